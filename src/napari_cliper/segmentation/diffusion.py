@@ -1,0 +1,263 @@
+"""Stable Diffusion: one UNet pass over an image gives its self-attention.
+
+The only file that imports diffusers and, for the empty prompt, transformers.
+Source: CLIPer (arXiv 2411.13836, sec. 3.3): the image's latents with a little noise
+go once through the UNet; the self-attention of two of its highest-resolution
+layers says which pixels belong together.
+
+Shapes: h = w = the side of the latents (64), n = h * w, H heads of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from .errors import DamagedWeightsError, InvalidInputError
+from .progress import Monitor
+
+T = TypeVar("T")
+
+LAYERS = (-4, -6)
+"""Which attention layers of the up blocks are read, counted from the end, self- and
+cross-attention in turn: up_blocks[3].attentions[1] and [0] of Stable Diffusion."""
+STEPS, STEP_INDEX = 50, 45
+"""The noise is that of this step of this many."""
+
+
+class _PassEndedError(Exception):
+    """The last layer that is read has been read; the rest of the UNet is not needed."""
+
+
+class _Reader:
+    """An attention processor that hands over each head's map, one at a time.
+
+    Parameters
+    ----------
+    keep : callable
+        Called with one (n, n) map after the other, in the order of the heads.
+    """
+
+    def __init__(self, keep: Callable[[Tensor], None]) -> None:
+        self.keep = keep
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        """Self-attention over (B, n, W) hidden states: (B, n, W)."""
+        del encoder_hidden_states, attention_mask, temb  # self-attention has none of them
+        q, k, v = (
+            attn.head_to_batch_dim(project(hidden_states))  # (H, n, d)
+            for project in (attn.to_q, attn.to_k, attn.to_v)
+        )
+        heads = []
+        for one_q, one_k, one_v in zip(q.split(1), k.split(1), v.split(1), strict=True):
+            weights = attn.get_attention_scores(one_q, one_k)  # (1, n, n)
+            heads.append(weights @ one_v)
+            self.keep(weights[0])
+        hidden_states = attn.batch_to_head_dim(torch.cat(heads))  # (B, n, W)
+        for module in attn.to_out:
+            hidden_states = module(hidden_states)
+        return hidden_states
+
+
+class Diffusion:
+    """The parts of a Stable Diffusion that the refinement needs.
+
+    Parameters
+    ----------
+    unet : UNet2DConditionModel
+    vae : AutoencoderKL
+        Only its encoder is kept.
+    scheduler : PNDMScheduler
+    prompt : (1, 77, C) float tensor
+        The text encoder's output for the empty prompt.
+    """
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        vae: AutoencoderKL,
+        scheduler: PNDMScheduler,
+        prompt: Tensor,
+    ) -> None:
+        self.unet = cast("Any", unet).eval().requires_grad_(False)
+        self.encoder = cast("nn.Module", vae.encoder).eval().requires_grad_(False)
+        self.quantise: nn.Module | None = vae.quant_conv
+        self.scaling_factor = float(vae.config.scaling_factor)
+        self.scheduler = cast("Any", scheduler)
+        self.prompt = prompt
+        self.side = int(self.unet.config.sample_size)
+        self.image_side = self.side * 2 ** (len(vae.config.block_out_channels) - 1)
+        self.scheduler.set_timesteps(STEPS)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The modules whose weights take memory."""
+        return tuple(m for m in (self.unet, self.encoder, self.quantise) if m is not None)
+
+    def timestep(self, index: int = STEP_INDEX) -> int:
+        """The scheduler's time at this index of its steps."""
+        return int(self.scheduler.timesteps[index])
+
+    def noise(self, seed: int) -> Tensor:
+        """The noise of a seed, (1, 4, h, w) float32; the same on every device."""
+        generator = torch.Generator().manual_seed(seed)
+        channels = int(self.unet.config.in_channels)
+        return torch.randn((1, channels, self.side, self.side), generator=generator)
+
+    def noisy_latents(
+        self, pixels: Tensor, noise: Tensor, *, step_index: int = STEP_INDEX
+    ) -> Tensor:
+        """The UNet's input, (1, 4, h, w).
+
+        Parameters
+        ----------
+        pixels : (1, 3, 8 h, 8 w) float tensor
+            In [-1, 1].
+        noise : (1, 4, h, w) float tensor
+        """
+        weight = next(self.encoder.parameters())
+        moments = self.encoder(pixels.to(weight.device, weight.dtype))
+        if self.quantise is not None:
+            moments = self.quantise(moments)
+        mean = moments.chunk(2, dim=1)[0].float() * self.scaling_factor
+        time = torch.tensor([self.timestep(step_index)])
+        return cast("Tensor", self.scheduler.add_noise(mean.cpu(), noise, time))
+
+    def self_attention(
+        self,
+        latents: Tensor,
+        keep: Callable[[Tensor], T],
+        *,
+        layers: Sequence[int] = LAYERS,
+        step_index: int = STEP_INDEX,
+    ) -> list[T]:
+        """Read self-attention maps off one UNet pass.
+
+        Parameters
+        ----------
+        latents : (1, 4, h, w) float tensor
+            As `noisy_latents` gives them.
+        keep : callable
+            Called with each raw (n, n) map, query then key, as soon as it is there; its
+            result is kept instead, so that only one map is in memory at a time.
+        layers : sequence of int
+            As `LAYERS`.
+
+        Returns
+        -------
+        list
+            What `keep` returned: all heads of the first of `layers`, then of the next.
+        """
+        attentions = [
+            (f"up_blocks.{number}.{name}.processor", module)
+            for number, block in enumerate(self.unet.up_blocks)
+            for name, module in block.named_modules()
+            if isinstance(module, Attention)
+        ]
+        kept: dict[int, list[T]] = {}
+        processors = dict(self.unet.attn_processors)
+        original = dict(processors)
+        for layer in layers:
+            name, _ = attentions[layer]
+            found = kept.setdefault(layer, [])
+            processors[name] = _Reader(lambda weights, found=found: found.append(keep(weights)))
+
+        def end(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+            raise _PassEndedError
+
+        last_read = max(layers, key=lambda layer: layer % len(attentions))
+        handle = attentions[last_read][1].register_forward_hook(end)
+        self.unet.set_attn_processor(processors)
+        weight = next(self.unet.parameters())
+        try:
+            with suppress(_PassEndedError):
+                self.unet(
+                    latents.to(weight.device, weight.dtype),
+                    self.timestep(step_index),
+                    encoder_hidden_states=self.prompt.to(weight.device, weight.dtype),
+                )
+        finally:
+            handle.remove()
+            self.unet.set_attn_processor(original)
+        return [head for layer in layers for head in kept[layer]]
+
+
+def empty_prompt(folder: Path, monitor: Monitor | None = None) -> Tensor:
+    """The text encoder's output for the empty prompt, (1, 77, C) float32.
+
+    Parameters
+    ----------
+    folder : Path
+        A diffusers folder with ``tokenizer`` and ``text_encoder``.
+    """
+    monitor = monitor or Monitor()
+    tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    encoder: Any = CLIPTextModel.from_pretrained(
+        folder / "text_encoder", local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
+    ids = tokenizer(
+        "", padding="max_length", max_length=tokenizer.model_max_length, return_tensors="pt"
+    ).input_ids
+    with monitor.watching(encoder), torch.inference_mode():
+        return cast("Tensor", encoder(ids).last_hidden_state.float())
+
+
+def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
+    """Load the UNet, the VAE and the scheduler of a diffusers folder.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``unet``, ``vae`` and ``scheduler``; weights as safetensors.
+    prompt : (1, 77, C) float tensor
+        See `empty_prompt`.
+    dtype : torch.dtype
+        What the UNet computes in; the VAE stays in float32, as its half precision
+        overflows, unless this is bfloat16.
+    """
+    missing = [part for part in ("unet", "vae", "scheduler") if not (folder / part).is_dir()]
+    if missing:
+        raise InvalidInputError(
+            f"{folder} is no diffusers folder of a Stable Diffusion: it lacks {', '.join(missing)}."
+        )
+
+    def part(kind: Any, name: str, dtype: torch.dtype) -> Any:
+        half = (folder / name / "diffusion_pytorch_model.fp16.safetensors").exists()
+        try:
+            return kind.from_pretrained(
+                folder / name,
+                variant="fp16" if half else None,
+                torch_dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                low_cpu_mem_usage=False,
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise DamagedWeightsError(
+                f"The weights in {folder / name} cannot be read: {error}. Delete that folder and "
+                "fetch them again."
+            ) from error
+
+    unet = part(UNet2DConditionModel, "unet", dtype)
+    vae = part(AutoencoderKL, "vae", torch.float32 if dtype == torch.float16 else dtype)
+    if unet.config.cross_attention_dim != prompt.shape[-1]:
+        raise DamagedWeightsError(
+            f"The UNet in {folder} takes prompts of width {unet.config.cross_attention_dim}, its "
+            f"text encoder gives {prompt.shape[-1]}: the parts are not of one model."
+        )
+    return Diffusion(unet, vae, PNDMScheduler.from_pretrained(folder / "scheduler"), prompt)

@@ -1,0 +1,183 @@
+"""Score maps become a label array.
+
+Sources: CLIPer (arXiv 2411.13836) for `cliper_best`; SCLIP (2312.01597),
+ClearCLIP (2407.12442) and ProxyCLIP (2408.04883) for `probability_best`. Pure
+functions. Both work in pieces, one class or a few rows at a time, so that the memory
+does not grow with the number of classes.
+
+Notation: T classes, (h, w) the grid of the maps, (Y, X) the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+LabelArray = NDArray[np.uint8] | NDArray[np.uint16]
+
+BLOCK_BYTES = 1 << 26
+"""How much memory `probability_best` lets one block of rows take."""
+
+
+@dataclass(frozen=True)
+class BestClass:
+    """Each pixel's best class: all that a background threshold needs.
+
+    Parameters
+    ----------
+    value : (Y, X) float32 tensor
+        The best class's score; 0 where no class is present.
+    label : (Y, X) uint8 or uint16 array
+        1 + the index of the best class; 0 where no class is present.
+    """
+
+    value: Tensor
+    label: LabelArray
+
+    def above(self, background_threshold: float) -> LabelArray:
+        """The labels, with 0 where the best value is below the threshold."""
+        return np.where((self.value >= background_threshold).numpy(), self.label, 0).astype(
+            self.label.dtype, copy=False
+        )
+
+
+def label_dtype(classes: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+    """The smallest label type for this many classes and the background."""
+    return np.dtype(np.uint8) if classes < 256 else np.dtype(np.uint16)
+
+
+def pixel_score(plane: Tensor, class_score: float, shape: tuple[int, int]) -> Tensor:
+    """One class's map on the image's pixels, scaled to its class score.
+
+    Parameters
+    ----------
+    plane : (h, w) float tensor
+    class_score : float
+    shape : (int, int)
+        (Y, X).
+
+    Returns
+    -------
+    (Y, X) float32 tensor
+    """
+    full = F.interpolate(plane[None, None].float(), size=shape, mode="bilinear")[0, 0]
+    return full / (full.max() + 1e-5) * class_score
+
+
+def cliper_best(
+    maps: Tensor,
+    class_scores: Tensor,
+    shape: tuple[int, int],
+    *,
+    class_threshold: float,
+    min_max: bool,
+    with_background: bool = False,
+) -> BestClass:
+    """CLIPer's rule, up to the background threshold.
+
+    Parameters
+    ----------
+    maps : (T, h, w) float tensor
+    class_scores : (T,) float tensor
+        A class whose score is not above `class_threshold` is absent.
+    shape : (int, int)
+        (Y, X).
+    min_max : bool
+        Whether each class is stretched to [0, 1] over the image.
+    with_background : bool
+        Whether a background plane, (1 - best value)^2, may win: CLIPer's rule
+        where the background threshold is 0 or less.
+    """
+    value = torch.zeros(shape)
+    label = torch.zeros(shape, dtype=torch.int32)
+    for index in torch.nonzero(class_scores > class_threshold).flatten().tolist():
+        score = pixel_score(maps[index], float(class_scores[index]), shape)
+        if min_max:
+            low, high = score.aminmax()
+            score = (score - low) / (high - low + 1e-6)
+        better = score > value
+        value = torch.where(better, score, value)
+        label.masked_fill_(better, index + 1)
+    if with_background:
+        label.masked_fill_((1 - value) ** 2 >= value, 0)
+    return BestClass(value, label.numpy().astype(label_dtype(len(maps))))
+
+
+def probability_best(
+    planes: Tensor,
+    shape: tuple[int, int],
+    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
+    *,
+    present: Tensor,
+    area_threshold: float = 0.0,
+) -> BestClass:
+    """The rule of the other methods, up to the probability threshold.
+
+    Parameters
+    ----------
+    planes : (Q, h, w) float tensor
+        Logits or probabilities; taken to the image's pixels bilinearly.
+    shape : (int, int)
+        (Y, X).
+    to_classes : callable
+        From (Q, rows, X) planes to class probabilities (T, rows, X) and those of the
+        background (rows, X) or None.
+    present : (T,) bool tensor
+        Absent classes cannot win.
+    area_threshold : float
+        A class that covers no more than this share of all labelled pixels is absent
+        (SCLIP on voc21).
+    """
+    present = present.clone()
+    if area_threshold > 0:
+        areas = torch.zeros(len(present) + 1)
+        for _, index in _probability_blocks(planes, shape, to_classes, present):
+            areas += torch.bincount(index.flatten(), minlength=len(areas))
+        present &= areas[1:] > area_threshold * areas[1:].sum()
+    blocks = list(_probability_blocks(planes, shape, to_classes, present))
+    label = torch.cat([index for _, index in blocks])
+    return BestClass(
+        torch.cat([value for value, _ in blocks]),
+        label.numpy().astype(label_dtype(len(present))),
+    )
+
+
+def _probability_blocks(
+    planes: Tensor,
+    shape: tuple[int, int],
+    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
+    present: Tensor,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Best value and label (0: background) of one block of rows after another."""
+    rows = max(BLOCK_BYTES // (4 * len(planes) * shape[1]), 1)
+    for start in range(0, shape[0], rows):
+        block = bilinear_rows(planes, shape, start, min(start + rows, shape[0]))
+        classes, background = to_classes(block)
+        classes = torch.where(present[:, None, None], classes, 0)
+        value, index = classes.max(dim=0)
+        label = torch.where(value > 0, index + 1, 0)
+        if background is not None:
+            label = torch.where(background >= value, 0, label)
+            value = torch.maximum(value, background)
+        yield value, label
+
+
+def bilinear_rows(planes: Tensor, shape: tuple[int, int], start: int, stop: int) -> Tensor:
+    """Rows `start` to `stop` of (Q, h, w) planes taken bilinearly to `shape`.
+
+    The same values as `torch.nn.functional.interpolate` on the whole, without the
+    memory: (Q, stop - start, X).
+    """
+    height = planes.shape[1]
+    at = ((torch.arange(start, stop) + 0.5) * (height / shape[0]) - 0.5).clamp(min=0)
+    above = at.long().clamp(max=height - 1)
+    below = (above + 1).clamp(max=height - 1)
+    rows = torch.lerp(planes[:, above], planes[:, below], (at - above)[:, None])  # (Q, rows, w)
+    size = (stop - start, shape[1])
+    return F.interpolate(rows[None], size=size, mode="bilinear", align_corners=False)[0]

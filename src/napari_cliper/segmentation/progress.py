@@ -1,0 +1,91 @@
+"""How a long step tells where it is, and how it is stopped.
+
+One callback carries the progress of stages, windows, network blocks and
+downloads alike; another is asked whether to go on. Forward hooks, which are
+public in torch, ask it in front of every module of a network, so that stopping
+takes a fraction of a second also inside one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import Stopped
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a job is.
+
+    Parameters
+    ----------
+    stage : str
+        What is being done, in words: ``"Encoding the image"``.
+    done, total : int
+        How much of this stage is behind us. `total` is 0 where it is not known.
+    unit : {'step', 'byte'}
+        What `done` and `total` count.
+    """
+
+    stage: str
+    done: int
+    total: int
+    unit: Literal["step", "byte"] = "step"
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """The two callbacks of one job, passed down to whatever does the work.
+
+    Parameters
+    ----------
+    report : callable, optional
+        Called with a `Progress` whenever there is something to tell, in the
+        thread that does the work.
+    should_stop : callable, optional
+        Asked often and cheaply; once it returns True the work ends with `Stopped`.
+    """
+
+    report: Report = lambda progress: None
+    should_stop: ShouldStop = lambda: False
+
+    def tell(
+        self, stage: str, done: int, total: int, unit: Literal["step", "byte"] = "step"
+    ) -> None:
+        """Report progress, and stop here when asked to."""
+        self.check()
+        self.report(Progress(stage, done, total, unit))
+
+    def check(self) -> None:
+        """Raise `Stopped` when the caller wants to stop."""
+        if self.should_stop():
+            raise Stopped("Stopped on request. Nothing was changed.")
+
+    @contextmanager
+    def watching(self, *networks: nn.Module) -> Iterator[None]:
+        """Look at `should_stop` in front of every module of `networks`."""
+
+        def look(_module: nn.Module, _inputs: tuple[Any, ...]) -> None:
+            self.check()
+
+        handles = [
+            module.register_forward_pre_hook(look)
+            for network in networks
+            for module in network.modules()
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()

@@ -1,0 +1,131 @@
+"""Sliding windows: where they lie, and how what they saw becomes one picture.
+
+Sources: CLIPer (arXiv 2411.13836) and SCLIP (2312.01597): windows of a fixed side
+and stride; the last one of a row or column is moved back inside the image.
+Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle, in pixels or in patches; ends are exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.bottom - self.top, self.right - self.left
+
+    def in_patches(self, patch: int) -> Window:
+        """The same rectangle counted in patches; its sides lie on patch borders."""
+        return Window(
+            self.top // patch, self.left // patch, self.bottom // patch, self.right // patch
+        )
+
+    def indices(self, grid: tuple[int, int]) -> Tensor:
+        """Flat indices, (n,) int64, of the window's cells in a (h, w) grid."""
+        rows = torch.arange(self.top, self.bottom)
+        columns = torch.arange(self.left, self.right)
+        return (rows[:, None] * grid[1] + columns).flatten()
+
+
+def _starts(length: int, side: int, stride: int) -> list[int]:
+    """Where windows of `side` begin along `length`; the last is moved back inside."""
+    count = max(length - side + stride - 1, 0) // stride + 1
+    return [max(min(index * stride, length - side), 0) for index in range(count)]
+
+
+def sliding_windows(shape: tuple[int, int], side: int, stride: int) -> list[Window]:
+    """Windows over an image of `shape`, row by row.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width in pixels.
+    side, stride : int
+        Side of the square windows and their distance, in pixels. A side of 0 or
+        one that covers the image gives a single window.
+    """
+    height, width = shape
+    if side <= 0:
+        return [Window(0, 0, height, width)]
+    return [
+        Window(top, left, min(top + side, height), min(left + side, width))
+        for top in _starts(height, side, stride)
+        for left in _starts(width, side, stride)
+    ]
+
+
+def blend(
+    parts: Iterable[Tensor], windows: Sequence[Window], shape: tuple[int, int]
+) -> Tensor:
+    """The mean of overlapping windows.
+
+    Parameters
+    ----------
+    parts : iterable of (C, height, width) tensors
+        One per window, in its order.
+    windows : sequence of Window
+        Together they cover `shape`.
+    shape : (int, int)
+
+    Returns
+    -------
+    (C, Y, X) tensor
+    """
+    total: Tensor | None = None
+    seen = torch.zeros(shape)
+    for part, window in zip(parts, windows, strict=True):
+        if total is None:
+            total = part.new_zeros((len(part), *shape))
+            seen = part.new_zeros(shape)
+        where = (slice(window.top, window.bottom), slice(window.left, window.right))
+        total[:, *where] += part
+        seen[where] += 1
+    if total is None:
+        raise ValueError("There is no window to blend.")
+    return total / seen
+
+
+def stitch_attention(
+    parts: Iterable[Tensor], windows: Sequence[Window], grid: tuple[int, int]
+) -> Tensor:
+    """Attention maps of windows become one of the whole grid.
+
+    Added where they lie, divided by how often each pair of patches was seen
+    together, rows normalised (CLIPer's sliding windows). Pairs that no window saw
+    together get 0.
+
+    Parameters
+    ----------
+    parts : iterable of (n, n) tensors
+        One per window: query, key.
+    windows : sequence of Window
+        In patches of `grid`.
+    grid : (int, int)
+        (h, w) of the whole image.
+
+    Returns
+    -------
+    (h * w, h * w) tensor
+    """
+    patches = grid[0] * grid[1]
+    total, seen = torch.zeros(2, patches, patches)
+    for part, window in zip(parts, windows, strict=True):
+        at = window.indices(grid)
+        total[at[:, None], at] += part
+        seen[at[:, None], at] += 1
+    mean = total / seen.clamp(min=1)
+    return mean / mean.sum(dim=-1, keepdim=True)

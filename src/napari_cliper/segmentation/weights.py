@@ -1,0 +1,513 @@
+"""Names to weights: the shared hub cache, downloads that can be stopped, safe reading.
+
+The only file that talks to the hub. What is downloaded lies in the cache that every tool on
+huggingface_hub shares (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_HUB_OFFLINE are honoured), laid
+out as https://huggingface.co/docs/huggingface_hub/guides/manage-cache has it: `blobs` holds
+the bytes under their hash, `snapshots` names them.
+
+Why `hf_hub_download` does not fetch the bytes: it hands files of the hub's Xet storage to hf_xet,
+whose threads swallow what a progress callback raises, so that a download cannot be stopped
+without breaking those of others in the process (huggingface_hub issue 4632); over plain
+HTTP it reports once in 10 MB and throws a stopped part away. Here they come over plain HTTP,
+which every repository offers, are resumed, checked against their hash and put in as a blob;
+`hf_hub_download` then finds the blob and does the rest.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import pickle
+import re
+import shutil
+import struct
+import threading
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import torch
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    get_session,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    FileMetadataError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.file_download import HfFileMetadata, repo_folder_name
+from huggingface_hub.utils import WeakFileLock, build_hf_headers, hf_raise_for_status, tqdm
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .errors import DamagedWeightsError, Stopped, WeightsUnavailableError
+from .progress import Monitor
+from .registry import REGISTRY, WeightsEntry, entry
+
+__all__ = ["REGISTRY", "WeightsEntry", "cached", "entry", "fetch", "read_tensors", "sha256"]
+
+T = TypeVar("T")
+
+# The root of the errors of huggingface_hub's own HTTP library, which has been another one in
+# each of its major versions: connections, time-outs, and answers such as 404.
+_HTTPError: type[BaseException] = HfHubHTTPError.__mro__[1]
+
+_POLL = 0.1  # seconds between two looks at `should_stop`, and two reports
+_RETRIES = 3  # reconnections in a row that may bring nothing
+_BLOCK = 1 << 24  # bytes read at a time when hashing
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGESTS: dict[tuple[Path, int, int], str] = {}  # (path, mtime in ns, bytes) -> hash
+_UNWATCHED = Monitor()
+
+# What torch's two readers raise, depending on where in a file the damage is.
+_UNREADABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+_LOOKS_LIKE = (
+    (b"version https://git-lfs", "a git-lfs pointer, not the file it points to"),
+    (b"<", "a web page"),
+    (b"PK\x03\x04", "a zip archive, as torch.save writes"),
+    (b"\x80", "a pickle"),
+)
+
+
+class _MissingFileError(LookupError):
+    """No alternative of a needed file is there."""
+
+
+@dataclass
+class _Transfer:
+    """What the downloading thread and the caller tell each other."""
+
+    total: int  # bytes
+    done: int = 0  # bytes
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """End the thread when nobody waits for it any more."""
+        if self.stop.is_set():
+            raise Stopped("The download was stopped.")
+
+
+class _Silent(tqdm):
+    """A progress bar that writes nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "disable": True})
+
+
+def cached(entry: WeightsEntry) -> dict[str, Path] | None:
+    """Where the files lie, if all of them are on disk. Touches no network.
+
+    Parameters
+    ----------
+    entry : WeightsEntry
+        What is wanted.
+
+    Returns
+    -------
+    dict of str to Path, or None
+        The chosen alternative of each needed file and where it is; None if one is missing.
+    """
+    places = [partial(_in_cache, repository) for repository in entry.repositories]
+    for look in places or [_in_package]:
+        try:
+            return _choose(entry, look)
+        except _MissingFileError:
+            continue
+    return None
+
+
+def fetch(
+    entry: WeightsEntry, *, offline: bool = False, monitor: Monitor = _UNWATCHED
+) -> dict[str, Path]:
+    """Where the files lie, after a download if need be.
+
+    Parameters
+    ----------
+    entry : WeightsEntry
+        What is wanted.
+    offline : bool
+        Use what is on disk only. HF_HUB_OFFLINE does the same.
+    monitor : Monitor
+        Gets ``"Downloading NAME"`` in bytes over all files of the entry, in the calling
+        thread. A stop takes effect within a second, also when the network stalls; the part
+        that has arrived is kept and the next call goes on from there.
+
+    Returns
+    -------
+    dict of str to Path
+        The chosen alternative of each needed file and where it is.
+
+    Raises
+    ------
+    WeightsUnavailableError
+        Saying what was tried, where the files are expected, and what fetches them; also for a full
+        disk and for a folder without permission.
+    DamagedWeightsError
+        When what arrives has another size or hash than was announced.
+    Stopped
+        On the request of `monitor`.
+    """
+    monitor.check()
+    found = cached(entry)
+    if found is not None:
+        return found
+    if not entry.repositories:
+        raise WeightsUnavailableError(
+            f"The weights of {entry.name!r} should have come with the package, as "
+            f"{Path(__file__).parent / entry.files[0][0]}. Install napari-cliper again."
+        )
+    if offline or constants.HF_HUB_OFFLINE:
+        why = "offline was asked for" if offline else "HF_HUB_OFFLINE is set"
+        raise _unavailable(entry, [f"the cache on disk only ({why})"])
+    tried = []
+    for repository in entry.repositories:
+        transfer = _Transfer(entry.size)
+        try:
+            return _watch(
+                partial(_fetch_from, repository, entry, transfer), entry.name, transfer, monitor
+            )
+        except (
+            _HTTPError,
+            FileMetadataError,
+            LocalEntryNotFoundError,
+            _MissingFileError,
+        ) as error:
+            tried.append(f"{repository}: {_reason(repository, error)}")
+        except OSError as error:
+            raise _not_stored(entry, error) from error
+    raise _unavailable(entry, tried)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weight file, on the CPU. No code of the file is ever run.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.safetensors`` file, or one of ``torch.save`` (a state dict, or a checkpoint that
+        has it under ``"state_dict"``).
+
+    Returns
+    -------
+    dict of str to Tensor
+
+    Raises
+    ------
+    WeightsUnavailableError
+        For a file that is not there or must not be read.
+    DamagedWeightsError
+        For a file that is cut off, something else, or more than plain tensors; TorchScript archives
+        too, which are programs.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise WeightsUnavailableError(
+            f"The weight file {path} cannot be read: {error.strerror}."
+        ) from error
+    looks = next((what for magic, what in _LOOKS_LIKE if start.startswith(magic)), "unknown data")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+            if any(name.endswith("/constants.pkl") for name in names):
+                _refuse(
+                    path,
+                    "it is a TorchScript archive, which is a program. Save its state dict "
+                    "with torch.save, or use a .safetensors file of the same weights",
+                )
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        _refuse(path, f"it is cut off or no safetensors file: {error}; it starts like {looks}")
+    except pickle.UnpicklingError as error:
+        words = str(error).strip() or type(error).__name__
+        _refuse(path, f"it is not a pickle of plain tensors, and none of it was run: {words}")
+    except _UNREADABLE as error:
+        _refuse(path, f"it starts like {looks} and cannot be read: {error}")
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict):
+        _refuse(path, f"it holds one {type(content).__name__} where named tensors were expected")
+    for name, value in content.items():
+        if not (isinstance(name, str) and isinstance(value, Tensor)):
+            _refuse(path, f"its entry {name!r} is a {type(value).__name__}, not a tensor")
+    return dict(content)
+
+
+def sha256(path: Path, monitor: Monitor = _UNWATCHED) -> str:
+    """The SHA-256 of a file, from the cache's name of it where that is the hash.
+
+    Parameters
+    ----------
+    path : Path
+        A file. A link to ``blobs/<64 hex digits>`` is not read: the hub cache names large files
+        by their hash.
+    monitor : Monitor
+        Gets ``"Checking NAME"`` in bytes where the file has to be read.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    blob = path.resolve()
+    if path.is_symlink() and blob.parent.name == "blobs" and _SHA256.fullmatch(blob.name):
+        return blob.name
+    status = blob.stat()
+    key = (blob, status.st_mtime_ns, status.st_size)
+    if key not in _DIGESTS:
+        digest = hashlib.sha256()
+        with blob.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                monitor.tell(f"Checking {path.name}", file.tell(), status.st_size, "byte")
+        _DIGESTS[key] = digest.hexdigest()
+    return _DIGESTS[key]
+
+
+def _choose(entry: WeightsEntry, look: Callable[[str], T | None]) -> dict[str, T]:
+    """What `look` finds for the first alternative of each file for which it finds anything."""
+    chosen: dict[str, T] = {}
+    for alternatives in entry.files:
+        for name in alternatives:
+            found = look(name)
+            if found is not None:
+                chosen[name] = found
+                break
+        else:
+            raise _MissingFileError(" or ".join(alternatives))
+    return chosen
+
+
+def _in_package(name: str) -> Path | None:
+    path = Path(__file__).with_name(name)
+    return path if path.is_file() else None
+
+
+def _in_cache(repository: str, name: str, revision: str | None = None) -> Path | None:
+    # It is a str for a file on disk, and an object for one that is known not to exist.
+    found = try_to_load_from_cache(repository, name, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _folder(repository: str) -> Path:
+    name = repo_folder_name(repo_id=repository, repo_type="model")
+    return Path(constants.HF_HUB_CACHE).expanduser() / name
+
+
+def _bytes_in(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _watch(work: Callable[[], T], name: str, transfer: _Transfer, monitor: Monitor) -> T:
+    """Do `work` in a thread, and report and look at `should_stop` in this one.
+
+    Threads are for plugin/worker.py alone, but for this one: a read from a network that stalls returns
+    after ten seconds at the earliest, and nothing but another thread can give up on it
+    sooner. Left alone it ends by itself, at its next chunk or time-out.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - not handled here: raised in the caller
+            future.set_exception(error)
+
+    thread = threading.Thread(target=run, name=f"Downloading {name}", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            monitor.tell(f"Downloading {name}", transfer.done, transfer.total, "byte")
+            thread.join(_POLL)
+    finally:
+        transfer.stop.set()
+        thread.join(_POLL)
+    result = future.result()
+    monitor.tell(f"Downloading {name}", transfer.done, transfer.total, "byte")
+    return result
+
+
+def _fetch_from(repository: str, entry: WeightsEntry, transfer: _Transfer) -> dict[str, Path]:
+    """All files of an entry from one repository, into the cache."""
+    remote = _choose(entry, partial(_ask, repository, transfer))
+    transfer.total = sum(metadata.size or 0 for metadata in remote.values())
+    blobs = _folder(repository) / "blobs"
+    blobs.mkdir(parents=True, exist_ok=True)
+    wanted = {
+        name: metadata
+        for name, metadata in remote.items()
+        if _in_cache(repository, name, metadata.commit_hash) is None
+        and not (blobs / str(metadata.etag)).exists()
+    }
+    missing = sum(
+        (metadata.size or 0) - _bytes_in(blobs / f"{metadata.etag}.incomplete")
+        for metadata in wanted.values()
+    )
+    if missing > shutil.disk_usage(blobs).free:
+        raise OSError(errno.ENOSPC, "not enough free space")
+    for name, metadata in remote.items():
+        before = transfer.done
+        if name in wanted:
+            url = hf_hub_url(repository, name, revision=metadata.commit_hash)
+            _download(url, metadata, blobs / str(metadata.etag), transfer)
+        transfer.done = before + (metadata.size or 0)
+    paths = {}
+    for name, metadata in remote.items():  # named when all are there, so that none looks complete
+        transfer.check()
+        paths[name] = Path(hf_hub_download(repository, name, tqdm_class=_Silent))
+        if not paths[name].is_symlink():  # a system without links: the library made a copy
+            (blobs / str(metadata.etag)).unlink(missing_ok=True)
+    return paths
+
+
+def _ask(repository: str, transfer: _Transfer, name: str) -> HfFileMetadata | None:
+    """What the hub says of a file: commit, hash, size. None where there is no such file."""
+    transfer.check()
+    try:
+        metadata = get_hf_file_metadata(hf_hub_url(repository, name))
+    except EntryNotFoundError:
+        return None
+    if not metadata.commit_hash or not metadata.etag or Path(metadata.etag).name != metadata.etag:
+        raise FileMetadataError("the server does not answer as a hub does; is HF_ENDPOINT right?")
+    return metadata
+
+
+def _download(url: str, metadata: HfFileMetadata, blob: Path, transfer: _Transfer) -> None:
+    """One file into `blob`, which appears whole and checked or not at all.
+
+    The lock and the ``.incomplete`` are those of the library: its own downloads of the same file, in
+    this process or another, wait for this one, and the other way round.
+    """
+    part = blob.with_name(f"{blob.name}.incomplete")
+    locks = blob.parents[2] / ".locks" / blob.parents[1].name
+    locks.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(locks / f"{blob.name}.lock"):
+        if blob.exists():  # another program was faster
+            return
+        before, failures = transfer.done, 0
+        while True:
+            had = _bytes_in(part)
+            try:
+                _stream(url, metadata.size, part, before, transfer)
+                break
+            except HfHubHTTPError:
+                raise
+            except _HTTPError:
+                failures = 0 if _bytes_in(part) > had else failures + 1
+                if failures > _RETRIES or transfer.stop.wait(1):
+                    raise
+        arrived = _bytes_in(part)
+        of_hash = sha256(part) if _SHA256.fullmatch(blob.name) else blob.name
+        if arrived != (metadata.size or arrived) or of_hash != blob.name:
+            part.unlink()
+            raise DamagedWeightsError(
+                f"What arrived from {url} is damaged: {arrived} bytes with hash {of_hash}, while "
+                f"{metadata.size} with {blob.name} were announced. It was deleted; fetch again."
+            )
+        part.replace(blob)
+
+
+def _stream(url: str, size: int | None, part: Path, before: int, transfer: _Transfer) -> None:
+    """Append to `part` what it lacks."""
+    start = _bytes_in(part)
+    if start == size:
+        return
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    if size is not None and 0 < start < size:
+        headers["Range"] = f"bytes={start}-"
+    with get_session().stream(
+        "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
+    ) as response:
+        hf_raise_for_status(response)
+        # 206: the rest, as asked. 200: the whole file, from a server that knows no ranges.
+        with part.open("ab" if response.status_code == 206 else "wb") as file:
+            for chunk in response.iter_bytes():
+                transfer.check()
+                file.write(chunk)
+                transfer.done = before + file.tell()
+
+
+def _reason(repository: str, error: BaseException) -> str:
+    """Why a repository gave nothing, in a few words."""
+    if isinstance(error, GatedRepoError):
+        return (
+            f"gated; accept its terms at {constants.ENDPOINT}/{repository} and log in with "
+            "'hf auth login'"
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return "not found (or private)"
+    if isinstance(error, _MissingFileError):
+        return f"has no {error}"
+    if isinstance(error, HfHubHTTPError):
+        return f"the server answered {error.response.status_code}"
+    if isinstance(error, FileMetadataError):
+        return str(error)
+    return f"no connection to {constants.ENDPOINT} ({type(error).__name__}: {error})"
+
+
+def _unavailable(entry: WeightsEntry, tried: list[str]) -> WeightsUnavailableError:
+    size = f" ({entry.size / 1e6:.0f} MB)" if entry.size else ""
+    return WeightsUnavailableError(
+        "\n".join(
+            [
+                f"The weights of {entry.name!r} are not on disk and could not be had. Tried:",
+                *(f"  - {line}" for line in tried),
+                f"Expected: {', '.join(names[0] for names in entry.files)}",
+                f"in the folder {_folder(entry.repositories[0]) / 'snapshots' / '<commit>'}",
+                f"Fetch them{size} with: napari-cliper models download {entry.name}",
+                "HF_ENDPOINT names a mirror of the hub, HF_HOME another folder.",
+            ]
+        )
+    )
+
+
+def _not_stored(entry: WeightsEntry, error: OSError) -> WeightsUnavailableError:
+    folder = constants.HF_HUB_CACHE
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        why = f"there is no room for them in {folder}. Make some"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        why = f"there is no permission to write in {folder}. Give it"
+    else:
+        why = f"writing in {folder} failed: {error}. Put that right"
+    size = f" ({entry.size / 1e6:.0f} MB)" if entry.size else ""
+    return WeightsUnavailableError(
+        f"The weights of {entry.name!r}{size} could not be stored: {why}, or name another "
+        f"folder in HF_HOME; then: napari-cliper models download {entry.name}"
+    )
+
+
+def _refuse(path: Path, why: str) -> NoReturn:
+    raise DamagedWeightsError(
+        f"The weight file {path} cannot be used: {why}. Delete it and fetch it again "
+        "('napari-cliper models' lists what there is)."
+    )
