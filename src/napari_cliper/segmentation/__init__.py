@@ -1,0 +1,81 @@
+"""The engine: an image and some words in, label maps out. Knows nothing of napari or Qt.
+
+Nothing here loads torch until a `Segmenter` is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .config import (
+    METHODS,
+    PRECISIONS,
+    REFINERS,
+    SegmentationConfig,
+    Settings,
+    published_settings,
+)
+from .errors import (
+    DamagedWeightsError,
+    InvalidInputError,
+    OutOfMemoryError,
+    SegmentationError,
+    Stopped,
+    WeightsUnavailableError,
+)
+from .progress import Monitor, Progress
+from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, ClassPrompt, parse_classes, parse_words
+from .registry import REGISTRY, WeightsEntry
+
+if TYPE_CHECKING:
+    from .results import ImageEmbedding, ScoreMaps, StageMaps
+    from .segmenter import Segmenter
+    from .weights import cached, fetch
+
+_LAZY = {
+    "ImageEmbedding": "results",
+    "ScoreMaps": "results",
+    "Segmenter": "segmenter",
+    "StageMaps": "results",
+    "cached": "weights",
+    "fetch": "weights",
+}
+"""Names whose modules load torch or the hub: imported when first asked for."""
+
+__all__ = [
+    "BACKGROUND_WORDS",
+    "METHODS",
+    "PRECISIONS",
+    "REFINERS",
+    "REGISTRY",
+    "TEMPLATE_SETS",
+    "ClassPrompt",
+    "DamagedWeightsError",
+    "ImageEmbedding",
+    "InvalidInputError",
+    "Monitor",
+    "OutOfMemoryError",
+    "Progress",
+    "ScoreMaps",
+    "SegmentationConfig",
+    "SegmentationError",
+    "Segmenter",
+    "Settings",
+    "StageMaps",
+    "Stopped",
+    "WeightsEntry",
+    "WeightsUnavailableError",
+    "cached",
+    "fetch",
+    "parse_classes",
+    "parse_words",
+    "published_settings",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is heavy on first use."""
+    if name in _LAZY:
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

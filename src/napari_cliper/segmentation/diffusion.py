@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -94,9 +95,11 @@ class Diffusion:
         scheduler: PNDMScheduler,
         prompt: Tensor,
     ) -> None:
-        self.unet = cast("Any", unet).eval().requires_grad_(False)
-        self.encoder = cast("nn.Module", vae.encoder).eval().requires_grad_(False)
+        self.unet = cast("Any", unet)
+        self.encoder = cast("nn.Module", vae.encoder)
         self.quantise: nn.Module | None = vae.quant_conv
+        for network in self.networks:
+            network.eval().requires_grad_(requires_grad=False)
         self.scaling_factor = float(vae.config.scaling_factor)
         self.scheduler = cast("Any", scheduler)
         self.prompt = prompt
@@ -174,8 +177,8 @@ class Diffusion:
         original = dict(processors)
         for layer in layers:
             name, _ = attentions[layer]
-            found = kept.setdefault(layer, [])
-            processors[name] = _Reader(lambda weights, found=found: found.append(keep(weights)))
+            kept[layer] = []
+            processors[name] = _Reader(partial(_keep_in, kept[layer], keep))
 
         def end(_module: nn.Module, _inputs: Any, _output: Any) -> None:
             raise _PassEndedError
@@ -195,6 +198,10 @@ class Diffusion:
             handle.remove()
             self.unet.set_attn_processor(original)
         return [head for layer in layers for head in kept[layer]]
+
+
+def _keep_in(found: list[T], keep: Callable[[Tensor], T], weights: Tensor) -> None:
+    found.append(keep(weights))
 
 
 def empty_prompt(folder: Path, monitor: Monitor | None = None) -> Tensor:

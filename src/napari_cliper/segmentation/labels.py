@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-LabelArray = NDArray[np.uint8] | NDArray[np.uint16]
+LabelArray = NDArray[np.uint8 | np.uint16]
 
 BLOCK_BYTES = 1 << 26
 """How much memory `probability_best` lets one block of rows take."""
@@ -47,9 +47,9 @@ class BestClass:
         )
 
 
-def label_dtype(classes: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+def label_dtype(classes: int) -> np.dtype[np.uint8 | np.uint16]:
     """The smallest label type for this many classes and the background."""
-    return np.dtype(np.uint8) if classes < 256 else np.dtype(np.uint16)
+    return np.dtype(np.uint8 if classes < 256 else np.uint16)
 
 
 def pixel_score(plane: Tensor, class_score: float, shape: tuple[int, int]) -> Tensor:

@@ -54,7 +54,9 @@ class SelfAttention:
     def nbytes(self) -> int:
         """Bytes of memory that the maps take."""
         return sum(
-            m.nbytes if isinstance(m, Tensor) else m.data.nbytes + m.indices.nbytes + m.indptr.nbytes
+            m.nbytes
+            if isinstance(m, Tensor)
+            else m.data.nbytes + m.indices.nbytes + m.indptr.nbytes
             for m in self.maps
         )
 
@@ -120,28 +122,22 @@ def refine_with_attention(
         On the attention's grid.
     """
     columns = _on_grid(coarse, attention.grid).flatten(1).T.contiguous()  # (n, T)
-    return _FUSIONS[fusion](attention.maps, columns).T.unflatten(1, attention.grid)
+    refined: Tensor = _FUSIONS[fusion](attention.maps, columns).T  # (T, n)
+    return refined.reshape(-1, *attention.grid)
 
 
-def refine_with_features(
-    coarse: Tensor, features: Tensor, *, beta: float = 1.2, gamma: float = 3.0
-) -> Tensor:
-    """Spread a coarse map along the similarity of a vision foundation model.
+def feature_attention(features: Tensor, *, beta: float = 1.2, gamma: float = 3.0) -> SelfAttention:
+    """The attention between the patches of a vision foundation model, as a refiner.
 
     Parameters
     ----------
-    coarse : (T, h, w) float tensor
     features : (C, fh, fw) float tensor
         Patch features, class token dropped.
-
-    Returns
-    -------
-    (T, fh, fw) float32 tensor
+    beta, gamma : float
+        See `attention.proxy_attention`.
     """
-    grid = (features.shape[1], features.shape[2])
     weights = proxy_attention(features.float().flatten(1).T, beta, gamma)  # (n, n)
-    columns = _on_grid(coarse, grid).flatten(1).T  # (n, T)
-    return (weights @ columns).T.unflatten(1, grid)
+    return SelfAttention((compress(weights),), (features.shape[1], features.shape[2]))
 
 
 def _on_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -9,12 +9,14 @@ it is still asked for, behind the mirrors, as it may be in the cache or come bac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from .errors import unknown_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Kind = Literal["clip", "diffusion", "foundation"]
 

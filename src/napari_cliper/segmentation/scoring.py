@@ -50,7 +50,9 @@ def mean_query(queries: Queries) -> Tensor:
     With synonyms: the mean over the classes of each class's own mean.
     """
     owner = torch.tensor(queries.owner)
-    per_class = [queries.vectors[owner == index].mean(dim=0) for index in range(queries.class_count)]
+    per_class = [
+        queries.vectors[owner == index].mean(dim=0) for index in range(queries.class_count)
+    ]
     return torch.stack(per_class).mean(dim=0, keepdim=True)
 
 
@@ -164,9 +166,7 @@ def class_maxima(probabilities: Tensor, owner: Sequence[int]) -> tuple[Tensor, T
     background : (...) tensor or None
         The maximum over the background words; None where there are none.
     """
-    groups = [
-        [i for i, own in enumerate(owner) if own == index] for index in range(max(owner) + 1)
-    ]
+    groups = [[i for i, own in enumerate(owner) if own == index] for index in range(max(owner) + 1)]
     background = [i for i, own in enumerate(owner) if own < 0]
     classes = torch.stack([probabilities[group].amax(dim=0) for group in groups])
     return classes, probabilities[background].amax(dim=0) if background else None

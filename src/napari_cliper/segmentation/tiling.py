@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -68,9 +69,7 @@ def sliding_windows(shape: tuple[int, int], side: int, stride: int) -> list[Wind
     ]
 
 
-def blend(
-    parts: Iterable[Tensor], windows: Sequence[Window], shape: tuple[int, int]
-) -> Tensor:
+def blend(parts: Iterable[Tensor], windows: Sequence[Window], shape: tuple[int, int]) -> Tensor:
     """The mean of overlapping windows.
 
     Parameters
@@ -127,5 +126,6 @@ def stitch_attention(
         at = window.indices(grid)
         total[at[:, None], at] += part
         seen[at[:, None], at] += 1
-    mean = total / seen.clamp(min=1)
-    return mean / mean.sum(dim=-1, keepdim=True)
+    total /= seen.clamp(min=1)
+    total /= total.sum(dim=-1, keepdim=True)
+    return cast("Tensor", total)

@@ -16,21 +16,14 @@ which every repository offers, are resumed, checked against their hash and put i
 from __future__ import annotations
 
 import errno
-import hashlib
-import pickle
-import re
 import shutil
-import struct
 import threading
-import zipfile
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from huggingface_hub import (
     constants,
     get_hf_file_metadata,
@@ -48,14 +41,20 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from huggingface_hub.file_download import HfFileMetadata, repo_folder_name
-from huggingface_hub.utils import WeakFileLock, build_hf_headers, hf_raise_for_status, tqdm
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its names lack an __all__
+    WeakFileLock,
+    build_hf_headers,
+    hf_raise_for_status,
+    tqdm,
+)
 
+from .checkpoints import SHA256, read_tensors, sha256
 from .errors import DamagedWeightsError, Stopped, WeightsUnavailableError
 from .progress import Monitor
 from .registry import REGISTRY, WeightsEntry, entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["REGISTRY", "WeightsEntry", "cached", "entry", "fetch", "read_tensors", "sha256"]
 
@@ -67,32 +66,7 @@ _HTTPError: type[BaseException] = HfHubHTTPError.__mro__[1]
 
 _POLL = 0.1  # seconds between two looks at `should_stop`, and two reports
 _RETRIES = 3  # reconnections in a row that may bring nothing
-_BLOCK = 1 << 24  # bytes read at a time when hashing
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_DIGESTS: dict[tuple[Path, int, int], str] = {}  # (path, mtime in ns, bytes) -> hash
 _UNWATCHED = Monitor()
-
-# What torch's two readers raise, depending on where in a file the damage is.
-_UNREADABLE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
-)
-_LOOKS_LIKE = (
-    (b"version https://git-lfs", "a git-lfs pointer, not the file it points to"),
-    (b"<", "a web page"),
-    (b"PK\x03\x04", "a zip archive, as torch.save writes"),
-    (b"\x80", "a pickle"),
-)
 
 
 class _MissingFileError(LookupError):
@@ -117,7 +91,8 @@ class _Silent(tqdm):
     """A progress bar that writes nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "disable": True})
+        kwargs["disable"] = True
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
 
 
 def cached(entry: WeightsEntry) -> dict[str, Path] | None:
@@ -133,7 +108,9 @@ def cached(entry: WeightsEntry) -> dict[str, Path] | None:
     dict of str to Path, or None
         The chosen alternative of each needed file and where it is; None if one is missing.
     """
-    places = [partial(_in_cache, repository) for repository in entry.repositories]
+    places: list[Callable[[str], Path | None]] = [
+        partial(_in_cache, repository) for repository in entry.repositories
+    ]
     for look in places or [_in_package]:
         try:
             return _choose(entry, look)
@@ -184,7 +161,7 @@ def fetch(
         )
     if offline or constants.HF_HUB_OFFLINE:
         why = "offline was asked for" if offline else "HF_HUB_OFFLINE is set"
-        raise _unavailable(entry, [f"the cache on disk only ({why})"])
+        raise _unavailable(entry, [f"{name}: not asked, {why}" for name in entry.repositories])
     tried = []
     for repository in entry.repositories:
         transfer = _Transfer(entry.size)
@@ -202,96 +179,6 @@ def fetch(
         except OSError as error:
             raise _not_stored(entry, error) from error
     raise _unavailable(entry, tried)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weight file, on the CPU. No code of the file is ever run.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.safetensors`` file, or one of ``torch.save`` (a state dict, or a checkpoint that
-        has it under ``"state_dict"``).
-
-    Returns
-    -------
-    dict of str to Tensor
-
-    Raises
-    ------
-    WeightsUnavailableError
-        For a file that is not there or must not be read.
-    DamagedWeightsError
-        For a file that is cut off, something else, or more than plain tensors; TorchScript archives
-        too, which are programs.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-    except OSError as error:
-        raise WeightsUnavailableError(
-            f"The weight file {path} cannot be read: {error.strerror}."
-        ) from error
-    looks = next((what for magic, what in _LOOKS_LIKE if start.startswith(magic)), "unknown data")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-            if any(name.endswith("/constants.pkl") for name in names):
-                _refuse(
-                    path,
-                    "it is a TorchScript archive, which is a program. Save its state dict "
-                    "with torch.save, or use a .safetensors file of the same weights",
-                )
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        _refuse(path, f"it is cut off or no safetensors file: {error}; it starts like {looks}")
-    except pickle.UnpicklingError as error:
-        words = str(error).strip() or type(error).__name__
-        _refuse(path, f"it is not a pickle of plain tensors, and none of it was run: {words}")
-    except _UNREADABLE as error:
-        _refuse(path, f"it starts like {looks} and cannot be read: {error}")
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict):
-        _refuse(path, f"it holds one {type(content).__name__} where named tensors were expected")
-    for name, value in content.items():
-        if not (isinstance(name, str) and isinstance(value, Tensor)):
-            _refuse(path, f"its entry {name!r} is a {type(value).__name__}, not a tensor")
-    return dict(content)
-
-
-def sha256(path: Path, monitor: Monitor = _UNWATCHED) -> str:
-    """The SHA-256 of a file, from the cache's name of it where that is the hash.
-
-    Parameters
-    ----------
-    path : Path
-        A file. A link to ``blobs/<64 hex digits>`` is not read: the hub cache names large files
-        by their hash.
-    monitor : Monitor
-        Gets ``"Checking NAME"`` in bytes where the file has to be read.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
-    blob = path.resolve()
-    if path.is_symlink() and blob.parent.name == "blobs" and _SHA256.fullmatch(blob.name):
-        return blob.name
-    status = blob.stat()
-    key = (blob, status.st_mtime_ns, status.st_size)
-    if key not in _DIGESTS:
-        digest = hashlib.sha256()
-        with blob.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                monitor.tell(f"Checking {path.name}", file.tell(), status.st_size, "byte")
-        _DIGESTS[key] = digest.hexdigest()
-    return _DIGESTS[key]
 
 
 def _choose(entry: WeightsEntry, look: Callable[[str], T | None]) -> dict[str, T]:
@@ -331,9 +218,9 @@ def _bytes_in(path: Path) -> int:
 def _watch(work: Callable[[], T], name: str, transfer: _Transfer, monitor: Monitor) -> T:
     """Do `work` in a thread, and report and look at `should_stop` in this one.
 
-    Threads are for plugin/worker.py alone, but for this one: a read from a network that stalls returns
-    after ten seconds at the earliest, and nothing but another thread can give up on it
-    sooner. Left alone it ends by itself, at its next chunk or time-out.
+    Threads are for plugin/worker.py alone, but for this one: a read from a network that stalls
+    returns after its time-out of ten seconds, and only another thread can give up on it sooner.
+    Left alone it ends by itself, at its next chunk or time-out.
     """
     future: Future[T] = Future()
 
@@ -405,8 +292,8 @@ def _ask(repository: str, transfer: _Transfer, name: str) -> HfFileMetadata | No
 def _download(url: str, metadata: HfFileMetadata, blob: Path, transfer: _Transfer) -> None:
     """One file into `blob`, which appears whole and checked or not at all.
 
-    The lock and the ``.incomplete`` are those of the library: its own downloads of the same file, in
-    this process or another, wait for this one, and the other way round.
+    The lock is the library's own: its downloads of the same file, in this process or another,
+    wait for this one, and the other way round.
     """
     part = blob.with_name(f"{blob.name}.incomplete")
     locks = blob.parents[2] / ".locks" / blob.parents[1].name
@@ -427,7 +314,9 @@ def _download(url: str, metadata: HfFileMetadata, blob: Path, transfer: _Transfe
                 if failures > _RETRIES or transfer.stop.wait(1):
                     raise
         arrived = _bytes_in(part)
-        of_hash = sha256(part) if _SHA256.fullmatch(blob.name) else blob.name
+        of_hash = blob.name
+        if SHA256.fullmatch(blob.name):  # small files go by their git hash: not checked
+            of_hash = sha256(part, Monitor(should_stop=transfer.stop.is_set))
         if arrived != (metadata.size or arrived) or of_hash != blob.name:
             part.unlink()
             raise DamagedWeightsError(
@@ -503,11 +392,4 @@ def _not_stored(entry: WeightsEntry, error: OSError) -> WeightsUnavailableError:
     return WeightsUnavailableError(
         f"The weights of {entry.name!r}{size} could not be stored: {why}, or name another "
         f"folder in HF_HOME; then: napari-cliper models download {entry.name}"
-    )
-
-
-def _refuse(path: Path, why: str) -> NoReturn:
-    raise DamagedWeightsError(
-        f"The weight file {path} cannot be used: {why}. Delete it and fetch it again "
-        "('napari-cliper models' lists what there is)."
     )

@@ -1,0 +1,151 @@
+"""Reading a weight file: its tensors, or the reason why it cannot be used; its hash.
+
+A pickle can run any program when it is loaded. Only safetensors and torch's weights-only reader are
+used here, so no code of a file is ever run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import struct
+import zipfile
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .errors import DamagedWeightsError, WeightsUnavailableError
+from .progress import Monitor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_BLOCK = 1 << 24  # bytes read at a time when hashing
+_DIGESTS: dict[tuple[Path, int, int], str] = {}  # (path, mtime in ns, bytes) -> hash
+_UNWATCHED = Monitor()
+
+# What torch's two readers raise, depending on where in a file the damage is.
+_UNREADABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+_LOOKS_LIKE = (
+    (b"version https://git-lfs", "a git-lfs pointer, not the file it points to"),
+    (b"<", "a web page"),
+    (b"PK\x03\x04", "a zip archive, as torch.save writes"),
+    (b"\x80", "a pickle"),
+)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weight file, on the CPU. No code of the file is ever run.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.safetensors`` file, or one of ``torch.save`` (a state dict, or a checkpoint that
+        has it under ``"state_dict"``).
+
+    Returns
+    -------
+    dict of str to Tensor
+
+    Raises
+    ------
+    WeightsUnavailableError
+        For a file that is not there or must not be read.
+    DamagedWeightsError
+        For a file that is cut off, something else, or more than plain tensors; TorchScript archives
+        too, which are programs.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise WeightsUnavailableError(
+            f"The weight file {path} cannot be read: {error.strerror}."
+        ) from error
+    looks = next((what for magic, what in _LOOKS_LIKE if start.startswith(magic)), "unknown data")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+            if any(name.endswith("/constants.pkl") for name in names):
+                _refuse(
+                    path,
+                    "it is a TorchScript archive, which is a program. Save its state dict "
+                    "with torch.save, or use a .safetensors file of the same weights",
+                )
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        _refuse(path, f"it is cut off or no safetensors file: {error}; it starts like {looks}")
+    except pickle.UnpicklingError as error:
+        words = str(error).strip() or type(error).__name__
+        _refuse(path, f"it is not a pickle of plain tensors, and none of it was run: {words}")
+    except _UNREADABLE as error:
+        _refuse(path, f"it starts like {looks} and cannot be read: {error}")
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict):
+        _refuse(path, f"it holds one {type(content).__name__} where named tensors were expected")
+    for name, value in content.items():
+        if not (isinstance(name, str) and isinstance(value, Tensor)):
+            _refuse(path, f"its entry {name!r} is a {type(value).__name__}, not a tensor")
+    return dict(content)
+
+
+def sha256(path: Path, monitor: Monitor = _UNWATCHED) -> str:
+    """The SHA-256 of a file, from the cache's name of it where that is the hash.
+
+    Parameters
+    ----------
+    path : Path
+        A file. A link to ``blobs/<64 hex digits>`` is not read: the hub cache names large files
+        by their hash.
+    monitor : Monitor
+        Gets ``"Checking NAME"`` in bytes where the file has to be read.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    blob = path.resolve()
+    if path.is_symlink() and blob.parent.name == "blobs" and SHA256.fullmatch(blob.name):
+        return blob.name
+    status = blob.stat()
+    key = (blob, status.st_mtime_ns, status.st_size)
+    if key not in _DIGESTS:
+        digest = hashlib.sha256()
+        with blob.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                monitor.tell(f"Checking {path.name}", file.tell(), status.st_size, "byte")
+        _DIGESTS[key] = digest.hexdigest()
+    return _DIGESTS[key]
+
+
+def _refuse(path: Path, why: str) -> NoReturn:
+    raise DamagedWeightsError(
+        f"The weight file {path} cannot be used: {why}. Delete it and fetch it again "
+        "('napari-cliper models' lists what there is)."
+    )

@@ -1,0 +1,314 @@
+"""What a person may wish, as frozen values, and the published settings behind it.
+
+`SegmentationConfig` holds the wishes; None means "as published". `Settings` holds every
+number a method needs. `protocols.csv` has the published rows, with the dataset they are
+for; the defaults are those of the row ``voc21`` of the method and model.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from . import registry
+from .errors import InvalidInputError, unknown_choice
+from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, check_templates
+
+Method = Literal["cliper", "sclip", "clearclip", "maskclip", "proxyclip", "clip"]
+Refiner = Literal["stable-diffusion", "stable-diffusion-mean", "foundation", "pamr", "none"]
+Rule = Literal["cliper", "probability"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+
+METHODS: tuple[Method, ...] = get_args(Method)
+REFINERS: tuple[Refiner, ...] = get_args(Refiner)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+DEFAULT_PROTOCOL = "voc21"
+
+_ROWS_OF: Mapping[Method, str] = MappingProxyType(
+    {
+        "cliper": "cliper",
+        "sclip": "sclip",
+        "clearclip": "clearclip",
+        "proxyclip": "proxyclip",
+        # The papers that compare with these two run them as they run their own method.
+        "maskclip": "clearclip",
+        "clip": "sclip",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every number a method needs.
+
+    Parameters
+    ----------
+    shorter_side : int
+        What the image's shorter side is resized to, in pixels.
+    window, stride : int
+        Side and distance of the sliding windows, in pixels; a window of 0 is none.
+    select_layer : int
+        Which layer's map is seen through the attention (CLIPer).
+    logit_scale : float
+        What cosines are multiplied by before the softmax.
+    attention_threshold : float
+        Share of a maximum below which values are dropped, in the coarse map and in the
+        diffusion model's attention (CLIPer).
+    class_threshold : float
+        A class whose score is not above it is absent.
+    background_threshold : float
+        A pixel whose best class is below it is background.
+    min_max : bool
+        Whether each class is stretched to [0, 1] over the image before that (CLIPer).
+    area_threshold : float
+        A class that covers no more than this share of the labelled pixels is absent
+        (SCLIP).
+    templates : str
+        Name of the prompt template set.
+    validated : bool
+        Whether somebody published these settings for this method and model.
+    """
+
+    shorter_side: int
+    window: int
+    stride: int
+    select_layer: int
+    logit_scale: float
+    attention_threshold: float
+    class_threshold: float
+    background_threshold: float
+    min_max: bool
+    area_threshold: float
+    templates: str
+    validated: bool = True
+
+    @property
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return asdict(self)
+
+
+def _number(text: str) -> float:
+    return float(text) if text else 0.0
+
+
+@cache
+def protocols() -> Mapping[tuple[str, str, str], Settings]:
+    """The published settings by method, model and dataset."""
+    text = (files(__package__) / "protocols.csv").read_text(encoding="utf-8")
+    table = {}
+    for row in csv.DictReader(text.splitlines()):
+        table[row["method"], row["model"], row["protocol"]] = Settings(
+            shorter_side=int(row["shorter_side"]),
+            # "0 or 336": without windows, or with windows of this side
+            window=int(row["window"].split()[0]),
+            stride=int(row["stride"]),
+            select_layer=int(row["select_layer"] or -1),
+            logit_scale=float(row["logit_scale"]),
+            attention_threshold=_number(row["attention_thr"]),
+            class_threshold=_number(row["class_thr"]),
+            background_threshold=_number(row["background_thr"] or row["prob_thr"]),
+            min_max=row["min_max"] == "yes",
+            area_threshold=_number(row["area_thr"]),
+            templates=row["templates"],
+        )
+    return MappingProxyType(table)
+
+
+_DEMO = Settings(
+    shorter_side=128, window=0, stride=112, select_layer=-1, logit_scale=20,
+    attention_threshold=0.1, class_threshold=0.5, background_threshold=0.4, min_max=False,
+    area_threshold=0, templates="cliper-15", validated=False,
+)  # fmt: skip
+"""What suits the demo model: chosen on scenes of the training seeds, not the held-out ones."""
+
+_VIT_H = Settings(
+    shorter_side=336, window=0, stride=112, select_layer=-2, logit_scale=100,
+    attention_threshold=0.1, class_threshold=0.7, background_threshold=0.6, min_max=True,
+    area_threshold=0, templates="cliper-15", validated=False,
+)  # fmt: skip
+"""The one row its authors give for ViT-H/14; its figures are not its own."""
+
+
+def published_settings(method: Method, model: str, protocol: str = DEFAULT_PROTOCOL) -> Settings:
+    """The settings of a method and model as published, or the nearest there are.
+
+    Parameters
+    ----------
+    method : Method
+    model : str
+        Any model a `SegmentationConfig` takes. One without a published row takes that
+        of ViT-B/16, or of ViT-L/14 where the name says ViT-L, marked as not validated.
+    protocol : str
+        A dataset of ``protocols.csv``.
+    """
+    rows = protocols()
+    known = sorted({name for _, _, name in rows})
+    if protocol not in known:
+        raise unknown_choice("protocol", protocol, known)
+    if model == "demo":
+        return (
+            _DEMO
+            if method == "cliper"
+            else replace(_DEMO, background_threshold=0.0, class_threshold=0.0)
+        )
+    if model == "ViT-H/14" and method == "cliper":
+        return _VIT_H
+    source = _ROWS_OF[method]
+    if (source, model, protocol) in rows:
+        own = source == method
+        return replace(rows[source, model, protocol], validated=own)
+    like = "ViT-L/14" if "vit-l" in model.lower() and source == "cliper" else "ViT-B/16"
+    return replace(rows[source, like, protocol], validated=False)
+
+
+@dataclass(frozen=True)
+class SegmentationConfig:
+    """How to segment. Every field has a default that works.
+
+    Parameters
+    ----------
+    method : {'cliper', 'sclip', 'clearclip', 'maskclip', 'proxyclip', 'clip'}
+        How CLIP's patches are read.
+    model : str
+        A CLIP: ``"ViT-B/16"``, ``"ViT-L/14"``, ``"ViT-H/14"``, ``"demo"``,
+        ``"open_clip:NAME/TAG"``, ``"open_clip:NAME/FILE"`` or a checkpoint file.
+    refiner : {'stable-diffusion', 'stable-diffusion-mean', 'foundation', 'pamr', 'none'}, optional
+        What sharpens the coarse map. Default: Stable Diffusion for CLIPer, PAMR for the demo
+        model, none for the others.
+    diffusion_model : str
+        ``"stable-diffusion-2.1"``, ``"stable-diffusion-1.5"`` or a diffusers folder.
+    foundation_model : str
+        What ProxyCLIP and the refiner ``"foundation"`` look through: ``"dino-vitb8"``, ...
+    background : tuple of str, optional
+        Words for what is in the image but no class. Default: the photo list; for the demo
+        model its grounds.
+    templates : str or tuple of str, optional
+        ``"cliper-15"``, ``"openai-80"``, ``"openai-7"``, ``"word"``, or prompts with ``{}``.
+    protocol : str
+        Whose published settings fill the fields that are None.
+    shorter_side, window, stride, select_layer, logit_scale, attention_threshold : optional
+        See `Settings`.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    precision : {'auto', 'float32', 'float16', 'bfloat16'}
+        What the networks compute in. ``"auto"``: float16 on CUDA, float32 elsewhere.
+    seed : int
+        Of the diffusion model's noise.
+    offline : bool
+        Never ask the hub; use what is on disk.
+
+    Raises
+    ------
+    InvalidInputError
+        For a name that is in no table, with the nearest one; for a number out of range.
+    """
+
+    method: Method = "cliper"
+    model: str = "ViT-B/16"
+    refiner: Refiner | None = None
+    diffusion_model: str = "stable-diffusion-2.1"
+    foundation_model: str = "dino-vitb8"
+    background: tuple[str, ...] | None = None
+    templates: str | tuple[str, ...] | None = None
+    protocol: str = DEFAULT_PROTOCOL
+    shorter_side: int | None = None
+    window: int | None = None
+    stride: int | None = None
+    select_layer: int | None = None
+    logit_scale: float | None = None
+    attention_threshold: float | None = None
+    device: str = "auto"
+    precision: Precision = "auto"
+    seed: int = 0
+    offline: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, before anything is loaded."""
+        _check_choice("method", self.method, METHODS)
+        if self.refiner is not None:
+            _check_choice("refiner", self.refiner, REFINERS)
+        _check_choice("precision", self.precision, PRECISIONS)
+        _check_model(self.model)
+        registry.entry(self.foundation_model, "foundation")
+        if isinstance(self.templates, str):
+            _check_choice("template set", self.templates, TEMPLATE_SETS)
+        elif self.templates is not None:
+            check_templates(self.templates)
+        for name, least in (
+            ("shorter_side", 32), ("window", 0), ("stride", 1), ("logit_scale", 1e-3), ("seed", 0),
+            ("attention_threshold", 0),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise InvalidInputError(f"{name} is {value}; it must be at least {least}.")
+        published_settings(self.method, self.model, self.protocol)
+
+    def settings(self) -> Settings:
+        """The published settings with the wishes put in."""
+        base = published_settings(self.method, self.model, self.protocol)
+        wishes = {
+            field.name: getattr(self, field.name)
+            for field in fields(Settings)
+            if field.name != "templates" and getattr(self, field.name, None) is not None
+        }
+        if isinstance(self.templates, str):
+            wishes["templates"] = self.templates
+        elif self.templates is not None:
+            wishes["templates"] = "own"
+        return replace(base, **wishes)
+
+    @property
+    def rule(self) -> Rule:
+        """Which labelling rule the method uses."""
+        return "cliper" if self.method == "cliper" else "probability"
+
+    @property
+    def chosen_refiner(self) -> Refiner:
+        """The refiner, or the default of the method and model."""
+        if self.refiner is not None:
+            return self.refiner
+        if self.model == "demo":
+            return "pamr"
+        return "stable-diffusion" if self.method == "cliper" else "none"
+
+    @property
+    def chosen_background(self) -> tuple[str, ...]:
+        """The background words, or the default list."""
+        if self.background is not None:
+            return self.background
+        return BACKGROUND_WORDS["demo" if self.model == "demo" else "photo"]
+
+    @property
+    def needs_foundation(self) -> bool:
+        """Whether a vision foundation model takes part."""
+        return self.method == "proxyclip" or self.chosen_refiner == "foundation"
+
+    @property
+    def needs_diffusion(self) -> bool:
+        """Whether Stable Diffusion takes part."""
+        return self.chosen_refiner.startswith("stable-diffusion")
+
+
+def _check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise unknown_choice(what, value, known)
+
+
+def _check_model(model: str) -> None:
+    """Refuse a name that is neither in the registry, nor open_clip's, nor a file."""
+    if model.startswith("open_clip:"):
+        name, slash, tag = model.removeprefix("open_clip:").partition("/")
+        if not (name and slash and tag):
+            raise InvalidInputError(
+                f"{model!r} lacks a part. Write open_clip:NAME/TAG, such as "
+                "open_clip:ViT-B-16/laion2b_s34b_b88k."
+            )
+    elif not model.endswith((".safetensors", ".bin", ".pt", ".pth")):
+        registry.entry(model, "clip")

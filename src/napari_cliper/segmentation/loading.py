@@ -1,0 +1,352 @@
+"""From a configuration to networks on a device.
+
+Which file holds the weights, what architecture they belong to, which device and
+precision compute; and the store that lets two users of the same weights share them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+import platformdirs
+import psutil
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from . import clip, diffusion, proxy, weights
+from .config import Precision, SegmentationConfig
+from .errors import InvalidInputError, WeightsUnavailableError, unknown_choice
+from .progress import Monitor
+from .registry import REGISTRY, WeightsEntry, entry
+
+N = TypeVar("N")
+
+_DTYPES: dict[Precision, torch.dtype] = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; ``"auto"`` is the best there is.
+
+    Raises
+    ------
+    InvalidInputError
+        For an unknown name, or a device this machine does not have.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, colon, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not index.isdigit()):
+        raise unknown_choice("device", name, ("auto", "cpu", "cuda", "cuda:0", "mps"))
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }[kind]
+    if int(index or 0) >= there:
+        found = f"{there} device{'s' * (there != 1)} of that kind" if there else "none"
+        raise InvalidInputError(
+            f"The device {name!r} is not there: torch finds {found}. Choose 'cpu' or 'auto'."
+        )
+    return torch.device(name)
+
+
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """What the networks compute in.
+
+    float16 is the default on CUDA, float32 elsewhere. Refused: float16 on a CPU, which lacks
+    many of its operations, and bfloat16 where the GPU cannot do it.
+    """
+    if precision == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if precision == "float16" and device.type == "cpu":
+        raise InvalidInputError(
+            "float16 does not work on a CPU. Choose float32, or bfloat16 where the CPU has it."
+        )
+    if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise InvalidInputError("This GPU has no bfloat16. Choose float16 or float32.")
+    return _DTYPES[precision]
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that the device can still give."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+class Loaded(Generic[N]):
+    """A network in memory, and the word that one job at a time may use it.
+
+    Parameters
+    ----------
+    network : object
+    files : tuple of Path
+        Where its weights came from.
+    """
+
+    def __init__(self, network: N, files: tuple[Path, ...]) -> None:
+        self.network = network
+        self.files = files
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def for_one_job(self, monitor: Monitor) -> Iterator[N]:
+        """Wait for the network, still listening to `should_stop`, and hold it."""
+        while not self._lock.acquire(timeout=0.1):
+            monitor.check()
+        try:
+            yield self.network
+        finally:
+            self._lock.release()
+
+
+_store: WeakValueDictionary[tuple[str, ...], Loaded[Any]] = WeakValueDictionary()
+"""Networks that somebody holds; one nobody holds any more frees its memory."""
+_store_lock = threading.Lock()
+
+
+def shared(key: tuple[str, ...], load: Callable[[], Loaded[N]]) -> Loaded[N]:
+    """The network of a key, from the store or loaded now."""
+    with _store_lock:
+        found = _store.get(key)
+        if found is None:
+            found = _store[key] = load()
+        return found
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """Where a CLIP is, and what it is; nothing has been loaded yet.
+
+    Parameters
+    ----------
+    config : dict
+        open_clip's configuration.
+    architecture : str
+        The open_clip name, "" for one that is not open_clip's.
+    entry : WeightsEntry or None
+        The registry's row, or one made for ``open_clip:NAME/TAG``.
+    path : Path or None
+        A local checkpoint.
+    quick_gelu : bool
+        Whether the weights want QuickGELU although the configuration does not say so.
+    """
+
+    config: dict[str, Any]
+    architecture: str
+    entry: WeightsEntry | None = None
+    path: Path | None = None
+    quick_gelu: bool = False
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch in pixels."""
+        return int(self.config["vision_cfg"]["patch_size"])
+
+    @property
+    def heads(self) -> int:
+        """Attention heads of a block."""
+        vision = self.config["vision_cfg"]
+        return int(vision["width"]) // int(vision.get("head_width", 64))
+
+
+def clip_source(model: str) -> ClipSource:
+    """What `SegmentationConfig.model` names.
+
+    Raises
+    ------
+    InvalidInputError
+        For a model that cannot work, with the reason; a checkpoint whose architecture
+        cannot be told.
+    WeightsUnavailableError
+        For a file that is not there.
+    """
+    if model == "demo":
+        demo = entry("demo")
+        found = weights.cached(demo)
+        if found is None:
+            raise WeightsUnavailableError(
+                "The demo model is missing from this installation. Install napari-cliper again, or "
+                "make the model with tools/train_demo_model.py."
+            )
+        (path,) = found.values()
+        return ClipSource(_described(path), "", demo, path)
+    if model in REGISTRY:
+        row = entry(model, "clip")
+        return ClipSource(clip.model_config(row.architecture), row.architecture, row)
+    if not model.startswith("open_clip:"):
+        return _local_source(Path(model))
+    architecture, _, tag = model.removeprefix("open_clip:").partition("/")
+    config = clip.model_config(architecture)
+    if Path(tag).suffix in (".safetensors", ".bin", ".pt", ".pth"):
+        return ClipSource(config, architecture, path=_existing(Path(tag)))
+    repository, files, quick_gelu = clip.pretrained_files(architecture, tag)
+    row = WeightsEntry(
+        name=model,
+        kind="clip",
+        architecture=architecture,
+        repositories=(repository,),
+        files=(files,),
+        size=0,
+        licence="see its page on the hub",
+        purpose="A CLIP of open_clip's table.",
+        validated=False,
+    )
+    return ClipSource(config, architecture, row, quick_gelu=quick_gelu)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise WeightsUnavailableError(f"There is no checkpoint file at {path}.")
+    return path
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """The configuration that a safetensors file carries, or that lies beside a checkpoint."""
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+        except SafetensorError:
+            metadata = {}  # reading the tensors will say what is wrong
+        if "config" in metadata:
+            return dict(json.loads(metadata["config"]))
+    for beside in (path.with_suffix(".json"), path.with_name("open_clip_config.json")):
+        if beside.is_file():
+            config = json.loads(beside.read_text(encoding="utf-8"))
+            config = config.get("model_cfg", config)
+            if "vision_cfg" not in config or "embed_dim" not in config:
+                raise InvalidInputError(f"{beside} is no open_clip configuration: no vision_cfg.")
+            return dict(config)
+    return {}
+
+
+def _local_source(path: Path) -> ClipSource:
+    config = _described(_existing(path))
+    if config:
+        return ClipSource(config, "", path=path)
+    names = clip.matching_architectures(weights.read_tensors(path))
+    if len(names) == 1:
+        return ClipSource(clip.model_config(names[0]), names[0], path=path)
+    fit = f"{', '.join(names)} fit its shapes" if names else "none of open_clip's fits its shapes"
+    raise InvalidInputError(
+        f"The architecture of {path} cannot be told: {fit}. Choose open_clip:NAME/{path}, or put "
+        f"an open_clip configuration beside it as {path.with_suffix('.json').name}."
+    )
+
+
+def load_clip(
+    source: ClipSource,
+    config: SegmentationConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    monitor: Monitor,
+) -> Loaded[clip.Clip]:
+    """CLIP's two towers on the device."""
+
+    def load() -> Loaded[clip.Clip]:
+        path = source.path
+        if path is None:
+            assert source.entry is not None  # noqa: S101 - one of the two is there by construction
+            (path,) = weights.fetch(source.entry, offline=config.offline, monitor=monitor).values()
+        monitor.tell(f"Loading {config.model}", 0, 1)
+        network = clip.build(
+            source.config,
+            weights.read_tensors(path),
+            source=str(path),
+            quick_gelu=source.quick_gelu,
+            architecture=source.architecture,
+        )
+        network.image.visual.to(device, dtype)
+        if network.text is not None:
+            network.text.model.to(device, dtype)
+        return Loaded(network, (path,))
+
+    return shared(("clip", config.model, str(device), str(dtype)), load)
+
+
+def load_foundation(
+    config: SegmentationConfig, device: torch.device, dtype: torch.dtype, monitor: Monitor
+) -> Loaded[proxy.FoundationModel]:
+    """The vision foundation model on the device."""
+
+    def load() -> Loaded[proxy.FoundationModel]:
+        row = entry(config.foundation_model, "foundation")
+        (path,) = weights.fetch(row, offline=config.offline, monitor=monitor).values()
+        monitor.tell(f"Loading {row.name}", 0, 1)
+        model = proxy.build(row.architecture, weights.read_tensors(path), str(path))
+        model.network.to(device, dtype)
+        return Loaded(model, (path,))
+
+    return shared(("foundation", config.foundation_model, str(device), str(dtype)), load)
+
+
+def load_diffusion(
+    config: SegmentationConfig, device: torch.device, dtype: torch.dtype, monitor: Monitor
+) -> Loaded[diffusion.Diffusion]:
+    """The parts of Stable Diffusion that are needed, on the device."""
+
+    def load() -> Loaded[diffusion.Diffusion]:
+        name = config.diffusion_model
+        folder = Path(name)
+        if name in REGISTRY:
+            files = weights.fetch(entry(name, "diffusion"), offline=config.offline, monitor=monitor)
+            folder = files["unet/config.json"].parent.parent
+        prompt = _kept_empty_prompt(folder, monitor)
+        monitor.tell(f"Loading {name}", 0, 1)
+        model = diffusion.load(folder, prompt, dtype)
+        for network in model.networks:
+            network.to(device)
+        return Loaded(model, tuple(sorted(folder.glob("[uv]*/*.safetensors"))))
+
+    return shared(("diffusion", config.diffusion_model, str(device), str(dtype)), load)
+
+
+def _kept_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
+    """The empty prompt's vectors, encoded the first time and kept on disk."""
+    encoders = sorted((folder / "text_encoder").glob("*.safetensors"))
+    if not encoders or not (folder / "tokenizer").is_dir():
+        raise WeightsUnavailableError(
+            f"{folder} is no diffusers folder of a Stable Diffusion: it lacks text_encoder (as "
+            "safetensors) or tokenizer, which are needed once, for the empty prompt."
+        )
+    stat = encoders[0].resolve().stat()
+    mark = f"{encoders[0].resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+    name = hashlib.sha256(mark.encode()).hexdigest()[:32] + ".safetensors"
+    kept = platformdirs.user_cache_path("napari-cliper") / "empty-prompts" / name
+    with suppress(OSError, SafetensorError, KeyError):  # no copy, or a bad one: encode again
+        return load_file(kept)["prompt"]
+    monitor.tell("Encoding the empty prompt", 0, 1)
+    prompt = diffusion.empty_prompt(folder, monitor)
+    with suppress(OSError):  # a cache that cannot be written costs a second next time
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(f".{threading.get_ident()}.part")
+        save_file({"prompt": prompt.contiguous()}, part)
+        part.replace(kept)
+    return prompt
+
+
+def weight_records(loaded: Loaded[Any], monitor: Monitor) -> list[dict[str, str]]:
+    """Name and sha256 of each file that a network was loaded from."""
+    return [{"file": path.name, "sha256": weights.sha256(path, monitor)} for path in loaded.files]
+
+
+def network_bytes(*modules: nn.Module) -> int:
+    """Bytes of memory that the weights of networks take."""
+    return sum(p.nbytes for module in modules for p in module.parameters())

@@ -1,0 +1,119 @@
+"""An embedding and query vectors become the score maps of each stage.
+
+The other half of `Segmenter.score`: pure functions, no network takes part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .config import Refiner, Rule, Settings
+from .errors import InvalidInputError
+from .progress import Monitor
+from .refinement import HeadFusion, refine_with_attention, refine_with_colours
+from .results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
+from .scoring import Queries, cliper_coarse, cliper_logits, cosine
+from .tiling import blend
+
+PAMR_ITERATIONS, PAMR_DILATIONS = 10, (1, 2, 4, 8)
+
+_HEAD_FUSION: Mapping[Refiner, HeadFusion] = MappingProxyType(
+    {
+        "stable-diffusion": "product",
+        "stable-diffusion-mean": "mean",
+        "foundation": "product",  # of a single map
+    }
+)
+
+
+def cliper_maps(
+    embedding: ImageEmbedding, queries: Queries, settings: Settings, patch: int
+) -> StageMaps:
+    """CLIPer's coarse maps; the windows, where there are any, count half.
+
+    Parameters
+    ----------
+    patch : int
+        Side of CLIP's patches, in pixels.
+    """
+    whole, classes = embedding.whole, queries.class_count
+    if whole is None or whole.attention is None:
+        raise InvalidInputError("The embedding was not made by CLIPer. Embed the image again.")
+    logits = cliper_logits(whole.features, queries, settings.logit_scale)  # (K, N, P)
+    probabilities = logits.softmax(dim=-1)[..., :classes].mT  # (K, T, N)
+    if embedding.window_attention is not None:
+        places = [part.window.in_patches(patch) for part in embedding.windows]
+        seen = [
+            cliper_logits(part.features, queries, settings.logit_scale).mT
+            for part in embedding.windows
+        ]  # (K, P, n) each
+        layers: list[Tensor] = []
+        for layer in range(len(probabilities)):
+            parts = (
+                part[layer].reshape(-1, *place.shape)
+                for part, place in zip(seen, places, strict=True)
+            )
+            averaged = blend(parts, places, whole.grid).flatten(1)  # (P, N)
+            layers.append((averaged @ embedding.window_attention).softmax(dim=0)[:classes])
+        probabilities = (probabilities + torch.stack(layers)) / 2
+    coarse = cliper_coarse(
+        probabilities,
+        whole.attention,
+        select_layer=settings.select_layer,
+        attention_threshold=settings.attention_threshold,
+    )
+    return StageMaps(coarse.reshape(-1, *whole.grid).numpy(), coarse.amax(dim=1).numpy())
+
+
+def probability_maps(embedding: ImageEmbedding, queries: Queries, settings: Settings) -> StageMaps:
+    """The coarse maps of the other methods: window logits, averaged, as probabilities."""
+
+    def window_logits(part: PatchFeatures) -> Tensor:
+        logits = cosine(part.features[0], queries.vectors).T.reshape(1, -1, *part.grid)
+        full = F.interpolate(logits, size=part.padded_shape, mode="bilinear")[0]
+        at = part.padding
+        return full[:, at.top : at.bottom, at.left : at.right]
+
+    shape = (embedding.resized.shape[0], embedding.resized.shape[1])
+    places = [part.window for part in embedding.windows]
+    blended = blend((window_logits(part) for part in embedding.windows), places, shape)
+    logits = blended * settings.logit_scale  # (Q, H, W)
+    maps, background = softmax_to_classes(logits, queries.owner)
+    return StageMaps(
+        maps=maps.numpy(),
+        class_scores=maps.flatten(1).amax(dim=1).numpy(),
+        background=None if background is None else background.numpy(),
+        logits=logits.numpy(),
+    )
+
+
+def refined_maps(
+    coarse: StageMaps, embedding: ImageEmbedding, refiner: Refiner, rule: Rule, monitor: Monitor
+) -> StageMaps:
+    """The refined maps, of the classes and of the background where it has a map."""
+    monitor.tell("Refining", 0, 1)
+    maps = torch.from_numpy(coarse.maps)
+    if coarse.background is not None:
+        maps = torch.cat([maps, torch.from_numpy(coarse.background)[None]])
+    if embedding.self_attention is not None:
+        refined = refine_with_attention(maps, embedding.self_attention, _HEAD_FUSION[refiner])
+    else:
+        refined = refine_with_colours(
+            maps,
+            torch.from_numpy(embedding.resized).permute(2, 0, 1),
+            iterations=PAMR_ITERATIONS,
+            dilations=PAMR_DILATIONS,
+            monitor=monitor,
+        )
+    background = None
+    if coarse.background is not None:
+        refined, background = refined[:-1], refined[-1].numpy()
+    scores = refined.flatten(1).amax(dim=1).numpy()
+    if rule == "cliper":
+        scores = (scores + coarse.class_scores) / 2
+    return StageMaps(refined.contiguous().numpy(), scores, background)

@@ -1,0 +1,216 @@
+"""What the networks see of an image: windows, CLIP's features, the refiner's attention.
+
+The other half of `Segmenter.embed`: no word takes part here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import proxy
+from .attention import LastBlockAttention
+from .config import Method, Settings
+from .diffusion import Diffusion
+from .encoder import MEAN, STD, ImageEncoder
+from .images import normalised, padded, patch_aligned_shape, resized, squashed
+from .progress import Monitor
+from .refinement import AttentionMap, SelfAttention, compress, feature_attention, sharpen
+from .results import PatchFeatures
+from .tiling import Window, sliding_windows, stitch_attention
+
+WINDOWS_AT_ONCE = 8
+PROXY_BETA, PROXY_GAMMA = 1.2, 3.0
+PROXY_MULTIPLE = 56  # ProxyCLIP pads its windows to multiples of the patches 8 and 14
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class LastBlock:
+    """How a method but CLIPer reads CLIP's last block.
+
+    Parameters
+    ----------
+    attention : LastBlockAttention or None
+        None: that of a vision foundation model.
+    residual : bool
+        Whether residual connections and MLP are kept.
+    """
+
+    attention: LastBlockAttention | None
+    residual: bool
+
+
+LAST_BLOCKS: Mapping[Method, LastBlock] = MappingProxyType(
+    {
+        "clip": LastBlock("vanilla", residual=True),
+        "maskclip": LastBlock("identity", residual=False),
+        "sclip": LastBlock("q-q+k-k", residual=True),
+        "clearclip": LastBlock("q-q", residual=False),
+        "proxyclip": LastBlock(None, residual=False),
+    }
+)
+
+
+def read_early_layers(
+    encoder: ImageEncoder, pixels: Pixels, settings: Settings, monitor: Monitor
+) -> tuple[PatchFeatures, tuple[PatchFeatures, ...], Tensor | None]:
+    """CLIPer: the whole image, and its windows where they are asked for.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8 array
+        Both sides multiples of the patch.
+
+    Returns
+    -------
+    whole : PatchFeatures
+    windows : tuple of PatchFeatures
+        Empty without windows.
+    attention : (N, N) float32 tensor or None
+        Stitched from the windows.
+    """
+    patch = encoder.patch
+    planes = normalised(pixels, MEAN, STD)
+
+    def read(window: Window) -> PatchFeatures:
+        part = planes[..., window.top : window.bottom, window.left : window.right]
+        layers = encoder.early_layers(part, monitor=monitor)
+        return PatchFeatures(
+            features=layers.features[:, 1:].cpu(),
+            grid=window.in_patches(patch).shape,
+            attention=layers.attention.cpu(),
+            window=window,
+            padding=Window(0, 0, *window.shape),
+            padded_shape=window.shape,
+        )
+
+    shape = (pixels.shape[0], pixels.shape[1])
+    whole = read(Window(0, 0, *shape))
+    if not settings.window:
+        return whole, (), None
+    # Windows lie on patch borders, as they do in every published setting.
+    side, stride = (max(n // patch, 1) * patch for n in (settings.window, settings.stride))
+    places = sliding_windows(shape, side, stride)
+    windows = []
+    attentions: list[Tensor] = []
+    for index, window in enumerate(places):
+        monitor.tell("Encoding the windows", index, len(places))
+        part = read(window)
+        if part.attention is not None:
+            attentions.append(part.attention)
+        windows.append(replace(part, attention=None))
+    in_patches = [window.in_patches(patch) for window in places]
+    return whole, tuple(windows), stitch_attention(attentions, in_patches, whole.grid)
+
+
+def read_last_block(
+    encoder: ImageEncoder,
+    foundation: proxy.FoundationModel | None,
+    pixels: Pixels,
+    method: Method,
+    settings: Settings,
+    monitor: Monitor,
+) -> tuple[PatchFeatures, ...]:
+    """The other methods: the last block alone, window by window.
+
+    Parameters
+    ----------
+    foundation : FoundationModel or None
+        ProxyCLIP's second network.
+    pixels : (H, W, 3) uint8 array
+    """
+    shape = (pixels.shape[0], pixels.shape[1])
+    places = sliding_windows(shape, settings.window, settings.stride)  # all of one shape
+    found: list[PatchFeatures] = []
+    for start in range(0, len(places), WINDOWS_AT_ONCE):
+        monitor.tell("Encoding the windows", start, len(places))
+        batch = places[start : start + WINDOWS_AT_ONCE]
+        crops = [pixels[w.top : w.bottom, w.left : w.right] for w in batch]
+        found += _read_batch(encoder, foundation, crops, batch, LAST_BLOCKS[method], monitor)
+    return tuple(found)
+
+
+def _read_batch(
+    encoder: ImageEncoder,
+    foundation: proxy.FoundationModel | None,
+    crops: Sequence[Pixels],
+    windows: Sequence[Window],
+    block: LastBlock,
+    monitor: Monitor,
+) -> Iterator[PatchFeatures]:
+    multiple = encoder.patch
+    if foundation is not None:
+        multiple = math.lcm(PROXY_MULTIPLE, foundation.patch)
+    planes, (top, left) = padded(
+        torch.cat([normalised(crop, MEAN, STD) for crop in crops]), multiple
+    )
+    height, width = planes.shape[2], planes.shape[3]
+    if foundation is not None:
+        theirs = torch.cat([normalised(crop, proxy.MEAN, proxy.STD) for crop in crops])
+        external = foundation.features(padded(theirs, multiple)[0], monitor)
+        grid = (external.shape[2], external.shape[3])
+        features = encoder.proxied(
+            planes, external, beta=PROXY_BETA, gamma=PROXY_GAMMA, monitor=monitor
+        )
+    else:
+        grid = (height // encoder.patch, width // encoder.patch)
+        features = encoder.last_block(
+            planes, block.attention or "vanilla", residual=block.residual, monitor=monitor
+        )
+    for one, window in zip(features.cpu(), windows, strict=True):
+        inside = Window(top, left, top + window.shape[0], left + window.shape[1])
+        yield PatchFeatures(one[None], grid, None, window, inside, (height, width))
+
+
+def read_diffusion(
+    model: Diffusion, pixels: Pixels, *, seed: int, threshold: float, monitor: Monitor
+) -> SelfAttention:
+    """The sharpened self-attention of Stable Diffusion, one head in memory at a time.
+
+    Parameters
+    ----------
+    pixels : (Y, X, 3) uint8 array
+        The image itself, not resized.
+    seed : int
+        Of the noise.
+    threshold : float
+        See `refinement.sharpen`.
+    """
+    with monitor.watching(*model.networks):
+        monitor.tell("Encoding for the diffusion model", 0, 1)
+        square = squashed(pixels, model.image_side)
+        latents = model.noisy_latents(square, model.noise(seed))
+        monitor.tell("Reading the diffusion model's attention", 0, 1)
+        maps = model.self_attention(latents, partial(_sharpened, threshold=threshold))
+    return SelfAttention(tuple(maps), (model.side, model.side))
+
+
+def _sharpened(raw: Tensor, threshold: float) -> AttentionMap:
+    return compress(sharpen(raw, threshold))
+
+
+def read_foundation(
+    model: proxy.FoundationModel, pixels: Pixels, shorter_side: int, monitor: Monitor
+) -> SelfAttention:
+    """The attention between the patches of a vision foundation model.
+
+    Parameters
+    ----------
+    pixels : (Y, X, 3) uint8 array
+        The image itself, not resized.
+    """
+    monitor.tell("Reading the foundation model", 0, 1)
+    shape = patch_aligned_shape((pixels.shape[0], pixels.shape[1]), shorter_side, model.patch)
+    planes = normalised(resized(pixels, shape, "bicubic"), proxy.MEAN, proxy.STD)
+    features = model.features(planes, monitor)[0].cpu()
+    return feature_attention(features, beta=PROXY_BETA, gamma=PROXY_GAMMA)

@@ -1,0 +1,275 @@
+"""The values between the steps: what an image is worth, and what words made of it.
+
+    image --embed--> ImageEmbedding --score--> ScoreMaps --to_labels--> labels
+
+All are frozen and live in the CPU's memory; tensors stay inside, arrays are outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .config import SegmentationConfig, Settings
+from .errors import InvalidInputError, unknown_choice
+from .images import RGBImage
+from .labels import BestClass, LabelArray, cliper_best, probability_best
+from .prompts import ClassPrompt
+from .refinement import SelfAttention
+from .scoring import class_maxima
+from .tiling import Window
+
+Stage = Literal["coarse", "refined"]
+
+
+@dataclass(frozen=True, eq=False)
+class PatchFeatures:
+    """Projected patch features of a window, or of the whole image.
+
+    Parameters
+    ----------
+    features : (K, N, D) float32 tensor
+        For each kept layer; N = h * w.
+    grid : (int, int)
+        (h, w).
+    attention : (N, N) float32 tensor or None
+        CLIPer's last attention.
+    window : Window
+        Where it lies in the resized image, in pixels.
+    padding : Window
+        Where the window lies in the padded pixels that the network saw.
+    padded_shape : (int, int)
+        Size of those.
+    """
+
+    features: Tensor
+    grid: tuple[int, int]
+    attention: Tensor | None
+    window: Window
+    padding: Window
+    padded_shape: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return self.features.nbytes + (0 if self.attention is None else self.attention.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEmbedding:
+    """All that the engine keeps of an image; no word has been said yet.
+
+    Parameters
+    ----------
+    image : RGBImage
+        What was embedded.
+    resized : (H, W, 3) uint8 array
+        The image at the size the method works at.
+    whole : PatchFeatures or None
+        CLIPer's view of the whole image.
+    windows : tuple of PatchFeatures
+        The sliding windows.
+    window_attention : (N, N) float32 tensor or None
+        CLIPer's attention, stitched from the windows.
+    self_attention : SelfAttention or None
+        What a network refines the maps with.
+    config : SegmentationConfig
+        What it was made with; it can be scored with nothing else.
+    record : mapping
+        What happened, as JSON can hold it.
+    """
+
+    image: RGBImage
+    resized: NDArray[np.uint8]
+    whole: PatchFeatures | None
+    windows: tuple[PatchFeatures, ...]
+    window_attention: Tensor | None
+    self_attention: SelfAttention | None
+    config: SegmentationConfig
+    record: Mapping[str, Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the embedding takes."""
+        parts = (self.whole, *self.windows, self.window_attention, self.self_attention)
+        return (
+            self.image.pixels.nbytes
+            + self.resized.nbytes
+            + sum(part.nbytes for part in parts if part is not None)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class StageMaps:
+    """The score maps of one stage.
+
+    Parameters
+    ----------
+    maps : (T, h, w) float32 array
+        CLIPer: scores, not probabilities. Other methods: probabilities.
+    class_scores : (T,) float32 array
+        How sure it is that a class is there at all; CLIPer's may be over 1.
+    background : (h, w) float32 array or None
+        The probability of the background words, for the methods but CLIPer.
+    logits : (Q, h, w) float32 array or None
+        What the probabilities were made of, where labels are made of that.
+    """
+
+    maps: NDArray[np.float32]
+    class_scores: NDArray[np.float32]
+    background: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreMaps:
+    """What the words made of an image; labels are one call away.
+
+    Parameters
+    ----------
+    coarse : StageMaps
+        What CLIP alone says.
+    refined : StageMaps or None
+        Sharpened by the refiner.
+    classes : tuple of ClassPrompt
+        Label i + 1 is class i.
+    background : tuple of str
+        The background words that took part.
+    shape : (int, int)
+        (Y, X) of the image.
+    settings : Settings
+        The thresholds that are the defaults of the method and model, and the rest.
+    owner : tuple of int
+        Whose word each query was (see `scoring.Queries`).
+    notes : tuple of str
+        What a person should know, in words.
+    record : mapping
+        Settings, seed, versions, weights and their hashes, time, scores; JSON-safe.
+    """
+
+    coarse: StageMaps
+    refined: StageMaps | None
+    classes: tuple[ClassPrompt, ...]
+    background: tuple[str, ...]
+    shape: tuple[int, int]
+    settings: Settings
+    config: SegmentationConfig
+    owner: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def stage(self, name: Stage | None = None) -> StageMaps:
+        """The maps of a stage; by default the refined ones where there are any."""
+        if name is None:
+            return self.refined or self.coarse
+        if name not in ("coarse", "refined"):
+            raise unknown_choice("stage", name, ("coarse", "refined"))
+        found = self.coarse if name == "coarse" else self.refined
+        if found is None:
+            raise InvalidInputError(
+                "There are no refined maps: the refiner was 'none'. Ask for the coarse ones."
+            )
+        return found
+
+    def best(
+        self,
+        *,
+        stage: Stage | None = None,
+        class_threshold: float | None = None,
+        min_max: bool | None = None,
+        with_background: bool = False,
+    ) -> BestClass:
+        """Each pixel's best class; `BestClass.above` makes labels of it in no time.
+
+        Parameters
+        ----------
+        stage, class_threshold, min_max
+            As in `to_labels`.
+        with_background : bool
+            Whether CLIPer's background plane takes part, as it does where the background
+            threshold is 0 or less.
+        """
+        maps = self.stage(stage)
+        if class_threshold is None:
+            class_threshold = self.settings.class_threshold
+        scores = torch.from_numpy(maps.class_scores)
+        if self.config.rule == "cliper":
+            return cliper_best(
+                torch.from_numpy(maps.maps),
+                scores,
+                self.shape,
+                class_threshold=class_threshold,
+                min_max=self.settings.min_max if min_max is None else min_max,
+                with_background=with_background,
+            )
+        if min_max:
+            raise InvalidInputError(
+                f"min_max belongs to CLIPer's rule; {self.config.method} labels by probability."
+            )
+        planes, to_classes = self._probability_planes(maps)
+        return probability_best(
+            planes,
+            self.shape,
+            to_classes,
+            present=scores > class_threshold,
+            area_threshold=self.settings.area_threshold,
+        )
+
+    def to_labels(
+        self,
+        *,
+        stage: Stage | None = None,
+        class_threshold: float | None = None,
+        background_threshold: float | None = None,
+        min_max: bool | None = None,
+    ) -> LabelArray:
+        """Make labels; thresholds not given are the defaults of the method and model.
+
+        Parameters
+        ----------
+        stage : {'coarse', 'refined'}, optional
+            Default: refined where there is a refiner.
+        class_threshold : float, optional
+            A class whose score is not above it is absent. No upper bound.
+        background_threshold : float, optional
+            A pixel whose best class is below it becomes 0. With CLIPer and 0 or less, the
+            background competes as a plane of its own.
+        min_max : bool, optional
+            Whether each class is stretched to [0, 1] first (CLIPer only).
+
+        Returns
+        -------
+        (Y, X) uint8 or uint16 array
+            0 is background, i + 1 is ``classes[i]``.
+        """
+        if background_threshold is None:
+            background_threshold = self.settings.background_threshold
+        best = self.best(
+            stage=stage,
+            class_threshold=class_threshold,
+            min_max=min_max,
+            with_background=background_threshold <= 0,
+        )
+        return best.above(background_threshold)
+
+    def _probability_planes(self, maps: StageMaps) -> tuple[Tensor, Any]:
+        """Planes to interpolate, and how interpolated planes become class probabilities."""
+        if maps.logits is not None:
+            return torch.from_numpy(maps.logits), partial(softmax_to_classes, owner=self.owner)
+        planes = torch.from_numpy(maps.maps)
+        if maps.background is None:
+            return planes, lambda block: (block, None)
+        background = torch.from_numpy(maps.background)[None]
+        return torch.cat([planes, background]), lambda block: (block[:-1], block[-1])
+
+
+def softmax_to_classes(logits: Tensor, owner: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
+    """Logits (Q, ...) to probabilities of classes (T, ...) and of the background (...)."""
+    return class_maxima(logits.softmax(dim=0), owner)

@@ -1,0 +1,463 @@
+"""The engine's front door, and the only file that knows the order of the steps.
+
+embed   seconds, no words:  windows, CLIP, the refiner's network
+score   milliseconds:       words, coarse maps, refined maps
+labels  milliseconds:       `ScoreMaps.to_labels`
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import clip, loading
+from .config import SegmentationConfig, Settings
+from .errors import InvalidInputError, OutOfMemoryError
+from .images import RGBImage, kept_ratio_shape, patch_aligned_shape, resized, to_rgb
+from .maps import cliper_maps, probability_maps, refined_maps
+from .progress import Monitor, Report, ShouldStop
+from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, usable_background
+from .reading import read_diffusion, read_early_layers, read_foundation, read_last_block
+from .refinement import SelfAttention
+from .results import ImageEmbedding, PatchFeatures, ScoreMaps
+from .scoring import Queries
+
+MAX_PATCHES = 20_000
+"""No image may have more, on any machine: the attention between them grows with the square."""
+PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")
+
+
+class Segmenter:
+    """Open-vocabulary segmentation of images with one configuration.
+
+    Networks are loaded when they are first needed, shared with every other segmenter of the
+    same weights, and freed by `unload` or with the segmenter.
+
+    Parameters
+    ----------
+    config : SegmentationConfig
+
+    Raises
+    ------
+    InvalidInputError
+        For a device or a precision that this machine does not have, and for a CLIP that cannot
+        work.
+
+    Examples
+    --------
+    >>> from napari_cliper.demo.scenes import make_scene
+    >>> segmenter = Segmenter(SegmentationConfig(model="demo"))
+    >>> embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
+    >>> classes = [ClassPrompt("nucleus"), ClassPrompt("crystal")]
+    >>> segmenter.score(embedding, classes).to_labels().shape
+    (96, 96)
+    """
+
+    def __init__(self, config: SegmentationConfig | None = None) -> None:
+        self.config = config or SegmentationConfig()
+        self.device = loading.choose_device(self.config.device)
+        self.dtype = loading.choose_dtype(self.config.precision, self.device)
+        self.settings: Settings = self.config.settings()
+        self._source: loading.ClipSource | None = None
+        self._loaded: dict[str, loading.Loaded[Any]] = {}
+        self._weights: list[dict[str, str]] = []
+        self._vectors: dict[tuple[str, ...], Tensor] = {}
+
+    # ------------------------------------------------------------------ networks
+
+    @property
+    def source(self) -> loading.ClipSource:
+        """Which CLIP it is; told without loading it."""
+        if self._source is None:
+            self._source = loading.clip_source(self.config.model)
+        return self._source
+
+    def load(self, *, report: Report | None = None, should_stop: ShouldStop | None = None) -> None:
+        """Fetch and load every network that the configuration needs.
+
+        `embed` does this by itself.
+
+        Raises
+        ------
+        WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
+        """
+        with self._guard("loading the networks"):
+            self._load(_monitor(report, should_stop))
+
+    def _load(self, monitor: Monitor) -> None:
+        wanted: dict[str, Callable[[], loading.Loaded[Any]]] = {
+            "clip": partial(loading.load_clip, self.source, self.config, self.device, self.dtype)
+        }
+        if self.config.needs_foundation:
+            wanted["foundation"] = partial(
+                loading.load_foundation, self.config, self.device, self.dtype
+            )
+        if self.config.needs_diffusion:
+            wanted["diffusion"] = partial(
+                loading.load_diffusion, self.config, self.device, self.dtype
+            )
+        for name, load in wanted.items():
+            if name not in self._loaded:
+                loaded = load(monitor=monitor)  # type: ignore[call-arg]  # partial hides it
+                self._weights += loading.weight_records(loaded, monitor)
+                self._loaded[name] = loaded
+
+    def unload(self) -> None:
+        """Let go of the networks; their memory is free once nobody else uses them."""
+        self._loaded.clear()
+        self._weights.clear()
+        self._vectors.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    # ------------------------------------------------------------------ embed
+
+    def check(self, image: NDArray[Any]) -> RGBImage:
+        """Refuse an image that cannot be worked with, before anything is loaded.
+
+        Parameters
+        ----------
+        image : (Y, X) or (Y, X, C) array
+
+        Returns
+        -------
+        RGBImage
+
+        Raises
+        ------
+        InvalidInputError
+            See `images.to_rgb`; also for more patches than the memory allows.
+        """
+        rgb = to_rgb(image)
+        shape = self._resized_shape(rgb.shape)
+        parts = {"CLIP": (self._network_shape(shape), self.source.patch, self.source.heads)}
+        if self.config.chosen_refiner == "foundation":
+            parts["the foundation model"] = (shape, 8, 1)
+        for name, ((height, width), patch, heads) in parts.items():
+            _check_budget(name, rgb.shape, height // patch * (width // patch), heads, self.device)
+        return rgb
+
+    def embed(
+        self,
+        image: NDArray[Any],
+        *,
+        report: Report | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> ImageEmbedding:
+        """Encode an image once, for any words.
+
+        Parameters
+        ----------
+        image : (Y, X) or (Y, X, C) array
+            Grey, RGB or RGBA, any real dtype; see `images.to_rgb`.
+        report : callable, optional
+            Called with a `Progress` at every stage, window and block, and while downloading.
+        should_stop : callable, optional
+            Asked often; once it returns True this ends with `Stopped`, within a second.
+
+        Returns
+        -------
+        ImageEmbedding
+
+        Raises
+        ------
+        InvalidInputError
+            For an image that cannot be worked with, before anything is loaded.
+        WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
+        """
+        monitor = _monitor(report, should_stop)
+        rgb = self.check(image)
+        seconds: dict[str, float] = {}
+        with self._guard("encoding the image"), torch.inference_mode():
+            with _timed(seconds, "load"):
+                self._load(monitor)
+            shape = self._resized_shape(rgb.shape)
+            pixels = resized(
+                rgb.pixels, shape, "bicubic" if self.config.method == "cliper" else "bilinear"
+            )
+            with _timed(seconds, "clip"):
+                whole, windows, window_attention = self._read(pixels, monitor)
+            with _timed(seconds, "refiner"):
+                self_attention = self._read_for_refiner(rgb, monitor)
+        return ImageEmbedding(
+            image=rgb,
+            resized=pixels,
+            whole=whole,
+            windows=windows,
+            window_attention=window_attention,
+            self_attention=self_attention,
+            config=self.config,
+            record=self._record(rgb, shape, seconds),
+        )
+
+    def _read(
+        self, pixels: NDArray[np.uint8], monitor: Monitor
+    ) -> tuple[PatchFeatures | None, tuple[PatchFeatures, ...], Tensor | None]:
+        """CLIP's view of the image: whole, windows, and the windows' attention."""
+        with ExitStack() as stack:
+            network = stack.enter_context(self._loaded["clip"].for_one_job(monitor))
+            if self.config.method == "cliper":
+                return read_early_layers(network.image, pixels, self.settings, monitor)
+            foundation = None
+            if self.config.method == "proxyclip":
+                foundation = stack.enter_context(self._loaded["foundation"].for_one_job(monitor))
+            windows = read_last_block(
+                network.image, foundation, pixels, self.config.method, self.settings, monitor
+            )
+            return None, windows, None
+
+    def _read_for_refiner(self, rgb: RGBImage, monitor: Monitor) -> SelfAttention | None:
+        """What the refiner's network says of the image, where it has one."""
+        if self.config.needs_diffusion:
+            with self._loaded["diffusion"].for_one_job(monitor) as model:
+                return read_diffusion(
+                    model,
+                    rgb.pixels,
+                    seed=self.config.seed,
+                    threshold=self.settings.attention_threshold,
+                    monitor=monitor,
+                )
+        if self.config.chosen_refiner == "foundation":
+            with self._loaded["foundation"].for_one_job(monitor) as model:
+                return read_foundation(model, rgb.pixels, self.settings.shorter_side, monitor)
+        return None
+
+    def _resized_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        if self.config.method == "cliper":
+            return patch_aligned_shape(shape, self.settings.shorter_side, self.source.patch)
+        return kept_ratio_shape(shape, self.settings.shorter_side)
+
+    def _network_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """The largest input that one pass of CLIP sees."""
+        side = self.settings.window
+        if self.config.method == "cliper" or side == 0:
+            return shape
+        return min(shape[0], side), min(shape[1], side)
+
+    # ------------------------------------------------------------------ score
+
+    def score(
+        self,
+        embedding: ImageEmbedding,
+        classes: Sequence[ClassPrompt],
+        *,
+        background: Sequence[str] | None = None,
+        report: Report | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> ScoreMaps:
+        """Ask an embedded image for words; no image network runs.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            Made with the same configuration.
+        classes : sequence of ClassPrompt
+            What to look for.
+        background : sequence of str, optional
+            What else is in the image; default: the configuration's. A word that is also a
+            class is left out.
+
+        Returns
+        -------
+        ScoreMaps
+
+        Raises
+        ------
+        InvalidInputError
+            For no class, a repeated one, one class with no background, or an embedding of
+            another configuration.
+        WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
+        """
+        monitor = _monitor(report, should_stop)
+        words = self.config.chosen_background if background is None else background
+        kept, dropped = usable_background(classes, words)
+        if replace(embedding.config, background=self.config.background) != self.config:
+            raise InvalidInputError(
+                "The embedding was made with another configuration. Embed the image again."
+            )
+        notes = list(embedding.image.notes)
+        if dropped:
+            notes.append(f"Left out of the background, as they are classes: {', '.join(dropped)}.")
+        seconds = dict(embedding.record["seconds"])
+        with self._guard("scoring the words"), torch.inference_mode():
+            with _timed(seconds, "words"):
+                queries = self._queries(classes, kept, notes, monitor)
+            with _timed(seconds, "score"):
+                coarse = (
+                    cliper_maps(embedding, queries, self.settings, self.source.patch)
+                    if self.config.rule == "cliper"
+                    else probability_maps(embedding, queries, self.settings)
+                )
+                refiner = self.config.chosen_refiner
+                refined = (
+                    refined_maps(coarse, embedding, refiner, self.config.rule, monitor)
+                    if refiner != "none"
+                    else None
+                )
+        scores = ScoreMaps(
+            coarse=coarse,
+            refined=refined,
+            classes=tuple(classes),
+            background=kept,
+            shape=embedding.image.shape,
+            settings=self.settings,
+            config=self.config,
+            owner=queries.owner,
+            notes=tuple(notes),
+        )
+        record = {
+            **embedding.record,
+            "classes": [_class_record(one, scores, i) for i, one in enumerate(classes)],
+            "background": list(kept),
+            "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            "notes": notes,
+        }
+        return replace(scores, record=MappingProxyType(record))
+
+    def _queries(
+        self,
+        classes: Sequence[ClassPrompt],
+        background: Sequence[str],
+        notes: list[str],
+        monitor: Monitor,
+    ) -> Queries:
+        """Every word's vector; those asked before are remembered."""
+        if "clip" not in self._loaded:
+            self._load(monitor)
+        groups: list[tuple[str, ...]] = []
+        owner: list[int] = []
+        templates = self._templates()
+        for index, one in enumerate(classes):
+            prompts = class_prompts(one, templates)
+            groups += prompts
+            owner += [index] * len(prompts)
+        groups += [fill(word, templates) for word in background]
+        owner += [-1] * len(background)
+
+        with self._loaded["clip"].for_one_job(monitor) as network:
+            if network.text is None:
+                raise InvalidInputError(
+                    f"{self.config.model} has no text tower: it can encode images but no words. "
+                    "Choose a whole CLIP."
+                )
+            new = [group for group in dict.fromkeys(groups) if group not in self._vectors]
+            if new:
+                flat = network.text.encode([p for group in new for p in group], monitor)
+                for group, vectors in zip(new, flat.split([len(g) for g in new]), strict=True):
+                    self._vectors[group] = F.normalize(vectors.mean(dim=0), dim=0)
+            limit = network.text.context_length
+            for group in dict.fromkeys(groups):
+                longest = max(group, key=len)
+                if network.text.token_count(longest) > limit:
+                    notes.append(
+                        f"The prompt {longest!r} is longer than the {limit} tokens that the model "
+                        "reads; its end was cut off."
+                    )
+        return Queries(torch.stack([self._vectors[group] for group in groups]), tuple(owner))
+
+    def _templates(self) -> tuple[str, ...]:
+        wish = self.config.templates
+        if isinstance(wish, tuple):
+            return wish
+        name = self.settings.templates
+        return TEMPLATES[name] if name in TEMPLATES else clip.openai_templates(name)
+
+    # ------------------------------------------------------------------ the record
+
+    def _record(
+        self, rgb: RGBImage, shape: tuple[int, int], seconds: dict[str, float]
+    ) -> Mapping[str, Any]:
+        config = {**asdict(self.config), "refiner": self.config.chosen_refiner}
+        return MappingProxyType(
+            {
+                "config": {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()},
+                "settings": self.settings.as_dict,
+                "seed": self.config.seed,
+                "image": {"shape": list(rgb.shape), "resized": list(shape)},
+                "device": str(self.device),
+                "precision": str(self.dtype).removeprefix("torch."),
+                "weights": [dict(row) for row in self._weights],
+                "versions": {"python": platform.python_version()}
+                | {name: version(name) for name in PACKAGES},
+                "seconds": seconds,
+            }
+        )
+
+    @contextmanager
+    def _guard(self, doing: str) -> Iterator[None]:
+        """Turn torch's out-of-memory errors into one that names the way out."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            raise OutOfMemoryError(
+                f"{self.device} has not enough memory for {doing}. Ways out: a smaller shorter "
+                f"side (now {self.settings.shorter_side}), another refiner (now "
+                f"{self.config.chosen_refiner}; 'pamr' and 'none' need the least), or device 'cpu'."
+            ) from error
+
+
+def _monitor(report: Report | None, should_stop: ShouldStop | None) -> Monitor:
+    return Monitor(report or (lambda progress: None), should_stop or (lambda: False))
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch, on any device, or Python had no memory left."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in str(error).lower() for words in ("can't allocate memory", "out of memory")
+    )
+
+
+def _check_budget(
+    name: str, shape: tuple[int, int], patches: int, heads: int, device: torch.device
+) -> None:
+    """Refuse an image whose attention the device cannot hold."""
+    needed = 4 * heads * (patches + 1) ** 2 * 4  # logits, softmax, their sum, one in work; float32
+    free = loading.free_memory(device)
+    if patches <= MAX_PATCHES and needed <= free:
+        return
+    reason = (
+        f"more than the {MAX_PATCHES:,} that any machine is trusted with"
+        if patches > MAX_PATCHES
+        else f"and {device} has {free / 1e9:.1f} GB free"
+    )
+    raise InvalidInputError(
+        f"An image of {shape[0]} x {shape[1]} pixels makes {patches:,} patches for {name}; their "
+        f"attention needs {needed / 1e9:.1f} GB, {reason}. Choose a smaller shorter side, or cut "
+        "the image into pieces that are closer to a square."
+    )
+
+
+def _class_record(one: ClassPrompt, scores: ScoreMaps, index: int) -> dict[str, Any]:
+    refined = scores.refined
+    return {
+        "label": index + 1,
+        "name": one.name,
+        "synonyms": list(one.synonyms),
+        "prompt": one.prompt,
+        "score_coarse": float(scores.coarse.class_scores[index]),
+        "score_refined": None if refined is None else float(refined.class_scores[index]),
+    }

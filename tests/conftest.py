@@ -1,0 +1,51 @@
+"""What the tests share: options, and small networks under the names of the real ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+HERE = Path(__file__).parent
+
+TINY_CLIP = {
+    "embed_dim": 32,
+    "quick_gelu": True,
+    "vision_cfg": {
+        "image_size": 64,
+        "layers": 3,
+        "width": 64,
+        "patch_size": 16,
+        "head_width": 32,
+    },
+    "text_cfg": {"context_length": 24, "width": 64, "heads": 2, "layers": 2},
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--reference",
+        type=Path,
+        default=HERE / "parity" / "reference",
+        help="folder of reference arrays (see its README.md)",
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP with random weights, its configuration beside it."""
+    folder = tmp_path_factory.mktemp("tiny-clip")
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**TINY_CLIP)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "attn" in name or "mlp" in name:
+                parameter.mul_(3)  # attention far from uniform
+    path = folder / "tiny.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
+    path.with_suffix(".json").write_text(json.dumps(TINY_CLIP))
+    return path

@@ -1,0 +1,57 @@
+"""Find the cases in the reference folder and hand each to the tests of its kind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+FOLDERS = {
+    "cliper_case": "cliper",
+    "attention_case": "attention",
+    "diffusion_case": "diffusion",
+    "proxy_case": "proxy_refinement",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One file of reference arrays."""
+
+    path: Path
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        with np.load(self.path) as file:
+            return dict(file)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return json.loads(str(self.arrays["config"]))
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return self.arrays[key]
+
+    def tensor(self, key: str) -> torch.Tensor:
+        return torch.from_numpy(self.arrays[key])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    reference = metafunc.config.getoption("--reference")
+    for fixture, folder in FOLDERS.items():
+        if fixture in metafunc.fixturenames:
+            cases = [Case(path) for path in sorted((reference / folder).glob("*.npz"))]
+            if not cases:
+                raise pytest.UsageError(f"There is no reference case in {reference / folder}.")
+            metafunc.parametrize(fixture, cases, ids=[case.path.stem for case in cases])
+
+
+@pytest.fixture(scope="session")
+def reference(request: pytest.FixtureRequest) -> Path:
+    return request.config.getoption("--reference")

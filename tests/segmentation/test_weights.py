@@ -1,0 +1,671 @@
+"""Weights: found, fetched, stopped, refused. Against a small hub of our own on loopback."""
+
+import hashlib
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import huggingface_hub
+import open_clip
+import pytest
+import timm
+import torch
+from huggingface_hub import constants
+from safetensors.torch import save_file
+
+from napari_cliper.segmentation import weights
+from napari_cliper.segmentation.errors import (
+    DamagedWeightsError,
+    InvalidInputError,
+    Stopped,
+    WeightsUnavailableError,
+)
+from napari_cliper.segmentation.progress import Monitor
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+BIG = os.urandom(600_000)
+
+
+class Hub(ThreadingHTTPServer):
+    """As much of a hub as a download needs; its faults are switched on by the tests."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.files: dict[tuple[str, str], bytes] = {}  # (repository, file) -> content
+        self.refused: dict[str, tuple[int, str]] = {}  # repository -> status, X-Error-Code
+        self.asked: list[str] = []
+        self.ranges: list[str | None] = []
+        self.pause = 0.0  # seconds between two parts of an answer
+        self.stall_after: int | None = None  # bytes
+        self.cut_after: int | None = None  # bytes, once
+        self.lie: bytes | None = None  # what is sent in place of the content
+        self.knows_ranges = True
+        self.is_hub = True
+        self.go_on = threading.Event()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Hub
+
+    def log_message(self, *args):
+        pass
+
+    def do_HEAD(self):
+        self.answer(body=False)
+
+    def do_GET(self):
+        self.answer(body=True)
+
+    def refuse(self, status, code):
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def answer(self, *, body):
+        hub = self.server
+        hub.asked.append(f"{self.command} {self.path}")
+        repository, _, rest = self.path.lstrip("/").partition("/resolve/")
+        content = hub.files.get((repository, rest.partition("/")[2]))
+        if repository in hub.refused:
+            self.refuse(*hub.refused[repository])
+        elif content is None:
+            known = any(repository == name for name, _ in hub.files)
+            self.refuse(404, "EntryNotFound" if known else "RepoNotFound")
+        else:
+            self.send_content(content, body=body)
+
+    def send_content(self, content, *, body):
+        hub = self.server
+        # As on the hub: small text files by their git hash, large ones by SHA-256 and in Xet.
+        large, size = len(content) > 10, len(content)
+        etag = (hashlib.sha256 if large else hashlib.sha1)(content).hexdigest()
+        if body:
+            content = content if hub.lie is None else hub.lie
+            hub.ranges.append(self.headers.get("Range"))
+        start = 0
+        if body and hub.knows_ranges and (asked := self.headers.get("Range")):
+            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", f'"{etag}"')
+        self.send_header("X-Linked-Size", str(size))
+        if large:
+            self.send_header("X-Xet-Hash", "0" * 64)
+            self.send_header("X-Xet-Refresh-Route", f"{hub.url}/api/xet")
+        if hub.is_hub:
+            self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        if not body:
+            return
+        try:
+            self.send_body(content, start)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def send_body(self, content, start):
+        hub = self.server
+        for at in range(start, len(content), 10_000):
+            if hub.stall_after is not None and at >= hub.stall_after:
+                hub.go_on.wait(20)
+            if hub.cut_after is not None and at >= hub.cut_after:
+                hub.cut_after = None
+                self.close_connection = True
+                return
+            self.wfile.write(content[at : at + 10_000])
+            time.sleep(hub.pause)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    server = Hub()
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    point_to(monkeypatch, server.url, tmp_path / "cache")
+    yield server
+    server.go_on.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    for left in threading.enumerate():  # a stopped download ends by itself
+        if left.name.startswith("Downloading"):
+            left.join(5)
+            assert not left.is_alive()
+    huggingface_hub.close_session()
+
+
+def point_to(monkeypatch, url, cache):
+    """What HF_ENDPOINT and HF_HUB_CACHE do when the library is imported."""
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+
+
+ENTRY = weights.WeightsEntry(
+    name="tiny",
+    kind="clip",
+    architecture="tiny",
+    repositories=("first/tiny", "second/tiny"),
+    files=(("unet/model.fp16.safetensors", "unet/model.safetensors"), ("config.json",)),
+    size=600_002,
+    licence="MIT",
+    purpose="A test.",
+)
+
+
+def fill(hub, repository="first/tiny", name="unet/model.fp16.safetensors", content=BIG):
+    hub.files[repository, name] = content
+    hub.files[repository, "config.json"] = b"{}"
+
+
+class Watch:
+    """A monitor that writes down what it is told, and stops after a time when asked to."""
+
+    def __init__(self, stop_after=None):
+        self.seen = []
+        self.threads = set()
+        self.monitor = Monitor(self.report, self.should_stop)
+        self.stop_after = stop_after
+        self.stopped_at = None
+
+    def report(self, progress):
+        self.seen.append(progress)
+        self.threads.add(threading.current_thread())
+
+    def should_stop(self):
+        done = self.seen[-1].done if self.seen else 0
+        if self.stop_after is None or done < self.stop_after:
+            return False
+        self.stopped_at = self.stopped_at or time.monotonic()
+        return True
+
+
+def looks_complete(cache):
+    """Everything in the cache that a program would take for a finished download."""
+    return [
+        path
+        for path in Path(cache).rglob("*")
+        if path.is_file() and not path.name.endswith((".incomplete", ".lock", ".TAG"))
+    ]
+
+
+# --- the table
+
+
+def test_names_of_the_table_are_its_keys_and_every_row_is_usable():
+    assert list(weights.REGISTRY)[:4] == ["demo", "ViT-B/16", "ViT-L/14", "ViT-H/14"]
+    for name, row in weights.REGISTRY.items():
+        assert row.name == name
+        assert row.licence
+        assert row.purpose.endswith(".")
+        assert "\n" not in row.purpose
+        assert row.files
+        assert all(row.files)
+        if row.kind == "diffusion":
+            assert not any(file.endswith(".bin") for names in row.files for file in names)
+            assert row.files[0][0] == "unet/diffusion_pytorch_model.fp16.safetensors"
+        assert bool(row.size) == bool(row.repositories)
+    assert not weights.REGISTRY["ViT-H/14"].validated
+    mirrors = weights.REGISTRY["stable-diffusion-2.1"].repositories
+    assert "stabilityai/stable-diffusion-2-1-base" in mirrors
+    assert len(mirrors) == 3
+    with pytest.raises(TypeError):
+        weights.REGISTRY["x"] = ENTRY
+
+
+@pytest.mark.parametrize("name", ["ViT-B/16", "ViT-L/14", "ViT-H/14"])
+def test_clip_comes_from_where_open_clip_says(name):
+    row = weights.entry(name, "clip")
+    tag = "laion2b_s32b_b79k" if name == "ViT-H/14" else "openai"
+    where = open_clip.get_pretrained_cfg(row.architecture, tag)
+    assert where["hf_hub"].strip("/") == row.repositories[0]
+    assert bool(where.get("quick_gelu")) == row.architecture.endswith("quickgelu")
+    with torch.device("meta"):
+        model = open_clip.model.CLIP(**open_clip.get_model_config(row.architecture))
+    assert row.size == pytest.approx(4 * sum(p.numel() for p in model.parameters()), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", [row.name for row in weights.REGISTRY.values() if row.kind == "foundation"]
+)
+def test_foundation_models_come_from_where_timm_says(name):
+    row = weights.entry(name, "foundation")
+    with torch.device("meta"):
+        model = timm.create_model(row.architecture, pretrained=False)
+    assert model.default_cfg["hf_hub_id"] == row.repositories[0]
+    assert model.default_cfg["license"] == row.licence.lower()
+    assert row.size == pytest.approx(4 * sum(p.numel() for p in model.parameters()), rel=1e-3)
+
+
+def test_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(InvalidInputError, match=r"Did you mean 'ViT-B/16'\?"):
+        weights.entry("vit-b16")
+    with pytest.raises(InvalidInputError, match="foundation model 'ViT-B/16'") as error:
+        weights.entry("ViT-B/16", "foundation")
+    assert "stable" not in str(error.value)
+
+
+# --- fetching
+
+
+def test_download_reports_every_byte_and_is_found_afterwards(hub, capfd):
+    fill(hub)
+    hub.pause = 0.005
+    watch = Watch()
+    assert weights.cached(ENTRY) is None
+    paths = weights.fetch(ENTRY, monitor=watch.monitor)
+    assert list(paths) == ["unet/model.fp16.safetensors", "config.json"]
+    assert paths["unet/model.fp16.safetensors"].read_bytes() == BIG
+    assert paths["config.json"].read_bytes() == b"{}"
+    assert weights.cached(ENTRY) == paths
+
+    assert {(step.stage, step.unit) for step in watch.seen} == {("Downloading tiny", "byte")}
+    done = [step.done for step in watch.seen]
+    assert done == sorted(done)
+    assert len(set(done)) >= 4
+    assert (watch.seen[-1].done, watch.seen[-1].total) == (600_002, 600_002)
+    assert watch.threads == {threading.current_thread()}
+    assert capfd.readouterr() == ("", "")
+    assert not any("xet" in asked for asked in hub.asked)  # hf_xet could not be stopped
+
+    # The library's own view of the cache agrees, and nothing is asked twice.
+    revision = next(iter(next(iter(huggingface_hub.scan_cache_dir().repos)).revisions))
+    assert (revision.commit_hash, revision.refs, revision.size_on_disk) == (
+        COMMIT,
+        frozenset({"main"}),
+        600_002,
+    )
+    hub.asked.clear()
+    assert weights.fetch(ENTRY) == paths
+    assert hub.asked == []
+
+
+def test_float16_is_preferred_and_float32_taken_where_there_is_no_other(hub):
+    fill(hub)
+    fill(hub, name="unet/model.safetensors", content=b"twice as large")
+    assert "unet/model.fp16.safetensors" in weights.fetch(ENTRY)
+    assert not any("GET" in asked and "unet/model.safetensors" in asked for asked in hub.asked)
+
+    fill(hub, "third/tiny", "unet/model.safetensors", b"twice as large")
+    paths = weights.fetch(replace(ENTRY, repositories=("third/tiny",)))
+    assert paths["unet/model.safetensors"].read_bytes() == b"twice as large"
+
+
+def test_second_repository_when_the_first_has_not_got_it(hub):
+    fill(hub, "second/tiny")
+    paths = weights.fetch(ENTRY)
+    assert "models--second--tiny" in str(paths["config.json"])
+    assert weights.cached(ENTRY) == paths
+    assert not any("GET /first" in asked for asked in hub.asked)
+
+
+def test_what_another_tool_has_fetched_is_used(hub):
+    fill(hub)
+    huggingface_hub.hf_hub_download("first/tiny", "config.json", tqdm_class=weights._Silent)
+    hub.asked.clear()
+    weights.fetch(ENTRY)
+    assert not any("GET" in asked and "config.json" in asked for asked in hub.asked)
+
+
+@pytest.mark.parametrize("fault", ["slow", "stalled", "stalled before the first byte"])
+def test_stop_takes_effect_within_a_second(hub, fault):
+    fill(hub)
+    if fault == "slow":
+        hub.pause = 0.05
+    else:
+        hub.stall_after = 0 if "first" in fault else 100_000
+    watch = Watch(stop_after=0 if "first" in fault else 50_000)
+    if "first" in fault:  # let it begin, then stop
+        begun = time.monotonic()
+        watch.stop_after = 10**9
+        watch.monitor = Monitor(watch.report, lambda: time.monotonic() > begun + 0.4)
+        watch.stopped_at = begun + 0.4
+    with pytest.raises(Stopped):
+        weights.fetch(ENTRY, monitor=watch.monitor)
+    assert time.monotonic() - watch.stopped_at < 0.6
+    assert weights.cached(ENTRY) is None
+    assert looks_complete(constants.HF_HUB_CACHE) == []
+
+    hub.pause, hub.stall_after = 0, None
+    hub.go_on.set()
+    hub.ranges.clear()
+    assert weights.fetch(ENTRY)["unet/model.fp16.safetensors"].read_bytes() == BIG
+    if fault == "slow":  # it went on from where it was
+        assert re.fullmatch(r"bytes=[1-9]\d+-", hub.ranges[0])
+
+
+def test_a_stop_that_was_asked_for_before_downloads_nothing(hub):
+    with pytest.raises(Stopped):
+        weights.fetch(ENTRY, monitor=Monitor(should_stop=lambda: True))
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("knows_ranges", [True, False])
+def test_a_connection_that_breaks_is_taken_up_again(hub, knows_ranges):
+    fill(hub)
+    hub.cut_after, hub.knows_ranges = 300_000, knows_ranges
+    assert weights.fetch(ENTRY)["unet/model.fp16.safetensors"].read_bytes() == BIG
+    assert hub.ranges[1].startswith("bytes=")
+
+
+def test_a_part_as_large_as_the_file_is_checked_not_fetched(hub):
+    fill(hub)
+    blobs = Path(constants.HF_HUB_CACHE) / "models--first--tiny" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{hashlib.sha256(BIG).hexdigest()}.incomplete").write_bytes(BIG)
+    assert weights.fetch(ENTRY)["unet/model.fp16.safetensors"].read_bytes() == BIG
+    assert not any("GET" in asked and "unet" in asked for asked in hub.asked)
+
+
+def test_bytes_that_are_not_the_announced_ones_are_thrown_away(hub):
+    fill(hub)
+    hub.lie = bytes(len(BIG))
+    with pytest.raises(DamagedWeightsError, match="fetch again"):
+        weights.fetch(ENTRY)
+    assert weights.cached(ENTRY) is None
+    assert looks_complete(constants.HF_HUB_CACHE) == []
+    hub.lie = None
+    assert weights.fetch(ENTRY)
+
+
+def test_a_file_that_another_program_finished_meanwhile_is_not_fetched_again(hub):
+    fill(hub)
+    blobs = Path(constants.HF_HUB_CACHE) / "models--first--tiny" / "blobs"
+    real = weights._download
+
+    def overtaken(url, metadata, blob, transfer):
+        if metadata.size == len(BIG):
+            (blobs / metadata.etag).write_bytes(BIG)
+        real(url, metadata, blob, transfer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "_download", overtaken)
+        assert weights.fetch(ENTRY)["unet/model.fp16.safetensors"].read_bytes() == BIG
+    assert not any("GET" in asked and "unet" in asked for asked in hub.asked)
+
+
+def test_without_links_nothing_is_kept_twice(hub, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS", True)
+    fill(hub)
+    paths = weights.fetch(ENTRY)
+    if paths["config.json"].is_symlink():
+        pytest.fail("the library made a link although it was told not to")
+    assert list((Path(constants.HF_HUB_CACHE) / "models--first--tiny" / "blobs").iterdir()) == []
+    assert weights.fetch(ENTRY) == paths
+
+
+# --- what cannot be had
+
+
+def test_message_says_what_was_tried_where_it_is_expected_and_what_fetches_it(hub):
+    hub.refused["first/tiny"] = (403, "GatedRepo")
+    hub.files["second/tiny", "config.json"] = b"{}"
+    entry = replace(ENTRY, repositories=("first/tiny", "second/tiny", "third/tiny", "fourth/tiny"))
+    hub.refused["fourth/tiny"] = (418, "Teapot")
+    with pytest.raises(WeightsUnavailableError) as error:
+        weights.fetch(entry)
+    text = str(error.value)
+    assert re.search(r"first/tiny: gated.*hf auth login", text)
+    assert "second/tiny: has no unet/model.fp16.safetensors or unet/model.safetensors" in text
+    assert "third/tiny: not found" in text
+    assert "fourth/tiny: the server answered 418" in text
+    assert str(Path(constants.HF_HUB_CACHE) / "models--first--tiny" / "snapshots") in text
+    assert "napari-cliper models download tiny" in text
+
+
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_offline_asks_nobody(hub, monkeypatch, by):
+    fill(hub)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", by == "environment")
+    with pytest.raises(WeightsUnavailableError, match="models download tiny") as error:
+        weights.fetch(ENTRY, offline=by == "argument")
+    assert "second/tiny: not asked" in str(error.value)
+    assert ("HF_HUB_OFFLINE is set" in str(error.value)) == (by == "environment")
+    assert hub.asked == []
+
+
+def test_offline_uses_what_is_there(hub):
+    fill(hub)
+    paths = weights.fetch(ENTRY)
+    hub.asked.clear()
+    assert weights.fetch(ENTRY, offline=True) == paths
+    assert hub.asked == []
+
+
+def test_no_connection(monkeypatch, tmp_path):
+    point_to(monkeypatch, "http://127.0.0.1:9", tmp_path)  # the discard port: nobody listens
+    with pytest.raises(WeightsUnavailableError, match=r"first/tiny: no connection to http://127"):
+        weights.fetch(ENTRY)
+
+
+def test_a_connection_that_stays_broken(hub, monkeypatch):
+    fill(hub)
+    monkeypatch.setattr(weights, "_RETRIES", 0)
+    hub.cut_after = 0
+    with pytest.raises(WeightsUnavailableError, match="no connection"):
+        weights.fetch(replace(ENTRY, repositories=("first/tiny",)))
+
+
+def test_a_file_that_is_refused_when_it_is_fetched(hub, monkeypatch):
+    fill(hub)
+    real = weights._download
+
+    def revoked(*args):
+        hub.refused["first/tiny"] = (403, "Revoked")
+        real(*args)
+
+    monkeypatch.setattr(weights, "_download", revoked)
+    with pytest.raises(WeightsUnavailableError, match="first/tiny: the server answered 403"):
+        weights.fetch(ENTRY)
+
+
+def test_a_server_that_is_no_hub(hub):
+    fill(hub)
+    hub.is_hub = False
+    with pytest.raises(WeightsUnavailableError, match="HF_ENDPOINT right"):
+        weights.fetch(ENTRY)
+
+
+def test_no_permission(hub, monkeypatch, tmp_path):
+    fill(hub)
+    (tmp_path / "file").write_text("in the way")
+    point_to(monkeypatch, hub.url, tmp_path / "file" / "cache")
+    with pytest.raises(WeightsUnavailableError, match=r"writing in .* failed"):
+        weights.fetch(ENTRY)
+
+    def denied(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", denied)  # root, who may run the tests, is denied nothing
+    with pytest.raises(WeightsUnavailableError, match=r"no permission to write in .*HF_HOME"):
+        weights.fetch(ENTRY)
+
+
+def test_full_disk_is_said_before_the_download(hub, monkeypatch):
+    fill(hub)
+    monkeypatch.setattr(
+        weights.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1000})
+    )
+    with pytest.raises(WeightsUnavailableError, match=r"\(1 MB\).*no room") as error:
+        weights.fetch(ENTRY)
+    assert "HF_HOME" in str(error.value)
+    assert not any("GET" in asked for asked in hub.asked)
+
+
+def test_package_data(tmp_path, monkeypatch):
+    entry = replace(weights.entry("demo"), files=(("no_such_file.safetensors",),))
+    assert weights.cached(entry) is None
+    with pytest.raises(WeightsUnavailableError, match=r"no_such_file.*Install napari-cliper"):
+        weights.fetch(entry)
+    monkeypatch.setattr(weights, "__file__", str(tmp_path / "weights.py"))
+    (tmp_path / "no_such_file.safetensors").touch()
+    expected = {"no_such_file.safetensors": tmp_path / "no_such_file.safetensors"}
+    assert weights.cached(entry) == expected
+    assert weights.fetch(entry, offline=True) == expected
+
+
+# --- reading
+
+
+def test_tensors_of_every_plain_format(tmp_path):
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.float16)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    torch.save(tensors, tmp_path / "b.bin")
+    torch.save({"state_dict": tensors, "epoch": 3}, tmp_path / "c.pt")
+    torch.save(tensors, tmp_path / "d.pt", _use_new_zipfile_serialization=False)
+    for path in tmp_path.iterdir():
+        read = weights.read_tensors(path)
+        assert list(read) == ["a", "b"]
+        assert all(torch.equal(read[name], tensors[name]) for name in tensors)
+
+
+class Malicious:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (Path.touch, (self.target,))
+
+
+@pytest.mark.parametrize(
+    "writer", [torch.save, lambda x, p: p.write_bytes(pickle.dumps(x, protocol=2))]
+)
+def test_a_pickle_that_runs_code_does_not_run_it(tmp_path, writer):
+    target, path = tmp_path / "it_ran", tmp_path / "model.pt"
+    writer({"a": Malicious(target)}, path)
+    with pytest.raises(DamagedWeightsError, match="none of it was run") as error:
+        weights.read_tensors(path)
+    assert str(path) in str(error.value)
+    assert not target.exists()
+
+
+def test_torchscript_is_refused_with_the_reason(tmp_path):
+    class Double(torch.nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    path = tmp_path / "model.pt"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`torch\.jit", FutureWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
+        torch.jit.save(torch.jit.trace(Double(), torch.ones(1)), path)
+    with pytest.raises(DamagedWeightsError, match="TorchScript archive, which is a program"):
+        weights.read_tensors(path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".bin"])
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "unknown data"),
+        (b"\xff" * 1000, "unknown data"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12", "git-lfs pointer"),
+        (b"<!DOCTYPE html><html>404</html>", "web page"),
+        (b"PK\x03\x04" + b"\0" * 100, "zip archive"),
+        (b"\x80\x02}q\x00(X\x01", "pickle"),
+    ],
+)
+def test_garbage_is_named_as_such(tmp_path, suffix, content, found):
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(DamagedWeightsError, match=r"Delete it and fetch it again") as error:
+        weights.read_tensors(path)
+    assert str(path) in str(error.value)
+    assert found in str(error.value) or "not a pickle of plain tensors" in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.98])
+def test_a_file_that_is_cut_off_is_named(tmp_path, share):
+    tensors = {"a": torch.rand(50, 50)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    torch.save(tensors, tmp_path / "b.pt")
+    torch.save(tensors, tmp_path / "c.pt", _use_new_zipfile_serialization=False)
+    for path in sorted(tmp_path.iterdir()):
+        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+        with pytest.raises(DamagedWeightsError, match=path.name):
+            weights.read_tensors(path)
+
+
+@pytest.mark.parametrize("content", [[torch.ones(1)], {"a": 3}, {1: torch.ones(1)}, torch.ones(1)])
+def test_a_file_without_named_tensors(tmp_path, content):
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(DamagedWeightsError, match="tensor"):
+        weights.read_tensors(tmp_path / "model.pt")
+
+
+def test_a_file_that_cannot_be_opened(tmp_path):
+    with pytest.raises(WeightsUnavailableError, match="No such file"):
+        weights.read_tensors(tmp_path / "none.safetensors")
+    with pytest.raises(WeightsUnavailableError, match=r"cannot be read"):
+        weights.read_tensors(tmp_path)
+
+
+# --- hashes
+
+
+def test_hash_of_a_file_is_read_once(tmp_path):
+    path = tmp_path / "weights.bin"
+    path.write_bytes(BIG)
+    watch = Watch()
+    assert weights.sha256(path, watch.monitor) == hashlib.sha256(BIG).hexdigest()
+    assert (watch.seen[-1].stage, watch.seen[-1].done) == ("Checking weights.bin", len(BIG))
+    count = len(watch.seen)
+    weights.sha256(path, watch.monitor)
+    assert len(watch.seen) == count
+    path.write_bytes(BIG[:-1])
+    assert weights.sha256(path) == hashlib.sha256(BIG[:-1]).hexdigest()
+
+
+def test_hash_of_a_cached_blob_is_its_name(hub):
+    fill(hub)
+    watch = Watch()
+    path = weights.fetch(ENTRY)["unet/model.fp16.safetensors"]
+    assert path.is_symlink()
+    assert weights.sha256(path, watch.monitor) == hashlib.sha256(BIG).hexdigest()
+    assert watch.seen == []  # nothing was read
+
+
+def test_the_environment_is_honoured(hub, tmp_path):
+    """HF_ENDPOINT and HF_HOME are read when the library is imported: in a process of its own."""
+    hub.files["timm/vit_small_patch16_224.dino", "model.safetensors"] = BIG
+    code = (
+        "import json; from napari_cliper.segmentation import weights as w; "
+        "print(json.dumps({k: str(v) for k, v in w.fetch(w.entry('dino-vits16')).items()}))"
+    )
+    env = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**env, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    path = Path(json.loads(result.stdout)["model.safetensors"])
+    assert path.is_relative_to(
+        tmp_path / "home" / "hub" / "models--timm--vit_small_patch16_224.dino"
+    )
+    assert path.read_bytes() == BIG
+    assert result.stderr == ""
