@@ -12,6 +12,8 @@ from .config import (
     METHODS,
     PRECISIONS,
     REFINERS,
+    Method,
+    Refiner,
     SegmentationConfig,
     Settings,
     published_settings,
@@ -29,6 +31,7 @@ from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, ClassPrompt, parse_classes
 from .registry import REGISTRY, WeightsEntry
 
 if TYPE_CHECKING:
+    from .loading import weights_of
     from .results import ImageEmbedding, ScoreMaps, StageMaps
     from .segmenter import Segmenter
     from .weights import cached, fetch
@@ -40,6 +43,7 @@ _LAZY = {
     "StageMaps": "results",
     "cached": "weights",
     "fetch": "weights",
+    "weights_of": "loading",
 }
 """Names whose modules load torch or the hub: imported when first asked for."""
 
@@ -54,9 +58,11 @@ __all__ = [
     "DamagedWeightsError",
     "ImageEmbedding",
     "InvalidInputError",
+    "Method",
     "Monitor",
     "OutOfMemoryError",
     "Progress",
+    "Refiner",
     "ScoreMaps",
     "SegmentationConfig",
     "SegmentationError",
@@ -71,6 +77,7 @@ __all__ = [
     "parse_classes",
     "parse_words",
     "published_settings",
+    "weights_of",
 ]
 
 

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from . import registry
 from .errors import InvalidInputError, unknown_choice
-from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, check_templates
+from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, check_templates, several
 
 Method = Literal["cliper", "sclip", "clearclip", "maskclip", "proxyclip", "clip"]
 Refiner = Literal["stable-diffusion", "stable-diffusion-mean", "foundation", "pamr", "none"]
@@ -29,6 +30,8 @@ REFINERS: tuple[Refiner, ...] = get_args(Refiner)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 DEFAULT_PROTOCOL = "voc21"
+
+_TOO_LARGE = 2**63  # what torch's seeds and sizes cannot hold
 
 _ROWS_OF: Mapping[Method, str] = MappingProxyType(
     {
@@ -207,7 +210,8 @@ class SegmentationConfig:
     Raises
     ------
     InvalidInputError
-        For a name that is in no table, with the nearest one; for a number out of range.
+        For a name that is in no table, with the nearest one; for a number out of range; for
+        windows with gaps between them.
     """
 
     method: Method = "cliper"
@@ -236,19 +240,29 @@ class SegmentationConfig:
             _check_choice("refiner", self.refiner, REFINERS)
         _check_choice("precision", self.precision, PRECISIONS)
         _check_model(self.model)
+        _check_diffusion(self.diffusion_model)
         registry.entry(self.foundation_model, "foundation")
         if isinstance(self.templates, str):
             _check_choice("template set", self.templates, TEMPLATE_SETS)
         elif self.templates is not None:
+            object.__setattr__(self, "templates", tuple(self.templates))
             check_templates(self.templates)
+        if self.background is not None:
+            object.__setattr__(self, "background", several("background", self.background))
         for name, least in (
             ("shorter_side", 32), ("window", 0), ("stride", 1), ("logit_scale", 1e-3), ("seed", 0),
             ("attention_threshold", 0),
         ):  # fmt: skip
             value = getattr(self, name)
-            if value is not None and not value >= least:
-                raise InvalidInputError(f"{name} is {value}; it must be at least {least}.")
-        published_settings(self.method, self.model, self.protocol)
+            if value is not None and not least <= value < _TOO_LARGE:
+                limit = f"at least {least}" if not value >= least else "smaller than 2**63"
+                raise InvalidInputError(f"{name} is {value}; it must be {limit}.")
+        settings = self.settings()
+        if 0 < settings.window < settings.stride:
+            raise InvalidInputError(
+                f"Windows of {settings.window} pixels at a stride of {settings.stride} would leave "
+                f"gaps between them. Choose a stride of at most {settings.window}."
+            )
 
     def settings(self) -> Settings:
         """The published settings with the wishes put in."""
@@ -312,3 +326,10 @@ def _check_model(model: str) -> None:
             )
     elif not model.endswith((".safetensors", ".bin", ".pt", ".pth")):
         registry.entry(model, "clip")
+
+
+def _check_diffusion(model: str) -> None:
+    """Refuse a bare name that is neither in the registry nor a folder."""
+    path = Path(model)
+    if path.name == model and not path.is_dir():
+        registry.entry(model, "diffusion")

@@ -120,12 +120,14 @@ def _checked_range(image: NDArray[Any]) -> tuple[Any, Any]:
             f"{bad} values of the image are NaN or infinite. Replace them first, for example with "
             "numpy.nan_to_num."
         )
-    low, high = image.min(), image.max()
-    if low == high:
+    colour = image[0, 0]
+    if (image == colour).all():
+        low, *others = colour.tolist()
+        value = low if others == [low, low] else (low, *others)
         raise InvalidInputError(
-            f"Every pixel of the image has the value {low}: there is nothing to segment."
+            f"Every pixel of the image has the value {value}: there is nothing to segment."
         )
-    return low, high
+    return image.min(), image.max()
 
 
 def patch_aligned_shape(shape: tuple[int, int], shorter_side: int, patch: int) -> tuple[int, int]:

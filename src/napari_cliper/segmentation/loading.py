@@ -160,6 +160,11 @@ class ClipSource:
         return int(self.config["vision_cfg"]["patch_size"])
 
     @property
+    def layers(self) -> int:
+        """How many blocks there are, and so how many layers CLIPer may select from."""
+        return int(self.config["vision_cfg"]["layers"])
+
+    @property
     def heads(self) -> int:
         """Attention heads of a block."""
         vision = self.config["vision_cfg"]
@@ -249,6 +254,22 @@ def _local_source(path: Path) -> ClipSource:
         f"The architecture of {path} cannot be told: {fit}. Choose open_clip:NAME/{path}, or put "
         f"an open_clip configuration beside it as {path.with_suffix('.json').name}."
     )
+
+
+def weights_of(name: str) -> WeightsEntry:
+    """The row of weights behind a name that can be fetched: the registry's or open_clip's.
+
+    Raises
+    ------
+    InvalidInputError
+        For an unknown name, with the nearest one, and for a local file.
+    """
+    if not name.startswith("open_clip:"):
+        return entry(name)
+    row = clip_source(name).entry
+    if row is None:
+        raise InvalidInputError(f"{name!r} is a file on this machine: there is nothing to fetch.")
+    return row
 
 
 def load_clip(

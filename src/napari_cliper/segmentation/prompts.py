@@ -173,19 +173,20 @@ def check_classes(classes: Sequence[ClassPrompt]) -> None:
         raise InvalidInputError(
             f"{len(classes)} classes are more than a label layer can hold ({MAX_CLASSES})."
         )
-    owners: dict[str, str] = {}
-    for one in classes:
+    owners: dict[str, int] = {}
+    for index, one in enumerate(classes):
         for word in map(key, one.words):
             if word in owners:
+                other = classes[owners[word]]
                 where = (
                     f"is repeated in the class {one.name!r}"
-                    if owners[word] is one.name
-                    else f"stands in two classes, {owners[word]!r} and {one.name!r}"
-                    if key(owners[word]) != key(one.name)
+                    if owners[word] == index
                     else "is the name of two classes"
+                    if key(other.name) == key(one.name)
+                    else f"stands in two classes, {other.name!r} and {one.name!r}"
                 )
                 raise InvalidInputError(f"The word {word!r} {where}. Keep it once.")
-            owners[word] = one.name
+            owners[word] = index
 
 
 def usable_background(
@@ -201,6 +202,7 @@ def usable_background(
         For one class and no background: there is nothing to compare it with.
     """
     check_classes(classes)
+    background = several("background", background)
     words = {key(word) for one in classes for word in one.words}
     tidied = tuple(dict.fromkeys(tidy(w, "There is an empty background word") for w in background))
     kept = tuple(word for word in tidied if key(word) not in words)
@@ -211,6 +213,15 @@ def usable_background(
             "Add a class, or a background word for what else is in the image."
         )
     return kept, tuple(word for word in tidied if word not in kept)
+
+
+def several(what: str, words: Iterable[str]) -> tuple[str, ...]:
+    """Words as a tuple; refuse a single string, whose letters would be taken for words."""
+    if isinstance(words, str):
+        raise InvalidInputError(
+            f"{what} is the one string {words!r} where several are expected. Write ({words!r},)."
+        )
+    return tuple(words)
 
 
 def fill(word: str, templates: Sequence[str]) -> tuple[str, ...]:

@@ -139,9 +139,16 @@ class Segmenter:
         Raises
         ------
         InvalidInputError
-            See `images.to_rgb`; also for more patches than the memory allows.
+            See `images.to_rgb`; also for more patches than the memory allows, and for a layer
+            that the model does not have.
         """
         rgb = to_rgb(image)
+        layer, layers = self.settings.select_layer, self.source.layers
+        if self.config.method == "cliper" and not -layers <= layer < layers:
+            raise InvalidInputError(
+                f"select_layer is {layer}, but {self.config.model} has {layers} layers. Choose "
+                f"{-layers} to {layers - 1}; -1 is the last."
+            )
         shape = self._resized_shape(rgb.shape)
         parts = {"CLIP": (self._network_shape(shape), self.source.patch, self.source.heads)}
         if self.config.chosen_refiner == "foundation":
@@ -248,6 +255,16 @@ class Segmenter:
         return min(shape[0], side), min(shape[1], side)
 
     # ------------------------------------------------------------------ score
+
+    def check_words(self, classes: Sequence[ClassPrompt]) -> None:
+        """Refuse words that cannot be worked with, before anything is loaded.
+
+        Raises
+        ------
+        InvalidInputError
+            For no class, a repeated one, or one class with no background.
+        """
+        usable_background(classes, self.config.chosen_background)
 
     def score(
         self,

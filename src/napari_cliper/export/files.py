@@ -1,0 +1,81 @@
+"""Files that appear whole or not at all, and errors that say what to do."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ADVICE: Mapping[int, str] = {
+    errno.ENOSPC: "the disk is full. Free some space, or choose another folder",
+    errno.EDQUOT: "the disk quota is used up. Free some space, or choose another folder",
+    errno.EACCES: "there is no permission. Choose a folder you may write to",
+    errno.EPERM: "there is no permission. Choose a folder you may write to",
+    errno.EROFS: "the disk is read-only. Choose another folder",
+    errno.ENAMETOOLONG: "the name is too long for this disk. Rename the image",
+    errno.ENOTDIR: "a file stands where a folder is needed. Choose another folder",
+    errno.EEXIST: "a file stands where a folder is needed. Choose another folder",
+    errno.EISDIR: "a folder stands where a file is needed. Choose another name",
+}
+
+
+class FileError(Exception):
+    """A file that cannot be read or written; the message says why and what to do."""
+
+
+def cannot(doing: str, path: Path, error: OSError) -> FileError:
+    """The error for a file operation that failed.
+
+    Parameters
+    ----------
+    doing : str
+        ``"read"`` or ``"write"``.
+    """
+    why = ADVICE.get(error.errno or 0, error.strerror or str(error))
+    return FileError(f"Cannot {doing} {path}: {why}.")
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """A place to write files that then appear together in `folder`.
+
+    Until the block ends nothing is seen; when it fails or is interrupted, nothing is left.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing. Files of the same name are replaced.
+
+    Yields
+    ------
+    Path
+        A folder on the same disk; write there, under the final names.
+
+    Raises
+    ------
+    FileError
+        For a full disk, a missing permission and the like.
+    """
+    staging: Path | None = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".napari-cliper-", dir=folder))
+        yield staging
+        for path in sorted(staging.iterdir()):
+            path.replace(folder / path.name)
+    except OSError as error:
+        raise cannot("write", folder, error) from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record as indented UTF-8 JSON."""
+    text = json.dumps(dict(record), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Set everything up and run the demo or the tests; needs Python and this clone alone.
+
+    python3 tools/dev.py demo     see the main job working
+    python3 tools/dev.py test     style, types and all tests; arguments go to pytest
+    python3 tools/dev.py setup    only what the two have in common
+
+The packages go into `.venv`. On Debian and Ubuntu the libraries that Qt and OpenGL need are
+installed where they are missing and root asks; otherwise the line to type is printed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+STAMP = VENV / "napari-cliper-setup"
+
+DEBIAN_PACKAGES = (
+    "xvfb", "libegl1", "libgl1", "libgl1-mesa-dri", "libxkbcommon-x11-0", "libxcb-cursor0",
+    "libxcb-icccm4", "libxcb-image0", "libxcb-keysyms1", "libxcb-randr0", "libxcb-render-util0",
+    "libxcb-shape0", "libxcb-xinerama0", "libdbus-1-3", "libfontconfig1",
+)  # fmt: skip
+
+
+def run(*command: str | Path) -> None:
+    """Run a command in the clone; end with its status where it fails."""
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def install_system_packages() -> None:
+    """Qt's and OpenGL's libraries on Debian and its children; elsewhere they come along."""
+    if not (sys.platform == "linux" and shutil.which("dpkg-query") and shutil.which("apt-get")):
+        return
+    listed = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package} ${Status}\n", *DEBIAN_PACKAGES],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    there = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
+    missing = [name for name in DEBIAN_PACKAGES if name not in there]
+    if not missing:
+        return
+    if os.geteuid() != 0:
+        print("Qt and OpenGL need packages that are missing here. Type:")
+        print("    sudo apt-get install --yes", *missing)
+        return
+    run("apt-get", "update", "--quiet")
+    run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing)
+
+
+def install_python_packages() -> None:
+    """The project and what it needs, in `.venv`; again only when pyproject.toml changed."""
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if STAMP.exists() and STAMP.read_text() == wanted:
+        return
+    if not BIN.exists():
+        try:
+            venv.create(VENV, with_pip=True)
+        except subprocess.CalledProcessError:
+            shutil.rmtree(VENV, ignore_errors=True)
+            sys.exit(
+                "This Python cannot make virtual environments. On Debian: apt-get install python3-venv"
+            )
+    print("Installing into .venv; the first time this takes some minutes (PyTorch is large).")
+    run(BIN / "python", "-m", "pip", "install", "--quiet", "--editable", ".[all,test]")
+    STAMP.write_text(wanted)
+
+
+def check(pytest_arguments: list[str]) -> None:
+    """Style, types, tests and coverage, as `.ci/run` does."""
+    run(BIN / "ruff", "check", ".")
+    run(BIN / "ruff", "format", "--check", ".")
+    run(BIN / "mypy")
+    whole = not pytest_arguments
+    coverage = ["--cov=napari_cliper.segmentation", "--cov-fail-under=90"] if whole else []
+    run(BIN / "python", "-m", "pytest", *coverage, *pytest_arguments)
+
+
+def main() -> None:
+    """Do what the first argument says."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or later is needed; this is {sys.version.split()[0]}.")
+    task, *arguments = sys.argv[1:] or [""]
+    if task not in ("demo", "test", "setup"):
+        sys.exit(__doc__)
+    install_system_packages()
+    install_python_packages()
+    if task == "demo":
+        run(BIN / "napari-cliper", "demo", *arguments)
+    elif task == "test":
+        check(arguments)
+
+
+if __name__ == "__main__":
+    main()
