@@ -94,13 +94,8 @@ def segment_file(
     embedding = segmenter.embed(read_picture(path), report=report)
     scores = segmenter.score(embedding, classes, report=report)
     names = [one.name for one in scores.classes]
-    stages = {"coarse": scores.coarse, "refined": scores.refined}
-    labels = {
-        stage: scores.to_labels(stage=stage, **thresholds)  # type: ignore[arg-type]  # a Literal
-        for stage, maps in stages.items()
-        if maps is not None
-    }
-    final = labels["refined" if "refined" in labels else "coarse"]
+    labels = {stage: scores.to_labels(stage=stage, **thresholds) for stage in scores.stages}
+    final = labels[scores.stages[-1]]
     counts = label_counts(final, len(names))
     report(Progress("Writing the files", 0, 1))
     with whole_files(output) as folder:

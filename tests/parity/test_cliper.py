@@ -155,6 +155,5 @@ def test_label_map(cliper_case, encoder, key):
         cliper_case["image"].shape[:2],
         class_threshold=cliper_case.config["class_thr"],
         min_max=key == "label_map_normalized",
-        with_background=threshold <= 0,
     ).above(threshold)
     assert (labels == cliper_case[key]).mean() >= 0.995

@@ -94,6 +94,5 @@ def test_label_map(diffusion_case, model, latents, key):
         diffusion_case["image"].shape[:2],
         class_threshold=diffusion_case.config["class_thr"],
         min_max=key == "label_map_normalized",
-        with_background=threshold <= 0,
     ).above(threshold)
     assert (labels == diffusion_case[key]).mean() >= 0.995

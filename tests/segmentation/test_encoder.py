@@ -77,28 +77,20 @@ def test_the_activations_differ():
 
 def library_attention(visual, pixels):
     """What nn.MultiheadAttention says of every block: its weights per head and its output."""
-    found = []
-
-    def ask(module, inputs, _output):
-        query = inputs[0]
-        output, weights = module(
-            query, query, query, need_weights=True, average_attn_weights=False
-        )  # a call of the module within its own hook: one level deep, see below
-        found.append((weights[0], output))
-
-    handles = []
-
-    def once(module, args, kwargs):
-        query = kwargs.get("query", args[0] if args else None)
-        handle = next(h for m, h in handles if m is module)
-        handle.remove()
-        ask(module, (query,), None)
-
-    for block in visual.transformer.resblocks:
-        handles.append((block.attn, block.attn.register_forward_pre_hook(once, with_kwargs=True)))
+    inputs = []
+    handles = [
+        block.attn.register_forward_pre_hook(lambda _module, args: inputs.append(args[0]))
+        for block in visual.transformer.resblocks
+    ]
     with torch.no_grad():
         visual(pixels)
-    return found
+    for handle in handles:
+        handle.remove()
+    asked = []
+    for block, x in zip(visual.transformer.resblocks, inputs, strict=True):
+        output, weights = block.attn(x, x, x, need_weights=True, average_attn_weights=False)
+        asked.append((weights[0], output))
+    return asked
 
 
 def test_early_layers_walk_like_the_library(visual):
@@ -275,8 +267,8 @@ def test_bfloat16_is_close_to_float32(method):
 def test_nothing_in_the_tower_is_changed(visual):
     """Walked, not patched: the library's forward pass is the same before and after."""
     pixels = pixels_of(visual)
-    before, names = visual(pixels), dict(vars(visual))
     encoder = ImageEncoder(visual)
+    before, names = visual(pixels), dict(vars(visual))
     encoder.early_layers(pixels)
     encoder.last_block(pixels, "q-q", residual=False)
     assert torch.equal(visual(pixels), before)

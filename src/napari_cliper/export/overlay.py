@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
 
 from .colours import class_colours
@@ -37,15 +36,12 @@ def overlay(
         RGB, as high as the image or as the legend needs.
     """
     colours = class_colours(len(names))
-    # label2rgb numbers its colours by the labels that occur, in their order.
     found = [int(label) for label in np.unique(labels) if label]
-    filled = image / 255
-    if found:
-        used = colours[np.array(found) - 1] / 255
-        filled = label2rgb(labels, image, colors=used, alpha=OPACITY, bg_label=0, saturation=1)
-        edge = find_boundaries(labels, mode="inner") & (labels > 0)
-        filled[edge] = colours[labels[edge].astype(int) - 1] / 255
-    picture = Image.fromarray((filled * 255).round().astype(np.uint8))
+    painted = np.concatenate([[(0, 0, 0)], colours])[labels]  # (Y, X, 3)
+    mixed = (1 - OPACITY) * image + OPACITY * painted
+    edge = find_boundaries(labels, mode="inner") & (labels > 0)
+    filled = np.where(edge[..., None], painted, np.where(labels[..., None] > 0, mixed, image))
+    picture = Image.fromarray(filled.round().astype(np.uint8))
 
     font = _font("".join(names), max(12, min(image.shape[0] // 24, 28)))
     legend = _legend([(names[i - 1], tuple(colours[i - 1].tolist())) for i in found], font)

@@ -31,18 +31,22 @@ from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, ClassPrompt, parse_classes
 from .registry import REGISTRY, WeightsEntry
 
 if TYPE_CHECKING:
+    from .labels import RankedBest
     from .loading import weights_of
-    from .results import ImageEmbedding, ScoreMaps, StageMaps
+    from .results import ImageEmbedding, ScoreMaps, Stage, StageMaps
     from .segmenter import Segmenter
-    from .weights import cached, fetch
+    from .weights import cached, fetch, known_words
 
 _LAZY = {
     "ImageEmbedding": "results",
+    "RankedBest": "labels",
     "ScoreMaps": "results",
+    "Stage": "results",
     "Segmenter": "segmenter",
     "StageMaps": "results",
     "cached": "weights",
     "fetch": "weights",
+    "known_words": "weights",
     "weights_of": "loading",
 }
 """Names whose modules load torch or the hub: imported when first asked for."""
@@ -62,18 +66,21 @@ __all__ = [
     "Monitor",
     "OutOfMemoryError",
     "Progress",
+    "RankedBest",
     "Refiner",
     "ScoreMaps",
     "SegmentationConfig",
     "SegmentationError",
     "Segmenter",
     "Settings",
+    "Stage",
     "StageMaps",
     "Stopped",
     "WeightsEntry",
     "WeightsUnavailableError",
     "cached",
     "fetch",
+    "known_words",
     "parse_classes",
     "parse_words",
     "published_settings",

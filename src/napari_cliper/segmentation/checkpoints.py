@@ -13,10 +13,7 @@ import struct
 import zipfile
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from safetensors import SafetensorError, safe_open
 
 from .errors import DamagedWeightsError, WeightsUnavailableError
 from .progress import Monitor
@@ -24,10 +21,11 @@ from .progress import Monitor
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _BLOCK = 1 << 24  # bytes read at a time when hashing
-_DIGESTS: dict[tuple[Path, int, int], str] = {}  # (path, mtime in ns, bytes) -> hash
 _UNWATCHED = Monitor()
 
 # What torch's two readers raise, depending on where in a file the damage is.
@@ -75,6 +73,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         For a file that is cut off, something else, or more than plain tensors; TorchScript archives
         too, which are programs.
     """
+    import torch  # noqa: PLC0415 - looking up what is on disk must not load it
+    from safetensors.torch import load_file  # noqa: PLC0415
+
     try:
         with path.open("rb") as file:
             start = file.read(64)
@@ -108,7 +109,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         _refuse(path, f"it holds one {type(content).__name__} where named tensors were expected")
     for name, value in content.items():
-        if not (isinstance(name, str) and isinstance(value, Tensor)):
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
             _refuse(path, f"its entry {name!r} is a {type(value).__name__}, not a tensor")
     return dict(content)
 
@@ -132,16 +133,24 @@ def sha256(path: Path, monitor: Monitor = _UNWATCHED) -> str:
     blob = path.resolve()
     if path.is_symlink() and blob.parent.name == "blobs" and SHA256.fullmatch(blob.name):
         return blob.name
-    status = blob.stat()
-    key = (blob, status.st_mtime_ns, status.st_size)
-    if key not in _DIGESTS:
-        digest = hashlib.sha256()
-        with blob.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                monitor.tell(f"Checking {path.name}", file.tell(), status.st_size, "byte")
-        _DIGESTS[key] = digest.hexdigest()
-    return _DIGESTS[key]
+    size = blob.stat().st_size
+    digest = hashlib.sha256()
+    with blob.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            monitor.tell(f"Checking {path.name}", file.tell(), size, "byte")
+    return digest.hexdigest()
+
+
+def safetensors_notes(path: Path) -> dict[str, str]:
+    """The notes that a safetensors file carries; empty for any other file."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError:  # reading the tensors will say what is wrong
+        return {}
 
 
 def _refuse(path: Path, why: str) -> NoReturn:

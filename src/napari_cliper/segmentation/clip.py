@@ -6,7 +6,8 @@ The only file that imports open_clip. Its image towers are walked by `encoder`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import open_clip
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .encoder import ImageEncoder
+from .encoder import MEAN, STD, ImageEncoder
 from .errors import DamagedWeightsError, InvalidInputError, unknown_choice
 from .progress import Monitor
 
@@ -36,6 +37,8 @@ class TextEncoder:
         self.model = cast("Any", model.eval().requires_grad_(False))
         self.tokenizer = tokenizer
         self.context_length = int(tokenizer.context_length or 77)
+        # What fills up a short prompt; a tokenizer of transformers says it, open_clip's has 0.
+        self.padding = int(getattr(getattr(tokenizer, "tokenizer", None), "pad_token_id", 0))
 
     @property
     def device(self) -> torch.device:
@@ -47,8 +50,8 @@ class TextEncoder:
 
         A prompt that fills the context may be longer still: it is cut there.
         """
-        tokens = self.tokenizer([prompt], context_length=4 * self.context_length)
-        return int((tokens != 0).sum())
+        (tokens,) = self.tokenizer([prompt], context_length=4 * self.context_length)
+        return int((tokens != self.padding).nonzero().max()) + 1
 
     def encode(self, prompts: Sequence[str], monitor: Monitor | None = None) -> Tensor:
         """Prompts to unit vectors, (P, D) float32 on the CPU."""
@@ -56,7 +59,7 @@ class TextEncoder:
         vectors = []
         with monitor.watching(self.model):
             for start in range(0, len(prompts), self.batch):
-                monitor.tell("Encoding the words", start, len(prompts))
+                monitor.check()
                 tokens = self.tokenizer(list(prompts[start : start + self.batch]))
                 encoded = self.model.encode_text(tokens.to(self.device))
                 vectors.append(F.normalize(encoded.float(), dim=-1).cpu())
@@ -69,6 +72,11 @@ class Clip:
 
     image: ImageEncoder
     text: TextEncoder | None
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The modules whose weights take memory."""
+        return (self.image.visual if self.text is None else self.text.model,)
 
 
 def refusal(config: dict[str, Any]) -> str | None:
@@ -120,18 +128,51 @@ def model_config(architecture: str) -> dict[str, Any]:
     return cast("dict[str, Any]", config)
 
 
-def pretrained_files(architecture: str, tag: str) -> tuple[str, tuple[str, ...], bool]:
-    """Where open_clip says the weights of a tag are.
+def completed(config: dict[str, Any], source: str) -> dict[str, Any]:
+    """Somebody's own configuration, with open_clip's defaults where it says nothing.
 
-    Returns
-    -------
+    Parameters
+    ----------
+    config : dict
+        As open_clip writes it; for a bare image tower without ``text_cfg``.
+    source : str
+        Where it is from, for messages.
+    """
+    try:
+        vision = asdict(open_clip.CLIPVisionCfg(**config["vision_cfg"]))
+        return {**config, "embed_dim": int(config["embed_dim"]), "vision_cfg": vision}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{source} has no open_clip configuration: {type(error).__name__} ({error}). It needs "
+            "embed_dim, vision_cfg and text_cfg, as in open_clip_config.json."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Where open_clip says the weights of a tag are, and what they expect.
+
+    Parameters
+    ----------
     repository : str
         On the hub.
     files : tuple of str
         Alternatives, best first.
     quick_gelu : bool
-        Whether the weights were trained with QuickGELU.
+        Whether they were trained with QuickGELU.
+    mean, std : (float, float, float)
+        What pixels are normalised by.
     """
+
+    repository: str
+    files: tuple[str, ...]
+    quick_gelu: bool
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def pretrained(architecture: str, tag: str) -> Pretrained:
+    """What open_clip's table says of a tag."""
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if tag not in tags:
         raise unknown_choice(f"weights of {architecture}", tag, tags)
@@ -143,7 +184,27 @@ def pretrained_files(architecture: str, tag: str) -> tuple[str, tuple[str, ...],
             f"and choose open_clip:{architecture}/PATH."
         )
     files = (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-    return repository, files, bool(found.get("quick_gelu"))
+    return Pretrained(
+        repository,
+        files,
+        bool(found.get("quick_gelu")),
+        tuple(found.get("mean") or MEAN),
+        tuple(found.get("std") or STD),
+    )
+
+
+TEXT_FILES = (
+    ("config.json",),
+    ("tokenizer.json", "sentencepiece.bpe.model", "spiece.model"),
+    ("tokenizer_config.json",),
+)
+"""What `text_repository` must hold, each with its alternatives."""
+
+
+def text_repository(config: dict[str, Any]) -> str:
+    """Where the tokenizer of another text tower than CLIP's is on the hub; "" for CLIP's own."""
+    text = config.get("text_cfg", {})
+    return str(text.get("hf_model_name") or text.get("hf_tokenizer_name") or "")
 
 
 def openai_templates(name: str) -> tuple[str, ...]:
@@ -161,7 +222,9 @@ def build(
     *,
     source: str,
     quick_gelu: bool = False,
-    architecture: str = "",
+    mean: tuple[float, float, float] = MEAN,
+    std: tuple[float, float, float] = STD,
+    text_folder: Path | None = None,
 ) -> Clip:
     """A CLIP of a configuration with these weights, in float32 on the CPU.
 
@@ -175,14 +238,17 @@ def build(
         Where the weights are from, for messages.
     quick_gelu : bool
         Whether the tag says QuickGELU where the configuration does not.
-    architecture : str
-        The open_clip name, for its tokenizer; "" for CLIP's own.
+    mean, std : (float, float, float)
+        What pixels are normalised by.
+    text_folder : Path, optional
+        With `TEXT_FILES`, where `text_repository` names any.
     """
     reason = refusal(config)
     if reason:
         raise InvalidInputError(f"{source} cannot be used: {reason}.")
-    bare = bool(tensors) and all(name.startswith("visual.") for name in tensors)
-    text_config = _NO_TEXT if bare else config["text_cfg"]
+    tensors = _undistributed(tensors)
+    bare = is_bare(tensors)
+    text_config = _NO_TEXT if bare else _text_config(config, text_folder, source)
     custom_text = config.get("custom_text") or text_config.get("hf_model_name")
     model = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(
         embed_dim=config["embed_dim"],
@@ -193,21 +259,60 @@ def build(
     if bare:
         tensors = {name.removeprefix("visual."): tensor for name, tensor in tensors.items()}
         _load(model.visual, tensors, source)
-        return Clip(ImageEncoder(model.visual), None)
+        return Clip(ImageEncoder(model.visual, mean, std), None)
     if custom_text and "positional_embedding" in tensors:
         tensors = open_clip.model.convert_to_custom_text_state_dict(tensors)
     _load(model, tensors, source)
-    context = text_config.get("context_length", 77)
-    tokenizer = (
-        open_clip.get_tokenizer(architecture)
-        if architecture
-        else open_clip.SimpleTokenizer(context_length=context)
-    )
-    return Clip(ImageEncoder(model.visual), TextEncoder(model, tokenizer))
+    return Clip(ImageEncoder(model.visual, mean, std), TextEncoder(model, _tokenizer(text_config)))
+
+
+def is_bare(tensors: dict[str, Tensor]) -> bool:
+    """Whether a checkpoint has an image tower and no text tower."""
+    return bool(tensors) and all(name.startswith("visual.") for name in tensors)
 
 
 _NO_TEXT = {"layers": 1, "width": 64, "heads": 1, "vocab_size": 8, "context_length": 8}
 """The text tower that open_clip must build, and nobody uses, beside a bare image tower."""
+
+
+def _text_config(config: dict[str, Any], folder: Path | None, source: str) -> dict[str, Any]:
+    """The text tower's configuration; what it would take from the hub, it takes from `folder`."""
+    if not isinstance(config.get("text_cfg"), dict):
+        raise InvalidInputError(
+            f"{source} has a text tower, but its configuration has no text_cfg. Add it."
+        )
+    text = dict(config["text_cfg"])
+    repository = text_repository(config)
+    if not repository:
+        return text
+    if folder is None:
+        raise InvalidInputError(f"{source} needs the tokenizer of {repository}.")
+    if text.get("hf_model_name"):
+        text |= {"hf_model_name": str(folder), "hf_model_pretrained": False}
+    return text | {"hf_tokenizer_name": str(folder)}
+
+
+def _tokenizer(text: dict[str, Any]) -> Any:
+    context, wishes = text.get("context_length", 77), text.get("tokenizer_kwargs") or {}
+    folder = text.get("hf_tokenizer_name")
+    if not folder:
+        return open_clip.SimpleTokenizer(context_length=context, **wishes)
+    try:
+        return open_clip.tokenizer.HFTokenizer(
+            folder, context_length=context, tokenizer_mode=text.get("tokenizer_mode"), **wishes
+        )
+    except (ImportError, OSError, ValueError) as error:
+        raise DamagedWeightsError(
+            f"The tokenizer in {folder} cannot be read: {error}. Delete that folder and fetch it "
+            "again; one of SentencePiece also needs 'pip install sentencepiece'."
+        ) from error
+
+
+def _undistributed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A checkpoint without the mark that training on several devices leaves in its names."""
+    if not all(name.startswith("module.") for name in tensors):
+        return tensors
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
 def _load(target: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
@@ -230,7 +335,7 @@ def _load(target: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
 
 def matching_architectures(tensors: dict[str, Tensor]) -> list[str]:
     """The open_clip names whose towers have the shapes of a checkpoint."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in _undistributed(tensors).items()}
     try:
         width, _, patch, _ = shapes["visual.conv1.weight"]
         positions = shapes["visual.positional_embedding"][0]

@@ -300,6 +300,21 @@ class SegmentationConfig:
         return BACKGROUND_WORDS["demo" if self.model == "demo" else "photo"]
 
     @property
+    def embedding_key(self) -> tuple[object, ...]:
+        """What an embedding depends on: two configurations with the same key share one."""
+        settings = self.settings()
+        network: tuple[object, ...] = ()
+        if self.needs_diffusion:
+            network += (self.diffusion_model, self.seed, settings.attention_threshold)
+        if self.needs_foundation:
+            network += (self.foundation_model, self.chosen_refiner == "foundation")
+        return (
+            *(self.method, self.model, self.device, self.precision),
+            *(settings.shorter_side, settings.window, settings.stride),
+            *network,
+        )
+
+    @property
     def needs_foundation(self) -> bool:
         """Whether a vision foundation model takes part."""
         return self.method == "proxyclip" or self.chosen_refiner == "foundation"

@@ -213,15 +213,47 @@ def empty_prompt(folder: Path, monitor: Monitor | None = None) -> Tensor:
         A diffusers folder with ``tokenizer`` and ``text_encoder``.
     """
     monitor = monitor or Monitor()
-    tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    encoder: Any = CLIPTextModel.from_pretrained(
-        folder / "text_encoder", local_files_only=True, use_safetensors=True, dtype=torch.float32
-    )
+    tokenizer = _part(folder / "tokenizer", CLIPTokenizer)
+    encoder = _network(folder / "text_encoder", CLIPTextModel, "model", dtype=torch.float32)
     ids = tokenizer(
         "", padding="max_length", max_length=tokenizer.model_max_length, return_tensors="pt"
     ).input_ids
     with monitor.watching(encoder), torch.inference_mode():
         return cast("Tensor", encoder(ids).last_hidden_state.float())
+
+
+def _part(path: Path, kind: Any, **wishes: Any) -> Any:
+    """One part of a diffusers folder, read from disk alone."""
+    try:
+        return kind.from_pretrained(path, local_files_only=True, **wishes)
+    except (MemoryError, RuntimeError):  # of this machine, not of the files
+        raise
+    except Exception as error:  # tokenizers raises nothing more exact
+        raise DamagedWeightsError(
+            f"What is in {path} cannot be read: {error}. Delete that folder and fetch it again."
+        ) from error
+
+
+def _network(path: Path, kind: Any, file: str, **wishes: Any) -> Any:
+    """A network of a diffusers folder, in float16 where there is such a file."""
+    half = (path / f"{file}.fp16.safetensors").exists()
+    network, found = _part(
+        path,
+        kind,
+        variant="fp16" if half else None,
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        **wishes,
+    )
+    # The libraries would go on with random numbers in their place.
+    wrong = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
+    if wrong:
+        raise DamagedWeightsError(
+            f"The weights in {path} lack {len(wrong)} tensors or have them in another shape, "
+            f"{wrong[0]!r} first. Delete that folder and fetch it again."
+        )
+    return network
 
 
 def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
@@ -243,28 +275,20 @@ def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
             f"{folder} is no diffusers folder of a Stable Diffusion: it lacks {', '.join(missing)}."
         )
 
-    def part(kind: Any, name: str, dtype: torch.dtype) -> Any:
-        half = (folder / name / "diffusion_pytorch_model.fp16.safetensors").exists()
-        try:
-            return kind.from_pretrained(
-                folder / name,
-                variant="fp16" if half else None,
-                torch_dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                low_cpu_mem_usage=False,
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise DamagedWeightsError(
-                f"The weights in {folder / name} cannot be read: {error}. Delete that folder and "
-                "fetch them again."
-            ) from error
+    def network(kind: Any, name: str, dtype: torch.dtype) -> Any:
+        return _network(
+            folder / name,
+            kind,
+            "diffusion_pytorch_model",
+            torch_dtype=dtype,
+            low_cpu_mem_usage=False,
+        )
 
-    unet = part(UNet2DConditionModel, "unet", dtype)
-    vae = part(AutoencoderKL, "vae", torch.float32 if dtype == torch.float16 else dtype)
+    unet = network(UNet2DConditionModel, "unet", dtype)
+    vae = network(AutoencoderKL, "vae", torch.float32 if dtype == torch.float16 else dtype)
     if unet.config.cross_attention_dim != prompt.shape[-1]:
         raise DamagedWeightsError(
             f"The UNet in {folder} takes prompts of width {unet.config.cross_attention_dim}, its "
             f"text encoder gives {prompt.shape[-1]}: the parts are not of one model."
         )
-    return Diffusion(unet, vae, PNDMScheduler.from_pretrained(folder / "scheduler"), prompt)
+    return Diffusion(unet, vae, _part(folder / "scheduler", PNDMScheduler), prompt)

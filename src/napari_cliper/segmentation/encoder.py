@@ -33,6 +33,7 @@ and ProxyCLIP (bicubic with the factor (grid + 0.1) / native grid)."""
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+"""What nearly every CLIP takes off its pixels, and divides them by."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,17 @@ class ImageEncoder:
     ----------
     visual : open_clip.transformer.VisionTransformer
         A ViT with a class token and learned positions (see `refusal`).
+    mean, std : (float, float, float)
+        What its pixels are normalised by.
     """
 
-    def __init__(self, visual: nn.Module) -> None:
+    def __init__(
+        self,
+        visual: nn.Module,
+        mean: tuple[float, float, float] = MEAN,
+        std: tuple[float, float, float] = STD,
+    ) -> None:
+        self.mean, self.std = mean, std
         self.visual = cast("Any", visual.eval().requires_grad_(False))
         self.patch = int(self.visual.conv1.weight.shape[-1])
         self.native_grid: tuple[int, int] = tuple(self.visual.grid_size)
@@ -83,7 +92,7 @@ class ImageEncoder:
         Parameters
         ----------
         pixels : (B, 3, H, W) float tensor
-            Normalised by `MEAN` and `STD`; what is over a multiple of the patch
+            Normalised by `mean` and `std`; what is over a multiple of the patch
             is left out by the convolution.
         interpolation : Interpolation
 
@@ -246,7 +255,9 @@ class ImageEncoder:
         for index, block in enumerate(self.blocks[:-1]):
             monitor.tell("Encoding the image", index, len(self.blocks))
             x = block(x)
-        yield from x.split(1)
+        for one in x.split(1):
+            monitor.check()
+            yield one
 
     def _project(self, block: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Normalised tokens (1, n, W) to q, k and v, each (H, n, d)."""

@@ -49,6 +49,6 @@ def unknown_choice(what: str, value: str, known: Iterable[str]) -> InvalidInputE
     """
     names = list(known)
     folded = {name.casefold(): name for name in names}
-    near = get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
+    near = get_close_matches(value.casefold(), folded, n=1, cutoff=0.7)
     hint = f" Did you mean {folded[near[0]]!r}?" if near else ""
     return InvalidInputError(f"Unknown {what} {value!r}.{hint} Known: {', '.join(names)}.")

@@ -73,7 +73,7 @@ def to_rgb(image: NDArray[Any]) -> RGBImage:
     low, high = _checked_range(image)
 
     if image.dtype == np.uint8:
-        pixels = image
+        pixels = image.copy()  # the caller's may change, or be read-only
     elif image.dtype == bool:
         pixels = image.astype(np.uint8) * 255
         notes.append("A mask of True and False was taken as white and black.")
@@ -114,11 +114,11 @@ def _check_shape(image: NDArray[Any]) -> None:
 
 
 def _checked_range(image: NDArray[Any]) -> tuple[Any, Any]:
-    bad = int(np.count_nonzero(~np.isfinite(image)))
-    if bad:
+    bad = ~np.isfinite(image).all(axis=2)
+    if bad.any():
         raise InvalidInputError(
-            f"{bad} values of the image are NaN or infinite. Replace them first, for example with "
-            "numpy.nan_to_num."
+            f"{np.count_nonzero(bad)} of {bad.size} pixels of the image are NaN or infinite. "
+            "Replace them first, for example with numpy.nan_to_num."
         )
     colour = image[0, 0]
     if (image == colour).all():

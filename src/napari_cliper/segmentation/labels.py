@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ BLOCK_BYTES = 1 << 26
 """How much memory `probability_best` lets one block of rows take."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BestClass:
     """Each pixel's best class: all that a background threshold needs.
 
@@ -35,16 +36,47 @@ class BestClass:
         The best class's score; 0 where no class is present.
     label : (Y, X) uint8 or uint16 array
         1 + the index of the best class; 0 where no class is present.
+    background_competes : bool
+        Whether at a threshold of 0 or less the background is a plane of its own,
+        (1 - best value)^2, that may win (CLIPer's rule).
     """
 
     value: Tensor
     label: LabelArray
+    background_competes: bool = False
 
     def above(self, background_threshold: float) -> LabelArray:
-        """The labels, with 0 where the best value is below the threshold."""
-        return np.where((self.value >= background_threshold).numpy(), self.label, 0).astype(
-            self.label.dtype, copy=False
-        )
+        """The labels, with 0 where the background wins."""
+        if background_threshold <= 0 and self.background_competes:
+            kept = self.value > (1 - self.value) ** 2
+        else:
+            kept = self.value >= background_threshold
+        labels: LabelArray = np.multiply(self.label, kept.numpy(), dtype=self.label.dtype)
+        return labels
+
+
+@dataclass(frozen=True, eq=False)
+class RankedBest:
+    """The best classes for every class threshold at once.
+
+    A class threshold keeps the classes of the highest scores, so that each threshold is
+    one of T + 1 cases: none present, the first, the first two, ..
+
+    Parameters
+    ----------
+    scores : tuple of float
+        Class scores, falling.
+    bests : tuple of BestClass
+        ``bests[k]`` has the k highest classes present; T + 1 of them.
+    """
+
+    scores: tuple[float, ...]
+    bests: tuple[BestClass, ...]
+
+    def at(self, class_threshold: float) -> BestClass:
+        """The best classes where those whose score is not above the threshold are absent."""
+        threshold = np.float32(class_threshold)  # scores are float32: 0.6 is not above 0.6
+        return self.bests[sum(bool(score > threshold) for score in self.scores)]
 
 
 def label_dtype(classes: int) -> np.dtype[np.uint8 | np.uint16]:
@@ -70,6 +102,39 @@ def pixel_score(plane: Tensor, class_score: float, shape: tuple[int, int]) -> Te
     return full / (full.max() + 1e-5) * class_score
 
 
+def cliper_prefixes(
+    maps: Tensor, class_scores: Tensor, shape: tuple[int, int], *, min_max: bool
+) -> Iterator[BestClass]:
+    """CLIPer's rule up to the background threshold, for more and more classes.
+
+    Parameters
+    ----------
+    maps : (T, h, w) float tensor
+    class_scores : (T,) float tensor
+    shape : (int, int)
+        (Y, X).
+    min_max : bool
+        Whether each class is stretched to [0, 1] over the image.
+
+    Yields
+    ------
+    BestClass
+        With no class, then with the class of the highest score, then with two, ..: T + 1.
+    """
+    dtype = label_dtype(len(maps))
+    value = torch.zeros(shape)
+    label = np.zeros(shape, dtype)
+    yield BestClass(value, label, background_competes=True)
+    for index in torch.argsort(class_scores, descending=True, stable=True).tolist():
+        score = pixel_score(maps[index], float(class_scores[index]), shape)
+        if min_max:
+            low, high = score.aminmax()
+            score = (score - low) / (high - low + 1e-6)
+        label = np.where((score > value).numpy(), dtype.type(index + 1), label)
+        value = torch.maximum(value, score)
+        yield BestClass(value, label, background_competes=True)
+
+
 def cliper_best(
     maps: Tensor,
     class_scores: Tensor,
@@ -77,36 +142,14 @@ def cliper_best(
     *,
     class_threshold: float,
     min_max: bool,
-    with_background: bool = False,
 ) -> BestClass:
-    """CLIPer's rule, up to the background threshold.
+    """CLIPer's rule for the classes whose score is above `class_threshold`.
 
-    Parameters
-    ----------
-    maps : (T, h, w) float tensor
-    class_scores : (T,) float tensor
-        A class whose score is not above `class_threshold` is absent.
-    shape : (int, int)
-        (Y, X).
-    min_max : bool
-        Whether each class is stretched to [0, 1] over the image.
-    with_background : bool
-        Whether a background plane, (1 - best value)^2, may win: CLIPer's rule
-        where the background threshold is 0 or less.
+    The other parameters are those of `cliper_prefixes`.
     """
-    value = torch.zeros(shape)
-    label = torch.zeros(shape, dtype=torch.int32)
-    for index in torch.nonzero(class_scores > class_threshold).flatten().tolist():
-        score = pixel_score(maps[index], float(class_scores[index]), shape)
-        if min_max:
-            low, high = score.aminmax()
-            score = (score - low) / (high - low + 1e-6)
-        better = score > value
-        value = torch.where(better, score, value)
-        label.masked_fill_(better, index + 1)
-    if with_background:
-        label.masked_fill_((1 - value) ** 2 >= value, 0)
-    return BestClass(value, label.numpy().astype(label_dtype(len(maps))))
+    present = int((class_scores > class_threshold).sum())
+    prefixes = cliper_prefixes(maps, class_scores, shape, min_max=min_max)
+    return next(islice(prefixes, present, None))
 
 
 def probability_best(

@@ -9,27 +9,38 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import platformdirs
 import psutil
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from . import clip, diffusion, proxy, weights
 from .config import Precision, SegmentationConfig
+from .encoder import MEAN, STD
 from .errors import InvalidInputError, WeightsUnavailableError, unknown_choice
 from .progress import Monitor
 from .registry import REGISTRY, WeightsEntry, entry
 
-N = TypeVar("N")
+
+class HasNetworks(Protocol):
+    """Something that computes with modules of torch."""
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The modules whose weights take memory."""
+        ...
+
+
+N = TypeVar("N", bound=HasNetworks)
 
 _DTYPES: dict[Precision, torch.dtype] = {
     "float32": torch.float32,
@@ -51,7 +62,7 @@ def choose_device(name: str) -> torch.device:
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, colon, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (colon and not index.isdigit()):
+    if kind not in ("cpu", "cuda", "mps") or (colon and not index.isdecimal()):
         raise unknown_choice("device", name, ("auto", "cpu", "cuda", "cuda:0", "mps"))
     there = {
         "cpu": 1,
@@ -95,15 +106,20 @@ class Loaded(Generic[N]):
 
     Parameters
     ----------
-    network : object
-    files : tuple of Path
-        Where its weights came from.
+    network : Clip, FoundationModel or Diffusion
+    weights : list of dict
+        Name and sha256 of each file that it was loaded from.
     """
 
-    def __init__(self, network: N, files: tuple[Path, ...]) -> None:
+    def __init__(self, network: N, weights: list[dict[str, str]]) -> None:
         self.network = network
-        self.files = files
+        self.weights = weights
         self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the weights take."""
+        return sum(p.nbytes for module in self.network.networks for p in module.parameters())
 
     @contextmanager
     def for_one_job(self, monitor: Monitor) -> Iterator[N]:
@@ -121,13 +137,21 @@ _store: WeakValueDictionary[tuple[str, ...], Loaded[Any]] = WeakValueDictionary(
 _store_lock = threading.Lock()
 
 
-def shared(key: tuple[str, ...], load: Callable[[], Loaded[N]]) -> Loaded[N]:
-    """The network of a key, from the store or loaded now."""
-    with _store_lock:
-        found = _store.get(key)
-        if found is None:
-            found = _store[key] = load()
-        return found
+def shared(key: tuple[str, ...], load: Callable[[], Loaded[N]], monitor: Monitor) -> Loaded[N]:
+    """The network of a key, from the store or loaded now.
+
+    One at a time is loaded; whoever waits for another still listens to `should_stop`.
+    """
+    while (found := _store.get(key)) is None:
+        if _store_lock.acquire(timeout=0.1):
+            try:
+                found = _store.get(key) or load()
+                _store[key] = found
+            finally:
+                _store_lock.release()
+            break
+        monitor.check()
+    return found
 
 
 @dataclass(frozen=True)
@@ -138,21 +162,25 @@ class ClipSource:
     ----------
     config : dict
         open_clip's configuration.
-    architecture : str
-        The open_clip name, "" for one that is not open_clip's.
     entry : WeightsEntry or None
         The registry's row, or one made for ``open_clip:NAME/TAG``.
     path : Path or None
         A local checkpoint.
     quick_gelu : bool
         Whether the weights want QuickGELU although the configuration does not say so.
+    mean, std : (float, float, float)
+        What the weights want pixels to be normalised by.
+    words : tuple of str
+        The only words it knows; empty where it knows words in general.
     """
 
     config: dict[str, Any]
-    architecture: str
     entry: WeightsEntry | None = None
     path: Path | None = None
     quick_gelu: bool = False
+    mean: tuple[float, float, float] = MEAN
+    std: tuple[float, float, float] = STD
+    words: tuple[str, ...] = ()
 
     @property
     def patch(self) -> int:
@@ -191,29 +219,35 @@ def clip_source(model: str) -> ClipSource:
                 "make the model with tools/train_demo_model.py."
             )
         (path,) = found.values()
-        return ClipSource(_described(path), "", demo, path)
+        return replace(_described(path) or _undescribed(path), entry=demo)
     if model in REGISTRY:
         row = entry(model, "clip")
-        return ClipSource(clip.model_config(row.architecture), row.architecture, row)
+        return ClipSource(clip.model_config(row.architecture), row)
     if not model.startswith("open_clip:"):
         return _local_source(Path(model))
     architecture, _, tag = model.removeprefix("open_clip:").partition("/")
     config = clip.model_config(architecture)
     if Path(tag).suffix in (".safetensors", ".bin", ".pt", ".pth"):
-        return ClipSource(config, architecture, path=_existing(Path(tag)))
-    repository, files, quick_gelu = clip.pretrained_files(architecture, tag)
+        return ClipSource(config, path=_existing(Path(tag)))
+    tagged = clip.pretrained(architecture, tag)
     row = WeightsEntry(
         name=model,
         kind="clip",
         architecture=architecture,
-        repositories=(repository,),
-        files=(files,),
+        repositories=(tagged.repository,),
+        files=(tagged.files,),
         size=0,
         licence="see its page on the hub",
         purpose="A CLIP of open_clip's table.",
         validated=False,
     )
-    return ClipSource(config, architecture, row, quick_gelu=quick_gelu)
+    return ClipSource(
+        config,
+        row,
+        quick_gelu=tagged.quick_gelu,
+        mean=tagged.mean,
+        std=tagged.std,
+    )
 
 
 def _existing(path: Path) -> Path:
@@ -222,33 +256,48 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _described(path: Path) -> dict[str, Any]:
-    """The configuration that a safetensors file carries, or that lies beside a checkpoint."""
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-        except SafetensorError:
-            metadata = {}  # reading the tensors will say what is wrong
-        if "config" in metadata:
-            return dict(json.loads(metadata["config"]))
+def _described(path: Path) -> ClipSource | None:
+    """A checkpoint with the configuration that it carries, or that lies beside it, if any."""
+    notes = weights.safetensors_notes(path)
+    if "config" in notes:
+        source = _configured(path, notes["config"], f"The metadata of {path}")
+        return replace(source, words=tuple(json.loads(notes.get("words", "[]"))))
     for beside in (path.with_suffix(".json"), path.with_name("open_clip_config.json")):
         if beside.is_file():
-            config = json.loads(beside.read_text(encoding="utf-8"))
-            config = config.get("model_cfg", config)
-            if "vision_cfg" not in config or "embed_dim" not in config:
-                raise InvalidInputError(f"{beside} is no open_clip configuration: no vision_cfg.")
-            return dict(config)
-    return {}
+            return _configured(path, beside.read_text(encoding="utf-8"), str(beside))
+    return None
+
+
+def _configured(path: Path, text: str, whose: str) -> ClipSource:
+    """A checkpoint with its configuration: open_clip's own file, or the part for the model."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise InvalidInputError(f"{whose} cannot be read as JSON: {error}.") from error
+    if not isinstance(document, dict):
+        raise InvalidInputError(f"{whose} is no open_clip configuration, but {document!r:.40}.")
+    pixels = document.get("preprocess_cfg", {})
+    config = clip.completed(document.get("model_cfg", document), whose)
+    reason = clip.refusal(config)
+    if reason:
+        raise InvalidInputError(f"{path} cannot be used: {reason}.")
+    return ClipSource(
+        config,
+        path=path,
+        mean=tuple(pixels.get("mean", MEAN)),
+        std=tuple(pixels.get("std", STD)),
+    )
 
 
 def _local_source(path: Path) -> ClipSource:
-    config = _described(_existing(path))
-    if config:
-        return ClipSource(config, "", path=path)
+    return _described(_existing(path)) or _undescribed(path)
+
+
+def _undescribed(path: Path) -> ClipSource:
+    """A checkpoint whose shapes are those of one architecture of open_clip."""
     names = clip.matching_architectures(weights.read_tensors(path))
     if len(names) == 1:
-        return ClipSource(clip.model_config(names[0]), names[0], path=path)
+        return ClipSource(clip.model_config(names[0]), path=path)
     fit = f"{', '.join(names)} fit its shapes" if names else "none of open_clip's fits its shapes"
     raise InvalidInputError(
         f"The architecture of {path} cannot be told: {fit}. Choose open_clip:NAME/{path}, or put "
@@ -287,19 +336,44 @@ def load_clip(
             assert source.entry is not None  # noqa: S101 - one of the two is there by construction
             (path,) = weights.fetch(source.entry, offline=config.offline, monitor=monitor).values()
         monitor.tell(f"Loading {config.model}", 0, 1)
+        tensors = weights.read_tensors(path)
         network = clip.build(
             source.config,
-            weights.read_tensors(path),
+            tensors,
             source=str(path),
             quick_gelu=source.quick_gelu,
-            architecture=source.architecture,
+            mean=source.mean,
+            std=source.std,
+            text_folder=None
+            if clip.is_bare(tensors)
+            else _text_folder(source.config, config, monitor),
         )
         network.image.visual.to(device, dtype)
         if network.text is not None:
             network.text.model.to(device, dtype)
-        return Loaded(network, (path,))
+        return Loaded(network, _hashed([path], monitor))
 
-    return shared(("clip", config.model, str(device), str(dtype)), load)
+    return shared(("clip", config.model, str(device), str(dtype)), load, monitor)
+
+
+def _text_folder(
+    clip_config: dict[str, Any], config: SegmentationConfig, monitor: Monitor
+) -> Path | None:
+    """Where the tokenizer of another text tower than CLIP's own is."""
+    repository = clip.text_repository(clip_config)
+    if not repository or Path(repository).is_dir():
+        return Path(repository) if repository else None
+    row = WeightsEntry(
+        name=config.model,
+        kind="clip",
+        architecture="",
+        repositories=(repository,),
+        files=clip.TEXT_FILES,
+        size=0,
+        licence="see its page on the hub",
+        purpose="The tokenizer of a CLIP with another text tower.",
+    )
+    return weights.fetch(row, offline=config.offline, monitor=monitor)["config.json"].parent
 
 
 def load_foundation(
@@ -313,9 +387,9 @@ def load_foundation(
         monitor.tell(f"Loading {row.name}", 0, 1)
         model = proxy.build(row.architecture, weights.read_tensors(path), str(path))
         model.network.to(device, dtype)
-        return Loaded(model, (path,))
+        return Loaded(model, _hashed([path], monitor))
 
-    return shared(("foundation", config.foundation_model, str(device), str(dtype)), load)
+    return shared(("foundation", config.foundation_model, str(device), str(dtype)), load, monitor)
 
 
 def load_diffusion(
@@ -334,9 +408,9 @@ def load_diffusion(
         model = diffusion.load(folder, prompt, dtype)
         for network in model.networks:
             network.to(device)
-        return Loaded(model, tuple(sorted(folder.glob("[uv]*/*.safetensors"))))
+        return Loaded(model, _hashed(sorted(folder.glob("[uv]*/*.safetensors")), monitor))
 
-    return shared(("diffusion", config.diffusion_model, str(device), str(dtype)), load)
+    return shared(("diffusion", config.diffusion_model, str(device), str(dtype)), load, monitor)
 
 
 def _kept_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
@@ -355,7 +429,7 @@ def _kept_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
         return load_file(kept)["prompt"]
     monitor.tell("Encoding the empty prompt", 0, 1)
     prompt = diffusion.empty_prompt(folder, monitor)
-    with suppress(OSError):  # a cache that cannot be written costs a second next time
+    with suppress(OSError, SafetensorError):  # a cache that cannot be written costs a second
         kept.parent.mkdir(parents=True, exist_ok=True)
         part = kept.with_suffix(f".{threading.get_ident()}.part")
         save_file({"prompt": prompt.contiguous()}, part)
@@ -363,11 +437,6 @@ def _kept_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
     return prompt
 
 
-def weight_records(loaded: Loaded[Any], monitor: Monitor) -> list[dict[str, str]]:
-    """Name and sha256 of each file that a network was loaded from."""
-    return [{"file": path.name, "sha256": weights.sha256(path, monitor)} for path in loaded.files]
-
-
-def network_bytes(*modules: nn.Module) -> int:
-    """Bytes of memory that the weights of networks take."""
-    return sum(p.nbytes for module in modules for p in module.parameters())
+def _hashed(paths: Sequence[Path], monitor: Monitor) -> list[dict[str, str]]:
+    """Name and sha256 of weight files."""
+    return [{"file": path.name, "sha256": weights.sha256(path, monitor)} for path in paths]

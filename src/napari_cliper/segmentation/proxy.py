@@ -31,6 +31,11 @@ class FoundationModel:
         self.network = cast("Any", network.eval().requires_grad_(False))
         self.patch = int(self.network.patch_embed.patch_size[0])
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The modules whose weights take memory."""
+        return (self.network,)
+
     def features(self, pixels: Tensor, monitor: Monitor | None = None) -> Tensor:
         """Patch features of images.
 

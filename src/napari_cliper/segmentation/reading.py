@@ -20,7 +20,7 @@ from . import proxy
 from .attention import LastBlockAttention
 from .config import Method, Settings
 from .diffusion import Diffusion
-from .encoder import MEAN, STD, ImageEncoder
+from .encoder import ImageEncoder
 from .images import normalised, padded, patch_aligned_shape, resized, squashed
 from .progress import Monitor
 from .refinement import AttentionMap, SelfAttention, compress, feature_attention, sharpen
@@ -80,7 +80,7 @@ def read_early_layers(
         Stitched from the windows.
     """
     patch = encoder.patch
-    planes = normalised(pixels, MEAN, STD)
+    planes = normalised(pixels, encoder.mean, encoder.std)
 
     def read(window: Window) -> PatchFeatures:
         part = planes[..., window.top : window.bottom, window.left : window.right]
@@ -152,7 +152,7 @@ def _read_batch(
     if foundation is not None:
         multiple = math.lcm(PROXY_MULTIPLE, foundation.patch)
     planes, (top, left) = padded(
-        torch.cat([normalised(crop, MEAN, STD) for crop in crops]), multiple
+        torch.cat([normalised(crop, encoder.mean, encoder.std) for crop in crops]), multiple
     )
     height, width = planes.shape[2], planes.shape[3]
     if foundation is not None:

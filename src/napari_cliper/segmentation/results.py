@@ -20,7 +20,14 @@ from torch import Tensor
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError, unknown_choice
 from .images import RGBImage
-from .labels import BestClass, LabelArray, cliper_best, probability_best
+from .labels import (
+    BestClass,
+    LabelArray,
+    RankedBest,
+    cliper_best,
+    cliper_prefixes,
+    probability_best,
+)
 from .prompts import ClassPrompt
 from .refinement import SelfAttention
 from .scoring import class_maxima
@@ -165,6 +172,11 @@ class ScoreMaps:
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages there are."""
+        return ("coarse",) if self.refined is None else ("coarse", "refined")
+
     def stage(self, name: Stage | None = None) -> StageMaps:
         """The maps of a stage; by default the refined ones where there are any."""
         if name is None:
@@ -184,17 +196,10 @@ class ScoreMaps:
         stage: Stage | None = None,
         class_threshold: float | None = None,
         min_max: bool | None = None,
-        with_background: bool = False,
     ) -> BestClass:
         """Each pixel's best class; `BestClass.above` makes labels of it in no time.
 
-        Parameters
-        ----------
-        stage, class_threshold, min_max
-            As in `to_labels`.
-        with_background : bool
-            Whether CLIPer's background plane takes part, as it does where the background
-            threshold is 0 or less.
+        The parameters are those of `to_labels`.
         """
         maps = self.stage(stage)
         if class_threshold is None:
@@ -207,7 +212,6 @@ class ScoreMaps:
                 self.shape,
                 class_threshold=class_threshold,
                 min_max=self.settings.min_max if min_max is None else min_max,
-                with_background=with_background,
             )
         if min_max:
             raise InvalidInputError(
@@ -221,6 +225,36 @@ class ScoreMaps:
             present=scores > class_threshold,
             area_threshold=self.settings.area_threshold,
         )
+
+    def ranked(
+        self, *, stage: Stage | None = None, min_max: bool | None = None, limit: int = 1 << 29
+    ) -> RankedBest | None:
+        """The best classes for every class threshold, so that both thresholds are live.
+
+        Parameters
+        ----------
+        stage, min_max
+            As in `to_labels`.
+        limit : int
+            Bytes that this may take: five for each pixel and class.
+
+        Returns
+        -------
+        RankedBest or None
+            None where it would take more than `limit`, and for the methods that label by
+            probability: ask `best` then.
+        """
+        maps = self.stage(stage)
+        needed = 5 * (len(maps.maps) + 1) * self.shape[0] * self.shape[1]
+        if needed > limit or self.config.rule != "cliper":
+            return None
+        bests = cliper_prefixes(
+            torch.from_numpy(maps.maps),
+            torch.from_numpy(maps.class_scores),
+            self.shape,
+            min_max=self.settings.min_max if min_max is None else min_max,
+        )
+        return RankedBest(tuple(sorted(maps.class_scores.tolist(), reverse=True)), tuple(bests))
 
     def to_labels(
         self,
@@ -255,7 +289,6 @@ class ScoreMaps:
             stage=stage,
             class_threshold=class_threshold,
             min_max=min_max,
-            with_background=background_threshold <= 0,
         )
         return best.above(background_threshold)
 

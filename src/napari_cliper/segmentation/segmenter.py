@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from .errors import InvalidInputError, OutOfMemoryError
 from .images import RGBImage, kept_ratio_shape, patch_aligned_shape, resized, to_rgb
 from .maps import cliper_maps, probability_maps, refined_maps
 from .progress import Monitor, Report, ShouldStop
-from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, usable_background
+from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
 from .reading import read_diffusion, read_early_layers, read_foundation, read_last_block
 from .refinement import SelfAttention
 from .results import ImageEmbedding, PatchFeatures, ScoreMaps
@@ -73,8 +72,8 @@ class Segmenter:
         self.settings: Settings = self.config.settings()
         self._source: loading.ClipSource | None = None
         self._loaded: dict[str, loading.Loaded[Any]] = {}
-        self._weights: list[dict[str, str]] = []
-        self._vectors: dict[tuple[str, ...], Tensor] = {}
+        # By its prompts, a word's vector, and the prompt that was too long if there is one.
+        self._words: dict[tuple[str, ...], tuple[Tensor, str | None]] = {}
 
     # ------------------------------------------------------------------ networks
 
@@ -112,14 +111,38 @@ class Segmenter:
         for name, load in wanted.items():
             if name not in self._loaded:
                 loaded = load(monitor=monitor)  # type: ignore[call-arg]  # partial hides it
-                self._weights += loading.weight_records(loaded, monitor)
                 self._loaded[name] = loaded
+
+    def with_config(self, config: SegmentationConfig) -> Segmenter:
+        """A segmenter of another configuration that keeps the networks and words in common."""
+        other = Segmenter(config)
+        other._loaded = {
+            name: loaded
+            for name, loaded in self._loaded.items()
+            if self._key(name) == other._key(name)
+        }
+        if "clip" in other._loaded:
+            other._words = dict(self._words)
+        return other
+
+    def _key(self, name: str) -> tuple[str, ...]:
+        """What makes a network the same network."""
+        names = {
+            "clip": self.config.model,
+            "foundation": self.config.foundation_model,
+            "diffusion": self.config.diffusion_model,
+        }
+        return name, names[name], str(self.device), str(self.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the loaded networks take."""
+        return sum(loaded.nbytes for loaded in self._loaded.values())
 
     def unload(self) -> None:
         """Let go of the networks; their memory is free once nobody else uses them."""
         self._loaded.clear()
-        self._weights.clear()
-        self._vectors.clear()
+        self._words.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -256,7 +279,9 @@ class Segmenter:
 
     # ------------------------------------------------------------------ score
 
-    def check_words(self, classes: Sequence[ClassPrompt]) -> None:
+    def check_words(
+        self, classes: Sequence[ClassPrompt], background: Sequence[str] | None = None
+    ) -> None:
         """Refuse words that cannot be worked with, before anything is loaded.
 
         Raises
@@ -264,12 +289,14 @@ class Segmenter:
         InvalidInputError
             For no class, a repeated one, or one class with no background.
         """
-        usable_background(classes, self.config.chosen_background)
+        usable_background(
+            classes, self.config.chosen_background if background is None else background
+        )
 
     def score(
         self,
         embedding: ImageEmbedding,
-        classes: Sequence[ClassPrompt],
+        classes: Sequence[ClassPrompt | str],
         *,
         background: Sequence[str] | None = None,
         report: Report | None = None,
@@ -281,7 +308,7 @@ class Segmenter:
         ----------
         embedding : ImageEmbedding
             Made with the same configuration.
-        classes : sequence of ClassPrompt
+        classes : sequence of ClassPrompt or str
             What to look for.
         background : sequence of str, optional
             What else is in the image; default: the configuration's. A word that is also a
@@ -299,9 +326,10 @@ class Segmenter:
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = _monitor(report, should_stop)
+        asked = [ClassPrompt(one) if isinstance(one, str) else one for one in classes]
         words = self.config.chosen_background if background is None else background
-        kept, dropped = usable_background(classes, words)
-        if replace(embedding.config, background=self.config.background) != self.config:
+        kept, dropped = usable_background(asked, words)
+        if embedding.config.embedding_key != self.config.embedding_key:
             raise InvalidInputError(
                 "The embedding was made with another configuration. Embed the image again."
             )
@@ -309,9 +337,10 @@ class Segmenter:
         if dropped:
             notes.append(f"Left out of the background, as they are classes: {', '.join(dropped)}.")
         seconds = dict(embedding.record["seconds"])
+        notes += self._warnings(asked)
         with self._guard("scoring the words"), torch.inference_mode():
             with _timed(seconds, "words"):
-                queries = self._queries(classes, kept, notes, monitor)
+                queries = self._queries(asked, kept, notes, monitor)
             with _timed(seconds, "score"):
                 coarse = (
                     cliper_maps(embedding, queries, self.settings, self.source.patch)
@@ -327,7 +356,7 @@ class Segmenter:
         scores = ScoreMaps(
             coarse=coarse,
             refined=refined,
-            classes=tuple(classes),
+            classes=tuple(asked),
             background=kept,
             shape=embedding.image.shape,
             settings=self.settings,
@@ -335,14 +364,34 @@ class Segmenter:
             owner=queries.owner,
             notes=tuple(notes),
         )
+        config = {**asdict(self.config), "refiner": self.config.chosen_refiner}
         record = {
+            "config": {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()},
+            "settings": self.settings.as_dict,
+            "seed": self.config.seed,
             **embedding.record,
-            "classes": [_class_record(one, scores, i) for i, one in enumerate(classes)],
+            "classes": [_class_record(one, scores, i) for i, one in enumerate(asked)],
             "background": list(kept),
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "notes": notes,
         }
-        return replace(scores, record=MappingProxyType(record))
+        return replace(scores, record=record)
+
+    def _warnings(self, classes: Sequence[ClassPrompt]) -> Iterator[str]:
+        """What is doubtful about the settings and the words."""
+        if self.source.words:
+            known = {key(word) for word in self.source.words}
+            unknown = [word for one in classes for word in one.words if key(word) not in known]
+            if unknown:
+                yield (
+                    f"The model does not know: {', '.join(unknown)}. It knows only: "
+                    f"{', '.join(self.source.words)}."
+                )
+        elif not self.settings.validated:
+            yield (
+                f"Nobody has published settings for {self.config.method} with {self.config.model}; "
+                "those of a near one were used."
+            )
 
     def _queries(
         self,
@@ -354,36 +403,37 @@ class Segmenter:
         """Every word's vector; those asked before are remembered."""
         if "clip" not in self._loaded:
             self._load(monitor)
-        groups: list[tuple[str, ...]] = []
-        owner: list[int] = []
         templates = self._templates()
-        for index, one in enumerate(classes):
-            prompts = class_prompts(one, templates)
-            groups += prompts
-            owner += [index] * len(prompts)
-        groups += [fill(word, templates) for word in background]
-        owner += [-1] * len(background)
-
+        groups = [
+            (index, prompts)
+            for index, one in enumerate(classes)
+            for prompts in class_prompts(one, templates)
+        ]
+        groups += [(-1, fill(word, templates)) for word in background]
+        asked = dict.fromkeys(prompts for _, prompts in groups)
+        new = [prompts for prompts in asked if prompts not in self._words]
         with self._loaded["clip"].for_one_job(monitor) as network:
             if network.text is None:
                 raise InvalidInputError(
                     f"{self.config.model} has no text tower: it can encode images but no words. "
                     "Choose a whole CLIP."
                 )
-            new = [group for group in dict.fromkeys(groups) if group not in self._vectors]
-            if new:
-                flat = network.text.encode([p for group in new for p in group], monitor)
-                for group, vectors in zip(new, flat.split([len(g) for g in new]), strict=True):
-                    self._vectors[group] = F.normalize(vectors.mean(dim=0), dim=0)
+            for index, prompts in enumerate(new):
+                monitor.tell("Encoding the words", index, len(new))
+                # One word at a time, so that no word's vector depends on the others.
+                vectors = network.text.encode(prompts, monitor)
+                context = network.text.context_length
+                cut = next((p for p in prompts if network.text.token_count(p) > context), None)
+                self._words[prompts] = F.normalize(vectors.mean(dim=0), dim=0), cut
             limit = network.text.context_length
-            for group in dict.fromkeys(groups):
-                longest = max(group, key=len)
-                if network.text.token_count(longest) > limit:
-                    notes.append(
-                        f"The prompt {longest!r} is longer than the {limit} tokens that the model "
-                        "reads; its end was cut off."
-                    )
-        return Queries(torch.stack([self._vectors[group] for group in groups]), tuple(owner))
+        notes += [
+            f"The prompt {cut!r} is longer than the {limit} tokens that the model reads; its end "
+            "was cut off."
+            for cut in (self._words[prompts][1] for prompts in asked)
+            if cut
+        ]
+        vectors = torch.stack([self._words[prompts][0] for _, prompts in groups])
+        return Queries(vectors, tuple(index for index, _ in groups))
 
     def _templates(self) -> tuple[str, ...]:
         wish = self.config.templates
@@ -397,21 +447,15 @@ class Segmenter:
     def _record(
         self, rgb: RGBImage, shape: tuple[int, int], seconds: dict[str, float]
     ) -> Mapping[str, Any]:
-        config = {**asdict(self.config), "refiner": self.config.chosen_refiner}
-        return MappingProxyType(
-            {
-                "config": {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()},
-                "settings": self.settings.as_dict,
-                "seed": self.config.seed,
-                "image": {"shape": list(rgb.shape), "resized": list(shape)},
-                "device": str(self.device),
-                "precision": str(self.dtype).removeprefix("torch."),
-                "weights": [dict(row) for row in self._weights],
-                "versions": {"python": platform.python_version()}
-                | {name: version(name) for name in PACKAGES},
-                "seconds": seconds,
-            }
-        )
+        return {
+            "image": {"shape": list(rgb.shape), "resized": list(shape)},
+            "device": str(self.device),
+            "precision": str(self.dtype).removeprefix("torch."),
+            "weights": [dict(row) for one in self._loaded.values() for row in one.weights],
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in PACKAGES},
+            "seconds": seconds,
+        }
 
     @contextmanager
     def _guard(self, doing: str) -> Iterator[None]:

@@ -16,6 +16,7 @@ which every repository offers, are resumed, checked against their hash and put i
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 import threading
 from concurrent.futures import Future
@@ -48,7 +49,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its names l
     tqdm,
 )
 
-from .checkpoints import SHA256, read_tensors, sha256
+from .checkpoints import SHA256, read_tensors, safetensors_notes, sha256
 from .errors import DamagedWeightsError, Stopped, WeightsUnavailableError
 from .progress import Monitor
 from .registry import REGISTRY, WeightsEntry, entry
@@ -56,7 +57,17 @@ from .registry import REGISTRY, WeightsEntry, entry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["REGISTRY", "WeightsEntry", "cached", "entry", "fetch", "read_tensors", "sha256"]
+__all__ = [
+    "REGISTRY",
+    "WeightsEntry",
+    "cached",
+    "entry",
+    "fetch",
+    "known_words",
+    "read_tensors",
+    "safetensors_notes",
+    "sha256",
+]
 
 T = TypeVar("T")
 
@@ -117,6 +128,13 @@ def cached(entry: WeightsEntry) -> dict[str, Path] | None:
         except _MissingFileError:
             continue
     return None
+
+
+def known_words(entry: WeightsEntry) -> tuple[str, ...]:
+    """The only words that a model on disk knows; empty where it knows words in general."""
+    files = cached(entry) or {}
+    notes = (safetensors_notes(path) for path in files.values())
+    return tuple(word for note in notes for word in json.loads(note.get("words", "[]")))
 
 
 def fetch(

@@ -1,0 +1,126 @@
+"""A class as a person keeps it: its words, whether it is background, and how its label looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from napari_cliper.segmentation import ClassPrompt, InvalidInputError
+
+from .colours import class_colours
+
+Colour = tuple[int, int, int]
+
+MAX_LABELS = 65534
+"""What a label layer of 16 bits can number, one value kept free (as the engine counts)."""
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class as a person keeps it: its words, and how its label looks.
+
+    Parameters
+    ----------
+    name : str
+    synonyms : tuple of str
+    background : bool
+        Its pixels are background: the class competes for them but has no label.
+    colour : (int, int, int), optional
+        Red, green and blue, 0 to 255. None stands for the default (`with_colours`).
+    visible : bool
+        Whether its label is shown.
+    prompt : str, optional
+        As in `ClassPrompt`.
+
+    Raises
+    ------
+    InvalidInputError
+        For a word without a character, or a colour that is none.
+    """
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+    background: bool = False
+    colour: Colour | None = None
+    visible: bool = True
+    prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        """Tidy the words up as the engine does, and refuse what is no word and no colour."""
+        tidied = ClassPrompt(self.name, tuple(self.synonyms), self.prompt)
+        object.__setattr__(self, "name", tidied.name)
+        object.__setattr__(self, "synonyms", tidied.synonyms)
+        object.__setattr__(self, "prompt", tidied.prompt)
+        if self.colour is not None:
+            colour = tuple(int(value) for value in self.colour)
+            if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
+                raise InvalidInputError(
+                    f"The colour of {self.name!r} is {colour}. "
+                    "Give red, green and blue from 0 to 255."
+                )
+            object.__setattr__(self, "colour", colour)
+
+    def as_prompt(self) -> ClassPrompt:
+        """What the engine is asked for."""
+        return ClassPrompt(self.name, self.synonyms, self.prompt)
+
+
+def rows_of(classes: Iterable[ClassPrompt]) -> tuple[ClassRow, ...]:
+    """Rows with the default look for some of the engine's classes."""
+    return tuple(ClassRow(one.name, one.synonyms, prompt=one.prompt) for one in classes)
+
+
+def check_rows(rows: Sequence[ClassRow]) -> None:
+    """Refuse a word that stands twice, and more classes than a label can number.
+
+    Background classes count too: a word on both sides would be compared with itself.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the word, and where it stands.
+    """
+    labels = sum(not row.background for row in rows)
+    if labels > MAX_LABELS:
+        raise InvalidInputError(
+            f"{labels} classes are more than a label layer can hold ({MAX_LABELS})."
+        )
+    owners: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        for word in (row.name, *row.synonyms):
+            key = word.casefold()
+            if key in owners:
+                other = rows[owners[key]]
+                where = (
+                    f"is repeated in the class {row.name!r}"
+                    if owners[key] == index
+                    else "is the name of two classes"
+                    if other.name.casefold() == row.name.casefold()
+                    else f"stands in two classes, {other.name!r} and {row.name!r}"
+                )
+                raise InvalidInputError(f"The word {word!r} {where}. Keep it once.")
+            owners[key] = index
+
+
+def with_colours(rows: Sequence[ClassRow]) -> tuple[ClassRow, ...]:
+    """The rows, those that have a label and no colour given one.
+
+    Each gets the default of its label, or the first default that no row has.
+    """
+    if all(row.colour is not None or row.background for row in rows):
+        return tuple(rows)
+    palette: list[Colour] = [
+        (int(red), int(green), int(blue)) for red, green, blue in class_colours(len(rows))
+    ]
+    used = {row.colour for row in rows}
+    free = (colour for colour in palette if colour not in used)
+    coloured, label = [], 0
+    for row in rows:
+        label += not row.background
+        if row.colour is None and not row.background:
+            own = palette[label - 1]
+            colour = own if own not in used else next(free, own)
+            used.add(colour)
+            row = replace(row, colour=colour)  # noqa: PLW2901 - the same row, completed
+        coloured.append(row)
+    return tuple(coloured)

@@ -1,0 +1,281 @@
+"""Lists of classes as files: YAML, JSON, and one class per line as published datasets have them.
+
+YAML and JSON keep everything. A text list keeps words only: it refuses to be written where it
+would change what a run finds (background classes, prompts of their own), and leaves out what
+only concerns the look (colours, visibility).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from napari_cliper.segmentation import InvalidInputError
+
+from .class_rows import ClassRow, Colour, check_rows, rows_of, with_colours
+from .files import FileError, cannot, whole_files
+
+__all__ = [
+    "SUFFIXES",
+    "ClassRow",
+    "Colour",
+    "check_rows",
+    "from_record",
+    "read_classes",
+    "rows_of",
+    "to_record",
+    "with_colours",
+    "write_classes",
+]
+
+MAX_BYTES = 8 * 2**20
+"""A list of 65534 classes takes less; a larger file is something else."""
+
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_INDEX = re.compile(r"\d+(?::(?:\s+|$)|\t\s*)")
+# What PyYAML lets through, beside its own errors, for malformed scalars and deep nesting.
+_YAML_ERRORS = (
+    yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError,
+)  # fmt: skip
+
+
+# ---------------------------------------------------------------------- records
+
+
+def to_record(row: ClassRow) -> dict[str, Any]:
+    """A row as a JSON-safe mapping; what is as by default is left out."""
+    record: dict[str, Any] = {"name": row.name}
+    if row.synonyms:
+        record["synonyms"] = list(row.synonyms)
+    if row.background:
+        record["background"] = True
+    if row.colour is not None:
+        record["colour"] = "#{:02x}{:02x}{:02x}".format(*row.colour)
+    if not row.visible:
+        record["visible"] = False
+    if row.prompt is not None:
+        record["prompt"] = row.prompt
+    return record
+
+
+def _text(value: Any, key: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{key} is read as {value!r}, which is no text. Put it in quotes.")
+    return value
+
+
+def _flag(value: Any, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{key} is {value!r}. Write true or false.")
+    return value
+
+
+def _words(value: Any, key: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise InvalidInputError(f"{key} are {value!r}. Write a list, such as [mug, beaker].")
+    return tuple(_text(word, "A synonym") for word in value)
+
+
+def _colour(value: Any, key: str) -> Colour:
+    if not isinstance(value, str) or not _COLOUR.fullmatch(value):
+        raise InvalidInputError(f"{key} is {value!r}. Write it in quotes, such as '#e69f00'.")
+    red, green, blue = bytes.fromhex(value[1:])
+    return red, green, blue
+
+
+_READERS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
+    {
+        "name": _text,
+        "synonyms": _words,
+        "background": _flag,
+        "colour": _colour,
+        "visible": _flag,
+        "prompt": _text,
+    }
+)
+
+
+def from_record(record: Any) -> ClassRow:
+    """A row from a mapping, or from a string that is the name.
+
+    Raises
+    ------
+    InvalidInputError
+        For a key that is not known and a value of another kind.
+    """
+    if isinstance(record, str):
+        return ClassRow(record)
+    if not isinstance(record, dict):
+        raise InvalidInputError(
+            f"it is read as {record!r:.60}. Write its name (in quotes where it is a number or "
+            "'yes' or 'no'), or a mapping with 'name'."
+        )
+    for key in record:
+        if key not in _READERS:
+            near = get_close_matches(str(key), _READERS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InvalidInputError(f"unknown key {key!r}.{hint} Known: {', '.join(_READERS)}.")
+    if "name" not in record:
+        raise InvalidInputError("it has no 'name'.")
+    return ClassRow(**{key: _READERS[key](value, f"its {key}") for key, value in record.items()})
+
+
+def _from_data(data: Any) -> tuple[ClassRow, ...]:
+    """Rows from what a YAML or JSON file holds: a list, or a mapping with a list of classes."""
+    entries = data.get("classes") if isinstance(data, dict) else data
+    if not isinstance(entries, list):
+        raise InvalidInputError("there is no list of classes. Write 'classes:' and a list.")
+    rows = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            rows.append(from_record(entry))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"class {number}: {error}") from error
+    return tuple(rows)
+
+
+# ---------------------------------------------------------------------- formats
+
+
+def _from_yaml(text: str) -> tuple[ClassRow, ...]:
+    try:
+        data = yaml.safe_load(text)
+    except _YAML_ERRORS as error:
+        raise InvalidInputError(f"it is not YAML: {' '.join(str(error).split())}") from error
+    return _from_data(data)
+
+
+def _to_yaml(rows: Sequence[ClassRow]) -> str:
+    record = {"classes": [to_record(row) for row in rows]}
+    return str(yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+
+
+def _from_json(text: str) -> tuple[ClassRow, ...]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"it is not JSON: {error}") from error
+    return _from_data(data)
+
+
+def _to_json(rows: Sequence[ClassRow]) -> str:
+    record = {"classes": [to_record(row) for row in rows]}
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def _from_lines(text: str) -> tuple[ClassRow, ...]:
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.strip()
+        if not words or words.startswith("#"):
+            continue
+        name, *synonyms = _INDEX.sub("", words, count=1).split(",")
+        try:
+            rows.append(ClassRow(name, tuple(synonyms)))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"line {number}: {error}") from error
+    return tuple(rows)
+
+
+def _to_lines(rows: Sequence[ClassRow]) -> str:
+    for row in rows:
+        if row.background or row.prompt is not None:
+            what = "is background" if row.background else "has a prompt of its own"
+            raise InvalidInputError(
+                f"{row.name!r} {what}, which a text list cannot say. Save as .yaml or .json."
+            )
+        if _from_lines(", ".join((row.name, *row.synonyms))) != (ClassRow(row.name, row.synonyms),):
+            raise InvalidInputError(
+                f"A text list would read {row.name!r} otherwise (a comma, '#', or a number in "
+                "front). Save as .yaml or .json."
+            )
+    return "".join(", ".join((row.name, *row.synonyms)) + "\n" for row in rows)
+
+
+_FORMATS: Mapping[
+    str, tuple[Callable[[str], tuple[ClassRow, ...]], Callable[[Sequence[ClassRow]], str]]
+] = MappingProxyType(
+    {
+        ".yaml": (_from_yaml, _to_yaml),
+        ".yml": (_from_yaml, _to_yaml),
+        ".json": (_from_json, _to_json),
+        ".txt": (_from_lines, _to_lines),
+    }
+)
+
+SUFFIXES = tuple(_FORMATS)
+
+
+def _format(doing: str, path: Path) -> tuple[Any, Any]:
+    try:
+        return _FORMATS[path.suffix.lower()]
+    except KeyError:
+        raise FileError(
+            f"Cannot {doing} {path}: lists of classes are {', '.join(SUFFIXES)} files."
+        ) from None
+
+
+def read_classes(path: str | Path) -> tuple[ClassRow, ...]:
+    """Classes from a file, its format told by its suffix.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.yaml``, ``.yml`` or ``.json``: a list of names or of mappings, or a mapping with
+        such a list under ``classes``; the mappings have the fields of `ClassRow`, the colour
+        as ``"#rrggbb"``. ``.txt``: a class per line, ``name, synonym, synonym``, an index such
+        as ``12:`` or ``12<TAB>`` and lines starting with ``#`` passed over. UTF-8.
+
+    Raises
+    ------
+    FileError
+        For a file that cannot be read or understood, with the place in it.
+    """
+    path = Path(path)
+    read, _ = _format("read", path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise FileError(f"Cannot read {path}: it is too large for a list of classes.")
+        return tuple(read(path.read_bytes().decode("utf-8-sig")))
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise FileError(f"Cannot read {path}: there is no such file.") from error
+        raise cannot("read", path, error) from error
+    except UnicodeDecodeError as error:
+        raise FileError(f"Cannot read {path}: it is not text in UTF-8.") from error
+    except InvalidInputError as error:
+        raise FileError(f"Cannot read {path}: {error}") from error
+
+
+def write_classes(path: str | Path, rows: Iterable[ClassRow]) -> None:
+    """Write classes to a file that appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        As in `read_classes`, which reads the same rows again. A text list holds no colours
+        and no visibility.
+    rows : iterable of ClassRow
+
+    Raises
+    ------
+    FileError
+        For a full disk and the like, and for rows that a text list cannot hold.
+    """
+    path = Path(path)
+    _, write = _format("write", path)
+    try:
+        content = write(tuple(rows)).encode("utf-8")
+    except InvalidInputError as error:
+        raise FileError(f"Cannot write {path}: {error}") from error
+    except UnicodeEncodeError as error:
+        raise FileError(f"Cannot write {path}: a word has a broken character.") from error
+    with whole_files(path.parent) as staging:
+        (staging / path.name).write_bytes(content)

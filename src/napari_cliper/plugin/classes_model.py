@@ -1,0 +1,335 @@
+"""The classes as a Qt model: rows that are always valid, their undo history, their scores."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from enum import IntEnum
+from html import escape
+from types import MappingProxyType
+from typing import Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
+from qtpy.QtGui import QColor, QFont
+
+from ..export.classes import ClassRow, check_rows, with_colours
+from ..segmentation import InvalidInputError
+
+Role = Qt.ItemDataRole
+Rows = tuple[ClassRow, ...]
+
+HISTORY = 200
+"""Steps that can be undone."""
+
+COLOUR_ROLE = int(Role.UserRole)
+"""Red, green and blue of a class that has a label; None for background."""
+
+GREY = QColor(128, 128, 128)
+"""Readable on napari's dark and light themes alike."""
+
+
+class Column(IntEnum):
+    """What stands in which column."""
+
+    COLOUR = 0
+    NAME = 1
+    SYNONYMS = 2
+    BACKGROUND = 3
+    SCORE = 4
+    VISIBLE = 5
+
+
+HEADERS: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        Column.COLOUR: ("", "Colour of the label. Double-click or press Enter to change it."),
+        Column.NAME: ("Name", "What to look for, in plain words. Double-click to change it."),
+        Column.SYNONYMS: (
+            "Synonyms",
+            "Other words for the same class, with commas between. Double-click to change them.",
+        ),
+        Column.BACKGROUND: (
+            "Bg",
+            "Background: this class takes pixels away from the others, but gets no label.",
+        ),
+        Column.SCORE: (
+            "Score",
+            "How sure the last run was that the class is in the image, from 0 to 1.",
+        ),
+        Column.VISIBLE: ("Show", "Whether the label of this class is shown."),
+    }
+)
+
+
+def words_of(row: ClassRow) -> tuple[str, tuple[str, ...], str | None, bool]:
+    """What a run would use of a row."""
+    return row.name, row.synonyms, row.prompt, row.background
+
+
+def moved(rows: Rows, chosen: Collection[int], step: int) -> tuple[Rows, list[int]]:
+    """Rows with the chosen ones one place up (`step` -1) or down (1), and where those now are."""
+    order = list(rows)
+    places: list[int] = []
+    for index in sorted(chosen, reverse=step > 0):
+        to = index + step
+        if 0 <= to < len(order) and to not in places:
+            order[index], order[to] = order[to], order[index]
+            places.append(to)
+        else:
+            places.append(index)
+    return tuple(order), places
+
+
+class ClassesModel(QAbstractTableModel):
+    """Rows of classes. Every change goes through `propose`, which refuses wrong words."""
+
+    replaced = Signal(object, object)
+    """The rows before and after; also where they are the same."""
+    refused = Signal(str)
+    """Why a change was not made."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._rows: Rows = ()
+        self._past: deque[Rows] = deque(maxlen=HISTORY)
+        self._future: list[Rows] = []
+        self._scores: dict[object, float | None] = {}
+        self._italic = QFont()
+        self._italic.setItalic(True)
+        self._ask: Mapping[int, Callable[[QModelIndex], Any]] = {
+            Role.DisplayRole: self._text,
+            Role.EditRole: self._text,
+            Role.CheckStateRole: self._check_state,
+            Role.ForegroundRole: self._foreground,
+            Role.FontRole: self._font,
+            Role.TextAlignmentRole: self._alignment,
+            Role.ToolTipRole: self._tooltip,
+            Role.AccessibleTextRole: self._accessible,
+            COLOUR_ROLE: self._colour,
+        }
+
+    # ------------------------------------------------------------------ rows
+
+    @property
+    def rows(self) -> Rows:
+        """The classes, from top to bottom."""
+        return self._rows
+
+    def label(self, row: int) -> int:
+        """Label of a row, counted from 1 among the classes that have one; 0 for background."""
+        if not 0 <= row < len(self._rows) or self._rows[row].background:
+            return 0
+        return sum(not one.background for one in self._rows[: row + 1])
+
+    def propose(self, rows: Iterable[ClassRow]) -> bool:
+        """Make these the rows, as one step that can be undone; False where they are refused."""
+        new = with_colours(tuple(rows))
+        try:
+            check_rows(new)
+        except InvalidInputError as error:
+            self.refused.emit(str(error))
+            return False
+        if new != self._rows:
+            self._past.append(self._rows)
+            self._future.clear()
+        self._swap(new)
+        return True
+
+    def reset_to(self, rows: Iterable[ClassRow]) -> None:
+        """Make these the rows and forget the history.
+
+        Raises
+        ------
+        InvalidInputError
+            For a repeated word.
+        """
+        new = with_colours(tuple(rows))
+        check_rows(new)
+        self._past.clear()
+        self._future.clear()
+        self._swap(new)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step to make again."""
+        return bool(self._future)
+
+    def undo(self) -> None:
+        """Take the last step back."""
+        if self._past:
+            self._future.append(self._rows)
+            self._swap(self._past.pop())
+
+    def redo(self) -> None:
+        """Make the step again that was taken back last."""
+        if self._future:
+            self._past.append(self._rows)
+            self._swap(self._future.pop())
+
+    def _swap(self, new: Rows) -> None:
+        old = self._rows
+        if len(new) != len(old):
+            self.beginResetModel()
+            self._rows = new
+            self.endResetModel()
+        elif new != old:
+            self._rows = new
+            self._tell(Column.COLOUR, Column.VISIBLE)
+        self.replaced.emit(old, new)
+
+    def _tell(self, first: Column, last: Column) -> None:
+        if self._rows:
+            self.dataChanged.emit(self.index(0, first), self.index(len(self._rows) - 1, last))
+
+    def change(self, row: int, **changes: Any) -> bool:
+        """Change one row; False where that is refused."""
+        try:
+            changed = replace(self._rows[row], **changes)
+        except InvalidInputError as error:
+            self.refused.emit(str(error))
+            return False
+        return self.propose((*self._rows[:row], changed, *self._rows[row + 1 :]))
+
+    def set_scores(self, scores: Mapping[str, float] | None) -> None:
+        """Scores by name; each is shown as long as the words of its class stay."""
+        self._scores = (
+            {} if scores is None else {words_of(row): scores.get(row.name) for row in self._rows}
+        )
+        self._tell(Column.SCORE, Column.SCORE)
+
+    # ------------------------------------------------------------------ Qt
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        """As Qt asks."""
+        return 0 if parent is not None and parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        """As Qt asks."""
+        return 0 if parent is not None and parent.isValid() else len(Column)
+
+    def headerData(  # noqa: N802
+        self, section: int, orientation: Qt.Orientation, role: int = Role.DisplayRole
+    ) -> Any:
+        """As Qt asks."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        text, tooltip = HEADERS[section]
+        if role == Role.DisplayRole:
+            return text
+        if role == Role.AccessibleTextRole:
+            return text or "Colour"
+        return tooltip if role == Role.ToolTipRole else None
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        """As Qt asks: words are edited, flags are ticked."""
+        if not index.isValid():
+            return Qt.ItemFlag.NoItemFlags
+        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        if index.column() in (Column.NAME, Column.SYNONYMS):
+            flags |= Qt.ItemFlag.ItemIsEditable
+        if self._check_state(index) is not None:
+            flags |= Qt.ItemFlag.ItemIsUserCheckable
+        return flags
+
+    def data(self, index: QModelIndex, role: int = Role.DisplayRole) -> Any:
+        """As Qt asks."""
+        if not index.isValid():
+            return None
+        ask = self._ask.get(role)
+        return ask(index) if ask is not None else None
+
+    def setData(  # noqa: N802
+        self, index: QModelIndex, value: Any, role: int = Role.EditRole
+    ) -> bool:
+        """As Qt asks: words typed into a cell, or a box ticked."""
+        row, column = index.row(), index.column()
+        if role == Role.CheckStateRole:
+            ticked = Qt.CheckState(value) == Qt.CheckState.Checked
+            flag = "background" if column == Column.BACKGROUND else "visible"
+            return self.change(row, **{flag: ticked})
+        if role != Role.EditRole or column not in (Column.NAME, Column.SYNONYMS):
+            return False
+        text = str(value)
+        if text == self._text(index):
+            return self.propose(self._rows)
+        if column == Column.SYNONYMS:
+            words = text.replace(";", ",").replace("|", ",").split(",") if text.strip() else ()
+            return self.change(row, synonyms=tuple(words))
+        if "," in text or ";" in text:
+            self.refused.emit(
+                f"The name {text!r} has a comma. Type several classes into the field above, and "
+                "synonyms into the next column."
+            )
+            return False
+        return self.change(row, name=text)
+
+    # ------------------------------------------------------------------ what a cell says
+
+    def _score(self, row: ClassRow) -> float | None:
+        score = self._scores.get(words_of(row))
+        return None if score is None or score != score else score  # nan
+
+    def _text(self, index: QModelIndex) -> str | None:
+        row, column = self._rows[index.row()], index.column()
+        if column == Column.NAME:
+            return row.name
+        if column == Column.SYNONYMS:
+            return ", ".join(row.synonyms)
+        if column == Column.SCORE and words_of(row) in self._scores:
+            score = self._score(row)
+            return "–" if score is None else f"{score:.2f}"  # noqa: RUF001 - a dash: none
+        return None
+
+    def _check_state(self, index: QModelIndex) -> Qt.CheckState | None:
+        row, column = self._rows[index.row()], index.column()
+        if column == Column.BACKGROUND:
+            ticked = row.background
+        elif column == Column.VISIBLE and not row.background:
+            ticked = row.visible
+        else:
+            return None
+        return Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
+
+    def _colour(self, index: QModelIndex) -> tuple[int, int, int] | None:
+        row = self._rows[index.row()]
+        return None if row.background else row.colour
+
+    def _foreground(self, index: QModelIndex) -> QColor | None:
+        row, column = self._rows[index.row()], index.column()
+        absent = column == Column.SCORE and not self._score(row)
+        return GREY if absent or (row.background and column != Column.BACKGROUND) else None
+
+    def _font(self, index: QModelIndex) -> QFont | None:
+        return self._italic if self._rows[index.row()].background else None
+
+    def _alignment(self, index: QModelIndex) -> Qt.AlignmentFlag:
+        side = (
+            Qt.AlignmentFlag.AlignRight
+            if index.column() == Column.SCORE
+            else Qt.AlignmentFlag.AlignLeft
+        )
+        return side | Qt.AlignmentFlag.AlignVCenter
+
+    def _tooltip(self, index: QModelIndex) -> str | None:
+        row, column = self._rows[index.row()], index.column()
+        if row.background and column in (Column.COLOUR, Column.VISIBLE):
+            return "Background has no label, so no colour, and nothing to show or hide."
+        if column == Column.COLOUR:
+            return f"Label {self.label(index.row())}. Double-click or press Enter to choose."
+        text = self._text(index) if column in (Column.NAME, Column.SYNONYMS) else None
+        if text and column == Column.NAME and row.prompt is not None:
+            text += f" (prompt: {row.prompt})"
+        return f"<span>{escape(text)}</span>" if text else HEADERS[column][1]
+
+    def _accessible(self, index: QModelIndex) -> str | None:
+        row, column = self._rows[index.row()], index.column()
+        if column == Column.COLOUR:
+            return (
+                "background" if row.background else "#{:02x}{:02x}{:02x}".format(*row.colour or ())
+            )
+        return self._text(index)

@@ -1,0 +1,345 @@
+"""Words in: a field for new classes, a table of them, undo, and files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QColorDialog,
+    QFileDialog,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QSizePolicy,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from ..export.classes import (
+    ClassRow,
+    check_rows,
+    read_classes,
+    rows_of,
+    with_colours,
+    write_classes,
+)
+from ..export.files import FileError
+from ..segmentation import InvalidInputError, parse_classes
+from .classes_buttons import ClassesButtons
+from .classes_model import ClassesModel, Rows, moved, words_of
+from .classes_table import ClassesTable
+
+_FORMATS: Mapping[str, str] = {
+    "YAML (*.yaml *.yml)": "yaml",
+    "JSON (*.json)": "json",
+    "One class per line (*.txt)": "txt",
+}
+_ALL = "Lists of classes (*.yaml *.yml *.json *.txt)"
+_FIELD_LIMIT = 2**22
+_LONG_WORD = re.compile(r"([\\/_]|[^\s\\/_]{24}(?=[^\s\\/_]))")
+
+
+def one_line(text: str) -> str:
+    """Pasted lines as one, with commas; empty lines are left out."""
+    lines = (line.strip().rstrip(",;") for line in text.splitlines())
+    return ", ".join(line for line in lines if line)
+
+
+def breakable(text: str) -> str:
+    """The text with places (of no width) where a long word or path may be broken."""
+    return _LONG_WORD.sub("\\1\N{ZERO WIDTH SPACE}", text)
+
+
+class ClassesPanel(QWidget):
+    """The classes to look for.
+
+    Takes them by `set_classes` and `add_words`, gives them by `classes`; what a person does is
+    told by the signals.
+    """
+
+    changed = Signal()
+    """Words, synonyms, background flags or order: what a run would use."""
+    appearance_changed = Signal()
+    """The colour or visibility of a class."""
+    selected = Signal(int)
+    """The label of the row that a person chose; 0 for background."""
+    pending_changed = Signal(bool)
+    """Whether there are words in the field that are not in the table yet."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._folder = ""
+        self._pending = False
+        self.model = ClassesModel(self)
+        self.table = ClassesTable(self.model)
+        self.table.setAccessibleName("Classes")
+        self.field = QLineEdit()
+        self.field.setMaxLength(_FIELD_LIMIT)
+        self.field.setClearButtonEnabled(True)
+        self.field.setPlaceholderText("cup=mug, spoon, table")
+        self.field.setToolTip(
+            "Words to look for, with commas between; synonyms as cup=mug|beaker. "
+            "Pasted lines work too. Enter adds them."
+        )
+        label = QLabel("W&ords")
+        label.setBuddy(self.field)
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setTextFormat(Qt.TextFormat.PlainText)
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.message.hide()
+
+        self.buttons = ClassesButtons()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(label, 0, 0)
+        grid.addWidget(self.field, 0, 1)
+        grid.addWidget(self.table, 1, 0, 1, 2)
+        grid.addWidget(self.buttons, 2, 0, 1, 2)
+        grid.addWidget(self.message, 3, 0, 1, 2)
+        grid.setRowStretch(1, 1)
+        self._connect()
+        self._update_buttons()
+
+    def _connect(self) -> None:
+        self.field.returnPressed.connect(self._on_add)
+        self.field.textChanged.connect(self._on_field_changed)
+        self.buttons.add.clicked.connect(self._on_add)
+        self.buttons.remove.clicked.connect(self._on_remove)
+        self.buttons.up.clicked.connect(self._on_up)
+        self.buttons.down.clicked.connect(self._on_down)
+        self.buttons.undo.clicked.connect(self.undo)
+        self.buttons.redo.clicked.connect(self.redo)
+        self.buttons.load.clicked.connect(self._on_load)
+        self.buttons.save.clicked.connect(self._on_save)
+        self.model.replaced.connect(self._on_replaced)
+        self.model.refused.connect(self._say)
+        self.table.chosen.connect(self._on_chosen)
+        self.table.colour_wanted.connect(self._on_colour_wanted)
+        self.table.remove_wanted.connect(self._on_remove)
+        self.table.move_wanted.connect(self._move)
+        self.table.undo_wanted.connect(self.undo)
+        self.table.redo_wanted.connect(self.redo)
+        selection = self.table.selectionModel()
+        if selection is not None:
+            selection.selectionChanged.connect(self._update_buttons)
+
+    # ------------------------------------------------------------------ values in and out
+
+    def classes(self) -> Rows:
+        """The classes in the table, from top to bottom, each that has a label with a colour."""
+        return self.model.rows
+
+    def set_classes(self, rows: Iterable[ClassRow], *, undoable: bool = True) -> None:
+        """Replace all classes.
+
+        Parameters
+        ----------
+        rows : iterable of ClassRow
+        undoable : bool
+            As one step that undo takes back; else the history is forgotten.
+
+        Raises
+        ------
+        InvalidInputError
+            For a repeated word; the table stays as it is.
+        """
+        new = with_colours(tuple(rows))
+        check_rows(new)
+        if undoable:
+            self.model.propose(new)
+        else:
+            self.model.reset_to(new)
+
+    def set_scores(self, scores: Mapping[str, float] | None) -> None:
+        """Show the scores of a run, by class name; None shows none."""
+        self.model.set_scores(scores)
+        self.table.fit_columns()
+
+    def add_words(self, text: str) -> bool:
+        """Add classes written as ``cat, dog=puppy|hound, sky`` or as lines.
+
+        Returns
+        -------
+        bool
+            False where a word is wrong; the message under the table says why.
+        """
+        try:
+            new = rows_of(parse_classes(one_line(text)))
+        except InvalidInputError as error:
+            self._say(str(error))
+            return False
+        before = len(self.classes())
+        if not self.model.propose((*self.classes(), *new)):
+            return False
+        self._choose(range(before, len(self.classes())))
+        return True
+
+    def pending(self) -> str:
+        """Words in the field that are not in the table yet."""
+        return self.field.text().strip()
+
+    def finish_editing(self) -> bool:
+        """Take over what is typed, in a cell or in the field, without Enter: call it before a run.
+
+        Returns
+        -------
+        bool
+            False where that is refused; the message under the table says why.
+        """
+        self._say("")
+        self.table.commit_editor()
+        if self.message.text():
+            return False
+        return self._on_add() if self.pending() else True
+
+    def problem(self) -> str:
+        """Why these classes cannot run, or ``""``."""
+        if not self.classes():
+            return "There is no word to look for. Give at least one, such as 'nucleus'."
+        if all(row.background for row in self.classes()):
+            return (
+                "Every class is background, so there is nothing to label. Untick one, or add one."
+            )
+        return ""
+
+    def undo(self) -> None:
+        """Take the last change of the classes back."""
+        self._step(self.model.undo)
+
+    def redo(self) -> None:
+        """Make the change again that was taken back last."""
+        self._step(self.model.redo)
+
+    def load_from(self, path: str | Path) -> bool:
+        """Replace the classes by those of a file; False, and a message, where that fails."""
+        try:
+            rows = read_classes(path)
+            check_rows(rows)
+        except FileError as error:
+            self._say(str(error))
+            return False
+        except InvalidInputError as error:
+            self._say(f"Cannot read {path}: {error}")
+            return False
+        if not rows:
+            self._say(f"There are no classes in {path}.")
+            return False
+        self._folder = str(Path(path).parent)
+        return self.model.propose(rows)
+
+    def save_to(self, path: str | Path) -> bool:
+        """Write the classes to a file; False, and a message, where that fails."""
+        try:
+            write_classes(path, self.classes())
+        except FileError as error:
+            self._say(str(error))
+            return False
+        self._folder = str(Path(path).parent)
+        self._say("")
+        return True
+
+    # ------------------------------------------------------------------ slots
+
+    def _on_add(self) -> bool:
+        if not self.add_words(self.field.text()):
+            return False
+        self.field.clear()
+        return True
+
+    def _on_field_changed(self, text: str) -> None:
+        if len(text.splitlines()) > 1:  # pasted lines
+            with signals_blocked(self.field):
+                self.field.setText(one_line(text))
+        if bool(self.pending()) != self._pending:
+            self._pending = not self._pending
+            self._update_buttons()
+            self.pending_changed.emit(self._pending)
+
+    def _on_remove(self) -> None:
+        gone = set(self.table.chosen_rows())
+        if gone:
+            self.model.propose(row for index, row in enumerate(self.classes()) if index not in gone)
+            self._choose([min(*gone, len(self.classes()) - 1)] if self.classes() else [])
+
+    def _on_up(self) -> None:
+        self._move(-1)
+
+    def _on_down(self) -> None:
+        self._move(1)
+
+    def _move(self, step: int) -> None:
+        rows, places = moved(self.classes(), self.table.chosen_rows(), step)
+        if rows != self.classes():
+            self.model.propose(rows)
+            self._choose(places)
+
+    def _on_chosen(self, row: int) -> None:
+        self.selected.emit(self.model.label(row))
+
+    def _on_colour_wanted(self, row: int) -> None:
+        one = self.classes()[row]
+        if one.background or one.colour is None:
+            return
+        chosen = QColorDialog.getColor(QColor(*one.colour), self, f"Colour of {one.name}")
+        # The dialog let events pass: the row may have moved or gone.
+        if chosen.isValid() and one in self.classes():
+            colour = (chosen.red(), chosen.green(), chosen.blue())
+            self.model.change(self.classes().index(one), colour=colour)
+
+    def _on_load(self) -> None:
+        filters = ";;".join((_ALL, *_FORMATS))
+        path, _ = QFileDialog.getOpenFileName(self, "Load classes", self._folder, filters)
+        if path:
+            self.load_from(path)
+
+    def _on_save(self) -> None:
+        dialog = QFileDialog(self, "Save classes", self._folder, ";;".join(_FORMATS))
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("yaml")
+        dialog.filterSelected.connect(lambda name: dialog.setDefaultSuffix(_FORMATS[name]))
+        if dialog.exec():
+            self.save_to(dialog.selectedFiles()[0])
+        dialog.deleteLater()
+
+    def _on_replaced(self, old: Rows, new: Rows) -> None:
+        self._say("")
+        self.table.fit_columns()
+        self._update_buttons()
+        if [words_of(row) for row in old] != [words_of(row) for row in new]:
+            self.changed.emit()
+        looks = {row.name: (row.colour, row.visible) for row in old}
+        if any(
+            looks.get(row.name, look) != look for row in new for look in [(row.colour, row.visible)]
+        ):
+            self.appearance_changed.emit()
+
+    # ------------------------------------------------------------------ helpers
+
+    def _step(self, step: Callable[[], None]) -> None:
+        rows = self.table.chosen_rows()
+        step()
+        self._choose([row for row in rows if row < len(self.classes())])
+
+    def _choose(self, rows: Iterable[int]) -> None:
+        """Choose rows without telling that a person did."""
+        with signals_blocked(self.table):
+            self.table.choose(rows)
+        self._update_buttons()
+
+    def _say(self, text: str) -> None:
+        self.message.setText(breakable(text))
+        self.message.setVisible(bool(text))
+
+    def _update_buttons(self) -> None:
+        self.buttons.show_state(
+            chosen=self.table.chosen_rows(),
+            count=len(self.classes()),
+            pending=self._pending,
+            can_undo=self.model.can_undo,
+            can_redo=self.model.can_redo,
+        )

@@ -1,0 +1,146 @@
+"""Run and Cancel, a progress bar with the stage in words, and the line that says how it went."""
+
+from __future__ import annotations
+
+import time
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
+
+from ..segmentation import Progress
+
+_BAR_STEPS = 1000
+
+
+class RunPanel(QWidget):
+    """Start and stop a job, and watch it.
+
+    Emits `run` and `cancel`; is told what happens by `begin`, `show_progress` and `end`.
+    """
+
+    run = Signal()
+    cancel = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.run_button = QPushButton("&Run")
+        self.run_button.setDefault(True)
+        self.cancel_button = QPushButton("Cance&l")
+        self.bar = QProgressBar()
+        self.bar.setRange(0, _BAR_STEPS)
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.stage = QLabel()
+        self.message = QLabel()
+        self.message.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        for label in (self.stage, self.message):
+            label.setWordWrap(True)
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.run_button, 0, 0)
+        grid.addWidget(self.cancel_button, 0, 1)
+        grid.addWidget(self.bar, 1, 0, 1, 2)
+        grid.addWidget(self.stage, 2, 0, 1, 2)
+        grid.addWidget(self.message, 3, 0, 1, 2)
+        grid.setColumnStretch(0, 2)
+        grid.setColumnStretch(1, 1)
+
+        self.run_button.clicked.connect(self.run)
+        self.cancel_button.clicked.connect(self.cancel)
+        self._why_not = ""
+        self._running = False
+        self._stage_started = ("", 0.0)
+        self._update_buttons()
+
+    def set_ready(self, why_not: str) -> None:
+        """Allow Run, or say in its tooltip why there is nothing to run."""
+        self._why_not = why_not
+        self._update_buttons()
+
+    def begin(self) -> None:
+        """A job has started."""
+        self._running = True
+        self.show_message("")
+        self.bar.setRange(0, 0)
+        self.stage.setText("Starting")
+        self._update_buttons()
+
+    def stopping(self) -> None:
+        """The job was asked to end."""
+        self.stage.setText("Stopping")
+        self.cancel_button.setEnabled(False)
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show the stage in words and, where it can be told, the time left."""
+        stage, started = self._stage_started
+        now = time.monotonic()
+        if progress.stage != stage:
+            started = now
+            self._stage_started = (progress.stage, now)
+        if not progress.total:
+            self.bar.setRange(0, 0)
+            self.stage.setText(progress.stage)
+            return
+        share = progress.done / progress.total
+        self.bar.setRange(0, _BAR_STEPS)
+        self.bar.setValue(round(share * _BAR_STEPS))
+        self.stage.setText(f"{progress.stage}, {_amount(progress)}{_left(share, now - started)}")
+
+    def end(self, message: str, *, error: bool = False) -> None:
+        """The job has ended; say how."""
+        self._running = False
+        self.bar.setRange(0, _BAR_STEPS)
+        self.bar.reset()
+        self.stage.setText("")
+        self._stage_started = ("", 0.0)
+        self.show_message(message, error=error)
+        self._update_buttons()
+
+    def show_message(self, message: str, *, error: bool = False) -> None:
+        """Show a lasting line below the bar."""
+        self.message.setText(message)
+        self.message.setStyleSheet("color: #e5484d;" if error else "")
+        self.message.setVisible(bool(message))
+
+    def _update_buttons(self) -> None:
+        self.run_button.setEnabled(not self._running and not self._why_not)
+        self.run_button.setToolTip(
+            "It is running."
+            if self._running
+            else self._why_not or "Look for the words in the image."
+        )
+        self.cancel_button.setEnabled(self._running)
+        self.cancel_button.setToolTip(
+            "Stop within a second and leave everything as it was."
+            if self._running
+            else "Nothing is running."
+        )
+        self.bar.setVisible(self._running)
+        self.stage.setVisible(self._running)
+
+
+def _amount(progress: Progress) -> str:
+    if progress.unit == "byte":
+        return f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB"
+    return f"{min(progress.done + 1, progress.total)} of {progress.total}"
+
+
+def _left(share: float, elapsed: float) -> str:
+    """The time that a stage will still take, once there is enough to judge by."""
+    if share < 0.05 or elapsed < 1:
+        return ""
+    seconds = elapsed / share * (1 - share)
+    return f", {seconds / 60:.0f} min left" if seconds >= 90 else f", {seconds:.0f} s left"

@@ -1,0 +1,61 @@
+"""Sample data: two scenes with their ground truth, and the pictures scikit-image carries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage import data
+
+from ..demo.scenes import KINDS, make_scene
+from ..export.colours import class_colours
+
+LayerData = tuple[NDArray[Any], dict[str, Any], str]
+
+SCENE_SHAPE = (512, 640)
+
+
+def mixed_scene() -> list[LayerData]:
+    """A scene of several kinds on agar, and what is where."""
+    return _scene("mixed scene", seed=1_000_021, ground="agar")
+
+
+def fluorescence_scene() -> list[LayerData]:
+    """A scene on a dark fluorescence field, and what is where."""
+    return _scene("fluorescence scene", seed=1_000_005, ground="dark fluorescence field")
+
+
+def _scene(name: str, *, seed: int, ground: str) -> list[LayerData]:
+    scene = make_scene(SCENE_SHAPE, seed, ground=ground)
+    colours: dict[int | None, Any] = {0: "transparent", None: "white"}
+    for index, colour in enumerate(class_colours(len(KINDS))):
+        colours[index + 1] = (colour / 255).tolist()
+    names = ["background", *(kind.name for kind in KINDS)]
+    truth = {
+        "name": f"{name} ground truth",
+        "visible": False,
+        "colormap": colours,
+        "features": {"index": np.arange(len(names)), "class": names},
+    }
+    return [(scene.image, {"name": name}, "image"), (scene.labels, truth, "labels")]
+
+
+def coffee() -> list[LayerData]:
+    """A cup of coffee, a spoon and a table."""
+    return [(data.coffee(), {"name": "coffee"}, "image")]
+
+
+def cat() -> list[LayerData]:
+    """A cat's head."""
+    return [(data.chelsea(), {"name": "cat"}, "image")]
+
+
+def rocket() -> list[LayerData]:
+    """A rocket on its launch pad."""
+    return [(data.rocket(), {"name": "rocket"}, "image")]
+
+
+def tissue() -> list[LayerData]:
+    """Immunohistochemically stained tissue."""
+    return [(data.immunohistochemistry(), {"name": "tissue"}, "image")]

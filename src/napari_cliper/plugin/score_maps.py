@@ -1,0 +1,67 @@
+"""Score maps as image layers, on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+
+from ..export.classes import ClassRow
+from .layers import OUTPUT_KEY, ImageChoice, map_transforms
+
+MOST = 20  # layers; of more classes those with the highest scores are shown
+
+
+class ScoreMapLayers:
+    """The score maps that one dock shows.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._layers: list[Image] = []
+
+    def clear(self) -> None:
+        """Take the layers away that are still there."""
+        for layer in self._layers:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._layers.clear()
+
+    def show(
+        self,
+        choice: ImageChoice,
+        rows: Sequence[ClassRow],
+        maps: NDArray[Any],
+        scores: NDArray[Any],
+    ) -> None:
+        """One hidden layer for each class, lying over the image; the best is seen.
+
+        Parameters
+        ----------
+        maps : (T, h, w) float array
+            On the grid of the method.
+        scores : (T,) float array
+        """
+        active = self._viewer.layers.selection.active
+        for index in np.argsort(-scores)[:MOST]:
+            layer = Image(
+                maps[index].copy(),
+                name=f"{choice.name} {rows[index].name} score",
+                colormap="magma",
+                blending="additive",
+                contrast_limits=(0, max(float(scores.max()), 1e-3)),
+                visible=not self._layers,
+                metadata={OUTPUT_KEY: {"score_map_of": rows[index].name}},
+                **map_transforms(choice, maps.shape[1:]),
+            )
+            self._layers.append(layer)
+            self._viewer.add_layer(layer)
+        self._viewer.layers.selection.active = active

@@ -1,0 +1,196 @@
+"""What runs in the thread, and what is kept between runs. Knows no widget and no Qt.
+
+An image is encoded once; its embedding is kept, bounded in bytes, least recently used
+leaves first. Changed words ask the kept embedding again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from ..segmentation import REGISTRY, ClassPrompt, Monitor, Progress, SegmentationConfig
+
+if TYPE_CHECKING:
+    from ..segmentation import ImageEmbedding, RankedBest, ScoreMaps, Segmenter, Stage
+
+CACHE_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A frozen snapshot of the wishes, taken when Run was pressed.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the image's pixels, in the thread.
+    config : SegmentationConfig
+    classes : tuple of ClassPrompt
+    background : tuple of str
+    """
+
+    read: Callable[[], NDArray[Any]]
+    config: SegmentationConfig
+    classes: tuple[ClassPrompt, ...]
+    background: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a request.
+
+    Parameters
+    ----------
+    scores : ScoreMaps
+    ranked : mapping of str to RankedBest or None
+        By stage: what makes both thresholds live; None where it would take too much memory.
+    seconds : float
+        From start to end.
+    encoded : bool
+        Whether an image network ran, or the kept embedding served.
+    """
+
+    scores: ScoreMaps
+    ranked: Mapping[Stage, RankedBest | None]
+    seconds: float
+    encoded: bool
+
+
+class Session:
+    """Networks and embeddings of one dock.
+
+    Parameters
+    ----------
+    capacity : int
+        Bytes that the kept embeddings may take together.
+    """
+
+    def __init__(self, capacity: int = CACHE_BYTES) -> None:
+        self.capacity = capacity
+        self._lock = threading.RLock()  # the thread fills, the window asks
+        self._segmenter: Segmenter | None = None
+        self._kept: OrderedDict[tuple[Any, ...], ImageEmbedding] = OrderedDict()
+
+    def run(
+        self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+    ) -> Outcome:
+        """Encode the image where it is new, and score the words; called in a thread.
+
+        Raises
+        ------
+        SegmentationError
+            As the engine does; nothing that was kept is lost.
+        """
+        start = time.perf_counter()
+        segmenter = self._segmenter_for(request.config)
+        segmenter.check_words(request.classes, request.background)
+        report(Progress("Reading the image", 0, 0))
+        pixels = request.read()
+        key = (request.config.embedding_key, _digest(pixels))
+        embedding = self._recall(key)
+        encoded = embedding is None
+        if embedding is None:
+            embedding = segmenter.embed(pixels, report=report, should_stop=should_stop)
+            self._keep(key, embedding)
+        scores = segmenter.score(
+            embedding,
+            request.classes,
+            background=request.background,
+            report=report,
+            should_stop=should_stop,
+        )
+        report(Progress("Making labels", 0, 0))
+        ranked = {stage: scores.ranked(stage=stage) for stage in scores.stages}
+        return Outcome(scores, ranked, time.perf_counter() - start, encoded)
+
+    def unload(self) -> None:
+        """Free the networks; embeddings are kept, as they are in the CPU's memory."""
+        with self._lock:
+            if self._segmenter is not None:
+                self._segmenter.unload()
+            self._segmenter = None
+
+    def forget(self) -> None:
+        """Drop every kept embedding."""
+        with self._lock:
+            self._kept.clear()
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """How many embeddings are kept, and their bytes."""
+        with self._lock:
+            return len(self._kept), sum(one.nbytes for one in self._kept.values())
+
+    @property
+    def network_bytes(self) -> int:
+        """Bytes of memory that this dock's networks take; 0 after `unload`."""
+        with self._lock:
+            return 0 if self._segmenter is None else self._segmenter.nbytes
+
+    def _segmenter_for(self, config: SegmentationConfig) -> Segmenter:
+        from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it runs
+
+        with self._lock:
+            if self._segmenter is None:
+                self._segmenter = Segmenter(config)
+            elif self._segmenter.config != config:
+                self._segmenter = self._segmenter.with_config(config)
+            return self._segmenter
+
+    def _recall(self, key: tuple[Any, ...]) -> ImageEmbedding | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def _keep(self, key: tuple[Any, ...], embedding: ImageEmbedding) -> None:
+        with self._lock:
+            self._kept[key] = embedding
+            while len(self._kept) > 1 and self.kept[1] > self.capacity:
+                self._kept.popitem(last=False)
+
+
+def _digest(pixels: NDArray[Any]) -> str:
+    """What two images share only if they are equal."""
+    hasher = hashlib.blake2b(f"{pixels.shape}{pixels.dtype}".encode())
+    hasher.update(pixels.tobytes())
+    return hasher.hexdigest()
+
+
+def classes_of(rows: Sequence[Any]) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:
+    """Rows of the class table as the engine's classes and background words."""
+    classes = tuple(
+        ClassPrompt(row.name, row.synonyms, row.prompt) for row in rows if not row.background
+    )
+    words = tuple(w for row in rows if row.background for w in (row.name, *row.synonyms))
+    return classes, words
+
+
+def fetch_weights(
+    name: str, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+) -> Any:
+    """Fetch the weights of a name; called in a thread."""
+    from ..segmentation import fetch, weights_of  # noqa: PLC0415 - heavy
+
+    return fetch(weights_of(name), monitor=Monitor(report, should_stop))
+
+
+def weights_on_disk(
+    _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
+) -> tuple[dict[str, bool], tuple[str, ...]]:
+    """Which weights of the registry are on disk, and the words of the demo model.
+
+    Called in a thread.
+    """
+    from ..segmentation import cached, known_words  # noqa: PLC0415 - heavy
+
+    on_disk = {name: cached(row) is not None for name, row in REGISTRY.items()}
+    return on_disk, known_words(REGISTRY["demo"])

@@ -1,0 +1,161 @@
+"""Results as Labels layers that are live until a person edits them.
+
+A suggestion follows thresholds and words by writing into the layer's own array, which
+makes no layer and no undo step. The first hand edit freezes it: from then on it belongs
+to the person, and the next result becomes a new layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+
+from ..export.classes import ClassRow
+from ..export.colours import class_colours
+from .layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
+
+BEYOND = (1.0, 1.0, 1.0, 1.0)
+"""The colour of labels painted beyond the classes."""
+
+
+@dataclass(eq=False)
+class Suggestion:
+    """One Labels layer of one stage of one image.
+
+    Parameters
+    ----------
+    layer : Labels
+    choice : ImageChoice
+        What was segmented last into it.
+    stage : str
+        ``"coarse"`` or ``"refined"``.
+    live : bool
+        Whether nobody has edited it.
+    """
+
+    layer: Labels
+    choice: ImageChoice
+    stage: str
+    live: bool = True
+
+    def fits(self, choice: ImageChoice, stage: str) -> bool:
+        """Whether a result of this choice may be written into the layer."""
+        return (
+            self.live
+            and self.stage == stage
+            and self.choice.layer is choice.layer
+            and self.choice.region == choice.region
+            and self.layer.data.shape == labels_shape(choice)
+        )
+
+    def write(self, labels: NDArray[Any]) -> None:
+        """Show labels; nothing happens once the layer is a person's."""
+        if self.live:
+            self.layer.data[place(self.choice)] = labels
+            self.layer.refresh()
+
+    def describe(
+        self,
+        labels: NDArray[Any],
+        rows: Sequence[ClassRow],
+        scores: Sequence[float],
+        record: Mapping[str, Any],
+    ) -> None:
+        """The record, and the table by which napari names the class under the cursor."""
+        names = ["background", *(row.name for row in rows)]
+        self.layer.features = pd.DataFrame(
+            {
+                "index": range(len(names)),
+                "class": names,
+                "score": [np.nan, *np.round(scores, 3)],
+                "pixels": np.bincount(labels.ravel(), minlength=len(names))[: len(names)],
+            }
+        )
+        self.layer.metadata = {**self.layer.metadata, OUTPUT_KEY: dict(record)}
+
+
+class Suggestions:
+    """The suggestions of one viewer.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    on_frozen : callable
+        Called with the suggestion that a person has begun to edit.
+    """
+
+    def __init__(self, viewer: Viewer, on_frozen: Callable[[Suggestion], None]) -> None:
+        self._viewer = viewer
+        self._on_frozen = on_frozen
+        self._all: list[Suggestion] = []
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def close(self) -> None:
+        """Listen to nothing any more; the layers stay."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        for one in self._all:
+            self._disconnect(one)
+        self._all.clear()
+
+    def of(self, layer: Any) -> Suggestion | None:
+        """The suggestion behind a layer."""
+        return next((one for one in self._all if one.layer is layer), None)
+
+    def show(
+        self, choice: ImageChoice, stage: str, labels: NDArray[Any], rows: Sequence[ClassRow]
+    ) -> Suggestion:
+        """Put a result into the live layer of its image and stage, or into a new one."""
+        found = next((one for one in self._all if one.fits(choice, stage)), None)
+        if found is None or found.layer.data.dtype.itemsize < labels.dtype.itemsize:
+            found = self._add(choice, stage, labels.dtype)
+        found.choice = choice
+        found.write(labels)
+        found.layer.colormap = label_colours(rows)
+        return found
+
+    def _add(self, choice: ImageChoice, stage: str, dtype: Any) -> Suggestion:
+        layer = Labels(
+            np.zeros(labels_shape(choice), dtype),
+            name=f"{choice.name} {stage}",
+            **transforms(choice),
+        )
+        suggestion = Suggestion(layer, choice, stage)
+        layer.events.paint.connect(self._on_paint)
+        layer.events.data.connect(self._on_paint)
+        self._all.append(suggestion)
+        self._viewer.add_layer(layer)
+        return suggestion
+
+    def _on_paint(self, event: Any) -> None:
+        suggestion = self.of(event.source)
+        if suggestion is not None and suggestion.live:
+            suggestion.live = False
+            self._on_frozen(suggestion)
+
+    def _on_removed(self, event: Any) -> None:
+        suggestion = self.of(event.value)
+        if suggestion is not None:
+            self._disconnect(suggestion)
+            self._all.remove(suggestion)
+
+    def _disconnect(self, suggestion: Suggestion) -> None:
+        suggestion.layer.events.paint.disconnect(self._on_paint)
+        suggestion.layer.events.data.disconnect(self._on_paint)
+
+
+def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:
+    """The classes' colours; invisible classes are clear, labels beyond them white."""
+    defaults = class_colours(len(rows))
+    colours: dict[int | None, Any] = {0: "transparent", None: BEYOND}
+    for index, row in enumerate(rows):
+        rgb = row.colour or defaults[index]
+        colours[index + 1] = (*(float(part) / 255 for part in rgb), float(row.visible))
+    return DirectLabelColormap(color_dict=colours)

@@ -1,0 +1,487 @@
+"""The dock: composes the panels, connects them, and holds the results.
+
+It starts jobs and receives what they give; only here the viewer is touched. Numbers are
+the engine's, in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from napari.viewer import Viewer
+from qtpy.QtCore import Qt, QThreadPool, QTimer
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from ..export.classes import ClassRow
+from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
+from .classes_panel import ClassesPanel
+from .engine_panel import EnginePanel
+from .image_panel import ImagePanel
+from .layers import ImageChoice, place
+from .results_panel import ResultsPanel
+from .run_panel import RunPanel
+from .score_maps import ScoreMapLayers
+from .session import (
+    Outcome,
+    Request,
+    Session,
+    classes_of,
+    fetch_weights,
+    weights_on_disk,
+)
+from .suggestions import Suggestion, Suggestions, label_colours
+from .threshold_panel import ThresholdPanel, Thresholds
+from .worker import Job
+
+if TYPE_CHECKING:
+    from ..segmentation import Stage
+
+RELABEL_AFTER = 10  # milliseconds: moves of a slider within it are one
+HIDDEN_AFTER = 200  # milliseconds: layers nobody sees follow when the slider rests
+RESCORE_AFTER = 700  # milliseconds after the last change of a word
+CLOSE_WAITS = 1500  # milliseconds for a job to end when the window is closed
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A result on the screen and what it was made from.
+
+    Parameters
+    ----------
+    choice : ImageChoice
+    rows : tuple of ClassRow
+        The classes, without the background.
+    config : SegmentationConfig
+    outcome : Outcome
+    suggestions : mapping of str to Suggestion
+        By stage.
+    """
+
+    choice: ImageChoice
+    rows: tuple[ClassRow, ...]
+    config: SegmentationConfig
+    outcome: Outcome
+    suggestions: Mapping[Stage, Suggestion]
+
+
+class CliperWidget(QWidget):
+    """CLIPer segmentation: image, words, Run, thresholds, results.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session = Session()
+        self.suggestions = Suggestions(napari_viewer, self._on_frozen)
+        self.score_maps = ScoreMapLayers(napari_viewer)
+        self.shown: Shown | None = None
+        self.job: Job | None = None
+        self.lookup: Job | None = None
+        self._run_number = 0
+        self._closed = False
+
+        self.image_panel = ImagePanel(napari_viewer)
+        self.classes_panel = ClassesPanel()
+        self.engine_panel = EnginePanel()
+        self.run_panel = RunPanel()
+        self.threshold_panel = ThresholdPanel()
+        self.results_panel = ResultsPanel()
+        self._lay_out()
+
+        self._relabel_timer = self._timer(RELABEL_AFTER, self._relabel_visible)
+        self._hidden_timer = self._timer(HIDDEN_AFTER, self._relabel_all)
+        self._rescore_timer = self._timer(RESCORE_AFTER, self._on_rescore)
+
+        self.image_panel.changed.connect(self._update_ready)
+        self.classes_panel.changed.connect(self._on_words_changed)
+        self.classes_panel.appearance_changed.connect(self._on_appearance_changed)
+        self.classes_panel.selected.connect(self._on_class_selected)
+        self.engine_panel.changed.connect(self._update_ready)
+        self.engine_panel.download_requested.connect(self.download)
+        self.run_panel.run.connect(self.run)
+        self.run_panel.cancel.connect(self.cancel)
+        self.threshold_panel.changed.connect(self._on_thresholds_changed)
+        self.results_panel.unload.connect(self._on_unload)
+        self.results_panel.score_maps_toggled.connect(self._on_score_maps)
+        self._update_ready()
+        self._update_results()
+        QTimer.singleShot(0, self._look_up_weights)
+
+    # ------------------------------------------------------------------ layout
+
+    def _lay_out(self) -> None:
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(6, 6, 6, 6)
+        for panel in (
+            self.image_panel,
+            self.classes_panel,
+            self.engine_panel,
+            self.run_panel,
+            self.threshold_panel,
+            self.results_panel,
+        ):
+            column.addWidget(panel)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        self.setMinimumWidth(300)
+
+    def _timer(self, milliseconds: int, slot: Any) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(slot)
+        return timer
+
+    # ------------------------------------------------------------------ running
+
+    def run(self) -> None:
+        """Take a snapshot of the wishes and start; nothing happens while a job runs."""
+        if self.job is not None:
+            return
+        request = self._request()
+        if isinstance(request, str):
+            self.run_panel.show_message(request, error=True)
+            return
+        choice, rows, wishes = request
+        self._rescore_timer.stop()
+        self._run_number += 1
+        self._start(
+            partial(self.session.run, wishes),
+            partial(self._on_outcome, self._run_number, choice, rows, wishes.config),
+        )
+
+    def _request(self) -> tuple[ImageChoice, tuple[ClassRow, ...], Request] | str:
+        """A frozen snapshot of the wishes, or why there is nothing to run."""
+        why_not = self._why_not()
+        choice = self.image_panel.choice()
+        if why_not or choice is None:
+            return why_not or self.image_panel.why_not()
+        try:
+            config = self.engine_panel.config()
+        except InvalidInputError as error:
+            return str(error)
+        rows = self.classes_panel.classes()
+        classes, words = classes_of(rows)
+        background = (*words, *config.chosen_background)
+        request = Request(choice.read, config, classes, background)
+        return choice, tuple(row for row in rows if not row.background), request
+
+    def _start(self, work: Any, on_success: Any) -> None:
+        job = Job(work)
+        job.progressed.connect(self.run_panel.show_progress)
+        job.succeeded.connect(on_success)
+        job.failed.connect(self._on_failed)
+        job.stopped.connect(self._on_stopped)
+        job.finished.connect(self._on_finished)
+        self.job = job
+        self.run_panel.begin()
+        job.start()
+
+    def cancel(self) -> None:
+        """Stop the job; everything stays as it was."""
+        if self.job is not None:
+            self.job.stop()
+            self.run_panel.stopping()
+
+    def _on_outcome(
+        self,
+        number: int,
+        choice: ImageChoice,
+        rows: tuple[ClassRow, ...],
+        config: SegmentationConfig,
+        outcome: Outcome,
+    ) -> None:
+        """A result is there; a late one is dropped."""
+        if self._closed or number != self._run_number:
+            return
+        if choice.layer not in self.viewer.layers:
+            self.run_panel.end(f"{choice.name} was removed while it ran: its result was dropped.")
+            return
+        self._show(choice, rows, config, outcome)
+        notes = " ".join(outcome.scores.notes)
+        done = (
+            f"Done in {outcome.seconds:.1f} s." if outcome.encoded else "Done; the image was known."
+        )
+        self.run_panel.end(f"{done} {notes}".strip())
+
+    def _on_failed(self, message: str) -> None:
+        self.run_panel.end(message, error=True)
+        self.viewer.status = message.splitlines()[0]
+
+    def _on_stopped(self) -> None:
+        self.run_panel.end("Stopped. Everything is as it was.")
+
+    def _on_finished(self) -> None:
+        self.job = None
+        if self._closed:
+            return
+        self._update_ready()
+        self._update_results()
+        self._look_up_weights()
+
+    # ------------------------------------------------------------------ showing
+
+    def _show(
+        self,
+        choice: ImageChoice,
+        rows: tuple[ClassRow, ...],
+        config: SegmentationConfig,
+        outcome: Outcome,
+    ) -> None:
+        """Put a result into layers and set the thresholds to its range."""
+        scores = outcome.scores
+        settings = scores.settings
+        defaults = Thresholds(
+            settings.class_threshold, settings.background_threshold, settings.min_max
+        )
+        before = self.shown
+        keep = before is not None and before.config == config
+        values = self.threshold_panel.values() if keep else defaults
+        final = scores.stage()
+        top = float(final.class_scores.max())
+        self.threshold_panel.set_result(
+            top, max(top, 1.0) if values.min_max else top, defaults,
+            has_min_max=scores.config.rule == "cliper",
+        )  # fmt: skip
+        self.threshold_panel.set_values(values)
+
+        suggestions = {}
+        for stage in scores.stages:
+            labels = self._labels(outcome, stage, values)
+            suggestions[stage] = self.suggestions.show(choice, stage, labels, rows)
+            suggestions[stage].describe(
+                labels,
+                rows,
+                scores.stage(stage).class_scores.tolist(),
+                self._record(outcome, values),
+            )
+        if "refined" in suggestions:
+            suggestions["coarse"].layer.visible = False
+        self.shown = Shown(choice, rows, config, outcome, suggestions)
+        self.classes_panel.set_scores(
+            {row.name: float(v) for row, v in zip(rows, final.class_scores, strict=True)}
+        )
+        self.viewer.layers.selection.active = suggestions[scores.stages[-1]].layer
+        if self.results_panel.score_maps.isChecked():
+            self._on_score_maps(True)
+
+    @staticmethod
+    def _labels(outcome: Outcome, stage: Any, values: Thresholds) -> Any:
+        """Labels of a stage; milliseconds where the result is ranked."""
+        scores, ranked = outcome.scores, outcome.ranked[stage]
+        if ranked is not None and values.min_max == scores.settings.min_max:
+            return ranked.at(values.class_threshold).above(values.background_threshold)
+        return scores.to_labels(
+            stage=stage,
+            class_threshold=values.class_threshold,
+            background_threshold=values.background_threshold,
+            min_max=values.min_max,
+        )
+
+    @staticmethod
+    def _record(outcome: Outcome, values: Thresholds) -> dict[str, Any]:
+        """The record that goes with the layer: the engine's, and the thresholds."""
+        return {
+            **outcome.scores.record,
+            "thresholds": {
+                "class_threshold": values.class_threshold,
+                "background_threshold": values.background_threshold,
+                "min_max": values.min_max,
+            },
+        }
+
+    def _on_score_maps(self, shown: bool) -> None:
+        """Add or remove the score maps of the result as image layers."""
+        self.score_maps.clear()
+        if shown and self.shown is not None:
+            final = self.shown.outcome.scores.stage()
+            self.score_maps.show(self.shown.choice, self.shown.rows, final.maps, final.class_scores)
+
+    # ------------------------------------------------------------------ thresholds
+
+    def _on_thresholds_changed(self, _values: Thresholds) -> None:
+        self._relabel_timer.start()
+        self._hidden_timer.start()
+
+    def _relabel_visible(self) -> None:
+        self._relabel(visible=True)
+
+    def _relabel_all(self) -> None:
+        self._relabel(visible=False)
+
+    def _relabel(self, *, visible: bool) -> None:
+        """Write labels of the present thresholds into the live layers (not) seen now."""
+        if self.shown is None:
+            return
+        values = self.threshold_panel.values()
+        for stage, suggestion in self.shown.suggestions.items():
+            if suggestion.live and suggestion.layer.visible == visible:
+                suggestion.write(self._labels(self.shown.outcome, stage, values))
+        if not visible:
+            self._describe(values)
+
+    def _describe(self, values: Thresholds) -> None:
+        """Bring tables and records up to the thresholds, once the sliders rest."""
+        if self.shown is None:
+            return
+        for stage, suggestion in self.shown.suggestions.items():
+            if suggestion.live:
+                scores = self.shown.outcome.scores.stage(stage).class_scores.tolist()
+                labels = suggestion.layer.data[place(suggestion.choice)]
+                record = self._record(self.shown.outcome, values)
+                suggestion.describe(labels, self.shown.rows, scores, record)
+
+    # ------------------------------------------------------------------ words and classes
+
+    def _on_words_changed(self) -> None:
+        self._update_ready()
+        if self.shown is not None and any(one.live for one in self.shown.suggestions.values()):
+            self._rescore_timer.start()
+
+    def _on_rescore(self) -> None:
+        """Ask the kept embedding for the changed words; no image network runs."""
+        if self.job is not None:
+            self._rescore_timer.start()
+            return
+        request = self._request()
+        if self.shown is None or isinstance(request, str):
+            return
+        choice, _, wishes = request
+        if choice.key == self.shown.choice.key and wishes.config == self.shown.config:
+            self.run()
+
+    def _on_appearance_changed(self) -> None:
+        if self.shown is None:
+            return
+        by_name = {row.name: row for row in self.classes_panel.classes()}
+        rows = [by_name.get(row.name, row) for row in self.shown.rows]
+        for suggestion in self.shown.suggestions.values():
+            suggestion.layer.colormap = label_colours(rows)
+
+    def _on_class_selected(self, label: int) -> None:
+        active = self.viewer.layers.selection.active
+        if isinstance(active, Labels) and label:
+            active.selected_label = label
+
+    def _on_frozen(self, suggestion: Suggestion) -> None:
+        message = (
+            f"{suggestion.layer.name} is yours now: it keeps what you paint, and the next result "
+            "becomes a new layer."
+        )
+        self.run_panel.show_message(message)
+        self.viewer.status = message
+        if self.shown is not None and not any(s.live for s in self.shown.suggestions.values()):
+            self.threshold_panel.set_available(
+                available=False, why_not="The layers are yours now. Run again for new ones."
+            )
+
+    # ------------------------------------------------------------------ weights and memory
+
+    def download(self, name: str) -> None:
+        """Fetch weights, with progress in the bar."""
+        if self.job is None:
+            self._start(partial(fetch_weights, name), partial(self._on_downloaded, name))
+
+    def _on_downloaded(self, name: str, _files: Any) -> None:
+        self.run_panel.end(f"{name} is on this machine now.")
+
+    def _look_up_weights(self) -> None:
+        """See in a thread which weights are on disk."""
+        if self._closed or self.lookup is not None:
+            return
+        self.lookup = Job(weights_on_disk)
+        self.lookup.succeeded.connect(self._on_looked_up)
+        self.lookup.finished.connect(self._on_lookup_finished)
+        self.lookup.start()
+
+    def _on_looked_up(self, found: tuple[dict[str, bool], tuple[str, ...]]) -> None:
+        on_disk, known_words = found
+        self.engine_panel.set_cached(on_disk)
+        self.engine_panel.set_known_words(known_words)
+        self._update_ready()
+
+    def _on_lookup_finished(self) -> None:
+        self.lookup = None
+
+    def _on_unload(self) -> None:
+        if self.job is None:
+            self.session.unload()
+            self._update_results()
+
+    def _update_results(self) -> None:
+        """What the last line says: layers, time, device, memory."""
+        count, kept = self.session.kept
+        networks = self.session.network_bytes
+        self.results_panel.set_loaded(loaded=networks > 0)
+        lines = [f"Networks in memory: {networks / 1e9:.2f} GB"]
+        lines.append(
+            f"Images kept: {count}, {kept / 1e6:.0f} of {self.session.capacity / 1e6:.0f} MB"
+        )
+        title = ""
+        if self.shown is not None:
+            record = self.shown.outcome.scores.record
+            seconds = self.shown.outcome.seconds
+            title = f"{len(self.shown.suggestions)} layers, {seconds:.1f} s, {record['device']}"
+            lines.insert(
+                0, f"Layers: {', '.join(s.layer.name for s in self.shown.suggestions.values())}"
+            )
+            stages = ", ".join(f"{name} {value:.2f} s" for name, value in record["seconds"].items())
+            lines.insert(1, f"Time: {stages}, on {record['device']} in {record['precision']}")
+        self.results_panel.show_summary(title, "\n".join(lines))
+
+    # ------------------------------------------------------------------ readiness, closing
+
+    def _why_not(self) -> str:
+        return (
+            self.image_panel.why_not()
+            or self.classes_panel.problem()
+            or self.engine_panel.problem()
+            or self._missing_weights()
+        )
+
+    def _missing_weights(self) -> str:
+        missing: Sequence[WeightsEntry] = self.engine_panel.missing()
+        if not missing:
+            return ""
+        names = " and ".join(f"{row.name} ({row.size / 1e6:.0f} MB)" for row in missing)
+        return f"{names}: not on this machine yet. Download first, above."
+
+    def _update_ready(self) -> None:
+        self.run_panel.set_ready(self._why_not())
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """End the job and listen to nothing any more."""
+        self.close_down()
+        super().closeEvent(event)
+
+    def close_down(self) -> None:
+        """Stop what runs, drop what may still come, and let go of the viewer."""
+        if self._closed:
+            return
+        self._closed = True
+        for timer in (self._relabel_timer, self._hidden_timer, self._rescore_timer):
+            timer.stop()
+        for job in (self.job, self.lookup):
+            if job is not None:
+                job.stop()
+        self.suggestions.close()
+        QThreadPool.globalInstance().waitForDone(CLOSE_WAITS)
+        self.session.unload()
+        self.session.forget()

@@ -1,0 +1,138 @@
+"""Pictures in, files out: whole or not at all, no colour swapped."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_cliper.export.colours import class_colours
+from napari_cliper.export.files import FileError, whole_files, write_json
+from napari_cliper.export.overlay import label_counts, overlay
+from napari_cliper.export.pictures import read_picture
+from napari_cliper.export.tiff import write_label_tiff
+
+RED = np.zeros((10, 12, 3), np.uint8)
+RED[..., 0] = 255
+RED[0, 0] = (10, 20, 30)
+
+
+@pytest.mark.parametrize("name", ["red.png", "red.tif", "red.bmp"])
+def test_colours_are_not_swapped(tmp_path, name):
+    Image.fromarray(RED).save(tmp_path / name)
+    np.testing.assert_array_equal(read_picture(tmp_path / name), RED)
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "expected"),
+    [
+        (np.arange(600, dtype=np.uint16).reshape(3, 10, 20), {"axes": "CYX"}, (10, 20, 3)),
+        (np.zeros((1, 1, 10, 20), np.uint16), {"axes": "TZYX"}, (10, 20)),
+        (np.zeros((5, 10, 20), np.uint16), {"axes": "ZYX"}, (5, 10, 20)),
+    ],
+)
+def test_tiff_axes_are_understood(tmp_path, array, options, expected):
+    tifffile.imwrite(tmp_path / "a.tif", array, imagej=True, metadata=options)
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.shape == expected
+    if options["axes"] == "CYX":
+        np.testing.assert_array_equal(picture[..., 1], array[1])
+
+
+def test_sixteen_bits_stay_sixteen_bits(tmp_path):
+    array = np.linspace(0, 65535, 200).astype(np.uint16).reshape(10, 20)
+    Image.fromarray(array).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), array)
+
+
+def test_palette_and_grey_with_alpha_become_colours(tmp_path):
+    Image.fromarray(RED).quantize(4).save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "palette.png")[..., :3], RED)
+    grey = Image.fromarray(RED[..., 0])
+    grey.putalpha(Image.new("L", grey.size, 255))
+    grey.save(tmp_path / "la.png")
+    picture = read_picture(tmp_path / "la.png")
+    assert picture.shape == (10, 12, 4)
+    np.testing.assert_array_equal(picture[..., 1], RED[..., 0])
+
+
+def test_a_damaged_tiff_is_named(tmp_path):
+    path = tmp_path / "cut.tif"
+    tifffile.imwrite(path, np.zeros((50, 50), np.uint8))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(FileError, match=r"cut\.tif"):
+        read_picture(path)
+
+
+def test_files_appear_together_or_not_at_all(tmp_path):
+    out = tmp_path / "deep" / "out"
+    with whole_files(out) as folder:
+        (folder / "a").write_text("1")
+        assert not (out / "a").exists()
+        (folder / "b").write_text("2")
+    assert sorted(p.name for p in out.iterdir()) == ["a", "b"]
+    with pytest.raises(KeyboardInterrupt), whole_files(out) as folder:
+        (folder / "a").write_text("other")
+        raise KeyboardInterrupt
+    assert (out / "a").read_text() == "1"
+    assert sorted(p.name for p in out.iterdir()) == ["a", "b"]
+
+
+def test_a_full_disk_is_called_full(tmp_path):
+    with pytest.raises(FileError, match="disk is full"), whole_files(tmp_path) as folder:
+        (folder / "a").write_text("1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(FileError, match="a file stands"), whole_files(tmp_path / "out"):
+        pass
+
+
+def test_json_keeps_every_script(tmp_path):
+    write_json(tmp_path / "a.json", {"name": "核 ядро"})
+    assert "核 ядро" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": "核 ядро"}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_label_tiff_is_read_back_by_pillow(tmp_path, dtype):
+    labels = np.arange(120).reshape(10, 12).astype(dtype)
+    write_label_tiff(tmp_path / "l.tif", labels, [f"class {i}" for i in range(120)])
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "l.tif")), labels)
+
+
+def test_colours_are_distinct_and_stay_with_their_label():
+    many = class_colours(150)
+    assert len({tuple(colour) for colour in many}) == 150
+    np.testing.assert_array_equal(class_colours(3), many[:3])
+    assert class_colours(0).shape == (0, 3)
+    near = np.abs(many[:12, None].astype(int) - many[None, :12]).sum(axis=-1)
+    assert near[~np.eye(12, dtype=bool)].min() > 30
+
+
+def test_overlay_colours_only_the_labelled_pixels():
+    labels = np.zeros(RED.shape[:2], np.uint8)
+    labels[2:6, 2:6] = 2
+    picture = np.asarray(overlay(RED, labels, ["one", "two"]))
+    np.testing.assert_array_equal(picture[8:10, :12], RED[8:])
+    np.testing.assert_array_equal(picture[2, 2], class_colours(2)[1])  # the border
+    inside = 0.6 * RED[3, 3] + 0.4 * class_colours(2)[1]
+    np.testing.assert_allclose(picture[3, 3], inside, atol=1.5)
+
+
+def test_overlay_of_nothing_and_of_other_scripts():
+    labels = np.zeros(RED.shape[:2], np.uint8)
+    assert overlay(RED, labels, ["one"]).width > 12
+    labels[0] = 1
+    assert overlay(RED, labels, ["核 ядро"]).width > 12
+
+
+def test_counts_name_absent_labels_too():
+    assert label_counts(np.array([[0, 2], [2, 2]], np.uint8), 3) == [1, 0, 3, 0]

@@ -1,0 +1,561 @@
+"""Stable Diffusion in small: a folder of diffusers' own parts, from an image to refined maps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from napari_cliper.segmentation import (
+    ClassPrompt,
+    SegmentationConfig,
+    Segmenter,
+    diffusion,
+    loading,
+)
+from napari_cliper.segmentation.errors import (
+    DamagedWeightsError,
+    InvalidInputError,
+    Stopped,
+    WeightsUnavailableError,
+)
+from napari_cliper.segmentation.images import squashed
+from napari_cliper.segmentation.progress import Monitor
+from napari_cliper.segmentation.refinement import SelfAttention, refine_with_attention
+
+REFERENCE = Path(__file__).parents[1] / "parity" / "reference" / "diffusion"
+WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]
+SIDE = 8  # of the latents, in place of 64
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def write_text_encoder(folder, width=32):
+    """The text tower and the tokenizer of a Stable Diffusion, by transformers itself."""
+    torch.manual_seed(0)
+    text = CLIPTextConfig(
+        vocab_size=6,
+        hidden_size=width,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=12,
+        bos_token_id=4,
+        eos_token_id=5,
+        pad_token_id=5,
+    )
+    CLIPTextModel(text).save_pretrained(folder / "text_encoder")
+    tokenizer = folder / "tokenizer"
+    tokenizer.mkdir(exist_ok=True)
+    words = ["a", "b", "a</w>", "b</w>", "<|startoftext|>", "<|endoftext|>"]
+    (tokenizer / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (tokenizer / "merges.txt").write_text("#version: 0.2\n")
+    special = {
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+    }
+    (tokenizer / "special_tokens_map.json").write_text(json.dumps(special))
+    own = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 12, **special}
+    (tokenizer / "tokenizer_config.json").write_text(json.dumps(own))
+
+
+@pytest.fixture(scope="module")
+def whole_folder(tmp_path_factory):
+    """The small UNet and VAE of the reference, and the parts that it lacks."""
+    folder = tmp_path_factory.mktemp("sd") / "model"
+    for part in ("unet", "vae", "scheduler"):
+        shutil.copytree(REFERENCE / part, folder / part)
+    edit(folder / "unet" / "config.json", sample_size=SIDE)
+    write_text_encoder(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(whole_folder, tmp_path):
+    """One that a test may damage."""
+    return Path(shutil.copytree(whole_folder, tmp_path / "model"))
+
+
+@pytest.fixture(autouse=True)
+def kept_prompts(tmp_path, monkeypatch):
+    """Where the empty prompt is kept: a cache of the test's own."""
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(loading.platformdirs, "user_cache_path", lambda name: cache / name)
+    return cache / "napari-cliper" / "empty-prompts"
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """Counts how often the text encoder runs."""
+    runs = []
+    real = diffusion.empty_prompt
+
+    def counted(*args):
+        runs.append(args[0])
+        return real(*args)
+
+    monkeypatch.setattr(diffusion, "empty_prompt", counted)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def model(whole_folder):
+    return diffusion.load(whole_folder, torch.zeros(1, 12, 32), torch.float32)
+
+
+@pytest.fixture
+def image():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 90, (60, 90, 3), np.uint8)
+    picture[20:45, 20:70] += 120
+    return picture
+
+
+def config(tiny_clip, folder, **wishes):
+    return SegmentationConfig(
+        **{
+            "model": str(tiny_clip),
+            "diffusion_model": str(folder),
+            "refiner": "stable-diffusion",
+            "shorter_side": 64,
+            "device": "cpu",
+            "templates": "word",
+        }
+        | wishes
+    )
+
+
+def load(folder, dtype=torch.float32, monitor=None):
+    """As a segmenter does it."""
+    wish = SegmentationConfig(diffusion_model=str(folder), device="cpu", offline=True)
+    return loading.load_diffusion(wish, torch.device("cpu"), dtype, monitor or Monitor()).network
+
+
+# --- from an image to labels
+
+
+@pytest.mark.parametrize("fusion", ["product", "mean"])
+def test_from_an_image_to_labels(tiny_clip, whole_folder, image, fusion):
+    refiner = {"product": "stable-diffusion", "mean": "stable-diffusion-mean"}[fusion]
+    segmenter = Segmenter(config(tiny_clip, whole_folder, refiner=refiner))
+    seen = []
+    embedding = segmenter.embed(image, report=seen.append)
+    assert embedding.self_attention.grid == (SIDE, SIDE)
+    assert len(embedding.self_attention.maps) == 4  # two heads of two layers
+    stages = list(dict.fromkeys(progress.stage for progress in seen))
+    assert stages[-2:] == [
+        "Encoding for the diffusion model",
+        "Reading the diffusion model's attention",
+    ]
+    files = [row["file"] for row in embedding.record["weights"]]
+    assert files == [tiny_clip.name, WEIGHTS, WEIGHTS]
+
+    scores = segmenter.score(embedding, WORDS, background=["grass"])
+    expected = refine_with_attention(
+        torch.from_numpy(scores.coarse.maps), embedding.self_attention, fusion
+    )
+    np.testing.assert_allclose(scores.refined.maps, expected, atol=1e-5)
+    assert scores.to_labels().shape == (60, 90)
+
+
+@pytest.mark.parametrize("method", ["maskclip", "sclip"])
+def test_behind_another_method(tiny_clip, whole_folder, image, method):
+    segmenter = Segmenter(
+        config(tiny_clip, whole_folder, method=method, window=64, stride=32, shorter_side=64)
+    )
+    scores = segmenter.score(segmenter.embed(image), WORDS, background=["grass"])
+    assert scores.refined.maps.shape == (2, SIDE, SIDE)
+    assert scores.to_labels(background_threshold=0).shape == (60, 90)
+
+
+def test_the_seed_is_the_noise_and_is_in_the_record(tiny_clip, whole_folder, image):
+    held, found = [], []
+    for seed in (7, 7, 8):
+        segmenter = Segmenter(config(tiny_clip, whole_folder, seed=seed))
+        scores = segmenter.score(segmenter.embed(image), WORDS, background=["grass"])
+        assert scores.record["seed"] == scores.record["config"]["seed"] == seed
+        found.append(scores.refined.maps)
+        held.append(segmenter)
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.allclose(found[0], found[2], atol=1e-6)
+
+
+def test_noise_and_latents_are_those_of_the_library(model, image):
+    torch.manual_seed(5)
+    expected = torch.randn(1, 4, SIDE, SIDE)
+    assert torch.equal(model.noise(5), expected)
+    scheduler = PNDMScheduler.from_pretrained(REFERENCE / "scheduler")
+    scheduler.set_timesteps(50)
+    vae = AutoencoderKL.from_pretrained(REFERENCE / "vae")
+    pixels = squashed(image, SIDE * 8)
+    with torch.no_grad():
+        mean = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
+        latents = model.noisy_latents(pixels, expected)
+    time = scheduler.timesteps[45]
+    assert model.timestep() == time
+    torch.testing.assert_close(
+        latents, scheduler.add_noise(mean, expected, time[None]), rtol=0, atol=1e-5
+    )
+
+
+# --- one pass of the UNet
+
+
+def state_of(unet):
+    hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in unet.modules())
+    return {name: id(one) for name, one in unet.attn_processors.items()}, hooks
+
+
+def test_the_pass_ends_behind_the_last_layer_that_is_read(model):
+    before = state_of(model.unet)
+    block = model.unet.up_blocks[3]
+    ran = []
+    watched = {
+        "read first": block.attentions[0].transformer_blocks[0].attn1,
+        "read last": block.attentions[1].transformer_blocks[0].attn1,
+        "behind": block.attentions[1].transformer_blocks[0].attn2,
+        "next": block.resnets[2],
+        "end": model.unet.conv_out,
+    }
+    handles = [
+        module.register_forward_pre_hook(lambda *_, name=name: ran.append(name))
+        for name, module in watched.items()
+    ]
+    latents = torch.randn(1, 4, SIDE, SIDE)
+    with torch.no_grad():
+        maps = model.self_attention(latents, torch.clone)
+        assert ran == ["read first", "read last"]
+        ran.clear()
+        model.self_attention(latents, torch.clone, layers=(-6,))
+        assert ran == ["read first"]
+    for handle in handles:
+        handle.remove()
+    assert state_of(model.unet) == before
+    assert len(maps) == 4
+    for one in maps:
+        assert one.shape == (SIDE**2, SIDE**2)
+        torch.testing.assert_close(one.sum(dim=1), torch.ones(SIDE**2), rtol=0, atol=1e-4)
+    # and afterwards the whole network runs as ever
+    whole = UNet2DConditionModel.from_pretrained(REFERENCE / "unet")
+    with torch.no_grad():
+        expected = whole(latents, 1, torch.ones(1, 12, 32)).sample
+        torch.testing.assert_close(model.unet(latents, 1, torch.ones(1, 12, 32)).sample, expected)
+
+
+def test_maps_are_those_the_library_attends_with(model):
+    """Out of each layer's own queries and keys, as they arrive in the library's own pass."""
+    latents = torch.randn(1, 4, SIDE, SIDE)
+    block = model.unet.up_blocks[3]
+    inputs = []
+    layers = [block.attentions[i].transformer_blocks[0].attn1 for i in (1, 0)]
+    handles = [
+        layer.register_forward_pre_hook(lambda _module, args: inputs.append(args[0]))
+        for layer in layers
+    ]
+    with torch.no_grad():
+        model.unet(latents, model.timestep(), encoder_hidden_states=model.prompt)
+        for handle in handles:
+            handle.remove()
+        expected = []
+        for layer, x in zip(layers, reversed(inputs), strict=True):
+            q, k = (f(x)[0].unflatten(-1, (2, 16)) for f in (layer.to_q, layer.to_k))
+            expected += [(q[:, head] @ k[:, head].T / 4).softmax(dim=-1) for head in range(2)]
+        maps = model.self_attention(latents, torch.clone)
+    torch.testing.assert_close(torch.stack(maps), torch.stack(expected), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "unet.down_blocks.0.resnets.0.conv1",
+        "unet.mid_block.attentions.0",
+        "unet.up_blocks.3.attentions.0.transformer_blocks.0.attn2",
+        "encoder.down_blocks.1.resnets.0.norm1",
+    ],
+)
+def test_a_stop_takes_effect_within_a_network(tiny_clip, whole_folder, image, place):
+    segmenter = Segmenter(config(tiny_clip, whole_folder))
+    segmenter.load()
+    network = segmenter._loaded["diffusion"].network
+    part, _, name = place.partition(".")
+    module = getattr(network, part).get_submodule(name)
+    before = state_of(network.unet)
+    begun, after = [], []
+    handle = module.register_forward_pre_hook(lambda *_: begun.append(1))
+    counter = torch.nn.modules.module.register_module_forward_hook(
+        lambda *_: after.append(1) if begun else None
+    )
+    try:
+        with pytest.raises(Stopped):
+            segmenter.embed(image, should_stop=lambda: bool(begun))
+    finally:
+        handle.remove()
+        counter.remove()
+    assert len(begun) == 1
+    assert after == []  # nothing else was computed
+    assert state_of(network.unet) == before
+    assert not any(m._forward_pre_hooks for n in network.networks for m in n.modules())
+    assert segmenter.embed(image).self_attention is not None  # it can be used again
+
+
+# --- the layouts of Stable Diffusion
+
+
+def test_the_layout_of_1_5(tiny_clip, whole_folder, image, tmp_path):
+    """Convolutions as projections, one number of heads, other groups, three cross blocks."""
+    folder = tmp_path / "sd15"
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=SIDE,
+        block_out_channels=(16, 32, 32, 32),
+        layers_per_block=2,
+        down_block_types=(*["CrossAttnDownBlock2D"] * 3, "DownBlock2D"),
+        up_block_types=("UpBlock2D", *["CrossAttnUpBlock2D"] * 3),
+        attention_head_dim=8,  # in 1.5 this is the number of heads
+        cross_attention_dim=24,
+        norm_num_groups=8,
+        use_linear_projection=False,
+    )
+    unet.save_pretrained(folder / "unet")
+    AutoencoderKL(
+        block_out_channels=(8, 8, 16, 16),
+        down_block_types=["DownEncoderBlock2D"] * 4,
+        up_block_types=["UpDecoderBlock2D"] * 4,
+        norm_num_groups=4,
+        latent_channels=4,
+    ).save_pretrained(folder / "vae")
+    shutil.copytree(whole_folder / "scheduler", folder / "scheduler")
+    write_text_encoder(folder, width=24)
+    projection = unet.up_blocks[3].attentions[0].proj_in
+    assert isinstance(projection, torch.nn.Conv2d)
+    segmenter = Segmenter(config(tiny_clip, folder))
+    embedding = segmenter.embed(image)
+    assert len(embedding.self_attention.maps) == 16  # eight heads of two layers
+    assert embedding.self_attention.grid == (SIDE, SIDE)
+    scores = segmenter.score(embedding, WORDS, background=["grass"])
+    assert np.isfinite(scores.refined.maps).all()
+
+
+def test_older_names_of_the_vae(folder):
+    """The attention of the VAE has other names in the files of 1.5; the library knows them."""
+    path = folder / "vae" / WEIGHTS
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    tensors = load_file(path)
+    for new, old in names.items():
+        for name in [n for n in tensors if f"attentions.0.{new}." in n]:
+            tensors[name.replace(f".{new}.", f".{old}.")] = tensors.pop(name)
+    assert any("query" in name for name in tensors)
+    save_file(tensors, path, {"format": "pt"})
+    found = load(folder).encoder.state_dict()
+    expected = AutoencoderKL.from_pretrained(REFERENCE / "vae").encoder.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_files_in_half_precision(folder, encoded):
+    """As they are fetched first: only the float16 form of each network is on disk."""
+    for part, name in (
+        ("unet", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model"),
+        ("text_encoder", "model"),
+    ):
+        path = folder / part / f"{name}.safetensors"
+        half = {key: tensor.half() for key, tensor in load_file(path).items()}
+        save_file(half, path.with_name(f"{name}.fp16.safetensors"), {"format": "pt"})
+        path.unlink()
+    found = load(folder)
+    assert len(encoded) == 1
+    assert {p.dtype for network in found.networks for p in network.parameters()} == {torch.float32}
+    exact = UNet2DConditionModel.from_pretrained(REFERENCE / "unet").conv_in.weight
+    assert torch.equal(found.unet.conv_in.weight, exact.half().float())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "of_vae"),
+    [(torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32)],
+)
+def test_precision_of_the_parts(whole_folder, dtype, of_vae):
+    """The VAE overflows in float16, not in bfloat16."""
+    found = load(whole_folder, dtype)
+    assert next(found.unet.parameters()).dtype == dtype
+    assert next(found.encoder.parameters()).dtype == of_vae
+
+
+def test_bfloat16_is_close(model, whole_folder, image):
+    half = load(whole_folder, torch.bfloat16)
+    pixels, coarse = squashed(image, SIDE * 8), torch.rand(1, SIDE, SIDE)
+
+    def refined(one):
+        with torch.inference_mode():
+            maps = one.self_attention(one.noisy_latents(pixels, one.noise(0)), torch.Tensor.float)
+        return refine_with_attention(coarse, SelfAttention(tuple(maps), (SIDE, SIDE)), "mean")
+
+    half.prompt = model.prompt
+    torch.testing.assert_close(refined(half), refined(model), rtol=0.1, atol=0)
+
+
+# --- the empty prompt
+
+
+def test_the_empty_prompt_is_that_of_the_library(whole_folder):
+    prompt = diffusion.empty_prompt(whole_folder)
+    encoder = CLIPTextModel.from_pretrained(whole_folder / "text_encoder")
+    tokenizer = CLIPTokenizer.from_pretrained(whole_folder / "tokenizer")
+    ids = tokenizer("", padding="max_length", return_tensors="pt").input_ids
+    assert ids.tolist() == [[4] + [5] * 11]
+    with torch.no_grad():
+        expected = encoder(ids).last_hidden_state
+    assert prompt.shape == (1, 12, 32)
+    torch.testing.assert_close(prompt, expected)
+
+
+def test_the_empty_prompt_is_encoded_once_and_kept(folder, encoded, kept_prompts):
+    first = load(folder).prompt
+    assert len(encoded) == 1
+    (kept,) = kept_prompts.iterdir()
+    with safe_open(kept, "pt") as file:
+        assert torch.equal(file.get_tensor("prompt"), first)
+    assert torch.equal(load(folder).prompt, first)
+    assert len(encoded) == 1
+    # another text encoder has another prompt
+    write_text_encoder(folder, width=32)
+    path = folder / "text_encoder" / "model.safetensors"
+    save_file({name: tensor * 2 for name, tensor in load_file(path).items()}, path)
+    assert not torch.equal(load(folder).prompt, first)
+    assert len(encoded) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 100, None])
+def test_a_kept_prompt_that_cannot_be_read_is_made_again(folder, encoded, kept_prompts, content):
+    first = load(folder).prompt
+    (kept,) = kept_prompts.iterdir()
+    if content is None:
+        save_file({"something else": torch.ones(1)}, kept)
+    else:
+        kept.write_bytes(content)
+    assert torch.equal(load(folder).prompt, first)
+    assert len(encoded) == 2
+    assert torch.equal(load_file(kept)["prompt"], first)
+    assert list(kept_prompts.iterdir()) == [kept]  # no part is left behind
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_a_cache_that_cannot_be_written_is_no_failure(
+    folder, encoded, kept_prompts, monkeypatch, what
+):
+    if what == "folder":
+        kept_prompts.parent.mkdir(parents=True)
+        kept_prompts.write_text("a file in the way")
+    else:  # as on a full disk: the library has an error of its own for it
+        real = loading.save_file
+        monkeypatch.setattr(loading, "save_file", lambda t, path: real(t, path / "no" / "folder"))
+    assert load(folder).prompt.shape == (1, 12, 32)
+    load(folder)
+    assert len(encoded) == 2
+
+
+def test_a_stop_within_the_text_encoder(folder, kept_prompts):
+    asked = []
+
+    def should_stop():
+        asked.append(None)
+        return len(asked) > 9
+
+    with pytest.raises(Stopped):
+        load(folder, monitor=Monitor(should_stop=should_stop))
+    assert not kept_prompts.exists()
+
+
+# --- folders that cannot be used
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "scheduler"])
+def test_a_missing_part_is_named(folder, part):
+    shutil.rmtree(folder / part)
+    with pytest.raises(InvalidInputError, match=rf"no diffusers folder .* lacks {part}\."):
+        load(folder)
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "tokenizer"])
+def test_what_the_empty_prompt_needs_is_named(folder, part):
+    shutil.rmtree(folder / part)
+    with pytest.raises(WeightsUnavailableError, match=r"lacks text_encoder .* or tokenizer"):
+        load(folder)
+
+
+def test_no_folder_at_all(tmp_path):
+    with pytest.raises(WeightsUnavailableError, match=str(tmp_path / "none")):
+        load(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        f"unet/{WEIGHTS}",
+        f"vae/{WEIGHTS}",
+        "text_encoder/model.safetensors",
+        "unet/config.json",
+        "vae/config.json",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "tokenizer/vocab.json",
+    ],
+)
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_a_damaged_file_names_its_folder(folder, file, share):
+    path = folder / file
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(DamagedWeightsError, match="fetch it again") as error:
+        load(folder)
+    assert str(path.parent) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        (f"unet/{WEIGHTS}", "conv_in.weight"),
+        (f"vae/{WEIGHTS}", "encoder.conv_in.weight"),
+        ("text_encoder/model.safetensors", "text_model.final_layer_norm.weight"),
+    ],
+)
+@pytest.mark.parametrize("change", ["missing", "another shape"])
+def test_a_tensor_that_is_missing_or_of_another_shape(folder, file, name, change):
+    """The libraries only warn of one that is missing, and go on with random numbers."""
+    path = folder / file
+    tensors = load_file(path)
+    name = next(n for n in tensors if n == name or name.endswith(n))
+    if change == "missing":
+        del tensors[name]
+    else:
+        tensors[name] = torch.ones(3)
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(DamagedWeightsError, match="fetch it again") as error:
+        load(folder)
+    assert str(path.parent) in str(error.value)
+
+
+def test_parts_of_two_models(folder):
+    write_text_encoder(folder, width=64)
+    with pytest.raises(DamagedWeightsError, match="not of one model") as error:
+        load(folder)
+    assert "prompts of width 32, its text encoder gives 64" in str(error.value)
+
+
+def test_pickles_are_not_read(folder):
+    path = folder / "unet" / WEIGHTS
+    torch.save(load_file(path), path.with_suffix(".bin"))
+    path.unlink()
+    with pytest.raises(DamagedWeightsError, match="cannot be read"):
+        load(folder)

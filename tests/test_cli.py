@@ -1,0 +1,269 @@
+"""The command line, driven as a person drives it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from typer.testing import CliRunner
+
+from napari_cliper.cli import app
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.export.colours import class_colours
+from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
+
+RESULTS = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "field.png"
+    Image.fromarray(make_scene((64, 80), 5).image).save(path)
+    return path
+
+
+@pytest.fixture
+def segment(tiny_clip: Path, tmp_path: Path):
+    """Run `napari-cliper segment` with the tiny CLIP; quick settings may be overridden."""
+
+    def run(*arguments: str | Path, labels: str = "nucleus=nuclei, crystal"):
+        options = {
+            "--labels": labels,
+            "--model": str(tiny_clip),
+            "--refiner": "pamr",
+            "--shorter-side": "64",
+            "--templates": "word",
+            "--output": str(tmp_path / "out"),
+        }
+        given = [str(argument) for argument in arguments]
+        pairs = [
+            part for key, value in options.items() if key not in given for part in (key, value)
+        ]
+        return CliRunner().invoke(app, ["segment", *given, *pairs])
+
+    return run
+
+
+def test_writes_labels_overlay_and_record(segment, picture, tmp_path):
+    result = segment(picture)
+    assert result.exit_code == 0, result.output
+    for name in ("background", "nucleus", "crystal", "share"):
+        assert name in result.stdout
+    out = tmp_path / "out"
+    assert sorted(p.name for p in out.iterdir()) == sorted("field" + s for s in RESULTS)
+
+    record = json.loads((out / "field.json").read_text())
+    coarse, refined = (tifffile.imread(out / f"field_{s}.tif") for s in ("coarse", "refined"))
+    assert coarse.shape == refined.shape == (64, 80)
+    assert refined.dtype == np.uint8
+    counts = [row["pixels"] for row in record["pixels"]]
+    assert counts == np.bincount(refined.ravel(), minlength=3).tolist()
+    assert [row["name"] for row in record["classes"]] == ["nucleus", "crystal"]
+    assert record["classes"][0]["synonyms"] == ["nuclei"]
+    assert record["config"]["refiner"] == "pamr"
+    assert record["seed"] == 0
+    assert len(record["weights"][0]["sha256"]) == 64
+    assert record["versions"]["napari-cliper"]
+    assert record["seconds"]["clip"] > 0
+    assert record["thresholds"]["class_threshold"] == record["settings"]["class_threshold"]
+
+
+def test_label_tiff_says_what_its_numbers_mean(segment, picture, tmp_path):
+    segment(picture)
+    with tifffile.TiffFile(tmp_path / "out" / "field_refined.tif") as file:
+        assert file.is_imagej
+        assert file.imagej_metadata["Info"].splitlines() == [
+            "0 = background",
+            "1 = nucleus",
+            "2 = crystal",
+        ]
+
+
+def test_overlay_shows_each_class_in_its_colour(segment, picture, tmp_path):
+    segment(picture, "--background-threshold", "0.01", "--class-threshold", "0.01")
+    out = tmp_path / "out"
+    overlay = np.asarray(Image.open(out / "field_overlay.png"))
+    assert overlay.shape[1] > 80  # the legend stands beside the image
+    labels = tifffile.imread(out / "field_refined.tif")
+    colours = class_colours(2)
+    found = {tuple(colour) for colour in overlay[:, 80:].reshape(-1, 3)}
+    for label in np.unique(labels[labels > 0]):
+        assert tuple(colours[label - 1]) in found
+
+
+def test_thresholds_reach_the_labels(segment, picture, tmp_path):
+    segment(picture, "--class-threshold", "1000")
+    assert not tifffile.imread(tmp_path / "out" / "field_refined.tif").any()
+
+
+def test_same_as_from_python(segment, picture, tiny_clip, tmp_path):
+    segment(picture)
+    segmenter = Segmenter(
+        SegmentationConfig(model=str(tiny_clip), refiner="pamr", shorter_side=64, templates="word")
+    )
+    embedding = segmenter.embed(np.asarray(Image.open(picture)))
+    labels = segmenter.score(embedding, parse_classes("nucleus=nuclei, crystal")).to_labels()
+    np.testing.assert_array_equal(labels, tifffile.imread(tmp_path / "out" / "field_refined.tif"))
+
+
+def test_an_existing_result_stays_until_overwrite(segment, picture, tmp_path):
+    kept = tmp_path / "out" / "field.json"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    result = segment(picture)
+    assert result.exit_code == 2
+    assert "--overwrite" in result.stderr
+    assert kept.read_text() == "mine"
+    assert [p.name for p in kept.parent.iterdir()] == ["field.json"]
+    assert segment(picture, "--overwrite").exit_code == 0
+    assert json.loads(kept.read_text())["file"] == "field.png"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--labels", " , "), "no word"),
+        (("--labels", "a,,b"), "no name"),
+        (("--labels", "nucleus,Nucleus"), "nucleus"),
+        (("--labels", "cat", "--background", ""), "no background word"),
+        (("--method", "clipper"), "'cliper'"),
+        (("--model", "ViT-B16"), "'ViT-B/16'"),
+        (("--refiner", "pam"), "'pamr'"),
+        (("--device", "cudda"), "'cuda'"),
+        (("--precision", "float61"), "'float16'"),
+        (("--templates", "cliper15"), "'cliper-15'"),
+        (("--protocol", "voc"), "'voc21'"),
+        (("--foundation-model", "dino-vitb9"), "'dino-vitb8'"),
+        (("--shorter-side", "3"), "at least 32"),
+    ],
+)
+def test_wrong_input_is_named_before_any_work(segment, picture, tmp_path, arguments, words):
+    result = segment(picture, *arguments)
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_that_cannot_be_read_are_all_named(segment, picture, tmp_path):
+    text, cut, stack = tmp_path / "notes.png", tmp_path / "cut.png", tmp_path / "stack.tif"
+    text.write_text("no picture")
+    cut.write_bytes(picture.read_bytes()[:200])
+    tifffile.imwrite(stack, np.zeros((4, 20, 20), np.uint8), photometric="minisblack")
+    result = segment(picture, tmp_path / "gone.png", text, cut, stack, tmp_path)
+    assert result.exit_code == 2
+    message = " ".join(result.stderr.split())
+    for part in ("gone.png", "notes.png", "cut.png", "a plane of a stack", "a folder stands"):
+        assert part in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_pictures_of_one_name_do_not_overwrite_each_other(segment, picture, tmp_path):
+    twin = tmp_path / "other" / picture.name
+    twin.parent.mkdir()
+    twin.write_bytes(picture.read_bytes())
+    result = segment(picture, twin)
+    assert result.exit_code == 2
+    assert "same files" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EACCES, "no permission")]
+)
+def test_a_disk_that_refuses_leaves_nothing_half_done(
+    segment, picture, tmp_path, monkeypatch, number, words
+):
+    def refuse(*_args, **_kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Image.Image, "save", refuse)  # the third of the four files
+    result = segment(picture)
+    assert result.exit_code == 1
+    assert words in " ".join(result.stderr.split())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_missing_weights_say_how_to_get_them(segment, picture, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    result = segment(picture, "--model", "ViT-B/16", "--offline")
+    assert result.exit_code == 1
+    assert "napari-cliper models download ViT-B/16" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_interrupt_ends_at_once_and_leaves_whole_results(tiny_clip, tmp_path):
+    for index in range(40):
+        Image.fromarray(make_scene((256, 320), index).image).save(tmp_path / f"{index:02d}.png")
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", "from napari_cliper.cli import main; main()", "segment"]
+    command += [str(path) for path in sorted(tmp_path.glob("*.png"))]
+    command += ["--labels", "nucleus, crystal", "--model", str(tiny_clip), "--refiner", "pamr"]
+    command += ["--templates", "word", "--output", str(out)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as job:
+        while not list(out.glob("*.json")):
+            assert job.poll() is None, job.stderr.read()
+            time.sleep(0.02)
+        job.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        _, errors = job.communicate(timeout=30)
+    assert time.monotonic() - started < 5
+    assert job.returncode == 130
+    assert "Stopped" in errors
+    names = {path.name for path in out.iterdir()}
+    stems = {name[:2] for name in names}
+    assert 0 < len(stems) < 40
+    assert names == {stem + suffix for stem in stems for suffix in RESULTS}
+
+
+def test_models_lists_sizes_and_licences(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    result = CliRunner().invoke(app, ["models"])
+    assert result.exit_code == 0
+    rows = {line.split("│")[1].strip(): line for line in result.stdout.splitlines() if "│" in line}
+    assert "599 MB" in rows["ViT-B/16"]
+    assert "MIT" in rows["ViT-B/16"]
+    assert "no" in rows["ViT-B/16"]
+    assert "in the package" in rows["demo"]
+
+
+@pytest.mark.parametrize("name", ["ViT-B16", "open_clip:ViT-B-16/openay", "open_clip:RN50/openai"])
+def test_download_of_a_wrong_name(name):
+    result = CliRunner().invoke(app, ["models", "download", name])
+    assert result.exit_code == 2
+    assert "Error" in result.stderr
+
+
+def test_download_puts_the_files_into_the_cache(monkeypatch, tmp_path):
+    def fetch(row, *, monitor):
+        monitor.tell(f"Downloading {row.name}", 5, 10, "byte")
+        return {"open_clip_model.safetensors": tmp_path / "blob"}
+
+    monkeypatch.setattr("napari_cliper.segmentation.weights.fetch", fetch)
+    result = CliRunner().invoke(app, ["models", "download", "ViT-L/14"])
+    assert result.exit_code == 0
+    assert str(tmp_path / "blob") in "".join(result.stdout.split())
+
+
+def test_help_and_version_load_no_torch():
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from napari_cliper.cli import app\n"
+        "assert CliRunner().invoke(app, ['segment', '--help']).exit_code == 0\n"
+        "assert 'napari-cliper' in CliRunner().invoke(app, ['--version']).output\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
