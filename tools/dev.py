@@ -71,7 +71,8 @@ def install_python_packages() -> None:
         except subprocess.CalledProcessError:
             shutil.rmtree(VENV, ignore_errors=True)
             sys.exit(
-                "This Python cannot make virtual environments. On Debian: apt-get install python3-venv"
+                "This Python cannot make virtual environments. "
+                "On Debian: apt-get install python3-venv"
             )
     print("Installing into .venv; the first time this takes some minutes (PyTorch is large).")
     run(BIN / "python", "-m", "pip", "install", "--quiet", "--editable", ".[all,test]")
@@ -90,7 +91,7 @@ def check(pytest_arguments: list[str]) -> None:
 
 def main() -> None:
     """Do what the first argument says."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - any Python may start this script
         sys.exit(f"Python 3.11 or later is needed; this is {sys.version.split()[0]}.")
     task, *arguments = sys.argv[1:] or [""]
     if task not in ("demo", "test", "setup"):

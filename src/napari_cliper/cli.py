@@ -5,9 +5,13 @@ Exit status: 0 done, 1 failed at work (weights, memory, disk), 2 wrong input, 13
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
@@ -30,7 +34,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import __version__
-from .export.files import FileError
+from .export.files import FileError, whole_files
 from .segmentation import (
     METHODS,
     REFINERS,
@@ -302,42 +306,100 @@ def download(
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help="Which scene is made.")] = 7,
-    output: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path(
+    seed: Annotated[int | None, typer.Option(help="Which scene is made.")] = None,
+    screenshot: Annotated[
+        Path | None, typer.Option(help="Save the window here after the result, and quit.")
+    ] = None,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No window: a table, the measure and a picture.")
+    ] = False,
+    output: Annotated[Path, typer.Option(help="Where the picture of --headless goes.")] = Path(
         "napari-cliper-demo.png"
     ),
     compare: Annotated[
         int, typer.Option(help="Instead: measure every method on this many held-out scenes.")
     ] = 0,
 ) -> None:
-    """Make a scene, segment it with the small model that comes along, and measure."""
-    with _errors_in_words():
-        from .demo.run import compare_methods, segment_scene  # noqa: PLC0415 - torch, as above
-        from .export.files import whole_files  # noqa: PLC0415
-        from .export.overlay import label_counts, overlay  # noqa: PLC0415
+    """Make a scene and segment it with the small model that comes along.
 
-        bars = _Bars()
+    Opens napari with the scene and the dock, and runs. Where there is no display, the window is
+    drawn on a virtual one (Xvfb) and saved as a picture.
+    """
+    with _errors_in_words():
         if compare:
-            table = Table(title=f"mIoU on {compare} held-out scenes", title_justify="left")
-            for column in ("method", "coarse", "with PAMR"):
-                table.add_column(column, justify="left" if column == "method" else "right")
-            with bars.progress:
-                for method, coarse, refined in compare_methods(compare, bars.report):
-                    table.add_row(method, f"{coarse:.3f}", f"{refined:.3f}")
-            out.print(table)
-            return
-        with bars.progress:
-            result = segment_scene(seed, bars.report)
-        names = [one.name for one in result.scores.classes]
-        with whole_files(output.parent) as folder:
-            overlay(result.scene.image, result.labels, names).save(folder / output.name)
-        _print_scores(f"scene {seed}", result.scores, label_counts(result.labels, len(names)))
-        out.print(f"mIoU against the scene's ground truth: {result.mean_iou:.3f}")
-        out.print(f"The picture: {output}", soft_wrap=True, highlight=False)
-        out.print(
-            "The demo model knows made-up scenes alone; it is no judge of quality on real images.",
-            soft_wrap=True,
+            _compare(compare)
+        elif headless:
+            _demo_headless(seed, output)
+        else:
+            _demo_window(seed, screenshot)
+
+
+def _compare(scenes: int) -> None:
+    """Print the mIoU of every method on held-out scenes."""
+    from .demo.run import compare_methods  # noqa: PLC0415 - torch, only when it is needed
+
+    table = Table(title=f"mIoU on {scenes} held-out scenes", title_justify="left")
+    for column in ("method", "coarse", "with PAMR"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    bars = _Bars()
+    with bars.progress:
+        for method, coarse, refined in compare_methods(scenes, bars.report):
+            table.add_row(method, f"{coarse:.3f}", f"{refined:.3f}")
+    out.print(table)
+
+
+def _demo_headless(seed: int | None, output: Path) -> None:
+    """Segment a scene, print the table and the measure, write the picture."""
+    from .demo.run import DEMO_SEED, segment_scene  # noqa: PLC0415 - torch, as above
+    from .export.overlay import label_counts, overlay  # noqa: PLC0415
+
+    bars = _Bars()
+    with bars.progress:
+        result = segment_scene(bars.report, DEMO_SEED if seed is None else seed)
+    names = [one.name for one in result.scores.classes]
+    with whole_files(output.parent) as folder:
+        overlay(result.scene.image, result.labels, names).save(folder / output.name)
+    counts = label_counts(result.labels, len(names))
+    _print_scores(f"scene {result.scene.seed}", result.scores, counts)
+    out.print(f"mIoU against the scene's ground truth: {result.mean_iou:.3f}")
+    out.print(f"The picture: {output}", soft_wrap=True, highlight=False)
+    out.print(
+        "The demo model knows made-up scenes alone; it is no judge of quality on real images.",
+        soft_wrap=True,
+    )
+
+
+def _demo_window(seed: int | None, screenshot: Path | None) -> None:
+    """Open napari with a scene and the dock, and run."""
+    if find_spec("napari") is None:
+        raise InvalidInputError(
+            'napari is not installed. Install it with pip install "napari-cliper[all]", or use '
+            "napari-cliper demo --headless."
         )
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        virtual = shutil.which("xvfb-run")
+        if virtual is None:
+            raise InvalidInputError(
+                "There is no display, and no virtual one. Install it with apt-get install xvfb, or "
+                "use napari-cliper demo --headless."
+            )
+        picture = screenshot or Path("napari-cliper-demo.png")
+        command = [virtual, "-a", "-s", "-screen 0 1600x1000x24", sys.executable, "-m", __package__]
+        wishes = ["demo", "--screenshot", str(picture)]
+        wishes += [] if seed is None else ["--seed", str(seed)]
+        out.print("There is no display: the window is drawn on a virtual one.")
+        status = subprocess.run([*command, *wishes], check=False).returncode  # noqa: S603
+        raise typer.Exit(status)
+    from .demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE  # noqa: PLC0415 - torch, as above
+    from .demo.scenes import make_scene  # noqa: PLC0415
+    from .plugin.show import show_demo  # noqa: PLC0415 - napari
+
+    scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + (DEMO_SEED if seed is None else seed))
+    problem = show_demo(scene, screenshot)
+    if problem:
+        _fail(problem, FAILED)
+    if screenshot is not None:
+        out.print(f"The window: {screenshot}", soft_wrap=True, highlight=False)
 
 
 def main() -> None:

@@ -335,8 +335,9 @@ def _bubble(u: Plane, v: Plane, rng: np.random.Generator) -> _Paint:
     bright = np.exp(-(((rho - ring) / 0.1) ** 2))
     turn = rng.uniform(0, math.tau)
     glint = _spot(u, v, (0.35 * math.cos(turn), 0.35 * math.sin(turn)), 0.17)
-    shade = 1.0 - 0.95 * dark + 0.8 * bright + 0.95 * glint
-    opacity = 0.3 + 0.68 * np.maximum(np.maximum(dark, bright), glint)
+    lens = np.clip(1.0 - rho * rho, 0.0, 1.0)  # it gathers light towards its middle
+    shade = 1.0 - 0.95 * dark + 0.8 * bright + 0.95 * glint + 0.35 * lens
+    opacity = 0.55 + 0.43 * np.maximum(np.maximum(dark, bright), glint)
     return _Paint(1.0 - rho, np.clip(shade, 0.0, 2.0), np.minimum(opacity, 1.0))
 
 

@@ -28,8 +28,8 @@ class ResultsPanel(QWidget):
         self.score_maps.toggled.connect(self.score_maps_toggled)
         self.unload_button = QPushButton("&Unload")
         self.unload_button.setToolTip(
-            "Free the networks and the memory of the GPU. The next run loads them again; layers and "
-            "thresholds stay as they are."
+            "Free the networks and the memory of the GPU. The next run loads them again; layers "
+            "and thresholds stay as they are."
         )
         self.unload_button.clicked.connect(self.unload)
         for widget in (self.details, self.score_maps, self.unload_button):

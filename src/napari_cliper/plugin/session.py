@@ -7,11 +7,16 @@ leaves first. Changed words ask the kept embedding again.
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -136,6 +141,7 @@ class Session:
             return 0 if self._segmenter is None else self._segmenter.nbytes
 
     def _segmenter_for(self, config: SegmentationConfig) -> Segmenter:
+        load_triton_apart()
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it runs
 
         with self._lock:
@@ -156,6 +162,23 @@ class Session:
             self._kept[key] = embedding
             while len(self._kept) > 1 and self.kept[1] > self.capacity:
                 self._kept.popitem(last=False)
+
+
+def load_triton_apart() -> None:
+    """Load PyTorch's Triton, where it is, with symbols of its own.
+
+    A window on Linux has loaded Mesa's OpenGL, and with it an LLVM; Triton brings another one,
+    and loaded the usual way it calls into the first and crashes.
+    """
+    if sys.platform != "linux" or "triton" in sys.modules or find_spec("triton") is None:
+        return
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
+    try:
+        with suppress(ImportError):  # torch does without it
+            import_module("triton")
+    finally:
+        sys.setdlopenflags(flags)
 
 
 def _digest(pixels: NDArray[Any]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from napari.viewer import Viewer
-from qtpy.QtCore import Qt, QThreadPool, QTimer
+from qtpy.QtCore import Qt, QThreadPool, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -77,6 +77,9 @@ class CliperWidget(QWidget):
     napari_viewer : Viewer
     """
 
+    looked_up = Signal()
+    """It is known which weights are on disk."""
+
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
@@ -103,6 +106,7 @@ class CliperWidget(QWidget):
 
         self.image_panel.changed.connect(self._update_ready)
         self.classes_panel.changed.connect(self._on_words_changed)
+        self.classes_panel.pending_changed.connect(self._update_ready)
         self.classes_panel.appearance_changed.connect(self._on_appearance_changed)
         self.classes_panel.selected.connect(self._on_class_selected)
         self.engine_panel.changed.connect(self._update_ready)
@@ -153,7 +157,7 @@ class CliperWidget(QWidget):
 
     def run(self) -> None:
         """Take a snapshot of the wishes and start; nothing happens while a job runs."""
-        if self.job is not None:
+        if self.job is not None or not self.classes_panel.finish_editing():
             return
         request = self._request()
         if isinstance(request, str):
@@ -211,8 +215,10 @@ class CliperWidget(QWidget):
         """A result is there; a late one is dropped."""
         if self._closed or number != self._run_number:
             return
-        if choice.layer not in self.viewer.layers:
-            self.run_panel.end(f"{choice.name} was removed while it ran: its result was dropped.")
+        if choice.layer not in self.viewer.layers or not choice.is_current:
+            self.run_panel.end(
+                f"{choice.name} was removed or replaced while it ran: its result was dropped."
+            )
             return
         self._show(choice, rows, config, outcome)
         notes = " ".join(outcome.scores.notes)
@@ -419,6 +425,7 @@ class CliperWidget(QWidget):
 
     def _on_lookup_finished(self) -> None:
         self.lookup = None
+        self.looked_up.emit()
 
     def _on_unload(self) -> None:
         if self.job is None:
@@ -451,7 +458,7 @@ class CliperWidget(QWidget):
     def _why_not(self) -> str:
         return (
             self.image_panel.why_not()
-            or self.classes_panel.problem()
+            or ("" if self.classes_panel.pending() else self.classes_panel.problem())
             or self.engine_panel.problem()
             or self._missing_weights()
         )

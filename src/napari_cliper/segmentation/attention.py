@@ -69,7 +69,8 @@ def fused_attention(summed: Tensor) -> Tensor:
     """
     symmetric = (summed + summed.mT) / 2
     kept = (symmetric - symmetric.mean(dim=-2, keepdim=True)).clamp(min=0)
-    return kept / kept.sum(dim=-1, keepdim=True)
+    # A row may lie wholly below the means of its columns: it then attends to nothing.
+    return kept / kept.sum(dim=-1, keepdim=True).clamp(min=1e-8)
 
 
 def proxy_attention(features: Tensor, beta: float, gamma: float) -> Tensor:

@@ -118,7 +118,9 @@ def model_config(architecture: str) -> dict[str, Any]:
     """The configuration of an open_clip name; a clear error for one that cannot work."""
     config = open_clip.get_model_config(architecture)
     if config is None:
-        raise unknown_choice("open_clip model", architecture, open_clip.list_models())
+        names = open_clip.list_models()
+        usable = [name for name in names if refusal(open_clip.get_model_config(name)) is None]
+        raise unknown_choice("open_clip model", architecture, usable)
     reason = refusal(config)
     if reason:
         raise InvalidInputError(

@@ -155,6 +155,7 @@ class ImageEncoder:
             q, k, v = self._project(block, embedding)
             weights = LAST_BLOCK["vanilla"](q, k, v)  # (H, n, n)
             summed = summed + weights.float()
+            monitor.check()
             x = self._finish(block, x, self._merge(block, weights, v))
         embeddings.append(x)
         if only_layer is not None:

@@ -1,0 +1,79 @@
+"""Does a job on the dock's thread take the time of the plain call? Both in one run.
+
+    .venv/bin/python benchmarks/worker.py
+
+CLIP ViT-B/16 with random weights, 336 x 448 pixels, CLIPer's way, no refiner: what costs does not
+depend on the values of the weights.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import open_clip
+from qtpy.QtCore import QCoreApplication, QEventLoop, QTimer
+from safetensors.torch import save_file
+
+from napari_cliper.plugin.worker import Job
+from napari_cliper.segmentation import SegmentationConfig, Segmenter
+
+ROUNDS = 8
+IMAGE = np.random.default_rng(0).integers(0, 255, (336, 448, 3), np.uint8)
+
+
+def random_clip(folder: Path) -> Path:
+    """A CLIP of the real size with random weights."""
+    architecture = "ViT-B-16-quickgelu"
+    model = open_clip.create_model(architecture, pretrained=None)
+    config = json.dumps(open_clip.get_model_config(architecture))
+    path = folder / "random.safetensors"
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, path, {"config": config})
+    return path
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def in_worker(work: Callable[[], object]) -> None:
+    """Run as a job, with an event loop that ticks on as a window's does."""
+    loop = QEventLoop()
+    ticks = QTimer()
+    ticks.start(16)
+    job = Job(lambda _report, _should_stop: work())
+    job.finished.connect(loop.quit)
+    job.start()
+    loop.exec()
+    ticks.stop()
+
+
+def main() -> None:
+    """Alternate the two, so that both see the same machine, and print the ratio."""
+    application = QCoreApplication([])
+    with tempfile.TemporaryDirectory() as folder:
+        model = random_clip(Path(folder))
+        segmenter = Segmenter(SegmentationConfig(model=str(model), refiner="none", device="cpu"))
+
+        def embed() -> object:
+            return segmenter.embed(IMAGE)
+
+        embed()
+        in_worker(embed)
+        rounds = [(timed(embed), timed(lambda: in_worker(embed))) for _ in range(ROUNDS)]
+    plain, worker = (statistics.median(column) for column in zip(*rounds, strict=True))
+    print(f"plain call {plain:.3f} s, in the worker {worker:.3f} s, ratio {worker / plain:.3f}")
+    del application
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""The fields of the engine's form: each holds a wish, gives it back exactly, and can be grey.
+
+A field that shows a value it was given as text remembers the value beside the text: as long
+as nobody edits the text, the value comes back as it was, whatever the text cannot express.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from qtpy.QtCore import QRegularExpression, Qt, Signal
+from qtpy.QtGui import QPaintEvent, QRegularExpressionValidator, QWheelEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from .eliding import ElidingComboBox
+
+
+class _Own:
+    """Stands in a box for what a person types."""
+
+
+OWN: Final = _Own()
+PUBLISHED: Final = None  # as in `SegmentationConfig`
+
+
+class Choice(ElidingComboBox):
+    """A box of values with names; turned by the wheel only while it has the focus."""
+
+    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
+        super().__init__(tip, parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._values: list[Any] = []
+
+    def add(self, value: Any, text: str, tip: str = "") -> None:
+        """Add an entry."""
+        self._values.append(value)  # first: adding the first item chooses it
+        self.offer(text, tip)
+
+    def value(self) -> Any:
+        """The chosen value."""
+        return self._values[self.currentIndex()]
+
+    def has(self, value: Any) -> bool:
+        """Whether there is an entry for the value."""
+        return value in self._values
+
+    def choose(self, value: Any) -> None:
+        """Choose the entry of a value; one that is missing is added under its own name."""
+        if not self.has(value):
+            self.add(value, str(value))
+        self.setCurrentIndex(self._values.index(value))
+
+    def relabel(self, value: Any, text: str) -> None:
+        """Call an entry by another name."""
+        index = self._values.index(value)
+        if self.itemText(index) == self.itemData(index, Qt.ItemDataRole.ToolTipRole):
+            self.setItemData(index, text, Qt.ItemDataRole.ToolTipRole)
+        self.setItemText(index, text)
+
+    def permit(self, value: Any, why_grey: str, tip: str = "") -> None:
+        """Make an entry grey with a reason, or let it be chosen."""
+        item = self.model().item(self._values.index(value))
+        item.setEnabled(not why_grey)
+        item.setToolTip(why_grey or tip)
+
+    def showPopup(self) -> None:  # noqa: N802 - Qt's name
+        """Open the list as wide as its longest entry, beyond a narrow dock."""
+        view = self.view()
+        view.setMinimumWidth(view.sizeHintForColumn(0) + 2 * view.frameWidth() + 24)
+        super().showPopup()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw as always, with the end of a long text left out: names stand in front."""
+        painter = QStylePainter(self)
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        box = QStyle.ComplexControl.CC_ComboBox
+        field = self.style().subControlRect(
+            box, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        option.currentText = self.fontMetrics().elidedText(
+            self.currentText(), Qt.TextElideMode.ElideRight, field.width()
+        )
+        painter.drawComplexControl(box, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        """Leave the wheel to the dock unless a person is here."""
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class DeviceBox(Choice):
+    """A box that takes other names too."""
+
+    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
+        super().__init__(tip, parent)
+        self.setEditable(True)
+        self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.setCompleter(None)  # "c" would become "cpu" on the way to "cuda:1"
+        self._given = ("", "auto")
+
+    def value(self) -> str:
+        """The device by name."""
+        text = self.currentText()
+        return self._given[1] if text == self._given[0] else text.strip() or "auto"
+
+    def choose(self, value: str) -> None:
+        """Show a device, one of the entries or not."""
+        if self.has(value):
+            super().choose(value)
+        else:
+            self.setEditText(value)
+            self._given = (self.currentText(), value)
+
+
+class NumberEdit(QLineEdit):
+    """A whole number; nothing or 0 is the default, which stands there in grey.
+
+    Parameters
+    ----------
+    tip : str
+    zero : optional
+        What 0 or an empty field means.
+    """
+
+    def __init__(self, tip: str, zero: Any = PUBLISHED, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tip = tip
+        self._zero = zero
+        self._given: tuple[str, Any] = ("", zero)
+        self.setToolTip(tip)
+        self.setMinimumWidth(60)
+        self.setValidator(QRegularExpressionValidator(QRegularExpression(r"\d{0,19}"), self))
+
+    def value(self) -> Any:
+        """The number, or the default."""
+        text = self.text()
+        if text == self._given[0]:
+            return self._given[1]
+        return (int(text) if text.isdecimal() else 0) or self._zero
+
+    def set_value(self, value: Any) -> None:
+        """Show a number; nothing for the default."""
+        self.setText("" if value == self._zero else str(value))
+        self._given = (self.text(), value)
+
+    def explain(self, why_grey: str) -> None:
+        """Make the field grey and say why, or let it be used."""
+        self.setEnabled(not why_grey)
+        self.setToolTip(why_grey or self._tip)
+
+
+class BoxAndLine(QWidget):
+    """A box with an edit line below it.
+
+    Parameters
+    ----------
+    tip : str
+    edit : QLineEdit
+    """
+
+    changed = Signal()
+
+    def __init__(self, tip: str, edit: QLineEdit, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.box = Choice(tip)
+        self.edit = edit
+        self.edit.setMinimumWidth(40)
+        self.line = QHBoxLayout()
+        self.line.setSpacing(2)
+        self.line.addWidget(self.edit, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.box)
+        column.addLayout(self.line)
+        self.setFocusProxy(self.box)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def explain(self, why_grey: str) -> None:
+        """Make both grey and say why, or let them be used."""
+        self.box.explain(why_grey)
+        for index in range(self.line.count()):
+            widget = self.line.itemAt(index).widget()
+            widget.setEnabled(not why_grey)
+        self.edit.setToolTip(why_grey or self.edit.text() or self.edit.placeholderText())
+
+
+@dataclass(frozen=True)
+class Own:
+    """The last entry of an `OwnChoice`: what a person may type there.
+
+    Parameters
+    ----------
+    entry, placeholder : str
+        Its name in the box, and what the empty edit line says.
+    parse, show : callable
+        From the text to the value and back.
+    browse : callable, optional
+        Asks for a file or folder; returns its path, or nothing.
+    """
+
+    entry: str
+    placeholder: str
+    parse: Callable[[str], Any] = str.strip
+    show: Callable[[Any], str] = str
+    browse: Callable[[QWidget], str] | None = None
+
+
+class OwnChoice(BoxAndLine):
+    """A box whose last entry opens an edit line for a value of one's own."""
+
+    def __init__(
+        self,
+        tip: str,
+        entries: Iterable[tuple[Any, str, str]],
+        own: Own,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(tip, QLineEdit(), parent)
+        self._own = own
+        self._given: tuple[str, Any] | None = None
+        for value, text, what in entries:
+            self.box.add(value, text, what)
+        self.box.add(OWN, own.entry, own.placeholder)
+        self.edit.setPlaceholderText(own.placeholder)
+        self.edit.setToolTip(own.placeholder)
+        self.browse = QPushButton("Browse\N{HORIZONTAL ELLIPSIS}")
+        self.browse.setAutoDefault(False)
+        self.browse.setToolTip(f"Look for it on this machine. {own.placeholder}")
+        self.line.addWidget(self.browse)
+        self._show_line()
+        self.box.currentIndexChanged.connect(self._on_index)
+        self.edit.textChanged.connect(self.changed)
+        self.browse.clicked.connect(self._on_browse)
+
+    def value(self) -> Any:
+        """The chosen value, or what is typed."""
+        chosen = self.box.value()
+        if chosen is not OWN:
+            return chosen
+        text = self.edit.text()
+        if self._given is not None and text == self._given[0]:
+            return self._given[1]
+        return self._own.parse(text)
+
+    def set_value(self, value: Any) -> None:
+        """Choose a value, or type it."""
+        if self.box.has(value):
+            self.box.choose(value)
+        else:
+            self.box.choose(OWN)
+            self.edit.setText(self._own.show(value))
+            self._given = (self.edit.text(), value)
+        self._show_line()
+
+    def _show_line(self) -> None:
+        own = self.box.value() is OWN
+        self.edit.setVisible(own)
+        self.browse.setVisible(own and self._own.browse is not None)
+
+    def _on_index(self) -> None:
+        self._show_line()
+        if self.box.value() is OWN and self.isVisible():
+            self.edit.setFocus()
+        self.changed.emit()
+
+    def _on_browse(self) -> None:
+        path = self._own.browse(self) if self._own.browse is not None else ""
+        if path:
+            self.edit.setText(path)

@@ -1,0 +1,157 @@
+"""Two fields of the engine's form with lists of their own: windows and background words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import QLineEdit, QWidget
+from superqt.utils import signals_blocked
+
+from ..segmentation import BACKGROUND_WORDS, InvalidInputError, parse_words
+from .engine_fields import OWN, PUBLISHED, BoxAndLine, NumberEdit
+
+
+class WindowsField(BoxAndLine):
+    """Sliding windows: as published, none, or of a size."""
+
+    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
+        self.size = NumberEdit("Side of a window in pixels.", zero=0)
+        super().__init__(tip, self.size, parent)
+        self.box.add(PUBLISHED, "as published")
+        self.box.add(0, "off", "The whole image at once.")
+        self.box.add(OWN, "own size", "Windows with the side that stands below.")
+        self.size.setPlaceholderText("side in pixels")
+        self._suggested = 224
+        self.size.setVisible(False)
+        self.box.currentIndexChanged.connect(self._on_index)
+        self.size.textChanged.connect(self.changed)
+
+    def value(self) -> Any:
+        """None for as published, 0 for none, or the side.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there shall be windows, but no side is typed.
+        """
+        chosen = self.box.value()
+        if chosen is not OWN:
+            return chosen
+        size = self.size.value()
+        if not size:
+            raise InvalidInputError(
+                "The windows have no size. Type their side in pixels, or choose 'off'."
+            )
+        return size
+
+    def set_value(self, value: Any) -> None:
+        """Choose what a configuration says."""
+        own = value is not PUBLISHED and value != 0
+        self.box.choose(OWN if own else value)
+        if own:
+            self.size.set_value(value)
+        self.size.setVisible(own)
+
+    def show_published(self, window: int, shorter_side: int) -> None:
+        """Say what "as published" means, and what to begin with."""
+        self.box.relabel(PUBLISHED, f"as published ({f'{window} px' if window else 'off'})")
+        self._suggested = window or shorter_side
+
+    def shown(self, published: int) -> int:
+        """The side of the windows, as far as typed; 0 for none."""
+        chosen = self.box.value()
+        if chosen is OWN:
+            return int(self.size.value() or 0)
+        return published if chosen is PUBLISHED else 0
+
+    def _on_index(self) -> None:
+        own = self.box.value() is OWN
+        if own and not self.size.value():
+            with signals_blocked(self.size):
+                self.size.set_value(self._suggested)
+        self.size.setVisible(own)
+        self.changed.emit()
+
+
+class BackgroundField(BoxAndLine):
+    """Background words: as published, one of the lists, or own words parted by commas."""
+
+    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
+        super().__init__(tip, QLineEdit(), parent)
+        self._given: tuple[str, tuple[str, ...]] | None = None
+        self._published: tuple[str, ...] = ()
+        self.box.add(PUBLISHED, "as published")
+        for name, words in BACKGROUND_WORDS.items():
+            self.box.add(name, name, self._list_tip(words))
+        self.box.add(OWN, "own words", "The words that stand below, parted by commas.")
+        self.box.currentIndexChanged.connect(self._on_index)
+        self.edit.textEdited.connect(self._on_edited)
+        self.edit.editingFinished.connect(self._on_edited_to_the_end)
+
+    @staticmethod
+    def _list_tip(words: tuple[str, ...]) -> str:
+        return ", ".join(words) or "No words for the background."
+
+    def value(self) -> tuple[str, ...] | None:
+        """The words, or None for the default.
+
+        Raises
+        ------
+        InvalidInputError
+            For an empty place between two commas.
+        """
+        chosen = self.box.value()
+        if chosen is PUBLISHED:
+            return None
+        if chosen is not OWN:
+            return BACKGROUND_WORDS[chosen]
+        text = self.edit.text()
+        if self._given is not None and text == self._given[0]:
+            return self._given[1]
+        return parse_words(text.rstrip(" ,"))
+
+    def set_value(self, value: tuple[str, ...] | None) -> None:
+        """Choose the list that a configuration has, or write its words out."""
+        lists = {words: name for name, words in BACKGROUND_WORDS.items()}
+        with signals_blocked(self.box):
+            self.box.choose(PUBLISHED if value is None else lists.get(value, OWN))
+        if self.box.value() is OWN and value is not None:
+            self.edit.setText(", ".join(value))
+            self._given = (self.edit.text(), value)
+        self._show()
+
+    def show_published(self, words: tuple[str, ...], *, demo: bool) -> None:
+        """Say what "as published" means, and whether the demo's list is offered."""
+        self._published = words
+        name = next((name for name, same in BACKGROUND_WORDS.items() if same == words), "")
+        self.box.relabel(PUBLISHED, f"as published ({name})" if name else "as published")
+        why = "" if demo else "These are the grounds that the demo model knows; it is not chosen."
+        self.box.permit("demo", why, self._list_tip(BACKGROUND_WORDS["demo"]))
+        self._show()
+
+    def _show(self) -> None:
+        """Let the edit line say what is chosen."""
+        chosen = self.box.value()
+        words = self._published if chosen is PUBLISHED else BACKGROUND_WORDS.get(chosen, ())
+        placeholder = "words, parted by commas" if chosen is OWN else self._list_tip(words)
+        self.edit.setPlaceholderText(placeholder)
+        if chosen is not OWN:
+            self.edit.setText("" if chosen is PUBLISHED else ", ".join(words))
+            self.edit.setCursorPosition(0)
+        self.edit.setToolTip(self.edit.text() or placeholder)
+
+    def _on_index(self) -> None:
+        self._show()
+        self.changed.emit()
+
+    def _on_edited(self) -> None:
+        with signals_blocked(self.box):
+            self.box.choose(OWN)
+        self._show()
+        self.changed.emit()
+
+    def _on_edited_to_the_end(self) -> None:
+        """The name of a list stands for the list, as on the command line."""
+        if self.box.value() is OWN and self.edit.text().strip() in BACKGROUND_WORDS:
+            self.set_value(BACKGROUND_WORDS[self.edit.text().strip()])
+            self.changed.emit()

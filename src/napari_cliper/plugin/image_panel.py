@@ -1,0 +1,342 @@
+"""Which image, which plane of it, and which part: the first panel of the dock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Image, Shapes
+from napari.viewer import Viewer
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QCloseEvent, QShowEvent
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QLabel,
+    QSizePolicy,
+    QSpinBox,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from ..segmentation import InvalidInputError
+from .eliding import ElidingComboBox
+from .layers import (
+    ImageChoice,
+    Region,
+    axis_name,
+    check_whole,
+    current_plane,
+    image_shape,
+    is_output,
+    rectangle_region,
+    rectangles,
+    visible_region,
+)
+from .listeners import Listeners
+
+PARTS: dict[str, str] = {"whole": "whole image", "visible": "what is visible now"}
+NO_RECTANGLE = "Draw a rectangle in a Shapes layer first; then it is offered here."
+NO_IMAGE = "There is no image. Open one, or take one from File > Open Sample."
+
+_MOVES = ("scale", "translate", "rotate", "shear", "affine", "units")
+_IMAGE_EVENTS = ("name", "data", "axis_labels", *_MOVES)
+_SHAPES_EVENTS = ("name", "data", "highlight", *_MOVES)  # highlight: another selection
+_LIST_EVENTS = ("inserted", "removed", "reordered")
+_DIMS_EVENTS = ("current_step", "ndisplay", "order", "ndim")
+
+
+class ImagePanel(QWidget):
+    """Combos for the image, its plane and the part of it.
+
+    `changed` is emitted when another run would follow from it: another image or name, plane,
+    region, or reason why there is none.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._images: list[Image] = []
+        self._image: Image | None = None
+        self._parts: list[str | Shapes] = []
+        self._part: str | Shapes = "whole"
+        self._spins: list[tuple[QLabel, QSpinBox]] = []
+        self._told: tuple[Any, ...] = ()
+
+        self.images = ElidingComboBox("The image layer that is segmented.")
+        self.planes = ElidingComboBox("Which plane of the stack is segmented.")
+        self.planes.offer("current plane", "The one at which the sliders stand.")
+        self.planes.offer("chosen plane", "The one whose numbers stand below.")
+        self.parts = ElidingComboBox("Which part of the image is segmented.")
+        self.summary = QLabel()
+        self.summary.setWordWrap(True)
+        self.summary.setTextFormat(Qt.TextFormat.PlainText)
+        self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self._lay_out()
+
+        self.images.currentIndexChanged.connect(self._on_image)
+        self.planes.currentIndexChanged.connect(self._on_planes)
+        self.parts.currentIndexChanged.connect(self._on_part)
+        self._listeners = Listeners()
+        self.destroyed.connect(self._listeners.clear)
+        self._listen()
+
+    # ------------------------------------------------------------------ values
+
+    def choice(self) -> ImageChoice | None:
+        """What a run would work on now; None where `why_not` says why."""
+        return self._look()[0]
+
+    def why_not(self) -> str:
+        """Why there is nothing to run on, in plain words; empty where there is."""
+        return self._look()[1]
+
+    def _look(self) -> tuple[ImageChoice | None, str]:
+        if self._image is None:
+            return None, NO_IMAGE
+        try:
+            plane, region = self._plane(self._image), self._region(self._image)
+        except InvalidInputError as error:
+            return None, str(error)
+        return ImageChoice(self._image, self._image.name, plane, region), ""
+
+    def _plane(self, layer: Image) -> tuple[int, ...]:
+        if self.planes.currentIndex() == 0:
+            return current_plane(self._viewer, layer)
+        return tuple(spin.value() for _, spin in self._spins)
+
+    def _region(self, layer: Image) -> Region | None:
+        if self._part == "visible":
+            return visible_region(self._viewer, layer)
+        if self._part == "whole":
+            check_whole(layer)
+            return None
+        return rectangle_region(self._viewer, layer, self._part)
+
+    # ------------------------------------------------------------------ layout
+
+    def _lay_out(self) -> None:
+        self._grid = grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(_label("&Image", self.images), 0, 0)
+        grid.addWidget(self.images, 0, 1)
+        self._plane_label = _label("Pla&ne", self.planes)
+        grid.addWidget(self._plane_label, 1, 0)
+        grid.addWidget(self.planes, 1, 1)
+        self._axes = QWidget()
+        self._axes_grid = QGridLayout(self._axes)
+        self._axes_grid.setContentsMargins(0, 0, 0, 0)
+        self._axes_grid.setColumnStretch(1, 1)
+        grid.addWidget(self._axes, 2, 1)
+        grid.addWidget(_label("Par&t", self.parts), 3, 0)
+        grid.addWidget(self.parts, 3, 1)
+        grid.addWidget(self.summary, 4, 0, 1, 2)
+
+    def _fill_images(self) -> None:
+        """Offer the image layers of the viewer, the topmost first."""
+        layers = list(self._viewer.layers)
+        self._images = [
+            one for one in reversed(layers) if isinstance(one, Image) and not is_output(one)
+        ]
+        if self._image not in self._images:
+            self._image = self._preferred()
+            self._fill_axes()
+        with signals_blocked(self.images):
+            self.images.clear()
+            for layer in self._images:
+                self.images.offer(layer.name)
+            if self._image is not None:
+                self.images.setCurrentIndex(self._images.index(self._image))
+        self.images.explain("" if self._images else NO_IMAGE)
+
+    def _preferred(self) -> Image | None:
+        """The active image, another selected one, or the topmost."""
+        selection = self._viewer.layers.selection
+        return next(
+            (one for one in self._images if one == selection.active),
+            next((one for one in self._images if one in selection), next(iter(self._images), None)),
+        )
+
+    def _fill_parts(self) -> None:
+        """Offer the whole, the view, and each Shapes layer that holds a rectangle."""
+        every = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        if self._part not in (*PARTS, *every):
+            self._part = "whole"
+        shapes = [one for one in every if one is self._part or rectangles(one)]
+        self._parts = ["whole", "visible", *shapes]
+        names = [*PARTS.values(), *(f"rectangle in {one.name}" for one in shapes)]
+        with signals_blocked(self.parts):
+            self.parts.clear()
+            for name in names:
+                self.parts.offer(name)
+            if not shapes:
+                self.parts.offer("rectangle in a Shapes layer", NO_RECTANGLE, enabled=False)
+            self.parts.setCurrentIndex(self._parts.index(self._part))
+        self.parts.explain("" if self._image is not None else NO_IMAGE)
+
+    def _fill_axes(self) -> None:
+        """One number for each leading axis of the image; nothing for a single plane."""
+        layer = self._image
+        sizes = image_shape(layer)[:-2] if layer is not None else ()
+        while len(self._spins) > len(sizes):
+            for widget in self._spins.pop():
+                self._axes_grid.removeWidget(widget)
+                widget.deleteLater()
+        while len(self._spins) < len(sizes):
+            self._add_spin()
+        for axis, (size, (label, spin)) in enumerate(zip(sizes, self._spins, strict=True)):
+            name = axis_name(layer, axis)
+            label.setText(name)
+            spin.setToolTip(f"Index along {name}, 0 to {size - 1}.")
+            spin.setAccessibleName(name)
+            with signals_blocked(spin):
+                spin.setRange(0, size - 1)
+        for widget in (self._plane_label, self.planes):
+            widget.setVisible(bool(sizes))
+        self._axes.setVisible(bool(sizes) and self.planes.currentIndex() == 1)
+        self._start_from_current()
+
+    def _add_spin(self) -> None:
+        row, spin = len(self._spins), QSpinBox()
+        label = _label("", spin)
+        self._axes_grid.addWidget(label, row, 0)
+        self._axes_grid.addWidget(spin, row, 1)
+        QWidget.setTabOrder(self._spins[-1][1] if self._spins else self.planes, spin)
+        QWidget.setTabOrder(spin, self.parts)
+        spin.valueChanged.connect(self._tell)
+        self._spins.append((label, spin))
+
+    def _start_from_current(self) -> None:
+        """Let the numbers begin at the current plane, until somebody chooses."""
+        if self._image is None or self.planes.currentIndex() == 1:
+            return
+        try:
+            plane = current_plane(self._viewer, self._image)
+        except InvalidInputError:
+            return
+        for index, (_, spin) in zip(plane, self._spins, strict=True):
+            with signals_blocked(spin):
+                spin.setValue(index)
+
+    # ------------------------------------------------------------------ a person's choice
+
+    def _on_image(self, index: int) -> None:
+        self._image = self._images[index]
+        self.images.explain("")
+        self._fill_axes()
+        self._tell()
+
+    def _on_planes(self, index: int) -> None:
+        self._axes.setVisible(index == 1 and bool(self._spins))
+        self._tell()
+
+    def _on_part(self, index: int) -> None:
+        self._part = self._parts[index]
+        self._fill_parts()
+        self._tell()
+
+    def _tell(self, *_: Any) -> None:
+        """Say what is chosen, here and, where it is something else, to others."""
+        choice, why_not = self._look()
+        self.summary.setText(why_not or _in_words(choice))
+        told = (choice and (choice.key, choice.name, choice.source.shape), why_not)
+        if told != self._told:
+            self._told = told
+            self.changed.emit()
+
+    # ------------------------------------------------------------------ napari's events
+
+    def _listen(self) -> None:
+        """Follow the viewer from now on; nothing happens where that is so already."""
+        if self._listeners:
+            return
+        viewer, layers = self._viewer, self._viewer.layers
+        scene = getattr(viewer, "scene", viewer)  # napari before 0.9 has no scene
+        emitters = [
+            *((layers.events, name, self._on_layers) for name in _LIST_EVENTS),
+            *((viewer.dims.events, name, self._on_view) for name in _DIMS_EVENTS),
+            *((scene.camera.events, name, self._on_view) for name in ("center", "zoom")),
+        ]
+        if hasattr(viewer, "canvas"):
+            emitters.append((viewer.canvas.events, "size", self._on_view))
+        for group, name, callback in emitters:
+            self._listeners.connect("viewer", getattr(group, name), callback)
+        for layer in layers:
+            self._listen_to(layer)
+        self._on_layers()
+
+    def _listen_to(self, layer: Any) -> None:
+        if isinstance(layer, Image) and not is_output(layer):
+            names, callback = _IMAGE_EVENTS, self._on_image_event
+        elif isinstance(layer, Shapes):
+            names, callback = _SHAPES_EVENTS, self._on_shapes_event
+        else:
+            return
+        for name in names:
+            self._listeners.connect(layer, getattr(layer.events, name), callback)
+
+    def _on_layers(self, event: Any = None) -> None:
+        kind = getattr(event, "type", "")
+        if kind == "removed":
+            self._listeners.disconnect(event.value)
+        elif kind == "inserted":
+            self._listen_to(event.value)
+        self._fill_images()
+        self._fill_parts()
+        self._tell()
+
+    def _on_image_event(self, event: Any) -> None:
+        if event.type == "name":
+            self._fill_images()
+        elif event.type in ("data", "axis_labels") and event.source is self._image:
+            self._fill_axes()
+        self._tell()
+
+    def _on_shapes_event(self, event: Any) -> None:
+        if event.type in ("name", "data"):
+            self._fill_parts()
+        if event.type == "name" or event.source is self._part:
+            self._tell()
+
+    def _on_view(self, _event: Any = None) -> None:
+        if self._image is None or self._image not in self._viewer.layers:
+            return  # it is being removed: `_on_layers` follows
+        if len(self._spins) != self._image.ndim - 2:
+            self._fill_axes()  # other data: this event comes before the layer's own
+        self._start_from_current()
+        self._tell()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Follow the viewer again, if the panel had been closed."""
+        self._listen()
+        super().showEvent(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """Follow nothing any more."""
+        self._listeners.clear()
+        super().closeEvent(event)
+
+
+def _label(text: str, buddy: QWidget) -> QLabel:
+    label = QLabel(text)
+    label.setBuddy(buddy)
+    return label
+
+
+def _in_words(choice: ImageChoice | None) -> str:
+    """Size, colours and plane of a choice, such as ``64 x 64 of 512 x 512 pixels, RGB, z 5``."""
+    if choice is None:
+        return ""
+    layer = choice.layer
+    rows, columns = image_shape(layer)[-2:]
+    size = f"{rows} x {columns} pixels"
+    if choice.region is not None:
+        rows, columns = (part.stop - part.start for part in choice.region)
+        size = f"{rows} x {columns} of {size}"
+    planes = [f"{axis_name(layer, axis)} {index}" for axis, index in enumerate(choice.plane)]
+    return ", ".join([size, *(["RGB"] if layer.rgb else []), *planes])

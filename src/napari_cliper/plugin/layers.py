@@ -1,0 +1,335 @@
+"""napari's layers as arrays, and where a result lies over them. No Qt, no viewer is changed.
+
+A result is a (Y, X) plane of the last two axes of an image. Pixel i covers i - 0.5 to i + 0.5
+in data coordinates, as in napari; a rectangle takes the pixels whose centres are in it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer, Shapes
+from napari.utils.transforms import CompositeAffine
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+
+from ..segmentation import InvalidInputError
+
+Region = tuple[slice, slice]
+
+OUTPUT_KEY = "napari_cliper"
+"""Where a layer's metadata hold the record of how it was made."""
+
+MIN_SIDE = 8  # pixels; the engine refuses less
+_EDGE = 1e-3  # pixels; what rounding may cost: napari keeps shapes in float32
+
+
+@dataclass(frozen=True, eq=False)
+class ImageChoice:
+    """What a run works on, as it was when Run was pressed.
+
+    Parameters
+    ----------
+    layer : Image
+    name : str
+        The layer's name.
+    plane : tuple of int
+        Indices of the leading axes; empty for a single plane.
+    region : (slice, slice), optional
+        Rows and columns in pixels of the image; None for the whole plane.
+    """
+
+    layer: Image
+    name: str
+    plane: tuple[int, ...] = ()
+    region: Region | None = None
+    source: Any = field(init=False, repr=False)
+    """The array of full resolution: another `layer.data` does not change a choice."""
+
+    def __post_init__(self) -> None:
+        """Take hold of the array."""
+        object.__setattr__(self, "source", _full_resolution(self.layer))
+
+    def read(self) -> NDArray[Any]:
+        """The pixels, (Y, X) or (Y, X, 3 or 4) in the layer's dtype.
+
+        Always a copy. What is lazy (dask, zarr) is computed. Touches no layer, so that a
+        thread may call it.
+        """
+        rows, columns = self.region or (slice(None), slice(None))
+        return np.asarray(self.source[(*self.plane, rows, columns)]).copy()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the layer still shows the array that was chosen."""
+        return _full_resolution(self.layer) is self.source
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for the same layer, plane and region."""
+        region = self.region and tuple((part.start, part.stop) for part in self.region)
+        return weakref.ref(self.layer), self.plane, region
+
+
+def is_output(layer: Layer) -> bool:
+    """Whether we made the layer."""
+    return OUTPUT_KEY in layer.metadata
+
+
+def _full_resolution(layer: Image) -> Any:
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def image_shape(layer: Image) -> tuple[int, ...]:
+    """The shape in pixels at full resolution, without the axis of the colours."""
+    shape = tuple(_full_resolution(layer).shape)
+    return shape[:-1] if layer.rgb else shape
+
+
+# ------------------------------------------------------------------ where results lie
+
+
+def labels_shape(choice: ImageChoice) -> tuple[int, ...]:
+    """The shape of the Labels layer of a choice.
+
+    The image's axes without that of the colours, so that the planes of a stack share one
+    layer; of a region the last two axes are the region's.
+    """
+    shape = tuple(choice.source.shape)
+    shape = shape[:-1] if choice.layer.rgb else shape
+    return (*shape[:-2], *_sides(choice.region)) if choice.region else shape
+
+
+def place(choice: ImageChoice) -> tuple[int | slice, ...]:
+    """The index into that Labels array at which the (Y, X) result goes."""
+    return (*choice.plane, slice(None), slice(None))
+
+
+def transforms(choice: ImageChoice) -> dict[str, Any]:
+    """What makes that Labels layer lie exactly over its pixels, as keywords of a layer.
+
+    Returns
+    -------
+    dict
+        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and
+        ``axis_labels``, the image's own at the time of the call; for a region the
+        translation is that of the region's first pixel.
+    """
+    layer = choice.layer
+    shape_of_axes = {
+        "scale": np.array(layer.scale),
+        "rotate": np.array(layer.rotate),
+        "shear": np.array(layer.shear),
+    }
+    translate = np.array(layer.translate)
+    if choice.region is not None:
+        before_affine = CompositeAffine(translate=translate, ndim=layer.ndim, **shape_of_axes)
+        translate = before_affine(_first_pixel(choice, layer.ndim))
+    return {
+        **shape_of_axes,
+        "translate": translate,
+        "affine": np.array(layer.affine.affine_matrix),
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
+
+
+def map_transforms(choice: ImageChoice, shape: tuple[int, int]) -> dict[str, Any]:
+    """What stretches a map of another size over the pixels of a choice.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        The map's rows and columns. Its outer edges lie on those of the plane or region.
+
+    Returns
+    -------
+    dict
+        ``affine``, ``units`` and ``axis_labels`` of a layer of two dimensions.
+    """
+    layer = choice.layer
+    step = np.divide(labels_shape(choice)[-2:], shape)
+    corner = _first_pixel(choice, layer.ndim)
+    corner[: len(choice.plane)] = choice.plane
+    corner[-2:] += (step - 1) / 2  # the centre of the map's first pixel
+    affine = np.eye(3)
+    affine[:2, 2] = origin = np.asarray(layer.data_to_world(corner))[-2:]
+    for axis in (0, 1):
+        moved = corner.copy()
+        moved[axis - 2] += step[axis]
+        affine[:2, axis] = np.asarray(layer.data_to_world(moved))[-2:] - origin
+    return {"affine": affine, "units": layer.units[-2:], "axis_labels": layer.axis_labels[-2:]}
+
+
+def _sides(region: Region) -> tuple[int, int]:
+    rows, columns = region
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _first_pixel(choice: ImageChoice, ndim: int) -> NDArray[np.float64]:
+    """Data coordinates of the choice's first pixel, 0 on the leading axes."""
+    first = np.zeros(ndim)
+    if choice.region is not None:
+        first[-2:] = [part.start for part in choice.region]
+    return first
+
+
+# ------------------------------------------------------------------ planes and regions
+
+
+def axis_name(layer: Image, axis: int) -> str:
+    """What a person calls an axis; ``axis -3`` where nobody has named it."""
+    label = str(layer.axis_labels[axis])
+    return f"axis {label}" if label.lstrip("-").isdigit() else label
+
+
+def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
+    """The plane of an image at which the viewer's sliders stand.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is none: the viewer shows a leading axis instead of slicing it, or the
+        sliders stand outside of the image.
+    """
+    leading, dims = layer.ndim - 2, viewer.dims
+    shown = [axis for axis in _displayed(viewer, layer) if 0 <= axis < leading]
+    if shown:
+        raise InvalidInputError(
+            f"The viewer shows all of {axis_name(layer, shown[0])} at once, so no plane of "
+            f"{layer.name} is the current one. Go back to its 2-D view, or choose a plane."
+        )
+    world = np.array(dims.point, dtype=float)
+    world[list(dims.displayed)] = 0  # as napari slices: what is shown moves no slider
+    position = _world_to_data(viewer, layer, world)[:leading]
+    plane = tuple(int(index) for index in np.round(position))
+    for axis, index in enumerate(plane):
+        last = image_shape(layer)[axis] - 1
+        if not 0 <= index <= last:
+            raise InvalidInputError(
+                f"The viewer stands at {axis_name(layer, axis)} {index}, but {layer.name} goes "
+                f"from 0 to {last}. Move the slider, or choose a plane."
+            )
+    return plane
+
+
+def rectangles(shapes: Shapes) -> list[int]:
+    """Which shapes of a layer are rectangles."""
+    return [index for index, kind in enumerate(shapes.shape_type) if kind == "rectangle"]
+
+
+def rectangle_region(viewer: Viewer, layer: Image, shapes: Shapes) -> Region:
+    """The pixels of an image in the selected rectangle, or in the one drawn last.
+
+    A rectangle that is rotated against the image takes its bounding box.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no rectangle, or too little of the image in it.
+    """
+    found = rectangles(shapes)
+    if not found:
+        raise InvalidInputError(
+            f"{shapes.name} holds no rectangle. Draw one, or choose the whole image."
+        )
+    chosen = max(set(found) & set(shapes.selected_data), default=found[-1])
+    dims_units = getattr(viewer.dims, "units", None)
+    corners = [
+        _world_to_data(viewer, layer, _in_units(world, shapes.units, dims_units))
+        for world in map(shapes.data_to_world, shapes.data[chosen])
+    ]
+    return _clipped(layer, np.array(corners)[:, -2:], f"The rectangle in {shapes.name}")
+
+
+def visible_region(viewer: Viewer, layer: Image) -> Region:
+    """The pixels of an image in the viewer's window, whether the layer is shown or not.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the viewer does not show the image's last two axes in 2-D, or shows too little.
+    """
+    if sorted(_displayed(viewer, layer)) != [layer.ndim - 2, layer.ndim - 1]:
+        axes = " and ".join(axis_name(layer, axis) for axis in (-2, -1))
+        raise InvalidInputError(
+            f"What is visible of {layer.name} is known only in the 2-D view of {axes}. Go back to "
+            "it, or choose the whole image."
+        )
+    if hasattr(viewer, "canvas"):
+        corners = _view_corners(viewer, layer)
+    else:  # napari before 0.9: as of the last drawing, coarser for pyramids
+        corners = np.array(layer.corner_pixels)[:, -2:].astype(float)
+        if layer.multiscale:
+            corners *= layer.downsample_factors[layer.data_level][-2:]
+    return _clipped(layer, corners, "The part of the image in view")
+
+
+def check_whole(layer: Image) -> None:
+    """Refuse an image that is too small.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    _check_sides(image_shape(layer)[-2:], layer.name)
+
+
+def _displayed(viewer: Viewer, layer: Image) -> list[int]:
+    """The axes that the viewer shows, counted as the layer counts; negative: not its own."""
+    return [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed]
+
+
+def _view_corners(viewer: Viewer, layer: Image) -> NDArray[np.float64]:
+    """The window's corners as (4, 2) data coordinates."""
+    camera = viewer.scene.camera
+    half = np.array(viewer.canvas.viewbox_size(viewer.layers)) / camera.zoom / 2
+    corners = []
+    for sides in product((-1, 1), repeat=2):
+        world = np.array(viewer.dims.point, dtype=float)
+        world[list(viewer.dims.displayed)] = camera.center[-2:] + sides * half
+        corners.append(_world_to_data(viewer, layer, world)[-2:])
+    return np.array(corners)
+
+
+def _world_to_data(viewer: Viewer, layer: Image, world: Any) -> NDArray[np.float64]:
+    """The viewer's world coordinates in those of a layer's data; the units may differ."""
+    units = getattr(viewer.dims, "units", None)  # none before napari 0.7, or with mixed ones
+    return np.asarray(layer.world_to_data(_in_units(world, units, layer.units)))
+
+
+def _in_units(values: Any, old: Any, new: Any) -> Any:
+    """World coordinates in other units, the last axis of one being the last of the other."""
+    if old is None or new is None:
+        return values
+    pairs = list(zip(reversed(values), reversed(old), reversed(new), strict=False))
+    return [float((value * one).to(other).magnitude) for value, one, other in reversed(pairs)]
+
+
+def _clipped(layer: Image, points: NDArray[np.float64], what: str) -> Region:
+    """The pixels with centres in the bounding box of points, as far as the image goes."""
+    shape = image_shape(layer)[-2:]
+    low, high = points.min(axis=0), points.max(axis=0)
+    edge = np.array(shape) - 0.5
+    if not (np.isfinite(points).all() and (high >= -0.5).all() and (low <= edge).all()):
+        raise InvalidInputError(f"{what} lies outside of {layer.name}.")
+    start = [max(int(np.ceil(value - _EDGE)), 0) for value in low]
+    stop = [
+        min(int(np.floor(value + _EDGE)) + 1, side) for value, side in zip(high, shape, strict=True)
+    ]
+    region = slice(start[0], stop[0]), slice(start[1], stop[1])
+    _check_sides(_sides(region), what)
+    return region
+
+
+def _check_sides(sides: tuple[int, ...], what: str) -> None:
+    if min(sides) < MIN_SIDE:
+        rows, columns = (max(side, 0) for side in sides)
+        raise InvalidInputError(
+            f"{what} has {rows} x {columns} pixels; each side needs at least {MIN_SIDE}."
+        )

@@ -1,0 +1,71 @@
+"""The demo in a window: a scene, the dock, and a run with the model that comes along."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import napari
+from qtpy.QtCore import Qt, QTimer
+
+from ..demo.scenes import KINDS, Scene
+from ..export.classes import ClassRow
+from ..segmentation import SegmentationConfig
+from .widget import CliperWidget
+
+SIZE = (1280, 860)  # pixels of the window
+SETTLE = 400  # milliseconds until everything is drawn
+
+
+def show_demo(scene: Scene, screenshot: Path | None) -> str:
+    """Open napari with a scene and the dock, and run.
+
+    Parameters
+    ----------
+    scene : Scene
+    screenshot : Path, optional
+        Save the window there after the result, and quit.
+
+    Returns
+    -------
+    str
+        What went wrong, "" if nothing did; only known with `screenshot`.
+    """
+    viewer = napari.Viewer(title="napari-cliper demo")
+    viewer.window.resize(*SIZE)
+    viewer.add_image(scene.image, name="scene")
+    _, added = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
+    dock = cast("CliperWidget", added)
+    dock.engine_panel.set_config(SegmentationConfig(model="demo"))
+    dock.classes_panel.set_classes(
+        ClassRow(kind.name, kind.synonyms) for kind in KINDS if kind.name in scene.kinds
+    )
+    problem: list[str] = []
+    start = partial(_start, viewer, dock, screenshot, problem)
+    dock.looked_up.connect(start, Qt.ConnectionType.SingleShotConnection)
+    napari.run()
+    return "\n".join(problem)
+
+
+def _start(
+    viewer: napari.Viewer, dock: CliperWidget, screenshot: Path | None, problem: list[str]
+) -> None:
+    """Run, once it is known that the model is there."""
+    dock.run()
+    if screenshot is None:
+        return
+    if dock.job is None:
+        problem.append(dock.run_panel.message.text())
+        viewer.close()
+        return
+    dock.job.failed.connect(problem.append)
+    dock.job.finished.connect(
+        lambda: QTimer.singleShot(SETTLE, lambda: _save_and_close(viewer, screenshot))
+    )
+
+
+def _save_and_close(viewer: napari.Viewer, screenshot: Path) -> None:
+    window: Any = viewer.window
+    window.screenshot(str(screenshot), flash=False, canvas_only=False)
+    viewer.close()

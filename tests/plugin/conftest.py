@@ -1,0 +1,51 @@
+"""The dock in a real viewer, with the real engine and the demo model."""
+
+from __future__ import annotations
+
+import pytest
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QApplication
+
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.segmentation import SegmentationConfig
+
+SCENE = make_scene((96, 128), 1_000_008)
+
+
+@pytest.fixture
+def dock(make_napari_viewer, qtbot):
+    """A dock beside a scene, its words typed, ready to run; leaks fail the test."""
+    viewer = make_napari_viewer()
+    before = {id(widget) for widget in QApplication.topLevelWidgets()}
+    widget = CliperWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="CLIPer segmentation")
+    viewer.add_image(SCENE.image, name="scene")
+    widget.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    qtbot.waitUntil(lambda: widget.lookup is None, timeout=20_000)
+    widget.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
+    yield widget
+    widget.close_down()
+    assert widget.job is None or QThreadPool.globalInstance().activeThreadCount() == 0
+    assert not viewer.layers.events.removed.callbacks or all(
+        "Suggestions" not in str(callback) for callback in viewer.layers.events.removed.callbacks
+    )
+    leaked = [
+        w
+        for w in QApplication.topLevelWidgets()
+        if id(w) not in before and w.isVisible() and w is not viewer.window._qt_window
+    ]
+    assert not leaked
+
+
+@pytest.fixture
+def run(qtbot):
+    """Press Run and wait for the end."""
+
+    def press(dock):
+        qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
+        dock.run()
+        assert dock.job is not None, dock.run_panel.message.text()
+        qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+
+    return press

@@ -1,0 +1,561 @@
+"""The engine's form: what a person sees, and the configuration behind it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_cliper.plugin.engine_panel import EnginePanel
+from napari_cliper.plugin.engine_words import PROTOCOLS_IN_WORDS, TEMPLATES_IN_WORDS, plain_name
+from napari_cliper.segmentation import (
+    BACKGROUND_WORDS,
+    METHODS,
+    PRECISIONS,
+    REFINERS,
+    REGISTRY,
+    TEMPLATE_SETS,
+    InvalidInputError,
+    SegmentationConfig,
+)
+from napari_cliper.segmentation.config import protocols
+
+NARROW = 308  # what is left of 320 pixels between the dock's margins
+
+
+@pytest.fixture
+def panel(qtbot):
+    """A panel, unfolded, in a window of the dock's width that scrolls as the dock does."""
+    window = QScrollArea()
+    qtbot.addWidget(window)
+    inside = QWidget()
+    made = EnginePanel()
+    layout = QVBoxLayout(inside)
+    layout.setContentsMargins(6, 6, 6, 6)
+    layout.addWidget(made)
+    layout.addStretch(1)
+    window.setWidgetResizable(True)
+    window.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    window.setFrameShape(QFrame.Shape.NoFrame)
+    window.setWidget(inside)
+    window.resize(320, 760)
+    window.show()
+    made.folder.expand()
+    yield made
+    window.close()
+
+
+def on_disk(*names):
+    return {name: name in names or name == "demo" for name in REGISTRY}
+
+
+def choose(qtbot, box, start):
+    """Choose an entry as a person does: with the keyboard."""
+    texts = [box.itemText(index) for index in range(box.count())]
+    (row,) = [index for index, text in enumerate(texts) if text.startswith(start)]
+    box.setFocus()
+    qtbot.keyClick(box, Qt.Key.Key_Home)
+    for _ in range(box.count()):
+        if box.currentIndex() == row:
+            return
+        qtbot.keyClick(box, Qt.Key.Key_Down)
+    raise AssertionError(f"{start} cannot be reached in {texts}")
+
+
+def type_into(qtbot, edit, text):
+    edit.setFocus()
+    edit.selectAll()
+    qtbot.keyClick(edit, Qt.Key.Key_Delete)
+    qtbot.keyClicks(edit, text)
+
+
+# ---------------------------------------------------------------------- configuration
+
+
+def test_a_new_panel_has_the_engines_defaults_and_is_folded(qtbot):
+    made = EnginePanel()
+    qtbot.addWidget(made)
+    made.resize(NARROW, 100)
+    made.show()
+    assert made.config() == SegmentationConfig()
+    assert made.problem() == ""
+    assert not made.form.isVisible()
+    assert made.folder.toggleButton().text() == "▶ &Engine: CLIPer · ViT-B/16 · Stable Diffusion"
+
+
+CONFIGS = (
+    *(SegmentationConfig(method=method) for method in METHODS),
+    *(SegmentationConfig(refiner=refiner) for refiner in REFINERS),
+    *(SegmentationConfig(precision=precision) for precision in PRECISIONS),
+    *(SegmentationConfig(templates=name) for name in TEMPLATE_SETS),
+    *(SegmentationConfig(protocol=name) for name in PROTOCOLS_IN_WORDS),
+    *(SegmentationConfig(background=words) for words in BACKGROUND_WORDS.values()),
+    *(SegmentationConfig(model="demo", background=words) for words in BACKGROUND_WORDS.values()),
+    *(
+        SegmentationConfig(**{{"clip": "model"}.get(row.kind, f"{row.kind}_model"): row.name})
+        for row in REGISTRY.values()
+    ),
+    SegmentationConfig(model="open_clip:ViT-B-16/laion2b_s34b_b88k"),
+    SegmentationConfig(model=" /a folder/with & signs .pt"),
+    SegmentationConfig(diffusion_model="/models/sd"),
+    SegmentationConfig(diffusion_model="relative/sd ", refiner="none"),
+    SegmentationConfig(background=("a, b", "", " c ")),
+    SegmentationConfig(background=("photo",)),
+    SegmentationConfig(background=("",)),
+    SegmentationConfig(templates=("a | b {}", "{} ")),
+    SegmentationConfig(templates=("line\n{}",)),
+    SegmentationConfig(window=0, stride=5),
+    SegmentationConfig(window=2**40, stride=2**33, shorter_side=2**62, seed=2**63 - 1),
+    SegmentationConfig(select_layer=-3, logit_scale=12.5, attention_threshold=0.0),
+    SegmentationConfig(device="cuda:1", offline=True, shorter_side=32),
+    SegmentationConfig(device="  nonsense"),
+)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_any_configuration_comes_back_as_it_was(panel, config):
+    panel.set_config(config)
+    assert panel.config() == config
+    panel.set_cached(on_disk("ViT-B/16"))  # renames entries, chooses none
+    assert panel.config() == config
+    panel.set_config(SegmentationConfig())
+    assert panel.config() == SegmentationConfig()
+
+
+def test_after_every_configuration_the_next_one_comes_back_too(panel):
+    for config in CONFIGS:
+        panel.set_config(config)
+        assert panel.config() == config
+
+
+def test_every_published_row_and_template_set_has_a_name():
+    assert set(PROTOCOLS_IN_WORDS) == {name for _, _, name in protocols()}
+    assert set(TEMPLATES_IN_WORDS) == set(TEMPLATE_SETS)
+
+
+def test_what_a_person_chooses_and_types_is_in_the_configuration(panel, qtbot):
+    form = panel.form
+    choose(qtbot, form.method, "SCLIP")
+    choose(qtbot, form.model.box, "ViT-L/14")
+    choose(qtbot, form.refiner, "DINO")
+    choose(qtbot, form.foundation, "dinov2-vits14")
+    choose(qtbot, form.background.box, "own words")
+    type_into(qtbot, form.background.edit, "soil, leaf litter,")
+    choose(qtbot, form.templates.box, "own")
+    type_into(qtbot, form.templates.edit, "a {} in a dish | {}")
+    choose(qtbot, form.protocol, "Cityscapes")
+    type_into(qtbot, form.shorter_side, "448")
+    choose(qtbot, form.windows.box, "own size")
+    type_into(qtbot, form.windows.size, "224")
+    type_into(qtbot, form.stride, "56")
+    type_into(qtbot, form.device.lineEdit(), "cuda:1 ")
+    choose(qtbot, form.precision, "bfloat16")
+    qtbot.keyClick(form.offline, Qt.Key.Key_Space)
+    assert panel.config() == SegmentationConfig(
+        method="sclip",
+        model="ViT-L/14",
+        refiner="foundation",
+        foundation_model="dinov2-vits14",
+        background=("soil", "leaf litter"),
+        templates=("a {} in a dish", "{}"),
+        protocol="cityscapes",
+        shorter_side=448,
+        window=224,
+        stride=56,
+        device="cuda:1",
+        precision="bfloat16",
+        offline=True,
+    )
+
+
+def test_changed_tells_of_persons_and_of_other_configurations_only(panel, qtbot):
+    with qtbot.waitSignal(panel.changed):
+        choose(qtbot, panel.form.method, "ProxyCLIP")
+    with qtbot.waitSignals([panel.changed] * 2):
+        type_into(qtbot, panel.form.shorter_side, "64")
+    told = []
+    panel.changed.connect(lambda: told.append(panel.config()))
+    panel.set_config(panel.config())
+    panel.set_cached(on_disk())
+    panel.set_known_words(("nucleus",))
+    assert told == []
+    panel.set_config(SegmentationConfig(model="demo"))
+    assert told == [SegmentationConfig(model="demo")]
+
+
+def test_nothing_or_zero_is_as_published(panel, qtbot):
+    assert panel.form.shorter_side.placeholderText() == "as published (336 px)"
+    for text in ("0", ""):
+        type_into(qtbot, panel.form.shorter_side, text)
+        assert panel.config().shorter_side is None
+    type_into(qtbot, panel.form.shorter_side, "-3x4")
+    assert panel.config().shorter_side is None or panel.form.shorter_side.text() == "34"
+
+
+# ---------------------------------------------------------------------- what cannot work
+
+
+def test_problems_are_the_engines_words(panel, qtbot):
+    form = panel.form
+    choose(qtbot, form.model.box, "another")
+    assert panel.problem().startswith("No model is named.")
+    assert panel.folder.toggleButton().text().startswith("▼ &Engine: CLIPer · no model")
+    type_into(qtbot, form.model.edit, "ViT-B/61")
+    with pytest.raises(InvalidInputError) as error:
+        SegmentationConfig(model="ViT-B/61")
+    assert panel.problem() == str(error.value)
+    assert panel.folder.toggleButton().toolTip() == str(error.value)
+    with pytest.raises(InvalidInputError):
+        panel.config()
+    type_into(qtbot, form.model.edit, "ViT-L/14")
+    assert panel.problem() == ""
+    assert panel.config().model == "ViT-L/14"
+
+
+@pytest.mark.parametrize(
+    ("field", "entry", "text", "words"),
+    [
+        ("background", "own", "soil,,air", "empty background word"),
+        ("templates", "own", "a photo", "no place for the word"),
+        ("windows", "own", "0", "The windows have no size."),
+        ("windows", "own", "64", "gaps"),
+        ("diffusion", "a folder", "", "No folder is named"),
+        ("diffusion", "a folder", "sd21", "Unknown diffusion model"),
+    ],
+)
+def test_what_is_typed_wrong_is_named(panel, qtbot, field, entry, text, words):
+    composite = getattr(panel.form, field)
+    choose(qtbot, composite.box, entry)
+    type_into(qtbot, composite.edit, text)
+    assert words in panel.problem()
+
+
+def test_a_grey_row_is_in_nobodys_way(panel, qtbot):
+    choose(qtbot, panel.form.diffusion.box, "a folder")
+    for text in ("", "no such name"):
+        type_into(qtbot, panel.form.diffusion.edit, text)
+        assert panel.problem()
+        choose(qtbot, panel.form.refiner, "PAMR")
+        assert panel.problem() == ""
+        choose(qtbot, panel.form.refiner, "Stable Diffusion (m")
+
+
+def test_browse_puts_the_file_there(panel, qtbot, monkeypatch):
+    answer = ["/somewhere/own clip.safetensors"]
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (answer[0], ""))
+    choose(qtbot, panel.form.model.box, "another")
+    assert not panel.form.diffusion.browse.isVisible()
+    qtbot.mouseClick(panel.form.model.browse, Qt.MouseButton.LeftButton)
+    assert panel.config().model == "/somewhere/own clip.safetensors"
+    assert panel.summary() == "CLIPer · own clip.safetensors · Stable Diffusion"
+    answer[0] = ""  # dismissed
+    qtbot.mouseClick(panel.form.model.browse, Qt.MouseButton.LeftButton)
+    assert panel.config().model == "/somewhere/own clip.safetensors"
+
+
+# ---------------------------------------------------------------------- greying, defaults in words
+
+
+def grey(panel):
+    return {
+        label.text().replace("&", "")
+        for field, (label, _) in panel.form._labels.items()
+        if not getattr(field, "box", field).isEnabled()
+    }
+
+
+@pytest.mark.parametrize(
+    ("wishes", "expected"),
+    [
+        ({}, {"DINO", "Stride"}),
+        ({"refiner": "pamr"}, {"Diffusion", "Seed", "DINO", "Stride"}),
+        ({"refiner": "foundation"}, {"Diffusion", "Seed", "Stride"}),
+        ({"method": "proxyclip"}, {"Diffusion", "Seed"}),
+        ({"method": "proxyclip", "window": 0}, {"Diffusion", "Seed", "Stride"}),
+        ({"window": 224}, {"DINO"}),
+        ({"model": "demo"}, {"Diffusion", "Seed", "DINO", "Stride", "Tuned for"}),
+    ],
+)
+def test_what_does_not_apply_is_grey_and_says_why(panel, wishes, expected):
+    panel.set_config(SegmentationConfig(**wishes))
+    assert grey(panel) == expected
+    form = panel.form
+    if "Diffusion" in expected:
+        for part in (form.diffusion.box, form.diffusion.edit, form._labels[form.diffusion][0]):
+            assert part.toolTip().startswith("Only Stable Diffusion as the refiner uses it")
+    if "Stride" in expected:
+        assert form.stride.toolTip() == "There are no windows."
+    if "Tuned for" in expected:
+        assert form.protocol.toolTip() == "demo has one set of numbers for all images."
+    panel.set_config(SegmentationConfig())
+    assert "Only" not in form.diffusion.box.toolTip()
+    assert "Only" not in form._labels[form.diffusion][0].toolTip()
+
+
+def test_as_published_says_what_it_means(panel, qtbot):
+    form = panel.form
+    assert form.refiner.currentText() == "as published (Stable Diffusion)"
+    choose(qtbot, form.method, "SCLIP")
+    assert form.refiner.currentText() == "as published (no refiner)"
+    assert form.windows.box.currentText() == "as published (224 px)"
+    assert form.templates.box.currentText() == "as published (80 of OpenAI)"
+    choose(qtbot, form.model.box, "demo")
+    assert form.refiner.currentText() == "as published (PAMR)"
+    assert form.background.box.currentText() == "as published (demo)"
+    assert form.background.edit.placeholderText() == ", ".join(BACKGROUND_WORDS["demo"])
+
+
+def test_background_lists_fill_the_line_and_typing_makes_them_own(panel, qtbot):
+    field = panel.form.background
+    choose(qtbot, field.box, "microscopy")
+    assert field.edit.text() == ", ".join(BACKGROUND_WORDS["microscopy"])
+    assert panel.config().background == BACKGROUND_WORDS["microscopy"]
+    field.edit.setFocus()
+    qtbot.keyClick(field.edit, Qt.Key.Key_End)
+    qtbot.keyClicks(field.edit, ", pollen")
+    assert field.box.currentText() == "own words"
+    assert panel.config().background == (*BACKGROUND_WORDS["microscopy"], "pollen")
+    type_into(qtbot, field.edit, "none")
+    qtbot.keyClick(field.edit, Qt.Key.Key_Return)
+    assert field.box.currentText() == "none"
+    assert panel.config().background == ()
+
+
+def test_the_demo_list_is_offered_with_the_demo_model(panel):
+    box = panel.form.background.box
+    item = box.model().item(box.findText("demo"))
+    assert not item.isEnabled()
+    assert "not chosen" in item.toolTip()
+    panel.set_config(SegmentationConfig(model="demo"))
+    assert item.isEnabled()
+
+
+def test_settings_without_a_row_are_shown_and_can_be_dropped(panel, qtbot):
+    assert not panel.form.further.isVisible()
+    panel.set_config(SegmentationConfig(logit_scale=40, select_layer=-2))
+    assert panel.form.further.isVisible()
+    assert "layer -2, logit scale 40" in panel.form.further.text()
+    with qtbot.waitSignal(panel.changed):
+        qtbot.keyClick(panel.form.further, Qt.Key.Key_Space)
+    assert panel.config() == SegmentationConfig()
+    assert not panel.form.further.isVisible()
+
+
+# ---------------------------------------------------------------------- weights
+
+
+def missing_texts(panel):
+    return [line.text.text() for line in panel.lines]
+
+
+def test_missing_weights_are_offered_folded_or_not(panel, qtbot):
+    assert panel.missing() == ()  # nothing is known yet
+    panel.folder.collapse()
+    panel.set_cached(on_disk())
+    assert missing_texts(panel) == [
+        "ViT-B/16 is not on this machine: 599 MB, licence MIT.",
+        (
+            "Stable Diffusion 2.1 is not on this machine: 2.6 GB, licence CreativeML Open "
+            "RAIL++-M. Or choose the refiner PAMR, which needs no download."
+        ),
+    ]
+    qtbot.waitUntil(lambda: all(line.isVisible() for line in panel.lines))
+    assert [row.name for row in panel.missing()] == ["ViT-B/16", "stable-diffusion-2.1"]
+    with qtbot.waitSignal(panel.download_requested) as signal:
+        qtbot.mouseClick(panel.lines[1].button, Qt.MouseButton.LeftButton)
+    assert signal.args == ["stable-diffusion-2.1"]
+
+    panel.set_cached({"stable-diffusion-2.1": True})  # the rest stays as it was
+    assert [row.name for row in panel.missing()] == ["ViT-B/16"]
+    panel.set_config(SegmentationConfig(model="demo"))
+    assert panel.missing() == ()
+    assert panel.lines == []
+    panel.set_config(SegmentationConfig(method="proxyclip", model="open_clip:ViT-B-16/openai"))
+    assert missing_texts(panel) == [
+        "dino-vitb8 is not on this machine: 343 MB, licence Apache-2.0."
+    ]
+    panel.set_config(SegmentationConfig(model="demo", refiner="foundation"))
+    assert "PAMR" in missing_texts(panel)[0]  # here DINO only refines
+
+
+def test_choosing_pamr_is_the_way_round(panel, qtbot):
+    panel.set_cached(on_disk("ViT-B/16"))
+    assert len(panel.lines) == 1
+    choose(qtbot, panel.form.refiner, "PAMR")
+    assert panel.lines == []
+
+
+def test_offline_forbids_downloads_and_says_so(panel):
+    panel.set_cached(on_disk())
+    panel.set_config(SegmentationConfig(offline=True))
+    assert not panel.lines[0].button.isEnabled()
+    assert "Offline" in panel.lines[0].button.toolTip()
+    panel.set_config(SegmentationConfig())
+    assert panel.lines[0].button.isEnabled()
+
+
+def test_entries_say_what_is_on_disk(panel):
+    box = panel.form.model.box
+    assert [box.itemText(index) for index in range(3)] == [
+        "demo (in the package)",
+        "ViT-B/16 (599 MB)",
+        "ViT-L/14 (1.7 GB)",
+    ]
+    panel.set_cached(on_disk("ViT-L/14"))
+    assert [box.itemText(index) for index in range(3)] == [
+        "demo (in the package)",
+        "ViT-B/16 (599 MB to download)",
+        "ViT-L/14 (on disk)",
+    ]
+
+
+# ---------------------------------------------------------------------- words of the demo model
+
+
+def test_the_demo_models_words_stay_in_sight(panel):
+    panel.folder.collapse()
+    panel.set_known_words(("nucleus", "Yeast cell"))
+    assert not panel.known_label.isVisible()
+    assert panel.unknown_words(("cat",)) == ()  # another model may know anything
+    panel.set_config(SegmentationConfig(model="demo"))
+    assert panel.known_label.isVisible()
+    assert panel.known_label.text() == "The demo model knows these words: nucleus, Yeast cell."
+    assert panel.unknown_words(("NUCLEUS", "yeast cell", "cat", "Dog")) == ("cat", "Dog")
+    panel.set_known_words(())
+    assert not panel.known_label.isVisible()
+    assert panel.unknown_words(("cat",)) == ()
+
+
+# ---------------------------------------------------------------------- layout and keyboard
+
+
+def labels(panel):
+    """The wrapping lines that should be seen."""
+    known = [panel.known_label] if panel.config().model == "demo" else []
+    return known + [line.text for line in panel.lines]
+
+
+def whole(label):
+    return label.isVisible() and label.height() >= label.heightForWidth(label.width())
+
+
+@pytest.mark.parametrize("config", [CONFIGS[0], *CONFIGS[-12:]])
+def test_fits_a_narrow_dock(panel, qtbot, config):
+    panel.set_cached(on_disk())
+    panel.set_known_words([f"word number {index}" for index in range(30)])
+    panel.set_config(config)
+    qtbot.waitUntil(lambda: all(whole(label) for label in labels(panel)))
+    assert panel.minimumSizeHint().width() <= 300
+    assert panel.width() <= NARROW
+    for part in panel.findChildren(QWidget):
+        if part.isVisible():
+            right = part.mapTo(panel, QPoint(part.width(), 0)).x()
+            assert right <= panel.width(), part
+
+
+def test_rows_that_open_push_the_others_down(panel, qtbot):
+    def gap():
+        form = panel.form
+        return form.device.mapTo(form, QPoint(0, 0)).y() - form.model.mapTo(form, QPoint(0, 0)).y()
+
+    qtbot.wait(1)
+    before = gap()
+    choose(qtbot, panel.form.model.box, "another")
+    qtbot.waitUntil(lambda: gap() > before)
+    assert panel.form.model.edit.height() >= panel.form.model.edit.minimumSizeHint().height()
+    assert panel.form.height() >= panel.form.minimumSizeHint().height()
+
+
+def test_the_title_is_elided_and_whole_in_its_tooltip(panel):
+    model = "open_clip:ViT-B-16-SigLIP-and-more/a_very_long_tag_of_pretrained_weights"
+    panel.set_config(SegmentationConfig(model=model))
+    header = panel.folder.toggleButton()
+    assert header.text().endswith("…")
+    assert header.fontMetrics().horizontalAdvance(header.text()) <= NARROW
+    assert model in header.toolTip()
+
+
+def test_an_ampersand_in_a_file_name_is_no_shortcut(panel):
+    panel.set_config(SegmentationConfig(model="/x/a&b.pt"))
+    assert "a&&b.pt" in panel.folder.toggleButton().text()
+
+
+def tab_chain(qtbot, first, count):
+    first.setFocus()
+    chain = [first]
+    for _ in range(count):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        chain.append(QApplication.focusWidget())
+    return chain
+
+
+def test_tab_walks_the_rows_in_order_and_passes_by_what_is_folded(panel, qtbot):
+    panel.set_cached(on_disk())
+    panel.activateWindow()
+    qtbot.waitUntil(panel.isActiveWindow)
+    qtbot.waitUntil(lambda: all(line.isVisible() for line in panel.lines))
+    form, header = panel.form, panel.folder.toggleButton()
+    chain = tab_chain(qtbot, header, 13)
+    wanted = [
+        header,
+        *(line.button for line in panel.lines),
+        form.method,
+        form.model.box,
+        form.refiner,
+        form.diffusion.box,
+        form.background.box,
+        form.background.edit,
+        form.templates.box,
+        form.protocol,
+        form.shorter_side,
+        form.windows.box,
+        form.device,
+    ]
+    assert chain == wanted
+    header.setFocus()
+    qtbot.keyClick(header, Qt.Key.Key_Space)
+    assert not form.isVisible()
+    assert header.text().startswith("▶")
+    assert form.method not in tab_chain(qtbot, header, 4)
+
+
+def test_the_wheel_passes_over_boxes_without_the_focus(panel):
+    box = panel.form.method
+    panel.form.offline.setFocus()
+    middle = QPointF(box.rect().center())
+    event = QWheelEvent(
+        middle,
+        box.mapToGlobal(middle),
+        QPoint(0, -120),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(box, event)
+    assert panel.config() == SegmentationConfig()
+
+
+def test_names_are_as_people_write_them():
+    assert plain_name("stable-diffusion-1.5") == "Stable Diffusion 1.5"
+    assert plain_name("ViT-B/16") == "ViT-B/16"
+    assert plain_name("folder/of/clip.safetensors") == "clip.safetensors"
+    assert plain_name("open_clip:ViT-B-16/x/clip.pt") == "open_clip:ViT-B-16/x/clip.pt"
+
+
+def test_the_panel_does_not_load_torch():
+    program = "import sys, napari_cliper.plugin.engine_panel; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_replaced_configuration_differs_in_one_field_only(panel):
+    config = SegmentationConfig(model="demo", background=("a, b",), seed=3)
+    panel.set_config(config)
+    panel.form.precision.choose("float32")
+    assert panel.config() == replace(config, precision="float32")

@@ -1,0 +1,422 @@
+"""The dock as a person uses it: run, thresholds, words, edits, and all that may go wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.layers import OUTPUT_KEY
+from napari_cliper.plugin.threshold_panel import Thresholds
+from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
+
+
+def labels_of(dock, stage="refined"):
+    return dock.shown.suggestions[stage].layer
+
+
+def outputs(viewer):
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)]
+
+
+def choose(dock, layer):
+    dock.image_panel.images.setCurrentText(layer.name)
+    assert dock.image_panel.choice().layer is layer
+
+
+def message(dock):
+    return dock.run_panel.message.text()
+
+
+# ---------------------------------------------------------------------- a run
+
+
+def test_run_gives_two_label_layers_that_say_what_they_are(dock, run):
+    run(dock)
+    viewer = dock.viewer
+    assert [layer.name for layer in outputs(viewer)] == ["scene coarse", "scene refined"]
+    layer = labels_of(dock)
+    assert layer.data.shape == (96, 128)
+    assert layer.data.dtype == np.uint8
+    assert viewer.layers.selection.active is layer
+    table = layer.features
+    assert list(table["class"])[:2] == ["background", "pollen grain"]
+    assert table["pixels"].sum() == layer.data.size
+    assert (table["pixels"] == np.bincount(layer.data.ravel(), minlength=5)).all()
+    colours = dock.classes_panel.classes()
+    expected = [part / 255 for part in colours[0].colour]
+    np.testing.assert_allclose(layer.colormap.color_dict[1][:3], expected, atol=1e-3)
+    assert layer.colormap.color_dict[None][3] == 1  # a label beyond the classes is seen
+    record = layer.metadata[OUTPUT_KEY]
+    assert json.loads(json.dumps(record))["config"]["model"] == "demo"
+    assert record["thresholds"]["class_threshold"] == record["settings"]["class_threshold"]
+    status = layer.get_status(tuple(np.argwhere(layer.data == 1)[0]), world=True)
+    assert "pollen grain" in str(status)
+
+
+def test_same_labels_as_python(dock, run):
+    run(dock)
+    segmenter = Segmenter(SegmentationConfig(model="demo", device="cpu"))
+    image = dock.viewer.layers["scene"].data
+    words = parse_classes("pollen grain, red blood cell, bacterium, fibre")
+    scores = segmenter.score(segmenter.embed(image), words)
+    np.testing.assert_array_equal(labels_of(dock).data, scores.to_labels())
+    coarse = scores.to_labels(stage="coarse")
+    np.testing.assert_array_equal(labels_of(dock, "coarse").data, coarse)
+
+
+def test_scores_stand_in_the_table(dock, run):
+    run(dock)
+    text = [
+        dock.classes_panel.model.data(dock.classes_panel.model.index(0, column))
+        for column in range(dock.classes_panel.model.columnCount())
+    ]
+    best = float(dock.shown.outcome.scores.stage().class_scores[0])
+    assert f"{best:.2f}" in text
+
+
+@pytest.mark.parametrize("kind", ["grey", "16 bit", "RGBA"])
+def test_images_of_other_kinds(dock, run, kind):
+    image = dock.viewer.layers["scene"].data
+    other = {
+        "grey": image.mean(axis=2).astype(np.uint8),
+        "16 bit": image[..., 1].astype(np.uint16) * 100,
+        "RGBA": np.concatenate([image, np.full_like(image[..., :1], 255)], axis=2),
+    }[kind]
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(other, name="other")
+    run(dock)
+    assert labels_of(dock).data.shape == image.shape[:2]
+
+
+def test_planes_of_a_stack_share_a_layer(dock, run):
+    image = dock.viewer.layers["scene"].data
+    dock.viewer.layers.clear()
+    stack = np.stack([image[..., 0], image[::-1, :, 0], image[..., 1]])
+    dock.viewer.add_image(stack, name="stack", scale=(4, 0.5, 0.5), translate=(1, 2, 3))
+    dock.viewer.dims.set_current_step(0, 1)
+    run(dock)
+    layer = labels_of(dock)
+    assert layer.data.shape == stack.shape
+    np.testing.assert_array_equal(layer.scale, (4, 0.5, 0.5))
+    np.testing.assert_array_equal(layer.translate, (1, 2, 3))
+    assert not layer.data[[0, 2]].any()
+    kept = layer.data[1].copy()
+    dock.viewer.dims.set_current_step(0, 2)
+    run(dock)
+    assert labels_of(dock) is layer
+    np.testing.assert_array_equal(layer.data[1], kept)
+
+
+def test_an_image_seen_before_costs_no_encoding(dock, run):
+    run(dock)
+    assert dock.shown.outcome.encoded
+    second = dock.viewer.add_image(make_scene((96, 128), 1_000_009).image, name="second")
+    choose(dock, second)
+    run(dock)
+    assert dock.shown.outcome.encoded
+    choose(dock, dock.viewer.layers["scene"])
+    run(dock)
+    assert not dock.shown.outcome.encoded
+    assert dock.session.kept[0] == 2
+
+
+def test_kept_embeddings_are_bounded_and_the_oldest_leaves(dock, run):
+    run(dock)
+    dock.session.capacity = 1
+    layer = dock.viewer.add_image(make_scene((96, 128), 1_000_009).image, name="second")
+    choose(dock, layer)
+    run(dock)
+    assert dock.session.kept[0] == 1
+    choose(dock, dock.viewer.layers["scene"])
+    run(dock)
+    assert dock.shown.outcome.encoded
+
+
+# ---------------------------------------------------------------------- thresholds
+
+
+def test_thresholds_are_live_and_make_no_layer_and_no_undo_step(dock, run, qtbot):
+    run(dock)
+    layer, count = labels_of(dock), len(dock.viewer.layers)
+    before = layer.data.copy()
+    scores = dock.shown.outcome.scores
+    dock.threshold_panel.background_slider.setValue(0.8)
+    qtbot.waitUntil(lambda: not np.array_equal(layer.data, before), timeout=2000)
+    values = dock.threshold_panel.values()
+    expected = scores.to_labels(
+        class_threshold=values.class_threshold,
+        background_threshold=values.background_threshold,
+        min_max=values.min_max,
+    )
+    np.testing.assert_array_equal(layer.data, expected)
+    assert len(dock.viewer.layers) == count
+    changed = layer.data.copy()
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, changed)
+    qtbot.waitUntil(
+        lambda: (
+            layer.metadata[OUTPUT_KEY]["thresholds"]["background_threshold"]
+            == values.background_threshold
+        ),
+        timeout=2000,
+    )
+    assert (layer.features["pixels"] == np.bincount(layer.data.ravel(), minlength=5)).all()
+
+
+def test_a_high_class_threshold_empties_the_layer_and_the_default_brings_it_back(dock, run, qtbot):
+    run(dock)
+    layer = labels_of(dock)
+    before = layer.data.copy()
+    slider = dock.threshold_panel.class_slider
+    slider.setValue(slider.maximum())
+    qtbot.waitUntil(lambda: not layer.data.any(), timeout=2000)
+    dock.threshold_panel.class_default.click()
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, before), timeout=2000)
+
+
+def test_thresholds_run_no_network(dock, run, qtbot):
+    run(dock)
+    dock.session.unload()
+    dock.threshold_panel.background_slider.setValue(0.9)
+    qtbot.wait(300)
+    assert dock.session.network_bytes == 0
+
+
+# ---------------------------------------------------------------------- words
+
+
+def test_changed_words_ask_the_kept_embedding(dock, run, qtbot):
+    run(dock)
+    layer = labels_of(dock)
+    dock.classes_panel.add_words("crystal")
+    qtbot.waitUntil(lambda: len(dock.shown.rows) == 5, timeout=20_000)
+    assert not dock.shown.outcome.encoded
+    assert labels_of(dock) is layer
+    assert list(layer.features["class"])[-1] == "crystal"
+
+
+def test_words_typed_but_not_entered_are_run(dock, run):
+    dock.classes_panel.field.setText("yeast")
+    run(dock)
+    assert [row.name for row in dock.shown.rows][-1] == "yeast"
+
+
+def test_words_changed_during_a_run_belong_to_the_next(dock, qtbot):
+    dock.run()
+    dock.classes_panel.add_words("yeast")
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert len(dock.shown.rows) == 4
+
+
+def test_choosing_a_class_sets_the_brush(dock, run):
+    run(dock)
+    dock.classes_panel.selected.emit(3)
+    assert labels_of(dock).selected_label == 3
+
+
+def test_hiding_a_class_hides_its_colour(dock, run):
+    run(dock)
+    rows = list(dock.classes_panel.classes())
+    dock.classes_panel.model.change(0, visible=False)
+    assert labels_of(dock).colormap.color_dict[1][3] == 0
+    assert labels_of(dock).colormap.color_dict[2][3] == 1
+    assert len(rows) == 4
+
+
+def test_words_the_demo_model_does_not_know_are_warned_of(dock, run):
+    dock.classes_panel.add_words("giraffe")
+    run(dock)
+    assert "giraffe" in message(dock)
+
+
+# ---------------------------------------------------------------------- a person's work
+
+
+def paint(layer, value=7):
+    layer.selected_label = value
+    layer.paint((5, 5), value)
+
+
+def test_the_first_edit_freezes_and_the_next_result_is_a_new_layer(dock, run):
+    run(dock)
+    mine = labels_of(dock)
+    paint(mine)
+    assert "yours now" in message(dock)
+    kept = mine.data.copy()
+    dock.threshold_panel.background_slider.setValue(0.9)
+    dock._relabel_visible()
+    np.testing.assert_array_equal(mine.data, kept)
+    run(dock)
+    np.testing.assert_array_equal(mine.data, kept)
+    assert labels_of(dock) is not mine
+    assert mine in dock.viewer.layers
+
+
+def test_undo_brings_back_only_what_was_before_the_edit(dock, run):
+    run(dock)
+    layer = labels_of(dock)
+    dock.threshold_panel.background_slider.setValue(0.8)
+    dock._relabel_visible()
+    before = layer.data.copy()
+    paint(layer)
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_replacing_the_data_freezes_too(dock, run):
+    run(dock)
+    layer = labels_of(dock)
+    layer.data = np.zeros_like(layer.data)
+    run(dock)
+    assert not layer.data.any()
+
+
+# ---------------------------------------------------------------------- what may go wrong
+
+
+def test_run_says_why_it_is_grey(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    dock = CliperWidget(viewer)
+    qtbot.addWidget(dock)
+    assert not dock.run_panel.run_button.isEnabled()
+    assert "image" in dock.run_panel.run_button.toolTip()
+    viewer.add_image(np.zeros((32, 32)))
+    assert "word" in dock.run_panel.run_button.toolTip()
+    dock.close_down()
+
+
+def test_an_image_that_cannot_be_segmented_is_told(dock, run):
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(np.full((64, 64), 3, np.uint8), name="flat")
+    run(dock)
+    assert "nothing to segment" in message(dock)
+    assert dock.run_panel.run_button.isEnabled()
+
+
+def test_an_out_of_memory_error_reaches_the_person(dock, run, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("napari_cliper.segmentation.segmenter.read_early_layers", fail)
+    run(dock)
+    assert "smaller shorter side" in message(dock)
+    assert dock.run_panel.run_button.isEnabled()
+    monkeypatch.undo()
+    run(dock)
+    assert dock.shown is not None
+
+
+@pytest.mark.parametrize("delay", [0, 20, 60, 120])
+def test_cancel_leaves_everything_as_it_was(dock, qtbot, delay):
+    layers = list(dock.viewer.layers)
+    dock.run()
+    qtbot.wait(delay)
+    dock.cancel()
+    started = time.monotonic()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=5000)
+    assert time.monotonic() - started < 1
+    if dock.shown is None:
+        assert list(dock.viewer.layers) == layers
+        assert "Stopped" in message(dock)
+
+
+def test_deleting_the_image_during_a_run_drops_the_result(dock, qtbot):
+    dock.run()
+    dock.viewer.layers.clear()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert len(dock.viewer.layers) == 0
+    assert "removed" in message(dock)
+
+
+def test_deleting_the_output_during_a_run_makes_a_new_one(dock, run, qtbot):
+    run(dock)
+    dock.run()
+    dock.viewer.layers.remove(labels_of(dock))
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert labels_of(dock) in dock.viewer.layers
+
+
+def test_running_twice_at_once_is_one_run(dock, qtbot):
+    dock.run()
+    job = dock.job
+    dock.run()
+    assert dock.job is job
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert len(outputs(dock.viewer)) == 2
+
+
+def test_two_docks_run_at_the_same_time(dock, make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    other = CliperWidget(viewer)
+    qtbot.addWidget(other)
+    viewer.add_image(make_scene((96, 128), 1_000_009).image, name="other")
+    other.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    qtbot.waitUntil(lambda: other.lookup is None, timeout=20_000)
+    other.classes_panel.add_words("yeast, nucleus")
+    dock.run()
+    other.run()
+    qtbot.waitUntil(lambda: dock.job is None and other.job is None, timeout=60_000)
+    assert len(outputs(dock.viewer)) == len(outputs(viewer)) == 2
+    other.close_down()
+
+
+def test_closing_during_a_run_ends_the_job(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    dock = CliperWidget(viewer)
+    viewer.window.add_dock_widget(dock)
+    viewer.add_image(make_scene((96, 128), 1_000_009).image)
+    dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+    dock.classes_panel.add_words("yeast, nucleus")
+    dock.run()
+    started = time.monotonic()
+    dock.close_down()
+    assert time.monotonic() - started < 3
+    assert outputs(viewer) == []
+
+
+def test_unload_frees_the_networks_and_keeps_the_layers(dock, run):
+    run(dock)
+    assert dock.session.network_bytes > 0
+    dock.results_panel.unload.emit()
+    assert dock.session.network_bytes == 0
+    assert len(outputs(dock.viewer)) == 2
+    run(dock)
+    assert not dock.shown.outcome.encoded
+
+
+def test_score_maps_on_request(dock, run):
+    run(dock)
+    dock.results_panel.score_maps.setChecked(True)
+    maps = [layer for layer in dock.viewer.layers if layer.name.endswith("score")]
+    assert len(maps) == 4
+    assert dock.image_panel.choice().layer is dock.viewer.layers["scene"]
+    dock.results_panel.score_maps.setChecked(False)
+    assert not [layer for layer in dock.viewer.layers if layer.name.endswith("score")]
+
+
+def test_thresholds_of_another_run_are_kept_for_the_same_settings(dock, run):
+    run(dock)
+    values = Thresholds(1.2, 0.5, min_max=True)
+    dock.threshold_panel.set_values(values)
+    run(dock)
+    assert dock.threshold_panel.values() == values
+
+
+def test_opening_the_dock_imports_no_torch():
+    code = (
+        "import sys\n"
+        "import napari_cliper.plugin.widget\n"
+        "assert 'torch' not in sys.modules, 'torch'\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

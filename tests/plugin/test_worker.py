@@ -1,0 +1,93 @@
+"""Jobs on a thread: exactly one end, whatever happens."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from napari_cliper.plugin.worker import Job
+from napari_cliper.segmentation import InvalidInputError, Progress, Stopped
+
+
+@pytest.fixture
+def run(qtbot):
+    """Run work as a job; give what was emitted, in order."""
+
+    def start(work, during=lambda job: None):
+        job = Job(work)
+        seen = []
+        job.progressed.connect(lambda p: seen.append(("progress", p.stage)))
+        job.succeeded.connect(lambda value: seen.append(("succeeded", value)))
+        job.failed.connect(lambda text: seen.append(("failed", text)))
+        job.stopped.connect(lambda: seen.append(("stopped", None)))
+        with qtbot.waitSignal(job.finished, timeout=5000):
+            job.start()
+            during(job)
+        assert not job.running
+        return seen
+
+    return start
+
+
+def test_result_and_progress_arrive_in_the_main_thread(run):
+    def work(report, _should_stop):
+        report(Progress("one", 0, 2))
+        report(Progress("two", 1, 2))
+        return threading.current_thread() is threading.main_thread()
+
+    assert run(work) == [("progress", "one"), ("progress", "two"), ("succeeded", False)]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (InvalidInputError("no word"), "no word"),
+        (RuntimeError("CUDA out of memory"), "out of memory"),  # generator workers swallow this
+        (KeyError("x"), "not foreseen"),
+        (MemoryError("big"), "big"),
+        (SystemExit(3), "not foreseen"),
+    ],
+)
+def test_every_error_reaches_the_person(run, error, words):
+    def work(_report, _should_stop):
+        raise error
+
+    ((kind, text),) = run(work)
+    assert kind == "failed"
+    assert words in text
+
+
+def test_stop_ends_within_a_second(run):
+    def work(_report, should_stop):
+        while not should_stop():
+            time.sleep(0.01)
+        raise Stopped("stopped")
+
+    started = time.monotonic()
+    assert run(work, during=lambda job: job.stop()) == [("stopped", None)]
+    assert time.monotonic() - started < 1
+
+
+def test_a_result_that_came_too_late_to_be_stopped_is_dropped(run):
+    asked = threading.Event()
+
+    def work(_report, _should_stop):
+        asked.wait(5)
+        return "late"
+
+    def during(job):
+        job.stop()
+        asked.set()
+
+    assert run(work, during) == [("stopped", None)]
+
+
+def test_the_window_ticks_on_and_is_not_flooded(run):
+    def work(report, _should_stop):
+        for index in range(20_000):
+            report(Progress("busy", index, 20_000))
+
+    seen = run(work)
+    assert 1 <= sum(kind == "progress" for kind, _ in seen) < 200
