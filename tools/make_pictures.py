@@ -1,20 +1,35 @@
-"""Make the pictures of the README and the documentation anew, when they have become untrue."""
+"""Make the pictures of the README and the documentation anew, from the real window.
+
+Needs a display; without one:
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/make_pictures.py
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import napari
+import numpy as np
 from PIL import Image
+from qtpy.QtCore import QEventLoop, QTimer
 
-from napari_cliper.demo.run import segment_scene
+from napari_cliper.demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE, segment_scene
+from napari_cliper.demo.scenes import make_scene
 from napari_cliper.export.overlay import overlay
+from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.segmentation import SegmentationConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
+SIZE = (1280, 860)
+SETTLE = 500  # milliseconds until everything is drawn
 
 
 def demo_picture() -> None:
     """The demo's scene beside its labels and their legend."""
-    result = segment_scene(report=lambda _progress: None)
+    result = segment_scene(lambda _progress: None)
     names = [one.name for one in result.scores.classes]
     labelled = overlay(result.scene.image, result.labels, names)
     height, width = result.labels.shape
@@ -24,10 +39,82 @@ def demo_picture() -> None:
     both.save(FOLDER / "demo.png", optimize=True)
 
 
+def wait(until: Callable[[], bool] | int) -> None:
+    """Let the window live for some milliseconds, or until something is true."""
+    loop, timer = QEventLoop(), QTimer()
+    if isinstance(until, int):
+        QTimer.singleShot(until, loop.quit)
+    else:
+        timer.timeout.connect(lambda: loop.quit() if until() else None)
+        timer.start(5)
+    loop.exec()
+
+
+class Window:
+    """A napari window with the dock, and its pictures."""
+
+    def __init__(self) -> None:
+        self.viewer = napari.Viewer()
+        window: Any = self.viewer.window
+        window.resize(*SIZE)
+        self.dock = CliperWidget(self.viewer)
+        window.add_dock_widget(self.dock, name="CLIPer segmentation")
+        wait(lambda: self.dock.lookup is None)
+
+    def shoot(self, name: str, settle: int = SETTLE) -> None:
+        """Save the whole window."""
+        wait(settle)
+        window: Any = self.viewer.window
+        picture = Image.fromarray(window.screenshot(flash=False, canvas_only=False))
+        picture.convert("RGB").quantize(200).save(FOLDER / f"{name}.png", optimize=True)
+
+    def run(self) -> None:
+        """Press Run and wait for the end."""
+        self.dock.run()
+        wait(lambda: self.dock.job is None)
+
+
+def window_pictures() -> None:
+    """The tutorial's pictures, in its order."""
+    window = Window()
+    viewer, dock = window.viewer, window.dock
+    window.shoot("dock-empty")
+    scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED)
+    viewer.add_image(scene.image, name="scene")
+    dock.engine_panel.set_config(SegmentationConfig(model="demo"))
+    dock.classes_panel.field.setText("pollen grain, red blood cell=erythrocyte, bacterium, fibre")
+    window.shoot("dock-words")
+    dock.run()
+    wait(lambda: dock.job is None or "layers" in dock.run_panel.stage.text())
+    window.shoot("dock-running", settle=1)
+    wait(lambda: dock.job is None)
+    window.shoot("dock-result")
+    dock.threshold_panel.background_slider.setValue(0.75)
+    window.shoot("dock-thresholds")
+    dock.threshold_panel.background_default.click()
+    wait(SETTLE)
+
+    assert dock.shown is not None
+    layer = dock.shown.suggestions["refined"].layer
+    layer.mode = "paint"
+    layer.selected_label = 1
+    for row in range(60, 110, 4):
+        layer.paint((row, 560), 1)
+    window.shoot("dock-painted")
+
+    viewer.layers.clear()
+    viewer.add_image(np.full((256, 256), 7, np.uint8), name="flat")
+    window.run()
+    window.shoot("dock-error")
+    dock.close_down()
+    viewer.close()
+
+
 def main() -> None:
     """Make every picture."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     demo_picture()
+    window_pictures()
 
 
 if __name__ == "__main__":
