@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,13 +81,43 @@ def install_python_packages() -> None:
 
 
 def check(pytest_arguments: list[str]) -> None:
-    """Style, types, tests and coverage, as `.ci/run` does."""
+    """Style, types, tests and coverage; the plugin's tests with the lowest napari too."""
+    if pytest_arguments:
+        return pytest(*pytest_arguments)
     run(BIN / "ruff", "check", ".")
     run(BIN / "ruff", "format", "--check", ".")
     run(BIN / "mypy")
-    whole = not pytest_arguments
-    coverage = ["--cov=napari_cliper.segmentation", "--cov-fail-under=90"] if whole else []
-    run(BIN / "python", "-m", "pytest", *coverage, *pytest_arguments)
+    run(BIN / "npe2", "validate", "napari.yaml")
+    pytest("--cov=napari_cliper.segmentation", "--cov-fail-under=90")
+    lowest = re.search(r"napari\[[^]]*\]>=([\d.]+)", (ROOT / "pyproject.toml").read_text())
+    newest = subprocess.check_output(
+        [BIN / "python", "-c", "from importlib.metadata import version; print(version('napari'))"],
+        text=True,
+    ).strip()
+    if lowest is None or lowest[1] == newest:
+        return None
+    print(f"The plugin's tests again, with the lowest napari, {lowest[1]}:")
+    try:
+        install_napari(lowest[1])
+        pytest("tests/plugin")
+    finally:
+        install_napari(newest)
+    return None
+
+
+def install_napari(version: str) -> None:
+    """Put this napari in the place of the one in `.venv`."""
+    run(BIN / "python", "-m", "pip", "install", "--quiet", "--no-deps", f"napari=={version}")
+
+
+def pytest(*arguments: str) -> None:
+    """Run tests, on a virtual display where there is no other."""
+    command: list[str | Path] = [BIN / "python", "-m", "pytest", *arguments]
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        if shutil.which("xvfb-run") is None:
+            sys.exit("There is no display; the tests need xvfb: apt-get install xvfb")
+        command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", *command]
+    run(*command)
 
 
 def main() -> None:

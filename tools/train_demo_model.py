@@ -33,7 +33,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.func import vmap
 
@@ -72,8 +72,10 @@ SCENE_PX, SCENES = 192, 5000
 HELD_OUT = range(1_000_000, 1_000_120)  # seeds
 CONTRASTIVE = {"steps": 300, "batch": 128, "rate": 1e-3}
 MAPS = {"steps": 3600, "rate": 1.5e-3}
-MAP_BATCHES = {64: 12, 96: 8, 128: 6, 160: 4}  # shorter side in pixels: scenes a step
-MAP_SHARES = (0.1, 0.2, 0.3, 0.4)  # of the steps
+# Shorter side in pixels: scenes a step, and the share of the steps.
+MAP_SIZES = {64: (12, 0.1), 96: (8, 0.2), 128: (6, 0.3), 160: (4, 0.4)}
+FINER = {"steps": 1500, "rate": 8e-4}
+FINER_SIZES = {128: (6, 0.2), 160: (4, 0.4), 224: (3, 0.4)}
 LOGIT_SCALE, SELECT_LAYER, ATTENTION_THRESHOLD = 50.0, -1, 0.3  # also the engine's settings
 METHODS: tuple[Method, ...] = ("cliper", "maskclip", "clearclip", "sclip", "clip")
 STAGES: tuple[Stage, ...] = ("coarse", "refined")
@@ -211,7 +213,13 @@ def _stranger(tokenizer: Any, rng: np.random.Generator) -> str:
             return word
 
 
-def learn_maps(model: open_clip.CLIP, pictures: Pictures, tokenizer: Any) -> None:
+def learn_maps(
+    model: open_clip.CLIP,
+    pictures: Pictures,
+    tokenizer: Any,
+    plan: dict[str, float],
+    sizes: dict[int, tuple[int, float]],
+) -> None:
     """Phase 2: the maps of CLIPer and of MaskCLIP become those of the scene."""
     encoder = ImageEncoder(model.visual)
     model.train().requires_grad_()  # the encoder froze its tower
@@ -224,11 +232,11 @@ def learn_maps(model: open_clip.CLIP, pictures: Pictures, tokenizer: Any) -> Non
     to_coarse = partial(
         scoring.cliper_coarse, select_layer=SELECT_LAYER, attention_threshold=ATTENTION_THRESHOLD
     )
-    for learn in steps_of(model, int(MAPS["steps"]), MAPS["rate"], 200, "maps"):
-        side = int(rng.choice(list(MAP_BATCHES), p=MAP_SHARES))
+    for learn in steps_of(model, int(plan["steps"]), plan["rate"], 200, "maps"):
+        side = int(rng.choice(list(sizes), p=[share for _, share in sizes.values()]))
         shape = (side, side if rng.random() < 0.7 else side + 8 * int(rng.integers(1, side // 16)))
         smallest = float(rng.choice((0.5, 0.9)))
-        pixels, truths, _ = pictures.crops(MAP_BATCHES[side], shape, smallest)
+        pixels, truths, _ = pictures.crops(sizes[side][0], shape, smallest)
         queries, values = ask(model, tokenizer, rng)
         wanted = torch.stack([(truths == v) & (v > 0) for v in values], dim=1).float()
         half = F.avg_pool2d(wanted, 2)  # (B, T, h / 2, w / 2)
@@ -308,6 +316,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measure-only", action="store_true", help="train nothing")
+    parser.add_argument("--only-finer", action="store_true", help="the last phase, from the file")
     options = parser.parse_args()
     torch.set_num_threads(2)
     if not options.measure_only:
@@ -316,8 +325,12 @@ def main() -> None:
         pictures = Pictures(options.seed)
         model = open_clip.CLIP(**CONFIG)
         tokenizer = open_clip.SimpleTokenizer(context_length=CONFIG["text_cfg"]["context_length"])
-        learn_captions(model, pictures, tokenizer)
-        learn_maps(model, pictures, tokenizer)
+        if options.only_finer:
+            model.load_state_dict(load_file(OUTPUT))
+        else:
+            learn_captions(model, pictures, tokenizer)
+            learn_maps(model, pictures, tokenizer, MAPS, MAP_SIZES)
+        learn_maps(model, Pictures(options.seed + 1), tokenizer, FINER, FINER_SIZES)
         save(model, options.seed, OUTPUT)
         minutes = (time.perf_counter() - started) / 60
         print(f"{OUTPUT}: {OUTPUT.stat().st_size / 1e6:.1f} MB after {minutes:.1f} minutes")

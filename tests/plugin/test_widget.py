@@ -10,6 +10,8 @@ import time
 import numpy as np
 import pytest
 from napari.layers import Labels
+from napari.settings import get_settings
+from PIL import Image
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.layers import OUTPUT_KEY
@@ -420,3 +422,35 @@ def test_opening_the_dock_imports_no_torch():
         "assert 'torch' not in sys.modules, 'torch'\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def test_keys_of_our_layers_clash_with_none_of_naparis(dock, run):
+    run(dock)
+    layer = labels_of(dock)
+    taken = {str(key) for keys in get_settings().shortcuts.shortcuts.values() for key in keys} | {
+        str(key) for key in Labels.class_keymap
+    }
+    ours = {str(key) for key in layer.keymap}
+    assert len(ours) == 2
+    assert not ours & taken
+
+
+def test_swapping_shows_the_coarse_map_and_back(dock, run):
+    run(dock)
+    coarse, refined = labels_of(dock, "coarse"), labels_of(dock)
+    assert (coarse.visible, refined.visible) == (False, True)
+    dock.swap_stages()
+    assert (coarse.visible, refined.visible) == (True, False)
+    assert dock.viewer.layers.selection.active is coarse
+    dock.swap_stages()
+    assert (coarse.visible, refined.visible) == (False, True)
+
+
+def test_the_demo_in_a_window_of_its_own(tmp_path):
+    """A process that has not loaded torch before OpenGL: Triton and Mesa bring two LLVMs."""
+    picture = tmp_path / "window.png"
+    command = [sys.executable, "-m", "napari_cliper", "demo", "--screenshot", str(picture)]
+    subprocess.run(command, check=True, timeout=300)
+    with Image.open(picture) as image:
+        assert image.width > 1000
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 1000

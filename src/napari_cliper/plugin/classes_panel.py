@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QColorDialog,
@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QLabel,
     QLineEdit,
-    QSizePolicy,
     QWidget,
 )
 from superqt.utils import signals_blocked
@@ -32,6 +31,7 @@ from ..segmentation import InvalidInputError, parse_classes
 from .classes_buttons import ClassesButtons
 from .classes_model import ClassesModel, Rows, moved, words_of
 from .classes_table import ClassesTable
+from .wrapping import wrapping
 
 _FORMATS: Mapping[str, str] = {
     "YAML (*.yaml *.yml)": "yaml",
@@ -87,10 +87,7 @@ class ClassesPanel(QWidget):
         )
         label = QLabel("W&ords")
         label.setBuddy(self.field)
-        self.message = QLabel()
-        self.message.setWordWrap(True)
-        self.message.setTextFormat(Qt.TextFormat.PlainText)
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.message = wrapping()
         self.message.hide()
 
         self.buttons = ClassesButtons()

@@ -164,7 +164,8 @@ class EngineForm(QWidget):
         ):
             label = QLabel(text)
             label.setBuddy(field)
-            tip = getattr(field, "box", field).toolTip()
+            shown: Any = getattr(field, "box", field)
+            tip = shown.toolTip()
             label.setToolTip(tip)
             field.setAccessibleName(text.replace("&", ""))
             form.addRow(label, field)
@@ -267,7 +268,7 @@ class EngineForm(QWidget):
                 (self.precision, config.precision),
             ):
                 box.choose(value)
-            for field, wish in (
+            fields: tuple[tuple[Any, Any], ...] = (
                 (self.model, config.model),
                 (self.diffusion, config.diffusion_model),
                 (self.background, config.background),
@@ -276,7 +277,8 @@ class EngineForm(QWidget):
                 (self.shorter_side, config.shorter_side),
                 (self.stride, config.stride),
                 (self.seed, config.seed),
-            ):
+            )
+            for field, wish in fields:
                 field.set_value(wish)
             self.offline.setChecked(config.offline)
             self._further = {

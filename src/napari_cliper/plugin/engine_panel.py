@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from ..demo.scenes import KINDS
@@ -18,21 +18,11 @@ from .engine_words import (
     missing_in_words,
     plain_name,
 )
+from .wrapping import wrapping
 
 _AS_HIGH_AS_NEEDED = 16777215  # QWIDGETSIZE_MAX
 _WAY_ROUND = "Or choose the refiner PAMR, which needs no download."
 _OFFLINE = "Offline is ticked: nothing may be downloaded."
-
-
-def _wrapping(text: str = "") -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    policy.setHeightForWidth(True)  # a new policy lacks what wrapping had set in the old one
-    label.setSizePolicy(policy)
-    return label
 
 
 class MissingLine(QWidget):
@@ -54,7 +44,7 @@ class MissingLine(QWidget):
     ) -> None:
         super().__init__(parent)
         self.name = row.name
-        self.text = _wrapping(missing_in_words(row, way_round))
+        self.text = wrapping(missing_in_words(row, way_round))
         self.button = QPushButton("Download")
         self.button.setAccessibleName(f"Download {plain_name(row.name)}")
         self.button.setEnabled(not offline)
@@ -86,7 +76,7 @@ class EnginePanel(QWidget):
         self.lines: list[MissingLine] = []
         self.form = EngineForm()
         self.folder = QCollapsible(expandedIcon=QIcon(), collapsedIcon=QIcon())
-        self.known_label = _wrapping()
+        self.known_label = wrapping()
         self._lines = QVBoxLayout()
         self._lay_out()
         self.form.changed.connect(self._on_changed)

@@ -6,12 +6,11 @@ from typing import Any
 
 from napari.layers import Image, Shapes
 from napari.viewer import Viewer
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import (
     QGridLayout,
     QLabel,
-    QSizePolicy,
     QSpinBox,
     QWidget,
 )
@@ -32,6 +31,7 @@ from .layers import (
     visible_region,
 )
 from .listeners import Listeners
+from .wrapping import wrapping
 
 PARTS: dict[str, str] = {"whole": "whole image", "visible": "what is visible now"}
 NO_RECTANGLE = "Draw a rectangle in a Shapes layer first; then it is offered here."
@@ -72,10 +72,7 @@ class ImagePanel(QWidget):
         self.planes.offer("current plane", "The one at which the sliders stand.")
         self.planes.offer("chosen plane", "The one whose numbers stand below.")
         self.parts = ElidingComboBox("Which part of the image is segmented.")
-        self.summary = QLabel()
-        self.summary.setWordWrap(True)
-        self.summary.setTextFormat(Qt.TextFormat.PlainText)
-        self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.summary = wrapping()
         self._lay_out()
 
         self.images.currentIndexChanged.connect(self._on_image)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
 from superqt import QCollapsible
+
+from .wrapping import wrapping
 
 
 class ResultsPanel(QWidget):
@@ -19,10 +21,7 @@ class ResultsPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.folder = QCollapsible("Results")
-        self.details = QLabel("Nothing yet.")
-        self.details.setWordWrap(True)
-        self.details.setTextFormat(Qt.TextFormat.PlainText)
-        self.details.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.details = wrapping("Nothing yet.")
         self.score_maps = QCheckBox("Show the &score maps as layers")
         self.score_maps.setToolTip("Adds one image layer with a plane for each class.")
         self.score_maps.toggled.connect(self.score_maps_toggled)

@@ -7,14 +7,13 @@ import time
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QGridLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QWidget,
 )
 
 from ..segmentation import Progress
+from .wrapping import wrapping
 
 _BAR_STEPS = 1000
 
@@ -37,16 +36,12 @@ class RunPanel(QWidget):
         self.bar.setRange(0, _BAR_STEPS)
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
-        self.stage = QLabel()
-        self.message = QLabel()
+        self.stage = wrapping()
+        self.message = wrapping()
         self.message.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
             | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
-        for label in (self.stage, self.message):
-            label.setWordWrap(True)
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-            label.setTextFormat(Qt.TextFormat.PlainText)
 
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,10 +91,18 @@ class Suggestions:
     viewer : Viewer
     on_frozen : callable
         Called with the suggestion that a person has begun to edit.
+    keys : mapping of str to callable
+        What keys do while one of the layers is active.
     """
 
-    def __init__(self, viewer: Viewer, on_frozen: Callable[[Suggestion], None]) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        on_frozen: Callable[[Suggestion], None],
+        keys: Mapping[str, Callable[[], None]],
+    ) -> None:
         self._viewer = viewer
+        self._keys = keys
         self._on_frozen = on_frozen
         self._all: list[Suggestion] = []
         viewer.layers.events.removed.connect(self._on_removed)
@@ -130,6 +139,8 @@ class Suggestions:
         suggestion = Suggestion(layer, choice, stage)
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)
+        for key, press in self._keys.items():
+            layer.bind_key(key, partial(_pressed, press))
         self._all.append(suggestion)
         self._viewer.add_layer(layer)
         return suggestion
@@ -149,6 +160,10 @@ class Suggestions:
     def _disconnect(self, suggestion: Suggestion) -> None:
         suggestion.layer.events.paint.disconnect(self._on_paint)
         suggestion.layer.events.data.disconnect(self._on_paint)
+
+
+def _pressed(press: Callable[[], None], _layer: Labels) -> None:
+    press()
 
 
 def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:

@@ -41,6 +41,9 @@ from .worker import Job
 if TYPE_CHECKING:
     from ..segmentation import Stage
 
+RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
+"""Bound on our layers: run again; show the coarse map in the place of the refined, and back."""
+
 RELABEL_AFTER = 10  # milliseconds: moves of a slider within it are one
 HIDDEN_AFTER = 200  # milliseconds: layers nobody sees follow when the slider rests
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
@@ -84,7 +87,8 @@ class CliperWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.session = Session()
-        self.suggestions = Suggestions(napari_viewer, self._on_frozen)
+        keys = {RUN_KEY: self.run, SWAP_KEY: self.swap_stages}
+        self.suggestions = Suggestions(napari_viewer, self._on_frozen, keys)
         self.score_maps = ScoreMapLayers(napari_viewer)
         self.shown: Shown | None = None
         self.job: Job | None = None
@@ -106,6 +110,8 @@ class CliperWidget(QWidget):
 
         self.image_panel.changed.connect(self._update_ready)
         self.classes_panel.changed.connect(self._on_words_changed)
+        self.classes_panel.changed.connect(self._warn_of_words)
+        self.engine_panel.changed.connect(self._warn_of_words)
         self.classes_panel.pending_changed.connect(self._update_ready)
         self.classes_panel.appearance_changed.connect(self._on_appearance_changed)
         self.classes_panel.selected.connect(self._on_class_selected)
@@ -354,6 +360,16 @@ class CliperWidget(QWidget):
                 record = self._record(self.shown.outcome, values)
                 suggestion.describe(labels, self.shown.rows, scores, record)
 
+    def swap_stages(self) -> None:
+        """Show the coarse layer in the place of the refined one, and back."""
+        if self.shown is None or len(self.shown.suggestions) < 2:
+            return
+        coarse, refined = (self.shown.suggestions[stage].layer for stage in ("coarse", "refined"))
+        coarse.visible, refined.visible = refined.visible, not refined.visible
+        self._relabel_all()
+        self._relabel_visible()
+        self.viewer.layers.selection.active = refined if refined.visible else coarse
+
     # ------------------------------------------------------------------ words and classes
 
     def _on_words_changed(self) -> None:
@@ -472,6 +488,13 @@ class CliperWidget(QWidget):
 
     def _update_ready(self) -> None:
         self.run_panel.set_ready(self._why_not())
+
+    def _warn_of_words(self) -> None:
+        """Say which words the chosen model has never seen."""
+        words = [w for row in self.classes_panel.classes() for w in (row.name, *row.synonyms)]
+        unknown = self.engine_panel.unknown_words(words)
+        if unknown and self.job is None:
+            self.run_panel.show_message(f"The demo model does not know: {', '.join(unknown)}.")
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """End the job and listen to nothing any more."""

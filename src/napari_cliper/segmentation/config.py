@@ -125,8 +125,8 @@ def protocols() -> Mapping[tuple[str, str, str], Settings]:
 
 
 _DEMO = Settings(
-    shorter_side=160, window=0, stride=112, select_layer=-1, logit_scale=50,
-    attention_threshold=0.3, class_threshold=1.0, background_threshold=0.4, min_max=True,
+    shorter_side=224, window=0, stride=112, select_layer=-1, logit_scale=50,
+    attention_threshold=0.3, class_threshold=0.9, background_threshold=0.4, min_max=True,
     area_threshold=0, templates="cliper-15", validated=False,
 )  # fmt: skip
 """What suits the demo model: chosen on scenes that were neither trained on nor held out."""
