@@ -82,7 +82,7 @@ def window_pictures() -> None:
     scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED)
     viewer.add_image(scene.image, name="scene")
     dock.engine_panel.set_config(SegmentationConfig(model="demo"))
-    dock.classes_panel.field.setText("pollen grain, red blood cell=erythrocyte, bacterium, fibre")
+    dock.classes_panel.field.setText("nucleus, red blood cell=erythrocyte, bubble, fibre")
     window.shoot("dock-words")
     dock.run()
     wait(lambda: dock.job is None or "layers" in dock.run_panel.stage.text())
@@ -98,8 +98,8 @@ def window_pictures() -> None:
     layer = dock.shown.suggestions["refined"].layer
     layer.mode = "paint"
     layer.selected_label = 1
-    for row in range(60, 110, 4):
-        layer.paint((row, 560), 1)
+    for row in range(230, 300, 4):
+        layer.paint((row, 320), 1)
     window.shoot("dock-painted")
 
     viewer.layers.clear()

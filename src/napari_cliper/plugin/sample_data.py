@@ -17,13 +17,13 @@ SCENE_SHAPE = (512, 640)
 
 
 def mixed_scene() -> list[LayerData]:
-    """A scene of several kinds on agar, and what is where."""
-    return _scene("mixed scene", seed=1_000_012)
+    """A scene of several kinds in phase contrast, and what is where."""
+    return _scene("mixed scene", seed=1_000_002)
 
 
 def fluorescence_scene() -> list[LayerData]:
     """A scene on a dark fluorescence field, and what is where."""
-    return _scene("fluorescence scene", seed=1_000_022)
+    return _scene("fluorescence scene", seed=1_000_015)
 
 
 def _scene(name: str, *, seed: int) -> list[LayerData]:
