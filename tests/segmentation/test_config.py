@@ -227,3 +227,8 @@ def test_background_words_suit_the_model():
 def test_which_wishes_leave_an_embedding_as_it_is(base, wish, shared):
     one, other = SegmentationConfig(**base), SegmentationConfig(**base | wish)
     assert (one.embedding_key == other.embedding_key) is shared
+
+
+def test_an_empty_diffusion_model_is_no_folder():
+    with pytest.raises(InvalidInputError, match="diffusion model ''"):
+        SegmentationConfig(diffusion_model="")

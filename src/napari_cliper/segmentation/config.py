@@ -343,5 +343,5 @@ def _check_model(model: str) -> None:
 def _check_diffusion(model: str) -> None:
     """Refuse a bare name that is neither in the registry nor a folder."""
     path = Path(model)
-    if path.name == model and not path.is_dir():
+    if not model or (path.name == model and not path.is_dir()):
         registry.entry(model, "diffusion")
