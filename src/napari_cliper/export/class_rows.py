@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from napari_cliper.segmentation import ClassPrompt, InvalidInputError
-
+from ..segmentation import MAX_CLASSES, ClassPrompt, InvalidInputError, check_repeated
 from .colours import class_colours
 
 Colour = tuple[int, int, int]
 
-MAX_LABELS = 65534
 """What a label layer of 16 bits can number, one value kept free (as the engine counts)."""
 
 
@@ -81,25 +79,11 @@ def check_rows(rows: Sequence[ClassRow]) -> None:
         Naming the word, and where it stands.
     """
     labels = sum(not row.background for row in rows)
-    if labels > MAX_LABELS:
+    if labels > MAX_CLASSES:
         raise InvalidInputError(
-            f"{labels} classes are more than a label layer can hold ({MAX_LABELS})."
+            f"{labels} classes are more than a label layer can hold ({MAX_CLASSES})."
         )
-    owners: dict[str, int] = {}
-    for index, row in enumerate(rows):
-        for word in (row.name, *row.synonyms):
-            key = word.casefold()
-            if key in owners:
-                other = rows[owners[key]]
-                where = (
-                    f"is repeated in the class {row.name!r}"
-                    if owners[key] == index
-                    else "is the name of two classes"
-                    if other.name.casefold() == row.name.casefold()
-                    else f"stands in two classes, {other.name!r} and {row.name!r}"
-                )
-                raise InvalidInputError(f"The word {word!r} {where}. Keep it once.")
-            owners[key] = index
+    check_repeated([row.as_prompt() for row in rows])
 
 
 def with_colours(rows: Sequence[ClassRow]) -> tuple[ClassRow, ...]:

@@ -27,7 +27,15 @@ from .errors import (
     WeightsUnavailableError,
 )
 from .progress import Monitor, Progress
-from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, ClassPrompt, parse_classes, parse_words
+from .prompts import (
+    BACKGROUND_WORDS,
+    MAX_CLASSES,
+    TEMPLATE_SETS,
+    ClassPrompt,
+    check_repeated,
+    parse_classes,
+    parse_words,
+)
 from .registry import REGISTRY, WeightsEntry
 
 if TYPE_CHECKING:
@@ -53,6 +61,7 @@ _LAZY = {
 
 __all__ = [
     "BACKGROUND_WORDS",
+    "MAX_CLASSES",
     "METHODS",
     "PRECISIONS",
     "REFINERS",
@@ -79,6 +88,7 @@ __all__ = [
     "WeightsEntry",
     "WeightsUnavailableError",
     "cached",
+    "check_repeated",
     "fetch",
     "known_words",
     "parse_classes",

@@ -173,6 +173,11 @@ def check_classes(classes: Sequence[ClassPrompt]) -> None:
         raise InvalidInputError(
             f"{len(classes)} classes are more than a label layer can hold ({MAX_CLASSES})."
         )
+    check_repeated(classes)
+
+
+def check_repeated(classes: Sequence[ClassPrompt]) -> None:
+    """Refuse a word that stands in two classes, or twice in one."""
     owners: dict[str, int] = {}
     for index, one in enumerate(classes):
         for word in map(key, one.words):

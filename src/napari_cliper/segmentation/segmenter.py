@@ -27,6 +27,7 @@ from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError, OutOfMemoryError
 from .images import RGBImage, kept_ratio_shape, patch_aligned_shape, resized, to_rgb
 from .maps import cliper_maps, probability_maps, refined_maps
+from .memory import check_budget, is_out_of_memory
 from .progress import Monitor, Report, ShouldStop
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
 from .reading import read_diffusion, read_early_layers, read_foundation, read_last_block
@@ -34,8 +35,6 @@ from .refinement import SelfAttention
 from .results import ImageEmbedding, PatchFeatures, ScoreMaps
 from .scoring import Queries
 
-MAX_PATCHES = 20_000
-"""No image may have more, on any machine: the attention between them grows with the square."""
 PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")
 
 
@@ -176,8 +175,10 @@ class Segmenter:
         parts = {"CLIP": (self._network_shape(shape), self.source.patch, self.source.heads)}
         if self.config.chosen_refiner == "foundation":
             parts["the foundation model"] = (shape, 8, 1)
+        free = loading.free_memory(self.device)
         for name, ((height, width), patch, heads) in parts.items():
-            _check_budget(name, rgb.shape, height // patch * (width // patch), heads, self.device)
+            patches = height // patch * (width // patch)
+            check_budget(name, rgb.shape, patches, heads, self.device, free)
         return rgb
 
     def embed(
@@ -463,7 +464,7 @@ class Segmenter:
         try:
             yield
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -483,33 +484,6 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - start
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, on any device, or Python had no memory left."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in str(error).lower() for words in ("can't allocate memory", "out of memory")
-    )
-
-
-def _check_budget(
-    name: str, shape: tuple[int, int], patches: int, heads: int, device: torch.device
-) -> None:
-    """Refuse an image whose attention the device cannot hold."""
-    needed = 4 * heads * (patches + 1) ** 2 * 4  # logits, softmax, their sum, one in work; float32
-    free = loading.free_memory(device)
-    if patches <= MAX_PATCHES and needed <= free:
-        return
-    reason = (
-        f"more than the {MAX_PATCHES:,} that any machine is trusted with"
-        if patches > MAX_PATCHES
-        else f"and {device} has {free / 1e9:.1f} GB free"
-    )
-    raise InvalidInputError(
-        f"An image of {shape[0]} x {shape[1]} pixels makes {patches:,} patches for {name}; their "
-        f"attention needs {needed / 1e9:.1f} GB, {reason}. Choose a smaller shorter side, or cut "
-        "the image into pieces that are closer to a square."
-    )
 
 
 def _class_record(one: ClassPrompt, scores: ScoreMaps, index: int) -> dict[str, Any]:
