@@ -134,7 +134,7 @@ def test_an_existing_result_stays_until_overwrite(segment, picture, tmp_path):
     [
         (("--labels", " , "), "no word"),
         (("--labels", "a,,b"), "no name"),
-        (("--labels", "nucleus,Nucleus"), "nucleus"),
+        (("--labels", "nucleus,Nucleus"), "'Nucleus' is the name of two classes"),
         (("--labels", "cat", "--background", ""), "no background word"),
         (("--method", "clipper"), "'cliper'"),
         (("--model", "ViT-B16"), "'ViT-B/16'"),

@@ -47,12 +47,12 @@ def test_word_without_a_character(make, word):
         ([ClassPrompt("Nucleus"), ClassPrompt(" nucleus ")], "'nucleus' is the name of two"),
         (
             [ClassPrompt("cell", ("nuclei",)), ClassPrompt("nucleus", ("Nuclei",))],
-            "'nuclei' stands in two classes, 'cell' and 'nucleus'",
+            "'Nuclei' stands in two classes, 'cell' and 'nucleus'",
         ),
         ([ClassPrompt("cell"), ClassPrompt("blob", ("CELL",))], "'cell' and 'blob'"),
-        ([ClassPrompt("cell", ("blob", "BLOB"))], "'blob' is repeated in the class 'cell'"),
+        ([ClassPrompt("cell", ("blob", "BLOB"))], "'BLOB' is repeated in the class 'cell'"),
         ([ClassPrompt("ЯДРО"), ClassPrompt("ядро")], "'ядро' is the name of two"),
-        ([ClassPrompt("Straße"), ClassPrompt("STRASSE")], "'strasse' is the name of two"),
+        ([ClassPrompt("Straße"), ClassPrompt("STRASSE")], "'STRASSE' is the name of two"),
         (
             [ClassPrompt("caf\u00e9"), ClassPrompt(unicodedata.normalize("NFD", "caf\u00e9"))],
             "is the name of two",

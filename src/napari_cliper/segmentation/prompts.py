@@ -180,18 +180,18 @@ def check_repeated(classes: Sequence[ClassPrompt]) -> None:
     """Refuse a word that stands in two classes, or twice in one."""
     owners: dict[str, int] = {}
     for index, one in enumerate(classes):
-        for word in map(key, one.words):
-            if word in owners:
-                other = classes[owners[word]]
+        for word in one.words:
+            if key(word) in owners:
+                other = classes[owners[key(word)]]
                 where = (
                     f"is repeated in the class {one.name!r}"
-                    if owners[word] == index
+                    if owners[key(word)] == index
                     else "is the name of two classes"
                     if key(other.name) == key(one.name)
                     else f"stands in two classes, {other.name!r} and {one.name!r}"
                 )
                 raise InvalidInputError(f"The word {word!r} {where}. Keep it once.")
-            owners[word] = index
+            owners[key(word)] = index
 
 
 def usable_background(
