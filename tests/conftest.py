@@ -12,6 +12,8 @@ from safetensors.torch import save_file
 
 HERE = Path(__file__).parent
 
+pytest_plugins = ["loopback_hub"]
+
 torch.set_num_threads(1)  # the networks are tiny: threads would only wait for each other
 
 TINY_CLIP = {

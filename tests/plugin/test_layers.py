@@ -135,14 +135,15 @@ def test_a_map_of_another_size_ends_where_its_pixels_end(kind, region):
     rows, columns = (20, 30) if region is None else (13, 19)
     top, left = (0, 0) if region is None else (4, 9)
     shape = (7, 5)
-    layer = Image(np.zeros(shape), **map_transforms(choice, shape))
+    first = (0,) * len(choice.plane)
+    layer = Image(np.zeros((1,) * len(first) + shape), **map_transforms(choice, shape))
     for (row, column), (y, x) in {
         (-0.5, -0.5): (top - 0.5, left - 0.5),
         (6.5, 4.5): (top + rows - 0.5, left + columns - 0.5),
         (6.5, -0.5): (top + rows - 0.5, left - 0.5),
     }.items():
         np.testing.assert_allclose(
-            layer.data_to_world((row, column)), image.data_to_world((*choice.plane, y, x))[-2:]
+            layer.data_to_world((*first, row, column)), image.data_to_world((*choice.plane, y, x))
         )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
 from napari_cliper.plugin.results_panel import ResultsPanel
 from napari_cliper.plugin.run_panel import RunPanel
-from napari_cliper.plugin.threshold_panel import ThresholdPanel, Thresholds
-from napari_cliper.segmentation import Progress
+from napari_cliper.plugin.threshold_panel import ThresholdPanel
+from napari_cliper.segmentation import ClassPrompt, Progress, SegmentationConfig, Thresholds
+from napari_cliper.segmentation.results import ScoreMaps, StageMaps
 
 NARROW = 308  # what is left of 320 pixels between the dock's margins
 
@@ -72,30 +74,78 @@ def test_progress_is_told_in_words(panel, monkeypatch):
     assert run.bar.maximum() == 0  # a bar without an end
 
 
-def test_sliders_follow_the_range_of_the_result_and_tell_nobody(panel, qtbot):
+@pytest.fixture
+def scores():
+    """A result whose best class scores 5.2."""
+
+    def make(method="cliper", names=("cell", "bubble")):
+        config = SegmentationConfig(method=method)
+        maps = np.random.default_rng(3).random((len(names), 4, 4), np.float32)
+        return ScoreMaps(
+            coarse=StageMaps(maps, np.linspace(5.2, 0.1, len(names), dtype=np.float32)),
+            refined=None,
+            classes=tuple(ClassPrompt(name) for name in names),
+            background=(),
+            shape=(8, 8),
+            settings=config.settings(),
+            config=config,
+            owner=tuple(range(len(names))),
+        )
+
+    return make
+
+
+def test_sliders_follow_the_range_of_the_result_and_tell_nobody(panel, qtbot, scores):
     thresholds = panel(ThresholdPanel)
     assert not thresholds.isEnabled()
-    defaults = Thresholds(0.7, 0.6, min_max=True)
+    result = scores()
+    published = result.settings
+    start = Thresholds(0.5, 0.25, min_max=False, own={"cell": 0.75})
     with qtbot.assertNotEmitted(thresholds.changed):
-        thresholds.set_result(5.2, 1.0, defaults, has_min_max=True)
-        thresholds.set_values(defaults)
+        thresholds.set_result(result, start)
     assert thresholds.isEnabled()
-    assert thresholds.values() == defaults
+    assert thresholds.values() == start
     assert thresholds.class_slider.maximum() == pytest.approx(5.2)
-    assert "0.70" in thresholds.class_default.text()
+    assert f"{published.class_threshold:.2f}" in thresholds.class_default.text()
     with qtbot.waitSignal(thresholds.changed) as caught:
         thresholds.class_slider.setValue(3.0)
     assert caught.args[0].class_threshold == pytest.approx(3.0)
-    qtbot.mouseClick(thresholds.class_default, Qt.MouseButton.LeftButton)
-    assert thresholds.values().class_threshold == pytest.approx(0.7)
-    assert thresholds.values().background_threshold == pytest.approx(0.6)
+    for button in (thresholds.class_default, thresholds.background_default):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    values = thresholds.values()
+    assert values.class_threshold == pytest.approx(published.class_threshold)
+    assert values.background_threshold == pytest.approx(published.background_threshold)
 
 
-def test_min_max_is_there_only_where_the_method_knows_it(panel):
+def test_min_max_is_there_only_where_the_method_knows_it(panel, scores):
     thresholds = panel(ThresholdPanel)
-    thresholds.set_result(1.0, 1.0, Thresholds(0, 0.1, min_max=False), has_min_max=False)
+    thresholds.set_result(scores("sclip"), Thresholds(0, 0.1))
     assert not thresholds.min_max.isVisible()
     assert not thresholds.values().min_max
+
+
+def test_classes_can_have_thresholds_of_their_own(panel, qtbot, scores):
+    thresholds = panel(ThresholdPanel)
+    thresholds.set_result(scores(), Thresholds(0.5, 0.3))
+    assert not thresholds.own_slider.isVisible()
+    thresholds.choose_class("bubble")
+    with qtbot.waitSignal(thresholds.changed) as caught:
+        thresholds.own.click()
+    assert caught.args[0].own == {"bubble": pytest.approx(0.3)}
+    assert thresholds.own_slider.isVisible()
+    thresholds.own_slider.setValue(0.9)
+    thresholds.choose_class("cell")
+    assert not thresholds.own.isChecked()
+    assert not thresholds.own_slider.isVisible()
+    thresholds.choose_class("bubble")
+    assert thresholds.own_slider.value() == pytest.approx(0.9)
+    thresholds.choose_class("dragon")
+    assert thresholds.own_class.currentText() == "bubble"
+    thresholds.set_result(scores(names=("bubble", "fibre")), thresholds.values())
+    assert thresholds.own_class.currentText() == "bubble"
+    assert thresholds.values().own == {"bubble": pytest.approx(0.9)}
+    thresholds.own.click()
+    assert thresholds.values().own == {}
 
 
 def test_results_can_be_unloaded(panel, qtbot):

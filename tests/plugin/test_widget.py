@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 
+import dask.array
 import numpy as np
 import pytest
 from napari.layers import Labels
@@ -15,9 +18,14 @@ from PIL import Image
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.layers import OUTPUT_KEY
-from napari_cliper.plugin.threshold_panel import Thresholds
 from napari_cliper.plugin.widget import CliperWidget
-from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
+from napari_cliper.segmentation import (
+    REGISTRY,
+    LiveLabels,
+    SegmentationConfig,
+    Segmenter,
+    parse_classes,
+)
 
 
 def labels_of(dock, stage="refined"):
@@ -84,18 +92,66 @@ def test_scores_stand_in_the_table(dock, run):
     assert f"{best:.2f}" in text
 
 
-@pytest.mark.parametrize("kind", ["grey", "16 bit", "RGBA"])
+OTHER_KINDS = {
+    "grey": lambda image: image.mean(axis=2).astype(np.uint8),
+    "16 bit": lambda image: image[..., 1].astype(np.uint16) * 100,
+    "RGBA": lambda image: np.concatenate([image, np.full_like(image[..., :1], 255)], axis=2),
+    "float": lambda image: image[..., 0] / 255,
+    "float RGB": lambda image: (image / 255).astype(np.float32),
+    "float with holes": lambda image: np.where(image[..., 0] > 250, np.nan, image[..., 0]),
+    "negative": lambda image: image[..., 0].astype(np.int16) - 300,
+    "boolean": lambda image: image[..., 0] > 128,
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
 def test_images_of_other_kinds(dock, run, kind):
     image = dock.viewer.layers["scene"].data
-    other = {
-        "grey": image.mean(axis=2).astype(np.uint8),
-        "16 bit": image[..., 1].astype(np.uint16) * 100,
-        "RGBA": np.concatenate([image, np.full_like(image[..., :1], 255)], axis=2),
-    }[kind]
+    other = OTHER_KINDS[kind](image)
     dock.viewer.layers.clear()
     dock.viewer.add_image(other, name="other")
     run(dock)
-    assert labels_of(dock).data.shape == image.shape[:2]
+    segmenter = Segmenter(SegmentationConfig(model="demo", device="cpu"))
+    words = parse_classes("pollen grain, red blood cell, bacterium, fibre")
+    expected = segmenter.score(segmenter.embed(other), words).to_labels()
+    np.testing.assert_array_equal(labels_of(dock).data, expected)
+
+
+def test_a_rectangle_on_a_turned_and_scaled_image(dock, run):
+    image = dock.viewer.layers["scene"].data
+    dock.viewer.layers.clear()
+    turned = {"scale": (0.5, 0.25), "translate": (100, -50), "rotate": 30, "units": "um"}
+    layer = dock.viewer.add_image(image, name="turned", **turned)
+    corners = np.array([(10, 20), (10, 99), (73, 99), (73, 20)], dtype=float)
+    shapes = dock.viewer.add_shapes(
+        [[layer.data_to_world(corner) for corner in corners]], shape_type="rectangle", units="um"
+    )
+    assert layer.units == shapes.units
+    choose(dock, layer)
+    where = dock.image_panel.parts
+    where.setCurrentIndex(where.findText(shapes.name))
+    rows, columns = dock.image_panel.choice().region
+    assert (rows, columns) == (slice(10, 74), slice(20, 100))
+    run(dock)
+    labels = labels_of(dock)
+    assert labels.data.shape == (rows.stop - rows.start, columns.stop - columns.start)
+    for corner in ((0, 0), (5, 7), (labels.data.shape[0] - 1, labels.data.shape[1] - 1)):
+        pixel = np.add(corner, (rows.start, columns.start))
+        np.testing.assert_allclose(labels.data_to_world(corner), layer.data_to_world(pixel))
+    segmenter = Segmenter(SegmentationConfig(model="demo", device="cpu"))
+    words = parse_classes("pollen grain, red blood cell, bacterium, fibre")
+    expected = segmenter.score(segmenter.embed(image[rows, columns].copy()), words).to_labels()
+    np.testing.assert_array_equal(labels.data, expected)
+
+
+def test_a_stack_too_large_for_labels_is_refused_before_the_run(dock):
+    stack = dask.array.zeros((2_000_000, 4096, 4096), dtype=np.uint8, chunks=(1, 4096, 4096))
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(stack, name="stack", contrast_limits=(0, 255))
+    dock.run()
+    assert dock.job is None
+    assert "2000000 x 4096 x 4096" in message(dock)
+    assert "rectangle" in message(dock)
 
 
 def test_planes_of_a_stack_share_a_layer(dock, run):
@@ -184,6 +240,81 @@ def test_a_high_class_threshold_empties_the_layer_and_the_default_brings_it_back
     qtbot.waitUntil(lambda: np.array_equal(layer.data, before), timeout=2000)
 
 
+@pytest.mark.parametrize("method", ["sclip", "maskclip"])
+def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot, method):
+    config = SegmentationConfig(model="demo", device="cpu", method=method, refiner="pamr")
+    dock.engine_panel.set_config(config)
+    run(dock)
+    layer, scores = labels_of(dock), dock.shown.outcome.scores
+    middle = float(np.median(scores.stage().class_scores))
+    dock.threshold_panel.class_slider.setValue(middle)
+    values = dock.threshold_panel.values()
+    expected = scores.to_labels(
+        class_threshold=values.class_threshold, background_threshold=values.background_threshold
+    )
+    assert not np.array_equal(layer.data, expected)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)
+
+
+def test_labels_that_take_long_are_made_in_the_thread(dock, run, qtbot, monkeypatch):
+    """As with 150 classes on a large image: nothing is kept for the other thresholds."""
+    monkeypatch.setattr(LiveLabels.__init__, "__kwdefaults__", {"limit": 0})
+    run(dock)
+    monkeypatch.undo()
+    layer, scores = labels_of(dock), dock.shown.outcome.scores
+    makers = []
+    monkeypatch.setattr(
+        type(scores), "best", watched(type(scores).best, makers, threading.current_thread)
+    )
+    for value in (0.1, 0.3, 0.5):  # faster than the thread is
+        dock.threshold_panel.class_slider.setValue(value)
+        qtbot.wait(12)
+    wished = dock.threshold_panel.values()
+    monkeypatch.undo()
+    qtbot.waitUntil(lambda: dock.result.job is None, timeout=5000)
+    expected = scores.to_labels(
+        class_threshold=wished.class_threshold,
+        background_threshold=wished.background_threshold,
+        min_max=wished.min_max,
+    )
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=5000)
+    coarse = labels_of(dock, "coarse")
+    expected = scores.to_labels(
+        stage="coarse",
+        class_threshold=wished.class_threshold,
+        background_threshold=wished.background_threshold,
+        min_max=wished.min_max,
+    )
+    qtbot.waitUntil(lambda: np.array_equal(coarse.data, expected), timeout=5000)
+    assert threading.main_thread() not in makers
+
+
+def watched(function, seen, look):
+    """A function that notes something each time it is called."""
+
+    def call(*args, **wishes):
+        seen.append(look())
+        return function(*args, **wishes)
+
+    return call
+
+
+def test_a_class_with_a_threshold_of_its_own(dock, run, qtbot):
+    run(dock)
+    layer, scores = labels_of(dock), dock.shown.outcome.scores
+    before = layer.data.copy()
+    dock.classes_panel.selected.emit(1)
+    assert dock.threshold_panel.own_class.currentText() == "pollen grain"
+    dock.threshold_panel.own.click()
+    dock.threshold_panel.own_slider.setValue(0.85)
+    values = dock.threshold_panel.values()
+    expected = scores.to_labels(own_thresholds={"pollen grain": values.own["pollen grain"]})
+    assert (expected == 1).sum() < (before == 1).sum()
+    np.testing.assert_array_equal(expected[before != 1], before[before != 1])
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)
+    qtbot.waitUntil(lambda: bool(layer.metadata[OUTPUT_KEY]["thresholds"]["own"]), timeout=2000)
+
+
 def test_thresholds_run_no_network(dock, run, qtbot):
     run(dock)
     dock.session.unload()
@@ -254,7 +385,7 @@ def test_the_first_edit_freezes_and_the_next_result_is_a_new_layer(dock, run):
     assert "yours now" in message(dock)
     kept = mine.data.copy()
     dock.threshold_panel.background_slider.setValue(0.9)
-    dock._relabel_visible()
+    dock.result._relabel(visible=True)
     np.testing.assert_array_equal(mine.data, kept)
     run(dock)
     np.testing.assert_array_equal(mine.data, kept)
@@ -266,7 +397,7 @@ def test_undo_brings_back_only_what_was_before_the_edit(dock, run):
     run(dock)
     layer = labels_of(dock)
     dock.threshold_panel.background_slider.setValue(0.8)
-    dock._relabel_visible()
+    dock.result._relabel(visible=True)
     before = layer.data.copy()
     paint(layer)
     layer.undo()
@@ -318,18 +449,105 @@ def test_an_out_of_memory_error_reaches_the_person(dock, run, monkeypatch):
     assert dock.shown is not None
 
 
-@pytest.mark.parametrize("delay", [0, 20, 60, 120])
-def test_cancel_leaves_everything_as_it_was(dock, qtbot, delay):
-    layers = list(dock.viewer.layers)
-    dock.run()
-    qtbot.wait(delay)
-    dock.cancel()
+def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run, monkeypatch):
+    stages = []
+    monkeypatch.setattr(dock.run_panel, "show_progress", lambda where: stages.append(where.stage))
+    run(dock)
+    assert len(set(stages)) >= 4
+    for stage in dict.fromkeys(stages):
+        for layer in outputs(dock.viewer):
+            dock.viewer.layers.remove(layer)
+        dock.session.unload()  # so that every stage comes again
+        dock.session.forget()
+        layers, shown = list(dock.viewer.layers), dock.shown
+        asked = []
+
+        def cancel(where, stage=stage, asked=asked):
+            if where.stage == stage and not asked:
+                asked.append(time.monotonic())
+                dock.cancel()
+
+        monkeypatch.setattr(dock.run_panel, "show_progress", cancel)
+        run(dock)
+        assert time.monotonic() - asked[0] < 1, stage
+        assert list(dock.viewer.layers) == layers, stage
+        assert dock.shown is shown
+        assert "Stopped" in message(dock)
+        assert dock.run_panel.run_button.isEnabled()
+    monkeypatch.undo()
+    run(dock)
+    assert len(outputs(dock.viewer)) == 2
+
+
+# ---------------------------------------------------------------------- downloads
+
+
+DINO = REGISTRY["dino-vits8"]
+
+
+def wish_for_dino(dock, qtbot):
+    config = SegmentationConfig(
+        model="demo", device="cpu", refiner="foundation", foundation_model=DINO.name
+    )
+    dock.engine_panel.set_config(config)
+    qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+
+
+@pytest.fixture
+def dino_hub(hub):
+    """A file under the name of the smallest DINO; it holds no weights."""
+    content = os.urandom(400_000)
+    hub.files[DINO.repositories[0], DINO.files[0][0]] = content
+    return hub
+
+
+@pytest.mark.usefixtures("dino_hub")
+def test_weights_are_downloaded_from_the_dock(dock, qtbot):
+    dock._look_up_weights()
+    wish_for_dino(dock, qtbot)
+    (line,) = dock.engine_panel.lines
+    assert "licence" in line.text.text()
+    assert "Download first" in dock.run_panel.run_button.toolTip()
+    line.button.click()
+    assert not dock.engine_panel.lines[0].button.isEnabled()  # one job at a time, and it says so
+    qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
+    assert "on this machine now" in message(dock)
+    assert dock.engine_panel.lines == []
+    assert dock.run_panel.run_button.isEnabled()
+
+
+@pytest.mark.parametrize("stalled", [True, False])
+def test_cancel_ends_a_download_within_a_second(dino_hub, dock, qtbot, stalled):
+    dino_hub.pause = 0.2
+    dino_hub.stall_after = 100_000 if stalled else None
+    dock._look_up_weights()
+    wish_for_dino(dock, qtbot)
+    dock.engine_panel.lines[0].button.click()
+    qtbot.waitUntil(lambda: "MB" in dock.run_panel.stage.text(), timeout=10_000)
     started = time.monotonic()
+    dock.run_panel.cancel_button.click()
     qtbot.waitUntil(lambda: dock.job is None, timeout=5000)
     assert time.monotonic() - started < 1
-    if dock.shown is None:
-        assert list(dock.viewer.layers) == layers
-        assert "Stopped" in message(dock)
+    assert "Stopped" in message(dock)
+    assert dock.engine_panel.lines[0].button.isEnabled()
+
+
+def test_a_model_of_open_clips_table_is_offered_for_download(hub, dock, qtbot):
+    name = "open_clip:roberta-ViT-B-32/laion2b_s12b_b32k"
+    repository = "laion/CLIP-ViT-B-32-roberta-base-laion2B-s12B-b32k"
+    hub.files[repository, "open_clip_model.safetensors"] = os.urandom(20_000)
+    for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        hub.files["roberta-base", file] = b"{}" * 20
+    dock.engine_panel.set_config(SegmentationConfig(model=name, refiner="pamr", device="cpu"))
+    qtbot.waitUntil(lambda: len(dock.engine_panel.lines) == 1, timeout=60_000)
+    dock.engine_panel.lines[0].button.click()
+    qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
+    assert "on this machine now" in message(dock)
+    assert dock.engine_panel.lines == []
+    assert any(request.startswith("GET /roberta-base/") for request in hub.asked)
+
+
+# ---------------------------------------------------------------------- while it runs
 
 
 def test_deleting_the_image_during_a_run_drops_the_result(dock, qtbot):
@@ -407,12 +625,27 @@ def test_score_maps_on_request(dock, run):
     assert not [layer for layer in dock.viewer.layers if layer.name.endswith("score")]
 
 
+def test_score_maps_of_a_plane_show_on_that_plane(dock, run):
+    image = dock.viewer.layers["scene"].data[..., 0]
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(np.stack([image, image[::-1], image]), name="stack", scale=(4, 2, 2))
+    dock.viewer.dims.set_current_step(0, 1)
+    run(dock)
+    dock.results_panel.score_maps.setChecked(True)
+    maps = [layer for layer in dock.viewer.layers if layer.name.endswith("score")]
+    for layer in maps:
+        np.testing.assert_allclose(layer.extent.world[:, 0], 4)
+    assert dock.viewer.dims.range[0].stop == 8
+
+
 def test_thresholds_of_another_run_are_kept_for_the_same_settings(dock, run):
     run(dock)
-    values = Thresholds(1.2, 0.5, min_max=True)
-    dock.threshold_panel.set_values(values)
+    dock.threshold_panel.class_slider.setValue(0.5)
+    dock.threshold_panel.min_max.setChecked(not dock.threshold_panel.min_max.isChecked())
+    values = dock.threshold_panel.values()
     run(dock)
     assert dock.threshold_panel.values() == values
+    assert dock.shown.outcome.thresholds == values
 
 
 def test_opening_the_dock_imports_no_torch():

@@ -141,11 +141,16 @@ def test_the_rest_uses_only_public_names_of_the_engine(path):
     assert used - {"napari_cliper.segmentation"} <= public
 
 
-LOWER = {"export": {"cli", "plugin", "demo", "batch"}, "demo": {"cli", "plugin"}}
+COMMANDS = {"cli", "cli_evaluate", "console", "engine_options", "batch"}
+LOWER = {
+    "export": {*COMMANDS, "plugin", "demo", "evaluation"},
+    "evaluation": {*COMMANDS, "plugin", "demo"},
+    "demo": {*COMMANDS, "plugin"},
+}
 
 
 @pytest.mark.parametrize("part", LOWER)
-def test_export_and_demo_do_not_look_up(part):
+def test_export_evaluation_and_demo_do_not_look_up(part):
     up = [f"napari_cliper.{name}" for name in LOWER[part]]
     found = [
         f"{path.name}: {name}"

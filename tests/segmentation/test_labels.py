@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
-from napari_cliper.segmentation import ClassPrompt, InvalidInputError, SegmentationConfig, labels
+from napari_cliper.segmentation import (
+    ClassPrompt,
+    InvalidInputError,
+    LiveLabels,
+    SegmentationConfig,
+    Thresholds,
+    labels,
+)
 from napari_cliper.segmentation.results import ScoreMaps, StageMaps
 
 GRID, SHAPE = (5, 7), (23, 31)
@@ -225,29 +233,97 @@ def test_best_above_a_threshold_is_what_to_labels_gives(rng, method, threshold):
     assert best.label.dtype == best.above(threshold).dtype == found.dtype
 
 
-@pytest.mark.parametrize("min_max", [True, False])
-def test_ranked_answers_every_threshold_as_best_does(rng, min_max):
-    class_scores = np.float32([0.6, 1.5, 0.3, 0.6])  # 0.6 as float32 is above 0.6 as float64
-    scores = scores_of(rng.random((4, *GRID)), class_scores)
+METHODS_AND_MIN_MAX = [
+    ("cliper", True), ("cliper", False), ("sclip", False), ("maskclip", False), ("proxyclip", False)
+]  # fmt: skip
+MOVED_SCORES = np.float32([0.6, 1.5, 0.3, 0.6])  # 0.6 as float32 is above 0.6 as float64
+NO_AREAS = {"area_threshold": 0.0}
+MOVES = list(product((-1, 0, 0.3, 0.5, 0.6, 0.61, 1.5, 2), (-1, 0, 0.2, 0.3, 0.7)))
+
+
+@pytest.mark.parametrize(("method", "min_max"), METHODS_AND_MIN_MAX)
+@pytest.mark.parametrize("with_background", [False, True])
+def test_ranked_answers_every_threshold_as_best_does(
+    rng, monkeypatch, method, min_max, with_background
+):
+    monkeypatch.setattr(labels, "BLOCK_BYTES", 4 * 5 * SHAPE[1] * 3)  # some rows at a time
+    background = rng.random(GRID, np.float32) if with_background and method != "cliper" else None
+    scores = scores_of(
+        rng.random((4, *GRID)).round(1),  # some pixels have two best classes
+        MOVED_SCORES,
+        method=method,
+        background=background,
+        settings=NO_AREAS,
+    )
     ranked = scores.ranked(min_max=min_max)
-    for class_threshold in (-1, 0, 0.3, 0.5, 0.6, 0.61, 1.5, 2):
-        for background_threshold in (-1, 0, 0.2, 0.7):
-            np.testing.assert_array_equal(
-                ranked.at(class_threshold).above(background_threshold),
-                scores.to_labels(
-                    class_threshold=class_threshold,
-                    background_threshold=background_threshold,
-                    min_max=min_max,
-                ),
-            )
+    for class_threshold, background_threshold in MOVES:
+        np.testing.assert_array_equal(
+            ranked.at(class_threshold).above(background_threshold),
+            scores.to_labels(
+                class_threshold=class_threshold,
+                background_threshold=background_threshold,
+                min_max=min_max,
+            ),
+        )
 
 
-def test_ranked_is_for_clipers_rule_and_within_a_limit(rng):
-    maps = rng.random((4, *GRID))
-    assert scores_of(maps, method="sclip").ranked() is None
+@pytest.mark.parametrize("method", ["cliper", "sclip"])
+def test_ranked_stays_within_a_limit(rng, method):
+    scores = scores_of(rng.random((4, *GRID)), method=method, settings=NO_AREAS)
     needed = 5 * 5 * SHAPE[0] * SHAPE[1]
-    assert scores_of(maps).ranked(limit=needed) is not None
-    assert scores_of(maps).ranked(limit=needed - 1) is None
+    assert scores.ranked(limit=needed) is not None
+    assert scores.ranked(limit=needed - 1) is None
+
+
+def test_where_areas_decide_nothing_is_ranked(rng):
+    scores = scores_of(rng.random((4, *GRID)), method="sclip", settings={"area_threshold": 0.1})
+    assert scores.ranked() is None
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 20])
+@pytest.mark.parametrize(("method", "min_max"), METHODS_AND_MIN_MAX)
+def test_live_labels_are_those_of_the_thresholds(rng, method, min_max, limit):
+    scores = scores_of(rng.random((4, *GRID)), MOVED_SCORES, method=method, settings=NO_AREAS)
+    live = LiveLabels(scores, "coarse", limit=limit)
+    for class_threshold, background_threshold in MOVES:
+        wished = Thresholds(class_threshold, background_threshold, min_max)
+        expected = scores.to_labels(
+            class_threshold=class_threshold,
+            background_threshold=background_threshold,
+            min_max=min_max,
+        )
+        live.prepare(wished)
+        assert live.ready(wished)
+        assert live.ready(replace(wished, background_threshold=0.123))
+        assert live.ready(replace(wished, class_threshold=0.4)) == (limit > 0)
+        np.testing.assert_array_equal(live.labels(wished), expected)
+    np.testing.assert_array_equal(LiveLabels(scores, "coarse").labels(wished), expected)
+
+
+@pytest.mark.parametrize("method", ["cliper", "sclip"])
+def test_a_class_with_a_threshold_of_its_own(rng, method):
+    scores = scores_of(rng.random((3, *GRID)), method=method)
+    wishes = {"class_threshold": 0.0, "min_max": False}
+    everywhere = scores.to_labels(background_threshold=1e-6, **wishes)
+    value = scores.best(**wishes).value.numpy()
+    for own in (-1.0, 0.3, 0.6, 9.0):
+        found = scores.to_labels(
+            background_threshold=0.4, own_thresholds={"class 1": own}, **wishes
+        )
+        usual = scores.to_labels(background_threshold=0.4, **wishes)
+        only = scores.to_labels(background_threshold=own, **wishes)
+        np.testing.assert_array_equal(found, np.where(everywhere == 2, only, usual))
+        if own > 0:
+            np.testing.assert_array_equal(found == 2, (everywhere == 2) & (value >= own))
+
+
+def test_a_threshold_of_a_class_that_is_not_there(rng):
+    scores = scores_of(rng.random((3, *GRID)))
+    with pytest.raises(InvalidInputError, match="'dragon'"):
+        scores.to_labels(own_thresholds={"dragon": 0.5})
+    live = LiveLabels(scores, "coarse")  # a class may go while its threshold stays
+    wished = Thresholds(0, 0.4, own={"dragon": 0.5})
+    np.testing.assert_array_equal(live.labels(wished), live.labels(replace(wished, own={})))
 
 
 @pytest.mark.parametrize("method", ["cliper", "sclip"])

@@ -15,6 +15,7 @@ import open_clip
 import pytest
 import torch
 from huggingface_hub import constants
+from loopback_hub import COMMIT
 from safetensors.torch import load_file, save_file
 
 from napari_cliper.segmentation import (
@@ -35,7 +36,6 @@ from napari_cliper.segmentation.errors import (
 
 CPU = torch.device("cpu")
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
@@ -347,7 +347,7 @@ def test_every_model_of_the_registry_is_told_without_loading(monkeypatch):
     for name, patch, heads in (("ViT-B/16", 16, 12), ("ViT-L/14", 14, 16), ("ViT-H/14", 14, 16)):
         source = loading.clip_source(name)
         assert (source.patch, source.heads, source.path) == (patch, heads, None)
-        assert source.entry == loading.weights_of(name)
+        assert (source.entry,) == loading.weights_of(name)
     assert loading.clip_source("ViT-B/16").config["quick_gelu"]
     tagged = loading.clip_source("open_clip:ViT-B-16/openai")
     assert tagged.quick_gelu
@@ -355,7 +355,11 @@ def test_every_model_of_the_registry_is_told_without_loading(monkeypatch):
     assert tagged.entry.repositories == ("timm/vit_base_patch16_clip_224.openai",)
     odd = loading.clip_source("open_clip:ViT-L-14/laion2b_s32b_b82k")
     assert (odd.mean, odd.std) == ((0.5,) * 3, (0.5,) * 3)
-    assert loading.weights_of("dino-vits8").kind == "foundation"
+    assert [row.kind for row in loading.weights_of("dino-vits8")] == ["foundation"]
+    weights_row, tokenizer = loading.weights_of("open_clip:roberta-ViT-B-32/laion2b_s12b_b32k")
+    assert weights_row.repositories == ("laion/CLIP-ViT-B-32-roberta-base-laion2B-s12B-b32k",)
+    assert tokenizer.repositories == ("roberta-base",)
+    assert any("tokenizer.json" in alternatives for alternatives in tokenizer.files)
 
 
 def test_a_demo_model_that_is_missing(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 from huggingface_hub import constants
+from loopback_hub import COMMIT
 from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 
@@ -28,7 +29,6 @@ from napari_cliper.segmentation.progress import Monitor
 from napari_cliper.segmentation.refinement import feature_attention, refine_with_attention
 
 REAL = "vit_small_patch16_224.dino"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]
 
 

@@ -23,6 +23,9 @@ class ElidingComboBox(QComboBox):
         What is chosen here, in a sentence.
     """
 
+    elide = Qt.TextElideMode.ElideMiddle
+    """What is left out of a long text."""
+
     def __init__(self, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._tip = tip
@@ -45,7 +48,7 @@ class ElidingComboBox(QComboBox):
         self.setToolTip(why_grey or f"{self._tip} Now: {self.currentText()}.")
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw as always, with the middle of a long text left out."""
+        """Draw as always, with a part of a long text left out."""
         painter = QStylePainter(self)
         option = QStyleOptionComboBox()
         self.initStyleOption(option)
@@ -56,7 +59,7 @@ class ElidingComboBox(QComboBox):
             self,
         )
         option.currentText = self.fontMetrics().elidedText(
-            self.currentText(), Qt.TextElideMode.ElideMiddle, field.width()
+            self.currentText(), self.elide, field.width()
         )
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)

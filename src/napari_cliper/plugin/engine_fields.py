@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from qtpy.QtCore import QRegularExpression, Qt, Signal
-from qtpy.QtGui import QPaintEvent, QRegularExpressionValidator, QWheelEvent
+from qtpy.QtGui import QRegularExpressionValidator, QWheelEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
     QSizePolicy,
-    QStyle,
-    QStyleOptionComboBox,
-    QStylePainter,
     QVBoxLayout,
     QWidget,
 )
@@ -38,6 +35,8 @@ PUBLISHED: Final = None  # as in `SegmentationConfig`
 
 class Choice(ElidingComboBox):
     """A box of values with names; turned by the wheel only while it has the focus."""
+
+    elide = Qt.TextElideMode.ElideRight  # names stand in front
 
     def __init__(self, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(tip, parent)
@@ -81,21 +80,6 @@ class Choice(ElidingComboBox):
         view = self.view()
         view.setMinimumWidth(view.sizeHintForColumn(0) + 2 * view.frameWidth() + 24)
         super().showPopup()
-
-    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw as always, with the end of a long text left out: names stand in front."""
-        painter = QStylePainter(self)
-        option = QStyleOptionComboBox()
-        self.initStyleOption(option)
-        box = QStyle.ComplexControl.CC_ComboBox
-        field = self.style().subControlRect(
-            box, option, QStyle.SubControl.SC_ComboBoxEditField, self
-        )
-        option.currentText = self.fontMetrics().elidedText(
-            self.currentText(), Qt.TextElideMode.ElideRight, field.width()
-        )
-        painter.drawComplexControl(box, option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
         """Leave the wheel to the dock unless a person is here."""

@@ -47,8 +47,8 @@ class MissingLine(QWidget):
         self.text = wrapping(missing_in_words(row, way_round))
         self.button = QPushButton("Download")
         self.button.setAccessibleName(f"Download {plain_name(row.name)}")
-        self.button.setEnabled(not offline)
-        self.button.setToolTip(_OFFLINE if offline else row.purpose)
+        self._offline, self._purpose = offline, row.purpose
+        self.set_busy(busy=False)
         self.button.clicked.connect(self._on_clicked)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -57,6 +57,14 @@ class MissingLine(QWidget):
 
     def _on_clicked(self) -> None:
         self.download_requested.emit(self.name)
+
+    def set_busy(self, *, busy: bool) -> None:
+        """Grey the button while a job runs; `busy` is what the window does."""
+        self.button.setEnabled(not busy and not self._offline)
+        self.button.setToolTip(
+            _OFFLINE if self._offline else "Wait for the run to end, or cancel it."
+            if busy else self._purpose
+        )  # fmt: skip
 
 
 class EnginePanel(QWidget):
@@ -72,7 +80,10 @@ class EnginePanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._known: tuple[str, ...] = ()
+        self._rows: dict[str, WeightsEntry] = dict(REGISTRY)
+        self._asked: set[str] = set()
         self._told: tuple[object, ...] = ()
+        self._busy = False
         self.lines: list[MissingLine] = []
         self.form = EngineForm()
         self.folder = QCollapsible(expandedIcon=QIcon(), collapsedIcon=QIcon())
@@ -145,8 +156,22 @@ class EnginePanel(QWidget):
 
     # ------------------------------------------------------------------ weights
 
-    def set_cached(self, names: Mapping[str, bool]) -> None:
-        """Take in which weights of the registry are on disk; what is not named stays."""
+    def set_cached(
+        self, names: Mapping[str, bool], asked: str = "", row: WeightsEntry | None = None
+    ) -> None:
+        """Take in which weights are on disk; what is not named stays.
+
+        Parameters
+        ----------
+        names : mapping of str to bool
+        asked : str
+            The model outside of the registry that was looked for, if any.
+        row : WeightsEntry, optional
+            Its weights, where they can be fetched.
+        """
+        self._asked.add(asked)
+        if row is not None:
+            self._rows[row.name] = row
         self.form.set_cached(names)
         self._refresh()
 
@@ -158,11 +183,26 @@ class EnginePanel(QWidget):
             names.append(config.diffusion_model)
         if config.needs_foundation:
             names.append(config.foundation_model)
-        return tuple(REGISTRY[name] for name in names if self._is_missing(name))
+        return tuple(self._rows[name] for name in names if self._is_missing(name))
+
+    def listed_model(self) -> str:
+        """The chosen model where it is one of open_clip's table, else ""."""
+        name = str(self.form.model.value())
+        return name if name.startswith("open_clip:") else ""
+
+    def unknown_model(self) -> str:
+        """That model where nobody has looked whether it is on disk, else ""."""
+        return "" if self.listed_model() in self._asked else self.listed_model()
 
     def _is_missing(self, name: str) -> bool:
-        row = REGISTRY.get(name)
+        row = self._rows.get(name)
         return row is not None and bool(row.repositories) and self.form.on_disk(name) is False
+
+    def set_busy(self, *, busy: bool) -> None:
+        """Offer no download while a job runs."""
+        self._busy = busy
+        for line in self.lines:
+            line.set_busy(busy=busy)
 
     # ------------------------------------------------------------------ words of the demo model
 
@@ -228,6 +268,7 @@ class EnginePanel(QWidget):
             )
             line = MissingLine(row, _WAY_ROUND if refines else "", offline=offline)
             line.download_requested.connect(self.download_requested)
+            line.set_busy(busy=self._busy)
             self._lines.addWidget(line)
             self.lines.append(line)
             QWidget.setTabOrder(before, line.button)

@@ -6,6 +6,7 @@ in data coordinates, as in napari; a rectangle takes the pixels whose centres ar
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import psutil
 from napari.layers import Image, Layer, Shapes
 from napari.utils.transforms import CompositeAffine
 from napari.viewer import Viewer
@@ -105,6 +107,25 @@ def labels_shape(choice: ImageChoice) -> tuple[int, ...]:
     return (*shape[:-2], *_sides(choice.region)) if choice.region else shape
 
 
+def check_memory(choice: ImageChoice) -> None:
+    """Refuse a stack whose Labels layers the memory cannot hold.
+
+    Raises
+    ------
+    InvalidInputError
+        With what is needed, what there is, and the way out.
+    """
+    shape = labels_shape(choice)
+    needed = 2 * math.prod(shape)  # bytes of a coarse and a refined layer
+    free = psutil.virtual_memory().available
+    if needed > free:
+        sides = " x ".join(map(str, shape))
+        raise InvalidInputError(
+            f"The labels of {choice.name} ({sides}) need {needed / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB are free. Choose a rectangle, or cut the stack into parts."
+        )
+
+
 def place(choice: ImageChoice) -> tuple[int | slice, ...]:
     """The index into that Labels array at which the (Y, X) result goes."""
     return (*choice.plane, slice(None), slice(None))
@@ -150,20 +171,22 @@ def map_transforms(choice: ImageChoice, shape: tuple[int, int]) -> dict[str, Any
     Returns
     -------
     dict
-        ``affine``, ``units`` and ``axis_labels`` of a layer of two dimensions.
+        ``affine``, ``units`` and ``axis_labels`` of a layer with the image's axes, of which
+        the leading ones have length 1 and stand at the plane.
     """
     layer = choice.layer
-    step = np.divide(labels_shape(choice)[-2:], shape)
+    step = np.ones(layer.ndim)
+    step[-2:] = np.divide(labels_shape(choice)[-2:], shape)
     corner = _first_pixel(choice, layer.ndim)
     corner[: len(choice.plane)] = choice.plane
-    corner[-2:] += (step - 1) / 2  # the centre of the map's first pixel
-    affine = np.eye(3)
-    affine[:2, 2] = origin = np.asarray(layer.data_to_world(corner))[-2:]
-    for axis in (0, 1):
+    corner[-2:] += (step[-2:] - 1) / 2  # the centre of the map's first pixel
+    affine = np.eye(layer.ndim + 1)
+    affine[:-1, -1] = origin = np.asarray(layer.data_to_world(corner))
+    for axis in range(layer.ndim):
         moved = corner.copy()
-        moved[axis - 2] += step[axis]
-        affine[:2, axis] = np.asarray(layer.data_to_world(moved))[-2:] - origin
-    return {"affine": affine, "units": layer.units[-2:], "axis_labels": layer.axis_labels[-2:]}
+        moved[axis] += step[axis]
+        affine[:-1, axis] = np.asarray(layer.data_to_world(moved)) - origin
+    return {"affine": affine, "units": layer.units, "axis_labels": layer.axis_labels}
 
 
 def _sides(region: Region) -> tuple[int, int]:

@@ -53,7 +53,7 @@ class ScoreMapLayers:
         active = self._viewer.layers.selection.active
         for index in np.argsort(-scores)[:MOST]:
             layer = Image(
-                maps[index].copy(),
+                maps[index].copy().reshape((1,) * len(choice.plane) + maps.shape[1:]),
                 name=f"{choice.name} {rows[index].name} score",
                 colormap="magma",
                 blending="additive",

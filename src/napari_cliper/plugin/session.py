@@ -21,10 +21,20 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ..segmentation import REGISTRY, ClassPrompt, Monitor, Progress, SegmentationConfig
+from ..segmentation import (
+    REGISTRY,
+    ClassPrompt,
+    LiveLabels,
+    Monitor,
+    Progress,
+    SegmentationConfig,
+    SegmentationError,
+    Thresholds,
+    WeightsEntry,
+)
 
 if TYPE_CHECKING:
-    from ..segmentation import ImageEmbedding, RankedBest, ScoreMaps, Segmenter, Stage
+    from ..segmentation import ImageEmbedding, ScoreMaps, Segmenter, Stage
 
 CACHE_BYTES = 2_000_000_000
 
@@ -40,12 +50,15 @@ class Request:
     config : SegmentationConfig
     classes : tuple of ClassPrompt
     background : tuple of str
+    thresholds : Thresholds, optional
+        What labels are made with first; by default, as published.
     """
 
     read: Callable[[], NDArray[Any]]
     config: SegmentationConfig
     classes: tuple[ClassPrompt, ...]
     background: tuple[str, ...]
+    thresholds: Thresholds | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +68,10 @@ class Outcome:
     Parameters
     ----------
     scores : ScoreMaps
-    ranked : mapping of str to RankedBest or None
-        By stage: what makes both thresholds live; None where it would take too much memory.
+    live : mapping of str to LiveLabels
+        By stage: labels that follow thresholds.
+    thresholds : Thresholds
+        Those for which the labels are ready.
     seconds : float
         From start to end.
     encoded : bool
@@ -64,7 +79,8 @@ class Outcome:
     """
 
     scores: ScoreMaps
-    ranked: Mapping[Stage, RankedBest | None]
+    live: Mapping[Stage, LiveLabels]
+    thresholds: Thresholds
     seconds: float
     encoded: bool
 
@@ -113,8 +129,14 @@ class Session:
             should_stop=should_stop,
         )
         report(Progress("Making labels", 0, 0))
-        ranked = {stage: scores.ranked(stage=stage) for stage in scores.stages}
-        return Outcome(scores, ranked, time.perf_counter() - start, encoded)
+        settings = scores.settings
+        thresholds = request.thresholds or Thresholds(
+            settings.class_threshold, settings.background_threshold, settings.min_max
+        )
+        live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
+        for one in live.values():
+            one.prepare(thresholds)
+        return Outcome(scores, live, thresholds, time.perf_counter() - start, encoded)
 
     def unload(self) -> None:
         """Free the networks; embeddings are kept, as they are in the CPU's memory."""
@@ -199,21 +221,56 @@ def classes_of(rows: Sequence[Any]) -> tuple[tuple[ClassPrompt, ...], tuple[str,
 
 def fetch_weights(
     name: str, report: Callable[[Progress], None], should_stop: Callable[[], bool]
-) -> Any:
+) -> None:
     """Fetch the weights of a name; called in a thread."""
     from ..segmentation import fetch, weights_of  # noqa: PLC0415 - heavy
 
-    return fetch(weights_of(name), monitor=Monitor(report, should_stop))
+    for row in weights_of(name):
+        fetch(row, monitor=Monitor(report, should_stop))
+
+
+@dataclass(frozen=True)
+class WeightsFound:
+    """Which weights are on disk.
+
+    Parameters
+    ----------
+    on_disk : mapping of str to bool
+        By name: those of the registry, and the one that was asked for.
+    asked : str
+        The name that was asked for beside the registry's; empty for none.
+    row : WeightsEntry or None
+        Its weights, where they can be fetched.
+    known_words : tuple of str
+        The words of the demo model.
+    """
+
+    on_disk: Mapping[str, bool]
+    asked: str
+    row: WeightsEntry | None
+    known_words: tuple[str, ...]
 
 
 def weights_on_disk(
-    _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> tuple[dict[str, bool], tuple[str, ...]]:
-    """Which weights of the registry are on disk, and the words of the demo model.
+    name: str, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
+) -> WeightsFound:
+    """Which weights of the registry are on disk, and those of one more name; called in a thread.
 
-    Called in a thread.
+    Parameters
+    ----------
+    name : str
+        A model of open_clip's table, or empty; what cannot be fetched is passed over.
     """
     from ..segmentation import cached, known_words  # noqa: PLC0415 - heavy
 
-    on_disk = {name: cached(row) is not None for name, row in REGISTRY.items()}
-    return on_disk, known_words(REGISTRY["demo"])
+    on_disk = {one: cached(entry) is not None for one, entry in REGISTRY.items()}
+    row = None
+    if name:
+        load_triton_apart()
+        from ..segmentation import weights_of  # noqa: PLC0415 - torch
+
+        with suppress(SegmentationError):  # a run says what is wrong with it
+            rows = weights_of(name)
+            row = rows[0]
+            on_disk[name] = all(cached(one) is not None for one in rows)
+    return WeightsFound(on_disk, name, row, known_words(REGISTRY["demo"]))

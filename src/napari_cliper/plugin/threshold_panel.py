@@ -1,34 +1,25 @@
-"""Two live thresholds, with the range of the result and the published default marked."""
+"""Live thresholds, with the range of the result and the published default marked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QToolButton, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
+from ..segmentation import Thresholds
+from .eliding import ElidingComboBox
 
-@dataclass(frozen=True)
-class Thresholds:
-    """What labels are made with.
-
-    Parameters
-    ----------
-    class_threshold, background_threshold : float
-    min_max : bool
-    """
-
-    class_threshold: float
-    background_threshold: float
-    min_max: bool
+if TYPE_CHECKING:
+    from ..segmentation import ScoreMaps
 
 
 class ThresholdPanel(QWidget):
     """Sliders that relabel while they are moved.
 
-    `changed` carries the `Thresholds`; nothing is emitted by `set_range` and `set_values`.
+    `changed` carries the `Thresholds`; nothing is emitted by `set_result`.
     """
 
     changed = Signal(object)
@@ -37,6 +28,7 @@ class ThresholdPanel(QWidget):
         super().__init__(parent)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
         self.class_slider, self.class_default = self._slider(
             grid,
             0,
@@ -53,31 +45,50 @@ class ThresholdPanel(QWidget):
         self.min_max.setToolTip(
             "Brings faint classes up to strong ones (CLIPer's min-max normalisation)."
         )
-        self.min_max.toggled.connect(self._on_changed)
         grid.addWidget(self.min_max, 4, 0, 1, 3)
-        grid.setColumnStretch(1, 1)
-        self._defaults = Thresholds(0.0, 0.0, min_max=False)
+
+        self.own = QCheckBox("&Own threshold for")
+        self.own.setToolTip(
+            "In the place of the background threshold, for the pixels of one class."
+        )
+        self.own_class = ElidingComboBox("A class; choosing a row of the table chooses it too.")
+        self.own_class.setAccessibleName("Class with a threshold of its own")
+        self.own_slider = _threshold_slider(self.own.toolTip())
+        self.own_slider.setAccessibleName("Threshold of that class")
+        grid.addWidget(self.own, 5, 0)
+        grid.addWidget(self.own_class, 5, 1, 1, 2)
+        grid.addWidget(self.own_slider, 6, 0, 1, 3)
+        self.working = QLabel("Making the labels ...")
+        grid.addWidget(self.working, 7, 0, 1, 3)
+
+        self._defaults = Thresholds(0.0, 0.0)
+        self._own: dict[str, float] = {}
         self._has_min_max = True
+        self.class_slider.valueChanged.connect(self._on_changed)
+        self.background_slider.valueChanged.connect(self._on_changed)
+        self.min_max.toggled.connect(self._on_changed)
+        self.own.toggled.connect(self._on_own_toggled)
+        self.own_slider.valueChanged.connect(self._on_own_moved)
+        self.own_class.currentIndexChanged.connect(self._show_own)
+        self.class_default.clicked.connect(self._on_class_default)
+        self.background_default.clicked.connect(self._on_background_default)
+        self.set_working(working=False)
         self.set_available(available=False)
 
+    @staticmethod
     def _slider(
-        self, grid: QGridLayout, row: int, name: str, tip: str
+        grid: QGridLayout, row: int, name: str, tip: str
     ) -> tuple[QLabeledDoubleSlider, QToolButton]:
         label = QLabel(name)
-        slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        slider.setDecimals(2)
-        slider.setRange(0, 1)
-        slider.setToolTip(tip)
-        slider.setMinimumWidth(80)
+        slider = _threshold_slider(tip)
         label.setBuddy(slider)
         label.setToolTip(tip)
         default = QToolButton()
         default.setAutoRaise(True)
+        default.setToolTip("Go back to the published value.")
         grid.addWidget(label, row, 0, 1, 2)
         grid.addWidget(default, row, 2)
         grid.addWidget(slider, row + 1, 0, 1, 3)
-        slider.valueChanged.connect(self._on_changed)
-        default.clicked.connect(self._on_default)
         return slider, default
 
     def values(self) -> Thresholds:
@@ -86,53 +97,105 @@ class ThresholdPanel(QWidget):
             self.class_slider.value(),
             self.background_slider.value(),
             self.min_max.isChecked() and self._has_min_max,
+            dict(self._own),
         )
 
-    def set_result(
-        self, class_top: float, background_top: float, defaults: Thresholds, *, has_min_max: bool
-    ) -> None:
-        """A result is there: its ranges and the published defaults, at which it starts.
+    # ------------------------------------------------------------------ results
+
+    def set_result(self, scores: ScoreMaps, values: Thresholds) -> None:
+        """A result is there: its ranges, its classes, the published defaults.
 
         Parameters
         ----------
-        class_top, background_top : float
-            The highest values that can make a difference; scores may be over 1.
-        has_min_max : bool
-            Whether the method's labelling rule knows min-max.
+        scores : ScoreMaps
+        values : Thresholds
+            Where the sliders start.
         """
-        self._defaults = defaults
-        self._has_min_max = has_min_max
+        settings = scores.settings
+        self._defaults = Thresholds(
+            settings.class_threshold, settings.background_threshold, settings.min_max
+        )
+        self._has_min_max = scores.config.rule == "cliper"
+        self._own = dict(values.own)
+        # The highest values that can make a difference; CLIPer's scores may be over 1.
+        top = max(float(scores.stage().class_scores.max()), 0.01)
+        pixel_top = max(top, 1.0 if self._has_min_max else 0.0)
         with signals_blocked(self):
-            self.class_slider.setRange(0, max(class_top, defaults.class_threshold, 0.01))
-            top = max(background_top, defaults.background_threshold, 0.01)
-            self.background_slider.setRange(0, top)
-            for button, value in (
-                (self.class_default, defaults.class_threshold),
-                (self.background_default, defaults.background_threshold),
-            ):
-                button.setText(f"default {value:.2f}")
-                button.setToolTip("Go back to the published value.")
-        self.set_available(available=True)
-
-    def set_values(self, values: Thresholds) -> None:
-        """Move the sliders without telling anybody."""
-        with signals_blocked(self):
+            self.class_slider.setRange(0, max(top, settings.class_threshold))
+            for slider in (self.background_slider, self.own_slider):
+                slider.setRange(0, max(pixel_top, settings.background_threshold))
+            self.class_default.setText(f"default {settings.class_threshold:.2f}")
+            self.background_default.setText(f"default {settings.background_threshold:.2f}")
             self.class_slider.setValue(values.class_threshold)
             self.background_slider.setValue(values.background_threshold)
             self.min_max.setChecked(values.min_max)
+        self._set_classes([one.name for one in scores.classes])
+        self.set_available(available=True)
+
+    def _set_classes(self, names: list[str]) -> None:
+        before = self.own_class.currentText()
+        blocker = QSignalBlocker(self.own_class)
+        self.own_class.clear()
+        for name in names:
+            self.own_class.offer(name)
+        self.own_class.setCurrentIndex(max(self.own_class.findText(before), 0))
+        blocker.unblock()
+        self._show_own()
+
+    def choose_class(self, name: str) -> None:
+        """Let the own threshold be that of a class; nothing happens where it is not there."""
+        index = self.own_class.findText(name)
+        if index >= 0:
+            self.own_class.setCurrentIndex(index)
 
     def set_available(self, *, available: bool, why_not: str = "There is no result yet.") -> None:
         """Grey the sliders, and say why."""
         self.setEnabled(available)
         self.setToolTip("" if available else why_not)
-        self.min_max.setEnabled(available and self._has_min_max)
         self.min_max.setVisible(self._has_min_max)
+
+    def set_working(self, *, working: bool) -> None:
+        """Say that labels of a large result are being made."""
+        self.working.setVisible(working)
+
+    # ------------------------------------------------------------------ moved
 
     def _on_changed(self) -> None:
         self.changed.emit(self.values())
 
-    def _on_default(self) -> None:
-        if self.sender() is self.class_default:
-            self.class_slider.setValue(self._defaults.class_threshold)
+    def _on_class_default(self) -> None:
+        self.class_slider.setValue(self._defaults.class_threshold)
+
+    def _on_background_default(self) -> None:
+        self.background_slider.setValue(self._defaults.background_threshold)
+
+    def _show_own(self) -> None:
+        """Show the chosen class's threshold, or the one of all where it has none."""
+        name = self.own_class.currentText()
+        has_own = name in self._own
+        with signals_blocked(self.own), signals_blocked(self.own_slider):
+            self.own.setChecked(has_own)
+            self.own_slider.setValue(self._own.get(name, self.background_slider.value()))
+        self.own_slider.setVisible(has_own)
+
+    def _on_own_toggled(self, wanted: bool) -> None:
+        name = self.own_class.currentText()
+        if wanted:
+            self._own[name] = self.background_slider.value()
         else:
-            self.background_slider.setValue(self._defaults.background_threshold)
+            self._own.pop(name, None)
+        self._show_own()
+        self._on_changed()
+
+    def _on_own_moved(self, value: float) -> None:
+        self._own[self.own_class.currentText()] = value
+        self._on_changed()
+
+
+def _threshold_slider(tip: str) -> QLabeledDoubleSlider:
+    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    slider.setDecimals(2)
+    slider.setRange(0, 1)
+    slider.setToolTip(tip)
+    slider.setMinimumWidth(80)
+    return slider

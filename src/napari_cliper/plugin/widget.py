@@ -6,10 +6,9 @@ the engine's, in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Labels
 from napari.viewer import Viewer
@@ -22,7 +21,8 @@ from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
 from .classes_panel import ClassesPanel
 from .engine_panel import EnginePanel
 from .image_panel import ImagePanel
-from .layers import ImageChoice, place
+from .layers import ImageChoice, check_memory
+from .live_result import LiveResult, Shown
 from .results_panel import ResultsPanel
 from .run_panel import RunPanel
 from .score_maps import ScoreMapLayers
@@ -30,46 +30,20 @@ from .session import (
     Outcome,
     Request,
     Session,
+    WeightsFound,
     classes_of,
     fetch_weights,
     weights_on_disk,
 )
-from .suggestions import Suggestion, Suggestions, label_colours
-from .threshold_panel import ThresholdPanel, Thresholds
+from .suggestions import Suggestion
+from .threshold_panel import ThresholdPanel
 from .worker import Job
-
-if TYPE_CHECKING:
-    from ..segmentation import Stage
 
 RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
 """Bound on our layers: run again; show the coarse map in the place of the refined, and back."""
 
-RELABEL_AFTER = 10  # milliseconds: moves of a slider within it are one
-HIDDEN_AFTER = 200  # milliseconds: layers nobody sees follow when the slider rests
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
 CLOSE_WAITS = 1500  # milliseconds for a job to end when the window is closed
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A result on the screen and what it was made from.
-
-    Parameters
-    ----------
-    choice : ImageChoice
-    rows : tuple of ClassRow
-        The classes, without the background.
-    config : SegmentationConfig
-    outcome : Outcome
-    suggestions : mapping of str to Suggestion
-        By stage.
-    """
-
-    choice: ImageChoice
-    rows: tuple[ClassRow, ...]
-    config: SegmentationConfig
-    outcome: Outcome
-    suggestions: Mapping[Stage, Suggestion]
 
 
 class CliperWidget(QWidget):
@@ -87,10 +61,7 @@ class CliperWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.session = Session()
-        keys = {RUN_KEY: self.run, SWAP_KEY: self.swap_stages}
-        self.suggestions = Suggestions(napari_viewer, self._on_frozen, keys)
         self.score_maps = ScoreMapLayers(napari_viewer)
-        self.shown: Shown | None = None
         self.job: Job | None = None
         self.lookup: Job | None = None
         self._run_number = 0
@@ -104,9 +75,13 @@ class CliperWidget(QWidget):
         self.results_panel = ResultsPanel()
         self._lay_out()
 
-        self._relabel_timer = self._timer(RELABEL_AFTER, self._relabel_visible)
-        self._hidden_timer = self._timer(HIDDEN_AFTER, self._relabel_all)
-        self._rescore_timer = self._timer(RESCORE_AFTER, self._on_rescore)
+        keys = {RUN_KEY: self.run, SWAP_KEY: self.swap_stages}
+        self.result = LiveResult(napari_viewer, self.threshold_panel, self._on_frozen, keys)
+        self.result.failed.connect(self._on_labels_failed)
+        self._rescore_timer = QTimer(self)
+        self._rescore_timer.setSingleShot(True)
+        self._rescore_timer.setInterval(RESCORE_AFTER)
+        self._rescore_timer.timeout.connect(self._on_rescore)
 
         self.image_panel.changed.connect(self._update_ready)
         self.classes_panel.changed.connect(self._on_words_changed)
@@ -116,10 +91,10 @@ class CliperWidget(QWidget):
         self.classes_panel.appearance_changed.connect(self._on_appearance_changed)
         self.classes_panel.selected.connect(self._on_class_selected)
         self.engine_panel.changed.connect(self._update_ready)
+        self.engine_panel.changed.connect(self._look_up_model)
         self.engine_panel.download_requested.connect(self.download)
         self.run_panel.run.connect(self.run)
         self.run_panel.cancel.connect(self.cancel)
-        self.threshold_panel.changed.connect(self._on_thresholds_changed)
         self.results_panel.unload.connect(self._on_unload)
         self.results_panel.score_maps_toggled.connect(self._on_score_maps)
         self._update_ready()
@@ -152,13 +127,6 @@ class CliperWidget(QWidget):
         outer.addWidget(scroll)
         self.setMinimumWidth(300)
 
-    def _timer(self, milliseconds: int, slot: Any) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(slot)
-        return timer
-
     # ------------------------------------------------------------------ running
 
     def run(self) -> None:
@@ -185,12 +153,14 @@ class CliperWidget(QWidget):
             return why_not or self.image_panel.why_not()
         try:
             config = self.engine_panel.config()
+            check_memory(choice)
         except InvalidInputError as error:
             return str(error)
         rows = self.classes_panel.classes()
         classes, words = classes_of(rows)
         background = (*words, *config.chosen_background)
-        request = Request(choice.read, config, classes, background)
+        thresholds = self.result.thresholds_for(config)
+        request = Request(choice.read, config, classes, background, thresholds)
         return choice, tuple(row for row in rows if not row.background), request
 
     def _start(self, work: Any, on_success: Any) -> None:
@@ -202,6 +172,7 @@ class CliperWidget(QWidget):
         job.finished.connect(self._on_finished)
         self.job = job
         self.run_panel.begin()
+        self.engine_panel.set_busy(busy=True)
         job.start()
 
     def cancel(self) -> None:
@@ -233,6 +204,9 @@ class CliperWidget(QWidget):
         )
         self.run_panel.end(f"{done} {notes}".strip())
 
+    def _on_labels_failed(self, message: str) -> None:
+        self.run_panel.show_message(message, error=True)
+
     def _on_failed(self, message: str) -> None:
         self.run_panel.end(message, error=True)
         self.viewer.status = message.splitlines()[0]
@@ -244,6 +218,7 @@ class CliperWidget(QWidget):
         self.job = None
         if self._closed:
             return
+        self.engine_panel.set_busy(busy=False)
         self._update_ready()
         self._update_results()
         self._look_up_weights()
@@ -257,67 +232,23 @@ class CliperWidget(QWidget):
         config: SegmentationConfig,
         outcome: Outcome,
     ) -> None:
-        """Put a result into layers and set the thresholds to its range."""
-        scores = outcome.scores
-        settings = scores.settings
-        defaults = Thresholds(
-            settings.class_threshold, settings.background_threshold, settings.min_max
-        )
-        before = self.shown
-        keep = before is not None and before.config == config
-        values = self.threshold_panel.values() if keep else defaults
-        final = scores.stage()
-        top = float(final.class_scores.max())
-        self.threshold_panel.set_result(
-            top, max(top, 1.0) if values.min_max else top, defaults,
-            has_min_max=scores.config.rule == "cliper",
-        )  # fmt: skip
-        self.threshold_panel.set_values(values)
-
-        suggestions = {}
-        for stage in scores.stages:
-            labels = self._labels(outcome, stage, values)
-            suggestions[stage] = self.suggestions.show(choice, stage, labels, rows)
-            suggestions[stage].describe(
-                labels,
-                rows,
-                scores.stage(stage).class_scores.tolist(),
-                self._record(outcome, values),
-            )
-        if "refined" in suggestions:
-            suggestions["coarse"].layer.visible = False
-        self.shown = Shown(choice, rows, config, outcome, suggestions)
+        """Put a result into layers, and what it says into the panels."""
+        self.result.show(choice, rows, config, outcome)
+        values = outcome.scores.stage().class_scores
         self.classes_panel.set_scores(
-            {row.name: float(v) for row, v in zip(rows, final.class_scores, strict=True)}
+            {row.name: float(value) for row, value in zip(rows, values, strict=True)}
         )
-        self.viewer.layers.selection.active = suggestions[scores.stages[-1]].layer
         if self.results_panel.score_maps.isChecked():
             self._on_score_maps(True)
 
-    @staticmethod
-    def _labels(outcome: Outcome, stage: Any, values: Thresholds) -> Any:
-        """Labels of a stage; milliseconds where the result is ranked."""
-        scores, ranked = outcome.scores, outcome.ranked[stage]
-        if ranked is not None and values.min_max == scores.settings.min_max:
-            return ranked.at(values.class_threshold).above(values.background_threshold)
-        return scores.to_labels(
-            stage=stage,
-            class_threshold=values.class_threshold,
-            background_threshold=values.background_threshold,
-            min_max=values.min_max,
-        )
+    @property
+    def shown(self) -> Shown | None:
+        """The result on the screen."""
+        return self.result.shown
 
-    @staticmethod
-    def _record(outcome: Outcome, values: Thresholds) -> dict[str, Any]:
-        """The record that goes with the layer: the engine's, and the thresholds."""
-        return {
-            **outcome.scores.record,
-            "thresholds": {
-                "class_threshold": values.class_threshold,
-                "background_threshold": values.background_threshold,
-                "min_max": values.min_max,
-            },
-        }
+    def swap_stages(self) -> None:
+        """Show the coarse layer in the place of the refined one, and back."""
+        self.result.swap_stages()
 
     def _on_score_maps(self, shown: bool) -> None:
         """Add or remove the score maps of the result as image layers."""
@@ -326,55 +257,11 @@ class CliperWidget(QWidget):
             final = self.shown.outcome.scores.stage()
             self.score_maps.show(self.shown.choice, self.shown.rows, final.maps, final.class_scores)
 
-    # ------------------------------------------------------------------ thresholds
-
-    def _on_thresholds_changed(self, _values: Thresholds) -> None:
-        self._relabel_timer.start()
-        self._hidden_timer.start()
-
-    def _relabel_visible(self) -> None:
-        self._relabel(visible=True)
-
-    def _relabel_all(self) -> None:
-        self._relabel(visible=False)
-
-    def _relabel(self, *, visible: bool) -> None:
-        """Write labels of the present thresholds into the live layers (not) seen now."""
-        if self.shown is None:
-            return
-        values = self.threshold_panel.values()
-        for stage, suggestion in self.shown.suggestions.items():
-            if suggestion.live and suggestion.layer.visible == visible:
-                suggestion.write(self._labels(self.shown.outcome, stage, values))
-        if not visible:
-            self._describe(values)
-
-    def _describe(self, values: Thresholds) -> None:
-        """Bring tables and records up to the thresholds, once the sliders rest."""
-        if self.shown is None:
-            return
-        for stage, suggestion in self.shown.suggestions.items():
-            if suggestion.live:
-                scores = self.shown.outcome.scores.stage(stage).class_scores.tolist()
-                labels = suggestion.layer.data[place(suggestion.choice)]
-                record = self._record(self.shown.outcome, values)
-                suggestion.describe(labels, self.shown.rows, scores, record)
-
-    def swap_stages(self) -> None:
-        """Show the coarse layer in the place of the refined one, and back."""
-        if self.shown is None or len(self.shown.suggestions) < 2:
-            return
-        coarse, refined = (self.shown.suggestions[stage].layer for stage in ("coarse", "refined"))
-        coarse.visible, refined.visible = refined.visible, not refined.visible
-        self._relabel_all()
-        self._relabel_visible()
-        self.viewer.layers.selection.active = refined if refined.visible else coarse
-
     # ------------------------------------------------------------------ words and classes
 
     def _on_words_changed(self) -> None:
         self._update_ready()
-        if self.shown is not None and any(one.live for one in self.shown.suggestions.values()):
+        if self.result.live:
             self._rescore_timer.start()
 
     def _on_rescore(self) -> None:
@@ -390,17 +277,15 @@ class CliperWidget(QWidget):
             self.run()
 
     def _on_appearance_changed(self) -> None:
-        if self.shown is None:
-            return
-        by_name = {row.name: row for row in self.classes_panel.classes()}
-        rows = [by_name.get(row.name, row) for row in self.shown.rows]
-        for suggestion in self.shown.suggestions.values():
-            suggestion.layer.colormap = label_colours(rows)
+        self.result.recolour(self.classes_panel.classes())
 
     def _on_class_selected(self, label: int) -> None:
         active = self.viewer.layers.selection.active
         if isinstance(active, Labels) and label:
             active.selected_label = label
+        rows = [row for row in self.classes_panel.classes() if not row.background]
+        if 0 < label <= len(rows):
+            self.threshold_panel.choose_class(rows[label - 1].name)
 
     def _on_frozen(self, suggestion: Suggestion) -> None:
         message = (
@@ -409,7 +294,7 @@ class CliperWidget(QWidget):
         )
         self.run_panel.show_message(message)
         self.viewer.status = message
-        if self.shown is not None and not any(s.live for s in self.shown.suggestions.values()):
+        if not self.result.live:
             self.threshold_panel.set_available(
                 available=False, why_not="The layers are yours now. Run again for new ones."
             )
@@ -421,27 +306,32 @@ class CliperWidget(QWidget):
         if self.job is None:
             self._start(partial(fetch_weights, name), partial(self._on_downloaded, name))
 
-    def _on_downloaded(self, name: str, _files: Any) -> None:
+    def _on_downloaded(self, name: str, _nothing: None) -> None:
         self.run_panel.end(f"{name} is on this machine now.")
 
     def _look_up_weights(self) -> None:
         """See in a thread which weights are on disk."""
         if self._closed or self.lookup is not None:
             return
-        self.lookup = Job(weights_on_disk)
+        self.lookup = Job(partial(weights_on_disk, self.engine_panel.listed_model()))
         self.lookup.succeeded.connect(self._on_looked_up)
         self.lookup.finished.connect(self._on_lookup_finished)
         self.lookup.start()
 
-    def _on_looked_up(self, found: tuple[dict[str, bool], tuple[str, ...]]) -> None:
-        on_disk, known_words = found
-        self.engine_panel.set_cached(on_disk)
-        self.engine_panel.set_known_words(known_words)
+    def _on_looked_up(self, found: WeightsFound) -> None:
+        self.engine_panel.set_cached(found.on_disk, found.asked, found.row)
+        self.engine_panel.set_known_words(found.known_words)
         self._update_ready()
 
     def _on_lookup_finished(self) -> None:
         self.lookup = None
         self.looked_up.emit()
+        self._look_up_model()
+
+    def _look_up_model(self) -> None:
+        """See whether a model that was just named is on disk."""
+        if self.engine_panel.unknown_model():
+            self._look_up_weights()
 
     def _on_unload(self) -> None:
         if self.job is None:
@@ -506,12 +396,11 @@ class CliperWidget(QWidget):
         if self._closed:
             return
         self._closed = True
-        for timer in (self._relabel_timer, self._hidden_timer, self._rescore_timer):
-            timer.stop()
+        self._rescore_timer.stop()
         for job in (self.job, self.lookup):
             if job is not None:
                 job.stop()
-        self.suggestions.close()
+        self.result.close()
         QThreadPool.globalInstance().waitForDone(CLOSE_WAITS)
         self.session.unload()
         self.session.forget()

@@ -26,6 +26,7 @@ from .errors import (
     Stopped,
     WeightsUnavailableError,
 )
+from .live import LiveLabels, Thresholds
 from .progress import Monitor, Progress
 from .prompts import (
     BACKGROUND_WORDS,
@@ -39,7 +40,6 @@ from .prompts import (
 from .registry import REGISTRY, WeightsEntry
 
 if TYPE_CHECKING:
-    from .labels import RankedBest
     from .loading import weights_of
     from .results import ImageEmbedding, ScoreMaps, Stage, StageMaps
     from .segmenter import Segmenter
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "ImageEmbedding": "results",
-    "RankedBest": "labels",
     "ScoreMaps": "results",
     "Stage": "results",
     "Segmenter": "segmenter",
@@ -71,11 +70,11 @@ __all__ = [
     "DamagedWeightsError",
     "ImageEmbedding",
     "InvalidInputError",
+    "LiveLabels",
     "Method",
     "Monitor",
     "OutOfMemoryError",
     "Progress",
-    "RankedBest",
     "Refiner",
     "ScoreMaps",
     "SegmentationConfig",
@@ -85,6 +84,7 @@ __all__ = [
     "Stage",
     "StageMaps",
     "Stopped",
+    "Thresholds",
     "WeightsEntry",
     "WeightsUnavailableError",
     "cached",

@@ -10,7 +10,7 @@ Notation: T classes, (h, w) the grid of the maps, (Y, X) the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -45,14 +45,29 @@ class BestClass:
     label: LabelArray
     background_competes: bool = False
 
-    def above(self, background_threshold: float) -> LabelArray:
-        """The labels, with 0 where the background wins."""
-        if background_threshold <= 0 and self.background_competes:
-            kept = self.value > (1 - self.value) ** 2
-        else:
-            kept = self.value >= background_threshold
-        labels: LabelArray = np.multiply(self.label, kept.numpy(), dtype=self.label.dtype)
+    def above(
+        self, background_threshold: float, own_thresholds: Mapping[int, float] | None = None
+    ) -> LabelArray:
+        """The labels, with 0 where the background wins.
+
+        Parameters
+        ----------
+        background_threshold : float
+        own_thresholds : mapping of int to float, optional
+            By label: what its pixels have to reach in the place of `background_threshold`.
+        """
+        kept = self._reach(background_threshold)
+        for label, threshold in (own_thresholds or {}).items():
+            own = self.label == label
+            kept[own] = self._reach(threshold)[own]
+        labels: LabelArray = np.multiply(self.label, kept, dtype=self.label.dtype)
         return labels
+
+    def _reach(self, threshold: float) -> NDArray[np.bool_]:
+        """Where the best class wins over the background; (Y, X)."""
+        if threshold <= 0 and self.background_competes:
+            return (self.value > (1 - self.value) ** 2).numpy()
+        return (self.value >= threshold).numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +206,43 @@ def probability_best(
     )
 
 
+def probability_prefixes(
+    planes: Tensor,
+    shape: tuple[int, int],
+    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
+    *,
+    class_scores: Tensor,
+) -> list[BestClass]:
+    """`probability_best` for more and more classes present, those of the highest score first.
+
+    Parameters
+    ----------
+    class_scores : (T,) float tensor
+
+    Returns
+    -------
+    list of BestClass
+        With no class, then with the class of the highest score, then with two, ..: T + 1.
+    """
+    order = torch.argsort(class_scores, descending=True, stable=True)
+    dtype = label_dtype(len(order))
+    values = torch.zeros(len(order) + 1, *shape)
+    labels = np.zeros((len(order) + 1, *shape), dtype)
+    for rows, classes, background in _class_blocks(planes, shape, to_classes):
+        best = torch.zeros(classes.shape[1:])  # (rows, X)
+        label = torch.zeros(classes.shape[1:], dtype=torch.long)
+        for count, index in enumerate([None, *order.tolist()]):
+            if index is not None:
+                # Of equal classes the first one wins, as where they are compared all at once.
+                better = (classes[index] > best) | ((classes[index] == best) & (index + 1 < label))
+                label = torch.where(better, index + 1, label)
+                best = torch.maximum(best, classes[index])
+            value, won = _against(best, label, background)
+            values[count, rows] = value
+            labels[count, rows] = won.numpy()
+    return [BestClass(value, label) for value, label in zip(values, labels, strict=True)]
+
+
 def _probability_blocks(
     planes: Tensor,
     shape: tuple[int, int],
@@ -198,17 +250,28 @@ def _probability_blocks(
     present: Tensor,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Best value and label (0: background) of one block of rows after another."""
-    rows = max(BLOCK_BYTES // (4 * len(planes) * shape[1]), 1)
-    for start in range(0, shape[0], rows):
-        block = bilinear_rows(planes, shape, start, min(start + rows, shape[0]))
-        classes, background = to_classes(block)
-        classes = torch.where(present[:, None, None], classes, 0)
-        value, index = classes.max(dim=0)
-        label = torch.where(value > 0, index + 1, 0)
-        if background is not None:
-            label = torch.where(background >= value, 0, label)
-            value = torch.maximum(value, background)
-        yield value, label
+    for _, classes, background in _class_blocks(planes, shape, to_classes):
+        value, index = torch.where(present[:, None, None], classes, 0).max(dim=0)
+        yield _against(value, torch.where(value > 0, index + 1, 0), background)
+
+
+def _against(value: Tensor, label: Tensor, background: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The best class and the background's words, compared."""
+    if background is None:
+        return value, label
+    return torch.maximum(value, background), torch.where(background >= value, 0, label)
+
+
+def _class_blocks(
+    planes: Tensor,
+    shape: tuple[int, int],
+    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
+) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+    """Rows, their class probabilities (T, rows, X) and those of the background, block by block."""
+    step = max(BLOCK_BYTES // (4 * len(planes) * shape[1]), 1)
+    for start in range(0, shape[0], step):
+        rows = slice(start, min(start + step, shape[0]))
+        yield rows, *to_classes(bilinear_rows(planes, shape, rows.start, rows.stop))
 
 
 def bilinear_rows(planes: Tensor, shape: tuple[int, int], start: int, stop: int) -> Tensor:

@@ -305,8 +305,10 @@ def _undescribed(path: Path) -> ClipSource:
     )
 
 
-def weights_of(name: str) -> WeightsEntry:
-    """The row of weights behind a name that can be fetched: the registry's or open_clip's.
+def weights_of(name: str) -> tuple[WeightsEntry, ...]:
+    """What has to be fetched for a name: a row of the registry, or of open_clip's table.
+
+    A CLIP with another text tower than its own needs a second row, the tokenizer's.
 
     Raises
     ------
@@ -314,11 +316,12 @@ def weights_of(name: str) -> WeightsEntry:
         For an unknown name, with the nearest one, and for a local file.
     """
     if not name.startswith("open_clip:"):
-        return entry(name)
-    row = clip_source(name).entry
-    if row is None:
+        return (entry(name),)
+    source = clip_source(name)
+    if source.entry is None:
         raise InvalidInputError(f"{name!r} is a file on this machine: there is nothing to fetch.")
-    return row
+    tokenizer = _tokenizer_row(source.config)
+    return (source.entry,) if tokenizer is None else (source.entry, tokenizer)
 
 
 def load_clip(
@@ -360,11 +363,20 @@ def _text_folder(
     clip_config: dict[str, Any], config: SegmentationConfig, monitor: Monitor
 ) -> Path | None:
     """Where the tokenizer of another text tower than CLIP's own is."""
+    row = _tokenizer_row(clip_config)
+    if row is None:
+        repository = clip.text_repository(clip_config)
+        return Path(repository) if repository else None
+    return weights.fetch(row, offline=config.offline, monitor=monitor)["config.json"].parent
+
+
+def _tokenizer_row(clip_config: dict[str, Any]) -> WeightsEntry | None:
+    """The files of another text tower's tokenizer on the hub; None where none are needed."""
     repository = clip.text_repository(clip_config)
     if not repository or Path(repository).is_dir():
-        return Path(repository) if repository else None
-    row = WeightsEntry(
-        name=config.model,
+        return None
+    return WeightsEntry(
+        name=repository,
         kind="clip",
         architecture="",
         repositories=(repository,),
@@ -373,7 +385,6 @@ def _text_folder(
         licence="see its page on the hub",
         purpose="The tokenizer of a CLIP with another text tower.",
     )
-    return weights.fetch(row, offline=config.offline, monitor=monitor)["config.json"].parent
 
 
 def load_foundation(

@@ -26,7 +26,9 @@ from .labels import (
     RankedBest,
     cliper_best,
     cliper_prefixes,
+    label_dtype,
     probability_best,
+    probability_prefixes,
 )
 from .prompts import ClassPrompt
 from .refinement import SelfAttention
@@ -236,25 +238,29 @@ class ScoreMaps:
         stage, min_max
             As in `to_labels`.
         limit : int
-            Bytes that this may take: five for each pixel and class.
+            Bytes that this may take: five for each pixel and class, six from 256 classes on.
 
         Returns
         -------
         RankedBest or None
-            None where it would take more than `limit`, and for the methods that label by
-            probability: ask `best` then.
+            None where it would take more than `limit`, and where a class's area decides whether
+            it is there: ask `best` then.
         """
         maps = self.stage(stage)
-        needed = 5 * (len(maps.maps) + 1) * self.shape[0] * self.shape[1]
-        if needed > limit or self.config.rule != "cliper":
+        pixels = self.shape[0] * self.shape[1]
+        bytes_each = 4 + label_dtype(len(maps.maps)).itemsize
+        if bytes_each * (len(maps.maps) + 1) * pixels > limit or self.settings.area_threshold > 0:
             return None
-        bests = cliper_prefixes(
-            torch.from_numpy(maps.maps),
-            torch.from_numpy(maps.class_scores),
-            self.shape,
-            min_max=self.settings.min_max if min_max is None else min_max,
-        )
-        return RankedBest(tuple(sorted(maps.class_scores.tolist(), reverse=True)), tuple(bests))
+        scores = torch.from_numpy(maps.class_scores)
+        if self.config.rule == "cliper":
+            stretched = self.settings.min_max if min_max is None else min_max
+            bests = tuple(
+                cliper_prefixes(torch.from_numpy(maps.maps), scores, self.shape, min_max=stretched)
+            )
+        else:
+            planes, to_classes = self._probability_planes(maps)
+            bests = tuple(probability_prefixes(planes, self.shape, to_classes, class_scores=scores))
+        return RankedBest(tuple(sorted(maps.class_scores.tolist(), reverse=True)), bests)
 
     def to_labels(
         self,
@@ -263,6 +269,7 @@ class ScoreMaps:
         class_threshold: float | None = None,
         background_threshold: float | None = None,
         min_max: bool | None = None,
+        own_thresholds: Mapping[str, float] | None = None,
     ) -> LabelArray:
         """Make labels; thresholds not given are the defaults of the method and model.
 
@@ -277,6 +284,9 @@ class ScoreMaps:
             background competes as a plane of its own.
         min_max : bool, optional
             Whether each class is stretched to [0, 1] first (CLIPer only).
+        own_thresholds : mapping of str to float, optional
+            By name of a class: what its pixels have to reach in the place of
+            `background_threshold`.
 
         Returns
         -------
@@ -290,7 +300,26 @@ class ScoreMaps:
             class_threshold=class_threshold,
             min_max=min_max,
         )
-        return best.above(background_threshold)
+        return best.above(background_threshold, self.by_label(own_thresholds or {}))
+
+    def by_label(self, own_thresholds: Mapping[str, float]) -> dict[int, float]:
+        """Thresholds of single classes by label.
+
+        Parameters
+        ----------
+        own_thresholds : mapping of str to float
+            By name.
+
+        Raises
+        ------
+        InvalidInputError
+            For a name that is no class.
+        """
+        labels = {one.name: index + 1 for index, one in enumerate(self.classes)}
+        for name in own_thresholds:
+            if name not in labels:
+                raise unknown_choice("class", name, tuple(labels))
+        return {labels[name]: threshold for name, threshold in own_thresholds.items()}
 
     def _probability_planes(self, maps: StageMaps) -> tuple[Tensor, Any]:
         """Planes to interpolate, and how interpolated planes become class probabilities."""

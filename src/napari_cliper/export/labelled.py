@@ -1,0 +1,121 @@
+"""Labels with all that a file format may want to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..segmentation import InvalidInputError
+from .class_rows import ClassRow, Colour
+from .colours import class_colours
+
+LabelArray = NDArray[np.uint8 | np.uint16]
+
+PIXEL = "pixel"
+"""The unit of an axis that nobody has measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImage:
+    """A label array, the classes of its labels, and where it comes from.
+
+    Parameters
+    ----------
+    name : str
+        What the files are called, without a suffix.
+    labels : (..., Y, X) uint8 or uint16 array
+        0 is background; labels without a class may occur.
+    classes : mapping of int to ClassRow
+        The class of each label from 1 on; numbers may be left out.
+    image : (..., Y, X) or (..., Y, X, C) array, optional
+        The pixels, in the dtype they were measured in.
+    image_file : str
+        The name of the image's file, as training programs look for it; empty for none.
+    pixel_size : tuple of float, optional
+        Length of a pixel along each axis of the labels; 1 where it is not given.
+    units : tuple of str, optional
+        The unit of each of those lengths ("micrometer"), ``"pixel"`` where it is not known.
+    axes : str, optional
+        A letter for each axis of the labels, "TZYX" as far as there are so many.
+    ignored : (..., Y, X) bool array, optional
+        Pixels that nobody has decided on.
+    record : mapping
+        How the labels were made; JSON-safe.
+
+    Raises
+    ------
+    InvalidInputError
+        For parts that do not belong together.
+    """
+
+    name: str
+    labels: LabelArray
+    classes: Mapping[int, ClassRow]
+    image: NDArray[Any] | None = None
+    image_file: str = ""
+    pixel_size: tuple[float, ...] = ()
+    units: tuple[str, ...] = ()
+    axes: str = ""
+    ignored: NDArray[np.bool_] | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fill in what was not given, and refuse what does not fit."""
+        ndim, shape = self.labels.ndim, self.labels.shape
+        if self.labels.dtype not in (np.uint8, np.uint16) or ndim < 2:
+            raise InvalidInputError(
+                f"Labels of {self.name} are {self.labels.dtype} of {ndim} dimensions. "
+                "Give uint8 or uint16 with at least two."
+            )
+        if self.image is not None and self.image.shape[:ndim] != shape:
+            raise InvalidInputError(
+                f"{self.name}: the image {self.image.shape} and its labels {shape} differ in size."
+            )
+        if self.ignored is not None and self.ignored.shape != shape:
+            raise InvalidInputError(
+                f"{self.name}: the mask {self.ignored.shape} and the labels {shape} differ in size."
+            )
+        object.__setattr__(self, "pixel_size", self.pixel_size or (1.0,) * ndim)
+        object.__setattr__(self, "units", self.units or (PIXEL,) * ndim)
+        object.__setattr__(self, "axes", self.axes or default_axes(ndim))
+        if not len(self.pixel_size) == len(self.units) == len(self.axes) == ndim:
+            raise InvalidInputError(
+                f"{self.name}: {len(self.pixel_size)} pixel sizes, {len(self.units)} units and "
+                f"{len(self.axes)} axis letters do not fit labels of {ndim} dimensions."
+            )
+        by_label = dict(sorted(self.classes.items()))
+        object.__setattr__(self, "classes", MappingProxyType(by_label))
+
+    @property
+    def colours(self) -> dict[int, Colour]:
+        """The colour of each class, by label."""
+        defaults = class_colours(max(self.classes, default=0)).tolist()
+        return {label: row.colour or tuple(defaults[label - 1])
+                for label, row in self.classes.items()}  # fmt: skip
+
+    def planes(self) -> Iterator[LabelledImage]:
+        """The (Y, X) planes, one after the other; their names end with the plane's indices."""
+        leading = self.labels.shape[:-2]
+        for index in np.ndindex(leading):
+            parts = [f"{axis.lower()}{i:0{len(str(size - 1))}}"
+                     for axis, i, size in zip(self.axes, index, leading, strict=False)]  # fmt: skip
+            yield replace(
+                self,
+                name="_".join([self.name, *parts]),
+                labels=self.labels[index],
+                image=None if self.image is None else self.image[index],
+                ignored=None if self.ignored is None else self.ignored[index],
+                pixel_size=self.pixel_size[-2:],
+                units=self.units[-2:],
+                axes=self.axes[-2:],
+            )
+
+
+def default_axes(ndim: int) -> str:
+    """Letters for axes that nobody has named: Y and X last, then Z, T and others before."""
+    return "SRQTZYX"[-ndim:] if ndim <= 7 else "".join(chr(65 + i) for i in range(ndim))

@@ -1,0 +1,219 @@
+"""The result on the screen: layers that follow the thresholds until a person edits them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.viewer import Viewer
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from ..export.class_rows import ClassRow
+from ..segmentation import LiveLabels, Progress, SegmentationConfig, Thresholds
+from .layers import ImageChoice, place
+from .session import Outcome
+from .suggestions import Suggestion, Suggestions, label_colours
+from .threshold_panel import ThresholdPanel
+from .worker import Job
+
+if TYPE_CHECKING:
+    from ..segmentation import Stage
+
+RELABEL_AFTER = 10  # milliseconds: moves of a slider within it are one
+HIDDEN_AFTER = 200  # milliseconds: layers nobody sees follow when the slider rests
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A result and what it was made from.
+
+    Parameters
+    ----------
+    choice : ImageChoice
+    rows : tuple of ClassRow
+        The classes, without the background.
+    config : SegmentationConfig
+    outcome : Outcome
+    suggestions : mapping of str to Suggestion
+        By stage.
+    """
+
+    choice: ImageChoice
+    rows: tuple[ClassRow, ...]
+    config: SegmentationConfig
+    outcome: Outcome
+    suggestions: Mapping[Stage, Suggestion]
+
+
+class LiveResult(QObject):
+    """Shows results in Labels layers and keeps these up with the thresholds.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    thresholds : ThresholdPanel
+        Where the thresholds are moved; told of each result's range.
+    on_frozen : callable
+        Called with the suggestion that a person has begun to edit.
+    keys : mapping of str to callable
+        What keys do while one of the layers is active.
+    """
+
+    failed = Signal(str)
+    """Labels could not be made; carries why."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        thresholds: ThresholdPanel,
+        on_frozen: Callable[[Suggestion], None],
+        keys: Mapping[str, Callable[[], None]],
+    ) -> None:
+        super().__init__(thresholds)
+        self._viewer = viewer
+        self._thresholds = thresholds
+        self._suggestions = Suggestions(viewer, on_frozen, keys)
+        self.shown: Shown | None = None
+        self.job: Job | None = None
+        self._visible_timer = self._timer(RELABEL_AFTER, partial(self._relabel, visible=True))
+        self._hidden_timer = self._timer(HIDDEN_AFTER, self._on_rest)
+        thresholds.changed.connect(self._on_moved)
+
+    def _timer(self, milliseconds: int, slot: Callable[[], None]) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(slot)
+        return timer
+
+    @property
+    def live(self) -> bool:
+        """Whether a layer of the result still follows."""
+        return self.shown is not None and any(s.live for s in self.shown.suggestions.values())
+
+    def thresholds_for(self, config: SegmentationConfig) -> Thresholds | None:
+        """The thresholds that the next result of a configuration keeps; None for its defaults."""
+        keep = self.shown is not None and self.shown.config == config
+        return self._thresholds.values() if keep else None
+
+    def close(self) -> None:
+        """Follow nothing any more; the layers stay."""
+        self._visible_timer.stop()
+        self._hidden_timer.stop()
+        if self.job is not None:
+            self.job.stop()
+        self._suggestions.close()
+
+    # ------------------------------------------------------------------ showing
+
+    def show(
+        self,
+        choice: ImageChoice,
+        rows: tuple[ClassRow, ...],
+        config: SegmentationConfig,
+        outcome: Outcome,
+    ) -> None:
+        """Put a result into layers, and the range of its scores to the sliders."""
+        scores = outcome.scores
+        kept = self.thresholds_for(config)
+        values = outcome.thresholds if kept is None else kept
+        self._thresholds.set_result(scores, values)
+        ready = all(live.ready(values) for live in outcome.live.values())
+        suggestions = {}
+        for stage, live in outcome.live.items():
+            labels = live.labels(values if ready else outcome.thresholds)
+            suggestion = self._suggestions.show(choice, stage, labels, rows)
+            record = _record(outcome, values)
+            suggestion.describe(labels, rows, scores.stage(stage).class_scores.tolist(), record)
+            suggestions[stage] = suggestion
+        if "refined" in suggestions:
+            suggestions["coarse"].layer.visible = False
+        self.shown = Shown(choice, rows, config, outcome, suggestions)
+        self._viewer.layers.selection.active = suggestions[scores.stages[-1]].layer
+        if not ready:  # the sliders were moved during the run
+            self._on_moved()
+
+    def recolour(self, rows: Sequence[ClassRow]) -> None:
+        """Show the classes in the colours of these rows."""
+        if self.shown is None:
+            return
+        by_name = {row.name: row for row in rows}
+        colours = label_colours([by_name.get(row.name, row) for row in self.shown.rows])
+        for suggestion in self.shown.suggestions.values():
+            suggestion.layer.colormap = colours
+
+    def swap_stages(self) -> None:
+        """Show the coarse layer in the place of the refined one, and back."""
+        if self.shown is None or len(self.shown.suggestions) < 2:
+            return
+        coarse, refined = (self.shown.suggestions[stage].layer for stage in ("coarse", "refined"))
+        coarse.visible, refined.visible = refined.visible, not refined.visible
+        self._relabel(visible=False)
+        self._relabel(visible=True)
+        self._viewer.layers.selection.active = refined if refined.visible else coarse
+
+    # ------------------------------------------------------------------ following
+
+    def _on_moved(self, _values: object = None) -> None:
+        self._visible_timer.start()
+        self._hidden_timer.start()
+
+    def _on_rest(self) -> None:
+        """The sliders rest: hidden layers, tables and records follow."""
+        self._relabel(visible=False)
+        self._describe()
+
+    def _relabel(self, *, visible: bool) -> None:
+        """Write labels of the present thresholds into the live layers that are (not) seen."""
+        if self.shown is None:
+            return
+        values = self._thresholds.values()
+        for stage, suggestion in self.shown.suggestions.items():
+            if suggestion.live and suggestion.layer.visible == visible:
+                live = self.shown.outcome.live[stage]
+                if live.ready(values):
+                    suggestion.write(live.labels(values))
+                else:
+                    self._prepare(live, values)
+
+    def _prepare(self, live: LiveLabels, values: Thresholds) -> None:
+        """Compute in a thread what takes too long for the window."""
+        if self.job is not None:
+            return  # the one that runs looks again when it ends
+        self.job = Job(partial(_prepare, live, values))
+        self.job.failed.connect(self.failed)
+        self.job.succeeded.connect(self._on_moved)
+        self.job.finished.connect(self._on_prepared)
+        self._thresholds.set_working(working=True)
+        self.job.start()
+
+    def _on_prepared(self) -> None:
+        self.job = None
+        self._thresholds.set_working(working=False)
+
+    def _describe(self) -> None:
+        """Bring tables and records up to what the layers show."""
+        if self.shown is None:
+            return
+        record = _record(self.shown.outcome, self._thresholds.values())
+        for stage, suggestion in self.shown.suggestions.items():
+            if suggestion.live:
+                scores = self.shown.outcome.scores.stage(stage).class_scores.tolist()
+                labels = suggestion.layer.data[place(suggestion.choice)]
+                suggestion.describe(labels, self.shown.rows, scores, record)
+
+
+def _prepare(
+    live: LiveLabels,
+    values: Thresholds,
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> None:
+    live.prepare(values)
+
+
+def _record(outcome: Outcome, values: Thresholds) -> dict[str, Any]:
+    """The record that goes with a layer: the engine's, and the thresholds."""
+    return {**outcome.scores.record, "thresholds": values.as_dict}
