@@ -18,6 +18,8 @@ from qtpy.QtCore import QEventLoop, QTimer
 
 from napari_cliper.demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE, segment_scene
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.export.class_rows import rows_of
+from napari_cliper.export.labelled import LabelledImage
 from napari_cliper.export.overlay import overlay
 from napari_cliper.plugin.widget import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
@@ -30,8 +32,8 @@ SETTLE = 500  # milliseconds until everything is drawn
 def demo_picture() -> None:
     """The demo's scene beside its labels and their legend."""
     result = segment_scene(lambda _progress: None)
-    names = [one.name for one in result.scores.classes]
-    labelled = overlay(result.scene.image, result.labels, names)
+    rows = dict(enumerate(rows_of(result.scores.classes), 1))
+    labelled = overlay(LabelledImage("demo", result.labels, rows, image=result.scene.image))
     height, width = result.labels.shape
     both = Image.new("RGB", (width + labelled.width, max(height, labelled.height)), "white")
     both.paste(Image.fromarray(result.scene.image), (0, 0))

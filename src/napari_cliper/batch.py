@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .export.class_rows import rows_of
 from .export.files import FileError, whole_files, write_json
+from .export.labelled import LabelledImage
 from .export.overlay import label_counts, overlay
 from .export.pictures import read_picture
 from .export.tiff import write_label_tiff
@@ -93,15 +95,19 @@ def segment_file(
     """
     embedding = segmenter.embed(read_picture(path), report=report)
     scores = segmenter.score(embedding, classes, report=report)
-    names = [one.name for one in scores.classes]
+    rows = dict(enumerate(rows_of(scores.classes), 1))
     labels = {stage: scores.to_labels(stage=stage, **thresholds) for stage in scores.stages}
     final = labels[scores.stages[-1]]
-    counts = label_counts(final, len(names))
+    counts = label_counts(final, len(rows))
     report(Progress("Writing the files", 0, 1))
     with whole_files(output) as folder:
         for stage, array in labels.items():
-            write_label_tiff(folder / f"{path.stem}_{stage}.tif", array, names)
-        overlay(embedding.image.pixels, final, names).save(folder / f"{path.stem}_overlay.png")
+            image = LabelledImage(
+                path.stem, array, rows, image=embedding.image.pixels, image_file=path.name
+            )
+            write_label_tiff(folder / f"{path.stem}_{stage}.tif", image)
+            if array is final:
+                overlay(image).save(folder / f"{path.stem}_overlay.png")
         write_json(folder / f"{path.stem}.json", _record(path, scores, thresholds, counts))
     return scores, counts
 

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
 from typer.testing import CliRunner
 
 from napari_cliper.cli import app
-from napari_cliper.demo.measure import class_iou, confusion_matrix, mean_iou
 from napari_cliper.demo.run import all_classes, compare_methods, segment_scene
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.segmentation import ClassPrompt, SegmentationConfig, Segmenter
-
-
-def test_mean_iou_by_hand():
-    truth = np.array([[0, 0, 1, 1], [2, 2, 2, 2]])
-    labels = np.array([[0, 1, 1, 1], [2, 2, 0, 3]])
-    confusion = confusion_matrix(truth, labels, 3)
-    assert confusion[0, 1] == 1
-    np.testing.assert_allclose(class_iou(confusion), [1 / 3, 2 / 3, 2 / 4, np.nan])
-    assert mean_iou(confusion) == pytest.approx((1 / 3 + 2 / 3 + 1 / 2) / 3)
 
 
 def test_demo_finds_the_objects_of_a_held_out_scene():

@@ -12,9 +12,7 @@ from PIL import Image
 
 from napari_cliper.export.colours import class_colours
 from napari_cliper.export.files import FileError, whole_files, write_json
-from napari_cliper.export.overlay import label_counts, overlay
 from napari_cliper.export.pictures import read_picture
-from napari_cliper.export.tiff import write_label_tiff
 
 RED = np.zeros((10, 12, 3), np.uint8)
 RED[..., 0] = 255
@@ -101,13 +99,6 @@ def test_json_keeps_every_script(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": "核 ядро"}
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_label_tiff_is_read_back_by_pillow(tmp_path, dtype):
-    labels = np.arange(120).reshape(10, 12).astype(dtype)
-    write_label_tiff(tmp_path / "l.tif", labels, [f"class {i}" for i in range(120)])
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "l.tif")), labels)
-
-
 def test_colours_are_distinct_and_stay_with_their_label():
     many = class_colours(150)
     assert len({tuple(colour) for colour in many}) == 150
@@ -115,24 +106,3 @@ def test_colours_are_distinct_and_stay_with_their_label():
     assert class_colours(0).shape == (0, 3)
     near = np.abs(many[:12, None].astype(int) - many[None, :12]).sum(axis=-1)
     assert near[~np.eye(12, dtype=bool)].min() > 30
-
-
-def test_overlay_colours_only_the_labelled_pixels():
-    labels = np.zeros(RED.shape[:2], np.uint8)
-    labels[2:6, 2:6] = 2
-    picture = np.asarray(overlay(RED, labels, ["one", "two"]))
-    np.testing.assert_array_equal(picture[8:10, :12], RED[8:])
-    np.testing.assert_array_equal(picture[2, 2], class_colours(2)[1])  # the border
-    inside = 0.6 * RED[3, 3] + 0.4 * class_colours(2)[1]
-    np.testing.assert_allclose(picture[3, 3], inside, atol=1.5)
-
-
-def test_overlay_of_nothing_and_of_other_scripts():
-    labels = np.zeros(RED.shape[:2], np.uint8)
-    assert overlay(RED, labels, ["one"]).width > 12
-    labels[0] = 1
-    assert overlay(RED, labels, ["核 ядро"]).width > 12
-
-
-def test_counts_name_absent_labels_too():
-    assert label_counts(np.array([[0, 2], [2, 2]], np.uint8), 3) == [1, 0, 3, 0]

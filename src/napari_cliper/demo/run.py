@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation.metrics import confusion_matrix, mean_iou
 from ..segmentation import (
     ClassPrompt,
     Method,
@@ -16,7 +17,6 @@ from ..segmentation import (
     SegmentationConfig,
     Segmenter,
 )
-from .measure import confusion_matrix, mean_iou
 from .scenes import KINDS, Scene, make_scene
 
 HELD_OUT_SEED = 1_000_000
@@ -47,7 +47,7 @@ class DemoResult:
     @property
     def mean_iou(self) -> float:
         """Against the scene's ground truth, over its kinds and the background."""
-        return mean_iou(confusion_matrix(self.scene.labels, self.labels, len(KINDS)))
+        return mean_iou(confusion_matrix(self.scene.labels, self.labels, len(KINDS) + 1))
 
 
 def all_classes() -> list[ClassPrompt]:
@@ -77,11 +77,12 @@ def compare_methods(
     """
     for method in COMPARED:
         segmenter = Segmenter(SegmentationConfig(method=method, model="demo"))
-        coarse, refined = (np.zeros((len(KINDS) + 1,) * 2, dtype=np.int64) for _ in range(2))
+        labels = len(KINDS) + 1
+        coarse, refined = (np.zeros((labels, labels), dtype=np.int64) for _ in range(2))
         for index in range(scenes):
             report(Progress(f"Measuring {method}", index, scenes))
             scene = make_scene(MEASURED_SHAPE, HELD_OUT_SEED + index)
             scores = segmenter.score(segmenter.embed(scene.image), all_classes())
-            coarse += confusion_matrix(scene.labels, scores.to_labels(stage="coarse"), len(KINDS))
-            refined += confusion_matrix(scene.labels, scores.to_labels(), len(KINDS))
+            coarse += confusion_matrix(scene.labels, scores.to_labels(stage="coarse"), labels)
+            refined += confusion_matrix(scene.labels, scores.to_labels(), labels)
         yield method, mean_iou(coarse), mean_iou(refined)

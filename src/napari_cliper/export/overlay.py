@@ -3,48 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from skimage.exposure import rescale_intensity
 from skimage.segmentation import find_boundaries
 
-from .colours import class_colours
+from .labelled import LabelArray, LabelledImage
+from .looks import check_plane, label_name, palette
 
 OPACITY = 0.4
+RANGE_PERCENTILES = (0.1, 99.9)
+"""What becomes black and white where the image is not 8 bit, as in the engine."""
+
 # Fonts with many scripts that systems carry; Pillow's own has Latin letters alone.
 _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc", "DejaVuSans.ttf")
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def overlay(
-    image: NDArray[np.uint8], labels: NDArray[np.uint8 | np.uint16], names: Sequence[str]
-) -> Image.Image:
+def overlay(image: LabelledImage) -> Image.Image:
     """Draw labels over their image, and beside it a legend of the classes that occur.
 
     Parameters
     ----------
-    image : (Y, X, 3) uint8 array
-    labels : (Y, X) array of int
-        0 is background, i + 1 is ``names[i]``.
-    names : sequence of str
+    image : LabelledImage
+        One plane. Labels without a class are drawn in white and listed by their number. Without
+        an image the labels stand on black.
 
     Returns
     -------
     PIL.Image.Image
         RGB, as high as the image or as the legend needs.
+
+    Raises
+    ------
+    InvalidInputError
+        For a stack.
     """
-    colours = class_colours(len(names))
+    check_plane(image, "An overlay")
+    labels = image.labels
+    ground = _rgb(image)
     found = [int(label) for label in np.unique(labels) if label]
-    painted = np.concatenate([[(0, 0, 0)], colours])[labels]  # (Y, X, 3)
-    mixed = (1 - OPACITY) * image + OPACITY * painted
+    colours = palette(image, max(found, default=0) + 1)
+    painted = colours[labels]  # (Y, X, 3)
+    mixed = (1 - OPACITY) * ground + OPACITY * painted
     edge = find_boundaries(labels, mode="inner") & (labels > 0)
-    filled = np.where(edge[..., None], painted, np.where(labels[..., None] > 0, mixed, image))
+    filled = np.where(edge[..., None], painted, np.where(labels[..., None] > 0, mixed, ground))
     picture = Image.fromarray(filled.round().astype(np.uint8))
 
-    font = _font("".join(names), max(12, min(image.shape[0] // 24, 28)))
-    legend = _legend([(names[i - 1], tuple(colours[i - 1].tolist())) for i in found], font)
+    names = [label_name(image, label) for label in found]
+    font = _font("".join(names), max(12, min(labels.shape[0] // 24, 28)))
+    legend = _legend(
+        [(name, tuple(colours[label].tolist())) for name, label in zip(names, found, strict=True)],
+        font,
+    )
     canvas = Image.new(
         "RGB",
         (picture.width + legend.width, max(picture.height, legend.height)),
@@ -55,10 +70,28 @@ def overlay(
     return canvas
 
 
-def label_counts(labels: NDArray[np.uint8 | np.uint16], classes: int) -> list[int]:
+def label_counts(labels: LabelArray, classes: int) -> list[int]:
     """Pixels of each label, background first: `classes` + 1 numbers."""
     counts: list[int] = np.bincount(labels.ravel(), minlength=classes + 1).tolist()
     return counts
+
+
+def _rgb(image: LabelledImage) -> NDArray[np.uint8]:
+    """The image as 8-bit RGB, (Y, X, 3); what is 8 bit already keeps its values."""
+    if image.image is None:
+        return np.zeros((*image.labels.shape, 3), dtype=np.uint8)
+    pixels: NDArray[Any] = image.image
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        pixels = np.repeat(pixels.reshape(*image.labels.shape, 1), 3, axis=2)
+    elif pixels.shape[2] == 2:  # two channels as red and green
+        pixels = np.concatenate([pixels, np.zeros_like(pixels[..., :1])], axis=2)
+    pixels = pixels[..., :3]
+    if pixels.dtype == np.uint8:
+        return pixels
+    values = np.nan_to_num(pixels.astype(np.float64))
+    black, white = np.percentile(values, RANGE_PERCENTILES)
+    stretched = rescale_intensity(values, in_range=(black, white), out_range=(0, 255))
+    return np.asarray(stretched).round().astype(np.uint8)
 
 
 def _font(text: str, size: int) -> Font:
@@ -82,7 +115,9 @@ def _legend(rows: Sequence[tuple[str, tuple[int, ...]]], font: Font) -> Image.Im
         top = line // 2 + index * line
         left = line // 2
         if rows:
-            draw.rectangle((left, top, left + line - 4, top + line - 6), fill=rows[index][1])
+            draw.rectangle(
+                (left, top, left + line - 4, top + line - 6), fill=rows[index][1], outline="black"
+            )
             left += line + 4
         draw.text((left, top), text, fill="black", font=font)
     return legend

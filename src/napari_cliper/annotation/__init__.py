@@ -1,0 +1,1 @@
+"""What a person does with labels before they count. Knows nothing of napari or Qt."""

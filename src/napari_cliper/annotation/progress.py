@@ -1,0 +1,58 @@
+"""How much of an annotation is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import label as connected
+
+from .state import OPEN, Labels, Marks
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is done of one plane.
+
+    Parameters
+    ----------
+    labelled : float
+        The share of the pixels that have a label, 0 to 1.
+    decided : float
+        The share that was accepted or touched by hand, background included.
+    classes : int
+        How many classes have a pixel.
+    open_regions : int
+        Regions of the suggestion of which more than half is undecided.
+    """
+
+    labelled: float
+    decided: float
+    classes: int
+    open_regions: int
+
+
+def done(labels: Labels, marks: Marks, suggestion: NDArray[np.integer] | None = None) -> Done:
+    """Count what is done.
+
+    Parameters
+    ----------
+    labels, marks : (Y, X) arrays
+    suggestion : (Y, X) array of int, optional
+        0 is background.
+    """
+    counts = np.bincount(labels.ravel())
+    return Done(
+        labelled=float(np.count_nonzero(labels) / labels.size),
+        decided=float(np.count_nonzero(marks != OPEN) / marks.size),
+        classes=int(np.count_nonzero(counts[1:])),
+        open_regions=0 if suggestion is None else _open_regions(marks, suggestion),
+    )
+
+
+def _open_regions(marks: Marks, suggestion: NDArray[np.integer]) -> int:
+    regions = connected(suggestion, background=0, connectivity=2)
+    pixels = np.bincount(regions.ravel())
+    undecided = np.bincount(regions.ravel(), weights=(marks == OPEN).ravel())
+    return int(np.count_nonzero(undecided[1:] > pixels[1:] / 2))

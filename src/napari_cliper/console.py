@@ -1,0 +1,100 @@
+"""What the commands share: two streams, exit statuses, errors in words, progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from .export.files import FileError
+from .segmentation import InvalidInputError, SegmentationError
+from .segmentation import Progress as Where
+
+out = Console()
+err = Console(stderr=True)
+
+FAILED, WRONG_INPUT, STOPPED = 1, 2, 130
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """Say what went wrong and end the command."""
+    err.print(f"[bold red]Error:[/] {escape(message)}", soft_wrap=True)
+    raise typer.Exit(status)
+
+
+@contextmanager
+def errors_in_words(stopped: str = "Stopped. Nothing was left half done.") -> Iterator[None]:
+    """Turn the project's errors into one line and an exit status.
+
+    Parameters
+    ----------
+    stopped : str
+        What a person who stops the command is told.
+    """
+    try:
+        yield
+    except (InvalidInputError, typer.BadParameter) as error:
+        fail(str(error), WRONG_INPUT)
+    except (SegmentationError, FileError) as error:
+        fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        err.print(stopped, soft_wrap=True)
+        raise typer.Exit(STOPPED) from None
+
+
+class _Amount(ProgressColumn):
+    """Steps as 3/12, downloads as 40/600 MB."""
+
+    steps, download = MofNCompleteColumn(), DownloadColumn()
+
+    def render(self, task: Task) -> Text:
+        """Choose by the task's unit."""
+        column = self.download if task.fields["unit"] == "byte" else self.steps
+        return column.render(task)
+
+
+class Bars:
+    """One bar for each stage, on the error stream."""
+
+    def __init__(self) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            _Amount(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+        )
+        self.tasks: dict[str, TaskID] = {}
+
+    def report(self, where: Where) -> None:
+        """Show where the job is; a new stage ends the one before."""
+        if where.stage not in self.tasks:
+            for task in self.tasks.values():
+                total = self.progress.tasks[task].total
+                self.progress.update(task, completed=total, visible=False)
+            self.tasks[where.stage] = self.progress.add_task(where.stage, unit=where.unit)
+        self.progress.update(
+            self.tasks[where.stage],
+            completed=where.done,
+            total=where.total or None,
+            visible=True,
+        )

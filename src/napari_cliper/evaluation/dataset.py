@@ -1,0 +1,457 @@
+"""Pictures with their ground truth: two folders, a folder and a COCO JSON, or a known dataset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..export.classes import read_classes
+from ..export.files import FileError, cannot
+from ..export.pictures import read_picture
+from ..segmentation import (
+    ClassPrompt,
+    InvalidInputError,
+    Method,
+    Monitor,
+    SegmentationConfig,
+    check_repeated,
+)
+from .ground_truth import (
+    CocoTruth,
+    LabelTable,
+    apply_table,
+    label_table,
+    listed_table,
+    read_coco,
+    read_numbers,
+)
+from .metrics import IGNORED
+from .protocols import Layout, Protocol, read_protocol
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
+"""Files of a folder that are taken for pictures."""
+
+LABEL_PICTURES = (".png", ".tif", ".tiff")
+"""Files of a folder that are taken for labels: formats that keep numbers as they are."""
+
+SHOWN = 10
+"""Problems that an error lists before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture and where its ground truth is.
+
+    Parameters
+    ----------
+    name : str
+        No two pairs of a dataset have the same.
+    image, truth : Path
+    key : int
+        The image's id, where `truth` is a COCO JSON.
+    strip : (int, int)
+        Which of how many strips, side by side, of the picture.
+    """
+
+    name: str
+    image: Path
+    truth: Path
+    key: int = 0
+    strip: tuple[int, int] = (0, 1)
+
+    def cut(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The strip of a (Y, X) or (Y, X, C) array."""
+        index, count = self.strip
+        width = array.shape[1]
+        return array[:, index * width // count : (index + 1) * width // count]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Pictures, their ground truth, and what to ask for.
+
+    Parameters
+    ----------
+    title : str
+    names : tuple of str
+        What label i + 1 is called in the results.
+    classes : tuple of ClassPrompt
+        How it is asked for.
+    pairs : tuple of Pair
+    read_truth : callable
+        From a pair to the labels (Y, X) of its whole picture, `IGNORED` among them.
+    background : tuple of str, optional
+        Background words in place of the engine's, unless a person gave others.
+    more_background : tuple of str
+        Background words beside those.
+    record : mapping
+        How the ground truth is read; JSON-safe.
+    notes : tuple of str
+        What a person should know.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    classes: tuple[ClassPrompt, ...]
+    pairs: tuple[Pair, ...]
+    read_truth: Callable[[Pair], NDArray[np.uint16]]
+    background: tuple[str, ...] | None = None
+    more_background: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def configured(self, config: SegmentationConfig) -> SegmentationConfig:
+        """The engine's configuration with the background words of the dataset."""
+        words = config.background
+        if words is None:
+            words = config.chosen_background if self.background is None else self.background
+        return replace(config, background=tuple(dict.fromkeys((*words, *self.more_background))))
+
+    def first(self, limit: int) -> Dataset:
+        """Only the first so many pairs; all of them for 0.
+
+        Raises
+        ------
+        InvalidInputError
+            For a negative number.
+        """
+        if limit < 0:
+            raise InvalidInputError(f"The limit is {limit}. Give a number of pictures, 0 for all.")
+        if not limit or limit >= len(self.pairs):
+            return self
+        note = f"Only the first {limit} of {len(self.pairs)} pictures were measured."
+        return replace(self, pairs=self.pairs[:limit], notes=(*self.notes, note))
+
+    def image(self, pair: Pair) -> NDArray[Any]:
+        """A pair's picture.
+
+        Raises
+        ------
+        FileError
+        """
+        return pair.cut(read_picture(pair.image))
+
+    def truth(self, pair: Pair) -> NDArray[np.uint16]:
+        """A pair's labels, (Y, X): 0 to the number of classes, or `IGNORED`.
+
+        Raises
+        ------
+        FileError, InvalidInputError
+        """
+        return pair.cut(self.read_truth(pair))
+
+    def check(
+        self, monitor: Monitor, look: Callable[[NDArray[Any]], object] = lambda image: None
+    ) -> None:
+        """Look at every picture and its ground truth, before any network runs.
+
+        Parameters
+        ----------
+        monitor : Monitor
+        look : callable
+            Called with each picture; raises `InvalidInputError` where it will not do.
+
+        Raises
+        ------
+        InvalidInputError
+            Listing what is missing, of another size, or has labels without a class.
+        """
+        if not self.pairs:
+            raise InvalidInputError(f"{self.title}: there is no picture to measure with.")
+        problems = []
+        for index, pair in enumerate(self.pairs):
+            monitor.tell("Checking the ground truth", index, len(self.pairs))
+            try:
+                image, truth = self.image(pair), self.truth(pair)
+            except (FileError, InvalidInputError) as error:
+                problems.append(str(error))
+                continue
+            size = image.shape[:2]
+            if truth.shape != size:
+                problems.append(
+                    f"{pair.image} is {size[1]} x {size[0]} pixels, its ground truth "
+                    f"{truth.shape[1]} x {truth.shape[0]}. Give labels of the picture's size."
+                )
+            try:
+                look(image)
+            except InvalidInputError as error:
+                problems.append(f"{pair.image}: {error}")
+        refuse(problems)
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise one error for all problems, if there are any."""
+    unique = list(dict.fromkeys(problems))
+    if unique:
+        more = [f"... and {len(unique) - SHOWN} more."] if len(unique) > SHOWN else []
+        raise InvalidInputError("\n".join([*unique[:SHOWN], *more]))
+
+
+# ---------------------------------------------------------------------- folders
+
+
+def from_files(
+    images: Path, labels: Path, classes: Path, *, ignore: Sequence[int] | None = None
+) -> Dataset:
+    """A folder of pictures with a folder of label pictures, or with a COCO JSON.
+
+    Parameters
+    ----------
+    images : Path
+        A folder; every picture in it takes part.
+    labels : Path
+        A folder with a PNG or TIFF of the same name for each, or a ``.json``.
+    classes : Path
+        A list of classes (`read_classes`); label 1 is the first that is no background.
+    ignore : sequence of int, optional
+        Labels whose pixels count nowhere; default: 255, where that is no class. 0 leaves the
+        background out.
+
+    Raises
+    ------
+    FileError, InvalidInputError
+        For files that are missing, and pictures that cannot be matched.
+    """
+    rows = read_classes(classes)
+    check_repeated([row.as_prompt() for row in rows])
+    prompts = tuple(row.as_prompt() for row in rows if not row.background)
+    if not prompts:
+        raise InvalidInputError(f"{classes} has no class that is not background. Add one.")
+    if ignore is None:
+        ignore = (255,) if len(prompts) < 255 else ()
+    for number in ignore:
+        if not 0 <= number <= IGNORED:
+            raise InvalidInputError(f"Labels to ignore are 0 to {IGNORED}; {number} is not.")
+    names = tuple(one.name for one in prompts)
+    table = label_table(len(prompts), ignore=ignore)
+    coco = labels.suffix.lower() == ".json"
+    match = _coco_pairs if coco else _folder_pairs
+    pairs, read, notes = match(images, labels, prompts, names, table)
+    return Dataset(
+        title=images.name,
+        names=names,
+        classes=prompts,
+        pairs=pairs,
+        read_truth=read,
+        more_background=tuple(
+            word for row in rows if row.background for word in row.as_prompt().words
+        ),
+        record={"ignored": sorted(set(ignore)), "numbers": "coco" if coco else "index"},
+        notes=notes,
+    )
+
+
+_Matched = tuple[tuple[Pair, ...], Callable[[Pair], NDArray[np.uint16]], tuple[str, ...]]
+
+
+def _folder_pairs(
+    images: Path,
+    labels: Path,
+    _classes: Sequence[ClassPrompt],
+    _names: Sequence[str],
+    table: LabelTable,
+) -> _Matched:
+    pictures = _by_stem(images, PICTURES, "pictures")
+    truths = _by_stem(labels, LABEL_PICTURES, "labels")
+    missing = [path.name for stem, path in pictures.items() if stem not in truths]
+    if missing:
+        raise InvalidInputError(
+            f"{_some(missing)} of {images} have no labels in {labels}. Put a PNG or TIFF of the "
+            "same name there, or take the pictures out."
+        )
+    spare = [path.name for stem, path in truths.items() if stem not in pictures]
+    notes = (f"Labels without a picture were left out: {_some(spare)}.",) if spare else ()
+    pairs = tuple(Pair(stem, path, truths[stem]) for stem, path in pictures.items())
+    return pairs, lambda pair: apply_table(read_numbers(pair.truth), table, pair.truth), notes
+
+
+def _coco_pairs(
+    images: Path,
+    labels: Path,
+    classes: Sequence[ClassPrompt],
+    names: Sequence[str],
+    table: LabelTable,
+) -> _Matched:
+    coco = read_coco(labels)
+    pictures = {path.name: path for path in _pictures_in(images, PICTURES, "pictures")}
+    keys = {Path(record["file_name"]).name: key for key, record in coco.images.items()}
+    missing = [name for name in pictures if name not in keys]
+    if missing:
+        raise InvalidInputError(
+            f"{_some(missing)} of {images} are not among the images of {labels}. Take them out, "
+            "or add them to the file."
+        )
+    spare = len(keys) - len(pictures)
+    notes = (f"{spare} images of {labels.name} have no picture and were left out.",)
+    pairs = tuple(Pair(name, path, labels, keys[name]) for name, path in pictures.items())
+    return pairs, _coco_reader(coco, classes, names, table), notes if spare else ()
+
+
+def _coco_reader(
+    coco: CocoTruth, classes: Sequence[ClassPrompt], names: Sequence[str], table: LabelTable
+) -> Callable[[Pair], NDArray[np.uint16]]:
+    of_category = coco.labels_of(classes, names)
+    return lambda pair: apply_table(coco.numbers(pair.key, of_category), table, pair.truth)
+
+
+def _pictures_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:
+    """The files of a folder with one of the suffixes, by name; hidden ones left out."""
+    if not folder.is_dir():
+        raise FileError(f"There is no folder {folder}. Give the folder of the {what}.")
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        raise cannot("read", folder, error) from error
+    found = [
+        path for path in inside if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    ]
+    if not found:
+        raise InvalidInputError(f"{folder} has no {what} ({', '.join(suffixes)}).")
+    return found
+
+
+def _by_stem(folder: Path, suffixes: Sequence[str], what: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in _pictures_in(folder, suffixes, what):
+        if path.stem in found:
+            raise InvalidInputError(
+                f"{found[path.stem].name} and {path.name} in {folder} differ only in the suffix, "
+                f"so it is not clear which {what} are meant. Keep one of them there."
+            )
+        found[path.stem] = path
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+# ---------------------------------------------------------------------- protocols
+
+
+def from_protocol(name: str, root: Path, method: Method) -> Dataset:
+    """A known dataset, with classes, words and rules as published.
+
+    Parameters
+    ----------
+    name : str
+        One of `PROTOCOLS`.
+    root : Path
+        The dataset's folder, or one above it; see the layouts in ``protocols/``.
+    method : Method
+        Whose words are used.
+
+    Raises
+    ------
+    FileError
+        Saying what was looked for, where the dataset is not there.
+    InvalidInputError
+        For an unknown protocol.
+    """
+    protocol = read_protocol(name)
+    if not root.is_dir():
+        raise FileError(f"There is no folder {root}. Give the folder of {protocol.title}.")
+    layout, base = _find_layout(protocol, root)
+    wording = protocol.wording(method)
+    whole, read = _protocol_pairs(protocol, layout, base, method)
+    strips = wording.strips
+    pairs = whole if strips == 1 else tuple(
+        replace(pair, name=f"{pair.name}#{index}", strip=(index, strips))
+        for pair in whole for index in range(strips)
+    )  # fmt: skip
+    notes = []
+    if protocol.pictures and len(whole) != protocol.pictures:
+        notes.append(
+            f"{len(whole)} pictures were found, but the split has {protocol.pictures}: the "
+            "figures are not comparable with published ones."
+        )
+    numbers = layout.numbers
+    return Dataset(
+        title=f"{protocol.title} ({name})",
+        names=protocol.classes,
+        classes=protocol.prompts(method),
+        pairs=pairs,
+        read_truth=read,
+        background=wording.background,
+        record={
+            "protocol": name,
+            "ignored": [255] if protocol.background else [0, 255],
+            "numbers": numbers if isinstance(numbers, str) else list(numbers),
+            "strips": strips,
+        },
+        notes=tuple(notes),
+    )
+
+
+def _find_layout(protocol: Protocol, root: Path) -> tuple[Layout, Path]:
+    """The first layout of which there is a picture with its ground truth, and where it begins."""
+    tried = []
+    for layout in protocol.layouts:
+        for start in layout.roots:
+            base = root / start
+            tried.append(f"{base / layout.images} with {base / layout.truth}")
+            if layout.names is not None and not (base / layout.names).is_file():
+                continue
+            first = next(_stars(layout, base), None)
+            if first is not None and (base / _filled(layout.truth, first)).is_file():
+                return layout, base
+    raise FileError(
+        f"{protocol.title} is not in {root}. Looked for: {'; '.join(tried)}. Give the folder that "
+        "holds one of these."
+    )
+
+
+def _stars(layout: Layout, base: Path) -> Iterator[tuple[str, ...]]:
+    """What stands for the stars of `images` in each picture: tuples, in order."""
+    if layout.names is not None:
+        path = base / layout.names
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise cannot("read", path, error) from error
+        yield from ((line.split()[0],) for line in lines if line.strip())
+        return
+    pattern = re.compile("([^/]*)".join(map(re.escape, layout.images.split("*"))))
+    for path in sorted(base.glob(layout.images)):
+        found = pattern.fullmatch(path.relative_to(base).as_posix())
+        if found:
+            yield found.groups()
+
+
+def _filled(pattern: str, stars: Sequence[str]) -> str:
+    """A pattern with its stars replaced, one after the other."""
+    parts = pattern.split("*")
+    return parts[0] + "".join(
+        star + part for star, part in zip(stars, parts[1:], strict=len(parts) > 1)
+    )
+
+
+def _protocol_pairs(
+    protocol: Protocol, layout: Layout, base: Path, method: Method
+) -> tuple[tuple[Pair, ...], Callable[[Pair], NDArray[np.uint16]]]:
+    pairs = tuple(
+        Pair("/".join(dict.fromkeys(stars)), base / _filled(layout.images, stars),
+             base / _filled(layout.truth, stars))
+        for stars in _stars(layout, base)
+    )  # fmt: skip
+    count = len(protocol.classes)
+    rest = 0 if protocol.background else IGNORED
+    if isinstance(layout.numbers, tuple):
+        table = listed_table(layout.numbers)
+    else:
+        table = label_table(count, rest=rest, first=0 if layout.numbers == "train" else 1)
+    if layout.numbers != "coco":
+        return pairs, lambda pair: apply_table(read_numbers(pair.truth), table, pair.truth)
+    coco = read_coco(base / layout.truth)
+    keys = {Path(record["file_name"]).name: key for key, record in coco.images.items()}
+    refuse([f"{pair.image} is not among the images of {coco.path}. Take it out."
+            for pair in pairs if pair.image.name not in keys])  # fmt: skip
+    named = tuple(replace(pair, key=keys[pair.image.name]) for pair in pairs)
+    return named, _coco_reader(coco, protocol.prompts(method), protocol.classes, table)

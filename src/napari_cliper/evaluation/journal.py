@@ -1,0 +1,191 @@
+"""The file that lets a stopped evaluation go on: one JSON line for each image that is done.
+
+The first line says what was measured with; a run with other settings is refused rather than
+mixed in. A line that a crash cut short is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..export.files import FileError, cannot
+from ..segmentation import InvalidInputError
+from .metrics import Scores
+
+NAME = "evaluation.jsonl"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One image that is done.
+
+    Parameters
+    ----------
+    name : str
+        The pair's.
+    digest : str
+        SHA-256 of the picture's file and the labels: whether it is still the same image.
+    scores : Scores
+    labels_file : str
+        Where the labels are kept, from the journal's folder.
+    seconds : float
+        How long it took.
+    notes : tuple of str
+        What the engine said of it.
+    """
+
+    name: str
+    digest: str
+    scores: Scores
+    labels_file: str
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def to_record(self) -> dict[str, Any]:
+        """A JSON-safe mapping; of the confusion matrix only what is not 0."""
+        confusion, boundary = self.scores.confusion, self.scores.boundary
+        mean = self.scores.mean_boundary_f1
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "confusion": [
+                [int(row), int(column), int(confusion[row, column])]
+                for row, column in np.argwhere(confusion)
+            ],
+            "boundary": {
+                str(label): float(boundary[label]) for label in np.flatnonzero(~np.isnan(boundary))
+            },
+            "mean_boundary": None if np.isnan(mean) else mean,
+            "labels": self.labels_file,
+            "seconds": round(self.seconds, 4),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], count: int) -> Entry:
+        """The entry of a mapping; `count` is the number of labels."""
+        confusion = np.zeros((count, count), dtype=np.int64)
+        for row, column, pixels in record["confusion"]:
+            confusion[row, column] = pixels
+        boundary = np.full(count, np.nan)
+        for label, value in record["boundary"].items():
+            boundary[int(label)] = value
+        mean = record["mean_boundary"]
+        return cls(
+            name=record["name"],
+            digest=record["digest"],
+            scores=Scores(confusion, boundary, float("nan") if mean is None else mean),
+            labels_file=record["labels"],
+            seconds=record["seconds"],
+            notes=tuple(record["notes"]),
+        )
+
+
+class Journal:
+    """The images that are done, on disk and in memory.
+
+    Parameters
+    ----------
+    path : Path
+    settings : mapping
+        Everything that the figures depend on, JSON-safe.
+    count : int
+        Number of labels.
+
+    Raises
+    ------
+    FileError
+        For a file that cannot be read or is no journal.
+    InvalidInputError
+        Where the file is of a run with other settings; it names them.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], count: int) -> None:
+        self.path = path
+        self.settings = json.loads(json.dumps(settings))  # as they will be read again
+        self.engine: dict[str, Any] = {}
+        self.entries: dict[str, Entry] = {}
+        self._whole = 0
+        if not path.exists():
+            return
+        try:
+            lines = path.read_bytes().splitlines(keepends=True)
+        except OSError as error:
+            raise cannot("read", path, error) from error
+        whole = [line for line in lines if line.endswith(b"\n")]
+        self._whole = sum(map(len, whole))
+        try:
+            records = [json.loads(line) for line in whole]
+            if records:
+                self._check(records[0])
+                done = [Entry.from_record(record, count) for record in records[1:]]
+                self.entries = {one.name: one for one in done}
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            if isinstance(error, InvalidInputError):
+                raise
+            raise FileError(
+                f"{path} is damaged: {error!r}. Give --overwrite to start anew, or another folder."
+            ) from error
+
+    def _check(self, header: Mapping[str, Any]) -> None:
+        theirs = header["settings"] if header["version"] == VERSION else {}
+        keys = sorted(theirs.keys() | self.settings.keys())
+        differ = [key for key in keys if theirs.get(key) != self.settings.get(key)]
+        if differ:
+            raise InvalidInputError(
+                f"{self.path} is of a run with other settings: {', '.join(differ)}. Choose another "
+                "folder, run with the same settings, or give --overwrite to start anew."
+            )
+        self.engine = header["engine"]
+
+    def check_engine(self, engine: Mapping[str, Any]) -> None:
+        """Refuse weights other than those that the images before were measured with.
+
+        Raises
+        ------
+        InvalidInputError
+        """
+        new = json.loads(json.dumps(engine))
+        if self.engine and self.engine["weights"] != new["weights"]:
+            raise InvalidInputError(
+                f"The weights have changed since {self.path} was begun. Give --overwrite to start "
+                "anew, or another folder."
+            )
+        self.engine = self.engine or new
+
+    def append(self, entry: Entry) -> None:
+        """Keep an image that is done; when this returns it is on the disk.
+
+        Raises
+        ------
+        FileError
+            For a full disk and the like; what was there before stays.
+        """
+        lines = [] if self._whole else [self._header()]
+        lines.append(entry.to_record())
+        text = "".join(
+            json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines
+        )
+        data = text.encode("utf-8")
+        try:
+            with self.path.open("r+b" if self.path.exists() else "w+b") as file:
+                file.truncate(self._whole)  # a line that was cut short
+                file.seek(self._whole)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot("write", self.path, error) from error
+        self._whole += len(data)
+        self.entries[entry.name] = entry
+
+    def _header(self) -> dict[str, Any]:
+        return {"version": VERSION, "settings": self.settings, "engine": self.engine}

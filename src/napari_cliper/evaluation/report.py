@@ -1,0 +1,144 @@
+"""The files of an evaluation: a summary, tables, and two pictures.
+
+``summary.json`` has the figures and all that they were measured with; ``classes.csv`` and
+``images.csv`` a line for each class and image; ``confusion.csv`` the matrix in pixels (rows: true,
+columns: given); ``confusion.png`` the same as shares; ``worst.png`` the images that went worst.
+None holds a time or a date: the same run writes the same bytes. Tables start with a byte order
+mark, without which spreadsheets take UTF-8 for something else.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..export.files import whole_files, write_json
+from ..segmentation import Progress
+from .journal import Entry
+from .pictures import SheetRow, confusion_picture, contact_sheet
+from .run import Evaluation
+
+WORST = 10
+
+FILES = (
+    "summary.json", "classes.csv", "images.csv", "confusion.csv", "confusion.png", "worst.png",
+)  # fmt: skip
+
+
+def write_report(
+    folder: Path, result: Evaluation, *, report: Callable[[Progress], None] | None = None
+) -> None:
+    """Write the files; they appear together or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing. Files of the same names are replaced.
+    result : Evaluation
+    report : callable, optional
+        Called with a `Progress`.
+
+    Raises
+    ------
+    FileError
+        For a full disk, a missing permission and the like, and for pictures that are gone.
+    """
+    tell = report or (lambda progress: None)
+    names = result.names
+    confusion = result.scores.confusion
+    worst = worst_entries(result)
+    tell(Progress("Writing the files", 0, 1))
+    rows = [_sheet_row(result, entry) for entry in worst]
+    with whole_files(folder) as staging:
+        write_json(staging / "summary.json", summary(result))
+        _write_table(staging / "classes.csv", _class_rows(result))
+        _write_table(staging / "images.csv", _image_rows(result))
+        _write_table(
+            staging / "confusion.csv",
+            [["true / given", *map(_cell, names)]]
+            + [[_cell(name), *map(int, row)] for name, row in zip(names, confusion, strict=True)],
+        )
+        confusion_picture(confusion, names).save(staging / "confusion.png")
+        contact_sheet(rows, result.dataset.names).save(staging / "worst.png")
+    tell(Progress("Writing the files", 1, 1))
+
+
+def summary(result: Evaluation) -> dict[str, Any]:
+    """The figures and what they were measured with, as JSON can hold it."""
+    scores = result.scores
+    return {
+        "dataset": result.dataset.title,
+        "images": len(result.entries),
+        "pixels": int(scores.confusion.sum()),
+        "figures": {name: _number(value) for name, value in result.figures.items()},
+        "mIoU is over": [
+            name
+            for name, pixels in zip(result.names, scores.confusion.sum(axis=1), strict=True)
+            if pixels
+        ],
+        "classes": [
+            {"label": label, "name": name, "IoU": _number(value)}
+            for label, (name, value) in enumerate(zip(result.names, scores.iou, strict=True))
+        ],
+        "measured with": dict(result.record),
+        "notes": list(result.notes),
+    }
+
+
+def worst_entries(result: Evaluation) -> list[Entry]:
+    """The images of the lowest mIoU, worst first; of equal ones the first by name."""
+    measured = [one for one in result.entries if not math.isnan(one.scores.mean_iou)]
+    return sorted(measured, key=lambda one: (one.scores.mean_iou, one.name))[:WORST]
+
+
+def _sheet_row(result: Evaluation, entry: Entry) -> SheetRow:
+    (pair,) = (one for one in result.dataset.pairs if one.name == entry.name)
+    return SheetRow(
+        caption=f"{entry.name}   mIoU {entry.scores.mean_iou:.3f}   picture, truth, labels",
+        image=result.dataset.image(pair),
+        truth=result.dataset.truth(pair),
+        labels=result.labels(entry),
+    )
+
+
+def _class_rows(result: Evaluation) -> Iterable[Sequence[Any]]:
+    scores = result.scores
+    yield (
+        "label", "class", "IoU", "accuracy", "boundary F1", "true pixels", "given pixels",
+        "right pixels",
+    )  # fmt: skip
+    for label, name in enumerate(result.names):
+        values = (scores.iou[label], scores.accuracy[label], scores.boundary[label])
+        pixels = (scores.confusion[label].sum(), scores.confusion[:, label].sum(),
+                  scores.confusion[label, label])  # fmt: skip
+        yield label, _cell(name), *map(_text, values), *map(int, pixels)
+
+
+def _image_rows(result: Evaluation) -> Iterable[Sequence[Any]]:
+    yield "image", "mIoU", "pixel accuracy", "mean accuracy", "boundary F1", "pixels"
+    for entry in result.entries:
+        one = entry.scores
+        figures = (one.mean_iou, one.pixel_accuracy, one.mean_accuracy, one.mean_boundary_f1)
+        yield _cell(entry.name), *map(_text, figures), int(one.confusion.sum())
+
+
+def _write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def _text(value: float) -> str:
+    """Six digits; nothing for what is no number."""
+    return "" if math.isnan(value) else f"{value:.6f}"
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _cell(text: str) -> str:
+    """A word that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text

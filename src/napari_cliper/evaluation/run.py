@@ -1,0 +1,246 @@
+"""Measure the engine on a dataset, image by image, so that it can be stopped and go on."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .. import __version__
+from ..export.files import cannot, whole_files
+from ..segmentation import InvalidInputError, Monitor, Progress
+from . import journal as journals
+from .dataset import Dataset, Pair
+from .ground_truth import read_numbers
+from .journal import Entry, Journal
+from .metrics import Scores, image_scores, together
+
+if TYPE_CHECKING:
+    from ..segmentation import ScoreMaps, Segmenter, Stage
+
+LABELS_FOLDER = "labels"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What came out.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    entries : tuple of Entry
+        One for each pair, in their order.
+    scores : Scores
+        Of all images together.
+    record : mapping
+        What it was measured with; JSON-safe, the same from run to run.
+    folder : Path
+        Where the labels of each image are kept.
+    notes : tuple of str
+        What a person should know.
+    """
+
+    dataset: Dataset
+    entries: tuple[Entry, ...]
+    scores: Scores
+    record: Mapping[str, Any]
+    folder: Path
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each label is called, the background first."""
+        return ("background", *self.dataset.names)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The figures in one number each; NaN where there is nothing to measure."""
+        scores = self.scores
+        return {
+            "mIoU": scores.mean_iou,
+            "mIoU, labels found by mistake too": scores.mean_iou_found,
+            "pixel accuracy": scores.pixel_accuracy,
+            "mean accuracy": scores.mean_accuracy,
+            "boundary F1": scores.mean_boundary_f1,
+        }
+
+    def labels(self, entry: Entry) -> NDArray[Any]:
+        """The labels (Y, X) that an image was given.
+
+        Raises
+        ------
+        FileError
+        """
+        return read_numbers(self.folder / entry.labels_file)
+
+
+def evaluate(
+    segmenter: Segmenter,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    stage: Stage | None = None,
+    thresholds: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    report: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Evaluation:
+    """Segment every picture of a dataset and compare with its ground truth.
+
+    Each image that is done is kept in the folder. Run again with the same settings, only the
+    others are measured; the figures are those of a run in one go.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Its configuration should be `Dataset.configured`.
+    dataset : Dataset
+    folder : Path
+        Made where it is missing.
+    stage : {'coarse', 'refined'}, optional
+        Default: refined where there is a refiner.
+    thresholds : mapping, optional
+        Keywords of `ScoreMaps.to_labels`; None is the default.
+    overwrite : bool
+        Forget the images that are done.
+    report : callable, optional
+        Called with a `Progress`.
+    should_stop : callable, optional
+        Asked often; once it returns True this ends with `Stopped`.
+
+    Raises
+    ------
+    InvalidInputError
+        For wrong input, before any network runs, and for a folder of a run with other settings.
+    FileError
+        For a file that cannot be read or written.
+    SegmentationError
+    """
+    monitor = Monitor(report or (lambda progress: None), should_stop or (lambda: False))
+    limits = {name: value for name, value in (thresholds or {}).items() if value is not None}
+    segmenter.check_words(dataset.classes)
+    settings = _settings(segmenter, dataset, stage, limits)
+    path = folder / journals.NAME
+    if overwrite:
+        _remove(path)
+    count = len(dataset.names) + 1
+    journal = Journal(path, settings, count)
+    dataset.check(monitor, segmenter.check)
+    _make(folder)
+
+    loaded = False
+    for index, pair in enumerate(dataset.pairs):
+        monitor.tell("Measuring the images", index, len(dataset.pairs))
+        truth = dataset.truth(pair)
+        digest = _digest(pair, truth)
+        done = journal.entries.get(pair.name)
+        if done and done.digest == digest and (folder / done.labels_file).is_file():
+            continue
+        if not loaded:
+            segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
+            loaded = True
+        start = time.perf_counter()
+        embedding = segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop)
+        maps = segmenter.score(embedding, dataset.classes, should_stop=monitor.should_stop)
+        labels = maps.to_labels(stage=stage, **limits)
+        seconds = time.perf_counter() - start
+        journal.check_engine(_engine(maps))
+        scores = image_scores(truth, labels, count)
+        name = _write_labels(folder, pair, labels)
+        journal.append(Entry(pair.name, digest, scores, name, seconds, maps.notes))
+    monitor.tell("Measuring the images", len(dataset.pairs), len(dataset.pairs))
+
+    entries = tuple(journal.entries[pair.name] for pair in dataset.pairs)
+    said = (note for entry in entries for note in entry.notes)
+    return Evaluation(
+        dataset=dataset,
+        entries=entries,
+        scores=together((entry.scores for entry in entries), count),
+        record={**journal.settings, **journal.engine},
+        folder=folder,
+        notes=tuple(dict.fromkeys((*dataset.notes, *said))),
+    )
+
+
+def _settings(
+    segmenter: Segmenter, dataset: Dataset, stage: Stage | None, limits: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything that the figures depend on, but for the images."""
+    config = segmenter.config
+    wishes = {
+        **asdict(config),
+        "refiner": config.chosen_refiner,
+        "background": list(config.chosen_background),
+        "device": str(segmenter.device),
+        "precision": str(segmenter.dtype).removeprefix("torch."),
+    }
+    del wishes["offline"]
+    defaults = segmenter.settings.as_dict
+    if stage not in (None, "coarse", "refined"):
+        raise InvalidInputError(f"Unknown stage {stage!r}. Known: coarse, refined.")
+    if stage is None:
+        stage = "coarse" if config.chosen_refiner == "none" else "refined"
+    if stage == "refined" and config.chosen_refiner == "none":
+        raise InvalidInputError(
+            "There are no refined labels to measure: the refiner is 'none'. Choose the stage "
+            "'coarse', or a refiner."
+        )
+    return {
+        "napari-cliper": __version__,
+        **{f"config.{name}": value for name, value in wishes.items()},
+        **{f"settings.{name}": value for name, value in defaults.items()},
+        "stage": stage,
+        "thresholds": {
+            name: limits.get(name, defaults[name])
+            for name in ("class_threshold", "background_threshold", "min_max")
+        },
+        "names": list(dataset.names),
+        "classes": [[*one.words, one.prompt] for one in dataset.classes],
+        "ground truth": dict(dataset.record),
+    }
+
+
+def _engine(maps: ScoreMaps) -> dict[str, Any]:
+    """What the engine alone knows: its weights and the versions of the libraries."""
+    return {name: maps.record[name] for name in ("weights", "versions")}
+
+
+def _digest(pair: Pair, truth: NDArray[np.uint16]) -> str:
+    """Of the picture's file, the strip and the labels."""
+    found = hashlib.sha256(f"{pair.strip} {truth.shape}".encode())
+    try:
+        found.update(pair.image.read_bytes())
+    except OSError as error:
+        raise cannot("read", pair.image, error) from error
+    found.update(np.ascontiguousarray(truth).tobytes())
+    return found.hexdigest()
+
+
+def _write_labels(folder: Path, pair: Pair, labels: NDArray[Any]) -> str:
+    """Keep an image's labels as a grey PNG; return where, from the folder."""
+    safe = re.sub(r"[^\w.-]+", "_", pair.name)[:80]
+    if safe != pair.name:
+        safe += "-" + hashlib.sha256(pair.name.encode()).hexdigest()[:8]
+    with whole_files(folder / LABELS_FOLDER) as staging:
+        Image.fromarray(labels).save(staging / f"{safe}.png")
+    return f"{LABELS_FOLDER}/{safe}.png"
+
+
+def _make(folder: Path) -> None:
+    with whole_files(folder):
+        """Nothing is written; the folder is there afterwards, or the error says why not."""
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot("write", path, error) from error

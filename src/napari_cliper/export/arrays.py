@@ -1,0 +1,47 @@
+"""Labels as NumPy's own files; nothing in them is pickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .labelled import LabelledImage
+from .looks import label_names
+from .short_writes import full_when_short
+
+
+def write_npy(path: Path, image: LabelledImage) -> None:
+    """Write the label array alone, in its own dtype and shape."""
+    with full_when_short(path), path.open("wb") as file:  # a name would be given the ending .npy
+        np.save(file, image.labels, allow_pickle=False)
+
+
+def write_npz(path: Path, image: LabelledImage) -> None:
+    """Write the labels with what they mean, compressed.
+
+    Parameters
+    ----------
+    path : Path
+    image : LabelledImage
+        The arrays are ``labels``; ``class_labels`` (N) int64, ``class_names`` (N) text and
+        ``class_colours`` (N, 3) uint8, the background not among them; ``pixel_size`` float64,
+        ``units`` text and ``axes`` one letter, each with an entry an axis; and ``ignored``
+        bool, where there is such a mask.
+    """
+    names = label_names(image)
+    del names[0]
+    arrays: dict[str, Any] = {
+        "labels": image.labels,
+        "class_labels": np.array(list(names), dtype=np.int64),
+        "class_names": np.array(list(names.values()), dtype=np.str_),
+        "class_colours": np.array(list(image.colours.values()), dtype=np.uint8).reshape(-1, 3),
+        "pixel_size": np.array(image.pixel_size, dtype=np.float64),
+        "units": np.array(image.units, dtype=np.str_),
+        "axes": np.array(list(image.axes), dtype=np.str_),
+    }
+    if image.ignored is not None:
+        arrays["ignored"] = image.ignored
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)

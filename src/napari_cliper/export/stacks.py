@@ -1,0 +1,97 @@
+"""Axes of labels by the names that stacks have in files: T, Z, C, then Y and X."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..segmentation import InvalidInputError
+from .labelled import PIXEL, LabelledImage
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """An array whose axes are in a file's order.
+
+    Parameters
+    ----------
+    array : array
+    axes : str
+        A letter of "TZCYX" for each axis of the array.
+    sizes : dict of str to float
+        Length of a pixel along each axis.
+    units : dict of str to str
+    order : tuple of int
+        Which axis of the labels each axis of the array was.
+    """
+
+    array: NDArray[Any]
+    axes: str
+    sizes: dict[str, float]
+    units: dict[str, str]
+    order: tuple[int, ...]
+
+
+def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
+    """The labels with their leading axes in a file's order.
+
+    The last two axes are Y and X. A leading axis that is none of T, Z and C, or is the second
+    of its name, takes the first of T, Z, C that is free.
+
+    Parameters
+    ----------
+    image : LabelledImage
+    order : str
+        T, Z and C in the order of the file.
+    taken : str
+        Letters that something else has.
+
+    Raises
+    ------
+    InvalidInputError
+        For more leading axes than there are letters.
+    """
+    leading = image.axes[:-2].upper()
+    free = [letter for letter in "TZC" if letter not in taken]
+    if len(leading) > len(free):
+        raise InvalidInputError(
+            f"{image.name} has the axes {image.axes} in front of rows and columns; the format has "
+            f"{', '.join(free) or 'none'} there. Export it plane by plane."
+        )
+    letters = _letters(leading, free)
+    by_order = sorted(range(len(letters)), key=lambda axis: order.index(letters[axis]))
+    ndim = image.labels.ndim
+    axes = (*by_order, ndim - 2, ndim - 1)
+    named = [*letters, "Y", "X"]
+    return Stack(
+        array=image.labels.transpose(axes),
+        axes="".join(named[axis] for axis in axes),
+        sizes=dict(zip(named, image.pixel_size, strict=True)),
+        units=dict(zip(named, image.units, strict=True)),
+        order=axes,
+    )
+
+
+def _letters(leading: str, free: Sequence[str]) -> list[str]:
+    """A letter for each leading axis: its own where it can have it, else the first left over."""
+    own = [letter if letter in free and letter not in leading[:axis] else ""
+           for axis, letter in enumerate(leading)]  # fmt: skip
+    left = iter([letter for letter in free if letter not in own])
+    return [letter or next(left) for letter in own]
+
+
+def five_dimensional(stack: Stack) -> Stack:
+    """The same with every axis of TZCYX, those that were missing of length 1."""
+    shape = dict(zip(stack.axes, stack.array.shape, strict=True))
+    full = "TZCYX"
+    return Stack(
+        array=np.ascontiguousarray(stack.array.reshape([shape.get(axis, 1) for axis in full])),
+        axes=full,
+        sizes={axis: stack.sizes.get(axis, 1.0) for axis in full},
+        units={axis: stack.units.get(axis, PIXEL) for axis in full},
+        order=stack.order,
+    )

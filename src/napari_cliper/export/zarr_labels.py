@@ -1,0 +1,189 @@
+"""Labels, and their image where there is one, as OME-Zarr.
+
+The layout is that of the OME-Zarr specification, versions 0.4 (Zarr 2, what most programs
+open) and 0.5 (Zarr 3): the image as a multiscale pyramid, the labels as another under
+``labels/classes`` with as many levels, names and colours in the metadata "image-label". Both
+pyramids halve Y and X together, so that a label lies over its pixel at every level.
+
+Written with zarr itself: of ome-zarr's writer only some lines of JSON would be used, for which
+it loads dask and warns on import (0.18). Its reader is what the tests read with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from skimage.transform import downscale_local_mean
+
+from .labelled import LabelledImage
+from .looks import label_names
+from .stacks import Stack, ordered
+from .units import Kind, known_unit
+
+Version = Literal["0.4", "0.5"]
+
+ZARR_FORMATS: Mapping[Version, Literal[2, 3]] = MappingProxyType({"0.4": 2, "0.5": 3})
+"""Which format of Zarr each version of OME-Zarr builds on."""
+
+LABELS = "classes"
+"""The name of the group under ``labels``."""
+
+SMALLEST_LEVEL = 256
+"""Levels are added until the longer side is at most this, in pixels."""
+
+_CHUNK = 1024  # pixels along Y and X
+_ORDER = "TCZ"  # time, channel, space, as the specification has them
+_TYPES: Mapping[str, Kind] = {"T": "time", "Z": "space", "Y": "space", "X": "space"}
+_CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"), ("alpha", "FFFFFF"))
+
+
+def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4") -> None:
+    """Write labels and their image as a folder of OME-Zarr.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it must not exist. Programs tell the format by the ending ``.ome.zarr``.
+    image : LabelledImage
+        Leading axes are stored as T, C and Z (see `stacks.ordered`), the image's channels as C.
+        Units that are no lengths or times are left out, their sizes are kept. Without an image
+        the labels' pyramid is the root itself.
+    version : "0.4" or "0.5"
+
+    Raises
+    ------
+    InvalidInputError
+        For more leading axes than there are names.
+    """
+    pixels = image.image
+    has_channels = pixels is not None and pixels.ndim > image.labels.ndim
+    stack = ordered(image, _ORDER, taken="C" if has_channels else "")
+    levels = _level_count(stack.array.shape)
+    described: dict[str, Any] = {
+        "version": version,
+        "colors": _colours(image),
+        "properties": [
+            {"label-value": label, "class": name} for label, name in label_names(image).items()
+        ],
+    }
+    root = group = zarr.open_group(str(path), mode="w", zarr_format=ZARR_FORMATS[version])
+    if pixels is not None:
+        axes = dict(zip(stack.axes, stack.order, strict=True))
+        if has_channels:
+            axes["C"] = pixels.ndim - 1
+        letters = "".join(letter for letter in _ORDER + "YX" if letter in axes)
+        array = pixels.transpose([axes[letter] for letter in letters])
+        pyramid = _write_pyramid(root, array, letters, stack, levels, mean=True)
+        omero = _omero(array, letters)
+        _describe(root, version, multiscales=[{"name": image.name, **pyramid}], **omero)
+        _describe(root.require_group("labels"), version, labels=[LABELS])
+        group = root.require_group(f"labels/{LABELS}")
+        described["source"] = {"image": "../../"}
+    pyramid = _write_pyramid(group, stack.array, stack.axes, stack, levels, mean=False)
+    name = LABELS if pixels is not None else image.name
+    multiscales = [{"name": name, **pyramid}]
+    _describe(group, version, multiscales=multiscales, **{"image-label": described})
+    if image.record:
+        group.attrs["napari_cliper"] = dict(image.record)
+
+
+def _describe(group: zarr.Group, version: Version, **metadata: Any) -> None:
+    """Write metadata where a version has them: 0.5 under one key, 0.4 beside each other."""
+    if version == "0.5":
+        group.attrs["ome"] = {"version": version, **metadata}
+        return
+    for multiscale in metadata.get("multiscales", ()):
+        multiscale["version"] = version
+    group.attrs.update(metadata)
+
+
+def _level_count(shape: tuple[int, ...]) -> int:
+    """How many levels until the longer side is small; at least one."""
+    side, levels = max(shape[-2:]), 1
+    while side > SMALLEST_LEVEL:
+        side, levels = -(-side // 2), levels + 1
+    return levels
+
+
+def _write_pyramid(
+    group: zarr.Group,
+    array: NDArray[Any],
+    letters: str,
+    stack: Stack,
+    levels: int,
+    *,
+    mean: bool,
+) -> dict[str, Any]:
+    """Write an array and ever smaller ones; return what they are and where they lie."""
+    names = [letter.lower() for letter in letters]
+    sizes = [float(stack.sizes.get(letter, 1.0)) for letter in letters]
+    is_third = group.metadata.zarr_format == 3
+    datasets = []
+    level = array.astype(np.uint8) if array.dtype == bool else array
+    for index in range(levels):
+        if index:
+            level = _halved_mean(level) if mean else level[..., ::2, ::2]
+        stored = group.create_array(
+            str(index),
+            shape=level.shape,
+            chunks=(*(1,) * (level.ndim - 2), *(min(side, _CHUNK) for side in level.shape[-2:])),
+            dtype=level.dtype,
+            chunk_key_encoding={"name": "default" if is_third else "v2", "separator": "/"},
+            dimension_names=names if is_third else None,
+        )
+        stored[...] = level
+        datasets.append({"path": str(index), "coordinateTransformations": _places(sizes, index)})
+    axes = [_axis(letter, stack.units.get(letter, "")) for letter in letters]
+    return {"axes": axes, "datasets": datasets}
+
+
+def _places(sizes: list[float], level: int) -> list[dict[str, Any]]:
+    """Scale and offset of a level: the centre of its first pixel is that of a block."""
+    block = 2**level
+    scale = [*sizes[:-2], *(size * block for size in sizes[-2:])]
+    offset = [*(0.0 for _ in sizes[:-2]), *(size * (block - 1) / 2 for size in sizes[-2:])]
+    return [
+        {"type": "scale", "scale": scale},
+        {"type": "translation", "translation": offset},
+    ]
+
+
+def _halved_mean(array: NDArray[Any]) -> NDArray[Any]:
+    """Means of blocks of 2 by 2; an odd last row or column counts twice."""
+    odd = [(0, 0)] * (array.ndim - 2) + [(0, side % 2) for side in array.shape[-2:]]
+    blocks = (*(1,) * (array.ndim - 2), 2, 2)
+    mean = downscale_local_mean(np.pad(array, odd, mode="edge"), blocks)
+    return np.asarray(np.rint(mean) if array.dtype.kind in "ui" else mean).astype(array.dtype)
+
+
+def _axis(letter: str, unit: str) -> dict[str, str]:
+    kind = _TYPES.get(letter)
+    if kind is None:
+        return {"name": letter.lower(), "type": "channel"}
+    known = known_unit(unit, kind)
+    return {"name": letter.lower(), "type": kind, **({"unit": known.name} if known else {})}
+
+
+def _colours(image: LabelledImage) -> list[dict[str, Any]]:
+    colours = [{"label-value": label, "rgba": [*colour, 255]}
+               for label, colour in image.colours.items()]  # fmt: skip
+    return [{"label-value": 0, "rgba": [0, 0, 0, 0]}, *colours]
+
+
+def _omero(array: NDArray[Any], letters: str) -> dict[str, Any]:
+    """That three or four channels of 8 bits are red, green, blue and alpha."""
+    count = array.shape[letters.index("C")] if "C" in letters else 0
+    if array.dtype != np.uint8 or count not in (3, 4):
+        return {}
+    window = {"min": 0, "max": 255, "start": 0, "end": 255}
+    channels = [
+        {"label": name, "color": colour, "active": name != "alpha", "window": window}
+        for name, colour in _CHANNELS[:count]
+    ]
+    return {"omero": {"channels": channels, "rdefs": {"model": "color"}}}

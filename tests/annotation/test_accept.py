@@ -1,0 +1,131 @@
+"""What an accept changes, and what it never does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_cliper.annotation.accept import RULES, RULES_IN_WORDS, accept, region_at
+from napari_cliper.annotation.progress import done
+from napari_cliper.annotation.state import ACCEPTED, OPEN, PAINTED
+from napari_cliper.segmentation import InvalidInputError
+
+SHAPE = (30, 40)
+
+
+@pytest.fixture
+def random_state():
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 4, SHAPE).astype(np.uint16)
+    marks = rng.integers(0, 3, SHAPE).astype(np.uint8)
+    return labels, marks, rng.integers(0, 4, SHAPE).astype(np.uint8)
+
+
+CHOSEN = [None, {2}, {1, 3}, {9}, set()]
+
+
+@pytest.mark.parametrize("chosen", CHOSEN, ids=str)
+@pytest.mark.parametrize("part", [False, True])
+@pytest.mark.parametrize("rule", RULES)
+def test_what_may_not_change_does_not(random_state, rule, chosen, part):
+    labels, marks, suggestion = random_state
+    where = np.zeros(SHAPE, bool)
+    where[5:20, 8:30] = True
+    kept = [array.copy() for array in random_state]
+    new, new_marks = accept(
+        labels, marks, suggestion, rule, chosen=chosen, where=where if part else None
+    )
+    for array, before in zip(random_state, kept, strict=True):
+        np.testing.assert_array_equal(array, before)  # no argument is changed
+    assert (new.dtype, new_marks.dtype) == (np.uint16, np.uint8)
+    fixed = np.zeros(SHAPE, bool)
+    if part:
+        fixed |= ~where
+    if rule != "all":
+        fixed |= marks == PAINTED
+    if rule == "empty":
+        fixed |= labels > 0
+    np.testing.assert_array_equal(new[fixed], labels[fixed])
+    np.testing.assert_array_equal(new_marks[fixed], marks[fixed])
+    free = ~fixed
+    if chosen is None:
+        np.testing.assert_array_equal(new[free], suggestion[free])
+        assert (new_marks[free] == ACCEPTED).all()
+    else:
+        for label in chosen:  # each is where the suggestion has it
+            np.testing.assert_array_equal(new[free] == label, suggestion[free] == label)
+        others = free & ~np.isin(labels, list(chosen)) & ~np.isin(suggestion, list(chosen))
+        np.testing.assert_array_equal(new[others], labels[others])
+        np.testing.assert_array_equal(new_marks[others], marks[others])
+        emptied = free & np.isin(labels, list(chosen)) & ~np.isin(suggestion, list(chosen))
+        assert not new[emptied].any()
+        assert (new_marks[emptied] == OPEN).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_accepting_again_changes_nothing(random_state, rule):
+    labels, marks, suggestion = random_state
+    once = accept(labels, marks, suggestion, rule)
+    twice = accept(*once, suggestion, rule)
+    for one, two in zip(once, twice, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_rules_have_words():
+    assert set(RULES_IN_WORDS) == set(RULES)
+
+
+def test_what_is_refused(random_state):
+    labels, marks, suggestion = random_state
+    with pytest.raises(InvalidInputError, match="'some'"):
+        accept(labels, marks, suggestion, "some")
+    with pytest.raises(InvalidInputError, match="differ in size"):
+        accept(labels, marks, suggestion[1:], "all")
+
+
+def test_the_region_at_a_pixel_is_scipys(random_state):
+    _, _, suggestion = random_state
+    for row, column in ((3, 4), (20, 31), (29, 39), (0, 0)):
+        label = suggestion[row, column]
+        if not label:
+            continue
+        pieces, _ = ndimage.label(suggestion == label, structure=np.ones((3, 3)))
+        np.testing.assert_array_equal(
+            region_at(suggestion, row, column), pieces == pieces[row, column]
+        )
+
+
+def test_no_region_there():
+    labels = np.zeros((5, 5), np.uint8)
+    with pytest.raises(InvalidInputError, match="no class there"):
+        region_at(labels, 2, 2)
+    for row, column in ((-1, 0), (0, 5)):
+        with pytest.raises(InvalidInputError, match="outside"):
+            region_at(labels, row, column)
+
+
+# ---------------------------------------------------------------------- counts
+
+
+def test_counts_of_what_is_done():
+    labels, marks = np.zeros(SHAPE, np.uint16), np.zeros(SHAPE, np.uint8)
+    suggestion = np.zeros(SHAPE, np.uint8)
+    suggestion[2:6, 2:6] = 1
+    suggestion[6:9, 6:9] = 1  # touches the first by a corner: one region
+    suggestion[20:24, 2:6] = 1
+    suggestion[20:24, 20:24] = 2
+    found = done(labels, marks, suggestion)
+    assert (found.labelled, found.decided, found.classes, found.open_regions) == (0, 0, 0, 3)
+    marks[20, 2] = PAINTED  # one painted pixel does not settle a region
+    assert done(labels, marks, suggestion).open_regions == 3
+    labels, marks = accept(labels, marks, suggestion, "empty", chosen={2})
+    found = done(labels, marks, suggestion)
+    assert found.open_regions == 2
+    assert found.classes == 1
+    assert found.labelled == pytest.approx(16 / 1200)
+    assert found.decided == pytest.approx(17 / 1200)
+    assert done(labels, marks).open_regions == 0
+    labels, marks = accept(labels, marks, suggestion, "all")
+    assert done(labels, marks, suggestion).open_regions == 0
+    assert done(labels, marks, suggestion).decided == 1

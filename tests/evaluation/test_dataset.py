@@ -1,0 +1,483 @@
+"""Ground truth from folders, COCO JSON and the layouts of known datasets."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from pycocotools import mask as mask_tool
+from pycocotools.coco import COCO
+
+from napari_cliper.evaluation.dataset import from_files, from_protocol
+from napari_cliper.evaluation.metrics import IGNORED
+from napari_cliper.evaluation.protocols import PROTOCOLS, read_protocol
+from napari_cliper.export.coco_reading import read_coco
+from napari_cliper.export.files import FileError
+from napari_cliper.segmentation import InvalidInputError, Monitor, SegmentationConfig
+
+SHAPE = (12, 17)
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.startswith(".tif"):
+        tifffile.imwrite(path, array)
+    else:
+        Image.fromarray(array).save(path, **options)
+    return path
+
+
+def picture(path, shape=SHAPE):
+    return save(path, np.full((*shape, 3), 90, dtype=np.uint8))
+
+
+def numbers(*values, dtype=np.uint8):
+    """Numbers in columns, the first where there are no more."""
+    array = np.full(SHAPE, values[0], dtype=dtype)
+    for column, value in enumerate(values):
+        array[:, column] = value
+    return array
+
+
+@pytest.fixture
+def folders(tmp_path):
+    classes = tmp_path / "classes.txt"
+    classes.write_text("nucleus, nuclei\ncell, \u7d30\u80de\n'odd/ name'\n", encoding="utf-8")
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    images.mkdir()
+    labels.mkdir()
+    return images, labels, classes
+
+
+def truths(dataset):
+    dataset.check(Monitor())
+    return [dataset.truth(pair) for pair in dataset.pairs]
+
+
+def indexed(array):
+    image = Image.fromarray(array)
+    image.putpalette([c for i in range(256) for c in (255 - i, i, 0)])
+    return image
+
+
+# ---------------------------------------------------------------------- folders
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype"),
+    [(".png", np.uint8), (".png", np.uint16), (".tif", np.uint8), (".tiff", np.uint16),
+     (".tif", np.int32), (".TIF", np.uint8)],
+)  # fmt: skip
+def test_label_numbers_are_read_as_they_are(folders, suffix, dtype):
+    images, labels, classes = folders
+    picture(images / "a b.jpg")
+    if suffix == ".TIF":
+        tifffile.imwrite(labels / "a b.TIF", numbers(0, 1, 3, 255, dtype=dtype))
+    else:
+        save(labels / f"a b{suffix}", numbers(0, 1, 3, 255, dtype=dtype))
+    (truth,) = truths(from_files(images, labels, classes))
+    assert truth[0, :4].tolist() == [0, 1, 3, IGNORED]
+
+
+def test_an_indexed_png_is_its_indices_not_its_colours(folders):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    indexed(numbers(0, 2, 255)).save(labels / "a.png")
+    (truth,) = truths(from_files(images, labels, classes))
+    assert truth[0, :3].tolist() == [0, 2, IGNORED]
+
+
+def test_ignored_numbers_are_a_choice(folders):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    save(labels / "a.png", numbers(1, 0, 9))
+    (truth,) = truths(from_files(images, labels, classes, ignore=(0, 9)))
+    assert truth[0, :3].tolist() == [1, IGNORED, IGNORED]
+
+
+def test_255_is_a_class_where_there_are_so_many(folders):
+    images, labels, classes = folders
+    classes.write_text("\n".join(f"word {i}" for i in range(300)))
+    picture(images / "a.png")
+    save(labels / "a.png", numbers(0, 255, 300, dtype=np.uint16))
+    (truth,) = truths(from_files(images, labels, classes))
+    assert truth[0, :3].tolist() == [0, 255, 300]
+
+
+def test_background_rows_have_no_label_but_compete(folders):
+    images, labels, classes = folders
+    classes = classes.with_suffix(".yaml")
+    classes.write_text("- {name: agar, synonyms: [jelly], background: true}\n- cell\n")
+    picture(images / "a.png")
+    save(labels / "a.png", numbers(0, 1))
+    dataset = from_files(images, labels, classes)
+    assert dataset.names == ("cell",)
+    config = dataset.configured(SegmentationConfig(background=("sky",)))
+    assert config.background == ("sky", "agar", "jelly")
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        (numbers(0, 4, 7), "numbers 4, 7, but there are only 3 classes"),
+        (numbers(0, 1)[:, :-1], r"a.png is 17 x 12 pixels, its ground truth 16 x 12"),
+        (np.zeros((*SHAPE, 3), np.uint8), "no label picture.*RGB"),
+        (np.zeros((*SHAPE, 4), np.uint8), "no label picture.*RGBA"),
+    ],
+    ids=["labels", "size", "rgb", "rgba"],
+)
+def test_wrong_labels_are_named_before_any_work(folders, label, words):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    save(labels / "a.png", label)
+    with pytest.raises(InvalidInputError, match=words):
+        from_files(images, labels, classes).check(Monitor())
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros(SHAPE, np.float32), np.zeros((2, 3, *SHAPE), np.uint8), np.full(SHAPE, -1, np.int16)],
+    ids=["float", "stack", "negative"],
+)
+def test_wrong_tiffs_are_refused(folders, array):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    tifffile.imwrite(labels / "a.tif", array, photometric="minisblack")
+    with pytest.raises(InvalidInputError, match=r"a\.tif"):
+        from_files(images, labels, classes).check(Monitor())
+
+
+def test_all_problems_are_listed_and_many_counted(folders):
+    images, labels, classes = folders
+    for index in range(14):
+        picture(images / f"{index:02}.png")
+        save(labels / f"{index:02}.png", numbers(0, 200))
+    with pytest.raises(InvalidInputError) as error:
+        from_files(images, labels, classes).check(Monitor())
+    lines = str(error.value).splitlines()
+    assert len(lines) == 11
+    assert "09.png" in lines[9]
+    assert "4 more" in lines[10]
+
+
+def test_damaged_files_are_named(folders):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    (labels / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
+    with pytest.raises(InvalidInputError, match=r"a\.png"):
+        from_files(images, labels, classes).check(Monitor())
+
+
+def test_pictures_without_labels_are_refused_and_labels_without_pictures_noted(folders):
+    images, labels, classes = folders
+    for name in ("a", "b"):
+        picture(images / f"{name}.png")
+    save(labels / "a.png", numbers(0, 1))
+    with pytest.raises(InvalidInputError, match=r"b\.png"):
+        from_files(images, labels, classes)
+    save(labels / "b.png", numbers(0, 1))
+    save(labels / "c.png", numbers(0, 1))
+    dataset = from_files(images, labels, classes)
+    assert [pair.name for pair in dataset.pairs] == ["a", "b"]
+    assert "c.png" in dataset.notes[0]
+
+
+def test_two_files_of_one_name_are_refused(folders):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    picture(images / "a.jpg")
+    with pytest.raises(InvalidInputError, match="differ only in the suffix"):
+        from_files(images, labels, classes)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_missing_and_empty_folders(folders, which, tmp_path):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    given = [images, labels]
+    given[which] = tmp_path / "nowhere"
+    with pytest.raises(FileError, match="nowhere"):
+        from_files(*given, classes)
+    given[which].mkdir()
+    with pytest.raises(InvalidInputError, match="has no"):
+        from_files(*given, classes)
+
+
+def test_limit(folders):
+    images, labels, classes = folders
+    for name in "abc":
+        picture(images / f"{name}.png")
+        save(labels / f"{name}.png", numbers(0, 1))
+    dataset = from_files(images, labels, classes)
+    assert [pair.name for pair in dataset.first(2).pairs] == ["a", "b"]
+    assert "first 2 of 3" in dataset.first(2).notes[0]
+    assert dataset.first(0) is dataset.first(3) is dataset
+    with pytest.raises(InvalidInputError, match="-1"):
+        dataset.first(-1)
+
+
+# ---------------------------------------------------------------------- COCO
+
+
+def coco_file(path, annotations, name="a.png", categories=("nucleus", "cell")):
+    record = {
+        "images": [{"id": 0, "file_name": name, "height": SHAPE[0], "width": SHAPE[1]}],
+        "categories": [{"id": 10 * i + 5, "name": n} for i, n in enumerate(categories)],
+        "annotations": [
+            {"id": i, "image_id": 0, "iscrowd": 0, **one} for i, one in enumerate(annotations)
+        ],
+    }
+    path.write_text(json.dumps(record))
+    return path
+
+
+def rle(mask, *, compressed):
+    code = mask_tool.encode(np.asfortranarray(mask.astype(np.uint8)))
+    if compressed:
+        return {"size": code["size"], "counts": code["counts"].decode()}
+    runs = np.diff(np.flatnonzero(np.diff(np.r_[-1, mask.ravel("F").astype(int), -1])), prepend=0)
+    runs = [*runs.tolist()]
+    return {"size": list(mask.shape), "counts": runs if not mask[0, 0] else [0, *runs]}
+
+
+SHAPES = {
+    "polygon": [[2, 2, 9, 2, 9, 8, 2, 8], [11, 1, 15, 1, 13, 6]],
+    "compressed": rle(np.arange(12 * 17).reshape(SHAPE) % 5 == 1, compressed=True),
+    "uncompressed": rle(np.arange(12 * 17).reshape(SHAPE) % 7 < 3, compressed=False),
+}
+
+
+# pycocotools' own arrays do not know numpy 2's way of asking for a copy.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("kind", SHAPES)
+def test_coco_masks_are_those_of_pycocotools(folders, kind, capsys):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    path = coco_file(
+        labels / "truth.json", [{"category_id": 15, "segmentation": SHAPES[kind], "area": 9}]
+    )
+    (truth,) = truths(from_files(images, path, classes))
+    coco = COCO(path)
+    capsys.readouterr()
+    expected = coco.annToMask(coco.loadAnns([0])[0])
+    assert expected.any()
+    np.testing.assert_array_equal(truth, expected * 2)  # "cell" is label 2
+
+
+def test_small_annotations_lie_over_large_ones_whatever_their_order(folders):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    small = {"category_id": 5, "segmentation": [[4, 4, 7, 4, 7, 7, 4, 7]], "area": 9}
+    large = {"category_id": 15, "segmentation": [[1, 1, 15, 1, 15, 11, 1, 11]], "area": 140}
+    both = [
+        truths(from_files(images, coco_file(labels / "t.json", order), classes))[0]
+        for order in ([small, large], [large, small])
+    ]
+    np.testing.assert_array_equal(*both)
+    imported = read_coco(labels / "t.json").labels  # as a person would import the same file
+    np.testing.assert_array_equal(np.array([0, 5, 15])[both[0]], imported)
+    assert both[0][5, 5] == 1
+    assert both[0][2, 2] == 2
+
+
+def test_categories_are_found_by_synonyms_and_any_case(folders):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    path = coco_file(
+        labels / "t.json",
+        [{"category_id": 5, "segmentation": SHAPES["polygon"]}],
+        categories=("NUCLEI",),
+    )
+    assert set(np.unique(truths(from_files(images, path, classes))[0])) == {0, 1}
+
+
+def test_a_category_that_is_no_class_is_named(folders):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    path = coco_file(
+        labels / "t.json",
+        [{"category_id": 5, "segmentation": SHAPES["polygon"]}],
+        categories=("giraffe",),
+    )
+    with pytest.raises(InvalidInputError, match="giraffe"):
+        from_files(images, path, classes).check(Monitor())
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        {"size": [3, 3], "counts": [4, 5]},
+        {"size": list(SHAPE), "counts": [4, 5]},
+        {"size": list(SHAPE), "counts": "ZZ"},
+        {"counts": 3},
+        7,
+        [[0, 0, 1e9, 0, 1e9, 1e9]],
+        [["a", "b"]],
+    ],
+    ids=str,
+)
+def test_a_segmentation_that_cannot_be_drawn_is_named(folders, segmentation):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    path = coco_file(labels / "t.json", [{"category_id": 5, "segmentation": segmentation}])
+    with pytest.raises(InvalidInputError, match=r"Annotation 0 of a\.png"):
+        from_files(images, path, classes).check(Monitor())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": [1]}', '{"images": [{"id": 1}]}'])
+def test_what_is_no_coco_json_is_refused(folders, text):
+    images, labels, classes = folders
+    picture(images / "a.png")
+    path = labels / "t.json"
+    path.write_text(text)
+    with pytest.raises(FileError, match="no COCO JSON"):
+        from_files(images, path, classes)
+
+
+def test_a_picture_that_the_json_does_not_know_is_named(folders):
+    images, labels, classes = folders
+    picture(images / "b.png")
+    with pytest.raises(InvalidInputError, match=r"b\.png"):
+        from_files(images, coco_file(labels / "t.json", []), classes)
+
+
+# ---------------------------------------------------------------------- protocols
+
+
+I = IGNORED  # noqa: E741 - short, for the table
+
+# Where things lie, numbers on disk in the first row, and what they mean.
+TREES = {
+    "voc21": (
+        "VOCdevkit/VOC2012/JPEGImages/2007_1.jpg",
+        "VOCdevkit/VOC2012/SegmentationClass/2007_1.png",
+        "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt",
+        {0: 0, 1: 1, 20: 20, 255: I},
+    ),
+    "voc20": (
+        "VOC2012/JPEGImages/2007_1.jpg",
+        "VOC2012/SegmentationClass/2007_1.png",
+        "VOC2012/ImageSets/Segmentation/val.txt",
+        {0: I, 1: 1, 20: 20, 255: I},
+    ),
+    "context60": (
+        "VOCdevkit/VOC2010/JPEGImages/2008_2.jpg",
+        "VOCdevkit/VOC2010/SegmentationClassContext/2008_2.png",
+        "VOCdevkit/VOC2010/ImageSets/SegmentationContext/val.txt",
+        {0: 0, 1: 1, 59: 59, 255: I},
+    ),
+    "context59": (
+        "JPEGImages/2008_2.jpg",
+        "SegmentationClassContext/2008_2.png",
+        "ImageSets/SegmentationContext/val.txt",
+        {0: I, 1: 1, 59: 59, 255: I},
+    ),
+    "coco-object": (
+        "coco_object/images/val2017/000000000139.jpg",
+        "coco_object/annotations/val2017/000000000139_instanceTrainIds.png",
+        None,
+        {0: 0, 1: 1, 80: 80, 255: I},
+    ),
+    "coco-stuff": (
+        "coco_stuff164k/images/val2017/000000000139.jpg",
+        "coco_stuff164k/annotations/val2017/000000000139_labelTrainIds.png",
+        None,
+        {0: 1, 170: 171, 255: I},
+    ),
+    "coco-stuff raw": (
+        "val2017/000000000139.jpg",
+        "stuffthingmaps/val2017/000000000139.png",
+        None,
+        {0: 1, 11: I, 12: 12, 89: 80, 91: 81, 181: 171, 255: I},
+    ),
+    "ade20k": (
+        "ADEChallengeData2016/images/validation/ADE_val_00000001.jpg",
+        "ADEChallengeData2016/annotations/validation/ADE_val_00000001.png",
+        None,
+        {0: I, 1: 1, 150: 150},
+    ),
+    "cityscapes": (
+        "leftImg8bit/val/ulm/ulm_000000_000019_leftImg8bit.png",
+        "gtFine/val/ulm/ulm_000000_000019_gtFine_labelTrainIds.png",
+        None,
+        {0: 1, 18: 19, 255: I},
+    ),
+    "cityscapes raw": (
+        "cityscapes/leftImg8bit/val/ulm/ulm_000000_000019_leftImg8bit.png",
+        "cityscapes/gtFine/val/ulm/ulm_000000_000019_gtFine_labelIds.png",
+        None,
+        {0: I, 7: 1, 9: I, 33: 19, 29: I},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TREES)
+def test_datasets_are_read_where_they_usually_lie(tmp_path, case):
+    image, truth, names, meaning = TREES[case]
+    picture(tmp_path / image)
+    save(tmp_path / truth, numbers(*meaning))
+    if names:
+        path = tmp_path / names
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{(tmp_path / image).stem}\n\n")
+    name = case.split()[0]
+    dataset = from_protocol(name, tmp_path, "sclip")
+    (found,) = truths(dataset)
+    assert found[0, : len(meaning)].tolist() == list(meaning.values())
+    assert dataset.names == read_protocol(name).classes
+    assert dataset.background == read_protocol(name).wording("sclip").background
+    if read_protocol(name).pictures:
+        assert "not comparable" in dataset.notes[0]
+
+
+def test_every_protocol_has_a_tree_here():
+    assert {case.split()[0] for case in TREES} == set(PROTOCOLS)
+
+
+def test_cliper_reads_cityscapes_as_two_halves(tmp_path):
+    image, truth, _, _ = TREES["cityscapes"]
+    picture(tmp_path / image, (6, 12))
+    array = np.repeat([[3] * 6 + [9] * 6], 6, axis=0).astype(np.uint8)
+    save(tmp_path / truth, array)
+    dataset = from_protocol("cityscapes", tmp_path, "cliper")
+    left, right = truths(dataset)
+    assert (left == 4).all()
+    assert (right == 10).all()
+    assert left.shape == right.shape == (6, 6)
+    assert [dataset.image(pair).shape for pair in dataset.pairs] == [(6, 6, 3)] * 2
+    assert len({pair.name for pair in dataset.pairs}) == 2
+
+
+def test_coco_object_from_instances(tmp_path):
+    picture(tmp_path / "val2017/000000000139.jpg")
+    (tmp_path / "annotations").mkdir()
+    path = tmp_path / "annotations/instances_val2017.json"
+    coco_file(
+        path,
+        [{"category_id": 5, "segmentation": SHAPES["polygon"], "area": 40}],
+        name="000000000139.jpg",
+        categories=("tv",),
+    )
+    (truth,) = truths(from_protocol("coco-object", tmp_path, "cliper"))
+    label = read_protocol("coco-object").classes.index("tv") + 1
+    assert set(np.unique(truth)) == {0, label}  # though CLIPer says "tvmonitor"
+
+
+def test_a_dataset_that_is_not_there_says_what_was_looked_for(tmp_path):
+    with pytest.raises(FileError, match="SegmentationClass"):
+        from_protocol("voc21", tmp_path, "cliper")
+    with pytest.raises(FileError, match="There is no folder"):
+        from_protocol("voc21", tmp_path / "no", "cliper")
+
+
+def test_a_missing_truth_of_a_listed_picture_is_named(tmp_path):
+    image, truth, names, _ = TREES["context59"]
+    picture(tmp_path / image)
+    save(tmp_path / truth, numbers(0, 1))
+    (tmp_path / names).parent.mkdir(parents=True)
+    (tmp_path / names).write_text("2008_2\n2008_3\n")
+    with pytest.raises(InvalidInputError, match="2008_3"):
+        from_protocol("context59", tmp_path, "cliper").check(Monitor())

@@ -1,0 +1,164 @@
+"""The protocols: counts, and lists and numbers that other libraries know too."""
+
+from __future__ import annotations
+
+import csv
+from importlib.resources import files
+
+import pytest
+import yaml
+from torchvision.datasets import Cityscapes
+from torchvision.models._meta import _COCO_CATEGORIES, _VOC_CATEGORIES
+
+from napari_cliper.evaluation.protocols import FAMILIES, PROTOCOLS, read_protocol
+from napari_cliper.segmentation import BACKGROUND_WORDS, METHODS, InvalidInputError
+from napari_cliper.segmentation.prompts import usable_background
+
+COUNTS = {
+    "voc21": 20, "voc20": 20, "context60": 59, "context59": 59, "coco-object": 80,
+    "coco-stuff": 171, "ade20k": 150, "cityscapes": 19,
+}  # fmt: skip
+
+PUBLISHED = list(
+    csv.DictReader(
+        (files("napari_cliper.segmentation") / "protocols.csv").read_text("utf-8").splitlines()
+    )
+)
+
+
+def test_every_published_protocol_is_there():
+    assert set(PROTOCOLS) == {row["protocol"] for row in PUBLISHED} == set(COUNTS)
+    assert set(FAMILIES) == set(METHODS)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_counts_and_uniqueness(name):
+    protocol = read_protocol(name)
+    assert len(protocol.classes) == len(set(protocol.classes)) == COUNTS[name]
+    assert all(isinstance(one, str) and one == one.strip() for one in protocol.classes)
+    for wording in protocol.wordings.values():
+        assert set(wording.say) <= set(protocol.classes)
+        assert all(words for words in wording.say.values())
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row['method']}-{row['protocol']}")
+def test_ignored_labels_are_the_published_ones(row):
+    assert read_protocol(row["protocol"]).background == (row["ignore_index"] == "255")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_the_engine_takes_the_words_of_every_method(name, method):
+    protocol = read_protocol(name)
+    prompts = protocol.prompts(method)
+    assert len(prompts) == len(protocol.classes)
+    _, dropped = usable_background(prompts, protocol.wording(method).background)
+    # SCLIP and ProxyCLIP have a bed among the background, which COCO has among the classes.
+    assert dropped == (
+        ("bed",) if name == "coco-object" and FAMILIES[method] in ("sclip", "proxyclip") else ()
+    )
+
+
+def test_a_method_without_background_has_no_background_words():
+    for name in ("voc20", "context59", "coco-stuff", "ade20k", "cityscapes"):
+        for method in ("sclip", "clearclip", "proxyclip"):
+            assert read_protocol(name).wording(method).background == ()
+
+
+def test_words_of_cliper_are_the_reference_ones():
+    assert read_protocol("voc21").wording("cliper").background == BACKGROUND_WORDS["photo"]
+    assert set(BACKGROUND_WORDS["photo"]) - set(
+        read_protocol("coco-object").wording("cliper").background
+    ) == {"keyboard", "sign"}
+    for name in ("context60", "context59", "coco-stuff", "ade20k", "cityscapes"):
+        assert read_protocol(name).wording("cliper").background == ("background",)
+    said = {one.name for one in read_protocol("voc21").prompts("cliper")}
+    assert {
+        "bird avian", "chair seat", "person with clothes, people, human", "tvmonitor screen",
+    } <= said  # fmt: skip
+    assert "person with cloth people human" in {
+        one.name for one in read_protocol("context60").prompts("cliper")
+    }
+
+
+# ---------------------------------------------------------------------- known elsewhere
+
+
+def plain(word: str) -> str:
+    return word.replace(" ", "").replace("_", "").casefold()
+
+
+def test_voc_classes_are_those_that_torchvision_knows():
+    names = [plain(one) for one in _VOC_CATEGORIES[1:]]
+    assert [plain(one) for one in read_protocol("voc21").classes] == names
+
+
+@pytest.fixture(scope="module")
+def coco():
+    """COCO's category numbers and names."""
+    return {i: n for i, n in enumerate(_COCO_CATEGORIES) if n not in ("N/A", "__background__")}
+
+
+def test_coco_classes_are_those_that_torchvision_knows(coco):
+    assert len(coco) == 80
+    assert read_protocol("coco-object").classes == tuple(coco.values())
+    assert read_protocol("coco-stuff").classes[:80] == tuple(coco.values())
+
+
+def test_raw_numbers_of_coco_stuff_are_categories_less_one(coco):
+    layouts = read_protocol("coco-stuff").layouts
+    for numbers in (layout.numbers for layout in layouts if not isinstance(layout.numbers, str)):
+        assert len(numbers) == 171
+        assert [number + 1 for number in numbers[:80]] == list(coco)
+        assert list(numbers[80:]) == list(range(91, 182))
+    stuff = read_protocol("coco-stuff").classes[80:]
+    assert list(stuff) == sorted(stuff)  # COCO numbers its stuff in the order of the alphabet
+    assert (stuff[0], stuff[-1]) == ("banner", "wood")
+
+
+def test_cityscapes_numbers_are_those_that_torchvision_knows():
+    protocol = read_protocol("cityscapes")
+    scored = sorted(
+        (one for one in Cityscapes.classes if not one.ignore_in_eval), key=lambda c: c.train_id
+    )
+    assert list(protocol.classes) == [one.name for one in scored]
+    assert [one.train_id for one in scored] == list(range(19))
+    (numbers,) = (one.numbers for one in protocol.layouts if not isinstance(one.numbers, str))
+    assert list(numbers) == [one.id for one in scored]
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (1, "wall"),
+        (13, "person"),
+        (21, "car"),
+        (83, "light"),
+        (137, "traffic light"),
+        (150, "flag"),
+    ],
+)
+def test_places_in_the_list_of_ade20k(number, name):
+    assert read_protocol("ade20k").classes[number - 1] == name
+
+
+def test_context_is_in_the_order_of_the_alphabet():
+    classes = read_protocol("context60").classes
+    assert list(classes) == sorted(classes)
+
+
+def test_a_wrong_name_is_refused_with_the_right_ones():
+    with pytest.raises(InvalidInputError, match=r"'voc'.*voc21"):
+        read_protocol("voc")
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_no_word_of_a_file_is_read_as_something_else(name):
+    """YAML reads a bare no, on or 12 as no word."""
+    text = (files("napari_cliper.evaluation") / "protocols" / f"{name}.yaml").read_text("utf-8")
+    data = yaml.safe_load(text)
+    words = [*data.get("classes", [])]
+    for family in data["families"].values():
+        words += family["background"]
+        words += [word for said in (family.get("say") or {}).values() for word in said]
+    assert all(isinstance(word, str) and "  " not in word for word in words)
