@@ -293,6 +293,12 @@ def visible_region(viewer: Viewer, layer: Image) -> Region:
     return _clipped(layer, corners, "The part of the image in view")
 
 
+def pixel_under(viewer: Viewer, layer: Layer, world: Any) -> tuple[int, ...]:
+    """The indices of a layer's pixel at a position in the viewer's world; may be outside."""
+    position = _world_to_data(viewer, layer, world)
+    return tuple(int(index) for index in np.round(position))
+
+
 def check_whole(layer: Image) -> None:
     """Refuse an image that is too small.
 
@@ -320,7 +326,7 @@ def _view_corners(viewer: Viewer, layer: Image) -> NDArray[np.float64]:
     return np.array(corners)
 
 
-def _world_to_data(viewer: Viewer, layer: Image, world: Any) -> NDArray[np.float64]:
+def _world_to_data(viewer: Viewer, layer: Layer, world: Any) -> NDArray[np.float64]:
     """The viewer's world coordinates in those of a layer's data; the units may differ."""
     units = getattr(viewer.dims, "units", None)  # none before napari 0.7, or with mixed ones
     return np.asarray(layer.world_to_data(_in_units(world, units, layer.units)))

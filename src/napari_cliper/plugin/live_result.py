@@ -93,6 +93,15 @@ class LiveResult(QObject):
         """Whether a layer of the result still follows."""
         return self.shown is not None and any(s.live for s in self.shown.suggestions.values())
 
+    def seen(self) -> Suggestion | None:
+        """The suggestion that a person looks at: the active layer's, or the topmost visible."""
+        if self.shown is None:
+            return None
+        there = [one for one in self.shown.suggestions.values() if one.layer in self._viewer.layers]
+        active = self._viewer.layers.selection.active
+        order = sorted(there, key=lambda one: (one.layer is active, one.layer.visible))
+        return order[-1] if order else None
+
     def thresholds_for(self, config: SegmentationConfig) -> Thresholds | None:
         """The thresholds that the next result of a configuration keeps; None for its defaults."""
         keep = self.shown is not None and self.shown.config == config
@@ -130,6 +139,7 @@ class LiveResult(QObject):
             suggestions[stage] = suggestion
         if "refined" in suggestions:
             suggestions["coarse"].layer.visible = False
+        suggestions[scores.stages[-1]].layer.visible = True
         self.shown = Shown(choice, rows, config, outcome, suggestions)
         self._viewer.layers.selection.active = suggestions[scores.stages[-1]].layer
         if not ready:  # the sliders were moved during the run

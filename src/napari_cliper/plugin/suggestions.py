@@ -167,10 +167,15 @@ def _pressed(press: Callable[[], None], _layer: Labels) -> None:
 
 
 def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:
-    """The classes' colours; invisible classes are clear, labels beyond them white."""
-    defaults = class_colours(len(rows))
+    """The colours of classes whose labels are 1, 2, ..; see `colours_of_labels`."""
+    return colours_of_labels(dict(enumerate(rows, 1)))
+
+
+def colours_of_labels(classes: Mapping[int, ClassRow]) -> DirectLabelColormap:
+    """The classes' colours by label; invisible classes are clear, labels beyond them white."""
+    defaults = class_colours(max(classes, default=0))
     colours: dict[int | None, Any] = {0: "transparent", None: BEYOND}
-    for index, row in enumerate(rows):
-        rgb = row.colour or defaults[index]
-        colours[index + 1] = (*(float(part) / 255 for part in rgb), float(row.visible))
+    for label, row in classes.items():
+        rgb = row.colour or defaults[label - 1]
+        colours[label] = (*(float(part) / 255 for part in rgb), float(row.visible))
     return DirectLabelColormap(color_dict=colours)

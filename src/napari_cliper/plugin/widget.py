@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from napari.layers import Labels
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt, QThreadPool, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
@@ -18,6 +17,8 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from ..export.classes import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
+from .annotating import Annotating
+from .annotation_panel import AnnotationPanel
 from .classes_panel import ClassesPanel
 from .engine_panel import EnginePanel
 from .image_panel import ImagePanel
@@ -72,12 +73,18 @@ class CliperWidget(QWidget):
         self.engine_panel = EnginePanel()
         self.run_panel = RunPanel()
         self.threshold_panel = ThresholdPanel()
+        self.annotation_panel = AnnotationPanel()
         self.results_panel = ResultsPanel()
         self._lay_out()
 
         keys = {RUN_KEY: self.run, SWAP_KEY: self.swap_stages}
         self.result = LiveResult(napari_viewer, self.threshold_panel, self._on_frozen, keys)
         self.result.failed.connect(self._on_labels_failed)
+        self.annotating = Annotating(
+            napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
+        )
+        self.annotating.said.connect(self._say)
+        keys.update(self.annotating.keys)
         self._rescore_timer = QTimer(self)
         self._rescore_timer.setSingleShot(True)
         self._rescore_timer.setInterval(RESCORE_AFTER)
@@ -113,6 +120,7 @@ class CliperWidget(QWidget):
             self.engine_panel,
             self.run_panel,
             self.threshold_panel,
+            self.annotation_panel,
             self.results_panel,
         ):
             column.addWidget(panel)
@@ -205,7 +213,11 @@ class CliperWidget(QWidget):
         self.run_panel.end(f"{done} {notes}".strip())
 
     def _on_labels_failed(self, message: str) -> None:
-        self.run_panel.show_message(message, error=True)
+        self._say(message, error=True)
+
+    def _say(self, message: str, error: bool = False) -> None:
+        self.run_panel.show_message(message, error=error)
+        self.viewer.status = message.splitlines()[0] if message else ""
 
     def _on_failed(self, message: str) -> None:
         self.run_panel.end(message, error=True)
@@ -278,13 +290,12 @@ class CliperWidget(QWidget):
 
     def _on_appearance_changed(self) -> None:
         self.result.recolour(self.classes_panel.classes())
+        self.annotating.recolour()
 
     def _on_class_selected(self, label: int) -> None:
-        active = self.viewer.layers.selection.active
-        if isinstance(active, Labels) and label:
-            active.selected_label = label
         rows = [row for row in self.classes_panel.classes() if not row.background]
         if 0 < label <= len(rows):
+            self.annotating.brush(rows[label - 1])
             self.threshold_panel.choose_class(rows[label - 1].name)
 
     def _on_frozen(self, suggestion: Suggestion) -> None:
@@ -378,6 +389,8 @@ class CliperWidget(QWidget):
 
     def _update_ready(self) -> None:
         self.run_panel.set_ready(self._why_not())
+        self.annotating.update_available()
+        self.annotating.count_soon()
 
     def _warn_of_words(self) -> None:
         """Say which words the chosen model has never seen."""
@@ -400,6 +413,7 @@ class CliperWidget(QWidget):
         for job in (self.job, self.lookup):
             if job is not None:
                 job.stop()
+        self.annotating.close()
         self.result.close()
         QThreadPool.globalInstance().waitForDone(CLOSE_WAITS)
         self.session.unload()

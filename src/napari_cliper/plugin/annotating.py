@@ -1,0 +1,451 @@
+"""Between suggestions and annotations: accept, clean, count, and the class of the brush."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels, Shapes
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QMessageBox
+
+from ..annotation.accept import region_at
+from ..annotation.cleaning import CLEANING
+from ..annotation.progress import Done, done
+from ..annotation.state import PAINTED, AnnotationState
+from ..export.class_rows import ClassRow
+from ..segmentation import InvalidInputError, Progress
+from .annotation_layer import AnnotationLayer, Place
+from .annotation_panel import AnnotationPanel
+from .classes_panel import ClassesPanel
+from .image_panel import ImagePanel
+from .layers import ImageChoice, pixel_under, rectangle_region
+from .live_result import LiveResult
+from .suggestions import Suggestion
+from .worker import Job
+
+ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY = "Alt-A", "Alt-N", "Alt-P"
+"""Accept the region under the cursor; brush with the next, with the previous class."""
+NTH_KEYS = tuple(f"Alt-{number}" for number in range(1, 10))
+"""Brush with the n-th class."""
+
+COUNT_AFTER = 300  # milliseconds: counting waits until a person rests
+
+
+class Annotating(QObject):
+    """The annotations of one viewer.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    panel : AnnotationPanel
+    result : LiveResult
+        Where suggestions come from.
+    images : ImagePanel
+    classes : ClassesPanel
+    """
+
+    said = Signal(str, bool)
+    """A line for the person, and whether it is an error."""
+    changed = Signal(object)
+    """An `AnnotationLayer` has changed."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        panel: AnnotationPanel,
+        result: LiveResult,
+        images: ImagePanel,
+        classes: ClassesPanel,
+    ) -> None:
+        super().__init__(panel)
+        self._viewer = viewer
+        self._panel = panel
+        self._result = result
+        self._images = images
+        self._classes = classes
+        self._all: list[AnnotationLayer] = []
+        self._clicking = False
+        self.job: Job | None = None
+        self.counting: Job | None = None
+        self.confirm: Callable[[str], bool] = self._ask
+        self._count_timer = QTimer(self)
+        self._count_timer.setSingleShot(True)
+        self._count_timer.setInterval(COUNT_AFTER)
+        self._count_timer.timeout.connect(self._count)
+        panel.accept_wanted.connect(self.accept)
+        panel.clean_wanted.connect(self.clean)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def close(self) -> None:
+        """Listen to nothing any more; the layers stay."""
+        self._stop_clicking()
+        self._count_timer.stop()
+        for job in (self.job, self.counting):
+            if job is not None:
+                job.stop()
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        for one in self._all:
+            one.close()
+
+    @property
+    def keys(self) -> dict[str, Callable[[], None]]:
+        """What keys do while a suggestion or an annotation is active."""
+        return {
+            ACCEPT_KEY: self.accept_under_cursor,
+            NEXT_KEY: partial(self.brush_step, 1),
+            PREVIOUS_KEY: partial(self.brush_step, -1),
+            **{key: partial(self.brush_nth, index) for index, key in enumerate(NTH_KEYS)},
+        }
+
+    # ------------------------------------------------------------------ annotations
+
+    def of(self, image: Image | None) -> AnnotationLayer | None:
+        """The annotation of an image."""
+        return next((one for one in self._all if one.image is image), None)
+
+    def behind(self, layer: Any) -> AnnotationLayer | None:
+        """The annotation whose layer it is."""
+        return next((one for one in self._all if one.layer is layer), None)
+
+    def current(self) -> AnnotationLayer | None:
+        """The annotation that is active, or else that of the chosen image."""
+        choice = self._images.choice()
+        return self.behind(self._viewer.layers.selection.active) or self.of(
+            None if choice is None else choice.layer
+        )
+
+    def begin(
+        self, image: Image, name: str, state: AnnotationState | None = None
+    ) -> AnnotationLayer:
+        """The annotation of an image, made where there is none; or made anew from a state."""
+        found = self.of(image)
+        if found is not None and state is None:
+            return found
+        if found is not None:
+            self._viewer.layers.remove(found.layer)
+        annotation = AnnotationLayer(image, name, state, self.keys)
+        annotation.changed.connect(partial(self._on_changed, annotation))
+        self._all.append(annotation)
+        self._viewer.add_layer(annotation.layer)
+        annotation.show_classes(self._rows())
+        self._count_timer.start()
+        self.update_available()
+        return annotation
+
+    def _on_removed(self, event: Any) -> None:
+        annotation = self.behind(event.value)
+        if annotation is not None:
+            annotation.close()
+            self._all.remove(annotation)
+            self.update_available()
+            self._count_timer.start()
+
+    def _on_changed(self, annotation: AnnotationLayer) -> None:
+        self._count_timer.start()
+        self.changed.emit(annotation)
+
+    def update_available(self) -> None:
+        """Bring the buttons up to what there is."""
+        no_accept = "" if self._result.seen() else "There is no suggestion yet: press Run."
+        no_clean = "" if self.current() else "There is no annotation yet: accept something."
+        if self.job is not None:
+            no_clean = "It is cleaning."
+        self._panel.set_available(no_accept, no_clean)
+
+    # ------------------------------------------------------------------ accept
+
+    def accept(self) -> None:
+        """Take the suggestion over, as far as the panel says."""
+        scope = self._panel.chosen_scope()
+        self._stop_clicking()
+        if scope == "region":
+            self._start_clicking(self._accept_at)
+            return
+        with self._told():
+            suggestion = self._suggestion()
+            choice = suggestion.choice
+            where = self._rectangle(choice) if scope == "rectangle" else None
+            chosen = self._chosen_names() if scope == "chosen" else None
+            self._accept(suggestion, chosen=chosen, where=where)
+
+    def accept_under_cursor(self) -> None:
+        """Take over the region of the suggestion at which the cursor points."""
+        self._accept_at(self._viewer.cursor.position)
+
+    def _accept_at(self, world: Any) -> None:
+        with self._told():
+            suggestion = self._suggestion()
+            labels = self._labels(suggestion)
+            *plane, row, column = pixel_under(self._viewer, suggestion.layer, world)
+            if tuple(plane) != suggestion.choice.plane:
+                raise InvalidInputError("The suggestion is of another plane. Go there first.")
+            self._accept(suggestion, where=region_at(labels, row, column))
+
+    def _accept(
+        self,
+        suggestion: Suggestion,
+        *,
+        chosen: set[str] | None = None,
+        where: NDArray[np.bool_] | None = None,
+    ) -> None:
+        choice, rule = suggestion.choice, self._panel.chosen_rule()
+        annotation = self.begin(choice.layer, choice.name)
+        place = annotation.place_of(choice)
+        painted = annotation.edits.marks[place] == PAINTED
+        if where is not None:
+            painted = painted & where
+        if rule == "all" and painted.any() and not self.confirm(
+            f"{np.count_nonzero(painted):,} pixels that you painted may be replaced. Go on? One "
+            "undo brings them back."
+        ):  # fmt: skip
+            return
+        shown = self._result.shown
+        rows = () if shown is None else shown.rows
+        changed = annotation.accept(
+            choice, self._labels(suggestion), rows, rule, chosen=chosen, where=where
+        )
+        annotation.record = dict(suggestion.layer.metadata.get("napari_cliper", {}))
+        if chosen is None and where is None:
+            suggestion.layer.visible = False  # else it would show through what is erased
+            self._viewer.layers.selection.active = annotation.layer
+        self.said.emit(f"Accepted: {changed:,} pixels changed.", False)
+        self.update_available()
+
+    def _suggestion(self) -> Suggestion:
+        found = self._result.seen()
+        if found is None:
+            raise InvalidInputError("There is no suggestion to accept. Press Run first.")
+        if found.choice.layer not in self._viewer.layers:
+            raise InvalidInputError(f"{found.choice.name} was removed. Run on another image.")
+        return found
+
+    @staticmethod
+    def _labels(suggestion: Suggestion) -> NDArray[Any]:
+        """The (Y, X) labels that the suggestion shows, edited or not."""
+        choice = suggestion.choice
+        labels: NDArray[Any] = np.asarray(suggestion.layer.data[choice.plane]).copy()
+        return labels
+
+    def _chosen_names(self) -> set[str]:
+        rows = self._classes.classes()
+        names = {rows[i].name for i in self._classes.table.chosen_rows() if not rows[i].background}
+        if not names:
+            raise InvalidInputError("No class is chosen. Choose rows in the table first.")
+        return names
+
+    def _rectangle(self, choice: ImageChoice) -> NDArray[np.bool_]:
+        """The rectangle as a mask over a choice's pixels."""
+        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        if not shapes:
+            raise InvalidInputError("There is no rectangle. Draw one in a Shapes layer first.")
+        active = self._viewer.layers.selection.active
+        layer = active if active in shapes else shapes[-1]
+        inside = np.zeros(choice.source.shape[choice.layer.ndim - 2 :][:2], bool)
+        inside[rectangle_region(self._viewer, choice.layer, layer)] = True
+        return inside[choice.region or (slice(None), slice(None))]
+
+    # ------------------------------------------------------------------ clicks
+
+    def _start_clicking(self, use: Callable[[Any], None]) -> None:
+        self._use_click = use
+        self._clicking = True
+        self._viewer.mouse_drag_callbacks.append(self._on_click)
+        self.said.emit("Click a region. Press the button again to change what is taken.", False)
+
+    def _stop_clicking(self) -> None:
+        if self._clicking:
+            self._clicking = False
+            self._viewer.mouse_drag_callbacks.remove(self._on_click)
+
+    def _on_click(self, _viewer: Any, event: Any) -> None:
+        self._stop_clicking()
+        event.handled = True  # so that the brush does not paint
+        self._use_click(event.position)
+
+    # ------------------------------------------------------------------ clean
+
+    def clean(self) -> None:
+        """Tidy the annotation up, in a thread, as far as the panel says."""
+        self._stop_clicking()
+        with self._told():
+            if self._panel.chosen_scope() == "region":
+                self._start_clicking(self._clean_at)
+            else:
+                self._clean(None)
+
+    def _clean_at(self, world: Any) -> None:
+        with self._told():
+            self._clean(world)
+
+    def _clean(self, world: Any | None) -> None:
+        annotation, choice = self.current(), self._images.choice()
+        if annotation is None:
+            raise InvalidInputError("There is no annotation yet. Accept something first.")
+        if choice is None or choice.layer is not annotation.image:
+            raise InvalidInputError(f"Choose {annotation.name} as the image first.")
+        if self.job is not None:
+            return
+        annotation.follow()
+        place: Place = (*choice.plane, slice(None), slice(None))
+        labels = annotation.edits.labels[place].copy()
+        scope, wish = self._panel.chosen_scope(), self._panel.cleaning()
+        wanted, where = set(np.unique(labels).tolist()) - {0}, None
+        if scope == "chosen":
+            names = {name.casefold() for name in self._chosen_names()}
+            wanted = {n for n, row in annotation.classes.items() if row.name.casefold() in names}
+        elif scope == "rectangle":
+            where = self._rectangle(ImageChoice(choice.layer, choice.name, choice.plane))
+        elif world is not None:
+            *_, row, column = pixel_under(self._viewer, annotation.layer, world)
+            region = region_at(labels, row, column)
+            wanted = {int(labels[row, column])}
+            where = None if wish.tool in ("grow", "fill holes", "smooth") else region
+        self.job = Job(partial(_cleaned, wish.tool, labels, wanted, wish.amount, where))
+        self.job.succeeded.connect(partial(self._on_cleaned, annotation, place, labels))
+        self.job.failed.connect(partial(self._say_error))
+        self.job.finished.connect(self._on_clean_finished)
+        self.update_available()
+        self.job.start()
+
+    def _on_cleaned(
+        self, annotation: AnnotationLayer, place: Place, before: Any, labels: Any
+    ) -> None:
+        if annotation not in self._all:
+            return
+        if not np.array_equal(annotation.edits.labels[place], before):
+            self.said.emit("You painted while it cleaned; nothing was changed. Press again.", True)
+            return
+        changed = annotation.rewrite(place, labels)
+        self.said.emit(f"Cleaned: {changed:,} pixels changed.", False)
+
+    def _on_clean_finished(self) -> None:
+        self.job = None
+        self.update_available()
+
+    # ------------------------------------------------------------------ the brush
+
+    def brush(self, row: ClassRow) -> None:
+        """Let the active layer's brush paint a class."""
+        active = self._viewer.layers.selection.active
+        annotation, shown = self.behind(active), self._result.shown
+        if annotation is not None:
+            number = annotation.number_of(row)
+            annotation.show_classes(self._rows())
+            active.selected_label = number
+        elif isinstance(active, Labels):
+            rows = self._rows() if shown is None else list(shown.rows)
+            names = [one.name for one in rows]
+            if row.name in names:
+                active.selected_label = names.index(row.name) + 1
+        self._viewer.status = f"The brush paints {row.name}."
+
+    def brush_step(self, step: int) -> None:
+        """Brush with the next (1) or the previous (-1) class of the table."""
+        rows = self._rows()
+        if rows:
+            at = self._brushed(rows)
+            first = 0 if step > 0 else len(rows) - 1
+            self.brush(rows[first if at is None else (at + step) % len(rows)])
+
+    def brush_nth(self, index: int) -> None:
+        """Brush with the class of an index in the table."""
+        rows = self._rows()
+        if index < len(rows):
+            self.brush(rows[index])
+
+    def _brushed(self, rows: list[ClassRow]) -> int | None:
+        """Which class the active layer's brush paints."""
+        active = self._viewer.layers.selection.active
+        if not isinstance(active, Labels):
+            return None
+        annotation = self.behind(active)
+        if annotation is None:
+            return active.selected_label - 1 if 0 < active.selected_label <= len(rows) else None
+        named = annotation.classes.get(active.selected_label)
+        names = [row.name.casefold() for row in rows]
+        known = named is not None and named.name.casefold() in names
+        return names.index(named.name.casefold()) if named is not None and known else None
+
+    def recolour(self) -> None:
+        """Show the annotations in the colours of the table."""
+        for one in self._all:
+            one.show_classes(self._rows())
+
+    def _rows(self) -> list[ClassRow]:
+        return [row for row in self._classes.classes() if not row.background]
+
+    # ------------------------------------------------------------------ counts
+
+    def _count(self) -> None:
+        """Count in a thread what is done in the plane that is chosen."""
+        annotation, choice = self.current(), self._images.choice()
+        if annotation is None or choice is None or choice.layer is not annotation.image:
+            self._panel.show_done(None)
+            return
+        if self.counting is not None:
+            self._count_timer.start()
+            return
+        place: Place = (*choice.plane, slice(None), slice(None))
+        labels, marks = annotation.edits.labels[place].copy(), annotation.edits.marks[place].copy()
+        suggestion = None
+        seen = self._result.seen()
+        of_this = seen is not None and seen.choice.layer is choice.layer
+        if seen is not None and of_this and seen.choice.plane == choice.plane:
+            suggestion = np.zeros_like(labels)
+            suggestion[annotation.place_of(seen.choice)[-2:]] = self._labels(seen)
+        self.counting = Job(partial(_counted, labels, marks, suggestion))
+        self.counting.succeeded.connect(self._panel.show_done)
+        self.counting.finished.connect(self._on_counted)
+        self.counting.start()
+
+    def count_soon(self) -> None:
+        """Count what is done once a person rests."""
+        self._count_timer.start()
+
+    def _on_counted(self) -> None:
+        self.counting = None
+
+    # ------------------------------------------------------------------ telling
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell the person what is wrong with what they asked for."""
+        try:
+            yield
+        except InvalidInputError as error:
+            self._say_error(str(error))
+
+    def _say_error(self, message: str) -> None:
+        self.said.emit(message, True)
+
+    def _ask(self, question: str) -> bool:
+        answer = QMessageBox.question(self._panel, "Replace what you painted?", question)
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
+
+def _cleaned(
+    tool: Any,
+    labels: NDArray[np.uint16],
+    wanted: set[int],
+    amount: int | None,
+    where: NDArray[np.bool_] | None,
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> NDArray[Any]:
+    return CLEANING[tool](labels, wanted, amount, where=where)
+
+
+def _counted(
+    labels: NDArray[np.uint16],
+    marks: NDArray[np.uint8],
+    suggestion: NDArray[Any] | None,
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> Done:
+    return done(labels, marks, suggestion)

@@ -1,0 +1,234 @@
+"""The annotation of one image: a Labels layer, and the marks that follow what a person does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from ..annotation.accept import Rule, accept
+from ..annotation.edits import Edits
+from ..annotation.state import AnnotationState
+from ..export.class_rows import ClassRow
+from .layers import OUTPUT_KEY, ImageChoice, labels_shape, transforms
+from .listeners import Listeners
+from .suggestions import colours_of_labels
+
+Place = tuple[int | slice, ...]
+
+
+class AnnotationLayer(QObject):
+    """A Labels layer of the whole image that a person stands behind.
+
+    Parameters
+    ----------
+    image : Image
+        What is annotated.
+    name : str
+        The image's name.
+    state : AnnotationState, optional
+        What to begin with; nothing by default.
+    keys : mapping of str to callable
+        What keys do while the layer is active.
+    """
+
+    changed = Signal()
+    """Labels or marks have changed."""
+
+    def __init__(
+        self,
+        image: Image,
+        name: str,
+        state: AnnotationState | None = None,
+        keys: Mapping[str, Callable[[], None]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.image = image
+        self.name = name
+        whole = ImageChoice(image, name)
+        shape = labels_shape(whole)
+        labels = np.zeros(shape, np.uint16) if state is None else np.ascontiguousarray(state.labels)
+        marks = np.zeros(shape, np.uint8) if state is None else state.marks
+        self.classes: dict[int, ClassRow] = {} if state is None else dict(state.classes)
+        self.record: dict[str, Any] = {} if state is None else dict(state.record)
+        self.layer = Labels(
+            labels,
+            name=f"{name} annotation",
+            metadata={OUTPUT_KEY: {"annotation_of": name}},
+            **transforms(whole),
+        )
+        self.edits = Edits(self.layer.data, marks)
+        for key, press in (keys or {}).items():
+            self.layer.bind_key(key, partial(_pressed, press))
+        # napari tells of a change before it makes it, or not at all: look when it is done.
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self.follow)
+        self._listeners = Listeners()
+        for event, slot in (
+            ("paint", self._soon),
+            ("set_data", self._now),
+            ("data", self._on_data),
+        ):
+            self._listeners.connect(self.layer, getattr(self.layer.events, event), slot)
+        self.show_classes(())
+
+    def close(self) -> None:
+        """Follow nothing any more; the layer stays."""
+        self.follow()
+        self._timer.stop()
+        self._listeners.clear()
+
+    # ------------------------------------------------------------------ classes
+
+    def number_of(self, row: ClassRow) -> int:
+        """The label of a class; the next free one for a new class."""
+        for label, known in self.classes.items():
+            if known.name.casefold() == row.name.casefold():
+                return label
+        label = max(self.classes, default=0) + 1
+        self.classes[label] = row
+        return label
+
+    def show_classes(self, rows: Sequence[ClassRow]) -> None:
+        """Show the classes in the colours of these rows, and name them under the cursor."""
+        by_name = {row.name.casefold(): row for row in rows}
+        for label, known in self.classes.items():
+            self.classes[label] = by_name.get(known.name.casefold(), known)
+        self.layer.colormap = colours_of_labels(self.classes)
+        self.layer.features = pd.DataFrame(
+            {
+                "index": [0, *self.classes],
+                "class": ["background", *(row.name for row in self.classes.values())],
+            }
+        )
+
+    # ------------------------------------------------------------------ changes
+
+    def place_of(self, choice: ImageChoice) -> Place:
+        """The index of a choice's pixels in the annotation."""
+        rows, columns = choice.region or (slice(None), slice(None))
+        return (*choice.plane, rows, columns)
+
+    def accept(
+        self,
+        choice: ImageChoice,
+        suggestion: NDArray[np.integer],
+        rows: Sequence[ClassRow],
+        rule: Rule,
+        *,
+        chosen: Collection[str] | None = None,
+        where: NDArray[np.bool_] | None = None,
+    ) -> int:
+        """Take a suggestion over, as one undo step.
+
+        Parameters
+        ----------
+        choice : ImageChoice
+            What the suggestion is of.
+        suggestion : (Y, X) array of int
+            Label i + 1 is ``rows[i]``; labels beyond them are left out.
+        rows : sequence of ClassRow
+        rule, where
+            As for `napari_cliper.annotation.accept.accept`.
+        chosen : collection of str, optional
+            Names of the classes to take; None for all and the background.
+
+        Returns
+        -------
+        int
+            How many pixels changed their label.
+        """
+        self.follow()
+        present = set(np.unique(suggestion).tolist())
+        numbers = np.zeros(int(suggestion.max(initial=0)) + 1, np.uint16)
+        for label, row in enumerate(rows, 1):
+            if label in present and (chosen is None or row.name in chosen):
+                numbers[label] = self.number_of(row)
+        place = self.place_of(choice)
+        wanted = None
+        if chosen is not None:
+            named = {name.casefold() for name in chosen}
+            wanted = {n for n, row in self.classes.items() if row.name.casefold() in named}
+        new, marks = accept(
+            self.edits.labels[place],
+            self.edits.marks[place],
+            numbers[suggestion],
+            rule,
+            chosen=wanted,
+            where=where,
+        )
+        self.show_classes(rows)
+        return self._write(place, new, marks)
+
+    def rewrite(self, place: Place, labels: NDArray[np.uint16]) -> int:
+        """Write labels as if painted, as one undo step; how many pixels changed."""
+        return self._write(place, labels, None)
+
+    def _write(
+        self, place: Place, labels: NDArray[np.uint16], marks: NDArray[np.uint8] | None
+    ) -> int:
+        old = self.edits.labels[place]
+        differs = labels != old
+        touched = differs if marks is None else differs | (marks != self.edits.marks[place])
+        if not touched.any():
+            return 0
+        where = self._indices(place, touched)
+        if marks is not None:
+            self.edits.take(where, labels[touched], marks[touched])
+        self.layer.data_setitem(where, labels[touched])
+        self.follow()
+        self.changed.emit()
+        return int(np.count_nonzero(differs))
+
+    def _indices(self, place: Place, mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
+        """The pixels of a mask over a place, as an index for each axis of the annotation."""
+        rows, columns = np.nonzero(mask)
+        *plane, row_part, column_part = place
+        first = [part.start or 0 for part in (row_part, column_part) if isinstance(part, slice)]
+        leading = tuple(np.full(rows.size, index) for index in plane)
+        return (*leading, rows + first[0], columns + first[1])
+
+    # ------------------------------------------------------------------ following
+
+    def follow(self) -> None:
+        """Bring the marks up to the labels."""
+        if self.edits.follow():
+            self.changed.emit()
+
+    def _soon(self, _event: Any = None) -> None:
+        self._timer.start()
+
+    def _now(self, _event: Any = None) -> None:
+        self.follow()
+
+    def _on_data(self, _event: Any = None) -> None:
+        """The layer was given another array: what differs counts as painted."""
+        data = self.layer.data
+        if data is self.edits.labels or data.shape != self.edits.labels.shape:
+            return
+        new = np.ascontiguousarray(data, dtype=np.uint16)
+        self.edits.labels[...] = new
+        self.edits.follow()
+        self.edits = Edits(new, self.edits.marks)
+        if new is not data:
+            self.layer.data = new
+        self.changed.emit()
+
+    def state(self) -> AnnotationState:
+        """A copy of all, for a thread or a file."""
+        self.follow()
+        return AnnotationState(
+            self.edits.labels.copy(), self.edits.marks.copy(), dict(self.classes), dict(self.record)
+        )
+
+
+def _pressed(press: Callable[[], None], _layer: Labels) -> None:
+    press()

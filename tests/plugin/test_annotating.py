@@ -1,0 +1,365 @@
+"""From suggestion to annotation, in a real window with the real engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from napari.settings import get_settings
+
+from napari_cliper.annotation.cleaning import CLEANING
+from napari_cliper.annotation.state import ACCEPTED, OPEN, PAINTED
+from napari_cliper.plugin.annotating import ACCEPT_KEY, NEXT_KEY, NTH_KEYS, PREVIOUS_KEY
+from napari_cliper.plugin.annotation_panel import SCOPES
+
+
+@pytest.fixture
+def result(dock, run):
+    """The dock after a run."""
+    run(dock)
+    return dock
+
+
+def suggested(dock):
+    return dock.shown.suggestions["refined"].layer
+
+
+def annotation(dock):
+    return dock.annotating.of(dock.viewer.layers["scene"])
+
+
+def scope(dock, name):
+    dock.annotation_panel.scope.setCurrentIndex(list(SCOPES).index(name))
+
+
+def rule(dock, index):
+    dock.annotation_panel.rule.setCurrentIndex(index)
+
+
+def accept(dock):
+    dock.annotation_panel.accept_button.click()
+    return annotation(dock)
+
+
+def message(dock):
+    return dock.run_panel.message.text()
+
+
+def settle(dock, qtbot):
+    qtbot.waitUntil(
+        lambda: dock.annotating.counting is None and not dock.annotating._count_timer.isActive(),
+        timeout=5000,
+    )
+
+
+# ---------------------------------------------------------------------- accept
+
+
+def test_buttons_say_why_they_are_grey(dock):
+    panel = dock.annotation_panel
+    assert not panel.accept_button.isEnabled()
+    assert "press Run" in panel.accept_button.toolTip()
+    assert "accept something" in panel.clean_button.toolTip()
+
+
+def test_accept_all_makes_one_annotation_that_one_undo_takes_back(result):
+    before = suggested(result).data.copy()
+    mine = accept(result)
+    assert mine.layer.name == "scene annotation"
+    np.testing.assert_array_equal(mine.layer.data, before)
+    assert (mine.edits.marks == ACCEPTED).all()
+    assert result.viewer.layers.selection.active is mine.layer
+    assert result.image_panel.choice().layer is result.viewer.layers["scene"]
+    mine.layer.undo()
+    assert not mine.layer.data.any()
+    assert (mine.state().marks[before > 0] == OPEN).all()
+    mine.layer.redo()
+    np.testing.assert_array_equal(mine.layer.data, before)
+    assert (mine.state().marks[before > 0] == ACCEPTED).all()
+    assert accept(result) is mine
+
+
+def test_chosen_classes_alone(result):
+    scope(result, "chosen")
+    result.classes_panel.table.choose([2])
+    before = suggested(result).data
+    mine = accept(result)
+    label = mine.number_of(result.shown.rows[2])
+    np.testing.assert_array_equal(mine.layer.data == label, before == 3)
+    assert set(np.unique(mine.layer.data)) <= {0, label}
+    assert suggested(result).visible
+    table = mine.layer.features
+    assert table.loc[table["index"] == label, "class"].item() == "bacterium"
+
+
+def test_the_rectangle_alone(result):
+    result.viewer.add_shapes([[(10, 20), (10, 59), (49, 59), (49, 20)]], shape_type="rectangle")
+    scope(result, "rectangle")
+    mine = accept(result)
+    inside = np.zeros((96, 128), bool)
+    inside[10:50, 20:60] = True
+    np.testing.assert_array_equal(mine.layer.data[inside], suggested(result).data[inside])
+    assert not mine.layer.data[~inside].any()
+    np.testing.assert_array_equal(mine.edits.marks == ACCEPTED, inside)
+
+
+class Click:
+    handled = False
+
+    def __init__(self, position):
+        self.position = position
+
+
+def test_the_region_that_is_clicked(result):
+    labels = suggested(result).data
+    row, column = np.argwhere(labels > 0)[len(np.argwhere(labels > 0)) // 2]
+    scope(result, "region")
+    result.annotation_panel.accept_button.click()
+    assert annotation(result) is None
+    click = Click((float(row), float(column)))
+    result.viewer.mouse_drag_callbacks[-1](result.viewer, click)
+    assert click.handled
+    mine = annotation(result)
+    assert mine.layer.data[row, column] > 0
+    taken = mine.layer.data > 0
+    assert (labels[taken] == labels[row, column]).all()
+    assert result.annotating._on_click not in result.viewer.mouse_drag_callbacks
+
+
+def test_a_click_on_nothing_says_so(result):
+    empty = np.argwhere(suggested(result).data == 0)[0]
+    scope(result, "region")
+    result.annotation_panel.accept_button.click()
+    result.viewer.mouse_drag_callbacks[-1](result.viewer, Click(tuple(map(float, empty))))
+    assert "no class there" in message(result)
+    assert annotation(result) is None
+
+
+def test_what_is_missing_is_told(result):
+    scope(result, "rectangle")
+    accept(result)
+    assert "Shapes layer" in message(result)
+    scope(result, "chosen")
+    result.classes_panel.table.choose([])
+    accept(result)
+    assert "Choose rows" in message(result)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_painting_survives_every_accept_but_the_last_which_asks(result, index):
+    mine = accept(result)
+    mine.layer.selected_label = 3
+    mine.layer.paint((20, 20), 3)
+    mine.layer.selected_label = 0
+    mine.layer.paint((60, 60), 0)
+    mine.follow()
+    painted = mine.edits.marks == PAINTED
+    kept = mine.layer.data.copy()
+    rule(result, index)
+    asked = []
+    result.annotating.confirm = lambda question: asked.append(question)
+    accept(result)
+    np.testing.assert_array_equal(mine.layer.data[painted], kept[painted])
+    assert len(asked) == (index == 2)
+    result.annotating.confirm = lambda _question: True
+    accept(result)
+    replaced = mine.layer.data[painted] != kept[painted]
+    assert bool(replaced.any()) == (index == 2)
+    if index == 2:
+        mine.layer.undo()
+        np.testing.assert_array_equal(mine.layer.data, kept)
+        np.testing.assert_array_equal(mine.state().marks == PAINTED, painted)
+
+
+def test_results_never_mix_in_the_undo_history(result, run, qtbot):
+    mine = accept(result)
+    first = mine.layer.data.copy()
+    slider = result.threshold_panel.background_slider
+    before = suggested(result).data.copy()
+    slider.setValue(slider.value() + 0.2)
+    qtbot.waitUntil(lambda: not np.array_equal(suggested(result).data, before), timeout=2000)
+    np.testing.assert_array_equal(mine.layer.data, first)  # thresholds leave it alone
+    rule(result, 1)
+    accept(result)
+    second = mine.layer.data.copy()
+    assert not np.array_equal(first, second)
+    for expected in (first, np.zeros_like(first)):
+        mine.layer.undo()
+        np.testing.assert_array_equal(mine.layer.data, expected)
+    for expected in (first, second):
+        mine.layer.redo()
+        np.testing.assert_array_equal(mine.layer.data, expected)
+    run(result)
+    np.testing.assert_array_equal(mine.layer.data, second)
+
+
+# ---------------------------------------------------------------------- marks in the real layer
+
+
+@pytest.mark.parametrize("tool", ["paint", "fill", "polygon", "data_setitem", "data"])
+def test_marks_follow_every_tool_and_its_undo(result, qtbot, tool):
+    mine = accept(result)
+    layer = mine.layer
+    before, marks = layer.data.copy(), mine.edits.marks.copy()
+    layer.selected_label = 4
+    if tool == "paint":
+        layer.brush_size = 9
+        layer.paint((30, 40), 4)
+    elif tool == "fill":
+        layer.fill((0, 0), 4)
+    elif tool == "polygon":
+        layer.paint_polygon([(10, 10), (10, 40), (40, 40)], 4)
+    elif tool == "data_setitem":
+        layer.data_setitem((np.array([1, 2]), np.array([3, 4])), 4)
+    else:
+        new = layer.data.copy()
+        new[50:60, 50:60] = 4
+        layer.data = new
+    qtbot.wait(20)
+    changed = layer.data != before
+    assert changed.any()
+    np.testing.assert_array_equal(mine.edits.marks == PAINTED, changed)
+    after = layer.data.copy()
+    if tool == "data":  # napari forgets its history then
+        return
+    layer.undo()
+    qtbot.wait(20)
+    np.testing.assert_array_equal(layer.data, before)
+    np.testing.assert_array_equal(mine.edits.marks, marks)
+    layer.redo()
+    qtbot.wait(20)
+    np.testing.assert_array_equal(layer.data, after)
+    np.testing.assert_array_equal(mine.edits.marks == PAINTED, changed)
+
+
+def test_planes_of_a_stack_and_rectangles_land_where_they_belong(dock, run):
+    image = dock.viewer.layers["scene"].data[..., 0]
+    dock.viewer.layers.clear()
+    stack = np.stack([image, image[::-1], image])
+    layer = dock.viewer.add_image(stack, name="stack", scale=(4, 2, 2), translate=(1, 5, 9))
+    dock.viewer.dims.set_current_step(0, 1)
+    run(dock)
+    dock.annotation_panel.accept_button.click()
+    mine = dock.annotating.of(layer)
+    np.testing.assert_array_equal(mine.layer.data[1], suggested(dock).data[1])
+    assert not mine.layer.data[[0, 2]].any()
+    np.testing.assert_array_equal(mine.layer.scale, (4, 2, 2))
+    np.testing.assert_array_equal(mine.layer.translate, (1, 5, 9))
+    dock.viewer.layers.selection.active = mine.layer
+    dock.viewer.dims.set_current_step(0, 2)
+    mine.layer.selected_label = 7
+    mine.layer.paint((2, 10, 10), 7)
+    mine.follow()
+    assert mine.edits.marks[2, 10, 10] == PAINTED
+    assert (mine.edits.marks[1] == ACCEPTED).all()
+    mine.layer.undo()
+    assert not mine.state().marks[2].any()
+
+
+# ---------------------------------------------------------------------- cleaning
+
+
+@pytest.mark.parametrize("tool", CLEANING)
+def test_cleaning_is_one_undo_step_and_counts_as_painting(result, qtbot, tool):
+    mine = accept(result)
+    before = mine.layer.data.copy()
+    result.annotation_panel.tool.setCurrentIndex(list(CLEANING).index(tool))
+    wish = result.annotation_panel.cleaning()
+    result.annotation_panel.clean_button.click()
+    assert not result.annotation_panel.clean_button.isEnabled()
+    qtbot.waitUntil(lambda: result.annotating.job is None, timeout=5000)
+    labels = set(np.unique(before).tolist()) - {0}
+    expected = CLEANING[tool](before, labels, wish.amount)
+    np.testing.assert_array_equal(mine.layer.data, expected)
+    np.testing.assert_array_equal(mine.state().marks == PAINTED, expected != before)
+    assert "Cleaned" in message(result)
+    if (expected != before).any():
+        mine.layer.undo()
+        np.testing.assert_array_equal(mine.layer.data, before)
+
+
+def test_painting_while_it_cleans_is_kept(result, qtbot):
+    mine = accept(result)
+    result.annotation_panel.tool.setCurrentIndex(list(CLEANING).index("grow"))
+    result.annotation_panel.clean_button.click()
+    mine.layer.paint((40, 40), 9)
+    painted = mine.layer.data.copy()
+    qtbot.waitUntil(lambda: result.annotating.job is None, timeout=5000)
+    np.testing.assert_array_equal(mine.layer.data, painted)
+    assert "Press again" in message(result)
+
+
+# ---------------------------------------------------------------------- brush and counts
+
+
+def test_keys_choose_the_class_of_the_brush(result):
+    mine = accept(result)
+    names = [row.name for row in result.shown.rows]
+    for row in result.shown.rows:
+        mine.number_of(row)
+
+    def press(key):
+        keys = {str(bound): bound for bound in mine.layer.keymap}
+        mine.layer.keymap[keys[key.replace("-", "+")]](mine.layer)
+        return mine.classes[mine.layer.selected_label].name
+
+    assert press(NTH_KEYS[2]) == names[2]
+    assert press(NEXT_KEY) == names[3]
+    assert press(NEXT_KEY) == names[0]
+    assert press(PREVIOUS_KEY) == names[3]
+    assert names[3] in result.viewer.status
+    assert press(NTH_KEYS[8]) == names[3]  # there is no ninth
+
+
+def test_keys_clash_with_none_of_naparis(result):
+    mine = accept(result)
+    taken = {str(key) for keys in get_settings().shortcuts.shortcuts.values() for key in keys}
+    taken |= {str(key) for key in Labels.class_keymap}
+    for layer in (mine.layer, suggested(result)):
+        ours = {str(key) for key in layer.keymap}
+        wanted = {ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY, *NTH_KEYS}
+        assert {key.replace("-", "+") for key in wanted} <= ours
+        assert not ours & taken
+
+
+def test_choosing_a_row_brushes_with_that_class_whatever_its_number(result):
+    scope(result, "chosen")
+    result.classes_panel.table.choose([2])
+    mine = accept(result)
+    result.viewer.layers.selection.active = mine.layer
+    result.classes_panel.selected.emit(1)
+    assert mine.classes[mine.layer.selected_label].name == "pollen grain"
+    assert mine.layer.selected_label != mine.number_of(result.shown.rows[2])
+
+
+def test_colours_of_the_table_are_those_of_the_annotation(result):
+    mine = accept(result)
+    result.classes_panel.model.change(0, colour=(1, 2, 3))
+    label = mine.number_of(result.classes_panel.classes()[0])
+    np.testing.assert_allclose(
+        mine.layer.colormap.color_dict[label][:3], np.array([1, 2, 3]) / 255, atol=1e-3
+    )
+
+
+def test_what_is_done_is_counted(result, qtbot):
+    settle(result, qtbot)
+    assert "Nothing accepted" in result.annotation_panel.done.text()
+    scope(result, "chosen")
+    result.classes_panel.table.choose([0])
+    accept(result)
+    settle(result, qtbot)
+    text = result.annotation_panel.done.text()
+    assert "1 class" in text
+    assert "open" in text
+    scope(result, "all")
+    accept(result)
+    settle(result, qtbot)
+    assert "100% decided" in result.annotation_panel.done.text()
+    assert "open" not in result.annotation_panel.done.text()
+
+
+def test_removing_the_annotation_starts_anew(result):
+    mine = accept(result)
+    result.viewer.layers.remove(mine.layer)
+    assert annotation(result) is None
+    assert accept(result) is not mine
