@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,12 @@ ADVICE: Mapping[int, str] = {
 }
 
 
+# What one of Windows, macOS and Linux does not take in a file's name.
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+LONGEST_NAME = 180  # bytes; suffixes and the indices of planes are added
+
+
 class FileError(Exception):
     """A file that cannot be read or written; the message says why and what to do."""
 
@@ -38,6 +45,18 @@ def cannot(doing: str, path: Path, error: OSError) -> FileError:
     """
     why = ADVICE.get(error.errno or 0, error.strerror or str(error))
     return FileError(f"Cannot {doing} {path}: {why}.")
+
+
+def file_name(name: str) -> str:
+    """What a file for something of any name can be called on every system.
+
+    What cannot stand in a file's name becomes ``_``; equal names stay equal.
+    """
+    tidied = _FORBIDDEN.sub("_", name).strip().rstrip(".") or "image"
+    if _RESERVED.fullmatch(tidied) or tidied.startswith("."):
+        tidied = f"_{tidied}"
+    encoded = tidied.encode("utf-8", errors="replace")
+    return encoded[:LONGEST_NAME].decode("utf-8", errors="ignore")
 
 
 @contextmanager
@@ -67,12 +86,29 @@ def whole_files(folder: Path) -> Iterator[Path]:
         staging = Path(tempfile.mkdtemp(prefix=".napari-cliper-", dir=folder))
         yield staging
         for path in sorted(staging.iterdir()):
-            path.replace(folder / path.name)
+            _put(path, folder / path.name)
     except OSError as error:
         raise cannot("write", folder, error) from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _put(path: Path, target: Path) -> None:
+    """Move a file or folder to its place; a folder that is there is replaced as a whole."""
+    if not (path.is_dir() and target.is_dir()):
+        path.replace(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=".napari-cliper-", dir=target.parent))
+    try:
+        target.replace(aside / "old")
+        try:
+            path.replace(target)
+        except OSError:
+            (aside / "old").replace(target)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:

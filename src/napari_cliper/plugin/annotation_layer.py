@@ -147,11 +147,9 @@ class AnnotationLayer(QObject):
             How many pixels changed their label.
         """
         self.follow()
-        present = set(np.unique(suggestion).tolist())
-        numbers = np.zeros(int(suggestion.max(initial=0)) + 1, np.uint16)
-        for label, row in enumerate(rows, 1):
-            if label in present and (chosen is None or row.name in chosen):
-                numbers[label] = self.number_of(row)
+        numbers = np.zeros(max(len(rows), int(suggestion.max(initial=0))) + 1, np.uint16)
+        for label, row in enumerate(rows, 1):  # all, so that every image numbers them alike
+            numbers[label] = self.number_of(row)
         place = self.place_of(choice)
         wanted = None
         if chosen is not None:

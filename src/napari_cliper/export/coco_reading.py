@@ -1,0 +1,289 @@
+"""Labels from COCO JSON: polygons and run-length codes, drawn as pycocotools draws them.
+
+Polygons are drawn by pycocotools itself. Codes are decoded here: pycocotools reads past the end
+of a damaged one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..segmentation import InvalidInputError
+from .class_rows import ClassRow, Colour
+from .files import FileError, cannot
+from .imported import HIGHEST, Imported, as_labels
+
+Runs = NDArray[np.int64]
+"""Lengths of runs down the columns, the first of them background."""
+
+MAX_PIXELS = 2**31
+"""What an image may have: the codes count in 32 bits."""
+
+
+@dataclass(frozen=True)
+class _CocoFile:
+    """What a file holds, as far as it is needed: records by id, annotations by image."""
+
+    path: Path
+    images: Sequence[Mapping[str, Any]]
+    annotations: Sequence[Mapping[str, Any]]
+    categories: Sequence[Mapping[str, Any]]
+
+
+def coco_images(path: str | Path) -> tuple[str, ...]:
+    """The file names of the images in a COCO JSON.
+
+    Raises
+    ------
+    FileError
+        For a file that is missing or no COCO JSON.
+    """
+    return tuple(record["file_name"] for record in _load(Path(path)).images)
+
+
+def read_coco(path: str | Path, image_name: str | None = None) -> Imported:
+    """Labels of one image from a COCO JSON.
+
+    The label of a pixel is the category of the annotation on it. Where annotations overlap the
+    smaller one is on top, of two of one size the later one. Crowds are drawn like the others.
+
+    Parameters
+    ----------
+    path : path-like
+        Instances or stuff; polygons, and run-length codes compressed or not.
+    image_name : str, optional
+        The image's ``file_name``; without its folder, or without folder and suffix, where only
+        one is called that. May be left out where the file has one image.
+
+    Returns
+    -------
+    Imported
+        Labels are category ids. A category whose id is no label (0, or over 65535) takes a
+        free one, which `Imported.renumbered` tells.
+
+    Raises
+    ------
+    FileError
+        For a file that is missing or no COCO JSON, and an annotation that cannot be drawn,
+        such as one with a box alone.
+    InvalidInputError
+        For an image that is not there, or is one of several.
+    """
+    file = _load(Path(path))
+    record = _choose(file, image_name)
+    shape = (record["height"], record["width"])
+    source = f"{record['file_name']} in {file.path}"
+    own = [one for one in file.annotations if one["image_id"] == record["id"]]
+    known = [one["id"] for one in file.categories]
+    labels, renumbered = _labels_of([*known, *(one["category_id"] for one in own)], source)
+    drawn = []
+    for one in own:
+        try:
+            drawn.append((_runs(one.get("segmentation"), shape), labels[one["category_id"]]))
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise FileError(
+                f"Annotation {one.get('id')} of {source} cannot be drawn: {error}. Its "
+                "segmentation must be polygons or a run-length code of the image's size."
+            ) from error
+    canvas = np.zeros(shape[0] * shape[1], dtype=np.uint16)
+    for runs, label in sorted(drawn, key=lambda one: -int(one[0][1::2].sum())):  # stable
+        canvas[_pixels(runs)] = label
+    array = np.ascontiguousarray(canvas.reshape(shape[::-1]).T)
+    classes = {labels[one["id"]]: _row(one, file.path) for one in file.categories}
+    return Imported(
+        source=source,
+        labels=as_labels(array, source),
+        classes=MappingProxyType(dict(sorted(classes.items()))),
+        colours=MappingProxyType(
+            {
+                label: row.colour
+                for label, row in classes.items()
+                if row.colour is not None and label in array
+            }
+        ),
+        renumbered=MappingProxyType(renumbered),
+    )
+
+
+# ---------------------------------------------------------------------- the file
+
+
+def _load(path: Path) -> _CocoFile:
+    try:
+        data = json.loads(path.read_bytes())
+        parts = [data[key] for key in ("images", "annotations", "categories")]
+        for record in parts[0]:
+            height, width = record["height"], record["width"]
+            whole = isinstance(height, int) and isinstance(width, int)
+            if not whole or min(height, width) < 1 or height * width > MAX_PIXELS:
+                raise ValueError(f"an image is {height} by {width}")  # noqa: TRY301
+            if not isinstance(record["file_name"], str):
+                raise ValueError(f"an image is called {record['file_name']!r}")  # noqa: TRY301, TRY004
+            _ = record["id"]
+        for one in parts[1]:
+            _ = one["image_id"], _whole(one["category_id"])
+        for one in parts[2]:
+            _ = _whole(one["id"]), one["name"]
+        return _CocoFile(path, *parts)
+    except FileNotFoundError:
+        raise FileError(f"Cannot read {path}: there is no such file.") from None
+    except OSError as error:
+        raise cannot("read", path, error) from error
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise FileError(
+            f"{path} is no COCO JSON: {error!r}. It needs lists of images (id, file_name, height, "
+            "width), annotations (image_id, category_id, segmentation) and categories (id, name)."
+        ) from error
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int):
+        raise ValueError(f"a category has the id {value!r}")  # noqa: TRY004 - of a file, no caller
+    return value
+
+
+def _choose(file: _CocoFile, image_name: str | None) -> Mapping[str, Any]:
+    names = [record["file_name"] for record in file.images]
+    listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    if image_name is None:
+        if len(names) == 1:
+            return file.images[0]
+        raise InvalidInputError(
+            f"{file.path} has {len(names)} images ({listed}). Say which one to import."
+        )
+    for part in (str, _name, _stem):
+        found = [record for record, name in zip(file.images, names, strict=True)
+                 if part(name) == part(image_name)]  # fmt: skip
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InvalidInputError(
+                f"{file.path} has {len(found)} images that {image_name!r} may be: "
+                f"{', '.join(record['file_name'] for record in found)}. Give the whole name."
+            )
+    raise InvalidInputError(
+        f"{file.path} has no image {image_name!r}. Its images are: {listed or 'none'}."
+    )
+
+
+def _name(file_name: str) -> str:
+    return PurePosixPath(file_name.replace("\\", "/")).name
+
+
+def _stem(file_name: str) -> str:
+    return PurePosixPath(_name(file_name)).stem
+
+
+def _labels_of(ids: Sequence[int], source: str) -> tuple[dict[int, int], dict[int, int]]:
+    """The label of each category id, and those of them that had to be another number."""
+    labels = {one: one for one in ids if 0 < one <= HIGHEST}
+    rest = sorted(set(ids) - set(labels))
+    free = (label for label in range(max(labels, default=0) + 1, HIGHEST + 1))
+    renumbered = dict(zip(rest, free, strict=False))
+    if len(renumbered) < len(rest):
+        raise InvalidInputError(
+            f"{source} has more categories than a label layer can hold, or one with the id "
+            f"{HIGHEST} beside {rest[0]}. Give its categories lower ids."
+        )
+    return labels | renumbered, renumbered
+
+
+def _row(category: Mapping[str, Any], path: Path) -> ClassRow:
+    try:
+        return ClassRow(str(category["name"]), colour=_colour(category.get("color")))
+    except InvalidInputError as error:
+        raise FileError(f"Category {category['id']} of {path}: {error}") from error
+
+
+def _colour(value: Any) -> Colour | None:
+    """A colour as COCO's panoptic files have it; anything else is none."""
+    if (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(isinstance(part, int) and 0 <= part <= 255 for part in value)
+    ):
+        return value[0], value[1], value[2]
+    return None
+
+
+# ---------------------------------------------------------------------- segmentations
+
+
+def _pixels(runs: Runs) -> NDArray[np.int64]:
+    """Where the pixels of the odd runs are, counted down the columns."""
+    ends = np.cumsum(runs)
+    starts, lengths = (ends - runs)[1::2], runs[1::2]
+    before = np.cumsum(lengths) - lengths
+    found: NDArray[np.int64] = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+    return found
+
+
+def _runs(segmentation: Any, shape: tuple[int, int]) -> Runs:
+    if not segmentation:
+        raise ValueError("it has no segmentation (a box does not say which pixels)")
+    if isinstance(segmentation, list):
+        segmentation = _drawn(segmentation, shape)
+    size, counts = segmentation["size"], segmentation["counts"]
+    if list(size) != list(shape):
+        raise ValueError(f"its size is {size}, the image's {list(shape)}")
+    if isinstance(counts, str | bytes):
+        counts = _decoded(counts)
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        raise ValueError("a run is no length")
+    if sum(counts) != shape[0] * shape[1]:
+        raise ValueError(f"its runs cover {sum(counts)} pixels of {shape[0] * shape[1]}")
+    return np.array(counts, dtype=np.int64)
+
+
+def _drawn(polygons: Sequence[Any], shape: tuple[int, int]) -> dict[str, Any]:
+    """The code of some polygons; what has fewer than three points covers nothing."""
+    farthest = 2 * max(shape)
+    rings = []
+    for polygon in polygons:
+        points = np.array(polygon, dtype=np.float64)
+        if points.ndim != 1 or len(points) % 2:
+            raise ValueError("a polygon is no list of x, y, x, y, ...")
+        if not (np.abs(points) <= farthest).all():  # pycocotools walks along every edge
+            raise ValueError("a polygon lies far outside of the image")
+        if len(points) >= 6:
+            rings.append(points.tolist())
+    tool: Any = import_module("pycocotools.mask")  # it carries no types
+    if not rings:
+        return {"size": shape, "counts": [shape[0] * shape[1]]}
+    code: dict[str, Any] = tool.merge(tool.frPyObjects(rings, *shape))
+    return code
+
+
+def _decoded(text: str | bytes) -> list[int]:
+    """The runs of a compressed code, as pycocotools' maskApi.c describes it.
+
+    Each number is written in characters of 5 bits, the lowest first; bit 6 says that more follow,
+    and the fifth of the last is the sign. From the third on numbers are differences to the one
+    two before.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for byte in text.encode("ascii") if isinstance(text, str) else text:
+        bits = byte - 48
+        if not 0 <= bits < 64 or shift > 35:
+            raise ValueError("its code is damaged")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("its code ends too early")
+    return counts

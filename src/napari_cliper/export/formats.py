@@ -1,0 +1,210 @@
+"""The formats that annotations are handed on in, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from ..segmentation import InvalidInputError
+from .arrays import write_npz
+from .coco import write_coco
+from .files import FileError, file_name, whole_files
+from .geojson import write_geojson
+from .labelled import LabelledImage
+from .measurements import write_class_measurements, write_measurements
+from .overlay import overlay
+from .png import write_indexed_png, write_plain_png
+from .tiff import write_label_tiff, write_ome_tiff
+from .yolo import write_yolo_dataset
+from .zarr_labels import write_ome_zarr
+
+FormatName = Literal[
+    "tiff", "ome-tiff", "png", "plain-png", "coco", "yolo", "geojson", "numpy", "ome-zarr", "csv",
+    "overlay",
+]  # fmt: skip
+
+Writer = Callable[[Path, Sequence[LabelledImage]], None]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way of handing labels on.
+
+    Parameters
+    ----------
+    words : str
+        Its name, for a person.
+    help : str
+        What opens it, in one sentence.
+    write : callable
+        Writes all images into a folder.
+    """
+
+    words: str
+    help: str
+    write: Writer
+
+
+def _each(write: Callable[[Path, LabelledImage], None], suffix: str, *, planes: bool) -> Writer:
+    """A writer of one file for each image, or for each of its planes."""
+
+    def write_all(folder: Path, images: Sequence[LabelledImage]) -> None:
+        parts: Iterable[LabelledImage] = images
+        if planes:
+            parts = chain.from_iterable(image.planes() for image in images)
+        for image in parts:
+            write(folder / f"{image.name}{suffix}", image)
+
+    return write_all
+
+
+def _all_planes(images: Sequence[LabelledImage]) -> list[LabelledImage]:
+    return [plane for image in images for plane in image.planes()]
+
+
+def _write_coco(folder: Path, images: Sequence[LabelledImage]) -> None:
+    planes = _all_planes(images)
+    write_coco(folder / "instances.json", planes)
+    write_coco(folder / "stuff.json", planes, kind="stuff")
+
+
+def _write_yolo(folder: Path, images: Sequence[LabelledImage]) -> None:
+    write_yolo_dataset(folder, _all_planes(images))
+
+
+def _write_overlay(path: Path, image: LabelledImage) -> None:
+    overlay(image).save(path)
+
+
+def _write_tables(folder: Path, images: Sequence[LabelledImage]) -> None:
+    for image in images:
+        write_measurements(folder / f"{image.name}_regions.csv", image)
+        write_class_measurements(folder / f"{image.name}_classes.csv", image)
+
+
+FORMATS: Mapping[FormatName, Format] = MappingProxyType(
+    {
+        "tiff": Format(
+            "TIFF for ImageJ",
+            "Fiji and ImageJ, with pixel size, class names and colours.",
+            _each(write_label_tiff, ".tif", planes=False),
+        ),
+        "ome-tiff": Format(
+            "OME-TIFF",
+            "Everything on Bio-Formats: QuPath, OMERO, Fiji.",
+            _each(write_ome_tiff, ".ome.tif", planes=False),
+        ),
+        "png": Format(
+            "PNG, indexed",
+            "Training programs that read PASCAL VOC's masks; undecided pixels are 255.",
+            _each(write_indexed_png, ".png", planes=True),
+        ),
+        "plain-png": Format(
+            "PNG, plain",
+            "Grey values are the labels.",
+            _each(write_plain_png, "_labels.png", planes=True),
+        ),
+        "coco": Format(
+            "COCO JSON",
+            "Detectron2, MMDetection, CVAT: one file of instances and one of stuff.",
+            _write_coco,
+        ),
+        "yolo": Format(
+            "YOLO segmentation", "Ultralytics: pictures, texts and data.yaml.", _write_yolo
+        ),
+        "geojson": Format(
+            "GeoJSON for QuPath",
+            "QuPath, with class, colour and holes.",
+            _each(write_geojson, ".geojson", planes=True),
+        ),
+        "numpy": Format("NumPy", "numpy.load, no pickle.", _each(write_npz, ".npz", planes=False)),
+        "ome-zarr": Format(
+            "OME-Zarr",
+            "napari, and everything on NGFF: the image with its labels.",
+            _each(write_ome_zarr, ".ome.zarr", planes=False),
+        ),
+        "csv": Format(
+            "Measurements (CSV)", "Spreadsheets: a row per region, and per class.", _write_tables
+        ),
+        "overlay": Format(
+            "Picture with legend",
+            "To look at: colours over the image.",
+            _each(_write_overlay, "_overlay.png", planes=True),
+        ),
+    }
+)
+"""In the order in which they are offered."""
+
+FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
+
+
+def check_formats(names: Sequence[str]) -> tuple[FormatName, ...]:
+    """The formats of some names.
+
+    Raises
+    ------
+    InvalidInputError
+        For a name that is none, and for none at all.
+    """
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        wrong = f"{unknown[0]!r} is no format." if unknown else "No format is named."
+        raise InvalidInputError(f"{wrong} Choose of {', '.join(FORMATS)}.")
+    return tuple(name for name in FORMAT_NAMES if name in names)
+
+
+def export_images(
+    folder: Path,
+    images: Sequence[LabelledImage],
+    formats: Sequence[str],
+    *,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write images in some formats; all files appear, or none.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing. With more than one format each has a folder in it.
+    images : sequence of LabelledImage
+        What a file cannot be called by is replaced in their names, which then differ.
+    formats : sequence of str
+        Names of `FORMATS`.
+    overwrite : bool
+        Whether files of the same name may be replaced.
+
+    Returns
+    -------
+    list of Path
+        What appeared in the folder: files, or folders of a format.
+
+    Raises
+    ------
+    InvalidInputError
+        For a name that is no format, for two images of one name, and for what a format cannot
+        hold.
+    FileError
+        For what is there already, and for a disk that does not take it.
+    """
+    chosen = check_formats(formats)
+    images = [replace(image, name=file_name(image.name)) for image in images]
+    names = [image.name.casefold() for image in images]  # some disks do not tell case apart
+    for image in images:
+        if names.count(image.name.casefold()) > 1:
+            raise InvalidInputError(f"Two images would be the files {image.name}. Rename one.")
+    with whole_files(folder) as staging:
+        for name in chosen:
+            part = staging if len(chosen) == 1 else staging / name
+            part.mkdir(exist_ok=True)
+            FORMATS[name].write(part, images)
+        made = [folder / path.name for path in sorted(staging.iterdir())]
+        there = [path for path in made if path.exists()]
+        if there and not overwrite:
+            raise FileError(
+                f"{there[0]} is there already. Choose another folder, or allow to replace it."
+            )
+    return made

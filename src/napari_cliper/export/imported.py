@@ -1,0 +1,94 @@
+"""Labels as they came from a file, before anybody has said what they are here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..segmentation import InvalidInputError
+from .class_rows import ClassRow, Colour
+from .labelled import LabelArray
+
+HIGHEST = 65535
+"""The highest label of 16 bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """The labels of a file, and what the file knows of them.
+
+    Parameters
+    ----------
+    source : str
+        What to call them in a message: the file, and the image in it.
+    labels : (..., Y, X) uint8 or uint16 array
+        In the file's own numbers; 0 is background.
+    classes : mapping of int to ClassRow
+        The class of each label that the file names, whether or not the label occurs.
+    colours : mapping of int to Colour
+        The colour of each label that occurs, as far as the file has one.
+    ignored : (..., Y, X) bool array, optional
+        Pixels that the file marks as undecided; their label is 0.
+    renumbered : mapping of int to int
+        Labels of classes whose number in the file is no label (0 of a COCO category, or one over
+        65535), by that number.
+    """
+
+    source: str
+    labels: LabelArray
+    classes: Mapping[int, ClassRow] = field(default_factory=dict)
+    colours: Mapping[int, Colour] = field(default_factory=dict)
+    ignored: NDArray[np.bool_] | None = None
+    renumbered: Mapping[int, int] = field(default_factory=dict)
+
+    def present(self) -> list[int]:
+        """The labels that occur, in their order."""
+        return [int(label) for label in np.unique(self.labels) if label]
+
+
+def check_size(imported: Imported, shape: tuple[int, ...]) -> None:
+    """Refuse labels that are not of an image's size.
+
+    Parameters
+    ----------
+    imported : Imported
+    shape : tuple of int
+        Of the image, without its colour axis.
+
+    Raises
+    ------
+    InvalidInputError
+        With both sizes.
+    """
+    if imported.labels.shape != tuple(shape):
+        theirs, ours = (" x ".join(map(str, one)) for one in (imported.labels.shape, shape))
+        raise InvalidInputError(
+            f"The labels of {imported.source} are {theirs} pixels, the image is {ours}. Import "
+            "them onto the image they were made for; they are not resized."
+        )
+
+
+def as_labels(array: NDArray[Any], source: str) -> LabelArray:
+    """Whole numbers as labels of the fewest bits that hold them.
+
+    Raises
+    ------
+    InvalidInputError
+        For fractions, negative numbers and numbers over 65535.
+    """
+    if array.dtype.kind not in "bui":
+        raise InvalidInputError(
+            f"{source} holds {array.dtype}, not whole numbers, so it is no label image but perhaps "
+            "a probability map. Export labels from the program that made it, as integers."
+        )
+    lowest, highest = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    if lowest < 0 or highest > HIGHEST:
+        raise InvalidInputError(
+            f"{source} has labels from {lowest} to {highest}; labels here are 0 to {HIGHEST}. "
+            "Number them one after the other in the program that made them."
+        )
+    return array.astype(np.uint8 if highest <= 255 else np.uint16)
