@@ -22,8 +22,6 @@ ROWS = {
     2: ClassRow("細胞 é 🧫", colour=(1, 2, 3)),
     9: ClassRow("absent"),
 }
-# pycocotools' own decoder, which the package does not use, is older than numpy 2.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 MAPS = pytest.mark.parametrize("labels", HARD.values(), ids=HARD.keys())
 

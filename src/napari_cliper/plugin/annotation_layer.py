@@ -14,9 +14,11 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from ..annotation.accept import Rule, accept
 from ..annotation.edits import Edits
+from ..annotation.handing_on import labelled_of
 from ..annotation.state import AnnotationState
 from ..export.class_rows import ClassRow
-from .layers import OUTPUT_KEY, ImageChoice, labels_shape, transforms
+from ..export.labelled import LabelledImage
+from .layers import OUTPUT_KEY, ImageChoice, geometry_of, labels_shape, transforms
 from .listeners import Listeners
 from .suggestions import colours_of_labels
 
@@ -88,12 +90,13 @@ class AnnotationLayer(QObject):
 
     # ------------------------------------------------------------------ classes
 
-    def number_of(self, row: ClassRow) -> int:
-        """The label of a class; the next free one for a new class."""
+    def number_of(self, row: ClassRow, preferred: int = 0) -> int:
+        """The label of a class; for a new class the preferred one, or the next if that is taken."""
         for label, known in self.classes.items():
             if known.name.casefold() == row.name.casefold():
                 return label
-        label = max(self.classes, default=0) + 1
+        free = preferred > 0 and preferred not in self.classes
+        label = preferred if free else max(self.classes, default=0) + 1
         self.classes[label] = row
         return label
 
@@ -186,13 +189,15 @@ class AnnotationLayer(QObject):
         self.changed.emit()
         return int(np.count_nonzero(differs))
 
-    def _indices(self, place: Place, mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
+    @staticmethod
+    def _indices(place: Place, mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
         """The pixels of a mask over a place, as an index for each axis of the annotation."""
-        rows, columns = np.nonzero(mask)
-        *plane, row_part, column_part = place
-        first = [part.start or 0 for part in (row_part, column_part) if isinstance(part, slice)]
-        leading = tuple(np.full(rows.size, index) for index in plane)
-        return (*leading, rows + first[0], columns + first[1])
+        found = iter(np.nonzero(mask))
+        size = int(np.count_nonzero(mask))
+        return tuple(
+            next(found) + (part.start or 0) if isinstance(part, slice) else np.full(size, part)
+            for part in place
+        )
 
     # ------------------------------------------------------------------ following
 
@@ -220,12 +225,22 @@ class AnnotationLayer(QObject):
             self.layer.data = new
         self.changed.emit()
 
+    def gathered(self) -> Callable[[], LabelledImage]:
+        """What gives an export its input: to be called in a thread, as it reads the image."""
+        source = ImageChoice(self.image, self.name).source
+        return partial(_labelled, self.state(), self.name, source)
+
     def state(self) -> AnnotationState:
         """A copy of all, for a thread or a file."""
         self.follow()
+        record = {**self.record, "geometry": geometry_of(self.layer)}
         return AnnotationState(
-            self.edits.labels.copy(), self.edits.marks.copy(), dict(self.classes), dict(self.record)
+            self.edits.labels.copy(), self.edits.marks.copy(), dict(self.classes), record
         )
+
+
+def _labelled(state: AnnotationState, name: str, source: Any) -> LabelledImage:
+    return labelled_of(state, name, np.asarray(source))
 
 
 def _pressed(press: Callable[[], None], _layer: Labels) -> None:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSpinBox, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QSpinBox, QWidget
 
 from ..annotation.accept import RULES, RULES_IN_WORDS, Rule
 from ..annotation.cleaning import CLEANING, Cleaning
@@ -39,11 +39,13 @@ class CleaningWish:
 class AnnotationPanel(QWidget):
     """What a person does with a suggestion and with the annotation.
 
-    Emits `accept_wanted` and `clean_wanted`; is told by `show_done` and `set_available`.
+    Emits what is wanted; is told by `show_done` and `set_available`.
     """
 
     accept_wanted = Signal()
     clean_wanted = Signal()
+    export_wanted = Signal()
+    import_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -72,10 +74,22 @@ class AnnotationPanel(QWidget):
         grid.addWidget(self.tool, 3, 1)
         grid.addWidget(self.amount, 3, 2)
         grid.addWidget(self.done, 4, 0, 1, 3)
+        self.import_button = QPushButton("&Import ...")
+        self.import_button.setToolTip(
+            "Take labels from a TIFF, a PNG or COCO JSON. One undo step; classes go by name."
+        )
+        self.export_button = QPushButton("&Export ...")
+        self.export_button.setToolTip("For training, ImageJ, QuPath, spreadsheets, ...")
+        row = QHBoxLayout()
+        row.addWidget(self.import_button)
+        row.addWidget(self.export_button)
+        grid.addLayout(row, 5, 0, 1, 3)
         grid.setColumnStretch(1, 1)
 
         self.accept_button.clicked.connect(self.accept_wanted)
         self.clean_button.clicked.connect(self.clean_wanted)
+        self.import_button.clicked.connect(self.import_wanted)
+        self.export_button.clicked.connect(self.export_wanted)
         self.tool.currentIndexChanged.connect(self._show_amount)
         self._show_amount()
         self.set_available("There is no suggestion yet: press Run.", "There is no annotation yet.")

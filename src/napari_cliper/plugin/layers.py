@@ -293,6 +293,20 @@ def visible_region(viewer: Viewer, layer: Image) -> Region:
     return _clipped(layer, corners, "The part of the image in view")
 
 
+def geometry_of(layer: Layer) -> dict[str, Any]:
+    """How large pixels are: ``pixel_size``, ``units`` and ``axes`` of each axis; JSON-safe.
+
+    Of a layer with an affine transform only its own scale is known to be along the axes.
+    """
+    letters = [str(label).upper() for label in layer.axis_labels]
+    named = all(len(one) == 1 and one.isalpha() for one in letters)
+    return {
+        "pixel_size": [abs(float(value)) for value in layer.scale],
+        "units": [str(unit) for unit in layer.units],
+        "axes": "".join(letters) if named and len(set(letters)) == len(letters) else "",
+    }
+
+
 def pixel_under(viewer: Viewer, layer: Layer, world: Any) -> tuple[int, ...]:
     """The indices of a layer's pixel at a position in the viewer's world; may be outside."""
     position = _world_to_data(viewer, layer, world)

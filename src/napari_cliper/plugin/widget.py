@@ -21,6 +21,7 @@ from .annotating import Annotating
 from .annotation_panel import AnnotationPanel
 from .classes_panel import ClassesPanel
 from .engine_panel import EnginePanel
+from .exchange import Exchange
 from .image_panel import ImagePanel
 from .layers import ImageChoice, check_memory
 from .live_result import LiveResult, Shown
@@ -85,6 +86,10 @@ class CliperWidget(QWidget):
         )
         self.annotating.said.connect(self._say)
         keys.update(self.annotating.keys)
+        self.exchange = Exchange(self, self.annotating, self.image_panel, self.classes_panel)
+        self.exchange.said.connect(self._say)
+        self.annotation_panel.export_wanted.connect(self.exchange.export)
+        self.annotation_panel.import_wanted.connect(self.exchange.import_labels)
         self._rescore_timer = QTimer(self)
         self._rescore_timer.setSingleShot(True)
         self._rescore_timer.setInterval(RESCORE_AFTER)
@@ -413,6 +418,7 @@ class CliperWidget(QWidget):
         for job in (self.job, self.lookup):
             if job is not None:
                 job.stop()
+        self.exchange.close()
         self.annotating.close()
         self.result.close()
         QThreadPool.globalInstance().waitForDone(CLOSE_WAITS)

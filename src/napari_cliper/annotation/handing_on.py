@@ -1,0 +1,56 @@
+"""An annotation as the exporters take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..export.labelled import LabelledImage
+from .state import OPEN, AnnotationState
+
+GEOMETRY = ("pixel_size", "units", "axes")
+"""The keys of a record that say how large pixels are."""
+
+
+def labelled_of(
+    state: AnnotationState,
+    name: str,
+    image: NDArray[Any] | None,
+    geometry: Mapping[str, Any] | None = None,
+    image_file: str = "",
+) -> LabelledImage:
+    """The labels with what a format may want to know.
+
+    Parameters
+    ----------
+    state : AnnotationState
+    name : str
+    image : (..., Y, X[, C]) array, optional
+    geometry : mapping, optional
+        ``pixel_size`` and ``units``, one for each axis of the labels, and ``axes``, a letter for
+        each; by default what the state's record says under these names.
+    image_file : str
+        The name of the image's file.
+
+    Returns
+    -------
+    LabelledImage
+        Of uint8 labels where they fit; pixels on which nobody has decided are ignored.
+    """
+    given = dict(state.record.get("geometry", {}) if geometry is None else geometry)
+    fits = int(state.labels.max(initial=0)) < 256
+    return LabelledImage(
+        name,
+        state.labels.astype(np.uint8 if fits else np.uint16),
+        state.classes,
+        image=image,
+        image_file=image_file,
+        pixel_size=tuple(map(float, given.get("pixel_size", ()))),
+        units=tuple(map(str, given.get("units", ()))),
+        axes=str(given.get("axes", "")),
+        ignored=state.marks == OPEN,
+        record=state.record,
+    )

@@ -1,0 +1,193 @@
+"""Annotations out of the window, and labels from elsewhere into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from ..export.class_rows import ClassRow
+from ..export.formats import export_images
+from ..export.importing import SUFFIXES, Imported, apply, check_size, match_classes, read_labels
+from ..export.labelled import LabelledImage
+from ..segmentation import InvalidInputError, Progress
+from .annotating import Annotating
+from .annotation_layer import AnnotationLayer, Place
+from .classes_panel import ClassesPanel
+from .export_dialog import ExportDialog, ExportWish
+from .image_panel import ImagePanel
+from .import_dialog import ImportDialog
+from .worker import Job
+
+Gather = Callable[[], list[LabelledImage]]
+
+
+class Exchange(QObject):
+    """Export and import, each in a thread.
+
+    Parameters
+    ----------
+    parent : QWidget
+        Of the dialogs.
+    annotating : Annotating
+    images : ImagePanel
+    classes : ClassesPanel
+    """
+
+    said = Signal(str, bool)
+    """A line for the person, and whether it is an error."""
+
+    def __init__(
+        self, parent: QWidget, annotating: Annotating, images: ImagePanel, classes: ClassesPanel
+    ) -> None:
+        super().__init__(parent)
+        self._parent = parent
+        self._annotating = annotating
+        self._images = images
+        self._classes = classes
+        self.job: Job | None = None
+        self.folder = ""
+        self.project_images: Callable[[], tuple[int, Gather]] = _no_project
+        """How many images of a project have an annotation, and how to get them, in a thread."""
+
+    def close(self) -> None:
+        """End what runs."""
+        if self.job is not None:
+            self.job.stop()
+
+    # ------------------------------------------------------------------ export
+
+    def export(self) -> None:
+        """Ask what and where to, and write it."""
+        count, gather = self.project_images()
+        annotation = self._annotating.current()
+        if annotation is None and not count:
+            self.said.emit("There is no annotation to export. Accept something first.", True)
+            return
+        dialog = ExportDialog(count, self.folder, self._parent)
+        if dialog.exec():
+            self.write(dialog.wish(), annotation, gather)
+        dialog.deleteLater()
+
+    def write(self, wish: ExportWish, annotation: AnnotationLayer | None, gather: Gather) -> None:
+        """Write in a thread."""
+        if self.job is not None:
+            self.said.emit("An export or import runs already. Wait for its end.", True)
+            return
+        self.folder = str(wish.folder)
+        if annotation is not None and not wish.every_image:
+            gather = partial(_one, annotation.gathered())
+        self._start(partial(_export, wish, gather), self._on_exported)
+
+    def _on_exported(self, made: list[Path]) -> None:
+        names = ", ".join(path.name for path in made[:4]) + (" ..." if len(made) > 4 else "")
+        self.said.emit(f"Exported into {self.folder}: {names}.", False)
+
+    # ------------------------------------------------------------------ import
+
+    def import_labels(self) -> None:
+        """Ask for a file and take its labels into the annotation."""
+        choice = self._images.choice()
+        if choice is None:
+            self.said.emit("Choose an image first: labels are taken onto one.", True)
+            return
+        patterns = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+        path, _ = QFileDialog.getOpenFileName(
+            self._parent, "Import labels", self.folder, f"Labels ({patterns})"
+        )
+        if path:
+            self.read(Path(path))
+
+    def read(self, path: Path) -> None:
+        """Read labels in a thread."""
+        if self.job is None:
+            self._start(partial(_read, path), self._on_read)
+
+    def _on_read(self, imported: Imported) -> None:
+        choice = self._images.choice()
+        if choice is None:
+            self.said.emit("The image is gone; nothing was imported.", True)
+            return
+        try:
+            annotation = self._annotating.begin(choice.layer, choice.name)
+            place: Place = (*choice.plane, slice(None), slice(None))
+            shape = annotation.layer.data.shape
+            if imported.labels.shape == shape:
+                place = (slice(None),) * len(shape)
+            else:
+                check_size(imported, shape[-2:])
+            self._take(annotation, place, imported)
+        except InvalidInputError as error:
+            self.said.emit(str(error), True)
+
+    def _take(self, annotation: AnnotationLayer, place: Place, imported: Imported) -> None:
+        for row in self._rows():
+            annotation.number_of(row)
+        matching = match_classes(imported, annotation.classes)
+        assignments: dict[int, int | None] = {}
+        if matching.open:
+            dialog = ImportDialog(imported, matching, annotation.classes, self._parent)
+            accepted = bool(dialog.exec())
+            dialog.deleteLater()
+            if not accepted:
+                self.said.emit("Nothing was imported.", False)
+                return
+            assignments = dialog.assignments()
+            for label, name in dialog.new_classes().items():
+                row = imported.classes.get(label, ClassRow(name))
+                assignments[label] = annotation.number_of(row, label)
+        labels = apply(imported, matching, assignments).astype(np.uint16)
+        known = {row.name.casefold() for row in self._classes.classes()}
+        new = [row for row in annotation.classes.values() if row.name.casefold() not in known]
+        if new:
+            self._classes.set_classes((*self._classes.classes(), *new))
+        annotation.show_classes(self._rows())
+        before = annotation.edits.labels[place]
+        changed = annotation.rewrite(place, np.where(labels > 0, labels, before))
+        self.said.emit(f"Imported {imported.source}: {changed:,} pixels changed.", False)
+
+    def _rows(self) -> list[ClassRow]:
+        return [row for row in self._classes.classes() if not row.background]
+
+    # ------------------------------------------------------------------ jobs
+
+    def _start(self, work: Any, on_success: Callable[[Any], None]) -> None:
+        self.job = Job(work)
+        self.job.succeeded.connect(on_success)
+        self.job.failed.connect(partial(self._on_failed))
+        self.job.finished.connect(self._on_finished)
+        self.job.start()
+
+    def _on_failed(self, message: str) -> None:
+        self.said.emit(message, True)
+
+    def _on_finished(self) -> None:
+        self.job = None
+
+
+def _one(image: Callable[[], LabelledImage]) -> list[LabelledImage]:
+    return [image()]
+
+
+def _no_project() -> tuple[int, Gather]:
+    return 0, list
+
+
+def _export(
+    wish: ExportWish,
+    gather: Gather,
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> list[Path]:
+    return export_images(wish.folder, gather(), wish.formats, overwrite=wish.overwrite)
+
+
+def _read(
+    path: Path, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
+) -> Imported:
+    return read_labels(path)

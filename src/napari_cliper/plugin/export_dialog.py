@@ -1,0 +1,108 @@
+"""Which formats, and where to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..export.formats import FORMATS, FormatName
+
+
+@dataclass(frozen=True)
+class ExportWish:
+    """What a person wants to hand on.
+
+    Parameters
+    ----------
+    folder : Path
+    formats : tuple of str
+    overwrite : bool
+    every_image : bool
+        All images of the project, not the chosen one alone.
+    """
+
+    folder: Path
+    formats: tuple[FormatName, ...]
+    overwrite: bool
+    every_image: bool
+
+
+class ExportDialog(QDialog):
+    """Formats to tick, a folder, and what may be replaced.
+
+    Parameters
+    ----------
+    images : int
+        How many images of the project have an annotation; 0 for no project.
+    folder : str
+        What is proposed.
+    """
+
+    def __init__(self, images: int, folder: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Export the annotation")
+        column = QVBoxLayout(self)
+        self.boxes: dict[FormatName, QCheckBox] = {}
+        for name, one in FORMATS.items():
+            box = QCheckBox(one.words)
+            box.setToolTip(one.help)
+            box.toggled.connect(self._update)
+            column.addWidget(box)
+            self.boxes[name] = box
+        self.every_image = QCheckBox(f"All {images} annotated images of the project")
+        self.every_image.setVisible(images > 1)
+        self.every_image.setChecked(images > 1)
+        self.overwrite = QCheckBox("Replace files that are there")
+        self.folder = QLineEdit(folder)
+        self.folder.setAccessibleName("Folder")
+        self.folder.textChanged.connect(self._update)
+        browse = QPushButton("Browse ...")
+        browse.clicked.connect(self._on_browse)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Folder"))
+        row.addWidget(self.folder, 1)
+        row.addWidget(browse)
+        column.addLayout(row)
+        column.addWidget(self.every_image)
+        column.addWidget(self.overwrite)
+        self.buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
+        )
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        column.addWidget(self.buttons)
+        self._update()
+
+    def wish(self) -> ExportWish:
+        """What was ticked."""
+        return ExportWish(
+            Path(self.folder.text()).expanduser(),
+            tuple(name for name, box in self.boxes.items() if box.isChecked()),
+            self.overwrite.isChecked(),
+            self.every_image.isChecked(),
+        )
+
+    def _update(self) -> None:
+        wish = self.wish()
+        save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
+        ready = bool(wish.formats and self.folder.text().strip())
+        save.setEnabled(ready)
+        save.setToolTip("" if ready else "Tick a format and name a folder.")
+
+    def _on_browse(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Export into", self.folder.text())
+        if folder:
+            self.folder.setText(folder)

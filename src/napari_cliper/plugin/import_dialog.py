@@ -1,0 +1,97 @@
+"""Which class each label of a file is, where its name does not settle it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..export.class_rows import ClassRow
+from ..export.importing import Imported, Matching
+
+NEW, LEAVE_OUT = "a new class", "leave it out"
+
+
+class ImportDialog(QDialog):
+    """A row for each label that nobody has matched, with the classes to choose from.
+
+    Parameters
+    ----------
+    imported : Imported
+    matching : Matching
+    classes : mapping of int to ClassRow
+        The classes here.
+    """
+
+    def __init__(
+        self,
+        imported: Imported,
+        matching: Matching,
+        classes: Mapping[int, ClassRow],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Which class is it?")
+        self._names = {
+            label: imported.classes[label].name if label in imported.classes else f"label {label}"
+            for label in matching.open
+        }
+        taken = {row.name.casefold() for row in classes.values()}
+        self.boxes: dict[int, QComboBox] = {}
+        rows = QFormLayout()
+        for label in matching.open:
+            box = QComboBox()
+            for number, row in classes.items():
+                box.addItem(row.name, number)
+            if self._names[label].casefold() not in taken:
+                box.addItem(NEW, NEW)
+            box.addItem(LEAVE_OUT, None)
+            box.setPlaceholderText("choose")
+            named = label in imported.classes and label not in matching.clashing
+            box.setCurrentIndex(box.findText(NEW) if named else -1)
+            box.currentIndexChanged.connect(self._update)
+            why = matching.clashing.get(label, "")
+            name = QLabel(f"{label}: {self._names[label]}" + (f"\n({why})" if why else ""))
+            name.setWordWrap(True)
+            rows.addRow(name, box)
+            self.boxes[label] = box
+        inside = QWidget()
+        inside.setLayout(rows)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(inside)
+        column = QVBoxLayout(self)
+        column.addWidget(QLabel("The names in the file do not say which classes these are here:"))
+        column.addWidget(scroll)
+        self.buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        column.addWidget(self.buttons)
+        self._update()
+
+    def _update(self) -> None:
+        chosen = all(box.currentIndex() >= 0 for box in self.boxes.values())
+        okay = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
+        okay.setEnabled(chosen)
+        okay.setToolTip("" if chosen else "Choose for every label.")
+
+    def assignments(self) -> dict[int, int | None]:
+        """By label of the file: a class here, or None to leave it out; without the new ones."""
+        return {label: box.currentData() for label, box in self.boxes.items()
+                if box.currentData() != NEW}  # fmt: skip
+
+    def new_classes(self) -> dict[int, str]:
+        """By label of the file: the name of a class to be made."""
+        return {label: self._names[label] for label, box in self.boxes.items()
+                if box.currentData() == NEW}  # fmt: skip

@@ -1,0 +1,228 @@
+"""Export and import from the dock, read back by other programs."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from pycocotools.coco import COCO
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFileDialog
+
+from napari_cliper.annotation.state import PAINTED
+from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.export.formats import FORMATS
+from napari_cliper.export.labelled import LabelledImage
+from napari_cliper.export.png import write_indexed_png
+from napari_cliper.plugin import exchange
+from napari_cliper.plugin.export_dialog import ExportDialog, ExportWish
+from napari_cliper.plugin.import_dialog import LEAVE_OUT, NEW
+
+
+@pytest.fixture
+def accepted(dock, run):
+    """The dock with an annotation."""
+    run(dock)
+    dock.annotation_panel.accept_button.click()
+    return dock
+
+
+def annotation(dock):
+    return dock.annotating.of(dock.viewer.layers["scene"])
+
+
+def wait(dock, qtbot):
+    qtbot.waitUntil(lambda: dock.exchange.job is None, timeout=20_000)
+
+
+def message(dock):
+    return dock.run_panel.message.text()
+
+
+def export(dock, qtbot, folder, *formats, overwrite=False):
+    wish = ExportWish(folder, formats, overwrite, every_image=False)
+    dock.exchange.write(wish, dock.annotating.current(), list)
+    wait(dock, qtbot)
+
+
+# ---------------------------------------------------------------------- export
+
+
+def test_the_dialog_asks_for_a_format_and_a_folder(accepted, qtbot, tmp_path, monkeypatch):
+    def fill(dialog):
+        save = dialog.buttons.button(QDialogButtonBox.StandardButton.Save)
+        assert not save.isEnabled()
+        dialog.folder.setText(str(tmp_path / "out"))
+        assert not save.isEnabled()
+        for name in ("coco", "png"):
+            dialog.boxes[name].click()
+        assert save.isEnabled()
+        assert not dialog.every_image.isVisible()
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(ExportDialog, "exec", fill)
+    accepted.annotation_panel.export_button.click()
+    wait(accepted, qtbot)
+    assert "Exported" in message(accepted)
+    coco = COCO(str(tmp_path / "out" / "coco" / "stuff.json"))
+    mine = annotation(accepted)
+    painted = np.zeros((96, 128), int)
+    for one in coco.dataset["annotations"]:
+        painted[coco.annToMask(one) > 0] = one["category_id"]
+    np.testing.assert_array_equal(painted, mine.layer.data)
+    names = {one["id"]: one["name"] for one in coco.dataset["categories"]}
+    assert names == {label: row.name for label, row in mine.classes.items()}
+
+
+def test_every_format_is_written_from_the_dock(accepted, qtbot, tmp_path):
+    export(accepted, qtbot, tmp_path, *FORMATS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FORMATS)
+    mine = annotation(accepted)
+    with tifffile.TiffFile(tmp_path / "tiff" / "scene.tif") as file:
+        np.testing.assert_array_equal(file.asarray(), mine.layer.data)
+
+
+def test_undecided_pixels_are_ignored_in_voc_masks(accepted, qtbot, tmp_path):
+    mine = annotation(accepted)
+    mine.layer.undo()
+    mine.layer.selected_label = 2
+    mine.layer.paint_polygon([(10, 10), (10, 40), (40, 40)], 2)
+    export(accepted, qtbot, tmp_path, "png")
+    with Image.open(tmp_path / "scene.png") as picture:
+        found = np.array(picture)
+    np.testing.assert_array_equal(found == 2, mine.layer.data == 2)
+    assert (found[mine.layer.data == 0] == 255).all()
+
+
+def test_pixel_size_and_units_go_along(dock, run, qtbot, tmp_path):
+    layer = dock.viewer.layers["scene"]
+    layer.scale, layer.units = (0.5, 0.25), "um"
+    run(dock)
+    dock.annotation_panel.accept_button.click()
+    export(dock, qtbot, tmp_path, "ome-tiff")
+    with tifffile.TiffFile(tmp_path / "scene.ome.tif") as file:
+        pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]
+    assert (pixels["PhysicalSizeY"], pixels["PhysicalSizeX"]) == (0.5, 0.25)
+    assert pixels.get("PhysicalSizeXUnit", "µm") == "µm"
+
+
+def test_what_is_there_stays_and_the_way_out_is_told(accepted, qtbot, tmp_path):
+    export(accepted, qtbot, tmp_path, "png")
+    before = (tmp_path / "scene.png").read_bytes()
+    annotation(accepted).layer.undo()
+    export(accepted, qtbot, tmp_path, "png")
+    assert "there already" in message(accepted)
+    assert (tmp_path / "scene.png").read_bytes() == before
+    export(accepted, qtbot, tmp_path, "png", overwrite=True)
+    assert (tmp_path / "scene.png").read_bytes() != before
+
+
+def test_a_full_disk_reaches_the_person(accepted, qtbot, tmp_path, monkeypatch):
+    def full(*_args, **_wishes):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tifffile.imwrite", full)
+    export(accepted, qtbot, tmp_path / "out", "tiff")
+    assert "disk is full" in message(accepted)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_nothing_to_export(dock):
+    dock.annotation_panel.export_button.click()
+    assert "no annotation" in message(dock)
+
+
+# ---------------------------------------------------------------------- import
+
+
+@pytest.fixture
+def from_elsewhere(tmp_path):
+    """An indexed PNG whose classes have other numbers."""
+    labels = np.zeros((96, 128), np.uint8)
+    labels[10:30, 10:30], labels[50:70, 60:90] = 1, 7
+    rows = {1: ClassRow("Bacterium"), 7: ClassRow("mitochondrion", colour=(9, 8, 7))}
+    write_indexed_png(tmp_path / "labels.png", LabelledImage("labels", labels, rows))
+    return tmp_path / "labels.png", labels
+
+
+def answer(monkeypatch, fill):
+    """What a person chooses in the dialog."""
+    monkeypatch.setattr(exchange.ImportDialog, "exec", fill)
+
+
+def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatch, from_elsewhere):
+    path, labels = from_elsewhere
+    asked = []
+
+    def fill(dialog):
+        asked.append(list(dialog.boxes))
+        assert dialog.boxes[7].currentText() == NEW
+        return QDialog.DialogCode.Accepted
+
+    answer(monkeypatch, fill)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
+    dock.annotation_panel.import_button.click()
+    wait(dock, qtbot)
+    assert asked == [[7]]  # the bacterium is known by its name
+    mine = annotation(dock)
+    names = {row.name: label for label, row in mine.classes.items()}
+    np.testing.assert_array_equal(mine.layer.data == names["bacterium"], labels == 1)
+    np.testing.assert_array_equal(mine.layer.data == names["mitochondrion"], labels == 7)
+    assert names["mitochondrion"] == 7
+    assert [row.name for row in dock.classes_panel.classes()][-1] == "mitochondrion"
+    np.testing.assert_array_equal(mine.edits.marks == PAINTED, labels > 0)
+    mine.layer.undo()
+    assert not mine.layer.data.any()
+
+
+def test_a_class_can_be_left_out_and_an_import_called_off(dock, qtbot, monkeypatch, from_elsewhere):
+    path, labels = from_elsewhere
+    answer(monkeypatch, lambda _dialog: QDialog.DialogCode.Rejected)
+    dock.exchange.read(path)
+    wait(dock, qtbot)
+    assert not annotation(dock).layer.data.any()
+    assert "Nothing was imported" in message(dock)
+
+    def fill(dialog):
+        dialog.boxes[7].setCurrentIndex(dialog.boxes[7].findText(LEAVE_OUT))
+        return QDialog.DialogCode.Accepted
+
+    answer(monkeypatch, fill)
+    dock.exchange.read(path)
+    wait(dock, qtbot)
+    assert not annotation(dock).layer.data[labels == 7].any()
+    assert annotation(dock).layer.data[labels == 1].all()
+
+
+def test_labels_of_another_size_are_refused(dock, qtbot, tmp_path):
+    write_indexed_png(
+        tmp_path / "small.png",
+        LabelledImage("small", np.ones((9, 9), np.uint8), {1: ClassRow("a")}),
+    )
+    dock.exchange.read(tmp_path / "small.png")
+    wait(dock, qtbot)
+    assert "9 x 9" in message(dock)
+
+
+def test_a_file_that_is_no_labels(dock, qtbot, tmp_path):
+    (tmp_path / "broken.json").write_text(json.dumps({"images": 3}))
+    dock.exchange.read(tmp_path / "broken.json")
+    wait(dock, qtbot)
+    assert "broken.json" in message(dock)
+    assert dock.run_panel.run_button.isEnabled()
+
+
+@pytest.mark.parametrize("format_name", ["tiff", "ome-tiff", "png", "coco"])
+def test_what_was_exported_comes_back(accepted, qtbot, tmp_path, monkeypatch, format_name):
+    mine = annotation(accepted)
+    before = mine.layer.data.copy()
+    export(accepted, qtbot, tmp_path, format_name)
+    (path,) = [p for p in tmp_path.iterdir() if p.name != "instances.json"]
+    accepted.viewer.layers.remove(mine.layer)
+    answer(monkeypatch, lambda _dialog: pytest.fail("every class is known by name"))
+    accepted.exchange.read(path)
+    wait(accepted, qtbot)
+    np.testing.assert_array_equal(annotation(accepted).layer.data, before)
