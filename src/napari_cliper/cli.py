@@ -1,4 +1,4 @@
-"""The command line: `napari-cliper segment`, `evaluate`, `models` and `demo`.
+"""The command line: `napari-cliper segment`, `evaluate`, `export`, `models` and `demo`.
 
 Exit status: 0 done, 1 failed at work (weights, memory, disk), 2 wrong input, 130 stopped.
 """
@@ -19,6 +19,7 @@ from rich.table import Table
 
 from . import __version__
 from .cli_evaluate import evaluate
+from .cli_export import export
 from .console import FAILED, Bars, err, errors_in_words, fail, out
 from .engine_options import EngineOptions, takes_engine_options
 from .export.files import FileError, whole_files
@@ -113,6 +114,7 @@ def _print_scores(title: str, scores: ScoreMaps, counts: list[int]) -> None:
 
 
 app.command()(evaluate)
+app.command()(export)
 
 
 @models.callback(invoke_without_command=True)

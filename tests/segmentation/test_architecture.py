@@ -141,9 +141,12 @@ def test_the_rest_uses_only_public_names_of_the_engine(path):
     assert used - {"napari_cliper.segmentation"} <= public
 
 
-COMMANDS = {"cli", "cli_evaluate", "console", "engine_options", "batch"}
+COMMANDS = {
+    "cli", "cli_evaluate", "cli_export", "console", "engine_options", "batch", "export_sources"
+}  # fmt: skip
 LOWER = {
-    "export": {*COMMANDS, "plugin", "demo", "evaluation"},
+    "export": {*COMMANDS, "plugin", "demo", "evaluation", "annotation"},
+    "annotation": {*COMMANDS, "plugin", "demo", "evaluation"},
     "evaluation": {*COMMANDS, "plugin", "demo"},
     "demo": {*COMMANDS, "plugin"},
 }

@@ -107,6 +107,7 @@ class LabelledImage:
             yield replace(
                 self,
                 name="_".join([self.name, *parts]),
+                image_file="" if leading else self.image_file,  # a plane is no file
                 labels=self.labels[index],
                 image=None if self.image is None else self.image[index],
                 ignored=None if self.ignored is None else self.ignored[index],

@@ -225,6 +225,10 @@ class AnnotationLayer(QObject):
             self.layer.data = new
         self.changed.emit()
 
+    def pixels(self) -> NDArray[Any]:
+        """The whole image."""
+        return np.asarray(ImageChoice(self.image, self.name).source)
+
     def gathered(self) -> Callable[[], LabelledImage]:
         """What gives an export its input: to be called in a thread, as it reads the image."""
         source = ImageChoice(self.image, self.name).source

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Layer
 from napari.viewer import Viewer
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -76,6 +77,7 @@ class LiveResult(QObject):
         self._thresholds = thresholds
         self._suggestions = Suggestions(viewer, on_frozen, keys)
         self.shown: Shown | None = None
+        self._start: tuple[SegmentationConfig, Thresholds] | None = None
         self.job: Job | None = None
         self._visible_timer = self._timer(RELABEL_AFTER, partial(self._relabel, visible=True))
         self._hidden_timer = self._timer(HIDDEN_AFTER, self._on_rest)
@@ -104,8 +106,19 @@ class LiveResult(QObject):
 
     def thresholds_for(self, config: SegmentationConfig) -> Thresholds | None:
         """The thresholds that the next result of a configuration keeps; None for its defaults."""
-        keep = self.shown is not None and self.shown.config == config
-        return self._thresholds.values() if keep else None
+        if self.shown is None:
+            return self._start[1] if self._start and self._start[0] == config else None
+        return self._thresholds.values() if self.shown.config == config else None
+
+    def start_with(self, config: SegmentationConfig, thresholds: Thresholds) -> None:
+        """Begin the first result of a configuration with these thresholds."""
+        self.shown = None
+        self._start = config, thresholds
+
+    def remove_of(self, image: Layer) -> None:
+        """Take the suggestions of an image away, but for those that a person has edited."""
+        for suggestion in self._suggestions.live_of(image):
+            self._viewer.layers.remove(suggestion.layer)
 
     def close(self) -> None:
         """Follow nothing any more; the layers stay."""

@@ -118,6 +118,10 @@ class Suggestions:
         """The suggestion behind a layer."""
         return next((one for one in self._all if one.layer is layer), None)
 
+    def live_of(self, image: Any) -> list[Suggestion]:
+        """The suggestions of an image that nobody has edited."""
+        return [one for one in self._all if one.choice.layer is image and one.live]
+
     def show(
         self, choice: ImageChoice, stage: str, labels: NDArray[Any], rows: Sequence[ClassRow]
     ) -> Suggestion:

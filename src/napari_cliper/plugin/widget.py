@@ -15,6 +15,8 @@ from qtpy.QtCore import Qt, QThreadPool, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from ..annotation.project import ProjectSettings
+from ..annotation.settings import default_thresholds
 from ..export.classes import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
 from .annotating import Annotating
@@ -25,6 +27,8 @@ from .exchange import Exchange
 from .image_panel import ImagePanel
 from .layers import ImageChoice, check_memory
 from .live_result import LiveResult, Shown
+from .project_panel import ProjectPanel
+from .projecting import Projecting
 from .results_panel import ResultsPanel
 from .run_panel import RunPanel
 from .score_maps import ScoreMapLayers
@@ -75,6 +79,7 @@ class CliperWidget(QWidget):
         self.run_panel = RunPanel()
         self.threshold_panel = ThresholdPanel()
         self.annotation_panel = AnnotationPanel()
+        self.project_panel = ProjectPanel()
         self.results_panel = ResultsPanel()
         self._lay_out()
 
@@ -90,6 +95,12 @@ class CliperWidget(QWidget):
         self.exchange.said.connect(self._say)
         self.annotation_panel.export_wanted.connect(self.exchange.export)
         self.annotation_panel.import_wanted.connect(self.exchange.import_labels)
+        self.projecting = Projecting(
+            napari_viewer, self.project_panel, self.annotating, self._wishes, self._apply_wishes
+        )
+        self.projecting.said.connect(self._say)
+        self.projecting.leaving.connect(self._on_leaving)
+        self.exchange.project_images = self.projecting.exported
         self._rescore_timer = QTimer(self)
         self._rescore_timer.setSingleShot(True)
         self._rescore_timer.setInterval(RESCORE_AFTER)
@@ -126,6 +137,7 @@ class CliperWidget(QWidget):
             self.run_panel,
             self.threshold_panel,
             self.annotation_panel,
+            self.project_panel,
             self.results_panel,
         ):
             column.addWidget(panel)
@@ -315,6 +327,26 @@ class CliperWidget(QWidget):
                 available=False, why_not="The layers are yours now. Run again for new ones."
             )
 
+    # ------------------------------------------------------------------ projects
+
+    def _wishes(self) -> ProjectSettings | None:
+        """What a project keeps beside the annotations."""
+        if self.engine_panel.problem():
+            return None
+        config = self.engine_panel.config()
+        thresholds = self.result.thresholds_for(config) or default_thresholds(config)
+        return ProjectSettings(self.classes_panel.classes(), thresholds, config)
+
+    def _apply_wishes(self, wishes: ProjectSettings) -> None:
+        """Go on with the classes, thresholds and engine of a project."""
+        self.classes_panel.set_classes(wishes.classes)
+        self.engine_panel.set_config(wishes.config)
+        self.result.start_with(wishes.config, wishes.thresholds)
+
+    def _on_leaving(self, image: Any) -> None:
+        self.score_maps.clear()
+        self.result.remove_of(image)
+
     # ------------------------------------------------------------------ weights and memory
 
     def download(self, name: str) -> None:
@@ -418,6 +450,7 @@ class CliperWidget(QWidget):
         for job in (self.job, self.lookup):
             if job is not None:
                 job.stop()
+        self.projecting.close()
         self.exchange.close()
         self.annotating.close()
         self.result.close()

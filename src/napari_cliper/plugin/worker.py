@@ -49,6 +49,7 @@ class Job(QObject):
         super().__init__(parent)
         self._work = work
         self._stop = threading.Event()
+        self._over = threading.Event()
         self._reported = ("", 0.0)
         self.running = False
         self._ended.connect(self._on_ended, Qt.ConnectionType.QueuedConnection)
@@ -63,6 +64,10 @@ class Job(QObject):
         """Ask the work to end; it does within a second, and `stopped` is emitted."""
         self._stop.set()
 
+    def wait(self) -> None:
+        """Hold the caller until the work has ended; the signals come later."""
+        self._over.wait()
+
     @property
     def stopping(self) -> bool:
         """Whether the work was asked to end."""
@@ -75,6 +80,7 @@ class Job(QObject):
             result = self._work(self._report, self._stop.is_set)
         except BaseException as raised:  # noqa: BLE001 - every error is shown to the person
             error = raised
+        self._over.set()
         try:
             self._ended.emit(result, error)
         except RuntimeError:  # the window is gone, and this object with it: nobody is waiting

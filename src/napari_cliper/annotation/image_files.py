@@ -1,0 +1,167 @@
+"""The images of a project as files: which of a folder they are, and what they are called."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import chain, count
+from pathlib import Path
+
+import tifffile
+from PIL import Image, ImageFile
+
+from ..export.files import FileError, cannot
+
+LONGEST = 120
+"""Bytes that an image's name may take in names of files; the rest of 255 is for endings."""
+
+# Also halves of surrogate pairs and what XML, which TIFFs hold, has no room for.
+_FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]')
+_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(?=[. ]|$)")  # devices of Windows
+_NO_PIXELS = {"MPEG"}  # Pillow knows such a file, and cannot show it
+
+
+def images_in(folder: str | Path) -> tuple[Path, ...]:
+    """The pictures of a folder, in the order in which a person counts: 2 before 10.
+
+    Looks at the first bytes of each file; folders inside it and hidden files are passed over.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    Returns
+    -------
+    tuple of Path
+        Those that `export.pictures.read_picture` knows how to read.
+
+    Raises
+    ------
+    FileError
+        For a folder that is none or cannot be read.
+    """
+    folder = Path(folder)
+    try:
+        files = [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
+    except FileNotFoundError:
+        raise FileError(f"There is no folder {folder}. Check the name.") from None
+    except NotADirectoryError:
+        raise FileError(f"{folder} is a file. Choose the folder that it is in.") from None
+    except OSError as error:
+        raise cannot("read", folder, error) from error
+    return tuple(path for path in sorted(files, key=natural_key) if _is_picture(path))
+
+
+def natural_key(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
+    """What sorts names with their numbers taken as numbers."""
+    parts = [
+        (True, int(part), "") if part.isdecimal() else (False, 0, part)
+        for part in re.split(r"(\d+)", path.name.casefold())
+    ]
+    return parts, path.name
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether the file begins as a picture does."""
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            with tifffile.TiffFile(path) as file:
+                return len(file.pages) > 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                stub = isinstance(image, ImageFile.StubImageFile)
+                return not stub and image.format not in _NO_PIXELS
+    except (OSError, ValueError, SyntaxError, LookupError, Image.DecompressionBombError):
+        return False
+
+
+# ---------------------------------------------------------------------- names
+
+
+class Names:
+    """Names that are given once.
+
+    Two that differ only in capitals count as one, as some disks have it.
+
+    Parameters
+    ----------
+    taken : iterable of str
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {folded(name) for name in taken}
+
+    def first_free(self, *wanted: str) -> str:
+        """Take the first of some names that is free; after them the last one with a number."""
+        numbered = (f"{wanted[-1]} {number}" for number in count(2))
+        name = next(name for name in chain(wanted, numbered) if folded(name) not in self._taken)
+        self._taken.add(folded(name))
+        return name
+
+    def of_image(self, path: Path) -> str:
+        """Take the stem of an image's file, with as much more as is needed."""
+        return self.first_free(path.stem, f"{path.name} ({path.parent.name})")
+
+    def as_file(self, name: str) -> str:
+        """Take what the files of an image of any name are called."""
+        return self.first_free(as_file(name), as_file(name, spare=8))
+
+
+def as_file(name: str, spare: int = 0) -> str:
+    """A name without what some system forbids in names of files, at most `LONGEST` bytes."""
+    plain = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", name)).strip(". ")
+    plain = (
+        _RESERVED.sub(r"_\1", plain).encode("utf-8")[: LONGEST - spare].decode("utf-8", "ignore")
+    )
+    return plain.strip(". ") or "image"
+
+
+def folded(name: str) -> str:
+    """What two names have in common that some disk takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+# ---------------------------------------------------------------------- places
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file that can be looked at."""
+    try:
+        return path.is_file()
+    except OSError:  # no permission, a name that is too long
+        return False
+
+
+def settled(path: str | Path) -> Path:
+    """An absolute path, links in its folder followed, and the file's own kept.
+
+    A link in the place of an image has the image's name; what it leads to may have any.
+    """
+    path = Path(path)
+    return path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
+
+
+def relative(path: Path, folder: Path) -> str:
+    """The way from a folder to a file with slashes; the whole path where there is none."""
+    with suppress(ValueError):  # another drive
+        return Path(os.path.relpath(path, folder)).as_posix()
+    return path.as_posix()
+
+
+def found_below(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
+    """The files below a folder for which something holds, in the order of their paths.
+
+    Raises
+    ------
+    FileError
+        For a folder that is none.
+    """
+    if not folder.is_dir():
+        raise FileError(f"There is no folder {folder}. Check the name.")
+    below = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in below if fits(path))

@@ -1,0 +1,726 @@
+"""An annotation project: a folder that keeps all of an annotation but the networks.
+
+    project.cliper.json     the images and which is looked at (`project_file`)
+    classes.yaml            the classes, as they are exchanged anywhere else (`export.classes`)
+    settings.json           thresholds and the engine's configuration (`settings`)
+    annotations/            of each image labels, marks and a sheet (`stored`)
+    copies/                 the pixels of images that have no file of their own, as TIFF
+
+Everything is in formats that other programs read. A save happens whole or not at all: a process
+that is killed in the middle of one leaves the annotation as it was before (`stored` says how).
+
+Two programs, or two people on one disk, may have a project open. What another one has
+saved since it was loaded here is never replaced unasked: the save is refused with
+`ChangedOnDiskError`, and nothing is lost on either side. There is no lock file, which a
+killed process would leave behind.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from ..export.class_rows import ClassRow
+from ..export.classes import read_classes, write_classes
+from ..export.files import FileError, cannot, whole_files
+from ..export.short_writes import full_when_short
+from ..segmentation import InvalidInputError, SegmentationConfig, Thresholds
+from .image_files import Names, found_below, images_in, is_there, settled
+from .project_file import COPIES, FILE, Entry, ImageList, entry_of, list_from_record
+from .records import content_of, encoded, replace_whole, sync_file, sync_folder, understood
+from .settings import (
+    ProjectSettings,
+    default_thresholds,
+    settings_from_record,
+    settings_to_record,
+)
+from .state import AnnotationState
+from .stored import (
+    STATUSES,
+    Sheet,
+    Status,
+    check_state,
+    make_folder,
+    read_array,
+    read_arrays,
+    remove,
+    sheet_reader,
+    sweep,
+    with_axes,
+    write_arrays,
+)
+
+__all__ = [
+    "FILE",
+    "ChangedOnDiskError",
+    "Project",
+    "ProjectImage",
+    "ProjectSettings",
+    "Status",
+    "images_in",
+    "is_project",
+]
+
+SHEETS = "annotations"
+CLASSES = "classes.yaml"
+SETTINGS = "settings.json"
+
+
+class ChangedOnDiskError(FileError):
+    """What is on the disk is not what was loaded: load it again, or save with `overwrite`."""
+
+
+@dataclass(frozen=True)
+class ProjectImage:
+    """One image of a project.
+
+    Parameters
+    ----------
+    name : str
+        No two images of a project have the same.
+    path : Path
+        Its file, or where that should be.
+    status : {'open', 'started', 'done'}
+    """
+
+    name: str
+    path: Path
+    status: Status
+
+
+def is_project(path: str | Path) -> bool:
+    """Whether a path is a project's folder or its project file; looks at names alone."""
+    path = Path(path)
+    return is_there(path if path.name == FILE else path / FILE)
+
+
+class Project:
+    """An annotation project; made by `create` and `open`.
+
+    One thread may save while others read: a save in progress keeps nobody waiting for longer
+    than it takes to replace a small file, and is not seen before it is done. Saves from
+    several threads happen one after the other.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._saving = threading.RLock()  # held for a whole save
+        self._lock = threading.RLock()  # held for a moment: the small files, and what follows
+        self._sheets: dict[str, Sheet | None] = {}
+        self._places: dict[Entry, Path] = {}  # looking takes a while on a network's disk
+        self._seen: dict[Path, bytes] = {}  # what was in the files that are to be replaced
+        self._list = ImageList()
+        self._read_list()
+        self._current = self._list.current
+
+    @classmethod
+    def create(cls, folder: str | Path, images: Sequence[str | Path] = ()) -> Project:
+        """Begin a project.
+
+        Parameters
+        ----------
+        folder : path-like
+            Made where it is missing; it may hold other files, the images themselves too.
+        images : sequence of path-like
+            Image files in the order in which they are to be annotated (`images_in` for those of
+            a folder). They stay where they are.
+
+        Raises
+        ------
+        FileError
+            Where there is a project already, for images that are not there, and for a folder
+            that cannot be written.
+        InvalidInputError
+            For an image that is given twice.
+        """
+        folder = Path(folder)
+        if is_project(folder):
+            raise FileError(f"{folder} is a project already. Open it, or choose another folder.")
+        try:
+            folder = folder.resolve()
+            found = _with_files(ImageList(), folder, images)
+            folder.mkdir(parents=True, exist_ok=True)
+            replace_whole(folder / FILE, encoded(found.to_record(), FILE))
+        except OSError as error:
+            raise cannot("write", folder, error) from error
+        return cls(folder)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Project:
+        """Open a project.
+
+        Images that are not where they were do not keep it from opening (see `missing`).
+
+        Parameters
+        ----------
+        path : path-like
+            Its folder or its project file.
+
+        Raises
+        ------
+        FileError
+            For a path without a project, a project file that cannot be read or understood,
+            and one that a newer version has written.
+        """
+        path = Path(path)
+        folder = path.parent if path.name == FILE else path
+        if not is_project(path):
+            try:
+                if not folder.exists():
+                    raise FileError(f"There is no folder {folder}. Check the name.")
+            except OSError as error:
+                raise cannot("read", folder, error) from error
+            raise FileError(
+                f"There is no annotation project in {folder}: {FILE} is missing. Choose the folder "
+                "that has one."
+            )
+        return cls(folder.resolve())
+
+    # ------------------------------------------------------------------ the images
+
+    @property
+    def images(self) -> tuple[ProjectImage, ...]:
+        """The images in their order."""
+        with self._lock:
+            return tuple(self._image(entry) for entry in self._list.entries)
+
+    @property
+    def current(self) -> ProjectImage | None:
+        """The image that was looked at last."""
+        with self._lock:
+            names = {entry.name for entry in self._list.entries}
+            return self.image(self._current) if self._current in names else None
+
+    @property
+    def missing(self) -> tuple[ProjectImage, ...]:
+        """The images whose files are not there."""
+        return tuple(image for image in self.images if not is_there(image.path))
+
+    def image(self, name: str) -> ProjectImage:
+        """The image of a name.
+
+        Raises
+        ------
+        InvalidInputError
+            For a name that no image has, as everywhere below.
+        """
+        with self._lock:
+            return self._image(self._list.get(name))
+
+    def neighbour(self, name: str, step: int = 1) -> ProjectImage | None:
+        """The image so many places behind another one, or before it; None beyond the ends."""
+        images, asked = self.images, self.image(name)
+        place = [image.name for image in images].index(asked.name) + step
+        return images[place] if 0 <= place < len(images) else None
+
+    def go_to(self, name: str) -> ProjectImage:
+        """Make an image the current one.
+
+        Raises
+        ------
+        FileError
+            Where that cannot be written; it is the current one all the same, until the project
+            is closed.
+        """
+        with self._lock:
+            found = self.image(name)
+            self._current = name
+            self._change_list(lambda images: images)
+            return found
+
+    def add_files(self, images: Sequence[str | Path]) -> tuple[ProjectImage, ...]:
+        """Put image files at the end of the list.
+
+        Raises
+        ------
+        FileError
+            For files that are not there, and where the list cannot be written.
+        InvalidInputError
+            For an image that the project has already.
+        """
+        with self._saving, self._lock:
+            before = {entry.name for entry in self._list.entries}
+            self._change_list(lambda found: _with_files(found, self.folder, images))
+            return tuple(image for image in self.images if image.name not in before)
+
+    def add_image(self, name: str, array: NDArray[Any], *, rgb: bool = False) -> ProjectImage:
+        """Put an image that has no file at the end of the list, with a copy of its pixels.
+
+        Parameters
+        ----------
+        name : str
+            Any characters; a number is put behind it where another image has it.
+        array : (..., Y, X) or (..., Y, X, C) array
+            Kept as TIFF, compressed without loss.
+        rgb : bool
+            Whether the last axis holds red, green, blue and perhaps alpha, so that other
+            programs show them as colours.
+
+        Raises
+        ------
+        FileError
+            For a full disk and the like; the project is then as before.
+        InvalidInputError
+            For arrays that are no image.
+        """
+        if array.ndim < 2 or array.size == 0 or array.dtype.kind not in "buifc":
+            raise InvalidInputError(
+                f"An array {array.shape} of {array.dtype} is no image. Give numbers with rows and "
+                "columns."
+            )
+        with self._saving:
+            with self._lock:
+                self._read_list()
+                found = self._list
+            own = Names(one.name for one in found.entries).first_free(name or "image")
+            file = _free_files(self.folder, found).as_file(own)
+            entry = Entry(own, file, f"{COPIES}/{file}.tif", shape=array.shape)
+            self._write_copy(entry, array, rgb=rgb)
+            try:
+                self._change_list(lambda images: _with_entry(images, entry))
+            except Exception:
+                remove(self.folder, (entry.path,))
+                raise
+            return self.image(own)
+
+    def find_images(self, folder: str | Path) -> tuple[ProjectImage, ...]:
+        """Look for images that are not where they were, in a folder and those inside it.
+
+        A file is taken for the image when its name and its size in bytes are the same, and no
+        other file there is like it.
+
+        Returns
+        -------
+        tuple of ProjectImage
+            Those that are still missing.
+
+        Raises
+        ------
+        FileError
+            For a folder that is none, and where the list cannot be written.
+        """
+        lost = {image.name for image in self.missing}
+        entries = [one for one in self._list.entries if one.name in lost and not one.is_copy]
+        looked_for: dict[tuple[str, int], list[str]] = {}
+        for one in entries:
+            looked_for.setdefault((Path(one.path).name, one.size), []).append(one.name)
+        places: dict[tuple[str, int], list[Path]] = {}
+        names = {name for name, _ in looked_for}
+        for path in found_below(Path(folder), lambda path: path.name in names):
+            with suppress(OSError):
+                places.setdefault((path.name, path.stat().st_size), []).append(path)
+        sure = {
+            lost_names[0]: settled(places[key][0])
+            for key, lost_names in looked_for.items()
+            if len(lost_names) == 1 and len(places.get(key, ())) == 1
+        }
+
+        def moved(found: ImageList) -> ImageList:
+            return replace(found, entries=tuple(
+                entry_of(sure[one.name], self.folder, one.name, one.file)
+                if one.name in sure else one for one in found.entries))  # fmt: skip
+
+        if sure:
+            self._change_list(moved)
+        return self.missing
+
+    def read_image(self, name: str) -> NDArray[Any]:
+        """An image's pixels (`export.pictures.read_picture`).
+
+        Raises
+        ------
+        FileError
+            For a file that is missing or no picture, and for one that has another size than the
+            image's annotation.
+        """
+        with self._lock:
+            entry = self._list.get(name)
+            sheet = self._sheets.get(name)
+        path = entry.place(self.folder)
+        if not is_there(path):
+            raise FileError(
+                f"The image {name!r} is no longer at {path}. Put it back, or let the project look "
+                "for it in the folder where it is now."
+            )
+        pixels = read_array(path)
+        if entry.is_copy:
+            pixels = with_axes(path, pixels, entry.shape)
+        shape = () if sheet is None else sheet.shape
+        if pixels.shape[: len(shape)] != shape:
+            raise FileError(
+                f"The image {path} is {pixels.shape}, and its annotation is {shape}. Put back the "
+                "file that was annotated, or add this one under another name."
+            )
+        return pixels
+
+    # ------------------------------------------------------------------ annotations
+
+    def load(self, name: str) -> AnnotationState | None:
+        """The annotation of an image, to go on with: what `save` will replace.
+
+        Returns
+        -------
+        AnnotationState or None
+            None where nothing was saved.
+
+        Raises
+        ------
+        FileError
+            For files that are damaged, missing, or changed into something else.
+        """
+        return self._read(name, to_go_on=True)
+
+    def peek(self, name: str) -> AnnotationState | None:
+        """The annotation of an image as `load` gives it, to look at only.
+
+        A later `save` minds other programs' changes since `load` as if nobody had looked.
+        """
+        return self._read(name, to_go_on=False)
+
+    def thresholds(self, name: str) -> Thresholds | None:
+        """The thresholds that were saved with an image's annotation.
+
+        Raises
+        ------
+        FileError
+            For a sheet that is damaged.
+        """
+        with self._lock:
+            _, sheet = self._look(self._list.get(name))
+        return None if sheet is None else sheet.thresholds
+
+    def save(
+        self,
+        name: str,
+        state: AnnotationState,
+        status: Status = "started",
+        *,
+        thresholds: Thresholds | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Keep the annotation of an image; when this returns it is on the disk.
+
+        Parameters
+        ----------
+        name : str
+        state : AnnotationState
+            Nobody may change its arrays meanwhile: hand over copies of what is edited.
+        status : {'open', 'started', 'done'}
+        thresholds : Thresholds, optional
+            Those that the suggestion was made with.
+        overwrite : bool
+            Whether to replace what another program has saved meanwhile.
+
+        Raises
+        ------
+        ChangedOnDiskError
+            Where there is another annotation than the one that was loaded or saved here.
+        FileError
+            For a full disk, a read-only folder and the like. What was saved before stays.
+        InvalidInputError
+            For a state that could not be read again.
+        """
+        check_state(state)
+        _check_status(status)
+        with self._saving:
+            entry = self._list.get(name)
+            sheets = self.folder / SHEETS
+            sheet = Sheet(
+                name, status, _now(), "-", "-", state.labels.shape, state.classes, thresholds,
+                state.record,
+            )  # fmt: skip
+            encoded(sheet.to_record(), f"The record of {name}")  # before any long work
+            if not overwrite:
+                self._check_unchanged(self._sheet_path(entry), name)
+            make_folder(sheets)
+            try:
+                names = write_arrays(sheets, entry.file, state)
+                sheet = replace(sheet, labels=names[0], marks=names[1])
+                try:
+                    self._replace_sheet(entry, sheet, overwrite=overwrite)
+                except BaseException:
+                    if not self._is_named(entry, names):
+                        remove(sheets, names)
+                    raise
+            except OSError as error:
+                raise cannot("write", sheets, error) from error
+            sweep(sheets, entry.file, sheet)
+
+    def set_status(self, name: str, status: Status) -> None:
+        """Say how far an image is, its annotation as it is.
+
+        Raises
+        ------
+        FileError
+            As `save`, but for other programs' changes, which stay.
+        """
+        _check_status(status)
+        with self._saving, self._lock:
+            entry = self._list.get(name)
+            path = self._sheet_path(entry)
+            content, sheet = self._look(entry)
+            known = _digest(content) == self._seen.get(path)
+            sheet = Sheet(name, status, _now()) if sheet is None else replace(sheet, status=status)
+            make_folder(path.parent)
+            try:
+                replace_whole(path, encoded(sheet.to_record(), path.name))
+            except OSError as error:
+                raise cannot("write", path, error) from error
+            self._sheets[name] = sheet
+            if known:
+                self._see(path)
+
+    # ------------------------------------------------------------------ settings
+
+    def settings(self) -> ProjectSettings:
+        """Classes, thresholds and configuration, to go on with; defaults where none were saved.
+
+        Raises
+        ------
+        FileError
+            For files that cannot be read or understood, with the place in them.
+        """
+        with self._lock:
+            classes, settings = self.folder / CLASSES, self.folder / SETTINGS
+            rows = read_classes(classes) if content_of(classes) is not None else ()
+            content = content_of(settings)
+            if content is None:
+                config = SegmentationConfig()
+                found = ProjectSettings(rows, default_thresholds(config), config)
+            else:
+                found = understood(
+                    settings, content, lambda record: settings_from_record(record, rows)
+                )
+            self._see(classes)
+            self._see(settings)
+            return found
+
+    def save_settings(
+        self,
+        classes: Sequence[ClassRow],
+        thresholds: Thresholds,
+        config: SegmentationConfig,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        """Keep what goes along from image to image.
+
+        The classes' file is replaced just before that of the rest: they are not one, since the
+        list of classes is also exchanged alone, and thresholds of classes that are not there
+        have no effect.
+
+        Raises
+        ------
+        ChangedOnDiskError
+            Where the files are others than those that were read or saved here.
+        FileError
+            For a full disk and the like.
+        InvalidInputError
+            For numbers that are none.
+        """
+        content = encoded(settings_to_record(thresholds, config), "The settings")
+        with self._saving, self._lock:
+            paths = [self.folder / CLASSES, self.folder / SETTINGS]
+            if not overwrite:
+                for path in paths:
+                    self._check_unchanged(path, path.name)
+            self._check_there()
+            with whole_files(self.folder) as staging:
+                write_classes(staging / CLASSES, classes)
+                (staging / SETTINGS).write_bytes(content)
+                for path in paths:
+                    sync_file(staging / path.name)
+            sync_folder(self.folder)
+            for path in paths:
+                self._see(path)
+
+    # ------------------------------------------------------------------ the list
+
+    def _image(self, entry: Entry) -> ProjectImage:
+        sheet = self._sheets.get(entry.name)
+        status = "open" if sheet is None else sheet.status
+        return ProjectImage(entry.name, self._places[entry], status)
+
+    def _read_list(self) -> None:
+        path = self.folder / FILE
+        content = content_of(path)
+        if content is None:
+            raise FileError(f"{path} is gone. Is its disk connected?")
+        self._adopt(understood(path, content, list_from_record))
+
+    def _change_list(self, change: Callable[[ImageList], ImageList]) -> None:
+        """Change the list as it is on the disk now: others may have added images."""
+        path = self.folder / FILE
+        with self._lock:
+            self._read_list()
+            try:
+                found = change(self._list)
+                if any(entry.name == self._current for entry in found.entries):
+                    found = replace(found, current=self._current)
+                replace_whole(path, encoded(found.to_record(), FILE))
+            except OSError as error:
+                raise cannot("write", path, error) from error
+            self._adopt(found)
+
+    def _adopt(self, found: ImageList) -> None:
+        """Look at the sheets and the places of images that are new."""
+        for entry in found.entries:
+            if entry not in self._places:
+                self._places[entry] = entry.place(self.folder)
+            if entry.name not in self._sheets:
+                try:
+                    self._look(entry)
+                except FileError:  # told when it is loaded; the other images are as good as ever
+                    self._sheets[entry.name] = Sheet(entry.name, "started", "")
+        self._list = found
+
+    def _write_copy(self, entry: Entry, array: NDArray[Any], *, rgb: bool) -> None:
+        self._check_there()
+        path = Path(entry.path)
+        with whole_files(self.folder / path.parent) as staging, full_when_short(path):
+            tifffile.imwrite(
+                staging / path.name,
+                np.ascontiguousarray(array),
+                photometric="rgb" if rgb else "minisblack",
+                compression="zlib",
+            )
+            sync_file(staging / path.name)
+
+    def _check_there(self) -> None:
+        """Refuse to write where the project's folder is gone: it would be made anew."""
+        if not self.folder.is_dir():
+            raise FileError(f"The project's folder {self.folder} is gone. Is its disk connected?")
+
+    # ------------------------------------------------------------------ sheets
+
+    def _sheet_path(self, entry: Entry) -> Path:
+        return self.folder / SHEETS / f"{entry.file}.json"
+
+    def _look(self, entry: Entry) -> tuple[bytes | None, Sheet | None]:
+        """The sheet of an image as it is on the disk now."""
+        path = self._sheet_path(entry)
+        with self._lock:
+            content = content_of(path)
+            sheet = None
+            if content is not None:
+                sheet = understood(path, content, sheet_reader(entry.file))
+            self._sheets[entry.name] = sheet
+        return content, sheet
+
+    def _read(self, name: str, *, to_go_on: bool) -> AnnotationState | None:
+        entry = self._list.get(name)
+        path = self._sheet_path(entry)
+        content, sheet = self._look(entry)
+        state = None
+        while sheet is not None and sheet.labels:
+            try:
+                state = read_arrays(path.parent, sheet)
+                break
+            except FileError:  # gone, because somebody has saved again?
+                before = content
+                content, sheet = self._look(entry)
+                if content == before:
+                    raise
+        if to_go_on:
+            with self._lock:
+                self._seen[path] = _digest(content)
+        return state
+
+    def _replace_sheet(self, entry: Entry, sheet: Sheet, *, overwrite: bool) -> None:
+        """The one step by which a save becomes true."""
+        path = self._sheet_path(entry)
+        content = encoded(sheet.to_record(), path.name)
+        with self._lock:
+            if not overwrite:  # once more: writing the arrays takes a while
+                self._check_unchanged(path, entry.name)
+            if not all((path.parent / name).exists() for name in (sheet.labels, sheet.marks)):
+                raise ChangedOnDiskError(
+                    f"Another program has saved {entry.name!r} at the same moment. Load it again, "
+                    "or save again to replace its work."
+                )
+            replace_whole(path, content)
+            self._seen[path] = _digest(content)
+            self._sheets[entry.name] = sheet
+
+    def _is_named(self, entry: Entry, names: tuple[str, str]) -> bool:
+        """Whether the sheet on the disk speaks of these files, or might."""
+        try:
+            _, sheet = self._look(entry)
+        except FileError:
+            return True
+        return sheet is not None and (sheet.labels, sheet.marks) == names
+
+    # ------------------------------------------------------------------ others' changes
+
+    def _see(self, path: Path) -> None:
+        self._seen[path] = _digest(content_of(path))
+
+    def _check_unchanged(self, path: Path, what: str) -> None:
+        """Refuse to replace a file that is not as it was seen here."""
+        content = content_of(path)
+        if content is None or _digest(content) == self._seen.get(path):
+            return
+        raise ChangedOnDiskError(
+            f"{what} was saved by another program since it was loaded here ({path}). Load it "
+            "again, without what was done here since, or save all the same to replace the other's "
+            "work."
+        )
+
+
+def _with_files(found: ImageList, folder: Path, images: Sequence[str | Path]) -> ImageList:
+    """A list with image files at its end."""
+    entries = list(found.entries)
+    places = {entry.place(folder) for entry in entries}
+    names, files = Names(entry.name for entry in entries), _free_files(folder, found)
+    for image in images:
+        path = settled(image)
+        if path in places:
+            raise InvalidInputError(f"{path} is there twice. Give each image once.")
+        if not is_there(path):
+            raise FileError(f"There is no image at {path}. Check the name.")
+        places.add(path)
+        name = names.of_image(path)
+        entries.append(entry_of(path, folder, name, files.as_file(name)))
+    return replace(found, entries=tuple(entries))
+
+
+def _free_files(folder: Path, found: ImageList) -> Names:
+    """What new images' files may be called: nothing that would take over what lies there."""
+    there = [path.stem for part in (SHEETS, COPIES) for path in (folder / part).glob("*.*")]
+    return Names([*(entry.file for entry in found.entries), *there])
+
+
+def _with_entry(found: ImageList, entry: Entry) -> ImageList:
+    """A list with an image at its end, if nobody has added one of that name meanwhile."""
+    if any(entry.name == one.name or entry.file == one.file for one in found.entries):
+        raise ChangedOnDiskError(
+            f"Another program has just added an image called {entry.name!r}. Add it once more."
+        )
+    return replace(found, entries=(*found.entries, entry))
+
+
+def _check_status(status: str) -> None:
+    if status not in STATUSES:
+        raise InvalidInputError(f"{status!r} is no status. Known: {', '.join(STATUSES)}.")
+
+
+def _digest(content: bytes | None) -> bytes:
+    return b"" if content is None else sha256(content).digest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,174 @@
+"""``project.cliper.json``: which images a project has, and where they are.
+
+An image's place is kept twice: as the way from the project's folder, which holds when both are
+moved together, and as a whole path, which holds when the project is moved alone. How far
+an image is stands in its own sheet (`stored`), so that saving one image changes one file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..segmentation import InvalidInputError
+from .image_files import as_file, folded, is_there, relative
+from .records import check_keys, sides, text, whole
+
+FILE = "project.cliper.json"
+FORMAT = "napari-cliper project"
+VERSION = 1
+COPIES = "copies"
+"""The folder with the pixels of images that have no file of their own."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a project.
+
+    Parameters
+    ----------
+    name : str
+        No two images of a project have the same.
+    file : str
+        What its annotation's files are called, without an ending.
+    path : str
+        Its file, from the project's folder.
+    absolute : str
+        The same as a whole path; empty for a copy inside the project.
+    size : int
+        The bytes of its file, by which it is known again.
+    shape : tuple of int
+        Of the array, for a copy inside the project.
+    """
+
+    name: str
+    file: str
+    path: str
+    absolute: str = ""
+    size: int = 0
+    shape: tuple[int, ...] = ()
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the project keeps the pixels itself."""
+        return bool(self.shape)
+
+    def place(self, folder: Path) -> Path:
+        """Where the file is, or where it should be."""
+        here, there = Path(os.path.normpath(folder / self.path)), Path(self.absolute)
+        return there if self.absolute and not is_there(here) and is_there(there) else here
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        record: dict[str, Any] = {"name": self.name, "file": self.file, "path": self.path}
+        if self.is_copy:
+            return {**record, "shape": list(self.shape)}
+        return {**record, "absolute": self.absolute, "size": self.size}
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """The images of a project, and which is looked at.
+
+    Parameters
+    ----------
+    entries : tuple of Entry
+    current : str
+        A name; empty for none.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    current: str = ""
+
+    def get(self, name: str) -> Entry:
+        """The entry of a name.
+
+        Raises
+        ------
+        InvalidInputError
+            For a name that no image has.
+        """
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        raise InvalidInputError(f"The project has no image called {name!r}.")
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "current": self.current,
+            "images": [entry.to_record() for entry in self.entries],
+        }
+
+
+def entry_of(path: Path, folder: Path, name: str, file: str) -> Entry:
+    """The entry of an image file.
+
+    Raises
+    ------
+    OSError
+        For a file that is not there.
+    """
+    return Entry(name, file, relative(path, folder), path.as_posix(), path.stat().st_size)
+
+
+def list_from_record(record: dict[str, Any]) -> ImageList:
+    """The images that a project file tells of.
+
+    Raises
+    ------
+    InvalidInputError
+        For another kind of file, one of a newer version, and one that was edited into what
+        cannot be; with the place in it.
+    """
+    if record.get("format") != FORMAT:
+        raise InvalidInputError(f"its format is {record.get('format')!r} instead of {FORMAT!r}.")
+    version = whole(record.get("version"), "the version")
+    if version > VERSION:
+        raise InvalidInputError(
+            f"it is of version {version}, and this napari-cliper knows up to {VERSION}. Update "
+            "napari-cliper."
+        )
+    check_keys(record, ("format", "version", "current", "images"), "it", ("images",))
+    if not isinstance(record["images"], list):
+        raise InvalidInputError(f"images is {record['images']!r:.60} instead of a list.")
+    entries = []
+    for number, one in enumerate(record["images"], 1):
+        try:
+            entries.append(_entry(one))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"image {number}: {error}") from error
+    for kind in ("name", "file"):
+        _check_distinct(kind, (getattr(entry, kind) for entry in entries))
+    found = ImageList(tuple(entries), text(record.get("current", ""), "current"))
+    if found.current:
+        found.get(found.current)
+    return found
+
+
+def _entry(record: Any) -> Entry:
+    known = ("name", "file", "path", "absolute", "size", "shape")
+    found = check_keys(record, known, "it", known[:3])
+    name, file, path = (text(found[key], key) for key in known[:3])
+    if not name:
+        raise InvalidInputError("its name is empty.")
+    if as_file(file) != file:  # also what would lead out of the folder
+        raise InvalidInputError(f"its file is {file!r}, which cannot be the name of a file.")
+    if not path or "\0" in path:
+        raise InvalidInputError(f"its path is {path!r}.")
+    shape = sides(found["shape"], "its shape") if "shape" in found else ()
+    absolute = text(found.get("absolute", ""), "absolute")
+    return Entry(name, file, path, absolute, whole(found.get("size", 0), "its size"), shape)
+
+
+def _check_distinct(kind: str, values: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for value in values:
+        if folded(value) in seen:
+            raise InvalidInputError(f"two images have the {kind} {value!r}.")
+        seen.add(folded(value))

@@ -1,0 +1,324 @@
+"""The annotation of one image on the disk: labels, marks and what they mean, of one moment.
+
+Three files cannot be renamed at once, and a kill between two renames would leave labels of
+one moment beside marks of another. So each save writes labels and marks under new names, and
+only then replaces the small sheet ``NAME.json``, which says what they are called: that one rename
+is the save. Before it the old annotation holds, after it the new one, whose predecessor is then
+deleted. What a kill leaves behind is named by no sheet, and goes with the next save.
+
+    annotations/NAME.json                   the sheet: status, classes, thresholds, record
+    annotations/NAME.1f0c92ab.tif           the labels, uint16, OME-TIFF
+    annotations/NAME.1f0c92ab_marks.tif     who decided: 0 nobody, 1 accepted, 2 painted
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..export.class_rows import ClassRow
+from ..export.classes import from_record, to_record
+from ..export.files import FileError, cannot
+from ..export.labelled import LabelledImage
+from ..export.pictures import read_picture
+from ..export.tiff import write_ome_tiff
+from ..segmentation import InvalidInputError, Thresholds
+from .records import check_keys, mapping, sides, sync_file, sync_folder, text
+from .settings import thresholds_from_record
+from .state import ACCEPTED, PAINTED, AnnotationState
+
+Status = Literal["open", "started", "done"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+MARKS: Mapping[int, ClassRow] = MappingProxyType(
+    {ACCEPTED: ClassRow("accepted"), PAINTED: ClassRow("painted")}
+)
+"""What other programs are told of the marks."""
+
+MOST = int(np.iinfo(np.uint16).max)
+"""The highest label."""
+
+_AXES: Mapping[int, str] = MappingProxyType({2: "YX", 3: "ZYX", 4: "TZYX"})
+
+# What the TIFF reader lets through, beside the errors of files, where bytes are wrong.
+_DAMAGE = (
+    zlib.error, struct.error, ArithmeticError, LookupError, MemoryError, TypeError, ValueError,
+)  # fmt: skip
+
+# ---------------------------------------------------------------------- the sheet
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """What ``NAME.json`` says of an image.
+
+    Parameters
+    ----------
+    image : str
+        The image's name.
+    status : {'open', 'started', 'done'}
+    saved : str
+        When, in UTC, as ISO 8601 has it.
+    labels, marks : str
+        The files in the same folder; empty where there is only a status.
+    shape : tuple of int
+        Of both arrays; the files hold the leading axes of more than four dimensions as one.
+    classes : mapping of int to ClassRow
+    thresholds : Thresholds, optional
+        Those that the suggestion was made with.
+    record : mapping
+        Where the annotation comes from.
+    """
+
+    image: str
+    status: Status
+    saved: str
+    labels: str = ""
+    marks: str = ""
+    shape: tuple[int, ...] = ()
+    classes: Mapping[int, ClassRow] = field(default_factory=dict)
+    thresholds: Thresholds | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON can hold it, but for what is in `record`."""
+        record: dict[str, Any] = {"image": self.image, "status": self.status, "saved": self.saved}
+        if self.labels:
+            record |= {
+                "labels": self.labels,
+                "marks": self.marks,
+                "shape": list(self.shape),
+                "classes": {str(k): to_record(row) for k, row in sorted(self.classes.items())},
+                "thresholds": None if self.thresholds is None else self.thresholds.as_dict,
+                "record": dict(self.record),
+            }
+        return record
+
+
+def sheet_reader(file: str) -> Callable[[dict[str, Any]], Sheet]:
+    """A function that makes a `Sheet` of a mapping.
+
+    Parameters
+    ----------
+    file : str
+        What the image's files are called: a sheet may name no others.
+    """
+
+    def read(record: dict[str, Any]) -> Sheet:
+        always, with_labels = ("image", "status", "saved"), ("labels", "marks", "shape", "classes")
+        known = (*always, *with_labels, "thresholds", "record")
+        found = check_keys(record, known, "it", ("status",))
+        status = text(found["status"], "the status")
+        if status not in STATUSES:
+            raise InvalidInputError(f"the status is {status!r}. Known: {', '.join(STATUSES)}.")
+        sheet = Sheet(
+            text(found.get("image", file), "image"), status, text(found.get("saved", ""), "saved")
+        )
+        if found.get("labels") is None:
+            return sheet
+        check_keys(found, known, "it", with_labels)
+        for key, ending in (("labels", ""), ("marks", "_marks")):
+            if not _named(file, ending).fullmatch(text(found[key], key)):
+                raise InvalidInputError(f"{key} is {found[key]!r}, which no save calls a file.")
+        given, own = found.get("thresholds"), found.get("record", {})
+        return Sheet(
+            image=sheet.image,
+            status=sheet.status,
+            saved=sheet.saved,
+            labels=found["labels"],
+            marks=found["marks"],
+            shape=sides(found["shape"], "the shape"),
+            classes=_classes(found["classes"]),
+            thresholds=None if given is None else thresholds_from_record(given),
+            record=mapping(own, "the record"),
+        )
+
+    return read
+
+
+def _classes(record: Any) -> dict[int, ClassRow]:
+    classes = {}
+    for key, value in mapping(record, "classes").items():
+        if not key.isdecimal() or not 1 <= int(key) <= MOST:
+            raise InvalidInputError(f"classes has the label {key!r}. Labels are 1 to {MOST}.")
+        try:
+            classes[int(key)] = from_record(value)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"the class of label {key}: {error}") from error
+    return classes
+
+
+def _named(file: str, ending: str = "(?:_marks)?") -> re.Pattern[str]:
+    """The names that a save of one image gives to its arrays, and of no other image."""
+    return re.compile(rf"{re.escape(file)}\.[0-9a-f]{{8}}{ending}\.tif")
+
+
+# ---------------------------------------------------------------------- arrays
+
+
+def check_state(state: AnnotationState) -> None:
+    """Refuse what would not be read again.
+
+    Raises
+    ------
+    InvalidInputError
+        For arrays without a pixel, marks that are none, and classes of labels that are none.
+    """
+    if state.labels.size == 0:
+        raise InvalidInputError(f"Labels {state.labels.shape} have no pixel to keep.")
+    if int(state.marks.max()) > PAINTED:
+        raise InvalidInputError(f"A mark is {state.marks.max()}. Give 0 to {PAINTED}.")
+    wrong = [label for label in state.classes if not 1 <= label <= MOST]
+    if wrong:
+        raise InvalidInputError(f"A class has the label {wrong[0]}. Give 1 to {MOST}.")
+
+
+def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, str]:
+    """Write labels and marks under names that are new, and bring them to the disk.
+
+    Parameters
+    ----------
+    folder : Path
+    file : str
+        What the image's files are called.
+    state : AnnotationState
+
+    Returns
+    -------
+    (str, str)
+        The names of the two files.
+
+    Raises
+    ------
+    OSError
+        Nothing is then left.
+    """
+    stem = f"{file}.{token_hex(4)}"
+    names = f"{stem}.tif", f"{stem}_marks.tif"
+    shape = _stored_shape(state.labels.shape)
+    axes = _AXES[len(shape)]
+    labels = LabelledImage(file, state.labels.reshape(shape), state.classes, axes=axes)
+    marks = LabelledImage(file, state.marks.reshape(shape), MARKS, axes=axes)
+    try:
+        for target, image in zip(names, (labels, marks), strict=True):
+            write_ome_tiff(folder / target, image)
+            sync_file(folder / target)
+        sync_folder(folder)
+    except BaseException:
+        remove(folder, names)
+        raise
+    return names
+
+
+def read_arrays(folder: Path, sheet: Sheet) -> AnnotationState:
+    """The annotation that a sheet speaks of.
+
+    Raises
+    ------
+    FileError
+        For files that are missing, damaged, or not of the shape and kind that they had.
+    """
+    labels = _read_array(folder / sheet.labels, sheet.shape, np.uint16, MOST)
+    marks = _read_array(folder / sheet.marks, sheet.shape, np.uint8, PAINTED)
+    return AnnotationState(labels, marks, sheet.classes, sheet.record)
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """An image's pixels, whatever is wrong with its file told as a `FileError`."""
+    try:
+        return read_picture(path)
+    except _DAMAGE as error:
+        raise FileError(f"{path} is damaged: {error!r}. Take it from a backup.") from error
+
+
+def _read_array(path: Path, shape: tuple[int, ...], dtype: Any, most: int) -> NDArray[Any]:
+    if not path.exists():
+        raise FileError(f"{path} is missing, with the annotation. Take it from a backup.")
+    array = read_array(path)
+    array = with_axes(path, array, _stored_shape(shape))
+    if array.dtype.kind != "u" or int(array.max()) > most:
+        raise FileError(
+            f"{path} holds {array.dtype} up to {array.max()} where whole numbers from 0 to {most} "
+            "are expected. Another program has changed it: take it from a backup."
+        )
+    return array.astype(dtype, copy=False).reshape(shape)
+
+
+def with_axes(path: Path, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array of a file in the shape that was written; readers drop axes of length 1.
+
+    Raises
+    ------
+    FileError
+        For an array of another size.
+    """
+    found, wanted = ([side for side in one if side != 1] for one in (array.shape, shape))
+    if found != wanted:
+        raise FileError(
+            f"{path} is {array.shape} and was {shape}. Another program has changed it: take it "
+            "from a backup."
+        )
+    return array.reshape(shape)
+
+
+def _stored_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """At most four axes: files have letters for no more that every program takes as they are."""
+    return shape if len(shape) in _AXES else (math.prod(shape[:-2]), *shape[-2:])
+
+
+# ---------------------------------------------------------------------- what is left behind
+
+
+def remove(folder: Path, names: tuple[str, ...]) -> None:
+    """Delete files as far as the system lets; one that is open stays until the next save."""
+    for name in names:
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
+
+
+def sweep(folder: Path, file: str, keep: Sheet) -> None:
+    """Delete the arrays of older saves of an image, and what a kill left of it.
+
+    To be called right after a save: another program in the middle of one will be refused anyway.
+    """
+    beside = re.compile(rf"\.{re.escape(file)}\.json\.[0-9a-f]{{8}}\.tmp")
+    with suppress(OSError):
+        found = [path.name for path in folder.iterdir()]
+        remove(
+            folder,
+            tuple(
+                name
+                for name in found
+                if name not in (keep.labels, keep.marks)
+                and (_named(file).fullmatch(name) or beside.fullmatch(name))
+            ),
+        )
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of annotations, but not the project's, which may have been unplugged.
+
+    Raises
+    ------
+    FileError
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise FileError(
+            f"Cannot write {folder}: the project's folder is gone. Is its disk connected?"
+        ) from None
+    except OSError as error:
+        raise cannot("write", folder, error) from error

@@ -1,0 +1,89 @@
+"""`napari-cliper export`: hand annotations and labels on in other formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from .console import err, errors_in_words, out
+
+if TYPE_CHECKING:
+    from .export.labelled import LabelledImage
+
+SHOWN = 30
+"""Classes in the table on the screen."""
+
+_FORMATS = "tiff, ome-tiff, png, plain-png, coco, yolo, geojson, numpy, ome-zarr, csv, overlay"
+
+
+def export(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Annotation projects, or labels: TIFF, PNG, COCO JSON."),
+    ],
+    *,
+    formats: Annotated[list[str], typer.Option("--format", help=f"May be repeated: {_FORMATS}.")],
+    output: Annotated[Path, typer.Option(help="Folder for the files; made where missing.")],
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="The classes (.yaml, .json, .txt): the first has number 1, and so on."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the pictures that belong to label files, of the same names."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
+) -> None:
+    """Hand annotations on: to ImageJ, QuPath, COCO, YOLO, OME-Zarr, tables, pictures.
+
+    A class has the same number in every image. With more than one format each has a folder of
+    its own. All files appear, or none.
+    """
+    with errors_in_words():
+        from .export.formats import check_formats, export_images  # noqa: PLC0415 - heavy
+        from .export_sources import gather  # noqa: PLC0415 - as above
+
+        chosen = check_formats(formats)
+        gathered = gather(sources, classes, images)
+        made = export_images(output, gathered.images, chosen, overwrite=overwrite)
+        _print_classes(gathered.images)
+        for note in (*gathered.notes, *_missing_pictures(chosen, gathered.images)):
+            err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+        for path in made:
+            out.print(str(path), soft_wrap=True, highlight=False, markup=False)
+
+
+def _print_classes(images: Sequence[LabelledImage]) -> None:
+    """The classes with their numbers, and how much there is of each."""
+    from .export.categories import categories_of, used_labels  # noqa: PLC0415 - heavy
+
+    numbered = categories_of(images)
+    used = [set(used_labels(image)) for image in images]
+    count = "1 image" if len(images) == 1 else f"{len(images)} images"
+    table = Table(title=f"Classes of {count}", title_justify="left")
+    table.add_column("number", justify="right")
+    table.add_column("class")
+    table.add_column("in images", justify="right")
+    for number, category in list(numbered.by_id.items())[:SHOWN]:
+        there = sum(number in labels for labels in used)
+        table.add_row(str(number), escape(category.name), str(there))
+    if len(numbered.by_id) > SHOWN:
+        table.add_row("", f"{len(numbered.by_id) - SHOWN} more", "")
+    out.print(table)
+
+
+def _missing_pictures(formats: Sequence[str], images: Sequence[LabelledImage]) -> list[str]:
+    """Which images YOLO trains on without a picture of its own making."""
+    if "yolo" not in formats:
+        return []
+    missing = [one.name for one in images if one.image is None or one.image.dtype != "uint8"]
+    if not missing:
+        return []
+    names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+    advice = "Put one into images/train, or name a folder of 8 bit pictures with --images."
+    return [f"YOLO has no 8 bit picture of {names}. {advice}"]

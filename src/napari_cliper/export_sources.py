@@ -1,0 +1,288 @@
+"""What `napari-cliper export` hands on: projects and label files, with one numbering of classes.
+
+Training programs know a class by its number. So a class has the same number in every image of an
+export: the one it had first, or its place in a list of classes that is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+
+import numpy as np
+from PIL import Image
+
+from .annotation.handing_on import labelled_of
+from .annotation.project import Project, is_project
+from .export.categories import used_labels
+from .export.class_rows import ClassRow, check_rows
+from .export.classes import read_classes
+from .export.files import FileError
+from .export.imported import HIGHEST, Imported, as_labels
+from .export.importing import SUFFIXES, coco_images, read_coco, read_labels
+from .export.labelled import LabelledImage
+from .export.pictures import read_picture
+from .segmentation import InvalidInputError
+
+ENDINGS = (".ome", "_refined", "_coarse", "_labels")
+"""What label files are called beyond the picture's name: by OME-TIFF, and by our own exports."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What is exported.
+
+    Parameters
+    ----------
+    images : tuple of LabelledImage
+        A class has the same number in all of them.
+    notes : tuple of str
+        What a person should know of it.
+    """
+
+    images: tuple[LabelledImage, ...]
+    notes: tuple[str, ...]
+
+
+def gather(
+    sources: Sequence[Path], classes: Path | None = None, pictures: Path | None = None
+) -> Gathered:
+    """Read all sources, and number their classes alike.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Each an annotation project (its folder or its file), of which every image that has an
+        annotation is taken, or a file of labels (`importing.SUFFIXES`), of a COCO JSON every
+        image. Pixels on which nobody has decided are ignored.
+    classes : Path, optional
+        A list of classes. The first that is no background has the number 1 and names label 1
+        of files that name no classes, and so on; classes that occur nowhere take part too.
+    pictures : Path, optional
+        A folder with a picture for each label file, of the same name or of the name without
+        one of `ENDINGS`.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming every source that cannot be exported, and why.
+    FileError
+        For a list of classes or a folder that cannot be read.
+    """
+    given = _given(classes)
+    found = _pictures(pictures)
+    images: list[LabelledImage] = []
+    problems: list[str] = []
+    for source in sources:
+        try:
+            images += _read(source, given, found)
+        except (InvalidInputError, FileError) as error:
+            problems.append(str(error))
+    if problems:
+        raise InvalidInputError("\n".join(problems))
+    return one_numbering(images, given)
+
+
+def _given(path: Path | None) -> Mapping[int, ClassRow]:
+    if path is None:
+        return MappingProxyType({})
+    rows = read_classes(path)
+    check_rows(rows)
+    given = dict(enumerate((row for row in rows if not row.background), 1))
+    if not given:
+        raise InvalidInputError(f"{path} has no class that is not background. Add one.")
+    return MappingProxyType(given)
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+def _pictures(folder: Path | None) -> Mapping[str, list[Path]] | None:
+    """The pictures of a folder by the name without the suffix."""
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise FileError(f"{folder} is no folder. --images names the folder of the pictures.")
+    known = Image.registered_extensions()
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in known and path.is_file():
+            found.setdefault(path.stem.removesuffix(".ome"), []).append(path)
+    return MappingProxyType(found)
+
+
+def _picture(name: str, source: Path, pictures: Mapping[str, list[Path]] | None) -> Path | None:
+    """The picture of some labels; None where no folder is named."""
+    if pictures is None:
+        return None
+    for stem in (name, *(name.removesuffix(ending) for ending in ENDINGS)):
+        fitting = [path for path in pictures.get(stem, ()) if path.resolve() != source.resolve()]
+        if len(fitting) > 1:
+            raise InvalidInputError(
+                f"{fitting[0]} and {fitting[1].name} may both be the picture of {source}. Leave "
+                "one of them in the folder."
+            )
+        if fitting:
+            return fitting[0]
+    raise InvalidInputError(
+        f"{source}: --images has no picture called {name}. Put it there, or leave --images out."
+    )
+
+
+# ---------------------------------------------------------------------- sources
+
+
+def _read(
+    source: Path, given: Mapping[int, ClassRow], pictures: Mapping[str, list[Path]] | None
+) -> Iterator[LabelledImage]:
+    if is_project(source):
+        yield from _of_project(source)
+    elif source.is_dir():
+        raise InvalidInputError(
+            f"{source} is a folder and no annotation project. Name the label files in it."
+        )
+    elif source.suffix.lower() == ".json":
+        for name in coco_images(source):
+            stem = PurePosixPath(name.replace("\\", "/")).stem
+            picture = _picture(stem, source, pictures)
+            yield _labelled(stem, read_coco(source, name), given, picture, name)
+    elif source.suffix.lower() in SUFFIXES:
+        stem = source.stem.removesuffix(".ome")
+        picture = _picture(stem, source, pictures)
+        yield _labelled(stem, read_labels(source), given, picture, "")
+    else:
+        raise InvalidInputError(
+            f"{source} is no annotation project and no label file ({', '.join(SUFFIXES)})."
+        )
+
+
+def _of_project(path: Path) -> Iterator[LabelledImage]:
+    project = Project.open(path)
+    some = False
+    for image in project.images:
+        state = project.peek(image.name)
+        if state is not None:
+            some = True
+            pixels = project.read_image(image.name)
+            # The planes of a stack are images of their own and cannot share a file's name.
+            file = image.path.name if state.labels.ndim == 2 else ""
+            yield labelled_of(state, image.name, pixels, image_file=file)
+    if not some:
+        raise InvalidInputError(f"No image of the project {path} has an annotation yet.")
+
+
+def _labelled(
+    name: str,
+    imported: Imported,
+    given: Mapping[int, ClassRow],
+    picture: Path | None,
+    image_file: str,
+) -> LabelledImage:
+    """The labels of a file; those it does not name are named by the list."""
+    classes = dict(imported.classes)
+    for label in imported.present():
+        if label in classes:
+            continue
+        if label in given:
+            classes[label] = given[label]
+        elif given:
+            raise InvalidInputError(
+                f"{imported.source} has the label {label}, and the list of classes has "
+                f"{len(given)}. Add the ones that are missing."
+            )
+    for label, row in classes.items():
+        if row.colour is None and label in imported.colours:
+            classes[label] = replace(row, colour=imported.colours[label])
+    flat = imported.labels.ndim == 2
+    return LabelledImage(
+        name,
+        imported.labels,
+        classes,
+        image=None if picture is None else read_picture(picture),
+        image_file=(image_file or ("" if picture is None else picture.name)) if flat else "",
+        ignored=imported.ignored,
+    )
+
+
+# ---------------------------------------------------------------------- one numbering
+
+
+def one_numbering(images: Sequence[LabelledImage], given: Mapping[int, ClassRow]) -> Gathered:
+    """Give every class the same number in all images.
+
+    Parameters
+    ----------
+    images : sequence of LabelledImage
+    given : mapping of int to ClassRow
+        Classes whose number is settled; every image gets them. A colour and synonyms that stand
+        here go before those of an image.
+
+    Returns
+    -------
+    Gathered
+        A class that has no number yet keeps its label where that is free, else it takes the
+        next. A note tells of each that is numbered otherwise than in its image.
+
+    Raises
+    ------
+    InvalidInputError
+        For two classes of one name in an image, and a label without a class whose number is
+        another image's class.
+    """
+    rows = dict(given)
+    numbers = {row.name.casefold(): number for number, row in given.items()}
+    moves: list[dict[int, int]] = []
+    notes: dict[str, None] = {}
+    for image in images:
+        move: dict[int, int] = {}
+        taken: set[int] = set()
+        for label, row in image.classes.items():
+            key = row.name.casefold()
+            if key not in numbers:
+                numbers[key] = label if label not in rows else max(rows) + 1
+                rows[numbers[key]] = row
+            number = numbers[key]
+            if number in taken:
+                raise InvalidInputError(
+                    f"{image.name} has two classes called {row.name!r}. Rename or join them."
+                )
+            if number > HIGHEST:
+                raise InvalidInputError(
+                    f"{row.name!r} of {image.name} would be number {number}, and labels end at "
+                    f"{HIGHEST}. Give the classes lower numbers with --classes."
+                )
+            taken.add(number)
+            move[label] = number
+            if number != label:
+                notes[f"{row.name!r} is {label} in {image.name} and {number} in the export."] = None
+        moves.append(move)
+    for image, move in zip(images, moves, strict=True):
+        for label in used_labels(image):
+            if label not in move and label in rows:
+                raise InvalidInputError(
+                    f"{image.name} does not say what its label {label} is; elsewhere {label} is "
+                    f"{rows[label].name!r}. Name the classes with --classes."
+                )
+    return Gathered(
+        tuple(_moved(image, move, given) for image, move in zip(images, moves, strict=True)),
+        tuple(notes),
+    )
+
+
+def _moved(
+    image: LabelledImage, move: Mapping[int, int], given: Mapping[int, ClassRow]
+) -> LabelledImage:
+    classes = dict(given)
+    for label, row in image.classes.items():
+        settled = given.get(move[label], row)
+        classes[move[label]] = replace(
+            settled,
+            synonyms=settled.synonyms or row.synonyms,
+            colour=settled.colour or row.colour or image.colours[label],
+        )
+    table = np.arange(HIGHEST + 1, dtype=np.uint16)
+    for label, number in move.items():
+        table[label] = number
+    return replace(image, labels=as_labels(table[image.labels], image.name), classes=classes)

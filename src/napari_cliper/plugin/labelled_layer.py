@@ -1,0 +1,132 @@
+"""A Labels layer as the formats want it: pixels, classes, sizes of pixels and axes.
+
+Works on a layer's data and its attributes as napari hands them to a writer
+(`layer.as_layer_data_tuple()`), so that no viewer is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from napari.utils.transforms import CompositeAffine
+from numpy.typing import NDArray
+
+from ..export.class_rows import ClassRow
+from ..export.imported import as_labels
+from ..export.labelled import PIXEL, LabelledImage, default_axes
+from .layers import OUTPUT_KEY
+
+_LETTERS: Mapping[str, str] = MappingProxyType(
+    {
+        "t": "T", "time": "T", "frame": "T",
+        "z": "Z", "depth": "Z", "slice": "Z",
+        "c": "C", "ch": "C", "channel": "C",
+    }
+)  # fmt: skip
+"""What leading axes are called, by the letter that files have for them."""
+
+
+def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> LabelledImage:
+    """A Labels layer with what napari knows of it.
+
+    Parameters
+    ----------
+    data : (..., Y, X) array of int
+        NumPy, dask or the like; of a multiscale layer its levels.
+    attributes : mapping of str to Any
+        The layer's state: ``features`` with the columns ``index`` and ``class``, ``metadata``,
+        ``colormap``, ``scale``, ``rotate``, ``shear``, ``affine``, ``units``, ``axis_labels``.
+        What is left out is as napari has it by default.
+    name : str
+        What the files are called.
+
+    Returns
+    -------
+    LabelledImage
+        Without image and mask. A layer that has no table of classes gets the classes "label 1",
+        "label 2", .., as far as they occur, in the colours that napari shows. The size of a
+        pixel is the length of its sides in the world.
+
+    Raises
+    ------
+    InvalidInputError
+        For negative labels and labels over 65535.
+    """
+    pixels = np.asarray(data[0] if attributes.get("multiscale") else data)
+    labels = as_labels(pixels, name)
+    metadata = attributes.get("metadata") or {}
+    record = metadata.get(OUTPUT_KEY) or {}
+    names = _names(attributes.get("features"))
+    if names is None:
+        names = {int(label): f"label {label}" for label in np.unique(labels) if label}
+    return LabelledImage(
+        name,
+        labels,
+        _classes(names, _synonyms(record), attributes.get("colormap")),
+        pixel_size=_pixel_size(attributes, labels.ndim),
+        units=_units(attributes.get("units"), labels.ndim),
+        axes=_axes(attributes.get("axis_labels"), labels.ndim),
+        record=record,
+    )
+
+
+def _names(features: Any) -> dict[int, str] | None:
+    """The name of each label; None where the layer has no table of classes."""
+    if features is None or "class" not in features:
+        return None
+    numbers = features["index"] if "index" in features else range(len(features))
+    return {
+        int(number): str(name)
+        for number, name in zip(numbers, features["class"], strict=True)
+        # A cell that nobody filled in is no text.
+        if int(number) > 0 and isinstance(name, str) and name.strip()
+    }
+
+
+def _synonyms(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The synonyms of each class, by name, where the record of a run has them."""
+    return {one["name"]: tuple(one.get("synonyms", ())) for one in record.get("classes", ())}
+
+
+def _classes(
+    names: Mapping[int, str], synonyms: Mapping[str, tuple[str, ...]], colormap: Any
+) -> dict[int, ClassRow]:
+    if colormap is None or not names:
+        return {label: ClassRow(name, synonyms.get(name, ())) for label, name in names.items()}
+    shown: NDArray[Any] = np.asarray(colormap.map(np.array(list(names))))  # (N, 4), 0 to 1
+    rows = {}
+    for (label, name), (*colour, alpha) in zip(names.items(), shown.tolist(), strict=True):
+        red, green, blue = (round(part * 255) for part in colour)
+        rows[label] = ClassRow(
+            name, synonyms.get(name, ()), colour=(red, green, blue), visible=alpha > 0
+        )
+    return rows
+
+
+def _pixel_size(attributes: Mapping[str, Any], ndim: int) -> tuple[float, ...]:
+    """How far apart neighbours along each axis lie in the world."""
+    keys = ("scale", "rotate", "shear")
+    given = {key: attributes[key] for key in keys if attributes.get(key) is not None}
+    matrix = np.asarray(CompositeAffine(ndim=ndim, **given).linear_matrix)
+    affine = attributes.get("affine")
+    if affine is not None:
+        matrix = np.asarray(affine)[:-1, :-1] @ matrix
+    sizes: list[float] = np.linalg.norm(matrix, axis=0).tolist()
+    return tuple(sizes)
+
+
+def _units(units: Any, ndim: int) -> tuple[str, ...]:
+    return (PIXEL,) * ndim if units is None else tuple(str(unit) for unit in units)
+
+
+def _axes(names: Any, ndim: int) -> str:
+    """A letter an axis; the last two are rows and columns, whatever they are called."""
+    defaults = default_axes(ndim)
+    leading = () if names is None else tuple(names)[:-2]
+    known = [_LETTERS.get(str(name).strip().lower()) for name in leading]
+    if not all(known) or len(set(known)) < len(known):
+        return defaults
+    return "".join(letter or "" for letter in known) + defaults[len(known) :]

@@ -1,0 +1,131 @@
+"""A project: its images with what is done of them, and the way from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+from superqt.utils import signals_blocked
+
+from ..annotation.project import ProjectImage, Status
+from .wrapping import wrapping
+
+STATUS_IN_WORDS: Mapping[Status, str] = MappingProxyType(
+    {"open": "nothing yet", "started": "begun", "done": "done"}
+)
+_ROWS_SEEN = 5
+
+
+class ProjectPanel(QWidget):
+    """Buttons and the list of images; what is wanted is told by signals.
+
+    `chosen` carries the name of the image that a person goes to, `step_wanted` 1 or -1.
+    """
+
+    new_wanted = Signal()
+    open_wanted = Signal()
+    save_wanted = Signal()
+    step_wanted = Signal(int)
+    done_wanted = Signal()
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.folder = QCollapsible("&Project")
+        self.folder.setDuration(0)
+        self.where = wrapping("No project: what you annotate is in the window alone.")
+        self.new_button = _button("&Folder of images ...", "Work through a folder of pictures.")
+        self.open_button = _button("Op&en ...", "Go on with a project.")
+        self.save_button = _button(
+            "&Save as ...", "Keep the annotation of this image in a new project."
+        )
+        self.images = QListWidget()
+        self.images.setAccessibleName("Images of the project")
+        self.images.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.previous_button = _button("Pre&vious", "Go to the image before.")
+        self.next_button = _button("Ne&xt", "Go to the next image.")
+        self.done_button = _button("&Done", "Mark the image as done, or as not done, and go on.")
+        inside = QWidget()
+        grid = QGridLayout(inside)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.where, 0, 0, 1, 3)
+        for column, button in enumerate((self.new_button, self.open_button, self.save_button)):
+            grid.addWidget(button, 1, column)
+        grid.addWidget(self.images, 2, 0, 1, 3)
+        for column, button in enumerate((self.previous_button, self.next_button, self.done_button)):
+            grid.addWidget(button, 3, column)
+        row = self.images.fontMetrics().height() + 6
+        self.images.setFixedHeight(_ROWS_SEEN * row)
+        self.folder.addWidget(inside)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.folder)
+        self._names: list[str] = []
+
+        self.new_button.clicked.connect(self.new_wanted)
+        self.open_button.clicked.connect(self.open_wanted)
+        self.save_button.clicked.connect(self.save_wanted)
+        self.previous_button.clicked.connect(self._on_previous)
+        self.next_button.clicked.connect(self._on_next)
+        self.done_button.clicked.connect(self.done_wanted)
+        self.images.itemActivated.connect(self._on_activated)
+        self.images.itemClicked.connect(self._on_activated)
+        self.show_images("", (), "")
+
+    def show_images(self, where: str, images: Sequence[ProjectImage], current: str) -> None:
+        """Show a project.
+
+        Parameters
+        ----------
+        where : str
+            The folder; empty for none.
+        images : sequence of ProjectImage
+        current : str
+            The name of the image that is in the window.
+        """
+        finished = sum(image.status == "done" for image in images)
+        self.where.setText(
+            f"{where}: {finished} of {len(images)} done. Saved by itself."
+            if where
+            else "No project: what you annotate is in the window alone."
+        )
+        self._names = [image.name for image in images]
+        with signals_blocked(self.images):
+            self.images.clear()
+            for image in images:
+                item = QListWidgetItem(f"{image.name}: {STATUS_IN_WORDS[image.status]}")
+                item.setToolTip(str(image.path))
+                self.images.addItem(item)
+            if current in self._names:
+                self.images.setCurrentRow(self._names.index(current))
+        for widget in (self.images, self.previous_button, self.next_button, self.done_button):
+            widget.setVisible(bool(images))
+        if images:
+            self.previous_button.setEnabled(current in self._names[1:])
+            self.next_button.setEnabled(current in self._names[:-1])
+            self.done_button.setEnabled(current in self._names)
+
+    def _on_activated(self, item: QListWidgetItem) -> None:
+        self.chosen.emit(self._names[self.images.row(item)])
+
+    def _on_previous(self) -> None:
+        self.step_wanted.emit(-1)
+
+    def _on_next(self) -> None:
+        self.step_wanted.emit(1)
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button

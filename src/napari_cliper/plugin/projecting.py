@@ -1,0 +1,384 @@
+"""The project in the window: it goes from image to image, and saves by itself.
+
+A change is on disk within two seconds: the first one starts a timer that later ones do not
+put off, and a thread writes a copy. Going to another image and closing the window wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from napari.viewer import Viewer
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QFileDialog
+
+from ..annotation.handing_on import labelled_of
+from ..annotation.project import Project, ProjectImage, ProjectSettings, Status, images_in
+from ..export.files import FileError
+from ..segmentation import InvalidInputError, Progress
+from .annotating import Annotating
+from .annotation_layer import AnnotationLayer
+from .exchange import Gather
+from .project_panel import ProjectPanel
+from .worker import Job
+
+if TYPE_CHECKING:
+    from ..annotation.state import AnnotationState
+    from ..export.labelled import LabelledImage
+
+SAVE_AFTER = 1500  # milliseconds
+
+
+class Projecting(QObject):
+    """The project that a dock works on.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    panel : ProjectPanel
+    annotating : Annotating
+    wishes : callable
+        Gives classes, thresholds and configuration, to be kept with the project.
+    apply_wishes : callable
+        Takes them when a project is opened.
+    """
+
+    said = Signal(str, bool)
+    """A line for the person, and whether it is an error."""
+    leaving = Signal(object)
+    """The image layer that makes room for another."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        panel: ProjectPanel,
+        annotating: Annotating,
+        wishes: Callable[[], ProjectSettings | None],
+        apply_wishes: Callable[[ProjectSettings], None],
+    ) -> None:
+        super().__init__(panel)
+        self._viewer = viewer
+        self._panel = panel
+        self._annotating = annotating
+        self._wishes = wishes
+        self._apply_wishes = apply_wishes
+        self.project: Project | None = None
+        self.current = ""
+        self.layer: Image | None = None
+        self.job: Job | None = None
+        self._unsaved: set[str] = set()
+        self._status: dict[str, Status] = {}
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SAVE_AFTER)
+        self._timer.timeout.connect(self.save_soon)
+        annotating.changed.connect(self._on_changed)
+        panel.new_wanted.connect(self._on_new)
+        panel.open_wanted.connect(self._on_open)
+        panel.save_wanted.connect(self._on_save_as)
+        panel.step_wanted.connect(self.step)
+        panel.done_wanted.connect(self.toggle_done)
+        panel.chosen.connect(self.go_to)
+
+    def close(self) -> None:
+        """Save what is not saved yet."""
+        self._timer.stop()
+        self.save_now()
+        self.project = None
+
+    # ------------------------------------------------------------------ projects
+
+    def create(self, folder: Path, images: Sequence[Path]) -> None:
+        """Begin a project of some pictures, with the words and thresholds that there are."""
+        if not self.save_now():
+            return
+        try:
+            project = Project.create(folder, images)
+            wishes = self._wishes()
+            if wishes is not None:
+                project.save_settings(wishes.classes, wishes.thresholds, wishes.config)
+        except (FileError, InvalidInputError) as error:
+            self._say_error(str(error))
+            return
+        self._begin(project)
+
+    def open(self, path: Path) -> None:
+        """Go on with a project, by its folder or file."""
+        if not self.save_now():
+            return
+        try:
+            project = Project.open(path)
+            wishes = project.settings()
+        except (FileError, InvalidInputError) as error:
+            self._say_error(str(error))
+            return
+        self._apply_wishes(wishes)
+        self._begin(project)
+
+    def _begin(self, project: Project) -> None:
+        """Show the image that was looked at last, or the first that is not done."""
+        self._leave()
+        self.project, self.current = project, ""
+        self._status = {image.name: image.status for image in project.images}
+        self._panel.folder.expand(animate=False)
+        open_ones = [image for image in project.images if image.status != "done"]
+        first = project.current or next(iter(open_ones or project.images), None)
+        if first is not None:
+            self.go_to(first.name)
+        self._show()
+
+    def save_as(self, folder: Path) -> None:
+        """Begin a project of the image that is annotated in the window."""
+        annotation = self._annotating.current()
+        if annotation is None:
+            self.said.emit("There is no annotation yet. Accept or import something first.", True)
+            return
+        if not self.save_now():
+            return
+        try:
+            path = annotation.image.source.path
+            if path is not None and Path(path).is_file():
+                project = Project.create(folder, [Path(path)])
+                name = project.images[0].name
+            else:
+                project = Project.create(folder, [])
+                rgb = bool(annotation.image.rgb)
+                name = project.add_image(annotation.name, annotation.pixels(), rgb=rgb).name
+        except (FileError, InvalidInputError) as error:
+            self._say_error(str(error))
+            return
+        self.project, self.current, self.layer = project, name, annotation.image
+        self._status = {name: "started"}
+        self._unsaved.add(name)
+        self.save_now()
+        self._panel.folder.expand(animate=False)
+        self._show()
+
+    def _on_new(self) -> None:
+        start = str(Path.home())
+        pictures = QFileDialog.getExistingDirectory(self._panel, "Folder of images", start)
+        if not pictures:
+            return
+        try:
+            found = images_in(Path(pictures))
+        except FileError as error:
+            self._say_error(str(error))
+            return
+        if not found:
+            self._say_error(f"There is no picture in {pictures}. Choose another folder.")
+            return
+        proposed = str(Path(pictures).with_name(f"{Path(pictures).name} annotations"))
+        folder, _ = QFileDialog.getSaveFileName(self._panel, "New project folder", proposed)
+        if folder:
+            self.create(Path(folder), found)
+
+    def _on_open(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self._panel, "Open a project")
+        if folder:
+            self.open(Path(folder))
+
+    def _on_save_as(self) -> None:
+        folder, _ = QFileDialog.getSaveFileName(self._panel, "New project folder")
+        if folder:
+            self.save_as(Path(folder))
+
+    # ------------------------------------------------------------------ from image to image
+
+    def step(self, by: int) -> None:
+        """Go to the next (1) or the previous (-1) image."""
+        names = self._names()
+        if self.current in names:
+            at = names.index(self.current) + by
+            if 0 <= at < len(names):
+                self.go_to(names[at])
+
+    def toggle_done(self) -> None:
+        """Mark the image as done and go to the next; or mark it as not done."""
+        if not self.current:
+            return
+        was_done = self._status[self.current] == "done"
+        self._status[self.current] = "started" if was_done else "done"
+        self._unsaved.add(self.current)
+        if not was_done and self.current != self._names()[-1]:
+            self.step(1)
+        else:
+            self.save_soon()
+            self._show()
+
+    def go_to(self, name: str) -> None:
+        """Show an image with its annotation; what is in the window is saved first."""
+        if self.project is None or name == self.current or not self.save_now():
+            return
+        job = Job(partial(_load, self.project, name))
+        job.succeeded.connect(partial(self._on_loaded, self.project, name))
+        job.failed.connect(self._say_error)
+        self._start(job)
+
+    def _on_loaded(self, project: Project, name: str, loaded: tuple[Any, Any]) -> None:
+        if project is not self.project:
+            return
+        pixels, state = loaded
+        self._leave()
+        self.current = name
+        geometry = {} if state is None else dict(state.record.get("geometry", {}))
+        scale = geometry.get("pixel_size")
+        rgb = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
+        axes = pixels.ndim - rgb
+        kept = {"scale": scale, "units": geometry["units"]} if scale and len(scale) == axes else {}
+        self.layer = Image(pixels, name=name, rgb=rgb, **kept)
+        self._viewer.add_layer(self.layer)
+        if state is not None:
+            self._annotating.begin(self.layer, name, state)
+        else:
+            self._viewer.layers.selection.active = self.layer
+        self._viewer.reset_view()
+        self._show()
+
+    def _leave(self) -> None:
+        """Take the image that is shown away, with our layers; what a person edited stays."""
+        if self.layer is None:
+            return
+        image, self.layer = self.layer, None
+        annotation = self._annotating.of(image)
+        self.leaving.emit(image)
+        for layer in (image, *(() if annotation is None else (annotation.layer,))):
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+    def _names(self) -> list[str]:
+        return [] if self.project is None else [image.name for image in self.project.images]
+
+    # ------------------------------------------------------------------ saving
+
+    def _on_changed(self, annotation: AnnotationLayer) -> None:
+        if self.project is not None and annotation.image is self.layer:
+            self._unsaved.add(self.current)
+            if self._status[self.current] == "open":
+                self._status[self.current] = "started"
+                self._show()
+            if not self._timer.isActive():  # later changes do not put it off
+                self._timer.start()
+
+    def save_soon(self) -> None:
+        """Write what has changed, in a thread."""
+        if self.project is None or not self._unsaved:
+            return
+        if self.job is not None:
+            self._timer.start()
+            return
+        job = Job(partial(_save, self._take_unsaved()))
+        job.failed.connect(self._on_save_failed)
+        self._start(job)
+
+    def save_now(self) -> bool:
+        """Write what has changed, and wait; whether all of it is on disk."""
+        self._wait()
+        if self.project is None or not self._unsaved:
+            return True
+        try:
+            self._take_unsaved()()
+        except (FileError, InvalidInputError) as error:
+            self._on_save_failed(str(error))
+            return False
+        return True
+
+    def _take_unsaved(self) -> Callable[[], None]:
+        """Copies of all that is to be written, and the call that writes them."""
+        assert self.project is not None  # noqa: S101 - asked before
+        project, name = self.project, self.current
+        annotation = None if self.layer is None else self._annotating.of(self.layer)
+        state = None if annotation is None else annotation.state()
+        self._unsaved.clear()
+        return partial(_write, project, name, state, self._status.get(name, "open"), self._wishes())
+
+    def _wait(self) -> None:
+        """Let the job that runs come to its end."""
+        if self.job is not None:
+            self.job.wait()
+            self.job = None
+
+    def _on_save_failed(self, message: str) -> None:
+        self._unsaved.add(self.current)  # and it is tried again with the next change
+        self.said.emit(f"Not saved: {message}", True)
+
+    def _start(self, job: Job) -> None:
+        self.job = job
+        job.finished.connect(partial(self._on_finished, job))
+        job.start()
+
+    def _on_finished(self, job: Job) -> None:
+        if self.job is job:
+            self.job = None
+        self._show()
+
+    def _show(self) -> None:
+        if self.project is None:
+            self._panel.show_images("", (), "")
+            return
+        images = [ProjectImage(image.name, image.path, self._status.get(image.name, image.status))
+                  for image in self.project.images]  # fmt: skip
+        self._panel.show_images(str(self.project.folder), images, self.current)
+
+    def _say_error(self, message: str) -> None:
+        self.said.emit(message, True)
+
+    # ------------------------------------------------------------------ export
+
+    def exported(self) -> tuple[int, Gather]:
+        """How many images have an annotation, and what reads them, in a thread."""
+        project = self.project
+        if project is None:
+            return 0, list
+        self.save_now()
+        count = sum(status != "open" for status in self._status.values())
+        return count, partial(_labelled, project)
+
+
+def _load(
+    project: Project,
+    name: str,
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> tuple[Any, AnnotationState | None]:
+    loaded = project.read_image(name), project.load(name)
+    project.go_to(name)
+    return loaded
+
+
+def _write(
+    project: Project,
+    name: str,
+    state: AnnotationState | None,
+    status: Status,
+    wishes: ProjectSettings | None,
+) -> None:
+    if state is not None:
+        thresholds = None if wishes is None else wishes.thresholds
+        project.save(name, state, status, thresholds=thresholds)
+    else:
+        project.set_status(name, status)
+    if wishes is not None:
+        project.save_settings(wishes.classes, wishes.thresholds, wishes.config)
+
+
+def _save(
+    write: Callable[[], None],
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> None:
+    write()
+
+
+def _labelled(project: Project) -> list[LabelledImage]:
+    """Every image of a project that has an annotation."""
+    images = []
+    for image in project.images:
+        state = project.load(image.name)
+        if state is not None:
+            pixels = project.read_image(image.name)
+            images.append(labelled_of(state, image.name, pixels, image_file=image.path.name))
+    return images

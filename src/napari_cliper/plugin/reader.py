@@ -1,0 +1,48 @@
+"""Opening an annotation project in napari: by its folder, or by its project file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from napari import current_viewer
+from qtpy.QtCore import QTimer
+
+from ..annotation.project import is_project
+
+LayerData = tuple[Any, ...]
+
+
+def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
+    """The reader of a project; None for what is none.
+
+    Parameters
+    ----------
+    path : str or list of str
+        What was dropped or opened.
+    """
+    if isinstance(path, list) or not is_project(Path(path)):
+        return None
+    return read_project
+
+
+def read_project(path: str) -> list[LayerData]:
+    """Open the dock with a project; the dock adds the layers.
+
+    Parameters
+    ----------
+    path : str
+        The project's folder or file.
+    """
+    viewer = current_viewer()
+    if viewer is not None:
+        # Once napari has done with opening: it would take what is added now for its own.
+        QTimer.singleShot(0, partial(_open_in_dock, viewer, path))
+    return [(None,)]
+
+
+def _open_in_dock(viewer: Any, path: str) -> None:
+    _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
+    dock.projecting.open(Path(path))

@@ -1,0 +1,84 @@
+"""Configurations and thresholds through JSON, and what a person may have written there."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import fields
+
+import pytest
+
+from napari_cliper.annotation.settings import (
+    FIELDS,
+    config_from_record,
+    config_to_record,
+    thresholds_from_record,
+)
+from napari_cliper.segmentation import InvalidInputError, SegmentationConfig, Thresholds
+
+
+def test_every_field_of_the_configuration_is_known():
+    assert list(FIELDS) == [field.name for field in fields(SegmentationConfig)]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SegmentationConfig(),
+        SegmentationConfig(
+            method="proxyclip", model="open_clip:ViT-B-16/laion2b", refiner="pamr",
+            foundation_model="dino-vitb8", background=("sky", "核"), templates=("a {}", "{}"),
+            shorter_side=448, window=224, stride=112, select_layer=-2, logit_scale=40.0,
+            attention_threshold=0.25, device="cuda:1", precision="bfloat16", seed=2**40,
+            offline=True,
+        ),
+        SegmentationConfig(background=(), templates="openai-80", protocol="voc20"),
+    ],
+)  # fmt: skip
+def test_a_configuration_comes_back(config):
+    record = json.loads(json.dumps(config_to_record(config)))
+    assert config_from_record(record) == config
+    assert hash(config_from_record(record)) == hash(config)  # lists have become tuples
+
+
+def test_what_is_left_out_is_as_by_default():
+    assert config_from_record({}) == SegmentationConfig()
+    assert config_from_record({"seed": 3}) == SegmentationConfig(seed=3)
+
+
+@pytest.mark.parametrize("wrong", [None, True, 3.5, "x", [], {}, ["x"], [3], float("nan"), 10**400])
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_value_of_another_kind_is_an_error_of_the_input(field, wrong):
+    """Whatever a file may hold: it is kept as it is, or it is an error of the input."""
+    with suppress(InvalidInputError):
+        kept = config_to_record(config_from_record({field: wrong}))[field]
+        assert (kept, type(kept)) == (wrong, type(wrong))
+
+
+def test_unknown_keys_are_all_named():
+    with pytest.raises(InvalidInputError, match=r"'methode', 'speed'.*Did you mean 'method'"):
+        config_from_record({"methode": "cliper", "seed": 1, "speed": 2})
+
+
+@pytest.mark.parametrize(
+    "thresholds",
+    [Thresholds(0.5, 0.25), Thresholds(-1, 2, min_max=True, own={"a / b": 0.125, "核": 1})],
+)
+def test_thresholds_come_back(thresholds):
+    assert thresholds_from_record(json.loads(json.dumps(thresholds.as_dict))) == thresholds
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"own": {"x": "1"}}, "threshold of 'x' is '1'"),
+        ({"own": [1]}, "own is"),
+        ({"min_max": 1}, "min_max is 1"),
+        ({"class_threshold": None}, "class_threshold is None"),
+        ({"background_threshold": float("inf")}, "is inf"),
+        ({"backgroud_threshold": 1}, "Did you mean 'background_threshold'"),
+    ],
+)
+def test_thresholds_that_are_none_are_named(change, said):
+    with pytest.raises(InvalidInputError, match=said):
+        thresholds_from_record(Thresholds(0.5, 0.5).as_dict | change)

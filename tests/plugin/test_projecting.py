@@ -1,0 +1,274 @@
+"""Projects in the window: saved by itself, image after image, back after a kill."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+from PIL import Image as Picture
+
+from napari_cliper.annotation.project import Project
+from napari_cliper.annotation.state import ACCEPTED, PAINTED
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.projecting import SAVE_AFTER
+from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.segmentation import SegmentationConfig
+
+SHAPE = (96, 128)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Three scenes as PNG files."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(3):
+        scene = make_scene(SHAPE, 1_000_008 + index)
+        Picture.fromarray(scene.image).save(folder / f"scene {index + 1}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture
+def project(dock, pictures, tmp_path, qtbot):
+    """The dock with a project of three pictures, at the first."""
+    dock.viewer.layers.clear()
+    dock.projecting.create(tmp_path / "project", pictures)
+    loaded(dock, qtbot, "scene 1")
+    return dock
+
+
+def loaded(dock, qtbot, name):
+    qtbot.waitUntil(
+        lambda: dock.projecting.current == name and dock.projecting.job is None, timeout=10_000
+    )
+    choose(dock, dock.projecting.layer)
+
+
+def choose(dock, layer):
+    dock.image_panel.images.setCurrentText(layer.name)
+    assert dock.image_panel.choice().layer is layer
+
+
+def annotation(dock):
+    return dock.annotating.of(dock.projecting.layer)
+
+
+def saved(dock, qtbot):
+    qtbot.waitUntil(
+        lambda: dock.projecting.job is None and not dock.projecting._unsaved, timeout=10_000
+    )
+
+
+def message(dock):
+    return dock.run_panel.message.text()
+
+
+def texts(dock):
+    images = dock.project_panel.images
+    return [images.item(i).text() for i in range(images.count())]
+
+
+# ---------------------------------------------------------------------- from image to image
+
+
+def test_words_and_thresholds_go_from_image_to_image(project, run, qtbot):
+    dock = project
+    run(dock)
+    dock.threshold_panel.background_slider.setValue(0.6)
+    dock.annotation_panel.accept_button.click()
+    first = annotation(dock).layer.data.copy()
+    names = [row.name for row in dock.classes_panel.classes()]
+    dock.project_panel.next_button.click()
+    loaded(dock, qtbot, "scene 2")
+    assert [layer.name for layer in dock.viewer.layers] == ["scene 2"]
+    assert texts(dock)[0] == "scene 1: begun"
+    run(dock)
+    assert dock.threshold_panel.values().background_threshold == pytest.approx(0.6)
+    assert [row.name for row in dock.classes_panel.classes()] == names
+    dock.project_panel.previous_button.click()
+    loaded(dock, qtbot, "scene 1")
+    np.testing.assert_array_equal(annotation(dock).layer.data, first)
+    assert (annotation(dock).edits.marks == ACCEPTED).all()
+    assert {type(layer) for layer in dock.viewer.layers} == {Image, Labels}
+
+
+def test_done_goes_on_and_stands_in_the_list(project, qtbot):
+    dock = project
+    dock.project_panel.done_button.click()
+    loaded(dock, qtbot, "scene 2")
+    assert texts(dock)[0] == "scene 1: done"
+    assert "1 of 3 done" in dock.project_panel.where.text()
+    dock.project_panel.images.itemClicked.emit(dock.project_panel.images.item(2))
+    loaded(dock, qtbot, "scene 3")
+    assert not dock.project_panel.next_button.isEnabled()
+    dock.projecting.go_to("scene 1")
+    loaded(dock, qtbot, "scene 1")
+    dock.project_panel.done_button.click()
+    saved(dock, qtbot)
+    assert texts(dock)[0] == "scene 1: begun"
+
+
+def test_a_suggestion_that_was_edited_stays_in_the_window(project, run, qtbot):
+    dock = project
+    run(dock)
+    mine = dock.shown.suggestions["refined"].layer
+    mine.paint((5, 5), 3)
+    dock.project_panel.next_button.click()
+    loaded(dock, qtbot, "scene 2")
+    assert mine in dock.viewer.layers
+
+
+# ---------------------------------------------------------------------- saving
+
+
+def test_a_change_is_on_disk_soon_with_its_marks(project, qtbot, tmp_path):
+    dock = project
+    mine = dock.annotating.begin(dock.projecting.layer, "scene 1")
+    mine.layer.selected_label = 2
+    mine.layer.paint((30, 30), 2)
+    started = time.monotonic()
+    qtbot.waitUntil(lambda: Project.open(tmp_path / "project").load("scene 1") is not None,
+                    timeout=2 * SAVE_AFTER + 2000)  # fmt: skip
+    assert time.monotonic() - started < 5
+    state = Project.open(tmp_path / "project").load("scene 1")
+    np.testing.assert_array_equal(state.labels, mine.layer.data)
+    np.testing.assert_array_equal(state.marks == PAINTED, mine.layer.data == 2)
+    mine.layer.undo()
+    qtbot.wait(SAVE_AFTER + 500)
+    saved(dock, qtbot)
+    assert not Project.open(tmp_path / "project").load("scene 1").labels.any()
+
+
+def test_closing_saves_and_opening_brings_everything_back(
+    project, run, qtbot, tmp_path, make_napari_viewer
+):
+    dock = project
+    run(dock)
+    dock.threshold_panel.background_slider.setValue(0.7)
+    dock.annotation_panel.accept_button.click()
+    annotation(dock).layer.paint((40, 40), 3)
+    expected = annotation(dock).state()
+    rows = dock.classes_panel.classes()
+    dock.close_down()
+
+    viewer = make_napari_viewer()
+    other = CliperWidget(viewer)
+    qtbot.addWidget(other)
+    other.projecting.open(tmp_path / "project")
+    loaded(other, qtbot, "scene 1")
+    found = annotation(other).state()
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.marks, expected.marks)
+    assert found.classes == expected.classes
+    assert found.record["config"]["model"] == "demo"
+    assert other.classes_panel.classes() == rows
+    assert other.engine_panel.config() == SegmentationConfig(model="demo", device="cpu")
+    qtbot.waitUntil(lambda: other.lookup is None, timeout=20_000)
+    run(other)
+    assert other.threshold_panel.values().background_threshold == pytest.approx(0.7)
+    np.testing.assert_array_equal(annotation(other).layer.data, expected.labels)
+    other.close_down()
+
+
+@pytest.mark.parametrize("by", ["folder", "file"])
+def test_napari_opens_a_project(project, qtbot, tmp_path, make_napari_viewer, by):
+    project.annotating.begin(project.projecting.layer, "scene 1").layer.paint((40, 40), 1)
+    project.close_down()
+    viewer = make_napari_viewer()
+    folder = tmp_path / "project"
+    path = folder if by == "folder" else next(folder.glob("*.cliper.json"))
+    viewer.open(str(path), plugin="napari-cliper")
+    qtbot.waitUntil(lambda: "scene 1 annotation" in viewer.layers, timeout=10_000)
+    dock = viewer.window._qt_window.findChild(CliperWidget)
+    assert viewer.layers["scene 1 annotation"].data[40, 40] == 1
+    dock.close_down()
+
+
+def test_the_image_of_the_window_becomes_a_project(dock, run, qtbot, tmp_path):
+    layer = dock.viewer.layers["scene"]
+    layer.scale, layer.units = (0.5, 0.25), "um"
+    run(dock)
+    dock.annotation_panel.accept_button.click()
+    before = dock.annotating.of(layer).layer.data.copy()
+    dock.projecting.save_as(tmp_path / "kept")
+    project = Project.open(tmp_path / "kept")
+    (image,) = project.images
+    np.testing.assert_array_equal(project.read_image(image.name), layer.data)
+    np.testing.assert_array_equal(project.load(image.name).labels, before)
+    dock.annotating.of(layer).layer.paint((3, 3), 2)
+    saved(dock, qtbot)
+    dock.projecting.open(tmp_path / "kept")
+    loaded(dock, qtbot, image.name)
+    np.testing.assert_array_equal(annotation(dock).layer.scale, (0.5, 0.25))
+
+
+def test_a_disk_that_does_not_take_it_is_told_and_nothing_is_lost(
+    project, qtbot, tmp_path, monkeypatch
+):
+    dock = project
+    mine = dock.annotating.begin(dock.projecting.layer, "scene 1")
+    mine.layer.paint((30, 30), 2)
+
+    def full(*_args, **_wishes):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tifffile.imwrite", full)
+    dock.project_panel.next_button.click()
+    assert "Not saved" in message(dock)
+    assert "disk is full" in message(dock)
+    assert dock.projecting.current == "scene 1"  # it does not go on without having saved
+    monkeypatch.undo()
+    dock.project_panel.next_button.click()
+    loaded(dock, qtbot, "scene 2")
+    assert Project.open(tmp_path / "project").load("scene 1").labels[30, 30] == 2
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import napari
+import numpy as np
+from qtpy.QtCore import QTimer
+from napari_cliper.plugin.widget import CliperWidget
+
+viewer = napari.Viewer(show=False)
+dock = CliperWidget(viewer)
+viewer.window.add_dock_widget(dock)
+dock.projecting.create(Path(sys.argv[1]), [Path(sys.argv[2])])
+painted = [0]
+
+def paint():
+    layer = dock.projecting.layer
+    if layer is not None:
+        mine = dock.annotating.begin(layer, dock.projecting.current)
+        where = np.array([painted[0] // 100]), np.array([painted[0] % 100])
+        mine.layer.data_setitem(where, 1)
+        painted[0] += 1
+        print(painted[0], time.time(), flush=True)
+    QTimer.singleShot(50, paint)
+
+paint()
+napari.run()
+"""
+
+
+def test_a_killed_process_loses_a_few_seconds_at_most(pictures, tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path / "p"), str(pictures[0])]
+    lines: list[list[str]] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        started = None
+        for line in process.stdout:
+            lines.append(line.split())
+            started = started or time.monotonic()
+            if time.monotonic() - started > 6:
+                break
+        process.kill()
+    kept = int((Project.open(tmp_path / "p").load("scene 1").labels == 1).sum())
+    killed_at = float(lines[-1][1])
+    lost = [float(when) for count, when in lines if int(count) > kept]
+    assert kept > 0
+    assert not lost or killed_at - lost[0] < 4

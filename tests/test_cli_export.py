@@ -1,0 +1,375 @@
+"""`napari-cliper export`, driven as a person drives it; the files are read by other programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from PIL import Image
+from pycocotools.coco import COCO
+from typer.testing import CliRunner
+
+from napari_cliper.annotation.project import FILE, Project
+from napari_cliper.annotation.state import ACCEPTED, AnnotationState
+from napari_cliper.cli import app
+from napari_cliper.cli_export import _FORMATS
+from napari_cliper.demo.scenes import KINDS, make_scene
+from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.export.classes import write_classes
+from napari_cliper.export.formats import FORMAT_NAMES
+from napari_cliper.export.labelled import LabelledImage
+from napari_cliper.export.png import write_indexed_png
+from napari_cliper.export.tiff import write_ome_tiff
+from napari_cliper.export_sources import one_numbering
+from napari_cliper.segmentation import InvalidInputError
+
+CLASSES = {number: ClassRow(kind.name) for number, kind in enumerate(KINDS, 1)}
+SHAPE = (48, 64)
+
+
+@pytest.fixture
+def export(tmp_path):
+    """Run the command; the results go into out."""
+
+    def run(*arguments):
+        given = [str(argument) for argument in arguments]
+        output = [] if "--output" in given else ["--output", str(tmp_path / "out")]
+        return CliRunner().invoke(app, ["export", *given, *output])
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Three pictures, two annotated in their upper half."""
+    pictures = []
+    for seed in (1, 2, 3):
+        path = tmp_path / "pictures" / f"field {seed}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(make_scene(SHAPE, seed).image).save(path)
+        pictures.append(path)
+    made = Project.create(tmp_path / "project", pictures)
+    geometry = {"pixel_size": [0.5, 0.25], "units": ["micrometer", "micrometer"], "axes": "YX"}
+    for seed in (1, 2):
+        labels = make_scene(SHAPE, seed).labels.astype(np.uint16)
+        marks = np.zeros(SHAPE, np.uint8)
+        marks[:24] = ACCEPTED
+        state = AnnotationState(labels, marks, CLASSES, {"geometry": geometry})
+        made.save(f"field {seed}", state, "started")
+    return made
+
+
+def masks(path):
+    """Category ids by file name, as pycocotools draws them, and the categories."""
+    coco = COCO(str(path))
+    found = {}
+    for image in coco.dataset["images"]:
+        canvas = np.zeros((image["height"], image["width"]), int)
+        for one in coco.loadAnns(coco.getAnnIds(imgIds=image["id"])):
+            canvas[coco.annToMask(one) > 0] = one["category_id"]
+        found[image["file_name"]] = canvas
+    return found, {one["id"]: one["name"] for one in coco.dataset["categories"]}
+
+
+def words(result):
+    return " ".join(result.stderr.split())
+
+
+# ---------------------------------------------------------------------- projects
+
+
+@pytest.mark.parametrize("way", [".", FILE])
+def test_a_project_in_several_formats(export, project, tmp_path, way):
+    source = project.folder / way
+    result = export(source, "--format", "coco", "--format", "png", "--format", "csv")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["coco", "csv", "png"]
+    found, categories = masks(tmp_path / "out" / "coco" / "stuff.json")
+    assert categories == {number: row.name for number, row in CLASSES.items()}
+    assert list(found) == ["field 1.png", "field 2.png"]
+    for seed in (1, 2):
+        expected = make_scene(SHAPE, seed).labels.astype(int)
+        expected[24:] = 0  # nobody has decided there
+        np.testing.assert_array_equal(found[f"field {seed}.png"], expected)
+        with Image.open(tmp_path / "out" / "png" / f"field {seed}.png") as picture:
+            indices = np.array(picture)
+        assert (indices[24:] == 255).all()
+        np.testing.assert_array_equal(indices[:24], expected[:24])
+    with (tmp_path / "out" / "csv" / "field 1_classes.csv").open(encoding="utf-8-sig") as file:
+        rows = {row["class"]: row for row in csv.DictReader(file)}
+    first = masks(tmp_path / "out" / "coco" / "stuff.json")[0]["field 1.png"]
+    for number, row in CLASSES.items():
+        area = float(rows[row.name]["area [micrometer^2]"])
+        assert area == pytest.approx(np.count_nonzero(first == number) * 0.125)
+
+
+def test_a_yolo_data_set_has_the_pictures(export, project, tmp_path):
+    result = export(project.folder, "--format", "yolo")
+    assert result.exit_code == 0, result.output
+    assert "Note" not in result.stderr
+    out = tmp_path / "out"
+    data = yaml.safe_load((out / "data.yaml").read_text())
+    assert list(data["names"].values()) == [row.name for row in CLASSES.values()]
+    for seed in (1, 2):
+        with Image.open(out / "images" / "train" / f"field {seed}.png") as picture:
+            np.testing.assert_array_equal(np.array(picture), make_scene(SHAPE, seed).image)
+        assert (out / "labels" / "train" / f"field {seed}.txt").stat().st_size
+
+
+def test_a_stack_in_a_project_goes_plane_by_plane(export, tmp_path):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.zeros((3, 9, 8), np.uint8), photometric="minisblack")
+    made = Project.create(tmp_path / "project", [path])
+    labels = np.arange(3 * 9 * 8, dtype=np.uint16).reshape(3, 9, 8) % 2
+    state = AnnotationState(labels, np.full(labels.shape, ACCEPTED, np.uint8), {1: ClassRow("a")})
+    made.save("stack", state, "done")
+    result = export(made.folder, "--format", "coco", "--format", "yolo")
+    assert result.exit_code == 0, result.output
+    found, _ = masks(tmp_path / "out" / "coco" / "instances.json")
+    assert list(found) == ["stack_z0", "stack_z1", "stack_z2"]
+    for plane, mask in zip(labels, found.values(), strict=True):
+        np.testing.assert_array_equal(plane, mask)
+    assert len(list((tmp_path / "out" / "yolo").rglob("*.txt"))) == 3
+
+
+# ---------------------------------------------------------------------- label files
+
+
+def label_file(folder, name, classes, labels, **fields):
+    """An indexed PNG, or an OME-TIFF, with its classes."""
+    folder.mkdir(exist_ok=True)
+    image = LabelledImage(name, np.array(labels, np.uint8), classes, **fields)
+    write = write_ome_tiff if name.endswith(".ome.tif") else write_indexed_png
+    write(folder / name, image)
+    return folder / name
+
+
+def test_a_class_has_one_number_in_all_images(export, tmp_path):
+    """Files number as they like; the first to name a number keeps it."""
+    one = label_file(tmp_path, "one.png", {1: ClassRow("nucleus"), 3: ClassRow("fibre")},
+                     [[1, 3], [0, 0]])  # fmt: skip
+    two = label_file(tmp_path, "two.ome.tif", {1: ClassRow("crystal"), 2: ClassRow("Nucleus")},
+                     [[1, 2], [2, 0]])  # fmt: skip
+    result = export(one, two, "--format", "coco")
+    assert result.exit_code == 0, result.output
+    found, categories = masks(tmp_path / "out" / "stuff.json")
+    assert categories == {1: "nucleus", 3: "fibre", 4: "crystal"}
+    np.testing.assert_array_equal(found["one"], [[1, 3], [0, 0]])
+    np.testing.assert_array_equal(found["two"], [[4, 1], [1, 0]])
+    assert "'crystal' is 1 in two and 4 in the export" in words(result)
+
+
+def test_a_list_of_classes_settles_the_numbers_and_names_what_has_no_name(export, tmp_path):
+    tifffile.imwrite(tmp_path / "bare.tif", np.array([[0, 1], [2, 2]], np.uint8))
+    named = label_file(tmp_path, "named.png", {7: ClassRow("fibre")}, [[7, 7], [0, 7]])
+    rows = [ClassRow("glass", background=True), ClassRow("crystal"), ClassRow("fibre", ("thread",)),
+            ClassRow("yeast", colour=(1, 2, 3))]  # fmt: skip
+    write_classes(tmp_path / "classes.yaml", rows)
+    result = export(tmp_path / "bare.tif", named, "--classes", tmp_path / "classes.yaml",
+                    "--format", "coco", "--format", "png")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found, categories = masks(tmp_path / "out" / "coco" / "stuff.json")
+    assert categories == {1: "crystal", 2: "fibre", 3: "yeast"}
+    np.testing.assert_array_equal(found["bare"], [[0, 1], [2, 2]])
+    np.testing.assert_array_equal(found["named"], [[2, 2], [0, 2]])
+    with Image.open(tmp_path / "out" / "png" / "bare.png") as picture:
+        assert tuple(picture.getpalette()[9:12]) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif", "_refined.tif", "_labels.png"])
+def test_pictures_are_found_by_name(export, tmp_path, ending):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    scene = make_scene(SHAPE, 5)
+    Image.fromarray(scene.image).save(pictures / "v1.2 細胞.png")
+    (pictures / "v1.2 細胞.txt").write_text("about it")
+    path = tmp_path / f"v1.2 細胞{ending}"
+    if ending.endswith("png"):
+        Image.fromarray(scene.labels).save(path)
+    else:
+        tifffile.imwrite(path, scene.labels)
+    result = export(path, "--images", pictures, "--format", "coco", "--format", "yolo")
+    assert result.exit_code == 0, result.output
+    found, _ = masks(tmp_path / "out" / "coco" / "stuff.json")
+    np.testing.assert_array_equal(found["v1.2 細胞.png"], scene.labels)
+    (copied,) = (tmp_path / "out" / "yolo" / "images" / "train").iterdir()
+    with Image.open(copied) as picture:
+        np.testing.assert_array_equal(np.array(picture), scene.image)
+    assert copied.stem == "v1.2 細胞"
+
+
+def test_a_coco_file_comes_back_the_same(export, project, tmp_path):
+    assert export(project.folder, "--format", "coco").exit_code == 0
+    source = tmp_path / "out" / "stuff.json"
+    result = export(source, "--format", "coco", "--output", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    before, after = masks(source), masks(tmp_path / "again" / "stuff.json")
+    assert before[1] == after[1]
+    assert list(before[0]) == list(after[0])
+    for name, mask in before[0].items():
+        np.testing.assert_array_equal(mask, after[0][name])
+
+
+def test_yolo_says_which_pictures_it_lacks(export, tmp_path):
+    path = label_file(tmp_path, "one.png", {1: ClassRow("a")}, [[1, 0], [0, 0]])
+    result = export(path, "--format", "yolo")
+    assert result.exit_code == 0, result.output
+    assert "no 8 bit picture of one" in words(result)
+
+
+def test_the_numbers_of_tomorrow_are_those_of_today():
+    """More images behind do not change the numbers of those before; nor does the array change."""
+    rng = np.random.default_rng(0)
+    names = [f"class {index}" for index in range(12)]
+    images = []
+    for index in range(8):
+        chosen = rng.choice(names, 4, replace=False)
+        numbers = rng.choice(np.arange(1, 9), 4, replace=False)
+        classes = {int(n): ClassRow(str(name)) for n, name in zip(numbers, chosen, strict=True)}
+        labels = rng.choice([0, *numbers], (6, 7)).astype(np.uint8)
+        labels.setflags(write=False)
+        images.append(LabelledImage(str(index), labels, classes))
+    for count in range(1, 9):
+        some = one_numbering(images[:count], {}).images
+        every = one_numbering(images, {}).images
+        for image, other, before in zip(some, every[:count], images[:count], strict=True):
+            np.testing.assert_array_equal(image.labels, other.labels)
+            for label, row in before.classes.items():
+                (number,) = (n for n, one in image.classes.items() if one.name == row.name)
+                np.testing.assert_array_equal(image.labels == number, before.labels == label)
+                assert image.colours[number] == before.colours[label]
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+def test_wrong_formats_and_sources_are_all_named(export, tmp_path):
+    result = export(tmp_path / "gone.tif", "--format", "bmp")
+    assert result.exit_code == 2
+    assert "'bmp' is no format" in words(result)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "notes.txt").write_text("no labels")
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG")
+    (tmp_path / "list.json").write_text("[]")
+    Image.fromarray(make_scene(SHAPE, 1).image).save(tmp_path / "colours.png")
+    empty = Project.create(tmp_path / "empty", [tmp_path / "colours.png"])
+    names = ("gone.tif", "folder", "notes.txt", "cut.png", "list.json", "colours.png", "empty")
+    result = export(*(tmp_path / name for name in names), "--format", "png")
+    assert result.exit_code == 2
+    for part in (*names, "no such file", "no annotation project", "no COCO JSON", "holds colours",
+                 f"No image of the project {empty.folder}"):  # fmt: skip
+        assert part in words(result)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words_said"),
+    [
+        ({"labels": [[1, 9], [0, 0]], "classes": "a\nb\n"}, "has the label 9"),
+        ({"labels": [[1, 0], [0, 0]], "classes": ""}, "no class"),
+        ({"labels": [[1, 0], [0, 0]], "images": ()}, "no picture called one"),
+        ({"labels": [[1, 0], [0, 0]], "images": ("one.png", "one.tif")}, "may both be the picture"),
+        ({"labels": [[1, 0], [0, 0]], "images": ("one.png",)}, "differ in size"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(
+    export, tmp_path, fields, words_said
+):
+    tifffile.imwrite(tmp_path / "one.tif", np.array(fields["labels"], np.uint8))
+    options = []
+    if "classes" in fields:
+        (tmp_path / "classes.txt").write_text(fields["classes"])
+        options += ["--classes", tmp_path / "classes.txt"]
+    if "images" in fields:
+        (tmp_path / "pictures").mkdir()
+        options += ["--images", tmp_path / "pictures"]
+        for name in fields["images"]:
+            Image.fromarray(np.zeros((5, 5), np.uint8)).save(tmp_path / "pictures" / name)
+    result = export(tmp_path / "one.tif", *options, "--format", "png")
+    assert result.exit_code in (1, 2)
+    assert words_said in words(result)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({2: ClassRow("a")}, {}, "does not say what its label 2 is"),
+        ({1: ClassRow("a"), 2: ClassRow("A")}, {}, "two classes called"),
+        ({2: ClassRow("a"), 65535: ClassRow("b")}, {2: ClassRow("c")}, "labels end at 65535"),
+    ],
+)
+def test_numbers_that_cannot_be_one_numbering(first, second, said):
+    labels = np.array([[2, 0]], np.uint8)
+    images = [LabelledImage("one", labels, first), LabelledImage("two", labels, second)]
+    with pytest.raises(InvalidInputError, match=said):
+        one_numbering(images, {})
+
+
+def test_nothing_is_replaced_unless_allowed(export, project, tmp_path):
+    kept = tmp_path / "out" / "field 1.png"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    result = export(project.folder, "--format", "png")
+    assert result.exit_code == 1
+    assert "there already" in words(result)
+    assert [path.name for path in kept.parent.iterdir()] == ["field 1.png"]
+    assert kept.read_text() == "mine"
+    assert export(project.folder, "--format", "png", "--overwrite").exit_code == 0
+    assert len(list(kept.parent.iterdir())) == 2
+
+
+def test_a_file_where_the_folder_should_be(export, project, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    result = export(project.folder, "--format", "png")
+    assert result.exit_code == 1
+    assert "a file stands where a folder is needed" in words(result)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_exporting_leaves_the_project_as_it_is(export, project):
+    def content():
+        files = [path for path in project.folder.rglob("*") if path.is_file()]
+        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+    before = content()
+    assert export(project.folder, "--format", "coco").exit_code == 0
+    assert content() == before
+
+
+def test_a_picture_that_was_moved_is_named(export, project, tmp_path):
+    (tmp_path / "pictures" / "field 2.png").unlink()
+    result = export(project.folder, "--format", "png")
+    assert result.exit_code == 2
+    assert "field 2.png" in words(result)
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def test_help_names_every_format():
+    assert _FORMATS.split(", ") == list(FORMAT_NAMES)
+
+
+def test_in_a_process_of_its_own_without_torch_and_qt(tmp_path):
+    path = label_file(tmp_path, "one.png", {1: ClassRow("a")}, [[1, 0], [0, 0]])
+    code = (
+        "import sys\n"
+        "from napari_cliper.cli import app\n"
+        "app(standalone_mode=False)\n"
+        "assert not {'torch', 'napari', 'qtpy'} & set(sys.modules)\n"
+    )
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", code, "export", str(path), "--format", "geojson"]
+    done = subprocess.run(
+        [*command, "--output", str(out)], capture_output=True, text=True, check=True
+    )
+    assert str(out / "one.geojson") in done.stdout
+    (feature,) = json.loads((out / "one.geojson").read_text())["features"]
+    assert feature["properties"]["classification"]["name"] == "a"
