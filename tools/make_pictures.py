@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import napari
@@ -104,12 +105,50 @@ def window_pictures() -> None:
         layer.paint((row, 320), 1)
     window.shoot("dock-painted")
 
+    dock.annotation_panel.accept_button.click()
+    mine = dock.annotating.current()
+    assert mine is not None
+    mine.layer.brush_size = 20
+    mine.layer.mode = "paint"
+    dock.annotating.brush_nth(2)
+    for row in range(330, 380, 4):
+        mine.layer.paint((row, 110), mine.layer.selected_label)
+    wait(2 * SETTLE)
+    dock.scroll_to(dock.annotation_panel)
+    window.shoot("dock-annotation")
+
+    viewer.layers.clear()
+    project_pictures(window)
     viewer.layers.clear()
     viewer.add_image(np.full((256, 256), 7, np.uint8), name="flat")
+    dock.scroll_to(dock.image_panel)
     window.run()
     window.shoot("dock-error")
     dock.close_down()
     viewer.close()
+
+
+def project_pictures(window: Window) -> None:
+    """A folder of four scenes, the first done, the second begun."""
+    dock = window.dock
+    with TemporaryDirectory(prefix="plates ") as folder:
+        pictures = []
+        for number in range(1, 5):
+            scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED + number)
+            pictures.append(Path(folder) / f"plate {number}.png")
+            Image.fromarray(scene.image).save(pictures[-1])
+        dock.projecting.create(Path(folder) / "annotations", pictures)
+        wait(lambda: dock.projecting.current == "plate 1" and dock.projecting.job is None)
+        dock.projecting.toggle_done()
+        wait(lambda: dock.projecting.current == "plate 2" and dock.projecting.job is None)
+        dock.image_panel.images.setCurrentText("plate 2")
+        window.run()
+        dock.annotation_panel.accept_button.click()
+        wait(4 * SETTLE)  # it saves by itself
+        dock.project_panel.where.setText("plates/annotations: 1 of 4 done. Saved by itself.")
+        dock.scroll_to(dock.project_panel)
+        window.shoot("dock-project")
+        dock.projecting.close()
 
 
 def main() -> None:

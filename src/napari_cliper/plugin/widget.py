@@ -142,7 +142,7 @@ class CliperWidget(QWidget):
         ):
             column.addWidget(panel)
         column.addStretch(1)
-        scroll = QScrollArea()
+        self._scroll = scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -151,6 +151,10 @@ class CliperWidget(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
         self.setMinimumWidth(300)
+
+    def scroll_to(self, panel: QWidget) -> None:
+        """Bring a panel into sight."""
+        self._scroll.ensureWidgetVisible(panel)
 
     # ------------------------------------------------------------------ running
 
