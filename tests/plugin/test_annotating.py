@@ -88,6 +88,8 @@ def test_chosen_classes_alone(result):
     np.testing.assert_array_equal(mine.layer.data == label, before == 3)
     assert set(np.unique(mine.layer.data)) <= {0, label}
     assert suggested(result).visible
+    pixel = tuple(np.argwhere(before == 3)[0])
+    assert "bacterium" in str(mine.layer.get_status(pixel, world=True))
     table = mine.layer.features
     assert table.loc[table["index"] == label, "class"].item() == "bacterium"
 

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFileDialog
 
 from napari_cliper.annotation.state import PAINTED
 from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.export.coco import write_coco
 from napari_cliper.export.formats import FORMATS
 from napari_cliper.export.labelled import LabelledImage
 from napari_cliper.export.png import write_indexed_png
@@ -195,6 +196,25 @@ def test_a_class_can_be_left_out_and_an_import_called_off(dock, qtbot, monkeypat
     wait(dock, qtbot)
     assert not annotation(dock).layer.data[labels == 7].any()
     assert annotation(dock).layer.data[labels == 1].all()
+
+
+def test_the_image_of_a_data_set_is_found_by_its_name(dock, qtbot, tmp_path):
+    labels = np.zeros((96, 128), np.uint8)
+    labels[3:20, 3:20] = 1
+    rows = {1: ClassRow("fibre")}
+    images = [LabelledImage(name, labels if name == "scene" else labels[:9, :9], rows)
+              for name in ("other", "scene", "third")]  # fmt: skip
+    write_coco(tmp_path / "set.json", images)
+    dock.exchange.read(tmp_path / "set.json")
+    wait(dock, qtbot)
+    mine = annotation(dock)
+    label = next(n for n, row in mine.classes.items() if row.name == "fibre")
+    np.testing.assert_array_equal(mine.layer.data == label, labels == 1)
+    dock.viewer.layers["scene"].name = "elsewhere"
+    dock.exchange.read(tmp_path / "set.json")
+    wait(dock, qtbot)
+    assert "elsewhere" in message(dock)
+    assert "third" in message(dock)
 
 
 def test_labels_of_another_size_are_refused(dock, qtbot, tmp_path):

@@ -13,7 +13,16 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from ..export.class_rows import ClassRow
 from ..export.formats import export_images
-from ..export.importing import SUFFIXES, Imported, apply, check_size, match_classes, read_labels
+from ..export.importing import (
+    SUFFIXES,
+    Imported,
+    apply,
+    check_size,
+    coco_images,
+    match_classes,
+    read_coco,
+    read_labels,
+)
 from ..export.labelled import LabelledImage
 from ..segmentation import InvalidInputError, Progress
 from .annotating import Annotating
@@ -104,9 +113,12 @@ class Exchange(QObject):
             self.read(Path(path))
 
     def read(self, path: Path) -> None:
-        """Read labels in a thread."""
-        if self.job is None:
-            self._start(partial(_read, path), self._on_read)
+        """Read labels in a thread; of a data set, those of the chosen image."""
+        choice = self._images.choice()
+        if self.job is None and choice is not None:
+            file = choice.layer.source.path
+            name = choice.name if file is None else Path(file).name
+            self._start(partial(_read, path, name), self._on_read)
 
     def _on_read(self, imported: Imported) -> None:
         choice = self._images.choice()
@@ -188,6 +200,8 @@ def _export(
 
 
 def _read(
-    path: Path, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
+    path: Path, name: str, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
 ) -> Imported:
+    if path.suffix.lower() == ".json" and len(coco_images(path)) > 1:
+        return read_coco(path, name)
     return read_labels(path)
