@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import random
@@ -694,24 +695,28 @@ def test_settings_of_another_program_or_editor_are_not_replaced_unasked(project)
     assert [row.name for row in project.settings().classes] == ["mine"]
 
 
-def test_a_save_in_between_is_noticed(project, monkeypatch):
-    """The other program saves while our arrays are being written."""
+@pytest.mark.parametrize(("deleted", "overwrite"), [(True, False), (False, False), (True, True)])
+def test_a_save_in_between_is_noticed(project, monkeypatch, deleted, overwrite):
+    """The other program saves while our arrays are written, and deletes them if it can."""
     other, theirs = Project.open(project.folder), state_of()
 
     def slowly(*arguments):
         monkeypatch.undo()
         names = stored.write_arrays(*arguments)
-        other.save("a", theirs)
+        with monkeypatch.context() as held:
+            if not deleted:
+                held.setattr("napari_cliper.annotation.sheets.sweep", lambda *_: None)
+            other.save("a", theirs)
         return names
 
-    monkeypatch.setattr("napari_cliper.annotation.project.write_arrays", slowly)
+    monkeypatch.setattr("napari_cliper.annotation.sheets.write_arrays", slowly)
     with pytest.raises(ChangedOnDiskError):
-        project.save("a", state_of())
+        project.save("a", state_of(), overwrite=overwrite)
     assert_same(project.load("a"), theirs)
     assert len(list((project.folder / "annotations").iterdir())) == 3
 
 
-def counted(count: int, size: int = 40) -> AnnotationState:
+def counted(count, size=40):
     """A state whose labels, marks, classes and record all say the same number."""
     digits = [count // 3**i % 3 for i in range(12)]
     return AnnotationState(
@@ -751,10 +756,12 @@ def test_threads_read_while_one_saves(project):
 # ---------------------------------------------------------------------- kills
 
 COUNTING = """
-import sys
-sys.path.insert(0, {tests!r})
-from test_project import counted
+import numpy as np
 from napari_cliper.annotation.project import Project
+from napari_cliper.annotation.state import AnnotationState
+from napari_cliper.export.class_rows import ClassRow
+
+{counted}
 
 project = Project.open({folder!r})
 state = project.load("a")
@@ -777,7 +784,7 @@ def check_whole(folder: Path) -> int:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
 def test_a_killed_process_loses_at_most_the_save_in_progress(project):
-    script = COUNTING.format(tests=str(Path(__file__).parent), folder=str(project.folder))
+    script = COUNTING.format(folder=str(project.folder), counted=inspect.getsource(counted))
     moments = random.Random(0)
     last = 0
     for _ in range(10):
@@ -798,6 +805,12 @@ def test_a_killed_process_loses_at_most_the_save_in_progress(project):
     assert len(list((project.folder / "annotations").iterdir())) == 3  # nothing was left behind
 
 
+CALLS = {
+    "open", "write", "writelines", "tofile", "flush", "fsync", "close", "truncate", "rename",
+    "replace", "unlink", "remove", "mkdir", "listdir", "scandir",
+}  # fmt: skip
+"""What Python calls the calls that change a disk, and more."""
+
 STEPS = """
 import os, sys
 sys.path.insert(0, {tests!r})
@@ -807,23 +820,26 @@ from napari_cliper.annotation.project import Project
 
 folder = {folder!r}
 Project.open(folder).save("a", counted(1), overwrite=True)
-left, counting = 0, False
+left = 0
 
-def hook(event, arguments):
+def hook(frame, event, function):
     global left
-    if counting and event in ("open", "os.rename", "os.remove", "os.mkdir", "os.listdir"):
+    if event != "c_call" or function.__name__ not in {names!r}:
+        return
+    if not isinstance(function.__self__, str):  # which has a "replace" too
         left -= 1
         if left < 0:
             os._exit(9)
 
-sys.addaudithook(hook)
-for steps in range(100):
+for steps in range(1000):
     child = os.fork()
     if child == 0:
         project = Project.open(folder)
         count = project.load("a").record["count"]
-        left, counting = steps, True
+        left = steps
+        sys.setprofile(hook)
         project.save("a", counted(count + 1))
+        sys.setprofile(None)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status), check_whole(Path(folder)), flush=True)
@@ -835,7 +851,7 @@ for steps in range(100):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_there_is_no_step_at_which_a_kill_mixes_two_saves(project):
     """Stops a save before each of its calls to the disk in turn."""
-    script = STEPS.format(tests=str(Path(__file__).parent), folder=str(project.folder))
+    script = STEPS.format(tests=str(Path(__file__).parent), folder=str(project.folder), names=CALLS)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )

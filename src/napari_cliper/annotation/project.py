@@ -3,7 +3,7 @@
     project.cliper.json     the images and which is looked at (`project_file`)
     classes.yaml            the classes, as they are exchanged anywhere else (`export.classes`)
     settings.json           thresholds and the engine's configuration (`settings`)
-    annotations/            of each image labels, marks and a sheet (`stored`)
+    annotations/            of each image labels, marks and a sheet (`stored`, `sheets`)
     copies/                 the pixels of images that have no file of their own, as TIFF
 
 Everything is in formats that other programs read. A save happens whole or not at all: a process
@@ -21,8 +21,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +42,9 @@ from .settings import (
     settings_from_record,
     settings_to_record,
 )
+from .sheets import ChangedOnDiskError, Seen, Sheets
 from .state import AnnotationState
-from .stored import (
-    STATUSES,
-    Sheet,
-    Status,
-    check_state,
-    make_folder,
-    read_array,
-    read_arrays,
-    remove,
-    sheet_reader,
-    sweep,
-    with_axes,
-    write_arrays,
-)
+from .stored import Sheet, Status, read_array, remove, with_axes
 
 __all__ = [
     "FILE",
@@ -74,10 +60,6 @@ __all__ = [
 SHEETS = "annotations"
 CLASSES = "classes.yaml"
 SETTINGS = "settings.json"
-
-
-class ChangedOnDiskError(FileError):
-    """What is on the disk is not what was loaded: load it again, or save with `overwrite`."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +100,11 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._saving = threading.RLock()  # held for a whole save
-        self._lock = threading.RLock()  # held for a moment: the small files, and what follows
-        self._sheets: dict[str, Sheet | None] = {}
+        self._lock = threading.RLock()  # held for the moment that a small file takes
+        self._adding = threading.Lock()  # held while pixels are copied
+        self._sheets = Sheets(folder / SHEETS)
+        self._settings_seen = Seen()
         self._places: dict[Entry, Path] = {}  # looking takes a while on a network's disk
-        self._seen: dict[Path, bytes] = {}  # what was in the files that are to be replaced
         self._list = ImageList()
         self._read_list()
         self._current = self._list.current
@@ -252,7 +234,7 @@ class Project:
         InvalidInputError
             For an image that the project has already.
         """
-        with self._saving, self._lock:
+        with self._lock:
             before = {entry.name for entry in self._list.entries}
             self._change_list(lambda found: _with_files(found, self.folder, images))
             return tuple(image for image in self.images if image.name not in before)
@@ -282,7 +264,7 @@ class Project:
                 f"An array {array.shape} of {array.dtype} is no image. Give numbers with rows and "
                 "columns."
             )
-        with self._saving:
+        with self._adding:
             with self._lock:
                 self._read_list()
                 found = self._list
@@ -347,9 +329,8 @@ class Project:
             For a file that is missing or no picture, and for one that has another size than the
             image's annotation.
         """
-        with self._lock:
-            entry = self._list.get(name)
-            sheet = self._sheets.get(name)
+        entry = self._list.get(name)
+        sheet = self._sheets.known(entry.file)
         path = entry.place(self.folder)
         if not is_there(path):
             raise FileError(
@@ -382,14 +363,14 @@ class Project:
         FileError
             For files that are damaged, missing, or changed into something else.
         """
-        return self._read(name, to_go_on=True)
+        return self._sheets.read(self._list.get(name).file, to_go_on=True)
 
     def peek(self, name: str) -> AnnotationState | None:
         """The annotation of an image as `load` gives it, to look at only.
 
         A later `save` minds other programs' changes since `load` as if nobody had looked.
         """
-        return self._read(name, to_go_on=False)
+        return self._sheets.read(self._list.get(name).file, to_go_on=False)
 
     def thresholds(self, name: str) -> Thresholds | None:
         """The thresholds that were saved with an image's annotation.
@@ -399,8 +380,7 @@ class Project:
         FileError
             For a sheet that is damaged.
         """
-        with self._lock:
-            _, sheet = self._look(self._list.get(name))
+        sheet = self._sheets.look(self._list.get(name).file)
         return None if sheet is None else sheet.thresholds
 
     def save(
@@ -434,55 +414,20 @@ class Project:
         InvalidInputError
             For a state that could not be read again.
         """
-        check_state(state)
-        _check_status(status)
-        with self._saving:
-            entry = self._list.get(name)
-            sheets = self.folder / SHEETS
-            sheet = Sheet(
-                name, status, _now(), "-", "-", state.labels.shape, state.classes, thresholds,
-                state.record,
-            )  # fmt: skip
-            encoded(sheet.to_record(), f"The record of {name}")  # before any long work
-            if not overwrite:
-                self._check_unchanged(self._sheet_path(entry), name)
-            make_folder(sheets)
-            try:
-                names = write_arrays(sheets, entry.file, state)
-                sheet = replace(sheet, labels=names[0], marks=names[1])
-                try:
-                    self._replace_sheet(entry, sheet, overwrite=overwrite)
-                except BaseException:
-                    if not self._is_named(entry, names):
-                        remove(sheets, names)
-                    raise
-            except OSError as error:
-                raise cannot("write", sheets, error) from error
-            sweep(sheets, entry.file, sheet)
+        sheet = Sheet(
+            name, status, classes=state.classes, thresholds=thresholds, record=state.record
+        )
+        self._sheets.save(self._list.get(name).file, sheet, state, overwrite=overwrite)
 
     def set_status(self, name: str, status: Status) -> None:
-        """Say how far an image is, its annotation as it is.
+        """Say how far an image is, its annotation as it is; waits for a save in progress.
 
         Raises
         ------
         FileError
             As `save`, but for other programs' changes, which stay.
         """
-        _check_status(status)
-        with self._saving, self._lock:
-            entry = self._list.get(name)
-            path = self._sheet_path(entry)
-            content, sheet = self._look(entry)
-            known = _digest(content) == self._seen.get(path)
-            sheet = Sheet(name, status, _now()) if sheet is None else replace(sheet, status=status)
-            make_folder(path.parent)
-            try:
-                replace_whole(path, encoded(sheet.to_record(), path.name))
-            except OSError as error:
-                raise cannot("write", path, error) from error
-            self._sheets[name] = sheet
-            if known:
-                self._see(path)
+        self._sheets.set_status(self._list.get(name).file, name, status)
 
     # ------------------------------------------------------------------ settings
 
@@ -505,8 +450,8 @@ class Project:
                 found = understood(
                     settings, content, lambda record: settings_from_record(record, rows)
                 )
-            self._see(classes)
-            self._see(settings)
+            for path in (classes, settings):
+                self._settings_seen.see(path, content_of(path))
             return found
 
     def save_settings(
@@ -533,11 +478,11 @@ class Project:
             For numbers that are none.
         """
         content = encoded(settings_to_record(thresholds, config), "The settings")
-        with self._saving, self._lock:
+        with self._lock:
             paths = [self.folder / CLASSES, self.folder / SETTINGS]
             if not overwrite:
                 for path in paths:
-                    self._check_unchanged(path, path.name)
+                    self._settings_seen.check(path, path.name)
             self._check_there()
             with whole_files(self.folder) as staging:
                 write_classes(staging / CLASSES, classes)
@@ -546,12 +491,12 @@ class Project:
                     sync_file(staging / path.name)
             sync_folder(self.folder)
             for path in paths:
-                self._see(path)
+                self._settings_seen.see(path, content_of(path))
 
     # ------------------------------------------------------------------ the list
 
     def _image(self, entry: Entry) -> ProjectImage:
-        sheet = self._sheets.get(entry.name)
+        sheet = self._sheets.known(entry.file)
         status = "open" if sheet is None else sheet.status
         return ProjectImage(entry.name, self._places[entry], status)
 
@@ -577,15 +522,11 @@ class Project:
             self._adopt(found)
 
     def _adopt(self, found: ImageList) -> None:
-        """Look at the sheets and the places of images that are new."""
+        """Look at the places and the sheets of images that are new."""
         for entry in found.entries:
             if entry not in self._places:
                 self._places[entry] = entry.place(self.folder)
-            if entry.name not in self._sheets:
-                try:
-                    self._look(entry)
-                except FileError:  # told when it is loaded; the other images are as good as ever
-                    self._sheets[entry.name] = Sheet(entry.name, "started", "")
+                self._sheets.known(entry.file)
         self._list = found
 
     def _write_copy(self, entry: Entry, array: NDArray[Any], *, rgb: bool) -> None:
@@ -604,81 +545,6 @@ class Project:
         """Refuse to write where the project's folder is gone: it would be made anew."""
         if not self.folder.is_dir():
             raise FileError(f"The project's folder {self.folder} is gone. Is its disk connected?")
-
-    # ------------------------------------------------------------------ sheets
-
-    def _sheet_path(self, entry: Entry) -> Path:
-        return self.folder / SHEETS / f"{entry.file}.json"
-
-    def _look(self, entry: Entry) -> tuple[bytes | None, Sheet | None]:
-        """The sheet of an image as it is on the disk now."""
-        path = self._sheet_path(entry)
-        with self._lock:
-            content = content_of(path)
-            sheet = None
-            if content is not None:
-                sheet = understood(path, content, sheet_reader(entry.file))
-            self._sheets[entry.name] = sheet
-        return content, sheet
-
-    def _read(self, name: str, *, to_go_on: bool) -> AnnotationState | None:
-        entry = self._list.get(name)
-        path = self._sheet_path(entry)
-        content, sheet = self._look(entry)
-        state = None
-        while sheet is not None and sheet.labels:
-            try:
-                state = read_arrays(path.parent, sheet)
-                break
-            except FileError:  # gone, because somebody has saved again?
-                before = content
-                content, sheet = self._look(entry)
-                if content == before:
-                    raise
-        if to_go_on:
-            with self._lock:
-                self._seen[path] = _digest(content)
-        return state
-
-    def _replace_sheet(self, entry: Entry, sheet: Sheet, *, overwrite: bool) -> None:
-        """The one step by which a save becomes true."""
-        path = self._sheet_path(entry)
-        content = encoded(sheet.to_record(), path.name)
-        with self._lock:
-            if not overwrite:  # once more: writing the arrays takes a while
-                self._check_unchanged(path, entry.name)
-            if not all((path.parent / name).exists() for name in (sheet.labels, sheet.marks)):
-                raise ChangedOnDiskError(
-                    f"Another program has saved {entry.name!r} at the same moment. Load it again, "
-                    "or save again to replace its work."
-                )
-            replace_whole(path, content)
-            self._seen[path] = _digest(content)
-            self._sheets[entry.name] = sheet
-
-    def _is_named(self, entry: Entry, names: tuple[str, str]) -> bool:
-        """Whether the sheet on the disk speaks of these files, or might."""
-        try:
-            _, sheet = self._look(entry)
-        except FileError:
-            return True
-        return sheet is not None and (sheet.labels, sheet.marks) == names
-
-    # ------------------------------------------------------------------ others' changes
-
-    def _see(self, path: Path) -> None:
-        self._seen[path] = _digest(content_of(path))
-
-    def _check_unchanged(self, path: Path, what: str) -> None:
-        """Refuse to replace a file that is not as it was seen here."""
-        content = content_of(path)
-        if content is None or _digest(content) == self._seen.get(path):
-            return
-        raise ChangedOnDiskError(
-            f"{what} was saved by another program since it was loaded here ({path}). Load it "
-            "again, without what was done here since, or save all the same to replace the other's "
-            "work."
-        )
 
 
 def _with_files(found: ImageList, folder: Path, images: Sequence[str | Path]) -> ImageList:
@@ -711,16 +577,3 @@ def _with_entry(found: ImageList, entry: Entry) -> ImageList:
             f"Another program has just added an image called {entry.name!r}. Add it once more."
         )
     return replace(found, entries=(*found.entries, entry))
-
-
-def _check_status(status: str) -> None:
-    if status not in STATUSES:
-        raise InvalidInputError(f"{status!r} is no status. Known: {', '.join(STATUSES)}.")
-
-
-def _digest(content: bytes | None) -> bytes:
-    return b"" if content is None else sha256(content).digest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

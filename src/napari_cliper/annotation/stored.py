@@ -84,7 +84,7 @@ class Sheet:
 
     image: str
     status: Status
-    saved: str
+    saved: str = ""
     labels: str = ""
     marks: str = ""
     shape: tuple[int, ...] = ()

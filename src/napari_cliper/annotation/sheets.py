@@ -1,0 +1,252 @@
+"""The annotations of a project as they change: by this program, and by others.
+
+What another program has saved is never replaced unasked: of each file is remembered what it
+held when it was last read or written here, and before it is replaced it is compared.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from ..export.files import FileError, cannot
+from ..segmentation import InvalidInputError
+from .records import content_of, encoded, replace_whole, understood
+from .state import AnnotationState
+from .stored import (
+    STATUSES,
+    Sheet,
+    Status,
+    check_state,
+    make_folder,
+    read_arrays,
+    remove,
+    sheet_reader,
+    sweep,
+    write_arrays,
+)
+
+
+class ChangedOnDiskError(FileError):
+    """What is on the disk is not what was loaded: load it again, or save with `overwrite`."""
+
+
+class Seen:
+    """What files held when they were last read or written here."""
+
+    def __init__(self) -> None:
+        self._digests: dict[Path, bytes] = {}
+
+    def see(self, path: Path, content: bytes | None) -> None:
+        """Remember what a file holds; None where there is none."""
+        self._digests[path] = _digest(content)
+
+    def same(self, path: Path, content: bytes | None) -> bool:
+        """Whether this is what the file held; a file that was never looked at held nothing."""
+        return _digest(content) == self._digests.get(path, b"")
+
+    def check(self, path: Path, what: str) -> None:
+        """Refuse to replace a file that is not as it was seen here.
+
+        Parameters
+        ----------
+        path : Path
+        what : str
+            What it is to a person.
+
+        Raises
+        ------
+        ChangedOnDiskError
+        """
+        content = content_of(path)
+        if content is not None and not self.same(path, content):
+            raise ChangedOnDiskError(
+                f"{what} was saved by another program since it was loaded here ({path}). Load it "
+                "again, without what was done here since, or save all the same to replace the "
+                "other's work."
+            )
+
+
+class Sheets:
+    """The folder of annotations; images go by what their files are called.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._saving = threading.RLock()  # held for a whole save
+        self._lock = threading.RLock()  # held for the moment that a small file takes
+        self._known: dict[str, Sheet | None] = {}
+        self._seen = Seen()
+
+    def _path(self, file: str) -> Path:
+        return self.folder / f"{file}.json"
+
+    def known(self, file: str) -> Sheet | None:
+        """What is known of an image, without another look at the disk than the first.
+
+        An image whose sheet is damaged is called started: `read` tells what is wrong.
+        """
+        with self._lock:
+            if file not in self._known:
+                self._known[file] = Sheet(file, "started")
+                with suppress(FileError):
+                    self.look(file)
+            return self._known[file]
+
+    def look(self, file: str) -> Sheet | None:
+        """The sheet of an image as it is on the disk now; None where there is none.
+
+        Raises
+        ------
+        FileError
+            For one that is damaged.
+        """
+        return self._look(file)[1]
+
+    def _look(self, file: str) -> tuple[bytes | None, Sheet | None]:
+        path = self._path(file)
+        with self._lock:
+            content, sheet = content_of(path), None
+            if content is not None:
+                sheet = understood(path, content, sheet_reader(file))
+            self._known[file] = sheet
+        return content, sheet
+
+    def read(self, file: str, *, to_go_on: bool) -> AnnotationState | None:
+        """The annotation of an image; None where nothing was saved.
+
+        Parameters
+        ----------
+        file : str
+        to_go_on : bool
+            Whether this is what the next save will replace.
+
+        Raises
+        ------
+        FileError
+            For files that are damaged, missing, or changed into something else.
+        """
+        content, sheet = self._look(file)
+        state = None
+        while sheet is not None and sheet.labels:
+            try:
+                state = read_arrays(self.folder, sheet)
+                break
+            except FileError:  # gone, because somebody has saved again?
+                before = content
+                content, sheet = self._look(file)
+                if content == before:
+                    raise
+        if to_go_on:
+            with self._lock:
+                self._seen.see(self._path(file), content)
+        return state
+
+    def save(self, file: str, sheet: Sheet, state: AnnotationState, *, overwrite: bool) -> None:
+        """Keep an annotation; when this returns it is on the disk.
+
+        Parameters
+        ----------
+        file : str
+        sheet : Sheet
+            With what is not in the arrays; their names, their shape and the time are put in.
+        state : AnnotationState
+        overwrite : bool
+            Whether to replace what another program has saved.
+
+        Raises
+        ------
+        ChangedOnDiskError, FileError, InvalidInputError
+            See `Project.save`.
+        """
+        check_state(state)
+        _check_status(sheet.status)
+        encoded(dict(state.record), f"The record of {sheet.image}")  # before any long work
+        with self._saving:
+            if not overwrite:
+                self._seen.check(self._path(file), sheet.image)
+            make_folder(self.folder)
+            try:
+                names = write_arrays(self.folder, file, state)
+                labels, marks = names
+                shape = state.labels.shape
+                sheet = replace(sheet, saved=_now(), labels=labels, marks=marks, shape=shape)
+                try:
+                    self._switch(file, sheet, overwrite=overwrite)
+                except BaseException:
+                    if not self._is_named(file, names):
+                        remove(self.folder, names)
+                    raise
+            except OSError as error:
+                raise cannot("write", self.folder, error) from error
+            sweep(self.folder, file, sheet)
+
+    def set_status(self, file: str, image: str, status: Status) -> None:
+        """Say how far an image is, its annotation as it is.
+
+        Raises
+        ------
+        FileError
+        InvalidInputError
+            For a status that is none.
+        """
+        _check_status(status)
+        path = self._path(file)
+        with self._saving, self._lock:
+            content, sheet = self._look(file)
+            ours = self._seen.same(path, content)
+            sheet = replace(sheet or Sheet(image, status), status=status, saved=_now())
+            make_folder(self.folder)
+            try:
+                self._write(file, sheet, seen=ours)
+            except OSError as error:
+                raise cannot("write", path, error) from error
+
+    def _switch(self, file: str, sheet: Sheet, *, overwrite: bool) -> None:
+        """The one step by which a save becomes true."""
+        with self._lock:
+            if not overwrite:  # once more: writing the arrays takes a while
+                self._seen.check(self._path(file), sheet.image)
+            if not all((self.folder / name).exists() for name in (sheet.labels, sheet.marks)):
+                raise ChangedOnDiskError(
+                    f"Another program has saved {sheet.image!r} at the same moment. Load it again, "
+                    "or save again to replace its work."
+                )
+            self._write(file, sheet, seen=True)
+
+    def _write(self, file: str, sheet: Sheet, *, seen: bool) -> None:
+        path = self._path(file)
+        content = encoded(sheet.to_record(), path.name)
+        replace_whole(path, content)
+        self._known[file] = sheet
+        if seen:
+            self._seen.see(path, content)
+
+    def _is_named(self, file: str, names: tuple[str, str]) -> bool:
+        """Whether the sheet on the disk speaks of these arrays, or might."""
+        try:
+            sheet = self.look(file)
+        except FileError:
+            return True
+        return sheet is not None and (sheet.labels, sheet.marks) == names
+
+
+def _check_status(status: str) -> None:
+    if status not in STATUSES:
+        raise InvalidInputError(f"{status!r} is no status. Known: {', '.join(STATUSES)}.")
+
+
+def _digest(content: bytes | None) -> bytes:
+    return b"" if content is None else sha256(content).digest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
