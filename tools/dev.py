@@ -112,7 +112,8 @@ def install_napari(version: str) -> None:
 
 def pytest(*arguments: str) -> None:
     """Run tests, on a virtual display where there is no other."""
-    command: list[str | Path] = [BIN / "python", "-m", "pytest", *arguments]
+    processes = ("-n", "logical", "--dist", "worksteal")
+    command: list[str | Path] = [BIN / "python", "-m", "pytest", *processes, *arguments]
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         if shutil.which("xvfb-run") is None:
             sys.exit("There is no display; the tests need xvfb: apt-get install xvfb")

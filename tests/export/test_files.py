@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -106,3 +107,18 @@ def test_colours_are_distinct_and_stay_with_their_label():
     assert class_colours(0).shape == (0, 3)
     near = np.abs(many[:12, None].astype(int) - many[None, :12]).sum(axis=-1)
     assert near[~np.eye(12, dtype=bool)].min() > 30
+
+
+def test_a_tiff_that_is_broken_inside_says_so(tmp_path):
+    whole = tmp_path / "whole.tif"
+    tifffile.imwrite(whole, np.arange(9000, dtype=np.uint16).reshape(90, 100), compression="zlib")
+    content = whole.read_bytes()
+    rng = np.random.default_rng(0)
+    for attempt in range(60):
+        broken = bytearray(content)
+        for at in rng.integers(8, len(content), 12):
+            broken[at] = int(rng.integers(256))
+        path = tmp_path / f"{attempt}.tif"
+        path.write_bytes(bytes(broken))
+        with suppress(FileError):  # and nothing else; some changes do no harm
+            read_picture(path)

@@ -94,7 +94,8 @@ class LabelledImage:
     @property
     def colours(self) -> dict[int, Colour]:
         """The colour of each class, by label."""
-        defaults = class_colours(max(self.classes, default=0)).tolist()
+        bare = [label for label, row in self.classes.items() if row.colour is None]
+        defaults = class_colours(max(bare, default=0)).tolist()
         return {label: row.colour or tuple(defaults[label - 1])
                 for label, row in self.classes.items()}  # fmt: skip
 

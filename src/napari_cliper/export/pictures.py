@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,12 @@ CONVERTED_MODES = {
     "YCbCr": "RGB",
 }
 """Modes of PIL whose raw values are no colours."""
+
+
+BROKEN = (
+    ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error
+)  # fmt: skip
+"""What decoders raise for a file that is broken inside."""
 
 
 def read_picture(path: Path) -> NDArray[Any]:
@@ -58,7 +66,7 @@ def read_picture(path: Path) -> NDArray[Any]:
             f"{path} cannot be read as a picture: {error}. Give a TIFF, PNG, JPEG or another "
             "format that Pillow knows."
         ) from error
-    except (ValueError, SyntaxError, IndexError) as error:  # broken inside, says the decoder
+    except BROKEN as error:
         raise FileError(f"{path} is damaged: {error}. Save it again from its source.") from error
     except OSError as error:
         if error.errno is None:  # Pillow's word for a file that ends too early

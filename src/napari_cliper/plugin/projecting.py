@@ -11,14 +11,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 from napari.viewer import Viewer
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from ..annotation.handing_on import labelled_of
-from ..annotation.project import Project, ProjectImage, ProjectSettings, Status, images_in
+from ..annotation.project import (
+    ChangedOnDiskError,
+    Project,
+    ProjectImage,
+    ProjectSettings,
+    Status,
+    images_in,
+)
 from ..export.files import FileError
+from ..export.pictures import read_picture
 from ..segmentation import InvalidInputError, Progress
 from .annotating import Annotating
 from .annotation_layer import AnnotationLayer
@@ -70,13 +80,18 @@ class Projecting(QObject):
         self.current = ""
         self.layer: Image | None = None
         self.job: Job | None = None
+        self.confirm: Callable[[str], bool] = self._ask
+        self._wanted = ""  # the image that a person asked for last
         self._unsaved: set[str] = set()
+        self._writing = ""  # the image that the job saves
+        self._kept: ProjectSettings | None = None  # as they are on disk
         self._status: dict[str, Status] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SAVE_AFTER)
         self._timer.timeout.connect(self.save_soon)
         annotating.changed.connect(self._on_changed)
+        annotating.leaving.connect(self._on_annotation_leaving)
         panel.new_wanted.connect(self._on_new)
         panel.open_wanted.connect(self._on_open)
         panel.save_wanted.connect(self._on_save_as)
@@ -87,7 +102,8 @@ class Projecting(QObject):
     def close(self) -> None:
         """Save what is not saved yet."""
         self._timer.stop()
-        self.save_now()
+        self.save_now(ask=False)
+        self._annotating.leaving.disconnect(self._on_annotation_leaving)
         self.project = None
 
     # ------------------------------------------------------------------ projects
@@ -123,6 +139,7 @@ class Projecting(QObject):
         """Show the image that was looked at last, or the first that is not done."""
         self._leave()
         self.project, self.current = project, ""
+        self._kept = self._wishes()
         self._status = {image.name: image.status for image in project.images}
         self._panel.folder.expand(animate=False)
         open_ones = [image for image in project.images if image.status != "done"]
@@ -137,23 +154,24 @@ class Projecting(QObject):
         if annotation is None:
             self.said.emit("There is no annotation yet. Accept or import something first.", True)
             return
-        if not self.save_now():
+        # What cannot be saved in its project is kept by the new one.
+        if not self.save_now(ask=False) and annotation.image is not self.layer:
             return
         try:
-            path = annotation.image.source.path
-            if path is not None and Path(path).is_file():
+            path, pixels = annotation.image.source.path, annotation.pixels()
+            if path is not None and _is_picture_of(Path(path), pixels):
                 project = Project.create(folder, [Path(path)])
                 name = project.images[0].name
             else:
                 project = Project.create(folder, [])
                 rgb = bool(annotation.image.rgb)
-                name = project.add_image(annotation.name, annotation.pixels(), rgb=rgb).name
+                name = project.add_image(annotation.name, pixels, rgb=rgb).name
         except (FileError, InvalidInputError) as error:
             self._say_error(str(error))
             return
         self.project, self.current, self.layer = project, name, annotation.image
         self._status = {name: "started"}
-        self._unsaved.add(name)
+        self._wanted, self._unsaved = name, {name}
         self.save_now()
         self._panel.folder.expand(animate=False)
         self._show()
@@ -211,7 +229,9 @@ class Projecting(QObject):
 
     def go_to(self, name: str) -> None:
         """Show an image with its annotation; what is in the window is saved first."""
-        if self.project is None or name == self.current or not self.save_now():
+        self._wanted = name
+        there = self.layer is not None and self.layer in self._viewer.layers
+        if self.project is None or (name == self.current and there) or not self.save_now():
             return
         job = Job(partial(_load, self.project, name))
         job.succeeded.connect(partial(self._on_loaded, self.project, name))
@@ -219,8 +239,8 @@ class Projecting(QObject):
         self._start(job)
 
     def _on_loaded(self, project: Project, name: str, loaded: tuple[Any, Any]) -> None:
-        if project is not self.project:
-            return
+        if project is not self.project or name != self._wanted or not self.save_now():
+            return  # it is late, or what was done meanwhile cannot be saved
         pixels, state = loaded
         self._leave()
         self.current = name
@@ -263,6 +283,11 @@ class Projecting(QObject):
             if not self._timer.isActive():  # later changes do not put it off
                 self._timer.start()
 
+    def _on_annotation_leaving(self, annotation: AnnotationLayer) -> None:
+        """Save an annotation whose layer is being removed."""
+        if annotation.image is self.layer and self.current in self._unsaved:
+            self.save_now(ask=False)
+
     def save_soon(self) -> None:
         """Write what has changed, in a thread."""
         if self.project is None or not self._unsaved:
@@ -270,39 +295,73 @@ class Projecting(QObject):
         if self.job is not None:
             self._timer.start()
             return
-        job = Job(partial(_save, self._take_unsaved()))
-        job.failed.connect(self._on_save_failed)
+        self._writing = self.current
+        write, wishes = self._take_unsaved()
+        job = Job(partial(_save, write))
+        job.succeeded.connect(partial(self._on_saved, self.project, wishes))
+        job.failed.connect(partial(self._on_save_failed, job, self.current))
         self._start(job)
 
-    def save_now(self) -> bool:
-        """Write what has changed, and wait; whether all of it is on disk."""
+    def save_now(self, *, ask: bool = True) -> bool:
+        """Write what has changed, and wait; whether all of it is on disk.
+
+        Parameters
+        ----------
+        ask : bool
+            Whether a person may choose to replace what another program has saved.
+        """
         self._wait()
-        if self.project is None or not self._unsaved:
+        project = self.project
+        if project is None or not (self._unsaved or self._other_wishes()):
             return True
+        name = self.current
+        write, wishes = self._take_unsaved()
         try:
-            self._take_unsaved()()
+            try:
+                write()
+            except ChangedOnDiskError as error:
+                if not (ask and self.confirm(f"{error} Replace it with what is here?")):
+                    raise
+                write(overwrite=True)
         except (FileError, InvalidInputError) as error:
-            self._on_save_failed(str(error))
+            self._on_save_failed(None, name, str(error))
             return False
+        self._on_saved(project, wishes)
         return True
 
-    def _take_unsaved(self) -> Callable[[], None]:
-        """Copies of all that is to be written, and the call that writes them."""
+    def _other_wishes(self) -> bool:
+        """Whether classes, thresholds or configuration are others than those on disk."""
+        wishes = self._wishes()
+        return wishes is not None and wishes != self._kept
+
+    def _take_unsaved(self) -> tuple[Callable[..., None], ProjectSettings | None]:
+        """Copies of all that is to be written: the call that writes them, and the wishes."""
         assert self.project is not None  # noqa: S101 - asked before
-        project, name = self.project, self.current
+        project, name, wishes = self.project, self.current, self._wishes()
         annotation = None if self.layer is None else self._annotating.of(self.layer)
         state = None if annotation is None else annotation.state()
+        status = self._status.get(name, "open") if name in self._unsaved else None
         self._unsaved.clear()
-        return partial(_write, project, name, state, self._status.get(name, "open"), self._wishes())
+        return partial(_write, project, name, state, status, wishes), wishes
 
     def _wait(self) -> None:
-        """Let the job that runs come to its end."""
+        """Let the job that runs come to its end; what it could not save is unsaved again."""
         if self.job is not None:
             self.job.wait()
-            self.job = None
+            if self.job.error is not None and self._writing:
+                self._unsaved.add(self._writing)
+            self.job, self._writing = None, ""
 
-    def _on_save_failed(self, message: str) -> None:
-        self._unsaved.add(self.current)  # and it is tried again with the next change
+    def _on_saved(
+        self, project: Project | None, wishes: ProjectSettings | None, _nothing: None = None
+    ) -> None:
+        if project is self.project:
+            self._kept = wishes
+
+    def _on_save_failed(self, job: Job | None, name: str, message: str) -> None:
+        if self.job is not job:
+            return  # it was waited for, and tried again
+        self._unsaved.add(name)  # and it is tried again with the next change
         self.said.emit(f"Not saved: {message}", True)
 
     def _start(self, job: Job) -> None:
@@ -312,7 +371,7 @@ class Projecting(QObject):
 
     def _on_finished(self, job: Job) -> None:
         if self.job is job:
-            self.job = None
+            self.job, self._writing = None, ""
         self._show()
 
     def _show(self) -> None:
@@ -326,14 +385,17 @@ class Projecting(QObject):
     def _say_error(self, message: str) -> None:
         self.said.emit(message, True)
 
+    def _ask(self, question: str) -> bool:
+        answer = QMessageBox.question(self._panel, "Changed by another program", question)
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
     # ------------------------------------------------------------------ export
 
     def exported(self) -> tuple[int, Gather]:
         """How many images have an annotation, and what reads them, in a thread."""
         project = self.project
-        if project is None:
-            return 0, list
-        self.save_now()
+        if project is None or not self.save_now():
+            return 0, list  # the annotation in the window can be exported all the same
         count = sum(status != "open" for status in self._status.values())
         return count, partial(_labelled, project)
 
@@ -353,16 +415,27 @@ def _write(
     project: Project,
     name: str,
     state: AnnotationState | None,
-    status: Status,
+    status: Status | None,
     wishes: ProjectSettings | None,
+    *,
+    overwrite: bool = False,
 ) -> None:
-    if state is not None:
+    """Write an image with its status, but for None, and the wishes."""
+    if status is not None and state is not None:
         thresholds = None if wishes is None else wishes.thresholds
-        project.save(name, state, status, thresholds=thresholds)
-    else:
+        project.save(name, state, status, thresholds=thresholds, overwrite=overwrite)
+    elif status is not None:
         project.set_status(name, status)
     if wishes is not None:
-        project.save_settings(wishes.classes, wishes.thresholds, wishes.config)
+        project.save_settings(wishes.classes, wishes.thresholds, wishes.config, overwrite=overwrite)
+
+
+def _is_picture_of(path: Path, pixels: NDArray[Any]) -> bool:
+    """Whether a project finds these pixels in a file: it may hold more, or they were changed."""
+    try:
+        return path.is_file() and np.array_equal(read_picture(path), pixels)
+    except (FileError, InvalidInputError, OSError):
+        return False
 
 
 def _save(
@@ -377,7 +450,7 @@ def _labelled(project: Project) -> list[LabelledImage]:
     """Every image of a project that has an annotation."""
     images = []
     for image in project.images:
-        state = project.load(image.name)
+        state = project.peek(image.name)
         if state is not None:
             pixels = project.read_image(image.name)
             images.append(labelled_of(state, image.name, pixels, image_file=image.path.name))
