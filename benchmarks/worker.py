@@ -57,9 +57,9 @@ def in_worker(work: Callable[[], object]) -> None:
     ticks.stop()
 
 
-def main() -> None:
-    """Alternate the two, so that both see the same machine, and print the ratio."""
-    application = QCoreApplication([])
+def measured() -> tuple[float, float]:
+    """Median seconds of the plain call and of the job, in turns so that both see one machine."""
+    application = QCoreApplication.instance() or QCoreApplication([])
     with tempfile.TemporaryDirectory() as folder:
         model = random_clip(Path(folder))
         segmenter = Segmenter(SegmentationConfig(model=str(model), refiner="none", device="cpu"))
@@ -70,9 +70,15 @@ def main() -> None:
         embed()
         in_worker(embed)
         rounds = [(timed(embed), timed(lambda: in_worker(embed))) for _ in range(ROUNDS)]
-    plain, worker = (statistics.median(column) for column in zip(*rounds, strict=True))
-    print(f"plain call {plain:.3f} s, in the worker {worker:.3f} s, ratio {worker / plain:.3f}")
     del application
+    plain, worker = (statistics.median(column) for column in zip(*rounds, strict=True))
+    return plain, worker
+
+
+def main() -> None:
+    """Print both and their ratio."""
+    plain, worker = measured()
+    print(f"plain call {plain:.3f} s, in the worker {worker:.3f} s, ratio {worker / plain:.3f}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import open_clip
+import platformdirs
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -37,6 +39,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=HERE / "parity" / "reference",
         help="folder of reference arrays (see its README.md)",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing goes to the cache of whoever runs the tests, from child processes neither."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept() -> Iterator[None]:
+    """No word is known from another test: the cache lies where nothing can be written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platformdirs, "user_cache_path", lambda name: Path(__file__) / name)
+        yield
+
+
+@pytest.fixture
+def user_cache(_nothing_is_kept: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, empty, in the place of none."""
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: folder / name)
+    return folder / "napari-cliper"
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from .export.class_rows import ClassRow, check_rows
 from .export.classes import read_classes
 from .export.files import FileError
 from .export.imported import HIGHEST, Imported, as_labels
-from .export.importing import SUFFIXES, coco_images, read_coco, read_labels
+from .export.importing import SUFFIXES, open_coco, read_labels
 from .export.labelled import LabelledImage
 from .export.pictures import read_picture
 from .segmentation import InvalidInputError
@@ -144,10 +144,11 @@ def _read(
             f"{source} is a folder and no annotation project. Name the label files in it."
         )
     elif source.suffix.lower() == ".json":
-        for name in coco_images(source):
+        coco = open_coco(source)
+        for name in coco.names:
             stem = PurePosixPath(name.replace("\\", "/")).stem
             picture = _picture(stem, source, pictures)
-            yield _labelled(stem, read_coco(source, name), given, picture, name)
+            yield _labelled(stem, coco.read(name), given, picture, name)
     elif source.suffix.lower() in SUFFIXES:
         stem = source.stem.removesuffix(".ome")
         picture = _picture(stem, source, pictures)

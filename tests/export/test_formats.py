@@ -121,6 +121,7 @@ def test_what_is_refused(tmp_path):
         ("", "image"),
         ("細胞 No 1", "細胞 No 1"),
         ("tab\there", "tab_here"),
+        ("half \udc80", "half _"),
     ],
 )
 def test_any_name_can_be_a_file(tmp_path, name, expected):

@@ -328,6 +328,41 @@ def test_vectors_are_those_of_the_library(text, monkeypatch):
     torch.testing.assert_close(text.encode(PROMPTS), vectors, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {},
+        {"no_causal_mask": True},
+        {"proj_type": "none"},
+        {"proj_bias": True},
+        {"pool_type": "last"},
+        {"pool_type": "eos", "eos_id": 49407},
+        {"pool_type": "first"},
+        {"ls_init_value": 0.2},
+    ],
+    ids=str,
+)
+def test_vectors_of_every_kind_of_text_tower(wishes):
+    """Whatever a pass may leave out: short prompts and one that is cut, together and alone."""
+    config = {**CONFIG, "text_cfg": CONFIG["text_cfg"] | wishes}
+    library = model_of(config)
+    built = clip.build(config, library.state_dict(), source="test").text
+    prompts = ["", "a", "a photo of the large dog in the scene.", "very " * 40 + "long worm"]
+    tokens = open_clip.SimpleTokenizer(context_length=24)(prompts)
+    expected = library.encode_text(tokens, normalize=True)
+    torch.testing.assert_close(built.encode(prompts), expected, rtol=0, atol=1e-6)
+    for prompt, vector in zip(prompts, expected, strict=True):
+        torch.testing.assert_close(built.encode([prompt])[0], vector, rtol=0, atol=1e-6)
+
+
+def test_padding_is_not_computed(text):
+    seen = []
+    handle = text.model.ln_final.register_forward_hook(lambda _m, args, _o: seen.append(args[0]))
+    text.encode(["dog", "a photo of a dog."])
+    handle.remove()
+    assert [tuple(x.shape[:2]) for x in seen] == [(2, 8)]  # of 24 tokens
+
+
 def test_bfloat16_vectors_are_close(tensors, text):
     half = clip.build(CONFIG, tensors, source="test").text
     half.model.to(torch.bfloat16)

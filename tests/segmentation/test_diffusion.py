@@ -19,6 +19,7 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
     Segmenter,
     diffusion,
+    kept,
     loading,
 )
 from napari_cliper.segmentation.errors import (
@@ -29,7 +30,7 @@ from napari_cliper.segmentation.errors import (
 )
 from napari_cliper.segmentation.images import squashed
 from napari_cliper.segmentation.progress import Monitor
-from napari_cliper.segmentation.refinement import SelfAttention, refine_with_attention
+from napari_cliper.segmentation.refinement import refine_with_attention
 
 REFERENCE = Path(__file__).parents[1] / "parity" / "reference" / "diffusion"
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]
@@ -89,12 +90,10 @@ def folder(whole_folder, tmp_path):
     return Path(shutil.copytree(whole_folder, tmp_path / "model"))
 
 
-@pytest.fixture(autouse=True)
-def kept_prompts(tmp_path, monkeypatch):
-    """Where the empty prompt is kept: a cache of the test's own."""
-    cache = tmp_path / "cache"
-    monkeypatch.setattr(loading.platformdirs, "user_cache_path", lambda name: cache / name)
-    return cache / "napari-cliper" / "empty-prompts"
+@pytest.fixture
+def kept_prompts(user_cache):
+    """Where the empty prompt is kept."""
+    return user_cache / "empty-prompts"
 
 
 @pytest.fixture
@@ -393,17 +392,23 @@ def test_precision_of_the_parts(whole_folder, dtype, of_vae):
     assert next(found.encoder.parameters()).dtype == of_vae
 
 
-def test_bfloat16_is_close(model, whole_folder, image):
+def test_how_far_bfloat16_is_off(model, whole_folder, image):
+    """Half the sum of a row's differences bounds what any map in [0, 1] can change by.
+
+    These weights are random and scaled up, so this is no measure of a trained network; it holds
+    still what rounding alone does here.
+    """
     half = load(whole_folder, torch.bfloat16)
-    pixels, coarse = squashed(image, SIDE * 8), torch.rand(1, SIDE, SIDE)
-
-    def refined(one):
-        with torch.inference_mode():
-            maps = one.self_attention(one.noisy_latents(pixels, one.noise(0)), torch.Tensor.float)
-        return refine_with_attention(coarse, SelfAttention(tuple(maps), (SIDE, SIDE)), "mean")
-
     half.prompt = model.prompt
-    torch.testing.assert_close(refined(half), refined(model), rtol=0.1, atol=0)
+    pixels = squashed(image, SIDE * 8)
+
+    def maps(one):
+        with torch.inference_mode():
+            found = one.self_attention(one.noisy_latents(pixels, one.noise(0)), torch.Tensor.float)
+        return torch.stack(found)
+
+    off = (maps(half) - maps(model)).abs().sum(dim=-1) / 2  # (heads, n)
+    assert 0 < off.mean() < 0.15
 
 
 # --- the empty prompt
@@ -459,8 +464,8 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
         kept_prompts.parent.mkdir(parents=True)
         kept_prompts.write_text("a file in the way")
     else:  # as on a full disk: the library has an error of its own for it
-        real = loading.save_file
-        monkeypatch.setattr(loading, "save_file", lambda t, path: real(t, path / "no" / "folder"))
+        real = kept.save_file
+        monkeypatch.setattr(kept, "save_file", lambda t, path, n: real(t, path / "no" / "dir", n))
     assert load(folder).prompt.shape == (1, 12, 32)
     load(folder)
     assert len(encoded) == 2

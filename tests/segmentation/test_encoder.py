@@ -137,6 +137,17 @@ def test_one_layer_is_that_of_all_layers(visual, only):
     torch.testing.assert_close(one.features, every.features[[only]], **EXACT)
 
 
+@pytest.mark.parametrize("attention", ["fused", "identity", "vanilla", "q-q+k-k"])
+def test_several_images_in_one_pass_are_each_as_alone(visual, attention):
+    encoder, pixels = ImageEncoder(visual), pixels_of(visual, 3)
+    several = encoder.early_layers_of_each(pixels, attention=attention)
+    assert len(several) == 3
+    for found, one in zip(several, pixels, strict=True):
+        alone = encoder.early_layers(one[None], attention=attention)
+        torch.testing.assert_close(found.features, alone.features, **EXACT)
+        torch.testing.assert_close(found.attention, alone.attention, **EXACT)
+
+
 @pytest.mark.parametrize("grid", [(7, 3), (2, 9), (8, 8)])
 def test_positions_on_another_grid(visual, grid):
     encoder = ImageEncoder(visual)

@@ -18,6 +18,8 @@ from huggingface_hub import constants
 from loopback_hub import COMMIT
 from safetensors.torch import load_file, save_file
 
+from napari_cliper.demo.run import all_classes
+from napari_cliper.demo.scenes import make_scene
 from napari_cliper.segmentation import (
     ClassPrompt,
     Monitor,
@@ -146,6 +148,21 @@ def test_bfloat16_on_a_cpu_gives_nearly_the_same_labels(tiny_clip, image, method
     exact, half = labels("float32"), labels("bfloat16")
     assert len(np.unique(exact)) > 1
     assert (exact != half).mean() < 0.05
+
+
+@pytest.mark.parametrize("stage", ["coarse", "refined"])
+@pytest.mark.parametrize("seed", [1, 7])
+def test_bfloat16_keeps_the_labels_of_a_trained_model(seed, stage):
+    """The demo model's CLIP, refined by colour; Stable Diffusion takes no part in this."""
+    image = make_scene((224, 300), seed=seed).image
+
+    def labels(precision):
+        segmenter = Segmenter(SegmentationConfig(model="demo", device="cpu", precision=precision))
+        return segmenter.score(segmenter.embed(image), all_classes()).to_labels(stage=stage)
+
+    exact = labels("float32")
+    assert len(np.unique(exact)) >= 3
+    assert (exact != labels("bfloat16")).mean() <= 0.005
 
 
 # --- where a model is

@@ -32,6 +32,7 @@ from napari_cliper.segmentation import (
     Stopped,
     loading,
     proxy,
+    reading,
 )
 from napari_cliper.segmentation.diffusion import Diffusion
 
@@ -319,6 +320,33 @@ def test_given_arrays_are_not_changed(segmenter):
     assert classes == list(CLASSES)
     scores.to_labels()[:] = 7
     assert scores.to_labels().max() <= 2
+
+
+# ---------------------------------------------------------------------- windows
+
+
+@pytest.mark.parametrize(("window", "at_once"), [(96, 1), (64, 6), (32, 8)])
+def test_windows_go_in_batches_no_larger_than_the_image(config, monkeypatch, window, at_once):
+    """As many in a pass as have no more pairs of patches than the whole image."""
+    segmenter = Segmenter(config(shorter_side=96, window=window, stride=16))
+    segmenter.load()
+    conv = segmenter._loaded["clip"].network.image.visual.conv1
+    batches = []
+    handle = conv.register_forward_hook(lambda _m, args, _o: batches.append(len(args[0])))
+    found = segmenter.embed(IMAGE)
+    handle.remove()
+    assert batches[0] == 1  # the whole image
+    assert sum(batches[1:]) == len(found.windows)
+    assert set(batches[1:-1]) <= {at_once}
+    assert batches[-1] <= at_once
+    monkeypatch.setattr(reading, "WINDOWS_AT_ONCE", 1)
+    alone = segmenter.embed(IMAGE)
+    for part, expected in zip(found.windows, alone.windows, strict=True):
+        assert part.window == expected.window
+        torch.testing.assert_close(part.features, expected.features, rtol=0, atol=2e-5)
+    torch.testing.assert_close(
+        found.window_attention, alone.window_attention, rtol=0, atol=2e-5, equal_nan=True
+    )
 
 
 # ---------------------------------------------------------------------- words

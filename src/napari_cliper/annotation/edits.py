@@ -3,7 +3,8 @@
 An editor such as napari changes the labels in its own ways, and tells of some of them. So the
 labels are compared with what they were: a change that takes back the last changes brings their
 marks back too, and any other is a person's. That holds for every tool and for undo and redo,
-without knowing how any of them works.
+without knowing how any of them works. Who knows that it was no undo may say so: erasing just what
+was accepted looks like one.
 """
 
 from __future__ import annotations
@@ -60,16 +61,24 @@ class Edits:
         self._done: deque[_Change] = deque(maxlen=REMEMBERED)
         self._undone: deque[_Change] = deque(maxlen=REMEMBERED)
 
-    def follow(self) -> bool:
+    def follow(self, *, painted: bool = False) -> bool:
         """Bring the marks up to the labels; whether there was anything to do.
 
         Costs one comparison of the labels where nothing changed.
+
+        Parameters
+        ----------
+        painted : bool
+            Whether what has changed is known to be a person's, whatever it looks like.
         """
         now, seen = self.labels.ravel(), self._seen.ravel()
         pixels = np.flatnonzero(now != seen)
         if not pixels.size:
             return False
-        if steps := self._steps_back(now, pixels, self._done, undoing=True):
+        if painted:
+            marks = np.full(pixels.size, PAINTED, np.uint8)
+            self._remember(pixels, seen[pixels], now[pixels], marks)
+        elif steps := self._steps_back(now, pixels, self._done, undoing=True):
             for _ in range(steps):
                 change = self._done.pop()
                 self.marks.ravel()[change.pixels] = change.old_marks
@@ -80,8 +89,8 @@ class Edits:
                 self.marks.ravel()[change.pixels] = change.new_marks
                 self._done.append(change)
         else:
-            painted = np.full(pixels.size, PAINTED, np.uint8)
-            self._remember(pixels, seen[pixels], now[pixels], painted)
+            marks = np.full(pixels.size, PAINTED, np.uint8)
+            self._remember(pixels, seen[pixels], now[pixels], marks)
         seen[pixels] = now[pixels]
         return True
 

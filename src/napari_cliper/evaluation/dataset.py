@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..export.classes import read_classes
+from ..export.coco_reading import CocoFile, open_coco
 from ..export.files import FileError, cannot
 from ..export.pictures import read_picture
 from ..segmentation import (
@@ -23,12 +24,12 @@ from ..segmentation import (
     check_repeated,
 )
 from .ground_truth import (
-    CocoTruth,
     LabelTable,
     apply_table,
+    category_labels,
+    coco_numbers,
     label_table,
     listed_table,
-    read_coco,
     read_numbers,
 )
 from .metrics import IGNORED
@@ -54,7 +55,7 @@ class Pair:
         No two pairs of a dataset have the same.
     image, truth : Path
     key : int
-        The image's id, where `truth` is a COCO JSON.
+        Which of its images, where `truth` is a COCO JSON.
     strip : (int, int)
         Which of how many strips, side by side, of the picture.
     """
@@ -278,9 +279,9 @@ def _coco_pairs(
     names: Sequence[str],
     table: LabelTable,
 ) -> _Matched:
-    coco = read_coco(labels)
+    coco = open_coco(labels)
     pictures = {path.name: path for path in _pictures_in(images, PICTURES, "pictures")}
-    keys = {Path(record["file_name"]).name: key for key, record in coco.images.items()}
+    keys = _places(coco)
     missing = [name for name in pictures if name not in keys]
     if missing:
         raise InvalidInputError(
@@ -293,11 +294,16 @@ def _coco_pairs(
     return pairs, _coco_reader(coco, classes, names, table), notes if spare else ()
 
 
+def _places(coco: CocoFile) -> dict[str, int]:
+    """Which of the images is called what, without their folders."""
+    return {Path(name).name: index for index, name in enumerate(coco.names)}
+
+
 def _coco_reader(
-    coco: CocoTruth, classes: Sequence[ClassPrompt], names: Sequence[str], table: LabelTable
+    coco: CocoFile, classes: Sequence[ClassPrompt], names: Sequence[str], table: LabelTable
 ) -> Callable[[Pair], NDArray[np.uint16]]:
-    of_category = coco.labels_of(classes, names)
-    return lambda pair: apply_table(coco.numbers(pair.key, of_category), table, pair.truth)
+    labels = category_labels(coco, classes, names)
+    return lambda pair: apply_table(coco_numbers(coco, pair.key, labels), table, pair.truth)
 
 
 def _pictures_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:
@@ -449,8 +455,8 @@ def _protocol_pairs(
         table = label_table(count, rest=rest, first=0 if layout.numbers == "train" else 1)
     if layout.numbers != "coco":
         return pairs, lambda pair: apply_table(read_numbers(pair.truth), table, pair.truth)
-    coco = read_coco(base / layout.truth)
-    keys = {Path(record["file_name"]).name: key for key, record in coco.images.items()}
+    coco = open_coco(base / layout.truth)
+    keys = _places(coco)
     refuse([f"{pair.image} is not among the images of {coco.path}. Take it out."
             for pair in pairs if pair.image.name not in keys])  # fmt: skip
     named = tuple(replace(pair, key=keys[pair.image.name]) for pair in pairs)

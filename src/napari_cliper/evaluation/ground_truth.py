@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..export.files import FileError, cannot
+from ..export.coco_reading import CocoFile
 from ..export.pictures import read_picture
 from ..segmentation import MAX_CLASSES, ClassPrompt, InvalidInputError
 from .metrics import IGNORED
@@ -125,135 +120,61 @@ def _read_indices(path: Path) -> tuple[NDArray[Any], str]:
         raise
 
 
-@dataclass(frozen=True, eq=False)
-class CocoTruth:
-    """A COCO JSON: its images, and the annotations of each.
+def category_labels(
+    coco: CocoFile, classes: Sequence[ClassPrompt], names: Sequence[str]
+) -> dict[int, int]:
+    """The label of each category that is a class: by its name, or a word of the class.
 
     Parameters
     ----------
-    path : Path
-    images : mapping
-        By image id, its record: ``file_name``, ``width``, ``height``.
-    annotations : mapping
-        By image id, records in the order of the file.
-    categories : mapping
-        Name by category id.
+    coco : CocoFile
+    classes : sequence of ClassPrompt
+        Label i + 1 is ``classes[i]``.
+    names : sequence of str
+        What the labels are called in the results; these go before words.
+
+    Returns
+    -------
+    dict of int to int
+        By category id; categories that are no class are left out.
     """
-
-    path: Path
-    images: Mapping[int, Mapping[str, Any]]
-    annotations: Mapping[int, Sequence[Mapping[str, Any]]]
-    categories: Mapping[int, str]
-
-    def labels_of(self, classes: Sequence[ClassPrompt], names: Sequence[str]) -> dict[int, int]:
-        """The label of each category that is a class: by its name, or a word of the class."""
-        by_word = {word.casefold(): label for label, one in enumerate(classes, 1)
-                   for word in one.words}  # fmt: skip
-        by_word |= {name.casefold(): label for label, name in enumerate(names, 1)}
-        return {
-            category: by_word[name.casefold()]
-            for category, name in self.categories.items()
-            if name.casefold() in by_word
-        }
-
-    def numbers(self, image: int, labels: Mapping[int, int]) -> NDArray[np.uint16]:
-        """Draw an image's annotations: smaller ones on top, of one size the later one.
-
-        Parameters
-        ----------
-        image : int
-            Its id.
-        labels : mapping
-            By category; see `labels_of`.
-
-        Returns
-        -------
-        (Y, X) uint16 array
-
-        Raises
-        ------
-        InvalidInputError
-            For a category without a label, and an annotation that cannot be drawn.
-        """
-        record = self.images[image]
-        canvas = np.zeros((record["height"], record["width"]), dtype=np.uint16)
-        drawn = []
-        for one in self.annotations.get(image, ()):
-            category = int(one.get("category_id", UNKNOWN))
-            if category not in labels:
-                name = self.categories.get(category, f"number {category}")
-                raise InvalidInputError(
-                    f"{record['file_name']} in {self.path} has the category {name!r}, which is no "
-                    "class. Add it to the classes, or take its annotations out."
-                )
-            try:
-                drawn.append((_mask(one["segmentation"], canvas.shape), labels[category]))
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise InvalidInputError(
-                    f"Annotation {one.get('id')} of {record['file_name']} in {self.path} cannot be "
-                    f"drawn: {error}. Its segmentation must be polygons or an RLE of the image's "
-                    "size."
-                ) from error
-        for mask, label in sorted(drawn, key=lambda pair: -int(pair[0].sum())):  # stable
-            canvas[mask] = label
-        return canvas
+    by_word = {word.casefold(): label for label, one in enumerate(classes, 1)
+               for word in one.words}  # fmt: skip
+    by_word |= {name.casefold(): label for label, name in enumerate(names, 1)}
+    called = {one["id"]: str(one["name"]).casefold() for one in coco.categories}
+    return {category: by_word[name] for category, name in called.items() if name in by_word}
 
 
-def _mask(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels (Y, X) of a segmentation: polygons, or an RLE, compressed or not."""
-    tool: Any = import_module("pycocotools.mask")  # it carries no types
-    if isinstance(segmentation, list):
-        # pycocotools walks along every edge, however far it goes
-        if any(np.abs(ring).max(initial=0) > 2 * max(shape) for ring in segmentation):
-            raise ValueError("a polygon lies far outside of the image")
-        usable = [ring for ring in segmentation if len(ring) >= 6]
-        if not usable:
-            return np.zeros(shape, dtype=bool)
-        code = tool.merge(tool.frPyObjects(usable, *shape))
-    elif list(segmentation["size"]) != list(shape):
-        raise ValueError(f"its size is {segmentation['size']}, the image's {list(shape)}")
-    elif isinstance(segmentation["counts"], list):
-        if sum(segmentation["counts"]) != shape[0] * shape[1]:
-            raise ValueError("its runs do not cover the image")
-        code = tool.frPyObjects(segmentation, *shape)
-    else:
-        code = segmentation
-    with warnings.catch_warnings():
-        # What pycocotools hands over does not know numpy 2's way of asking for a copy.
-        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-        mask: NDArray[np.bool_] = tool.decode(code).astype(bool)
-    return mask
+def coco_numbers(coco: CocoFile, index: int, labels: Mapping[int, int]) -> NDArray[np.uint16]:
+    """The labels of one image of a COCO JSON.
 
+    Parameters
+    ----------
+    coco : CocoFile
+    index : int
+        Which of its images.
+    labels : mapping
+        By category; see `category_labels`.
 
-def read_coco(path: Path) -> CocoTruth:
-    """Read a COCO JSON.
+    Returns
+    -------
+    (Y, X) uint16 array
 
     Raises
     ------
+    InvalidInputError
+        For a category without a label.
     FileError
-        For a file that cannot be read or is no COCO JSON.
+        For an annotation that cannot be drawn.
     """
-    try:
-        data = json.loads(path.read_bytes())
-        images = {record["id"]: record for record in data["images"]}
-        for record in images.values():
-            _ = record["file_name"], int(record["height"]), int(record["width"])
-        by_image: dict[int, list[dict[str, Any]]] = {}
-        for one in data["annotations"]:
-            by_image.setdefault(one["image_id"], []).append(one)
-        categories = {record["id"]: str(record["name"]) for record in data["categories"]}
-    except FileNotFoundError:
-        raise FileError(f"Cannot read {path}: there is no such file.") from None
-    except OSError as error:
-        raise cannot("read", path, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FileError(
-            f"{path} is no COCO JSON: {error!r}. It needs lists of images (id, file_name, height, "
-            "width), annotations and categories."
-        ) from error
-    return CocoTruth(
-        path=path,
-        images=MappingProxyType(images),
-        annotations=MappingProxyType(by_image),
-        categories=MappingProxyType(categories),
-    )
+    image = coco.images[index]
+    for one in coco.of_image(image):
+        category = one["category_id"]
+        if category not in labels:
+            called = {known["id"]: str(known["name"]) for known in coco.categories}
+            raise InvalidInputError(
+                f"{image['file_name']} in {coco.path} has the category "
+                f"{called.get(category, f'number {category}')!r}, which is no class. Add it to the "
+                "classes, or take its annotations out."
+            )
+    return coco.draw(image, labels)

@@ -29,14 +29,102 @@ MAX_PIXELS = 2**31
 """What an image may have: the codes count in 32 bits."""
 
 
-@dataclass(frozen=True)
-class _CocoFile:
-    """What a file holds, as far as it is needed: records by id, annotations by image."""
+@dataclass(frozen=True, eq=False)
+class CocoFile:
+    """A COCO JSON, read once; its images are drawn one after the other.
+
+    Parameters
+    ----------
+    path : Path
+    images : tuple of mapping
+        Records with ``id``, ``file_name``, ``height`` and ``width``.
+    annotations : mapping
+        By image id, records with ``category_id`` and, where they can be drawn, ``segmentation``,
+        in the order of the file.
+    categories : tuple of mapping
+        Records with ``id`` and ``name``.
+    """
 
     path: Path
-    images: Sequence[Mapping[str, Any]]
-    annotations: Sequence[Mapping[str, Any]]
-    categories: Sequence[Mapping[str, Any]]
+    images: tuple[Mapping[str, Any], ...]
+    annotations: Mapping[Any, Sequence[Mapping[str, Any]]]
+    categories: tuple[Mapping[str, Any], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images' file names."""
+        return tuple(record["file_name"] for record in self.images)
+
+    def of_image(self, image: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """The annotations of one of `images`."""
+        return self.annotations.get(image["id"], ())
+
+    def draw(self, image: Mapping[str, Any], labels: Mapping[int, int]) -> NDArray[np.uint16]:
+        """Draw an image's annotations: smaller ones on top, of one size the later one.
+
+        Parameters
+        ----------
+        image : mapping
+            One of `images`.
+        labels : mapping of int to int
+            The label, 0 to 65535, of each category that the image's annotations have.
+
+        Returns
+        -------
+        (Y, X) uint16 array
+
+        Raises
+        ------
+        FileError
+            For an annotation that cannot be drawn, such as one with a box alone.
+        """
+        shape = (image["height"], image["width"])
+        drawn = []
+        for one in self.of_image(image):
+            label = labels[one["category_id"]]
+            try:
+                drawn.append((_runs(one.get("segmentation"), shape), label))
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
+                raise FileError(
+                    f"Annotation {one.get('id')} of {image['file_name']} in {self.path} cannot be "
+                    f"drawn: {error}. Its segmentation must be polygons or a run-length code of "
+                    "the image's size."
+                ) from error
+        canvas = np.zeros(shape[0] * shape[1], dtype=np.uint16)
+        for runs, label in sorted(drawn, key=lambda one: -int(one[0][1::2].sum())):  # stable
+            canvas[_pixels(runs)] = label
+        return np.ascontiguousarray(canvas.reshape(shape[::-1]).T)
+
+    def read(self, image_name: str | None = None) -> Imported:
+        """Labels of one image; see `read_coco`.
+
+        Raises
+        ------
+        FileError
+            For an annotation that cannot be drawn.
+        InvalidInputError
+            For an image that is not there, or is one of several.
+        """
+        image = _choose(self, image_name)
+        source = f"{image['file_name']} in {self.path}"
+        known = [one["id"] for one in self.categories]
+        used = (one["category_id"] for one in self.of_image(image))
+        labels, renumbered = _labels_of([*known, *used], source)
+        array = self.draw(image, labels)
+        classes = {labels[one["id"]]: _row(one, self.path) for one in self.categories}
+        return Imported(
+            source=source,
+            labels=as_labels(array, source),
+            classes=MappingProxyType(dict(sorted(classes.items()))),
+            colours=MappingProxyType(
+                {
+                    label: row.colour
+                    for label, row in classes.items()
+                    if row.colour is not None and label in array
+                }
+            ),
+            renumbered=MappingProxyType(renumbered),
+        )
 
 
 def coco_images(path: str | Path) -> tuple[str, ...]:
@@ -47,11 +135,11 @@ def coco_images(path: str | Path) -> tuple[str, ...]:
     FileError
         For a file that is missing or no COCO JSON.
     """
-    return tuple(record["file_name"] for record in _load(Path(path)).images)
+    return open_coco(path).names
 
 
 def read_coco(path: str | Path, image_name: str | None = None) -> Imported:
-    """Labels of one image from a COCO JSON.
+    """Labels of one image from a COCO JSON; of several, `open_coco` reads the file once.
 
     The label of a pixel is the category of the annotation on it. Where annotations overlap the
     smaller one is on top, of two of one size the later one. Crowds are drawn like the others.
@@ -78,50 +166,31 @@ def read_coco(path: str | Path, image_name: str | None = None) -> Imported:
     InvalidInputError
         For an image that is not there, or is one of several.
     """
-    file = _load(Path(path))
-    record = _choose(file, image_name)
-    shape = (record["height"], record["width"])
-    source = f"{record['file_name']} in {file.path}"
-    own = [one for one in file.annotations if one["image_id"] == record["id"]]
-    known = [one["id"] for one in file.categories]
-    labels, renumbered = _labels_of([*known, *(one["category_id"] for one in own)], source)
-    drawn = []
-    for one in own:
-        try:
-            drawn.append((_runs(one.get("segmentation"), shape), labels[one["category_id"]]))
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
-            raise FileError(
-                f"Annotation {one.get('id')} of {source} cannot be drawn: {error}. Its "
-                "segmentation must be polygons or a run-length code of the image's size."
-            ) from error
-    canvas = np.zeros(shape[0] * shape[1], dtype=np.uint16)
-    for runs, label in sorted(drawn, key=lambda one: -int(one[0][1::2].sum())):  # stable
-        canvas[_pixels(runs)] = label
-    array = np.ascontiguousarray(canvas.reshape(shape[::-1]).T)
-    classes = {labels[one["id"]]: _row(one, file.path) for one in file.categories}
-    return Imported(
-        source=source,
-        labels=as_labels(array, source),
-        classes=MappingProxyType(dict(sorted(classes.items()))),
-        colours=MappingProxyType(
-            {
-                label: row.colour
-                for label, row in classes.items()
-                if row.colour is not None and label in array
-            }
-        ),
-        renumbered=MappingProxyType(renumbered),
-    )
+    return open_coco(path).read(image_name)
 
 
 # ---------------------------------------------------------------------- the file
 
 
-def _load(path: Path) -> _CocoFile:
+def open_coco(path: str | Path) -> CocoFile:
+    """Read a COCO JSON and check it, all but the segmentations.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    FileError
+        For a file that is missing or no COCO JSON.
+    """
+    path = Path(path)
     try:
         data = json.loads(path.read_bytes())
-        parts = [data[key] for key in ("images", "annotations", "categories")]
-        for record in parts[0]:
+        images, annotations, categories = (
+            data[key] for key in ("images", "annotations", "categories")
+        )
+        for record in images:
             height, width = record["height"], record["width"]
             whole = isinstance(height, int) and isinstance(width, int)
             if not whole or min(height, width) < 1 or height * width > MAX_PIXELS:
@@ -129,11 +198,13 @@ def _load(path: Path) -> _CocoFile:
             if not isinstance(record["file_name"], str):
                 raise ValueError(f"an image is called {record['file_name']!r}")  # noqa: TRY301, TRY004
             _ = record["id"]
-        for one in parts[1]:
-            _ = one["image_id"], _whole(one["category_id"])
-        for one in parts[2]:
+        by_image: dict[Any, list[Mapping[str, Any]]] = {}
+        for one in annotations:
+            _ = _whole(one["category_id"])
+            by_image.setdefault(one["image_id"], []).append(one)
+        for one in categories:
             _ = _whole(one["id"]), one["name"]
-        return _CocoFile(path, *parts)
+        return CocoFile(path, tuple(images), MappingProxyType(by_image), tuple(categories))
     except FileNotFoundError:
         raise FileError(f"Cannot read {path}: there is no such file.") from None
     except OSError as error:
@@ -151,8 +222,8 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _choose(file: _CocoFile, image_name: str | None) -> Mapping[str, Any]:
-    names = [record["file_name"] for record in file.images]
+def _choose(file: CocoFile, image_name: str | None) -> Mapping[str, Any]:
+    names = file.names
     listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     if image_name is None:
         if len(names) == 1:

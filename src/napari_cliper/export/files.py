@@ -52,11 +52,11 @@ def file_name(name: str) -> str:
 
     What cannot stand in a file's name becomes ``_``; equal names stay equal.
     """
-    tidied = _FORBIDDEN.sub("_", name).strip().rstrip(".") or "image"
+    whole = name.encode("utf-8", errors="replace").decode()  # halves of a surrogate pair
+    tidied = _FORBIDDEN.sub("_", whole).strip().rstrip(".") or "image"
     if _RESERVED.fullmatch(tidied) or tidied.startswith("."):
         tidied = f"_{tidied}"
-    encoded = tidied.encode("utf-8", errors="replace")
-    return encoded[:LONGEST_NAME].decode("utf-8", errors="ignore")
+    return tidied.encode("utf-8")[:LONGEST_NAME].decode("utf-8", errors="ignore")
 
 
 @contextmanager

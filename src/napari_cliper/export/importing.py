@@ -27,7 +27,7 @@ from PIL import Image, UnidentifiedImageError
 from ..segmentation import InvalidInputError, SegmentationError
 from .class_rows import ClassRow, Colour
 from .classes import from_record
-from .coco_reading import coco_images, read_coco
+from .coco_reading import coco_images, open_coco, read_coco
 from .files import FileError, cannot
 from .imported import HIGHEST, Imported, as_labels, check_size
 from .matching import Matching, apply, match_classes
@@ -42,6 +42,7 @@ __all__ = [
     "check_size",
     "coco_images",
     "match_classes",
+    "open_coco",
     "read_coco",
     "read_label_png",
     "read_label_tiff",

@@ -54,6 +54,8 @@ class Annotating(QObject):
     """A line for the person, and whether it is an error."""
     changed = Signal(object)
     """An `AnnotationLayer` has changed."""
+    leaving = Signal(object)
+    """The layer of an `AnnotationLayer` was removed; it is forgotten next."""
 
     def __init__(
         self,
@@ -123,14 +125,24 @@ class Annotating(QObject):
     def begin(
         self, image: Image, name: str, state: AnnotationState | None = None
     ) -> AnnotationLayer:
-        """The annotation of an image, made where there is none; or made anew from a state."""
+        """The annotation of an image, made where there is none; or made anew from a state.
+
+        Raises
+        ------
+        InvalidInputError
+            For an image that was removed, or replaced by one of another size.
+        """
+        if image not in self._viewer.layers:
+            raise InvalidInputError(f"{name} was removed. Choose another image.")
         found = self.of(image)
         if found is not None and state is None:
+            self._check_fits(found)
             return found
         if found is not None:
             self._viewer.layers.remove(found.layer)
         annotation = AnnotationLayer(image, name, state, self.keys)
         annotation.changed.connect(partial(self._on_changed, annotation))
+        annotation.refused.connect(self._say_error)
         self._all.append(annotation)
         self._viewer.add_layer(annotation.layer)
         annotation.show_classes(self._rows())
@@ -142,9 +154,18 @@ class Annotating(QObject):
         annotation = self.behind(event.value)
         if annotation is not None:
             annotation.close()
+            self.leaving.emit(annotation)
             self._all.remove(annotation)
             self.update_available()
             self._count_timer.start()
+
+    @staticmethod
+    def _check_fits(annotation: AnnotationLayer) -> None:
+        if not annotation.fits:
+            raise InvalidInputError(
+                f"{annotation.name} has another size now than its annotation. Save or remove the "
+                f"layer {annotation.layer.name} first."
+            )
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
         self._count_timer.start()
@@ -223,6 +244,8 @@ class Annotating(QObject):
             raise InvalidInputError("There is no suggestion to accept. Press Run first.")
         if found.choice.layer not in self._viewer.layers:
             raise InvalidInputError(f"{found.choice.name} was removed. Run on another image.")
+        if not found.choice.is_current:
+            raise InvalidInputError(f"{found.choice.name} was replaced by other pixels. Run again.")
         return found
 
     @staticmethod
@@ -291,6 +314,7 @@ class Annotating(QObject):
             raise InvalidInputError(f"Choose {annotation.name} as the image first.")
         if self.job is not None:
             return
+        self._check_fits(annotation)
         annotation.follow()
         place: Place = (*choice.plane, slice(None), slice(None))
         labels = annotation.edits.labels[place].copy()
@@ -385,7 +409,10 @@ class Annotating(QObject):
     def _count(self) -> None:
         """Count in a thread what is done in the plane that is chosen."""
         annotation, choice = self.current(), self._images.choice()
-        if annotation is None or choice is None or choice.layer is not annotation.image:
+        of_this = annotation is not None and choice is not None and (
+            choice.layer is annotation.image and annotation.fits
+        )  # fmt: skip
+        if annotation is None or choice is None or not of_this:
             self._panel.show_done(None)
             return
         if self.counting is not None:

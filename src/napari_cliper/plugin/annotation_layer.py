@@ -42,6 +42,8 @@ class AnnotationLayer(QObject):
 
     changed = Signal()
     """Labels or marks have changed."""
+    refused = Signal(str)
+    """The layer was given what is no annotation of the image; carries why it was put back."""
 
     def __init__(
         self,
@@ -72,7 +74,8 @@ class AnnotationLayer(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
-        self._timer.timeout.connect(self.follow)
+        self._timer.timeout.connect(self._on_timer)
+        self._painted = False  # napari tells of an edit, but not of undo and redo
         self._listeners = Listeners()
         for event, slot in (
             ("paint", self._soon),
@@ -185,6 +188,8 @@ class AnnotationLayer(QObject):
         if marks is not None:
             self.edits.take(where, labels[touched], marks[touched])
         self.layer.data_setitem(where, labels[touched])
+        if marks is not None:
+            self._painted = False
         self.follow()
         self.changed.emit()
         return int(np.count_nonzero(differs))
@@ -203,11 +208,22 @@ class AnnotationLayer(QObject):
 
     def follow(self) -> None:
         """Bring the marks up to the labels."""
-        if self.edits.follow():
+        if self.edits.follow(painted=self._painted):
+            self._painted = False
             self.changed.emit()
 
+    @property
+    def fits(self) -> bool:
+        """Whether the image has still the size of its annotation."""
+        return labels_shape(ImageChoice(self.image, self.name)) == self.edits.labels.shape
+
     def _soon(self, _event: Any = None) -> None:
+        self._painted = True
         self._timer.start()
+
+    def _on_timer(self) -> None:
+        self.follow()
+        self._painted = False
 
     def _now(self, _event: Any = None) -> None:
         self.follow()
@@ -215,11 +231,21 @@ class AnnotationLayer(QObject):
     def _on_data(self, _event: Any = None) -> None:
         """The layer was given another array: what differs counts as painted."""
         data = self.layer.data
-        if data is self.edits.labels or data.shape != self.edits.labels.shape:
+        if data is self.edits.labels:
             return
-        new = np.ascontiguousarray(data, dtype=np.uint16)
+        given = np.asarray(data)
+        new = np.ascontiguousarray(given.astype(np.uint16))
+        if given.shape != self.edits.labels.shape or not np.array_equal(new, given):
+            self.layer.data = self.edits.labels
+            self.refused.emit(
+                f"{self.layer.name} takes labels from 0 to 65535 of the shape "
+                f"{self.edits.labels.shape}, not {given.dtype} of {given.shape} with "
+                f"{given.min(initial=0)} to {given.max(initial=0)}. What was there is back; add "
+                "the other labels as a layer of their own."
+            )
+            return
         self.edits.labels[...] = new
-        self.edits.follow()
+        self.edits.follow(painted=True)
         self.edits = Edits(new, self.edits.marks)
         if new is not data:
             self.layer.data = new

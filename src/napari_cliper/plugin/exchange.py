@@ -31,6 +31,7 @@ from .classes_panel import ClassesPanel
 from .export_dialog import ExportDialog, ExportWish
 from .image_panel import ImagePanel
 from .import_dialog import ImportDialog
+from .layers import ImageChoice
 from .worker import Job
 
 Gather = Callable[[], list[LabelledImage]]
@@ -79,6 +80,7 @@ class Exchange(QObject):
             self.said.emit("There is no annotation to export. Accept something first.", True)
             return
         dialog = ExportDialog(count, self.folder, self._parent)
+        dialog.every_image.setEnabled(annotation is not None)  # else there is none but those
         if dialog.exec():
             self.write(dialog.wish(), annotation, gather)
         dialog.deleteLater()
@@ -118,13 +120,9 @@ class Exchange(QObject):
         if self.job is None and choice is not None:
             file = choice.layer.source.path
             name = choice.name if file is None else Path(file).name
-            self._start(partial(_read, path, name), self._on_read)
+            self._start(partial(_read, path, name), partial(self._on_read, choice))
 
-    def _on_read(self, imported: Imported) -> None:
-        choice = self._images.choice()
-        if choice is None:
-            self.said.emit("The image is gone; nothing was imported.", True)
-            return
+    def _on_read(self, choice: ImageChoice, imported: Imported) -> None:
         try:
             annotation = self._annotating.begin(choice.layer, choice.name)
             place: Place = (*choice.plane, slice(None), slice(None))
@@ -150,6 +148,10 @@ class Exchange(QObject):
                 self.said.emit("Nothing was imported.", False)
                 return
             assignments = dialog.assignments()
+            if self._annotating.behind(annotation.layer) is None:
+                raise InvalidInputError(
+                    f"{annotation.layer.name} was removed meanwhile; nothing was imported."
+                )
             for label, name in dialog.new_classes().items():
                 row = imported.classes.get(label, ClassRow(name))
                 assignments[label] = annotation.number_of(row, label)

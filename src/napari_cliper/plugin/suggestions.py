@@ -8,7 +8,7 @@ to the person, and the next result becomes a new layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -46,20 +46,33 @@ class Suggestion:
     choice: ImageChoice
     stage: str
     live: bool = True
+    _written: NDArray[Any] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def touched(self) -> bool:
+        """Whether a stroke is being drawn, of which napari tells at its end."""
+        shown = self.layer.data[place(self.choice)]
+        return self._written is not None and not np.array_equal(shown, self._written)
 
     def fits(self, choice: ImageChoice, stage: str) -> bool:
         """Whether a result of this choice may be written into the layer."""
         return (
             self.live
+            and not self.touched
             and self.stage == stage
             and self.choice.layer is choice.layer
             and self.choice.region == choice.region
             and self.layer.data.shape == labels_shape(choice)
         )
 
+    def go_to(self, choice: ImageChoice) -> None:
+        """Be of another choice of the same image from now on."""
+        self.choice, self._written = choice, None
+
     def write(self, labels: NDArray[Any]) -> None:
         """Show labels; nothing happens once the layer is a person's."""
-        if self.live:
+        if self.live and not self.touched:
+            self._written = labels
             self.layer.data[place(self.choice)] = labels
             self.layer.refresh()
 
@@ -129,7 +142,7 @@ class Suggestions:
         found = next((one for one in self._all if one.fits(choice, stage)), None)
         if found is None or found.layer.data.dtype.itemsize < labels.dtype.itemsize:
             found = self._add(choice, stage, labels.dtype)
-        found.choice = choice
+        found.go_to(choice)
         found.write(labels)
         found.layer.colormap = label_colours(rows)
         return found

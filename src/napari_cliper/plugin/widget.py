@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from napari.viewer import Viewer
-from qtpy.QtCore import Qt, QThreadPool, QTimer, Signal
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt, QThreadPool, QTimer, Signal
+from qtpy.QtGui import QCloseEvent, QShowEvent
+from qtpy.QtWidgets import QFrame, QMessageBox, QScrollArea, QVBoxLayout, QWidget
 
 from ..annotation.project import ProjectSettings
 from ..annotation.settings import default_thresholds
@@ -219,7 +219,10 @@ class CliperWidget(QWidget):
         outcome: Outcome,
     ) -> None:
         """A result is there; a late one is dropped."""
-        if self._closed or number != self._run_number:
+        if self._closed:
+            return
+        if number != self._run_number:
+            self.run_panel.end("A project was opened while it ran: its result was dropped.")
             return
         if choice.layer not in self.viewer.layers or not choice.is_current:
             self.run_panel.end(
@@ -343,6 +346,7 @@ class CliperWidget(QWidget):
 
     def _apply_wishes(self, wishes: ProjectSettings) -> None:
         """Go on with the classes, thresholds and engine of a project."""
+        self._run_number += 1  # what runs was asked with other words
         self.classes_panel.set_classes(wishes.classes)
         self.engine_panel.set_config(wishes.config)
         self.result.start_with(wishes.config, wishes.thresholds)
@@ -439,6 +443,50 @@ class CliperWidget(QWidget):
         unknown = self.engine_panel.unknown_words(words)
         if unknown and self.job is None:
             self.run_panel.show_message(f"The demo model does not know: {', '.join(unknown)}.")
+
+    def event(self, event: QEvent) -> bool:
+        """Follow the window that the dock is put into, and end when it is taken out of it.
+
+        Qt closes neither what is in a window that is closed nor what is in a dock.
+        """
+        if event.type() == QEvent.Type.ParentChange and not self._closed:
+            if self.parentWidget() is None:
+                self.close_down()
+            else:
+                self._follow_window()
+        return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Follow the window, as far as it was not known."""
+        self._follow_window()
+        super().showEvent(event)
+
+    def _follow_window(self) -> None:
+        """Look at the events of the outermost window: a dock that floats is inside it too."""
+        outermost: QWidget = self
+        while (parent := outermost.parentWidget()) is not None:
+            outermost = parent
+        if outermost is not self:
+            outermost.installEventFilter(self)  # once, however often it is asked for
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        """Save before the window closes, and end before it is deleted."""
+        if event is None or self._closed or watched is self:
+            return False
+        if event.type() == QEvent.Type.DeferredDelete:
+            self.close_down()
+        elif event.type() == QEvent.Type.Close:
+            saved = self.projecting.save_now()
+            if not saved and event.spontaneous() and not self._ask_to_close():
+                event.ignore()
+                return True
+        return False
+
+    def _ask_to_close(self) -> bool:
+        question = f"{self.run_panel.message.text()} Close all the same and lose it?"
+        return bool(
+            QMessageBox.question(self, "Not saved", question) == QMessageBox.StandardButton.Yes
+        )
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """End the job and listen to nothing any more."""

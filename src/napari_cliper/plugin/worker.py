@@ -52,6 +52,7 @@ class Job(QObject):
         self._over = threading.Event()
         self._reported = ("", 0.0)
         self.running = False
+        self.error: BaseException | None = None  # known as soon as `wait` returns
         self._ended.connect(self._on_ended, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
@@ -79,7 +80,7 @@ class Job(QObject):
         try:
             result = self._work(self._report, self._stop.is_set)
         except BaseException as raised:  # noqa: BLE001 - every error is shown to the person
-            error = raised
+            error = self.error = raised
         self._over.set()
         try:
             self._ended.emit(result, error)

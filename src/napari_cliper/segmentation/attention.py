@@ -4,7 +4,8 @@ Sources: CLIPer (arXiv 2411.13836, sec. 3.2), SCLIP (2312.01597, eq. 3),
 ClearCLIP (2407.12442), MaskCLIP (2112.01071), ProxyCLIP (2408.04883, eq. 5-7).
 
 Shapes: H heads, n tokens (the class token first where there is one), d the width
-of a head. Every attention is (H, n, n): query, then key; rows sum to 1 unless said.
+of a head. Every attention is (..., H, n, n): query, then key; rows sum to 1 unless said.
+The dots stand for images, where there are several.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ LastBlockAttention = Literal["q-q", "k-k", "v-v", "identity", "vanilla", "q-q+k-
 
 
 def _affinity(a: Tensor, b: Tensor) -> Tensor:
-    """softmax(a b^T / sqrt(d)) of (H, n, d) and (H, n, d): (H, n, n)."""
+    """softmax(a b^T / sqrt(d)) of (..., H, n, d) with its like: (..., H, n, n)."""
     return torch.softmax(a @ b.mT * a.shape[-1] ** -0.5, dim=-1)
 
 
 def _identity(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: ARG001 - one signature in the table
-    return torch.eye(q.shape[1], dtype=q.dtype, device=q.device).expand(q.shape[0], -1, -1)
+    return torch.eye(q.shape[-2], dtype=q.dtype, device=q.device).expand(*q.shape[:-1], -1)
 
 
 LAST_BLOCK: Mapping[LastBlockAttention, Callable[[Tensor, Tensor, Tensor], Tensor]] = (
@@ -41,7 +42,7 @@ LAST_BLOCK: Mapping[LastBlockAttention, Callable[[Tensor, Tensor, Tensor], Tenso
         }
     )
 )
-"""How q, k and v of the last block, each (H, n, d), make its attention (H, n, n)."""
+"""How q, k and v of the last block, each (..., H, n, d), make its attention (..., H, n, n)."""
 
 
 def normalise_once(summed: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ def normalise_once(summed: Tensor) -> Tensor:
 
     Parameters
     ----------
-    summed : (H, n, n) float tensor
+    summed : (..., H, n, n) float tensor
         The attention summed over the blocks, or the result of the round before.
     """
     summed = summed / summed.sum(dim=-2, keepdim=True)
@@ -64,7 +65,7 @@ def fused_attention(summed: Tensor) -> Tensor:
 
     Parameters
     ----------
-    summed : (H, n, n) float tensor
+    summed : (..., H, n, n) float tensor
         As `normalise_once` leaves it.
     """
     symmetric = (summed + summed.mT) / 2

@@ -39,6 +39,13 @@ class TextEncoder:
         self.context_length = int(tokenizer.context_length or 77)
         # What fills up a short prompt; a tokenizer of transformers says it, open_clip's has 0.
         self.padding = int(getattr(getattr(tokenizer, "tokenizer", None), "pad_token_id", 0))
+        # Plain CLIP: each token sees those before it, and the last one (of the highest number)
+        # is the answer. What fills up behind that one need not be computed.
+        self._ends_early = (
+            isinstance(model, open_clip.CLIP)
+            and self.model.attn_mask is not None
+            and self.model.text_pool_type == "argmax"
+        )
 
     @property
     def device(self) -> torch.device:
@@ -61,9 +68,23 @@ class TextEncoder:
             for start in range(0, len(prompts), self.batch):
                 monitor.check()
                 tokens = self.tokenizer(list(prompts[start : start + self.batch]))
-                encoded = self.model.encode_text(tokens.to(self.device))
-                vectors.append(F.normalize(encoded.float(), dim=-1).cpu())
+                vectors.append(F.normalize(self._encoded(tokens), dim=-1).cpu())
         return torch.cat(vectors)
+
+    def _encoded(self, tokens: Tensor) -> Tensor:
+        """(P, context) tokens to (P, D) float32 vectors, as `encode_text` gives them."""
+        model, tokens = self.model, tokens.to(self.device)
+        if not self._ends_early:
+            return cast("Tensor", model.encode_text(tokens).float())
+        ends = tokens.argmax(dim=-1)  # (P,)
+        count = int(ends.max()) + 1
+        x = model.token_embedding(tokens[:, :count]) + model.positional_embedding[:count]
+        x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:count, :count]))
+        x = x[torch.arange(len(x), device=x.device), ends]  # (P, W)
+        project = model.text_projection
+        if project is not None:
+            x = project(x) if isinstance(project, nn.Linear) else x @ project
+        return cast("Tensor", x.float())
 
 
 @dataclass(frozen=True)

@@ -45,10 +45,13 @@ class _Reader:
     ----------
     keep : callable
         Called with one (n, n) map after the other, in the order of the heads.
+    ends : bool
+        Whether this is the last layer that is read: nobody needs what it attends to.
     """
 
-    def __init__(self, keep: Callable[[Tensor], None]) -> None:
+    def __init__(self, keep: Callable[[Tensor], None], *, ends: bool) -> None:
         self.keep = keep
+        self.ends = ends
 
     def __call__(
         self,
@@ -67,8 +70,12 @@ class _Reader:
         heads = []
         for one_q, one_k, one_v in zip(q.split(1), k.split(1), v.split(1), strict=True):
             weights = attn.get_attention_scores(one_q, one_k)  # (1, n, n)
-            heads.append(weights @ one_v)
+            if not self.ends:
+                heads.append(weights @ one_v)
             self.keep(weights[0])
+            del weights  # before the next head's take their place beside them
+        if self.ends:
+            raise _PassEndedError
         hidden_states = attn.batch_to_head_dim(torch.cat(heads))  # (B, n, W)
         for module in attn.to_out:
             hidden_states = module(hidden_states)
@@ -167,7 +174,7 @@ class Diffusion:
             What `keep` returned: all heads of the first of `layers`, then of the next.
         """
         attentions = [
-            (f"up_blocks.{number}.{name}.processor", module)
+            f"up_blocks.{number}.{name}.processor"
             for number, block in enumerate(self.unet.up_blocks)
             for name, module in block.named_modules()
             if isinstance(module, Attention)
@@ -175,16 +182,12 @@ class Diffusion:
         kept: dict[int, list[T]] = {}
         processors = dict(self.unet.attn_processors)
         original = dict(processors)
-        for layer in layers:
-            name, _ = attentions[layer]
-            kept[layer] = []
-            processors[name] = _Reader(partial(_keep_in, kept[layer], keep))
-
-        def end(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-            raise _PassEndedError
-
         last_read = max(layers, key=lambda layer: layer % len(attentions))
-        handle = attentions[last_read][1].register_forward_hook(end)
+        for layer in layers:
+            kept[layer] = []
+            processors[attentions[layer]] = _Reader(
+                partial(_keep_in, kept[layer], keep), ends=layer == last_read
+            )
         self.unet.set_attn_processor(processors)
         weight = next(self.unet.parameters())
         try:
@@ -195,7 +198,6 @@ class Diffusion:
                     encoder_hidden_states=self.prompt.to(weight.device, weight.dtype),
                 )
         finally:
-            handle.remove()
             self.unet.set_attn_processor(original)
         return [head for layer in layers for head in kept[layer]]
 

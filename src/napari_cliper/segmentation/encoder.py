@@ -144,8 +144,38 @@ class ImageEncoder:
             Keep this layer's embedding alone (no fusion of layers); negative counts
             from the end.
         """
+        (one,) = self.early_layers_of_each(
+            pixels,
+            attention=attention,
+            only_layer=only_layer,
+            interpolation=interpolation,
+            monitor=monitor,
+        )
+        return one
+
+    def early_layers_of_each(
+        self,
+        pixels: Tensor,
+        *,
+        attention: LastBlockAttention | Literal["fused"] = "fused",
+        only_layer: int | None = None,
+        interpolation: Interpolation = "bilinear",
+        monitor: Monitor | None = None,
+    ) -> list[LayerFeatures]:
+        """`early_layers` of several images in one pass.
+
+        Parameters
+        ----------
+        pixels : (B, 3, H, W) float tensor
+            The other parameters are those of `early_layers`.
+
+        Returns
+        -------
+        list of LayerFeatures
+            One for each image; none depends on the others.
+        """
         monitor = monitor or Monitor()
-        x = self.tokens(pixels, interpolation)  # (1, n, W)
+        x = self.tokens(pixels, interpolation)  # (B, n, W)
         embeddings: list[Tensor] = []
         summed = x.new_zeros((), dtype=torch.float32)
         for index, block in enumerate(self.blocks[:-1]):
@@ -153,7 +183,7 @@ class ImageEncoder:
             embedding = block.ln_1(x)
             embeddings.append(embedding)
             q, k, v = self._project(block, embedding)
-            weights = LAST_BLOCK["vanilla"](q, k, v)  # (H, n, n)
+            weights = LAST_BLOCK["vanilla"](q, k, v)  # (B, H, n, n)
             summed = summed + weights.float()
             monitor.check()
             x = self._finish(block, x, self._merge(block, weights, v))
@@ -173,7 +203,9 @@ class ImageEncoder:
             else:
                 weights = LAST_BLOCK[attention](q, k, v).float()
             features.append(self._project_out(self._merge(last, weights.to(v.dtype), v)))
-        return LayerFeatures(torch.cat(features).float(), weights.mean(dim=0)[1:, 1:].contiguous())
+        layers = torch.stack(features, dim=1).float()  # (B, K, n, D)
+        attentions = weights.mean(dim=1)[:, 1:, 1:].contiguous()  # (B, N, N)
+        return [LayerFeatures(*one) for one in zip(layers, attentions, strict=True)]
 
     def last_block(
         self,
@@ -239,12 +271,12 @@ class ImageEncoder:
             self._before_last(pixels, interpolation, monitor or Monitor()), external, strict=True
         ):
             last = self.blocks[-1]
-            values = self._project(last, last.ln_1(x))[2][:, 1:]  # (H, N, d)
+            values = self._project(last, last.ln_1(x))[2][0, :, 1:]  # (H, N, d)
             table = values.mT.unflatten(-1, (height, width)).float()  # (H, d, h, w)
             table = F.interpolate(table, size=grid, mode="bilinear", align_corners=False)
             values = table.flatten(2).mT  # (H, fh * fw, d)
             weights = proxy_attention(proxy.flatten(1).T.float(), beta, gamma)
-            out = self._merge(last, weights.to(x.dtype), values.to(x.dtype))
+            out = self._merge(last, weights.to(x.dtype), values[None].to(x.dtype))
             outputs.append(self._project_out(out))
         return torch.cat(outputs).float()
 
@@ -261,15 +293,15 @@ class ImageEncoder:
             yield one
 
     def _project(self, block: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalised tokens (1, n, W) to q, k and v, each (H, n, d)."""
-        qkv = F.linear(x[0], block.attn.in_proj_weight, block.attn.in_proj_bias)  # (n, 3 W)
-        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(1, 2, 0, 3)
+        """Normalised tokens (B, n, W) to q, k and v, each (B, H, n, d)."""
+        qkv = F.linear(x, block.attn.in_proj_weight, block.attn.in_proj_bias)  # (B, n, 3 W)
+        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return q, k, v
 
     def _merge(self, block: Any, weights: Tensor, v: Tensor) -> Tensor:
-        """Attention (H, n, n) of values (H, n, d), heads joined and projected: (1, n, W)."""
-        heads = (weights @ v).transpose(0, 1).flatten(1)  # (n, W)
-        return cast("Tensor", block.attn.out_proj(heads))[None]
+        """Attention (.., n, n) of values (B, H, n, d), heads joined and projected: (B, n, W)."""
+        heads = (weights @ v).transpose(1, 2).flatten(2)  # (B, n, W)
+        return cast("Tensor", block.attn.out_proj(heads))
 
     def _finish(self, block: Any, x: Tensor, attended: Tensor) -> Tensor:
         """The rest of a block: residual connections and MLP."""

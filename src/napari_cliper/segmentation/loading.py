@@ -6,27 +6,25 @@ precision compute; and the store that lets two users of the same weights share t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-import platformdirs
 import psutil
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from . import clip, diffusion, proxy, weights
 from .config import Precision, SegmentationConfig
 from .encoder import MEAN, STD
 from .errors import InvalidInputError, WeightsUnavailableError, unknown_choice
+from .kept import KeptTensors
 from .progress import Monitor
 from .registry import REGISTRY, WeightsEntry, entry
 
@@ -109,11 +107,14 @@ class Loaded(Generic[N]):
     network : Clip, FoundationModel or Diffusion
     weights : list of dict
         Name and sha256 of each file that it was loaded from.
+    identity : str
+        All that its results depend on, apart from its input; "" where that is not known.
     """
 
-    def __init__(self, network: N, weights: list[dict[str, str]]) -> None:
+    def __init__(self, network: N, weights: list[dict[str, str]], identity: str = "") -> None:
         self.network = network
         self.weights = weights
+        self.identity = identity
         self._lock = threading.Lock()
 
     @property
@@ -131,6 +132,9 @@ class Loaded(Generic[N]):
         finally:
             self._lock.release()
 
+
+EMPTY_PROMPTS = KeptTensors("empty-prompts", "prompt", most=64)
+"""What text encoders of diffusion models make of the empty prompt, on disk."""
 
 _store: WeakValueDictionary[tuple[str, ...], Loaded[Any]] = WeakValueDictionary()
 """Networks that somebody holds; one nobody holds any more frees its memory."""
@@ -340,6 +344,9 @@ def load_clip(
             (path,) = weights.fetch(source.entry, offline=config.offline, monitor=monitor).values()
         monitor.tell(f"Loading {config.model}", 0, 1)
         tensors = weights.read_tensors(path)
+        text_folder = (
+            None if clip.is_bare(tensors) else _text_folder(source.config, config, monitor)
+        )
         network = clip.build(
             source.config,
             tensors,
@@ -347,16 +354,37 @@ def load_clip(
             quick_gelu=source.quick_gelu,
             mean=source.mean,
             std=source.std,
-            text_folder=None
-            if clip.is_bare(tensors)
-            else _text_folder(source.config, config, monitor),
+            text_folder=text_folder,
         )
-        network.image.visual.to(device, dtype)
         if network.text is not None:
-            network.text.model.to(device, dtype)
-        return Loaded(network, _hashed([path], monitor))
+            # Its vectors are kept for good, so they are exact; an image tower is within it.
+            network.text.model.to(device)
+        network.image.visual.to(device, dtype)
+        hashed = _hashed([path], monitor)
+        return Loaded(network, hashed, _identity(source, hashed, text_folder, monitor))
 
     return shared(("clip", config.model, str(device), str(dtype)), load, monitor)
+
+
+def _identity(
+    source: ClipSource,
+    hashed: list[dict[str, str]],
+    text_folder: Path | None,
+    monitor: Monitor,
+) -> str:
+    """All that the vectors of a CLIP's words depend on."""
+    beside = [] if text_folder is None else sorted(text_folder.iterdir())
+    files = [path for path in beside if path.suffix in (".json", ".txt", ".model")]
+    return json.dumps(
+        [
+            [row["sha256"] for row in (*hashed, *_hashed(files, monitor))],
+            source.config,
+            source.quick_gelu,
+            version("open_clip_torch"),
+        ],
+        sort_keys=True,
+        default=str,
+    )
 
 
 def _text_folder(
@@ -434,17 +462,13 @@ def _kept_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
         )
     stat = encoders[0].resolve().stat()
     mark = f"{encoders[0].resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-    name = hashlib.sha256(mark.encode()).hexdigest()[:32] + ".safetensors"
-    kept = platformdirs.user_cache_path("napari-cliper") / "empty-prompts" / name
-    with suppress(OSError, SafetensorError, KeyError):  # no copy, or a bad one: encode again
-        return load_file(kept)["prompt"]
+    kept = EMPTY_PROMPTS.get(mark)
+    if kept is not None:
+        return kept[0]
     monitor.tell("Encoding the empty prompt", 0, 1)
     prompt = diffusion.empty_prompt(folder, monitor)
-    with suppress(OSError, SafetensorError):  # a cache that cannot be written costs a second
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{threading.get_ident()}.part")
-        save_file({"prompt": prompt.contiguous()}, part)
-        part.replace(kept)
+    EMPTY_PROMPTS.put(mark, prompt)
+    EMPTY_PROMPTS.trim()
     return prompt
 
 

@@ -44,27 +44,30 @@ def cliper_maps(
     whole, classes = embedding.whole, queries.class_count
     if whole is None or whole.attention is None:
         raise InvalidInputError("The embedding was not made by CLIPer. Embed the image again.")
-    logits = cliper_logits(whole.features, queries, settings.logit_scale)  # (K, N, P)
-    probabilities = logits.softmax(dim=-1)[..., :classes].mT  # (K, T, N)
-    if embedding.window_attention is not None:
-        places = [part.window.in_patches(patch) for part in embedding.windows]
-        seen = [
-            cliper_logits(part.features, queries, settings.logit_scale).mT
-            for part in embedding.windows
-        ]  # (K, P, n) each
-        layers: list[Tensor] = []
-        for layer in range(len(probabilities)):
-            parts = (
-                part[layer].reshape(-1, *place.shape)
-                for part, place in zip(seen, places, strict=True)
-            )
-            averaged = blend(parts, places, whole.grid).flatten(1)  # (P, N)
-            layers.append((averaged @ embedding.window_attention).softmax(dim=0)[:classes])
-        probabilities = (probabilities + torch.stack(layers)) / 2
+    scale, layers = settings.logit_scale, len(whole.features)
+    places = [part.window.in_patches(patch) for part in embedding.windows]
+
+    def by_windows(layer: int, attention: Tensor) -> Tensor:
+        """What the windows say of a layer, (P, N) logits through their attention."""
+        parts = (
+            cliper_logits(part.features[layer], queries, scale).T.reshape(-1, *place.shape)
+            for part, place in zip(embedding.windows, places, strict=True)
+        )
+        return blend(parts, places, whole.grid).flatten(1) @ attention
+
+    def probabilities(layer: int) -> Tensor:
+        """(T, N), one layer at a time, as all of them grow with both layers and words."""
+        logits = cliper_logits(whole.features[layer], queries, scale)  # (N, P)
+        found = logits.softmax(dim=-1)[:, :classes].T
+        if embedding.window_attention is None:
+            return found
+        windows = by_windows(layer, embedding.window_attention)
+        return (found + windows.softmax(dim=0)[:classes]) / 2
+
     coarse = cliper_coarse(
-        probabilities,
+        map(probabilities, range(layers)),
         whole.attention,
-        select_layer=settings.select_layer,
+        select_layer=settings.select_layer % layers,
         attention_threshold=settings.attention_threshold,
     )
     return StageMaps(coarse.reshape(-1, *whole.grid).numpy(), coarse.amax(dim=1).numpy())

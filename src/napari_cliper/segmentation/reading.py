@@ -82,35 +82,46 @@ def read_early_layers(
     patch = encoder.patch
     planes = normalised(pixels, encoder.mean, encoder.std)
 
-    def read(window: Window) -> PatchFeatures:
-        part = planes[..., window.top : window.bottom, window.left : window.right]
-        layers = encoder.early_layers(part, monitor=monitor)
-        return PatchFeatures(
-            features=layers.features[:, 1:].cpu(),
-            grid=window.in_patches(patch).shape,
-            attention=layers.attention.cpu(),
-            window=window,
-            padding=Window(0, 0, *window.shape),
-            padded_shape=window.shape,
-        )
+    def read(windows: Sequence[Window]) -> list[PatchFeatures]:
+        """Windows of one shape, in one pass."""
+        parts = [planes[..., w.top : w.bottom, w.left : w.right] for w in windows]
+        found = encoder.early_layers_of_each(torch.cat(parts), monitor=monitor)
+        return [
+            PatchFeatures(
+                features=layers.features[:, 1:].cpu(),
+                grid=window.in_patches(patch).shape,
+                attention=layers.attention.cpu(),
+                window=window,
+                padding=Window(0, 0, *window.shape),
+                padded_shape=window.shape,
+            )
+            for window, layers in zip(windows, found, strict=True)
+        ]
 
     shape = (pixels.shape[0], pixels.shape[1])
-    whole = read(Window(0, 0, *shape))
+    (whole,) = read([Window(0, 0, *shape)])
     if not settings.window:
         return whole, (), None
     # Windows lie on patch borders, as they do in every published setting.
     side, stride = (max(n // patch, 1) * patch for n in (settings.window, settings.stride))
-    places = sliding_windows(shape, side, stride)
+    places = sliding_windows(shape, side, stride)  # all of one shape
+    in_patches = [window.in_patches(patch) for window in places]
+    at_once = _at_once(whole.grid, in_patches[0].shape)
     windows = []
     attentions: list[Tensor] = []
-    for index, window in enumerate(places):
-        monitor.tell("Encoding the windows", index, len(places))
-        part = read(window)
-        if part.attention is not None:
-            attentions.append(part.attention)
-        windows.append(replace(part, attention=None))
-    in_patches = [window.in_patches(patch) for window in places]
+    for start in range(0, len(places), at_once):
+        monitor.tell("Encoding the windows", start, len(places))
+        for part in read(places[start : start + at_once]):
+            if part.attention is not None:
+                attentions.append(part.attention)
+            windows.append(replace(part, attention=None))
     return whole, tuple(windows), stitch_attention(attentions, in_patches, whole.grid)
+
+
+def _at_once(whole: tuple[int, int], window: tuple[int, int]) -> int:
+    """How many windows a pass may have: their attention takes no more than the whole image's."""
+    pairs_of_whole, pairs_of_window = ((1 + math.prod(grid)) ** 2 for grid in (whole, window))
+    return min(max(pairs_of_whole // pairs_of_window, 1), WINDOWS_AT_ONCE)
 
 
 def read_last_block(

@@ -10,7 +10,7 @@ classes, Q query vectors, P queries after the synonyms of a class became one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -109,7 +109,7 @@ def cliper_logits(features: Tensor, queries: Queries, logit_scale: float) -> Ten
 
 
 def cliper_coarse(
-    probabilities: Tensor,
+    probabilities: Iterable[Tensor],
     attention: Tensor,
     *,
     select_layer: int,
@@ -120,13 +120,14 @@ def cliper_coarse(
 
     Parameters
     ----------
-    probabilities : (K, T, N) tensor
-        Softmax over the queries, first T kept, for each kept embedding.
+    probabilities : iterable of K (T, N) tensors
+        Softmax over the queries, first T kept, for each kept embedding. One that makes
+        them as it goes keeps a single one in memory.
     attention : (N, N) tensor
         Head mean of the last attention, class token dropped.
     select_layer : int
         Which of the K embeddings is seen through the attention; negative counts
-        from the end.
+        from the end, for which all are gathered first.
     attention_threshold : float
         Share of a map's maximum below which its values become 0. The mean over
         the layers sees the same change.
@@ -138,15 +139,20 @@ def cliper_coarse(
     (T, N) tensor
         Not a probability: values reach 2 and more.
     """
-    selected = probabilities[select_layer]
-    floor = attention_threshold * selected.amax(dim=-1, keepdim=True)
-    selected = torch.where(selected < floor, 0, selected)
-    seen = selected @ attention
-    if not fuse:
-        return seen
-    index = select_layer % len(probabilities)
-    layers = torch.cat([probabilities[:index], selected[None], probabilities[index + 1 :]])
-    return seen + layers.mean(dim=0)
+    if select_layer < 0:
+        probabilities = list(probabilities)
+        select_layer += len(probabilities)
+    seen = total = torch.zeros(())
+    count = 0
+    for count, layer in enumerate(probabilities, start=1):
+        if count == select_layer + 1:
+            floor = attention_threshold * layer.amax(dim=-1, keepdim=True)
+            kept = torch.where(layer < floor, 0, layer)
+            seen = kept @ attention
+            total = total + kept
+        else:
+            total = total + layer
+    return seen + total / count if fuse else seen
 
 
 def class_maxima(probabilities: Tensor, owner: Sequence[int]) -> tuple[Tensor, Tensor | None]:

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,6 +33,7 @@ from .reading import read_diffusion, read_early_layers, read_foundation, read_la
 from .refinement import SelfAttention
 from .results import ImageEmbedding, PatchFeatures, ScoreMaps
 from .scoring import Queries
+from .words import WordVectors
 
 PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")
 
@@ -71,8 +71,7 @@ class Segmenter:
         self.settings: Settings = self.config.settings()
         self._source: loading.ClipSource | None = None
         self._loaded: dict[str, loading.Loaded[Any]] = {}
-        # By its prompts, a word's vector, and the prompt that was too long if there is one.
-        self._words: dict[tuple[str, ...], tuple[Tensor, str | None]] = {}
+        self._words = WordVectors()
 
     # ------------------------------------------------------------------ networks
 
@@ -121,7 +120,7 @@ class Segmenter:
             if self._key(name) == other._key(name)
         }
         if "clip" in other._loaded:
-            other._words = dict(self._words)
+            other._words = self._words.copy()
         return other
 
     def _key(self, name: str) -> tuple[str, ...]:
@@ -411,29 +410,21 @@ class Segmenter:
             for prompts in class_prompts(one, templates)
         ]
         groups += [(-1, fill(word, templates)) for word in background]
-        asked = dict.fromkeys(prompts for _, prompts in groups)
-        new = [prompts for prompts in asked if prompts not in self._words]
-        with self._loaded["clip"].for_one_job(monitor) as network:
-            if network.text is None:
-                raise InvalidInputError(
-                    f"{self.config.model} has no text tower: it can encode images but no words. "
-                    "Choose a whole CLIP."
-                )
-            for index, prompts in enumerate(new):
-                monitor.tell("Encoding the words", index, len(new))
-                # One word at a time, so that no word's vector depends on the others.
-                vectors = network.text.encode(prompts, monitor)
-                context = network.text.context_length
-                cut = next((p for p in prompts if network.text.token_count(p) > context), None)
-                self._words[prompts] = F.normalize(vectors.mean(dim=0), dim=0), cut
-            limit = network.text.context_length
+        loaded = self._loaded["clip"]
+        text = loaded.network.text
+        if text is None:
+            raise InvalidInputError(
+                f"{self.config.model} has no text tower: it can encode images but no words. "
+                "Choose a whole CLIP."
+            )
+        words = self._words.of((prompts for _, prompts in groups), loaded, text, monitor)
         notes += [
-            f"The prompt {cut!r} is longer than the {limit} tokens that the model reads; its end "
-            "was cut off."
-            for cut in (self._words[prompts][1] for prompts in asked)
+            f"The prompt {cut!r} is longer than the {text.context_length} tokens that the model "
+            "reads; its end was cut off."
+            for cut in dict.fromkeys(word.cut for word in words)
             if cut
         ]
-        vectors = torch.stack([self._words[prompts][0] for _, prompts in groups])
+        vectors = torch.stack([word.vector for word in words])
         return Queries(vectors, tuple(index for index, _ in groups))
 
     def _templates(self) -> tuple[str, ...]:
