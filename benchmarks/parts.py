@@ -1,0 +1,356 @@
+"""The parts of `speed.py`, each measured in a process of its own: numbers, as JSON.
+
+python benchmarks/parts.py PART --folder NETWORKS [--quick] [--device DEVICE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import published
+import torch
+from bench import BACKGROUND, MEGABYTE, Bench, Peak, Published, touch
+from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from transformers import CLIPTextModel
+
+from napari_cliper.demo.run import all_classes
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.segmentation import (
+    ClassPrompt,
+    LiveLabels,
+    SegmentationConfig,
+    Segmenter,
+    Thresholds,
+)
+from napari_cliper.segmentation.diffusion import Diffusion
+from napari_cliper.segmentation.refinement import (
+    LevelMap,
+    SelfAttention,
+    compress,
+    refine_with_attention,
+)
+from napari_cliper.segmentation.results import ScoreMaps, StageMaps
+
+WORDS = ("cup", "spoon", "table", "dog", "cat")  # with the background seven words
+EIGHT = ("cup", "spoon", "table", "dog", "cat", "tree", "house", "car")
+FILLS = {"1 %": 0.01, "5 %": 0.05, "20 %": 0.2, "dense": 1.0}
+
+
+def labels_of(segmenter: Any, embedding: Any, words: Sequence[str]) -> Any:
+    """Scores and labels: what a person waits for."""
+    scores = segmenter.score(embedding, words)
+    scores.to_labels()
+    return scores
+
+
+# ---------------------------------------------------------------------- an image and words
+
+
+def first(bench: Bench) -> dict[str, Any]:
+    """A first result, in float32: seconds of both, by stage; and whether they agree."""
+    segmenter = bench.segmenter()
+    published = Published(bench, segmenter)
+    published.run(WORDS[:1])  # what only the first pass pays for
+    segmenter.embed(bench.image)
+    theirs: list[dict[str, float]] = []
+    ours: list[dict[str, float]] = []
+    for number in range(1 if bench.quick else 3):
+        stages: dict[str, float] = {}
+        total = bench.seconds(lambda stages=stages: published.run(WORDS, stages))
+        theirs.append({**stages, "all": total})
+        ours.append(first_of_ours(bench, segmenter, f"round {number} "))
+    middle = (
+        {name: statistics.median(one[name] for one in theirs) for name in theirs[0]},
+        {name: statistics.median(one[name] for one in ours) for name in ours[0]},
+    )
+    coarse, refined = published.run(WORDS)
+    scores = segmenter.score(segmenter.embed(bench.image), WORDS)
+    return {
+        "published": middle[0],
+        "ours": middle[1],
+        "agreement": {
+            "coarse": float(np.abs(scores.coarse.maps - coarse.numpy()).max()),
+            **agreement(scores.refined.maps, refined.numpy()),
+        },
+        "new word": new_word(bench, segmenter),
+        "known words": known_words(bench, segmenter, EIGHT),
+        "fill here": fill_of(segmenter.embed(bench.image)),
+    }
+
+
+def first_of_ours(bench: Bench, segmenter: Any, mark: str) -> dict[str, float]:
+    """Seconds of the engine's first result, with words that it has never seen."""
+    found: list[Any] = []
+
+    def run() -> None:
+        asked = [mark + word for word in WORDS]
+        background = [mark + word for word in BACKGROUND]
+        scores = segmenter.score(segmenter.embed(bench.image), asked, background=background)
+        scores.to_labels()
+        found.append(scores)
+
+    total = bench.seconds(run)
+    stages = found[0].record["seconds"]
+    return {
+        "words": stages["words"],
+        "CLIP": stages["clip"] + stages["score"],
+        "VAE and UNet": stages["refiner"],
+        "all": total,
+    }
+
+
+def new_word(bench: Bench, segmenter: Any) -> float:
+    """Seconds for one more word on an image that is known."""
+    embedding = segmenter.embed(bench.image)
+    labels_of(segmenter, embedding, WORDS)
+    new = iter(("lamp", "chair", "window", "door", "book"))
+    return bench.median(lambda: labels_of(segmenter, embedding, (*WORDS, next(new))), 5)
+
+
+def known_words(bench: Bench, segmenter: Any, words: Sequence[str]) -> dict[str, float]:
+    """Seconds for words seen before, by how filled the self-attention is."""
+    embedding = segmenter.embed(bench.image)
+    labels_of(segmenter, embedding, words)
+    found = {}
+    for name, fill in FILLS.items():
+        filled = replace(embedding, self_attention=synthetic(bench, fill))
+        found[name] = bench.median(lambda filled=filled: labels_of(segmenter, filled, words), 9)
+    return found
+
+
+def synthetic(bench: Bench, fill: float) -> Any:
+    """Ten maps of which this share is left after the threshold."""
+
+    side = 32 if bench.quick else 64
+    generator = torch.Generator().manual_seed(1)
+    maps = []
+    for _ in range(10):
+        dense = torch.rand((side**2, side**2), generator=generator)
+        kept = torch.where(dense < fill, 0.1 + 0.9 * dense / fill, 0)
+        kept.fill_diagonal_(1)
+        maps.append(compress(kept / kept.sum(dim=1, keepdim=True)))
+    return SelfAttention(tuple(maps), (side, side))
+
+
+def fill_of(embedding: Any) -> list[float]:
+    """Which share of each map is not 0."""
+
+    return [
+        float((m.levels.float() > 0).float().mean())
+        if isinstance(m, LevelMap)
+        else m.nnz / m.shape[0] ** 2
+        for m in embedding.self_attention.maps
+    ]
+
+
+def agreement(ours: Any, theirs: Any) -> dict[str, float]:
+    """How far refined maps are off, as the tolerance of the reference arrays counts it."""
+    off = np.abs(ours - theirs)
+    return {"mean": float(off.mean()), "over": float((off > 1e-4).mean()), "max": float(off.max())}
+
+
+def bfloat16(bench: Bench) -> dict[str, Any]:
+    """A first result in bfloat16, and how many labels differ from float32."""
+    half = bench.segmenter("bfloat16")
+    first_of_ours(bench, half, "warm ")
+    rounds = [
+        first_of_ours(bench, half, f"round {number} ") for number in range(1 if bench.quick else 3)
+    ]
+    seconds = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    scores = half.score(half.embed(bench.image), WORDS)
+    del half
+    exact = bench.segmenter()
+    expected = exact.score(exact.embed(bench.image), WORDS)
+    changed = {
+        stage: float(
+            (
+                scores.to_labels(stage=stage, class_threshold=0)
+                != expected.to_labels(stage=stage, class_threshold=0)
+            ).mean()
+        )
+        for stage in ("coarse", "refined")
+    }
+    return {"ours": seconds, "changed": changed, "changed demo": demo_changed(bench)}
+
+
+def demo_changed(bench: Bench) -> float:
+    """The same of the demo model, whose weights are trained; the worst of four scenes."""
+
+    worst = 0.0
+    for seed in (1, 3, 7, 11):
+        image = make_scene((224, 300), seed=seed).image
+        found = []
+        for precision in ("float32", "bfloat16"):
+            config = SegmentationConfig(model="demo", device=bench.device, precision=precision)
+            segmenter = Segmenter(config)
+            found.append(segmenter.score(segmenter.embed(image), all_classes()).to_labels())
+        worst = max(worst, float((found[0] != found[1]).mean()))
+    return worst
+
+
+# ---------------------------------------------------------------------- single steps
+
+
+def refinement(bench: Bench) -> dict[str, Any]:
+    """Eight classes through ten maps: the published products, and ours by fill."""
+
+    side = 32 if bench.quick else 64
+    coarse = torch.rand((8, side, side), generator=torch.Generator().manual_seed(0))
+    dense = torch.rand((10, side**2, side**2), generator=torch.Generator().manual_seed(1))
+    dense /= dense.sum(dim=2, keepdim=True)
+    columns = coarse.flatten(1).T
+    on_device = dense.to(bench.device)
+    with torch.inference_mode():
+        there = columns.to(bench.device)
+        theirs = bench.median(lambda: published.product(on_device) @ there, 3)
+        found = {}
+        for name, fill in FILLS.items():
+            maps = synthetic(bench, fill)
+            found[name] = {
+                "seconds": bench.median(lambda maps=maps: refine_with_attention(coarse, maps), 15),
+                "megabytes": maps.nbytes / MEGABYTE,
+            }
+    return {"published": theirs, "ours": found}
+
+
+def thresholds(bench: Bench) -> dict[str, float]:
+    """Moving both thresholds over 2048 x 2048 pixels and eight classes."""
+
+    rng = np.random.default_rng(0)
+    maps = StageMaps(rng.random((8, 64, 64), np.float32), np.linspace(0.3, 1, 8, dtype=np.float32))
+    config = SegmentationConfig(refiner="none", device="cpu")
+    scores = ScoreMaps(
+        coarse=maps,
+        refined=None,
+        classes=tuple(ClassPrompt(word) for word in EIGHT),
+        background=BACKGROUND,
+        shape=(2048, 2048),
+        settings=config.settings(),
+        config=config,
+        owner=(*range(8), -1, -1),
+    )
+    live = LiveLabels(scores, "coarse")
+    prepared = bench.seconds(lambda: live.prepare(Thresholds(0.5, 0.4, min_max=True)))
+    moves = [
+        Thresholds(float(one), float(two), min_max=True)
+        for one, two in zip(np.linspace(0.2, 1, 12), np.linspace(0, 0.9, 12), strict=True)
+    ]
+    return {
+        "prepare": prepared,
+        "slowest": max(bench.seconds(lambda move=move: live.labels(move)) for move in moves),
+    }
+
+
+def curves(bench: Bench) -> dict[str, Any]:
+    """Seconds against the image's side, and against the number of words."""
+    sides = (96, 128) if bench.quick else (224, 336, 448, 560, 672)
+    counts = (1, 2) if bench.quick else (1, 4, 16, 64)
+    by_side, by_words = [], []
+    for side in sides:
+        bench.shape = (side, side * 4 // 3)
+        segmenter = bench.segmenter(refiner="none")
+        published = Published(bench, segmenter)
+        image = np.ascontiguousarray(np.resize(bench.image, (*bench.shape, 3)))
+        with torch.inference_mode():
+            theirs = bench.median(lambda image=image, p=published: p.features(image), 2)
+        ours = bench.median(lambda image=image, s=segmenter: s.embed(image), 2)
+        by_side.append({"side": side, "published": theirs, "ours": ours})
+    embedding = segmenter.embed(bench.image)
+    for count in counts:
+        words = [f"word {count} {number}" for number in range(count)]
+        with torch.inference_mode():
+            theirs = bench.seconds(lambda words=words: published.words(words))
+        new = bench.seconds(lambda words=words: segmenter.score(embedding, words))
+        known = bench.median(lambda words=words: segmenter.score(embedding, words), 5)
+        by_words.append({"words": count, "published": theirs, "new": new, "known": known})
+    return {"sides": by_side, "words": by_words}
+
+
+# ---------------------------------------------------------------------- memory
+
+
+def memory_published(bench: Bench) -> dict[str, Any]:
+    """The whole pipeline as it is published holds it: both text towers and the VAE's decoder."""
+
+    segmenter = bench.segmenter(refiner="none")
+    published = Published(bench, segmenter)
+    sd = bench.folder / "sd"
+    held = [
+        kind.from_pretrained(sd / name, low_cpu_mem_usage=False).eval().to(bench.device)
+        for kind, name in (
+            (AutoencoderKL, "vae"),
+            (UNet2DConditionModel, "unet"),
+        )
+    ]
+    held.append(CLIPTextModel.from_pretrained(sd / "text_encoder").eval().to(bench.device))
+    for network in held:
+        network.requires_grad_(requires_grad=False)
+        touch(network)
+    published.diffusion = _diffusion(held[0], held[1], sd)
+    with Peak(bench.device) as peak:
+        published.run(EIGHT)
+    weights = sum(p.nbytes for network in held for p in network.parameters())
+    return {**peak.sizes, "weights": (weights + segmenter.nbytes) / MEGABYTE}
+
+
+def _diffusion(vae: Any, unet: Any, folder: Path) -> Any:
+
+    scheduler = PNDMScheduler.from_pretrained(folder / "scheduler")
+    prompt = torch.zeros(1, 77, unet.config.cross_attention_dim)
+    return Diffusion(unet, vae, scheduler, prompt)
+
+
+def memory(bench: Bench, *, dense: bool, classes: int, precision: str = "float32") -> Any:
+    """The engine's, for so many classes; with nothing below the threshold for `dense`."""
+    segmenter = bench.segmenter(precision)
+    if dense:
+        segmenter = segmenter.with_config(replace(segmenter.config, attention_threshold=0.0))
+    words = [f"word {number}" for number in range(classes)]
+    with Peak(bench.device) as peak:
+        embedding = segmenter.embed(bench.image)
+        labels_of(segmenter, embedding, words)
+    with Peak(bench.device) as again:
+        labels_of(segmenter, embedding, words)
+    return {
+        **peak.sizes,
+        "weights": segmenter.nbytes / MEGABYTE,
+        "scoring": again.sizes["over"],
+        "attention": embedding.self_attention.nbytes / MEGABYTE,
+    }
+
+
+PARTS: Mapping[str, Callable[[Bench], Any]] = {
+    "first": first,
+    "bfloat16": bfloat16,
+    "refinement": refinement,
+    "thresholds": thresholds,
+    "curves": curves,
+    "memory published": memory_published,
+    "memory sparse": lambda bench: memory(bench, dense=False, classes=8),
+    "memory dense": lambda bench: memory(bench, dense=True, classes=8),
+    "memory dense, 150 classes": lambda bench: memory(bench, dense=True, classes=150),
+    "memory bfloat16": lambda bench: memory(bench, dense=True, classes=8, precision="bfloat16"),
+}
+
+
+def main() -> None:
+    """Measure one part and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--quick", action="store_true")
+    wish = parser.parse_args()
+    found = PARTS[wish.part](Bench(wish.folder, wish.device, quick=wish.quick))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,360 @@
+"""What the engine costs against the published way, both measured in one run.
+
+    python benchmarks/speed.py [--quick] [--device cpu|cuda] [--output DIR]
+
+Writes a table, the numbers and a plot (for which matplotlib is needed) under the name of the chip.
+Each part runs in a process of its own, so that none finds what another left in memory. `--quick`
+takes small networks: it shows that the script works, and nothing of the speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RUNS_OF_IMPORT = 7
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Parameters
+    ----------
+    what : str
+    published : float or None
+        What it is compared with; None where the limit is a number of its own.
+    ours : float
+    reach : float
+        The largest ratio, or without `published` the largest value.
+    unit : str
+    """
+
+    what: str
+    published: float | None
+    ours: float
+    reach: float
+    unit: str = "s"
+
+    @property
+    def value(self) -> float:
+        """What is held against `reach`."""
+        return self.ours if self.published is None else self.ours / self.published
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is within."""
+        return self.value <= self.reach
+
+
+# ---------------------------------------------------------------------- the machine
+
+
+def processor() -> str:
+    """The CPU's own name, and how many cores of it there are."""
+    name = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+        name = found[1] if found else name
+    elif sys.platform == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        name = subprocess.check_output(command, text=True).strip()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def bfloat16_flags() -> list[str]:
+    """What the CPU reports of bfloat16 arithmetic."""
+    if not Path("/proc/cpuinfo").exists():
+        return []
+    flags = re.search(r"flags\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    named = set(flags[1].split()) if flags else set()
+    return sorted(named & {"avx512_bf16", "amx_bf16", "avx_ne_convert"})
+
+
+def chip(device: str) -> str:
+    """Which chip did the work."""
+    if not device.startswith("cuda"):
+        return processor()
+    code = f"import torch; print(torch.cuda.get_device_name({device!r}))"
+    return subprocess.check_output([sys.executable, "-c", code], text=True).strip()
+
+
+# ---------------------------------------------------------------------- child processes
+
+
+def child(command: Sequence[str], cache: Path) -> Any:
+    """Run Python in a fresh process with a cache of its own; what it prints last is JSON."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=HERE,
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def part(name: str, folder: Path, wish: argparse.Namespace) -> Any:
+    """One part of `parts.py`."""
+    print(f"measuring: {name}", flush=True)
+    with tempfile.TemporaryDirectory(dir=folder) as cache:
+        command = ["parts.py", name, "--folder", str(folder), "--device", wish.device]
+        return child(command + ["--quick"] * wish.quick, Path(cache))
+
+
+def on_display(script: str, folder: Path) -> Any:
+    """Run a script that needs a display; None where there is none."""
+    print(f"measuring: {script}", flush=True)
+    command = [sys.executable, script]
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        if shutil.which("xvfb-run") is None:
+            return None
+        command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", *command]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "display")}
+    found = []
+    for _ in range(2):  # the first fills napari's own caches
+        done = subprocess.run(
+            command, cwd=HERE, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        )
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    return found[-1]
+
+
+def import_seconds(folder: Path) -> float:
+    """The fastest of some fresh imports of the package."""
+    code = (
+        "import time; t = time.perf_counter(); import napari_cliper; print(time.perf_counter() - t)"
+    )
+    return min(child(["-c", code], folder) for _ in range(RUNS_OF_IMPORT))
+
+
+# ---------------------------------------------------------------------- the table
+
+
+def measure(folder: Path, wish: argparse.Namespace) -> dict[str, Any]:
+    """Every part; what cannot be measured here is None."""
+    half = wish.device.startswith("cuda") or bool(bfloat16_flags())
+    names = [
+        "first", "refinement", "thresholds", "curves", "memory published", "memory sparse",
+        "memory dense", "memory dense, 150 classes",
+    ]  # fmt: skip
+    found = {name: part(name, folder, wish) for name in names}
+    for name in ("bfloat16", "memory bfloat16"):
+        found[name] = part(name, folder, wish) if half else None
+    print("measuring: imports", flush=True)
+    code = "from worker import measured; import json; print(json.dumps(measured()))"
+    return found | {
+        "import": import_seconds(folder),
+        "dock": on_display("dock.py", folder),
+        "worker": child(["-c", code], folder),
+    }
+
+
+def rows(found: dict[str, Any]) -> Iterator[Row]:
+    """The table, with the limits that were set."""
+    first, refinement = found["first"], found["refinement"]
+    whole = first["published"]["all"]
+    yield Row("first result, float32", whole, first["ours"]["all"], 0.7)
+    if found["bfloat16"]:
+        yield Row(
+            "first result, bfloat16 (published: float32)",
+            whole,
+            found["bfloat16"]["ours"]["all"],
+            0.35,
+        )
+    yield Row("one new word on a known image", whole, first["new word"], 1 / 30)
+    for name, seconds in first["known words"].items():
+        yield Row(f"eight words seen before, attention {name} filled", whole, seconds, 1 / 200)
+    for name, ours in refinement["ours"].items():
+        yield Row(
+            f"eight classes through ten maps, {name}",
+            refinement["published"],
+            ours["seconds"],
+            1 / 50,
+        )
+    agreement = first["agreement"]
+    yield Row("refined maps against the published ones: mean", None, agreement["mean"], 1e-5, "")
+    yield Row("the same: share off by over 1e-4", None, agreement["over"], 0.005, "")
+    yield Row("the same: largest", None, agreement["max"], 5e-3, "")
+    theirs = found["memory published"]
+    for name in ("sparse", "dense", "bfloat16"):
+        ours = found[f"memory {name}"]
+        if ours:
+            yield Row(
+                f"peak memory over the weights, {name}", theirs["over"], ours["over"], 0.5, "MB"
+            )
+    few, many = found["memory dense"], found["memory dense, 150 classes"]
+    maps = (150 - 8) * 4 * (64**2 + 588) / 1e6
+    grown = max(many["over"] - few["over"], many["scoring"] - few["scoring"])
+    yield Row("memory of 142 more classes over that of their maps", maps, grown, 1, "MB")
+    if found["bfloat16"]:
+        changed = found["bfloat16"]
+        yield Row(
+            "labels changed by bfloat16, demo model", None, changed["changed demo"], 0.005, ""
+        )
+        for stage in ("coarse", "refined"):
+            yield Row(
+                f"labels changed by bfloat16, random weights, {stage}",
+                None,
+                changed["changed"][stage],
+                0.005,
+                "",
+            )
+    yield Row("thresholds moved, 2048 x 2048, 8 classes", None, found["thresholds"]["slowest"], 0.1)
+    yield Row("import napari_cliper", None, found["import"], 0.1)
+    if found["dock"]:
+        yield Row("dock open after napari", None, found["dock"], 1)
+    plain, threaded = found["worker"]
+    yield Row("worker thread over the plain call", plain, threaded, 1.1)
+
+
+def number(value: float) -> str:
+    """Three figures that count."""
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def report(found: dict[str, Any], wish: argparse.Namespace) -> str:
+    """The table as Markdown."""
+    flags = ", ".join(bfloat16_flags()) or "none reported"
+    first = found["first"]
+    fills = [100 * fill for fill in first["fill here"]]
+    lines = [
+        f"# {chip(wish.device)}",
+        "",
+        f"{date.today().isoformat()}, device {wish.device}, bfloat16: {flags}. Random weights"
+        f"{' of small networks: NO MEASURE OF SPEED' if wish.quick else ' of the real sizes'}.",
+        "" if wish.device.startswith("cuda") else "A GPU: not run.",
+        "",
+        "| what | published | here | ratio | at most | reached |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for row in rows(found):
+        theirs, ratio = (
+            ("", "")
+            if row.published is None
+            else (f"{number(row.published)} {row.unit}", number(row.value))
+        )
+        lines.append(
+            f"| {row.what} | {theirs} | {number(row.ours)} {row.unit} | {ratio} | "
+            f"{number(row.reach)} | {'yes' if row.reached else '**no**'} |"
+        )
+    lines += [
+        "",
+        "Seconds of a first result by stage (the published VAE and UNet with their",
+        "sharpening in *products*):",
+        "",
+        "| stage | published | float32 | bfloat16 |",
+        "|---|---:|---:|---:|",
+    ]
+    half = (found["bfloat16"] or {}).get("ours", {})
+    for stage in first["published"]:
+        cells = (source.get(stage) for source in (first["published"], first["ours"], half))
+        lines.append(
+            f"| {stage} | " + " | ".join("" if c is None else number(c) for c in cells) + " |"
+        )
+    lines += [
+        "",
+        f"The self-attention of these random weights is {min(fills):.2g} to {max(fills):.2g} % "
+        "filled.",
+        "",
+        "| memory, MB | weights | before | highest | over | of it for scoring |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, sizes in found.items():
+        if name.startswith("memory ") and sizes:
+            keys = ("weights", "before", "highest", "over", "scoring")
+            cells = (number(sizes[key]) if key in sizes else "" for key in keys)
+            lines.append(f"| {name.removeprefix('memory ')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def plot(found: dict[str, Any], path: Path) -> None:
+    """Cost against the image's side, and against the number of words."""
+    import matplotlib as mpl  # noqa: PLC0415 - the numbers come without it
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    curves, first = found["curves"], found["first"]
+    sides = [one["side"] for one in curves["sides"]]
+    for name, key in (("published", "published"), ("here", "ours")):
+        stages = first[key]
+        rest = stages["all"] - stages["CLIP"] - stages["words"]
+        seconds = [one[key] for one in curves["sides"]]
+        (line,) = left.plot(sides, seconds, "o-", label=f"CLIP, {name}")
+        left.plot(
+            sides,
+            [one + rest for one in seconds],
+            "s--",
+            color=line.get_color(),
+            label=f"with the refinement, {name}",
+        )
+    left.set(
+        xlabel="shorter side of the image (pixels)",
+        ylabel="seconds",
+        yscale="log",
+        title="an image, words known",
+    )
+    counts = [one["words"] for one in curves["words"]]
+    for key, label in (
+        ("published", "published, text alone"),
+        ("new", "here, new"),
+        ("known", "here, seen before"),
+    ):
+        right.plot(counts, [one[key] for one in curves["words"]], "o-", label=label)
+    right.set(
+        xlabel="number of words",
+        ylabel="seconds",
+        xscale="log",
+        yscale="log",
+        title="words, image known",
+    )
+    for axes in (left, right):
+        axes.grid(visible=True, which="both", alpha=0.3)
+        axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Build the networks, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small networks")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, default=HERE / "results")
+    wish = parser.parse_args()
+    from networks import build  # noqa: PLC0415 - it loads torch; --help need not
+
+    slug = re.sub(r"[^a-z0-9]+", "-", chip(wish.device).lower()).strip("-") + "-quick" * wish.quick
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        build(folder, quick=wish.quick)
+        found = measure(folder, wish)
+    wish.output.mkdir(parents=True, exist_ok=True)
+    table = report(found, wish)
+    (wish.output / f"{slug}.md").write_text(table)
+    numbers = {"chip": chip(wish.device), "rows": [asdict(row) for row in rows(found)], **found}
+    (wish.output / f"{slug}.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    try:
+        plot(found, wish.output / f"{slug}.png")
+    except ModuleNotFoundError:
+        print("No plot: it needs matplotlib.")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Small tensors that are kept on disk between runs, each under a hash of all it was made of.
+
+They lie in the user's cache folder, one safetensors file each, and can be lost at any time: a file
+that is missing, damaged or not to be written costs the time of making its tensor again. Files
+appear whole or not at all, so that several processes may use the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class KeptTensors:
+    """One folder of kept tensors.
+
+    Parameters
+    ----------
+    name : str
+        Of the folder.
+    tensor : str
+        Of the tensor in each file.
+    most : int
+        How many may lie there; see `trim`.
+    """
+
+    name: str
+    tensor: str
+    most: int
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return platformdirs.user_cache_path("napari-cliper") / self.name
+
+    def path(self, made_of: str) -> Path:
+        """Where the tensor made of this is, or would be."""
+        return self.folder / f"{hashlib.sha256(made_of.encode()).hexdigest()[:32]}.safetensors"
+
+    def get(self, made_of: str) -> tuple[Tensor, dict[str, str]] | None:
+        """The tensor made of this and its notes; None where it is not there or damaged."""
+        path = self.path(made_of)
+        with suppress(OSError, SafetensorError):
+            with safe_open(path, framework="pt") as file:
+                found: Tensor = file.get_tensor(self.tensor)
+                notes = dict(file.metadata() or {})
+            if notes.pop("sha256", "") != _checksum(found):
+                return None  # the format has no check of its own: bad bytes would be bad numbers
+            with suppress(OSError):  # a folder that is only read
+                os.utime(path)  # `trim` spares what was used last
+            return found, notes
+        return None
+
+    def put(self, made_of: str, tensor: Tensor, notes: dict[str, str] | None = None) -> None:
+        """Keep a tensor, in the place of one of the same name; or not, on a full disk."""
+        tensor = tensor.contiguous()
+        notes = {**(notes or {}), "sha256": _checksum(tensor)}
+        path = self.path(made_of)
+        part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+        with suppress(OSError, SafetensorError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                save_file({self.tensor: tensor}, part, notes)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+
+    def trim(self) -> None:
+        """Where there are too many files, delete those not used for longest, and a tenth more."""
+        with suppress(OSError):
+            with os.scandir(self.folder) as found:
+                files = list(found)
+            if len(files) > self.most:
+                files.sort(key=_last_used)
+                for file in files[: len(files) - self.most * 9 // 10]:
+                    Path(file.path).unlink(missing_ok=True)
+
+
+def _checksum(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
+def _last_used(file: os.DirEntry[str]) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:  # another process has just deleted it
+        return 0

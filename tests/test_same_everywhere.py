@@ -1,0 +1,211 @@
+"""The dock, the command line and Python give the same labels for the same file, on every run.
+
+Files of all kinds are made from demo scenes and go the three ways; labels are compared pixel by
+pixel. The command line runs twice, in processes of its own: the second finds the word vectors
+that the first has kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_cliper.demo.run import HELD_OUT_SEED
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.export.pictures import read_picture
+from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
+from napari_cliper.segmentation.images import to_rgb
+
+WORDS = "nucleus, bacterium, fibre=thread, bubble, crystal, pollen grain, diatom, yeast"
+CONFIG = SegmentationConfig(model="demo", device="cpu")
+STAGES = ("coarse", "refined")
+
+
+def pillow(picture, path, **options):
+    picture.save(path, **options)
+
+
+def with_alpha(rgb):
+    return Image.fromarray(np.dstack([rgb, np.full(rgb.shape[:2], 99, np.uint8)]))
+
+
+def grey(rgb):
+    return np.array(Image.fromarray(rgb).convert("L"))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a scene becomes a file; and whether napari's reader gives the colours that ours gives.
+
+    napari takes the channels of planar and small pictures for planes.
+    """
+
+    suffix: str
+    write: object
+    shape: tuple[int, int] = (80, 112)
+    opened: bool = True
+
+
+KINDS = {
+    "rgb": Kind(".png", lambda rgb, path: pillow(Image.fromarray(rgb), path)),
+    "grey": Kind(".png", lambda rgb, path: pillow(Image.fromarray(grey(rgb)), path)),
+    "rgba": Kind(".png", lambda rgb, path: pillow(with_alpha(rgb), path)),
+    "palette": Kind(".png", lambda rgb, path: pillow(Image.fromarray(rgb).quantize(48), path)),
+    "one bit": Kind(
+        ".png", lambda rgb, path: pillow(Image.fromarray(grey(rgb) > np.median(grey(rgb))), path)
+    ),
+    "16 bit png": Kind(
+        ".png", lambda rgb, path: pillow(Image.fromarray(grey(rgb).astype(np.uint16) * 9), path)
+    ),
+    "jpeg": Kind(".jpg", lambda rgb, path: pillow(Image.fromarray(rgb), path, quality=85)),
+    "inverted": Kind(".bmp", lambda rgb, path: pillow(Image.fromarray(255 - rgb), path)),
+    "grey 16 bit": Kind(
+        ".tif", lambda rgb, path: tifffile.imwrite(path, grey(rgb).astype(np.uint16) * 200 + 300)
+    ),
+    "rgb 16 bit": Kind(
+        ".tif",
+        lambda rgb, path: tifffile.imwrite(path, rgb.astype(np.uint16) * 16, photometric="rgb"),
+    ),
+    "float": Kind(".tif", lambda rgb, path: tifffile.imwrite(path, grey(rgb) / np.float32(40) - 3)),
+    "shares": Kind(
+        ".tif",
+        lambda rgb, path: tifffile.imwrite(path, rgb / np.float32(255), photometric="rgb"),
+    ),
+    "one plane": Kind(
+        ".tif", lambda rgb, path: tifffile.imwrite(path, grey(rgb)[None], photometric="minisblack")
+    ),
+    "planar": Kind(
+        ".tif",
+        lambda rgb, path: tifffile.imwrite(
+            path, np.moveaxis(rgb, -1, 0), photometric="rgb", planarconfig="separate"
+        ),
+        opened=False,
+    ),
+    "strip": Kind(".png", lambda rgb, path: pillow(Image.fromarray(rgb), path), shape=(40, 400)),
+    "tiny": Kind(
+        ".png", lambda rgb, path: pillow(Image.fromarray(rgb), path), shape=(17, 16), opened=False
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A file of each kind, each of another scene."""
+    folder = tmp_path_factory.mktemp("kinds")
+    paths = {}
+    for seed, (name, kind) in enumerate(KINDS.items(), HELD_OUT_SEED + 200):
+        paths[name] = folder / f"{name}{kind.suffix}"
+        kind.write(make_scene(kind.shape, seed).image, paths[name])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def commands(files, tmp_path_factory):
+    """The folders of two runs of `napari-cliper segment` on all files."""
+    folders = [tmp_path_factory.mktemp("run") for _ in range(2)]
+    for folder in folders:
+        arguments = ["--labels", WORDS, "--output", folder, "--model", "demo", "--device", "cpu"]
+        subprocess.run(
+            [sys.executable, "-m", "napari_cliper", "segment", *files.values(), *arguments],
+            check=True,
+            capture_output=True,
+            # As many threads as here: the order of a sum is theirs.
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    return folders
+
+
+def by_command(folder, name):
+    return {stage: tifffile.imread(folder / f"{name}_{stage}.tif") for stage in STAGES}
+
+
+def in_python(segmenter, path):
+    scores = segmenter.score(segmenter.embed(read_picture(path)), parse_classes(WORDS))
+    return {stage: scores.to_labels(stage=stage) for stage in STAGES}
+
+
+@pytest.fixture(scope="module")
+def python(files):
+    """The labels of every file from one Segmenter."""
+    segmenter = Segmenter(CONFIG)
+    return {name: in_python(segmenter, path) for name, path in files.items()}
+
+
+@pytest.fixture
+def dock(make_napari_viewer, qtbot):
+    widget = CliperWidget(make_napari_viewer())
+    qtbot.addWidget(widget)
+    widget.engine_panel.set_config(CONFIG)
+    qtbot.waitUntil(lambda: widget.lookup is None, timeout=20_000)
+    widget.classes_panel.add_words(WORDS)
+    yield widget
+    widget.close_down()
+
+
+def shown(viewer, path, kind):
+    """The file as a layer: by napari's own reader, or where that means something else, by ours."""
+    pixels = read_picture(path)
+    if not kind.opened:
+        return viewer.add_image(pixels, name=path.stem, rgb=True)
+    (layer,) = viewer.open(str(path), plugin="napari")
+    plane = layer.data[0] if layer.ndim == 3 else layer.data
+    np.testing.assert_array_equal(to_rgb(plane).pixels, to_rgb(pixels).pixels)
+    return layer
+
+
+def test_there_is_something_to_compare(python):
+    labels = [one["refined"] for one in python.values()]
+    assert len(labels) >= 10
+    assert sum(len(np.unique(one)) > 1 for one in labels) >= 10
+    assert any((one["refined"] != one["coarse"]).any() for one in python.values())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_command_line_gives_what_python_gives(name, commands, python):
+    for stage, labels in by_command(commands[0], name).items():
+        np.testing.assert_array_equal(labels, python[name][stage], strict=True)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_two_processes_give_the_same(name, commands):
+    first, second = (by_command(folder, name) for folder in commands)
+    for stage in STAGES:
+        np.testing.assert_array_equal(first[stage], second[stage], strict=True)
+    records = [json.loads((folder / f"{name}.json").read_text()) for folder in commands]
+    for record in records:
+        del record["written"], record["seconds"]
+    assert records[0] == records[1]
+
+
+def test_a_fresh_segmenter_gives_the_same_in_any_order(files, python):
+    segmenter = Segmenter(CONFIG)
+    for name, path in reversed(files.items()):
+        for stage, labels in in_python(segmenter, path).items():
+            np.testing.assert_array_equal(labels, python[name][stage], err_msg=f"{name} {stage}")
+
+
+def test_the_dock_gives_what_python_gives(dock, files, python, qtbot):
+    for name, kind in KINDS.items():
+        dock.viewer.layers.clear()
+        layer = shown(dock.viewer, files[name], kind)
+        dock.image_panel.images.setCurrentText(layer.name)
+        assert dock.image_panel.choice().layer is layer
+        dock.run()
+        assert dock.job is not None, f"{name}: {dock.run_panel.message.text()}"
+        qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+        for stage in STAGES:
+            found = dock.shown.suggestions[stage].layer.data
+            np.testing.assert_array_equal(
+                found[0] if found.ndim == 3 else found,
+                python[name][stage],
+                err_msg=f"{name} {stage}",
+            )
