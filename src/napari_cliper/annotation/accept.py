@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import flood
+from skimage import segmentation
 
 from ..segmentation import InvalidInputError
 from .state import ACCEPTED, OPEN, PAINTED, Labels, Marks
@@ -112,5 +112,5 @@ def region_at(labels: NDArray[np.integer], row: int, column: int) -> NDArray[np.
         raise InvalidInputError("That is outside of the suggestion. Choose a point inside.")
     if not labels[row, column]:
         raise InvalidInputError("The suggestion has no class there. Choose a coloured region.")
-    region: NDArray[np.bool_] = flood(labels, (row, column), connectivity=2)
+    region: NDArray[np.bool_] = segmentation.flood(labels, (row, column), connectivity=2)
     return region

@@ -16,10 +16,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage import measure
-from skimage.segmentation import expand_labels
+from skimage import measure, segmentation
 
 from ..segmentation import InvalidInputError
 
@@ -71,9 +70,9 @@ def fill_holes(
     filled = labels.copy()
     for label in _labels_of(chosen):
         own = labels == label
-        enclosed = ndimage.binary_fill_holes(own) & (pieces > 0)
+        enclosed = scipy.ndimage.binary_fill_holes(own) & (pieces > 0)
         # Of what lies inside, only what touches this class and not an island alone.
-        touched = np.unique(pieces[enclosed & ndimage.binary_dilation(own)])
+        touched = np.unique(pieces[enclosed & scipy.ndimage.binary_dilation(own)])
         filled[enclosed & np.isin(pieces, touched)] = label
     return np.where(free, filled, labels)
 
@@ -159,7 +158,7 @@ def smooth(
     for label in (0, *_labels_of(chosen)):
         own = labels == label
         taking_part |= own
-        share = ndimage.gaussian_filter(own.astype(np.float32), spread, mode="nearest")
+        share = scipy.ndimage.gaussian_filter(own.astype(np.float32), spread, mode="nearest")
         share[own] += _AS_COMMON
         best[share > most] = label
         np.maximum(most, share, out=most)
@@ -242,7 +241,9 @@ def grow(
     seeds = _only(labels, chosen)
     if not seeds.any():
         return labels.copy()
-    grown = np.where(free & (labels == 0), expand_labels(seeds, distance=pixels), seeds)
+    grown = np.where(
+        free & (labels == 0), segmentation.expand_labels(seeds, distance=pixels), seeds
+    )
     # A straight way may lead across something else: what is cut off from its class is dropped.
     regions = measure.label(grown, connectivity=2)
     joined = np.isin(regions, np.unique(regions[seeds > 0]))
@@ -285,7 +286,7 @@ def shrink(
         own = labels == label
         if own.all():  # no edge: there is no distance to one
             continue
-        shrunk[own & (ndimage.distance_transform_edt(own) <= pixels)] = 0
+        shrunk[own & (scipy.ndimage.distance_transform_edt(own) <= pixels)] = 0
     return np.where(free, shrunk, labels)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label as connected
+from skimage import measure
 
 from .state import OPEN, Labels, Marks
 
@@ -52,7 +52,7 @@ def done(labels: Labels, marks: Marks, suggestion: NDArray[np.integer] | None = 
 
 
 def _open_regions(marks: Marks, suggestion: NDArray[np.integer]) -> int:
-    regions = connected(suggestion, background=0, connectivity=2)
+    regions = measure.label(suggestion, background=0, connectivity=2)
     pixels = np.bincount(regions.ravel())
     undecided = np.bincount(regions.ravel(), weights=(marks == OPEN).ravel())
     return int(np.count_nonzero(undecided[1:] > pixels[1:] / 2))

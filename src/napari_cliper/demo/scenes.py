@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -546,7 +546,7 @@ def _expose(image: Plane, rng: np.random.Generator, camera: np.random.Generator)
     image *= light[..., None]
     # An optical blur relative to the scene, and the pixel's own width.
     sigma = math.hypot(rng.uniform(0.0015, 0.0045) * short, 0.35)
-    ndimage.gaussian_filter(image, (sigma, sigma, 0.0), output=image, truncate=3.0)
+    scipy.ndimage.gaussian_filter(image, (sigma, sigma, 0.0), output=image, truncate=3.0)
     gain, read = rng.uniform(0.0004, 0.0014), rng.uniform(0.006, 0.014)
     noise = camera.standard_normal(image.shape, dtype=np.float32)
     noise *= np.sqrt(np.maximum(image, 0.0) * gain + read**2)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.measure import label as connected
+from skimage import measure
 
 from .labelled import LabelArray
 
@@ -78,12 +78,12 @@ def find_regions(
         In the order of the labels, and for each of the first pixel from the top.
     """
     kept = labels if ignored is None else np.where(ignored, labels.dtype.type(0), labels)
-    regions = connected(kept, background=0, connectivity=2)
+    regions = measure.label(kept, background=0, connectivity=2)
     boxes = ndimage.find_objects(regions)
     if joined:
         polygons = [[polygon] for polygon in trace(regions)]
     else:
-        polygons = _by_region(connected(kept, background=0, connectivity=1), regions)
+        polygons = _by_region(measure.label(kept, background=0, connectivity=1), regions)
     found = []
     for number, ((rows, columns), own) in enumerate(zip(boxes, polygons, strict=True), 1):
         x, y = own[0][0][0]

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from skimage.exposure import rescale_intensity
-from skimage.segmentation import find_boundaries
+from skimage import exposure, segmentation
 
 from .labelled import LabelArray, LabelledImage
 from .looks import check_plane, label_name, palette
@@ -50,7 +49,7 @@ def overlay(image: LabelledImage) -> Image.Image:
     colours = palette(image, max(found, default=0) + 1)
     painted = colours[labels]  # (Y, X, 3)
     mixed = (1 - OPACITY) * ground + OPACITY * painted
-    edge = find_boundaries(labels, mode="inner") & (labels > 0)
+    edge = segmentation.find_boundaries(labels, mode="inner") & (labels > 0)
     filled = np.where(edge[..., None], painted, np.where(labels[..., None] > 0, mixed, ground))
     picture = Image.fromarray(filled.round().astype(np.uint8))
 
@@ -90,7 +89,7 @@ def _rgb(image: LabelledImage) -> NDArray[np.uint8]:
         return pixels
     values = np.nan_to_num(pixels.astype(np.float64))
     black, white = np.percentile(values, RANGE_PERCENTILES)
-    stretched = rescale_intensity(values, in_range=(black, white), out_range=(0, 255))
+    stretched = exposure.rescale_intensity(values, in_range=(black, white), out_range=(0, 255))
     return np.asarray(stretched).round().astype(np.uint8)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from ..export.class_rows import ClassRow
-from ..export.formats import export_images
 from ..export.importing import (
     SUFFIXES,
     Imported,
@@ -28,11 +27,13 @@ from ..segmentation import InvalidInputError, Progress
 from .annotating import Annotating
 from .annotation_layer import AnnotationLayer, Place
 from .classes_panel import ClassesPanel
-from .export_dialog import ExportDialog, ExportWish
 from .image_panel import ImagePanel
 from .import_dialog import ImportDialog
 from .layers import ImageChoice
 from .worker import Job
+
+if TYPE_CHECKING:
+    from .export_dialog import ExportWish
 
 Gather = Callable[[], list[LabelledImage]]
 
@@ -79,6 +80,8 @@ class Exchange(QObject):
         if annotation is None and not count:
             self.said.emit("There is no annotation to export. Accept something first.", True)
             return
+        from .export_dialog import ExportDialog  # noqa: PLC0415 - zarr and more, when it is wanted
+
         dialog = ExportDialog(count, self.folder, self._parent)
         dialog.every_image.setEnabled(annotation is not None)  # else there is none but those
         if dialog.exec():
@@ -198,6 +201,8 @@ def _export(
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> list[Path]:
+    from ..export.formats import export_images  # noqa: PLC0415 - as above
+
     return export_images(wish.folder, gather(), wish.formats, overwrite=wish.overwrite)
 
 
