@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,11 +23,12 @@ from napari_cliper.cli_export import _FORMATS
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.export.class_rows import ClassRow
 from napari_cliper.export.classes import write_classes
+from napari_cliper.export.coco import write_coco
 from napari_cliper.export.formats import FORMAT_NAMES
 from napari_cliper.export.labelled import LabelledImage
 from napari_cliper.export.png import write_indexed_png
 from napari_cliper.export.tiff import write_ome_tiff
-from napari_cliper.export_sources import one_numbering
+from napari_cliper.export_sources import gather, one_numbering
 from napari_cliper.segmentation import InvalidInputError
 
 CLASSES = {number: ClassRow(kind.name) for number, kind in enumerate(KINDS, 1)}
@@ -180,6 +182,20 @@ def test_a_list_of_classes_settles_the_numbers_and_names_what_has_no_name(export
     np.testing.assert_array_equal(found["named"], [[2, 2], [0, 2]])
     with Image.open(tmp_path / "out" / "png" / "bare.png") as picture:
         assert tuple(picture.getpalette()[9:12]) == (1, 2, 3)
+
+
+def test_a_coco_file_of_many_images_is_read_once(tmp_path, monkeypatch):
+    images = [
+        LabelledImage(f"{name}.png", make_scene(SHAPE, seed).labels, CLASSES)
+        for seed, name in enumerate("abcd")
+    ]
+    write_coco(tmp_path / "set.json", images)
+    read, times = Path.read_bytes, []
+    monkeypatch.setattr(Path, "read_bytes", lambda path: times.append(path.name) or read(path))
+    found = gather([tmp_path / "set.json"]).images
+    assert times == ["set.json"]
+    for one, image in zip(found, images, strict=True):
+        np.testing.assert_array_equal(one.labels, image.labels)
 
 
 @pytest.mark.parametrize("ending", [".tif", ".ome.tif", "_refined.tif", "_labels.png"])

@@ -312,6 +312,10 @@ def test_a_category_that_is_no_class_is_named(folders):
         {"size": [3, 3], "counts": [4, 5]},
         {"size": list(SHAPE), "counts": [4, 5]},
         {"size": list(SHAPE), "counts": "ZZ"},
+        {"size": list(SHAPE), "counts": "o" * 40},
+        {"size": list(SHAPE), "counts": "~~"},
+        {"size": list(SHAPE), "counts": [205, -1]},
+        [],
         {"counts": 3},
         7,
         [[0, 0, 1e9, 0, 1e9, 1e9]],
@@ -335,6 +339,36 @@ def test_what_is_no_coco_json_is_refused(folders, text):
     path.write_text(text)
     with pytest.raises(FileError, match="no COCO JSON"):
         from_files(images, path, classes)
+
+
+def test_images_of_a_json_keep_their_annotations_whatever_their_ids(folders):
+    images, labels, classes = folders
+    boxes = {"b.png": (2, 3), "a.png": (9, 1), "c.png": None}
+    record = {
+        "images": [
+            {"id": name, "file_name": f"set/{name}", "height": SHAPE[0], "width": SHAPE[1]}
+            for name in boxes
+        ],
+        "categories": [{"id": 5, "name": "cell"}],
+        "annotations": [],
+    }
+    for name, corner in boxes.items():
+        picture(images / name)
+        if corner:
+            (x, y), side = corner, 3
+            ring = [x, y, x + side, y, x + side, y + side, x, y + side]
+            one = {"id": name, "image_id": name, "category_id": 5, "segmentation": [ring]}
+            record["annotations"].append(one)
+    path = labels / "t.json"
+    path.write_text(json.dumps(record))
+    dataset = from_files(images, path, classes)
+    path.unlink()  # it was read once
+    for pair, truth in zip(dataset.pairs, truths(dataset), strict=True):
+        expected = np.zeros(SHAPE, int)
+        if boxes[pair.name]:
+            x, y = boxes[pair.name]
+            expected[y : y + 3, x : x + 3] = 2
+        np.testing.assert_array_equal(truth, expected)
 
 
 def test_a_picture_that_the_json_does_not_know_is_named(folders):

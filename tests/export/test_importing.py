@@ -24,6 +24,7 @@ from napari_cliper.export.importing import (
     check_size,
     coco_images,
     match_classes,
+    open_coco,
     read_coco,
     read_label_png,
     read_label_tiff,
@@ -400,6 +401,22 @@ def test_an_image_must_be_chosen_and_be_there(tmp_path):
         read_coco(tmp_path / "set.json", "b")
     with pytest.raises(InvalidInputError, match=r"2 images that 'a\.png' may be"):
         read_coco(tmp_path / "set.json", "a.png")
+
+
+def test_a_file_is_read_once_for_all_its_images(tmp_path):
+    arrays = {f"{name}.png": labels for name, labels in HARD.items() if labels.max() < 201}
+    images = [LabelledImage(name, labels, ROWS) for name, labels in arrays.items()]
+    path = tmp_path / "set.json"
+    write_coco(path, images)
+    expected = {name: read_coco(path, name) for name in arrays}
+    coco = open_coco(path)
+    path.unlink()
+    assert coco.names == tuple(arrays)
+    for name in reversed(coco.names):
+        found = coco.read(name)
+        np.testing.assert_array_equal(found.labels, expected[name].labels)
+        assert found.classes == expected[name].classes
+        assert found.source == expected[name].source
 
 
 @pytest.mark.parametrize("size", [(10**6, 10**6), (0, 8), (-6, 8), (6.0, 8)])
