@@ -129,3 +129,14 @@ def test_arrays_that_do_not_fit():
         Edits(np.zeros((3, 4), np.uint16), np.zeros((4, 3), np.uint8))
     with pytest.raises(InvalidInputError, match="contiguous"):
         Edits(np.zeros((3, 4), np.uint16).T, np.zeros((4, 3), np.uint8))
+
+
+def test_what_is_known_to_be_painted_is_no_undo():
+    editor = Editor()
+    editor.accept(np.full(SHAPE, 2, np.uint16))
+    editor.labels[...] = 0
+    assert editor.edits.follow(painted=True)
+    assert (editor.edits.marks == PAINTED).all()
+    editor.labels[...] = 2  # and this is its undo
+    editor.edits.follow()
+    assert (editor.edits.marks == ACCEPTED).all()

@@ -370,3 +370,72 @@ def test_removing_the_annotation_starts_anew(result):
     result.viewer.layers.remove(mine.layer)
     assert annotation(result) is None
     assert accept(result) is not mine
+
+
+# ---------------------------------------------------------------------- unusual ways
+
+
+def test_erasing_just_what_was_accepted_is_no_undo(result, qtbot):
+    scope(result, "chosen")
+    result.classes_panel.table.choose([0])
+    mine = accept(result)
+    where = mine.layer.data > 0
+    assert where.any()
+    mine.layer.data_setitem(np.nonzero(where), 0)
+    qtbot.wait(20)
+    assert (mine.edits.marks[where] == PAINTED).all()
+    scope(result, "all")
+    rule(result, 1)
+    accept(result)
+    assert not mine.layer.data[where].any()
+
+
+@pytest.mark.parametrize(
+    "other", [np.ones((10, 10), np.uint16), np.full((96, 128), 65537, np.int32)]
+)
+def test_what_is_no_annotation_is_put_back(result, qtbot, other):
+    mine = accept(result)
+    before = mine.layer.data.copy()
+    mine.layer.data = other
+    assert "What was there is back" in message(result)
+    np.testing.assert_array_equal(mine.layer.data, before)
+    mine.layer.paint((5, 5), 3)
+    qtbot.wait(20)
+    assert mine.state().labels[5, 5] == 3
+
+
+def test_an_image_that_was_replaced_is_told(result, qtbot):
+    mine = accept(result)
+    layer = result.viewer.layers["scene"]
+    layer.data = np.stack([layer.data] * 3)
+    settle(result, qtbot)
+    accept(result)
+    assert "replaced" in message(result)
+    result.annotation_panel.clean_button.click()
+    assert "another size" in message(result)
+    assert annotation(result) is mine
+
+
+def test_a_stroke_is_not_overwritten_before_it_ends(result, run, qtbot):
+    layer = suggested(result)
+    with layer.block_history():  # as napari does until the mouse is released
+        layer.paint((50, 50), 4)
+        drawn = layer.data.copy()
+        result.threshold_panel.background_slider.setValue(0.9)
+        qtbot.wait(400)
+        run(result)
+        np.testing.assert_array_equal(layer.data, drawn)
+    assert suggested(result) is not layer
+    layer.undo()
+    assert not np.array_equal(layer.data, drawn)
+
+
+def test_every_key_works_on_the_annotation_too(result):
+    mine = accept(result)
+    assert {str(key) for key in suggested(result).keymap} == {str(key) for key in mine.layer.keymap}
+
+
+def test_removed_layers_are_not_swapped(result):
+    result.viewer.layers.remove(result.shown.suggestions["coarse"].layer)
+    result.swap_stages()
+    assert suggested(result).visible

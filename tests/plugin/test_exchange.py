@@ -246,3 +246,19 @@ def test_what_was_exported_comes_back(accepted, qtbot, tmp_path, monkeypatch, fo
     accepted.exchange.read(path)
     wait(accepted, qtbot)
     np.testing.assert_array_equal(annotation(accepted).layer.data, before)
+
+
+def test_labels_go_onto_the_image_they_were_asked_for(dock, qtbot, monkeypatch, from_elsewhere):
+    path, labels = from_elsewhere
+    answer(monkeypatch, lambda _dialog: QDialog.DialogCode.Accepted)
+    other = dock.viewer.add_image(np.zeros((96, 128)), name="other")
+    dock.image_panel.images.setCurrentText("scene")
+    dock.exchange.read(path)
+    dock.image_panel.images.setCurrentText("other")
+    wait(dock, qtbot)
+    assert dock.annotating.of(other) is None
+    np.testing.assert_array_equal(annotation(dock).layer.data > 0, labels > 0)
+    dock.exchange.read(path)
+    dock.viewer.layers.remove(other)
+    wait(dock, qtbot)
+    assert "other was removed" in message(dock)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Image, Labels
 from PIL import Image as Picture
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_cliper.annotation.project import Project
 from napari_cliper.annotation.state import ACCEPTED, PAINTED
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.plugin import projecting
 from napari_cliper.plugin.projecting import SAVE_AFTER
 from napari_cliper.plugin.widget import CliperWidget
-from napari_cliper.segmentation import SegmentationConfig
+from napari_cliper.segmentation import SegmentationConfig, Thresholds
 
 SHAPE = (96, 128)
 
@@ -272,3 +280,201 @@ def test_a_killed_process_loses_a_few_seconds_at_most(pictures, tmp_path):
     lost = [float(when) for count, when in lines if int(count) > kept]
     assert kept > 0
     assert not lost or killed_at - lost[0] < 4
+
+
+# ---------------------------------------------------------------------- nothing is lost
+
+
+def full_disk(*_args, **_wishes):
+    raise OSError(28, "No space left on device")
+
+
+def painted(dock, qtbot, at=(30, 30)):
+    """Paint label 2 at a place of the first image, and let the dock know."""
+    mine = dock.annotating.begin(dock.projecting.layer, "scene 1")
+    mine.layer.paint(at, 2)
+    qtbot.wait(20)
+    return mine
+
+
+def on_disk(tmp_path, at=(30, 30)):
+    state = Project.open(tmp_path / "project").load("scene 1")
+    return state is not None and state.labels[at] == 2
+
+
+def test_what_is_painted_while_the_next_image_loads_is_saved(project, qtbot, tmp_path, monkeypatch):
+    gate, load = threading.Event(), projecting._load
+
+    def slow(*args):
+        gate.wait(10)
+        return load(*args)
+
+    monkeypatch.setattr(projecting, "_load", slow)
+    mine = project.annotating.begin(project.projecting.layer, "scene 1")
+    project.projecting.go_to("scene 2")
+    mine.layer.paint((30, 30), 2)
+    gate.set()
+    loaded(project, qtbot, "scene 2")
+    assert on_disk(tmp_path)
+
+
+@pytest.mark.parametrize("then", ["open", "close", "next"])
+def test_a_failed_save_is_tried_again_before_anything_is_left(
+    project, qtbot, tmp_path, monkeypatch, then
+):
+    painted(project, qtbot)
+    monkeypatch.setattr("tifffile.imwrite", full_disk)
+    project.projecting.save_soon()
+    project.projecting.job.wait()  # it has failed, and the window does not know yet
+    monkeypatch.undo()
+    if then == "open":
+        project.projecting.open(tmp_path / "project")
+    elif then == "close":
+        project.close_down()
+    else:
+        project.project_panel.next_button.click()
+        loaded(project, qtbot, "scene 2")
+        assert "Not saved" not in message(project)
+    assert on_disk(tmp_path)
+
+
+def test_removing_the_layer_saves_what_was_painted(project, qtbot, tmp_path):
+    mine = painted(project, qtbot)
+    project.viewer.layers.remove(mine.layer)
+    assert on_disk(tmp_path)
+
+
+def test_an_image_that_was_removed_is_shown_again(project, qtbot):
+    project.viewer.layers.remove(project.projecting.layer)
+    project.projecting.go_to("scene 1")
+    qtbot.waitUntil(lambda: "scene 1" in project.viewer.layers, timeout=5000)
+
+
+def test_of_two_clicks_the_last_counts(project, qtbot):
+    shown = []
+    project.viewer.layers.events.inserted.connect(lambda event: shown.append(event.value.name))
+    project.projecting.go_to("scene 2")
+    project.projecting.go_to("scene 3")
+    loaded(project, qtbot, "scene 3")
+    assert shown == ["scene 3"]
+
+
+def test_words_alone_are_kept(project, tmp_path):
+    project.classes_panel.add_words("crystal")
+    project.close_down()
+    assert "crystal" in [row.name for row in Project.open(tmp_path / "project").settings().classes]
+
+
+def test_what_another_program_saved_is_replaced_only_by_a_yes(project, qtbot, tmp_path):
+    mine = painted(project, qtbot)
+    assert project.projecting.save_now()
+    other = Project.open(tmp_path / "project")
+    theirs = other.load("scene 1")
+    other.save("scene 1", replace(theirs, labels=np.full_like(theirs.labels, 7)))
+    mine.layer.paint((60, 60), 2)
+    asked = []
+    project.projecting.confirm = lambda question: asked.append(question)
+    project.projecting.go_to("scene 2")
+    assert asked
+    assert "Not saved" in message(project)
+    assert project.projecting.current == "scene 1"
+    assert (Project.open(tmp_path / "project").load("scene 1").labels == 7).all()
+    project.projecting.confirm = lambda _question: True
+    project.projecting.go_to("scene 2")
+    loaded(project, qtbot, "scene 2")
+    assert on_disk(tmp_path, (60, 60))
+
+
+def test_what_cannot_be_saved_can_be_saved_elsewhere(project, qtbot, tmp_path):
+    mine = painted(project, qtbot)
+    assert project.projecting.save_now()
+    other = Project.open(tmp_path / "project")
+    other.save("scene 1", replace(other.load("scene 1"), record={"by": "another"}))
+    mine.layer.paint((60, 60), 2)
+    project.projecting.save_as(tmp_path / "mine")
+    assert Project.open(tmp_path / "mine").load("scene 1").labels[60, 60] == 2
+
+
+def test_an_export_of_what_could_not_be_saved_offers_the_window_alone(project, qtbot, monkeypatch):
+    painted(project, qtbot)
+    assert project.projecting.exported()[0] == 1
+    painted(project, qtbot, (60, 60))
+    monkeypatch.setattr("tifffile.imwrite", full_disk)
+    assert project.projecting.exported()[0] == 0
+    assert "disk is full" in message(project)
+    monkeypatch.undo()
+
+
+def test_a_layer_that_is_part_of_its_file_is_copied(dock, tmp_path):
+    channels = np.random.default_rng(0).integers(0, 255, (2, *SHAPE)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "two.tif", channels)
+    _, second = dock.viewer.open(str(tmp_path / "two.tif"), plugin="napari", channel_axis=0)
+    mine = dock.annotating.begin(second, second.name)
+    dock.viewer.layers.selection.active = mine.layer
+    dock.projecting.save_as(tmp_path / "kept")
+    kept = Project.open(tmp_path / "kept")
+    np.testing.assert_array_equal(kept.read_image(kept.images[0].name), channels[1])
+
+
+def test_a_result_that_was_asked_with_other_words_is_dropped(dock, run, qtbot, pictures, tmp_path):
+    kept = Project.create(tmp_path / "p", pictures)
+    config = SegmentationConfig(model="demo", device="cpu")
+    kept.save_settings([ClassRow("fibre")], Thresholds(0.1, 0.77), config)
+    dock.run()
+    dock.projecting.open(tmp_path / "p")
+    loaded(dock, qtbot, "scene 1")
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert "dropped" in message(dock)
+    assert dock.shown is None
+    run(dock)
+    assert dock.threshold_panel.values().background_threshold == pytest.approx(0.77)
+
+
+# ---------------------------------------------------------------------- closing
+
+
+@pytest.fixture
+def in_window(make_napari_viewer, qtbot, pictures, tmp_path):
+    """The dock with a project in a window that is seen."""
+    viewer = make_napari_viewer(show=True)
+    dock = CliperWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
+    qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+    dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    dock.projecting.create(tmp_path / "project", pictures)
+    loaded(dock, qtbot, "scene 1")
+    yield dock
+    dock.close_down()
+
+
+@pytest.mark.parametrize("floating", [False, True])
+def test_closing_the_viewer_saves_and_ends_the_dock(in_window, qtbot, tmp_path, floating):
+    in_window.parentWidget().setFloating(floating)
+    painted(in_window, qtbot)
+    in_window.viewer.close()
+    assert on_disk(tmp_path)
+    assert in_window._closed
+
+
+def test_taking_the_dock_out_saves_and_ends_it(in_window, qtbot, tmp_path):
+    painted(in_window, qtbot)
+    in_window.viewer.window.remove_dock_widget(in_window)
+    assert on_disk(tmp_path)
+    assert in_window._closed
+
+
+def test_the_cross_saves_and_asks_where_that_fails(in_window, qtbot, tmp_path, monkeypatch):
+    painted(in_window, qtbot)
+    window = in_window.window()
+    asked = []
+    monkeypatch.setattr(CliperWidget, "_ask_to_close", lambda dock: asked.append(message(dock)))
+    with monkeypatch.context() as patched:
+        patched.setattr("tifffile.imwrite", full_disk)
+        QApplication.sendEvent(window.windowHandle(), QCloseEvent())
+    assert "disk is full" in asked[0]
+    assert window.isVisible()
+    assert not in_window._closed
+    assert not in_window.eventFilter(window, QCloseEvent())
+    assert on_disk(tmp_path)
+    in_window.eventFilter(window, QEvent(QEvent.Type.DeferredDelete))
+    assert in_window._closed

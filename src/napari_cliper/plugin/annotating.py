@@ -73,6 +73,13 @@ class Annotating(QObject):
         self._classes = classes
         self._all: list[AnnotationLayer] = []
         self._clicking = False
+        self.keys: dict[str, Callable[[], None]] = {
+            ACCEPT_KEY: self.accept_under_cursor,
+            NEXT_KEY: partial(self.brush_step, 1),
+            PREVIOUS_KEY: partial(self.brush_step, -1),
+            **{key: partial(self.brush_nth, index) for index, key in enumerate(NTH_KEYS)},
+        }
+        """What keys do while an annotation is active."""
         self.job: Job | None = None
         self.counting: Job | None = None
         self.confirm: Callable[[str], bool] = self._ask
@@ -94,16 +101,6 @@ class Annotating(QObject):
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for one in self._all:
             one.close()
-
-    @property
-    def keys(self) -> dict[str, Callable[[], None]]:
-        """What keys do while a suggestion or an annotation is active."""
-        return {
-            ACCEPT_KEY: self.accept_under_cursor,
-            NEXT_KEY: partial(self.brush_step, 1),
-            PREVIOUS_KEY: partial(self.brush_step, -1),
-            **{key: partial(self.brush_nth, index) for index, key in enumerate(NTH_KEYS)},
-        }
 
     # ------------------------------------------------------------------ annotations
 

@@ -172,6 +172,8 @@ class LiveResult(QObject):
         if self.shown is None or len(self.shown.suggestions) < 2:
             return
         coarse, refined = (self.shown.suggestions[stage].layer for stage in ("coarse", "refined"))
+        if coarse not in self._viewer.layers or refined not in self._viewer.layers:
+            return
         coarse.visible, refined.visible = refined.visible, not refined.visible
         self._relabel(visible=False)
         self._relabel(visible=True)

@@ -7,6 +7,7 @@ put off, and a thread writes a copy. Going to another image and closing the wind
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -311,7 +312,9 @@ class Projecting(QObject):
             Whether a person may choose to replace what another program has saved.
         """
         self._wait()
-        project = self.project
+        project, annotation = self.project, self._annotating.of(self.layer)
+        if annotation is not None:
+            annotation.follow()  # what was painted just now is not told of yet
         if project is None or not (self._unsaved or self._other_wishes()):
             return True
         name = self.current
@@ -407,7 +410,8 @@ def _load(
     _should_stop: Callable[[], bool],
 ) -> tuple[Any, AnnotationState | None]:
     loaded = project.read_image(name), project.load(name)
-    project.go_to(name)
+    with suppress(FileError):  # a disk that is only read: it is looked at all the same
+        project.go_to(name)
     return loaded
 
 

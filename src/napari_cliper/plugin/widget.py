@@ -13,7 +13,7 @@ from typing import Any
 from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QObject, Qt, QThreadPool, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
-from qtpy.QtWidgets import QFrame, QMessageBox, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QMainWindow, QMessageBox, QScrollArea, QVBoxLayout, QWidget
 
 from ..annotation.project import ProjectSettings
 from ..annotation.settings import default_thresholds
@@ -90,6 +90,7 @@ class CliperWidget(QWidget):
             napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
         )
         self.annotating.said.connect(self._say)
+        self.annotating.keys.update(keys)
         keys.update(self.annotating.keys)
         self.exchange = Exchange(self, self.annotating, self.image_panel, self.classes_panel)
         self.exchange.said.connect(self._say)
@@ -445,42 +446,38 @@ class CliperWidget(QWidget):
             self.run_panel.show_message(f"The demo model does not know: {', '.join(unknown)}.")
 
     def event(self, event: QEvent) -> bool:
-        """Follow the window that the dock is put into, and end when it is taken out of it.
-
-        Qt closes neither what is in a window that is closed nor what is in a dock.
-        """
-        if event.type() == QEvent.Type.ParentChange and not self._closed:
-            if self.parentWidget() is None:
-                self.close_down()
-            else:
-                self._follow_window()
+        """End when napari takes the widget out of its dock, which does not close it."""
+        taken_out = event.type() == QEvent.Type.ParentChange and self.parentWidget() is None
+        if taken_out and not self._closed:
+            self.close_down()
         return bool(super().event(event))
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Follow the window, as far as it was not known."""
-        self._follow_window()
-        super().showEvent(event)
-
-    def _follow_window(self) -> None:
-        """Look at the events of the outermost window: a dock that floats is inside it too."""
+        """Follow the main window: Qt does not close what is in a window that is closed."""
         outermost: QWidget = self
         while (parent := outermost.parentWidget()) is not None:
-            outermost = parent
-        if outermost is not self:
+            outermost = parent  # a dock that floats is inside the main window too
+        if isinstance(outermost, QMainWindow):
             outermost.installEventFilter(self)  # once, however often it is asked for
+        super().showEvent(event)
 
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+    def eventFilter(self, _window: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
         """Save before the window closes, and end before it is deleted."""
-        if event is None or self._closed or watched is self:
+        if event is None or self._closed:
             return False
         if event.type() == QEvent.Type.DeferredDelete:
             self.close_down()
-        elif event.type() == QEvent.Type.Close:
-            saved = self.projecting.save_now()
-            if not saved and event.spontaneous() and not self._ask_to_close():
-                event.ignore()
-                return True
+        elif event.type() == QEvent.Type.Close and not self._may_close():
+            event.ignore()
+            return True
+        elif event.type() == QEvent.Type.Close and not event.spontaneous():
+            self.close_down()  # napari has asked before; of other events it asks next
         return False
+
+    def _may_close(self) -> bool:
+        """Whether all is saved, nothing is left to save, or a person closes all the same."""
+        left = len(self.viewer.layers) > 0
+        return self.projecting.save_now(ask=left) or not left or self._ask_to_close()
 
     def _ask_to_close(self) -> bool:
         question = f"{self.run_panel.message.text()} Close all the same and lose it?"
