@@ -1,4 +1,4 @@
-"""What the parts of the benchmark share: the networks, a clock, both ways, and the memory's peak."""
+"""What the parts share: networks, a clock, the published way over them, the memory's peak."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ class Bench:
 
     def segmenter(self, precision: str = "float32", **wishes: Any) -> Any:
         """The engine, with its networks loaded through its own doors."""
-
         config = SegmentationConfig(
             **{
                 "model": str(self.folder / "clip.safetensors"),
@@ -94,14 +93,12 @@ class Published:
 
     def words(self, words: Sequence[str]) -> torch.Tensor:
         """Their vectors."""
-
         text = self.clip.text
         prompts = [fill(word, TEMPLATES[self.settings.templates]) for word in words]
         return published.word_vectors(text.model, text.tokenizer, prompts).cpu()
 
     def features(self, image: Any) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
         """CLIP's."""
-
         encoder = self.clip.image
         shape = patch_aligned_shape(image.shape[:2], self.settings.shorter_side, encoder.patch)
         pixels = normalised(resized(image, shape, "bicubic"), encoder.mean, encoder.std)
@@ -112,7 +109,6 @@ class Published:
 
     def coarse(self, vectors: torch.Tensor, classes: int, image: Any) -> torch.Tensor:
         """(T, h, w)."""
-
         features, attention, grid = self.features(image)
         maps = published.coarse_maps(
             features,
@@ -127,7 +123,6 @@ class Published:
 
     def attention(self, image: Any) -> torch.Tensor:
         """The UNet's maps that are read, (m, n, n)."""
-
         model = self.diffusion
         latents = model.noisy_latents(squashed(image, model.image_side), model.noise(0))
         weight = next(model.unet.parameters())
@@ -140,7 +135,6 @@ class Published:
 
     def run(self, classes: Sequence[str], seconds: dict[str, float] | None = None) -> Any:
         """An image and words to coarse and refined maps; each stage's seconds on the way."""
-
         seconds = {} if seconds is None else seconds
         with torch.inference_mode():
             with self._timed(seconds, "words"):

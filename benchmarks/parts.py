@@ -127,7 +127,6 @@ def known_words(bench: Bench, segmenter: Any, words: Sequence[str]) -> dict[str,
 
 def synthetic(bench: Bench, fill: float) -> Any:
     """Ten maps of which this share is left after the threshold."""
-
     side = 32 if bench.quick else 64
     generator = torch.Generator().manual_seed(1)
     maps = []
@@ -141,7 +140,6 @@ def synthetic(bench: Bench, fill: float) -> Any:
 
 def fill_of(embedding: Any) -> list[float]:
     """Which share of each map is not 0."""
-
     return [
         float((m.levels.float() > 0).float().mean())
         if isinstance(m, LevelMap)
@@ -182,7 +180,6 @@ def bfloat16(bench: Bench) -> dict[str, Any]:
 
 def demo_changed(bench: Bench) -> float:
     """The same of the demo model, whose weights are trained; the worst of four scenes."""
-
     worst = 0.0
     for seed in (1, 3, 7, 11):
         image = make_scene((224, 300), seed=seed).image
@@ -200,7 +197,6 @@ def demo_changed(bench: Bench) -> float:
 
 def refinement(bench: Bench) -> dict[str, Any]:
     """Eight classes through ten maps: the published products, and ours by fill."""
-
     side = 32 if bench.quick else 64
     coarse = torch.rand((8, side, side), generator=torch.Generator().manual_seed(0))
     dense = torch.rand((10, side**2, side**2), generator=torch.Generator().manual_seed(1))
@@ -222,7 +218,6 @@ def refinement(bench: Bench) -> dict[str, Any]:
 
 def thresholds(bench: Bench) -> dict[str, float]:
     """Moving both thresholds over 2048 x 2048 pixels and eight classes."""
-
     rng = np.random.default_rng(0)
     maps = StageMaps(rng.random((8, 64, 64), np.float32), np.linspace(0.3, 1, 8, dtype=np.float32))
     config = SegmentationConfig(refiner="none", device="cpu")
@@ -278,7 +273,6 @@ def curves(bench: Bench) -> dict[str, Any]:
 
 def memory_published(bench: Bench) -> dict[str, Any]:
     """The whole pipeline as it is published holds it: both text towers and the VAE's decoder."""
-
     segmenter = bench.segmenter(refiner="none")
     published = Published(bench, segmenter)
     sd = bench.folder / "sd"
