@@ -126,7 +126,7 @@ def _list_models(context: typer.Context) -> None:
 
     table = Table(title="Weights", title_justify="left")
     for column in ("name", "size", "licence", "on disk", "what for"):
-        numeric, whole = column == "size", column in ("name", "size")
+        numeric, whole = column == "size", column in ("name", "size", "on disk")
         table.add_column(column, justify="right" if numeric else "left", no_wrap=whole)
     for row in REGISTRY.values():
         on_disk = "no" if cached(row) is None else "yes" if row.repositories else "in the package"
