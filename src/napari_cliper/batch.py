@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ def segment_file(
     output: Path,
     thresholds: Mapping[str, Any],
     report: Any,
+    should_stop: Callable[[], bool],
 ) -> tuple[ScoreMaps, list[int]]:
     """Segment one picture and write its files, which appear together or not at all.
 
@@ -80,6 +81,8 @@ def segment_file(
         Keywords of `ScoreMaps.to_labels`; None is the default.
     report : callable
         Called with `Progress`.
+    should_stop : callable
+        Asked whether to end.
 
     Returns
     -------
@@ -93,8 +96,9 @@ def segment_file(
         For a picture that cannot be read or a result that cannot be written.
     SegmentationError
     """
-    embedding = segmenter.embed(read_picture(path), report=report)
-    scores = segmenter.score(embedding, classes, report=report)
+    wishes = {"report": report, "should_stop": should_stop}
+    embedding = segmenter.embed(read_picture(path), **wishes)
+    scores = segmenter.score(embedding, classes, **wishes)
     rows = dict(enumerate(rows_of(scores.classes), 1))
     labels = {stage: scores.to_labels(stage=stage, **thresholds) for stage in scores.stages}
     final = labels[scores.stages[-1]]

@@ -20,7 +20,7 @@ from rich.table import Table
 from . import __version__
 from .cli_evaluate import evaluate
 from .cli_export import export
-from .console import FAILED, Bars, err, errors_in_words, fail, out
+from .console import FAILED, Bars, err, errors_in_words, fail, out, stopping
 from .engine_options import EngineOptions, takes_engine_options
 from .export.files import FileError, whole_files
 from .segmentation import REGISTRY, InvalidInputError, parse_classes
@@ -80,18 +80,19 @@ def segment(
 
         check_inputs(segmenter, images, classes, output, overwrite=overwrite)
         failed = 0
-        for path in images:
-            bars = Bars()
-            try:
-                with bars.progress:
-                    scores, counts = segment_file(
-                        segmenter, path, classes, output, thresholds, bars.report
-                    )
-            except FileError as error:  # this file; the next may do
-                err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
-                failed += 1
-                continue
-            _print_scores(path.name, scores, counts)
+        with stopping() as should_stop:
+            for path in images:
+                bars = Bars()
+                try:
+                    with bars.progress:
+                        scores, counts = segment_file(
+                            segmenter, path, classes, output, thresholds, bars.report, should_stop
+                        )
+                except FileError as error:  # this file; the next may do
+                    err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+                    failed += 1
+                    continue
+                _print_scores(path.name, scores, counts)
         if failed:
             fail(f"{failed} of {len(images)} pictures were not segmented.", FAILED)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -24,7 +26,7 @@ from rich.progress import (
 from rich.text import Text
 
 from .export.files import FileError
-from .segmentation import InvalidInputError, SegmentationError
+from .segmentation import InvalidInputError, SegmentationError, Stopped
 from .segmentation import Progress as Where
 
 out = Console()
@@ -50,13 +52,33 @@ def errors_in_words(stopped: str = "Stopped. Nothing was left half done.") -> It
     """
     try:
         yield
+    except (KeyboardInterrupt, Stopped):
+        err.print(stopped, soft_wrap=True)
+        raise typer.Exit(STOPPED) from None
     except (InvalidInputError, typer.BadParameter) as error:
         fail(str(error), WRONG_INPUT)
     except (SegmentationError, FileError) as error:
         fail(str(error), FAILED)
-    except KeyboardInterrupt:
-        err.print(stopped, soft_wrap=True)
-        raise typer.Exit(STOPPED) from None
+
+
+@contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Make the first Ctrl-C something to be asked for; the second one ends the work at once.
+
+    Python drops a KeyboardInterrupt that comes while it runs a callback of its own.
+    """
+    asked = threading.Event()
+
+    def note(*_: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Amount(ProgressColumn):

@@ -8,6 +8,7 @@ appear whole or not at all, so that several processes may use the folder.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import threading
 from contextlib import suppress
@@ -16,8 +17,8 @@ from pathlib import Path
 
 import platformdirs
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 
@@ -51,11 +52,12 @@ class KeptTensors:
     def get(self, made_of: str) -> tuple[Tensor, dict[str, str]] | None:
         """The tensor made of this and its notes; None where it is not there or damaged."""
         path = self.path(made_of)
-        with suppress(OSError, SafetensorError):
-            with safe_open(path, framework="pt") as file:
-                found: Tensor = file.get_tensor(self.tensor)
-                notes = dict(file.metadata() or {})
-            if notes.pop("sha256", "") != _checksum(found):
+        # Read at once: another process may replace or delete the file meanwhile.
+        with suppress(OSError, SafetensorError, KeyError, ValueError):
+            tensors = load(path.read_bytes())
+            found, text = tensors[self.tensor], tensors["notes"].numpy().tobytes()
+            notes: dict[str, str] = json.loads(text)
+            if notes.pop("sha256", "") != _checksum(found, notes):
                 return None  # the format has no check of its own: bad bytes would be bad numbers
             with suppress(OSError):  # a folder that is only read
                 os.utime(path)  # `trim` spares what was used last
@@ -64,14 +66,15 @@ class KeptTensors:
 
     def put(self, made_of: str, tensor: Tensor, notes: dict[str, str] | None = None) -> None:
         """Keep a tensor, in the place of one of the same name; or not, on a full disk."""
-        tensor = tensor.contiguous()
-        notes = {**(notes or {}), "sha256": _checksum(tensor)}
+        tensor, notes = tensor.contiguous(), notes or {}
+        text = json.dumps({**notes, "sha256": _checksum(tensor, notes)}).encode()
+        tensors = {self.tensor: tensor, "notes": torch.tensor(list(text), dtype=torch.uint8)}
         path = self.path(made_of)
         part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
         with suppress(OSError, SafetensorError):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                save_file({self.tensor: tensor}, part, notes)
+                save_file(tensors, part)
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
@@ -87,8 +90,10 @@ class KeptTensors:
                     Path(file.path).unlink(missing_ok=True)
 
 
-def _checksum(tensor: Tensor) -> str:
-    return hashlib.sha256(tensor.view(torch.uint8).numpy().tobytes()).hexdigest()
+def _checksum(tensor: Tensor, notes: dict[str, str]) -> str:
+    digest = hashlib.sha256(tensor.view(torch.uint8).numpy().tobytes())
+    digest.update(json.dumps(notes, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _last_used(file: os.DirEntry[str]) -> float:

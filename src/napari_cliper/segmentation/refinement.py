@@ -39,6 +39,10 @@ is faster and smaller, and worth the 0.1 s that making it costs.
 ROWS = 512
 """Rows worked on at a time: what they need stays in the processor's cache."""
 
+CLASSES = 64
+"""Classes refined at a time: so many share one walk through the maps, and any number more takes
+no more memory than its results."""
+
 LEVELS = 2**16 - 1
 
 
@@ -175,9 +179,12 @@ def refine_with_attention(
     (T, h', w') float32 tensor
         On the attention's grid.
     """
-    columns = _on_grid(coarse, attention.grid).flatten(1).T.contiguous()  # (n, T)
-    refined: Tensor = _FUSIONS[fusion](attention.maps, columns).T  # (T, n)
-    return refined.reshape(-1, *attention.grid)
+    refined = torch.empty(len(coarse), *attention.grid)
+    for some, result in zip(coarse.split(CLASSES), refined.split(CLASSES), strict=True):
+        columns = _on_grid(some, attention.grid).flatten(1).T.contiguous()  # (n, T)
+        found = _FUSIONS[fusion](attention.maps, columns)  # (n, T)
+        result.copy_(found.T.reshape(result.shape))
+    return refined
 
 
 def feature_attention(features: Tensor, *, beta: float = 1.2, gamma: float = 3.0) -> SelfAttention:
