@@ -6,9 +6,11 @@ python benchmarks/parts.py PART --folder NETWORKS [--quick] [--device DEVICE]
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
-import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,35 +55,40 @@ def labels_of(segmenter: Any, embedding: Any, words: Sequence[str]) -> Any:
 # ---------------------------------------------------------------------- an image and words
 
 
-def first(bench: Bench) -> dict[str, Any]:
-    """A first result, in float32: seconds of both, by stage; and whether they agree."""
-    segmenter = bench.segmenter()
+def first(bench: Bench, *, half: bool) -> dict[str, Any]:
+    """A first result: seconds of all ways in turns, by stage; and whether they agree."""
+    segmenters = {"float32": bench.segmenter()}
+    if half:
+        segmenters["bfloat16"] = bench.segmenter("bfloat16")
+    segmenter = segmenters["float32"]
     published = Published(bench, segmenter)
     published.run(WORDS[:1])  # what only the first pass pays for
-    segmenter.embed(bench.image)
-    theirs: list[dict[str, float]] = []
-    ours: list[dict[str, float]] = []
+    for one in segmenters.values():
+        one.embed(bench.image)
+    rounds: dict[str, list[dict[str, float]]] = {
+        "published": [],
+        **{name: [] for name in segmenters},
+    }
     for number in range(1 if bench.quick else 3):
         stages: dict[str, float] = {}
         total = bench.seconds(lambda stages=stages: published.run(WORDS, stages))
-        theirs.append({**stages, "all": total})
-        ours.append(first_of_ours(bench, segmenter, f"round {number} "))
-    middle = (
-        {name: statistics.median(one[name] for one in theirs) for name in theirs[0]},
-        {name: statistics.median(one[name] for one in ours) for name in ours[0]},
-    )
+        rounds["published"].append({**stages, "all": total})
+        for name, one in segmenters.items():
+            rounds[name].append(first_of_ours(bench, one, f"{name} {number} "))
     coarse, refined = published.run(WORDS)
-    scores = segmenter.score(segmenter.embed(bench.image), WORDS)
+    embedding = segmenter.embed(bench.image)
+    scores = segmenter.score(embedding, WORDS)
     return {
-        "published": middle[0],
-        "ours": middle[1],
+        "seconds": {name: min(found, key=lambda one: one["all"]) for name, found in rounds.items()},
+        "rounds": {name: [one["all"] for one in found] for name, found in rounds.items()},
         "agreement": {
             "coarse": float(np.abs(scores.coarse.maps - coarse.numpy()).max()),
             **agreement(scores.refined.maps, refined.numpy()),
         },
+        "changed": changed(segmenters, bench) if half else None,
         "new word": new_word(bench, segmenter),
         "known words": known_words(bench, segmenter, EIGHT),
-        "fill here": fill_of(segmenter.embed(bench.image)),
+        "fill here": fill_of(embedding),
     }
 
 
@@ -111,7 +118,7 @@ def new_word(bench: Bench, segmenter: Any) -> float:
     embedding = segmenter.embed(bench.image)
     labels_of(segmenter, embedding, WORDS)
     new = iter(("lamp", "chair", "window", "door", "book"))
-    return bench.median(lambda: labels_of(segmenter, embedding, (*WORDS, next(new))), 5)
+    return bench.fastest(lambda: labels_of(segmenter, embedding, (*WORDS, next(new))), 5)
 
 
 def known_words(bench: Bench, segmenter: Any, words: Sequence[str]) -> dict[str, float]:
@@ -121,7 +128,7 @@ def known_words(bench: Bench, segmenter: Any, words: Sequence[str]) -> dict[str,
     found = {}
     for name, fill in FILLS.items():
         filled = replace(embedding, self_attention=synthetic(bench, fill))
-        found[name] = bench.median(lambda filled=filled: labels_of(segmenter, filled, words), 9)
+        found[name] = bench.fastest(lambda filled=filled: labels_of(segmenter, filled, words), 9)
     return found
 
 
@@ -154,28 +161,19 @@ def agreement(ours: Any, theirs: Any) -> dict[str, float]:
     return {"mean": float(off.mean()), "over": float((off > 1e-4).mean()), "max": float(off.max())}
 
 
-def bfloat16(bench: Bench) -> dict[str, Any]:
-    """A first result in bfloat16, and how many labels differ from float32."""
-    half = bench.segmenter("bfloat16")
-    first_of_ours(bench, half, "warm ")
-    rounds = [
-        first_of_ours(bench, half, f"round {number} ") for number in range(1 if bench.quick else 3)
-    ]
-    seconds = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
-    scores = half.score(half.embed(bench.image), WORDS)
-    del half
-    exact = bench.segmenter()
-    expected = exact.score(exact.embed(bench.image), WORDS)
-    changed = {
-        stage: float(
+def changed(segmenters: Mapping[str, Segmenter], bench: Bench) -> dict[str, float]:
+    """Which share of the labels is another in bfloat16: of these weights, and of trained ones."""
+    found = {name: one.score(one.embed(bench.image), WORDS) for name, one in segmenters.items()}
+    shares = {
+        f"random weights, {stage}": float(
             (
-                scores.to_labels(stage=stage, class_threshold=0)
-                != expected.to_labels(stage=stage, class_threshold=0)
+                found["float32"].to_labels(stage=stage, class_threshold=0)
+                != found["bfloat16"].to_labels(stage=stage, class_threshold=0)
             ).mean()
         )
         for stage in ("coarse", "refined")
     }
-    return {"ours": seconds, "changed": changed, "changed demo": demo_changed(bench)}
+    return {"demo model": demo_changed(bench), **shares}
 
 
 def demo_changed(bench: Bench) -> float:
@@ -205,12 +203,12 @@ def refinement(bench: Bench) -> dict[str, Any]:
     on_device = dense.to(bench.device)
     with torch.inference_mode():
         there = columns.to(bench.device)
-        theirs = bench.median(lambda: published.product(on_device) @ there, 3)
+        theirs = bench.fastest(lambda: published.product(on_device) @ there, 3)
         found = {}
         for name, fill in FILLS.items():
             maps = synthetic(bench, fill)
             found[name] = {
-                "seconds": bench.median(lambda maps=maps: refine_with_attention(coarse, maps), 15),
+                "seconds": bench.fastest(lambda maps=maps: refine_with_attention(coarse, maps), 15),
                 "megabytes": maps.nbytes / MEGABYTE,
             }
     return {"published": theirs, "ours": found}
@@ -254,8 +252,8 @@ def curves(bench: Bench) -> dict[str, Any]:
         published = Published(bench, segmenter)
         image = np.ascontiguousarray(np.resize(bench.image, (*bench.shape, 3)))
         with torch.inference_mode():
-            theirs = bench.median(lambda image=image, p=published: p.features(image), 2)
-        ours = bench.median(lambda image=image, s=segmenter: s.embed(image), 2)
+            theirs = bench.fastest(lambda image=image, p=published: p.features(image), 2)
+        ours = bench.fastest(lambda image=image, s=segmenter: s.embed(image), 2)
         by_side.append({"side": side, "published": theirs, "ours": ours})
     embedding = segmenter.embed(bench.image)
     for count in counts:
@@ -263,12 +261,19 @@ def curves(bench: Bench) -> dict[str, Any]:
         with torch.inference_mode():
             theirs = bench.seconds(lambda words=words: published.words(words))
         new = bench.seconds(lambda words=words: segmenter.score(embedding, words))
-        known = bench.median(lambda words=words: segmenter.score(embedding, words), 5)
+        known = bench.fastest(lambda words=words: segmenter.score(embedding, words), 5)
         by_words.append({"words": count, "published": theirs, "new": new, "known": known})
     return {"sides": by_side, "words": by_words}
 
 
 # ---------------------------------------------------------------------- memory
+
+
+def give_back() -> None:
+    """Free memory goes back to the system, so that what is taken next shows (glibc alone)."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def memory_published(bench: Bench) -> dict[str, Any]:
@@ -310,19 +315,22 @@ def memory(bench: Bench, *, dense: bool, classes: int, precision: str = "float32
     with Peak(bench.device) as peak:
         embedding = segmenter.embed(bench.image)
         labels_of(segmenter, embedding, words)
+    give_back()
     with Peak(bench.device) as again:
-        labels_of(segmenter, embedding, words)
+        scores = labels_of(segmenter, embedding, words)
+    maps = scores.coarse.maps.nbytes + scores.refined.maps.nbytes
     return {
         **peak.sizes,
         "weights": segmenter.nbytes / MEGABYTE,
         "scoring": again.sizes["over"],
+        "maps": maps / MEGABYTE,
         "attention": embedding.self_attention.nbytes / MEGABYTE,
     }
 
 
 PARTS: Mapping[str, Callable[[Bench], Any]] = {
-    "first": first,
-    "bfloat16": bfloat16,
+    "first": lambda bench: first(bench, half=False),
+    "first, also in bfloat16": lambda bench: first(bench, half=True),
     "refinement": refinement,
     "thresholds": thresholds,
     "curves": curves,

@@ -151,12 +151,11 @@ def measure(folder: Path, wish: argparse.Namespace) -> dict[str, Any]:
     """Every part; what cannot be measured here is None."""
     half = wish.device.startswith("cuda") or bool(bfloat16_flags())
     names = [
-        "first", "refinement", "thresholds", "curves", "memory published", "memory sparse",
-        "memory dense", "memory dense, 150 classes",
+        "refinement", "thresholds", "curves", "memory published", "memory sparse",
+        "memory dense", "memory dense, 150 classes", *["memory bfloat16"] * half,
     ]  # fmt: skip
-    found = {name: part(name, folder, wish) for name in names}
-    for name in ("bfloat16", "memory bfloat16"):
-        found[name] = part(name, folder, wish) if half else None
+    found = {"first": part("first, also in bfloat16" if half else "first", folder, wish)}
+    found |= {name: part(name, folder, wish) for name in names}
     print("measuring: imports", flush=True)
     code = "from worker import measured; import json; print(json.dumps(measured()))"
     return found | {
@@ -169,15 +168,11 @@ def measure(folder: Path, wish: argparse.Namespace) -> dict[str, Any]:
 def rows(found: dict[str, Any]) -> Iterator[Row]:
     """The table, with the limits that were set."""
     first, refinement = found["first"], found["refinement"]
-    whole = first["published"]["all"]
-    yield Row("first result, float32", whole, first["ours"]["all"], 0.7)
-    if found["bfloat16"]:
-        yield Row(
-            "first result, bfloat16 (published: float32)",
-            whole,
-            found["bfloat16"]["ours"]["all"],
-            0.35,
-        )
+    whole = first["seconds"]["published"]["all"]
+    yield Row("first result, float32", whole, first["seconds"]["float32"]["all"], 0.7)
+    if "bfloat16" in first["seconds"]:
+        half = first["seconds"]["bfloat16"]["all"]
+        yield Row("first result, bfloat16 (published: float32)", whole, half, 0.35)
     yield Row("one new word on a known image", whole, first["new word"], 1 / 30)
     for name, seconds in first["known words"].items():
         yield Row(f"eight words seen before, attention filled: {name}", whole, seconds, 1 / 200)
@@ -194,28 +189,21 @@ def rows(found: dict[str, Any]) -> Iterator[Row]:
     yield Row("the same: largest", None, agreement["max"], 5e-3, "")
     theirs = found["memory published"]
     for name in ("sparse", "dense", "bfloat16"):
-        ours = found[f"memory {name}"]
+        ours = found.get(f"memory {name}")
         if ours:
             yield Row(
                 f"peak memory over the weights, {name}", theirs["over"], ours["over"], 0.5, "MB"
             )
     few, many = found["memory dense"], found["memory dense, 150 classes"]
-    maps = (150 - 8) * 4 * (64**2 + 588) / 1e6
-    grown = max(many["over"] - few["over"], many["scoring"] - few["scoring"])
-    yield Row("memory of 142 more classes over that of their maps", maps, grown, 1, "MB")
-    if found["bfloat16"]:
-        changed = found["bfloat16"]
-        yield Row(
-            "labels changed by bfloat16, demo model", None, changed["changed demo"], 0.005, ""
-        )
-        for stage in ("coarse", "refined"):
-            yield Row(
-                f"labels changed by bfloat16, random weights, {stage}",
-                None,
-                changed["changed"][stage],
-                0.005,
-                "",
-            )
+    yield Row(
+        "memory to score 142 more classes, over that of their maps",
+        many["maps"] - few["maps"],
+        many["scoring"] - few["scoring"],
+        1,
+        "MB",
+    )
+    for what, share in (first["changed"] or {}).items():
+        yield Row(f"labels changed by bfloat16, {what}", None, share, 0.005, "")
     yield Row("thresholds moved, 2048 x 2048, 8 classes", None, found["thresholds"]["slowest"], 0.1)
     yield Row("import napari_cliper", None, found["import"], 0.1)
     if found["dock"]:
@@ -262,25 +250,29 @@ def report(found: dict[str, Any], wish: argparse.Namespace) -> str:
         "Seconds of a first result by stage (the published VAE and UNet with their",
         "sharpening in *products*):",
         "",
-        "| stage | published | float32 | bfloat16 |",
-        "|---|---:|---:|---:|",
+        "| stage | " + " | ".join(first["seconds"]) + " |",
+        "|---|" + "---:|" * len(first["seconds"]),
     ]
-    half = (found["bfloat16"] or {}).get("ours", {})
-    for stage in first["published"]:
-        cells = (source.get(stage) for source in (first["published"], first["ours"], half))
+    for stage in first["seconds"]["published"]:
+        cells = (one.get(stage) for one in first["seconds"].values())
         lines.append(
             f"| {stage} | " + " | ".join("" if c is None else number(c) for c in cells) + " |"
         )
+    lines += ["", "All rounds of it, in turns, in seconds:", ""]
+    lines += [
+        f"- {name}: {', '.join(number(one) for one in seconds)}"
+        for name, seconds in first["rounds"].items()
+    ]
     lines += [
         "",
         f"Filled share of these random weights' attention: {min(fills):.3g} to {max(fills):.3g} %.",
         "",
-        "| memory, MB | weights | before | highest | over | of it for scoring |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| memory, MB | weights | before | highest | over | scoring alone | its maps |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, sizes in found.items():
         if name.startswith("memory ") and sizes:
-            keys = ("weights", "before", "highest", "over", "scoring")
+            keys = ("weights", "before", "highest", "over", "scoring", "maps")
             cells = (number(sizes[key]) if key in sizes else "" for key in keys)
             lines.append(f"| {name.removeprefix('memory ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -296,8 +288,8 @@ def plot(found: dict[str, Any], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     curves, first = found["curves"], found["first"]
     sides = [one["side"] for one in curves["sides"]]
-    for name, key in (("published", "published"), ("here", "ours")):
-        stages = first[key]
+    for name, key, way in (("published", "published", "published"), ("here", "ours", "float32")):
+        stages = first["seconds"][way]
         rest = stages["all"] - stages["CLIP"] - stages["words"]
         seconds = [one[key] for one in curves["sides"]]
         (line,) = left.plot(sides, seconds, "o-", label=f"CLIP, {name}")

@@ -465,7 +465,7 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
         kept_prompts.write_text("a file in the way")
     else:  # as on a full disk: the library has an error of its own for it
         real = kept.save_file
-        monkeypatch.setattr(kept, "save_file", lambda t, path, n: real(t, path / "no" / "dir", n))
+        monkeypatch.setattr(kept, "save_file", lambda t, path: real(t, path / "no" / "dir"))
     assert load(folder).prompt.shape == (1, 12, 32)
     load(folder)
     assert len(encoded) == 2

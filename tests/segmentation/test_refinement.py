@@ -10,6 +10,7 @@ from skimage.transform import resize
 
 from napari_cliper.segmentation import Monitor, Stopped
 from napari_cliper.segmentation.refinement import (
+    CLASSES,
     SPARSE_BELOW,
     LevelMap,
     SelfAttention,
@@ -108,6 +109,18 @@ def test_sparse_and_dense_maps_refine_alike(random, fill):
     error = (refine_with_attention(coarse, kept) - exact).abs()
     assert error.mean() <= 1e-5
     assert error.max() <= 1e-4
+
+
+@pytest.mark.parametrize("threshold", [0, 0.95], ids=["dense", "sparse"])
+def test_many_classes_are_each_as_alone(random, threshold):
+    """More classes than are refined at a time."""
+    kept = tuple(compress(sharpen(random(N, N), threshold)) for _ in range(2))
+    coarse = random(2 * CLASSES + 3, *GRID)
+    found = refine_with_attention(coarse, SelfAttention(kept, GRID))
+    assert found.shape == (len(coarse), *GRID)
+    for index in (0, CLASSES - 1, CLASSES, len(coarse) - 1):
+        alone = refine_with_attention(coarse[[index]], SelfAttention(kept, GRID))
+        torch.testing.assert_close(found[[index]], alone, rtol=0, atol=1e-6)
 
 
 def test_nothing_left_is_sparse_and_refines_to_nothing():
