@@ -53,7 +53,7 @@ class KeptTensors:
         """The tensor made of this and its notes; None where it is not there or damaged."""
         path = self.path(made_of)
         # Read at once: another process may replace or delete the file meanwhile.
-        with suppress(OSError, SafetensorError, KeyError, ValueError):
+        with suppress(OSError, SafetensorError, AttributeError, LookupError, TypeError, ValueError):
             tensors = load(path.read_bytes())
             found, text = tensors[self.tensor], tensors["notes"].numpy().tobytes()
             notes: dict[str, str] = json.loads(text)
