@@ -145,14 +145,13 @@ def cliper_coarse(
     seen = total = torch.zeros(())
     count = 0
     for count, layer in enumerate(probabilities, start=1):
+        kept = layer
         if count == select_layer + 1:
             floor = attention_threshold * layer.amax(dim=-1, keepdim=True)
             kept = torch.where(layer < floor, 0, layer)
             seen = kept @ attention
-            total = total + kept
-        else:
-            total = total + layer
-    return seen + total / count if fuse else seen
+        total = kept.clone() if count == 1 else total.add_(kept)
+    return seen.add_(total, alpha=1 / count) if fuse else seen
 
 
 def class_maxima(probabilities: Tensor, owner: Sequence[int]) -> tuple[Tensor, Tensor | None]:

@@ -347,6 +347,8 @@ class Segmenter:
                     if self.config.rule == "cliper"
                     else probability_maps(embedding, queries, self.settings)
                 )
+                owner = queries.owner
+                del queries  # many words' vectors take as much as some of their maps
                 refiner = self.config.chosen_refiner
                 refined = (
                     refined_maps(coarse, embedding, refiner, self.config.rule, monitor)
@@ -361,7 +363,7 @@ class Segmenter:
             shape=embedding.image.shape,
             settings=self.settings,
             config=self.config,
-            owner=queries.owner,
+            owner=owner,
             notes=tuple(notes),
         )
         config = {**asdict(self.config), "refiner": self.config.chosen_refiner}
