@@ -40,34 +40,48 @@ from .prompts import (
 from .registry import REGISTRY, WeightsEntry
 
 if TYPE_CHECKING:
+    from .affinity import image_affinity
+    from .corrections import most_uncertain
     from .loading import weights_of
+    from .prototypes import BACKGROUND, Prototype, Prototypes
     from .results import ImageEmbedding, ScoreMaps, Stage, StageMaps
     from .segmenter import Segmenter
+    from .spreading import OPEN, ImageAffinity
     from .weights import cached, fetch, known_words
 
 _LAZY = {
+    "BACKGROUND": "prototypes",
+    "OPEN": "spreading",
+    "ImageAffinity": "spreading",
     "ImageEmbedding": "results",
+    "Prototype": "prototypes",
+    "Prototypes": "prototypes",
     "ScoreMaps": "results",
     "Stage": "results",
     "Segmenter": "segmenter",
     "StageMaps": "results",
     "cached": "weights",
     "fetch": "weights",
+    "image_affinity": "affinity",
     "known_words": "weights",
+    "most_uncertain": "corrections",
     "weights_of": "loading",
 }
 """Names whose modules load torch or the hub: imported when first asked for."""
 
 __all__ = [
+    "BACKGROUND",
     "BACKGROUND_WORDS",
     "MAX_CLASSES",
     "METHODS",
+    "OPEN",
     "PRECISIONS",
     "REFINERS",
     "REGISTRY",
     "TEMPLATE_SETS",
     "ClassPrompt",
     "DamagedWeightsError",
+    "ImageAffinity",
     "ImageEmbedding",
     "InvalidInputError",
     "LiveLabels",
@@ -75,6 +89,8 @@ __all__ = [
     "Monitor",
     "OutOfMemoryError",
     "Progress",
+    "Prototype",
+    "Prototypes",
     "Refiner",
     "ScoreMaps",
     "SegmentationConfig",
@@ -90,7 +106,9 @@ __all__ = [
     "cached",
     "check_repeated",
     "fetch",
+    "image_affinity",
     "known_words",
+    "most_uncertain",
     "parse_classes",
     "parse_words",
     "published_settings",

@@ -10,7 +10,7 @@ Notation: T classes, (h, w) the grid of the maps, (Y, X) the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -117,6 +117,20 @@ def pixel_score(plane: Tensor, class_score: float, shape: tuple[int, int]) -> Te
     return full / (full.max() + 1e-5) * class_score
 
 
+def cliper_plane(
+    plane: Tensor, class_score: float, shape: tuple[int, int], *, min_max: bool
+) -> Tensor:
+    """One class's map as CLIPer's rule compares it, (Y, X) float32.
+
+    The parameters are those of `pixel_score` and `cliper_prefixes`.
+    """
+    score = pixel_score(plane, class_score, shape)
+    if min_max:
+        low, high = score.aminmax()
+        score = (score - low) / (high - low + 1e-6)
+    return score
+
+
 def cliper_prefixes(
     maps: Tensor, class_scores: Tensor, shape: tuple[int, int], *, min_max: bool
 ) -> Iterator[BestClass]:
@@ -141,10 +155,7 @@ def cliper_prefixes(
     label = np.zeros(shape, dtype)
     yield BestClass(value, label, background_competes=True)
     for index in torch.argsort(class_scores, descending=True, stable=True).tolist():
-        score = pixel_score(maps[index], float(class_scores[index]), shape)
-        if min_max:
-            low, high = score.aminmax()
-            score = (score - low) / (high - low + 1e-6)
+        score = cliper_plane(maps[index], float(class_scores[index]), shape, min_max=min_max)
         label = np.where((score > value).numpy(), dtype.type(index + 1), label)
         value = torch.maximum(value, score)
         yield BestClass(value, label, background_competes=True)
@@ -237,10 +248,30 @@ def probability_prefixes(
                 better = (classes[index] > best) | ((classes[index] == best) & (index + 1 < label))
                 label = torch.where(better, index + 1, label)
                 best = torch.maximum(best, classes[index])
-            value, won = _against(best, label, background)
+            value, won = against(best, label, background)
             values[count, rows] = value
             labels[count, rows] = won.numpy()
     return [BestClass(value, label) for value, label in zip(values, labels, strict=True)]
+
+
+def probability_planes(
+    planes: Tensor,
+    shape: tuple[int, int],
+    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
+    chosen: Sequence[int],
+) -> tuple[Tensor, Tensor | None]:
+    """Probabilities of chosen classes at every pixel, (C, Y, X), and of the background, (Y, X).
+
+    The other parameters are those of `probability_best`.
+    """
+    found = torch.empty(len(chosen), *shape)
+    rest = None
+    for rows, classes, background in _class_blocks(planes, shape, to_classes):
+        found[:, rows] = classes[list(chosen)]
+        if background is not None:
+            rest = torch.empty(shape) if rest is None else rest
+            rest[rows] = background
+    return found, rest
 
 
 def _probability_blocks(
@@ -252,10 +283,10 @@ def _probability_blocks(
     """Best value and label (0: background) of one block of rows after another."""
     for _, classes, background in _class_blocks(planes, shape, to_classes):
         value, index = torch.where(present[:, None, None], classes, 0).max(dim=0)
-        yield _against(value, torch.where(value > 0, index + 1, 0), background)
+        yield against(value, torch.where(value > 0, index + 1, 0), background)
 
 
-def _against(value: Tensor, label: Tensor, background: Tensor | None) -> tuple[Tensor, Tensor]:
+def against(value: Tensor, label: Tensor, background: Tensor | None) -> tuple[Tensor, Tensor]:
     """The best class and the background's words, compared."""
     if background is None:
         return value, label

@@ -1,18 +1,27 @@
-"""Labels that follow thresholds while a person moves them.
+"""Labels that follow thresholds, and corrections, while a person makes them.
 
 What thresholds need is prepared once: every class threshold's best classes where there is
-memory for them, the present one's otherwise. Then a background threshold is a comparison.
+memory for them, the present one's otherwise. Then a background threshold is a comparison. With
+evidence (`spreading`) labels are prepared anew for each change of either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InvalidInputError
+
 if TYPE_CHECKING:
+    from .corrections import ScorePlanes
     from .labels import BestClass, LabelArray, RankedBest
     from .results import ScoreMaps, Stage
+    from .spreading import ImageAffinity, Shift
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,25 @@ class Thresholds:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """What a person said, and how it spreads."""
+
+    affinity: ImageAffinity
+    said: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Corrected:
+    """What was prepared for one lesson and thresholds."""
+
+    lesson: _Lesson
+    key: tuple[float, float, bool]
+    best: BestClass
+
+
 class LiveLabels:
-    """The labels of one stage of a result, for thresholds that move.
+    """The labels of one stage of a result, for thresholds that move and corrections that come.
 
     Parameters
     ----------
@@ -61,6 +87,43 @@ class LiveLabels:
         # Each is replaced as a whole, so that another thread may look while one prepares.
         self._ranked: tuple[bool, RankedBest] | None = None
         self._best: tuple[tuple[float, bool], BestClass] | None = None
+        self._planes: tuple[bool, ScorePlanes] | None = None
+        self._lesson: _Lesson | None = None
+        self._corrected: _Corrected | None = None
+
+    # ------------------------------------------------------------------ evidence
+
+    def teach(self, affinity: ImageAffinity | None, said: NDArray[Any] | None) -> None:
+        """Let evidence correct the labels from now on.
+
+        Parameters
+        ----------
+        affinity : ImageAffinity or None
+            Of the same image.
+        said : (Y, X) array of int or None
+            -1 where nobody has said anything, 0 where a person said background, i + 1 where they
+            said class i. Where that is nowhere, or for None, the words decide alone again.
+
+        Raises
+        ------
+        InvalidInputError
+            For an array of another shape, and for numbers of no class.
+        """
+        if affinity is None or said is None or not (said >= 0).any():
+            self._lesson = self._corrected = self._planes = None
+            return
+        if said.shape != self.scores.shape or affinity.regions.shape != said.shape:
+            raise InvalidInputError(
+                f"What was said is {said.shape}, its image {affinity.regions.shape} and the result "
+                f"{self.scores.shape}: they must be of one size."
+            )
+        if said.max() > len(self.scores.classes):
+            raise InvalidInputError(
+                f"Class {said.max()} was said, but the result has {len(self.scores.classes)}."
+            )
+        self._lesson = _Lesson(affinity, said.astype(np.int32))
+
+    # ------------------------------------------------------------------ labels
 
     def ready(self, thresholds: Thresholds) -> bool:
         """Whether `labels` takes milliseconds."""
@@ -68,8 +131,75 @@ class LiveLabels:
 
     def prepare(self, thresholds: Thresholds) -> None:
         """Compute what these thresholds need; may take seconds, and may be called in a thread."""
-        if self.ready(thresholds):
+        lesson = self._lesson
+        if self._find(thresholds) is not None:
             return
+        if self._find_plain(thresholds) is None:
+            self._prepare_plain(thresholds)
+        if lesson is not None:
+            planes, shift = self._moved(thresholds, lesson)
+            best = _corrections().corrected_best(planes, shift)
+            self._corrected = _Corrected(lesson, _key(thresholds), best)
+
+    def labels(self, thresholds: Thresholds) -> LabelArray:
+        """Labels of these thresholds, (Y, X); prepares first where it is not ready."""
+        found = self._find(thresholds)
+        while found is None:
+            self.prepare(thresholds)
+            found = self._find(thresholds)
+        best, said = found
+        labels = self._above(best, thresholds)
+        if said is not None:
+            known = said >= 0
+            labels[known] = said[known]
+        return labels
+
+    def uncertainty(self, thresholds: Thresholds) -> NDArray[np.float32]:
+        """How near the two best are to each other, the background among them.
+
+        Returns
+        -------
+        (Y, X) float32 array
+            From 0 (sure, or said by a person) to 1 (even).
+        """
+        lesson = self._lesson
+        planes, shift = (
+            (self._planes_of(thresholds, ()), None)
+            if lesson is None
+            else self._moved(thresholds, lesson)
+        )
+        threshold = thresholds.background_threshold
+        doubt: NDArray[np.float32] = _corrections().uncertainty(planes, shift, threshold)
+        return doubt
+
+    # ------------------------------------------------------------------ parts
+
+    def _above(self, best: BestClass, thresholds: Thresholds) -> LabelArray:
+        own = {name: value for name, value in thresholds.own.items() if name in self._names}
+        return best.above(thresholds.background_threshold, self.scores.by_label(own))
+
+    @property
+    def _names(self) -> set[str]:
+        return {one.name for one in self.scores.classes}
+
+    def _find(self, thresholds: Thresholds) -> tuple[BestClass, NDArray[np.int32] | None] | None:
+        """What is prepared: the best classes, and what overrules them."""
+        lesson, corrected = self._lesson, self._corrected
+        if lesson is None:
+            best = self._find_plain(thresholds)
+            return None if best is None else (best, None)
+        if corrected is None or corrected.lesson is not lesson or corrected.key != _key(thresholds):
+            return None
+        return corrected.best, lesson.said
+
+    def _find_plain(self, thresholds: Thresholds) -> BestClass | None:
+        """The best classes by the words alone, where they are prepared."""
+        if self._ranked is not None and self._ranked[0] == thresholds.min_max:
+            return self._ranked[1].at(thresholds.class_threshold)
+        key = thresholds.class_threshold, thresholds.min_max
+        return self._best[1] if self._best is not None and self._best[0] == key else None
+
+    def _prepare_plain(self, thresholds: Thresholds) -> None:
         min_max = thresholds.min_max
         ranked = self.scores.ranked(stage=self.stage, min_max=min_max, limit=self._limit)
         if ranked is not None:
@@ -80,21 +210,49 @@ class LiveLabels:
             )
             self._best = (thresholds.class_threshold, min_max), best
 
-    def labels(self, thresholds: Thresholds) -> LabelArray:
-        """Labels of these thresholds, (Y, X); prepares first where it is not ready."""
-        best = self._find(thresholds)
-        while best is None:
-            self.prepare(thresholds)
-            best = self._find(thresholds)
-        own = {name: value for name, value in thresholds.own.items() if name in self._names}
-        return best.above(thresholds.background_threshold, self.scores.by_label(own))
+    def _moved(self, thresholds: Thresholds, lesson: _Lesson) -> tuple[ScorePlanes, Shift]:
+        """The planes that are compared, and how a lesson moves them."""
+        from .spreading import shift_by  # noqa: PLC0415 - torch, only when something was said
 
-    @property
-    def _names(self) -> set[str]:
-        return {one.name for one in self.scores.classes}
+        named = np.flatnonzero(np.bincount(lesson.said[lesson.said > 0]))
+        planes = self._planes_of(thresholds, named - 1)
+        threshold = thresholds.background_threshold
+        wrong = _corrections().wrong_by(planes, lesson.said, threshold)
+        return planes, shift_by(lesson.affinity, lesson.said, wrong, len(self.scores.classes))
 
-    def _find(self, thresholds: Thresholds) -> BestClass | None:
-        if self._ranked is not None and self._ranked[0] == thresholds.min_max:
-            return self._ranked[1].at(thresholds.class_threshold)
-        key = thresholds.class_threshold, thresholds.min_max
-        return self._best[1] if self._best is not None and self._best[0] == key else None
+    def _planes_of(
+        self, thresholds: Thresholds, named: Sequence[int] | NDArray[Any]
+    ) -> ScorePlanes:
+        """Planes of the classes that the words find, and of those that a person named.
+
+        A class that the words do not find has a plane of zeros.
+        """
+        best = self._find_plain(thresholds)
+        if best is None:
+            self._prepare_plain(thresholds)
+            best = self._find_plain(thresholds)
+        assert best is not None  # noqa: S101 - it has just been prepared
+        found = np.flatnonzero(np.bincount(best.label.ravel()))
+        present = sorted({int(label) - 1 for label in found if label})
+        wanted = tuple(sorted({*present, *(int(index) for index in named)}))
+        kept = self._planes
+        if kept is None or kept[0] != thresholds.min_max or not {*wanted} <= {*kept[1].chosen}:
+            min_max = thresholds.min_max if self.scores.config.rule == "cliper" else None
+            kept = (
+                thresholds.min_max,
+                self.scores.planes(wanted, stage=self.stage, min_max=min_max),
+            )
+            self._planes = kept
+        return kept[1].only(wanted, present)
+
+
+def _key(thresholds: Thresholds) -> tuple[float, float, bool]:
+    """What corrected best classes depend on, beside the evidence."""
+    return thresholds.class_threshold, thresholds.background_threshold, thresholds.min_max
+
+
+def _corrections() -> ModuleType:
+    """Loads torch: only when something was said."""
+    from . import corrections  # noqa: PLC0415
+
+    return corrections

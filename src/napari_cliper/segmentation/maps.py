@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .config import Refiner, Rule, Settings
 from .errors import InvalidInputError
+from .looks import Looks
 from .progress import Monitor
 from .refinement import HeadFusion, refine_with_attention, refine_with_colours
 from .results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
@@ -32,7 +33,11 @@ _HEAD_FUSION: Mapping[Refiner, HeadFusion] = MappingProxyType(
 
 
 def cliper_maps(
-    embedding: ImageEmbedding, queries: Queries, settings: Settings, patch: int
+    embedding: ImageEmbedding,
+    queries: Queries,
+    settings: Settings,
+    patch: int,
+    looks: Looks | None = None,
 ) -> StageMaps:
     """CLIPer's coarse maps; the windows, where there are any, count half.
 
@@ -40,29 +45,36 @@ def cliper_maps(
     ----------
     patch : int
         Side of CLIP's patches, in pixels.
+    looks : Looks, optional
+        Prototypes that are asked beside the words.
     """
-    whole, classes = embedding.whole, queries.class_count
+    whole = embedding.whole
     if whole is None or whole.attention is None:
         raise InvalidInputError("The embedding was not made by CLIPer. Embed the image again.")
     scale, layers = settings.logit_scale, len(whole.features)
     places = [part.window.in_patches(patch) for part in embedding.windows]
 
-    def by_windows(layer: int, attention: Tensor) -> Tensor:
+    def by_windows(asked: Queries, layer: int, attention: Tensor) -> Tensor:
         """What the windows say of a layer, (P, N) logits through their attention."""
         parts = (
-            cliper_logits(part.features[layer], queries, scale).T.reshape(-1, *place.shape)
+            cliper_logits(part.features[layer], asked, scale).T.reshape(-1, *place.shape)
             for part, place in zip(embedding.windows, places, strict=True)
         )
         return blend(parts, places, whole.grid).flatten(1) @ attention
 
-    def probabilities(layer: int) -> Tensor:
-        """(T, N), one layer at a time, as all of them grow with both layers and words."""
-        logits = cliper_logits(whole.features[layer], queries, scale)  # (N, P)
-        found = logits.softmax(dim=-1)[:, :classes].T
+    def answers(asked: Queries, layer: int) -> Tensor:
+        """The probability of each class that is asked for, by one layer."""
+        logits = cliper_logits(whole.features[layer], asked, scale)  # (N, P)
+        found = logits.softmax(dim=-1)[:, : asked.class_count].T
         if embedding.window_attention is None:
             return found
-        windows = by_windows(layer, embedding.window_attention)
-        return (found + windows.softmax(dim=0)[:classes]) / 2
+        windows = by_windows(asked, layer, embedding.window_attention)
+        return (found + windows.softmax(dim=0)[: asked.class_count]) / 2
+
+    def probabilities(layer: int) -> Tensor:
+        """(T, N), one layer at a time, as all of them grow with both layers and words."""
+        words = answers(queries, layer)
+        return words if looks is None else looks.mixed(words, answers(looks.queries, layer))
 
     coarse = cliper_coarse(
         map(probabilities, range(layers)),
@@ -73,8 +85,36 @@ def cliper_maps(
     return StageMaps(coarse.reshape(-1, *whole.grid).numpy(), coarse.amax(dim=1).numpy())
 
 
-def probability_maps(embedding: ImageEmbedding, queries: Queries, settings: Settings) -> StageMaps:
-    """The coarse maps of the other methods: window logits, averaged, as probabilities."""
+def probability_maps(
+    embedding: ImageEmbedding,
+    queries: Queries,
+    settings: Settings,
+    looks: Looks | None = None,
+) -> StageMaps:
+    """The coarse maps of the other methods: window logits, averaged, as probabilities.
+
+    Parameters
+    ----------
+    looks : Looks, optional
+        Prototypes that are asked beside the words.
+    """
+    logits = _blended_logits(embedding, queries, settings)  # (Q, H, W)
+    maps, background = softmax_to_classes(logits, queries.owner)
+    if looks is not None:
+        own, rest = softmax_to_classes(
+            _blended_logits(embedding, looks.queries, settings), looks.queries.owner
+        )
+        maps, background = looks.mixed(maps, own), looks.mixed_background(background, rest)
+    return StageMaps(
+        maps=maps.numpy(),
+        class_scores=maps.flatten(1).amax(dim=1).numpy(),
+        background=None if background is None else background.numpy(),
+        logits=logits.numpy() if looks is None else None,  # what is mixed has none
+    )
+
+
+def _blended_logits(embedding: ImageEmbedding, queries: Queries, settings: Settings) -> Tensor:
+    """What all windows say of every query at each pixel of the resized image, (Q, H, W)."""
 
     def window_logits(part: PatchFeatures) -> Tensor:
         logits = cosine(part.features[0], queries.vectors).T.reshape(1, -1, *part.grid)
@@ -85,14 +125,7 @@ def probability_maps(embedding: ImageEmbedding, queries: Queries, settings: Sett
     shape = (embedding.resized.shape[0], embedding.resized.shape[1])
     places = [part.window for part in embedding.windows]
     blended = blend((window_logits(part) for part in embedding.windows), places, shape)
-    logits = blended * settings.logit_scale  # (Q, H, W)
-    maps, background = softmax_to_classes(logits, queries.owner)
-    return StageMaps(
-        maps=maps.numpy(),
-        class_scores=maps.flatten(1).amax(dim=1).numpy(),
-        background=None if background is None else background.numpy(),
-        logits=logits.numpy(),
-    )
+    return blended * settings.logit_scale
 
 
 def refined_maps(

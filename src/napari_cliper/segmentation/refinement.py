@@ -77,6 +77,12 @@ class LevelMap:
             torch.mm(numbers[: len(rows)].copy_(rows), columns, out=out)
         return result.mul_(self.step)
 
+    def add_to(self, total: Tensor) -> None:
+        """Add it to an (n, n) float32 tensor."""
+        parts = (total.split(ROWS), self.levels.split(ROWS), self.step.split(ROWS))
+        for sums, rows, step in zip(*parts, strict=True):
+            sums.addcmul_(rows.float(), step)
+
 
 AttentionMap: TypeAlias = "Tensor | LevelMap | sparse.csr_array"
 

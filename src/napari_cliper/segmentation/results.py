@@ -7,7 +7,7 @@ All are frozen and live in the CPU's memory; tensors stay inside, arrays are out
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .config import SegmentationConfig, Settings
+from .corrections import ScorePlanes
 from .errors import InvalidInputError, unknown_choice
 from .images import RGBImage
 from .labels import (
@@ -25,9 +26,11 @@ from .labels import (
     LabelArray,
     RankedBest,
     cliper_best,
+    cliper_plane,
     cliper_prefixes,
     label_dtype,
     probability_best,
+    probability_planes,
     probability_prefixes,
 )
 from .prompts import ClassPrompt
@@ -261,6 +264,34 @@ class ScoreMaps:
             planes, to_classes = self._probability_planes(maps)
             bests = tuple(probability_prefixes(planes, self.shape, to_classes, class_scores=scores))
         return RankedBest(tuple(sorted(maps.class_scores.tolist(), reverse=True)), bests)
+
+    def planes(
+        self, chosen: Sequence[int], *, stage: Stage | None = None, min_max: bool | None = None
+    ) -> ScorePlanes:
+        """What the labels compare at every pixel, for chosen classes.
+
+        Parameters
+        ----------
+        chosen : sequence of int
+            Indices of classes; four bytes are taken for each of them and pixel.
+        stage, min_max
+            As in `to_labels`.
+        """
+        maps = self.stage(stage)
+        stretched = self.settings.min_max if min_max is None else min_max
+        background = None
+        if self.config.rule == "cliper":
+            planes = torch.empty(len(chosen), *self.shape)
+            for index, plane in zip(chosen, planes, strict=True):
+                one, score = torch.from_numpy(maps.maps[index]), float(maps.class_scores[index])
+                plane.copy_(cliper_plane(one, score, self.shape, min_max=stretched))
+        else:
+            sources, to_classes = self._probability_planes(maps)
+            planes, background = probability_planes(sources, self.shape, to_classes, chosen)
+        competes = self.config.rule == "cliper"
+        parts = tuple(planes.unbind())
+        total = len(self.classes)
+        return ScorePlanes(tuple(chosen), parts, background, competes, self.shape, total)
 
     def to_labels(
         self,

@@ -7,6 +7,8 @@ labels  milliseconds:       `ScoreMaps.to_labels`
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,10 +27,13 @@ from . import clip, loading
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError, OutOfMemoryError
 from .images import RGBImage, kept_ratio_shape, patch_aligned_shape, resized, to_rgb
+from .looks import Looks, looks_of
 from .maps import cliper_maps, probability_maps, refined_maps
 from .memory import check_budget, is_out_of_memory
+from .patches import patch_features
 from .progress import Monitor, Report, ShouldStop
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
+from .prototypes import BACKGROUND, Prototypes, learnt
 from .reading import read_diffusion, read_early_layers, read_foundation, read_last_block
 from .refinement import SelfAttention
 from .results import ImageEmbedding, PatchFeatures, ScoreMaps
@@ -299,6 +304,8 @@ class Segmenter:
         classes: Sequence[ClassPrompt | str],
         *,
         background: Sequence[str] | None = None,
+        prototypes: Prototypes | None = None,
+        looks: float | None = None,
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ScoreMaps:
@@ -313,6 +320,12 @@ class Segmenter:
         background : sequence of str, optional
             What else is in the image; default: the configuration's. A word that is also a
             class is left out.
+        prototypes : Prototypes, optional
+            What classes look like; asked beside their words. Those of classes that are not asked
+            for are passed over.
+        looks : float, optional
+            How much the prototypes of a class count against its words, 0 to 1. Default: the more,
+            the more images they were learnt from, and the less its words know them.
 
         Returns
         -------
@@ -321,8 +334,8 @@ class Segmenter:
         Raises
         ------
         InvalidInputError
-            For no class, a repeated one, one class with no background, or an embedding of
-            another configuration.
+            For no class, a repeated one, one class with no background, an embedding of another
+            configuration, prototypes of another CLIP, or a share beyond 0 to 1.
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = _monitor(report, should_stop)
@@ -333,6 +346,8 @@ class Segmenter:
             raise InvalidInputError(
                 "The embedding was made with another configuration. Embed the image again."
             )
+        if looks is not None and not 0 <= looks <= 1:
+            raise InvalidInputError(f"The share of the prototypes is {looks}. Give 0 to 1.")
         notes = list(embedding.image.notes)
         if dropped:
             notes.append(f"Left out of the background, as they are classes: {', '.join(dropped)}.")
@@ -341,11 +356,12 @@ class Segmenter:
         with self._guard("scoring the words"), torch.inference_mode():
             with _timed(seconds, "words"):
                 queries = self._queries(asked, kept, notes, monitor)
+                seen = self._looks(prototypes, asked, queries, looks, notes)
             with _timed(seconds, "score"):
                 coarse = (
-                    cliper_maps(embedding, queries, self.settings, self.source.patch)
+                    cliper_maps(embedding, queries, self.settings, self.source.patch, seen)
                     if self.config.rule == "cliper"
-                    else probability_maps(embedding, queries, self.settings)
+                    else probability_maps(embedding, queries, self.settings, seen)
                 )
                 owner = queries.owner
                 del queries  # many words' vectors take as much as some of their maps
@@ -374,6 +390,7 @@ class Segmenter:
             **embedding.record,
             "classes": [_class_record(one, scores, i) for i, one in enumerate(asked)],
             "background": list(kept),
+            **_looks_record(prototypes, asked, seen),
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "notes": notes,
         }
@@ -429,6 +446,84 @@ class Segmenter:
         vectors = torch.stack([word.vector for word in words])
         return Queries(vectors, tuple(index for index, _ in groups))
 
+    def _looks(
+        self,
+        prototypes: Prototypes | None,
+        classes: Sequence[ClassPrompt],
+        queries: Queries,
+        share: float | None,
+        notes: list[str],
+    ) -> Looks | None:
+        """The prototypes that are asked beside the words."""
+        if prototypes is None or not len(prototypes):
+            return None
+        prototypes.check_model(self.identity, self.config.model)
+        found = looks_of(prototypes, classes, queries, share, self.settings.logit_scale)
+        if found is None:
+            notes.append(
+                "The prototypes were left out: fewer than two of the classes, the background among "
+                "them, have any, so there is nothing to compare."
+            )
+        return found
+
+    # ------------------------------------------------------------------ learn
+
+    @property
+    def identity(self) -> str:
+        """All that patch features depend on but the image; loads CLIP where it is not loaded."""
+        if "clip" not in self._loaded:
+            self.load()
+        clip = self._loaded["clip"]
+        made_of = [clip.identity, self.config.method]
+        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+
+    def learn(
+        self,
+        embedding: ImageEmbedding,
+        labels: NDArray[np.integer],
+        confirmed: NDArray[np.bool_],
+        names: Mapping[int, str],
+        source: str,
+        prototypes: Prototypes | None = None,
+    ) -> Prototypes:
+        """Learn from the confirmed pixels of an image what its classes look like.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+        labels : (Y, X) array of int
+            0 is background.
+        confirmed : (Y, X) bool array
+            Which of them a person stands behind.
+        names : mapping of int to str
+            The class of each label; other labels are passed over.
+        source : str
+            What the image is called: learning from it again replaces what it taught.
+        prototypes : Prototypes, optional
+            What was learnt from other images.
+
+        Returns
+        -------
+        Prototypes
+
+        Raises
+        ------
+        InvalidInputError
+            For arrays of another size than the image, and prototypes of another CLIP.
+        """
+        if not labels.shape == confirmed.shape == embedding.image.shape:
+            raise InvalidInputError(
+                f"The image is {embedding.image.shape}, its labels {labels.shape} and what is "
+                f"confirmed of them {confirmed.shape}: they must be of one size."
+            )
+        planes = patch_features(embedding)  # (D, h, w)
+        grid = (planes.shape[1], planes.shape[2])
+        features = planes.flatten(1).T
+        image = embedding.image.pixels
+        found = learnt(features, grid, image, labels, confirmed, names, source)
+        before = prototypes or Prototypes(self.config.model, self.identity)
+        return before.joined(Prototypes(self.config.model, self.identity, tuple(found)))
+
     def _templates(self) -> tuple[str, ...]:
         wish = self.config.templates
         if isinstance(wish, tuple):
@@ -477,6 +572,26 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - start
+
+
+def _looks_record(
+    prototypes: Prototypes | None, classes: Sequence[ClassPrompt], looks: Looks | None
+) -> dict[str, Any]:
+    """Which prototypes were asked, and how much they counted."""
+    if prototypes is None or looks is None:
+        return {}
+    shares = zip((*(one.name for one in classes), BACKGROUND), looks.share.tolist(), strict=True)
+    used = [
+        {
+            "class": name or "background",
+            "prototypes": len(prototypes.of(name)),
+            "images": prototypes.images_of(name),
+            "share": round(share, 4),
+        }
+        for name, share in shares
+        if share
+    ]
+    return {"prototypes": used}
 
 
 def _class_record(one: ClassPrompt, scores: ScoreMaps, index: int) -> dict[str, Any]:

@@ -1,0 +1,156 @@
+"""How the parts of an image belong together: what corrections spread along.
+
+The image is parted into superpixels (SLIC: Achanta et al., TPAMI 2012). How much two of them belong
+together is told by the features of CLIP's patches, their colours and how far apart they lie, and by
+Stable Diffusion's self-attention where the refiner has it. From each, a random walk with restart
+(Tong, Faloutsos and Pan, ICDM 2006) arrives at the others. Pure functions.
+
+Notation: n superpixels, N = h * w patches, D embedding width.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import sparse
+from skimage.color import rgb2lab
+from skimage.segmentation import slic
+from torch import Tensor
+
+from .patches import patch_features
+from .progress import Monitor
+from .refinement import LevelMap, SelfAttention
+from .results import ImageEmbedding
+from .spreading import ImageAffinity
+
+SUPERPIXELS, COMPACTNESS, SMOOTHING = 700, 20, 1
+WORKING_SIDE = 512
+"""Superpixels are found with the shorter side at most this long."""
+
+FEATURE_SCALE = 20.0
+COLOUR_SCALE = 15.0
+"""In units of CIELAB, where 2 is just seen."""
+NEAR = 0.25
+"""In shorter sides of the image: so far superpixels that look alike help each other."""
+RESTART = 0.1
+
+
+def image_affinity(embedding: ImageEmbedding, monitor: Monitor | None = None) -> ImageAffinity:
+    """Find out how the parts of an image belong together; takes up to a second.
+
+    Parameters
+    ----------
+    embedding : ImageEmbedding
+    monitor : Monitor, optional
+    """
+    monitor = monitor or Monitor()
+    monitor.tell("Preparing for corrections", 0, 1)
+    pixels = _reduced(embedding.image.pixels)
+    found = slic(
+        pixels, n_segments=SUPERPIXELS, compactness=COMPACTNESS, sigma=SMOOTHING, start_label=0
+    )
+    regions = np.unique(found, return_inverse=True)[1].reshape(found.shape)  # none without a pixel
+    monitor.check()
+    members = _Members(regions)
+    features = F.normalize(members.mean(patch_features(embedding)), dim=-1)  # (n, D)
+    colours = members.colours(pixels)  # (n, 6)
+    places = members.places() / min(regions.shape)  # (n, 2)
+    likeness = FEATURE_SCALE * features @ features.T
+    likeness -= torch.cdist(colours, colours) ** 2 / (2 * COLOUR_SCALE**2)
+    likeness -= torch.cdist(places, places) ** 2 / (2 * NEAR**2)
+    steps = likeness.softmax(dim=-1)  # (n, n)
+    if embedding.self_attention is not None:
+        monitor.check()
+        steps = (steps + members.steps_of(embedding.self_attention)) / 2
+    return ImageAffinity(_enlarged(regions, embedding.image.shape), _reach(steps))
+
+
+def _reach(steps: Tensor) -> Tensor:
+    """Where walks with restart arrive, from any start, (n, n): I - (1 - r) W inverted."""
+    count = len(steps)
+    eye = torch.eye(count)
+    arrival = torch.linalg.solve(eye - (1 - RESTART) * steps, eye)
+    return cast("Tensor", arrival.mul_(RESTART * count))
+
+
+class _Members:
+    """Which pixels each superpixel has."""
+
+    def __init__(self, regions: NDArray[np.intp]) -> None:
+        self.shape = regions.shape
+        self.index = torch.from_numpy(regions.ravel().astype(np.int64))
+        self.sizes = torch.bincount(self.index).float()  # (n,)
+
+    def mean(self, planes: Tensor) -> Tensor:
+        """The mean of (C, h, w) planes over each superpixel, (n, C)."""
+        shape = (self.shape[0], self.shape[1])
+        total = torch.zeros(len(self.sizes), len(planes))
+        for start in range(0, len(planes), 64):  # some channels at a time: they are many
+            some = planes[start : start + 64, ...]
+            full = F.interpolate(some[None], size=shape, mode="bilinear")[0].flatten(1)
+            total[:, start : start + 64].index_add_(0, self.index, full.T.contiguous())
+        return total / self.sizes[:, None]
+
+    def places(self) -> Tensor:
+        """The centre of each superpixel, (n, 2)."""
+        rows, columns = np.indices(self.shape, dtype=np.float32)
+        return self.mean(torch.from_numpy(np.stack([rows, columns])))
+
+    def colours(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Mean and deviation of each superpixel in CIELAB, (n, 6)."""
+        lab = torch.from_numpy(np.ascontiguousarray(rgb2lab(pixels).transpose(2, 0, 1))).float()
+        mean = self.mean(lab)
+        deviation = (self.mean(lab**2) - mean**2).clamp(min=0).sqrt()
+        return torch.cat([mean, deviation], dim=1)
+
+    def steps_of(self, attention: SelfAttention) -> Tensor:
+        """The mean of attention maps as steps between superpixels, (n, n); rows sum to 1."""
+        height, width = self.shape
+        rows, columns = (
+            (torch.arange(n) * cells // n)
+            for n, cells in zip(self.shape, attention.grid, strict=True)
+        )
+        cells = (rows[:, None] * attention.grid[1] + columns).flatten()
+        shares = torch.zeros(len(self.sizes), attention.grid[0] * attention.grid[1])
+        shares.index_put_((self.index, cells), torch.ones(height * width), accumulate=True)
+        into = shares / shares.sum(dim=0).clamp(
+            min=1
+        )  # (n, cells): how a cell's walk is shared out
+        walked = _mean_map(attention) @ into.T  # (cells, n)
+        steps = (shares / self.sizes[:, None]) @ walked
+        return steps / steps.sum(dim=-1, keepdim=True).clamp(min=1e-9)
+
+
+def _mean_map(attention: SelfAttention) -> Tensor:
+    """The mean of the maps, (n, n) float32."""
+    cells = attention.grid[0] * attention.grid[1]
+    total = torch.zeros(cells, cells)
+    for one in attention.maps:
+        if isinstance(one, sparse.csr_array):
+            total += torch.from_numpy(one.toarray())
+        elif isinstance(one, LevelMap):
+            one.add_to(total)
+        else:
+            total += one
+    return total.div_(len(attention.maps))
+
+
+def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image with a shorter side of at most `WORKING_SIDE`."""
+    height, width = pixels.shape[:2]
+    scale = WORKING_SIDE / min(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
+def _enlarged(regions: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.int32]:
+    rows, columns = (np.arange(n) * have // n for n, have in zip(shape, regions.shape, strict=True))
+    enlarged: NDArray[np.int32] = regions[rows[:, None], columns].astype(np.int32)
+    return enlarged

@@ -1,0 +1,173 @@
+"""Scores at every pixel, moved by evidence: labels again, and where they are doubtful.
+
+Pure functions. Both labelling rules are comparisons of planes, one for each class and one for the
+background; evidence moves planes (`spreading`), the difference of the two highest is how sure the
+labels are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from skimage.feature import peak_local_max
+from torch import Tensor
+
+from .labels import BestClass, against, label_dtype
+from .spreading import OPEN, Shift
+
+COMPETING_BACKGROUND = (3 - 5**0.5) / 2
+"""Where a score equals (1 - score)^2: CLIPer's background at a threshold of 0 or less."""
+
+DOUBTFUL = 0.2
+"""The least uncertainty of a place that is worth a look."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScorePlanes:
+    """What the labels compare at every pixel.
+
+    Parameters
+    ----------
+    chosen : tuple of int
+        Which classes have a plane; every other one is 0 everywhere.
+    classes : sequence of C (Y, X) float32 tensors
+        Their scores, in the order of `chosen`.
+    background : (Y, X) float32 tensor or None
+        The probability of the background words, for the methods but CLIPer.
+    background_competes : bool
+        As in `labels.BestClass`.
+    shape : (int, int)
+        (Y, X).
+    total : int
+        T, the number of all classes.
+    """
+
+    chosen: tuple[int, ...]
+    classes: Sequence[Tensor]
+    background: Tensor | None
+    background_competes: bool
+    shape: tuple[int, int]
+    total: int
+
+    def only(self, wanted: Sequence[int], present: Collection[int]) -> ScorePlanes:
+        """The planes of some classes; those that are not present are 0 everywhere."""
+        nothing = torch.zeros(())
+        planes = [
+            self.classes[self.chosen.index(index)]
+            if index in present
+            else nothing.expand(self.shape)
+            for index in wanted
+        ]
+        return replace(self, chosen=tuple(wanted), classes=planes)
+
+    def floor(self, threshold: float) -> Tensor:
+        """What a class has to reach at each pixel, (Y, X) or ()."""
+        if threshold <= 0 and self.background_competes:
+            threshold = COMPETING_BACKGROUND
+        least = torch.tensor(threshold, dtype=torch.float32)
+        return least if self.background is None else torch.maximum(self.background, least)
+
+    def moved(self, shift: Shift | None) -> Iterator[tuple[int, Tensor]]:
+        """Each class that can win, and its plane as evidence moves it, (Y, X)."""
+        for index, plane in zip(self.chosen, self.classes, strict=True):
+            yield index, plane if shift is None else plane + shift.of(index)
+
+
+def wrong_by(planes: ScorePlanes, said: NDArray[np.int32], threshold: float) -> Tensor:
+    """How far the best score is above that of what a person said, (P,); 0 where it is the best.
+
+    Parameters
+    ----------
+    planes : ScorePlanes
+    said : (Y, X) int32 array
+        See `spreading.shift_by`; every class that is said has a plane.
+    threshold : float
+        Of the background.
+    """
+    known = torch.from_numpy(said != OPEN)
+    named = torch.from_numpy(said)[known]  # (P,)
+    floor = planes.floor(threshold).expand(planes.shape)[known]
+    best, own = floor.clone(), floor.clone()  # own: of what was said
+    for index, plane in planes.moved(None):
+        values = plane[known]
+        best = torch.maximum(best, values)
+        own = torch.where(named == index + 1, values, own)
+    return (best - own).clamp(min=0)
+
+
+def corrected_best(planes: ScorePlanes, shift: Shift) -> BestClass:
+    """Each pixel's best class under evidence, by the rule of the method."""
+    dtype = label_dtype(planes.total)
+    value = torch.zeros(planes.shape)
+    label = torch.zeros(planes.shape, dtype=torch.int32)
+    for index, plane in planes.moved(shift):
+        better = plane > value
+        label[better] = index + 1
+        torch.maximum(value, plane, out=value)
+    value, label = against(value, label, planes.background)
+    return BestClass(value, label.numpy().astype(dtype), planes.background_competes)
+
+
+def uncertainty(planes: ScorePlanes, shift: Shift | None, threshold: float) -> NDArray[np.float32]:
+    """How near the two best are to each other at every pixel, the background among them.
+
+    Parameters
+    ----------
+    planes : ScorePlanes
+    shift : Shift or None
+        What evidence moves; where a person said something it is sure.
+    threshold : float
+        Of the background.
+
+    Returns
+    -------
+    (Y, X) float32 array
+        1 - (first - second) / (first + second), in [0, 1].
+    """
+    first = planes.floor(threshold).expand(planes.shape).clone()
+    second = torch.zeros(planes.shape)
+    for _, plane in planes.moved(shift):
+        torch.maximum(second, torch.minimum(first, plane), out=second)
+        torch.maximum(first, plane, out=first)
+    doubt = 2 * second.clamp(min=0) / (first + second).clamp(min=1e-6)
+    if shift is not None:
+        doubt[torch.from_numpy(shift.said != OPEN)] = 0
+    found: NDArray[np.float32] = doubt.clamp(0, 1).numpy()
+    return found
+
+
+def most_uncertain(
+    doubt: NDArray[np.floating], confirmed: NDArray[np.bool_], count: int = 30
+) -> list[tuple[int, int]]:
+    """The places worth a look: centres of doubtful regions that nobody has confirmed.
+
+    Parameters
+    ----------
+    doubt : (Y, X) float array
+        See `uncertainty`.
+    confirmed : (Y, X) bool array
+    count : int
+        At most so many.
+
+    Returns
+    -------
+    list of (int, int)
+        Row and column, the most doubtful first; apart from each other.
+    """
+    side = min(doubt.shape)
+    open_doubt = np.where(confirmed, 0, doubt)
+    # A region counts, not a pixel: a thin seam between two classes is doubtful everywhere.
+    smooth = gaussian_filter(open_doubt, side / 64, mode="constant")
+    peaks = peak_local_max(
+        np.where(confirmed, 0, smooth),
+        min_distance=max(side // 16, 1),
+        threshold_abs=DOUBTFUL,
+        exclude_border=False,
+        num_peaks=count,
+    )
+    return [(int(row), int(column)) for row, column in peaks]

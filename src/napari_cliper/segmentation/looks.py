@@ -1,0 +1,109 @@
+"""Prototypes asked beside words: what they say, and how much each side counts.
+
+Vectors of patches lie nearer to each other than to those of words (Liang et al., "Mind the gap",
+NeurIPS 2022), so the two are never compared: each side has a softmax of its own, and their
+probabilities are mixed, class by class. Ours. Pure functions.
+
+Shapes: T classes, N patches, D embedding width, Q vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .prompts import ClassPrompt
+from .prototypes import BACKGROUND, Prototypes
+from .scoring import Queries, cliper_logits
+
+
+HALF = 0.5
+"""From so many images on, prototypes count half of what the words leave to them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """The prototypes of the classes that are asked for.
+
+    Parameters
+    ----------
+    queries : Queries
+        Their vectors; classes are counted as in `classes`.
+    classes : tuple of int
+        Which of the T classes have prototypes.
+    share : (T + 1,) float32 tensor
+        How much the prototypes of each class count against its words, and last those of the
+        background; 0 where there are none.
+    """
+
+    queries: Queries
+    classes: tuple[int, ...]
+    share: Tensor
+
+    def mixed(self, words: Tensor, own: Tensor) -> Tensor:
+        """Probabilities by words (T, ...) and by prototypes (C, ...) as one, (T, ...)."""
+        every = torch.zeros_like(words)
+        every[list(self.classes)] = own
+        return torch.lerp(words, every, self.share[:-1].reshape(-1, *[1] * (words.ndim - 1)))
+
+    def mixed_background(self, words: Tensor | None, own: Tensor | None) -> Tensor | None:
+        """The same of the background's; one that only a side has is that side's."""
+        if words is None or own is None:
+            return own if words is None else words
+        return torch.lerp(words, own, self.share[-1])
+
+
+def looks_of(
+    prototypes: Prototypes,
+    classes: Sequence[ClassPrompt],
+    words: Queries,
+    share: float | None,
+    scale: float,
+) -> Looks | None:
+    """The prototypes that can be asked beside some words.
+
+    Parameters
+    ----------
+    prototypes : Prototypes
+        Those of other classes are passed over.
+    classes : sequence of T ClassPrompt
+    words : Queries
+        Of these classes and the background.
+    share : float, optional
+        How much prototypes count where a class has any, 0 to 1. None: the less, the better the
+        words tell the prototypes of their class from the others (squared, as prototypes of few
+        classes claim the pixels of the rest), and the more, the more images they were learnt from.
+    scale : float
+        What cosines are multiplied by before a softmax.
+
+    Returns
+    -------
+    Looks or None
+        None where there is nothing to tell apart: fewer than two classes, the background among
+        them, have any.
+    """
+    own = [prototypes.of(one.name) for one in classes]
+    having = tuple(index for index, items in enumerate(own) if items)
+    background = prototypes.of(BACKGROUND)
+    if not having or len(having) + bool(background) < 2:
+        return None
+    groups = [(place, one) for place, index in enumerate(having) for one in own[index]]
+    groups += [(-1, one) for one in background]
+    vectors = torch.stack([one.vector for _, one in groups])
+    owner = tuple(place for place, _ in groups)
+    images = torch.zeros(len(classes) + 1)
+    reliable = torch.zeros(len(classes) + 1)
+    said = cliper_logits(vectors, words, scale).softmax(dim=-1)  # (Q, P)
+    owners = torch.tensor(owner)
+    for place, index in enumerate(having):
+        images[index] = prototypes.images_of(classes[index].name)
+        reliable[index] = said[owners == place, index].mean()
+    if background:
+        images[-1] = prototypes.images_of(BACKGROUND)
+        reliable[-1] = 1 - said[owners < 0, : len(classes)].sum(dim=-1).mean()
+    automatic = (1 - reliable) ** 2 * images / (images + HALF)
+    counts = automatic if share is None else torch.full_like(automatic, share)
+    return Looks(Queries(vectors, owner), having, torch.where(images > 0, counts, 0))
