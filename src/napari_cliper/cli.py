@@ -1,4 +1,4 @@
-"""The command line: `napari-cliper segment`, `evaluate`, `export`, `models` and `demo`.
+"""The command line: `napari-cliper segment`, `learn`, `evaluate`, `export`, `models`, `demo`.
 
 Exit status: 0 done, 1 failed at work (weights, memory, disk), 2 wrong input, 130 stopped.
 """
@@ -20,13 +20,24 @@ from rich.table import Table
 from . import __version__
 from .cli_evaluate import evaluate
 from .cli_export import export
+from .cli_learn import learn
 from .console import FAILED, Bars, err, errors_in_words, fail, out, stopping
 from .engine_options import EngineOptions, takes_engine_options
 from .export.files import FileError, whole_files
+from .prototype_options import (
+    LooksOption,
+    PrototypesOption,
+    chosen_prototypes,
+    matched,
+    note_unlearnt,
+)
 from .segmentation import REGISTRY, InvalidInputError, parse_classes
 
 if TYPE_CHECKING:
     from .segmentation import ScoreMaps
+
+SHOWN = 30
+"""Pictures in the table of the most uncertain; uncertainty.csv has all."""
 
 app = typer.Typer(
     help="Type a few words, get label maps: open-vocabulary segmentation of images.",
@@ -62,43 +73,65 @@ def segment(
         str, typer.Option(help='The words: "nucleus=cell nucleus|nuclei, bacteria".')
     ],
     output: Annotated[Path, typer.Option(help="Folder for the results; made where missing.")],
+    prototypes: PrototypesOption = None,
+    looks: LooksOption = None,
+    *,
     engine: EngineOptions,
     overwrite: Annotated[bool, typer.Option(help="Replace results that are there.")] = False,
 ) -> None:
-    """Segment pictures by your words.
+    """Segment pictures by your words, and by what classes look like.
 
     For each picture the folder gets the labels (NAME_coarse.tif, NAME_refined.tif), a colour
-    overlay (NAME_overlay.png) and the record of what was done (NAME.json).
+    overlay (NAME_overlay.png) and the record of what was done (NAME.json). After several
+    pictures, uncertainty.csv lists those of the folder, the most uncertain first.
     """
     with errors_in_words():
         from .segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
 
         classes = parse_classes(labels)
         thresholds = engine.thresholds()
+        chosen = chosen_prototypes(prototypes, looks)
         segmenter = Segmenter(engine.config())
-        from .batch import check_inputs, segment_file  # noqa: PLC0415 - torch, as above
+        from .batch import check_inputs, segment_file, write_uncertainty  # noqa: PLC0415 - torch
 
         check_inputs(segmenter, images, classes, output, overwrite=overwrite)
         failed = 0
         with stopping() as should_stop:
+            if chosen is not None:
+                note_unlearnt(chosen, classes)
+                bars = Bars()
+                with bars.progress:
+                    segmenter = matched(segmenter, chosen, bars.report, should_stop)
             for path in images:
                 bars = Bars()
                 try:
                     with bars.progress:
-                        scores, counts = segment_file(
-                            segmenter, path, classes, output, thresholds, bars.report, should_stop
+                        done = segment_file(
+                            segmenter,
+                            path,
+                            classes,
+                            output,
+                            thresholds,
+                            bars.report,
+                            should_stop,
+                            prototypes=chosen,
+                            looks=looks,
                         )
                 except FileError as error:  # this file; the next may do
                     err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
                     failed += 1
                     continue
-                _print_scores(path.name, scores, counts)
+                _print_scores(path.name, done.scores, done.counts, done.uncertainty)
+        if len(images) > 1 and failed < len(images):
+            _print_uncertainty(write_uncertainty(output))
         if failed:
             fail(f"{failed} of {len(images)} pictures were not segmented.", FAILED)
 
 
-def _print_scores(title: str, scores: ScoreMaps, counts: list[int]) -> None:
-    """A table of the classes, with the notes under it."""
+def _print_scores(
+    title: str, scores: ScoreMaps, counts: list[int], uncertainty: float | None = None
+) -> None:
+    """A table of the classes, with the uncertainty and the notes under it."""
     table = Table(title=escape(title), title_justify="left")
     table.add_column("label", justify="right")
     table.add_column("class")
@@ -110,10 +143,25 @@ def _print_scores(title: str, scores: ScoreMaps, counts: list[int]) -> None:
     for label, (name, value, count) in enumerate(zip(rows, values, counts, strict=True)):
         table.add_row(str(label), escape(name), value, f"{count:,}", f"{count / pixels:.1%}")
     out.print(table)
+    if uncertainty is not None:
+        out.print(f"mean uncertainty: {uncertainty:.3f}", highlight=False)
     for note in scores.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
 
 
+def _print_uncertainty(ordered: list[tuple[str, float]]) -> None:
+    """Where to look first."""
+    table = Table(title="most uncertain first", title_justify="left")
+    table.add_column("image")
+    table.add_column("uncertainty", justify="right")
+    for name, value in ordered[:SHOWN]:
+        table.add_row(escape(name), f"{value:.3f}")
+    if len(ordered) > SHOWN:
+        table.add_row(f"{len(ordered) - SHOWN} more: uncertainty.csv")
+    out.print(table)
+
+
+app.command()(learn)
 app.command()(evaluate)
 app.command()(export)
 

@@ -11,6 +11,13 @@ from rich.table import Table
 
 from .console import Bars, err, errors_in_words, out
 from .engine_options import EngineOptions, takes_engine_options
+from .prototype_options import (
+    LooksOption,
+    PrototypesOption,
+    chosen_prototypes,
+    matched,
+    note_unlearnt,
+)
 from .segmentation import InvalidInputError
 
 if TYPE_CHECKING:
@@ -48,6 +55,8 @@ def evaluate(
     stage: Annotated[
         str | None, typer.Option(help="coarse or refined; default: refined where there is one.")
     ] = None,
+    prototypes: PrototypesOption = None,
+    looks: LooksOption = None,
     limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 for all.")] = 0,
     engine: EngineOptions,
     overwrite: Annotated[
@@ -67,6 +76,7 @@ def evaluate(
 
         dataset: Dataset
         config = engine.config()
+        chosen = chosen_prototypes(prototypes, looks)
         if root is not None:
             if images or labels or classes or ignore:
                 raise InvalidInputError(
@@ -83,12 +93,18 @@ def evaluate(
             dataset = from_files(images, labels, classes, ignore=ignore)
         bars = Bars()
         with bars.progress:
+            segmenter = Segmenter(dataset.configured(config))
+            if chosen is not None:
+                note_unlearnt(chosen, dataset.classes)
+                segmenter = matched(segmenter, chosen, bars.report)
             result = run(
-                Segmenter(dataset.configured(config)),
+                segmenter,
                 dataset.first(limit),
                 output,
                 stage=cast("Any", stage),
                 thresholds=engine.thresholds(),
+                prototypes=chosen,
+                looks=looks,
                 overwrite=overwrite,
                 report=bars.report,
             )

@@ -142,7 +142,8 @@ def test_the_rest_uses_only_public_names_of_the_engine(path):
 
 
 COMMANDS = {
-    "cli", "cli_evaluate", "cli_export", "console", "engine_options", "batch", "export_sources"
+    "cli", "cli_evaluate", "cli_export", "cli_learn", "console", "engine_options",
+    "prototype_options", "batch", "export_sources", "learn_files",
 }  # fmt: skip
 LOWER = {
     "export": {*COMMANDS, "plugin", "demo", "evaluation", "annotation"},

@@ -126,7 +126,7 @@ class Dataset:
             raise InvalidInputError(f"The limit is {limit}. Give a number of pictures, 0 for all.")
         if not limit or limit >= len(self.pairs):
             return self
-        note = f"Only the first {limit} of {len(self.pairs)} pictures were measured."
+        note = f"Only the first {limit} of {len(self.pairs)} pictures were taken."
         return replace(self, pairs=self.pairs[:limit], notes=(*self.notes, note))
 
     def image(self, pair: Pair) -> NDArray[Any]:
@@ -263,11 +263,11 @@ def _folder_pairs(
     missing = [path.name for stem, path in pictures.items() if stem not in truths]
     if missing:
         raise InvalidInputError(
-            f"{_some(missing)} of {images} have no labels in {labels}. Put a PNG or TIFF of the "
+            f"{some(missing)} of {images} have no labels in {labels}. Put a PNG or TIFF of the "
             "same name there, or take the pictures out."
         )
     spare = [path.name for stem, path in truths.items() if stem not in pictures]
-    notes = (f"Labels without a picture were left out: {_some(spare)}.",) if spare else ()
+    notes = (f"Labels without a picture were left out: {some(spare)}.",) if spare else ()
     pairs = tuple(Pair(stem, path, truths[stem]) for stem, path in pictures.items())
     return pairs, lambda pair: apply_table(read_numbers(pair.truth), table, pair.truth), notes
 
@@ -285,7 +285,7 @@ def _coco_pairs(
     missing = [name for name in pictures if name not in keys]
     if missing:
         raise InvalidInputError(
-            f"{_some(missing)} of {images} are not among the images of {labels}. Take them out, "
+            f"{some(missing)} of {images} are not among the images of {labels}. Take them out, "
             "or add them to the file."
         )
     spare = len(keys) - len(pictures)
@@ -334,7 +334,8 @@ def _by_stem(folder: Path, suffixes: Sequence[str], what: str) -> dict[str, Path
     return found
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """A list of names in a sentence; of many the first, and how many more."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from .. import __version__
 from ..export.files import cannot, whole_files
+from ..export.prototypes import prototypes_record
 from ..segmentation import InvalidInputError, Monitor, Progress
 from . import journal as journals
 from .dataset import Dataset, Pair
@@ -24,7 +25,7 @@ from .journal import Entry, Journal
 from .metrics import Scores, image_scores, together
 
 if TYPE_CHECKING:
-    from ..segmentation import ScoreMaps, Segmenter, Stage
+    from ..segmentation import Prototypes, ScoreMaps, Segmenter, Stage
 
 LABELS_FOLDER = "labels"
 
@@ -89,6 +90,8 @@ def evaluate(
     *,
     stage: Stage | None = None,
     thresholds: Mapping[str, Any] | None = None,
+    prototypes: Prototypes | None = None,
+    looks: float | None = None,
     overwrite: bool = False,
     report: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -109,6 +112,10 @@ def evaluate(
         Default: refined where there is a refiner.
     thresholds : mapping, optional
         Keywords of `ScoreMaps.to_labels`; None is the default.
+    prototypes : Prototypes, optional
+        What classes look like.
+    looks : float, optional
+        How much that counts against the words; see `Segmenter.score`.
     overwrite : bool
         Forget the images that are done.
     report : callable, optional
@@ -128,6 +135,8 @@ def evaluate(
     limits = {name: value for name, value in (thresholds or {}).items() if value is not None}
     segmenter.check_words(dataset.classes)
     settings = _settings(segmenter, dataset, stage, limits)
+    if prototypes is not None:
+        settings["prototypes"] = {**prototypes_record(prototypes), "looks": looks}
     path = folder / journals.NAME
     if overwrite:
         _remove(path)
@@ -149,7 +158,13 @@ def evaluate(
             loaded = True
         start = time.perf_counter()
         embedding = segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop)
-        maps = segmenter.score(embedding, dataset.classes, should_stop=monitor.should_stop)
+        maps = segmenter.score(
+            embedding,
+            dataset.classes,
+            prototypes=prototypes,
+            looks=looks,
+            should_stop=monitor.should_stop,
+        )
         labels = maps.to_labels(stage=stage, **limits)
         seconds = time.perf_counter() - start
         journal.check_engine(_engine(maps))

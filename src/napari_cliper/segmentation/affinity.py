@@ -71,7 +71,7 @@ def image_affinity(embedding: ImageEmbedding, monitor: Monitor | None = None) ->
 
 
 def _reach(steps: Tensor) -> Tensor:
-    """Where walks with restart arrive, from any start, (n, n): I - (1 - r) W inverted."""
+    """Where walks with restart are, from every start, (n, n): r (I - (1 - r) W)^-1, times n."""
     count = len(steps)
     eye = torch.eye(count)
     arrival = torch.linalg.solve(eye - (1 - RESTART) * steps, eye)

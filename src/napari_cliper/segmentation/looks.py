@@ -19,7 +19,6 @@ from .prompts import ClassPrompt
 from .prototypes import BACKGROUND, Prototypes
 from .scoring import Queries, cliper_logits
 
-
 HALF = 0.5
 """From so many images on, prototypes count half of what the words leave to them."""
 
@@ -94,16 +93,13 @@ def looks_of(
     groups += [(-1, one) for one in background]
     vectors = torch.stack([one.vector for _, one in groups])
     owner = tuple(place for place, _ in groups)
-    images = torch.zeros(len(classes) + 1)
-    reliable = torch.zeros(len(classes) + 1)
     said = cliper_logits(vectors, words, scale).softmax(dim=-1)  # (Q, P)
-    owners = torch.tensor(owner)
+    counts = torch.zeros(len(classes) + 1)
     for place, index in enumerate(having):
-        images[index] = prototypes.images_of(classes[index].name)
-        reliable[index] = said[owners == place, index].mean()
-    if background:
-        images[-1] = prototypes.images_of(BACKGROUND)
-        reliable[-1] = 1 - said[owners < 0, : len(classes)].sum(dim=-1).mean()
-    automatic = (1 - reliable) ** 2 * images / (images + HALF)
-    counts = automatic if share is None else torch.full_like(automatic, share)
-    return Looks(Queries(vectors, owner), having, torch.where(images > 0, counts, 0))
+        images = prototypes.images_of(classes[index].name)
+        known = float(said[torch.tensor(owner) == place, index].mean())
+        automatic = (1 - known) ** 2 * images / (images + HALF)
+        counts[index] = automatic if share is None else share
+    if background:  # it has to make room for whichever class claims the most
+        counts[-1] = counts.max()
+    return Looks(Queries(vectors, owner), having, counts)

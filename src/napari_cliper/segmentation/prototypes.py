@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.cluster.vq import kmeans2
+from scipy.cluster.vq import kmeans, vq
 from torch import Tensor
 
 from .errors import InvalidInputError
@@ -219,8 +219,9 @@ def _clusters(vectors: Tensor, patches: NDArray[np.intp]) -> Iterable[NDArray[np
     count = min(PER_IMAGE, 1 + len(patches) // PATCHES_EACH)
     if count == 1:
         return [patches]
-    _, group = kmeans2(vectors.numpy(), count, minit="++", rng=0)
-    return [patches[group == index] for index in range(count) if (group == index).any()]
+    centres, _ = kmeans(vectors.numpy(), count, rng=0)  # fewer where there are not so many looks
+    nearest, _ = vq(vectors.numpy(), centres)
+    return [patches[nearest == index] for index in np.unique(nearest)]
 
 
 def patch_shares(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.float32]:

@@ -473,9 +473,9 @@ class Segmenter:
         """All that patch features depend on but the image; loads CLIP where it is not loaded."""
         if "clip" not in self._loaded:
             self.load()
-        clip = self._loaded["clip"]
-        made_of = [clip.identity, self.config.method]
-        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+        files = sorted(row["sha256"] for row in self._loaded["clip"].weights)
+        made_of = [files, self.source.config, self.config.method]
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 
     def learn(
         self,

@@ -42,8 +42,8 @@ class ImageAffinity:
     regions : (Y, X) int32 array
         Superpixels, 0 to n - 1.
     reach : (n, n) float32 tensor
-        How densely a walk that starts in a column's superpixel arrives in a row's; 1 is as densely
-        as spread evenly.
+        How often a walk that starts in a row's superpixel and ends at any step with the same
+        chance is in a column's; 1 is as often as if it went anywhere. Rows sum to n.
     """
 
     regions: NDArray[np.int32]

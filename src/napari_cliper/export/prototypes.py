@@ -1,0 +1,278 @@
+"""Visual prototypes as files: what classes look like, kept beside the list of their names.
+
+A file is one of safetensors, with M prototypes of D numbers: ``vectors`` (M, D) float32,
+``patches`` (M,) int64, ``thumbnails`` (M, 48, 48, 3) uint8. Its metadata say the rest, as text:
+``format`` (a number, `FORMAT`), ``napari-cliper`` (the version that wrote it), ``model`` and
+``identity`` of the CLIP, ``names`` and ``sources`` (JSON lists of M). Nothing in it is a program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from .. import __version__
+from .files import FileError, cannot, whole_files
+
+if TYPE_CHECKING:
+    from ..segmentation import Prototypes
+
+SUFFIX = ".prototypes.safetensors"
+
+FORMAT = 1
+"""Counts up when a file could be misread by the version before."""
+
+MAX_BYTES = 2**28
+"""More than twenty thousand prototypes take less; a larger file is something else."""
+
+THUMBNAIL = (48, 48, 3)
+
+_TENSORS = {"vectors": ("F32", 2), "patches": ("I64", 1), "thumbnails": ("U8", 4)}
+_TEXTS = ("format", "napari-cliper", "model", "identity", "names", "sources")
+_AGAIN = "Learn the prototypes again, or take a copy of the file that is whole."
+
+
+class _WrongError(Exception):
+    """What is wrong with a file, and what to do."""
+
+    def __init__(self, why: str, cure: str = _AGAIN) -> None:
+        super().__init__(f"{why}. {cure}")
+
+
+def beside(classes: Path) -> Path:
+    """Where the prototypes of a list of classes are kept: ``classes.prototypes.safetensors``.
+
+    Parameters
+    ----------
+    classes : Path
+        The list's file, such as ``classes.yaml``.
+    """
+    return classes.with_name(classes.stem + SUFFIX)
+
+
+def write_prototypes(path: str | Path, prototypes: Prototypes) -> None:
+    """Write prototypes to a file that appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        Ends in ``.safetensors``, best in `SUFFIX`. A file that is there is replaced.
+    prototypes : Prototypes
+
+    Raises
+    ------
+    FileError
+        For another suffix, too many prototypes, a full disk and the like.
+    """
+    path = Path(path)
+    check_suffix(path)
+    items = prototypes.items
+    metadata = {
+        "format": str(FORMAT),
+        "napari-cliper": __version__,
+        "model": _sound(prototypes.model),
+        "identity": _sound(prototypes.identity),
+        "names": json.dumps([one.name for one in items]),
+        "sources": json.dumps([one.sources for one in items]),
+    }
+    content = save(_arrays(prototypes), metadata)
+    if len(content) > MAX_BYTES:
+        raise FileError(
+            f"Cannot write {path}: {len(items)} prototypes take {len(content) >> 20} MB, and "
+            f"{MAX_BYTES >> 20} MB is the most. Remove some, or learn fewer classes into one file."
+        )
+    with whole_files(path.parent) as staging:
+        (staging / path.name).write_bytes(content)
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse to write prototypes under the name of something else.
+
+    Raises
+    ------
+    FileError
+    """
+    if path.suffix.lower() != ".safetensors":
+        raise FileError(
+            f"Cannot write {path}: files of prototypes end in .safetensors. Call it "
+            f"{beside(path).name}."
+        )
+
+
+def read_prototypes(path: str | Path) -> Prototypes:
+    """Read the prototypes of a file, and check all that it says.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    FileError
+        For a file that is missing, too large, cut off, damaged, written by a newer version, or
+        of something else; it says which, and what to do.
+    """
+    path = Path(path)
+    try:
+        _check_file(path)
+        with safe_open(path, framework="numpy") as file:
+            texts = _checked_texts(file.metadata() or {})
+            arrays = _checked_arrays(file)
+        return _made(texts, arrays)
+    except FileNotFoundError as error:
+        raise FileError(
+            f"Cannot read {path}: there is no such file. Make it with `napari-cliper learn`."
+        ) from error
+    except OSError as error:
+        raise cannot("read", path, error) from error
+    except SafetensorError as error:
+        why = f"it is cut off, or no safetensors file ({error})"
+        raise FileError(f"Cannot read {path}: {why}. {_AGAIN}") from error
+    except _WrongError as error:
+        raise FileError(f"Cannot read {path}: {error}") from error
+
+
+def prototypes_record(prototypes: Prototypes) -> dict[str, Any]:
+    """What results say of the prototypes that they were made with; JSON-safe.
+
+    Returns
+    -------
+    dict
+        The model, a hash of all that scores depend on, and how many there are.
+    """
+    digest = hashlib.sha256(prototypes.identity.encode(errors="replace"))
+    digest.update(json.dumps([[one.name, one.sources] for one in prototypes.items]).encode())
+    arrays = _arrays(prototypes)
+    for name in ("vectors", "patches"):
+        digest.update(arrays[name].tobytes())
+    return {
+        "model": prototypes.model,
+        "sha256": digest.hexdigest(),
+        "prototypes": len(prototypes),
+    }
+
+
+def _arrays(prototypes: Prototypes) -> dict[str, NDArray[Any]]:
+    """The numbers of prototypes, one array for each kind."""
+    items = prototypes.items
+    vectors = [np.asarray(one.vector.numpy(), np.float32) for one in items]
+    return {
+        "vectors": np.stack(vectors) if items else np.zeros((0, 0), np.float32),
+        "patches": np.array([one.patches for one in items], np.int64),
+        "thumbnails": np.array([one.thumbnail for one in items], np.uint8).reshape(-1, *THUMBNAIL),
+    }
+
+
+def _sound(text: str) -> str:
+    """Text that UTF-8 can hold; halves of a surrogate pair become question marks."""
+    return text.encode("utf-8", errors="replace").decode()
+
+
+# ---------------------------------------------------------------------- checks
+
+
+def _check_file(path: Path) -> None:
+    """Look at a file before it is opened."""
+    cure = "Give the file that `napari-cliper learn` wrote."
+    if path.exists() and not path.is_file():
+        raise _WrongError("it is no file", cure)
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise _WrongError(f"its {size >> 20} MB are too many for prototypes", cure)
+
+
+def _checked_texts(texts: Mapping[str, str]) -> dict[str, Any]:
+    """The metadata, with the lists read."""
+    if "format" not in texts or "identity" not in texts:
+        raise _WrongError(
+            "it is a safetensors file, but not of prototypes",
+            "Give the file that `napari-cliper learn` wrote.",
+        )
+    number = texts["format"]
+    if not number.isascii() or not number.isdecimal() or not 0 < len(number) < 10:
+        raise _WrongError(f"its format is {number!r:.40}, which is no number")
+    if int(number) > FORMAT:
+        raise _WrongError(
+            f"it has format {int(number)}, and this napari-cliper ({__version__}) reads up to "
+            f"{FORMAT}; napari-cliper {texts.get('napari-cliper', 'of a later version')} wrote it",
+            "Update napari-cliper.",
+        )
+    if int(number) < 1:
+        raise _WrongError("its format is 0, which there never was")
+    missing = [name for name in _TEXTS if not texts.get(name)]
+    if missing:
+        raise _WrongError(f"it does not say its {', '.join(missing)}")
+    names, sources = (_list(texts[name], name) for name in ("names", "sources"))
+    if not all(isinstance(name, str) for name in names):
+        raise _WrongError("one of its names is no text")
+    for one in sources:
+        if not (isinstance(one, list) and one and all(isinstance(name, str) for name in one)):
+            raise _WrongError(f"one of its sources is {one!r:.60}, not a list of images")
+    return {**texts, "names": names, "sources": sources}
+
+
+def _list(text: str, name: str) -> list[Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _WrongError(f"its {name} are no JSON ({error})") from error
+    if not isinstance(found, list):
+        raise _WrongError(f"its {name} are {found!r:.60}, not a list")
+    return found
+
+
+def _checked_arrays(file: Any) -> dict[str, NDArray[Any]]:
+    """The tensors of an open safetensors file, of the right kinds."""
+    there = set(file.keys())
+    if there != set(_TENSORS):
+        raise _WrongError(
+            f"it holds the tensors {', '.join(sorted(there)) or 'none'}, not {', '.join(_TENSORS)}"
+        )
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, (dtype, dimensions) in _TENSORS.items():
+        part = file.get_slice(name)
+        if part.get_dtype() != dtype or len(part.get_shape()) != dimensions:
+            shape = " x ".join(map(str, part.get_shape()))
+            raise _WrongError(f"its {name} are {part.get_dtype()} of shape {shape}")
+        arrays[name] = file.get_tensor(name)
+    return arrays
+
+
+def _made(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Prototypes:
+    """The prototypes, once lengths and values are checked."""
+    vectors, patches, pictures = (arrays[name] for name in _TENSORS)
+    names, sources = texts["names"], texts["sources"]
+    lengths = {name: len(array) for name, array in arrays.items()}
+    lengths |= {"names": len(names), "sources": len(sources)}
+    if len(set(lengths.values())) > 1:
+        several = ", ".join(f"{count} {name}" for name, count in lengths.items())
+        raise _WrongError(f"it is of prototypes that do not belong together: {several}")
+    if pictures.shape[1:] != THUMBNAIL:
+        raise _WrongError(f"its thumbnails have shape {' x '.join(map(str, pictures.shape[1:]))}")
+    if not np.isfinite(vectors).all():
+        raise _WrongError("one of its vectors has numbers that are not finite")
+    wrong = np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1) > 1e-3
+    if wrong.any():
+        raise _WrongError(f"the vectors of {int(wrong.sum())} prototypes are not of length 1")
+    if (patches < 1).any():
+        raise _WrongError(f"one of its prototypes is the mean of {int(patches.min())} patches")
+
+    import torch  # noqa: PLC0415 - looking for a file must not load it
+
+    from ..segmentation import Prototype, Prototypes  # noqa: PLC0415 - as above
+
+    items = (
+        Prototype(name, torch.from_numpy(vector), int(count), tuple(images), picture)
+        for name, vector, count, images, picture in zip(
+            names, vectors.copy(), patches, sources, pictures, strict=True
+        )
+    )
+    return Prototypes(texts["model"], texts["identity"], tuple(items))

@@ -1,0 +1,335 @@
+"""Files of prototypes: what is written is read again, and every damage is named."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.numpy import load, save
+
+from napari_cliper import __version__
+from napari_cliper.export import prototypes as module
+from napari_cliper.export.files import FileError
+from napari_cliper.export.prototypes import (
+    FORMAT,
+    MAX_BYTES,
+    SUFFIX,
+    beside,
+    prototypes_record,
+    read_prototypes,
+    write_prototypes,
+)
+from napari_cliper.segmentation import BACKGROUND, Prototype, Prototypes
+
+
+def made(count: int = 3, width: int = 16) -> Prototypes:
+    """Prototypes of odd names, from several images."""
+    rng = np.random.default_rng(0)
+    names = ["cell nucleus", BACKGROUND, "細胞 é 🧫", 'a "b", \\c\n']
+    vectors = rng.normal(size=(count, width)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Prototypes(
+        "open_clip:ViT-B-16/x",
+        "id",
+        tuple(
+            Prototype(
+                names[index % len(names)],
+                torch.from_numpy(vectors[index]),
+                index + 1,
+                tuple(f"image {part}.tif" for part in range(index + 1)),
+                rng.integers(0, 256, (48, 48, 3), np.uint8),
+            )
+            for index in range(count)
+        ),
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / f"classes{SUFFIX}"
+
+
+def assert_same(one: Prototypes, other: Prototypes) -> None:
+    assert (one.model, one.identity, len(one)) == (other.model, other.identity, len(other))
+    for left, right in zip(one.items, other.items, strict=True):
+        assert (left.name, left.patches, left.sources) == (right.name, right.patches, right.sources)
+        assert left.vector.dtype == right.vector.dtype == torch.float32
+        assert torch.equal(left.vector, right.vector)
+        assert left.thumbnail.dtype == right.thumbnail.dtype == np.uint8
+        np.testing.assert_array_equal(left.thumbnail, right.thumbnail)
+
+
+# ---------------------------------------------------------------------- what is written
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_round_trip_is_exact(path, count):
+    write_prototypes(path, made(count))
+    assert_same(read_prototypes(path), made(count))
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_the_file_says_what_it_is(path):
+    write_prototypes(path, made())
+    with safe_open(path, framework="numpy") as file:
+        texts = file.metadata()
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    assert shapes == {"vectors": (3, 16), "patches": (3,), "thumbnails": (3, 48, 48, 3)}
+    assert (texts["format"], texts["napari-cliper"]) == (str(FORMAT), __version__)
+    assert (texts["model"], texts["identity"]) == ("open_clip:ViT-B-16/x", "id")
+    assert json.loads(texts["names"])[2] == "細胞 é 🧫"
+    assert json.loads(texts["sources"])[1] == ["image 0.tif", "image 1.tif"]
+
+
+def test_names_of_files_that_are_no_text_are_kept(path):
+    (item,) = made(1).items
+    prototypes = replace(made(), items=(replace(item, sources=("a\udcff.tif",)),))
+    write_prototypes(path, prototypes)
+    assert read_prototypes(path).items[0].sources == ("a\udcff.tif",)
+    named = replace(made(), model="/models/\udcff.pt")
+    write_prototypes(path, named)
+    assert read_prototypes(path).model == "/models/?.pt"
+
+
+def test_a_file_is_replaced_as_a_whole(path):
+    write_prototypes(path, made(9))
+    write_prototypes(path, made(1))
+    assert len(read_prototypes(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "name"),
+    [
+        ("classes.yaml", "classes.prototypes.safetensors"),
+        ("my.list.txt", "my.list.prototypes.safetensors"),
+        ("classes", "classes.prototypes.safetensors"),
+    ],
+)
+def test_they_lie_beside_the_list_of_classes(tmp_path, classes, name):
+    assert beside(tmp_path / classes) == tmp_path / name
+
+
+def test_another_kind_of_file_is_not_overwritten(tmp_path):
+    path = tmp_path / "classes.yaml"
+    path.write_text("classes: []")
+    with pytest.raises(FileError, match=r"Call it classes\.prototypes\.safetensors"):
+        write_prototypes(path, made())
+    assert path.read_text() == "classes: []"
+
+
+def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
+    write_prototypes(path, made(1))
+
+    def full(file: Path, content: bytes) -> int:
+        with file.open("wb") as half:
+            half.write(content[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(FileError, match="disk is full"):
+            write_prototypes(path, made(9))
+    assert_same(read_prototypes(path), made(1))
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_more_than_can_be_read_is_not_written(path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BYTES", 1 << 20)
+    write_prototypes(path, made(99))
+    with pytest.raises(FileError, match="200 prototypes take 1 MB"):
+        write_prototypes(path, made(200))
+    assert len(read_prototypes(path)) == 99
+
+
+def test_the_record_changes_with_what_scores_depend_on():
+    first, *rest = made().items
+    record = prototypes_record(made())
+    assert record == prototypes_record(made())
+    assert (record["model"], record["prototypes"]) == ("open_clip:ViT-B-16/x", 3)
+    for other in (
+        replace(made(), identity="other"),
+        replace(made(), items=tuple(rest)),
+        replace(made(), items=(replace(first, name="other"), *rest)),
+        replace(made(), items=(replace(first, vector=-first.vector), *rest)),
+        replace(made(), items=(replace(first, sources=("a", "b")), *rest)),
+    ):
+        assert prototypes_record(other)["sha256"] != record["sha256"]
+
+
+# ---------------------------------------------------------------------- damage
+
+CURES = (
+    " Learn the prototypes again, or take a copy of the file that is whole.",
+    " Update napari-cliper.",
+    " Give the file that `napari-cliper learn` wrote.",
+)
+
+
+def text(**values):
+    return lambda _tensors, texts: texts.update(values)
+
+
+def without(name):
+    return lambda _tensors, texts: texts.pop(name)
+
+
+def tensor(name, change):
+    def apply(tensors, _texts):
+        tensors[name] = np.ascontiguousarray(change(tensors[name]))
+
+    return apply
+
+
+def value(name, new):
+    def apply(tensors, _texts):
+        tensors[name][1] = new
+
+    return apply
+
+
+DAMAGES = {
+    "a newer format": (text(format="2"), "Update napari-cliper"),
+    "format 0": (text(format="0"), "format is 0"),
+    "format of words": (text(format="one"), "'one', which is no number"),
+    "format below": (text(format="-1"), "'-1', which is no number"),
+    "an endless format": (text(format="9" * 5000), "is no number"),
+    "no format": (without("format"), "not of prototypes"),
+    "no identity": (without("identity"), "not of prototypes"),
+    "an empty identity": (text(identity=""), "does not say its identity"),
+    "no model": (without("model"), "does not say its model"),
+    "no version": (without("napari-cliper"), "does not say its napari-cliper"),
+    "no names": (without("names"), "does not say its names"),
+    "broken names": (text(names='["a", "b"'), "names are no JSON"),
+    "deep names": (text(names="[" * 100_000), "names are no JSON"),
+    "names by key": (text(names='{"a": 1}'), "not a list"),
+    "a name that is a number": (text(names='["a", 1, "b"]'), "no text"),
+    "too few names": (text(names='["a", "b"]'), "do not belong together"),
+    "broken sources": (text(sources="image"), "sources are no JSON"),
+    "sources of text": (text(sources='["a", "b", "c"]'), "not a list of images"),
+    "a source of nothing": (text(sources='[["a"], [], ["c"]]'), "not a list of images"),
+    "a source that is a number": (text(sources='[["a"], [1], ["c"]]'), "not a list of images"),
+    "too many sources": (text(sources='[["a"], ["b"], ["c"], ["d"]]'), "4 sources"),
+    "no thumbnails": (lambda tensors, _: tensors.pop("thumbnails"), "holds the tensors patches, v"),
+    "another tensor": (lambda tensors, _: tensors.update(x=np.zeros(3)), "holds the tensors"),
+    "vectors in 64 bits": (tensor("vectors", np.float64), "vectors are F64"),
+    "patches in 32 bits": (tensor("patches", np.int32), "patches are I32"),
+    "thumbnails as floats": (tensor("thumbnails", np.float32), "thumbnails are F32"),
+    "one vector": (tensor("vectors", np.ravel), "vectors are F32 of shape 48"),
+    "too few vectors": (tensor("vectors", lambda a: a[:2]), "2 vectors"),
+    "too few patches": (tensor("patches", lambda a: a[:2]), "2 patches"),
+    "too few thumbnails": (tensor("thumbnails", lambda a: a[:2]), "2 thumbnails"),
+    "small thumbnails": (tensor("thumbnails", lambda a: a[:, ::2]), "shape 24 x 48 x 3"),
+    "not a number": (value("vectors", np.nan), "not finite"),
+    "infinite": (value("vectors", -np.inf), "not finite"),
+    "short vectors": (tensor("vectors", lambda a: a / 2), "of 3 prototypes are not of length 1"),
+    "a vector of nothing": (value("vectors", 0), "of 1 prototypes are not of length 1"),
+    "huge vectors": (value("vectors", 3e38), "not of length 1"),
+    "no patch": (value("patches", 0), "mean of 0 patches"),
+    "fewer than no patch": (value("patches", -3), "mean of -3 patches"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_wrong_is_named(path, damage):
+    change, words = DAMAGES[damage]
+    write_prototypes(path, made())
+    tensors = {name: array.copy() for name, array in load(path.read_bytes()).items()}
+    with safe_open(path, framework="numpy") as file:
+        texts = dict(file.metadata())
+    change(tensors, texts)
+    path.write_bytes(save(tensors, texts))
+    with pytest.raises(FileError) as caught:
+        read_prototypes(path)
+    message = str(caught.value)
+    assert message.startswith(f"Cannot read {path}: ")
+    assert words in message
+    assert message.endswith(CURES)
+    assert len(message) < 400
+
+
+def test_a_file_that_is_cut_off(path):
+    write_prototypes(path, made())
+    content = path.read_bytes()
+    for length in (0, 1, 8, 100, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(FileError, match="cut off, or no safetensors"):
+            read_prototypes(path)
+
+
+def test_bytes_that_changed_give_prototypes_or_an_error_in_words(path):
+    write_prototypes(path, made())
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    header = 8 + int.from_bytes(content[:8], "little")
+    refused = 0
+    for attempt in range(300):
+        broken = bytearray(content)
+        end = header if attempt % 2 else len(content)
+        for at in rng.integers(0, end, 4):
+            broken[at] = int(rng.integers(256))
+        path.write_bytes(bytes(broken))
+        with suppress(FileError):  # and nothing else; some changes do no harm
+            read_prototypes(path)
+            continue
+        refused += 1
+    assert refused > 100
+
+
+class Program:
+    """What runs when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("writer", [pickle.dump, torch.save], ids=["pickle", "torch"])
+def test_no_program_of_a_file_is_run(path, writer):
+    target = path.parent / "made by a program"
+    with path.open("wb") as file:
+        writer({"vectors": Program(target)}, file)
+    with pytest.raises(FileError, match="no safetensors file"):
+        read_prototypes(path)
+    assert not target.exists()
+
+
+def test_files_that_are_something_else(path, tiny_clip):
+    with pytest.raises(FileError, match="no such file"):
+        read_prototypes(path)
+    with pytest.raises(FileError, match="it is no file"):
+        read_prototypes(path.parent)
+    with pytest.raises(FileError, match="a safetensors file, but not of prototypes"):
+        read_prototypes(tiny_clip)
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(FileError, match="256 MB are too many"):
+        read_prototypes(path)
+
+
+def test_a_file_that_must_not_be_read(path, monkeypatch):
+    write_prototypes(path, made())
+
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(module, "safe_open", refuse)
+    with pytest.raises(FileError, match="no permission"):
+        read_prototypes(path)
+
+
+def test_import_loads_no_torch():
+    code = "import sys, napari_cliper.export.prototypes\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

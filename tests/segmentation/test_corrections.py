@@ -1,0 +1,101 @@
+"""Planes that evidence moves: labels, and where they are doubtful."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_cliper.segmentation.corrections import (
+    COMPETING_BACKGROUND,
+    ScorePlanes,
+    corrected_best,
+    most_uncertain,
+    uncertainty,
+    wrong_by,
+)
+from napari_cliper.segmentation.spreading import OPEN, Shift
+
+SHAPE = (5, 7)
+REGIONS = np.arange(35, dtype=np.int32).reshape(SHAPE) % 4
+
+
+@pytest.fixture
+def planes():
+    classes = torch.rand(3, *SHAPE, generator=torch.Generator().manual_seed(0))
+    return ScorePlanes(
+        (0, 2, 4), tuple(classes), None, background_competes=True, shape=SHAPE, total=6
+    )
+
+
+def shifted(said=None) -> Shift:
+    by_region = torch.randn(6, 4, generator=torch.Generator().manual_seed(2)) / 5
+    return Shift(by_region, REGIONS, np.full(SHAPE, OPEN, np.int32) if said is None else said)
+
+
+def stacked(planes, shift, threshold) -> np.ndarray:
+    """Background, then each class, (7, Y, X); what has no plane is far below."""
+    every = np.full((7, *SHAPE), -9.0)
+    every[0] = threshold
+    if planes.background is not None:
+        every[0] = np.maximum(threshold, planes.background.numpy())
+    for index, plane in zip(planes.chosen, planes.classes, strict=True):
+        gain = 0 if shift is None else shift.by_region[index].numpy()[REGIONS]
+        every[index + 1] = plane.numpy() + gain
+    return every
+
+
+def test_labels_are_the_highest_plane(planes):
+    shift = shifted()
+    found = corrected_best(planes, shift).above(0.4)
+    np.testing.assert_array_equal(found, stacked(planes, shift, 0.4).argmax(axis=0))
+
+
+def test_the_background_words_compete(planes):
+    rest = torch.rand(SHAPE, generator=torch.Generator().manual_seed(5))
+    with_rest = ScorePlanes(planes.chosen, planes.classes, rest, False, SHAPE, 6)
+    shift = shifted()
+    found = corrected_best(with_rest, shift).above(0.1)
+    np.testing.assert_array_equal(found, stacked(with_rest, shift, 0.1).argmax(axis=0))
+
+
+@pytest.mark.parametrize("threshold", [0.4, 0.0])
+def test_wrong_by(planes, threshold):
+    said = np.full(SHAPE, OPEN, np.int32)
+    said[0, :5], said[3, 3] = (0, 1, 3, 5, 1), 3
+    floor = threshold or COMPETING_BACKGROUND
+    every = stacked(planes, None, floor)
+    rows, columns = np.nonzero(said != OPEN)
+    own = every[said[rows, columns], rows, columns]
+    expected = every[:, rows, columns].max(axis=0) - own
+    np.testing.assert_allclose(wrong_by(planes, said, threshold), expected, atol=1e-6)
+
+
+def test_uncertainty_is_the_share_between_the_two_best(planes):
+    said = np.full(SHAPE, OPEN, np.int32)
+    said[1, 1] = 1
+    shift = shifted(said)
+    second, first = np.sort(np.maximum(stacked(planes, shift, 0.4), 0), axis=0)[-2:]
+    expected = 1 - (first - second) / (first + second)
+    expected[1, 1] = 0
+    found = uncertainty(planes, shift, 0.4)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_most_uncertain_goes_from_doubt_to_doubt():
+    doubt = np.zeros((200, 240), np.float32)
+    doubt[20:50, 30:60], doubt[120:150, 150:190], doubt[160:190, 10:40] = 0.9, 0.7, 1.0
+    confirmed = np.zeros(doubt.shape, bool)
+    confirmed[155:, :50] = True
+    found = most_uncertain(doubt, confirmed)
+    assert len(found) >= 2
+    (row, column), (next_row, next_column) = found[:2]
+    assert (20 <= row < 50, 30 <= column < 60) == (True, True)
+    assert (120 <= next_row < 150, 150 <= next_column < 190) == (True, True)
+    assert not any(confirmed[place] for place in found)
+
+
+def test_where_all_is_sure_there_is_nothing_to_see():
+    assert most_uncertain(np.zeros((30, 30), np.float32), np.zeros((30, 30), bool)) == []
+    assert most_uncertain(np.ones((30, 30), np.float32), np.ones((30, 30), bool)) == []

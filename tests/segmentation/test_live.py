@@ -1,0 +1,213 @@
+"""Labels that corrections move: the real engine, the demo model, made-up scenes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import distance_transform_edt
+
+from napari_cliper.demo.run import HELD_OUT_SEED, all_classes
+from napari_cliper.demo.scenes import KINDS, make_scene
+from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
+from napari_cliper.segmentation import (
+    OPEN,
+    ClassPrompt,
+    InvalidInputError,
+    LiveLabels,
+    SegmentationConfig,
+    Segmenter,
+    Thresholds,
+    image_affinity,
+)
+
+MEANINGLESS = tuple(
+    ClassPrompt(word)
+    for word in ("zorfel", "quibbix", "mandrone", "plivet", "trasko", "wemblin", "yuxor",
+                 "grentle", "fopsic")
+)  # fmt: skip
+PUBLISHED = Thresholds(0.9, 0.4, min_max=True)
+
+
+def one_click_each(labels: np.ndarray) -> np.ndarray:
+    """The middle of the largest object of each class, and of the background."""
+    said = np.full(labels.shape, OPEN, np.int32)
+    for label in np.unique(labels):
+        depth = distance_transform_edt(np.pad(labels == label, 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(depth.argmax(), depth.shape)
+        said[row - 1 : row + 2, column - 1 : column + 2] = label
+    return said
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return Segmenter(SegmentationConfig(model="demo"))
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return make_scene((160, 200), HELD_OUT_SEED + 2)
+
+
+@pytest.fixture(scope="module")
+def embedding(segmenter, scene):
+    return segmenter.embed(scene.image)
+
+
+@pytest.fixture(scope="module")
+def affinity(embedding):
+    return image_affinity(embedding)
+
+
+@pytest.fixture
+def live(segmenter, embedding):
+    return LiveLabels(segmenter.score(embedding, all_classes()), "refined")
+
+
+@pytest.fixture
+def lost(segmenter, embedding):
+    """Words that mean nothing."""
+    return LiveLabels(segmenter.score(embedding, MEANINGLESS), "refined")
+
+
+def test_without_evidence_nothing_changes(live, affinity, scene):
+    before = live.labels(PUBLISHED)
+    live.teach(affinity, np.full(scene.labels.shape, OPEN))
+    assert live.ready(PUBLISHED)
+    np.testing.assert_array_equal(live.labels(PUBLISHED), before)
+
+
+def test_evidence_is_taken_back_to_the_pixel(live, affinity, scene):
+    before = live.labels(PUBLISHED)
+    live.teach(
+        affinity, np.where(scene.labels == 0, OPEN, scene.labels.astype(int) % len(KINDS) + 1)
+    )
+    assert not live.ready(PUBLISHED)
+    live.prepare(PUBLISHED)
+    assert live.ready(PUBLISHED)
+    assert (live.labels(PUBLISHED) != before).any()
+    live.teach(affinity, None)
+    np.testing.assert_array_equal(live.labels(PUBLISHED), before)
+
+
+@pytest.mark.parametrize("known", ["live", "lost"])
+def test_what_was_said_stays(known, affinity, scene, request):
+    live = request.getfixturevalue(known)
+    said = one_click_each((scene.labels + 3) % 10)
+    live.teach(affinity, said)
+    found = live.labels(PUBLISHED)
+    np.testing.assert_array_equal(found[said != OPEN], said[said != OPEN])
+
+
+def test_with_words_that_mean_nothing_the_evidence_decides(segmenter):
+    """One click a class: from next to nothing to most of the scene, on scenes never seen."""
+    before, after = (np.zeros((10, 10), np.int64) for _ in range(2))
+    for seed in range(8):
+        scene = make_scene((192, 192), HELD_OUT_SEED + 50 + seed)
+        embedding = segmenter.embed(scene.image)
+        live = LiveLabels(segmenter.score(embedding, MEANINGLESS), "refined")
+        before += confusion_matrix(scene.labels, live.labels(PUBLISHED), 10)
+        live.teach(image_affinity(embedding), one_click_each(scene.labels))
+        after += confusion_matrix(scene.labels, live.labels(PUBLISHED), 10)
+    assert mean_iou(before) < 0.25
+    assert mean_iou(after) > 0.65
+
+
+def test_a_click_moves_what_is_like_it_and_not_the_rest(lost, affinity, scene):
+    label = int(np.bincount(scene.labels[scene.labels > 0]).argmax())
+    said = np.where(one_click_each(scene.labels) == label, label, OPEN)
+    lost.teach(affinity, said)
+    found = lost.labels(PUBLISHED) == label
+    assert found[scene.labels == label].mean() > 0.7
+    assert found[scene.labels == 0].mean() < 0.3
+
+
+def test_one_pixel(live, affinity):
+    said = np.full(live.scores.shape, OPEN)
+    said[0, 0] = 3
+    live.teach(affinity, said)
+    assert live.labels(PUBLISHED)[0, 0] == 3
+
+
+def test_a_whole_image_painted_is_the_painting(live, affinity, scene):
+    live.teach(affinity, scene.labels)
+    np.testing.assert_array_equal(live.labels(PUBLISHED), scene.labels)
+    assert not live.uncertainty(PUBLISHED).any()
+
+
+def test_evidence_that_contradicts_itself(live, affinity):
+    said = np.full(live.scores.shape, OPEN)
+    said[40:60:2, 40:60], said[41:60:2, 40:60] = 1, 2
+    live.teach(affinity, said)
+    found = live.labels(PUBLISHED)
+    np.testing.assert_array_equal(found[said != OPEN], said[said != OPEN])
+
+
+def test_a_class_with_no_evidence_keeps_its_words(live, affinity, scene):
+    """Background is confirmed where the words see it too: no class moves."""
+    before = live.labels(PUBLISHED)
+    said = np.where((before == 0) & (scene.labels == 0), 0, OPEN)
+    live.teach(affinity, said)
+    np.testing.assert_array_equal(live.labels(PUBLISHED), before)
+
+
+def test_a_class_that_the_words_do_not_find_can_be_taught(segmenter, embedding, affinity, scene):
+    """Its score is below the threshold, so by the words it is absent."""
+    live = LiveLabels(segmenter.score(embedding, all_classes()), "refined")
+    high = Thresholds(9.0, 0.4, min_max=True)
+    assert not live.labels(high).any()
+    live.teach(affinity, one_click_each(scene.labels))
+    found = live.labels(high)
+    assert mean_iou(confusion_matrix(scene.labels, found, 10)) > 0.5
+
+
+def test_thresholds_move_corrected_labels_too(lost, affinity, scene):
+    lost.teach(affinity, one_click_each(scene.labels))
+    low, high = (lost.labels(Thresholds(0.9, at, min_max=True)) for at in (0.3, 3.0))
+    assert np.count_nonzero(high) < np.count_nonzero(low)
+
+
+@pytest.mark.parametrize("method", ["sclip", "maskclip"])
+def test_methods_that_label_by_probability(method, scene):
+    segmenter = Segmenter(SegmentationConfig(model="demo", method=method))
+    embedding = segmenter.embed(scene.image)
+    scores = segmenter.score(embedding, MEANINGLESS)
+    live = LiveLabels(scores, scores.stages[-1])
+    thresholds = Thresholds(0.0, 0.0)
+    before = mean_iou(confusion_matrix(scene.labels, live.labels(thresholds), 10))
+    live.teach(image_affinity(embedding), one_click_each(scene.labels))
+    after = mean_iou(confusion_matrix(scene.labels, live.labels(thresholds), 10))
+    assert after > before + 0.2
+    live.teach(None, None)
+    np.testing.assert_array_equal(live.labels(thresholds), scores.to_labels())
+
+
+def test_uncertainty_is_high_between_classes(live):
+    doubt = live.uncertainty(PUBLISHED)
+    labels = live.labels(PUBLISHED)
+    assert (doubt.min() >= 0, doubt.max() <= 1) == (True, True)
+    edge = np.zeros(labels.shape, bool)
+    edge[1:], edge[:, 1:] = (
+        labels[1:] != labels[:-1],
+        edge[:, 1:] | (labels[:, 1:] != labels[:, :-1]),
+    )
+    assert doubt[edge].mean() > 1.5 * doubt[~edge].mean()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda said: said[:-1], "must be of one size"),
+        (lambda said: np.full_like(said, 10), "Class 10 was said, but the result has 9"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(live, affinity, scene, change, message):
+    with pytest.raises(InvalidInputError, match=message):
+        live.teach(affinity, change(one_click_each(scene.labels)))
+
+
+def test_another_images_affinity_is_refused(live, affinity, scene):
+    other = replace(affinity, regions=affinity.regions[:, :-1])
+    with pytest.raises(InvalidInputError, match="must be of one size"):
+        live.teach(other, one_click_each(scene.labels))

@@ -1,0 +1,286 @@
+"""Visual prototypes: what is learnt, what is kept, and how they are asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_cliper.demo.run import HELD_OUT_SEED
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
+from napari_cliper.segmentation import (
+    ClassPrompt,
+    InvalidInputError,
+    Prototypes,
+    SegmentationConfig,
+    Segmenter,
+)
+from napari_cliper.segmentation.looks import HALF, looks_of
+from napari_cliper.segmentation.prototypes import (
+    BACKGROUND,
+    PER_CLASS,
+    PER_IMAGE,
+    THUMBNAIL,
+    Prototype,
+    learnt,
+)
+from napari_cliper.segmentation.scoring import Queries
+
+GRID = (4, 6)
+WORDS = tuple(
+    ClassPrompt(word)
+    for word in ("zorfel", "quibbix", "mandrone", "plivet", "trasko", "wemblin", "yuxor",
+                 "grentle", "fopsic")
+)  # fmt: skip
+NAMES = {index + 1: one.name for index, one in enumerate(WORDS)}
+
+
+def direction(*values: float) -> torch.Tensor:
+    return F.normalize(torch.tensor(values, dtype=torch.float32), dim=0)
+
+
+def prototype(name: str, *values: float, source: str = "a", patches: int = 1) -> Prototype:
+    picture = np.zeros((THUMBNAIL, THUMBNAIL, 3), np.uint8)
+    return Prototype(name, direction(*values), patches, (source,), picture)
+
+
+def some(*items: Prototype) -> Prototypes:
+    return Prototypes("demo", "x", items)
+
+
+# ---------------------------------------------------------------------- learning
+
+
+@pytest.fixture
+def picture():
+    """Patches of 10 pixels: the left half looks one way, the right half another."""
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:, 30:] = 200
+    features = torch.zeros(*GRID, 3)
+    features[:, :3], features[:, 3:] = torch.tensor([3.0, 0, 0]), torch.tensor([0, 0.5, 0])
+    return image, features.flatten(0, 1)
+
+
+def test_the_mean_of_what_was_confirmed(picture):
+    image, features = picture
+    labels = np.zeros((40, 60), int)
+    labels[:, 30:] = 4
+    confirmed = np.zeros((40, 60), bool)
+    confirmed[12:18, 10:50] = True
+    found = {
+        one.name: one for one in learnt(features, GRID, image, labels, confirmed, {4: "it"}, "s")
+    }
+    assert set(found) == {BACKGROUND, "it"}
+    torch.testing.assert_close(found["it"].vector, direction(0, 1, 0))
+    torch.testing.assert_close(found[BACKGROUND].vector, direction(1, 0, 0))
+    assert found["it"].patches == 2
+    assert found["it"].sources == ("s",)
+    assert found["it"].thumbnail.shape == (48, 48, 3)
+    assert found["it"].thumbnail.mean() > 100 > found[BACKGROUND].thumbnail.mean()
+
+
+def test_nothing_confirmed_teaches_nothing(picture):
+    image, features = picture
+    labels = np.ones((40, 60), int)
+    assert not list(learnt(features, GRID, image, labels, labels < 1, {1: "it"}, "s"))
+
+
+def test_labels_without_a_name_are_passed_over(picture):
+    image, features = picture
+    labels = np.full((40, 60), 2)
+    assert not list(learnt(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
+
+
+def test_one_pixel_teaches(picture):
+    image, features = picture
+    labels = np.ones((40, 60), int)
+    confirmed = np.zeros((40, 60), bool)
+    confirmed[39, 59] = True
+    (found,) = learnt(features, GRID, image, labels, confirmed, {1: "it"}, "s")
+    torch.testing.assert_close(found.vector, direction(0, 1, 0))
+
+
+def test_a_class_of_several_looks_has_several_prototypes(picture):
+    image, features = picture
+    labels = np.ones((40, 60), int)
+    found = list(learnt(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
+    assert 2 <= len(found) <= PER_IMAGE
+    for look in (direction(1, 0, 0), direction(0, 1, 0)):
+        assert max(float(one.vector @ look) for one in found) > 0.99
+    assert sum(one.patches for one in found) == 24
+
+
+# ---------------------------------------------------------------------- keeping
+
+
+def test_learning_an_image_again_replaces_what_it_taught():
+    before = some(prototype("it", 1, 0), prototype("it", 0, 1, source="b"))
+    found = before.joined(some(prototype("it", 1, 1)))
+    assert sorted(one.sources for one in found.items) == [("a",), ("b",)]
+    assert found.images_of("IT") == 2
+
+
+def test_no_more_than_a_handful_and_the_nearest_become_one():
+    many = some(*(prototype("it", 1, n / 10, source=str(n)) for n in range(PER_CLASS + 3)))
+    found = some(prototype("other", 0, 1)).joined(many)
+    assert len(found.of("it")) == PER_CLASS
+    assert found.images_of("it") == PER_CLASS + 3
+    assert sum(one.patches for one in found.of("it")) == PER_CLASS + 3
+    assert len(found.of("other")) == 1
+    for one in found.items:
+        assert float(one.vector.norm()) == pytest.approx(1)
+
+
+def test_single_ones_are_removable():
+    items = prototype("it", 1, 0), prototype("it", 0, 1)
+    assert some(*items).without(items[0]).items == (items[1],)
+
+
+def test_prototypes_of_another_model_are_refused():
+    other = Prototypes("ViT-B/16", "y", (prototype("it", 1, 0),))
+    with pytest.raises(InvalidInputError, match="of ViT-B/16, and the engine runs demo"):
+        some().joined(other)
+
+
+# ---------------------------------------------------------------------- asking
+
+
+def asked(*vectors: torch.Tensor, owner: tuple[int, ...]) -> Queries:
+    return Queries(torch.stack(vectors), owner)
+
+
+CLASSES = (ClassPrompt("one"), ClassPrompt("two"))
+KNOWING = asked(direction(1, 0, 0), direction(0, 1, 0), direction(0, 0, 1), owner=(0, 1, -1))
+"""Words that know the looks below."""
+LOST = asked(direction(1, 1, 1), direction(1, 1, 1), direction(1, 1, 1), owner=(0, 1, -1))
+PAIR = some(prototype("one", 1, 0, 0), prototype("TWO", 0, 1, 0))
+
+
+def share(words: Queries, prototypes: Prototypes, wish: float | None = None) -> list[float]:
+    found = looks_of(prototypes, CLASSES, words, wish, 50)
+    assert found is not None
+    return found.share.tolist()
+
+
+def test_words_that_know_their_looks_keep_their_say():
+    assert max(share(KNOWING, PAIR)) < 0.01
+
+
+def test_words_that_know_nothing_give_it_up_the_more_the_more_was_seen():
+    shares = []
+    for count in (1, 2, 5):
+        items = [
+            prototype(name, *values, source=str(n))
+            for n in range(count)
+            for name, values in (("one", (1, 0, 0)), ("two", (0, 1, 0)))
+        ]
+        shares.append(share(LOST, some(*items))[0])
+    assert shares == sorted(shares)
+    assert shares[0] == pytest.approx((3 / 4) ** 2 / (1 + HALF), abs=1e-3)  # one of four queries
+
+
+def test_a_wish_overrules():
+    assert share(KNOWING, PAIR, 0.7) == pytest.approx([0.7, 0.7, 0])
+
+
+@pytest.mark.parametrize(
+    "prototypes", [some(), some(prototype("one", 1, 0, 0)), some(prototype("three", 1, 0, 0))]
+)
+def test_nothing_to_tell_apart(prototypes):
+    assert looks_of(prototypes, CLASSES, KNOWING, None, 50) is None
+
+
+def test_mixing_is_class_by_class():
+    pair = some(prototype("two", 0, 1, 0), prototype("", 0, 0, 1))
+    found = looks_of(pair, CLASSES, LOST, 0.25, 50)
+    words, own = torch.tensor([[0.6, 0.2], [0.4, 0.8]]), torch.tensor([[1.0, 0.0]])
+    expected = torch.tensor([[0.6, 0.2], [0.75 * 0.4 + 0.25, 0.75 * 0.8]])
+    torch.testing.assert_close(found.mixed(words, own), expected)
+    rest = found.mixed_background(torch.tensor([0.4]), torch.tensor([0.8]))
+    torch.testing.assert_close(rest, torch.tensor([0.5]))
+
+
+# ---------------------------------------------------------------------- the real engine
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return Segmenter(SegmentationConfig(model="demo"))
+
+
+@pytest.fixture(scope="module")
+def learned(segmenter):
+    found = None
+    for seed in range(8):
+        scene = make_scene((160, 160), HELD_OUT_SEED + 300 + seed)
+        confirmed = np.zeros(scene.labels.shape, bool)
+        confirmed[::3] = True
+        embedding = segmenter.embed(scene.image)
+        found = segmenter.learn(embedding, scene.labels, confirmed, NAMES, f"scene {seed}", found)
+    return found
+
+
+@pytest.mark.parametrize("method", ["cliper", "maskclip"])
+def test_looks_do_what_words_cannot(method):
+    """Classes of invented names, learnt from other scenes, against the words alone."""
+    segmenter = Segmenter(SegmentationConfig(model="demo", method=method))
+    found = None
+    for seed in range(8):
+        scene = make_scene((160, 160), HELD_OUT_SEED + 300 + seed)
+        every = np.ones(scene.labels.shape, bool)
+        embedding = segmenter.embed(scene.image)
+        found = segmenter.learn(embedding, scene.labels, every, NAMES, f"scene {seed}", found)
+    alone, helped = (np.zeros((10, 10), np.int64) for _ in range(2))
+    for seed in range(6):
+        scene = make_scene((160, 160), HELD_OUT_SEED + 400 + seed)
+        embedding = segmenter.embed(scene.image)
+        for confusion, prototypes in ((alone, None), (helped, found)):
+            scores = segmenter.score(embedding, WORDS, prototypes=prototypes)
+            confusion += confusion_matrix(scene.labels, scores.to_labels(), 10)
+    assert mean_iou(helped) > mean_iou(alone) + 0.3
+
+
+def test_the_record_says_which_and_how_much(segmenter, learned):
+    embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
+    record = segmenter.score(embedding, WORDS, prototypes=learned, looks=0.5).record
+    rows = {row["class"]: row for row in record["prototypes"]}
+    assert rows["background"]["images"] == 8
+    assert {row["share"] for row in rows.values()} == {0.5}
+    assert "prototypes" not in segmenter.score(embedding, WORDS).record
+
+
+def test_a_share_of_nothing_is_the_words_alone(segmenter, learned):
+    embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
+    words = segmenter.score(embedding, WORDS).stage().maps
+    found = segmenter.score(embedding, WORDS, prototypes=learned, looks=0).stage().maps
+    np.testing.assert_allclose(found, words, atol=1e-6)
+
+
+def test_too_few_are_left_out_and_it_says_so(segmenter, learned):
+    embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
+    few = learned.without(*learned.items[1:])
+    scores = segmenter.score(embedding, WORDS, prototypes=few)
+    assert any("prototypes were left out" in note for note in scores.notes)
+
+
+@pytest.mark.parametrize("looks", [-0.1, 1.5, float("nan")])
+def test_a_share_beyond_0_to_1_is_refused(segmenter, learned, looks):
+    embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
+    with pytest.raises(InvalidInputError, match="Give 0 to 1"):
+        segmenter.score(embedding, WORDS, prototypes=learned, looks=looks)
+
+
+def test_another_method_is_another_model(learned):
+    other = Segmenter(SegmentationConfig(model="demo", method="maskclip"))
+    embedding = other.embed(make_scene((96, 96), seed=1).image)
+    with pytest.raises(InvalidInputError, match="other weights or another method"):
+        other.score(embedding, WORDS, prototypes=learned)
+
+
+def test_labels_of_another_size_are_refused(segmenter):
+    embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
+    labels = np.zeros((96, 95), int)
+    with pytest.raises(InvalidInputError, match="must be of one size"):
+        segmenter.learn(embedding, labels, labels > 0, NAMES, "it")
