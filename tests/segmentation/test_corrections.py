@@ -22,7 +22,7 @@ REGIONS = np.arange(35, dtype=np.int32).reshape(SHAPE) % 4
 
 @pytest.fixture
 def planes():
-    classes = torch.rand(3, *SHAPE, generator=torch.Generator().manual_seed(0))
+    classes = np.random.default_rng(0).random((3, *SHAPE), np.float32)
     return ScorePlanes(
         (0, 2, 4), tuple(classes), None, background_competes=True, shape=SHAPE, total=6
     )
@@ -38,10 +38,10 @@ def stacked(planes, shift, threshold) -> np.ndarray:
     every = np.full((7, *SHAPE), -9.0)
     every[0] = threshold
     if planes.background is not None:
-        every[0] = np.maximum(threshold, planes.background.numpy())
+        every[0] = np.maximum(threshold, planes.background)
     for index, plane in zip(planes.chosen, planes.classes, strict=True):
         gain = 0 if shift is None else shift.by_region[index].numpy()[REGIONS]
-        every[index + 1] = plane.numpy() + gain
+        every[index + 1] = plane + gain
     return every
 
 
@@ -52,7 +52,7 @@ def test_labels_are_the_highest_plane(planes):
 
 
 def test_the_background_words_compete(planes):
-    rest = torch.rand(SHAPE, generator=torch.Generator().manual_seed(5))
+    rest = np.random.default_rng(5).random(SHAPE, np.float32)
     with_rest = ScorePlanes(planes.chosen, planes.classes, rest, False, SHAPE, 6)
     shift = shifted()
     found = corrected_best(with_rest, shift).above(0.1)

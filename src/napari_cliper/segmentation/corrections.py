@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.feature import peak_local_max
 from torch import Tensor
 
-from .labels import BestClass, against, label_dtype
+from .labels import BestClass, label_dtype
 from .spreading import OPEN, Shift
 
 COMPETING_BACKGROUND = (3 - 5**0.5) / 2
@@ -35,9 +35,9 @@ class ScorePlanes:
     ----------
     chosen : tuple of int
         Which classes have a plane; every other one is 0 everywhere.
-    classes : sequence of C (Y, X) float32 tensors
+    classes : sequence of C (Y, X) float32 arrays
         Their scores, in the order of `chosen`.
-    background : (Y, X) float32 tensor or None
+    background : (Y, X) float32 array or None
         The probability of the background words, for the methods but CLIPer.
     background_competes : bool
         As in `labels.BestClass`.
@@ -48,34 +48,38 @@ class ScorePlanes:
     """
 
     chosen: tuple[int, ...]
-    classes: Sequence[Tensor]
-    background: Tensor | None
+    classes: Sequence[NDArray[np.float32]]
+    background: NDArray[np.float32] | None
     background_competes: bool
     shape: tuple[int, int]
     total: int
 
     def only(self, wanted: Sequence[int], present: Collection[int]) -> ScorePlanes:
         """The planes of some classes; those that are not present are 0 everywhere."""
-        nothing = torch.zeros(())
+        nothing = np.broadcast_to(np.float32(0), self.shape)
         planes = [
-            self.classes[self.chosen.index(index)]
-            if index in present
-            else nothing.expand(self.shape)
+            self.classes[self.chosen.index(index)] if index in present else nothing
             for index in wanted
         ]
         return replace(self, chosen=tuple(wanted), classes=planes)
 
-    def floor(self, threshold: float) -> Tensor:
-        """What a class has to reach at each pixel, (Y, X) or ()."""
+    def floor(self, threshold: float) -> NDArray[np.float32]:
+        """What a class has to reach at each pixel, (Y, X)."""
         if threshold <= 0 and self.background_competes:
             threshold = COMPETING_BACKGROUND
-        least = torch.tensor(threshold, dtype=torch.float32)
-        return least if self.background is None else torch.maximum(self.background, least)
+        least = np.float32(threshold)
+        if self.background is None:
+            return np.broadcast_to(least, self.shape)
+        return np.maximum(self.background, least)
 
-    def moved(self, shift: Shift | None) -> Iterator[tuple[int, Tensor]]:
-        """Each class that can win, and its plane as evidence moves it, (Y, X)."""
+    def moved(self, shift: Shift | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Each class that can win, and its plane as evidence moves it, (Y, X).
+
+        A plane is good until the next is asked for: making new ones costs more than filling one.
+        """
+        place = np.empty(self.shape, np.float32)
         for index, plane in zip(self.chosen, self.classes, strict=True):
-            yield index, plane if shift is None else plane + shift.of(index)
+            yield index, plane if shift is None else np.add(plane, shift.of(index, place), place)
 
 
 def wrong_by(planes: ScorePlanes, said: NDArray[np.int32], threshold: float) -> Tensor:
@@ -89,28 +93,30 @@ def wrong_by(planes: ScorePlanes, said: NDArray[np.int32], threshold: float) -> 
     threshold : float
         Of the background.
     """
-    known = torch.from_numpy(said != OPEN)
-    named = torch.from_numpy(said)[known]  # (P,)
-    floor = planes.floor(threshold).expand(planes.shape)[known]
-    best, own = floor.clone(), floor.clone()  # own: of what was said
+    known = np.nonzero(said != OPEN)
+    named = said[known]  # (P,)
+    best = planes.floor(threshold)[known]
+    own = best.copy()  # of what was said
     for index, plane in planes.moved(None):
         values = plane[known]
-        best = torch.maximum(best, values)
-        own = torch.where(named == index + 1, values, own)
-    return (best - own).clamp(min=0)
+        np.maximum(best, values, out=best)
+        np.copyto(own, values, where=named == index + 1)
+    return torch.from_numpy(best - own).clamp(min=0)
 
 
 def corrected_best(planes: ScorePlanes, shift: Shift) -> BestClass:
     """Each pixel's best class under evidence, by the rule of the method."""
     dtype = label_dtype(planes.total)
-    value = torch.zeros(planes.shape)
-    label = torch.zeros(planes.shape, dtype=torch.int32)
+    value, label = np.zeros(planes.shape, np.float32), np.zeros(planes.shape, dtype)
+    better = np.empty(planes.shape, bool)
     for index, plane in planes.moved(shift):
-        better = plane > value
-        label[better] = index + 1
-        torch.maximum(value, plane, out=value)
-    value, label = against(value, label, planes.background)
-    return BestClass(value, label.numpy().astype(dtype), planes.background_competes)
+        np.greater(plane, value, out=better)
+        np.copyto(label, dtype.type(index + 1), where=better)
+        np.maximum(value, plane, out=value)
+    if planes.background is not None:
+        label[planes.background >= value] = 0
+        np.maximum(value, planes.background, out=value)
+    return BestClass(torch.from_numpy(value), label, planes.background_competes)
 
 
 def uncertainty(planes: ScorePlanes, shift: Shift | None, threshold: float) -> NDArray[np.float32]:
@@ -129,16 +135,18 @@ def uncertainty(planes: ScorePlanes, shift: Shift | None, threshold: float) -> N
     (Y, X) float32 array
         1 - (first - second) / (first + second), in [0, 1].
     """
-    first = planes.floor(threshold).expand(planes.shape).clone()
-    second = torch.zeros(planes.shape)
+    first = planes.floor(threshold).copy()
+    second = np.zeros_like(first)
+    lower = np.empty_like(first)
     for _, plane in planes.moved(shift):
-        torch.maximum(second, torch.minimum(first, plane), out=second)
-        torch.maximum(first, plane, out=first)
-    doubt = 2 * second.clamp(min=0) / (first + second).clamp(min=1e-6)
+        np.minimum(first, plane, out=lower)
+        np.maximum(second, lower, out=second)
+        np.maximum(first, plane, out=first)
+    doubt: NDArray[np.float32] = second / np.maximum(first + second, np.float32(1e-6))
+    np.clip(2 * doubt, 0, 1, out=doubt)
     if shift is not None:
-        doubt[torch.from_numpy(shift.said != OPEN)] = 0
-    found: NDArray[np.float32] = doubt.clamp(0, 1).numpy()
-    return found
+        doubt[shift.said != OPEN] = 0
+    return doubt
 
 
 def most_uncertain(

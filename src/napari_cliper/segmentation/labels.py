@@ -248,7 +248,7 @@ def probability_prefixes(
                 better = (classes[index] > best) | ((classes[index] == best) & (index + 1 < label))
                 label = torch.where(better, index + 1, label)
                 best = torch.maximum(best, classes[index])
-            value, won = against(best, label, background)
+            value, won = _against(best, label, background)
             values[count, rows] = value
             labels[count, rows] = won.numpy()
     return [BestClass(value, label) for value, label in zip(values, labels, strict=True)]
@@ -283,10 +283,10 @@ def _probability_blocks(
     """Best value and label (0: background) of one block of rows after another."""
     for _, classes, background in _class_blocks(planes, shape, to_classes):
         value, index = torch.where(present[:, None, None], classes, 0).max(dim=0)
-        yield against(value, torch.where(value > 0, index + 1, 0), background)
+        yield _against(value, torch.where(value > 0, index + 1, 0), background)
 
 
-def against(value: Tensor, label: Tensor, background: Tensor | None) -> tuple[Tensor, Tensor]:
+def _against(value: Tensor, label: Tensor, background: Tensor | None) -> tuple[Tensor, Tensor]:
     """The best class and the background's words, compared."""
     if background is None:
         return value, label

@@ -289,9 +289,14 @@ class ScoreMaps:
             sources, to_classes = self._probability_planes(maps)
             planes, background = probability_planes(sources, self.shape, to_classes, chosen)
         competes = self.config.rule == "cliper"
-        parts = tuple(planes.unbind())
-        total = len(self.classes)
-        return ScorePlanes(tuple(chosen), parts, background, competes, self.shape, total)
+        return ScorePlanes(
+            chosen=tuple(chosen),
+            classes=tuple(planes.numpy()),
+            background=None if background is None else background.numpy(),
+            background_competes=competes,
+            shape=self.shape,
+            total=len(self.classes),
+        )
 
     def to_labels(
         self,

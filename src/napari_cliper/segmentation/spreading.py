@@ -72,9 +72,9 @@ class Shift:
     regions: NDArray[np.int32]
     said: NDArray[np.int32]
 
-    def of(self, index: int) -> Tensor:
-        """What a class gains at each pixel, (Y, X)."""
-        return torch.from_numpy(self.by_region[index].numpy()[self.regions])
+    def of(self, index: int, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """What a class gains at each pixel, (Y, X), in a new array or in `out`."""
+        return self.by_region[index].numpy().take(self.regions, out=out, mode="clip")
 
 
 def shift_by(
