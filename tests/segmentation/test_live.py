@@ -195,6 +195,13 @@ def test_uncertainty_is_high_between_classes(live):
     assert doubt[edge].mean() > 1.5 * doubt[~edge].mean()
 
 
+def test_where_the_words_find_nothing_it_is_not_sure_that_nothing_is_there(live):
+    near, far = (Thresholds(at, 0.4, min_max=True) for at in (3.0, 300.0))
+    assert not live.labels(near).any()
+    doubts = [float(live.uncertainty(at).mean()) for at in (PUBLISHED, near, far)]
+    assert doubts[1] > 0.1 > doubts[2]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -7,7 +7,7 @@ labels are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,9 @@ COMPETING_BACKGROUND = (3 - 5**0.5) / 2
 
 DOUBTFUL = 0.2
 """The least uncertainty of a place that is worth a look."""
+
+
+_NOTHING = np.zeros((), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +57,13 @@ class ScorePlanes:
     shape: tuple[int, int]
     total: int
 
-    def only(self, wanted: Sequence[int], present: Collection[int]) -> ScorePlanes:
-        """The planes of some classes; those that are not present are 0 everywhere."""
-        nothing = np.broadcast_to(np.float32(0), self.shape)
-        planes = [
-            self.classes[self.chosen.index(index)] if index in present else nothing
-            for index in wanted
-        ]
-        return replace(self, chosen=tuple(wanted), classes=planes)
+    def weighted(self, weights: Mapping[int, float]) -> ScorePlanes:
+        """Some of the planes, each times what its class counts; 0 is a plane of zeros."""
+        planes = []
+        for index, weight in weights.items():
+            plane = self.classes[self.chosen.index(index)] if weight else _NOTHING
+            planes.append(plane if weight == 1 else np.broadcast_to(plane * weight, self.shape))
+        return replace(self, chosen=tuple(weights), classes=planes)
 
     def floor(self, threshold: float) -> NDArray[np.float32]:
         """What a class has to reach at each pixel, (Y, X)."""

@@ -7,7 +7,7 @@ evidence (`spreading`) labels are prepared anew for each change of either.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .labels import BestClass, LabelArray, RankedBest
     from .results import ScoreMaps, Stage
     from .spreading import ImageAffinity, Shift
+
+
+RUNNERS_UP = 8
+"""So many classes of the highest scores count for the uncertainty, whether they win or not."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,12 @@ class _Lesson:
 
     affinity: ImageAffinity
     said: NDArray[np.int32]
+
+    @property
+    def named(self) -> list[int]:
+        """Indices of the classes that were said."""
+        labels: list[int] = np.flatnonzero(np.bincount(self.said[self.said > 0])).tolist()
+        return [label - 1 for label in labels]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,17 +167,23 @@ class LiveLabels:
     def uncertainty(self, thresholds: Thresholds) -> NDArray[np.float32]:
         """How near the two best are to each other, the background among them.
 
+        A class whose score is below the class threshold counts as far as it is on the way there:
+        where the words find nothing, it is not sure that there is nothing.
+
         Returns
         -------
         (Y, X) float32 array
             From 0 (sure, or said by a person) to 1 (even).
         """
         lesson = self._lesson
-        planes, shift = (
-            (self._planes_of(thresholds, ()), None)
-            if lesson is None
-            else self._moved(thresholds, lesson)
-        )
+        shift = None if lesson is None else self._moved(thresholds, lesson)[1]
+        weights = self._weights(thresholds, () if lesson is None else lesson.named)
+        values = self.scores.stage(self.stage).class_scores
+        least = thresholds.class_threshold
+        for index in np.argsort(-values)[:RUNNERS_UP].tolist():
+            share = float(values[index]) / least if values[index] < least else 1.0
+            weights[index] = max(weights.get(index, 0.0), share)
+        planes = self._planes_of(thresholds, dict(sorted(weights.items())))
         threshold = thresholds.background_threshold
         doubt: NDArray[np.float32] = _corrections().uncertainty(planes, shift, threshold)
         return doubt
@@ -214,36 +230,30 @@ class LiveLabels:
         """The planes that are compared, and how a lesson moves them."""
         from .spreading import shift_by  # noqa: PLC0415 - torch, only when something was said
 
-        named = np.flatnonzero(np.bincount(lesson.said[lesson.said > 0]))
-        planes = self._planes_of(thresholds, named - 1)
+        planes = self._planes_of(thresholds, self._weights(thresholds, lesson.named))
         threshold = thresholds.background_threshold
         wrong = _corrections().wrong_by(planes, lesson.said, threshold)
         return planes, shift_by(lesson.affinity, lesson.said, wrong, len(self.scores.classes))
 
-    def _planes_of(
-        self, thresholds: Thresholds, named: Sequence[int] | NDArray[Any]
-    ) -> ScorePlanes:
-        """Planes of the classes that the words find, and of those that a person named.
-
-        A class that the words do not find has a plane of zeros.
-        """
+    def _weights(self, thresholds: Thresholds, named: Collection[int]) -> dict[int, float]:
+        """1 for each class that the words find, 0 for others that a person named; by index."""
         best = self._find_plain(thresholds)
         if best is None:
             self._prepare_plain(thresholds)
             best = self._find_plain(thresholds)
         assert best is not None  # noqa: S101 - it has just been prepared
-        found = np.flatnonzero(np.bincount(best.label.ravel()))
-        present = sorted({int(label) - 1 for label in found if label})
-        wanted = tuple(sorted({*present, *(int(index) for index in named)}))
+        found = {int(label) - 1 for label in np.flatnonzero(np.bincount(best.label.ravel()))}
+        return {index: float(index in found) for index in sorted({*found, *named} - {-1})}
+
+    def _planes_of(self, thresholds: Thresholds, weights: Mapping[int, float]) -> ScorePlanes:
+        """The planes of some classes; they are kept, as the next stroke asks for the same."""
+        min_max = thresholds.min_max if self.scores.config.rule == "cliper" else None
         kept = self._planes
-        if kept is None or kept[0] != thresholds.min_max or not {*wanted} <= {*kept[1].chosen}:
-            min_max = thresholds.min_max if self.scores.config.rule == "cliper" else None
-            kept = (
-                thresholds.min_max,
-                self.scores.planes(wanted, stage=self.stage, min_max=min_max),
-            )
-            self._planes = kept
-        return kept[1].only(wanted, present)
+        missing = {index for index, weight in weights.items() if weight}
+        if kept is None or kept[0] != thresholds.min_max or not missing <= {*kept[1].chosen}:
+            planes = self.scores.planes(sorted(missing), stage=self.stage, min_max=min_max)
+            kept = self._planes = thresholds.min_max, planes
+        return kept[1].weighted(weights)
 
 
 def _key(thresholds: Thresholds) -> tuple[float, float, bool]:

@@ -99,15 +99,15 @@ class Segmenter:
         with self._guard("loading the networks"):
             self._load(_monitor(report, should_stop))
 
-    def _load(self, monitor: Monitor) -> None:
+    def _load(self, monitor: Monitor, *, clip_alone: bool = False) -> None:
         wanted: dict[str, Callable[[], loading.Loaded[Any]]] = {
             "clip": partial(loading.load_clip, self.source, self.config, self.device, self.dtype)
         }
-        if self.config.needs_foundation:
+        if self.config.needs_foundation and not clip_alone:
             wanted["foundation"] = partial(
                 loading.load_foundation, self.config, self.device, self.dtype
             )
-        if self.config.needs_diffusion:
+        if self.config.needs_diffusion and not clip_alone:
             wanted["diffusion"] = partial(
                 loading.load_diffusion, self.config, self.device, self.dtype
             )
@@ -421,7 +421,7 @@ class Segmenter:
     ) -> Queries:
         """Every word's vector; those asked before are remembered."""
         if "clip" not in self._loaded:
-            self._load(monitor)
+            self._load(monitor, clip_alone=True)
         templates = self._templates()
         groups = [
             (index, prompts)
@@ -472,7 +472,8 @@ class Segmenter:
     def identity(self) -> str:
         """All that patch features depend on but the image; loads CLIP where it is not loaded."""
         if "clip" not in self._loaded:
-            self.load()
+            with self._guard("loading the networks"):
+                self._load(_monitor(None, None), clip_alone=True)
         files = sorted(row["sha256"] for row in self._loaded["clip"].weights)
         made_of = [files, self.source.config, self.config.method]
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
