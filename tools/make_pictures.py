@@ -14,12 +14,15 @@ from typing import Any
 
 import napari
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from qtpy.QtCore import QEventLoop, QTimer
+from scipy.ndimage import distance_transform_edt
 
+from napari_cliper.annotation.evidence import BACKGROUND
 from napari_cliper.demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE, segment_scene
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.export.class_rows import rows_of
+from napari_cliper.export.class_rows import ClassRow, rows_of
 from napari_cliper.export.labelled import LabelledImage
 from napari_cliper.export.overlay import overlay
 from napari_cliper.plugin.widget import CliperWidget
@@ -27,6 +30,8 @@ from napari_cliper.segmentation import SegmentationConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 SIZE = (1280, 860)
+INVENTED = ("alpha", "beta", "gamma", "delta")
+"""Names that tell the model nothing, for the four kinds of the scene."""
 SETTLE = 500  # milliseconds until everything is drawn
 
 
@@ -120,12 +125,57 @@ def window_pictures() -> None:
     viewer.layers.clear()
     project_pictures(window)
     viewer.layers.clear()
+    teaching_pictures(window)
+    viewer.layers.clear()
     viewer.add_image(np.full((256, 256), 7, np.uint8), name="flat")
     dock.scroll_to(dock.image_panel)
     window.run()
     window.shoot("dock-error")
     dock.close_down()
     viewer.close()
+
+
+def teaching_pictures(window: Window) -> None:
+    """When words fail: invented names, a click each, doubt, and what was learnt."""
+    viewer, dock = window.viewer, window.dock
+    scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED)
+    viewer.add_image(scene.image, name="stain")
+    dock.classes_panel.set_classes([ClassRow(name) for name in INVENTED])
+    dock.scroll_to(dock.image_panel)
+    window.run()
+    window.shoot("dock-words-fail")
+
+    for name, label in zip(
+        (*INVENTED, BACKGROUND), (*sorted(set(scene.labels.flat) - {0}), 0), strict=True
+    ):
+        dock.correcting.clicking.choose(name)
+        dock.corrections_panel.click_button.click()
+        clicks = dock.correcting.clicking.of(viewer.layers["stain"])
+        assert clicks is not None
+        clicks.layer.add(deepest(scene.labels == label))
+        wait(4 * SETTLE)
+    dock.scroll_to(dock.corrections_panel)
+    window.shoot("dock-clicks")
+
+    dock.corrections_panel.uncertainty.setChecked(True)
+    wait(4 * SETTLE)
+    window.shoot("dock-uncertainty")
+    dock.corrections_panel.uncertainty.setChecked(False)
+
+    dock.annotation_panel.accept_button.click()
+    wait(lambda: dock.job is None)
+    wait(4 * SETTLE)
+    dock.looks_panel.folder.expand()
+    wait(SETTLE)
+    dock.scroll_to(dock.looks_panel)
+    window.shoot("dock-looks")
+
+
+def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """The pixel of a mask that lies farthest from its edge."""
+    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return int(row), int(column)
 
 
 def project_pictures(window: Window) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import skimage.io
 import tifffile
+import torch
 from PIL import Image
 
 from napari_cliper.annotation import stored
@@ -35,7 +36,13 @@ from napari_cliper.export.class_rows import ClassRow
 from napari_cliper.export.classes import read_classes
 from napari_cliper.export.files import FileError
 from napari_cliper.export.tiff import CLASSES_NAMESPACE
-from napari_cliper.segmentation import InvalidInputError, SegmentationConfig, Thresholds
+from napari_cliper.segmentation import (
+    InvalidInputError,
+    Prototype,
+    Prototypes,
+    SegmentationConfig,
+    Thresholds,
+)
 
 RNG = np.random.default_rng(0)
 CLASSES = {
@@ -171,6 +178,102 @@ def test_settings_go_along(project):
     assert Project.open(project.folder).settings().classes == ()
 
 
+def looks_of(*names: str) -> Prototypes:
+    items = []
+    for name in names:
+        vector = RNG.normal(size=4).astype(np.float32)
+        picture = RNG.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        vector /= np.linalg.norm(vector)
+        items.append(Prototype(name, torch.from_numpy(vector), 3, ("a", "核"), picture))
+    return Prototypes("demo", "weights of demo", tuple(items))
+
+
+def save_looks(project: Project, prototypes: Prototypes | None, **more) -> None:
+    wishes = [ClassRow("nucleus")], Thresholds(0, 0), SegmentationConfig(model="demo")
+    project.save_settings(*wishes, prototypes=prototypes, **more)
+
+
+def test_what_classes_look_like_goes_along(project):
+    prototypes = looks_of("nucleus", "核", "")
+    save_looks(project, prototypes, looks=0.25)
+    again = Project.open(project.folder)
+    found = again.settings()
+    assert found.looks == 0.25
+    assert (found.prototypes.model, found.prototypes.identity) == ("demo", "weights of demo")
+    for one, expected in zip(found.prototypes.items, prototypes.items, strict=True):
+        assert (one.name, one.patches, one.sources) == (
+            expected.name, expected.patches, expected.sources
+        )  # fmt: skip
+        np.testing.assert_array_equal(one.vector.numpy(), expected.vector.numpy())
+        np.testing.assert_array_equal(one.thumbnail, expected.thumbnail)
+    file = project.folder / "prototypes.safetensors"
+    written = file.stat().st_mtime_ns
+    save_looks(again, found.prototypes)  # the same ones are not written again
+    assert file.stat().st_mtime_ns == written
+    assert Project.open(project.folder).settings().looks is None
+    fewer = found.prototypes.without(found.prototypes.items[0])
+    save_looks(again, fewer)
+    assert len(Project.open(project.folder).settings().prototypes) == 2
+    save_looks(again, None)
+    assert not file.exists()
+    assert Project.open(project.folder).settings().prototypes is None
+
+
+def test_a_project_without_looks_is_as_an_older_version_knows_it(project):
+    save_looks(project, None)
+    record = json.loads((project.folder / "settings.json").read_text(encoding="utf-8"))
+    assert set(record) == {"thresholds", "config"}
+    found = Project.open(project.folder).settings()
+    assert (found.prototypes, found.looks) == (None, None)
+
+
+def test_looks_that_are_damaged_are_named(project):
+    save_looks(project, looks_of("nucleus"))
+    file = project.folder / "prototypes.safetensors"
+    file.write_bytes(file.read_bytes()[:300])
+    with pytest.raises(FileError, match=r"prototypes\.safetensors"):
+        Project.open(project.folder).settings()
+
+
+@pytest.mark.parametrize("ours", [("ours",), ()], ids=["other ones", "none"])
+def test_looks_of_another_program_are_not_replaced_unasked(project, ours):
+    save_looks(project, looks_of("ours"))
+    save_looks(Project.open(project.folder), looks_of("theirs"), overwrite=True)
+    mine = looks_of(*ours) if ours else None
+    with pytest.raises(ChangedOnDiskError, match="saved by another program"):
+        save_looks(project, mine)
+    (found,) = Project.open(project.folder).settings().prototypes.items
+    assert found.name == "theirs"
+    save_looks(project, mine, overwrite=True)
+    found = Project.open(project.folder).settings().prototypes
+    assert [one.name for one in (found.items if found else ())] == list(ours)
+
+
+def test_looks_in_a_full_disk_leave_the_last_ones(project):
+    save_looks(project, looks_of("kept"))
+    before = all_files(project.folder)
+    with small_files(), pytest.raises(FileError, match="Cannot write"):
+        save_looks(project, looks_of(*"abcdef"))
+    assert all_files(project.folder) == before
+    (found,) = Project.open(project.folder).settings().prototypes.items
+    assert found.name == "kept"
+
+
+def test_another_order_is_kept(project, tmp_path):
+    project.save("b", state_of(), "done")
+    other = Project.open(project.folder)
+    other.add_files([picture(tmp_path / "images" / "d.png")])
+    found = project.reorder(["c", "a", "b"])
+    assert [image.name for image in found] == ["c", "a", "b", "d"]
+    assert [image.name for image in Project.open(project.folder).images] == ["c", "a", "b", "d"]
+    assert project.image("b").status == "done"
+    assert project.neighbour("c").name == "a"
+    for wrong, said in ((["c", "c"], "'c' is there twice"), (["x"], "no image called 'x'")):
+        with pytest.raises(InvalidInputError, match=said):
+            project.reorder(wrong)
+    assert [image.name for image in project.images] == ["c", "a", "b", "d"]
+
+
 def test_a_new_project_has_the_defaults_of_the_engine(project):
     found = project.settings()
     published = SegmentationConfig().settings()
@@ -190,6 +293,8 @@ def test_a_new_project_has_the_defaults_of_the_engine(project):
         ('{"thresholds": {"class_threshold": 1}}', r"background_threshold"),
         ('{"config": []', r"not JSON"),
         ("[]", r"instead of a mapping"),
+        ('{"looks": 1.5}', r"looks is 1\.5"),
+        ('{"looks": "much"}', r"looks is 'much'"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(project, content, named):

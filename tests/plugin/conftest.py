@@ -49,3 +49,25 @@ def run(qtbot):
         qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
 
     return press
+
+
+@pytest.fixture
+def settle(qtbot):
+    """Wait until the suggestion has followed all that was said, and its doubts too."""
+
+    def still(dock):
+        correcting, result = dock.correcting, dock.result
+        timers = correcting._timer, result._visible_timer, result._hidden_timer
+        jobs = correcting.preparing, correcting.job, correcting.looking, result.job
+        return not any(jobs) and not any(timer.isActive() for timer in timers)
+
+    def for_good(dock):
+        if not still(dock):
+            return False
+        qtbot.wait(15)  # a stroke is told of a little later
+        return still(dock)
+
+    def wait(dock):
+        qtbot.waitUntil(lambda: for_good(dock), timeout=10_000)
+
+    return wait

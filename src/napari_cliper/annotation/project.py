@@ -2,6 +2,7 @@
 
     project.cliper.json     the images and which is looked at (`project_file`)
     classes.yaml            the classes, as they are exchanged anywhere else (`export.classes`)
+    prototypes.safetensors  what they look like, where that was learnt (`export.prototypes`)
     settings.json           thresholds and the engine's configuration (`settings`)
     annotations/            of each image labels, marks and a sheet (`stored`, `sheets`)
     copies/                 the pixels of images that have no file of their own, as TIFF
@@ -22,7 +23,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from ..export.class_rows import ClassRow
 from ..export.classes import read_classes, write_classes
 from ..export.files import FileError, cannot, whole_files
+from ..export.prototypes import read_prototypes, write_prototypes
 from ..export.short_writes import full_when_short
 from ..segmentation import InvalidInputError, SegmentationConfig, Thresholds
 from .image_files import Names, found_below, images_in, is_there, settled
@@ -46,6 +48,9 @@ from .sheets import ChangedOnDiskError, Seen, Sheets
 from .state import AnnotationState
 from .stored import Sheet, Status, read_array, remove, with_axes
 
+if TYPE_CHECKING:
+    from ..segmentation import Prototypes
+
 __all__ = [
     "FILE",
     "ChangedOnDiskError",
@@ -59,6 +64,7 @@ __all__ = [
 
 SHEETS = "annotations"
 CLASSES = "classes.yaml"
+PROTOTYPES = "prototypes.safetensors"
 SETTINGS = "settings.json"
 
 
@@ -104,6 +110,7 @@ class Project:
         self._adding = threading.Lock()  # held while pixels are copied
         self._sheets = Sheets(folder / SHEETS)
         self._settings_seen = Seen()
+        self._prototypes: Prototypes | None = None  # as they are on the disk
         self._places: dict[Entry, Path] = {}  # looking takes a while on a network's disk
         self._list = ImageList()
         self._read_list()
@@ -223,6 +230,30 @@ class Project:
             self._current = name
             self._change_list(lambda images: images)
             return found
+
+    def reorder(self, names: Sequence[str]) -> tuple[ProjectImage, ...]:
+        """Put the images into another order.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Those that are not among them, as others may have added some, come behind them.
+
+        Returns
+        -------
+        tuple of ProjectImage
+            In the new order.
+
+        Raises
+        ------
+        FileError
+            Where the list cannot be written; the order is then as before.
+        InvalidInputError
+            For a name that no image has, and one that is given twice.
+        """
+        with self._lock:
+            self._change_list(lambda found: found.ordered(names))
+            return self.images
 
     def add_files(self, images: Sequence[str | Path]) -> tuple[ProjectImage, ...]:
         """Put image files at the end of the list.
@@ -432,7 +463,7 @@ class Project:
     # ------------------------------------------------------------------ settings
 
     def settings(self) -> ProjectSettings:
-        """Classes, thresholds and configuration, to go on with; defaults where none were saved.
+        """Classes with their looks, thresholds, configuration; defaults where none were saved.
 
         Raises
         ------
@@ -450,9 +481,13 @@ class Project:
                 found = understood(
                     settings, content, lambda record: settings_from_record(record, rows)
                 )
-            for path in (classes, settings):
+            prototypes, looks = None, self.folder / PROTOTYPES
+            if content_of(looks) is not None:
+                prototypes = read_prototypes(looks)
+            for path in (classes, settings, looks):
                 self._settings_seen.see(path, content_of(path))
-            return found
+            self._prototypes = prototypes
+            return replace(found, prototypes=prototypes)
 
     def save_settings(
         self,
@@ -460,9 +495,11 @@ class Project:
         thresholds: Thresholds,
         config: SegmentationConfig,
         *,
+        prototypes: Prototypes | None = None,
+        looks: float | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Keep what goes along from image to image.
+        """Keep what goes along from image to image: all that `settings` gives.
 
         The classes' file is replaced just before that of the rest: they are not one, since the
         list of classes is also exchanged alone, and thresholds of classes that are not there
@@ -477,9 +514,9 @@ class Project:
         InvalidInputError
             For numbers that are none.
         """
-        content = encoded(settings_to_record(thresholds, config), "The settings")
+        content = encoded(settings_to_record(thresholds, config, looks), "The settings")
         with self._lock:
-            paths = [self.folder / CLASSES, self.folder / SETTINGS]
+            paths = [self.folder / name for name in (CLASSES, SETTINGS, PROTOTYPES)]
             if not overwrite:
                 for path in paths:
                     self._settings_seen.check(path, path.name)
@@ -487,11 +524,23 @@ class Project:
             with whole_files(self.folder) as staging:
                 write_classes(staging / CLASSES, classes)
                 (staging / SETTINGS).write_bytes(content)
-                for path in paths:
-                    sync_file(staging / path.name)
+                if prototypes and not self._are_kept(prototypes):
+                    write_prototypes(staging / PROTOTYPES, prototypes)
+                for path in staging.iterdir():
+                    sync_file(path)
+            if not prototypes:
+                remove(self.folder, (PROTOTYPES,))
             sync_folder(self.folder)
             for path in paths:
                 self._settings_seen.see(path, content_of(path))
+            self._prototypes = prototypes
+
+    def _are_kept(self, prototypes: Prototypes) -> bool:
+        """Whether these are on the disk already: they are larger than the rest together."""
+        path = self.folder / PROTOTYPES
+        content = content_of(path)
+        there = content is not None and self._settings_seen.same(path, content)
+        return there and prototypes is self._prototypes
 
     # ------------------------------------------------------------------ the list
 

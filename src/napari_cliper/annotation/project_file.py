@@ -8,8 +8,8 @@ an image is stands in its own sheet (`stored`), so that saving one image changes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,21 @@ class ImageList:
             if entry.name == name:
                 return entry
         raise InvalidInputError(f"The project has no image called {name!r}.")
+
+    def ordered(self, names: Sequence[str]) -> ImageList:
+        """The same images in another order; those that are not named come behind the others.
+
+        Raises
+        ------
+        InvalidInputError
+            For a name that no image has, and one that is given twice.
+        """
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInputError(f"{name!r} is there twice. Give each image once.")
+        named = [self.get(name) for name in names]
+        others = [entry for entry in self.entries if entry.name not in set(names)]
+        return replace(self, entries=(*named, *others))
 
     def to_record(self) -> dict[str, Any]:
         """As JSON can hold it."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..export.class_rows import ClassRow
-from ..segmentation import SegmentationConfig, Thresholds
+from ..segmentation import InvalidInputError, SegmentationConfig, Thresholds
 from .records import check_keys, flag, mapping, number, text, whole, words
+
+if TYPE_CHECKING:
+    from ..segmentation import Prototypes
 
 Check = Callable[[Any, str], Any]
 
@@ -27,11 +30,17 @@ class ProjectSettings:
     classes : tuple of ClassRow
     thresholds : Thresholds
     config : SegmentationConfig
+    prototypes : Prototypes, optional
+        What the classes look like.
+    looks : float, optional
+        The share of the prototypes against the words, 0 to 1; None grows with the evidence.
     """
 
     classes: tuple[ClassRow, ...]
     thresholds: Thresholds
     config: SegmentationConfig
+    prototypes: Prototypes | None = None
+    looks: float | None = None
 
 
 def default_thresholds(config: SegmentationConfig) -> Thresholds:
@@ -119,9 +128,12 @@ FIELDS: Mapping[str, Check] = MappingProxyType(
 """What each field of `SegmentationConfig` takes."""
 
 
-def settings_to_record(thresholds: Thresholds, config: SegmentationConfig) -> dict[str, Any]:
-    """What ``settings.json`` holds."""
-    return {"thresholds": thresholds.as_dict, "config": config_to_record(config)}
+def settings_to_record(
+    thresholds: Thresholds, config: SegmentationConfig, looks: float | None = None
+) -> dict[str, Any]:
+    """What ``settings.json`` holds; an older version reads it where `looks` is None."""
+    record = {"thresholds": thresholds.as_dict, "config": config_to_record(config)}
+    return record if looks is None else {**record, "looks": looks}
 
 
 def settings_from_record(record: Any, classes: Sequence[ClassRow]) -> ProjectSettings:
@@ -130,10 +142,13 @@ def settings_from_record(record: Any, classes: Sequence[ClassRow]) -> ProjectSet
     Raises
     ------
     InvalidInputError
-        As `thresholds_from_record` and `config_from_record`.
+        As `thresholds_from_record` and `config_from_record`; for `looks` beyond 0 to 1.
     """
-    found = check_keys(record, ("thresholds", "config"), "it")
+    found = check_keys(record, ("thresholds", "config", "looks"), "it")
     config = config_from_record(found.get("config", {}))
     given = found.get("thresholds")
     thresholds = default_thresholds(config) if given is None else thresholds_from_record(given)
-    return ProjectSettings(tuple(classes), thresholds, config)
+    looks = _or_none(number)(found.get("looks"), "looks")
+    if looks is not None and not 0 <= looks <= 1:
+        raise InvalidInputError(f"looks is {looks}. Give 0 (words) to 1 (looks), or null.")
+    return ProjectSettings(tuple(classes), thresholds, config, looks=looks)

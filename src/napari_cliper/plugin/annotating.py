@@ -29,7 +29,7 @@ from .live_result import LiveResult
 from .suggestions import Suggestion
 from .worker import Job
 
-ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY = "Alt-A", "Alt-N", "Alt-P"
+ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY = "Alt-A", "Alt-N", "Alt-B"
 """Accept the region under the cursor; brush with the next, with the previous class."""
 NTH_KEYS = tuple(f"Alt-{number}" for number in range(1, 10))
 """Brush with the n-th class."""
@@ -54,6 +54,12 @@ class Annotating(QObject):
     """A line for the person, and whether it is an error."""
     changed = Signal(object)
     """An `AnnotationLayer` has changed."""
+    accepted_all = Signal(object)
+    """Everything of a suggestion was taken into an `AnnotationLayer`."""
+    begun = Signal(object)
+    """There is an `AnnotationLayer` that was not there before."""
+    brushed = Signal(str)
+    """A class was chosen to brush with, by its row or by a key."""
     leaving = Signal(object)
     """The layer of an `AnnotationLayer` was removed; it is forgotten next."""
 
@@ -73,6 +79,7 @@ class Annotating(QObject):
         self._classes = classes
         self._all: list[AnnotationLayer] = []
         self._clicking = False
+        self._last_brushed = ""
         self.keys: dict[str, Callable[[], None]] = {
             ACCEPT_KEY: self.accept_under_cursor,
             NEXT_KEY: partial(self.brush_step, 1),
@@ -145,6 +152,7 @@ class Annotating(QObject):
         annotation.show_classes(self._rows())
         self._count_timer.start()
         self.update_available()
+        self.begun.emit(annotation)
         return annotation
 
     def _on_removed(self, event: Any) -> None:
@@ -234,6 +242,8 @@ class Annotating(QObject):
             self._viewer.layers.selection.active = annotation.layer
         self.said.emit(f"Accepted: {changed:,} pixels changed.", False)
         self.update_available()
+        if chosen is None and where is None:
+            self.accepted_all.emit(annotation)
 
     def _suggestion(self) -> Suggestion:
         found = self._result.seen()
@@ -364,7 +374,9 @@ class Annotating(QObject):
             names = [one.name for one in rows]
             if row.name in names:
                 active.selected_label = names.index(row.name) + 1
+        self._last_brushed = row.name
         self._viewer.status = f"The brush paints {row.name}."
+        self.brushed.emit(row.name)
 
     def brush_step(self, step: int) -> None:
         """Brush with the next (1) or the previous (-1) class of the table."""
@@ -383,13 +395,14 @@ class Annotating(QObject):
     def _brushed(self, rows: list[ClassRow]) -> int | None:
         """Which class the active layer's brush paints."""
         active = self._viewer.layers.selection.active
+        names = [row.name.casefold() for row in rows]
         if not isinstance(active, Labels):
-            return None
+            last = self._last_brushed.casefold()
+            return names.index(last) if last in names else None
         annotation = self.behind(active)
         if annotation is None:
             return active.selected_label - 1 if 0 < active.selected_label <= len(rows) else None
         named = annotation.classes.get(active.selected_label)
-        names = [row.name.casefold() for row in rows]
         known = named is not None and named.name.casefold() in names
         return names.index(named.name.casefold()) if named is not None and known else None
 

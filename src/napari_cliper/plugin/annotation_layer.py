@@ -14,15 +14,20 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from ..annotation.accept import Rule, accept
 from ..annotation.edits import Edits
+from ..annotation.evidence import Clicks, clicks_in
 from ..annotation.handing_on import labelled_of
 from ..annotation.state import AnnotationState
 from ..export.class_rows import ClassRow
 from ..export.labelled import LabelledImage
+from .keys import bind
 from .layers import OUTPUT_KEY, ImageChoice, geometry_of, labels_shape, transforms
 from .listeners import Listeners
 from .suggestions import colours_of_labels
 
 Place = tuple[int | slice, ...]
+
+CLICKS = "clicks"
+"""Where a state's record keeps the clicks."""
 
 
 class AnnotationLayer(QObject):
@@ -61,6 +66,7 @@ class AnnotationLayer(QObject):
         marks = np.zeros(shape, np.uint8) if state is None else state.marks
         self.classes: dict[int, ClassRow] = {} if state is None else dict(state.classes)
         self.record: dict[str, Any] = {} if state is None else dict(state.record)
+        self.clicks: Clicks = clicks_in(self.record.pop(CLICKS, None))
         self.layer = Labels(
             labels,
             name=f"{name} annotation",
@@ -68,8 +74,7 @@ class AnnotationLayer(QObject):
             **transforms(whole),
         )
         self.edits = Edits(self.layer.data, marks)
-        for key, press in (keys or {}).items():
-            self.layer.bind_key(key, partial(_pressed, press))
+        bind(self.layer, keys)
         # napari tells of a change before it makes it, or not at all: look when it is done.
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -172,6 +177,12 @@ class AnnotationLayer(QObject):
         self.show_classes(rows)
         return self._write(place, new, marks)
 
+    def keep_clicks(self, clicks: Clicks) -> None:
+        """Keep what was clicked, in the place of what was kept before."""
+        if clicks != self.clicks:
+            self.clicks = clicks
+            self.changed.emit()
+
     def rewrite(self, place: Place, labels: NDArray[np.uint16]) -> int:
         """Write labels as if painted, as one undo step; how many pixels changed."""
         return self._write(place, labels, None)
@@ -264,6 +275,8 @@ class AnnotationLayer(QObject):
         """A copy of all, for a thread or a file."""
         self.follow()
         record = {**self.record, "geometry": geometry_of(self.layer)}
+        if self.clicks:
+            record[CLICKS] = {name: list(points) for name, points in self.clicks.items()}
         return AnnotationState(
             self.edits.labels.copy(), self.edits.marks.copy(), dict(self.classes), record
         )
@@ -271,7 +284,3 @@ class AnnotationLayer(QObject):
 
 def _labelled(state: AnnotationState, name: str, source: Any) -> LabelledImage:
     return labelled_of(state, name, np.asarray(source))
-
-
-def _pressed(press: Callable[[], None], _layer: Labels) -> None:
-    press()

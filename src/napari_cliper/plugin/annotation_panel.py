@@ -52,10 +52,10 @@ class AnnotationPanel(QWidget):
         title = QLabel("<b>Annotation</b>")
         title.setToolTip("The layer that you stand behind; suggestions are taken into it.")
         self.done = wrapping()
-        self.accept_button = QPushButton("&Accept")
+        self.accept_button = QPushButton("Accept")
         self.scope = _combo(SCOPES, "What is accepted or cleaned.")
         self.rule = _combo(RULES_IN_WORDS, "Where it may go.")
-        self.clean_button = QPushButton("Clea&n")
+        self.clean_button = QPushButton("Clean")
         self.tool = _combo(
             {name: (tool.words, tool.help) for name, tool in CLEANING.items()},
             "What is done to the annotation, in the plane that is seen.",

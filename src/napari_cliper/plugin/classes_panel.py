@@ -69,6 +69,10 @@ class ClassesPanel(QWidget):
     """The label of the row that a person chose; 0 for background."""
     pending_changed = Signal(bool)
     """Whether there are words in the field that are not in the table yet."""
+    loaded = Signal(object)
+    """The file that the classes were read from; what lies beside it may be read too."""
+    saved = Signal(object)
+    """The file that the classes were written to."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -227,7 +231,10 @@ class ClassesPanel(QWidget):
             self._say(f"There are no classes in {path}.")
             return False
         self._folder = str(Path(path).parent)
-        return self.model.propose(rows)
+        if not self.model.propose(rows):
+            return False
+        self.loaded.emit(Path(path))
+        return True
 
     def save_to(self, path: str | Path) -> bool:
         """Write the classes to a file; False, and a message, where that fails."""
@@ -238,6 +245,7 @@ class ClassesPanel(QWidget):
             return False
         self._folder = str(Path(path).parent)
         self._say("")
+        self.saved.emit(Path(path))
         return True
 
     # ------------------------------------------------------------------ slots

@@ -122,7 +122,7 @@ class ImagePanel(QWidget):
         grid.setColumnStretch(1, 1)
         grid.addWidget(_label("&Image", self.images), 0, 0)
         grid.addWidget(self.images, 0, 1)
-        self._plane_label = _label("Pla&ne", self.planes)
+        self._plane_label = _label("Plane", self.planes)
         grid.addWidget(self._plane_label, 1, 0)
         grid.addWidget(self.planes, 1, 1)
         self._axes = QWidget()

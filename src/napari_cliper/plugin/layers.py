@@ -278,12 +278,7 @@ def visible_region(viewer: Viewer, layer: Image) -> Region:
     InvalidInputError
         Where the viewer does not show the image's last two axes in 2-D, or shows too little.
     """
-    if sorted(_displayed(viewer, layer)) != [layer.ndim - 2, layer.ndim - 1]:
-        axes = " and ".join(axis_name(layer, axis) for axis in (-2, -1))
-        raise InvalidInputError(
-            f"What is visible of {layer.name} is known only in the 2-D view of {axes}. Go back to "
-            "it, or choose the whole image."
-        )
+    _check_flat(viewer, layer, "What is visible of", ", or choose the whole image")
     if hasattr(viewer, "canvas"):
         corners = _view_corners(viewer, layer)
     else:  # napari before 0.9: as of the last drawing, coarser for pyramids
@@ -311,6 +306,23 @@ def pixel_under(viewer: Viewer, layer: Layer, world: Any) -> tuple[int, ...]:
     """The indices of a layer's pixel at a position in the viewer's world; may be outside."""
     position = _world_to_data(viewer, layer, world)
     return tuple(int(index) for index in np.round(position))
+
+
+def world_of(viewer: Viewer, choice: ImageChoice, row: int, column: int) -> NDArray[np.float64]:
+    """Where the viewer's world has a pixel of a choice, one value for each axis of the image.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the viewer does not show the image's last two axes in 2-D.
+    """
+    layer = choice.layer
+    _check_flat(viewer, layer, "A place in")
+    position = _first_pixel(choice, layer.ndim)
+    position[: len(choice.plane)] = choice.plane
+    position[-2:] += row, column
+    units = getattr(viewer.dims, "units", None)
+    return np.asarray(_in_units(layer.data_to_world(position), layer.units, units), float)
 
 
 def check_whole(layer: Image) -> None:
@@ -368,6 +380,14 @@ def _clipped(layer: Image, points: NDArray[np.float64], what: str) -> Region:
     region = slice(start[0], stop[0]), slice(start[1], stop[1])
     _check_sides(_sides(region), what)
     return region
+
+
+def _check_flat(viewer: Viewer, layer: Image, what: str, way_out: str = "") -> None:
+    if sorted(_displayed(viewer, layer)) != [layer.ndim - 2, layer.ndim - 1]:
+        axes = " and ".join(axis_name(layer, axis) for axis in (-2, -1))
+        raise InvalidInputError(
+            f"{what} {layer.name} is known only in the 2-D view of {axes}. Go back to it{way_out}."
+        )
 
 
 def _check_sides(sides: tuple[int, ...], what: str) -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Layer
 from napari.viewer import Viewer
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from ..export.class_rows import ClassRow
@@ -20,7 +22,7 @@ from .threshold_panel import ThresholdPanel
 from .worker import Job
 
 if TYPE_CHECKING:
-    from ..segmentation import Stage
+    from ..segmentation import ImageAffinity, Stage
 
 RELABEL_AFTER = 10  # milliseconds: moves of a slider within it are one
 HIDDEN_AFTER = 200  # milliseconds: layers nobody sees follow when the slider rests
@@ -64,6 +66,10 @@ class LiveResult(QObject):
 
     failed = Signal(str)
     """Labels could not be made; carries why."""
+    appeared = Signal()
+    """Another result is shown."""
+    followed = Signal()
+    """The labels, the hidden ones too, have followed thresholds or evidence."""
 
     def __init__(
         self,
@@ -157,6 +163,21 @@ class LiveResult(QObject):
         self._viewer.layers.selection.active = suggestions[scores.stages[-1]].layer
         if not ready:  # the sliders were moved during the run
             self._on_moved()
+        self.appeared.emit()
+
+    def teach(self, affinity: ImageAffinity | None, said: NDArray[np.int32] | None) -> None:
+        """Let evidence correct the result's labels from now on.
+
+        Parameters
+        ----------
+        affinity, said
+            As for `LiveLabels.teach`; None for the words alone.
+        """
+        if self.shown is not None:
+            for live in self.shown.outcome.live.values():
+                live.teach(affinity, said)
+            self._relabel(visible=True)
+            self._hidden_timer.start()
 
     def recolour(self, rows: Sequence[ClassRow]) -> None:
         """Show the classes in the colours of these rows."""
@@ -189,6 +210,7 @@ class LiveResult(QObject):
         """The sliders rest: hidden layers, tables and records follow."""
         self._relabel(visible=False)
         self._describe()
+        self.followed.emit()
 
     def _relabel(self, *, visible: bool) -> None:
         """Write labels of the present thresholds into the live layers that are (not) seen."""

@@ -37,11 +37,12 @@ class ProjectPanel(QWidget):
     save_wanted = Signal()
     step_wanted = Signal(int)
     done_wanted = Signal()
+    order_wanted = Signal()
     chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = QCollapsible("&Project")
+        self.folder = QCollapsible("Project")
         self.folder.setDuration(0)
         self.where = wrapping("No project: what you annotate is in the window alone.")
         self.new_button = _button("&Folder of images ...", "Work through a folder of pictures.")
@@ -53,8 +54,9 @@ class ProjectPanel(QWidget):
         self.images.setAccessibleName("Images of the project")
         self.images.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.previous_button = _button("Pre&vious", "Go to the image before.")
-        self.next_button = _button("Ne&xt", "Go to the next image.")
+        self.next_button = _button("Next", "Go to the next image.")
         self.done_button = _button("&Done", "Mark the image as done, or as not done, and go on.")
+        self.order_button = QPushButton("Most uncertain first")
         inside = QWidget()
         grid = QGridLayout(inside)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -64,6 +66,7 @@ class ProjectPanel(QWidget):
         grid.addWidget(self.images, 2, 0, 1, 3)
         for column, button in enumerate((self.previous_button, self.next_button, self.done_button)):
             grid.addWidget(button, 3, column)
+        grid.addWidget(self.order_button, 4, 0, 1, 3)
         row = self.images.fontMetrics().height() + 6
         self.images.setFixedHeight(_ROWS_SEEN * row)
         self.folder.addWidget(inside)
@@ -78,11 +81,27 @@ class ProjectPanel(QWidget):
         self.previous_button.clicked.connect(self._on_previous)
         self.next_button.clicked.connect(self._on_next)
         self.done_button.clicked.connect(self.done_wanted)
+        self.order_button.clicked.connect(self.order_wanted)
         self.images.itemActivated.connect(self._on_activated)
         self.images.itemClicked.connect(self._on_activated)
         self.show_images("", (), "")
 
-    def show_images(self, where: str, images: Sequence[ProjectImage], current: str) -> None:
+    def set_orderable(self, why_not: str) -> None:
+        """Allow ordering by uncertainty, or say in the tooltip why it is grey."""
+        self.order_button.setEnabled(not why_not)
+        self.order_button.setToolTip(
+            why_not
+            or "Run the words over all images that are not done, and order these by how unsure "
+            "the result is where nothing is accepted or painted yet."
+        )
+
+    def show_images(
+        self,
+        where: str,
+        images: Sequence[ProjectImage],
+        current: str,
+        uncertain: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         """Show a project.
 
         Parameters
@@ -92,6 +111,8 @@ class ProjectPanel(QWidget):
         images : sequence of ProjectImage
         current : str
             The name of the image that is in the window.
+        uncertain : mapping of str to float
+            How unsure a result was, 0 to 1, of the images for which that is known.
         """
         finished = sum(image.status == "done" for image in images)
         self.where.setText(
@@ -103,12 +124,23 @@ class ProjectPanel(QWidget):
         with signals_blocked(self.images):
             self.images.clear()
             for image in images:
-                item = QListWidgetItem(f"{image.name}: {STATUS_IN_WORDS[image.status]}")
-                item.setToolTip(str(image.path))
+                words, tip = f"{image.name}: {STATUS_IN_WORDS[image.status]}", str(image.path)
+                if image.name in uncertain:
+                    value = uncertain[image.name]
+                    words = f"{words}, {value:.0%} uncertain"
+                    tip = f"{tip}\nUncertain when the images were ordered: {value:.3f} of 1"
+                item = QListWidgetItem(words)
+                item.setToolTip(tip)
                 self.images.addItem(item)
             if current in self._names:
                 self.images.setCurrentRow(self._names.index(current))
-        for widget in (self.images, self.previous_button, self.next_button, self.done_button):
+        for widget in (
+            self.images,
+            self.previous_button,
+            self.next_button,
+            self.done_button,
+            self.order_button,
+        ):
             widget.setVisible(bool(images))
         if images:
             self.previous_button.setEnabled(current in self._names[1:])

@@ -6,7 +6,7 @@ put off, and a thread writes a copy. Going to another image and closing the wind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -35,11 +35,13 @@ from .annotating import Annotating
 from .annotation_layer import AnnotationLayer
 from .exchange import Gather
 from .project_panel import ProjectPanel
+from .session import load_triton_apart
 from .worker import Job
 
 if TYPE_CHECKING:
     from ..annotation.state import AnnotationState
     from ..export.labelled import LabelledImage
+    from ..uncertain_first import Ranking
 
 SAVE_AFTER = 1500  # milliseconds
 
@@ -62,6 +64,8 @@ class Projecting(QObject):
     """A line for the person, and whether it is an error."""
     leaving = Signal(object)
     """The image layer that makes room for another."""
+    marked_done = Signal(object)
+    """The `AnnotationLayer` of an image that a person calls done."""
 
     def __init__(
         self,
@@ -87,6 +91,8 @@ class Projecting(QObject):
         self._writing = ""  # the image that the job saves
         self._kept: ProjectSettings | None = None  # as they are on disk
         self._status: dict[str, Status] = {}
+        self._uncertain: Mapping[str, float] = {}
+        self._opening: Path | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SAVE_AFTER)
@@ -105,7 +111,7 @@ class Projecting(QObject):
         self._timer.stop()
         self.save_now(ask=False)
         self._annotating.leaving.disconnect(self._on_annotation_leaving)
-        self.project = None
+        self.project = self._opening = None
 
     # ------------------------------------------------------------------ projects
 
@@ -117,7 +123,7 @@ class Projecting(QObject):
             project = Project.create(folder, images)
             wishes = self._wishes()
             if wishes is not None:
-                project.save_settings(wishes.classes, wishes.thresholds, wishes.config)
+                _save_wishes(project, wishes)
         except (FileError, InvalidInputError) as error:
             self._say_error(str(error))
             return
@@ -127,12 +133,16 @@ class Projecting(QObject):
         """Go on with a project, by its folder or file."""
         if not self.save_now():
             return
-        try:
-            project = Project.open(path)
-            wishes = project.settings()
-        except (FileError, InvalidInputError) as error:
-            self._say_error(str(error))
-            return
+        self._opening = path
+        job = Job(partial(_open, path))
+        job.succeeded.connect(partial(self._on_opened, path))
+        job.failed.connect(self._say_error)
+        self._start(job)
+
+    def _on_opened(self, path: Path, opened: tuple[Project, ProjectSettings]) -> None:
+        if path is not self._opening or not self.save_now():
+            return  # another one was begun, or what was done meanwhile cannot be saved
+        project, wishes = opened
         self._apply_wishes(wishes)
         self._begin(project)
 
@@ -140,6 +150,7 @@ class Projecting(QObject):
         """Show the image that was looked at last, or the first that is not done."""
         self._leave()
         self.project, self.current = project, ""
+        self._opening, self._uncertain = None, {}
         self._kept = self._wishes()
         self._status = {image.name: image.status for image in project.images}
         self._panel.folder.expand(animate=False)
@@ -171,6 +182,7 @@ class Projecting(QObject):
             self._say_error(str(error))
             return
         self.project, self.current, self.layer = project, name, annotation.image
+        self._opening, self._uncertain = None, {}
         self._status = {name: "started"}
         self._wanted, self._unsaved = name, {name}
         self.save_now()
@@ -222,6 +234,9 @@ class Projecting(QObject):
         was_done = self._status[self.current] == "done"
         self._status[self.current] = "started" if was_done else "done"
         self._unsaved.add(self.current)
+        annotation = self._annotating.of(self.layer)
+        if not was_done and annotation is not None:
+            self.marked_done.emit(annotation)
         if not was_done and self.current != self._names()[-1]:
             self.step(1)
         else:
@@ -270,6 +285,21 @@ class Projecting(QObject):
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
+    def reorder(self, ranking: Ranking) -> None:
+        """Show the images in the order of a ranking, and keep it.
+
+        Raises
+        ------
+        FileError
+            Where it cannot be kept; the order is then as before.
+        """
+        if self.project is None:
+            return
+        done = [image for image in self._names() if self._status.get(image) == "done"]
+        self.project.reorder([*(name for name in ranking.order if name not in done), *done])
+        self._uncertain = ranking.values
+        self._show()
+
     def _names(self) -> list[str]:
         return [] if self.project is None else [image.name for image in self.project.images]
 
@@ -291,7 +321,7 @@ class Projecting(QObject):
 
     def save_soon(self) -> None:
         """Write what has changed, in a thread."""
-        if self.project is None or not self._unsaved:
+        if self.project is None or not (self._unsaved or self._other_wishes()):
             return
         if self.job is not None:
             self._timer.start()
@@ -302,6 +332,11 @@ class Projecting(QObject):
         job.succeeded.connect(partial(self._on_saved, self.project, wishes))
         job.failed.connect(partial(self._on_save_failed, job, self.current))
         self._start(job)
+
+    def wishes_changed(self) -> None:
+        """Save them soon, though no image has changed."""
+        if self.project is not None and not self._timer.isActive():
+            self._timer.start()
 
     def save_now(self, *, ask: bool = True) -> bool:
         """Write what has changed, and wait; whether all of it is on disk.
@@ -383,7 +418,9 @@ class Projecting(QObject):
             return
         images = [ProjectImage(image.name, image.path, self._status.get(image.name, image.status))
                   for image in self.project.images]  # fmt: skip
-        self._panel.show_images(str(self.project.folder), images, self.current)
+        left = {image.name for image in images if image.status != "done"}
+        values = {name: value for name, value in self._uncertain.items() if name in left}
+        self._panel.show_images(str(self.project.folder), images, self.current, values)
 
     def _say_error(self, message: str) -> None:
         self.said.emit(message, True)
@@ -401,6 +438,14 @@ class Projecting(QObject):
             return 0, list  # the annotation in the window can be exported all the same
         count = sum(status != "open" for status in self._status.values())
         return count, partial(_labelled, project)
+
+
+def _open(
+    path: Path, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
+) -> tuple[Project, ProjectSettings]:
+    load_triton_apart()  # what classes look like is read with torch
+    project = Project.open(path)
+    return project, project.settings()
 
 
 def _load(
@@ -431,7 +476,18 @@ def _write(
     elif status is not None:
         project.set_status(name, status)
     if wishes is not None:
-        project.save_settings(wishes.classes, wishes.thresholds, wishes.config, overwrite=overwrite)
+        _save_wishes(project, wishes, overwrite=overwrite)
+
+
+def _save_wishes(project: Project, wishes: ProjectSettings, *, overwrite: bool = False) -> None:
+    project.save_settings(
+        wishes.classes,
+        wishes.thresholds,
+        wishes.config,
+        prototypes=wishes.prototypes,
+        looks=wishes.looks,
+        overwrite=overwrite,
+    )
 
 
 def _is_picture_of(path: Path, pixels: NDArray[Any]) -> bool:

@@ -25,7 +25,7 @@ class ResultsPanel(QWidget):
         self.score_maps = QCheckBox("Show the &score maps as layers")
         self.score_maps.setToolTip("Adds one image layer with a plane for each class.")
         self.score_maps.toggled.connect(self.score_maps_toggled)
-        self.unload_button = QPushButton("&Unload")
+        self.unload_button = QPushButton("Unload")
         self.unload_button.setToolTip(
             "Free the networks and the memory of the GPU. The next run loads them again; layers "
             "and thresholds stay as they are."

@@ -17,13 +17,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from numpy.typing import NDArray
 
+from ..export.prototypes import read_prototypes
 from ..segmentation import (
     REGISTRY,
     ClassPrompt,
+    InvalidInputError,
     LiveLabels,
     Monitor,
     Progress,
@@ -34,7 +38,14 @@ from ..segmentation import (
 )
 
 if TYPE_CHECKING:
-    from ..segmentation import ImageEmbedding, ScoreMaps, Segmenter, Stage
+    from ..segmentation import (
+        ImageAffinity,
+        ImageEmbedding,
+        Prototypes,
+        ScoreMaps,
+        Segmenter,
+        Stage,
+    )
 
 CACHE_BYTES = 2_000_000_000
 
@@ -52,6 +63,10 @@ class Request:
     background : tuple of str
     thresholds : Thresholds, optional
         What labels are made with first; by default, as published.
+    prototypes : Prototypes, optional
+        What classes look like; those of another model are left out, with a note.
+    looks : float, optional
+        Their share against the words; None grows with the evidence.
     """
 
     read: Callable[[], NDArray[Any]]
@@ -59,6 +74,34 @@ class Request:
     classes: tuple[ClassPrompt, ...]
     background: tuple[str, ...]
     thresholds: Thresholds | None = None
+    prototypes: Prototypes | None = None
+    looks: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What an image teaches: a frozen snapshot of its annotation.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the image's pixels, in the thread.
+    config : SegmentationConfig
+    labels : (Y, X) array of int
+    confirmed : (Y, X) bool array
+        Which of them a person stands behind.
+    names : mapping of int to str
+        The class of each label.
+    source : str
+        What the image is called.
+    """
+
+    read: Callable[[], NDArray[Any]]
+    config: SegmentationConfig
+    labels: NDArray[Any]
+    confirmed: NDArray[Any]
+    names: Mapping[int, str]
+    source: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +119,10 @@ class Outcome:
         From start to end.
     encoded : bool
         Whether an image network ran, or the kept embedding served.
+    embedding : ImageEmbedding
+        What was scored.
+    notes : tuple of str
+        What a person should know of it.
     """
 
     scores: ScoreMaps
@@ -83,6 +130,8 @@ class Outcome:
     thresholds: Thresholds
     seconds: float
     encoded: bool
+    embedding: ImageEmbedding
+    notes: tuple[str, ...] = ()
 
 
 class Session:
@@ -99,6 +148,7 @@ class Session:
         self._lock = threading.RLock()  # the thread fills, the window asks
         self._segmenter: Segmenter | None = None
         self._kept: OrderedDict[tuple[Any, ...], ImageEmbedding] = OrderedDict()
+        self._affinities: WeakKeyDictionary[ImageEmbedding, ImageAffinity] = WeakKeyDictionary()
 
     def run(
         self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
@@ -111,32 +161,99 @@ class Session:
             As the engine does; nothing that was kept is lost.
         """
         start = time.perf_counter()
-        segmenter = self._segmenter_for(request.config)
-        segmenter.check_words(request.classes, request.background)
-        report(Progress("Reading the image", 0, 0))
-        pixels = request.read()
-        key = (request.config.embedding_key, _digest(pixels))
-        embedding = self._recall(key)
-        encoded = embedding is None
-        if embedding is None:
-            embedding = segmenter.embed(pixels, report=report, should_stop=should_stop)
-            self._keep(key, embedding)
-        scores = segmenter.score(
-            embedding,
-            request.classes,
-            background=request.background,
-            report=report,
-            should_stop=should_stop,
-        )
+        scores, embedding, notes, encoded = self._scores(request, report, should_stop)
         report(Progress("Making labels", 0, 0))
-        settings = scores.settings
-        thresholds = request.thresholds or Thresholds(
-            settings.class_threshold, settings.background_threshold, settings.min_max
-        )
+        thresholds = request.thresholds or _published(scores)
         live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
         for one in live.values():
             one.prepare(thresholds)
-        return Outcome(scores, live, thresholds, time.perf_counter() - start, encoded)
+        seconds = time.perf_counter() - start
+        return Outcome(scores, live, thresholds, seconds, encoded, embedding, notes)
+
+    def affinity(
+        self,
+        embedding: ImageEmbedding,
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> ImageAffinity:
+        """How the parts of an image belong together; kept as long as its embedding.
+
+        Takes up to a second; called in a thread.
+        """
+        with self._lock:
+            found = self._affinities.get(embedding)
+        if found is None:
+            from ..segmentation import image_affinity  # noqa: PLC0415 - torch
+
+            found = image_affinity(embedding, Monitor(report, should_stop))
+            with self._lock:
+                self._affinities[embedding] = found
+                self._make_room()
+        return found
+
+    def learn(
+        self, lesson: Lesson, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+    ) -> Prototypes:
+        """What an image teaches of its classes, alone; called in a thread.
+
+        Raises
+        ------
+        SegmentationError
+            As the engine does.
+        """
+        segmenter = self._segmenter_for(lesson.config)
+        embedding, _ = self._embedding(segmenter, lesson.read, report, should_stop)
+        report(Progress("Learning what the classes look like", 0, 0))
+        return segmenter.learn(
+            embedding, lesson.labels, lesson.confirmed, lesson.names, lesson.source
+        )
+
+    def uncertainty(
+        self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+    ) -> NDArray[Any]:
+        """How unsure the engine is of an image, (Y, X) from 0 to 1; called in a thread.
+
+        Raises
+        ------
+        SegmentationError
+            As the engine does.
+        """
+        scores, *_ = self._scores(request, report, should_stop, passing=True)
+        live = LiveLabels(scores, scores.stages[-1])
+        return live.uncertainty(request.thresholds or _published(scores))
+
+    def prototypes_of(
+        self,
+        path: Path,
+        config: SegmentationConfig | None,
+        on_disk: bool,
+        _report: Callable[[Progress], None],
+        _should_stop: Callable[[], bool],
+    ) -> Prototypes:
+        """The prototypes of a file, if they are of the chosen model; called in a thread.
+
+        Parameters
+        ----------
+        path : Path
+        config : SegmentationConfig or None
+            What has chosen it; None takes any.
+        on_disk : bool
+            Whether its weights are there; if not, only its name is compared.
+
+        Raises
+        ------
+        FileError
+            For a file that cannot be read.
+        InvalidInputError
+            For prototypes of another model.
+        """
+        load_triton_apart()
+        found = read_prototypes(path)
+        if config is not None and found.model != config.model:
+            found.check_model("", config.model)
+        elif config is not None and on_disk:
+            found.check_model(self._segmenter_for(config).identity, config.model)
+        return found
 
     def unload(self) -> None:
         """Free the networks; embeddings are kept, as they are in the CPU's memory."""
@@ -152,15 +269,65 @@ class Session:
 
     @property
     def kept(self) -> tuple[int, int]:
-        """How many embeddings are kept, and their bytes."""
+        """How many embeddings are kept, and their bytes with what was made of them."""
         with self._lock:
-            return len(self._kept), sum(one.nbytes for one in self._kept.values())
+            return len(self._kept), sum(map(self._bytes_of, self._kept.values()))
 
     @property
     def network_bytes(self) -> int:
         """Bytes of memory that this dock's networks take; 0 after `unload`."""
         with self._lock:
             return 0 if self._segmenter is None else self._segmenter.nbytes
+
+    def _scores(
+        self,
+        request: Request,
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+        *,
+        passing: bool = False,
+    ) -> tuple[ScoreMaps, ImageEmbedding, tuple[str, ...], bool]:
+        """Scores, what was scored, notes, and whether an image network ran."""
+        segmenter = self._segmenter_for(request.config)
+        segmenter.check_words(request.classes, request.background)
+        embedding, encoded = self._embedding(
+            segmenter, request.read, report, should_stop, passing=passing
+        )
+        prototypes, notes = _usable(segmenter, request.prototypes)
+        scores = segmenter.score(
+            embedding,
+            request.classes,
+            background=request.background,
+            prototypes=prototypes,
+            looks=request.looks,
+            report=report,
+            should_stop=should_stop,
+        )
+        return scores, embedding, notes, encoded
+
+    def _embedding(
+        self,
+        segmenter: Segmenter,
+        read: Callable[[], NDArray[Any]],
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+        *,
+        passing: bool = False,
+    ) -> tuple[ImageEmbedding, bool]:
+        """The kept embedding of an image, or a new one; and whether it is new.
+
+        One that is only passed by is kept where there is room, and takes no other's place.
+        """
+        report(Progress("Reading the image", 0, 0))
+        pixels = read()
+        key = (segmenter.config.embedding_key, _digest(pixels))
+        embedding = self._recall(key)
+        if embedding is not None:
+            return embedding, False
+        embedding = segmenter.embed(pixels, report=report, should_stop=should_stop)
+        if not passing or self.kept[1] + embedding.nbytes <= self.capacity:
+            self._keep(key, embedding)
+        return embedding, True
 
     def _segmenter_for(self, config: SegmentationConfig) -> Segmenter:
         load_triton_apart()
@@ -182,8 +349,35 @@ class Session:
     def _keep(self, key: tuple[Any, ...], embedding: ImageEmbedding) -> None:
         with self._lock:
             self._kept[key] = embedding
-            while len(self._kept) > 1 and self.kept[1] > self.capacity:
-                self._kept.popitem(last=False)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Let the images go that were asked for longest ago; the last one stays."""
+        while len(self._kept) > 1 and self.kept[1] > self.capacity:
+            self._kept.popitem(last=False)
+
+    def _bytes_of(self, embedding: ImageEmbedding) -> int:
+        affinity = self._affinities.get(embedding)
+        return embedding.nbytes + (0 if affinity is None else affinity.nbytes)
+
+
+def _published(scores: ScoreMaps) -> Thresholds:
+    """The thresholds that go with scores by default."""
+    settings = scores.settings
+    return Thresholds(settings.class_threshold, settings.background_threshold, settings.min_max)
+
+
+def _usable(
+    segmenter: Segmenter, prototypes: Prototypes | None
+) -> tuple[Prototypes | None, tuple[str, ...]]:
+    """The prototypes, if they are of this model, and a note if they are not."""
+    if not prototypes:
+        return None, ()
+    try:
+        prototypes.check_model(segmenter.identity, segmenter.config.model)
+    except InvalidInputError as error:
+        return None, (f"The looks were left out. {error}",)
+    return prototypes, ()
 
 
 def load_triton_apart() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..export.classes import ClassRow
 from ..export.colours import class_colours
+from .keys import bind
 from .layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
 
 BEYOND = (1.0, 1.0, 1.0, 1.0)
@@ -156,8 +156,7 @@ class Suggestions:
         suggestion = Suggestion(layer, choice, stage)
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)
-        for key, press in self._keys.items():
-            layer.bind_key(key, partial(_pressed, press))
+        bind(layer, self._keys)
         self._all.append(suggestion)
         self._viewer.add_layer(layer)
         return suggestion
@@ -177,10 +176,6 @@ class Suggestions:
     def _disconnect(self, suggestion: Suggestion) -> None:
         suggestion.layer.events.paint.disconnect(self._on_paint)
         suggestion.layer.events.data.disconnect(self._on_paint)
-
-
-def _pressed(press: Callable[[], None], _layer: Labels) -> None:
-    press()
 
 
 def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:

@@ -38,7 +38,7 @@ class ThresholdPanel(QWidget):
         self.background_slider, self.background_default = self._slider(
             grid,
             2,
-            "&Background threshold",
+            "Background threshold",
             "A pixel whose best class is below this becomes background.",
         )
         self.min_max = QCheckBox("Stretch each class to its own range")

@@ -6,11 +6,12 @@ the engine's, in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from napari.viewer import Viewer
+from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, Qt, QThreadPool, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QMainWindow, QMessageBox, QScrollArea, QVBoxLayout, QWidget
@@ -18,15 +19,21 @@ from qtpy.QtWidgets import QFrame, QMainWindow, QMessageBox, QScrollArea, QVBoxL
 from ..annotation.project import ProjectSettings
 from ..annotation.settings import default_thresholds
 from ..export.classes import ClassRow
+from ..export.files import FileError
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
 from .annotating import Annotating
 from .annotation_panel import AnnotationPanel
 from .classes_panel import ClassesPanel
+from .correcting import Correcting
+from .corrections_panel import CorrectionsPanel
 from .engine_panel import EnginePanel
 from .exchange import Exchange
 from .image_panel import ImagePanel
 from .layers import ImageChoice, check_memory
+from .learning import Learning
 from .live_result import LiveResult, Shown
+from .looks_panel import LooksPanel
+from .ordering import Ordering
 from .project_panel import ProjectPanel
 from .projecting import Projecting
 from .results_panel import ResultsPanel
@@ -43,7 +50,7 @@ from .session import (
 )
 from .suggestions import Suggestion
 from .threshold_panel import ThresholdPanel
-from .worker import Job
+from .worker import Job, Work
 
 RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
 """Bound on our layers: run again; show the coarse map in the place of the refined, and back."""
@@ -79,6 +86,8 @@ class CliperWidget(QWidget):
         self.run_panel = RunPanel()
         self.threshold_panel = ThresholdPanel()
         self.annotation_panel = AnnotationPanel()
+        self.corrections_panel = CorrectionsPanel()
+        self.looks_panel = LooksPanel()
         self.project_panel = ProjectPanel()
         self.results_panel = ResultsPanel()
         self._lay_out()
@@ -90,17 +99,36 @@ class CliperWidget(QWidget):
             napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
         )
         self.annotating.said.connect(self._say)
-        self.annotating.keys.update(keys)
+        self.correcting = Correcting(
+            napari_viewer, self.corrections_panel, self.annotating, self.result, self.session,
+            self.image_panel, self.classes_panel,
+        )  # fmt: skip
+        self.correcting.said.connect(self._say)
+        self.annotating.keys.update(keys | self.correcting.keys)
         keys.update(self.annotating.keys)
         self.exchange = Exchange(self, self.annotating, self.image_panel, self.classes_panel)
         self.exchange.said.connect(self._say)
         self.annotation_panel.export_wanted.connect(self.exchange.export)
         self.annotation_panel.import_wanted.connect(self.exchange.import_labels)
+        self.learning = Learning(
+            self.looks_panel, self.image_panel, self.engine_panel, self.annotating, self.session,
+            self._start_unless_busy,
+        )  # fmt: skip
+        self.learning.said.connect(self._say)
+        self.classes_panel.loaded.connect(self.learning.load_beside)
+        self.classes_panel.saved.connect(self.learning.save_beside)
         self.projecting = Projecting(
             napari_viewer, self.project_panel, self.annotating, self._wishes, self._apply_wishes
         )
         self.projecting.said.connect(self._say)
         self.projecting.leaving.connect(self._on_leaving)
+        self.projecting.marked_done.connect(self.learning.learn_by_itself)
+        self.learning.changed.connect(self._on_looks_changed)
+        self.ordering = Ordering(
+            self.project_panel, self.projecting, self.session, self._order_request,
+            self._start_unless_busy,
+        )  # fmt: skip
+        self.ordering.said.connect(self._say)
         self.exchange.project_images = self.projecting.exported
         self._rescore_timer = QTimer(self)
         self._rescore_timer.setSingleShot(True)
@@ -138,6 +166,8 @@ class CliperWidget(QWidget):
             self.run_panel,
             self.threshold_panel,
             self.annotation_panel,
+            self.corrections_panel,
+            self.looks_panel,
             self.project_panel,
             self.results_panel,
         ):
@@ -159,8 +189,14 @@ class CliperWidget(QWidget):
 
     # ------------------------------------------------------------------ running
 
-    def run(self) -> None:
-        """Take a snapshot of the wishes and start; nothing happens while a job runs."""
+    def run(self, *, again: bool = False) -> None:
+        """Take a snapshot of the wishes and start; nothing happens while a job runs.
+
+        Parameters
+        ----------
+        again : bool
+            Whether the same image is asked anew: an annotation that is active then stays so.
+        """
         if self.job is not None or not self.classes_panel.finish_editing():
             return
         request = self._request()
@@ -172,7 +208,7 @@ class CliperWidget(QWidget):
         self._run_number += 1
         self._start(
             partial(self.session.run, wishes),
-            partial(self._on_outcome, self._run_number, choice, rows, wishes.config),
+            partial(self._on_outcome, self._run_number, choice, rows, wishes.config, again=again),
         )
 
     def _request(self) -> tuple[ImageChoice, tuple[ClassRow, ...], Request] | str:
@@ -187,11 +223,29 @@ class CliperWidget(QWidget):
         except InvalidInputError as error:
             return str(error)
         rows = self.classes_panel.classes()
-        classes, words = classes_of(rows)
-        background = (*words, *config.chosen_background)
-        thresholds = self.result.thresholds_for(config)
-        request = Request(choice.read, config, classes, background, thresholds)
+        request = self._asked(choice.read, config)
         return choice, tuple(row for row in rows if not row.background), request
+
+    def _asked(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:
+        classes, words = classes_of(self.classes_panel.classes())
+        return Request(
+            read,
+            config,
+            classes,
+            (*words, *config.chosen_background),
+            self.result.thresholds_for(config),
+            self.learning.prototypes,
+            self.learning.share,
+        )
+
+    def _order_request(self) -> Request | str:
+        """What the images of a project are asked, or why there is nothing to ask."""
+        if self.job is not None:
+            return "Something is running. Wait for it, or cancel it."
+        if not self.classes_panel.finish_editing():
+            return self.classes_panel.message.text()
+        why_not = self._no_words() or self._no_engine()
+        return why_not or self._asked(_no_image, self.engine_panel.config())
 
     def _start(self, work: Any, on_success: Any) -> None:
         job = Job(work)
@@ -204,6 +258,21 @@ class CliperWidget(QWidget):
         self.run_panel.begin()
         self.engine_panel.set_busy(busy=True)
         job.start()
+
+    def _start_unless_busy(self, work: Work, on_success: Callable[[Any], str]) -> bool:
+        """Start a job whose result a controller takes; False while another one runs."""
+        if self.job is not None or self._closed:
+            return False
+        self._start(work, partial(self._hand_over, on_success))
+        return True
+
+    def _hand_over(self, on_success: Callable[[Any], str], result: Any) -> None:
+        if self._closed:
+            return
+        try:
+            self.run_panel.end(on_success(result))
+        except (InvalidInputError, FileError) as error:
+            self._on_failed(str(error))
 
     def cancel(self) -> None:
         """Stop the job; everything stays as it was."""
@@ -218,6 +287,8 @@ class CliperWidget(QWidget):
         rows: tuple[ClassRow, ...],
         config: SegmentationConfig,
         outcome: Outcome,
+        *,
+        again: bool = False,
     ) -> None:
         """A result is there; a late one is dropped."""
         if self._closed:
@@ -230,8 +301,11 @@ class CliperWidget(QWidget):
                 f"{choice.name} was removed or replaced while it ran: its result was dropped."
             )
             return
+        active = self.viewer.layers.selection.active
         self._show(choice, rows, config, outcome)
-        notes = " ".join(outcome.scores.notes)
+        if again and self.annotating.behind(active) is not None:
+            self.viewer.layers.selection.active = active  # a person is painting there
+        notes = " ".join((*outcome.scores.notes, *outcome.notes))
         done = (
             f"Done in {outcome.seconds:.1f} s." if outcome.encoded else "Done; the image was known."
         )
@@ -259,6 +333,7 @@ class CliperWidget(QWidget):
         self._update_ready()
         self._update_results()
         self._look_up_weights()
+        self.learning.go_on()
 
     # ------------------------------------------------------------------ showing
 
@@ -311,7 +386,12 @@ class CliperWidget(QWidget):
             return
         choice, _, wishes = request
         if choice.key == self.shown.choice.key and wishes.config == self.shown.config:
-            self.run()
+            self.run(again=True)
+
+    def _on_looks_changed(self, ask_again: bool) -> None:
+        self.projecting.wishes_changed()
+        if ask_again and self.result.live:
+            self._rescore_timer.start()
 
     def _on_appearance_changed(self) -> None:
         self.result.recolour(self.classes_panel.classes())
@@ -343,18 +423,26 @@ class CliperWidget(QWidget):
             return None
         config = self.engine_panel.config()
         thresholds = self.result.thresholds_for(config) or default_thresholds(config)
-        return ProjectSettings(self.classes_panel.classes(), thresholds, config)
+        return ProjectSettings(
+            self.classes_panel.classes(),
+            thresholds,
+            config,
+            self.learning.prototypes,
+            self.learning.share,
+        )
 
     def _apply_wishes(self, wishes: ProjectSettings) -> None:
         """Go on with the classes, thresholds and engine of a project."""
         self._run_number += 1  # what runs was asked with other words
         self.classes_panel.set_classes(wishes.classes)
         self.engine_panel.set_config(wishes.config)
+        self.learning.begin_with(wishes.prototypes, wishes.looks)
         self.result.start_with(wishes.config, wishes.thresholds)
 
     def _on_leaving(self, image: Any) -> None:
         self.score_maps.clear()
         self.result.remove_of(image)
+        self.correcting.leave(image)
 
     # ------------------------------------------------------------------ weights and memory
 
@@ -419,12 +507,13 @@ class CliperWidget(QWidget):
     # ------------------------------------------------------------------ readiness, closing
 
     def _why_not(self) -> str:
-        return (
-            self.image_panel.why_not()
-            or ("" if self.classes_panel.pending() else self.classes_panel.problem())
-            or self.engine_panel.problem()
-            or self._missing_weights()
-        )
+        return self.image_panel.why_not() or self._no_words() or self._no_engine()
+
+    def _no_words(self) -> str:
+        return "" if self.classes_panel.pending() else self.classes_panel.problem()
+
+    def _no_engine(self) -> str:
+        return self.engine_panel.problem() or self._missing_weights()
 
     def _missing_weights(self) -> str:
         missing: Sequence[WeightsEntry] = self.engine_panel.missing()
@@ -437,6 +526,8 @@ class CliperWidget(QWidget):
         self.run_panel.set_ready(self._why_not())
         self.annotating.update_available()
         self.annotating.count_soon()
+        self.learning.update_available()
+        self.project_panel.set_orderable(self._no_words() or self._no_engine())
 
     def _warn_of_words(self) -> None:
         """Say which words the chosen model has never seen."""
@@ -501,8 +592,15 @@ class CliperWidget(QWidget):
                 job.stop()
         self.projecting.close()
         self.exchange.close()
+        self.correcting.close()
+        self.learning.close()
         self.annotating.close()
         self.result.close()
         QThreadPool.globalInstance().waitForDone(CLOSE_WAITS)
         self.session.unload()
         self.session.forget()
+
+
+def _no_image() -> NDArray[Any]:
+    """Stands where every image of a project will give its own pixels."""
+    raise InvalidInputError("No image was given.")

@@ -15,6 +15,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal
 
+from ..export.files import FileError
 from ..segmentation import Progress, SegmentationError, Stopped
 
 Work = Callable[[Callable[[Progress], None], Callable[[], bool]], Any]
@@ -126,7 +127,7 @@ class _Runnable(QRunnable):
 
 def in_words(error: BaseException) -> str:
     """An error for a person; one that is not of the engine's making is logged as a whole."""
-    if isinstance(error, SegmentationError | OSError):
+    if isinstance(error, SegmentationError | FileError | OSError):
         return str(error)
     logger.error("A job failed.", exc_info=error)
     return (

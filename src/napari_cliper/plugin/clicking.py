@@ -1,0 +1,179 @@
+"""The clicks of a viewer's images: made, kept with the annotations, taken back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from napari.layers import Image
+from napari.viewer import Viewer
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from ..annotation.evidence import BACKGROUND
+from ..export.class_rows import ClassRow
+from ..segmentation import InvalidInputError
+from .annotating import Annotating
+from .annotation_layer import AnnotationLayer
+from .classes_panel import ClassesPanel
+from .clicks_layer import ClicksLayer
+from .corrections_panel import CorrectionsPanel
+from .image_panel import ImagePanel
+
+
+class Clicking(QObject):
+    """The clicks layers of one dock, and the class of the next click.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    panel : CorrectionsPanel
+    annotating : Annotating
+        Where clicks are kept, and whose brush they follow.
+    images : ImagePanel
+    classes : ClassesPanel
+    """
+
+    said = Signal(str, bool)
+    """A line for the person, and whether it is an error."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        panel: CorrectionsPanel,
+        annotating: Annotating,
+        images: ImagePanel,
+        classes: ClassesPanel,
+    ) -> None:
+        super().__init__(panel)
+        self._viewer = viewer
+        self._panel = panel
+        self._annotating = annotating
+        self._images = images
+        self._classes = classes
+        self.all: list[ClicksLayer] = []
+        self._chosen = ""  # the class of the next click; empty for the first of the table
+        self._taken_away: list[Image] = []
+        self._removed_timer = QTimer(self)
+        self._removed_timer.setSingleShot(True)
+        self._removed_timer.setInterval(0)
+        self._removed_timer.timeout.connect(self._take_back)
+        panel.click_wanted.connect(self.click)
+        panel.chosen.connect(self.choose)
+        annotating.begun.connect(self._on_begun)
+        annotating.brushed.connect(self.choose)
+        classes.selected.connect(self._on_row)
+        classes.changed.connect(self.recolour)
+        classes.appearance_changed.connect(self.recolour)
+        viewer.layers.events.removed.connect(self._on_removed)
+        self.recolour()
+
+    def close(self) -> None:
+        """Listen to nothing any more; the layers stay."""
+        self._removed_timer.stop()
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        for one in self.all:
+            one.close()
+
+    def leave(self, image: Image) -> None:
+        """Take the clicks of an image out of the window; its annotation keeps them."""
+        clicks = self.of(image)
+        if clicks is not None:
+            clicks.close()
+            self.all.remove(clicks)
+            if clicks.layer in self._viewer.layers:
+                self._viewer.layers.remove(clicks.layer)
+
+    def click(self) -> None:
+        """Let a person click: make the layer where there is none, and make it active."""
+        choice = self._images.choice()
+        if choice is None:
+            return
+        try:
+            annotation = self._annotating.begin(choice.layer, choice.name)
+        except InvalidInputError as error:
+            self.said.emit(str(error), True)
+            return
+        clicks = self.of(choice.layer) or self._add(annotation)
+        clicks.choose(self._panel.chosen_class())
+        self._viewer.layers.selection.active = clicks.layer
+        clicks.layer.mode = "add"
+        self.said.emit(f"Click on {clicks.chosen}: what looks alike follows.", False)
+
+    def choose(self, name: str) -> None:
+        """Let the next clicks be of a class."""
+        self._on_chosen(name)
+        for one in self.all:
+            one.choose(name)
+
+    def _on_chosen(self, name: str) -> None:
+        self._chosen = name
+        self._panel.choose(name)
+
+    def _on_row(self, label: int) -> None:
+        if label == 0:  # a row of the table that is background
+            self.choose(BACKGROUND)
+
+    def of(self, image: Image) -> ClicksLayer | None:
+        """The clicks of an image."""
+        return next((one for one in self.all if one.image is image), None)
+
+    def _add(self, annotation: AnnotationLayer) -> ClicksLayer:
+        active = self._viewer.layers.selection.active
+        keys = self._annotating.keys
+        clicks = ClicksLayer(annotation.image, annotation.name, annotation.clicks, keys)
+        clicks.choose(self._panel.chosen_class())
+        clicks.show_classes(self._rows())
+        clicks.changed.connect(partial(self._on_clicked, clicks))
+        clicks.chosen_changed.connect(self._on_chosen)
+        self.all.append(clicks)
+        self._viewer.add_layer(clicks.layer)
+        self._viewer.layers.selection.active = active
+        return clicks
+
+    def _on_begun(self, annotation: AnnotationLayer) -> None:
+        """Show the clicks of a project's image."""
+        if annotation.clicks and self.of(annotation.image) is None:
+            self._add(annotation)
+
+    def _on_clicked(self, clicks: ClicksLayer) -> None:
+        """Keep the clicks with the annotation, which is begun where there is none."""
+        active = self._viewer.layers.selection.active
+        try:
+            annotation = self._annotating.begin(clicks.image, clicks.name)
+        except InvalidInputError as error:
+            self.said.emit(f"Clicks are not kept: {error}", True)
+            return
+        if self._viewer.layers.selection.active is not active:
+            self._viewer.layers.selection.active = active
+        annotation.keep_clicks(clicks.clicks())
+
+    def _on_removed(self, event: Any) -> None:
+        clicks = next((one for one in self.all if one.layer is event.value), None)
+        if clicks is not None:
+            clicks.close()
+            self.all.remove(clicks)
+            self._taken_away.append(clicks.image)
+            self._removed_timer.start()
+
+    def _take_back(self) -> None:
+        """Forget the clicks whose layer a person has removed, but not with all the image."""
+        images, self._taken_away = self._taken_away, []
+        for image in images:
+            annotation = self._annotating.of(image)
+            if annotation is not None and self.of(image) is None:
+                annotation.keep_clicks({})
+
+    def recolour(self) -> None:
+        """Show the clicks, and the classes to click, in the colours of the table."""
+        rows = self._rows()
+        names = [BACKGROUND, *(row.name for row in rows)]
+        if self._chosen not in names:
+            self._chosen = ""
+        chosen = self._chosen or names[min(1, len(rows))]
+        self._panel.show_classes(rows, chosen)
+        for one in self.all:
+            one.choose(chosen)
+            one.show_classes(rows)
+
+    def _rows(self) -> list[ClassRow]:
+        return [row for row in self._classes.classes() if not row.background]

@@ -1,0 +1,154 @@
+"""The clicks of one image: a Points layer whose points say which class is there.
+
+A click is of the class that is chosen at that time, and has its colour. Where points are in a
+stack they are of one plane, as napari puts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Points
+from qtpy.QtCore import QObject, Signal
+
+from ..annotation.evidence import BACKGROUND, Clicks
+from ..export.class_rows import ClassRow
+from ..export.colours import class_colours
+from .keys import Keys, bind
+from .layers import OUTPUT_KEY, ImageChoice, image_shape, transforms
+from .listeners import Listeners
+
+COLUMN = "class"
+"""The feature that says what was clicked."""
+
+BACKGROUND_COLOUR = (0.25, 0.25, 0.25, 1.0)
+UNKNOWN_COLOUR = (1.0, 1.0, 1.0, 1.0)
+"""The colour of clicks whose class is not in the table any more."""
+
+_ON_SCREEN = (9, 13)  # pixels of the screen that a point takes at least and at most
+_DECIMALS = 3  # of a pixel, as they are kept
+
+
+class ClicksLayer(QObject):
+    """A Points layer that lies over an image, one colour for each class.
+
+    Parameters
+    ----------
+    image : Image
+    name : str
+        The image's name.
+    clicks : mapping of str to sequence of coordinates
+        What to begin with.
+    keys : mapping of str to callable
+        What keys do while the layer is active.
+    """
+
+    changed = Signal()
+    """A click was made, moved, taken back, or is of another class."""
+    chosen_changed = Signal(str)
+    """The class of the next click is another one: napari takes that of a selected point."""
+
+    def __init__(
+        self,
+        image: Image,
+        name: str,
+        clicks: Clicks | None = None,
+        keys: Keys | None = None,
+    ) -> None:
+        super().__init__()
+        self.image = image
+        self.name = name
+        whole = ImageChoice(image, name)
+        begun = dict(clicks or {})
+        axes = len(image_shape(image))
+        points = [point for some in begun.values() for point in some if len(point) == axes]
+        classes = [one for one, some in begun.items() for point in some if len(point) == axes]
+        self.layer = Points(
+            np.array(points, float).reshape(-1, axes),
+            ndim=axes,
+            name=f"{name} clicks",
+            features=pd.DataFrame({COLUMN: np.array(classes, object)}),
+            feature_defaults={COLUMN: BACKGROUND},
+            size=max(min(image_shape(image)[-2:]) / 50, 1),
+            canvas_size_limits=_ON_SCREEN,
+            border_color="white",
+            border_width=0.15,
+            face_color="white",
+            metadata={OUTPUT_KEY: {"clicks_of": name}},
+            **transforms(whole),
+        )
+        bind(self.layer, keys)
+        self._seen = self.clicks()
+        self._listeners = Listeners()
+        for event in ("data", "features", "set_data"):
+            self._listeners.connect(self.layer, getattr(self.layer.events, event), self._look)
+        self._listeners.connect(
+            self.layer, self.layer.events.feature_defaults, self._on_chosen_in_napari
+        )
+        self.show_classes(())
+
+    def close(self) -> None:
+        """Follow nothing any more; the layer stays."""
+        self._listeners.clear()
+
+    # ------------------------------------------------------------------ clicks
+
+    def clicks(self) -> dict[str, list[list[float]]]:
+        """The coordinates by class, as JSON can hold them; in the order of the clicks."""
+        found: dict[str, list[list[float]]] = {}
+        column = self.layer.features.get(COLUMN)
+        names = [self.chosen] * len(self.layer.data) if column is None else column
+        for name, point in zip(names, np.round(self.layer.data, _DECIMALS).tolist(), strict=True):
+            found.setdefault(str(name), []).append(point)
+        return found
+
+    def _look(self, _event: Any = None) -> None:
+        """Tell of another state; napari tells before a change too, and of much else."""
+        if len(self.layer.features) != len(self.layer.data):
+            return  # amidst a change
+        clicks = self.clicks()
+        if clicks != self._seen:
+            self._seen = clicks
+            self.changed.emit()
+
+    # ------------------------------------------------------------------ classes
+
+    @property
+    def chosen(self) -> str:
+        """The class of the next click."""
+        defaults = self.layer.feature_defaults
+        return str(defaults[COLUMN][0]) if COLUMN in defaults else BACKGROUND
+
+    def choose(self, name: str) -> None:
+        """Let the next clicks be of a class; those that there are stay what they are."""
+        if name != self.chosen:
+            self.layer.feature_defaults = {COLUMN: name}
+
+    def _on_chosen_in_napari(self, _event: Any = None) -> None:
+        self.chosen_changed.emit(self.chosen)
+
+    def show_classes(self, rows: Sequence[ClassRow]) -> None:
+        """Show the clicks in the colours of these rows."""
+        if COLUMN not in self.layer.features:
+            return
+        colours = dict.fromkeys((*self._seen, self.chosen), UNKNOWN_COLOUR)
+        colours[BACKGROUND] = BACKGROUND_COLOUR
+        given = {name.casefold(): colour for name, colour in class_colours_of(rows).items()}
+        for name in (*colours, *(row.name for row in rows)):
+            colours[name] = given.get(name.casefold(), colours.get(name, UNKNOWN_COLOUR))
+        self.layer.face_color_cycle = {"colormap": colours, "fallback_color": UNKNOWN_COLOUR}
+        self.layer.face_color = COLUMN
+        self.layer.refresh_colors()
+
+
+def class_colours_of(rows: Sequence[ClassRow]) -> dict[str, tuple[float, float, float, float]]:
+    """The colours of classes, 0 to 1, by name."""
+    defaults = class_colours(len(rows))
+    colours = {}
+    for index, row in enumerate(rows):
+        red, green, blue = (float(part) / 255 for part in row.colour or defaults[index])
+        colours[row.name] = red, green, blue, 1.0
+    return colours

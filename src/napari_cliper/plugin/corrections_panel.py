@@ -1,0 +1,126 @@
+"""Corrections that spread, clicks, and where to look next: what a person sees and presses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QWidget
+from superqt.utils import signals_blocked
+
+from ..annotation.evidence import BACKGROUND
+from ..export.class_rows import ClassRow
+from .clicks_layer import BACKGROUND_COLOUR, class_colours_of
+from .eliding import ElidingComboBox
+from .wrapping import wrapping
+
+_TIPS = {
+    "spread": (
+        "What you paint in the annotation and what you click changes the suggestion wherever it "
+        "looks alike. Off: the suggestion is what the words alone say."
+    ),
+    "uncertainty": "Shows an image layer: bright where the two best classes are nearly even.",
+    "click": "Each click in the image says which class is there. Delete a point to take it back.",
+    "next": "Go to the most uncertain place that you have not decided yet, and then on.",
+}
+_SWATCH = 12  # pixels
+
+
+class CorrectionsPanel(QWidget):
+    """Emits what is wanted; is told by the methods.
+
+    `chosen` carries the name of the class to click, `spread_toggled` and `uncertainty_toggled`
+    whether it is on.
+    """
+
+    spread_toggled = Signal(bool)
+    uncertainty_toggled = Signal(bool)
+    click_wanted = Signal()
+    chosen = Signal(str)
+    next_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        title = QLabel("<b>Corrections</b>")
+        title.setToolTip("A few strokes and clicks teach what words cannot say.")
+        self.spread = QCheckBox("Corrections spread")
+        self.spread.setChecked(True)
+        self.spread.setToolTip(_TIPS["spread"])
+        self.uncertainty = QCheckBox("Uncertainty")
+        self.click_button = QPushButton("Click")
+        self.classes = ElidingComboBox("The class of the next click.")
+        self.classes.setAccessibleName("Class of the next click")
+        self.next_button = QPushButton("Next uncertain")
+        self.state = wrapping()
+
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(title, 0, 0, 1, 2)
+        grid.addWidget(self.spread, 1, 0, 1, 2)
+        grid.addWidget(self.click_button, 2, 0)
+        grid.addWidget(self.classes, 2, 1)
+        grid.addWidget(self.next_button, 3, 0)
+        grid.addWidget(self.uncertainty, 3, 1)
+        grid.addWidget(self.state, 4, 0, 1, 2)
+        grid.setColumnStretch(1, 1)
+
+        self.spread.toggled.connect(self.spread_toggled)
+        self.uncertainty.toggled.connect(self.uncertainty_toggled)
+        self.click_button.clicked.connect(self.click_wanted)
+        self.classes.activated.connect(self._on_chosen)
+        self.next_button.clicked.connect(self.next_wanted)
+        self._names: list[str] = []
+        self.show_classes((), BACKGROUND)
+        self.set_available("Choose an image first.", "There is no result yet: press Run.")
+        self.show_state("")
+
+    def show_classes(self, rows: Sequence[ClassRow], chosen: str) -> None:
+        """Offer classes and the background, and show which one is clicked."""
+        colours = class_colours_of(rows)
+        colours.setdefault(BACKGROUND, BACKGROUND_COLOUR)
+        self._names = [*dict.fromkeys((BACKGROUND, *colours))]
+        with signals_blocked(self.classes):
+            self.classes.clear()
+            for index, name in enumerate(self._names):
+                self.classes.offer(name, "None of the classes." if name == BACKGROUND else "")
+                swatch = QPixmap(_SWATCH, _SWATCH)
+                swatch.fill(QColor.fromRgbF(*colours[name]))
+                self.classes.setItemIcon(index, QIcon(swatch))
+        self.choose(chosen)
+
+    def choose(self, name: str) -> None:
+        """Show which class is clicked; one that is not offered is added."""
+        if name not in self._names:
+            self._names.append(name)
+            self.classes.offer(name, "Not in the table of classes.")
+        with signals_blocked(self.classes):
+            self.classes.setCurrentIndex(self._names.index(name))
+        self.classes.explain("")
+
+    def chosen_class(self) -> str:
+        """The class of the next click."""
+        return self._names[self.classes.currentIndex()]
+
+    def set_available(self, no_click: str, no_next: str) -> None:
+        """Allow the buttons, or say in their tooltips why they are grey.
+
+        Parameters
+        ----------
+        no_click, no_next : str
+            Reasons; empty where it can be done.
+        """
+        self.click_button.setEnabled(not no_click)
+        self.click_button.setToolTip(no_click or _TIPS["click"])
+        for widget, name in ((self.next_button, "next"), (self.uncertainty, "uncertainty")):
+            widget.setEnabled(not no_next)
+            widget.setToolTip(no_next or _TIPS[name])
+
+    def show_state(self, text: str) -> None:
+        """Say what was taught."""
+        self.state.setText(text)
+        self.state.setVisible(bool(text))
+
+    def _on_chosen(self, _index: int) -> None:
+        self.classes.explain("")
+        self.chosen.emit(self.chosen_class())

@@ -1,0 +1,298 @@
+"""Between annotations and looks: what a person confirmed shows the engine what classes look like.
+
+Learning waits until the dock is free, and the thread learns from one image alone: what it finds is
+joined to what is there when it comes back, so that nothing that changed meanwhile is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from ..annotation.state import OPEN
+from ..export.files import FileError, cannot
+from ..export.prototypes import beside, write_prototypes
+from ..segmentation import InvalidInputError, Progress, SegmentationConfig
+from .annotating import Annotating
+from .annotation_layer import AnnotationLayer
+from .engine_panel import EnginePanel
+from .image_panel import ImagePanel
+from .layers import ImageChoice
+from .looks_panel import LooksPanel
+from .session import Lesson, Session
+from .worker import Work
+
+if TYPE_CHECKING:
+    from ..segmentation import Prototype, Prototypes
+
+Start = Callable[[Work, Callable[[Any], str]], bool]
+"""Starts a job unless one runs; what takes its result says how it went, or raises why not."""
+
+_STEPS_KEPT = 20
+
+
+class Learning(QObject):
+    """What the classes of one dock look like.
+
+    Parameters
+    ----------
+    panel : LooksPanel
+    images : ImagePanel
+    engine : EnginePanel
+    annotating : Annotating
+    session : Session
+    start : callable
+        See `Start`.
+    """
+
+    said = Signal(str, bool)
+    """A line for the person, and whether it is an error."""
+    changed = Signal(bool)
+    """What runs use has changed; carries whether the image that is shown is asked again."""
+
+    def __init__(
+        self,
+        panel: LooksPanel,
+        images: ImagePanel,
+        engine: EnginePanel,
+        annotating: Annotating,
+        session: Session,
+        start: Start,
+    ) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        self._images = images
+        self._engine = engine
+        self._annotating = annotating
+        self._session = session
+        self._start = start
+        self.prototypes: Prototypes | None = None
+        self._before: list[Prototypes | None] = []
+        self._number = 0  # of the list of classes: what was learnt for another one is dropped
+        self._waiting: dict[str, tuple[Work, Callable[[Any], str]]] = {}
+        self._refused: set[Path] = set()  # files whose looks are not these
+        panel.learn_wanted.connect(self.learn)
+        panel.remove_wanted.connect(self.remove)
+        panel.undo_wanted.connect(self.undo)
+        panel.share_changed.connect(self._on_share)
+        annotating.changed.connect(self.update_available)
+        annotating.accepted_all.connect(self.learn_by_itself)
+
+    def close(self) -> None:
+        """Begin nothing any more."""
+        self._waiting.clear()
+        self._number += 1
+
+    # ------------------------------------------------------------------ what there is
+
+    @property
+    def share(self) -> float | None:
+        """The share of the looks against the words; None grows with the evidence."""
+        return self._panel.share()
+
+    def begin_with(self, prototypes: Prototypes | None, share: float | None) -> None:
+        """Go on with the looks of a project."""
+        self._number += 1
+        self._waiting.clear()
+        self._before.clear()
+        self.prototypes = prototypes or None
+        self._panel.show_share(share)
+        self._show()
+
+    def remove(self, gone: list[Prototype]) -> None:
+        """Forget some looks."""
+        if self.prototypes is not None:
+            self._change(self.prototypes.without(*gone))
+
+    def undo(self) -> None:
+        """Take the last change of the looks back."""
+        if self._before:
+            self.prototypes = self._before.pop()
+            self._show()
+            self.changed.emit(True)
+
+    def _change(self, prototypes: Prototypes | None, *, ask_again: bool = True) -> None:
+        self._before = [*self._before, self.prototypes][-_STEPS_KEPT:]
+        self.prototypes = prototypes or None
+        self._show()
+        self.changed.emit(ask_again)
+
+    def _on_share(self, _share: float | None) -> None:
+        self.changed.emit(self.prototypes is not None)
+
+    def _show(self) -> None:
+        items = () if self.prototypes is None else self.prototypes.items
+        self._panel.show_prototypes(items, can_undo=bool(self._before))
+        self.update_available()
+
+    # ------------------------------------------------------------------ what can be done
+
+    def update_available(self, _annotation: object = None) -> None:
+        """Bring the panel up to what there is."""
+        self._panel.set_available(self.why_not(), self._of_another_model())
+
+    def why_not(self) -> str:
+        """Why there is nothing to learn, or ``""``."""
+        choice, annotation = self._images.choice(), self._annotating.current()
+        if choice is None:
+            return self._images.why_not()
+        if annotation is None or choice.layer is not annotation.image:
+            return f"{choice.name} has no annotation yet: accept or paint something first."
+        return (
+            _nothing_confirmed(annotation, choice) or self._no_engine() or self._of_another_model()
+        )
+
+    def _no_engine(self) -> str:
+        missing = "The model is not on this machine yet. Download first, above."
+        return self._engine.problem() or (missing if self._engine.missing() else "")
+
+    def _of_another_model(self) -> str:
+        if self.prototypes is None or self._engine.problem():
+            return ""
+        learnt, chosen = self.prototypes.model, self._engine.config().model
+        if learnt == chosen:
+            return ""
+        return (
+            f"These looks are of {learnt}, and the engine runs {chosen}, which they mean nothing "
+            f"to: it runs without them. They are kept: choose {learnt} to go on with them, or "
+            "remove them to learn anew."
+        )
+
+    # ------------------------------------------------------------------ learning
+
+    def learn(self) -> None:
+        """Learn from what is confirmed in the chosen plane."""
+        choice, annotation = self._images.choice(), self._annotating.current()
+        why_not = self.why_not()
+        if why_not or choice is None or annotation is None:
+            self.said.emit(why_not, True)
+            return
+        self._learn(annotation, choice, ask_again=True)
+
+    def learn_by_itself(self, annotation: AnnotationLayer) -> None:
+        """Learn from an image that is done, where that is wanted and possible."""
+        choice = self._images.choice()
+        if choice is None or choice.layer is not annotation.image:
+            if annotation.edits.labels.ndim > 2:
+                return  # no plane is chosen
+            choice = ImageChoice(annotation.image, annotation.name)
+        wanted = self._panel.by_itself.isChecked() and not self._no_engine()
+        if not wanted or _nothing_confirmed(annotation, choice):
+            return
+        if why_not := self._of_another_model():
+            self.said.emit(f"Nothing was learnt from {annotation.name}. {why_not}", False)
+            return
+        self._learn(annotation, choice, ask_again=False)
+
+    def _learn(self, annotation: AnnotationLayer, choice: ImageChoice, *, ask_again: bool) -> None:
+        annotation.follow()
+        place = annotation.place_of(choice)
+        plane = f" [{', '.join(map(str, choice.plane))}]" if choice.plane else ""
+        lesson = Lesson(
+            choice.read,
+            self._engine.config(),
+            annotation.edits.labels[place].copy(),
+            annotation.edits.marks[place] != OPEN,
+            {label: row.name for label, row in annotation.classes.items()},
+            annotation.name + plane,
+        )
+        self._when_free(
+            lesson.source,
+            partial(self._session.learn, lesson),
+            partial(self._on_learnt, self._number, lesson.source, ask_again),
+        )
+
+    def _on_learnt(self, number: int, source: str, ask_again: bool, found: Prototypes) -> str:
+        if number != self._number:
+            return f"The classes were replaced meanwhile: what {source} taught was dropped."
+        if not found:
+            return f"{source} taught nothing: its annotation has no class in the list."
+        self._change(
+            found if self.prototypes is None else self.prototypes.joined(found),
+            ask_again=ask_again,
+        )
+        classes = len({one.name for one in found.items if one.name})
+        return f"Learnt from {source}: {classes} {'class' if classes == 1 else 'classes'}."
+
+    def _when_free(self, what: str, work: Work, on_success: Callable[[Any], str]) -> None:
+        """Start a job when no other runs; of two with one name the later counts."""
+        self._waiting.pop(what, None)
+        self._waiting[what] = work, on_success
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Start what waits, if the dock is free."""
+        for what in list(self._waiting)[:1]:
+            if self._start(*self._waiting[what]):
+                del self._waiting[what]
+
+    # ------------------------------------------------------------------ with the list of classes
+
+    def save_beside(self, classes: Path) -> None:
+        """Keep the looks beside a list of classes; where there are none, put old ones aside."""
+        path = beside(classes)
+        try:
+            if path.exists() and (self.prototypes is None or path in self._refused):
+                aside = path.with_name(f"{path.name}.old")
+                path.replace(aside)
+                self._refused.discard(path)
+                self.said.emit(f"The looks that were kept there are in {aside.name} now.", False)
+            if self.prototypes is not None:
+                write_prototypes(path, self.prototypes)
+        except OSError as error:
+            self.said.emit(str(cannot("write", path, error)), True)
+        except FileError as error:
+            self.said.emit(f"The classes were saved, but not their looks. {error}", True)
+
+    def load_beside(self, classes: Path) -> None:
+        """Go on with the looks that are kept beside a list of classes, or with none."""
+        self._number += 1
+        path = beside(classes)
+        if not path.exists():
+            if self.prototypes is not None:
+                self._change(None)
+            return
+        config = None if self._engine.problem() else self._engine.config()
+        self._when_free(
+            str(path),
+            partial(_read, self._session, path, config, not self._engine.missing()),
+            partial(self._on_loaded, self._number, path),
+        )
+
+    def _on_loaded(self, number: int, path: Path, found: Prototypes | str) -> str:
+        if number != self._number:
+            return f"Other classes were loaded meanwhile: {path.name} was dropped."
+        if isinstance(found, str):
+            self._refused.add(path)
+            if self.prototypes is not None:
+                self._change(None)
+            raise InvalidInputError(f"The classes were loaded without their looks. {found}")
+        self._change(found)
+        return f"Loaded {len(found)} looks of the classes."
+
+
+def _nothing_confirmed(annotation: AnnotationLayer, choice: ImageChoice) -> str:
+    if not annotation.fits:
+        return f"{annotation.name} has another size now than its annotation."
+    if annotation.edits.marks[annotation.place_of(choice)].max(initial=OPEN) == OPEN:
+        return "Nothing is accepted or painted here yet."
+    return ""
+
+
+def _read(
+    session: Session,
+    path: Path,
+    config: SegmentationConfig | None,
+    on_disk: bool,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> Prototypes | str:
+    """The looks of a file, or why not: the classes are there all the same."""
+    try:
+        return session.prototypes_of(path, config, on_disk, report, should_stop)
+    except (FileError, InvalidInputError) as error:
+        return str(error)

@@ -1,0 +1,227 @@
+"""What the classes look like: pictures of where that was learnt, and how much it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QIcon, QImage, QKeyEvent, QKeySequence, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+from superqt.utils import signals_blocked
+
+from .wrapping import wrapping
+
+if TYPE_CHECKING:
+    from ..segmentation import Prototype
+
+_SIDE = 48  # pixels of a picture
+_ROWS_SEEN = 3
+_STEPS = 100
+_NOTHING = "Nothing has been learnt yet."
+_AUTOMATIC = (
+    "Words count at first; the more images a class was learnt from, the more its looks count."
+)
+
+
+class LooksList(QListWidget):
+    """Pictures with the class and the image that each is of."""
+
+    remove_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("What the classes look like")
+        self.setIconSize(QSize(_SIDE, _SIDE))
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Delete removes what is chosen."""
+        if event is not None and event.matches(QKeySequence.StandardKey.Delete):
+            self.remove_wanted.emit()
+            return
+        super().keyPressEvent(event)
+
+
+class LooksPanel(QWidget):
+    """Buttons, the pictures, and the slider between words and looks.
+
+    Emits what is wanted; is told by `show_prototypes`, `show_share` and `set_available`.
+    `remove_wanted` carries the chosen prototypes, `share_changed` a float or None.
+    """
+
+    learn_wanted = Signal()
+    remove_wanted = Signal(object)
+    undo_wanted = Signal()
+    share_changed = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.folder = QCollapsible("Looks")
+        self.folder.setDuration(0)
+        self.folder.setToolTip("What classes look like helps where words fail.")
+        self.learn_button = QPushButton("Learn from t&his image")
+        self.by_itself = QCheckBox("Learn from each image that is done")
+        self.by_itself.setChecked(True)
+        self.by_itself.setToolTip(
+            "When an image of the project is marked as done, and when all of an image is accepted."
+        )
+        self.note = wrapping()
+        self.pictures = LooksList()
+        self.remove_button = QPushButton("Re&move")
+        self.undo_button = QPushButton("Undo")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName("Share of the looks against the words")
+        self.slider.setRange(0, _STEPS)
+        self.slider.setValue(_STEPS // 2)
+        self.slider.setMinimumWidth(80)
+        self.automatic = QCheckBox("automatic")
+        self.automatic.setChecked(True)
+        self._lay_out()
+        self._items: list[Prototype] = []
+
+        self.learn_button.clicked.connect(self.learn_wanted)
+        self.remove_button.clicked.connect(self._on_remove)
+        self.pictures.remove_wanted.connect(self._on_remove)
+        self.pictures.itemSelectionChanged.connect(self._update)
+        self.undo_button.clicked.connect(self.undo_wanted)
+        self.slider.valueChanged.connect(self._on_share)
+        self.automatic.toggled.connect(self._on_share)
+        self.show_prototypes((), can_undo=False)
+        self.set_available(_NOTHING)
+
+    def _lay_out(self) -> None:
+        share = QHBoxLayout()
+        for widget in (QLabel("Words"), self.slider, QLabel("looks"), self.automatic):
+            share.addWidget(widget)
+        share.setStretchFactor(self.slider, 1)
+        inside = QWidget()
+        grid = QGridLayout(inside)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.learn_button, 0, 0, 1, 2)
+        grid.addWidget(self.by_itself, 1, 0, 1, 2)
+        grid.addWidget(self.note, 2, 0, 1, 2)
+        grid.addWidget(self.pictures, 3, 0, 1, 2)
+        grid.addWidget(self.remove_button, 4, 0)
+        grid.addWidget(self.undo_button, 4, 1)
+        grid.addLayout(share, 5, 0, 1, 2)
+        self.pictures.setFixedHeight(_ROWS_SEEN * (_SIDE + 8))
+        self.folder.addWidget(inside)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.folder)
+
+    # ------------------------------------------------------------------ values in and out
+
+    def share(self) -> float | None:
+        """The share of the looks against the words, 0 to 1; None for automatic."""
+        return None if self.automatic.isChecked() else self.slider.value() / _STEPS
+
+    def show_share(self, share: float | None) -> None:
+        """Set the share without telling that a person did."""
+        with signals_blocked(self.automatic), signals_blocked(self.slider):
+            self.automatic.setChecked(share is None)
+            self.slider.setValue(round((0.5 if share is None else share) * _STEPS))
+        self._update()
+
+    def chosen(self) -> list[Prototype]:
+        """The prototypes whose pictures are chosen."""
+        rows = [index.row() for index in self.pictures.selectedIndexes()]
+        return [self._items[row] for row in sorted(rows)]
+
+    # ------------------------------------------------------------------ showing
+
+    def show_prototypes(self, items: Sequence[Prototype], *, can_undo: bool) -> None:
+        """Show what was learnt.
+
+        Parameters
+        ----------
+        items : sequence of Prototype
+        can_undo : bool
+            Whether there is a change to take back.
+        """
+        self._items = sorted(items, key=lambda one: not one.name)  # the background comes last
+        self._can_undo = can_undo
+        with signals_blocked(self.pictures):
+            self.pictures.clear()
+            for one in self._items:
+                self.pictures.addItem(_item(one))
+        self.pictures.setVisible(bool(items))
+        classes = len({one.name.casefold() for one in items if one.name})
+        of = f"{classes} {'class' if classes == 1 else 'classes'}"
+        self.folder.setText(f"Looks: {len(items)}, of {of}" if items else "Looks")
+        self._update()
+
+    def set_available(self, no_learn: str, note: str = "") -> None:
+        """Allow learning, or say in the button's tooltip why it is grey.
+
+        Parameters
+        ----------
+        no_learn : str
+            The reason; empty where it can be done.
+        note : str
+            What a person should know of what was learnt.
+        """
+        self.note.setText(note)
+        self.note.setVisible(bool(note))
+        self.learn_button.setEnabled(not no_learn)
+        self.learn_button.setToolTip(
+            no_learn
+            or "Take what is accepted or painted, in the plane that is chosen, as examples of the "
+            "classes."
+        )
+
+    def _update(self) -> None:
+        """Grey out what cannot be done now, and say why."""
+        nothing = "" if self._items else _NOTHING
+        chosen = nothing or ("" if self.pictures.selectedIndexes() else "Choose a picture first.")
+        can_undo = "" if self._can_undo else "There is nothing to undo."
+        moved = nothing or (_AUTOMATIC if self.automatic.isChecked() else "")
+        for widget, why_not, tip in (
+            (self.remove_button, chosen, "Forget what is chosen (Delete)."),
+            (self.undo_button, can_undo, "Take the last change of the looks back."),
+            (self.automatic, nothing, _AUTOMATIC),
+            (self.slider, moved, "How much looks count against words."),
+        ):
+            widget.setEnabled(not why_not)
+            widget.setToolTip(why_not or tip)
+
+    def _on_remove(self) -> None:
+        if chosen := self.chosen():
+            self.remove_wanted.emit(chosen)
+
+    def _on_share(self) -> None:
+        self._update()
+        self.share_changed.emit(self.share())
+
+
+def _item(one: Prototype) -> QListWidgetItem:
+    """A picture with the class and the image that it is of."""
+    name = one.name or "background"
+    more = len(one.sources) - 1
+    source = one.sources[0] if one.sources else ""
+    item = QListWidgetItem(f"{name}\n{source}{f' and {more} more' if more else ''}")
+    rows, columns, _ = one.thumbnail.shape
+    picture = QImage(
+        one.thumbnail.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888
+    )
+    item.setIcon(QIcon(QPixmap.fromImage(picture)))
+    patches = f"{one.patches} {'patch' if one.patches == 1 else 'patches'}"
+    item.setToolTip(f"{name}: the mean of {patches} of {', '.join(one.sources)}")
+    return item

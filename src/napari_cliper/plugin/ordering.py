@@ -1,0 +1,89 @@
+"""The images of a project in the order of how unsure the engine is of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal
+
+from ..annotation.project import Project
+from ..segmentation import Monitor, Progress
+from ..uncertain_first import Ranking, uncertain_first
+from .learning import Start
+from .project_panel import ProjectPanel
+from .projecting import Projecting
+from .session import Request, Session
+
+_NAMED = 3
+"""So many images that could not be looked at are named with the reason."""
+
+
+class Ordering(QObject):
+    """Orders the images of the dock's project.
+
+    Parameters
+    ----------
+    panel : ProjectPanel
+    projecting : Projecting
+    session : Session
+    request : callable
+        Gives what the engine is to be asked, or why there is nothing to ask.
+    start : callable
+        See `learning.Start`.
+    """
+
+    said = Signal(str, bool)
+    """A line for the person, and whether it is an error."""
+
+    def __init__(
+        self,
+        panel: ProjectPanel,
+        projecting: Projecting,
+        session: Session,
+        request: Callable[[], Request | str],
+        start: Start,
+    ) -> None:
+        super().__init__(panel)
+        self._projecting = projecting
+        self._session = session
+        self._request = request
+        self._start = start
+        panel.order_wanted.connect(self.order)
+
+    def order(self) -> None:
+        """Look at all images that are not done, in a thread, and order them."""
+        request, project = self._request(), self._projecting.project
+        if isinstance(request, str):
+            self.said.emit(request, True)
+        elif project is not None and self._projecting.save_now():
+            work = partial(_ranked, self._session, project, request)
+            self._start(work, partial(self._on_ranked, project))
+
+    def _on_ranked(self, project: Project, ranking: Ranking) -> str:
+        if project is not self._projecting.project:
+            return "Another project was opened meanwhile: the order was dropped."
+        self._projecting.reorder(ranking)
+        count = len(ranking.values)
+        lines = [f"Ordered {count} {'image' if count == 1 else 'images'}, most uncertain first."]
+        problems = list(ranking.problems.items())
+        lines += [f"{name} could not be looked at: {why}" for name, why in problems[:_NAMED]]
+        if len(problems) > _NAMED:
+            lines.append(f"Nor could {len(problems) - _NAMED} others. They are behind the rest.")
+        return "\n".join(lines)
+
+
+def _ranked(
+    session: Session,
+    project: Project,
+    request: Request,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> Ranking:
+    def ask(pixels: NDArray[Any], report: Callable[[Progress], None]) -> NDArray[Any]:
+        return session.uncertainty(replace(request, read=lambda: pixels), report, should_stop)
+
+    return uncertain_first(project, ask, Monitor(report, should_stop))

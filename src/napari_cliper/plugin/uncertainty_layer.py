@@ -1,0 +1,74 @@
+"""Where a result is in doubt, as an image layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from napari.layers import Image, Layer
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+
+from .keys import Keys, bind
+from .layers import OUTPUT_KEY, ImageChoice, map_transforms
+
+
+class UncertaintyLayer:
+    """The uncertainty that one dock shows.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._choice: ImageChoice | None = None
+        self.layer: Image | None = None
+
+    def clear(self) -> None:
+        """Take the layer away, where it is still there."""
+        layer, self.layer = self.layer, None
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def show(
+        self,
+        choice: ImageChoice,
+        doubt: NDArray[np.float32],
+        above: Sequence[Layer],
+        keys: Keys,
+    ) -> None:
+        """Show a map in the layer of its choice, or in a new one.
+
+        Parameters
+        ----------
+        choice : ImageChoice
+        doubt : (Y, X) float32 array
+            0 to 1.
+        above : sequence of Layer
+            What a new layer is put beneath, where it is in the viewer.
+        keys : mapping of str to callable
+            What keys do while the layer is active.
+        """
+        data = doubt.reshape((1,) * len(choice.plane) + doubt.shape)
+        if self._choice is not None and self._choice.key == choice.key and self.layer is not None:
+            self.layer.data = data
+            return
+        self.clear()
+        active = self._viewer.layers.selection.active
+        self.layer = Image(
+            data,
+            name=f"{choice.name} uncertainty",
+            colormap="magma",
+            blending="additive",
+            contrast_limits=(0, 1),
+            metadata={OUTPUT_KEY: {"uncertainty_of": choice.name}},
+            **map_transforms(choice, doubt.shape),
+        )
+        bind(self.layer, keys)
+        self._choice = choice
+        layers = self._viewer.layers
+        places = [layers.index(one) for one in above if one in layers]
+        layers.insert(min(places, default=len(layers)), self.layer)
+        self._viewer.layers.selection.active = active

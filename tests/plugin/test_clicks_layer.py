@@ -1,0 +1,315 @@
+"""Clicks: a Points layer over an image, kept with its annotation."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from napari.layers import Image
+from PIL import Image as Picture
+
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.plugin.clicks_layer import (
+    BACKGROUND,
+    BACKGROUND_COLOUR,
+    UNKNOWN_COLOUR,
+    ClicksLayer,
+)
+
+ROWS = [ClassRow("nucleus", colour=(255, 0, 0)), ClassRow("Fibre", colour=(0, 255, 0))]
+RED, GREEN, BLUE = (1.0, 0, 0, 1), (0, 1.0, 0, 1), (0, 0, 1.0, 1)
+
+
+@pytest.fixture
+def stack():
+    """Clicks of an RGB stack that is scaled and moved."""
+    image = Image(np.zeros((3, 40, 50, 3), np.uint8), scale=(4, 0.5, 0.5), translate=(1, 2, 3))
+    clicks = ClicksLayer(image, "stack")
+    clicks.show_classes(ROWS)
+    return clicks
+
+
+def colours(clicks):
+    return [tuple(row) for row in np.round(clicks.layer.face_color, 3).tolist()]
+
+
+def suggested(dock):
+    return dock.shown.suggestions["refined"].layer
+
+
+def annotation(dock):
+    return dock.annotating.of(dock.viewer.layers["scene"])
+
+
+# ---------------------------------------------------------------------- the layer
+
+
+def test_a_click_has_the_chosen_class_its_colour_and_its_plane(stack):
+    told = []
+    stack.changed.connect(lambda: told.append(stack.clicks()))
+    for name, point in (("nucleus", (0, 5, 6)), (BACKGROUND, (1, 7, 8.2)), ("Fibre", (2, 9, 9))):
+        stack.choose(name)
+        stack.layer.add(point)
+    assert len(told) == 3
+    assert told[-1] == {
+        "nucleus": [[0.0, 5.0, 6.0]],
+        BACKGROUND: [[1.0, 7.0, 8.2]],
+        "Fibre": [[2.0, 9.0, 9.0]],
+    }
+    assert json.loads(json.dumps(told[-1])) == told[-1]
+    assert colours(stack) == [RED, BACKGROUND_COLOUR, GREEN]
+    assert list(stack.layer.features["class"]) == ["nucleus", BACKGROUND, "Fibre"]
+    np.testing.assert_allclose(stack.layer.data_to_world((1, 10, 10)), (5, 7, 8))
+    assert stack.layer.name == "stack clicks"
+
+
+def test_choosing_a_class_changes_no_click_that_is_there(stack):
+    stack.choose("nucleus")
+    stack.layer.add((0, 5, 6))  # napari selects what was added
+    stack.choose("Fibre")
+    assert stack.clicks() == {"nucleus": [[0, 5, 6]]}
+    assert colours(stack) == [RED]
+
+
+def test_the_colours_of_the_table_are_followed(stack):
+    for name in ("nucleus", "gone"):
+        stack.choose(name)
+        stack.layer.add((0, 5, 6))
+    stack.show_classes([ClassRow("Nucleus", colour=(0, 0, 255))])
+    assert colours(stack) == [BLUE, UNKNOWN_COLOUR]
+    stack.layer.selected_data = {0}
+    stack.layer.current_face_color = "green"  # by hand, which napari keeps for that point
+    stack.show_classes(ROWS)
+    assert colours(stack) == [RED, UNKNOWN_COLOUR]
+
+
+def test_taking_back_moving_and_another_class_are_told(stack):
+    stack.choose("nucleus")
+    stack.layer.add([(0, 5, 6), (0, 7, 8)])
+    told = []
+    stack.changed.connect(lambda: told.append(stack.clicks()))
+    stack.layer.features = {"class": ["Fibre", "nucleus"]}
+    assert told[-1] == {"Fibre": [[0, 5, 6]], "nucleus": [[0, 7, 8]]}
+    stack.layer.data = [(0, 10, 12), (0, 7, 8)]
+    assert told[-1]["Fibre"] == [[0, 10, 12]]
+    stack.layer.selected_data = {0}
+    stack.layer.remove_selected()
+    assert told[-1] == {"nucleus": [[0, 7, 8]]}
+    stack.layer.data = np.empty((0, 3))
+    assert told[-1] == {}
+
+
+def test_selecting_a_point_chooses_its_class(stack):
+    stack.choose("nucleus")
+    stack.layer.add((0, 5, 6))
+    stack.choose("Fibre")
+    told = []
+    stack.chosen_changed.connect(told.append)
+    stack.layer.selected_data = {0}
+    assert stack.chosen == told[-1] == "nucleus"
+
+
+def test_begins_with_what_was_kept(stack):
+    stack.choose("nucleus")
+    stack.layer.add([(0, 5, 6), (2, 7, 8)])
+    kept = stack.clicks()
+    again = ClicksLayer(stack.image, "stack", {**kept, "broken": [[1, 2]]})
+    again.show_classes(ROWS)
+    assert again.clicks() == kept
+    assert colours(again) == [RED, RED]
+
+
+# ---------------------------------------------------------------------- in the dock
+
+
+@pytest.fixture
+def result(dock, run, settle):
+    """The dock after a run, its image ready for corrections."""
+    run(dock)
+    settle(dock)
+    return dock
+
+
+def clicking(dock):
+    """The layer, after the button was pressed."""
+    dock.corrections_panel.click_button.click()
+    return dock.correcting.clicking.all[0]
+
+
+def click(dock, name, *points):
+    clicks = clicking(dock)
+    dock.correcting.clicking.choose(name)
+    for point in points:
+        clicks.layer.add(point)
+    return clicks
+
+
+def test_the_button_makes_one_layer_ready_to_click(dock):
+    clicks = clicking(dock)
+    assert dock.viewer.layers.selection.active is clicks.layer
+    assert clicks.layer.mode == "add"
+    assert dock.viewer.layers[-1] is clicks.layer
+    assert "scene annotation" in dock.viewer.layers
+    assert clicks.chosen == dock.corrections_panel.chosen_class() == "pollen grain"
+    dock.viewer.layers.selection.active = dock.viewer.layers["scene"]
+    clicking(dock)
+    assert len(dock.correcting.clicking.all) == 1
+    assert dock.viewer.layers.selection.active is clicks.layer
+
+
+def test_rows_keys_and_the_box_choose_the_class(dock):
+    clicks = clicking(dock)
+    dock.classes_panel.selected.emit(2)
+    assert clicks.chosen == dock.corrections_panel.chosen_class() == "red blood cell"
+    dock.annotating.brush_step(1)
+    assert clicks.chosen == dock.corrections_panel.chosen_class() == "bacterium"
+    dock.annotating.brush_nth(3)
+    assert clicks.chosen == "fibre"
+    panel = dock.corrections_panel
+    panel.classes.setCurrentIndex(0)
+    panel.classes.activated.emit(0)
+    assert clicks.chosen == BACKGROUND
+    clicks.layer.add((1, 1))
+    dock.correcting.clicking.choose("fibre")
+    clicks.layer.selected_data = {0}
+    assert panel.chosen_class() == BACKGROUND
+
+
+def test_a_click_changes_the_suggestion_and_taking_it_back_too(result, settle):
+    before = suggested(result).data.copy()
+    rows, columns = np.nonzero(before)
+    point = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
+    clicks = click(result, BACKGROUND, point)
+    settle(result)
+    after = suggested(result).data
+    assert after[point] == 0
+    assert np.count_nonzero(after != before) > 1
+    assert result.corrections_panel.state.text() == "Taught by 1 click."
+    assert annotation(result).clicks == {BACKGROUND: [list(map(float, point))]}
+    clicks.layer.remove_selected()
+    settle(result)
+    np.testing.assert_array_equal(suggested(result).data, before)
+    assert annotation(result).clicks == {}
+
+
+def test_the_table_colours_the_clicks_of_the_dock(dock):
+    clicks = click(dock, "fibre", (3, 3))
+    rows = [row for row in dock.classes_panel.classes() if row.name == "fibre"]
+    expected = tuple(np.round(np.array([*rows[0].colour, 255]) / 255, 3).tolist())
+    assert colours(clicks) == [expected]
+    dock.classes_panel.set_classes([ClassRow("fibre", colour=(0, 0, 255))])
+    assert colours(clicks) == [BLUE]
+
+
+def test_accepting_keeps_the_clicks(result):
+    click(result, "fibre", (3, 3))
+    result.annotation_panel.accept_button.click()
+    state = annotation(result).state()
+    assert state.record["clicks"] == {"fibre": [[3.0, 3.0]]}
+    assert "model" in json.dumps(state.record)
+
+
+def test_removing_the_layer_takes_the_clicks_back(result, settle):
+    before = suggested(result).data.copy()
+    clicks = click(result, BACKGROUND, *np.argwhere(before > 0)[::200])
+    settle(result)
+    result.viewer.layers.remove(clicks.layer)
+    settle(result)
+    assert annotation(result).clicks == {}
+    assert "clicks" not in annotation(result).state().record
+    np.testing.assert_array_equal(suggested(result).data, before)
+    assert clicking(result).clicks() == {}
+
+
+def test_a_click_begins_an_annotation_anew(dock):
+    clicks = click(dock, "fibre", (3, 3))
+    dock.viewer.layers.remove("scene annotation")
+    dock.viewer.layers.selection.active = clicks.layer
+    clicks.layer.add((5, 5))
+    assert annotation(dock).clicks == {"fibre": [[3.0, 3.0], [5.0, 5.0]]}
+    assert dock.viewer.layers.selection.active is clicks.layer
+
+
+def test_clicks_of_another_plane_teach_nothing_here(dock, run, settle):
+    scene = make_scene((64, 64), 1_000_001).image
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(np.stack([scene, scene]), name="scene", rgb=True)
+    dock.viewer.dims.set_point(0, 0)
+    run(dock)
+    settle(dock)
+    before = suggested(dock).data.copy()
+    click(dock, "fibre", (1, 20, 20), (0, 500, 500))
+    settle(dock)
+    np.testing.assert_array_equal(suggested(dock).data, before)
+    click(dock, "fibre", (0, 20, 20))
+    settle(dock)
+    assert suggested(dock).data[0, 20, 20] == 4
+    assert not suggested(dock).data[1].any()
+
+
+# ---------------------------------------------------------------------- in a project
+
+
+@pytest.fixture
+def project(dock, tmp_path, qtbot):
+    """A project of two scenes, the first in the window."""
+    pictures = []
+    for number in (1, 2):
+        pictures.append(tmp_path / f"plate {number}.png")
+        Picture.fromarray(make_scene((64, 64), 1_000_000 + number).image).save(pictures[-1])
+    dock.projecting.create(tmp_path / "annotations", pictures)
+    there(dock, qtbot, "plate 1")
+    return tmp_path / "annotations"
+
+
+def there(dock, qtbot, name):
+    qtbot.waitUntil(
+        lambda: dock.projecting.current == name and dock.projecting.job is None, timeout=5000
+    )
+    dock.image_panel.images.setCurrentText(name)
+
+
+@pytest.mark.usefixtures("project")
+def test_clicks_go_and_come_back_with_their_image(dock, qtbot):
+    click(dock, "fibre", (3, 3), (10, 12))
+    dock.projecting.step(1)
+    there(dock, qtbot, "plate 2")
+    assert not dock.correcting.clicking.all
+    assert "plate 1 clicks" not in dock.viewer.layers
+    assert dock.annotating.current() is None
+    click(dock, BACKGROUND, (4, 4))
+    dock.projecting.step(-1)
+    there(dock, qtbot, "plate 1")
+    assert dock.correcting.clicking.all[0].clicks() == {"fibre": [[3.0, 3.0], [10.0, 12.0]]}
+    assert dock.viewer.layers["plate 1 clicks"].features["class"].tolist() == ["fibre", "fibre"]
+
+
+def test_clicks_survive_closing_and_opening_a_project(dock, project, qtbot):
+    click(dock, "fibre", (3, 3))
+    assert dock.projecting.save_now()
+    dock.projecting.open(project)
+    there(dock, qtbot, "plate 1")
+    assert dock.correcting.clicking.all[0].clicks() == {"fibre": [[3.0, 3.0]]}
+    assert dock.projecting._status["plate 1"] == "started"
+
+
+def test_a_window_cleared_of_all_layers_loses_no_click(dock, project, qtbot):
+    click(dock, "fibre", (3, 3))
+    dock.viewer.layers.clear()
+    qtbot.wait(20)
+    dock.projecting.open(project)
+    there(dock, qtbot, "plate 1")
+    assert dock.correcting.clicking.all[0].clicks() == {"fibre": [[3.0, 3.0]]}
+
+
+def test_clicks_taken_back_are_gone_from_the_project(dock, project, qtbot):
+    clicks = click(dock, "fibre", (3, 3))
+    assert dock.projecting.save_now()
+    dock.viewer.layers.remove(clicks.layer)
+    qtbot.wait(20)
+    assert dock.projecting.save_now()
+    dock.projecting.open(project)
+    there(dock, qtbot, "plate 1")
+    assert not dock.correcting.clicking.all

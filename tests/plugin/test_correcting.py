@@ -1,0 +1,408 @@
+"""Corrections change the suggestion elsewhere: in a real window, with the real engine."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from napari.utils.key_bindings import coerce_keybinding
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QAbstractButton, QLabel
+
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.correcting import UNCERTAIN_KEY
+
+SCENE = make_scene((96, 128), 1_000_008)
+
+
+@pytest.fixture
+def result(dock, run, settle):
+    """The dock after a run, its image ready for corrections."""
+    run(dock)
+    settle(dock)
+    return dock
+
+
+def suggested(dock):
+    return dock.shown.suggestions["refined"].layer
+
+
+def annotation(dock):
+    image = dock.viewer.layers["scene"]
+    return dock.annotating.begin(image, "scene")
+
+
+def paint(dock, label, where):
+    """A stroke of a class of the result (0: background) along (row, column) pairs."""
+    mine = annotation(dock)
+    for row in dock.shown.rows:
+        mine.number_of(row)
+    mine.layer.brush_size = 3
+    with mine.layer.block_history():
+        for pixel in where:
+            mine.layer.paint(pixel, label)
+    return mine
+
+
+def contradict(dock):
+    """A stroke that gives a wrongly labelled object another class; what the stroke says."""
+    before = suggested(dock).data
+    label = int(np.bincount(before[before > 0]).argmax())
+    rows, columns = np.nonzero(before == label)
+    middle = len(rows) // 2
+    other = label % len(dock.shown.rows) + 1
+    paint(dock, other, [(int(rows[middle]), int(columns[middle]))])
+    return label, other
+
+
+# ---------------------------------------------------------------------- strokes
+
+
+def test_a_stroke_changes_the_suggestion_elsewhere_and_undo_takes_it_back(result, settle):
+    before = suggested(result).data.copy()
+    coarse = result.shown.suggestions["coarse"].layer.data.copy()
+    _, other = contradict(result)
+    settle(result)
+    mine = annotation(result)
+    painted = mine.layer.data > 0
+    after = suggested(result).data
+    assert painted.any()
+    assert (after[painted] == other).all()
+    assert (after != before)[~painted].any()
+    assert not np.array_equal(result.shown.suggestions["coarse"].layer.data, coarse)
+    assert f"{np.count_nonzero(painted)} painted pixels" in result.corrections_panel.state.text()
+    mine.layer.undo()
+    settle(result)
+    np.testing.assert_array_equal(suggested(result).data, before)
+    np.testing.assert_array_equal(result.shown.suggestions["coarse"].layer.data, coarse)
+    assert not result.corrections_panel.state.text()
+    mine.layer.redo()
+    settle(result)
+    assert (suggested(result).data[painted] == other).all()
+
+
+def test_the_box_off_gives_what_the_words_say_and_on_teaches_again(result, settle):
+    before = suggested(result).data.copy()
+    contradict(result)
+    settle(result)
+    taught = suggested(result).data.copy()
+    result.corrections_panel.spread.click()
+    settle(result)
+    np.testing.assert_array_equal(suggested(result).data, before)
+    paint(result, 4, [(2, 2)])
+    settle(result)
+    np.testing.assert_array_equal(suggested(result).data, before)
+    annotation(result).layer.undo()
+    result.corrections_panel.spread.click()
+    settle(result)
+    np.testing.assert_array_equal(suggested(result).data, taught)
+
+
+def test_a_box_that_was_off_at_the_run_teaches_once_it_is_on(dock, run, settle):
+    dock.corrections_panel.spread.setChecked(False)
+    run(dock)
+    settle(dock)
+    assert dock.correcting._affinity is None
+    before = suggested(dock).data.copy()
+    contradict(dock)
+    dock.corrections_panel.spread.setChecked(True)
+    settle(dock)
+    assert not np.array_equal(suggested(dock).data, before)
+
+
+def test_what_was_said_teaches_the_next_result_too(result, run, settle):
+    contradict(result)
+    settle(result)
+    taught = suggested(result).data.copy()
+    run(result)
+    settle(result)
+    np.testing.assert_array_equal(suggested(result).data, taught)
+
+
+def test_accepted_pixels_are_no_evidence(result, settle):
+    before = suggested(result).data.copy()
+    result.annotation_panel.accept_button.click()
+    settle(result)
+    np.testing.assert_array_equal(suggested(result).data, before)
+    assert result.correcting._taught is None
+
+
+def test_thresholds_move_what_was_taught(result, settle):
+    contradict(result)
+    settle(result)
+    painted = annotation(result).layer.data > 0
+    said = annotation(result).layer.data[painted]
+    before = suggested(result).data.copy()
+    slider = result.threshold_panel.background_slider
+    slider.setValue(slider.value() + 0.3)
+    settle(result)
+    assert not np.array_equal(suggested(result).data, before)
+    np.testing.assert_array_equal(suggested(result).data[painted], said)
+
+
+def test_a_layer_edited_by_hand_does_not_follow(result, settle):
+    suggested(result).data_setitem((np.array([0]), np.array([0])), 3)
+    kept = suggested(result).data.copy()
+    contradict(result)
+    settle(result)
+    np.testing.assert_array_equal(suggested(result).data, kept)
+
+
+@pytest.mark.parametrize("what", ["contradiction", "background", "one pixel", "all", "no class"])
+def test_strange_evidence(result, what, settle):
+    mine = annotation(result)
+    for row in result.shown.rows:
+        mine.number_of(row)
+    shape = mine.layer.data.shape
+    new = np.zeros(shape, np.uint16)
+    if what == "contradiction":  # every second pixel of the same region says another class
+        new[20:60:2, 20:60] = 1
+        new[21:60:2, 20:60] = 2
+    elif what == "one pixel":
+        new[0, 0] = 4
+    elif what == "all":
+        new[:] = 3
+    elif what == "no class":
+        new[30:40, 30:40] = 77
+    else:
+        new[:] = 1
+    mine.layer.data_setitem(np.nonzero(new), new[np.nonzero(new)])
+    if what == "background":
+        mine.layer.data_setitem(np.nonzero(new), 0)
+    settle(result)
+    after = suggested(result).data
+    if what == "background":
+        assert not after.any()
+    elif what == "no class":
+        assert "label 77" in result.corrections_panel.state.text()
+        assert 77 not in after
+    else:
+        np.testing.assert_array_equal(after[new > 0], new[new > 0])
+
+
+def test_classes_go_by_name_and_those_not_asked_for_are_left_out(result, run, settle):
+    mine = annotation(result)
+    mine.layer.brush_size = 5
+    result.viewer.layers.selection.active = mine.layer
+    result.annotating.brush_nth(2)  # the bacterium is the annotation's label 1
+    assert mine.layer.selected_label == 1
+    mine.layer.paint((10, 10), 1)
+    settle(result)
+    assert (suggested(result).data[mine.layer.data == 1] == 3).all()
+    result.classes_panel.table.choose([2])
+    result.classes_panel.buttons.remove.click()
+    run(result)
+    settle(result)
+    assert "left out: bacterium" in result.corrections_panel.state.text()
+
+
+def test_only_the_region_of_the_result_is_concerned(dock, run, settle):
+    dock.viewer.add_shapes([[(10, 20), (10, 99), (79, 99), (79, 20)]])
+    dock.image_panel.parts.setCurrentIndex(2)
+    run(dock)
+    settle(dock)
+    before = suggested(dock).data.copy()
+    assert before.shape == (70, 80)
+    paint(dock, 1, [(2, 2)])
+    settle(dock)
+    np.testing.assert_array_equal(suggested(dock).data, before)
+    mine = paint(dock, 1, [(30, 40), (31, 40)])
+    settle(dock)
+    there = mine.layer.data[10:80, 20:100] == 1
+    assert there.any()
+    assert (suggested(dock).data[there] == 1).all()
+
+
+def test_strokes_that_come_fast_end_at_the_last(result, qtbot, settle):
+    mine = annotation(result)
+    for row in result.shown.rows:
+        mine.number_of(row)
+    for step in range(20):
+        mine.layer.paint((40 + step, 60), 1 + step % 4)
+        qtbot.wait(5)
+    settle(result)
+    painted = mine.layer.data > 0
+    np.testing.assert_array_equal(suggested(result).data[painted], mine.layer.data[painted])
+
+
+def test_the_affinity_is_kept_with_the_embedding_and_counted(result, run, settle):
+    count, kept = result.session.kept
+    embedding = result.shown.outcome.embedding
+    affinity = result.session._affinities[embedding]
+    assert (count, kept) == (1, embedding.nbytes + affinity.nbytes)
+    run(result)
+    settle(result)
+    assert result.correcting._affinity[1] is affinity
+
+
+def test_an_image_of_1024_pixels_follows_within_200_ms(dock, run, qtbot, settle):
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(make_scene((1024, 1024), 1_000_008).image, name="scene")
+    run(dock)
+    settle(dock)
+    seen = []
+    suggested(dock).events.set_data.connect(lambda _event: seen.append(time.perf_counter()))
+    seconds = []
+    for row in (300, 500, 700):
+        mine = paint(dock, 1 + row // 200 % 4, [(row, column) for column in range(300, 340, 4)])
+        begun = time.perf_counter()
+        del seen[:]
+        qtbot.waitUntil(lambda: len(seen) > 0, timeout=5000)
+        seconds.append(seen[0] - begun)
+        assert (suggested(dock).data[mine.layer.data > 0] > 0).all()
+        settle(dock)
+    assert np.median(seconds) < 0.2
+
+
+# ---------------------------------------------------------------------- where to look next
+
+
+def look(dock, settle):
+    dock.corrections_panel.next_button.click()
+    settle(dock)
+    return dock.run_panel.message.text()
+
+
+def camera(dock):
+    return np.array(dock.viewer.scene.camera.center[-2:])
+
+
+def test_buttons_say_why_they_are_grey(dock):
+    panel = dock.corrections_panel
+    for widget in (panel.next_button, panel.uncertainty):
+        assert not widget.isEnabled()
+        assert "press Run" in widget.toolTip()
+    assert panel.click_button.isEnabled()
+    dock.correcting.next_uncertain()
+    assert "press Run" in dock.run_panel.message.text()
+    dock.viewer.layers.clear()
+    assert not panel.click_button.isEnabled()
+    assert panel.click_button.toolTip()
+
+
+def test_uncertainty_is_a_layer_that_follows(result, settle):
+    active = result.viewer.layers.selection.active
+    result.corrections_panel.uncertainty.click()
+    settle(result)
+    layer = result.viewer.layers["scene uncertainty"]
+    assert result.viewer.layers.selection.active is active
+    assert result.image_panel.choice().layer is result.viewer.layers["scene"]
+    assert layer.data.shape == suggested(result).data.shape
+    assert 0 <= layer.data.min() < layer.data.max() <= 1
+    np.testing.assert_allclose(layer.extent.world, result.viewer.layers["scene"].extent.world)
+    before = layer.data.copy()
+    contradict(result)
+    settle(result)
+    assert result.viewer.layers["scene uncertainty"] is layer
+    assert not np.array_equal(layer.data, before)
+    assert not layer.data[annotation(result).layer.data > 0].any()
+    result.corrections_panel.uncertainty.click()
+    assert layer not in result.viewer.layers
+
+
+def test_uncertainty_lies_beneath_what_a_person_draws(result, settle):
+    result.corrections_panel.click_button.click()
+    result.corrections_panel.uncertainty.click()
+    settle(result)
+    names = [layer.name for layer in result.viewer.layers]
+    assert names[-3:] == ["scene uncertainty", "scene annotation", "scene clicks"]
+
+
+def test_it_says_that_the_suggestion_is_hidden(result, settle):
+    result.annotation_panel.accept_button.click()
+    contradict(result)
+    settle(result)
+    assert "hidden" in result.corrections_panel.state.text()
+    result.annotation_panel.rule.setCurrentIndex(1)  # into all but your painting
+    result.annotation_panel.accept_button.click()
+    np.testing.assert_array_equal(annotation(result).layer.data, suggested(result).data)
+
+
+def test_an_uncertainty_layer_that_is_removed_unchecks_the_box(result, settle):
+    result.corrections_panel.uncertainty.click()
+    settle(result)
+    result.viewer.layers.remove("scene uncertainty")
+    assert not result.corrections_panel.uncertainty.isChecked()
+    contradict(result)
+    settle(result)
+    assert "scene uncertainty" not in result.viewer.layers
+
+
+def test_the_camera_goes_from_place_to_place_and_starts_again(result, settle):
+    said, centers = [], []
+    said.append(look(result, settle))
+    places = list(result.correcting.doubts.places)
+    assert len(places) > 2
+    centers.append(camera(result))
+    while len(centers) <= len(places):
+        said.append(look(result, settle))
+        centers.append(camera(result))
+    np.testing.assert_allclose(centers[:-1], places)
+    np.testing.assert_allclose(centers[-1], places[0])
+    assert said[0] == f"Uncertain place 1 of {len(places)}."
+    assert "starts again" in said[len(places) - 1]
+    assert said[-1] == said[0]
+
+
+def test_decided_places_are_passed_over(result, settle):
+    look(result, settle)
+    first = result.correcting.doubts.places[0]
+    mine = annotation(result)
+    mine.layer.brush_size = 15
+    mine.layer.paint(first, 0)  # nothing was there: erasing leaves no mark
+    mine.layer.paint(first, 1)
+    settle(result)
+    look(result, settle)
+    assert first not in result.correcting.doubts.places
+    marks = mine.state().marks
+    assert all(marks[place] == 0 for place in result.correcting.doubts.places)
+    result.annotation_panel.rule.setCurrentIndex(1)
+    result.annotation_panel.accept_button.click()
+    settle(result)
+    assert look(result, settle).startswith("No place is left")
+
+
+def test_the_key_is_bound_on_our_layers(result, settle):
+    result.corrections_panel.click_button.click()
+    result.corrections_panel.uncertainty.click()
+    settle(result)
+    mine = annotation(result)
+    layers = [mine.layer, suggested(result), *(one.layer for one in result.correcting.clicking.all)]
+    layers.append(result.correcting.uncertainty.layer)
+    before = camera(result)
+    for layer in layers:
+        pressed = layer.keymap[coerce_keybinding(UNCERTAIN_KEY)]
+        assert pressed.__name__  # napari asks for it when a key is really pressed
+    pressed(layers[-1])
+    settle(result)
+    assert not np.allclose(camera(result), before)
+
+
+def test_no_key_of_ours_opens_a_menu_or_presses_a_button(result):
+    """Qt gives a letter after "&" to a button or menu before the canvas hears of it."""
+    window = result.viewer.window._qt_window
+    texts = [action.text() for action in window.menuBar().actions()]
+    for kind in (QAbstractButton, QLabel):
+        texts += [one.text() for one in result.findChildren(kind) if one.text() != "&Run"]
+    marked = {QKeySequence.mnemonic(text).toString() for text in texts} - {""}
+    assert "Alt+F" in marked
+    ours = {str(key) for key in annotation(result).layer.keymap}
+    assert "Alt+U" in ours
+    assert not ours & marked
+
+
+def test_places_of_a_stack_and_in_3d(dock, run, settle):
+    image = np.stack([SCENE.image[::-1], SCENE.image])
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(image, name="scene", rgb=True, scale=(3, 0.5, 0.5))
+    dock.viewer.dims.set_point(0, 3)
+    run(dock)
+    settle(dock)
+    assert dock.shown.choice.plane == (1,)
+    dock.viewer.dims.set_point(0, 0)
+    assert look(dock, settle).startswith("Uncertain place 1 of ")
+    assert dock.viewer.dims.point[0] == 3
+    np.testing.assert_allclose(camera(dock), np.array(dock.correcting.doubts.places[0]) / 2)
+    dock.viewer.dims.ndisplay = 3
+    assert "2-D view" in look(dock, settle)

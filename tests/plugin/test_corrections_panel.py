@@ -1,0 +1,80 @@
+"""The panel of corrections: what it is told, and what it tells."""
+
+from __future__ import annotations
+
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_cliper.annotation.evidence import BACKGROUND
+from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.plugin.corrections_panel import CorrectionsPanel
+
+NARROW = 308  # what is left of 320 pixels between the dock's margins
+ROWS = [ClassRow("nucleus", colour=(255, 0, 0)), ClassRow("fibre")]
+
+
+@pytest.fixture
+def panel(qtbot):
+    widget = CorrectionsPanel()
+    qtbot.addWidget(widget)
+    widget.show()
+    return widget
+
+
+def test_fits_a_narrow_dock_whatever_it_says(panel):
+    panel.show_classes([ClassRow("a very long name of a class " * 5)], BACKGROUND)
+    panel.show_state("Taught by 12 clicks. Not asked for, so left out: nucleus, fibre. " * 5)
+    assert panel.minimumSizeHint().width() <= NARROW
+
+
+def test_corrections_spread_by_default_and_the_box_tells(panel, qtbot):
+    assert panel.spread.isChecked()
+    with qtbot.waitSignal(panel.spread_toggled) as told:
+        qtbot.keyClick(panel.spread, Qt.Key.Key_Space)
+    assert told.args == [False]
+
+
+def test_buttons_tell_once_they_are_not_grey(panel, qtbot):
+    panel.set_available("Choose an image first.", "There is no result yet: press Run.")
+    assert not panel.click_button.isEnabled()
+    assert panel.click_button.toolTip() == "Choose an image first."
+    assert not panel.next_button.isEnabled()
+    assert panel.uncertainty.toolTip() == "There is no result yet: press Run."
+    panel.set_available("", "")
+    with qtbot.waitSignal(panel.click_wanted):
+        qtbot.mouseClick(panel.click_button, Qt.MouseButton.LeftButton)
+    with qtbot.waitSignal(panel.next_wanted):
+        qtbot.mouseClick(panel.next_button, Qt.MouseButton.LeftButton)
+    with qtbot.waitSignal(panel.uncertainty_toggled) as told:
+        qtbot.keyClick(panel.uncertainty, Qt.Key.Key_Space)
+    assert told.args == [True]
+
+
+def test_classes_are_offered_in_their_colours_with_the_background_first(panel, qtbot):
+    with qtbot.assertNotEmitted(panel.chosen):
+        panel.show_classes(ROWS, "fibre")
+    box = panel.classes
+    assert [box.itemText(i) for i in range(box.count())] == [BACKGROUND, "nucleus", "fibre"]
+    assert panel.chosen_class() == "fibre"
+    colour = box.itemIcon(1).pixmap(8, 8).toImage().pixelColor(4, 4)
+    assert (colour.red(), colour.green(), colour.blue()) == (255, 0, 0)
+    with qtbot.waitSignal(panel.chosen) as told:
+        qtbot.keyClick(box, Qt.Key.Key_Up)
+    assert told.args == ["nucleus"]
+
+
+def test_a_class_that_is_not_offered_is_added(panel, qtbot):
+    panel.show_classes(ROWS, BACKGROUND)
+    with qtbot.assertNotEmitted(panel.chosen):
+        panel.choose("gone")
+    assert panel.chosen_class() == panel.classes.currentText() == "gone"
+    panel.show_classes([*ROWS, ClassRow("background")], BACKGROUND)
+    assert panel.classes.count() == 3
+
+
+def test_the_state_takes_no_room_where_there_is_none(panel):
+    assert not panel.state.isVisible()
+    panel.show_state("Taught by 1 click.")
+    assert panel.state.isVisible()
+    panel.show_state("")
+    assert not panel.state.isVisible()

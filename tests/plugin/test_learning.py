@@ -1,0 +1,508 @@
+"""Looks of classes in the dock: learnt from what a person confirmed, used, kept and put right."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from qtpy.QtCore import Qt
+
+from napari_cliper.annotation.project import Project
+from napari_cliper.demo.scenes import KINDS, make_scene
+from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.export.prototypes import beside, read_prototypes, write_prototypes
+from napari_cliper.plugin.layers import OUTPUT_KEY
+from napari_cliper.plugin.session import Session
+from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.segmentation import (
+    LiveLabels,
+    Prototypes,
+    SegmentationConfig,
+    Segmenter,
+    Thresholds,
+)
+
+SHAPE = (96, 128)
+SCENE = make_scene(SHAPE, 1_000_008)
+PRESENT = sorted(set(np.unique(SCENE.labels).tolist()) - {0})
+NAMES = {label: f"{KINDS[label - 1].name[::-1]}x" for label in PRESENT}
+"""Names that mean nothing to the model, for what is in the scene."""
+
+
+@pytest.fixture
+def nonsense(dock):
+    """The dock with class names that mean nothing to the model."""
+    dock.classes_panel.set_classes([ClassRow(name) for name in NAMES.values()])
+    return dock
+
+
+def message(dock):
+    return dock.run_panel.message.text()
+
+
+def idle(dock, qtbot):
+    """Wait until nothing runs and nothing waits to be asked again."""
+    qtbot.waitUntil(
+        lambda: not (dock.job or dock._rescore_timer.isActive() or dock.learning._waiting),
+        timeout=60_000,
+    )
+
+
+def confirm_scene(dock, image=None, name="scene", scene=SCENE, names=NAMES, rows=slice(None)):
+    """Paint the truth of a scene, its background too, as a person would."""
+    image = image or dock.viewer.layers[name]
+    mine = dock.annotating.begin(image, name)
+    numbers = {label: mine.number_of(ClassRow(word)) for label, word in names.items()}
+    truth = np.zeros(scene.labels.shape, np.uint16)
+    for label, number in numbers.items():
+        truth[scene.labels == label] = number
+    where = np.indices(truth.shape)[:, rows].reshape(2, -1)
+    mine.layer.data_setitem(tuple(where), 1)  # what becomes background is touched by this
+    mine.layer.data_setitem(tuple(where), truth[tuple(where)])
+    mine.follow()
+    dock._update_ready()
+    return mine
+
+
+def agreement(dock):
+    """The share of pixels that the suggestion has as the scene has them."""
+    labels = dock.shown.suggestions["refined"].layer.data
+    expected = np.zeros(SHAPE, int)
+    for index, label in enumerate(NAMES, 1):
+        expected[SCENE.labels == label] = index
+    return float((labels == expected).mean())
+
+
+def learnt(dock, qtbot):
+    """The dock, taught by its scene."""
+    confirm_scene(dock)
+    dock.looks_panel.learn_button.click()
+    qtbot.waitUntil(lambda: dock.learning.prototypes is not None, timeout=60_000)
+    idle(dock, qtbot)
+    return dock.learning.prototypes
+
+
+def texts(dock):
+    pictures = dock.looks_panel.pictures
+    return [pictures.item(row).text() for row in range(pictures.count())]
+
+
+def vectors(prototypes):
+    return np.stack([one.vector.numpy() for one in prototypes.items])
+
+
+def of_another(prototypes, model="ViT-B/16"):
+    return Prototypes(model, "another one", prototypes.items)
+
+
+# ---------------------------------------------------------------------- learning
+
+
+def test_painted_pixels_become_looks_and_the_image_is_asked_again(nonsense, run, qtbot):
+    dock = nonsense
+    run(dock)
+    before = agreement(dock)
+    assert "prototypes" not in dock.shown.outcome.scores.record
+    mine = confirm_scene(dock)
+    dock.viewer.layers.selection.active = mine.layer
+    dock.looks_panel.learn_button.click()
+    qtbot.waitUntil(lambda: dock.learning.prototypes is not None, timeout=60_000)
+    assert f"Learnt from scene: {len(NAMES)}" in message(dock)
+    idle(dock, qtbot)
+
+    prototypes = dock.learning.prototypes
+    assert {one.name for one in prototypes.items} == {"", *NAMES.values()}
+    pictures = dock.looks_panel.pictures
+    assert pictures.count() == len(prototypes)
+    assert set(texts(dock)) == {f"{name}\nscene" for name in ("background", *NAMES.values())}
+    first = pictures.item(0).icon().pixmap(48, 48).toImage()
+    assert (first.width(), first.height()) == (48, 48)
+    seen = dock.looks_panel._items[0].thumbnail[20, 30]
+    assert first.pixelColor(30, 20).getRgb()[:3] == tuple(seen.tolist())
+    assert f"Looks: {len(prototypes)}, of {len(NAMES)} classes" in dock.looks_panel.folder.text()
+
+    outcome = dock.shown.outcome
+    assert not outcome.encoded  # no image network ran
+    used = {one["class"]: one["images"] for one in outcome.scores.record["prototypes"]}
+    assert used.items() >= dict.fromkeys(NAMES.values(), 1).items()
+    layer = dock.shown.suggestions["refined"].layer
+    assert layer.metadata[OUTPUT_KEY]["prototypes"] == outcome.scores.record["prototypes"]
+    assert agreement(dock) > max(before, 0.8)
+    assert dock.viewer.layers.selection.active is mine.layer  # the brush stays where it was
+
+
+def test_the_next_run_gives_the_labels_of_python(nonsense, run, qtbot):
+    prototypes = learnt(nonsense, qtbot)
+    run(nonsense)
+    segmenter = Segmenter(SegmentationConfig(model="demo", device="cpu"))
+    scores = segmenter.score(
+        segmenter.embed(SCENE.image), list(NAMES.values()), prototypes=prototypes
+    )
+    labels = nonsense.shown.suggestions["refined"].layer.data
+    np.testing.assert_array_equal(labels, scores.to_labels())
+
+
+def test_only_what_is_confirmed_teaches(nonsense, qtbot):
+    top = slice(0, SHAPE[0] // 2)
+    confirm_scene(nonsense, rows=top)
+    nonsense.looks_panel.learn_button.click()
+    qtbot.waitUntil(lambda: nonsense.learning.prototypes is not None, timeout=60_000)
+    segmenter = Segmenter(SegmentationConfig(model="demo", device="cpu"))
+    mine = nonsense.annotating.current()
+    confirmed = np.zeros(SHAPE, bool)
+    confirmed[top] = True
+    names = {label: row.name for label, row in mine.classes.items()}
+    expected = segmenter.learn(
+        segmenter.embed(SCENE.image), mine.layer.data, confirmed, names, "scene"
+    )
+    np.testing.assert_allclose(vectors(nonsense.learning.prototypes), vectors(expected), atol=1e-5)
+
+
+def test_why_there_is_nothing_to_learn_is_said(nonsense, qtbot):
+    panel, layer = nonsense.looks_panel, nonsense.viewer.layers["scene"]
+    assert not panel.learn_button.isEnabled()
+    assert "no annotation yet" in panel.learn_button.toolTip()
+    mine = nonsense.annotating.begin(layer, "scene")
+    nonsense._update_ready()
+    assert "Nothing is accepted or painted" in panel.learn_button.toolTip()
+    mine.layer.paint((30, 30), 1)
+    qtbot.waitUntil(panel.learn_button.isEnabled, timeout=2000)
+    for widget in (panel.remove_button, panel.undo_button, panel.slider, panel.automatic):
+        assert not widget.isEnabled()
+        assert "othing" in widget.toolTip()
+
+
+def test_learning_waits_for_what_runs(nonsense, qtbot):
+    confirm_scene(nonsense)
+    nonsense.run()
+    nonsense.looks_panel.learn_button.click()
+    assert nonsense.learning.prototypes is None
+    qtbot.waitUntil(lambda: nonsense.learning.prototypes is not None, timeout=60_000)
+
+
+def test_what_was_removed_while_it_learns_stays_removed(nonsense, qtbot, monkeypatch):
+    prototypes = learnt(nonsense, qtbot)
+    other = make_scene(SHAPE, 1_000_009)
+    nonsense.viewer.add_image(other.image, name="other")
+    nonsense.image_panel.images.setCurrentText("other")
+    mine = nonsense.annotating.begin(nonsense.viewer.layers["other"], "other")
+    mine.number_of(ClassRow(NAMES[PRESENT[0]]))
+    mine.layer.paint((50, 50), 1)
+    mine.follow()
+    gate, learn = threading.Event(), Session.learn
+
+    def slow(*args):
+        gate.wait(10)
+        return learn(*args)
+
+    monkeypatch.setattr(Session, "learn", slow)
+    nonsense.learning.learn()
+    nonsense.learning.remove([prototypes.items[0]])
+    gate.set()
+    idle(nonsense, qtbot)
+    found = nonsense.learning.prototypes
+    assert prototypes.items[0] not in found.items
+    assert {source for one in found.items for source in one.sources} == {"scene", "other"}
+
+
+# ---------------------------------------------------------------------- what is shown of it
+
+
+def test_looks_are_removed_by_button_and_key_and_come_back(nonsense, run, qtbot):
+    run(nonsense)
+    prototypes = learnt(nonsense, qtbot)
+    panel = nonsense.looks_panel
+    gone = panel._items[0]
+    assert "Choose a picture" in panel.remove_button.toolTip()
+    panel.pictures.setCurrentRow(0)
+    panel.remove_button.click()
+    assert gone not in nonsense.learning.prototypes.items
+    assert panel.pictures.count() == len(prototypes) - 1
+    idle(nonsense, qtbot)
+    used = nonsense.shown.outcome.scores.record["prototypes"]
+    assert sum(one["prototypes"] for one in used) == len(prototypes) - 1
+    assert not nonsense.shown.outcome.encoded
+    panel.pictures.selectAll()
+    qtbot.keyClick(panel.pictures, Qt.Key.Key_Delete)
+    assert nonsense.learning.prototypes is None
+    assert panel.folder.text() == "Looks"
+    idle(nonsense, qtbot)
+    assert "prototypes" not in nonsense.shown.outcome.scores.record
+    panel.undo_button.click()
+    panel.undo_button.click()
+    assert nonsense.learning.prototypes is prototypes
+
+
+def test_the_slider_weighs_words_against_looks(nonsense, run, qtbot):
+    run(nonsense)
+    by_words = nonsense.shown.suggestions["refined"].layer.data.copy()
+    learnt(nonsense, qtbot)
+    panel = nonsense.looks_panel
+    assert panel.share() is None
+    assert not panel.slider.isEnabled()
+    panel.automatic.setChecked(False)
+    panel.slider.setValue(0)
+    idle(nonsense, qtbot)
+    np.testing.assert_array_equal(nonsense.shown.suggestions["refined"].layer.data, by_words)
+    panel.slider.setValue(100)
+    idle(nonsense, qtbot)
+    assert agreement(nonsense) > 0.8
+    panel.slider.setValue(40)
+    assert panel.share() == pytest.approx(0.4)
+
+
+def test_looks_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
+    prototypes = of_another(learnt(nonsense, qtbot))
+    nonsense.learning.begin_with(prototypes, None)
+    panel = nonsense.looks_panel
+    assert "are of ViT-B/16, and the engine runs demo" in panel.note.text()
+    assert "ViT-B/16" in panel.learn_button.toolTip()
+    run(nonsense)
+    assert "looks were left out" in message(nonsense)
+    assert "prototypes" not in nonsense.shown.outcome.scores.record
+    assert nonsense.learning.prototypes is prototypes
+    nonsense.learning.learn_by_itself(nonsense.annotating.current())
+    assert "Nothing was learnt" in message(nonsense)
+    assert nonsense.learning.prototypes is prototypes
+
+
+# ---------------------------------------------------------------------- with the list of classes
+
+
+def test_looks_are_kept_beside_the_list_of_classes(nonsense, qtbot, tmp_path):
+    prototypes = learnt(nonsense, qtbot)
+    file = tmp_path / "mine.yaml"
+    assert nonsense.classes_panel.save_to(file)
+    assert beside(file).is_file()
+    nonsense.learning.remove(list(prototypes.items))
+    nonsense.classes_panel.set_classes([ClassRow("fibre")])
+    assert nonsense.classes_panel.load_from(file)
+    qtbot.waitUntil(lambda: nonsense.learning.prototypes is not None, timeout=20_000)
+    found = nonsense.learning.prototypes
+    np.testing.assert_allclose(vectors(found), vectors(prototypes), atol=1e-6)
+    assert nonsense.looks_panel.pictures.count() == len(prototypes)
+    assert f"Loaded {len(prototypes)} looks" in message(nonsense)
+
+
+def test_a_list_without_looks_has_none_and_undo_brings_them_back(nonsense, qtbot, tmp_path):
+    (tmp_path / "words.txt").write_text("fibre\n")
+    prototypes = learnt(nonsense, qtbot)
+    assert nonsense.classes_panel.load_from(tmp_path / "words.txt")
+    assert nonsense.learning.prototypes is None
+    nonsense.looks_panel.undo_button.click()
+    assert nonsense.learning.prototypes is prototypes
+
+
+@pytest.mark.parametrize("kind", ["of another model", "other weights", "damaged"])
+def test_looks_that_cannot_be_used_are_refused_and_the_classes_loaded(
+    nonsense, qtbot, tmp_path, kind
+):
+    prototypes = learnt(nonsense, qtbot)
+    file = tmp_path / "mine.yaml"
+    nonsense.classes_panel.save_to(file)
+    if kind == "damaged":
+        beside(file).write_bytes(beside(file).read_bytes()[:500])
+    else:
+        model = "ViT-B/16" if kind == "of another model" else "demo"
+        write_prototypes(beside(file), of_another(prototypes, model))
+    content = beside(file).read_bytes()
+    nonsense.classes_panel.set_classes([ClassRow("fibre")])
+    assert nonsense.classes_panel.load_from(file)
+    idle(nonsense, qtbot)
+    said = {
+        "of another model": "are of ViT-B/16, and the engine runs demo",
+        "other weights": "other weights",
+        "damaged": "cut off",
+    }
+    assert "loaded without their looks" in message(nonsense)
+    assert said[kind] in message(nonsense)
+    assert nonsense.learning.prototypes is None
+    assert [row.name for row in nonsense.classes_panel.classes()] == list(NAMES.values())
+    nonsense.classes_panel.save_to(file)  # what was refused is not lost by this
+    assert not beside(file).exists()
+    assert (tmp_path / f"{beside(file).name}.old").read_bytes() == content
+
+
+def test_looks_that_cannot_be_written_are_told(nonsense, qtbot, tmp_path):
+    learnt(nonsense, qtbot)
+    beside(tmp_path / "mine.yaml").mkdir()
+    assert nonsense.classes_panel.save_to(tmp_path / "mine.yaml")
+    assert "not their looks" in message(nonsense)
+    assert "folder stands where a file is needed" in message(nonsense)
+
+
+# ---------------------------------------------------------------------- by itself
+
+
+def test_accepting_everything_teaches_unless_it_is_not_wanted(dock, run, qtbot):
+    run(dock)
+    dock.looks_panel.by_itself.setChecked(False)
+    dock.annotation_panel.accept_button.click()
+    assert dock.job is None
+    dock.annotating.of(dock.viewer.layers["scene"]).layer.undo()
+    dock.looks_panel.by_itself.setChecked(True)
+    dock.annotation_panel.accept_button.click()
+    qtbot.waitUntil(lambda: dock.learning.prototypes is not None, timeout=60_000)
+    idle(dock, qtbot)
+    mine = dock.annotating.of(dock.viewer.layers["scene"]).layer
+    assert dock.viewer.layers.selection.active is mine  # the suggestion does not come back
+    assert not dock.shown.suggestions["refined"].layer.visible
+
+
+@pytest.fixture
+def project(nonsense, tmp_path, qtbot):
+    """The dock with a project of three scenes, at the first."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(3):
+        scene = make_scene(SHAPE, 1_000_008 + index)
+        Picture.fromarray(scene.image).save(folder / f"scene {index + 1}.png")
+    nonsense.viewer.layers.clear()
+    nonsense.projecting.create(tmp_path / "project", sorted(folder.iterdir()))
+    at(nonsense, qtbot, "scene 1")
+    return nonsense
+
+
+def at(dock, qtbot, name):
+    """Wait until an image of the project is shown, and choose it."""
+    qtbot.waitUntil(
+        lambda: dock.projecting.current == name and dock.projecting.job is None, timeout=10_000
+    )
+    dock.image_panel.images.setCurrentText(dock.projecting.layer.name)
+
+
+def test_an_image_that_is_done_teaches_the_next(project, run, qtbot, tmp_path):
+    dock = project
+    confirm_scene(dock, dock.projecting.layer, "scene 1")
+    dock.project_panel.done_button.click()
+    at(dock, qtbot, "scene 2")
+    qtbot.waitUntil(lambda: dock.learning.prototypes is not None, timeout=60_000)
+    assert all("scene 1" in text for text in texts(dock))
+    run(dock)
+    used = dock.shown.outcome.scores.record["prototypes"]
+    assert {one["class"] for one in used} >= set(NAMES.values())
+    # it is on the disk soon, though nothing was painted
+    file = tmp_path / "project" / "prototypes.safetensors"
+    qtbot.waitUntil(file.is_file, timeout=5000)
+    assert len(read_prototypes(file)) == len(dock.learning.prototypes)
+
+
+def test_a_project_keeps_looks_and_share(project, qtbot, tmp_path, make_napari_viewer):
+    confirm_scene(project, project.projecting.layer, "scene 1")
+    project.learning.learn()
+    qtbot.waitUntil(lambda: project.learning.prototypes is not None, timeout=60_000)
+    project.looks_panel.automatic.setChecked(False)
+    project.looks_panel.slider.setValue(70)
+    expected = project.learning.prototypes
+    project.close_down()
+    other = CliperWidget(make_napari_viewer())
+    qtbot.addWidget(other)
+    other.projecting.open(tmp_path / "project")
+    at(other, qtbot, "scene 1")
+    np.testing.assert_allclose(vectors(other.learning.prototypes), vectors(expected), atol=1e-6)
+    assert other.looks_panel.share() == pytest.approx(0.7)
+    assert other.looks_panel.pictures.count() == len(expected)
+    other.close_down()
+
+
+def test_what_is_learnt_for_another_project_is_dropped(project, qtbot, tmp_path, monkeypatch):
+    Project.create(tmp_path / "other", [tmp_path / "pictures" / "scene 3.png"])
+    confirm_scene(project, project.projecting.layer, "scene 1")
+    gate, learn = threading.Event(), Session.learn
+
+    def slow(*args):
+        gate.wait(10)
+        return learn(*args)
+
+    monkeypatch.setattr(Session, "learn", slow)
+    project.learning.learn()
+    project.projecting.open(tmp_path / "other")
+    at(project, qtbot, "scene 3")
+    gate.set()
+    idle(project, qtbot)
+    assert project.learning.prototypes is None
+    assert "dropped" in message(project)
+
+
+# ---------------------------------------------------------------------- most uncertain first
+
+
+def rows(dock):
+    images = dock.project_panel.images
+    return [images.item(row).text() for row in range(images.count())]
+
+
+def values_by_python(dock, names, tmp_path):
+    """The mean uncertainty of whole scenes, by the engine alone."""
+    config = dock.engine_panel.config()
+    segmenter = Segmenter(config)
+    settings = config.settings()
+    thresholds = Thresholds(
+        settings.class_threshold, settings.background_threshold, settings.min_max
+    )
+    words = [row.name for row in dock.classes_panel.classes()]
+    project = Project.open(tmp_path / "project")
+    found = {}
+    for name in names:
+        scores = segmenter.score(segmenter.embed(project.read_image(name)), words)
+        found[name] = float(LiveLabels(scores, "refined").uncertainty(thresholds).mean())
+    return found
+
+
+def test_the_most_uncertain_images_come_first(project, qtbot, tmp_path):
+    dock = project
+    for name in ("bad", "scene 4", "scene 5"):
+        Picture.fromarray(make_scene(SHAPE, 1_000_020 + len(name)).image).save(
+            tmp_path / "pictures" / f"{name}.png"
+        )
+    Picture.fromarray(make_scene(SHAPE, 1_000_031).image).save(
+        tmp_path / "pictures" / "scene 5.png"
+    )
+    dock.projecting.project.add_files(
+        [tmp_path / "pictures" / f"{name}.png" for name in ("bad", "scene 4", "scene 5")]
+    )
+    (tmp_path / "pictures" / "bad.png").write_bytes(b"no picture")
+    dock.looks_panel.by_itself.setChecked(False)
+    dock.project_panel.done_button.click()  # scene 1
+    at(dock, qtbot, "scene 2")
+    dock.project_panel.order_button.click()
+    assert dock.job is not None, message(dock)
+    idle(dock, qtbot)
+    names = ["scene 2", "scene 3", "scene 4", "scene 5"]
+    values = values_by_python(dock, names, tmp_path)
+    best = sorted(names, key=lambda name: -values[name])
+    kept = [image.name for image in Project.open(tmp_path / "project").images]
+    assert kept == [*best, "bad", "scene 1"]
+    assert rows(dock)[0] == f"{best[0]}: nothing yet, {values[best[0]]:.0%} uncertain"
+    assert rows(dock)[-2:] == ["bad: nothing yet", "scene 1: done"]
+    assert f"{values[best[0]]:.3f}" in dock.project_panel.images.item(0).toolTip()
+    assert "Ordered 4 images" in message(dock)
+    assert "bad could not be looked at" in message(dock)
+    assert dock.projecting.current == "scene 2"
+
+
+def test_an_order_that_is_cancelled_changes_nothing(project, qtbot, monkeypatch):
+    gate, ask = threading.Event(), Session.uncertainty
+
+    def slow(*args):
+        gate.wait(10)
+        return ask(*args)
+
+    monkeypatch.setattr(Session, "uncertainty", slow)
+    before = rows(project)
+    project.project_panel.order_button.click()
+    project.run_panel.cancel_button.click()
+    gate.set()
+    idle(project, qtbot)
+    assert rows(project) == before
+    assert "Stopped" in message(project)
+
+
+def test_why_images_cannot_be_ordered_is_said(project):
+    button = project.project_panel.order_button
+    assert button.isEnabled()
+    project.classes_panel.set_classes([])
+    assert not button.isEnabled()
+    assert "no word" in button.toolTip()

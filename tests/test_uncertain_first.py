@@ -1,0 +1,106 @@
+"""Images by uncertainty: what counts of each, and where those go that cannot be looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_cliper.annotation.project import Project
+from napari_cliper.annotation.state import ACCEPTED, AnnotationState
+from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.segmentation import InvalidInputError, Monitor, OutOfMemoryError, Stopped
+from napari_cliper.uncertain_first import mean_of_open, open_plane, uncertain_first
+
+SHAPE = (10, 12)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Images whose pixels say how uncertain they are, of 255."""
+    paths = []
+    for name, value in {"a": 50, "b": 200, "c": 100, "d": 100}.items():
+        paths.append(tmp_path / f"{name}.tif")
+        tifffile.imwrite(paths[-1], np.full(SHAPE, value, np.uint8))
+    return Project.create(tmp_path / "project", paths)
+
+
+def ask(pixels, _report):
+    return pixels.astype(np.float32) / 255
+
+
+def decided(project, name, marks, status="started"):
+    labels = np.ones(marks.shape, np.uint16)
+    project.save(name, AnnotationState(labels, marks, {1: ClassRow("x")}), status)
+
+
+def test_the_mean_is_of_pixels_that_nobody_decided_on(project):
+    confirmed = np.zeros(SHAPE, bool)
+    confirmed[:3] = True
+    uncertainty = np.where(confirmed, 1, 0.25).astype(np.float32)
+    assert mean_of_open(uncertainty, confirmed) == 0.25
+    assert mean_of_open(uncertainty, ~confirmed) == 1
+    assert mean_of_open(uncertainty, np.ones(SHAPE, bool)) == 0
+    decided(project, "b", np.full(SHAPE, ACCEPTED, np.uint8))
+    ranking = uncertain_first(project, ask)
+    assert ranking.order == ("c", "d", "a", "b")  # equal ones keep their order
+    assert ranking.values == pytest.approx({"a": 50 / 255, "b": 0, "c": 100 / 255, "d": 100 / 255})
+
+
+def test_done_ones_are_not_looked_at_and_come_last(project):
+    for name in ("b", "a"):
+        project.set_status(name, "done")
+    seen = []
+    ranking = uncertain_first(project, lambda pixels, _: (seen.append(pixels), ask(pixels, _))[1])
+    assert ranking.order == ("c", "d", "a", "b")
+    assert len(seen) == 2
+    project.reorder(ranking.order)
+    assert [image.name for image in Project.open(project.folder).images] == list(ranking.order)
+
+
+@pytest.mark.parametrize("error", [InvalidInputError, OutOfMemoryError])
+def test_what_cannot_be_looked_at_is_told_and_comes_behind(project, tmp_path, error):
+    (tmp_path / "b.tif").write_bytes(b"no picture")
+
+    def picky(pixels, report):
+        if pixels[0, 0] == 50:
+            raise error("too dark")
+        return ask(pixels, report)
+
+    ranking = uncertain_first(project, picky)
+    assert ranking.order == ("c", "d", "a", "b")
+    assert ranking.problems["a"] == "too dark"
+    assert "b.tif" in ranking.problems["b"]
+    assert set(ranking.values) == {"c", "d"}
+
+
+def test_where_none_can_be_looked_at_the_reason_is_raised(project):
+    def never(_pixels, _report):
+        raise InvalidInputError("there is no word")
+
+    with pytest.raises(InvalidInputError, match=r"None of the images.*there is no word"):
+        uncertain_first(project, never)
+
+
+def test_a_stop_ends_it_between_two_images(project):
+    told = []
+    monitor = Monitor(told.append, lambda: len(told) == 2)
+    with pytest.raises(Stopped):
+        uncertain_first(project, ask, monitor)
+    assert [(one.done, one.total) for one in told] == [(0, 4), (1, 4)]
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_of_a_stack_the_middle_plane_counts(tmp_path, colours):
+    stack = np.arange(5, dtype=np.uint8)[:, None, None].repeat(10, 1).repeat(12, 2)
+    if colours:
+        stack = stack[..., None].repeat(3, -1)
+    tifffile.imwrite(tmp_path / "z.tif", stack, photometric="rgb" if colours else "minisblack")
+    project = Project.create(tmp_path / "p", [tmp_path / "z.tif"])
+    marks = np.zeros((5, *SHAPE), np.uint8)
+    marks[2, 0] = ACCEPTED
+    decided(project, "z", marks)
+    pixels, confirmed = open_plane(project, "z")
+    assert (pixels == 2).all()
+    assert pixels.shape == (*SHAPE, 3) if colours else SHAPE
+    np.testing.assert_array_equal(confirmed, marks[2] == ACCEPTED)
