@@ -74,7 +74,8 @@ class Window:
         wait(settle)
         window: Any = self.viewer.window
         picture = Image.fromarray(window.screenshot(flash=False, canvas_only=False))
-        picture.convert("RGB").quantize(200).save(FOLDER / f"{name}.png", optimize=True)
+        few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
+        few.save(FOLDER / f"{name}.png", optimize=True)
 
     def run(self) -> None:
         """Press Run and wait for the end."""
@@ -123,15 +124,14 @@ def window_pictures() -> None:
     window.shoot("dock-annotation")
 
     viewer.layers.clear()
-    project_pictures(window)
-    viewer.layers.clear()
     teaching_pictures(window)
     viewer.layers.clear()
     viewer.add_image(np.full((256, 256), 7, np.uint8), name="flat")
     dock.scroll_to(dock.image_panel)
     window.run()
     window.shoot("dock-error")
-    dock.close_down()
+    viewer.layers.clear()
+    project_pictures(window)
     viewer.close()
 
 
@@ -141,6 +141,7 @@ def teaching_pictures(window: Window) -> None:
     scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED)
     viewer.add_image(scene.image, name="stain")
     dock.classes_panel.set_classes([ClassRow(name) for name in INVENTED])
+    dock.learning.begin_with(None, None)  # what was learnt on the way here
     dock.scroll_to(dock.image_panel)
     window.run()
     window.shoot("dock-words-fail")
@@ -198,7 +199,7 @@ def project_pictures(window: Window) -> None:
         dock.project_panel.where.setText("plates/annotations: 1 of 4 done. Saved by itself.")
         dock.scroll_to(dock.project_panel)
         window.shoot("dock-project")
-        dock.projecting.close()
+        dock.close_down()  # while the folder is there
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from napari.utils.key_bindings import coerce_keybinding
@@ -236,23 +234,18 @@ def test_the_affinity_is_kept_with_the_embedding_and_counted(result, run, settle
     assert result.correcting._affinity[1] is affinity
 
 
-def test_an_image_of_1024_pixels_follows_within_200_ms(dock, run, qtbot, settle):
+def test_each_stroke_on_a_large_image_is_followed(dock, run, settle):
+    """How fast is measured in benchmarks/corrections.py."""
     dock.viewer.layers.clear()
     dock.viewer.add_image(make_scene((1024, 1024), 1_000_008).image, name="scene")
     run(dock)
     settle(dock)
-    seen = []
-    suggested(dock).events.set_data.connect(lambda _event: seen.append(time.perf_counter()))
-    seconds = []
     for row in (300, 500, 700):
-        mine = paint(dock, 1 + row // 200 % 4, [(row, column) for column in range(300, 340, 4)])
-        begun = time.perf_counter()
-        del seen[:]
-        qtbot.waitUntil(lambda: len(seen) > 0, timeout=5000)
-        seconds.append(seen[0] - begun)
-        assert (suggested(dock).data[mine.layer.data > 0] > 0).all()
+        label = 1 + row // 200 % 4
+        mine = paint(dock, label, [(row, column) for column in range(300, 340, 4)])
         settle(dock)
-    assert np.median(seconds) < 0.2
+        painted = mine.layer.data > 0
+        np.testing.assert_array_equal(suggested(dock).data[painted], mine.layer.data[painted])
 
 
 # ---------------------------------------------------------------------- where to look next

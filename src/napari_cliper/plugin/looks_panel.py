@@ -20,9 +20,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
+from .folding import folding
 from .wrapping import wrapping
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ class LooksPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = QCollapsible("Looks")
-        self.folder.setDuration(0)
+        self.folder = folding("Looks")
         self.folder.setToolTip("What classes look like helps where words fail.")
         self.learn_button = QPushButton("Learn from t&his image")
         self.by_itself = QCheckBox("Learn from each image that is done")

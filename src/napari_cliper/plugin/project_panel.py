@@ -14,10 +14,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from ..annotation.project import ProjectImage, Status
+from .folding import folding
 from .wrapping import wrapping
 
 STATUS_IN_WORDS: Mapping[Status, str] = MappingProxyType(
@@ -42,8 +42,7 @@ class ProjectPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = QCollapsible("Project")
-        self.folder.setDuration(0)
+        self.folder = folding("Project")
         self.where = wrapping("No project: what you annotate is in the window alone.")
         self.new_button = _button("&Folder of images ...", "Work through a folder of pictures.")
         self.open_button = _button("Op&en ...", "Go on with a project.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
-from superqt import QCollapsible
 
+from .folding import folding
 from .wrapping import wrapping
 
 
@@ -20,7 +20,7 @@ class ResultsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = QCollapsible("Results")
+        self.folder = folding("Results")
         self.details = wrapping("Nothing yet.")
         self.score_maps = QCheckBox("Show the &score maps as layers")
         self.score_maps.setToolTip("Adds one image layer with a plane for each class.")

@@ -61,7 +61,8 @@ class UncertaintyLayer:
             data,
             name=f"{choice.name} uncertainty",
             colormap="magma",
-            blending="additive",
+            blending="translucent",  # additive would be white over a bright image
+            opacity=0.6,
             contrast_limits=(0, 1),
             metadata={OUTPUT_KEY: {"uncertainty_of": choice.name}},
             **map_transforms(choice, doubt.shape),

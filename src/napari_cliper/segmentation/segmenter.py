@@ -40,6 +40,9 @@ from .results import ImageEmbedding, PatchFeatures, ScoreMaps
 from .scoring import Queries
 from .words import WordVectors
 
+WORDS_SHOWN = 12
+"""Words that a note lists of those that a model knows."""
+
 PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")
 
 
@@ -402,9 +405,11 @@ class Segmenter:
             known = {key(word) for word in self.source.words}
             unknown = [word for one in classes for word in one.words if key(word) not in known]
             if unknown:
+                shown, more = self.source.words[:WORDS_SHOWN], self.source.words[WORDS_SHOWN:]
+                rest = f" and {len(more)} more" if more else ""
                 yield (
                     f"The model does not know: {', '.join(unknown)}. It knows only: "
-                    f"{', '.join(self.source.words)}."
+                    f"{', '.join(shown)}{rest}."
                 )
         elif not self.settings.validated:
             yield (
