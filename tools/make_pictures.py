@@ -74,8 +74,7 @@ class Window:
         wait(settle)
         window: Any = self.viewer.window
         picture = Image.fromarray(window.screenshot(flash=False, canvas_only=False))
-        few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
-        few.save(FOLDER / f"{name}.png", optimize=True)
+        picture.convert("RGB").quantize(256).save(FOLDER / f"{name}.png", optimize=True)
 
     def run(self) -> None:
         """Press Run and wait for the end."""
@@ -124,8 +123,6 @@ def window_pictures() -> None:
     window.shoot("dock-annotation")
 
     viewer.layers.clear()
-    teaching_pictures(window)
-    viewer.layers.clear()
     viewer.add_image(np.full((256, 256), 7, np.uint8), name="flat")
     dock.scroll_to(dock.image_panel)
     window.run()
@@ -135,13 +132,14 @@ def window_pictures() -> None:
     viewer.close()
 
 
-def teaching_pictures(window: Window) -> None:
+def teaching_pictures() -> None:
     """When words fail: invented names, a click each, doubt, and what was learnt."""
+    window = Window()
     viewer, dock = window.viewer, window.dock
+    dock.engine_panel.set_config(SegmentationConfig(model="demo"))
     scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED)
     viewer.add_image(scene.image, name="stain")
     dock.classes_panel.set_classes([ClassRow(name) for name in INVENTED])
-    dock.learning.begin_with(None, None)  # what was learnt on the way here
     dock.scroll_to(dock.image_panel)
     window.run()
     window.shoot("dock-words-fail")
@@ -170,6 +168,7 @@ def teaching_pictures(window: Window) -> None:
     wait(SETTLE)
     dock.scroll_to(dock.looks_panel)
     window.shoot("dock-looks")
+    viewer.close()
 
 
 def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
@@ -207,6 +206,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     demo_picture()
     window_pictures()
+    teaching_pictures()
 
 
 if __name__ == "__main__":
