@@ -78,6 +78,16 @@ def test_writes_labels_overlay_and_record(segment, picture, tmp_path):
     assert record["thresholds"]["class_threshold"] == record["settings"]["class_threshold"]
 
 
+@pytest.mark.parametrize("method", ["sclip", "maskclip"])
+def test_methods_that_label_by_probability(picture, tmp_path, method):
+    wishes = ["--model", "demo", "--method", method, "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["segment", str(picture), "--labels", "nucleus", *wishes])
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "out" / "field.json").read_text())
+    assert record["thresholds"]["min_max"] is False
+    assert 0 <= record["uncertainty"] <= 1
+
+
 def test_label_tiff_says_what_its_numbers_mean(segment, picture, tmp_path):
     segment(picture)
     with tifffile.TiffFile(tmp_path / "out" / "field_refined.tif") as file:

@@ -194,6 +194,14 @@ def test_a_click_changes_the_suggestion_and_taking_it_back_too(result, settle):
     assert annotation(result).clicks == {}
 
 
+def test_clicks_stay_active_while_the_image_is_asked_anew(result, qtbot):
+    clicks = click(result, BACKGROUND, (3, 3))
+    result.run(again=True)
+    qtbot.waitUntil(lambda: result.job is None, timeout=60_000)
+    assert result.viewer.layers.selection.active is clicks.layer
+    assert clicks.layer.mode == "add"
+
+
 def test_the_table_colours_the_clicks_of_the_dock(dock):
     clicks = click(dock, "fibre", (3, 3))
     rows = [row for row in dock.classes_panel.classes() if row.name == "fibre"]

@@ -9,7 +9,9 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAbstractButton, QLabel
 
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.export.class_rows import ClassRow
 from napari_cliper.plugin.correcting import UNCERTAIN_KEY
+from napari_cliper.plugin.widget import RUN_KEY
 
 SCENE = make_scene((96, 128), 1_000_008)
 
@@ -294,6 +296,31 @@ def test_uncertainty_is_a_layer_that_follows(result, settle):
     assert layer not in result.viewer.layers
 
 
+def test_uncertainty_follows_another_result(result, run, settle):
+    result.corrections_panel.uncertainty.click()
+    settle(result)
+    before = result.viewer.layers["scene uncertainty"].data.copy()
+    result.classes_panel.set_classes([ClassRow("fibre")])
+    run(result)
+    settle(result)
+    assert not np.array_equal(result.viewer.layers["scene uncertainty"].data, before)
+    result.viewer.layers.clear()
+    result.viewer.add_image(SCENE.image[:80], name="another")
+    result.corrections_panel.uncertainty.setChecked(True)
+    run(result)
+    settle(result)
+    assert result.viewer.layers["another uncertainty"].data.shape == (80, 128)
+
+
+def test_an_image_that_is_removed_takes_what_was_taught_off_the_panel(result, settle):
+    contradict(result)
+    settle(result)
+    assert result.corrections_panel.state.text()
+    result.viewer.layers.remove("scene")
+    settle(result)
+    assert not result.corrections_panel.state.text()
+
+
 def test_uncertainty_lies_beneath_what_a_person_draws(result, settle):
     result.corrections_panel.click_button.click()
     result.corrections_panel.uncertainty.click()
@@ -370,6 +397,15 @@ def test_the_key_is_bound_on_our_layers(result, settle):
     pressed(layers[-1])
     settle(result)
     assert not np.allclose(camera(result), before)
+
+
+def test_keys_on_layers_that_outlive_the_dock_start_nothing(result):
+    layer = suggested(result)
+    result.close_down()
+    for key in (UNCERTAIN_KEY, RUN_KEY):
+        layer.keymap[coerce_keybinding(key)](layer)
+    assert result.job is None
+    assert result.correcting.looking is None
 
 
 def test_no_key_of_ours_opens_a_menu_or_presses_a_button(result):

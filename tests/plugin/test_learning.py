@@ -291,6 +291,7 @@ def test_a_list_without_looks_has_none_and_undo_brings_them_back(nonsense, qtbot
     prototypes = learnt(nonsense, qtbot)
     assert nonsense.classes_panel.load_from(tmp_path / "words.txt")
     assert nonsense.learning.prototypes is None
+    assert "Undo in Looks" in message(nonsense)
     nonsense.looks_panel.undo_button.click()
     assert nonsense.learning.prototypes is prototypes
 

@@ -9,7 +9,7 @@ import torch
 from napari_cliper.segmentation.corrections import (
     COMPETING_BACKGROUND,
     ScorePlanes,
-    corrected_best,
+    corrected_labels,
     most_uncertain,
     uncertainty,
     wrong_by,
@@ -47,7 +47,7 @@ def stacked(planes, shift, threshold) -> np.ndarray:
 
 def test_labels_are_the_highest_plane(planes):
     shift = shifted()
-    found = corrected_best(planes, shift).above(0.4)
+    found = corrected_labels(planes, shift, planes.levels(0.4, {}))
     np.testing.assert_array_equal(found, stacked(planes, shift, 0.4).argmax(axis=0))
 
 
@@ -55,7 +55,7 @@ def test_the_background_words_compete(planes):
     rest = np.random.default_rng(5).random(SHAPE, np.float32)
     with_rest = ScorePlanes(planes.chosen, planes.classes, rest, False, SHAPE, 6)
     shift = shifted()
-    found = corrected_best(with_rest, shift).above(0.1)
+    found = corrected_labels(with_rest, shift, with_rest.levels(0.1, {}))
     np.testing.assert_array_equal(found, stacked(with_rest, shift, 0.1).argmax(axis=0))
 
 
@@ -68,7 +68,42 @@ def test_wrong_by(planes, threshold):
     rows, columns = np.nonzero(said != OPEN)
     own = every[said[rows, columns], rows, columns]
     expected = every[:, rows, columns].max(axis=0) - own
-    np.testing.assert_allclose(wrong_by(planes, said, threshold), expected, atol=1e-6)
+    found = wrong_by(planes, said, planes.levels(threshold, {}))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_where_no_class_competes_the_background_is_not_its_square(planes):
+    """Evidence takes scores beyond (3 + 5^0.5) / 2, where (1 - score)^2 is the larger again."""
+    shift = Shift(torch.full((6, 4), 3.0), REGIONS, np.full(SHAPE, OPEN, np.int32))
+    assert corrected_labels(planes, shift, planes.levels(0, {})).all()
+
+
+def test_what_was_said_stays(planes):
+    said = np.full(SHAPE, OPEN, np.int32)
+    said[2, 2:4] = 5, 0
+    found = corrected_labels(planes, shifted(said), planes.levels(0.1, {}))
+    assert found[2, 2:4].tolist() == [5, 0]
+
+
+def test_a_class_has_to_reach_its_own_threshold(planes):
+    """Its pixels are wrong by what they lack, and doubtful near it."""
+    levels = planes.levels(0.1, {3: 0.9})
+    said = np.full(SHAPE, OPEN, np.int32)
+    best = np.argmax(planes.classes, axis=0)  # class 2 is the second plane
+    value = planes.classes[1]
+    row, column = np.argwhere((best == 1) & (value < 0.9))[0]
+    said[row, column] = 3
+    lacking = float(wrong_by(planes, said, levels))
+    assert lacking == pytest.approx(0.9 - value[row, column])
+    said[row, column] = 0
+    assert float(wrong_by(planes, said, levels)) == 0
+    assert float(wrong_by(planes, said, planes.levels(0.9, {3: 0.1}))) > 0
+    none = Shift(torch.zeros(6, 4), REGIONS, np.full(SHAPE, OPEN, np.int32))
+    labels = corrected_labels(planes, none, levels)
+    assert (labels[(best == 1) & (value < 0.9)] == 0).all()
+    doubt = uncertainty(planes, none, levels)[row, column]
+    second = max(value[row, column], 0)
+    assert doubt == pytest.approx(1 - (0.9 - second) / (0.9 + second), abs=1e-5)
 
 
 def test_uncertainty_is_the_share_between_the_two_best(planes):
@@ -78,7 +113,7 @@ def test_uncertainty_is_the_share_between_the_two_best(planes):
     second, first = np.sort(np.maximum(stacked(planes, shift, 0.4), 0), axis=0)[-2:]
     expected = 1 - (first - second) / (first + second)
     expected[1, 1] = 0
-    found = uncertainty(planes, shift, 0.4)
+    found = uncertainty(planes, shift, planes.levels(0.4, {}))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

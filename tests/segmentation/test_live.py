@@ -21,6 +21,7 @@ from napari_cliper.segmentation import (
     Thresholds,
     image_affinity,
 )
+from napari_cliper.segmentation.corrections import COMPETING_BACKGROUND
 
 MEANINGLESS = tuple(
     ClassPrompt(word)
@@ -168,6 +169,34 @@ def test_thresholds_move_corrected_labels_too(lost, affinity, scene):
     assert np.count_nonzero(high) < np.count_nonzero(low)
 
 
+def test_a_click_teaches_against_a_threshold_of_its_own(live, affinity):
+    """What a class has to reach counts where the words are asked whether they are right."""
+    plain = live.labels(PUBLISHED)
+    label = int(np.bincount(plain[plain > 0]).argmax())
+    name = live.scores.classes[label - 1].name
+    high = replace(PUBLISHED, own={name: 1.2})
+    assert not (live.labels(high) == label).any()
+    depth = distance_transform_edt(np.pad(plain == label, 1))[1:-1, 1:-1]
+    said = np.full(plain.shape, OPEN)
+    said[np.unravel_index(depth.argmax(), depth.shape)] = label
+    live.teach(affinity, said)
+    assert not live.ready(high)
+    found = live.labels(high) == label
+    assert found[plain == label].mean() > 0.3
+    assert live.ready(high)
+    assert not live.ready(PUBLISHED)
+
+
+@pytest.mark.parametrize("min_max", [True, False])
+def test_strong_evidence_does_not_turn_into_background(lost, affinity, scene, min_max):
+    """At a threshold of 0 the background is (1 - score)^2, which grows again beyond 1."""
+    competing = Thresholds(0.9, 0.0, min_max=min_max)
+    said = np.where(one_click_each(scene.labels) > 0, one_click_each(scene.labels), OPEN)
+    lost.teach(affinity, said)
+    low = lost.labels(replace(competing, background_threshold=COMPETING_BACKGROUND))
+    np.testing.assert_array_equal(lost.labels(competing), low)
+
+
 @pytest.mark.parametrize("method", ["sclip", "maskclip"])
 def test_methods_that_label_by_probability(method, scene):
     segmenter = Segmenter(SegmentationConfig(model="demo", method=method))
@@ -207,6 +236,7 @@ def test_where_the_words_find_nothing_it_is_not_sure_that_nothing_is_there(live)
     [
         (lambda said: said[:-1], "must be of one size"),
         (lambda said: np.full_like(said, 10), "Class 10 was said, but the result has 9"),
+        (lambda said: np.where(said == OPEN, -2, said), "-2 was said"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(live, affinity, scene, change, message):

@@ -122,6 +122,23 @@ def test_learning_an_image_again_replaces_what_it_taught():
     assert found.images_of("IT") == 2
 
 
+def test_an_image_that_teaches_nothing_any_more_has_taught_nothing(segmenter, learned):
+    scene = make_scene((96, 96), seed=1)
+    nothing = np.zeros(scene.labels.shape, bool)
+    source = learned.items[0].sources[0]
+    assert any(one.sources == (source,) for one in learned.items)
+    embedding = segmenter.embed(scene.image)
+    found = segmenter.learn(embedding, scene.labels, nothing, NAMES, source, learned)
+    assert not any(one.sources == (source,) for one in found.items)
+    assert len(found)
+
+
+def test_classes_go_by_name_whatever_the_case():
+    many = some(*(prototype("it", 1, n / 10, source=str(n)) for n in range(PER_CLASS)))
+    found = many.joined(some(prototype("IT", 0, 1, source="new")))
+    assert len(found.of("it")) == PER_CLASS
+
+
 def test_no_more_than_a_handful_and_the_nearest_become_one():
     many = some(*(prototype("it", 1, n / 10, source=str(n)) for n in range(PER_CLASS + 3)))
     found = some(prototype("other", 0, 1)).joined(many)
@@ -200,6 +217,9 @@ def test_mixing_is_class_by_class():
     torch.testing.assert_close(found.mixed(words, own), expected)
     rest = found.mixed_background(torch.tensor([0.4]), torch.tensor([0.8]))
     torch.testing.assert_close(rest, torch.tensor([0.5]))
+    alone = found.mixed_background(None, torch.tensor([0.8]))  # no word says background
+    torch.testing.assert_close(alone, torch.tensor([0.2]))
+    assert found.mixed_background(None, None) is None
 
 
 # ---------------------------------------------------------------------- the real engine
@@ -256,6 +276,19 @@ def test_a_share_of_nothing_is_the_words_alone(segmenter, learned):
     words = segmenter.score(embedding, WORDS).stage().maps
     found = segmenter.score(embedding, WORDS, prototypes=learned, looks=0).stage().maps
     np.testing.assert_allclose(found, words, atol=1e-6)
+
+
+def test_no_share_of_a_background_that_no_word_stands_for():
+    """Looks of the background do not come in at full strength where they are to count nothing."""
+    segmenter = Segmenter(SegmentationConfig(model="demo", method="maskclip", background=()))
+    scene = make_scene((96, 96), seed=1)
+    embedding = segmenter.embed(scene.image)
+    every = np.ones(scene.labels.shape, bool)
+    learned = segmenter.learn(embedding, scene.labels, every, NAMES, "it")
+    assert learned.of(BACKGROUND)
+    words = segmenter.score(embedding, WORDS).to_labels()
+    found = segmenter.score(embedding, WORDS, prototypes=learned, looks=0).to_labels()
+    assert (found != words).mean() < 0.02
 
 
 def test_too_few_are_left_out_and_it_says_so(segmenter, learned):

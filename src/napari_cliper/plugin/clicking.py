@@ -117,6 +117,10 @@ class Clicking(QObject):
         """The clicks of an image."""
         return next((one for one in self.all if one.image is image), None)
 
+    def behind(self, layer: Any) -> ClicksLayer | None:
+        """The clicks whose layer it is."""
+        return next((one for one in self.all if one.layer is layer), None)
+
     def _add(self, annotation: AnnotationLayer) -> ClicksLayer:
         active = self._viewer.layers.selection.active
         keys = self._annotating.keys
@@ -148,7 +152,7 @@ class Clicking(QObject):
         annotation.keep_clicks(clicks.clicks())
 
     def _on_removed(self, event: Any) -> None:
-        clicks = next((one for one in self.all if one.layer is event.value), None)
+        clicks = self.behind(event.value)
         if clicks is not None:
             clicks.close()
             self.all.remove(clicks)

@@ -157,6 +157,8 @@ class Correcting(QObject):
         no_click = "" if self._images.choice() else self._images.why_not()
         no_next = "" if self._shown() else "There is no result yet: press Run."
         self._panel.set_available(no_click, no_next)
+        if no_next:
+            self._panel.show_state("")  # its image was removed
 
     def _shown(self) -> Shown | None:
         """The result, if its image is still what it was."""
@@ -176,6 +178,8 @@ class Correcting(QObject):
         self._affinity, self._taught = None, None
         self._forget_doubts()
         self.update_available()
+        if self._panel.uncertainty.isChecked():
+            self._look()
         shown = self._shown()
         if self.preparing is not None:
             self.preparing.stop()
@@ -294,6 +298,8 @@ class Correcting(QObject):
 
     def next_uncertain(self) -> None:
         """Move the camera to the next place that is uncertain and not yet decided."""
+        if self._closed:
+            return  # the key is on layers that stay
         if self._shown() is None:
             self.said.emit("There is no result yet: press Run.", True)
         elif self.doubts is None:

@@ -255,6 +255,11 @@ class Learning(QObject):
         if not path.exists():
             if self.prototypes is not None:
                 self._change(None)
+                self.said.emit(
+                    "No looks are kept beside these classes, so there are none now. Undo in Looks "
+                    "brings back those that there were.",
+                    False,
+                )
             return
         config = None if self._engine.problem() else self._engine.config()
         self._when_free(

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ..uncertain_first import Ranking
 
 SAVE_AFTER = 1500  # milliseconds
+DRAWN_AFTER = 50  # milliseconds in which the window draws itself
 
 
 class Projecting(QObject):
@@ -257,8 +258,17 @@ class Projecting(QObject):
     def _on_loaded(self, project: Project, name: str, loaded: tuple[Any, Any]) -> None:
         if project is not self.project or name != self._wanted or not self.save_now():
             return  # it is late, or what was done meanwhile cannot be saved
-        pixels, state = loaded
         self._leave()
+        # napari's canvas may crash where layers go and come without its being drawn between.
+        arrive = partial(self._arrive, project, name, *loaded)
+        QTimer.singleShot(DRAWN_AFTER, arrive)
+
+    def _arrive(
+        self, project: Project, name: str, pixels: NDArray[Any], state: AnnotationState | None
+    ) -> None:
+        """Show an image where there is none."""
+        if project is not self.project or name != self._wanted or self.layer is not None:
+            return
         self.current = name
         geometry = {} if state is None else dict(state.record.get("geometry", {}))
         scale = geometry.get("pixel_size")

@@ -195,8 +195,11 @@ class CliperWidget(QWidget):
         Parameters
         ----------
         again : bool
-            Whether the same image is asked anew: an annotation that is active then stays so.
+            Whether the same image is asked anew: an annotation or clicks that are active then stay
+            so.
         """
+        if self._closed:
+            return  # the key is on layers that stay
         if self.job is not None or not self.classes_panel.finish_editing():
             return
         request = self._request()
@@ -303,8 +306,9 @@ class CliperWidget(QWidget):
             return
         active = self.viewer.layers.selection.active
         self._show(choice, rows, config, outcome)
-        if again and self.annotating.behind(active) is not None:
-            self.viewer.layers.selection.active = active  # a person is painting there
+        behind = self.annotating.behind(active) or self.correcting.clicking.behind(active)
+        if again and behind is not None:
+            self.viewer.layers.selection.active = active  # a person is painting or clicking there
         notes = " ".join((*outcome.scores.notes, *outcome.notes))
         done = (
             f"Done in {outcome.seconds:.1f} s." if outcome.encoded else "Done; the image was known."

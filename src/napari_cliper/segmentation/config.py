@@ -156,7 +156,9 @@ def published_settings(method: Method, model: str, protocol: str = DEFAULT_PROTO
     if protocol not in known:
         raise unknown_choice("protocol", protocol, known)
     if model == "demo":
-        by_probability = replace(_DEMO, class_threshold=0.0, background_threshold=0.0)
+        by_probability = replace(
+            _DEMO, class_threshold=0.0, background_threshold=0.0, min_max=False
+        )
         return _DEMO if method == "cliper" else by_probability
     if model == "ViT-H/14" and method == "cliper":
         return _VIT_H

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.feature import peak_local_max
 from torch import Tensor
 
-from .labels import BestClass, label_dtype
+from .labels import LabelArray, label_dtype
 from .spreading import OPEN, Shift
 
 COMPETING_BACKGROUND = (3 - 5**0.5) / 2
@@ -65,14 +65,17 @@ class ScorePlanes:
             planes.append(plane if weight == 1 else np.broadcast_to(plane * weight, self.shape))
         return replace(self, chosen=tuple(weights), classes=planes)
 
-    def floor(self, threshold: float) -> NDArray[np.float32]:
-        """What a class has to reach at each pixel, (Y, X)."""
-        if threshold <= 0 and self.background_competes:
-            threshold = COMPETING_BACKGROUND
-        least = np.float32(threshold)
-        if self.background is None:
-            return np.broadcast_to(least, self.shape)
-        return np.maximum(self.background, least)
+    def levels(self, threshold: float, own: Mapping[int, float]) -> NDArray[np.float32]:
+        """What pixels have to reach, by the label that is best there, (T + 1,).
+
+        The parameters are those of `labels.BestClass.above`.
+        """
+        found = np.full(self.total + 1, threshold, np.float32)
+        for label, value in own.items():
+            found[label] = value
+        if self.background_competes:
+            found[found <= 0] = COMPETING_BACKGROUND
+        return found
 
     def moved(self, shift: Shift | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Each class that can win, and its plane as evidence moves it, (Y, X).
@@ -84,7 +87,7 @@ class ScorePlanes:
             yield index, plane if shift is None else np.add(plane, shift.of(index, place), place)
 
 
-def wrong_by(planes: ScorePlanes, said: NDArray[np.int32], threshold: float) -> Tensor:
+def wrong_by(planes: ScorePlanes, said: NDArray[np.int32], levels: NDArray[np.float32]) -> Tensor:
     """How far the best score is above that of what a person said, (P,); 0 where it is the best.
 
     Parameters
@@ -92,22 +95,30 @@ def wrong_by(planes: ScorePlanes, said: NDArray[np.int32], threshold: float) -> 
     planes : ScorePlanes
     said : (Y, X) int32 array
         See `spreading.shift_by`; every class that is said has a plane.
-    threshold : float
-        Of the background.
+    levels : (T + 1,) float32 array
+        See `ScorePlanes.levels`.
     """
     known = np.nonzero(said != OPEN)
     named = said[known]  # (P,)
-    best = planes.floor(threshold)[known]
-    own = best.copy()  # of what was said
+    best, own = np.zeros((2, len(named)), np.float32)  # own: of what was said
+    winner = np.zeros_like(named)
     for index, plane in planes.moved(None):
         values = plane[known]
+        winner[values > best] = index + 1
         np.maximum(best, values, out=best)
         np.copyto(own, values, where=named == index + 1)
-    return torch.from_numpy(best - own).clamp(min=0)
+    floor = levels[np.where(named, named, winner)]
+    if planes.background is not None:
+        np.maximum(floor, planes.background[known], out=floor)
+    np.copyto(own, floor, where=named == 0)
+    return torch.from_numpy(np.maximum(best, floor) - own).clamp(min=0)
 
 
-def corrected_best(planes: ScorePlanes, shift: Shift) -> BestClass:
-    """Each pixel's best class under evidence, by the rule of the method."""
+def corrected_labels(planes: ScorePlanes, shift: Shift, levels: NDArray[np.float32]) -> LabelArray:
+    """The labels under evidence, by the rule of the method; what was said stays.
+
+    The parameters are those of `uncertainty`.
+    """
     dtype = label_dtype(planes.total)
     value, label = np.zeros(planes.shape, np.float32), np.zeros(planes.shape, dtype)
     better = np.empty(planes.shape, bool)
@@ -115,13 +126,16 @@ def corrected_best(planes: ScorePlanes, shift: Shift) -> BestClass:
         np.greater(plane, value, out=better)
         np.copyto(label, dtype.type(index + 1), where=better)
         np.maximum(value, plane, out=value)
+    label[value < levels[label]] = 0
     if planes.background is not None:
         label[planes.background >= value] = 0
-        np.maximum(value, planes.background, out=value)
-    return BestClass(torch.from_numpy(value), label, planes.background_competes)
+    np.copyto(label, shift.said, casting="unsafe", where=shift.said != OPEN)
+    return label
 
 
-def uncertainty(planes: ScorePlanes, shift: Shift | None, threshold: float) -> NDArray[np.float32]:
+def uncertainty(
+    planes: ScorePlanes, shift: Shift | None, levels: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """How near the two best are to each other at every pixel, the background among them.
 
     Parameters
@@ -129,21 +143,26 @@ def uncertainty(planes: ScorePlanes, shift: Shift | None, threshold: float) -> N
     planes : ScorePlanes
     shift : Shift or None
         What evidence moves; where a person said something it is sure.
-    threshold : float
-        Of the background.
+    levels : (T + 1,) float32 array
+        See `ScorePlanes.levels`.
 
     Returns
     -------
     (Y, X) float32 array
         1 - (first - second) / (first + second), in [0, 1].
     """
-    first = planes.floor(threshold).copy()
-    second = np.zeros_like(first)
-    lower = np.empty_like(first)
-    for _, plane in planes.moved(shift):
+    first, second, lower = np.zeros((3, *planes.shape), np.float32)
+    label = np.zeros(planes.shape, label_dtype(planes.total))
+    for index, plane in planes.moved(shift):
+        label[plane > first] = index + 1
         np.minimum(first, plane, out=lower)
         np.maximum(second, lower, out=second)
         np.maximum(first, plane, out=first)
+    floor = levels[label]
+    if planes.background is not None:
+        np.maximum(floor, planes.background, out=floor)
+    np.maximum(second, np.minimum(first, floor), out=second)
+    np.maximum(first, floor, out=first)
     doubt: NDArray[np.float32] = second / np.maximum(first + second, np.float32(1e-6))
     np.clip(2 * doubt, 0, 1, out=doubt)
     if shift is not None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .spreading import ImageAffinity, Shift
 
 
+_Key = tuple[float, float, bool, tuple[tuple[str, float], ...]]
+
 RUNNERS_UP = 8
 """So many classes of the highest scores count for the uncertainty, whether they win or not."""
 
@@ -75,8 +77,8 @@ class _Corrected:
     """What was prepared for one lesson and thresholds."""
 
     lesson: _Lesson
-    key: tuple[float, float, bool]
-    best: BestClass
+    key: _Key
+    labels: LabelArray
 
 
 class LiveLabels:
@@ -127,6 +129,10 @@ class LiveLabels:
                 f"What was said is {said.shape}, its image {affinity.regions.shape} and the result "
                 f"{self.scores.shape}: they must be of one size."
             )
+        if said.min() < -1:
+            raise InvalidInputError(
+                f"{said.min()} was said. Give -1 for nothing, 0 for background, or a class's label."
+            )
         if said.max() > len(self.scores.classes):
             raise InvalidInputError(
                 f"Class {said.max()} was said, but the result has {len(self.scores.classes)}."
@@ -137,32 +143,26 @@ class LiveLabels:
 
     def ready(self, thresholds: Thresholds) -> bool:
         """Whether `labels` takes milliseconds."""
-        return self._find(thresholds) is not None
+        lesson = self._lesson
+        if lesson is None:
+            return self._find_plain(thresholds) is not None
+        return self._find_corrected(thresholds, lesson) is not None
 
     def prepare(self, thresholds: Thresholds) -> None:
         """Compute what these thresholds need; may take seconds, and may be called in a thread."""
         lesson = self._lesson
-        if self._find(thresholds) is not None:
-            return
-        if self._find_plain(thresholds) is None:
-            self._prepare_plain(thresholds)
-        if lesson is not None:
-            planes, shift = self._moved(thresholds, lesson)
-            best = _corrections().corrected_best(planes, shift)
-            self._corrected = _Corrected(lesson, _key(thresholds), best)
+        if lesson is None:
+            self._plain(thresholds)
+        else:
+            self._correct(thresholds, lesson)
 
     def labels(self, thresholds: Thresholds) -> LabelArray:
         """Labels of these thresholds, (Y, X); prepares first where it is not ready."""
-        found = self._find(thresholds)
-        while found is None:
-            self.prepare(thresholds)
-            found = self._find(thresholds)
-        best, said = found
-        labels = self._above(best, thresholds)
-        if said is not None:
-            known = said >= 0
-            labels[known] = said[known]
-        return labels
+        lesson = self._lesson
+        if lesson is None:
+            best = self._plain(thresholds)
+            return best.above(thresholds.background_threshold, self._own(thresholds))
+        return self._correct(thresholds, lesson).copy()
 
     def uncertainty(self, thresholds: Thresholds) -> NDArray[np.float32]:
         """How near the two best are to each other, the background among them.
@@ -184,64 +184,69 @@ class LiveLabels:
             share = float(values[index]) / least if values[index] < least else 1.0
             weights[index] = max(weights.get(index, 0.0), share)
         planes = self._planes_of(thresholds, dict(sorted(weights.items())))
-        threshold = thresholds.background_threshold
-        doubt: NDArray[np.float32] = _corrections().uncertainty(planes, shift, threshold)
+        levels = planes.levels(thresholds.background_threshold, self._own(thresholds))
+        doubt: NDArray[np.float32] = _corrections().uncertainty(planes, shift, levels)
         return doubt
 
     # ------------------------------------------------------------------ parts
 
-    def _above(self, best: BestClass, thresholds: Thresholds) -> LabelArray:
-        own = {name: value for name, value in thresholds.own.items() if name in self._names}
-        return best.above(thresholds.background_threshold, self.scores.by_label(own))
+    def _own(self, thresholds: Thresholds) -> dict[int, float]:
+        """Thresholds of single classes by label; of those that the result has."""
+        names = {one.name for one in self.scores.classes}
+        own = {name: value for name, value in thresholds.own.items() if name in names}
+        return self.scores.by_label(own)
 
-    @property
-    def _names(self) -> set[str]:
-        return {one.name for one in self.scores.classes}
-
-    def _find(self, thresholds: Thresholds) -> tuple[BestClass, NDArray[np.int32] | None] | None:
-        """What is prepared: the best classes, and what overrules them."""
-        lesson, corrected = self._lesson, self._corrected
-        if lesson is None:
-            best = self._find_plain(thresholds)
-            return None if best is None else (best, None)
-        if corrected is None or corrected.lesson is not lesson or corrected.key != _key(thresholds):
+    def _find_corrected(self, thresholds: Thresholds, lesson: _Lesson) -> LabelArray | None:
+        """The corrected labels, where they are prepared."""
+        found = self._corrected
+        if found is None or found.lesson is not lesson or found.key != _key(thresholds):
             return None
-        return corrected.best, lesson.said
+        return found.labels
+
+    def _correct(self, thresholds: Thresholds, lesson: _Lesson) -> LabelArray:
+        """The corrected labels, as they are kept."""
+        labels = self._find_corrected(thresholds, lesson)
+        if labels is None:
+            planes, shift = self._moved(thresholds, lesson)
+            levels = planes.levels(thresholds.background_threshold, self._own(thresholds))
+            labels = _corrections().corrected_labels(planes, shift, levels)
+            self._corrected = _Corrected(lesson, _key(thresholds), labels)
+        return labels
 
     def _find_plain(self, thresholds: Thresholds) -> BestClass | None:
         """The best classes by the words alone, where they are prepared."""
-        if self._ranked is not None and self._ranked[0] == thresholds.min_max:
-            return self._ranked[1].at(thresholds.class_threshold)
+        ranked, best = self._ranked, self._best
+        if ranked is not None and ranked[0] == thresholds.min_max:
+            return ranked[1].at(thresholds.class_threshold)
         key = thresholds.class_threshold, thresholds.min_max
-        return self._best[1] if self._best is not None and self._best[0] == key else None
+        return best[1] if best is not None and best[0] == key else None
 
-    def _prepare_plain(self, thresholds: Thresholds) -> None:
-        min_max = thresholds.min_max
+    def _plain(self, thresholds: Thresholds) -> BestClass:
+        """The best classes by the words alone."""
+        found = self._find_plain(thresholds)
+        if found is not None:
+            return found
+        least, min_max = thresholds.class_threshold, thresholds.min_max
         ranked = self.scores.ranked(stage=self.stage, min_max=min_max, limit=self._limit)
         if ranked is not None:
             self._ranked = min_max, ranked
-        else:
-            best = self.scores.best(
-                stage=self.stage, class_threshold=thresholds.class_threshold, min_max=min_max
-            )
-            self._best = (thresholds.class_threshold, min_max), best
+            return ranked.at(least)
+        best = self.scores.best(stage=self.stage, class_threshold=least, min_max=min_max)
+        self._best = (least, min_max), best
+        return best
 
     def _moved(self, thresholds: Thresholds, lesson: _Lesson) -> tuple[ScorePlanes, Shift]:
         """The planes that are compared, and how a lesson moves them."""
         from .spreading import shift_by  # noqa: PLC0415 - torch, only when something was said
 
         planes = self._planes_of(thresholds, self._weights(thresholds, lesson.named))
-        threshold = thresholds.background_threshold
-        wrong = _corrections().wrong_by(planes, lesson.said, threshold)
+        levels = planes.levels(thresholds.background_threshold, self._own(thresholds))
+        wrong = _corrections().wrong_by(planes, lesson.said, levels)
         return planes, shift_by(lesson.affinity, lesson.said, wrong, len(self.scores.classes))
 
     def _weights(self, thresholds: Thresholds, named: Collection[int]) -> dict[int, float]:
         """1 for each class that the words find, 0 for others that a person named; by index."""
-        best = self._find_plain(thresholds)
-        if best is None:
-            self._prepare_plain(thresholds)
-            best = self._find_plain(thresholds)
-        assert best is not None  # noqa: S101 - it has just been prepared
+        best = self._plain(thresholds)
         found = {int(label) - 1 for label in np.flatnonzero(np.bincount(best.label.ravel()))}
         return {index: float(index in found) for index in sorted({*found, *named} - {-1})}
 
@@ -256,9 +261,10 @@ class LiveLabels:
         return kept[1].weighted(weights)
 
 
-def _key(thresholds: Thresholds) -> tuple[float, float, bool]:
-    """What corrected best classes depend on, beside the evidence."""
-    return thresholds.class_threshold, thresholds.background_threshold, thresholds.min_max
+def _key(thresholds: Thresholds) -> _Key:
+    """What corrected labels depend on, beside the evidence."""
+    own = tuple(sorted(thresholds.own.items()))
+    return thresholds.class_threshold, thresholds.background_threshold, thresholds.min_max, own
 
 
 def _corrections() -> ModuleType:

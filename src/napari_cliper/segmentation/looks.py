@@ -49,10 +49,10 @@ class Looks:
         return torch.lerp(words, every, self.share[:-1].reshape(-1, *[1] * (words.ndim - 1)))
 
     def mixed_background(self, words: Tensor | None, own: Tensor | None) -> Tensor | None:
-        """The same of the background's; one that only a side has is that side's."""
-        if words is None or own is None:
-            return own if words is None else words
-        return torch.lerp(words, own, self.share[-1])
+        """The same of the background's; words that there are none of say 0."""
+        if own is None:
+            return words
+        return own * self.share[-1] if words is None else torch.lerp(words, own, self.share[-1])
 
 
 def looks_of(

@@ -97,6 +97,10 @@ class Prototypes:
         """The others."""
         return replace(self, items=tuple(one for one in self.items if one not in gone))
 
+    def without_source(self, source: str) -> Prototypes:
+        """Those that are not from this image alone."""
+        return self.without(*(one for one in self.items if one.sources == (source,)))
+
     def named(self, names: Mapping[str, str]) -> Prototypes:
         """The same, with classes that have other names now; by their names before."""
         new = {key(old): name for old, name in names.items()}
@@ -115,8 +119,8 @@ class Prototypes:
         sources = {source for one in others.items for source in one.sources}
         kept = (one for one in self.items if not sources.issuperset(one.sources))
         items = (*kept, *others.items)
-        names = dict.fromkeys(one.name for one in items)
-        few = (one for name in names for one in _few([i for i in items if i.name == name]))
+        names = dict.fromkeys(key(one.name) for one in items)
+        few = (one for name in names for one in _few([i for i in items if key(i.name) == name]))
         return replace(self, items=tuple(few))
 
     def check_model(self, identity: str, model: str) -> None:
@@ -194,10 +198,11 @@ def learnt(
     """
     units = F.normalize(features.float(), dim=-1)
     every = patch_shares(confirmed, grid)  # (N,)
+    present = set(np.unique(labels[confirmed]).tolist())
     for label, name in {0: BACKGROUND, **names}.items():
-        own = patch_shares(confirmed & (labels == label), grid)
-        if not own.any():
+        if label not in present:
             continue
+        own = patch_shares(confirmed & (labels == label), grid)
         purity = own / every.clip(min=1e-9)
         chosen = np.flatnonzero((own > 0) & (purity >= min(PURE, purity.max())))
         vectors = units[torch.from_numpy(chosen)]

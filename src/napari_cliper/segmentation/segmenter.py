@@ -528,6 +528,7 @@ class Segmenter:
         image = embedding.image.pixels
         found = learnt(features, grid, image, labels, confirmed, names, source)
         before = prototypes or Prototypes(self.config.model, self.identity)
+        before = before.without_source(source)  # also where it teaches nothing any more
         return before.joined(Prototypes(self.config.model, self.identity, tuple(found)))
 
     def _templates(self) -> tuple[str, ...]:

@@ -1,0 +1,98 @@
+"""What a person would say of a scene, played from its ground truth: clicks, strokes, corrections.
+
+Each function returns a (Y, X) int array: `OPEN` where nothing is said, else the true label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import label as numbered
+from skimage.morphology import skeletonize
+
+from napari_cliper.segmentation import OPEN
+
+Labels = NDArray[np.integer[Any]]
+Mask = NDArray[np.bool_]
+
+RADIUS = 2
+"""A click is a disc of this radius."""
+LEAST = 20
+"""A class with fewer pixels is left out."""
+REACH = 40
+"""A stroke keeps this close to the deepest point of its class."""
+
+
+def clicks(truth: Labels, count: int) -> Labels:
+    """Some clicks on each class: the first at its deepest point, the next deep and far from it."""
+    said = np.full(truth.shape, OPEN)
+    for label, mask in _present(truth):
+        depth = _depth(mask)
+        away = np.full(mask.shape, np.inf)
+        for number in range(count):
+            wish = np.minimum(2 * depth, away) if number else depth
+            point = _highest(np.where(mask, wish, 0))
+            away = np.minimum(away, _distance(truth.shape, point))
+            said[_disc(truth, point)] = label
+    return said
+
+
+def strokes(truth: Labels) -> Labels:
+    """One stroke on each class: the part of its skeleton that is around its deepest point."""
+    said = np.full(truth.shape, OPEN)
+    for label, mask in _present(truth):
+        away = _distance(truth.shape, _highest(_depth(mask)))
+        parts = numbered(skeletonize(mask) & (away <= REACH), connectivity=2)
+        nearest = np.where(parts > 0, away, np.inf).argmin()
+        stroke = parts == parts.flat[nearest]
+        said[ndimage.binary_dilation(stroke) & mask] = label
+    return said
+
+
+def corrections(truth: Labels, given: Labels, count: int) -> Labels:
+    """A click at the deepest point of each of the largest mistakes in some labels.
+
+    A mistake is a connected region of wrong pixels that belong to one class.
+    """
+    said = np.full(truth.shape, OPEN)
+    wrong = np.where(truth == given, 0, truth.astype(int) + 1)
+    regions = numbered(wrong, background=0, connectivity=1)
+    sizes = np.bincount(regions.ravel())[1:]
+    for index in np.argsort(-sizes, kind="stable")[:count]:
+        point = _highest(_depth(regions == index + 1))
+        said[_disc(truth, point)] = truth[point]
+    return said
+
+
+def _present(truth: Labels) -> Iterator[tuple[int, Mask]]:
+    for label in np.unique(truth):
+        mask = truth == label
+        if mask.sum() >= LEAST:
+            yield int(label), mask
+
+
+def _depth(mask: Mask) -> NDArray[np.float64]:
+    """How far each pixel is from the outside, where the image's border is outside too."""
+    depth: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    return depth
+
+
+def _highest(values: NDArray[np.float64]) -> tuple[int, int]:
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    return int(row), int(column)
+
+
+def _distance(shape: tuple[int, ...], point: tuple[int, int]) -> NDArray[np.float64]:
+    rows, columns = np.indices(shape)
+    away: NDArray[np.float64] = np.hypot(rows - point[0], columns - point[1])
+    return away
+
+
+def _disc(truth: Labels, point: tuple[int, int]) -> Mask:
+    """A click at a point, which does not leave its class."""
+    disc: Mask = (_distance(truth.shape, point) <= RADIUS) & (truth == truth[point])
+    return disc
