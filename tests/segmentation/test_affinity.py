@@ -38,13 +38,28 @@ def test_every_pixel_is_in_a_superpixel_and_every_superpixel_has_pixels(affinity
     assert affinity.regions.shape == (128, 160)
     assert affinity.regions.dtype == np.int32
     assert np.unique(affinity.regions).tolist() == list(range(len(affinity.reach)))
-    assert affinity.nbytes == affinity.regions.nbytes + affinity.reach.nbytes
+    parts = (affinity.regions, affinity.reach, affinity.nearby)
+    assert affinity.nbytes == sum(part.nbytes for part in parts)
 
 
 def test_superpixels_are_mostly_of_one_label(affinity, scene):
     table = np.zeros((len(affinity.reach), scene.labels.max() + 1))
     np.add.at(table, (affinity.regions.ravel(), scene.labels.ravel()), 1)
     assert table.max(axis=1).sum() / table.sum() > 0.95
+
+
+def test_nearby_is_two_steps_or_less(affinity):
+    touching = {(0, 0)}
+    for one, other in (
+        (affinity.regions[1:], affinity.regions[:-1]),
+        (affinity.regions[:, 1:], affinity.regions[:, :-1]),
+    ):
+        touching |= set(zip(one.flat, other.flat, strict=True))
+    touching |= {(b, a) for a, b in touching}
+    direct = {b for a, b in touching if a == 0}
+    expected = {b for a, b in touching if a in direct} | direct
+    assert set(torch.nonzero(affinity.nearby[0])[:, 0].tolist()) == {int(one) for one in expected}
+    assert torch.equal(affinity.nearby, affinity.nearby.T)
 
 
 def test_a_walk_is_somewhere(affinity):

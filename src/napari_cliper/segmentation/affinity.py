@@ -67,7 +67,17 @@ def image_affinity(embedding: ImageEmbedding, monitor: Monitor | None = None) ->
     if embedding.self_attention is not None:
         monitor.check()
         steps = (steps + members.steps_of(embedding.self_attention)) / 2
-    return ImageAffinity(_enlarged(regions, embedding.image.shape), _reach(steps))
+    return ImageAffinity(
+        _enlarged(regions, embedding.image.shape), _reach(steps), _nearby(regions, len(steps))
+    )
+
+
+def _nearby(regions: NDArray[np.intp], count: int) -> Tensor:
+    """Which superpixels share a border, or a neighbour; (n, n) bool. Each is near itself."""
+    touch = torch.eye(count)
+    for one, other in ((regions[1:], regions[:-1]), (regions[:, 1:], regions[:, :-1])):
+        touch[one.ravel(), other.ravel()] = touch[other.ravel(), one.ravel()] = 1
+    return touch @ touch > 0
 
 
 def _reach(steps: Tensor) -> Tensor:

@@ -240,9 +240,12 @@ class LiveLabels:
         from .spreading import shift_by  # noqa: PLC0415 - torch, only when something was said
 
         planes = self._planes_of(thresholds, self._weights(thresholds, lesson.named))
-        levels = planes.levels(thresholds.background_threshold, self._own(thresholds))
+        own = self._own(thresholds)
+        levels = planes.levels(thresholds.background_threshold, own)
         wrong = _corrections().wrong_by(planes, lesson.said, levels)
-        return planes, shift_by(lesson.affinity, lesson.said, wrong, len(self.scores.classes))
+        words = self._plain(thresholds).above(thresholds.background_threshold, own)
+        classes = len(self.scores.classes)
+        return planes, shift_by(lesson.affinity, lesson.said, wrong, words, classes)
 
     def _weights(self, thresholds: Thresholds, named: Collection[int]) -> dict[int, float]:
         """1 for each class that the words find, 0 for others that a person named; by index."""

@@ -4,11 +4,13 @@ The evidence spreads over superpixels by a random walk with restart (`affinity`)
 words' scores is ours:
 
 The words are taken for right but for what the evidence shows. Where it contradicts them, the class
-that a person named is raised by about as much as the words were wrong there, in the superpixels
-that the walk reaches from there, and less in those that it reaches from places where they were
-right. So a correction at a doubtful border moves doubtful pixels, one amidst a sure mistake moves
-all that is like it, and words that are wrong throughout are outvoted everywhere. Without evidence
-nothing moves.
+that a person named is raised by about twice what the words were wrong by there, in the superpixels
+that the walk reaches from there. Three things stand against it: places that look the same where
+the words were right, all superpixels that look the same in which the words see what they see
+here, and other classes that were named. So a click amidst an object that was taken for something
+else moves the objects that are like it, and words that are wrong wherever somebody looks are
+outvoted. A correction next to what the words see as the same class is an edge put right: it moves
+the superpixel that it is in. Without evidence nothing moves.
 
 Pure functions. Notation: n superpixels, T classes.
 """
@@ -25,12 +27,14 @@ from torch import Tensor
 OPEN = -1
 """A pixel about which nobody has said anything."""
 
-FAINT = 1.0
-"""Evidence that arrives as densely as spread evenly counts half."""
+FAINT = 0.3
+"""Evidence that arrives this densely counts half, where no words stand against it."""
 BELIEF = 0.3
 """What speaks for the words where nobody has said anything; in the same unit."""
-BEYOND, LEAST = 2.0, 0.05
+BEYOND, LEAST = 2.3, 0.05
 """Scores move by so many times what the words were wrong by, and this more."""
+MOST = 0.5
+"""Words see a class in a superpixel that has this share of its pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +48,18 @@ class ImageAffinity:
     reach : (n, n) float32 tensor
         How often a walk that starts in a row's superpixel and ends at any step with the same
         chance is in a column's; 1 is as often as if it went anywhere. Rows sum to n.
+    nearby : (n, n) bool tensor
+        Which lie at most two steps from border to border apart.
     """
 
     regions: NDArray[np.int32]
     reach: Tensor
+    nearby: Tensor
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return self.regions.nbytes + self.reach.nbytes
+        return self.regions.nbytes + self.reach.nbytes + self.nearby.nbytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +85,11 @@ class Shift:
 
 
 def shift_by(
-    affinity: ImageAffinity, said: NDArray[np.int32], wrong_by: Tensor, classes: int
+    affinity: ImageAffinity,
+    said: NDArray[np.int32],
+    wrong_by: Tensor,
+    words: NDArray[np.integer],
+    classes: int,
 ) -> Shift:
     """How what a person has said moves the scores.
 
@@ -90,6 +101,8 @@ def shift_by(
     wrong_by : (P,) float32 tensor
         For each of the P pixels that are not open, row by row: how far the words' best score is
         above that of what was said; 0 where the words are right.
+    words : (Y, X) array of int
+        The labels that the words alone give.
     classes : int
         T.
 
@@ -100,23 +113,52 @@ def shift_by(
     known = said != OPEN
     node = torch.from_numpy(affinity.regions[known].astype(np.int64))  # (P,)
     named = torch.from_numpy(said[known].astype(np.int64))
-    count = len(affinity.reach)
-    votes = torch.bincount(node * (classes + 1) + named, minlength=count * (classes + 1))
-    votes = votes.reshape(count, classes + 1).float()
-    pixels = votes.sum(dim=1).clamp(min=1)  # (n,)
-    votes /= pixels[:, None]  # a superpixel is a witness, however many of its pixels are known
+    count, labels = len(affinity.reach), classes + 1
+    # A superpixel is one witness, however many of its pixels are known.
+    weight = 1 / torch.bincount(node, minlength=count)[node].float()  # (P,)
+
+    def witnesses(values: Tensor) -> Tensor:
+        return torch.zeros(count).index_add_(0, node, values * weight)
+
+    def votes(counted: Tensor) -> Tensor:
+        flat = torch.zeros(count * labels)
+        return flat.index_add_(0, node * labels + named, counted * weight).reshape(count, labels)
+
+    seen = _shares(affinity.regions, words, count, labels)  # (n, T + 1)
+    near = (affinity.nearby.float() @ (seen >= MOST).float()) > 0
+    # What the words see next to it is an edge put right: it moves where it is and nothing else.
+    edge = (near[node, named] & (wrong_by > 0)).float()
+    spreads, stays = votes(1 - edge), votes(edge)
     wrong = (wrong_by > 0).float()
-    error, contradicts, agrees = (
-        torch.zeros(count).index_add_(0, node, values) / pixels
-        for values in (wrong_by, wrong, 1 - wrong)
+    about = torch.stack(
+        [witnesses(wrong_by * (1 - edge)), witnesses(wrong - edge), witnesses(1 - wrong)], dim=1
     )
-    witnesses = torch.stack([error, contradicts, agrees], dim=1)
-    arrived = affinity.reach @ torch.cat([votes, witnesses], dim=1)  # (n, T + 1 + 3)
-    density, (error, contradicts, agrees) = arrived[:, :-3], arrived[:, -3:].T
     # Of a class that was often named, each naming counts less: many strokes are no larger object.
-    strength = (density / votes.sum(dim=0).clamp(min=1)) ** 2
-    share = strength / (strength.sum(dim=1, keepdim=True) + FAINT**2)  # (n, T + 1)
-    amount = BEYOND * (error / contradicts.clamp(min=1e-9) + LEAST)
-    amount *= contradicts / (contradicts + agrees + BELIEF)  # how little the words are believed
+    often = (spreads + stays).sum(dim=0).clamp(min=1)
+    believed = seen / seen.sum(dim=0).clamp(min=1)
+    arrived = affinity.reach @ torch.cat([spreads / often, believed, about], dim=1)
+    density, rival, (error, contradicts, agrees) = (
+        arrived[:, :labels], arrived[:, labels:-3], arrived[:, -3:].T
+    )  # fmt: skip
+    # What the words see in many superpixels that look like this one stands against the evidence.
+    against = (rival * seen).sum(dim=1, keepdim=True) ** 2 + FAINT**2
+    share = density**2 / ((density**2).sum(dim=1, keepdim=True) + against)  # (n, T + 1)
+    amount = _amount(error, contradicts) * contradicts / (contradicts + agrees + BELIEF)
     moved = amount[:, None] * (share[:, 1:] - share[:, :1])
+    here = _amount(witnesses(wrong_by * edge), witnesses(edge))
+    moved += here[:, None] * (stays[:, 1:] - stays[:, :1])
     return Shift(moved.T.contiguous(), affinity.regions, said)
+
+
+def _amount(error: Tensor, contradicts: Tensor) -> Tensor:
+    """By how much scores move where the words were wrong by so much, on the mean."""
+    return BEYOND * (error / contradicts.clamp(min=1e-9) + LEAST)
+
+
+def _shares(
+    regions: NDArray[np.int32], labels: NDArray[np.integer], count: int, kinds: int
+) -> Tensor:
+    """Which share of each superpixel has which label, (n, T + 1)."""
+    flat = regions.ravel().astype(np.int64) * kinds + labels.ravel()
+    table = np.bincount(flat, minlength=count * kinds).reshape(count, kinds)
+    return torch.from_numpy(table / table.sum(axis=1, keepdims=True)).float()
