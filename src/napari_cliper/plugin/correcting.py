@@ -176,6 +176,7 @@ class Correcting(QObject):
     def _on_appeared(self) -> None:
         """Another result is shown: find out what belongs together in its image."""
         self._affinity, self._taught = None, None
+        self._go_when_known = False
         self._forget_doubts()
         self.update_available()
         if self._panel.uncertainty.isChecked():

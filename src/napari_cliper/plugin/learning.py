@@ -210,6 +210,7 @@ class Learning(QObject):
         if number != self._number:
             return f"The classes were replaced meanwhile: what {source} taught was dropped."
         if not found:
+            self._forget(source, ask_again=ask_again)
             return f"{source} taught nothing: its annotation has no class in the list."
         self._change(
             found if self.prototypes is None else self.prototypes.joined(found),
@@ -217,6 +218,13 @@ class Learning(QObject):
         )
         classes = len({one.name for one in found.items if one.name})
         return f"Learnt from {source}: {classes} {'class' if classes == 1 else 'classes'}."
+
+    def _forget(self, source: str, *, ask_again: bool) -> None:
+        """Drop what an image taught before: nothing in it is confirmed any more."""
+        if self.prototypes is not None:
+            kept = self.prototypes.without_source(source)
+            if len(kept) < len(self.prototypes):
+                self._change(kept, ask_again=ask_again)
 
     def _when_free(self, what: str, work: Work, on_success: Callable[[Any], str]) -> None:
         """Start a job when no other runs; of two with one name the later counts."""

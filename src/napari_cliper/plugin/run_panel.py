@@ -94,6 +94,12 @@ class RunPanel(QWidget):
         self.bar.setValue(round(share * _BAR_STEPS))
         self.stage.setText(f"{progress.stage}, {_amount(progress)}{_left(share, now - started)}")
 
+    def end_quietly(self, message: str) -> None:
+        """The job has ended; say how, unless something else was said while it ran."""
+        said, style = self.message.text(), self.message.styleSheet()
+        self.end(said or message)
+        self.message.setStyleSheet(style if said else "")
+
     def end(self, message: str, *, error: bool = False) -> None:
         """The job has ended; say how."""
         self._running = False

@@ -273,7 +273,7 @@ class CliperWidget(QWidget):
         if self._closed:
             return
         try:
-            self.run_panel.end(on_success(result))
+            self.run_panel.end_quietly(on_success(result))
         except (InvalidInputError, FileError) as error:
             self._on_failed(str(error))
 

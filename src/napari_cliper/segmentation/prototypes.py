@@ -101,12 +101,6 @@ class Prototypes:
         """Those that are not from this image alone."""
         return self.without(*(one for one in self.items if one.sources == (source,)))
 
-    def named(self, names: Mapping[str, str]) -> Prototypes:
-        """The same, with classes that have other names now; by their names before."""
-        new = {key(old): name for old, name in names.items()}
-        items = (replace(one, name=new.get(key(one.name), one.name)) for one in self.items)
-        return replace(self, items=tuple(items))
-
     def joined(self, others: Prototypes) -> Prototypes:
         """These and others: what was learnt from the same image before is replaced.
 

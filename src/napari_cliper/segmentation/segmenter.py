@@ -480,7 +480,8 @@ class Segmenter:
             with self._guard("loading the networks"):
                 self._load(_monitor(None, None), clip_alone=True)
         files = sorted(row["sha256"] for row in self._loaded["clip"].weights)
-        made_of = [files, self.source.config, self.config.method]
+        beside = self.config.foundation_model if self.config.method == "proxyclip" else None
+        made_of = [files, self.source.config, self.config.method, beside]
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 
     def learn(
