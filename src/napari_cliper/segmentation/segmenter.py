@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -33,8 +31,9 @@ from .memory import check_budget, is_out_of_memory
 from .patches import patch_features
 from .progress import Monitor, Report, ShouldStop
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
-from .prototypes import BACKGROUND, Prototypes, learnt
+from .prototypes import Prototypes, learnt
 from .reading import read_diffusion, read_early_layers, read_foundation, read_last_block
+from .records import class_record, looks_record, versions
 from .refinement import SelfAttention
 from .results import ImageEmbedding, PatchFeatures, ScoreMaps
 from .scoring import Queries
@@ -42,8 +41,6 @@ from .words import WordVectors
 
 WORDS_SHOWN = 12
 """Words that a note lists of those that a model knows."""
-
-PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")
 
 
 class Segmenter:
@@ -391,9 +388,9 @@ class Segmenter:
             "settings": self.settings.as_dict,
             "seed": self.config.seed,
             **embedding.record,
-            "classes": [_class_record(one, scores, i) for i, one in enumerate(asked)],
+            "classes": [class_record(one, scores, i) for i, one in enumerate(asked)],
             "background": list(kept),
-            **_looks_record(prototypes, asked, seen),
+            **looks_record(prototypes, asked, seen),
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "notes": notes,
         }
@@ -549,8 +546,7 @@ class Segmenter:
             "device": str(self.device),
             "precision": str(self.dtype).removeprefix("torch."),
             "weights": [dict(row) for one in self._loaded.values() for row in one.weights],
-            "versions": {"python": platform.python_version()}
-            | {name: version(name) for name in PACKAGES},
+            "versions": versions(),
             "seconds": seconds,
         }
 
@@ -580,35 +576,3 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - start
-
-
-def _looks_record(
-    prototypes: Prototypes | None, classes: Sequence[ClassPrompt], looks: Looks | None
-) -> dict[str, Any]:
-    """Which prototypes were asked, and how much they counted."""
-    if prototypes is None or looks is None:
-        return {}
-    shares = zip((*(one.name for one in classes), BACKGROUND), looks.share.tolist(), strict=True)
-    used = [
-        {
-            "class": name or "background",
-            "prototypes": len(prototypes.of(name)),
-            "images": prototypes.images_of(name),
-            "share": round(share, 4),
-        }
-        for name, share in shares
-        if share
-    ]
-    return {"prototypes": used}
-
-
-def _class_record(one: ClassPrompt, scores: ScoreMaps, index: int) -> dict[str, Any]:
-    refined = scores.refined
-    return {
-        "label": index + 1,
-        "name": one.name,
-        "synonyms": list(one.synonyms),
-        "prompt": one.prompt,
-        "score_coarse": float(scores.coarse.class_scores[index]),
-        "score_refined": None if refined is None else float(refined.class_scores[index]),
-    }

@@ -1,0 +1,53 @@
+"""What goes into the record of a result, as JSON can hold it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from .looks import Looks
+from .prompts import ClassPrompt
+from .prototypes import BACKGROUND, Prototypes
+from .results import ScoreMaps
+
+PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of what the result depends on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def looks_record(
+    prototypes: Prototypes | None, classes: Sequence[ClassPrompt], looks: Looks | None
+) -> dict[str, Any]:
+    """Which prototypes were asked, and how much they counted."""
+    if prototypes is None or looks is None:
+        return {}
+    shares = zip((*(one.name for one in classes), BACKGROUND), looks.share.tolist(), strict=True)
+    used = [
+        {
+            "class": name or "background",
+            "prototypes": len(prototypes.of(name)),
+            "images": prototypes.images_of(name),
+            "share": round(share, 4),
+        }
+        for name, share in shares
+        if share
+    ]
+    return {"prototypes": used}
+
+
+def class_record(one: ClassPrompt, scores: ScoreMaps, index: int) -> dict[str, Any]:
+    """A class with its scores."""
+    refined = scores.refined
+    return {
+        "label": index + 1,
+        "name": one.name,
+        "synonyms": list(one.synonyms),
+        "prompt": one.prompt,
+        "score_coarse": float(scores.coarse.class_scores[index]),
+        "score_refined": None if refined is None else float(refined.class_scores[index]),
+    }
