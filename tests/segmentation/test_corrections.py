@@ -10,6 +10,7 @@ from napari_cliper.segmentation.corrections import (
     COMPETING_BACKGROUND,
     ScorePlanes,
     corrected_labels,
+    levels_of,
     most_uncertain,
     uncertainty,
     wrong_by,
@@ -20,12 +21,16 @@ SHAPE = (5, 7)
 REGIONS = np.arange(35, dtype=np.int32).reshape(SHAPE) % 4
 
 
+def levels(planes, threshold, own):
+    """CLIPer's rule where there is no plane of background words."""
+    competes = planes.background is None
+    return levels_of(planes.total, threshold, own, background_competes=competes)
+
+
 @pytest.fixture
 def planes():
     classes = np.random.default_rng(0).random((3, *SHAPE), np.float32)
-    return ScorePlanes(
-        (0, 2, 4), tuple(classes), None, background_competes=True, shape=SHAPE, total=6
-    )
+    return ScorePlanes((0, 2, 4), tuple(classes), None, shape=SHAPE, total=6)
 
 
 def shifted(said=None) -> Shift:
@@ -47,15 +52,15 @@ def stacked(planes, shift, threshold) -> np.ndarray:
 
 def test_labels_are_the_highest_plane(planes):
     shift = shifted()
-    found = corrected_labels(planes, shift, planes.levels(0.4, {}))
+    found = corrected_labels(planes, shift, levels(planes, 0.4, {}))
     np.testing.assert_array_equal(found, stacked(planes, shift, 0.4).argmax(axis=0))
 
 
 def test_the_background_words_compete(planes):
     rest = np.random.default_rng(5).random(SHAPE, np.float32)
-    with_rest = ScorePlanes(planes.chosen, planes.classes, rest, False, SHAPE, 6)
+    with_rest = ScorePlanes(planes.chosen, planes.classes, rest, SHAPE, 6)
     shift = shifted()
-    found = corrected_labels(with_rest, shift, with_rest.levels(0.1, {}))
+    found = corrected_labels(with_rest, shift, levels(with_rest, 0.1, {}))
     np.testing.assert_array_equal(found, stacked(with_rest, shift, 0.1).argmax(axis=0))
 
 
@@ -68,40 +73,40 @@ def test_wrong_by(planes, threshold):
     rows, columns = np.nonzero(said != OPEN)
     own = every[said[rows, columns], rows, columns]
     expected = every[:, rows, columns].max(axis=0) - own
-    found = wrong_by(planes, said, planes.levels(threshold, {}))
+    found = wrong_by(planes, said, levels(planes, threshold, {}))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_where_no_class_competes_the_background_is_not_its_square(planes):
     """Evidence takes scores beyond (3 + 5^0.5) / 2, where (1 - score)^2 is the larger again."""
     shift = Shift(torch.full((6, 4), 3.0), REGIONS, np.full(SHAPE, OPEN, np.int32))
-    assert corrected_labels(planes, shift, planes.levels(0, {})).all()
+    assert corrected_labels(planes, shift, levels(planes, 0, {})).all()
 
 
 def test_what_was_said_stays(planes):
     said = np.full(SHAPE, OPEN, np.int32)
     said[2, 2:4] = 5, 0
-    found = corrected_labels(planes, shifted(said), planes.levels(0.1, {}))
+    found = corrected_labels(planes, shifted(said), levels(planes, 0.1, {}))
     assert found[2, 2:4].tolist() == [5, 0]
 
 
 def test_a_class_has_to_reach_its_own_threshold(planes):
     """Its pixels are wrong by what they lack, and doubtful near it."""
-    levels = planes.levels(0.1, {3: 0.9})
+    own = levels(planes, 0.1, {3: 0.9})
     said = np.full(SHAPE, OPEN, np.int32)
     best = np.argmax(planes.classes, axis=0)  # class 2 is the second plane
     value = planes.classes[1]
     row, column = np.argwhere((best == 1) & (value < 0.9))[0]
     said[row, column] = 3
-    lacking = float(wrong_by(planes, said, levels))
+    lacking = float(wrong_by(planes, said, own))
     assert lacking == pytest.approx(0.9 - value[row, column])
     said[row, column] = 0
-    assert float(wrong_by(planes, said, levels)) == 0
-    assert float(wrong_by(planes, said, planes.levels(0.9, {3: 0.1}))) > 0
+    assert float(wrong_by(planes, said, own)) == 0
+    assert float(wrong_by(planes, said, levels(planes, 0.9, {3: 0.1}))) > 0
     none = Shift(torch.zeros(6, 4), REGIONS, np.full(SHAPE, OPEN, np.int32))
-    labels = corrected_labels(planes, none, levels)
+    labels = corrected_labels(planes, none, own)
     assert (labels[(best == 1) & (value < 0.9)] == 0).all()
-    doubt = uncertainty(planes, none, levels)[row, column]
+    doubt = uncertainty([planes], none, own)[row, column]
     second = max(value[row, column], 0)
     assert doubt == pytest.approx(1 - (0.9 - second) / (0.9 + second), abs=1e-5)
 
@@ -113,9 +118,15 @@ def test_uncertainty_is_the_share_between_the_two_best(planes):
     second, first = np.sort(np.maximum(stacked(planes, shift, 0.4), 0), axis=0)[-2:]
     expected = 1 - (first - second) / (first + second)
     expected[1, 1] = 0
-    found = uncertainty(planes, shift, planes.levels(0.4, {}))
+    found = uncertainty([planes], shift, levels(planes, 0.4, {}))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_uncertainty_of_parts_is_that_of_all(planes):
+    every = uncertainty([planes], None, levels(planes, 0.4, {}))
+    parts = [planes.weighted({index: 1}) for index in planes.chosen]
+    np.testing.assert_array_equal(uncertainty(parts, None, levels(planes, 0.4, {})), every)
 
 
 def test_most_uncertain_goes_from_doubt_to_doubt():

@@ -246,6 +246,12 @@ def test_uncertainty_is_high_between_classes(live):
     assert doubt[edge].mean() > 1.5 * doubt[~edge].mean()
 
 
+def test_uncertainty_is_the_same_with_little_memory(live, monkeypatch):
+    expected = live.uncertainty(PUBLISHED)
+    monkeypatch.setattr("napari_cliper.segmentation.live.PART_BYTES", 1)
+    np.testing.assert_array_equal(live.uncertainty(PUBLISHED), expected)
+
+
 def test_where_the_words_find_nothing_it_is_not_sure_that_nothing_is_there(live):
     near, far = (Thresholds(at, 0.4, min_max=True) for at in (3.0, 300.0))
     assert not live.labels(near).any()

@@ -7,8 +7,9 @@ labels are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -42,8 +43,6 @@ class ScorePlanes:
         Their scores, in the order of `chosen`.
     background : (Y, X) float32 array or None
         The probability of the background words, for the methods but CLIPer.
-    background_competes : bool
-        As in `labels.BestClass`.
     shape : (int, int)
         (Y, X).
     total : int
@@ -53,7 +52,6 @@ class ScorePlanes:
     chosen: tuple[int, ...]
     classes: Sequence[NDArray[np.float32]]
     background: NDArray[np.float32] | None
-    background_competes: bool
     shape: tuple[int, int]
     total: int
 
@@ -65,18 +63,6 @@ class ScorePlanes:
             planes.append(plane if weight == 1 else np.broadcast_to(plane * weight, self.shape))
         return replace(self, chosen=tuple(weights), classes=planes)
 
-    def levels(self, threshold: float, own: Mapping[int, float]) -> NDArray[np.float32]:
-        """What pixels have to reach, by the label that is best there, (T + 1,).
-
-        The parameters are those of `labels.BestClass.above`.
-        """
-        found = np.full(self.total + 1, threshold, np.float32)
-        for label, value in own.items():
-            found[label] = value
-        if self.background_competes:
-            found[found <= 0] = COMPETING_BACKGROUND
-        return found
-
     def moved(self, shift: Shift | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Each class that can win, and its plane as evidence moves it, (Y, X).
 
@@ -85,6 +71,26 @@ class ScorePlanes:
         place = np.empty(self.shape, np.float32)
         for index, plane in zip(self.chosen, self.classes, strict=True):
             yield index, plane if shift is None else np.add(plane, shift.of(index, place), place)
+
+
+def levels_of(
+    total: int, threshold: float, own: Mapping[int, float], *, background_competes: bool
+) -> NDArray[np.float32]:
+    """What pixels have to reach, by the label that is best there, (T + 1,).
+
+    Parameters
+    ----------
+    total : int
+        T.
+    threshold, own, background_competes
+        As in `labels.BestClass`.
+    """
+    found = np.full(total + 1, threshold, np.float32)
+    for label, value in own.items():
+        found[label] = value
+    if background_competes:
+        found[found <= 0] = COMPETING_BACKGROUND
+    return found
 
 
 def wrong_by(planes: ScorePlanes, said: NDArray[np.int32], levels: NDArray[np.float32]) -> Tensor:
@@ -96,7 +102,7 @@ def wrong_by(planes: ScorePlanes, said: NDArray[np.int32], levels: NDArray[np.fl
     said : (Y, X) int32 array
         See `spreading.shift_by`; every class that is said has a plane.
     levels : (T + 1,) float32 array
-        See `ScorePlanes.levels`.
+        See `levels_of`.
     """
     known = np.nonzero(said != OPEN)
     named = said[known]  # (P,)
@@ -134,30 +140,34 @@ def corrected_labels(planes: ScorePlanes, shift: Shift, levels: NDArray[np.float
 
 
 def uncertainty(
-    planes: ScorePlanes, shift: Shift | None, levels: NDArray[np.float32]
+    parts: Iterable[ScorePlanes], shift: Shift | None, levels: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """How near the two best are to each other at every pixel, the background among them.
 
     Parameters
     ----------
-    planes : ScorePlanes
+    parts : iterable of ScorePlanes
+        At least one. Of many classes some at a time, so that not all are in memory.
     shift : Shift or None
         What evidence moves; where a person said something it is sure.
     levels : (T + 1,) float32 array
-        See `ScorePlanes.levels`.
+        See `levels_of`.
 
     Returns
     -------
     (Y, X) float32 array
         1 - (first - second) / (first + second), in [0, 1].
     """
+    every = iter(parts)
+    planes = next(every)
     first, second, lower = np.zeros((3, *planes.shape), np.float32)
     label = np.zeros(planes.shape, label_dtype(planes.total))
-    for index, plane in planes.moved(shift):
-        label[plane > first] = index + 1
-        np.minimum(first, plane, out=lower)
-        np.maximum(second, lower, out=second)
-        np.maximum(first, plane, out=first)
+    for part in chain((planes,), every):
+        for index, plane in part.moved(shift):
+            label[plane > first] = index + 1
+            np.minimum(first, plane, out=lower)
+            np.maximum(second, lower, out=second)
+            np.maximum(first, plane, out=first)
     floor = levels[label]
     if planes.background is not None:
         np.maximum(floor, planes.background, out=floor)

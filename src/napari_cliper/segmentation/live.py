@@ -7,7 +7,7 @@ evidence (`spreading`) labels are prepared anew for each change of either.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 
 _Key = tuple[float, float, bool, tuple[tuple[str, float], ...]]
+
+PART_BYTES = 1 << 28
+"""So much the planes may take that are made for the uncertainty alone."""
 
 RUNNERS_UP = 8
 """So many classes of the highest scores count for the uncertainty, whether they win or not."""
@@ -183,9 +186,15 @@ class LiveLabels:
         for index in np.argsort(-values)[:RUNNERS_UP].tolist():
             share = float(values[index]) / least if values[index] < least else 1.0
             weights[index] = max(weights.get(index, 0.0), share)
-        planes = self._planes_of(thresholds, dict(sorted(weights.items())))
-        levels = planes.levels(thresholds.background_threshold, self._own(thresholds))
-        doubt: NDArray[np.float32] = _corrections().uncertainty(planes, shift, levels)
+        every = dict(sorted(weights.items()))
+        parts = (
+            self._parts_of(thresholds, every)
+            if lesson is None
+            else (self._planes_of(thresholds, every),)
+        )
+        doubt: NDArray[np.float32] = _corrections().uncertainty(
+            parts, shift, self._levels(thresholds)
+        )
         return doubt
 
     # ------------------------------------------------------------------ parts
@@ -195,6 +204,16 @@ class LiveLabels:
         names = {one.name for one in self.scores.classes}
         own = {name: value for name, value in thresholds.own.items() if name in names}
         return self.scores.by_label(own)
+
+    def _levels(self, thresholds: Thresholds) -> NDArray[np.float32]:
+        """What pixels have to reach, by the label that is best there."""
+        levels: NDArray[np.float32] = _corrections().levels_of(
+            len(self.scores.classes),
+            thresholds.background_threshold,
+            self._own(thresholds),
+            background_competes=self.scores.config.rule == "cliper",
+        )
+        return levels
 
     def _find_corrected(self, thresholds: Thresholds, lesson: _Lesson) -> LabelArray | None:
         """The corrected labels, where they are prepared."""
@@ -208,8 +227,7 @@ class LiveLabels:
         labels = self._find_corrected(thresholds, lesson)
         if labels is None:
             planes, shift = self._moved(thresholds, lesson)
-            levels = planes.levels(thresholds.background_threshold, self._own(thresholds))
-            labels = _corrections().corrected_labels(planes, shift, levels)
+            labels = _corrections().corrected_labels(planes, shift, self._levels(thresholds))
             self._corrected = _Corrected(lesson, _key(thresholds), labels)
         return labels
 
@@ -240,9 +258,8 @@ class LiveLabels:
         from .spreading import shift_by  # noqa: PLC0415 - torch, only when something was said
 
         planes = self._planes_of(thresholds, self._weights(thresholds, lesson.named))
+        wrong = _corrections().wrong_by(planes, lesson.said, self._levels(thresholds))
         own = self._own(thresholds)
-        levels = planes.levels(thresholds.background_threshold, own)
-        wrong = _corrections().wrong_by(planes, lesson.said, levels)
         words = self._plain(thresholds).above(thresholds.background_threshold, own)
         classes = len(self.scores.classes)
         return planes, shift_by(lesson.affinity, lesson.said, wrong, words, classes)
@@ -255,13 +272,27 @@ class LiveLabels:
 
     def _planes_of(self, thresholds: Thresholds, weights: Mapping[int, float]) -> ScorePlanes:
         """The planes of some classes; they are kept, as the next stroke asks for the same."""
-        min_max = thresholds.min_max if self.scores.config.rule == "cliper" else None
         kept = self._planes
         missing = {index for index, weight in weights.items() if weight}
         if kept is None or kept[0] != thresholds.min_max or not missing <= {*kept[1].chosen}:
-            planes = self.scores.planes(sorted(missing), stage=self.stage, min_max=min_max)
-            kept = self._planes = thresholds.min_max, planes
+            kept = self._planes = thresholds.min_max, self._made(thresholds, sorted(missing))
         return kept[1].weighted(weights)
+
+    def _parts_of(
+        self, thresholds: Thresholds, weights: Mapping[int, float]
+    ) -> Iterator[ScorePlanes]:
+        """The same, some classes at a time, and not kept."""
+        pixels = self.scores.shape[0] * self.scores.shape[1]
+        at_once = max(PART_BYTES // (4 * pixels), 1)
+        indices = list(weights)
+        for start in range(0, max(len(indices), 1), at_once):
+            some = indices[start : start + at_once]
+            planes = self._made(thresholds, some)
+            yield planes.weighted({index: weights[index] for index in some})
+
+    def _made(self, thresholds: Thresholds, chosen: Sequence[int]) -> ScorePlanes:
+        min_max = thresholds.min_max if self.scores.config.rule == "cliper" else None
+        return self.scores.planes(chosen, stage=self.stage, min_max=min_max)
 
 
 def _key(thresholds: Thresholds) -> _Key:

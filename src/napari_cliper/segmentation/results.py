@@ -288,12 +288,10 @@ class ScoreMaps:
         else:
             sources, to_classes = self._probability_planes(maps)
             planes, background = probability_planes(sources, self.shape, to_classes, chosen)
-        competes = self.config.rule == "cliper"
         return ScorePlanes(
             chosen=tuple(chosen),
             classes=tuple(planes.numpy()),
             background=None if background is None else background.numpy(),
-            background_competes=competes,
             shape=self.shape,
             total=len(self.classes),
         )
