@@ -104,7 +104,22 @@ def test_networks_do_not_know_each_other(network):
 
 
 @pytest.mark.parametrize(
-    "pure", ["prompts", "images", "attention", "tiling", "scoring", "refinement", "labels"]
+    "pure",
+    [
+        "prompts",
+        "images",
+        "attention",
+        "tiling",
+        "scoring",
+        "refinement",
+        "labels",
+        "patches",
+        "affinity",
+        "spreading",
+        "corrections",
+        "prototypes",
+        "looks",
+    ],
 )
 def test_pure_files_know_no_network_and_no_disk(pure):
     door = ("clip", "encoder", "proxy", "diffusion", "loading", "weights", "segmenter", "reading")
