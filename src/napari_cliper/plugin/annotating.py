@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Image, Labels, Shapes
 from napari.viewer import Viewer
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QMessageBox
 
 from ..annotation.accept import region_at
@@ -27,6 +27,7 @@ from .image_panel import ImagePanel
 from .layers import ImageChoice, pixel_under, rectangle_region
 from .live_result import LiveResult
 from .suggestions import Suggestion
+from .timers import once
 from .worker import Job
 
 ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY = "Alt-A", "Alt-N", "Alt-B"
@@ -90,10 +91,7 @@ class Annotating(QObject):
         self.job: Job | None = None
         self.counting: Job | None = None
         self.confirm: Callable[[str], bool] = self._ask
-        self._count_timer = QTimer(self)
-        self._count_timer.setSingleShot(True)
-        self._count_timer.setInterval(COUNT_AFTER)
-        self._count_timer.timeout.connect(self._count)
+        self._count_timer = once(self, COUNT_AFTER, self._count)
         panel.accept_wanted.connect(self.accept)
         panel.clean_wanted.connect(self.clean)
         viewer.layers.events.removed.connect(self._on_removed)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from ..annotation.accept import Rule, accept
 from ..annotation.edits import Edits
@@ -23,6 +23,7 @@ from .keys import bind
 from .layers import OUTPUT_KEY, ImageChoice, geometry_of, labels_shape, transforms
 from .listeners import Listeners
 from .suggestions import colours_of_labels
+from .timers import once
 
 Place = tuple[int | slice, ...]
 
@@ -76,10 +77,7 @@ class AnnotationLayer(QObject):
         self.edits = Edits(self.layer.data, marks)
         bind(self.layer, keys)
         # napari tells of a change before it makes it, or not at all: look when it is done.
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._on_timer)
+        self._timer = once(self, 0, self._on_timer)
         self._painted = False  # napari tells of an edit, but not of undo and redo
         self._listeners = Listeners()
         for event, slot in (

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.layers import Image
 from napari.viewer import Viewer
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from ..annotation.evidence import BACKGROUND
 from ..export.class_rows import ClassRow
@@ -18,6 +18,7 @@ from .classes_panel import ClassesPanel
 from .clicks_layer import ClicksLayer
 from .corrections_panel import CorrectionsPanel
 from .image_panel import ImagePanel
+from .timers import once
 
 
 class Clicking(QObject):
@@ -53,10 +54,7 @@ class Clicking(QObject):
         self.all: list[ClicksLayer] = []
         self._chosen = ""  # the class of the next click; empty for the first of the table
         self._taken_away: list[Image] = []
-        self._removed_timer = QTimer(self)
-        self._removed_timer.setSingleShot(True)
-        self._removed_timer.setInterval(0)
-        self._removed_timer.timeout.connect(self._take_back)
+        self._removed_timer = once(self, 0, self._take_back)
         panel.click_wanted.connect(self.click)
         panel.chosen.connect(self.choose)
         annotating.begun.connect(self._on_begun)

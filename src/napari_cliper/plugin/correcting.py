@@ -16,7 +16,7 @@ import numpy as np
 from napari.layers import Image
 from napari.viewer import Viewer
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from ..annotation.evidence import (
     Click,
@@ -35,6 +35,7 @@ from .image_panel import ImagePanel
 from .layers import ImageChoice, labels_shape, world_of
 from .live_result import LiveResult, Shown
 from .session import Session
+from .timers import once
 from .uncertainty_layer import UncertaintyLayer
 from .worker import Job
 
@@ -115,7 +116,7 @@ class Correcting(QObject):
         self._at = 0  # the place to go to next
         self._go_when_known = False
         self._closed = False
-        self._timer = self._once(TEACH_AFTER, self._gather)
+        self._timer = once(self, TEACH_AFTER, self._gather)
         panel.spread_toggled.connect(self._on_spread)
         panel.uncertainty_toggled.connect(self._on_uncertainty)
         panel.next_wanted.connect(self.next_uncertain)
@@ -126,13 +127,6 @@ class Correcting(QObject):
         images.changed.connect(self.update_available)
         viewer.layers.events.removed.connect(self._on_removed)
         self.update_available()
-
-    def _once(self, milliseconds: int, slot: Callable[[], None]) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(slot)
-        return timer
 
     def close(self) -> None:
         """Listen to nothing any more; the layers stay."""

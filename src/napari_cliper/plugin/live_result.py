@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Layer
 from napari.viewer import Viewer
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from ..export.class_rows import ClassRow
 from ..segmentation import LiveLabels, Progress, SegmentationConfig, Thresholds
@@ -19,6 +19,7 @@ from .layers import ImageChoice, place
 from .session import Outcome
 from .suggestions import Suggestion, Suggestions, label_colours
 from .threshold_panel import ThresholdPanel
+from .timers import once
 from .worker import Job
 
 if TYPE_CHECKING:
@@ -85,16 +86,9 @@ class LiveResult(QObject):
         self.shown: Shown | None = None
         self._start: tuple[SegmentationConfig, Thresholds] | None = None
         self.job: Job | None = None
-        self._visible_timer = self._timer(RELABEL_AFTER, partial(self._relabel, visible=True))
-        self._hidden_timer = self._timer(HIDDEN_AFTER, self._on_rest)
+        self._visible_timer = once(self, RELABEL_AFTER, partial(self._relabel, visible=True))
+        self._hidden_timer = once(self, HIDDEN_AFTER, self._on_rest)
         thresholds.changed.connect(self._on_moved)
-
-    def _timer(self, milliseconds: int, slot: Callable[[], None]) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(slot)
-        return timer
 
     @property
     def live(self) -> bool:

@@ -36,6 +36,7 @@ from .annotation_layer import AnnotationLayer
 from .exchange import Gather
 from .project_panel import ProjectPanel
 from .session import load_triton_apart
+from .timers import once
 from .worker import Job
 
 if TYPE_CHECKING:
@@ -94,10 +95,7 @@ class Projecting(QObject):
         self._status: dict[str, Status] = {}
         self._uncertain: Mapping[str, float] = {}
         self._opening: Path | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(SAVE_AFTER)
-        self._timer.timeout.connect(self.save_soon)
+        self._timer = once(self, SAVE_AFTER, self.save_soon)
         annotating.changed.connect(self._on_changed)
         annotating.leaving.connect(self._on_annotation_leaving)
         panel.new_wanted.connect(self._on_new)

@@ -50,6 +50,7 @@ from .session import (
 )
 from .suggestions import Suggestion
 from .threshold_panel import ThresholdPanel
+from .timers import once
 from .worker import Job, Work
 
 RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
@@ -130,10 +131,7 @@ class CliperWidget(QWidget):
         )  # fmt: skip
         self.ordering.said.connect(self._say)
         self.exchange.project_images = self.projecting.exported
-        self._rescore_timer = QTimer(self)
-        self._rescore_timer.setSingleShot(True)
-        self._rescore_timer.setInterval(RESCORE_AFTER)
-        self._rescore_timer.timeout.connect(self._on_rescore)
+        self._rescore_timer = once(self, RESCORE_AFTER, self._on_rescore)
 
         self.image_panel.changed.connect(self._update_ready)
         self.classes_panel.changed.connect(self._on_words_changed)
