@@ -209,3 +209,19 @@ def test_the_file_is_plain_json(tmp_path):
     (one,) = json.loads((tmp_path / "set.json").read_text())["annotations"]
     assert one["segmentation"]["size"] == [5, 5]
     assert isinstance(one["segmentation"]["counts"], str)
+
+
+def test_objects_of_one_class_take_the_id_that_the_data_set_knows(tmp_path):
+    classes = LabelledImage("a", np.array([[0, 7]], np.uint8), {7: ClassRow("nucleus")})
+    objects = LabelledImage(
+        "b", np.array([[1, 0, 2, 2, 0, 3]], np.uint8),
+        {1: ClassRow("nucleus"), 2: ClassRow("Nucleus"), 3: ClassRow("fibre")},
+    )  # fmt: skip
+    for kind, of_objects in (("instances", [7, 7, 3]), ("stuff", [7, 3])):
+        coco = loaded(tmp_path, [classes, objects], kind=kind)
+        assert {one["id"]: one["name"] for one in coco.dataset["categories"]} == {
+            3: "fibre", 7: "nucleus",
+        }  # fmt: skip
+        found = coco.loadAnns(coco.getAnnIds(imgIds=[2]))
+        assert sorted(one["category_id"] for one in found) == sorted(of_objects)
+        assert sum(coco.annToMask(one).sum() for one in found) == 4

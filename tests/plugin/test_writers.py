@@ -28,7 +28,7 @@ from napari_cliper.plugin.annotation_layer import AnnotationLayer
 from napari_cliper.plugin.labelled_layer import labelled_of_layer
 from napari_cliper.plugin.layers import OUTPUT_KEY
 from napari_cliper.plugin.suggestions import colours_of_labels
-from napari_cliper.plugin.writers import WRITERS
+from napari_cliper.plugin.writers import WRITERS, write_layers
 
 SCENE = make_scene((64, 80), 4)
 NAMES = {number: kind.name for number, kind in enumerate(KINDS, 1)}
@@ -366,3 +366,42 @@ def test_attributes_alone_are_enough():
     colours = DirectLabelColormap(color_dict={None: "red", 0: "black"})
     shown = labelled_of_layer(np.ones((3, 4), np.uint8), {"colormap": colours}, "bare")
     assert shown.colours == {1: (255, 0, 0)}
+
+
+# ---------------------------------------------------------------------- odd tables and metadata
+
+
+def test_objects_that_share_a_class_are_one_category(save, tmp_path):
+    labels = np.zeros((20, 30), np.uint8)
+    labels[2:8, 2:8], labels[2:8, 8:20] = 1, 2  # they touch
+    table = pd.DataFrame({"index": [0, 1, 2], "class": ["background", "nucleus", "nucleus"]})
+    save(Labels(labels, name="cells", features=table), "cells.json")
+    coco = COCO(str(tmp_path / "cells.json"))
+    (category,) = coco.dataset["categories"]
+    assert category["name"] == "nucleus"
+    masks = [coco.annToMask(one) for one in coco.loadAnns(coco.getAnnIds())]
+    assert sorted(int(mask.sum()) for mask in masks) == [36, 72]
+    np.testing.assert_array_equal(sum(masks), labels > 0)
+
+
+def test_odd_tables_and_metadata_do_not_keep_labels_from_being_written(tmp_path):
+    odd_rows = [np.nan, None, "x", 1.5, np.inf, -3]
+    table = pd.DataFrame({"index": ["1", *odd_rows], "class": ["nucleus", *"abcdef"]}, dtype=object)
+    odd = [
+        {"features": table},
+        *({"metadata": {OUTPUT_KEY: record}} for record in (
+            "a text", [1], {"classes": "abc"}, {"classes": None}, {"annotation_of": 5},
+            {"classes": [{"foo": 1}, 5, {"name": "label 2", "synonyms": [3, "see"]}]},
+            {"of an array": np.arange(3)}, {"no number": float("nan")},
+        )),
+    ]  # fmt: skip
+    labels = np.zeros((20, 30), np.uint8)
+    labels[2:8, 2:8], labels[10:15, 8:20] = 1, 2
+    for number, fields in enumerate(odd):
+        for name, writer in WRITERS.items():
+            layer = Labels(labels.copy(), name="cells", **fields).as_layer_data_tuple()
+            target = tmp_path / f"{number} {name}{writer.endings[0]}"
+            assert write_layers(name, str(target), [layer]) == [str(target)]
+            assert target.exists()
+    named = labelled_of_layer(labels, {"features": table}, "cells").classes
+    assert {label: row.name for label, row in named.items()} == {1: "nucleus"}

@@ -6,6 +6,7 @@ and in tomorrow's export too: it is the label that the class has, unless it is g
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -67,8 +68,10 @@ def categories_of(
     images : sequence of LabelledImage
     given : mapping of str to int, optional
         The id of each class, by name in any case; ids from 1 on. Without it the id of a class
-        is its label, which must then be the same in all images. Classes that no image has stay
-        in the list, so that parts of a data set can be exported one by one.
+        is its label, which must then be the same in all images. Where several labels of an image
+        are objects of one class, the class has the id that the data set knows it by, or else the
+        lowest of the labels. Classes that no image has stay in the list, so that parts of a data
+        set can be exported one by one.
 
     Returns
     -------
@@ -87,9 +90,16 @@ def categories_of(
     for image in images:
         colours = image.colours
         known: dict[int, int] = {}
-        for label in sorted({*image.classes, *used_labels(image)}):
-            name = label_name(image, label)
-            number = ids.get(name.casefold()) if given is not None else label
+        names = {
+            label: label_name(image, label)
+            for label in sorted({*image.classes, *used_labels(image)})
+        }
+        labels_of = Counter(name.casefold() for name in names.values())
+        for label, name in names.items():
+            if given is None and labels_of[name.casefold()] == 1:
+                number: int | None = label
+            else:
+                number = ids.get(name.casefold(), label if given is None else None)
             if number is None:
                 raise InvalidInputError(
                     f"{image.name} has {name!r}, which is not among the categories given "

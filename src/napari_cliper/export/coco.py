@@ -142,11 +142,12 @@ def _annotations(
     for number, (image, ids) in enumerate(zip(images, table.of_label, strict=True), 1):
         size = image.labels.shape
         if kind == "stuff":
-            for label in used_labels(image):
-                mask = image.labels == label
+            used = used_labels(image)
+            for category in dict.fromkeys(ids[label] for label in used):
+                mask = np.isin(image.labels, [one for one in used if ids[one] == category])
                 if image.ignored is not None:
                     mask &= ~image.ignored
-                yield _annotation(_rle(mask, size), None, number, ids[label], kind)
+                yield _annotation(_rle(mask, size), None, number, category, kind)
         else:
             for region in find_regions(image.labels, image.ignored):
                 rle = _rle(region.mask, size, region.left, region.top)

@@ -6,6 +6,7 @@ Works on a layer's data and its attributes as napari hands them to a writer
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -57,8 +58,7 @@ def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> La
     """
     pixels = np.asarray(data[0] if attributes.get("multiscale") else data)
     labels = as_labels(pixels, name)
-    metadata = attributes.get("metadata") or {}
-    record = metadata.get(OUTPUT_KEY) or {}
+    record = record_of(attributes)
     names = _names(attributes.get("features"))
     if names is None:
         names = {int(label): f"label {label}" for label in np.unique(labels) if label}
@@ -73,22 +73,59 @@ def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> La
     )
 
 
+def record_of(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What we noted in a layer's metadata; empty where the entry is not one of ours.
+
+    Parameters
+    ----------
+    attributes : mapping of str to Any
+        The layer's state.
+    """
+    record = (attributes.get("metadata") or {}).get(OUTPUT_KEY)
+    if not isinstance(record, Mapping):
+        return {}
+    try:
+        json.dumps(dict(record), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return record
+
+
 def _names(features: Any) -> dict[int, str] | None:
-    """The name of each label; None where the layer has no table of classes."""
+    """The name of each label; None where the layer has no table of classes.
+
+    Rows whose index is no label (empty, text, a fraction) name nothing.
+    """
     if features is None or "class" not in features:
         return None
     numbers = features["index"] if "index" in features else range(len(features))
     return {
-        int(number): str(name)
-        for number, name in zip(numbers, features["class"], strict=True)
+        label: str(name)
+        for label, name in zip(map(_label, numbers), features["class"], strict=True)
         # A cell that nobody filled in is no text.
-        if int(number) > 0 and isinstance(name, str) and name.strip()
+        if label > 0 and isinstance(name, str) and name.strip()
     }
+
+
+def _label(value: Any) -> int:
+    """The label that a cell of a table gives; 0 where it gives none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return 0
+    return int(number) if number.is_integer() else 0
 
 
 def _synonyms(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The synonyms of each class, by name, where the record of a run has them."""
-    return {one["name"]: tuple(one.get("synonyms", ())) for one in record.get("classes", ())}
+    found = {}
+    classes = record.get("classes")
+    for one in classes if isinstance(classes, list | tuple) else ():
+        if isinstance(one, Mapping) and isinstance(one.get("name"), str):
+            words = one.get("synonyms")
+            given = words if isinstance(words, list | tuple) else ()
+            found[one["name"]] = tuple(word for word in given if isinstance(word, str) and word)
+    return found
 
 
 def _classes(

@@ -25,8 +25,7 @@ from ..export.png import write_indexed_png, write_plain_png
 from ..export.tiff import write_label_tiff, write_ome_tiff
 from ..export.zarr_labels import write_ome_zarr
 from ..segmentation import SegmentationError
-from .labelled_layer import labelled_of_layer
-from .layers import OUTPUT_KEY
+from .labelled_layer import labelled_of_layer, record_of
 
 Layers = Sequence[tuple[Any, Mapping[str, Any], str]]
 
@@ -96,8 +95,7 @@ def write_layers(name: WriterName, path: str, layers: Layers) -> list[str]:
     writer = WRITERS[name]
     data, attributes, _ = layers[0]
     target = _with_ending(Path(path), writer.endings)
-    record = (attributes.get("metadata") or {}).get(OUTPUT_KEY) or {}
-    called = record.get("annotation_of") or attributes.get("name") or target.name
+    called = record_of(attributes).get("annotation_of") or attributes.get("name") or target.name
     try:
         image = labelled_of_layer(data, attributes, str(called))
         with whole_files(target.parent) as staging:
