@@ -178,6 +178,28 @@ def test_settings_go_along(project):
     assert Project.open(project.folder).settings().classes == ()
 
 
+def test_a_project_begins_beside_files_of_others(tmp_path):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    theirs = {
+        "classes.yaml": b"names: [0, 1]\n", "Settings.json": b"{", "prototypes.safetensors": b"x",
+        "project classes.yaml": b"also theirs",
+    }  # fmt: skip
+    for name, content in theirs.items():
+        (folder / name).write_bytes(content)
+    project = Project.create(folder, [picture(tmp_path / "a.png")])
+    assert project.settings().classes == ()
+    for _ in range(2):
+        save_looks(project, looks_of("nucleus"))
+        project = Project.open(folder)
+        found = project.settings()
+        assert [row.name for row in found.classes] == ["nucleus"]
+        assert found.prototypes is not None
+    save_looks(project, None)
+    assert Project.open(folder).settings().prototypes is None
+    assert {name: (folder / name).read_bytes() for name in theirs} == theirs
+
+
 def looks_of(*names: str) -> Prototypes:
     items = []
     for name in names:

@@ -35,7 +35,7 @@ from ..export.files import FileError, cannot, whole_files
 from ..export.prototypes import read_prototypes, write_prototypes
 from ..export.short_writes import full_when_short
 from ..segmentation import InvalidInputError, SegmentationConfig, Thresholds
-from .image_files import Names, found_below, images_in, is_there, settled
+from .image_files import Names, folded, found_below, images_in, is_there, settled
 from .project_file import COPIES, FILE, Entry, ImageList, entry_of, list_from_record
 from .records import content_of, encoded, replace_whole, sync_file, sync_folder, understood
 from .settings import (
@@ -123,7 +123,9 @@ class Project:
         Parameters
         ----------
         folder : path-like
-            Made where it is missing; it may hold other files, the images themselves too.
+            Made where it is missing; it may hold other files, the images themselves too. These
+            stay as they are: where one is called ``classes.yaml``, say, the project's is called
+            ``project classes.yaml``.
         images : sequence of path-like
             Image files in the order in which they are to be annotated (`images_in` for those of
             a folder). They stay where they are.
@@ -141,7 +143,8 @@ class Project:
             raise FileError(f"{folder} is a project already. Open it, or choose another folder.")
         try:
             folder = folder.resolve()
-            found = _with_files(ImageList(), folder, images)
+            files = _free_names(folder)
+            found = _with_files(ImageList(files=files), folder, images)
             folder.mkdir(parents=True, exist_ok=True)
             replace_whole(folder / FILE, encoded(found.to_record(), FILE))
         except OSError as error:
@@ -471,7 +474,7 @@ class Project:
             For files that cannot be read or understood, with the place in them.
         """
         with self._lock:
-            classes, settings = self.folder / CLASSES, self.folder / SETTINGS
+            classes, settings, looks = map(self._own, (CLASSES, SETTINGS, PROTOTYPES))
             rows = read_classes(classes) if content_of(classes) is not None else ()
             content = content_of(settings)
             if content is None:
@@ -481,7 +484,7 @@ class Project:
                 found = understood(
                     settings, content, lambda record: settings_from_record(record, rows)
                 )
-            prototypes, looks = None, self.folder / PROTOTYPES
+            prototypes = None
             if content_of(looks) is not None:
                 prototypes = read_prototypes(looks)
             for path in (classes, settings, looks):
@@ -516,28 +519,33 @@ class Project:
         """
         content = encoded(settings_to_record(thresholds, config, looks), "The settings")
         with self._lock:
-            paths = [self.folder / name for name in (CLASSES, SETTINGS, PROTOTYPES)]
+            paths = [self._own(name) for name in (CLASSES, SETTINGS, PROTOTYPES)]
+            names = [path.name for path in paths]
             if not overwrite:
                 for path in paths:
                     self._settings_seen.check(path, path.name)
             self._check_there()
             with whole_files(self.folder) as staging:
-                write_classes(staging / CLASSES, classes)
-                (staging / SETTINGS).write_bytes(content)
+                write_classes(staging / names[0], classes)
+                (staging / names[1]).write_bytes(content)
                 if prototypes and not self._are_kept(prototypes):
-                    write_prototypes(staging / PROTOTYPES, prototypes)
+                    write_prototypes(staging / names[2], prototypes)
                 for path in staging.iterdir():
                     sync_file(path)
             if not prototypes:
-                remove(self.folder, (PROTOTYPES,))
+                remove(self.folder, (names[2],))
             sync_folder(self.folder)
             for path in paths:
                 self._settings_seen.see(path, content_of(path))
             self._prototypes = prototypes
 
+    def _own(self, usual: str) -> Path:
+        """The project's own file of a usual name, whatever it is called here."""
+        return self.folder / self._list.files.get(usual, usual)
+
     def _are_kept(self, prototypes: Prototypes) -> bool:
         """Whether these are on the disk already: they are larger than the rest together."""
-        path = self.folder / PROTOTYPES
+        path = self._own(PROTOTYPES)
         content = content_of(path)
         there = content is not None and self._settings_seen.same(path, content)
         return there and prototypes is self._prototypes
@@ -611,6 +619,18 @@ def _with_files(found: ImageList, folder: Path, images: Sequence[str | Path]) ->
         name = names.of_image(path)
         entries.append(entry_of(path, folder, name, files.as_file(name)))
     return replace(found, entries=tuple(entries))
+
+
+def _free_names(folder: Path) -> dict[str, str]:
+    """What the files of a new project are called whose usual name is taken."""
+    there = {folded(path.name) for path in folder.glob("*")}
+    names = {}
+    for usual in (CLASSES, SETTINGS, PROTOTYPES):
+        if folded(usual) in there:
+            stem, ending = Path(usual).stem, Path(usual).suffix
+            free = Names(Path(name).stem for name in there)
+            names[usual] = free.first_free(f"project {stem}") + ending
+    return names
 
 
 def _free_files(folder: Path, found: ImageList) -> Names:

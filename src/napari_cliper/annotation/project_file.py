@@ -8,14 +8,14 @@ an image is stands in its own sheet (`stored`), so that saving one image changes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..segmentation import InvalidInputError
 from .image_files import as_file, folded, is_there, relative
-from .records import check_keys, sides, text, whole
+from .records import check_keys, mapping, sides, text, whole
 
 FILE = "project.cliper.json"
 FORMAT = "napari-cliper project"
@@ -78,10 +78,14 @@ class ImageList:
     entries : tuple of Entry
     current : str
         A name; empty for none.
+    files : mapping of str to str
+        What the project's own files are called where another program's file had the usual name
+        first.
     """
 
     entries: tuple[Entry, ...] = ()
     current: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> Entry:
         """The entry of a name.
@@ -117,6 +121,7 @@ class ImageList:
             "format": FORMAT,
             "version": VERSION,
             "current": self.current,
+            **({"files": dict(self.files)} if self.files else {}),
             "images": [entry.to_record() for entry in self.entries],
         }
 
@@ -149,7 +154,7 @@ def list_from_record(record: dict[str, Any]) -> ImageList:
             f"it is of version {version}, and this napari-cliper knows up to {VERSION}. Update "
             "napari-cliper."
         )
-    check_keys(record, ("format", "version", "current", "images"), "it", ("images",))
+    check_keys(record, ("format", "version", "current", "files", "images"), "it", ("images",))
     if not isinstance(record["images"], list):
         raise InvalidInputError(f"images is {record['images']!r:.60} instead of a list.")
     entries = []
@@ -160,7 +165,11 @@ def list_from_record(record: dict[str, Any]) -> ImageList:
             raise InvalidInputError(f"image {number}: {error}") from error
     for kind in ("name", "file"):
         _check_distinct(kind, (getattr(entry, kind) for entry in entries))
-    found = ImageList(tuple(entries), text(record.get("current", ""), "current"))
+    files = mapping(record.get("files", {}), "files")
+    for usual, file in files.items():
+        if as_file(text(file, f"the file {usual!r}")) != file:
+            raise InvalidInputError(f"files has {file!r}, which cannot be the name of a file.")
+    found = ImageList(tuple(entries), text(record.get("current", ""), "current"), files)
     if found.current:
         found.get(found.current)
     return found
