@@ -275,3 +275,12 @@ def test_every_foundation_model_of_the_registry_is_built_by_timm():
         assert f"patch{model.patch_embed.patch_size[0]}" in row.architecture
         size = 4 * sum(p.numel() for p in model.parameters())
         assert abs(row.size - size) / size < 0.01
+
+
+def test_the_registry_knows_the_patch_of_every_foundation_model():
+    rows = [row for row in REGISTRY.values() if row.kind == "foundation"]
+    assert rows
+    for row in rows:
+        with torch.device("meta"):
+            network = timm.create_model(row.architecture, pretrained=False)
+        assert network.patch_embed.patch_size == (row.patch, row.patch), row.name

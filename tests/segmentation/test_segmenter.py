@@ -290,8 +290,19 @@ def test_budget_follows_the_memory(config, monkeypatch):
         Segmenter(config(shorter_side=512)).check(IMAGE)
     small_windows = config(method="clip", window=64, stride=64, shorter_side=512)
     Segmenter(small_windows).check(IMAGE)
-    with pytest.raises(InvalidInputError, match="the foundation model"):
-        Segmenter(replace(small_windows, refiner="foundation")).check(IMAGE)
+    rows, columns = IMAGE.shape[:2]
+    for name, patch in {"dino-vits8": 8, "dino-vits16": 16, "dinov2-vits14": 14}.items():
+        with pytest.raises(InvalidInputError, match="the foundation model") as caught:
+            Segmenter(
+                replace(
+                    small_windows,
+                    refiner="foundation",
+                    foundation_model=name,
+                    shorter_side=patch * 64,
+                )
+            ).check(IMAGE)
+        patches = 64 * round(64 * columns / rows)  # the shorter side is 64 patches
+        assert f"makes {patches:,} patches for the foundation model" in str(caught.value)
 
 
 @pytest.mark.parametrize("layer", [-4, 3])

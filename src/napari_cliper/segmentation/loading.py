@@ -13,20 +13,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import psutil
 import torch
 from torch import Tensor, nn
 
-from . import clip, diffusion, proxy, weights
+from . import clip, weights
 from .config import Precision, SegmentationConfig
 from .encoder import MEAN, STD
 from .errors import InvalidInputError, WeightsUnavailableError, unknown_choice
 from .kept import KeptTensors
 from .progress import Monitor
 from .registry import REGISTRY, WeightsEntry, entry
+
+
+if TYPE_CHECKING:
+    from .diffusion import Diffusion
+    from .proxy import FoundationModel
 
 
 class HasNetworks(Protocol):
@@ -417,13 +422,15 @@ def _tokenizer_row(clip_config: dict[str, Any]) -> WeightsEntry | None:
 
 def load_foundation(
     config: SegmentationConfig, device: torch.device, dtype: torch.dtype, monitor: Monitor
-) -> Loaded[proxy.FoundationModel]:
+) -> Loaded[FoundationModel]:
     """The vision foundation model on the device."""
 
-    def load() -> Loaded[proxy.FoundationModel]:
+    def load() -> Loaded[FoundationModel]:
         row = entry(config.foundation_model, "foundation")
         (path,) = weights.fetch(row, offline=config.offline, monitor=monitor).values()
         monitor.tell(f"Loading {row.name}", 0, 1)
+        from . import proxy  # noqa: PLC0415 - timm, only for who needs it
+
         model = proxy.build(row.architecture, weights.read_tensors(path), str(path))
         model.network.to(device, dtype)
         return Loaded(model, _hashed([path], monitor))
@@ -433,15 +440,17 @@ def load_foundation(
 
 def load_diffusion(
     config: SegmentationConfig, device: torch.device, dtype: torch.dtype, monitor: Monitor
-) -> Loaded[diffusion.Diffusion]:
+) -> Loaded[Diffusion]:
     """The parts of Stable Diffusion that are needed, on the device."""
 
-    def load() -> Loaded[diffusion.Diffusion]:
+    def load() -> Loaded[Diffusion]:
         name = config.diffusion_model
         folder = Path(name)
         if name in REGISTRY:
             files = weights.fetch(entry(name, "diffusion"), offline=config.offline, monitor=monitor)
             folder = files["unet/config.json"].parent.parent
+        from . import diffusion  # noqa: PLC0415 - diffusers and transformers, likewise
+
         prompt = _kept_empty_prompt(folder, monitor)
         monitor.tell(f"Loading {name}", 0, 1)
         model = diffusion.load(folder, prompt, dtype)
@@ -466,6 +475,8 @@ def _kept_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
     if kept is not None:
         return kept[0]
     monitor.tell("Encoding the empty prompt", 0, 1)
+    from . import diffusion  # noqa: PLC0415 - as above
+
     prompt = diffusion.empty_prompt(folder, monitor)
     EMPTY_PROMPTS.put(mark, prompt)
     EMPTY_PROMPTS.trim()

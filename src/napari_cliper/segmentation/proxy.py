@@ -30,6 +30,7 @@ class FoundationModel:
     def __init__(self, network: nn.Module) -> None:
         self.network = cast("Any", network.eval().requires_grad_(False))
         self.patch = int(self.network.patch_embed.patch_size[0])
+        self.mean, self.std = MEAN, STD
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -42,7 +43,7 @@ class FoundationModel:
         Parameters
         ----------
         pixels : (B, 3, H, W) float tensor
-            Normalised by `MEAN` and `STD`; H and W are multiples of the patch.
+            Normalised by `mean` and `std`; H and W are multiples of the patch.
 
         Returns
         -------

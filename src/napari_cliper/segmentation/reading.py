@@ -10,22 +10,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import proxy
 from .attention import LastBlockAttention
 from .config import Method, Settings
-from .diffusion import Diffusion
 from .encoder import ImageEncoder
 from .images import normalised, padded, patch_aligned_shape, resized, squashed
 from .progress import Monitor
 from .refinement import AttentionMap, SelfAttention, compress, feature_attention, sharpen
 from .results import PatchFeatures
 from .tiling import Window, sliding_windows, stitch_attention
+
+if TYPE_CHECKING:
+    from .diffusion import Diffusion
+    from .proxy import FoundationModel
 
 WINDOWS_AT_ONCE = 8
 PROXY_BETA, PROXY_GAMMA = 1.2, 3.0
@@ -126,7 +129,7 @@ def _at_once(whole: tuple[int, int], window: tuple[int, int]) -> int:
 
 def read_last_block(
     encoder: ImageEncoder,
-    foundation: proxy.FoundationModel | None,
+    foundation: FoundationModel | None,
     pixels: Pixels,
     method: Method,
     settings: Settings,
@@ -153,7 +156,7 @@ def read_last_block(
 
 def _read_batch(
     encoder: ImageEncoder,
-    foundation: proxy.FoundationModel | None,
+    foundation: FoundationModel | None,
     crops: Sequence[Pixels],
     windows: Sequence[Window],
     block: LastBlock,
@@ -167,7 +170,7 @@ def _read_batch(
     )
     height, width = planes.shape[2], planes.shape[3]
     if foundation is not None:
-        theirs = torch.cat([normalised(crop, proxy.MEAN, proxy.STD) for crop in crops])
+        theirs = torch.cat([normalised(crop, foundation.mean, foundation.std) for crop in crops])
         external = foundation.features(padded(theirs, multiple)[0], monitor)
         grid = (external.shape[2], external.shape[3])
         features = encoder.proxied(
@@ -211,7 +214,7 @@ def _sharpened(raw: Tensor, threshold: float) -> AttentionMap:
 
 
 def read_foundation(
-    model: proxy.FoundationModel, pixels: Pixels, shorter_side: int, monitor: Monitor
+    model: FoundationModel, pixels: Pixels, shorter_side: int, monitor: Monitor
 ) -> SelfAttention:
     """The attention between the patches of a vision foundation model.
 
@@ -222,6 +225,6 @@ def read_foundation(
     """
     monitor.tell("Reading the foundation model", 0, 1)
     shape = patch_aligned_shape((pixels.shape[0], pixels.shape[1]), shorter_side, model.patch)
-    planes = normalised(resized(pixels, shape, "bicubic"), proxy.MEAN, proxy.STD)
+    planes = normalised(resized(pixels, shape, "bicubic"), model.mean, model.std)
     features = model.features(planes, monitor)[0].cpu()
     return feature_attention(features, beta=PROXY_BETA, gamma=PROXY_GAMMA)

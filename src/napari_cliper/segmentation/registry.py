@@ -46,6 +46,8 @@ class WeightsEntry:
         What it is for, in one line of plain words.
     validated : bool
         Whether published settings and numbers exist for it.
+    patch : int
+        Side of a patch in pixels, of a foundation model; 0 for the others.
     """
 
     name: str
@@ -57,6 +59,7 @@ class WeightsEntry:
     licence: str
     purpose: str
     validated: bool = True
+    patch: int = 0
 
 
 # In the order of preference: float16, which halves the download, before float32. No pickles.
@@ -97,7 +100,7 @@ def _diffusion(name: str, repositories: tuple[str, ...], size: int, licence: str
     )
 
 
-def _foundation(name: str, architecture: str, size: int) -> WeightsEntry:
+def _foundation(name: str, architecture: str, patch: int, size: int) -> WeightsEntry:
     purpose = "Image features for ProxyCLIP, or for a refiner with a small download."
     return WeightsEntry(
         name,
@@ -108,6 +111,7 @@ def _foundation(name: str, architecture: str, size: int) -> WeightsEntry:
         size,
         "Apache-2.0",
         purpose,
+        patch=patch,
     )
 
 
@@ -160,13 +164,13 @@ _ENTRIES = (
         2_134_300_000,
         "CreativeML Open RAIL-M",
     ),
-    _foundation("dino-vitb8", "vit_base_patch8_224.dino", 343_249_000),
-    _foundation("dino-vits8", "vit_small_patch8_224.dino", 86_698_000),
-    _foundation("dino-vitb16", "vit_base_patch16_224.dino", 343_212_000),
-    _foundation("dino-vits16", "vit_small_patch16_224.dino", 86_680_000),
-    _foundation("dinov2-vits14", "vit_small_patch14_dinov2.lvd142m", 88_244_000),
-    _foundation("dinov2-vitb14", "vit_base_patch14_dinov2.lvd142m", 346_339_000),
-    _foundation("dinov2-vitl14", "vit_large_patch14_dinov2.lvd142m", 1_217_510_000),
+    _foundation("dino-vitb8", "vit_base_patch8_224.dino", 8, 343_249_000),
+    _foundation("dino-vits8", "vit_small_patch8_224.dino", 8, 86_698_000),
+    _foundation("dino-vitb16", "vit_base_patch16_224.dino", 16, 343_212_000),
+    _foundation("dino-vits16", "vit_small_patch16_224.dino", 16, 86_680_000),
+    _foundation("dinov2-vits14", "vit_small_patch14_dinov2.lvd142m", 14, 88_244_000),
+    _foundation("dinov2-vitb14", "vit_base_patch14_dinov2.lvd142m", 14, 346_339_000),
+    _foundation("dinov2-vitl14", "vit_large_patch14_dinov2.lvd142m", 14, 1_217_510_000),
 )
 
 REGISTRY: Mapping[str, WeightsEntry] = MappingProxyType({row.name: row for row in _ENTRIES})

@@ -35,6 +35,7 @@ from .prototypes import Prototypes, learnt
 from .reading import read_diffusion, read_early_layers, read_foundation, read_last_block
 from .records import class_record, looks_record, versions
 from .refinement import SelfAttention
+from .registry import entry
 from .results import ImageEmbedding, PatchFeatures, ScoreMaps
 from .scoring import Queries
 from .words import WordVectors
@@ -177,8 +178,13 @@ class Segmenter:
             )
         shape = self._resized_shape(rgb.shape)
         parts = {"CLIP": (self._network_shape(shape), self.source.patch, self.source.heads)}
-        if self.config.chosen_refiner == "foundation":
-            parts["the foundation model"] = (shape, 8, 1)
+        if self.config.needs_foundation:
+            patch = entry(self.config.foundation_model, "foundation").patch
+            if self.config.chosen_refiner == "foundation":
+                shape = patch_aligned_shape(rgb.shape, self.settings.shorter_side, patch)
+            else:
+                shape = self._network_shape(shape)
+            parts["the foundation model"] = (shape, patch, 1)
         free = loading.free_memory(self.device)
         for name, ((height, width), patch, heads) in parts.items():
             patches = height // patch * (width // patch)
