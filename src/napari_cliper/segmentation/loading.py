@@ -28,7 +28,6 @@ from .kept import KeptTensors
 from .progress import Monitor
 from .registry import REGISTRY, WeightsEntry, entry
 
-
 if TYPE_CHECKING:
     from .diffusion import Diffusion
     from .proxy import FoundationModel
