@@ -388,7 +388,7 @@ def test_annotations_that_cannot_be_drawn_are_named(tmp_path, segmentation, what
 )
 def test_what_is_no_coco_is_named(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(FileError, match=r"a\.json is no COCO JSON"):
+    with pytest.raises(FileError, match=r"a\.json (is no COCO JSON|has no|cannot be used)"):
         coco_images(tmp_path / "a.json")
 
 
@@ -421,7 +421,7 @@ def test_a_file_is_read_once_for_all_its_images(tmp_path):
 
 @pytest.mark.parametrize("size", [(10**6, 10**6), (0, 8), (-6, 8), (6.0, 8)])
 def test_images_of_impossible_sizes_are_named(tmp_path, size):
-    with pytest.raises(FileError, match=r"set\.json is no COCO JSON.*an image is"):
+    with pytest.raises(FileError, match=r"Image number 1 of .*set\.json.* pixels"):
         read_coco(coco_file(tmp_path, [], size=size))
 
 
@@ -515,3 +515,45 @@ def test_sizes_must_be_the_images():
     check_size(file, (1, 3))
     with pytest.raises(InvalidInputError, match=r"a\.png are 1 x 3 pixels, the image is 3 x 1"):
         check_size(file, (3, 1))
+
+
+def test_nothing_of_a_coco_file_is_read_as_empty(tmp_path):
+    image = {"id": 7, "file_name": "a.png", "height": 6, "width": 8}
+    square = {"id": 5, "image_id": 7, "category_id": 1, "segmentation": [[1, 1, 5, 1, 5, 5, 1, 5]]}
+    category = {"id": 1, "name": "cell"}
+
+    def read(images=(image,), annotations=(square,), categories=(category,)):
+        record = {"images": images, "annotations": annotations, "categories": categories}
+        (tmp_path / "a.json").write_text(json.dumps(record))
+        return read_coco(tmp_path / "a.json")
+
+    labels = read().labels
+    assert (labels == 1).sum() == 16
+    for alike in (
+        {"annotations": [square | {"image_id": "7", "category_id": "1"}]},
+        {"images": [image | {"id": "7"}], "categories": [category | {"id": "1"}]},
+        {"images": [image | {"id": 7.0}]},
+        {"images": [image | {"id": "x"}], "annotations": [square | {"image_id": "x"}]},
+    ):
+        np.testing.assert_array_equal(read(**alike).labels, labels)
+    for wrong, said in (
+        ({"annotations": [square, square | {"id": 6, "image_id": 9}]},
+         r"Annotation 6 \(number 2\)"),
+        ({"annotations": [square | {"category_id": None}]}, "Annotation number 1"),
+        ({"annotations": [square | {"image_id": [[]]}]}, "Annotation number 1"),
+        ({"annotations": ["a"]}, "Annotation number 1"),
+        ({"annotations": {"1": square}}, "no COCO JSON"),
+        ({"images": [image, image | {"file_name": "b.png"}]}, "number 1 and 2"),
+        ({"categories": [category, {"id": 1, "name": "nucleus"}]}, "number 1 and 2"),
+        ({"categories": [{"id": 1, "name": None}]}, "Category number 1"),
+        ({"categories": [{"id": "x", "name": "cell"}]}, "Category number 1"),
+        ({"annotations": [square | {"segmentation": [[]]}]}, "Annotation 5"),
+        ({"annotations": [square | {"segmentation": [1, 1, 5, 1, 5, 5]}]}, "Annotation 5"),
+        ({"annotations": [square | {"segmentation": [[[1, 1], [5, 1], [5, 5]]]}]}, "Annotation 5"),
+        ({"annotations": [square | {"segmentation": [["1", "1", "5", "1", "5", "5"]]}]},
+         "Annotation 5"),
+        ({"annotations": [square | {"segmentation": {"x": [1, 5, 5], "y": [1, 1, 5]}}]},
+         "Annotation 5"),
+    ):  # fmt: skip
+        with pytest.raises(FileError, match=said):
+            read(**wrong)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 
-import tifffile
-from PIL import Image, ImageFile
-
 from ..export.files import FileError, cannot
+from ..export.image_decoding import is_image
 
 LONGEST = 120
 """Bytes that an image's name may take in names of files; the rest of 255 is for endings."""
@@ -22,7 +19,6 @@ LONGEST = 120
 # Also halves of surrogate pairs and what XML, which TIFFs hold, has no room for.
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]')
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(?=[. ]|$)")  # devices of Windows
-_NO_PIXELS = {"MPEG"}  # Pillow knows such a file, and cannot show it
 
 
 def images_in(folder: str | Path) -> tuple[Path, ...]:
@@ -53,7 +49,7 @@ def images_in(folder: str | Path) -> tuple[Path, ...]:
         raise FileError(f"{folder} is a file. Choose the folder that it is in.") from None
     except OSError as error:
         raise cannot("read", folder, error) from error
-    return tuple(path for path in sorted(files, key=natural_key) if _is_picture(path))
+    return tuple(path for path in sorted(files, key=natural_key) if is_image(path))
 
 
 def natural_key(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
@@ -63,21 +59,6 @@ def natural_key(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
         for part in re.split(r"(\d+)", path.name.casefold())
     ]
     return parts, path.name
-
-
-def _is_picture(path: Path) -> bool:
-    """Whether the file begins as a picture does."""
-    try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            with tifffile.TiffFile(path) as file:
-                return len(file.pages) > 0
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                stub = isinstance(image, ImageFile.StubImageFile)
-                return not stub and image.format not in _NO_PIXELS
-    except (OSError, ValueError, SyntaxError, LookupError, Image.DecompressionBombError):
-        return False
 
 
 # ---------------------------------------------------------------------- names

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from ..export.class_rows import ClassRow
 from ..export.classes import read_classes, write_classes
 from ..export.files import FileError, cannot, whole_files
+from ..export.pictures import read_picture
 from ..export.prototypes import read_prototypes, write_prototypes
 from ..export.short_writes import full_when_short
 from ..segmentation import InvalidInputError, SegmentationConfig, Thresholds
@@ -46,7 +47,7 @@ from .settings import (
 )
 from .sheets import ChangedOnDiskError, Seen, Sheets
 from .state import AnnotationState
-from .stored import Sheet, Status, read_array, remove, with_axes
+from .stored import Sheet, Status, remove, with_axes
 
 if TYPE_CHECKING:
     from ..segmentation import Prototypes
@@ -371,7 +372,7 @@ class Project:
                 f"The image {name!r} is no longer at {path}. Put it back, or let the project look "
                 "for it in the folder where it is now."
             )
-        pixels = read_array(path)
+        pixels = read_picture(path)
         if entry.is_copy:
             pixels = with_axes(path, pixels, entry.shape)
         shape = () if sheet is None else sheet.shape

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import math
 import re
-import struct
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -51,11 +49,6 @@ MOST = int(np.iinfo(np.uint16).max)
 """The highest label."""
 
 _AXES: Mapping[int, str] = MappingProxyType({2: "YX", 3: "ZYX", 4: "TZYX"})
-
-# What the TIFF reader lets through, beside the errors of files, where bytes are wrong.
-_DAMAGE = (
-    zlib.error, struct.error, ArithmeticError, LookupError, MemoryError, TypeError, ValueError,
-)  # fmt: skip
 
 # ---------------------------------------------------------------------- the sheet
 
@@ -235,18 +228,10 @@ def read_arrays(folder: Path, sheet: Sheet) -> AnnotationState:
     return AnnotationState(labels, marks, sheet.classes, sheet.record)
 
 
-def read_array(path: Path) -> NDArray[Any]:
-    """An image's pixels, whatever is wrong with its file told as a `FileError`."""
-    try:
-        return read_picture(path)
-    except _DAMAGE as error:
-        raise FileError(f"{path} is damaged: {error!r}. Take it from a backup.") from error
-
-
 def _read_array(path: Path, shape: tuple[int, ...], dtype: Any, most: int) -> NDArray[Any]:
     if not path.exists():
         raise FileError(f"{path} is missing, with the annotation. Take it from a backup.")
-    array = read_array(path)
+    array = read_picture(path)
     array = with_axes(path, array, _stored_shape(shape))
     if array.dtype.kind != "u" or int(array.max()) > most:
         raise FileError(

@@ -8,20 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..export.coco_reading import CocoFile
-from ..export.pictures import read_picture
+from ..export.image_decoding import decode_image
+from ..export.imported import as_labels
+from ..export.importing import check_numbers
 from ..segmentation import MAX_CLASSES, ClassPrompt, InvalidInputError
 from .metrics import IGNORED
 
 UNKNOWN = -1
 """In a table of labels: a number that nobody has explained."""
-
-TIFFS = (".tif", ".tiff")
-
-_NUMBER_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
-"""Modes of Pillow whose values are numbers rather than colours."""
 
 LabelTable = NDArray[np.int32]
 
@@ -96,28 +92,17 @@ def read_numbers(path: Path) -> NDArray[Any]:
     InvalidInputError
         For colours, fractions, or more than two dimensions.
     """
-    if path.suffix.lower() in TIFFS:
-        array = read_picture(path)
-        mode = f"of {array.dtype} and shape {array.shape}"
-    else:
-        array, mode = _read_indices(path)
-    if array.ndim != 2 or array.dtype.kind not in "bui":
+    decoded = decode_image(path)
+    check_numbers(decoded, path)
+    array = as_labels(decoded.pixels, str(path))
+    array = array.reshape([n for n, axis in zip(array.shape, decoded.axes, strict=True)
+                           if n > 1 or axis in "YX"])  # fmt: skip
+    if array.ndim != 2:
         raise InvalidInputError(
-            f"{path} is no label picture: it is {mode}. Give one whole number for each pixel: a "
-            "grey or indexed PNG, or a TIFF of integers."
+            f"{path} is no label picture: it is a stack of shape {array.shape}. Give one whole "
+            "number for each pixel: a grey or indexed PNG, or a TIFF of integers."
         )
-    return array.astype(np.uint8) if array.dtype == bool else array
-
-
-def _read_indices(path: Path) -> tuple[NDArray[Any], str]:
-    try:
-        with Image.open(path) as image:
-            if image.mode in _NUMBER_MODES:
-                return np.array(image), image.mode
-            return np.empty((0, 0, 0)), f"of the mode {image.mode}"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        read_picture(path)  # says what is wrong
-        raise
+    return array
 
 
 def category_labels(

@@ -7,7 +7,8 @@ of a damaged one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -86,9 +87,9 @@ class CocoFile:
                 drawn.append((_runs(one.get("segmentation"), shape), label))
             except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise FileError(
-                    f"Annotation {one.get('id')} of {image['file_name']} in {self.path} cannot be "
-                    f"drawn: {error}. Its segmentation must be polygons or a run-length code of "
-                    "the image's size."
+                    f"Annotation {reprlib.repr(one.get('id'))} of {image['file_name']} in "
+                    f"{self.path} cannot be drawn: {error}. Its segmentation must be "
+                    "polygons or a run-length code of the image's size."
                 ) from error
         canvas = np.zeros(shape[0] * shape[1], dtype=np.uint16)
         for runs, label in sorted(drawn, key=lambda one: -int(one[0][1::2].sum())):  # stable
@@ -182,29 +183,15 @@ def open_coco(path: str | Path) -> CocoFile:
     Raises
     ------
     FileError
-        For a file that is missing or no COCO JSON.
+        For a file that is missing or no COCO JSON; for an image, an annotation or a category that
+        cannot be used (no id, no name, an id twice, an image that is not there), with its number.
     """
     path = Path(path)
     try:
         data = json.loads(path.read_bytes())
-        images, annotations, categories = (
-            data[key] for key in ("images", "annotations", "categories")
-        )
-        for record in images:
-            height, width = record["height"], record["width"]
-            whole = isinstance(height, int) and isinstance(width, int)
-            if not whole or min(height, width) < 1 or height * width > MAX_PIXELS:
-                raise ValueError(f"an image is {height} by {width}")  # noqa: TRY301
-            if not isinstance(record["file_name"], str):
-                raise ValueError(f"an image is called {record['file_name']!r}")  # noqa: TRY301, TRY004
-            _ = record["id"]
-        by_image: dict[Any, list[Mapping[str, Any]]] = {}
-        for one in annotations:
-            _ = _whole(one["category_id"])
-            by_image.setdefault(one["image_id"], []).append(one)
-        for one in categories:
-            _ = _whole(one["id"]), one["name"]
-        return CocoFile(path, tuple(images), MappingProxyType(by_image), tuple(categories))
+        lists = tuple(data[key] for key in ("images", "annotations", "categories"))
+        if not all(isinstance(one, list) for one in lists):
+            raise ValueError("images, annotations and categories are not all lists")  # noqa: TRY301
     except FileNotFoundError:
         raise FileError(f"Cannot read {path}: there is no such file.") from None
     except OSError as error:
@@ -214,12 +201,101 @@ def open_coco(path: str | Path) -> CocoFile:
             f"{path} is no COCO JSON: {error!r}. It needs lists of images (id, file_name, height, "
             "width), annotations (image_id, category_id, segmentation) and categories (id, name)."
         ) from error
+    images = _checked(path, "Image", lists[0], _image)
+    annotations = _checked(path, "Annotation", lists[1], _annotation)
+    categories = _checked(path, "Category", lists[2], _category)
+    _refuse_repeated(path, "images", images)
+    _refuse_repeated(path, "categories", categories)
+    known = {one["id"] for one in images}
+    by_image: dict[Any, list[Mapping[str, Any]]] = {}
+    for number, one in enumerate(annotations, 1):
+        if one["image_id"] not in known:
+            raise FileError(
+                f"Annotation {one.get('id', number)} (number {number}) of {path} is of the image "
+                f"{one['image_id']!r}, which is not in the file. Add the image, or take the "
+                "annotation out."
+            )
+        by_image.setdefault(one["image_id"], []).append(one)
+    return CocoFile(path, images, MappingProxyType(by_image), categories)
+
+
+Record = Mapping[str, Any]
+
+
+def _checked(
+    path: Path, what: str, records: Sequence[Any], check: Callable[[Record], Record]
+) -> tuple[Record, ...]:
+    """Records that have passed a check, their ids normalised.
+
+    Raises
+    ------
+    FileError
+        With the number of the record in its list, and its id.
+    """
+    found = []
+    for number, record in enumerate(records, 1):
+        try:
+            if not isinstance(record, dict):
+                raise ValueError(f"it is {reprlib.repr(record)}")  # noqa: TRY301, TRY004
+            found.append(check(record))
+        except KeyError as error:
+            raise FileError(f"{what} number {number} of {path} has no {error}. Add it.") from error
+        except ValueError as error:
+            raise FileError(
+                f"{what} number {number} of {path} cannot be used: {error}. Mend it or take it out."
+            ) from error
+    return tuple(found)
+
+
+def _image(record: Record) -> Record:
+    height, width, name = record["height"], record["width"], record["file_name"]
+    whole = all(isinstance(side, int) and not isinstance(side, bool) for side in (height, width))
+    if not whole or min(height, width) < 1 or height * width > MAX_PIXELS:
+        raise ValueError(f"it is {reprlib.repr(height)} x {reprlib.repr(width)} pixels")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"its file_name is {reprlib.repr(name)}")
+    return {**record, "id": _id(record["id"])}
+
+
+def _annotation(record: Record) -> Record:
+    category = _whole(record["category_id"])
+    return {**record, "image_id": _id(record["image_id"]), "category_id": category}
+
+
+def _category(record: Record) -> Record:
+    name = record["name"]
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"its name is {reprlib.repr(name)}")
+    return {**record, "id": _whole(record["id"])}
+
+
+def _id(value: Any) -> int | str:
+    """An id; a number that is written as text, or as 1.0, is the number."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19:
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"it has the id {reprlib.repr(value)}")
 
 
 def _whole(value: Any) -> int:
-    if not isinstance(value, int):
-        raise ValueError(f"a category has the id {value!r}")  # noqa: TRY004 - of a file, no caller
-    return value
+    found = _id(value)
+    if not isinstance(found, int):
+        raise ValueError(f"it has the category id {reprlib.repr(value)}, which is no whole number")  # noqa: TRY004
+    return found
+
+
+def _refuse_repeated(path: Path, what: str, records: Sequence[Record]) -> None:
+    seen: dict[Any, int] = {}
+    for number, record in enumerate(records, 1):
+        first = seen.setdefault(record["id"], number)
+        if first != number:
+            raise FileError(
+                f"The {what} number {first} and {number} of {path} have the same id "
+                f"{record['id']!r}. Give each an id of its own."
+            )
 
 
 def _choose(file: CocoFile, image_name: str | None) -> Mapping[str, Any]:
@@ -316,12 +392,16 @@ def _runs(segmentation: Any, shape: tuple[int, int]) -> Runs:
 
 
 def _drawn(polygons: Sequence[Any], shape: tuple[int, int]) -> dict[str, Any]:
-    """The code of some polygons; what has fewer than three points covers nothing."""
+    """The code of some polygons, of which at least one must have three points."""
     farthest = 2 * max(shape)
     rings = []
     for polygon in polygons:
         points = np.array(polygon, dtype=np.float64)
-        if points.ndim != 1 or len(points) % 2:
+        if (
+            points.ndim != 1
+            or len(points) % 2
+            or not all(isinstance(one, int | float) for one in polygon)
+        ):
             raise ValueError("a polygon is no list of x, y, x, y, ...")
         if not (np.abs(points) <= farthest).all():  # pycocotools walks along every edge
             raise ValueError("a polygon lies far outside of the image")
@@ -329,7 +409,7 @@ def _drawn(polygons: Sequence[Any], shape: tuple[int, int]) -> dict[str, Any]:
             rings.append(points.tolist())
     tool: Any = import_module("pycocotools.mask")  # it carries no types
     if not rings:
-        return {"size": shape, "counts": [shape[0] * shape[1]]}
+        raise ValueError("none of its polygons has three points")
     code: dict[str, Any] = tool.merge(tool.frPyObjects(rings, *shape))
     return code
 

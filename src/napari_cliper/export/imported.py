@@ -73,14 +73,17 @@ def check_size(imported: Imported, shape: tuple[int, ...]) -> None:
 
 
 def as_labels(array: NDArray[Any], source: str) -> LabelArray:
-    """Whole numbers as labels of the fewest bits that hold them.
+    """Whole numbers, of any dtype, as labels of the fewest bits that hold them.
 
     Raises
     ------
     InvalidInputError
         For fractions, negative numbers and numbers over 65535.
     """
-    if array.dtype.kind not in "bui":
+    whole = array.dtype.kind in "bui" or (
+        array.dtype.kind == "f" and bool((np.isfinite(array) & (array == np.rint(array))).all())
+    )
+    if not whole:
         raise InvalidInputError(
             f"{source} holds {array.dtype}, not whole numbers, so it is no label image but perhaps "
             "a probability map. Export labels from the program that made it, as integers."

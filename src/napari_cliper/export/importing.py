@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import json
 import re
-import struct
-import warnings
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from ..segmentation import InvalidInputError, SegmentationError
+from ..segmentation import InvalidInputError
 from .class_rows import ClassRow, Colour
 from .classes import from_record
 from .coco_reading import coco_images, open_coco, read_coco
-from .files import FileError, cannot
+from .files import FileError
+from .image_decoding import DecodedImage, decode_image
 from .imported import HIGHEST, Imported, as_labels, check_size
 from .matching import Matching, apply, match_classes
 from .png import CLASSES_KEY, IGNORE, IGNORE_COLOUR
@@ -39,6 +34,7 @@ __all__ = [
     "Imported",
     "Matching",
     "apply",
+    "check_numbers",
     "check_size",
     "coco_images",
     "match_classes",
@@ -51,14 +47,6 @@ __all__ = [
 
 _LINE = re.compile(r"(\d{1,5}) = (.+)")
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
-_NUMBER_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
-"""Modes of Pillow whose values are numbers rather than colours."""
-
-_GREY_STEPS: Mapping[int, int] = MappingProxyType({2: 85, 4: 17})
-"""What Pillow multiplies greys of so many bits by, to fill the range up to 255."""
-
-_DEPTH_BYTE = 24
-"""Where a PNG says how many bits a sample has."""
 
 
 def read_label_tiff(path: str | Path) -> Imported:
@@ -81,20 +69,12 @@ def read_label_tiff(path: str | Path) -> Imported:
         For colours, fractions, and numbers that are no labels.
     """
     path = Path(path)
-    with _reading(path), tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        page = file.pages.first
-        if page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR) or (
-            "S" in series.axes and series.shape[series.axes.index("S")] > 1
-        ):
-            raise _colours_error(path)
-        array = np.asarray(series.asarray())
-        axes, table = series.axes, page.colormap
-        named = _ome_classes(file.ome_metadata) if file.is_ome else _info_classes(file)
-    kept = [size for axis, size in zip(axes, array.shape, strict=True) if size > 1 or axis in "YX"]
-    labels = as_labels(array.reshape(kept), str(path))
-    palette = {} if table is None else _palette_of(np.asarray(table).T >> 8)
-    return _imported(path, labels, named, palette)
+    decoded = _decoded(path, ("TIFF",))
+    named = _ome_classes(decoded.ome) if decoded.ome else _info_classes(decoded.info)
+    kept = [size for axis, size in zip(decoded.axes, decoded.pixels.shape, strict=True)
+            if size > 1 or axis in "YX"]  # fmt: skip
+    labels = as_labels(decoded.pixels.reshape(kept), str(path))
+    return _imported(path, labels, named, _palette_of(decoded.palette))
 
 
 def read_label_png(path: str | Path) -> Imported:
@@ -118,25 +98,9 @@ def read_label_png(path: str | Path) -> Imported:
         For colours without a palette, and another format than PNG.
     """
     path = Path(path)
-    with _reading(path), warnings.catch_warnings():
-        # Large pictures are what microscopes make; those over Pillow's limit are refused.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path) as picture:
-            if picture.format != "PNG":
-                raise InvalidInputError(
-                    f"{path} is in the format {picture.format}, whatever its name. Give labels as "
-                    "PNG or TIFF: formats that lose detail change labels at every edge."
-                )
-            if picture.mode not in _NUMBER_MODES:
-                raise _colours_error(path)
-            array = np.array(picture)
-            table = picture.getpalette("RGB") if picture.mode == "P" else None
-            chunk, grey = picture.info.get(CLASSES_KEY), picture.mode == "L"
-        if grey:
-            with path.open("rb") as file:
-                file.seek(_DEPTH_BYTE)
-                array = array // _GREY_STEPS.get(file.read(1)[0], 1)
-    palette = {} if table is None else _palette_of(np.reshape(table, (-1, 3)))
+    decoded = _decoded(path, ("PNG",))
+    array, palette = decoded.pixels, _palette_of(decoded.palette)
+    chunk = decoded.texts.get(CLASSES_KEY)
     rows, ignore = ({}, None) if chunk is None else _chunk_classes(path, chunk)
     if chunk is None and palette.get(IGNORE) == IGNORE_COLOUR:
         ignore = IGNORE
@@ -177,36 +141,43 @@ def read_labels(path: str | Path) -> Imported:
     return read(path)
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Errors of decoders in words."""
-    try:
-        yield
-    except SegmentationError:
-        raise
-    except FileNotFoundError:
-        raise FileError(f"Cannot read {path}: there is no such file.") from None
-    except (UnidentifiedImageError, tifffile.TiffFileError, Image.DecompressionBombError) as error:
-        raise FileError(f"Cannot read {path} as labels: {error}.") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise cannot("read", path, error) from error
-        raise _damaged(path, error) from error
-    except (
-        ValueError, SyntaxError, IndexError, KeyError, TypeError, struct.error, zlib.error,
-    ) as error:  # fmt: skip
-        raise _damaged(path, error) from error
+def _decoded(path: Path, formats: Collection[str]) -> DecodedImage:
+    """The numbers of a label image.
+
+    Raises
+    ------
+    FileError
+        As `decode_image`.
+    InvalidInputError
+        For another format, and for numbers that stand for colours.
+    """
+    decoded = decode_image(path)
+    if decoded.format not in formats:
+        raise InvalidInputError(
+            f"{path} is in the format {decoded.format}, whatever its name. Give labels as PNG or "
+            "TIFF: formats that lose detail change labels at every edge."
+        )
+    check_numbers(decoded, path)
+    return decoded
 
 
-def _damaged(path: Path, error: object) -> FileError:
-    return FileError(f"{path} is damaged: {error}. Save it again from its source.")
+def check_numbers(decoded: DecodedImage, path: Path) -> None:
+    """Refuse an image whose numbers stand for colours and so cannot be labels.
 
-
-def _colours_error(path: Path) -> InvalidInputError:
-    return InvalidInputError(
-        f"{path} holds colours, and which colour is which label is not written in it. Export "
-        "the labels as numbers: an indexed or grey PNG, or a TIFF of integers."
-    )
+    Raises
+    ------
+    InvalidInputError
+    """
+    if decoded.colours == "white is zero":
+        raise InvalidInputError(
+            f"{path} says that 0 is white, so that it is not clear which number is the background. "
+            "Save the labels with 0 as black (in ImageJ: Image > Lookup Tables > Grays)."
+        )
+    if decoded.colours not in ("grey", "palette"):
+        raise InvalidInputError(
+            f"{path} holds colours, and which colour is which label is not written in it. Export "
+            "the labels as numbers: an indexed or grey PNG, or a TIFF of integers."
+        )
 
 
 def _imported(
@@ -236,23 +207,26 @@ def _imported(
     )
 
 
-def _palette_of(table: NDArray[Any]) -> dict[int, Colour]:
-    return {index: (red, green, blue) for index, (red, green, blue) in enumerate(table.tolist())}
+def _palette_of(table: NDArray[np.uint8] | None) -> dict[int, Colour]:
+    if table is None:
+        return {}
+    return {
+        index: (red, green, blue) for index, (red, green, blue) in enumerate(table[:, :3].tolist())
+    }
 
 
-def _info_classes(file: tifffile.TiffFile) -> dict[int, ClassRow]:
+def _info_classes(info: str) -> dict[int, ClassRow]:
     """Classes from ImageJ's "Info", where every line of it is a label and its name."""
-    info = (file.imagej_metadata or {}).get("Info")
-    lines = [line for line in str(info or "").split("\n") if line.strip()]
+    lines = [line for line in info.split("\n") if line.strip()]
     found = [_LINE.fullmatch(line) for line in lines]
     names = {int(match[1]): match[2] for match in found if match}
     return _rows(names, {}) if len(names) == len(lines) else {}
 
 
-def _ome_classes(text: str | None) -> dict[int, ClassRow]:
+def _ome_classes(text: str) -> dict[int, ClassRow]:
     """Classes from the map annotations of our own namespaces."""
     # Expat, from 2.4.1 on, refuses entities that blow up.
-    root = ET.fromstring(text or "<OME/>")  # noqa: S314
+    root = ET.fromstring(text)  # noqa: S314
     maps: dict[str, dict[int, str]] = {CLASSES_NAMESPACE: {}, COLOURS_NAMESPACE: {}}
     for annotation in root.iterfind(".//{*}MapAnnotation"):
         own = maps.get(annotation.get("Namespace", ""))

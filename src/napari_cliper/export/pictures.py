@@ -1,90 +1,76 @@
-"""Picture files to arrays, as they are on disk: no colour is swapped, nothing is rotated."""
+"""Image files as images: upright, with the colours that the file means."""
 
 from __future__ import annotations
 
-import struct
-import warnings
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from .files import FileError, cannot
-
-CONVERTED_MODES = {
-    "P": "RGBA",
-    "PA": "RGBA",
-    "LA": "RGBA",
-    "La": "RGBA",
-    "CMYK": "RGB",
-    "YCbCr": "RGB",
-}
-"""Modes of PIL whose raw values are no colours."""
-
-
-BROKEN = (
-    ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error
-)  # fmt: skip
-"""What decoders raise for a file that is broken inside."""
+from .files import FileError
+from .image_decoding import DecodedImage, decode_image
 
 
 def read_picture(path: Path) -> NDArray[Any]:
-    """Read one picture.
+    """Read an image file as it is meant to be seen.
+
+    Palettes are applied, CMYK becomes RGB, white-is-zero becomes black-is-zero, EXIF's and TIFF's
+    orientation is applied, and grey levels of 2 and 4 bits fill the range up to 255.
 
     Parameters
     ----------
     path : Path
-        A TIFF, or anything that Pillow reads.
+        A TIFF, or a file in one of `image_decoding.FORMATS`.
 
     Returns
     -------
-    (Y, X) or (Y, X, C) array
-        In the dtype of the file; a TIFF that says which axis holds the channels has them
-        moved to the end, and axes of length 1 dropped. A stack stays a stack.
+    (..., Y, X) or (..., Y, X, C) array
+        In the dtype of the file, bool for 1 bit. C is 3 or 4: red, green, blue and perhaps alpha.
+        Axes of length 1 are dropped; a stack stays a stack, and channels that are no colours
+        are planes of one, as napari shows them.
 
     Raises
     ------
     FileError
-        For a file that is missing, unreadable or no picture.
+        As `decode_image`, and for numbers that have no colour.
     """
-    try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            return _read_tiff(path)
-        with warnings.catch_warnings():
-            # Large pictures are what microscopes make; those over Pillow's limit are refused.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return np.array(image.convert(CONVERTED_MODES.get(image.mode, image.mode)))
-    except FileNotFoundError:
-        raise FileError(f"There is no picture at {path}. Check the name.") from None
-    except (UnidentifiedImageError, tifffile.TiffFileError, Image.DecompressionBombError) as error:
-        raise FileError(
-            f"{path} cannot be read as a picture: {error}. Give a TIFF, PNG, JPEG or another "
-            "format that Pillow knows."
-        ) from error
-    except BROKEN as error:
-        raise FileError(f"{path} is damaged: {error}. Save it again from its source.") from error
-    except OSError as error:
-        if error.errno is None:  # Pillow's word for a file that ends too early
-            raise FileError(
-                f"{path} is damaged: {error}. Save it again from its source."
-            ) from error
-        raise cannot("read", path, error) from error
-
-
-def _read_tiff(path: Path) -> NDArray[Any]:
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        axes, array = series.axes, np.asarray(series.asarray())
-    kept = [i for i, (axis, length) in enumerate(zip(axes, array.shape, strict=True))
+    decoded = decode_image(path)
+    pixels = _coloured(path, decoded)
+    axes = decoded.axes.replace("S", "")
+    kept = [length for axis, length in zip(axes, pixels.shape, strict=False)
             if length > 1 or axis in "YX"]  # fmt: skip
-    array = array.reshape([array.shape[i] for i in kept])
-    axes = "".join(axes[i] for i in kept)
-    for channel in "CS":
-        if channel in axes and len(axes) == 3:
-            array = np.moveaxis(array, axes.index(channel), -1)
-    return array
+    return pixels.reshape([*kept, *pixels.shape[len(axes) :]])
+
+
+def _coloured(path: Path, decoded: DecodedImage) -> NDArray[Any]:
+    """The pixels with rows and columns last, and behind them the colours where there are any."""
+    pixels, bits = decoded.pixels, decoded.bits
+    highest = 2**bits - 1
+    if decoded.colours == "palette" and decoded.palette is not None:
+        if pixels.dtype.kind != "u" or int(pixels.max()) >= len(decoded.palette):
+            raise FileError(
+                f"{path} is damaged: a pixel is {pixels.max()}, and its palette has "
+                f"{len(decoded.palette)} colours. Save it again from its source."
+            )
+        found: NDArray[np.uint8] = decoded.palette[pixels]
+        return found
+    if decoded.colours in ("white is zero", "cmyk") and pixels.dtype.kind not in "bu":
+        raise FileError(
+            f"{path} stores {decoded.colours} as {pixels.dtype}, which is not read. Save it as RGB "
+            "or grey."
+        )
+    if decoded.colours == "cmyk":
+        light = (highest - pixels).astype(np.float64)
+        mixed: NDArray[Any] = np.rint(light[..., :3] * light[..., 3:] / highest)
+        return mixed.astype(pixels.dtype)
+    if decoded.colours == "grey and alpha":
+        return np.take(pixels, [0, 0, 0, 1], axis=-1)
+    if decoded.colours == "white is zero":
+        pixels = ~pixels if pixels.dtype == bool else (highest - pixels).astype(pixels.dtype)
+    if pixels.dtype == np.uint8 and bits < 8:
+        if bits == 1:
+            return pixels.astype(bool)
+        filled: NDArray[Any] = np.rint(pixels * (255 / highest))
+        return filled.astype(np.uint8)
+    return pixels

@@ -1,0 +1,229 @@
+"""Image files: sizes that are not believed, and colours that are what the file means."""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_cliper.annotation.image_files import images_in
+from napari_cliper.evaluation.ground_truth import read_numbers
+from napari_cliper.export.files import FileError
+from napari_cliper.export.importing import read_labels
+from napari_cliper.export.pictures import read_picture
+from napari_cliper.segmentation import InvalidInputError
+
+DAMAGED = sorted((Path(__file__).parent / "damaged").iterdir())
+RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4)
+COLOURS = (np.arange(3 * 4 * 3).reshape(3, 4, 3) * 7).astype(np.uint8)
+
+
+def seconds(call, *arguments):
+    start = time.perf_counter()
+    with pytest.raises((FileError, InvalidInputError)) as caught:
+        call(*arguments)
+    assert time.perf_counter() - start < 1
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------------- damaged files
+
+
+def test_damaged_files_are_refused_at_once_by_name():
+    for path in DAMAGED:
+        assert path.name in seconds(read_labels, path)
+        assert path.name in seconds(read_picture, path)
+    assert images_in(DAMAGED[0].parent) == ()
+
+
+def tiff(entries, pixels=b"\0" * 16, following=0):
+    """A TIFF of one page, its tags given as (code, value), its pixels behind them."""
+    start = 8 + 2 + 12 * len(entries) + 4
+    tags = b"".join(
+        struct.pack("<HHII", code, 4, 1, start if value is None else value)
+        for code, value in entries
+    )
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    return head + tags + struct.pack("<I", following) + pixels
+
+
+def page(width=4, length=4, compression=1, count=16):
+    return [(256, width), (257, length), (258, 8), (259, compression), (262, 1), (273, None),
+            (277, 1), (278, length), (279, count)]  # fmt: skip
+
+
+def test_sizes_are_compared_with_the_length_of_the_file(tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(page()))
+    assert read_picture(path).shape == (4, 4)
+    for content, why in (
+        (tiff(page(), following=8), "circular"),
+        (tiff(page(width=100_000, length=100_000)), "more than its"),
+        (tiff(page(width=100_000, length=100_000, compression=8)), "more than its"),
+        (tiff(page(compression=5, width=2**31)), "more than its"),
+        (tiff([*page(), (322, 2**20), (323, 2**20), (324, None), (325, 16)]), "more than its"),
+        (tiff(page(compression=34712)), "compression"),
+    ):
+        path.write_bytes(content)
+        assert why in seconds(read_picture, path)
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", 15000, 15000, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk
+                     + struct.pack(">I", zlib.crc32(chunk)) + b"\0\0\0\4IDAT")  # fmt: skip
+    seconds(read_picture, path)
+
+
+# ---------------------------------------------------------------------- colours
+
+
+def test_compressed_tiffs_are_read(tmp_path):
+    path = tmp_path / "a.tif"
+    for method in ("tiff_lzw", "packbits", "tiff_deflate", "zstd", "lzma"):
+        Image.fromarray(COLOURS).save(path, compression=method)
+        np.testing.assert_array_equal(read_picture(path), COLOURS)
+        Image.fromarray(RAMP).save(path, compression=method)
+        np.testing.assert_array_equal(read_labels(path).labels, RAMP)
+    Image.fromarray(np.full((16, 16, 3), (200, 30, 60), np.uint8)).save(path, compression="jpeg")
+    assert np.abs(read_picture(path).astype(int) - (200, 30, 60)).max() < 6
+    for method in ("group3", "group4", "tiff_ccitt"):
+        Image.fromarray(RAMP > 5).save(path, compression=method)
+        np.testing.assert_array_equal(read_picture(path), RAMP > 5)
+
+
+def test_colours_are_what_the_file_means(tmp_path):
+    path = tmp_path / "a.tif"
+    cmyk = np.zeros((1, 3, 4), np.uint8)
+    cmyk[0] = ((255, 0, 0, 0), (0, 0, 255, 0), (0, 0, 0, 255))  # cyan, yellow, black
+    table = np.zeros((3, 256), np.uint16)
+    table[:, 5] = (65535, 0, 256)
+    planar = np.moveaxis(COLOURS, -1, 0)
+    twelve = np.arange(12, dtype=np.uint16).reshape(3, 4) * 300
+    for array, options, expected in (
+        (cmyk, {"photometric": "separated"}, [[[0, 255, 255], [255, 255, 0], [0, 0, 0]]]),
+        (cmyk.astype(np.uint16) * 257, {"photometric": "separated"},
+         [[[0, 65535, 65535], [65535, 65535, 0], [0, 0, 0]]]),
+        (np.full((2, 2), 5, np.uint8), {"photometric": "palette", "colormap": table},
+         np.full((2, 2, 3), (255, 0, 1))),
+        (RAMP, {"photometric": "miniswhite"}, 255 - RAMP),
+        (RAMP > 5, {"photometric": "miniswhite"}, RAMP <= 5),
+        (planar, {"photometric": "rgb", "planarconfig": "separate"}, COLOURS),
+        (twelve, {"photometric": "minisblack"}, twelve),
+        (COLOURS.astype(np.uint16) * 257, {"photometric": "rgb"}, COLOURS.astype(np.uint16) * 257),
+    ):  # fmt: skip
+        tifffile.imwrite(path, array, **options)
+        np.testing.assert_array_equal(read_picture(path), expected)
+    for photometric in ("cielab", "ycbcr"):
+        tifffile.imwrite(path, COLOURS, photometric=photometric)
+        assert photometric.upper() in seconds(read_picture, path)
+        assert "a.tif" in seconds(read_labels, path)
+    tifffile.imwrite(path, RAMP, photometric="miniswhite")
+    assert "0 is white" in seconds(read_labels, path)
+    assert "0 is white" in seconds(read_numbers, path)
+
+
+def test_a_png_keeps_its_sixteen_bits(tmp_path):
+    path = tmp_path / "a.png"
+    for channels in (3, 4):
+        array = np.arange(60 * channels, dtype=np.uint16).reshape(6, 10, channels) * 250
+        path.write_bytes(imagecodecs.png_encode(array))
+        np.testing.assert_array_equal(read_picture(path), array)
+    (tmp_path / "a.ppm").write_bytes(b"P6 2 1 65535 " + b"\1\2" * 6)
+    assert "8 bits" in seconds(read_picture, tmp_path / "a.ppm")
+
+
+def test_channels_are_planes_and_the_fourth_is_no_transparency(tmp_path):
+    path = tmp_path / "a.tif"
+    for channels in (2, 3, 4):
+        array = np.arange(channels * 96 * 128, dtype=np.uint16).reshape(channels, 96, 128)
+        tifffile.imwrite(path, array, imagej=True, metadata={"axes": "CYX"})
+        np.testing.assert_array_equal(read_picture(path), array)
+        contiguous = np.ascontiguousarray(np.moveaxis(array, 0, -1))
+        tifffile.imwrite(path, contiguous, photometric="minisblack", planarconfig="contig")
+        np.testing.assert_array_equal(read_picture(path), array)
+    spectral = np.dstack([COLOURS, RAMP])
+    tifffile.imwrite(path, spectral, photometric="rgb", extrasamples=["unspecified"])
+    np.testing.assert_array_equal(read_picture(path), COLOURS)
+    tifffile.imwrite(path, spectral, photometric="rgb", extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(read_picture(path), spectral)
+
+
+def test_images_are_upright_and_labels_too(tmp_path):
+    upright = {
+        1: RAMP, 2: RAMP[:, ::-1], 3: RAMP[::-1, ::-1], 4: RAMP[::-1], 5: RAMP.T,
+        6: RAMP[::-1].T, 7: RAMP[::-1, ::-1].T, 8: RAMP.T[::-1],
+    }  # fmt: skip
+    for orientation, expected in upright.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(RAMP).save(tmp_path / "a.png", exif=exif)
+        code = [(274, "H", 1, orientation, True)]
+        tifffile.imwrite(tmp_path / "a.tif", RAMP, photometric="minisblack", extratags=code)
+        for path in (tmp_path / "a.png", tmp_path / "a.tif"):
+            np.testing.assert_array_equal(read_picture(path), expected)
+            np.testing.assert_array_equal(read_labels(path).labels, expected)
+            np.testing.assert_array_equal(read_numbers(path), expected)
+        grey = np.repeat(np.repeat(RAMP * 20, 8, 0), 8, 1)
+        Image.fromarray(grey).save(tmp_path / "a.jpg", exif=exif, quality=100)
+        seen = read_picture(tmp_path / "a.jpg")[4::8, 4::8]
+        assert np.abs(seen.astype(int) - expected.astype(int) * 20).max() < 5
+
+
+def test_several_images_in_a_file_are_never_cut_to_the_first(tmp_path):
+    frames = [Image.fromarray(RAMP), Image.fromarray(RAMP[::-1])]
+    for name in ("a.gif", "a.webp", "a.png"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        assert "2 images" in seconds(read_picture, tmp_path / name)
+    for name in ("a.lsm", "a.btf", "a.dat"):
+        tifffile.imwrite(tmp_path / name, np.stack([RAMP, RAMP]), photometric="minisblack")
+        assert read_picture(tmp_path / name).shape == (2, 3, 4)
+    for kind, call in ((0, None), (1, read_picture)):
+        with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+            file.write(RAMP[:2, :2], subfiletype=kind, photometric="minisblack", metadata=None)
+            file.write(RAMP, photometric="minisblack", metadata=None)
+        if call is None:
+            assert "2 images" in seconds(read_picture, tmp_path / "a.tif")
+        else:
+            np.testing.assert_array_equal(call(tmp_path / "a.tif"), RAMP)
+
+
+# ---------------------------------------------------------------------- labels
+
+
+def grey_png(values, bits):
+    """A grey PNG of so many bits, which Pillow does not write."""
+    rows = b"".join(
+        b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - bits :].ravel()).tobytes()
+        for row in values
+    )
+    parts = [b"IHDR" + struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 0, 0, 0, 0),
+             b"IDAT" + zlib.compress(rows), b"IEND"]  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part))
+        for part in parts
+    )
+
+
+def test_greys_of_few_bits_are_labels_as_written_and_images_as_seen(tmp_path):
+    values = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+    for bits, step in ((2, 85), (4, 17)):
+        (tmp_path / "a.png").write_bytes(grey_png(values, bits))
+        assert read_labels(tmp_path / "a.png").labels.tolist() == values.tolist()
+        assert read_numbers(tmp_path / "a.png").tolist() == values.tolist()
+        assert read_picture(tmp_path / "a.png").tolist() == (values * step).tolist()
+
+
+def test_whole_numbers_of_any_dtype_are_labels(tmp_path):
+    path = tmp_path / "a.tif"
+    for dtype in (np.float32, np.float64, np.int64, np.uint32):
+        tifffile.imwrite(path, RAMP.astype(dtype), photometric="minisblack")
+        np.testing.assert_array_equal(read_labels(path).labels, RAMP)
+        np.testing.assert_array_equal(read_numbers(path), RAMP)
+    for wrong in (0.5, np.nan, np.inf):
+        tifffile.imwrite(path, np.full((3, 4), wrong, np.float32), photometric="minisblack")
+        assert "not whole numbers" in seconds(read_labels, path)
