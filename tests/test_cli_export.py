@@ -134,7 +134,7 @@ def test_a_stack_in_a_project_goes_plane_by_plane(export, tmp_path):
     result = export(made.folder, "--format", "coco", "--format", "yolo")
     assert result.exit_code == 0, result.output
     found, _ = masks(tmp_path / "out" / "coco" / "instances.json")
-    assert list(found) == ["stack_z0", "stack_z1", "stack_z2"]
+    assert list(found) == ["stack_plane0", "stack_plane1", "stack_plane2"]
     for plane, mask in zip(labels, found.values(), strict=True):
         np.testing.assert_array_equal(plane, mask)
     assert len(list((tmp_path / "out" / "yolo").rglob("*.txt"))) == 3

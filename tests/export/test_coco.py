@@ -185,7 +185,7 @@ def test_stacks_and_equal_file_names_are_refused():
     with pytest.raises(InvalidInputError, match="plane by plane"):
         coco_record([stack])
     planes = coco_record(list(stack.planes()))
-    assert [one["file_name"] for one in planes["images"]] == ["a_z0", "a_z1"]
+    assert [one["file_name"] for one in planes["images"]] == ["a_plane0", "a_plane1"]
     with pytest.raises(InvalidInputError, match="Two images are called 'a'"):
         coco_record([LabelledImage("a", ONE, {})] * 2)
 

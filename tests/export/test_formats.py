@@ -79,7 +79,7 @@ def test_a_stack_goes_plane_by_plane_where_a_format_needs_it(tmp_path):
     )
     export_images(tmp_path, [stack], FORMAT_NAMES)
     assert sorted(p.name for p in (tmp_path / "png").iterdir()) == [
-        "stack_z0.png", "stack_z1.png", "stack_z2.png"
+        "stack_plane0.png", "stack_plane1.png", "stack_plane2.png"
     ]  # fmt: skip
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "tiff" / "stack.tif"), stack.labels)
     assert len(COCO(str(tmp_path / "coco" / "instances.json")).dataset["images"]) == 3

@@ -104,7 +104,8 @@ def test_random_regions_agree_with_scipy(shape):
     rng = np.random.default_rng(0)
     labels = rng.choice(np.array([0, 1, 2, 900], np.uint16), shape, p=[0.5, 0.2, 0.2, 0.1])
     pixels = rng.random((*shape, 2))
-    table = frame(region_table(LabelledImage("a", labels, ROWS, image=pixels)))
+    axes = "ZYX"[-len(shape) :]
+    table = frame(region_table(LabelledImage("a", labels, ROWS, image=pixels, axes=axes)))
     size = "area [pixel]" if len(shape) == 2 else "volume [pixel]"
     count = 0
     for label in (1, 2, 900):
@@ -149,7 +150,7 @@ def test_islands_in_holes_are_regions_of_their_own():
 
 @pytest.mark.parametrize(
     ("axes", "regions", "indices"),
-    [("ZYX", 1, []), ("TYX", 3, ["index T"]), ("QYX", 3, ["index Q"])],
+    [("ZYX", 1, []), ("TYX", 3, ["index T"]), ("QYX", 3, ["index axis 0"])],
 )
 def test_regions_join_along_depth_and_not_along_time(axes, regions, indices):
     labels = np.zeros((3, 8, 8), np.uint8)

@@ -58,7 +58,7 @@ STACKS = [
     ("CZYX", "ZCYX", (1, 0, 2, 3)),
     ("TZCYX", "TZCYX", (0, 1, 2, 3, 4)),
     ("zyx", "ZYX", (0, 1, 2)),
-    ("PYX", "TYX", (0, 1, 2)),  # a position has no letter in the file
+    ("PYX", "ZYX", (0, 1, 2)),  # a position has no letter in the file
     ("PTYX", "TZYX", (1, 0, 2, 3)),
     ("QTZYX", "TZCYX", (1, 2, 0, 3, 4)),
     ("ZZYX", "TZYX", (1, 0, 2, 3)),

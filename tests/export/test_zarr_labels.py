@@ -50,7 +50,7 @@ LAYOUTS = [
     ("ZYX", True, "czyx", "zyx", (3, 0, 1, 2), (0, 1, 2)),
     ("TZYX", True, "tczyx", "tzyx", (0, 4, 1, 2, 3), (0, 1, 2, 3)),
     ("ZTYX", False, "tzyx", "tzyx", (1, 0, 2, 3), (1, 0, 2, 3)),
-    ("PYX", True, "tcyx", "tyx", (0, 3, 1, 2), (0, 1, 2)),
+    ("PYX", True, "czyx", "zyx", (3, 0, 1, 2), (0, 1, 2)),
 ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
+from .axes import Position, axes_from_names, plane_suffix
 from .class_rows import ClassRow, Colour
 from .colours import class_colours
 
@@ -41,7 +42,12 @@ class LabelledImage:
     units : tuple of str, optional
         The unit of each of those lengths ("micrometer"), ``"pixel"`` where it is not known.
     axes : str, optional
-        A letter for each axis of the labels, "TZYX" as far as there are so many.
+        A letter for each axis of the labels (see `axes`): T, Z, C, and Y and X last. A leading
+        axis that is not named, by default each, is `axes.UNKNOWN`.
+    position : tuple of (str, int)
+        Of a plane of a stack: the letter of each leading axis and the index along it.
+    stack : str
+        The name of the stack that a plane is of; empty for a whole image.
     ignored : (..., Y, X) bool array, optional
         Pixels that nobody has decided on.
     record : mapping
@@ -61,6 +67,8 @@ class LabelledImage:
     pixel_size: tuple[float, ...] = ()
     units: tuple[str, ...] = ()
     axes: str = ""
+    position: Position = ()
+    stack: str = ""
     ignored: NDArray[np.bool_] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
 
@@ -82,12 +90,13 @@ class LabelledImage:
             )
         object.__setattr__(self, "pixel_size", self.pixel_size or (1.0,) * ndim)
         object.__setattr__(self, "units", self.units or (PIXEL,) * ndim)
-        object.__setattr__(self, "axes", self.axes or default_axes(ndim))
+        object.__setattr__(self, "axes", self.axes or axes_from_names(None, ndim))
         if not len(self.pixel_size) == len(self.units) == len(self.axes) == ndim:
             raise InvalidInputError(
                 f"{self.name}: {len(self.pixel_size)} pixel sizes, {len(self.units)} units and "
                 f"{len(self.axes)} axis letters do not fit labels of {ndim} dimensions."
             )
+        object.__setattr__(self, "axes", axes_from_names(self.axes, ndim))
         by_label = dict(sorted(self.classes.items()))
         object.__setattr__(self, "classes", MappingProxyType(by_label))
 
@@ -103,11 +112,11 @@ class LabelledImage:
         """The (Y, X) planes, one after the other; their names end with the plane's indices."""
         leading = self.labels.shape[:-2]
         for index in np.ndindex(leading):
-            parts = [f"{axis.lower()}{i:0{len(str(size - 1))}}"
-                     for axis, i, size in zip(self.axes, index, leading, strict=False)]  # fmt: skip
             yield replace(
                 self,
-                name="_".join([self.name, *parts]),
+                name=self.name + plane_suffix(self.axes, index, leading),
+                position=self.position + tuple(zip(self.axes, index, strict=False)),
+                stack=self.stack or (self.name if leading else ""),
                 image_file="" if leading else self.image_file,  # a plane is no file
                 labels=self.labels[index],
                 image=None if self.image is None else self.image[index],
@@ -116,8 +125,3 @@ class LabelledImage:
                 units=self.units[-2:],
                 axes=self.axes[-2:],
             )
-
-
-def default_axes(ndim: int) -> str:
-    """Letters for axes that nobody has named: Y and X last, then Z, T and others before."""
-    return "SRQTZYX"[-ndim:] if ndim <= 7 else "".join(chr(65 + i) for i in range(ndim))

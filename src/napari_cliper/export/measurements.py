@@ -1,10 +1,10 @@
 """Sizes, places and brightness of regions and classes, as tables.
 
 A region is a connected piece of one label: pixels that touch by a side or a corner belong
-together. Rows, columns and slices (Z) are space; along any other axis (T, C) each plane or
-volume is measured by itself. The figures of a region are scikit-image's `regionprops`; lengths
-along each axis are multiplied by its pixel size. Pixels that nobody has decided on, and
-background, are no part of any region.
+together. Rows, columns and more than one slice along Z are space; along any other axis (T, C,
+and one that nobody has named) each plane or volume is measured by itself. The figures of a
+region are scikit-image's `regionprops`; lengths along each axis are multiplied by its pixel
+size. Pixels that nobody has decided on, and background, are no part of any region.
 
 A perimeter is an estimate (Crofton's formula in four directions). Measured: within 2 per cent
 for discs of a radius of 5 pixels and more, within 6 per cent for squares, whichever way turned.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import measure
 
+from .axes import UNKNOWN, axis_words
 from .labelled import PIXEL, LabelledImage
 from .looks import label_name
 
@@ -75,9 +76,16 @@ class _Space:
     units: tuple[str, ...]
 
     @property
+    def known(self) -> tuple[bool, ...]:
+        """Whether each side of a pixel has a length: a unit, or a size other than 1."""
+        return tuple(
+            unit != PIXEL or size != 1 for unit, size in zip(self.units, self.sizes, strict=True)
+        )
+
+    @property
     def measured(self) -> bool:
-        """Whether a pixel is more than a pixel."""
-        return any(unit != PIXEL for unit in self.units) or any(size != 1 for size in self.sizes)
+        """Whether a region's size can be told in other units than pixels."""
+        return all(self.known)
 
     @property
     def extent(self) -> str:
@@ -115,6 +123,7 @@ def region_table(image: LabelledImage) -> Table:
         (None where pixels are not square), centroid (from the centre of the first pixel) and
         ``extent``, the side of the bounding box.
     """
+    image = _with_depth_last(image)
     space = _space(image)
     columns = _region_columns(image, space)
     table: Table = {name: [] for name in columns}
@@ -144,6 +153,7 @@ def class_table(image: LabelledImage) -> Table:
         stack) and the same in the unit of the pixels' sizes, ``share`` of the pixels somebody
         has decided on, and ``mean intensity`` for each channel (None without a pixel).
     """
+    image = _with_depth_last(image)
     space = _space(image)
     channels = _channel_columns(image)
     table: Table = {name: [] for name in _class_columns(image, space)}
@@ -177,6 +187,41 @@ def class_table(image: LabelledImage) -> Table:
             for name, column in table.items():
                 column.append(row[name])
     return table
+
+
+def measurement_notes(image: LabelledImage) -> list[str]:
+    """What a person should know of an image's tables, in a sentence each.
+
+    Returns
+    -------
+    list of str
+        Of axes without a name, of pixels without a size, and of pixels that are not square.
+    """
+    image = _with_depth_last(image)
+    space = _space(image)
+    notes = []
+    unnamed = [i for i, letter in enumerate(image.axes) if letter == UNKNOWN]
+    if unnamed:
+        places = ", ".join(f"{i} ({image.labels.shape[i]})" for i in unnamed)
+        notes.append(
+            f"{image.name} does not say what its axes {places} are, so each plane is measured by "
+            "itself: areas, no volumes."
+        )
+    if not any(space.known):
+        notes.append(f"{image.name} has no pixel size: lengths and areas are in pixels.")
+    elif not all(space.known):
+        missing = [axis for axis, known in zip(space.axes, space.known, strict=True) if not known]
+        notes.append(
+            f"{image.name} has no pixel size along {' and '.join(missing)}: its "
+            f"{space.extent}s are in pixels."
+        )
+    elif not _Space(space.axes[-2:], space.sizes[-2:], space.units[-2:]).isotropic:
+        (rows, columns), (unit, other) = space.sizes[-2:], space.units[-2:]
+        notes.append(
+            f"Pixels of {image.name} are {rows:g} {unit} high and {columns:g} {other} wide: "
+            "perimeters are given in pixels alone."
+        )
+    return notes
 
 
 def write_measurements(path: Path, image: LabelledImage) -> None:
@@ -213,16 +258,37 @@ def _cell(value: Any) -> Any:
 
 
 def _first_axis_of_space(image: LabelledImage) -> int:
-    """Rows and columns are space, and so is Z in front of them."""
-    return image.labels.ndim - (3 if image.axes[-3:-2].upper() == "Z" else 2)
+    """Rows and columns are space, and so is Z in front of them where it has several slices."""
+    deep = image.axes[-3:-2] == "Z" and image.labels.shape[-3] > 1
+    return image.labels.ndim - (3 if deep else 2)
+
+
+def _with_depth_last(image: LabelledImage) -> LabelledImage:
+    """The same labels with Z right in front of rows and columns."""
+    if "Z" not in image.axes[:-3]:
+        return image
+    ndim = image.labels.ndim
+    order = [axis for axis in range(ndim - 2) if image.axes[axis] != "Z"]
+    order += [image.axes.index("Z"), ndim - 2, ndim - 1]
+    pixels = image.image
+    return replace(
+        image,
+        labels=image.labels.transpose(order),
+        image=None if pixels is None else pixels.transpose([*order, *range(ndim, pixels.ndim)]),
+        ignored=None if image.ignored is None else image.ignored.transpose(order),
+        pixel_size=tuple(image.pixel_size[axis] for axis in order),
+        units=tuple(image.units[axis] for axis in order),
+        axes="".join(image.axes[axis] for axis in order),
+    )
 
 
 def _space(image: LabelledImage) -> _Space:
     first = _first_axis_of_space(image)
-    space = _Space(image.axes[first:].upper(), image.pixel_size[first:], image.units[first:])
-    if not space.measured:
-        return space
-    units = tuple(SCALED if unit == PIXEL else unit for unit in space.units)
+    space = _Space(image.axes[first:], image.pixel_size[first:], image.units[first:])
+    units = tuple(
+        SCALED if known and unit == PIXEL else unit
+        for known, unit in zip(space.known, space.units, strict=True)
+    )
     return _Space(space.axes, space.sizes, units)
 
 
@@ -247,11 +313,15 @@ def _parts(image: LabelledImage) -> Iterator[_Part]:
         if image.image is not None:
             pixels = image.image[index].reshape(*labels.shape, len(columns)).astype(np.float64)
             channels = {name: pixels[..., i] for i, name in enumerate(columns)}
-        yield _Part(dict(zip(_places(image), index, strict=True)), labels, decided, channels)
+        place = (*(at for _, at in image.position), *index)
+        yield _Part(dict(zip(_place_names(image), place, strict=True)), labels, decided, channels)
 
 
-def _places(image: LabelledImage) -> list[str]:
-    return [f"index {axis}" for axis in image.axes[: _first_axis_of_space(image)].upper()]
+def _place_names(image: LabelledImage) -> list[str]:
+    """The columns of where a plane or volume is, in the stack that the labels are of."""
+    axes = "".join(letter for letter, _ in image.position) + image.axes
+    count = len(image.position) + _first_axis_of_space(image)
+    return [f"index {word}" for word in axis_words(axes)[:count]]
 
 
 # ---------------------------------------------------------------------- rows
@@ -259,14 +329,15 @@ def _places(image: LabelledImage) -> list[str]:
 
 def _region_columns(image: LabelledImage, space: _Space) -> list[str]:
     flat = len(space.axes) == 2
-    columns = ["image", *_places(image), "region", "label", "class"]
+    columns = ["image", *_place_names(image), "region", "label", "class"]
     columns += [f"{space.extent} [{PIXEL}]", *([f"perimeter [{PIXEL}]"] if flat else [])]
     for axis in space.axes:
         columns += [f"{what} {axis} [{PIXEL}]" for what in ("centroid", "first", "last")]
     if space.measured:
         columns += [f"{space.extent} [{space.power}]"]
         columns += [f"perimeter [{space.units[-1]}]"] if flat else []
-        for axis, unit in zip(space.axes, space.units, strict=True):
+    for axis, unit, known in zip(space.axes, space.units, space.known, strict=True):
+        if known:
             columns += [f"{what} {axis} [{unit}]" for what in ("centroid", "extent")]
     return columns + _channel_columns(image)
 
@@ -274,7 +345,7 @@ def _region_columns(image: LabelledImage, space: _Space) -> list[str]:
 def _class_columns(image: LabelledImage, space: _Space) -> list[str]:
     measured = [f"{space.extent} [{space.power}]"] if space.measured else []
     return [
-        "image", *_places(image), "label", "class", "regions", f"{space.extent} [{PIXEL}]",
+        "image", *_place_names(image), "label", "class", "regions", f"{space.extent} [{PIXEL}]",
         *measured, "share", *_channel_columns(image),
     ]  # fmt: skip
 

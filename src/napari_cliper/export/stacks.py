@@ -27,6 +27,8 @@ class Stack:
     units : dict of str to str
     order : tuple of int
         Which axis of the labels each axis of the array was.
+    letters : str
+        How each axis of the labels is stored, in the labels' order.
     """
 
     array: NDArray[Any]
@@ -34,13 +36,14 @@ class Stack:
     sizes: dict[str, float]
     units: dict[str, str]
     order: tuple[int, ...]
+    letters: str
 
 
 def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
     """The labels with their leading axes in a file's order.
 
-    The last two axes are Y and X. A leading axis that is none of T, Z and C, or is the second
-    of its name, takes the first of T, Z, C that is free.
+    Axes that nobody has named keep their order: they are stored as letters that are free, one as
+    Z, two as T and Z, three as T, Z and C. `Stack.letters` says which, for a file's metadata.
 
     Parameters
     ----------
@@ -55,14 +58,14 @@ def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
     InvalidInputError
         For more leading axes than there are letters.
     """
-    leading = image.axes[:-2].upper()
+    leading = image.axes[:-2]
     free = [letter for letter in "TZC" if letter not in taken]
     if len(leading) > len(free):
         raise InvalidInputError(
             f"{image.name} has the axes {image.axes} in front of rows and columns; the format has "
             f"{', '.join(free) or 'none'} there. Export it plane by plane."
         )
-    letters = _letters(leading, free)
+    letters = _letters(leading, free, order)
     by_order = sorted(range(len(letters)), key=lambda axis: order.index(letters[axis]))
     ndim = image.labels.ndim
     axes = (*by_order, ndim - 2, ndim - 1)
@@ -73,15 +76,17 @@ def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
         sizes=dict(zip(named, image.pixel_size, strict=True)),
         units=dict(zip(named, image.units, strict=True)),
         order=axes,
+        letters="".join(named),
     )
 
 
-def _letters(leading: str, free: Sequence[str]) -> list[str]:
-    """A letter for each leading axis: its own where it can have it, else the first left over."""
-    own = [letter if letter in free and letter not in leading[:axis] else ""
-           for axis, letter in enumerate(leading)]  # fmt: skip
-    left = iter([letter for letter in free if letter not in own])
-    return [letter or next(left) for letter in own]
+def _letters(leading: str, free: Sequence[str], order: str) -> list[str]:
+    """A letter for each leading axis: its own where it can have it, else one that is left over."""
+    own = [letter if letter in free else "" for letter in leading]
+    left = [letter for letter in "ZTC" if letter in free and letter not in own]
+    needed = sorted(left[: own.count("")], key=order.index)
+    others = iter(needed)
+    return [letter or next(others) for letter in own]
 
 
 def five_dimensional(stack: Stack) -> Stack:
@@ -94,4 +99,5 @@ def five_dimensional(stack: Stack) -> Stack:
         sizes={axis: stack.sizes.get(axis, 1.0) for axis in full},
         units={axis: stack.units.get(axis, PIXEL) for axis in full},
         order=stack.order,
+        letters=stack.letters,
     )

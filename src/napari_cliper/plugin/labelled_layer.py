@@ -8,26 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
+from ..export.axes import axes_from_names
 from ..export.class_rows import ClassRow
 from ..export.imported import as_labels
-from ..export.labelled import PIXEL, LabelledImage, default_axes
+from ..export.labelled import PIXEL, LabelledImage
 from .layers import OUTPUT_KEY
-
-_LETTERS: Mapping[str, str] = MappingProxyType(
-    {
-        "t": "T", "time": "T", "frame": "T",
-        "z": "Z", "depth": "Z", "slice": "Z",
-        "c": "C", "ch": "C", "channel": "C",
-    }
-)  # fmt: skip
-"""What leading axes are called, by the letter that files have for them."""
 
 
 def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> LabelledImage:
@@ -68,7 +59,7 @@ def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> La
         _classes(names, _synonyms(record), attributes.get("colormap")),
         pixel_size=_pixel_size(attributes, labels.ndim),
         units=_units(attributes.get("units"), labels.ndim),
-        axes=_axes(attributes.get("axis_labels"), labels.ndim),
+        axes=axes_from_names(attributes.get("axis_labels"), labels.ndim),
         record=record,
     )
 
@@ -157,13 +148,3 @@ def _pixel_size(attributes: Mapping[str, Any], ndim: int) -> tuple[float, ...]:
 
 def _units(units: Any, ndim: int) -> tuple[str, ...]:
     return (PIXEL,) * ndim if units is None else tuple(str(unit) for unit in units)
-
-
-def _axes(names: Any, ndim: int) -> str:
-    """A letter an axis; the last two are rows and columns, whatever they are called."""
-    defaults = default_axes(ndim)
-    leading = () if names is None else tuple(names)[:-2]
-    known = [_LETTERS.get(str(name).strip().lower()) for name in leading]
-    if not all(known) or len(set(known)) < len(known):
-        return defaults
-    return "".join(letter or "" for letter in known) + defaults[len(known) :]

@@ -20,6 +20,7 @@ from napari.utils.transforms import CompositeAffine
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
+from ..export.axes import axes_from_names
 from ..segmentation import InvalidInputError
 
 Region = tuple[slice, slice]
@@ -291,14 +292,14 @@ def visible_region(viewer: Viewer, layer: Image) -> Region:
 def geometry_of(layer: Layer) -> dict[str, Any]:
     """How large pixels are: ``pixel_size``, ``units`` and ``axes`` of each axis; JSON-safe.
 
+    The axes are letters as `export.axes.axes_from_names` has them.
+
     Of a layer with an affine transform only its own scale is known to be along the axes.
     """
-    letters = [str(label).upper() for label in layer.axis_labels]
-    named = all(len(one) == 1 and one.isalpha() for one in letters)
     return {
         "pixel_size": [abs(float(value)) for value in layer.scale],
         "units": [str(unit) for unit in layer.units],
-        "axes": "".join(letters) if named and len(set(letters)) == len(letters) else "",
+        "axes": axes_from_names(layer.axis_labels, layer.ndim),
     }
 
 
