@@ -60,7 +60,7 @@ def test_writes_labels_overlay_and_record(segment, picture, tmp_path):
     for name in ("background", "nucleus", "crystal", "share"):
         assert name in result.stdout
     out = tmp_path / "out"
-    assert sorted(p.name for p in out.iterdir()) == sorted("field" + s for s in RESULTS)
+    assert sorted(p.name for p in out.glob("[!.]*")) == sorted("field" + s for s in RESULTS)
 
     record = json.loads((out / "field.json").read_text())
     coarse, refined = (tifffile.imread(out / f"field_{s}.tif") for s in ("coarse", "refined"))
@@ -130,11 +130,19 @@ def test_an_existing_result_stays_until_overwrite(segment, picture, tmp_path):
     kept = tmp_path / "out" / "field.json"
     kept.parent.mkdir()
     kept.write_text("mine")
+    for options in ([], ["--overwrite"]):
+        result = segment(picture, *options)
+        assert result.exit_code == 2
+        assert "napari-cliper did not write it" in " ".join(result.stderr.split())
+        assert kept.read_text() == "mine"
+        assert [p.name for p in kept.parent.iterdir()] == ["field.json"]
+    kept.unlink()
+    assert segment(picture).exit_code == 0
+    before = kept.read_bytes()
     result = segment(picture)
     assert result.exit_code == 2
-    assert "--overwrite" in result.stderr
-    assert kept.read_text() == "mine"
-    assert [p.name for p in kept.parent.iterdir()] == ["field.json"]
+    assert "Add --overwrite" in " ".join(result.stderr.split())
+    assert kept.read_bytes() == before
     assert segment(picture, "--overwrite").exit_code == 0
     assert json.loads(kept.read_text())["file"] == "field.png"
 
@@ -199,7 +207,7 @@ def test_a_disk_that_refuses_leaves_nothing_half_done(
     result = segment(picture)
     assert result.exit_code == 1
     assert words in " ".join(result.stderr.split())
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list((tmp_path / "out").glob("[!.]*")) == []
 
 
 def test_missing_weights_say_how_to_get_them(segment, picture, monkeypatch, tmp_path):
@@ -231,7 +239,7 @@ def test_interrupt_ends_at_once_and_leaves_whole_results(tiny_clip, tmp_path):
     assert time.monotonic() - started < 5
     assert job.returncode == 130
     assert "Stopped" in errors
-    names = {path.name for path in out.iterdir()}
+    names = {path.name for path in out.glob("[!.]*")}
     stems = {name[:2] for name in names}
     assert 0 < len(stems) < 40
     assert names == {stem + suffix for stem in stems for suffix in RESULTS}

@@ -91,7 +91,7 @@ def test_a_project_in_several_formats(export, project, tmp_path, way):
     source = project.folder / way
     result = export(source, "--format", "coco", "--format", "png", "--format", "csv")
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["coco", "csv", "png"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["coco", "csv", "png"]
     found, categories = masks(tmp_path / "out" / "coco" / "stuff.json")
     assert categories == {number: row.name for number, row in CLASSES.items()}
     assert list(found) == ["field 1.png", "field 2.png"]
@@ -332,13 +332,24 @@ def test_nothing_is_replaced_unless_allowed(export, project, tmp_path):
     kept = tmp_path / "out" / "field 1.png"
     kept.parent.mkdir()
     kept.write_text("mine")
+    for options in ([], ["--overwrite"]):
+        result = export(project.folder, "--format", "png", *options)
+        assert result.exit_code == 1
+        assert "napari-cliper did not write it" in words(result)
+        assert [path.name for path in kept.parent.iterdir()] == ["field 1.png"]
+        assert kept.read_text() == "mine"
+    kept.unlink()
+    assert export(project.folder, "--format", "png").exit_code == 0
+    before = kept.read_bytes()
     result = export(project.folder, "--format", "png")
     assert result.exit_code == 1
-    assert "there already" in words(result)
-    assert [path.name for path in kept.parent.iterdir()] == ["field 1.png"]
-    assert kept.read_text() == "mine"
+    assert "Add --overwrite" in words(result)
     assert export(project.folder, "--format", "png", "--overwrite").exit_code == 0
-    assert len(list(kept.parent.iterdir())) == 2
+    assert kept.read_bytes() == before
+    kept.write_bytes(before + b"edited")
+    result = export(project.folder, "--format", "png", "--overwrite")
+    assert "it was changed since" in words(result)
+    assert kept.read_bytes() == before + b"edited"
 
 
 def test_a_file_where_the_folder_should_be(export, project, tmp_path):

@@ -26,6 +26,7 @@ from napari_cliper.demo.run import HELD_OUT_SEED
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.evaluation.journal import NAME
 from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
+from napari_cliper.export.own_files import add_to_record
 from napari_cliper.export.prototypes import read_prototypes, write_prototypes
 from napari_cliper.segmentation import BACKGROUND, Segmenter
 
@@ -160,7 +161,7 @@ def test_nothing_labelled_is_nothing_learnt(root, tmp_path):
     result = learn(root, tmp_path / "a.safetensors", "--limit", 2, *ignore)
     assert result.exit_code == 2
     assert "nothing to learn" in words(result)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 def test_the_first_pictures_alone(root, tmp_path):
@@ -173,10 +174,16 @@ def test_the_first_pictures_alone(root, tmp_path):
 def test_a_file_stays_until_overwrite(root, tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_text("mine")
+    for options in ([], ["--overwrite"]):
+        result = learn(root, path, *options)
+        assert result.exit_code == 2
+        assert "napari-cliper did not write it" in words(result)
+        assert path.read_text() == "mine"
+    path.unlink()
+    assert learn(root, path, "--limit", 1).exit_code == 0
     result = learn(root, path)
     assert result.exit_code == 2
     assert "--overwrite" in words(result)
-    assert path.read_text() == "mine"
     assert learn(root, path, "--limit", 1, "--overwrite").exit_code == 0
     assert len(read_prototypes(path))
 
@@ -203,7 +210,7 @@ def test_wrong_input_is_named_before_any_work(root, tmp_path, monkeypatch, optio
     result = learn(root, tmp_path / "a.safetensors", *(one.format(tmp=tmp_path) for one in options))
     assert result.exit_code in (1, 2)
     assert said in words(result)
-    assert [one.name for one in tmp_path.iterdir()] == ["folder.safetensors"]
+    assert [one.name for one in tmp_path.glob("[!.]*")] == ["folder.safetensors"]
 
 
 def test_labels_that_do_not_fit_are_named_before_any_work(root, tmp_path, monkeypatch):
@@ -219,6 +226,7 @@ def test_labels_that_do_not_fit_are_named_before_any_work(root, tmp_path, monkey
 def test_interrupt_ends_at_once_and_leaves_the_old_file(root, tmp_path, monkeypatch):
     path = tmp_path / "a.safetensors"
     shutil.copy(root / "classes.prototypes.safetensors", path)
+    add_to_record(tmp_path, {path.name: path})
     before, whole, asked = path.read_bytes(), Segmenter.learn, []
 
     def counted(*args, **kwargs):
@@ -236,7 +244,7 @@ def test_interrupt_ends_at_once_and_leaves_the_old_file(root, tmp_path, monkeypa
     assert "Nothing was left half done" in words(result)
     assert len(asked) == 2
     assert path.read_bytes() == before
-    assert [one.name for one in tmp_path.iterdir()] == ["a.safetensors"]
+    assert [one.name for one in tmp_path.glob("[!.]*")] == ["a.safetensors"]
 
 
 def test_help_loads_no_torch():
@@ -316,11 +324,13 @@ def test_a_list_is_of_the_whole_folder_and_never_over_another_file(root, tmp_pat
     assert all(path.name in text for path in pictures)
     (out / "uncertainty.csv").write_text("mine")
     others = [Path(shutil.copy(path, tmp_path / f"other {path.name}")) for path in pictures]
-    result = segment(others, out)
-    assert result.exit_code == 2
-    assert "uncertainty.csv is there already" in words(result)
-    assert (out / "uncertainty.csv").read_text() == "mine"
-    assert segment(others, out, "--overwrite").exit_code == 0
+    for options in ([], ["--overwrite"]):
+        result = segment(others, out, *options)
+        assert result.exit_code == 2
+        assert "uncertainty.csv is there already" in words(result)
+        assert (out / "uncertainty.csv").read_text() == "mine"
+    (out / "uncertainty.csv").unlink()
+    assert segment(others, out).exit_code == 0
     assert all(path.name in (out / "uncertainty.csv").read_text("utf-8") for path in others)
 
 
@@ -343,7 +353,7 @@ def test_wrong_prototypes_are_named_before_any_work(
     result = run(command, root, tmp_path / "out", *given)
     assert result.exit_code in (1, 2)
     assert said in words(result)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 @pytest.mark.parametrize("command", ["segment", "evaluate"])
@@ -358,7 +368,7 @@ def test_prototypes_of_another_model_are_refused_before_a_picture_is_read(
     assert result.exit_code == 2
     assert "These prototypes are of demo" in words(result)
     assert str(tiny_clip) in "".join(result.stderr.split())
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 def run(command, root, output, *more):

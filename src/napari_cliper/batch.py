@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .export.class_rows import rows_of
-from .export.files import FileError, cannot, whole_files, write_json
+from .export.files import FileError, Replace, cannot, check_places, whole_files, write_json
 from .export.labelled import LabelledImage
 from .export.measurements import write_table
 from .export.overlay import label_counts, overlay
@@ -77,22 +77,19 @@ def check_inputs(
                 "folders."
             )
         stems[path.stem] = path
-        there = [
-            path.stem + suffix for suffix in SUFFIXES if (output / (path.stem + suffix)).exists()
-        ]
-        if there and not overwrite:
-            problems.append(f"{output / there[0]} is there already. Add --overwrite to replace it.")
         try:
             segmenter.check(read_picture(path))
         except FileError as error:
             problems.append(str(error))
         except InvalidInputError as error:
             problems.append(f"{path}: {error}")
-    if len(images) > 1 and not overwrite and not _is_ours(output / UNCERTAINTY):
-        problems.append(
-            f"{output / UNCERTAINTY} is there already and of something else. Add --overwrite to "
-            "replace it."
-        )
+    results = [output / (path.stem + suffix) for path in images for suffix in SUFFIXES]
+    try:
+        check_places(results, replace="own" if overwrite else "nothing", inputs=images)
+        if len(images) > 1:
+            check_places([output / UNCERTAINTY], inputs=images)
+    except FileError as error:
+        problems.append(str(error))
     if problems:
         raise InvalidInputError("\n".join(problems))
 
@@ -108,6 +105,8 @@ def segment_file(
     *,
     prototypes: Prototypes | None = None,
     looks: float | None = None,
+    replace: Replace = "nothing",
+    inputs: Sequence[Path] = (),
 ) -> Segmented:
     """Segment one picture and write its files, which appear together or not at all.
 
@@ -123,6 +122,8 @@ def segment_file(
         What classes look like.
     looks : float, optional
         How much that counts against the words; see `Segmenter.score`.
+    replace, inputs
+        As in `export.files.whole_files`.
 
     Returns
     -------
@@ -152,7 +153,7 @@ def segment_file(
             "asked": scores.record.get("prototypes", []),
         }
     report(Progress("Writing the files", 0, 1))
-    with whole_files(output) as folder:
+    with whole_files(output, replace=replace, inputs=(path, *inputs)) as folder:
         for stage, array in labels.items():
             image = LabelledImage(
                 path.stem, array, rows, image=embedding.image.pixels, image_file=path.name
@@ -234,14 +235,3 @@ def _read_record(path: Path) -> tuple[str, float] | None:
         return None
     name, value = record.get("file"), record.get("uncertainty")
     return (name, value) if isinstance(name, str) and isinstance(value, float) else None
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a list may be replaced: there is none, or it is one of ours."""
-    try:
-        start = path.read_bytes()[:40].decode("utf-8-sig", errors="replace")
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return start.startswith(",".join(_COLUMNS))

@@ -23,7 +23,7 @@ from .cli_export import export
 from .cli_learn import learn
 from .console import FAILED, Bars, err, errors_in_words, fail, out, stopping
 from .engine_options import EngineOptions, takes_engine_options
-from .export.files import FileError, whole_files
+from .export.files import FileError, check_places, whole_files
 from .prototype_options import (
     LooksOption,
     PrototypesOption,
@@ -77,7 +77,9 @@ def segment(
     looks: LooksOption = None,
     *,
     engine: EngineOptions,
-    overwrite: Annotated[bool, typer.Option(help="Replace results that are there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help="Replace earlier results, never a file of anything else.")
+    ] = False,
 ) -> None:
     """Segment pictures by your words, and by what classes look like.
 
@@ -116,6 +118,8 @@ def segment(
                             should_stop,
                             prototypes=chosen,
                             looks=looks,
+                            replace="own" if overwrite else "nothing",
+                            inputs=images,
                         )
                 except FileError as error:  # this file; the next may do
                     err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
@@ -255,6 +259,7 @@ def _compare(scenes: int) -> None:
 
 def _demo_headless(seed: int | None, output: Path) -> None:
     """Segment a scene, print the table and the measure, write the picture."""
+    check_places([output])
     from .demo.run import DEMO_SEED, segment_scene  # noqa: PLC0415 - torch, as above
     from .export.class_rows import rows_of  # noqa: PLC0415
     from .export.labelled import LabelledImage  # noqa: PLC0415
@@ -284,6 +289,8 @@ def _demo_window(seed: int | None, screenshot: Path | None) -> None:
             'napari is not installed. Install it with pip install "napari-cliper[all]", or use '
             "napari-cliper demo --headless."
         )
+    if screenshot is not None:
+        check_places([screenshot])
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         virtual = shutil.which("xvfb-run")
         if virtual is None:

@@ -37,7 +37,9 @@ def export(
         Path | None,
         typer.Option(help="Folder of the pictures that belong to label files, of the same names."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help="Replace earlier exports, never a file of anything else.")
+    ] = False,
 ) -> None:
     """Hand annotations on: to ImageJ, QuPath, COCO, YOLO, OME-Zarr, tables, pictures.
 
@@ -50,7 +52,9 @@ def export(
 
         chosen = check_formats(formats)
         gathered = gather(sources, classes, images)
-        made = export_images(output, gathered.images, chosen, overwrite=overwrite)
+        made = export_images(
+            output, gathered.images, chosen, overwrite=overwrite, inputs=gathered.inputs
+        )
         _print_classes(gathered.images)
         for note in (*gathered.notes, *_missing_pictures(chosen, gathered.images)):
             err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)

@@ -14,6 +14,7 @@ from .console import Bars, err, errors_in_words, out, stopping
 from .engine_options import EngineOptions, takes_engine_options
 
 if TYPE_CHECKING:
+    from .export.files import Replace
     from .learn_files import Learnt
 
 SHOWN = 30
@@ -47,7 +48,9 @@ def learn(
     ] = None,
     limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 for all.")] = 0,
     engine: EngineOptions,
-    overwrite: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help="Replace an earlier result, never another file.")
+    ] = False,
 ) -> None:
     """Learn what classes look like from pictures with labels or scribbles.
 
@@ -61,7 +64,8 @@ def learn(
         from .learn_files import check_output, learn_files  # noqa: PLC0415
         from .segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
 
-        check_output(output, overwrite=overwrite)
+        replace_files: Replace = "own" if overwrite else "nothing"
+        check_output(output, replace=replace_files, inputs=[labels, classes])
         config = replace(engine.config(), refiner="none")
         dataset = from_files(images, labels, classes, ignore=ignore).first(limit)
         bars = Bars()
@@ -69,7 +73,9 @@ def learn(
             learnt = learn_files(
                 Segmenter(config), dataset, output, report=bars.report, should_stop=should_stop
             )
-            write_prototypes(output, learnt.prototypes)
+            write_prototypes(
+                output, learnt.prototypes, replace=replace_files, inputs=[labels, classes]
+            )
         _print(learnt)
         out.print(f"The prototypes: {output}", soft_wrap=True, highlight=False, markup=False)
 

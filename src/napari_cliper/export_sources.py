@@ -40,10 +40,13 @@ class Gathered:
         A class has the same number in all of them.
     notes : tuple of str
         What a person should know of it.
+    inputs : tuple of Path
+        The files that the images come from.
     """
 
     images: tuple[LabelledImage, ...]
     notes: tuple[str, ...]
+    inputs: tuple[Path, ...] = ()
 
 
 def gather(
@@ -82,7 +85,10 @@ def gather(
             problems.append(str(error))
     if problems:
         raise InvalidInputError("\n".join(problems))
-    return one_numbering(images, given)
+    inputs = [path for source in sources for path in _files(source)]
+    inputs += [path for paths in (found or {}).values() for path in paths]
+    inputs += [] if classes is None else [classes]
+    return replace(one_numbering(images, given), inputs=tuple(inputs))
 
 
 def _given(path: Path | None) -> Mapping[int, ClassRow]:
@@ -157,6 +163,11 @@ def _read(
         raise InvalidInputError(
             f"{source} is no annotation project and no label file ({', '.join(SUFFIXES)})."
         )
+
+
+def _files(source: Path) -> list[Path]:
+    """The file of a source; of a project its images."""
+    return [one.path for one in Project.open(source).images] if is_project(source) else [source]
 
 
 def _of_project(path: Path) -> Iterator[LabelledImage]:

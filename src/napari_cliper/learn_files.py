@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .evaluation.dataset import Dataset, some
 from .evaluation.metrics import IGNORED
-from .export.files import FileError, whole_files
+from .export.files import FileError, Replace, check_places, whole_files
 from .export.prototypes import check_suffix
 from .segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Prototypes, Segmenter
 
@@ -48,8 +48,14 @@ class Learnt:
     notes: tuple[str, ...]
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
+def check_output(path: Path, *, replace: Replace, inputs: Iterable[Path]) -> None:
     """Refuse a file that cannot be written, before any long work starts.
+
+    Parameters
+    ----------
+    path : Path
+    replace, inputs
+        As in `export.files.whole_files`.
 
     Raises
     ------
@@ -58,12 +64,12 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     """
     try:
         check_suffix(path)
+        if not path.is_dir():
+            check_places([path], replace=replace, inputs=inputs)
     except FileError as error:
         raise InvalidInputError(str(error)) from error
     if path.is_dir():
         raise InvalidInputError(f"{path} is a folder. Name the file to write in it.")
-    if path.exists() and not overwrite:
-        raise InvalidInputError(f"{path} is there already. Add --overwrite to replace it.")
 
 
 def learn_files(

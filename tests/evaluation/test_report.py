@@ -14,7 +14,7 @@ from napari_cliper.evaluation.dataset import Dataset, Pair
 from napari_cliper.evaluation.journal import Entry
 from napari_cliper.evaluation.metrics import IGNORED, image_scores, together
 from napari_cliper.evaluation.pictures import SheetRow, confusion_picture, contact_sheet
-from napari_cliper.evaluation.report import FILES, worst_entries, write_report
+from napari_cliper.evaluation.report import REPORT, worst_entries, write_report
 from napari_cliper.evaluation.run import Evaluation
 from napari_cliper.export.colours import class_colours
 from napari_cliper.export.files import FileError
@@ -59,7 +59,7 @@ def test_tables_hold_the_figures(tmp_path):
     result = made(tmp_path)
     out = tmp_path / "out"
     write_report(out, result)
-    assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in out.glob("[!.]*")) == sorted(REPORT)
 
     header, *classes = rows(out / "classes.csv")
     assert [row[1] for row in classes] == ["background", *NAMES[:2], "'=1+1", *NAMES[3:]]
@@ -91,7 +91,7 @@ def test_the_same_run_writes_the_same_bytes(tmp_path):
     result = made(tmp_path)
     for name in ("a", "b"):
         write_report(tmp_path / name, result)
-    for name in FILES:
+    for name in REPORT:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -107,7 +107,7 @@ def test_a_full_disk_leaves_the_report_before(tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(FileError, match="disk is full"):
         write_report(out, result)
-    assert [path.name for path in out.iterdir()] == ["summary.json"]
+    assert [path.name for path in out.glob("[!.]*")] == ["summary.json"]
     assert (out / "summary.json").read_text() == "before"
 
 

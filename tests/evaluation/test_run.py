@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from napari_cliper.cli import app
 from napari_cliper.evaluation.dataset import from_files
 from napari_cliper.evaluation.journal import NAME
-from napari_cliper.evaluation.report import FILES, write_report
+from napari_cliper.evaluation.report import REPORT, write_report
 from napari_cliper.evaluation.run import evaluate
 from napari_cliper.export.files import FileError
 from napari_cliper.segmentation import (
@@ -41,7 +41,7 @@ def whole(segmenter, dataset, tmp_path_factory):
 
 
 def contents(folder):
-    return {name: (folder / name).read_bytes() for name in FILES}
+    return {name: (folder / name).read_bytes() for name in REPORT}
 
 
 class StopAfter:
@@ -60,8 +60,8 @@ class StopAfter:
 
 def test_figures_are_those_of_the_labels_that_were_kept(whole, scenes):
     folder, result = whole
-    truth = np.stack([np.array(Image.open(p)) for p in sorted(scenes[1].iterdir())])
-    given = np.stack([np.array(Image.open(p)) for p in sorted((folder / "labels").iterdir())])
+    truth = np.stack([np.array(Image.open(p)) for p in sorted(scenes[1].glob("[!.]*"))])
+    given = np.stack([np.array(Image.open(p)) for p in sorted((folder / "labels").glob("[!.]*"))])
     kept = truth != 255
     flat = truth[kept], given[kept]
     there = np.unique(flat[0])
@@ -207,7 +207,7 @@ def test_coarse_of_a_run_without_a_refiner_is_no_refined_one(dataset, tmp_path):
         evaluate(plain, dataset, tmp_path, stage="refined")
     with pytest.raises(InvalidInputError, match="Unknown stage 'fine'"):
         evaluate(plain, dataset, tmp_path, stage="fine")
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 def test_a_picture_that_will_not_do_is_named_before_any_work(segmenter, scenes, tmp_path):
@@ -274,7 +274,7 @@ def test_wrong_input_is_named(tmp_path, monkeypatch, arguments, words):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code in (1, 2)
     assert words in " ".join(result.stderr.split())
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 def test_a_protocol_from_the_command_line(tmp_path):

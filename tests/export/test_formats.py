@@ -19,6 +19,7 @@ from napari_cliper.export.class_rows import ClassRow
 from napari_cliper.export.files import FileError, file_name, whole_files
 from napari_cliper.export.formats import FORMAT_NAMES, FORMATS, check_formats, export_images
 from napari_cliper.export.labelled import LabelledImage
+from napari_cliper.export.own_files import RECORD
 from napari_cliper.segmentation import InvalidInputError
 
 CLASSES = {index: ClassRow(kind.name) for index, kind in enumerate(KINDS, 1)}
@@ -78,7 +79,7 @@ def test_a_stack_goes_plane_by_plane_where_a_format_needs_it(tmp_path):
         image=np.stack([scene.image[..., 0] for scene in scenes]),
     )
     export_images(tmp_path, [stack], FORMAT_NAMES)
-    assert sorted(p.name for p in (tmp_path / "png").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "png").glob("[!.]*")) == [
         "stack_plane0.png", "stack_plane1.png", "stack_plane2.png"
     ]  # fmt: skip
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "tiff" / "stack.tif"), stack.labels)
@@ -88,14 +89,16 @@ def test_a_stack_goes_plane_by_plane_where_a_format_needs_it(tmp_path):
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_nothing_is_replaced_unless_allowed_and_nothing_is_left_of_a_failure(tmp_path, name):
     export_images(tmp_path, [annotated("one")], [name])
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    def content():
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+    before = content()
     with pytest.raises(FileError, match="there already"):
         export_images(tmp_path, [annotated("one", 5)], [name])
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert content() == before
     made = export_images(tmp_path, [annotated("one", 5)], [name], overwrite=True)
-    assert {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")} == {
-        path.name for path in made
-    }
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {path.name for path in made}
 
 
 def test_what_is_refused(tmp_path):
@@ -105,7 +108,7 @@ def test_what_is_refused(tmp_path):
         check_formats([])
     with pytest.raises(InvalidInputError, match="Two images"):
         export_images(tmp_path, [annotated("a/b"), annotated("A_b")], ["png"])
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 @pytest.mark.parametrize(
@@ -137,18 +140,26 @@ def test_a_long_name_is_cut_between_characters():
     assert len(cut.encode()) <= 180
 
 
-def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "mine.txt").write_text("kept")
+def test_a_move_that_fails_puts_everything_back(tmp_path, monkeypatch):
+    with whole_files(tmp_path) as staging:
+        (staging / "a.txt").write_text("first")
+        (staging / "set.zarr").mkdir()
+        (staging / "set.zarr" / "chunk").write_text("first")
+    (tmp_path / "mine.txt").write_text("kept")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     real = type(tmp_path).replace
 
     def failing(path, target):
-        if path.name == "set" and target.name == "set" and ".napari" in str(path):
+        if path.name == "set.zarr" and target == tmp_path / "set.zarr" and path.parent != tmp_path:
             raise PermissionError(13, "Permission denied")
         return real(path, target)
 
     monkeypatch.setattr(type(tmp_path), "replace", failing)
     with pytest.raises(FileError, match="permission"), whole_files(tmp_path) as staging:
-        (staging / "set").mkdir()
-    assert (tmp_path / "set" / "mine.txt").read_text() == "kept"
-    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+        (staging / "a.txt").write_text("second")
+        (staging / "new.txt").write_text("second")
+        (staging / "set.zarr").mkdir()
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    record = tmp_path / RECORD
+    assert before.pop(record) in after.pop(record)
+    assert after == before

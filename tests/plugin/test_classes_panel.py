@@ -446,7 +446,7 @@ def test_files_that_cannot_be_written(panel, tmp_path):
     panel.set_classes([ClassRow("a"), ClassRow("sky", background=True)])
     assert not panel.save_to(tmp_path / "out.txt")
     assert "'sky' is background" in panel.message.text()
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("[!.]*"))
     assert panel.save_to(tmp_path / "out.yaml")
     assert not panel.message.isVisible()
 

@@ -80,7 +80,7 @@ def test_the_dialog_asks_for_a_format_and_a_folder(accepted, qtbot, tmp_path, mo
 
 def test_every_format_is_written_from_the_dock(accepted, qtbot, tmp_path):
     export(accepted, qtbot, tmp_path, *FORMATS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FORMATS)
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == sorted(FORMATS)
     mine = annotation(accepted)
     with tifffile.TiffFile(tmp_path / "tiff" / "scene.tif") as file:
         np.testing.assert_array_equal(file.asarray(), mine.layer.data)
@@ -128,7 +128,7 @@ def test_a_full_disk_reaches_the_person(accepted, qtbot, tmp_path, monkeypatch):
     monkeypatch.setattr("tifffile.imwrite", full)
     export(accepted, qtbot, tmp_path / "out", "tiff")
     assert "disk is full" in message(accepted)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list((tmp_path / "out").glob("[!.]*")) == []
 
 
 def test_nothing_to_export(dock):
@@ -240,7 +240,7 @@ def test_what_was_exported_comes_back(accepted, qtbot, tmp_path, monkeypatch, fo
     mine = annotation(accepted)
     before = mine.layer.data.copy()
     export(accepted, qtbot, tmp_path, format_name)
-    (path,) = [p for p in tmp_path.iterdir() if p.name != "instances.json"]
+    (path,) = [p for p in tmp_path.glob("[!.]*") if p.name != "instances.json"]
     accepted.viewer.layers.remove(mine.layer)
     answer(monkeypatch, lambda _dialog: pytest.fail("every class is known by name"))
     accepted.exchange.read(path)

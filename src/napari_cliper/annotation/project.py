@@ -526,11 +526,11 @@ class Project:
                 for path in paths:
                     self._settings_seen.check(path, path.name)
             self._check_there()
-            with whole_files(self.folder) as staging:
+            with whole_files(self.folder, replace="any") as staging:
                 write_classes(staging / names[0], classes)
                 (staging / names[1]).write_bytes(content)
                 if prototypes and not self._are_kept(prototypes):
-                    write_prototypes(staging / names[2], prototypes)
+                    write_prototypes(staging / names[2], prototypes, replace="any")
                 for path in staging.iterdir():
                     sync_file(path)
             if not prototypes:
@@ -590,7 +590,10 @@ class Project:
     def _write_copy(self, entry: Entry, array: NDArray[Any], *, rgb: bool) -> None:
         self._check_there()
         path = Path(entry.path)
-        with whole_files(self.folder / path.parent) as staging, full_when_short(path):
+        with (
+            whole_files(self.folder / path.parent, replace="any") as staging,
+            full_when_short(path),
+        ):
             tifffile.imwrite(
                 staging / path.name,
                 np.ascontiguousarray(array),

@@ -21,6 +21,7 @@ from .metrics import Scores
 
 NAME = "evaluation.jsonl"
 VERSION = 1
+_START = b'{"version": '
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +118,11 @@ class Journal:
         if not path.exists():
             return
         try:
-            lines = path.read_bytes().splitlines(keepends=True)
+            content = path.read_bytes()
         except OSError as error:
             raise cannot("read", path, error) from error
+        _check_start(path, content)
+        lines = content.splitlines(keepends=True)
         whole = [line for line in lines if line.endswith(b"\n")]
         self._whole = sum(map(len, whole))
         try:
@@ -189,3 +192,30 @@ class Journal:
 
     def _header(self) -> dict[str, Any]:
         return {"version": VERSION, "settings": self.settings, "engine": self.engine}
+
+
+def remove(path: Path) -> None:
+    """Forget the images that are done: delete the journal, if there is one.
+
+    Raises
+    ------
+    FileError
+        For a file of that name which is no journal; it stays.
+    """
+    try:
+        _check_start(path, path.read_bytes())
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise cannot("write", path, error) from error
+
+
+def _check_start(path: Path, content: bytes) -> None:
+    """Refuse a file that does not begin as a journal does; a crash may have cut it short."""
+    start = content[: len(_START)]
+    if start != _START[: len(start)]:
+        raise FileError(
+            f"{path} is no journal of an evaluation, and napari-cliper never replaces files of "
+            "others. Choose another folder, or move the file away."
+        )

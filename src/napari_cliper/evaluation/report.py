@@ -19,13 +19,11 @@ from ..export.files import whole_files, write_json
 from ..segmentation import Progress
 from .journal import Entry
 from .pictures import SheetRow, confusion_picture, contact_sheet
-from .run import Evaluation
+from .run import REPORT, Evaluation
+
+__all__ = ["REPORT", "WORST", "summary", "worst_entries", "write_report"]
 
 WORST = 10
-
-FILES = (
-    "summary.json", "classes.csv", "images.csv", "confusion.csv", "confusion.png", "worst.png",
-)  # fmt: skip
 
 
 def write_report(
@@ -36,7 +34,7 @@ def write_report(
     Parameters
     ----------
     folder : Path
-        Made where it is missing. Files of the same names are replaced.
+        Made where it is missing. An earlier report in it is replaced.
     result : Evaluation
     report : callable, optional
         Called with a `Progress`.

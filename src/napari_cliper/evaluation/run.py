@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .. import __version__
-from ..export.files import cannot, whole_files
+from ..export.files import cannot, check_places, whole_files
 from ..export.prototypes import prototypes_record
 from ..segmentation import InvalidInputError, Monitor, Progress
 from . import journal as journals
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from ..segmentation import Prototypes, ScoreMaps, Segmenter, Stage
 
 LABELS_FOLDER = "labels"
+
+REPORT = (
+    "summary.json", "classes.csv", "images.csv", "confusion.csv", "confusion.png", "worst.png",
+)  # fmt: skip
+"""The files that `report.write_report` writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +143,11 @@ def evaluate(
     if prototypes is not None:
         settings["prototypes"] = {**prototypes_record(prototypes), "looks": looks}
     path = folder / journals.NAME
+    inputs = [file for pair in dataset.pairs for file in (pair.image, pair.truth)]
+    labels_files = [folder / _labels_file(pair) for pair in dataset.pairs]
+    check_places([*labels_files, *(folder / name for name in REPORT)], inputs=inputs)
     if overwrite:
-        _remove(path)
+        journals.remove(path)
     count = len(dataset.names) + 1
     journal = Journal(path, settings, count)
     dataset.check(monitor, segmenter.check)
@@ -169,7 +177,7 @@ def evaluate(
         seconds = time.perf_counter() - start
         journal.check_engine(_engine(maps))
         scores = image_scores(truth, labels, count)
-        name = _write_labels(folder, pair, labels)
+        name = _write_labels(folder, pair, labels, [pair.image, pair.truth])
         journal.append(Entry(pair.name, digest, scores, name, seconds, maps.notes))
     monitor.tell("Measuring the images", len(dataset.pairs), len(dataset.pairs))
 
@@ -239,23 +247,23 @@ def _digest(pair: Pair, truth: NDArray[np.uint16]) -> str:
     return found.hexdigest()
 
 
-def _write_labels(folder: Path, pair: Pair, labels: NDArray[Any]) -> str:
-    """Keep an image's labels as a grey PNG; return where, from the folder."""
+def _labels_file(pair: Pair) -> str:
+    """Where an image's labels are kept, from the folder of results."""
     safe = re.sub(r"[^\w.-]+", "_", pair.name)[:80]
     if safe != pair.name:
-        safe += "-" + hashlib.sha256(pair.name.encode()).hexdigest()[:8]
-    with whole_files(folder / LABELS_FOLDER) as staging:
-        Image.fromarray(labels).save(staging / f"{safe}.png")
+        digest = hashlib.sha256(pair.name.encode(errors="backslashreplace"))
+        safe += f"-{digest.hexdigest()[:8]}"
     return f"{LABELS_FOLDER}/{safe}.png"
+
+
+def _write_labels(folder: Path, pair: Pair, labels: NDArray[Any], inputs: list[Path]) -> str:
+    """Keep an image's labels as a grey PNG; return where, from the folder."""
+    name = _labels_file(pair)
+    with whole_files(folder / LABELS_FOLDER, inputs=inputs) as staging:
+        Image.fromarray(labels).save(staging / Path(name).name)
+    return name
 
 
 def _make(folder: Path) -> None:
     with whole_files(folder):
         """Nothing is written; the folder is there afterwards, or the error says why not."""
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot("write", path, error) from error

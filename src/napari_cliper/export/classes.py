@@ -261,7 +261,8 @@ def write_classes(path: str | Path, rows: Iterable[ClassRow]) -> None:
     ----------
     path : path-like
         As in `read_classes`, which reads the same rows again. A text list holds no colours
-        and no visibility.
+        and no visibility. A file of this name is replaced: it is the list that a person has
+        opened, or a name that they have just confirmed.
     rows : iterable of ClassRow
 
     Raises
@@ -277,5 +278,5 @@ def write_classes(path: str | Path, rows: Iterable[ClassRow]) -> None:
         raise FileError(f"Cannot write {path}: {error}") from error
     except UnicodeEncodeError as error:
         raise FileError(f"Cannot write {path}: a word has a broken character.") from error
-    with whole_files(path.parent) as staging:
+    with whole_files(path.parent, replace="any") as staging:
         (staging / path.name).write_bytes(content)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from .own_files import RECORD, OwnFiles, add_to_record
 
 ADVICE: Mapping[int, str] = {
     errno.ENOSPC: "the disk is full. Free some space, or choose another folder",
@@ -25,9 +28,14 @@ ADVICE: Mapping[int, str] = {
 }
 
 
+Replace = Literal["nothing", "own", "any"]
+"""Which files of the same name a command replaces; see `whole_files`."""
+
 # What one of Windows, macOS and Linux does not take in a file's name.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_SHOWN = 10  # files that an error names
+
 LONGEST_NAME = 180  # bytes; suffixes and the indices of planes are added
 
 
@@ -60,15 +68,25 @@ def file_name(name: str) -> str:
 
 
 @contextmanager
-def whole_files(folder: Path) -> Iterator[Path]:
+def whole_files(
+    folder: Path, *, replace: Replace = "own", inputs: Iterable[Path] = ()
+) -> Iterator[Path]:
     """A place to write files that then appear together in `folder`.
 
     Until the block ends nothing is seen; when it fails or is interrupted, nothing is left.
+    A folder that is there already is added to, file by file, and other files in it stay. A folder
+    that is one image, whose name ends in ``.zarr``, is replaced as a whole.
 
     Parameters
     ----------
     folder : Path
-        Made where it is missing. Files of the same name are replaced.
+        Made where it is missing.
+    replace : 'nothing', 'own' or 'any'
+        Which files of the same name are replaced; `own_files` knows which are our own. ``'any'``
+        is for the callers who have settled it: a project, which checks its own files, and a file
+        that a person has just chosen to replace.
+    inputs : iterable of Path
+        Files that the results are made from. They are never replaced.
 
     Yields
     ------
@@ -78,15 +96,20 @@ def whole_files(folder: Path) -> Iterator[Path]:
     Raises
     ------
     FileError
-        For a full disk, a missing permission and the like.
+        For files that may not be replaced, a full disk, a missing permission and the like.
     """
     staging: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".napari-cliper-", dir=folder))
         yield staging
-        for path in sorted(staging.iterdir()):
-            _put(path, folder / path.name)
+        moves = dict(_moves(staging, folder))
+        if replace != "any":
+            check_places(moves.values(), replace=replace, inputs=inputs)
+            with _recorded(folder, moves):
+                _move_all(moves)
+        else:
+            _move_all(moves)
     except OSError as error:
         raise cannot("write", folder, error) from error
     finally:
@@ -94,21 +117,132 @@ def whole_files(folder: Path) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _put(path: Path, target: Path) -> None:
-    """Move a file or folder to its place; a folder that is there is replaced as a whole."""
-    if not (path.is_dir() and target.is_dir()):
-        path.replace(target)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=".napari-cliper-", dir=target.parent))
+def check_places(
+    paths: Iterable[Path], *, replace: Replace = "own", inputs: Iterable[Path] = ()
+) -> None:
+    """Refuse to write where something is that may not be replaced.
+
+    Commands call this with all that they will write before long work starts.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files, or folders that are one image.
+    replace, inputs
+        As in `whole_files`.
+
+    Raises
+    ------
+    FileError
+        Naming every file in the way.
+    """
+    own = OwnFiles()
+    ids = {found for found in map(_identity, inputs) if found}
+    problems: list[str] = []
+    for path in paths:
+        if not os.path.lexists(path):
+            continue
+        if ids and _identity(path) in ids:
+            problems.append(
+                f"{path} is one of the inputs and is never replaced. Choose another folder."
+            )
+        elif not own.wrote(path):
+            problems.append(
+                f"{path} is there already and is never replaced: napari-cliper did not write it, "
+                "or it was changed since. Choose another folder or name, or move it away."
+            )
+        elif replace == "nothing":
+            problems.append(
+                f'{path} is there already. Add --overwrite (in the window: tick "Replace files '
+                'that are there"), or choose another folder.'
+            )
+    if len(problems) > _SHOWN:
+        problems[_SHOWN:] = [f"... and {len(problems) - _SHOWN} more files."]
+    if problems:
+        raise FileError("\n".join(problems))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from all others, whatever it is called; None where there is none."""
     try:
-        target.replace(aside / "old")
-        try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _moves(staging: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Each new file or folder, and its place."""
+    for path in sorted(staging.iterdir()):
+        target = folder / path.name
+        if path.is_dir() and target.is_dir() and path.suffix != ".zarr":
+            yield from _moves(path, target)
+        else:
+            yield path, target
+
+
+@contextmanager
+def _recorded(folder: Path, moves: Mapping[Path, Path]) -> Iterator[None]:
+    """Note the files as our own; where the block fails, a record that is new is removed again."""
+    files = {
+        (target / one.relative_to(path)).relative_to(folder).as_posix(): one
+        for path, target in moves.items()
+        for one in ([path] if path.is_file() else sorted(path.rglob("*")))
+        if one.is_file()
+    }
+    is_new = not (folder / RECORD).exists()
+    if files:
+        add_to_record(folder, files)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                (folder / RECORD).unlink(missing_ok=True)
+        raise
+
+
+def _move_all(moves: Mapping[Path, Path]) -> None:
+    """Move files and folders to their places; all of them, or none."""
+    done: list[tuple[Path, Path | None]] = []
+    try:
+        for path, target in moves.items():
+            before = _kept_aside(path, target) if os.path.lexists(target) else None
+            if before is not None:
+                done.append((target, before))
             path.replace(target)
-        except OSError:
-            (aside / "old").replace(target)
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            if before is None:
+                done.append((target, None))
+    except BaseException:
+        for target, before in reversed(done):
+            with suppress(OSError):
+                _put_back(target, before)
+        raise
+
+
+def _kept_aside(path: Path, target: Path) -> Path:
+    """Keep what is about to be replaced: a file stays in its place until then."""
+    if path.is_dir() != target.is_dir():
+        raise OSError(errno.EISDIR if target.is_dir() else errno.ENOTDIR, "", str(target))
+    aside = path.with_name(f"{path.name}.before")
+    if target.is_dir():
+        return target.replace(aside)
+    try:
+        aside.hardlink_to(target)
+    except OSError:  # a disk without hard links
+        shutil.copy2(target, aside, follow_symlinks=False)
+    return aside
+
+
+def _put_back(target: Path, before: Path | None) -> None:
+    if before is not None:
+        if target.is_dir():
+            shutil.rmtree(target)
+        before.replace(target)
+    elif target.is_dir():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:

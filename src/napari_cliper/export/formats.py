@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from ..segmentation import InvalidInputError
 from .arrays import write_npz
 from .coco import write_coco
-from .files import FileError, file_name, whole_files
+from .files import Replace, file_name, whole_files
 from .geojson import write_geojson
 from .labelled import LabelledImage
 from .measurements import write_class_measurements, write_measurements
@@ -163,6 +163,7 @@ def export_images(
     formats: Sequence[str],
     *,
     overwrite: bool = False,
+    inputs: Iterable[Path] = (),
 ) -> list[Path]:
     """Write images in some formats; all files appear, or none.
 
@@ -175,7 +176,9 @@ def export_images(
     formats : sequence of str
         Names of `FORMATS`.
     overwrite : bool
-        Whether files of the same name may be replaced.
+        Whether files of the same name that this program wrote are replaced.
+    inputs : iterable of Path
+        Files that the images come from; they are never replaced.
 
     Returns
     -------
@@ -196,15 +199,10 @@ def export_images(
     for image in images:
         if names.count(image.name.casefold()) > 1:
             raise InvalidInputError(f"Two images would be the files {image.name}. Rename one.")
-    with whole_files(folder) as staging:
+    replaced: Replace = "own" if overwrite else "nothing"
+    with whole_files(folder, replace=replaced, inputs=inputs) as staging:
         for name in chosen:
             part = staging if len(chosen) == 1 else staging / name
             part.mkdir(exist_ok=True)
             FORMATS[name].write(part, images)
-        made = [folder / path.name for path in sorted(staging.iterdir())]
-        there = [path for path in made if path.exists()]
-        if there and not overwrite:
-            raise FileError(
-                f"{there[0]} is there already. Choose another folder, or allow to replace it."
-            )
-    return made
+        return [folder / path.name for path in sorted(staging.iterdir())]

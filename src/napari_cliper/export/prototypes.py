@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .. import __version__
-from .files import FileError, cannot, whole_files
+from .files import FileError, Replace, cannot, whole_files
 
 if TYPE_CHECKING:
     from ..segmentation import Prototypes
@@ -58,14 +58,22 @@ def beside(classes: Path) -> Path:
     return classes.with_name(classes.stem + SUFFIX)
 
 
-def write_prototypes(path: str | Path, prototypes: Prototypes) -> None:
+def write_prototypes(
+    path: str | Path,
+    prototypes: Prototypes,
+    *,
+    replace: Replace = "own",
+    inputs: Iterable[Path] = (),
+) -> None:
     """Write prototypes to a file that appears whole or not at all.
 
     Parameters
     ----------
     path : path-like
-        Ends in ``.safetensors``, best in `SUFFIX`. A file that is there is replaced.
+        Ends in ``.safetensors``, best in `SUFFIX`.
     prototypes : Prototypes
+    replace, inputs
+        As in `files.whole_files`.
 
     Raises
     ------
@@ -89,7 +97,7 @@ def write_prototypes(path: str | Path, prototypes: Prototypes) -> None:
             f"Cannot write {path}: {len(items)} prototypes take {len(content) >> 20} MB, and "
             f"{MAX_BYTES >> 20} MB is the most. Remove some, or learn fewer classes into one file."
         )
-    with whole_files(path.parent) as staging:
+    with whole_files(path.parent, replace=replace, inputs=inputs) as staging:
         (staging / path.name).write_bytes(content)
 
 

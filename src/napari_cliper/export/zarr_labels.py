@@ -11,6 +11,7 @@ it loads dask and warns on import (0.18). Its reader is what the tests read with
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +22,7 @@ import zarr
 from numpy.typing import NDArray
 from skimage.transform import downscale_local_mean
 
+from .files import FileError
 from .labelled import LabelledImage
 from .looks import label_names
 from .stacks import Stack, ordered
@@ -60,7 +62,11 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
     ------
     InvalidInputError
         For more leading axes than there are names.
+    FileError
+        For a folder that is there already.
     """
+    if os.path.lexists(path):
+        raise FileError(f"{path} is there already. Choose another name.")
     pixels = image.image
     has_channels = pixels is not None and pixels.ndim > image.labels.ndim
     stack = ordered(image, _ORDER, taken="C" if has_channels else "")
@@ -72,7 +78,7 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
             {"label-value": label, "class": name} for label, name in label_names(image).items()
         ],
     }
-    root = group = zarr.open_group(str(path), mode="w", zarr_format=ZARR_FORMATS[version])
+    root = group = zarr.open_group(str(path), mode="w-", zarr_format=ZARR_FORMATS[version])
     if pixels is not None:
         axes = dict(zip(stack.axes, stack.order, strict=True))
         if has_channels:

@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, Signal
 
 from ..annotation.state import OPEN
 from ..export.files import FileError, cannot
+from ..export.own_files import OwnFiles
 from ..export.prototypes import beside, write_prototypes
 from ..segmentation import InvalidInputError, Progress, SegmentationConfig
 from .annotating import Annotating
@@ -244,8 +245,10 @@ class Learning(QObject):
         """Keep the looks beside a list of classes; where there are none, put old ones aside."""
         path = beside(classes)
         try:
-            if path.exists() and (self.prototypes is None or path in self._refused):
-                aside = path.with_name(f"{path.name}.old")
+            if path.exists() and (
+                self.prototypes is None or path in self._refused or not OwnFiles().wrote(path)
+            ):
+                aside = _free_name(path)
                 path.replace(aside)
                 self._refused.discard(path)
                 self.said.emit(f"The looks that were kept there are in {aside.name} now.", False)
@@ -286,6 +289,12 @@ class Learning(QObject):
             raise InvalidInputError(f"The classes were loaded without their looks. {found}")
         self._change(found)
         return f"Loaded {len(found)} looks of the classes."
+
+
+def _free_name(path: Path) -> Path:
+    """What a file can be called that is put aside: no other file has this name."""
+    names = (f"{path.name}.old", *(f"{path.name}.old{number}" for number in range(2, 1000)))
+    return next(place for place in map(path.with_name, names) if not place.exists())
 
 
 def _nothing_confirmed(annotation: AnnotationLayer, choice: ImageChoice) -> str:

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt, QTimer
 
 from ..demo.scenes import KINDS, Scene
 from ..export.classes import ClassRow
+from ..export.files import FileError, whole_files
 from ..segmentation import SegmentationConfig
 from .widget import CliperWidget
 
@@ -61,11 +62,15 @@ def _start(
         return
     dock.job.failed.connect(problem.append)
     dock.job.finished.connect(
-        lambda: QTimer.singleShot(SETTLE, lambda: _save_and_close(viewer, screenshot))
+        lambda: QTimer.singleShot(SETTLE, lambda: _save_and_close(viewer, screenshot, problem))
     )
 
 
-def _save_and_close(viewer: napari.Viewer, screenshot: Path) -> None:
+def _save_and_close(viewer: napari.Viewer, screenshot: Path, problem: list[str]) -> None:
     window: Any = viewer.window
-    window.screenshot(str(screenshot), flash=False, canvas_only=False)
+    try:
+        with whole_files(screenshot.parent) as folder:
+            window.screenshot(str(folder / screenshot.name), flash=False, canvas_only=False)
+    except FileError as error:
+        problem.append(str(error))
     viewer.close()
