@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -39,7 +40,34 @@ MAX_BYTES = 8 * 2**20
 """A list of 65534 classes takes less; a larger file is something else."""
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_INDEX = re.compile(r"\d+(?::(?:\s+|$)|\t\s*)")
+_INDEX = re.compile(r"(\d{1,9})(?::(?:\s+|$)|\t\s*)")
+_NO_CLASS = frozenset(("background", "ignore", "unlabeled", "unlabelled", "void"))
+_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C it takes a tenth of the time
+
+
+class _Loader(_BASE):  # type: ignore[misc] # one of two classes
+    """PyYAML's safe loader with short decimal numbers alone.
+
+    YAML 1.1 reads ``1:1:1`` to the base 60, which takes minutes for a long one.
+    """
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - as PyYAML declares it
+
+
+for _tag, _pattern, _first in (
+    ("bool", "yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF",
+     "yYnNtTfFoO"),
+    ("null", "~|null|Null|NULL|", "~nN\0"),
+    ("int", r"[-+]?(?:0|[1-9]\d{0,17})", "-+0123456789"),
+    ("float", r"[-+]?\d{1,18}\.\d{0,18}(?:[eE][-+]?\d{1,3})?", "-+0123456789"),
+    ("merge", "<<", "<"),
+):  # fmt: skip
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}",
+        re.compile(rf"(?:{_pattern})\Z"),
+        [*_first, *[""] * (_tag == "null")],
+    )
+
 # What PyYAML lets through, beside its own errors, for malformed scalars and deep nesting.
 _YAML_ERRORS = (
     yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError,
@@ -65,27 +93,34 @@ def to_record(row: ClassRow) -> dict[str, Any]:
     return record
 
 
+def _shown(value: Any) -> str:
+    """A value in a few characters, however large or nested it is."""
+    return reprlib.repr(value)
+
+
 def _text(value: Any, key: str) -> str:
     if not isinstance(value, str):
-        raise InvalidInputError(f"{key} is read as {value!r}, which is no text. Put it in quotes.")
+        raise InvalidInputError(
+            f"{key} is read as {_shown(value)}, which is no text. Put it in quotes."
+        )
     return value
 
 
 def _flag(value: Any, key: str) -> bool:
     if not isinstance(value, bool):
-        raise InvalidInputError(f"{key} is {value!r}. Write true or false.")
+        raise InvalidInputError(f"{key} is {_shown(value)}. Write true or false.")
     return value
 
 
 def _words(value: Any, key: str) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise InvalidInputError(f"{key} are {value!r}. Write a list, such as [mug, beaker].")
+        raise InvalidInputError(f"{key} are {_shown(value)}. Write a list, such as [mug, beaker].")
     return tuple(_text(word, "A synonym") for word in value)
 
 
 def _colour(value: Any, key: str) -> Colour:
     if not isinstance(value, str) or not _COLOUR.fullmatch(value):
-        raise InvalidInputError(f"{key} is {value!r}. Write it in quotes, such as '#e69f00'.")
+        raise InvalidInputError(f"{key} is {_shown(value)}. Write it in quotes, such as '#e69f00'.")
     red, green, blue = bytes.fromhex(value[1:])
     return red, green, blue
 
@@ -114,7 +149,7 @@ def from_record(record: Any) -> ClassRow:
         return ClassRow(record)
     if not isinstance(record, dict):
         raise InvalidInputError(
-            f"it is read as {record!r:.60}. Write its name (in quotes where it is a number or "
+            f"it is read as {_shown(record)}. Write its name (in quotes where it is a number or "
             "'yes' or 'no'), or a mapping with 'name'."
         )
     for key in record:
@@ -132,8 +167,10 @@ def _from_data(data: Any) -> tuple[ClassRow, ...]:
     entries = data.get("classes") if isinstance(data, dict) else data
     if not isinstance(entries, list):
         raise InvalidInputError("there is no list of classes. Write 'classes:' and a list.")
-    rows = []
+    rows: list[ClassRow] = []
     for number, entry in enumerate(entries, 1):
+        if not rows and _is_no_class(entry):  # a name alone: label 0 of a published list
+            continue
         try:
             rows.append(from_record(entry))
         except InvalidInputError as error:
@@ -146,7 +183,7 @@ def _from_data(data: Any) -> tuple[ClassRow, ...]:
 
 def _from_yaml(text: str) -> tuple[ClassRow, ...]:
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except _YAML_ERRORS as error:
         raise InvalidInputError(f"it is not YAML: {' '.join(str(error).split())}") from error
     return _from_data(data)
@@ -171,27 +208,64 @@ def _to_json(rows: Sequence[ClassRow]) -> str:
 
 
 def _from_lines(text: str) -> tuple[ClassRow, ...]:
-    rows = []
+    lines: list[tuple[int, int | None, ClassRow]] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.strip()
         if not words or words.startswith("#"):
             continue
-        name, *synonyms = _INDEX.sub("", words, count=1).split(",")
+        index = _INDEX.match(words)
+        name, *synonyms = words[index.end() if index else 0 :].split(",")
+        label = int(index[1]) if index else None
+        if label == 0 or (label is None and not lines):
+            if _is_no_class(name):
+                continue
+            if label == 0:
+                raise InvalidInputError(
+                    f"line {number}: {name.strip()!r} has the number 0, which is the background "
+                    "here. Number the classes from 1."
+                )
         try:
-            rows.append(ClassRow(name, tuple(synonyms)))
+            lines.append((number, label, ClassRow(name, tuple(synonyms))))
         except InvalidInputError as error:
             raise InvalidInputError(f"line {number}: {error}") from error
-    return tuple(rows)
+    if all(label is not None for _, label, _ in lines):
+        lines.sort(key=lambda one: one[1] or 0)
+    for place, (number, label, row) in enumerate(lines, 1):
+        if label not in (None, place):
+            raise InvalidInputError(
+                f"line {number}: {row.name!r} has the number {label}, and it would be label "
+                f"{place}. Number the classes 1, 2, 3 and so on, without gaps, or not at all."
+            )
+    return tuple(row for _, _, row in lines)
+
+
+def _is_no_class(name: Any) -> bool:
+    """Whether a name at the head of a list stands for the background or for ignored pixels."""
+    return isinstance(name, str) and name.strip().strip("_").casefold() in _NO_CLASS
+
+
+def _same_as_line(row: ClassRow) -> bool:
+    """Whether a line of text with a row's words is read as the row."""
+    try:
+        # Behind another class, so that "background" is a class like any other.
+        found = _from_lines("\n".join(("another", ", ".join((row.name, *row.synonyms)))))
+    except InvalidInputError:
+        return False
+    return found[1:] == (ClassRow(row.name, row.synonyms),)
 
 
 def _to_lines(rows: Sequence[ClassRow]) -> str:
+    if rows and _is_no_class(rows[0].name):
+        raise InvalidInputError(
+            f"A text list that begins with {rows[0].name!r} leaves it out. Save as .yaml or .json."
+        )
     for row in rows:
         if row.background or row.prompt is not None:
             what = "is background" if row.background else "has a prompt of its own"
             raise InvalidInputError(
                 f"{row.name!r} {what}, which a text list cannot say. Save as .yaml or .json."
             )
-        if _from_lines(", ".join((row.name, *row.synonyms))) != (ClassRow(row.name, row.synonyms),):
+        if not _same_as_line(row):
             raise InvalidInputError(
                 f"A text list would read {row.name!r} otherwise (a comma, '#', or a number in "
                 "front). Save as .yaml or .json."
@@ -230,8 +304,10 @@ def read_classes(path: str | Path) -> tuple[ClassRow, ...]:
     path : path-like
         ``.yaml``, ``.yml`` or ``.json``: a list of names or of mappings, or a mapping with
         such a list under ``classes``; the mappings have the fields of `ClassRow`, the colour
-        as ``"#rrggbb"``. ``.txt``: a class per line, ``name, synonym, synonym``, an index such
-        as ``12:`` or ``12<TAB>`` and lines starting with ``#`` passed over. UTF-8.
+        as ``"#rrggbb"``. ``.txt``: a class per line, ``name, synonym, synonym``; lines starting
+        with ``#`` are passed over. A number in front such as ``12:`` or ``12<TAB>`` is the
+        class's label. "background", "unlabeled" and the like at the head of a list, or with the
+        number 0, are label 0 and no class. UTF-8.
 
     Raises
     ------
