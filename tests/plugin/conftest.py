@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
-from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QApplication
 
 from napari_cliper.demo.scenes import make_scene
@@ -26,7 +27,7 @@ def dock(make_napari_viewer, qtbot):
     widget.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
     yield widget
     widget.close_down()
-    assert widget.job is None or QThreadPool.globalInstance().activeThreadCount() == 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "napari-cliper job"]
     assert not viewer.layers.events.removed.callbacks or all(
         "Suggestions" not in str(callback) for callback in viewer.layers.events.removed.callbacks
     )

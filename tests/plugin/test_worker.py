@@ -70,6 +70,24 @@ def test_stop_ends_within_a_second(run):
     assert time.monotonic() - started < 1
 
 
+def test_work_that_cannot_be_interrupted_is_abandoned(run, qtbot):
+    go_on, ended = threading.Event(), threading.Event()
+
+    def work(report, _should_stop):
+        go_on.wait(10)
+        report(Progress("late", 0, 0))
+        ended.set()
+        return "late"
+
+    seen = run(work, during=lambda job: job.stop())
+    assert seen == [("stopped", None)]
+    assert run(lambda _report, _should_stop: "next") == [("succeeded", "next")]
+    go_on.set()
+    assert ended.wait(5)
+    qtbot.wait(100)
+    assert seen == [("stopped", None)]
+
+
 def test_a_result_that_came_too_late_to_be_stopped_is_dropped(run):
     asked = threading.Event()
 

@@ -35,7 +35,6 @@ from .annotating import Annotating
 from .annotation_layer import AnnotationLayer
 from .exchange import Gather
 from .project_panel import ProjectPanel
-from .session import load_triton_apart
 from .timers import once
 from .worker import Job
 
@@ -451,7 +450,6 @@ class Projecting(QObject):
 def _open(
     path: Path, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
 ) -> tuple[Project, ProjectSettings]:
-    load_triton_apart()  # what classes look like is read with torch
     project = Project.open(path)
     return project, project.settings()
 

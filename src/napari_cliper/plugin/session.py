@@ -7,16 +7,12 @@ leaves first. Changed words ask the kept embedding again.
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -36,6 +32,7 @@ from ..segmentation import (
     Thresholds,
     WeightsEntry,
 )
+from .pytorch_loading import load_pytorch
 
 if TYPE_CHECKING:
     from ..segmentation import (
@@ -146,6 +143,7 @@ class Session:
     def __init__(self, capacity: int = CACHE_BYTES) -> None:
         self.capacity = capacity
         self._lock = threading.RLock()  # the thread fills, the window asks
+        self._in_use = threading.Lock()  # held by the job that works with the segmenter
         self._segmenter: Segmenter | None = None
         self._kept: OrderedDict[tuple[Any, ...], ImageEmbedding] = OrderedDict()
         self._affinities: WeakKeyDictionary[ImageEmbedding, ImageAffinity] = WeakKeyDictionary()
@@ -201,12 +199,12 @@ class Session:
         SegmentationError
             As the engine does.
         """
-        segmenter = self._segmenter_for(lesson.config)
-        embedding, _ = self._embedding(segmenter, lesson.read, report, should_stop)
-        report(Progress("Learning what the classes look like", 0, 0))
-        return segmenter.learn(
-            embedding, lesson.labels, lesson.confirmed, lesson.names, lesson.source
-        )
+        with self._segmenter_for(lesson.config, report, should_stop) as segmenter:
+            embedding, _ = self._embedding(segmenter, lesson.read, report, should_stop)
+            report(Progress("Learning what the classes look like", 0, 0))
+            return segmenter.learn(
+                embedding, lesson.labels, lesson.confirmed, lesson.names, lesson.source
+            )
 
     def uncertainty(
         self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
@@ -227,8 +225,8 @@ class Session:
         path: Path,
         config: SegmentationConfig | None,
         on_disk: bool,
-        _report: Callable[[Progress], None],
-        _should_stop: Callable[[], bool],
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
     ) -> Prototypes:
         """The prototypes of a file, if they are of the chosen model; called in a thread.
 
@@ -247,12 +245,13 @@ class Session:
         InvalidInputError
             For prototypes of another model.
         """
-        load_triton_apart()
+        load_pytorch(report)
         found = read_prototypes(path)
         if config is not None and found.model != config.model:
             found.check_model("", config.model)
         elif config is not None and on_disk:
-            found.check_model(self._segmenter_for(config).identity, config.model)
+            with self._segmenter_for(config, report, should_stop) as segmenter:
+                found.check_model(segmenter.identity, config.model)
         return found
 
     def unload(self) -> None:
@@ -288,21 +287,21 @@ class Session:
         passing: bool = False,
     ) -> tuple[ScoreMaps, ImageEmbedding, tuple[str, ...], bool]:
         """Scores, what was scored, notes, and whether an image network ran."""
-        segmenter = self._segmenter_for(request.config)
-        segmenter.check_words(request.classes, request.background)
-        embedding, encoded = self._embedding(
-            segmenter, request.read, report, should_stop, passing=passing
-        )
-        prototypes, notes = _usable(segmenter, request.prototypes)
-        scores = segmenter.score(
-            embedding,
-            request.classes,
-            background=request.background,
-            prototypes=prototypes,
-            looks=request.looks,
-            report=report,
-            should_stop=should_stop,
-        )
+        with self._segmenter_for(request.config, report, should_stop) as segmenter:
+            segmenter.check_words(request.classes, request.background)
+            embedding, encoded = self._embedding(
+                segmenter, request.read, report, should_stop, passing=passing
+            )
+            prototypes, notes = _usable(segmenter, request.prototypes)
+            scores = segmenter.score(
+                embedding,
+                request.classes,
+                background=request.background,
+                prototypes=prototypes,
+                looks=request.looks,
+                report=report,
+                should_stop=should_stop,
+            )
         return scores, embedding, notes, encoded
 
     def _embedding(
@@ -329,16 +328,37 @@ class Session:
             self._keep(key, embedding)
         return embedding, True
 
-    def _segmenter_for(self, config: SegmentationConfig) -> Segmenter:
-        load_triton_apart()
+    @contextmanager
+    def _segmenter_for(
+        self,
+        config: SegmentationConfig,
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> Iterator[Segmenter]:
+        """The segmenter of a configuration, for one job at a time: a cancelled one may still run.
+
+        Raises
+        ------
+        Stopped
+            While it waits for PyTorch or for the job before.
+        """
+        monitor = Monitor(report, should_stop)
+        load_pytorch(report)
+        monitor.check()
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it runs
 
-        with self._lock:
-            if self._segmenter is None:
-                self._segmenter = Segmenter(config)
-            elif self._segmenter.config != config:
-                self._segmenter = self._segmenter.with_config(config)
-            return self._segmenter
+        while not self._in_use.acquire(timeout=0.1):
+            monitor.tell("Waiting for the cancelled job to end", 0, 0)
+        try:
+            with self._lock:
+                if self._segmenter is None:
+                    self._segmenter = Segmenter(config)
+                elif self._segmenter.config != config:
+                    self._segmenter = self._segmenter.with_config(config)
+                segmenter = self._segmenter
+            yield segmenter
+        finally:
+            self._in_use.release()
 
     def _recall(self, key: tuple[Any, ...]) -> ImageEmbedding | None:
         with self._lock:
@@ -380,23 +400,6 @@ def _usable(
     return prototypes, ()
 
 
-def load_triton_apart() -> None:
-    """Load PyTorch's Triton, where it is, with symbols of its own.
-
-    A window on Linux has loaded Mesa's OpenGL, and with it an LLVM; Triton brings another one,
-    and loaded the usual way it calls into the first and crashes.
-    """
-    if sys.platform != "linux" or "triton" in sys.modules or find_spec("triton") is None:
-        return
-    flags = sys.getdlopenflags()
-    sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
-    try:
-        with suppress(ImportError):  # torch does without it
-            import_module("triton")
-    finally:
-        sys.setdlopenflags(flags)
-
-
 def _digest(pixels: NDArray[Any]) -> str:
     """What two images share only if they are equal."""
     hasher = hashlib.blake2b(f"{pixels.shape}{pixels.dtype}".encode())
@@ -417,6 +420,7 @@ def fetch_weights(
     name: str, report: Callable[[Progress], None], should_stop: Callable[[], bool]
 ) -> None:
     """Fetch the weights of a name; called in a thread."""
+    load_pytorch(report)
     from ..segmentation import fetch, weights_of  # noqa: PLC0415 - heavy
 
     for row in weights_of(name):
@@ -460,7 +464,7 @@ def weights_on_disk(
     on_disk = {one: cached(entry) is not None for one, entry in REGISTRY.items()}
     row = None
     if name:
-        load_triton_apart()
+        load_pytorch()
         from ..segmentation import weights_of  # noqa: PLC0415 - torch
 
         with suppress(SegmentationError):  # a run says what is wrong with it

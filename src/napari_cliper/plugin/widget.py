@@ -12,7 +12,7 @@ from typing import Any
 
 from napari.viewer import Viewer
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QObject, Qt, QThreadPool, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QMainWindow, QMessageBox, QScrollArea, QVBoxLayout, QWidget
 
@@ -36,6 +36,7 @@ from .looks_panel import LooksPanel
 from .ordering import Ordering
 from .project_panel import ProjectPanel
 from .projecting import Projecting
+from .pytorch_loading import load_pytorch
 from .results_panel import ResultsPanel
 from .run_panel import RunPanel
 from .score_maps import ScoreMapLayers
@@ -51,13 +52,13 @@ from .session import (
 from .suggestions import Suggestion
 from .threshold_panel import ThresholdPanel
 from .timers import once
-from .worker import Job, Work
+from .worker import Job, Work, wait_for_stopped_jobs
 
 RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
 """Bound on our layers: run again; show the coarse map in the place of the refined, and back."""
 
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
-CLOSE_WAITS = 1500  # milliseconds for a job to end when the window is closed
+CLOSE_WAITS = 1.5  # seconds for a job to end when the window is closed
 
 
 class CliperWidget(QWidget):
@@ -149,6 +150,7 @@ class CliperWidget(QWidget):
         self.results_panel.score_maps_toggled.connect(self._on_score_maps)
         self._update_ready()
         self._update_results()
+        self.looked_up.connect(self._preload, Qt.ConnectionType.SingleShotConnection)
         QTimer.singleShot(0, self._look_up_weights)
 
     # ------------------------------------------------------------------ layout
@@ -480,6 +482,11 @@ class CliperWidget(QWidget):
         if self.engine_panel.unknown_model():
             self._look_up_weights()
 
+    def _preload(self) -> None:
+        """Load PyTorch in a thread while the user is still typing."""
+        if not self._closed:
+            Job(lambda _report, _should_stop: load_pytorch()).start()
+
     def _on_unload(self) -> None:
         if self.job is None:
             self.session.unload()
@@ -598,7 +605,7 @@ class CliperWidget(QWidget):
         self.learning.close()
         self.annotating.close()
         self.result.close()
-        QThreadPool.globalInstance().waitForDone(CLOSE_WAITS)
+        wait_for_stopped_jobs(CLOSE_WAITS)
         self.session.unload()
         self.session.forget()
 

@@ -13,24 +13,27 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal
+from qtpy.QtCore import QCoreApplication, QObject, Qt, Signal
 
 from ..export.files import FileError
 from ..segmentation import Progress, SegmentationError, Stopped
+from .pytorch_loading import load_triton_apart
+from .timers import once
 
 Work = Callable[[Callable[[Progress], None], Callable[[], bool]], Any]
 """What a job does: called with `report` and `should_stop`, returns the result."""
 
 REPORT_EVERY = 0.05  # seconds; more would only keep the window busy
+STOP_WAITS = 250  # milliseconds until a job that does not stop is abandoned
 
 logger = logging.getLogger(__name__)
 
 
 class Job(QObject):
-    """One piece of work on a thread of Qt's pool.
+    """One piece of work on a thread of its own.
 
     Exactly one of `succeeded`, `failed` and `stopped` is emitted, then `finished`; all in the
-    thread this object lives in.
+    thread this object lives in. The object deletes itself once the work has ended.
 
     Parameters
     ----------
@@ -46,25 +49,31 @@ class Job(QObject):
 
     _ended = Signal(object, object)  # result, error: from the thread
 
-    def __init__(self, work: Work, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, work: Work) -> None:
+        super().__init__(QCoreApplication.instance())  # lives until the work has ended
         self._work = work
         self._stop = threading.Event()
         self._over = threading.Event()
         self._reported = ("", 0.0)
         self.running = False
         self.error: BaseException | None = None  # known as soon as `wait` returns
+        self._patience = once(self, STOP_WAITS, self._abandon)
         self._ended.connect(self._on_ended, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
         """Begin; returns at once."""
         self.running = True
-        pool = QThreadPool.globalInstance()
-        pool.start(_Runnable(self._run))
+        _JobThread(self).start()
 
     def stop(self) -> None:
-        """Ask the work to end; it does within a second, and `stopped` is emitted."""
+        """End within a second, and emit `stopped`.
+
+        Work that cannot be interrupted, such as an import, goes on in its thread without this
+        job: what comes of it is dropped.
+        """
         self._stop.set()
+        if self.running:
+            self._patience.start()
 
     def wait(self) -> None:
         """Hold the caller until the work has ended; the signals come later."""
@@ -75,21 +84,24 @@ class Job(QObject):
         """Whether the work was asked to end."""
         return self._stop.is_set()
 
-    def _run(self) -> None:
+    def do(self) -> None:
         """Do the work, in the thread; hand over what came of it."""
         result, error = None, None
         try:
+            load_triton_apart()
             result = self._work(self._report, self._stop.is_set)
         except BaseException as raised:  # noqa: BLE001 - every error is shown to the person
             error = self.error = raised
         self._over.set()
         try:
             self._ended.emit(result, error)
-        except RuntimeError:  # the window is gone, and this object with it: nobody is waiting
+        except RuntimeError:  # the application is gone, and this object with it
             logger.debug("A job ended after its window was closed.")
 
     def _report(self, progress: Progress) -> None:
         """Pass progress on, but not more often than a person can see."""
+        if self.stopping:
+            return
         stage, when = self._reported
         now = time.monotonic()
         if progress.stage == stage and now - when < REPORT_EVERY:
@@ -97,32 +109,50 @@ class Job(QObject):
         self._reported = (progress.stage, now)
         try:
             self.progressed.emit(progress)
-        except RuntimeError:  # as in _run
+        except RuntimeError:  # as in `do`
             self._stop.set()
 
     def _on_ended(self, result: Any, error: BaseException | None) -> None:
-        self.running = False
-        if error is None and self.stopping:
-            self.stopped.emit()  # it came too late to be stopped, but nobody wants it
+        self.deleteLater()
+        if not self.running:
+            logger.debug("An abandoned job ended.", exc_info=error)
+        elif isinstance(error, Stopped) or (self.stopping and error is None):
+            self._finish(self.stopped)  # a result that came too late to be stopped is not wanted
         elif error is None:
-            self.succeeded.emit(result)
-        elif isinstance(error, Stopped):
-            self.stopped.emit()
+            self._finish(self.succeeded, result)
         else:
-            self.failed.emit(in_words(error))
+            self._finish(self.failed, in_words(error))
+
+    def _abandon(self) -> None:
+        """End without the work, which does not stop."""
+        if self.running:
+            self._finish(self.stopped)
+
+    def _finish(self, how: Any, *values: Any) -> None:
+        self.running = False
+        self._patience.stop()
+        how.emit(*values)
         self.finished.emit()
 
 
-class _Runnable(QRunnable):
-    """What Qt's pool calls."""
+class _JobThread(threading.Thread):
+    """The thread of a job."""
 
-    def __init__(self, run: Callable[[], None]) -> None:
-        super().__init__()
-        self._run = run
+    def __init__(self, job: Job) -> None:
+        super().__init__(name="napari-cliper job")
+        self.job = job
 
     def run(self) -> None:
-        """Called by the pool."""
-        self._run()
+        """Do the job's work."""
+        self.job.do()
+
+
+def wait_for_stopped_jobs(seconds: float) -> None:
+    """Hold the caller until every job that was asked to stop has ended, or the time is up."""
+    end = time.monotonic() + seconds
+    for thread in threading.enumerate():
+        if isinstance(thread, _JobThread) and thread.job.stopping:
+            thread.join(max(end - time.monotonic(), 0))
 
 
 def in_words(error: BaseException) -> str:

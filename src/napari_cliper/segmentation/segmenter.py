@@ -141,7 +141,7 @@ class Segmenter:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the loaded networks take."""
-        return sum(loaded.nbytes for loaded in self._loaded.values())
+        return sum(loaded.nbytes for loaded in list(self._loaded.values()))
 
     def unload(self) -> None:
         """Let go of the networks; their memory is free once nobody else uses them."""

@@ -1,0 +1,70 @@
+"""Load PyTorch beside an open window, without crashing or stopping it."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..segmentation import Progress
+
+LOADING_PYTORCH = "Loading PyTorch (once per session)"
+"""The stage that a job reports while it waits for PyTorch."""
+
+_SEGMENTER = "napari_cliper.segmentation.segmenter"
+
+
+def load_pytorch(report: Callable[[Progress], None] = lambda progress: None) -> None:
+    """Import the engine and PyTorch with it; call it in a thread.
+
+    Takes seconds the first time, on a slow disk many, and cannot be interrupted. Several threads
+    may call it at once: all of them return when the one import has ended.
+
+    Parameters
+    ----------
+    report : callable, optional
+        Told of the stage, unless PyTorch is loaded already.
+    """
+    if hasattr(sys.modules.get(_SEGMENTER), "Segmenter"):
+        return
+    report(Progress(LOADING_PYTORCH, 0, 0))
+    with _no_garbage_collection():
+        import_module(_SEGMENTER)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Collect no garbage meanwhile.
+
+    Each of the collections that an import of so many modules triggers walks over every object of
+    the process and stops the window for up to 0.4 s.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def load_triton_apart() -> None:
+    """Load the library of PyTorch's Triton, if installed, with symbols of its own.
+
+    A window on Linux has loaded Mesa's OpenGL, and with it LLVM. Triton brings its own LLVM;
+    loaded the usual way it would call into Mesa's and crash the process.
+    """
+    if sys.platform != "linux" or "triton" in sys.modules:
+        return
+    triton = find_spec("triton")
+    for folder in (triton and triton.submodule_search_locations) or ():
+        library = Path(folder) / "_C" / "libtriton.so"
+        if library.is_file():
+            with suppress(OSError):  # what cannot be loaded clashes with nothing
+                ctypes.CDLL(str(library), mode=os.RTLD_NOW | os.RTLD_DEEPBIND)

@@ -1,0 +1,112 @@
+"""A user's first minute in a process of its own: a real window, and PyTorch not loaded yet.
+
+``python fresh_window.py download`` and ``python fresh_window.py cancel`` write what the user saw
+as JSON. It is a process of its own because PyTorch beside a live OpenGL canvas is what may crash.
+"""
+
+import json
+import sys
+import time
+
+import napari
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
+
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.segmentation import REGISTRY, SegmentationConfig
+
+DINO = REGISTRY["dino-vits8"].name
+
+
+class Window:
+    """napari with a scene and the dock, and how long the window stood still at most."""
+
+    def __init__(self):
+        self.viewer = napari.Viewer()
+        self.viewer.add_image(make_scene((96, 128), 1_000_008).image, name="scene")
+        self.application = QApplication.instance()
+        self.for_seconds(1)  # the canvas is drawn
+        assert "torch" not in sys.modules
+        _, self.dock = self.viewer.window.add_plugin_dock_widget(
+            "napari-cliper", "CLIPer segmentation"
+        )
+        self.stages = []
+        self.longest_block, self.ticked = 0.0, time.monotonic()
+        self.timer = QTimer()
+        self.timer.timeout.connect(self.tick)
+
+    def tick(self):
+        now = time.monotonic()
+        self.longest_block = max(self.longest_block, now - self.ticked)
+        self.ticked = now
+        stage = self.dock.run_panel.stage.text()
+        if stage and stage not in self.stages:
+            self.stages.append(stage)
+
+    def watch(self):
+        self.ticked = time.monotonic()
+        self.timer.start(5)
+
+    def for_seconds(self, seconds):
+        end = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > end)
+
+    def until(self, true, seconds=60):
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, self.dock.run_panel.message.text()
+            self.application.processEvents()
+            time.sleep(0.001)
+
+    @property
+    def message(self):
+        return self.dock.run_panel.message.text()
+
+
+def download(window):
+    """Press Download before anything else."""
+    dock = window.dock
+    dock.engine_panel.set_config(
+        SegmentationConfig(model="demo", device="cpu", refiner="foundation", foundation_model=DINO)
+    )
+    window.until(lambda: dock.engine_panel.lines)
+    dock.engine_panel.lines[0].button.click()
+    window.until(lambda: dock.job is None)
+    window.until(lambda: dock.lookup is None)
+    return {"missing": len(dock.engine_panel.lines)}
+
+
+def cancel(window):
+    """Press Run, Cancel it while PyTorch is imported, and press Run again at once."""
+    dock, panel = window.dock, window.dock.run_panel
+    dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    dock.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
+    window.until(panel.run_button.isEnabled)
+    panel.run_button.click()
+    window.until(lambda: "PyTorch" in panel.stage.text())
+    panel.cancel_button.click()
+    started = time.monotonic()
+    window.until(panel.run_button.isEnabled)
+    seen = {"seconds": time.monotonic() - started, "cancelled": window.message}
+    seen["imported"] = hasattr(sys.modules.get("napari_cliper.segmentation.segmenter"), "Segmenter")
+    panel.run_button.click()
+    window.until(lambda: "PyTorch" in panel.stage.text())
+    window.until(lambda: dock.job is None)
+    window.for_seconds(0.5)  # a late result would come
+    seen["layers"] = [layer.name for layer in window.viewer.layers]
+    return seen
+
+
+def main():
+    window = Window()
+    window.watch()
+    seen = {"download": download, "cancel": cancel}[sys.argv[1]](window)
+    window.timer.stop()
+    seen |= {"message": window.message, "stages": window.stages, "block": window.longest_block}
+    window.viewer.close()
+    window.application.processEvents()
+    sys.stdout.write(json.dumps(seen) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What a user does first, in a process that has not loaded PyTorch before OpenGL."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from napari_cliper.plugin.pytorch_loading import LOADING_PYTORCH
+from napari_cliper.segmentation import REGISTRY
+
+DINO = REGISTRY["dino-vits8"]
+
+
+def seen_in(what, **environment):
+    """What the user sees in a fresh process; it must end by itself, and without a crash."""
+    script = Path(__file__).with_name("fresh_window.py")
+    result = subprocess.run(
+        [sys.executable, "-X", "faulthandler", str(script), what],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_download_is_the_first_button_that_is_pressed(hub, tmp_path):
+    hub.files[DINO.repositories[0], DINO.files[0][0]] = os.urandom(400_000)
+    found = seen_in("download", HF_ENDPOINT=hub.url, HF_HUB_CACHE=str(tmp_path / "fresh"))
+    assert "on this machine now" in found["message"]
+    assert found["missing"] == 0
+    assert any("MB" in stage for stage in found["stages"])
+
+
+def test_download_without_a_network_says_what_to_do(tmp_path):
+    nobody = "http://127.0.0.1:9"
+    found = seen_in("download", HF_ENDPOINT=nobody, HF_HUB_CACHE=str(tmp_path))
+    assert DINO.name in found["message"]
+    assert "no connection" in found["message"]
+    assert "Traceback" not in found["message"]
+    assert found["missing"] == 1
+
+
+def test_cancel_while_pytorch_is_loaded_and_run_again():
+    found = seen_in("cancel")
+    assert not found["imported"]  # it was cancelled in the middle of the import
+    assert found["seconds"] < 1
+    assert "Stopped" in found["cancelled"]
+    assert LOADING_PYTORCH in found["stages"]
+    assert "Done" in found["message"]
+    assert found["layers"] == ["scene", "scene coarse", "scene refined"]
+    assert found["block"] < 2  # seconds for which the window stood still
