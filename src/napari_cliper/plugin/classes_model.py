@@ -54,7 +54,8 @@ HEADERS: Mapping[int, tuple[str, str]] = MappingProxyType(
         ),
         Column.SCORE: (
             "Score",
-            "How sure the last run was that the class is in the image, from 0 to 1.",
+            "How well the class fits the image in the last run: higher is better. A class whose score "
+            "is below the threshold gets no pixels.",
         ),
         Column.VISIBLE: ("Show", "Whether the label of this class is shown."),
     }

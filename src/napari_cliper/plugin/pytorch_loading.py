@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +34,10 @@ def load_pytorch(report: Callable[[Progress], None] = lambda progress: None) -> 
     if hasattr(sys.modules.get(_SEGMENTER), "Segmenter"):
         return
     report(Progress(LOADING_PYTORCH, 0, 0))
+    if sys.platform == "linux":
+        # In the order in which `import torch` opens them.
+        _open_library("torch", "lib/libtorch_global_deps.so", os.RTLD_NOW | os.RTLD_GLOBAL)
+        _open_library("torch", "lib/libtorch.so", os.RTLD_NOW)
     with _no_garbage_collection():
         import_module(_SEGMENTER)
 
@@ -60,11 +64,20 @@ def load_triton_apart() -> None:
     A window on Linux has loaded Mesa's OpenGL, and with it LLVM. Triton brings its own LLVM;
     loaded the usual way it would call into Mesa's and crash the process.
     """
-    if sys.platform != "linux" or "triton" in sys.modules:
-        return
-    triton = find_spec("triton")
-    for folder in (triton and triton.submodule_search_locations) or ():
-        library = Path(folder) / "_C" / "libtriton.so"
-        if library.is_file():
-            with suppress(OSError):  # what cannot be loaded clashes with nothing
-                ctypes.CDLL(str(library), mode=os.RTLD_NOW | os.RTLD_DEEPBIND)
+    if sys.platform == "linux" and "triton" not in sys.modules:
+        _open_library("triton", "_C/libtriton.so", os.RTLD_NOW | os.RTLD_DEEPBIND)
+
+
+def _open_library(package: str, file: str, mode: int) -> None:
+    """Open a shared library of a package, if there; the window goes on meanwhile.
+
+    An import, and `ctypes.CDLL` as well, would hold the interpreter's lock while gigabytes come
+    from the disk. A library that cannot be opened is left to the import, which says why.
+    """
+    found = find_spec(package)
+    paths = [Path(folder) / file for folder in (found and found.submodule_search_locations) or ()]
+    dlopen = ctypes.CDLL(None).dlopen  # a foreign call: it releases the lock
+    dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+    for path in paths:
+        if path.is_file():
+            dlopen(os.fsencode(path), mode)
