@@ -48,6 +48,8 @@ def test_classes_have_their_own_colours_there_and_in_the_legend():
     assert picture[2, 2].tolist() == [1, 2, 3]
     assert picture[7, 2].tolist() == [9, 8, 7]
     assert {(1, 2, 3), (9, 8, 7)} <= colours_in(legend(labels, rows))
+    # The inside of a region looks the same in both: mixed with the image.
+    assert tuple(picture[3, 3].tolist()) in colours_in(legend(labels, rows))
 
 
 def test_the_legend_lists_what_occurs_alone():

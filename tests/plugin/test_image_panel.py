@@ -47,6 +47,7 @@ def choose(combo, text):
     index = combo.findText(text)
     assert index >= 0, offered(combo)
     combo.setCurrentIndex(index)
+    combo.activated.emit(index)  # as a user's choice does, also of what was shown before
 
 
 # ------------------------------------------------------------------ which image
@@ -69,7 +70,7 @@ def test_the_combo_follows_the_layers(viewer, panel):
     viewer.add_labels(np.zeros((20, 30), np.uint8), name="painted")
     viewer.add_image(np.zeros((5, 5)), name="cat score", metadata={OUTPUT_KEY: {}})
     assert offered(panel.images) == ["two", "one"]
-    assert panel.choice().name == "one"
+    choose(panel.images, "one")
     viewer.layers["one"].name = "other"
     assert offered(panel.images) == ["two", "other"]
     assert panel.choice().name == panel.images.currentText() == "other"
@@ -97,6 +98,10 @@ def test_the_active_image_comes_first(viewer, qtbot):
 def test_a_choice_is_kept_until_its_layer_is_gone(viewer, panel):
     for name in ("one", "two", "three"):
         viewer.add_image(pixels(20, 30), name=name)
+    viewer.layers.selection.active = viewer.layers["one"]
+    assert panel.choice().name == panel.images.currentText() == "one"
+    viewer.add_labels(np.zeros((20, 30), np.uint8))
+    assert panel.choice().name == "one"
     choose(panel.images, "two")
     viewer.layers.selection.active = viewer.layers["one"]
     viewer.add_image(pixels(20, 30), name="four")
@@ -128,8 +133,6 @@ def test_planes_are_asked_for_only_in_stacks(viewer, panel):
     assert not panel.planes.isVisible()
     labels = ("t", "z", "y", "x")
     viewer.add_image(pixels(2, 5, 20, 30, 3), name="deep", rgb=True, axis_labels=labels)
-    assert not panel.planes.isVisible()
-    choose(panel.images, "deep")
     assert panel.planes.isVisible()
     assert not panel._axes.isVisible()
     choose(panel.planes, "chosen plane")
@@ -193,6 +196,7 @@ def test_other_data_of_another_shape(viewer, panel, which):
     viewer.add_image(pixels(6, 20, 30), name="changing")
     viewer.add_image(pixels(9, 9, 20, 30), name="other")
     viewer.dims.current_step = (8, 5, 0, 0)
+    choose(panel.images, "changing")
     choose(panel.planes, which)
     for shape in ((3, 20, 30), (4, 6, 20, 30), (40, 50), (2, 2, 2, 20, 30), (5, 9, 20, 30)):
         viewer.layers["changing"].data = pixels(*shape)
@@ -395,6 +399,7 @@ def test_two_panels_choose_for_themselves(viewer, panel, qtbot):
     viewer.add_image(pixels(20, 30), name="one")
     viewer.add_image(pixels(20, 30), name="two")
     choose(panel.images, "two")
+    viewer.layers.selection.active = viewer.layers["one"]
     assert (panel.choice().name, other.choice().name) == ("two", "one")
 
 

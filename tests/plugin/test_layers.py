@@ -430,15 +430,3 @@ def test_what_is_visible_agrees_with_napari(make_napari_viewer, qtbot):
     np.testing.assert_allclose([part.start for part in region], corners[0], atol=1)
     np.testing.assert_allclose([part.stop - 1 for part in region], corners[1], atol=1)
     assert visible_region(viewer, pyramid) == region
-
-
-def test_what_is_visible_before_napari_0_9():
-    class Older:  # a viewer without a canvas
-        def __init__(self, viewer):
-            self.dims, self.layers = viewer.dims, viewer.layers
-
-    viewer = ViewerModel()
-    image = viewer.add_image(np.zeros((5, 400, 500)))
-    image.corner_pixels = np.array([[0, 20, 30], [0, 119, 499]])
-    assert visible_region(Older(viewer), image) == (slice(20, 120), slice(30, 500))
-    assert OUTPUT_KEY == "napari_cliper"

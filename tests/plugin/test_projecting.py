@@ -182,13 +182,11 @@ def test_closing_saves_and_opening_brings_everything_back(
     other.close_down()
 
 
-@pytest.mark.parametrize("by", ["folder", "file"])
-def test_napari_opens_a_project(project, qtbot, tmp_path, make_napari_viewer, by):
+def test_napari_opens_a_project(project, qtbot, tmp_path, make_napari_viewer):
     project.annotating.begin(project.projecting.layer, "scene 1").layer.paint((40, 40), 1)
     project.close_down()
     viewer = make_napari_viewer()
-    folder = tmp_path / "project"
-    path = folder if by == "folder" else next(folder.glob("*.cliper.json"))
+    path = next((tmp_path / "project").glob("*.cliper.json"))
     viewer.open(str(path), plugin="napari-cliper")
     qtbot.waitUntil(lambda: "scene 1 annotation" in viewer.layers, timeout=10_000)
     dock = viewer.window._qt_window.findChild(CliperWidget)

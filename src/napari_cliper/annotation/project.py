@@ -368,10 +368,7 @@ class Project:
         sheet = self._sheets.known(entry.file)
         path = entry.place(self.folder)
         if not is_there(path):
-            raise FileError(
-                f"The image {name!r} is no longer at {path}. Put it back, or let the project look "
-                "for it in the folder where it is now."
-            )
+            raise FileError(f"The image {name!r} is no longer at {path}. Put it back there.")
         pixels = read_picture(path)
         if entry.is_copy:
             pixels = with_axes(path, pixels, entry.shape)

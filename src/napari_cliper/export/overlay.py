@@ -56,7 +56,10 @@ def overlay(image: LabelledImage) -> Image.Image:
     names = [label_name(image, label) for label in found]
     font = _font("".join(names), max(12, min(labels.shape[0] // 24, 28)))
     legend = _legend(
-        [(name, tuple(colours[label].tolist())) for name, label in zip(names, found, strict=True)],
+        [
+            (name, _inner(picture, (labels == label) & ~edge), tuple(colours[label].tolist()))
+            for name, label in zip(names, found, strict=True)
+        ],
         font,
     )
     canvas = Image.new(
@@ -103,8 +106,17 @@ def _font(text: str, size: int) -> Font:
     return ImageFont.load_default(size)
 
 
-def _legend(rows: Sequence[tuple[str, tuple[int, ...]]], font: Font) -> Image.Image:
-    texts = [name for name, _ in rows] or ["nothing found"]
+def _inner(picture: Image.Image, inside: NDArray[np.bool_]) -> tuple[int, ...] | None:
+    """The mean colour of the pixels within outlines, (Y, X) bool; None where there are none."""
+    pixels = np.asarray(picture)[inside]
+    return tuple(pixels.mean(axis=0).round().astype(int).tolist()) if len(pixels) else None
+
+
+def _legend(
+    rows: Sequence[tuple[str, tuple[int, ...] | None, tuple[int, ...]]], font: Font
+) -> Image.Image:
+    """Names beside the colours that the classes have in the picture: the inside and the outline."""
+    texts = [name for name, _, _ in rows] or ["nothing found"]
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     line = int(measure.textbbox((0, 0), "Ág", font=font)[3] * 1.5)
     width = max(int(measure.textlength(text, font=font)) for text in texts)
@@ -114,8 +126,12 @@ def _legend(rows: Sequence[tuple[str, tuple[int, ...]]], font: Font) -> Image.Im
         top = line // 2 + index * line
         left = line // 2
         if rows:
+            _, inner, outline = rows[index]
             draw.rectangle(
-                (left, top, left + line - 4, top + line - 6), fill=rows[index][1], outline="black"
+                (left, top, left + line - 4, top + line - 6),
+                fill=inner or outline,
+                outline=outline,
+                width=2,
             )
             left += line + 4
         draw.text((left, top), text, fill="black", font=font)

@@ -54,8 +54,7 @@ HEADERS: Mapping[int, tuple[str, str]] = MappingProxyType(
         ),
         Column.SCORE: (
             "Score",
-            "How well the class fits the image in the last run: higher is better. A class whose score "
-            "is below the threshold gets no pixels.",
+            "How well the class fits the image in the last run. Higher is better; it may exceed 1.",
         ),
         Column.VISIBLE: ("Show", "Whether the label of this class is shown."),
     }

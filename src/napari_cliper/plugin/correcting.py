@@ -353,9 +353,7 @@ class Correcting(QObject):
             if axis not in dims.displayed:
                 dims.set_point(axis, value)
         center = [world[axis - dims.ndim] for axis in dims.displayed]
-        viewer: Any = self._viewer
-        camera = viewer.scene.camera if hasattr(viewer, "canvas") else viewer.camera  # napari < 0.9
-        camera.center = (0, *center)
+        self._viewer.scene.camera.center = (0, *center)
         again = " These are all; the next press starts again." if self._at == len(places) else ""
         self.said.emit(f"Uncertain place {self._at} of {len(places)}.{again}", False)
 

@@ -62,12 +62,15 @@ class ImagePanel(QWidget):
         self._viewer = viewer
         self._images: list[Image] = []
         self._image: Image | None = None
+        self._by_hand = False  # whether the user chose the image here
         self._parts: list[str | Shapes] = []
         self._part: str | Shapes = "whole"
         self._spins: list[tuple[QLabel, QSpinBox]] = []
         self._told: tuple[Any, ...] = ()
 
-        self.images = ElidingComboBox("The image layer that is segmented.")
+        self.images = ElidingComboBox(
+            "The image layer that is segmented: the active one, until another is chosen here."
+        )
         self.planes = ElidingComboBox("Which plane of the stack is segmented.")
         self.planes.offer("current plane", "The one at which the sliders stand.")
         self.planes.offer("chosen plane", "The one whose numbers stand below.")
@@ -76,6 +79,7 @@ class ImagePanel(QWidget):
         self._lay_out()
 
         self.images.currentIndexChanged.connect(self._on_image)
+        self.images.activated.connect(self._on_chosen)  # also where it is the one that was shown
         self.planes.currentIndexChanged.connect(self._on_planes)
         self.parts.currentIndexChanged.connect(self._on_part)
         self._listeners = Listeners()
@@ -142,6 +146,7 @@ class ImagePanel(QWidget):
         ]
         if self._image not in self._images:
             self._image = self._preferred()
+            self._by_hand = False
             self._fill_axes()
         with signals_blocked(self.images):
             self.images.clear()
@@ -222,7 +227,11 @@ class ImagePanel(QWidget):
 
     # ------------------------------------------------------------------ a person's choice
 
+    def _on_chosen(self, _index: int) -> None:
+        self._by_hand = True
+
     def _on_image(self, index: int) -> None:
+        self._by_hand = True
         self._image = self._images[index]
         self.images.explain("")
         self._fill_axes()
@@ -253,14 +262,13 @@ class ImagePanel(QWidget):
         if self._listeners:
             return
         viewer, layers = self._viewer, self._viewer.layers
-        scene = getattr(viewer, "scene", viewer)  # napari before 0.9 has no scene
         emitters = [
             *((layers.events, name, self._on_layers) for name in _LIST_EVENTS),
             *((viewer.dims.events, name, self._on_view) for name in _DIMS_EVENTS),
-            *((scene.camera.events, name, self._on_view) for name in ("center", "zoom")),
+            *((viewer.scene.camera.events, name, self._on_view) for name in ("center", "zoom")),
+            (viewer.canvas.events, "size", self._on_view),
+            (layers.selection.events, "active", self._on_active),
         ]
-        if hasattr(viewer, "canvas"):
-            emitters.append((viewer.canvas.events, "size", self._on_view))
         for group, name, callback in emitters:
             self._listeners.connect("viewer", getattr(group, name), callback)
         for layer in layers:
@@ -286,6 +294,16 @@ class ImagePanel(QWidget):
         self._fill_images()
         self._fill_parts()
         self._tell()
+
+    def _on_active(self, _event: Any = None) -> None:
+        """Follow the image that is active in napari, until the user chooses one here."""
+        active = self._viewer.layers.selection.active
+        found = next((one for one in self._images if one == active), None)
+        if not self._by_hand and found is not None and found is not self._image:
+            self._image = found
+            self._fill_images()
+            self._fill_axes()
+            self._tell()
 
     def _on_image_event(self, event: Any) -> None:
         if event.type == "name":

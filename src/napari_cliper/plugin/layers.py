@@ -263,7 +263,7 @@ def rectangle_region(viewer: Viewer, layer: Image, shapes: Shapes) -> Region:
             f"{shapes.name} holds no rectangle. Draw one, or choose the whole image."
         )
     chosen = max(set(found) & set(shapes.selected_data), default=found[-1])
-    dims_units = getattr(viewer.dims, "units", None)
+    dims_units = viewer.dims.units
     corners = [
         _world_to_data(viewer, layer, _in_units(world, shapes.units, dims_units))
         for world in map(shapes.data_to_world, shapes.data[chosen])
@@ -280,13 +280,7 @@ def visible_region(viewer: Viewer, layer: Image) -> Region:
         Where the viewer does not show the image's last two axes in 2-D, or shows too little.
     """
     _check_flat(viewer, layer, "What is visible of", ", or choose the whole image")
-    if hasattr(viewer, "canvas"):
-        corners = _view_corners(viewer, layer)
-    else:  # napari before 0.9: as of the last drawing, coarser for pyramids
-        corners = np.array(layer.corner_pixels)[:, -2:].astype(float)
-        if layer.multiscale:
-            corners *= layer.downsample_factors[layer.data_level][-2:]
-    return _clipped(layer, corners, "The part of the image in view")
+    return _clipped(layer, _view_corners(viewer, layer), "The part of the image in view")
 
 
 def geometry_of(layer: Layer) -> dict[str, Any]:
@@ -322,7 +316,7 @@ def world_of(viewer: Viewer, choice: ImageChoice, row: int, column: int) -> NDAr
     position = _first_pixel(choice, layer.ndim)
     position[: len(choice.plane)] = choice.plane
     position[-2:] += row, column
-    units = getattr(viewer.dims, "units", None)
+    units = viewer.dims.units
     return np.asarray(_in_units(layer.data_to_world(position), layer.units, units), float)
 
 
@@ -355,7 +349,7 @@ def _view_corners(viewer: Viewer, layer: Image) -> NDArray[np.float64]:
 
 def _world_to_data(viewer: Viewer, layer: Layer, world: Any) -> NDArray[np.float64]:
     """The viewer's world coordinates in those of a layer's data; the units may differ."""
-    units = getattr(viewer.dims, "units", None)  # none before napari 0.7, or with mixed ones
+    units = viewer.dims.units  # None where the layers' units differ
     return np.asarray(layer.world_to_data(_in_units(world, units, layer.units)))
 
 

@@ -1,4 +1,4 @@
-"""Opening an annotation project in napari: by its folder, or by its project file."""
+"""Open an annotation project in napari, by its project file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from napari import current_viewer
 from qtpy.QtCore import QTimer
 
-from ..annotation.project import is_project
+from ..annotation.project_file import FILE
 
 LayerData = tuple[Any, ...]
 
@@ -23,7 +23,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     path : str or list of str
         What was dropped or opened.
     """
-    if isinstance(path, list) or not is_project(Path(path)):
+    if isinstance(path, list) or not Path(path).match(FILE):
         return None
     return read_project
 
@@ -34,7 +34,7 @@ def read_project(path: str) -> list[LayerData]:
     Parameters
     ----------
     path : str
-        The project's folder or file.
+        The project's file.
     """
     viewer = current_viewer()
     if viewer is not None:

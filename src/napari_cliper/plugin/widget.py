@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from napari.viewer import Viewer
@@ -58,6 +59,7 @@ RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
 """Bound on our layers: run again; show the coarse map in the place of the refined, and back."""
 
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
+NAPARI_NEEDED = (0, 9)
 CLOSE_WAITS = 1.5  # seconds for a job to end when the window is closed
 
 
@@ -73,6 +75,7 @@ class CliperWidget(QWidget):
     """It is known which weights are on disk."""
 
     def __init__(self, napari_viewer: Viewer) -> None:
+        check_napari()
         super().__init__()
         self.viewer = napari_viewer
         self.session = Session()
@@ -608,6 +611,23 @@ class CliperWidget(QWidget):
         wait_for_stopped_jobs(CLOSE_WAITS)
         self.session.unload()
         self.session.forget()
+
+
+def check_napari() -> None:
+    """Refuse a napari that is too old.
+
+    Raises
+    ------
+    RuntimeError
+        With what to upgrade; napari shows it in place of the dock.
+    """
+    installed = version("napari")
+    if tuple(int(part) for part in installed.split(".")[:2]) < NAPARI_NEEDED:
+        needed = ".".join(map(str, NAPARI_NEEDED))
+        raise RuntimeError(
+            f"napari-cliper needs napari {needed} or later, and this is napari {installed}. "
+            f'Upgrade it with: pip install --upgrade "napari>={needed}"'
+        )
 
 
 def _no_image() -> NDArray[Any]:
