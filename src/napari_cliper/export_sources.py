@@ -214,6 +214,10 @@ def _labelled(
         classes,
         image=None if picture is None else read_picture(picture),
         image_file=(image_file or ("" if picture is None else picture.name)) if flat else "",
+        pixel_size=imported.pixel_size,
+        units=imported.units,
+        axes=imported.axes,
+        position=imported.position,
         ignored=imported.ignored,
     )
 

@@ -21,8 +21,8 @@ from napari_cliper.export.files import FileError
 from napari_cliper.export.importing import (
     Imported,
     apply,
-    check_size,
     coco_images,
+    fitted,
     match_classes,
     open_coco,
     read_coco,
@@ -85,12 +85,52 @@ def test_names_and_colours_come_back(tmp_path, name, dtype):
 
 
 @pytest.mark.parametrize("name", TIFFS)
-@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 3, 4, 5), (3, 1, 1), (2, 7, 1), (1, 1)])
-def test_stacks_come_back_without_their_axes_of_one(tmp_path, name, shape):
-    labels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
-    found = written(tmp_path, name, LabelledImage("a", labels, ROWS))
-    leading = [size for size in shape[:-2] if size > 1]
-    np.testing.assert_array_equal(found.labels, labels.reshape(*leading, *shape[-2:]))
+def test_stacks_come_back_with_their_axes(tmp_path, name):
+    micro = "micrometer"
+    for axes, shape in (
+        ("TYX", (3, 4, 5)), ("ZYX", (3, 4, 5)), ("TZYX", (2, 3, 4, 5)), ("ZTYX", (2, 3, 4, 5)),
+        ("CZYX", (2, 3, 4, 5)), ("TZCYX", (2, 1, 3, 4, 5)), ("TZYX", (1, 3, 4, 5)),
+        ("ZTYX", (1, 1, 7, 1)), ("TYX", (1, 1, 1)), ("QYX", (3, 4, 5)), ("QQYX", (3, 1, 4, 5)),
+        ("YX", (4, 5)), ("QTYX", (3, 3, 4, 5)),
+    ):  # fmt: skip
+        labels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+        sizes = {"T": 2.0, "Z": 0.75, "C": 1.0, "Q": 1.0, "Y": 0.25, "X": 0.5}
+        units = {"T": "second", "Z": micro, "C": "pixel", "Q": "pixel", "Y": micro, "X": micro}
+        image = LabelledImage(
+            "a", labels, ROWS, axes=axes,
+            pixel_size=tuple(sizes[one] for one in axes), units=tuple(units[one] for one in axes),
+        )  # fmt: skip
+        found = written(tmp_path, name, image)
+        assert found.axes == axes
+        np.testing.assert_array_equal(found.labels, labels)
+        for axis, letter in enumerate(axes):
+            if shape[axis] > 1 or letter in "YXT":
+                assert found.pixel_size[axis] == pytest.approx(sizes[letter]), (axes, letter)
+                assert found.units[axis] == units[letter], (axes, letter)
+
+
+def test_the_axes_of_other_programs_files_are_read(tmp_path):
+    labels = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+    path = tmp_path / "a.tif"
+    for options, axes in (
+        ({"imagej": True, "metadata": {"axes": "TZYX"}}, "TZYX"),
+        ({"imagej": True, "metadata": {"axes": "TCYX"}}, "TCYX"),
+        ({"ome": True, "metadata": {"axes": "TZYX"}}, "TZYX"),
+        ({"metadata": {"axes": "ZTYX"}}, "ZTYX"),
+        ({"photometric": "minisblack"}, "QQYX"),
+        ({"photometric": "minisblack", "metadata": None}, "QYX"),  # pages one after the other
+    ):
+        tifffile.imwrite(path, labels, **{"photometric": "minisblack", **options})
+        found = read_labels(path)
+        assert found.axes == axes, options
+        np.testing.assert_array_equal(found.labels.ravel(), labels.ravel())
+
+
+@pytest.mark.parametrize("name", PNGS)
+def test_a_plane_comes_back_with_its_place(tmp_path, name):
+    stack = LabelledImage("a", np.zeros((3, 2, 4, 5), np.uint8), ROWS, axes="TZYX")
+    for plane in stack.planes():
+        assert written(tmp_path, name, plane).position == plane.position
 
 
 @pytest.mark.parametrize("name", PNGS)
@@ -512,9 +552,10 @@ def test_the_highest_labels_are_mapped_too(tmp_path):
 
 def test_sizes_must_be_the_images():
     file = imported([1, 2, 3])
-    check_size(file, (1, 3))
-    with pytest.raises(InvalidInputError, match=r"a\.png are 1 x 3 pixels, the image is 3 x 1"):
-        check_size(file, (3, 1))
+    place, _ = fitted(file, (1, 3), "YX", ())
+    assert place == (slice(None), slice(None))
+    with pytest.raises(InvalidInputError, match=r"a\.png are Y 1 x X 3 pixels, .* Y 3 x X 1"):
+        fitted(file, (3, 1), "YX", ())
 
 
 def test_nothing_of_a_coco_file_is_read_as_empty(tmp_path):

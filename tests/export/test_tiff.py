@@ -206,8 +206,8 @@ def test_ome_holds_sizes_units_names_and_colours(tmp_path):
     assert pixels["Channel"]["Name"] == "labels"
     assert values(record, CLASSES_NAMESPACE) == {0: "background", 2: "nucleus", 9: "fibre"}
     assert values(record, COLOURS_NAMESPACE)[2] == "#0102ff"
-    # Both annotations belong to the image.
-    assert len(record["Image"]["AnnotationRef"]) == 2
+    # The annotations belong to the image.
+    assert len(record["Image"]["AnnotationRef"]) == 3
 
 
 @pytest.mark.parametrize(("unit", "expected"), [("pixel", "pixel"), ("furlong", "reference frame")])

@@ -91,8 +91,13 @@ class DecodedImage:
         ``"TIFF"`` or one of `FORMATS`.
     palette : (N, 3) or (N, 4) uint8 array, optional
         Red, green, blue and perhaps alpha by index; a grey TIFF may have one too (a LUT).
-    ome, info : str
-        OME-XML, and the "Info" of ImageJ; empty where there is none.
+    ome : str
+        OME-XML; empty where there is none.
+    imagej : mapping of str to Any
+        What ImageJ has written, by its keys ("Info", "unit", "spacing", ..).
+    pixel_lengths : (float, float)
+        Length of a pixel along Y and X by the TIFF's resolution, in a unit that `imagej` names;
+        0 where there is none.
     texts : mapping of str to str
         Text chunks of a PNG.
     """
@@ -104,7 +109,8 @@ class DecodedImage:
     format: str
     palette: NDArray[np.uint8] | None = None
     ome: str = ""
-    info: str = ""
+    imagej: Mapping[str, Any] = field(default_factory=dict)
+    pixel_lengths: tuple[float, float] = (0.0, 0.0)
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -308,7 +314,7 @@ def _decode_tiff(path: Path) -> DecodedImage:
         if file.is_ome and not _ome_fits(file, pages):
             file.is_ome = False
         ome = file.ome_metadata or "" if file.is_ome else ""
-        info = str((file.imagej_metadata or {}).get("Info") or "") if file.is_imagej else ""
+        imagej = dict(file.imagej_metadata or {}) if file.is_imagej else {}
         series = _the_series(path, file)
         page = series.keyframe
         colours = _tiff_colours(page)
@@ -318,6 +324,7 @@ def _decode_tiff(path: Path) -> DecodedImage:
         if pixels.ndim != len(axes) or pixels.size == 0:
             raise ValueError(f"its axes {axes} do not fit its shape {pixels.shape}")
         orientation = page.tags.valueof(274, 1)
+        lengths = _pixel_length(page, 283), _pixel_length(page, 282)
         table = page.colormap
     if "Y" not in axes or "X" not in axes:
         raise NotImplementedError(f"it has the axes {axes}, and rows and columns are needed")
@@ -327,8 +334,17 @@ def _decode_tiff(path: Path) -> DecodedImage:
         palette = np.ascontiguousarray(np.asarray(table).T >> 8).astype(np.uint8)
     return DecodedImage(
         _upright(pixels, axes, orientation), axes, colours, int(page.bitspersample), "TIFF",
-        palette, ome, info,
+        palette, ome, imagej, lengths,
     )  # fmt: skip
+
+
+def _pixel_length(page: Any, tag: int) -> float:
+    """The length of a pixel from a tag of pixels per length, a fraction; 0 for none."""
+    value = page.tags.valueof(tag)
+    if not (isinstance(value, tuple) and len(value) == 2):
+        return 0.0
+    count, length = value
+    return float(length / count) if count else 0.0
 
 
 def _the_series(path: Path, file: tifffile.TiffFile) -> Any:

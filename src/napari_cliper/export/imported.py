@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
+from .axes import Position, axes_from_names, placed
 from .class_rows import ClassRow, Colour
 from .labelled import LabelArray
 
@@ -36,6 +37,12 @@ class Imported:
     renumbered : mapping of int to int
         Labels of classes whose number in the file is no label (0 of a COCO category, or one over
         65535), by that number.
+    axes : str
+        A letter for each axis of the labels (see `axes`).
+    pixel_size, units
+        Of each axis, as `LabelledImage` has them; empty where the file tells of none.
+    position : Position
+        Of a plane, where it was in its stack.
     """
 
     source: str
@@ -44,32 +51,66 @@ class Imported:
     colours: Mapping[int, Colour] = field(default_factory=dict)
     ignored: NDArray[np.bool_] | None = None
     renumbered: Mapping[int, int] = field(default_factory=dict)
+    axes: str = ""
+    pixel_size: tuple[float, ...] = ()
+    units: tuple[str, ...] = ()
+    position: Position = ()
+
+    def __post_init__(self) -> None:
+        """Say that axes are unknown where the file does not name them."""
+        axes = self.axes or axes_from_names(None, self.labels.ndim)
+        object.__setattr__(self, "axes", axes)
 
     def present(self) -> list[int]:
         """The labels that occur, in their order."""
         return [int(label) for label in np.unique(self.labels) if label]
 
 
-def check_size(imported: Imported, shape: tuple[int, ...]) -> None:
-    """Refuse labels that are not of an image's size.
+def fitted(
+    imported: Imported, shape: tuple[int, ...], axes: str, plane: tuple[int, ...]
+) -> tuple[tuple[int | slice, ...], Imported]:
+    """Where labels belong in an image, by the names of the axes (`axes.placed`).
 
     Parameters
     ----------
     imported : Imported
     shape : tuple of int
         Of the image, without its colour axis.
+    axes : str
+        A letter for each of them.
+    plane : tuple of int
+        The indices of the plane that is shown, where labels go that do not say theirs.
+
+    Returns
+    -------
+    place : tuple of int or slice
+        The index into an array of the image's shape.
+    imported : Imported
+        The same labels with the axes that this index leaves, in its order.
 
     Raises
     ------
     InvalidInputError
-        With both sizes.
+        For labels of another size, with both sizes.
     """
-    if imported.labels.shape != tuple(shape):
-        theirs, ours = (" x ".join(map(str, one)) for one in (imported.labels.shape, shape))
-        raise InvalidInputError(
-            f"The labels of {imported.source} are {theirs} pixels, the image is {ours}. Import "
-            "them onto the image they were made for; they are not resized."
-        )
+    labels = imported.labels
+    place, order = placed(
+        imported.source, imported.axes, labels.shape, imported.position, axes, shape, plane
+    )
+    left_out = [axis for axis in range(labels.ndim) if axis not in order]
+
+    def arranged(array: NDArray[Any]) -> NDArray[Any]:
+        found: NDArray[Any] = array.transpose([*left_out, *order])[(0,) * len(left_out)]
+        return found
+
+    return place, replace(
+        imported,
+        labels=arranged(labels),
+        ignored=None if imported.ignored is None else arranged(imported.ignored),
+        axes="".join(imported.axes[axis] for axis in order),
+        pixel_size=tuple(imported.pixel_size[axis] for axis in order if imported.pixel_size),
+        units=tuple(imported.units[axis] for axis in order if imported.units),
+    )
 
 
 def as_labels(array: NDArray[Any], source: str) -> LabelArray:

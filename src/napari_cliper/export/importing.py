@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,15 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
+from .axes import Position, position_from_record
 from .class_rows import ClassRow, Colour
 from .classes import from_record
 from .coco_reading import coco_images, open_coco, read_coco
 from .files import FileError
 from .image_decoding import DecodedImage, decode_image
-from .imported import HIGHEST, Imported, as_labels, check_size
+from .imported import HIGHEST, Imported, as_labels, fitted
 from .matching import Matching, apply, match_classes
 from .png import CLASSES_KEY, IGNORE, IGNORE_COLOUR
 from .tiff import CLASSES_NAMESPACE, COLOURS_NAMESPACE
+from .tiff_axes import with_axes_of_tiff
 
 __all__ = [
     "SUFFIXES",
@@ -35,8 +38,8 @@ __all__ = [
     "Matching",
     "apply",
     "check_numbers",
-    "check_size",
     "coco_images",
+    "fitted",
     "match_classes",
     "open_coco",
     "read_coco",
@@ -59,7 +62,7 @@ def read_label_tiff(path: str | Path) -> Imported:
     Returns
     -------
     Imported
-        Axes of length 1 in front of rows and columns are dropped; a stack stays a stack.
+        With its axes and the size of its pixels (`tiff_axes.with_axes_of_tiff`).
 
     Raises
     ------
@@ -70,11 +73,11 @@ def read_label_tiff(path: str | Path) -> Imported:
     """
     path = Path(path)
     decoded = _decoded(path, ("TIFF",))
-    named = _ome_classes(decoded.ome) if decoded.ome else _info_classes(decoded.info)
-    kept = [size for axis, size in zip(decoded.axes, decoded.pixels.shape, strict=True)
-            if size > 1 or axis in "YX"]  # fmt: skip
-    labels = as_labels(decoded.pixels.reshape(kept), str(path))
-    return _imported(path, labels, named, _palette_of(decoded.palette))
+    named = _ome_classes(decoded.ome) if decoded.ome else _info_classes(decoded.imagej)
+    found = with_axes_of_tiff(decoded)
+    labels = as_labels(found.array, str(path))
+    imported = _imported(path, labels, named, _palette_of(decoded.palette))
+    return replace(imported, axes=found.axes, pixel_size=found.pixel_size, units=found.units)
 
 
 def read_label_png(path: str | Path) -> Imported:
@@ -101,12 +104,13 @@ def read_label_png(path: str | Path) -> Imported:
     decoded = _decoded(path, ("PNG",))
     array, palette = decoded.pixels, _palette_of(decoded.palette)
     chunk = decoded.texts.get(CLASSES_KEY)
-    rows, ignore = ({}, None) if chunk is None else _chunk_classes(path, chunk)
+    rows, ignore, position = ({}, None, ()) if chunk is None else _chunk_classes(path, chunk)
     if chunk is None and palette.get(IGNORE) == IGNORE_COLOUR:
         ignore = IGNORE
     ignored = np.zeros(array.shape, dtype=bool) if ignore is None else array == ignore
     labels = as_labels(np.where(ignored, array.dtype.type(0), array), str(path))
-    return _imported(path, labels, rows, palette, ignored if ignored.any() else None)
+    imported = _imported(path, labels, rows, palette, ignored if ignored.any() else None)
+    return replace(imported, position=position)
 
 
 _READERS: Mapping[str, Callable[[Path], Imported]] = MappingProxyType(
@@ -215,9 +219,9 @@ def _palette_of(table: NDArray[np.uint8] | None) -> dict[int, Colour]:
     }
 
 
-def _info_classes(info: str) -> dict[int, ClassRow]:
+def _info_classes(imagej: Mapping[str, Any]) -> dict[int, ClassRow]:
     """Classes from ImageJ's "Info", where every line of it is a label and its name."""
-    lines = [line for line in info.split("\n") if line.strip()]
+    lines = [line for line in str(imagej.get("Info") or "").split("\n") if line.strip()]
     found = [_LINE.fullmatch(line) for line in lines]
     names = {int(match[1]): match[2] for match in found if match}
     return _rows(names, {}) if len(names) == len(lines) else {}
@@ -251,8 +255,8 @@ def _hex(text: str) -> Colour:
     return red, green, blue
 
 
-def _chunk_classes(path: Path, text: str) -> tuple[dict[int, ClassRow], int | None]:
-    """The classes of our own text chunk, and the number of ignored pixels."""
+def _chunk_classes(path: Path, text: str) -> tuple[dict[int, ClassRow], int | None, Position]:
+    """The classes of our own text chunk, the number of ignored pixels, and the plane's place."""
     try:
         record = json.loads(text)
         rows = {}
@@ -262,7 +266,8 @@ def _chunk_classes(path: Path, text: str) -> tuple[dict[int, ClassRow], int | No
                 raise InvalidInputError(f"{label} is no label")
             rows[label] = from_record(entry)
         ignore = record["ignore"]
-        return rows, None if ignore is None else int(ignore)
+        position = position_from_record(record.get("position", ()))
+        return rows, None if ignore is None else int(ignore), position
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FileError(
             f"The list of classes in {path} cannot be read: {error}. Save the picture without its "

@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..segmentation import InvalidInputError
+from .axes import position_to_record
 from .class_rows import ClassRow
 from .classes import to_record
 from .labelled import LabelArray, LabelledImage
@@ -98,6 +99,7 @@ def _classes_chunk(image: LabelledImage, ignore: int | None) -> PngInfo:
     colours = image.colours
     record = {
         "ignore": ignore,
+        **({"position": position_to_record(image.position)} if image.position else {}),
         "classes": [
             {"label": label, **to_record(_coloured(image, label, row, colours[label]))}
             for label, row in image.classes.items()

@@ -25,6 +25,10 @@ CLASSES_NAMESPACE = "napari-cliper/classes"
 COLOURS_NAMESPACE = "napari-cliper/colours"
 """Where an OME-TIFF keeps the classes' names and colours: map annotations, keyed by label."""
 
+AXES_NAMESPACE = "napari-cliper/axes"
+AXES_KEY = "napari_cliper_axes"
+"""Where an OME-TIFF, and ImageJ's TIFF, keep the axes of the labels and what they are stored as."""
+
 _IMAGEJ_COLOURS = 256
 
 
@@ -52,6 +56,7 @@ def write_label_tiff(path: Path, image: LabelledImage) -> None:
         # The range that the colour table is stretched over: one entry for each label.
         "min": 0.0,
         "max": float(_IMAGEJ_COLOURS - 1),
+        AXES_KEY: f"{image.axes} as {stack.letters}",
         **_imagej_calibration(stack),
     }
     with full_when_short(path):
@@ -125,6 +130,11 @@ def write_ome_tiff(path: Path, image: LabelledImage) -> None:
         for namespace, description, value in (
             (CLASSES_NAMESPACE, "The class of each label", names),
             (COLOURS_NAMESPACE, "The colour of each label", colours),
+            (
+                AXES_NAMESPACE,
+                "The axes of the labels; Q is one that nobody has named",
+                {"axes": image.axes, "stored": stack.letters},
+            ),
         )
         if value
     ]

@@ -11,13 +11,14 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from ..export.axes import axes_from_names
 from ..export.class_rows import ClassRow
 from ..export.importing import (
     SUFFIXES,
     Imported,
     apply,
-    check_size,
     coco_images,
+    fitted,
     match_classes,
     read_coco,
     read_labels,
@@ -128,12 +129,9 @@ class Exchange(QObject):
     def _on_read(self, choice: ImageChoice, imported: Imported) -> None:
         try:
             annotation = self._annotating.begin(choice.layer, choice.name)
-            place: Place = (*choice.plane, slice(None), slice(None))
+            axes = axes_from_names(choice.layer.axis_labels, choice.layer.ndim)
             shape = annotation.layer.data.shape
-            if imported.labels.shape == shape:
-                place = (slice(None),) * len(shape)
-            else:
-                check_size(imported, shape[-2:])
+            place, imported = fitted(imported, shape, axes, choice.plane)
             self._take(annotation, place, imported)
         except InvalidInputError as error:
             self.said.emit(str(error), True)

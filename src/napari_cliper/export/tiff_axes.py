@@ -1,0 +1,129 @@
+"""Which axes a TIFF has and how large its pixels are: of ImageJ, of OME, and of our own files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from numpy.typing import NDArray
+
+from .axes import UNKNOWN, axes_from_names
+from .image_decoding import DecodedImage
+from .labelled import PIXEL
+from .tiff import AXES_KEY, AXES_NAMESPACE
+from .units import Kind, known_unit
+
+_LETTERS = frozenset("TZCYX" + UNKNOWN)
+
+
+@dataclass(frozen=True, eq=False)
+class TiffAxes:
+    """An array of a TIFF with its axes.
+
+    Parameters
+    ----------
+    array : (..., Y, X) array
+    axes : str
+        A letter for each axis (see `axes`).
+    pixel_size : tuple of float
+        Length of a pixel along each axis; 1 where it is not given.
+    units : tuple of str
+        The unit of each length, ``"pixel"`` where it is not given.
+    """
+
+    array: NDArray[Any]
+    axes: str
+    pixel_size: tuple[float, ...]
+    units: tuple[str, ...]
+
+
+def with_axes_of_tiff(decoded: DecodedImage) -> TiffAxes:
+    """The numbers of a TIFF with its axes, rows and columns last.
+
+    Axes of length 1 are dropped, but for those of our own files, which come back as they were.
+
+    Parameters
+    ----------
+    decoded : DecodedImage
+        Without an axis of samples.
+    """
+    root = ET.fromstring(decoded.ome) if decoded.ome else None  # noqa: S314 - as for the classes
+    axes, array = _arranged(decoded, *_own_axes(decoded, root))
+    found = axes_from_names(axes, array.ndim)
+    known = _calibration(decoded, root)
+    pairs = [known.get(letter, (1.0, PIXEL)) for letter in found]
+    return TiffAxes(
+        array, found, tuple(size for size, _ in pairs), tuple(unit for _, unit in pairs)
+    )
+
+
+def _own_axes(decoded: DecodedImage, root: ET.Element | None) -> tuple[str, str]:
+    """The axes of labels in a file of ours, and the letters they are stored as; else empty."""
+    if root is None:
+        names, _, stored = str(decoded.imagej.get(AXES_KEY, "")).partition(" as ")
+        return names, stored
+    for annotation in root.iterfind(".//{*}MapAnnotation"):
+        if annotation.get("Namespace") == AXES_NAMESPACE:
+            entries = {one.get("K"): one.text or "" for one in annotation.iterfind("{*}Value/{*}M")}
+            return entries.get("axes", ""), entries.get("stored", "")
+    return "", ""
+
+
+def _arranged(decoded: DecodedImage, names: str, stored: str) -> tuple[str, NDArray[Any]]:
+    """The array as its axes were when we wrote it, or as the file has them but for length 1."""
+    sizes = dict(zip(decoded.axes, decoded.pixels.shape, strict=True))
+    ours = (
+        len(names) == len(stored) == len(set(stored))
+        and set(names + stored) <= _LETTERS
+        and stored.endswith("YX")
+        and math.prod(sizes.get(letter, 1) for letter in stored) == decoded.pixels.size
+    )
+    wanted = stored if ours else None
+    kept = [
+        i for i, letter in enumerate(decoded.axes)
+        if letter in "YX" or decoded.pixels.shape[i] > 1
+    ]  # fmt: skip
+    array = decoded.pixels.reshape([decoded.pixels.shape[i] for i in kept])
+    axes = "".join(decoded.axes[i] for i in kept)
+    order = [i for i, letter in enumerate(axes) if letter not in "YX"]
+    if wanted is not None and len(set(axes)) == len(axes):
+        order = [axes.index(letter) for letter in wanted[:-2] if letter in axes]
+    order += [axes.index("Y"), axes.index("X")]
+    array = array.transpose(order)
+    if wanted is None:
+        return "".join(axes[i] for i in order), array
+    return names, array.reshape([sizes.get(letter, 1) for letter in wanted])
+
+
+def _calibration(decoded: DecodedImage, root: ET.Element | None) -> dict[str, tuple[float, str]]:
+    """The size and unit of a pixel along each axis that the file tells of."""
+    found: dict[str, tuple[Any, Any]] = {}
+    if root is not None:
+        pixels = root.find(".//{*}Pixels")
+        given = {} if pixels is None else pixels.attrib
+        for axis in "XYZ":  # micrometres and seconds are the defaults of the schema
+            unit = given.get(f"PhysicalSize{axis}Unit", "µm")
+            found[axis] = given.get(f"PhysicalSize{axis}"), unit
+        found["T"] = given.get("TimeIncrement"), given.get("TimeIncrementUnit", "s")
+    elif decoded.imagej:
+        unit = decoded.imagej.get("unit", PIXEL)
+        for axis, length in zip("YX", decoded.pixel_lengths, strict=True):
+            found[axis] = length, decoded.imagej.get(f"{axis.lower()}unit", unit)
+        found["Z"] = decoded.imagej.get("spacing"), decoded.imagej.get("zunit", unit)
+        found["T"] = decoded.imagej.get("finterval"), decoded.imagej.get("tunit", "sec")
+    lengths = {axis: _length(size, unit, axis) for axis, (size, unit) in found.items()}
+    return {axis: one for axis, one in lengths.items() if one is not None}
+
+
+def _length(size: Any, word: Any, axis: str) -> tuple[float, str] | None:
+    try:
+        value = float(size)
+    except (TypeError, ValueError):
+        return None
+    if not (math.isfinite(value) and value > 0):
+        return None
+    kind: Kind = "time" if axis == "T" else "space"
+    unit = known_unit(str(word).replace("\\u00B5", "µ"), kind)
+    return value, PIXEL if unit is None else unit.name
