@@ -554,7 +554,7 @@ def test_sizes_must_be_the_images():
     file = imported([1, 2, 3])
     place, _ = fitted(file, (1, 3), "YX", ())
     assert place == (slice(None), slice(None))
-    with pytest.raises(InvalidInputError, match=r"a\.png are Y 1 x X 3 pixels, .* Y 3 x X 1"):
+    with pytest.raises(InvalidInputError, match=r"a\.png are 1 x 3 pixels, .* 3 x 1"):
         fitted(file, (3, 1), "YX", ())
 
 

@@ -191,8 +191,8 @@ def placed(
 
 
 def described(axes: str, shape: Sequence[int]) -> str:
-    """Sizes with their letters, such as ``T 3 x Y 64 x X 64``."""
+    """Sizes with the letters of leading axes, such as ``T 3 x 64 x 64``."""
     return " x ".join(
-        f"{size}" if letter == UNKNOWN else f"{letter} {size}"
+        f"{size}" if letter in (UNKNOWN, "Y", "X") else f"{letter} {size}"
         for letter, size in zip(axes, shape, strict=True)
     )
