@@ -39,6 +39,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=HERE / "parity" / "reference",
         help="folder of reference arrays (see its README.md)",
     )
+    parser.addoption(
+        "--mutations", type=int, default=2000, help="damaged files that every run of readers gets"
+    )
+    parser.addoption("--mutation-seed", type=int, default=0, help="which damage is done")
 
 
 @pytest.fixture(scope="session", autouse=True)
