@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from skimage import exposure, segmentation
+from skimage import exposure
 
 from .labelled import LabelArray, LabelledImage
 from .looks import check_plane, label_name, palette
@@ -47,11 +47,11 @@ def overlay(image: LabelledImage) -> Image.Image:
     ground = _rgb(image)
     found = [int(label) for label in np.unique(labels) if label]
     colours = palette(image, max(found, default=0) + 1)
-    painted = colours[labels]  # (Y, X, 3)
-    mixed = (1 - OPACITY) * ground + OPACITY * painted
-    edge = segmentation.find_boundaries(labels, mode="inner") & (labels > 0)
-    filled = np.where(edge[..., None], painted, np.where(labels[..., None] > 0, mixed, ground))
-    picture = Image.fromarray(filled.round().astype(np.uint8))
+    # In 8 bits throughout: float64 takes six times the memory and ten times as long.
+    picture, painted = Image.fromarray(ground), Image.fromarray(colours[labels])
+    mixed = Image.blend(picture, painted, OPACITY)
+    picture = Image.composite(mixed, picture, Image.fromarray(labels > 0))
+    picture.paste(painted, mask=Image.fromarray(_outlines(labels)))
 
     names = [label_name(image, label) for label in found]
     font = _font("".join(names), max(12, min(labels.shape[0] // 24, 28)))
@@ -70,6 +70,16 @@ def overlay(image: LabelledImage) -> Image.Image:
     canvas.paste(picture, (0, 0))
     canvas.paste(legend, (picture.width, 0))
     return canvas
+
+
+def _outlines(labels: LabelArray) -> NDArray[np.bool_]:
+    """The labelled pixels beside another label or the background, (Y, X) bool."""
+    edge = np.zeros(labels.shape, dtype=bool)
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = labels[one] != labels[other]
+        edge[one] |= differ
+        edge[other] |= differ
+    return edge & (labels > 0)
 
 
 def label_counts(labels: LabelArray, classes: int) -> list[int]:
