@@ -17,6 +17,7 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
+from napari_cliper import batch
 from napari_cliper.cli import app
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.export.colours import class_colours
@@ -172,17 +173,101 @@ def test_wrong_input_is_named_before_any_work(segment, picture, tmp_path, argume
     assert not (tmp_path / "out").exists()
 
 
-def test_pictures_that_cannot_be_read_are_all_named(segment, picture, tmp_path):
-    text, cut, stack = tmp_path / "notes.png", tmp_path / "cut.png", tmp_path / "stack.tif"
+def unfit_files(tmp_path, picture):
+    """Four files that are called like images and cannot be segmented."""
+    text, cut, blank, stack = (
+        tmp_path / name for name in ("notes.png", "cut.png", "blank.png", "stack.tif")
+    )
     text.write_text("no picture")
     cut.write_bytes(picture.read_bytes()[:200])
+    Image.new("RGB", (64, 80), "grey").save(blank)
     tifffile.imwrite(stack, np.zeros((4, 20, 20), np.uint8), photometric="minisblack")
-    result = segment(picture, tmp_path / "gone.png", text, cut, stack, tmp_path)
-    assert result.exit_code == 2
+    return text, cut, blank, stack
+
+
+def test_images_that_cannot_be_segmented_do_not_stop_the_others(segment, picture, tmp_path):
+    unfit = unfit_files(tmp_path, picture)
+    last = tmp_path / "z.png"
+    last.write_bytes(picture.read_bytes())
+    result = segment(*unfit, tmp_path / "gone.png", picture, last)
+    assert result.exit_code == 1
     message = " ".join(result.stderr.split())
-    for part in ("gone.png", "notes.png", "cut.png", "a plane of a stack", "a folder stands"):
+    for part in ("gone.png", "notes.png", "cut.png", "nothing to segment", "a plane of a stack",
+                 "5 of 7 images could not be segmented"):  # fmt: skip
         assert part in message
+    names = {path.name for path in (tmp_path / "out").glob("[!.]*")}
+    assert names == {stem + s for stem in ("field", "z") for s in RESULTS} | {"uncertainty.csv"}
+
+
+def test_nothing_but_wrong_images_is_wrong_input(segment, picture, tmp_path):
+    result = segment(*unfit_files(tmp_path, picture))
+    assert result.exit_code == 2
+    assert "There is no image that can be segmented" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_stands_for_its_images(segment, picture, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("2.png", "10.PNG", ".hidden.png"):
+        (folder / name).write_bytes(picture.read_bytes())
+    (folder / "notes.txt").write_text("no image")
+    for options in ([], ["--overwrite"]):  # the second time the results lie among them
+        result = segment(folder, "--output", folder, *options)
+        assert result.exit_code == 0, result.output
+        assert 0 <= result.stdout.index("2.png") < result.stdout.index("10.PNG")
+        records = {path.name for path in folder.glob("*.json")}
+        assert records == {"2.json", "10.json"}
+    (tmp_path / "empty").mkdir()
+    result = segment(tmp_path / "empty")
+    assert result.exit_code == 2
+    assert "There is no image in the folder" in result.stderr
+
+
+@pytest.mark.parametrize("where", ["overlay", "read_picture", "LiveLabels"])
+def test_too_little_memory_is_said_and_the_next_image_is_done(
+    segment, picture, tmp_path, monkeypatch, where
+):
+    large = tmp_path / "large.png"
+    Image.fromarray(make_scene((70, 90), 5).image).save(large)
+    real = getattr(batch, where)
+
+    def greedy(*arguments, **options):
+        given = arguments[0]
+        shape = getattr(given, "labels", getattr(given, "shape", None))
+        shape = getattr(shape, "shape", shape)
+        if given == large if where == "read_picture" else tuple(shape or ())[:2] == (70, 90):
+            raise MemoryError
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(batch, where, greedy)
+    result = segment(large, picture)
+    assert result.exit_code == 1
+    assert "large.png: this machine has not enough memory" in " ".join(result.stderr.split())
+    out = tmp_path / "out"
+    assert (out / "field_overlay.png").exists()
+    assert (out / "large_refined.tif").exists() == (where == "overlay")
+    assert not (out / "large_overlay.png").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_file_names_that_are_not_utf_8(tiny_clip, picture, tmp_path):
+    names = [b"a.png", b"m\xe4.png", b"z.png"]
+    paths = [os.fsencode(tmp_path) + b"/" + name for name in names]
+    for path in paths:
+        Path(os.fsdecode(path)).write_bytes(picture.read_bytes())
+    start = "from napari_cliper.cli import main; main()"
+    command = [sys.executable, "-c", start, "segment", *paths, "--labels", "nucleus", "--model"]
+    command += [str(tiny_clip), "--refiner", "none", "--shorter-side", "64", "--templates", "word"]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "out")], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = (path for path in (tmp_path / "out").glob("m*.json"))
+    text = path.read_bytes().decode("utf-8")
+    assert "m\\udce4.png" in text
+    assert os.fsencode(json.loads(text)["file"]) == b"m\xe4.png"
+    assert "z.png" in (tmp_path / "out" / "uncertainty.csv").read_text("utf-8-sig")
 
 
 def test_two_pictures_of_one_name_do_not_overwrite_each_other(segment, picture, tmp_path):

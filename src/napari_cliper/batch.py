@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from .annotation.image_files import folded, natural_key
 from .export.class_rows import rows_of
 from .export.files import FileError, Replace, cannot, check_places, whole_files, write_json
 from .export.labelled import LabelledImage
 from .export.measurements import write_table
 from .export.overlay import label_counts, overlay
+from .export.own_files import OwnFiles
 from .export.pictures import read_picture
 from .export.prototypes import prototypes_record
 from .export.tiff import write_label_tiff
@@ -21,6 +26,7 @@ from .segmentation import (
     ClassPrompt,
     InvalidInputError,
     LiveLabels,
+    OutOfMemoryError,
     Progress,
     Prototypes,
     ScoreMaps,
@@ -52,6 +58,45 @@ class Segmented:
     uncertainty: float
 
 
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """The images of some files and folders.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Of a folder every file that is called like an image takes part, 2 before 10, but not the
+        results of an earlier run, hidden files and folders in it.
+
+    Raises
+    ------
+    InvalidInputError
+        For a folder without an image.
+    FileError
+        For a folder that cannot be read.
+    """
+    suffixes = {*Image.registered_extensions(), ".tif", ".tiff"}
+    own = OwnFiles()
+    images: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            images.append(path)
+            continue
+        try:
+            files = sorted(path.iterdir(), key=natural_key)
+        except OSError as error:
+            raise cannot("read", path, error) from error
+        found = [
+            file
+            for file in files
+            if file.suffix.lower() in suffixes and file.name[0] != "." and file.is_file()
+            and not own.wrote(file)
+        ]  # fmt: skip
+        if not found:
+            raise InvalidInputError(f"There is no image in the folder {path}. Name another folder.")
+        images += found
+    return list(dict.fromkeys(images))
+
+
 def check_inputs(
     segmenter: Segmenter,
     images: Sequence[Path],
@@ -59,30 +104,29 @@ def check_inputs(
     output: Path,
     *,
     overwrite: bool,
-) -> None:
-    """Refuse all that is wrong with the input before any long work starts.
+) -> dict[Path, str]:
+    """Look at the whole input before any long work starts.
+
+    Returns
+    -------
+    dict of Path to str
+        What is wrong with each image that cannot be segmented; the others can.
 
     Raises
     ------
     InvalidInputError
-        Naming every picture that cannot be segmented, and every result that is there already.
+        For words that cannot be asked for, two images that would have the same results, and
+        results that are there already.
     """
     segmenter.check_words(classes)
     stems: dict[str, Path] = {}
     problems = []
     for path in images:
-        if path.stem in stems:
+        other = stems.setdefault(folded(path.stem), path)
+        if other is not path:
             problems.append(
-                f"{stems[path.stem]} and {path} would write the same files. Segment them into two "
-                "folders."
+                f"{other} and {path} would write the same files. Segment them into two folders."
             )
-        stems[path.stem] = path
-        try:
-            segmenter.check(read_picture(path))
-        except FileError as error:
-            problems.append(str(error))
-        except InvalidInputError as error:
-            problems.append(f"{path}: {error}")
     results = [output / (path.stem + suffix) for path in images for suffix in SUFFIXES]
     try:
         check_places(results, replace="own" if overwrite else "nothing", inputs=images)
@@ -92,6 +136,16 @@ def check_inputs(
         problems.append(str(error))
     if problems:
         raise InvalidInputError("\n".join(problems))
+    unfit: dict[Path, str] = {}
+    for path in images:
+        try:
+            with _naming_memory(path, "reading it"):
+                segmenter.check(read_picture(path))
+        except (FileError, OutOfMemoryError) as error:
+            unfit[path] = str(error)
+        except InvalidInputError as error:
+            unfit[path] = f"{path}: {error}"
+    return unfit
 
 
 def segment_file(
@@ -106,9 +160,10 @@ def segment_file(
     prototypes: Prototypes | None = None,
     looks: float | None = None,
     replace: Replace = "nothing",
-    inputs: Sequence[Path] = (),
 ) -> Segmented:
     """Segment one picture and write its files, which appear together or not at all.
+
+    Where memory does not suffice for the overlay, the other files are written all the same.
 
     Parameters
     ----------
@@ -122,7 +177,7 @@ def segment_file(
         What classes look like.
     looks : float, optional
         How much that counts against the words; see `Segmenter.score`.
-    replace, inputs
+    replace : str
         As in `export.files.whole_files`.
 
     Returns
@@ -135,6 +190,26 @@ def segment_file(
         For a picture that cannot be read or a result that cannot be written.
     SegmentationError
     """
+    with _naming_memory(path, "segmenting it"):
+        return _segment_file(
+            segmenter, path, classes, output, thresholds, report, should_stop,
+            prototypes=prototypes, looks=looks, replace=replace,
+        )  # fmt: skip
+
+
+def _segment_file(
+    segmenter: Segmenter,
+    path: Path,
+    classes: Sequence[ClassPrompt],
+    output: Path,
+    thresholds: Mapping[str, Any],
+    report: Any,
+    should_stop: Callable[[], bool],
+    *,
+    prototypes: Prototypes | None,
+    looks: float | None,
+    replace: Replace,
+) -> Segmented:
     wishes = {"report": report, "should_stop": should_stop}
     embedding = segmenter.embed(read_picture(path), **wishes)
     scores = segmenter.score(embedding, classes, prototypes=prototypes, looks=looks, **wishes)
@@ -153,16 +228,39 @@ def segment_file(
             "asked": scores.record.get("prototypes", []),
         }
     report(Progress("Writing the files", 0, 1))
-    with whole_files(output, replace=replace, inputs=(path, *inputs)) as folder:
+    no_overlay: MemoryError | None = None
+    with whole_files(output, replace=replace, inputs=[path]) as folder:
         for stage, array in labels.items():
             image = LabelledImage(
                 path.stem, array, rows, image=embedding.image.pixels, image_file=path.name
             )
             write_label_tiff(folder / f"{path.stem}_{stage}.tif", image)
             if array is final:
-                overlay(image).save(folder / f"{path.stem}_overlay.png")
+                place = folder / f"{path.stem}_overlay.png"
+                try:
+                    overlay(image).save(place)
+                except MemoryError as error:
+                    place.unlink(missing_ok=True)
+                    no_overlay = error
         write_json(folder / f"{path.stem}.json", record)
+    if no_overlay is not None:
+        raise OutOfMemoryError(
+            f"{path}: this machine has not enough memory for the overlay. The labels are written. "
+            "Close other programs, or cut the image into smaller ones."
+        ) from no_overlay
     return Segmented(scores, counts, uncertainty)
+
+
+@contextmanager
+def _naming_memory(path: Path, doing: str) -> Iterator[None]:
+    """Turn a lack of memory into an error that names the image and the way out."""
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            f"{path}: this machine has not enough memory for {doing}. Close other programs, or cut "
+            "the image into smaller ones."
+        ) from error
 
 
 def _used(scores: ScoreMaps, thresholds: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed at work (weights, memory, disk), 2 wrong input, 13
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from . import __version__
 from .cli_evaluate import evaluate
 from .cli_export import export
 from .cli_learn import learn
-from .console import FAILED, Bars, err, errors_in_words, fail, out, stopping
+from .console import FAILED, WRONG_INPUT, Bars, err, errors_in_words, fail, out, stopping
 from .engine_options import EngineOptions, takes_engine_options
 from .export.files import FileError, check_places, whole_files
 from .prototype_options import (
@@ -31,7 +32,7 @@ from .prototype_options import (
     matched,
     note_unlearnt,
 )
-from .segmentation import REGISTRY, InvalidInputError, parse_classes
+from .segmentation import REGISTRY, InvalidInputError, OutOfMemoryError, parse_classes
 
 if TYPE_CHECKING:
     from .segmentation import ScoreMaps
@@ -68,7 +69,9 @@ def _main(
 @app.command()
 @takes_engine_options
 def segment(
-    images: Annotated[list[Path], typer.Argument(help="Pictures: TIFF, PNG, JPEG, ...")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Images (TIFF, PNG, JPEG, ...), or folders of them.")
+    ],
     labels: Annotated[
         str, typer.Option(help='The words: "nucleus=cell nucleus|nuclei, bacteria".')
     ],
@@ -81,7 +84,9 @@ def segment(
         bool, typer.Option(help="Replace earlier results, never a file of anything else.")
     ] = False,
 ) -> None:
-    """Segment pictures by your words, and by what classes look like.
+    """Segment images by your words, and by what classes look like.
+
+    An image that cannot be segmented is named, and the others are done; the exit status is then 1.
 
     For each picture the folder gets the labels (NAME_coarse.tif, NAME_refined.tif), a colour
     overlay (NAME_overlay.png) and the record of what was done (NAME.json). After several
@@ -94,10 +99,20 @@ def segment(
         thresholds = engine.thresholds()
         chosen = chosen_prototypes(prototypes, looks)
         segmenter = Segmenter(engine.config())
-        from .batch import check_inputs, segment_file, write_uncertainty  # noqa: PLC0415 - torch
+        from .batch import (  # noqa: PLC0415 - torch
+            check_inputs,
+            find_images,
+            segment_file,
+            write_uncertainty,
+        )
 
-        check_inputs(segmenter, images, classes, output, overwrite=overwrite)
-        failed = 0
+        images = find_images(images)
+        unfit = check_inputs(segmenter, images, classes, output, overwrite=overwrite)
+        for problem in unfit.values():
+            err.print(f"[bold red]Error:[/] {escape(problem)}", soft_wrap=True)
+        if len(unfit) == len(images):
+            fail("There is no image that can be segmented.", WRONG_INPUT)
+        failed = len(unfit)
         with stopping() as should_stop:
             if chosen is not None:
                 note_unlearnt(chosen, classes)
@@ -105,6 +120,8 @@ def segment(
                 with bars.progress:
                     segmenter = matched(segmenter, chosen, bars.report, should_stop)
             for path in images:
+                if path in unfit:
+                    continue
                 bars = Bars()
                 try:
                     with bars.progress:
@@ -119,9 +136,8 @@ def segment(
                             prototypes=chosen,
                             looks=looks,
                             replace="own" if overwrite else "nothing",
-                            inputs=images,
                         )
-                except FileError as error:  # this file; the next may do
+                except (FileError, InvalidInputError, OutOfMemoryError) as error:  # this one alone
                     err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
                     failed += 1
                     continue
@@ -129,7 +145,7 @@ def segment(
         if len(images) > 1 and failed < len(images):
             _print_uncertainty(write_uncertainty(output))
         if failed:
-            fail(f"{failed} of {len(images)} pictures were not segmented.", FAILED)
+            fail(f"{failed} of {len(images)} images could not be segmented.", FAILED)
 
 
 def _print_scores(
@@ -319,4 +335,7 @@ def _demo_window(seed: int | None, screenshot: Path | None) -> None:
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what a terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(app())

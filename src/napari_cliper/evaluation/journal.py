@@ -177,7 +177,7 @@ class Journal:
         text = "".join(
             json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines
         )
-        data = text.encode("utf-8")
+        data = text.encode("utf-8", errors="backslashreplace")
         try:
             with self.path.open("r+b" if self.path.exists() else "w+b") as file:
                 file.truncate(self._whole)  # a line that was cut short

@@ -124,7 +124,7 @@ def _image_rows(result: Evaluation) -> Iterable[Sequence[Any]]:
 
 
 def _write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
+    with path.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
         csv.writer(file).writerows(rows)
 
 

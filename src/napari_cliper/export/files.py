@@ -248,4 +248,5 @@ def _put_back(target: Path, before: Path | None) -> None:
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record as indented UTF-8 JSON."""
     text = json.dumps(dict(record), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    # Bytes of a file's name that are not UTF-8 are escaped as JSON does it, "\\udce4".
+    path.write_bytes((text + "\n").encode("utf-8", errors="backslashreplace"))

@@ -241,7 +241,7 @@ def write_table(path: Path, table: Mapping[str, list[Any]]) -> None:
     which pandas and R's readr pass over. A text that a spreadsheet would take for a formula
     gets an apostrophe in front. What has no value is an empty cell.
     """
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
+    with path.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([_cell(name) for name in table])
         writer.writerows([_cell(value) for value in row]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 RECORD = ".napari-cliper.jsonl"
@@ -20,7 +19,7 @@ class OwnFiles:
     """Look up, and note, the files that this program wrote."""
 
     def __init__(self) -> None:
-        self._records: dict[Path, dict[str, set[str]]] = {}
+        self._records: dict[Path, bytes] = {}
 
     def wrote(self, path: Path) -> bool:
         """Whether this program wrote a file, or every file of a folder, as it is now.
@@ -39,12 +38,15 @@ class OwnFiles:
     def _is_as_written(self, path: Path) -> bool:
         known: set[str] = set()
         for folder in path.parents:
-            known |= self._record(folder).get(path.relative_to(folder).as_posix(), set())
+            known |= _hashes(self._record(folder), path.relative_to(folder).as_posix())
         return bool(known) and sha256(path) in known
 
-    def _record(self, folder: Path) -> dict[str, set[str]]:
+    def _record(self, folder: Path) -> bytes:
         if folder not in self._records:
-            self._records[folder] = _read(folder / RECORD)
+            try:
+                self._records[folder] = (folder / RECORD).read_bytes()
+            except OSError:
+                self._records[folder] = b""
         return self._records[folder]
 
 
@@ -64,7 +66,7 @@ def add_to_record(folder: Path, files: Mapping[str, Path]) -> None:
     ------
     OSError
     """
-    lines = [json.dumps({"file": name, "sha256": sha256(path)}) for name, path in files.items()]
+    lines = [_line(name, sha256(path)) for name, path in files.items()]
     with (folder / RECORD).open("a", encoding="ascii") as file:
         # The first line break ends a line that a kill has cut short.
         file.write("".join(f"{line}\n" for line in ["", *lines]))
@@ -76,15 +78,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> dict[str, set[str]]:
-    """The hashes of each file of a record; a line that was cut short is passed over."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError:
-        return {}
-    found: dict[str, set[str]] = {}
-    for line in lines:
-        with suppress(ValueError, TypeError, KeyError, RecursionError):
-            entry = json.loads(line)
-            found.setdefault(str(entry["file"]), set()).add(str(entry["sha256"]))
+def _hashes(record: bytes, name: str) -> set[str]:
+    """The hashes that a record has of a file; a line that was cut short matches none."""
+    start = _line(name, "").removesuffix('"}').encode("ascii")
+    found = set()
+    place = record.find(start)
+    while place >= 0:
+        end = place + len(start)
+        found.add(record[end : end + 64].decode("ascii", "replace"))
+        place = record.find(start, end)
     return found
+
+
+def _line(name: str, digest: str) -> str:
+    return json.dumps({"file": name, "sha256": digest})
