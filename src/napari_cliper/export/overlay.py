@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageStat
 from skimage import exposure
 
 from .labelled import LabelArray, LabelledImage
@@ -51,7 +51,8 @@ def overlay(image: LabelledImage) -> Image.Image:
     picture, painted = Image.fromarray(ground), Image.fromarray(colours[labels])
     mixed = Image.blend(picture, painted, OPACITY)
     picture = Image.composite(mixed, picture, Image.fromarray(labels > 0))
-    picture.paste(painted, mask=Image.fromarray(_outlines(labels)))
+    edge = _outlines(labels)
+    picture.paste(painted, mask=Image.fromarray(edge))
 
     names = [label_name(image, label) for label in found]
     font = _font("".join(names), max(12, min(labels.shape[0] // 24, 28)))
@@ -118,8 +119,9 @@ def _font(text: str, size: int) -> Font:
 
 def _inner(picture: Image.Image, inside: NDArray[np.bool_]) -> tuple[int, ...] | None:
     """The mean colour of the pixels within outlines, (Y, X) bool; None where there are none."""
-    pixels = np.asarray(picture)[inside]
-    return tuple(pixels.mean(axis=0).round().astype(int).tolist()) if len(pixels) else None
+    if not inside.any():
+        return None
+    return tuple(round(value) for value in ImageStat.Stat(picture, Image.fromarray(inside)).mean)
 
 
 def _legend(
