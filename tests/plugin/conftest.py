@@ -14,6 +14,15 @@ from napari_cliper.segmentation import SegmentationConfig
 SCENE = make_scene((96, 128), 1_000_008)
 
 
+@pytest.fixture(autouse=True)
+def user_data(tmp_path, monkeypatch):
+    """A folder of the test's own for what docks save by themselves, of child processes too."""
+    folder = tmp_path / "user data"
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    monkeypatch.setattr("platformdirs.user_data_path", lambda name: folder / name)
+    return folder / "napari-cliper"
+
+
 @pytest.fixture
 def dock(make_napari_viewer, qtbot):
     """A dock beside a scene, its words typed, ready to run; leaks fail the test."""

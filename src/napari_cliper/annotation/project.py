@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -274,7 +275,9 @@ class Project:
             self._change_list(lambda found: _with_files(found, self.folder, images))
             return tuple(image for image in self.images if image.name not in before)
 
-    def add_image(self, name: str, array: NDArray[Any], *, rgb: bool = False) -> ProjectImage:
+    def add_image(
+        self, name: str, array: NDArray[Any], *, rgb: bool = False, keep_pixels: bool = True
+    ) -> ProjectImage:
         """Put an image that has no file at the end of the list, with a copy of its pixels.
 
         Parameters
@@ -286,6 +289,9 @@ class Project:
         rgb : bool
             Whether the last axis holds red, green, blue and perhaps alpha, so that other
             programs show them as colours.
+        keep_pixels : bool
+            False leaves the copy out, of an image that is too large for it; the image is then
+            `missing`, and its annotation is kept all the same.
 
         Raises
         ------
@@ -306,13 +312,38 @@ class Project:
             own = Names(one.name for one in found.entries).first_free(name or "image")
             file = _free_files(self.folder, found).as_file(own)
             entry = Entry(own, file, f"{COPIES}/{file}.tif", shape=array.shape)
-            self._write_copy(entry, array, rgb=rgb)
+            if keep_pixels:
+                self._write_copy(entry, array, rgb=rgb)
             try:
                 self._change_list(lambda images: _with_entry(images, entry))
             except Exception:
                 remove(self.folder, (entry.path,))
                 raise
             return self.image(own)
+
+    def remove_image(self, name: str) -> None:
+        """Take an image off the list, and delete its annotation and the copy of its pixels.
+
+        A file of the image's own stays.
+
+        Raises
+        ------
+        FileError
+            Where the list cannot be written; all is then as before.
+        """
+        entry = self._list.get(name)
+
+        def without(found: ImageList) -> ImageList:
+            left = tuple(one for one in found.entries if one.name != name)
+            return replace(
+                found, entries=left, current="" if found.current == name else found.current
+            )
+
+        self._change_list(without)
+        self._sheets.remove(entry.file)
+        copy = f"{COPIES}/{entry.file}.tif"
+        if entry.is_copy and entry.path == copy:
+            remove(self.folder, (copy,))
 
     def find_images(self, folder: str | Path) -> tuple[ProjectImage, ...]:
         """Look for images that are not where they were, in a folder and those inside it.
@@ -414,6 +445,22 @@ class Project:
         """
         sheet = self._sheets.look(self._list.get(name).file)
         return None if sheet is None else sheet.thresholds
+
+    def saved_at(self, name: str) -> datetime | None:
+        """When an image's annotation was saved last, in local time; None where it was not.
+
+        Raises
+        ------
+        FileError
+            For a sheet that is damaged.
+        """
+        sheet = self._sheets.look(self._list.get(name).file)
+        if sheet is None or not sheet.saved:
+            return None
+        try:
+            return datetime.fromisoformat(sheet.saved).astimezone()
+        except ValueError:
+            return None
 
     def save(
         self,

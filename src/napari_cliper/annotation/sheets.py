@@ -189,6 +189,14 @@ class Sheets:
                 raise cannot("write", self.folder, error) from error
             sweep(self.folder, file, sheet)
 
+    def remove(self, file: str) -> None:
+        """Delete the annotation of an image, as far as the system lets."""
+        with self._saving, self._lock:
+            remove(self.folder, (f"{file}.json",))
+            sweep(self.folder, file, Sheet(file, "open"))
+            self._known.pop(file, None)
+            self._seen.see(self._path(file), None)
+
     def set_status(self, file: str, image: str, status: Status) -> None:
         """Say how far an image is, its annotation as it is.
 

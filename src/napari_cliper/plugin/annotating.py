@@ -63,6 +63,8 @@ class Annotating(QObject):
     """A class was chosen to brush with, by its row or by a key."""
     leaving = Signal(object)
     """The layer of an `AnnotationLayer` was removed; it is forgotten next."""
+    lost = Signal(object)
+    """The layer of an `AnnotationLayer` was removed, and not by `remove`."""
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class Annotating(QObject):
         self._images = images
         self._classes = classes
         self._all: list[AnnotationLayer] = []
+        self._removing: AnnotationLayer | None = None
         self._clicking = False
         self._last_brushed = ""
         self.keys: dict[str, Callable[[], None]] = {
@@ -108,6 +111,11 @@ class Annotating(QObject):
             one.close()
 
     # ------------------------------------------------------------------ annotations
+
+    @property
+    def all(self) -> tuple[AnnotationLayer, ...]:
+        """The annotations in the window."""
+        return tuple(self._all)
 
     def of(self, image: Image | None) -> AnnotationLayer | None:
         """The annotation of an image."""
@@ -141,7 +149,7 @@ class Annotating(QObject):
             self._check_fits(found)
             return found
         if found is not None:
-            self._viewer.layers.remove(found.layer)
+            self.remove(found)
         annotation = AnnotationLayer(image, name, state, self.keys)
         annotation.changed.connect(partial(self._on_changed, annotation))
         annotation.refused.connect(self._say_error)
@@ -153,12 +161,23 @@ class Annotating(QObject):
         self.begun.emit(annotation)
         return annotation
 
+    def remove(self, annotation: AnnotationLayer) -> None:
+        """Take an annotation that is saved, or replaced, out of the window."""
+        self._removing = annotation
+        try:
+            if annotation.layer in self._viewer.layers:
+                self._viewer.layers.remove(annotation.layer)
+        finally:
+            self._removing = None
+
     def _on_removed(self, event: Any) -> None:
         annotation = self.behind(event.value)
         if annotation is not None:
             annotation.close()
             self.leaving.emit(annotation)
             self._all.remove(annotation)
+            if annotation is not self._removing:
+                self.lost.emit(annotation)
             self.update_available()
             self._count_timer.start()
 

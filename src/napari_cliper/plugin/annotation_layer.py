@@ -74,6 +74,7 @@ class AnnotationLayer(QObject):
             metadata={OUTPUT_KEY: {"annotation_of": name}},
             **transforms(whole),
         )
+        self.layer.locked = True  # napari's buttons and keys do not delete it then
         self.edits = Edits(self.layer.data, marks)
         bind(self.layer, keys)
         # napari tells of a change before it makes it, or not at all: look when it is done.
@@ -220,6 +221,12 @@ class AnnotationLayer(QObject):
         if self.edits.follow(painted=self._painted):
             self._painted = False
             self.changed.emit()
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was accepted, painted or clicked."""
+        self.follow()
+        return not (self.clicks or self.edits.marks.any() or self.edits.labels.any())
 
     @property
     def fits(self) -> bool:

@@ -23,6 +23,10 @@ from .wrapping import wrapping
 STATUS_IN_WORDS: Mapping[Status, str] = MappingProxyType(
     {"open": "nothing yet", "started": "begun", "done": "done"}
 )
+NO_PROJECT = (
+    "No project. Annotations are saved automatically, and offered when the dock opens again. Save "
+    "as ... puts them into a folder of yours."
+)
 _ROWS_SEEN = 5
 
 
@@ -43,7 +47,7 @@ class ProjectPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.folder = folding("Project")
-        self.where = wrapping("No project: what you annotate is in the window alone.")
+        self.where = wrapping(NO_PROJECT)
         self.new_button = _button("&Folder of images ...", "Work through a folder of pictures.")
         self.open_button = _button("Op&en ...", "Go on with a project.")
         self.save_button = _button(
@@ -115,9 +119,7 @@ class ProjectPanel(QWidget):
         """
         finished = sum(image.status == "done" for image in images)
         self.where.setText(
-            f"{where}: {finished} of {len(images)} done. Saved by itself."
-            if where
-            else "No project: what you annotate is in the window alone."
+            f"{where}: {finished} of {len(images)} done. Saved by itself." if where else NO_PROJECT
         )
         self._names = [image.name for image in images]
         with signals_blocked(self.images):

@@ -65,6 +65,8 @@ class Projecting(QObject):
     """A line for the person, and whether it is an error."""
     leaving = Signal(object)
     """The image layer that makes room for another."""
+    saved_as = Signal(object)
+    """The `AnnotationLayer` that a new project keeps from now on."""
     marked_done = Signal(object)
     """The `AnnotationLayer` of an image that a person calls done."""
 
@@ -103,6 +105,10 @@ class Projecting(QObject):
         panel.step_wanted.connect(self.step)
         panel.done_wanted.connect(self.toggle_done)
         panel.chosen.connect(self.go_to)
+
+    def holds(self, annotation: AnnotationLayer) -> bool:
+        """Whether the project keeps an annotation."""
+        return self.project is not None and annotation.image is self.layer
 
     def close(self) -> None:
         """Save what is not saved yet."""
@@ -183,7 +189,8 @@ class Projecting(QObject):
         self._opening, self._uncertain = None, {}
         self._status = {name: "started"}
         self._wanted, self._unsaved = name, {name}
-        self.save_now()
+        if self.save_now():
+            self.saved_as.emit(annotation)
         self._panel.folder.expand(animate=False)
         self._show()
 
@@ -288,9 +295,10 @@ class Projecting(QObject):
         image, self.layer = self.layer, None
         annotation = self._annotating.of(image)
         self.leaving.emit(image)
-        for layer in (image, *(() if annotation is None else (annotation.layer,))):
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        if image in self._viewer.layers:
+            self._viewer.layers.remove(image)
+        if annotation is not None:
+            self._annotating.remove(annotation)
 
     def reorder(self, ranking: Ranking) -> None:
         """Show the images in the order of a ranking, and keep it.
@@ -313,7 +321,7 @@ class Projecting(QObject):
     # ------------------------------------------------------------------ saving
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
-        if self.project is not None and annotation.image is self.layer:
+        if self.holds(annotation):
             self._unsaved.add(self.current)
             if self._status[self.current] == "open":
                 self._status[self.current] = "started"

@@ -7,6 +7,7 @@ the engine's, in a thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -24,6 +25,7 @@ from ..export.files import FileError
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
 from .annotating import Annotating
 from .annotation_panel import AnnotationPanel
+from .autosave import Autosave
 from .classes_panel import ClassesPanel
 from .correcting import Correcting
 from .corrections_panel import CorrectionsPanel
@@ -34,6 +36,7 @@ from .layers import ImageChoice, check_memory
 from .learning import Learning
 from .live_result import LiveResult, Shown
 from .looks_panel import LooksPanel
+from .offers_panel import OffersPanel
 from .ordering import Ordering
 from .project_panel import ProjectPanel
 from .projecting import Projecting
@@ -85,6 +88,7 @@ class CliperWidget(QWidget):
         self._run_number = 0
         self._closed = False
 
+        self.offers_panel = OffersPanel()
         self.image_panel = ImagePanel(napari_viewer)
         self.classes_panel = ClassesPanel()
         self.engine_panel = EnginePanel()
@@ -128,6 +132,11 @@ class CliperWidget(QWidget):
         self.projecting.said.connect(self._say)
         self.projecting.leaving.connect(self._on_leaving)
         self.projecting.marked_done.connect(self.learning.learn_by_itself)
+        self.autosave = Autosave(
+            napari_viewer, self.offers_panel, self.annotating, self.projecting, self._wishes,
+            self._continue_with,
+        )  # fmt: skip
+        self.autosave.said.connect(self._say)
         self.learning.changed.connect(self._on_looks_changed)
         self.ordering = Ordering(
             self.project_panel, self.projecting, self.session, self._order_request,
@@ -163,6 +172,7 @@ class CliperWidget(QWidget):
         column = QVBoxLayout(inside)
         column.setContentsMargins(6, 6, 6, 6)
         for panel in (
+            self.offers_panel,
             self.image_panel,
             self.classes_panel,
             self.engine_panel,
@@ -446,6 +456,13 @@ class CliperWidget(QWidget):
         self.learning.begin_with(wishes.prototypes, wishes.looks)
         self.result.start_with(wishes.config, wishes.thresholds)
 
+    def _continue_with(self, wishes: ProjectSettings) -> None:
+        """Go on with a session's wishes, and keep the classes that are in the table."""
+        names = {row.name.casefold() for row in wishes.classes}
+        rows = self.classes_panel.classes()
+        more = [row for row in rows if row.name.casefold() not in names]
+        self._apply_wishes(replace(wishes, classes=(*wishes.classes, *more)))
+
     def _on_leaving(self, image: Any) -> None:
         self.score_maps.clear()
         self.result.remove_of(image)
@@ -580,7 +597,8 @@ class CliperWidget(QWidget):
     def _may_close(self) -> bool:
         """Whether all is saved, nothing is left to save, or a person closes all the same."""
         left = len(self.viewer.layers) > 0
-        return self.projecting.save_now(ask=left) or not left or self._ask_to_close()
+        saved = self.autosave.save_now()
+        return (self.projecting.save_now(ask=left) and saved) or not left or self._ask_to_close()
 
     def _ask_to_close(self) -> bool:
         question = f"{self.run_panel.message.text()} Close all the same and lose it?"
@@ -602,6 +620,7 @@ class CliperWidget(QWidget):
         for job in (self.job, self.lookup):
             if job is not None:
                 job.stop()
+        self.autosave.close()
         self.projecting.close()
         self.exchange.close()
         self.correcting.close()

@@ -1,0 +1,613 @@
+"""Annotations that are in no project: saved to a session folder, and brought back.
+
+A change is on disk within two seconds, as in a project. What is removed from the window stays in
+memory and in the session until a person restores or discards it. What an earlier window has left,
+closed or killed, is offered when the dock opens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QMessageBox
+
+from ..annotation.edits import Edits
+from ..annotation.project import Project, ProjectSettings
+from ..annotation.sessions import FoundSession, Session, delete_session, found_sessions
+from ..annotation.state import AnnotationState
+from ..export.files import FileError
+from ..export.pictures import read_picture
+from ..segmentation import InvalidInputError, Progress
+from .annotating import Annotating
+from .annotation_layer import AnnotationLayer
+from .layers import ImageChoice, labels_shape
+from .offers_panel import Offer, OffersPanel
+from .projecting import SAVE_AFTER, Projecting
+from .session import load_triton_apart
+from .timers import once
+from .worker import Job
+
+LARGEST_COPY = 2_000_000_000
+"""Bytes of an image without a file up to which a session keeps its pixels."""
+
+PLACE_KEY = "napari_cliper_session"
+"""Where an annotation layer's metadata say in which session it is, and under which name."""
+
+LAYER = "layer"
+"""Where a session's record keeps what the image layer was."""
+
+_KEPT = (
+    "scale", "translate", "rotate", "shear", "affine", "contrast_limits", "gamma", "opacity",
+    "blending", "units", "axis_labels",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """Copies of all that is to be written of an annotation."""
+
+    annotation: AnnotationLayer
+    state: AnnotationState
+    source: Any
+    path: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """An annotation of an earlier session, read."""
+
+    name: str
+    state: AnnotationState
+    shown: Mapping[str, Any]  # what the image layer was
+    pixels: NDArray[Any] | None
+    layer: Image | None  # where the image is open already
+    problem: str = ""
+
+
+class Autosave(QObject):
+    """The session of a dock.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    panel : OffersPanel
+    annotating : Annotating
+    projecting : Projecting
+        What it holds is saved there.
+    wishes : callable
+        Gives classes, thresholds and configuration, to be kept with the session.
+    apply_wishes : callable
+        Takes them when a session is continued.
+    """
+
+    said = Signal(str, bool)
+    """A line for the person, and whether it is an error."""
+    looked = Signal()
+    """It is known what earlier sessions have left."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        panel: OffersPanel,
+        annotating: Annotating,
+        projecting: Projecting,
+        wishes: Callable[[], ProjectSettings | None],
+        apply_wishes: Callable[[ProjectSettings], None],
+    ) -> None:
+        super().__init__(panel)
+        self._viewer = viewer
+        self._panel = panel
+        self._annotating = annotating
+        self._projecting = projecting
+        self._wishes = wishes
+        self._apply_wishes = apply_wishes
+        self.job: Job | None = None
+        self.looking: Job | None = None
+        self.lost: list[AnnotationLayer] = []
+        self.found: list[FoundSession] = []
+        self.confirm: Callable[[str], bool] = self._ask
+        self._unsaved: set[AnnotationLayer] = set()
+        self._writing: list[AnnotationLayer] = []  # what the job saves
+        # The job alone changes these while it runs; who else wants to waits for it.
+        self._sessions: list[Session] = []
+        self._places: dict[AnnotationLayer, tuple[Session, str]] = {}
+        self._kept: dict[Session, ProjectSettings] = {}
+        self._closed = False
+        self._told = ""
+        self._timer = once(self, SAVE_AFTER, self.save_soon)
+        annotating.changed.connect(self._on_changed)
+        annotating.lost.connect(self._on_lost)
+        annotating.begun.connect(self._on_begun)
+        projecting.leaving.connect(self._on_project_leaving)
+        projecting.saved_as.connect(self.forget)
+        panel.accepted.connect(self._on_accepted)
+        panel.discarded.connect(self._on_discarded)
+        QTimer.singleShot(0, self.look)
+
+    def close(self) -> None:
+        """Save what is not saved yet, and let others go on with the sessions."""
+        if self._closed:
+            return
+        self._closed = True
+        self._timer.stop()
+        self.save_now()
+        for annotation in [one for one in self._places if one.blank]:
+            self.forget(annotation)
+        for session in self._sessions:
+            session.close()
+        self._sessions.clear()
+
+    # ------------------------------------------------------------------ saving
+
+    def _on_changed(self, annotation: AnnotationLayer) -> None:
+        if not self._projecting.holds(annotation):
+            self._unsaved.add(annotation)
+            if not self._timer.isActive():  # later changes do not put it off
+                self._timer.start()
+
+    def save_soon(self) -> None:
+        """Write what has changed, in a thread."""
+        if self.job is not None:
+            self._timer.start()
+            return
+        tasks = self._tasks()
+        if tasks and not self._closed:
+            job = Job(partial(self._write_in_thread, tasks, self._wishes()))
+            self._writing = [task.annotation for task in tasks]
+            job.succeeded.connect(self._on_saved)
+            job.failed.connect(partial(self._on_save_failed, tasks))
+            self._start(job)
+
+    def save_now(self) -> bool:
+        """Write what has changed, and wait; whether all of it is on disk."""
+        self._wait()
+        for annotation in self._annotating.all:
+            annotation.follow()  # what was painted just now is not told of yet
+        tasks = self._tasks()
+        if not tasks:
+            return True
+        try:
+            self._write(tasks, self._wishes())
+        except (FileError, InvalidInputError) as error:
+            self._on_save_failed(tasks, str(error))
+            return False
+        self._on_saved(None)
+        return True
+
+    def _tasks(self) -> list[_Task]:
+        """Copies of what is to be written; a blank annotation begins no session."""
+        tasks = []
+        for annotation in self._unsaved:
+            if annotation.blank and annotation not in self._places:
+                continue
+            image = annotation.image
+            source = ImageChoice(image, annotation.name).source
+            state = annotation.state()
+            record = {**state.record, LAYER: _shown(image)}
+            task = _Task(annotation, replace(state, record=record), source, image.source.path)
+            tasks.append(task)
+        self._unsaved.clear()
+        return tasks
+
+    def _write_in_thread(
+        self,
+        tasks: list[_Task],
+        wishes: ProjectSettings | None,
+        _report: Callable[[Progress], None],
+        _should_stop: Callable[[], bool],
+    ) -> None:
+        self._write(tasks, wishes)
+
+    def _write(self, tasks: list[_Task], wishes: ProjectSettings | None) -> None:
+        """Write annotations, each to the session that has it already, or to our first one."""
+        thresholds = None if wishes is None else wishes.thresholds
+        for task in tasks:
+            place = self._places.get(task.annotation)
+            if place is None:
+                if not self._sessions:
+                    self._sessions.append(Session.create())
+                session = self._sessions[0]
+                place = session, _add_image(session.project, task)
+                self._places[task.annotation] = place
+            session, name = place
+            session.project.save(name, task.state, thresholds=thresholds)
+            if wishes is not None and self._kept.get(session) != wishes:
+                session.project.save_settings(
+                    wishes.classes, wishes.thresholds, wishes.config,
+                    prototypes=wishes.prototypes, looks=wishes.looks,
+                )  # fmt: skip
+                self._kept[session] = wishes
+
+    def _on_saved(self, _nothing: None) -> None:
+        self._told = ""
+        for annotation, (session, name) in self._places.items():
+            annotation.layer.metadata[PLACE_KEY] = (session.folder.name, name)
+
+    def _on_save_failed(self, tasks: list[_Task], message: str) -> None:
+        self._unsaved.update(task.annotation for task in tasks)  # tried again with the next change
+        if message != self._told or self._closed:
+            self._told = message
+            self.said.emit(f"Not saved: {message}", True)
+
+    def _wait(self) -> None:
+        """Let the job that runs come to its end; what it could not save is unsaved again."""
+        if self.job is not None:
+            job, self.job = self.job, None
+            job.wait()
+            if job.error is not None:
+                self._unsaved.update(self._writing)
+            self._writing = []
+
+    def _start(self, job: Job) -> None:
+        self.job = job
+        job.finished.connect(partial(self._on_finished, job))
+        job.start()
+
+    def _on_finished(self, job: Job) -> None:
+        if self.job is job:
+            self.job, self._writing = None, []
+
+    def forget(self, annotation: AnnotationLayer) -> None:
+        """Delete an annotation from its session: it is kept elsewhere, or not wanted."""
+        self._wait()
+        self._unsaved.discard(annotation)
+        place = self._places.pop(annotation, None)
+        if place is None:
+            return
+        session, name = place
+        try:
+            session.project.remove_image(name)
+        except (FileError, InvalidInputError) as error:
+            self.said.emit(str(error), True)
+            return
+        if not session.project.images:
+            self._sessions.remove(session)
+            session.delete()
+
+    # ------------------------------------------------------------------ removed from the window
+
+    def _on_lost(self, annotation: AnnotationLayer) -> None:
+        """A layer was removed: keep what was in it."""
+        if self._closed:
+            return
+        if annotation.blank:
+            self.forget(annotation)
+            return
+        self.lost.append(annotation)
+        self._on_changed(annotation)
+        self._show()
+
+    def _on_begun(self, annotation: AnnotationLayer) -> None:
+        """A new annotation takes the place of a removed one in the project: keep that one here."""
+        for one in self.lost:
+            if one.image is annotation.image and self._projecting.holds(one):
+                self._unsaved.add(one)
+                self._timer.start()
+
+    def _on_project_leaving(self, image: Image) -> None:
+        """What the project keeps comes back with its image."""
+        self.lost = [
+            one for one in self.lost
+            if one.image is not image or one in self._unsaved or one in self._places
+        ]  # fmt: skip
+        self._show()
+
+    def restore(self, lost: AnnotationLayer) -> None:
+        """Bring a removed annotation back, with its image; one that took its place makes room."""
+        self.lost.remove(lost)
+        if lost.image not in self._viewer.layers:
+            self._viewer.add_layer(lost.image)
+        newer = self._annotating.of(lost.image)
+        if newer is not None and not newer.blank:
+            self._viewer.layers.remove(newer.layer)
+            self._unsaved.add(newer)  # a project will have the restored one
+        annotation = self._annotating.begin(lost.image, lost.name, lost.state())
+        if self._projecting.holds(annotation):
+            self.forget(lost)
+        else:
+            self._wait()
+            if lost in self._places:
+                self._places[annotation] = self._places.pop(lost)
+            self._unsaved.discard(lost)
+        annotation.changed.emit()
+        self.said.emit(f"The annotation of {lost.name} is back.", False)
+        self._show()
+
+    # ------------------------------------------------------------------ earlier sessions
+
+    def look(self) -> None:
+        """Find out in a thread what earlier sessions have left."""
+        if self._closed:
+            return
+        job = Job(_look)
+        job.succeeded.connect(self._on_looked)
+        job.failed.connect(self._say_error)
+        self.looking = job
+        job.start()
+
+    def _on_looked(self, found: list[FoundSession]) -> None:
+        if self._closed:
+            return
+        self.found = found
+        self._show()
+        self.looked.emit()
+        orphans = {place[0] for layer in self._viewer.layers if (place := _place_of(layer))}
+        for session in found:
+            if session.folder.name in orphans:  # this viewer's dock was closed and opened again
+                self.resume(session)
+                break
+
+    def resume(self, found: FoundSession) -> None:
+        """Go on with an earlier session: its images and annotations come into the window."""
+        if self.job is not None:
+            self.said.emit("Annotations are being saved. Try again in a moment.", True)
+            return
+        held = next((one for one in self._sessions if one.folder == found.folder), None)
+        placed = {name for session, name in self._places.values() if session is held}
+        open_images = [
+            (layer, ImageChoice(layer, layer.name).source, layer.source.path)
+            for layer in self._viewer.layers
+            if isinstance(layer, Image) and self._annotating.of(layer) is None
+        ]
+        job = Job(partial(_open, found.folder, held, placed, open_images))
+        job.succeeded.connect(partial(self._on_opened, found))
+        job.failed.connect(self._say_error)
+        self._start(job)
+
+    def _on_opened(
+        self, found: FoundSession, opened: tuple[Session, ProjectSettings, list[_Found]]
+    ) -> None:
+        session, wishes, images = opened
+        if self._closed:
+            session.close()
+            return
+        if session not in self._sessions:
+            self._sessions.append(session)
+            self._apply_wishes(wishes)
+        left, problems = [], []
+        for one in images:
+            if one.problem:
+                left.append(one.name)
+                problems.append(one.problem)
+            else:
+                self._bring_back(session, one)
+        self.found = [one for one in self.found if one is not found]
+        if left:
+            self.found.insert(0, replace(found, images=tuple(left)))
+            self.said.emit(" ".join(problems), True)
+        else:
+            self.said.emit("The annotations are back. They are saved automatically.", False)
+        self._show()
+
+    def _bring_back(self, session: Session, one: _Found) -> None:
+        name = str(one.shown.get("name", one.name))
+        image = one.layer
+        if image is None or image not in self._viewer.layers:
+            image = _image_layer(one, name)
+            self._viewer.add_layer(image)
+        state, orphan = one.state, self._orphan(session, one.name)
+        if orphan is not None:  # painted on while there was no dock
+            edits = Edits(np.ascontiguousarray(state.labels.copy()), state.marks)
+            edits.labels[...] = orphan.data
+            edits.follow(painted=True)
+            state = replace(state, labels=edits.labels, marks=edits.marks)
+            self._viewer.layers.remove(orphan)
+        annotation = self._annotating.begin(image, name, state)
+        annotation.layer.metadata[PLACE_KEY] = (session.folder.name, one.name)
+        self._places[annotation] = session, one.name
+        if orphan is not None:
+            annotation.changed.emit()
+
+    def _orphan(self, session: Session, name: str) -> Labels | None:
+        """The layer of an annotation that a closed dock has left in the window."""
+        for layer in self._viewer.layers:
+            mine = _place_of(layer) == (session.folder.name, name)
+            if mine and self._annotating.behind(layer) is None:
+                return layer
+        return None
+
+    # ------------------------------------------------------------------ offers
+
+    def _show(self) -> None:
+        removed = [
+            Offer(one, f"The annotation of {one.name} was removed.", "Restore") for one in self.lost
+        ]
+        earlier = [Offer(one, _in_words(one), "Continue") for one in self.found]
+        self._panel.show_offers((*removed, *earlier))
+
+    def _on_accepted(self, what: AnnotationLayer | FoundSession) -> None:
+        if isinstance(what, FoundSession):
+            self.resume(what)
+        else:
+            self.restore(what)
+
+    def _on_discarded(self, what: AnnotationLayer | FoundSession) -> None:
+        name = _names(what.images) if isinstance(what, FoundSession) else what.name
+        if not self.confirm(f"Delete the annotations of {name}? They cannot be brought back."):
+            return
+        if not isinstance(what, FoundSession):
+            self.lost.remove(what)
+            self.forget(what)
+        else:
+            try:
+                self._discard(what)
+            except FileError as error:
+                self._say_error(str(error))
+            self.found.remove(what)
+        self._show()
+
+    def _discard(self, found: FoundSession) -> None:
+        self._wait()
+        held = next((one for one in self._sessions if one.folder == found.folder), None)
+        if held is None:
+            delete_session(found.folder)
+            return
+        for name in found.images:  # those that could not be shown
+            held.project.remove_image(name)
+
+    def _ask(self, question: str) -> bool:
+        answer = QMessageBox.question(self._panel, "Discard annotations?", question)
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
+    def _say_error(self, message: str) -> None:
+        if not self._closed:
+            self.said.emit(message, True)
+
+
+# ---------------------------------------------------------------------- in a thread
+
+
+def _look(
+    _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
+) -> list[FoundSession]:
+    return found_sessions()
+
+
+def _open(
+    folder: Path,
+    held: Session | None,
+    placed: set[str],
+    open_images: list[tuple[Image, Any, str | None]],
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> tuple[Session, ProjectSettings, list[_Found]]:
+    load_triton_apart()  # prototypes are read with torch
+    session = held or Session.open(folder)
+    try:
+        project = session.project
+        wishes = project.settings()
+        names = [image.name for image in project.images if image.name not in placed]
+        images = [found for name in names if (found := _read(project, name, open_images))]
+    except BaseException:
+        if held is None:
+            session.close()
+        raise
+    return session, wishes, images
+
+
+def _read(
+    project: Project, name: str, open_images: list[tuple[Image, Any, str | None]]
+) -> _Found | None:
+    """An annotation with its image, which may be open already; None where nothing was saved."""
+    nothing = AnnotationState(np.zeros((1, 1), np.uint16), np.zeros((1, 1), np.uint8), {})
+    try:
+        state = project.load(name)
+    except FileError as error:
+        return _Found(name, nothing, {}, None, None, str(error))
+    if state is None:
+        return None
+    record = dict(state.record)
+    shown = dict(record.pop(LAYER, {}))
+    state = replace(state, record=record)
+    try:
+        pixels, problem = project.read_image(name), ""
+    except FileError as error:
+        pixels, problem = None, str(error)
+    for index, (layer, source, path) in enumerate(open_images):
+        called = layer.name == shown.get("name") or (path and path == shown.get("path"))
+        fits = called and labels_shape(ImageChoice(layer, layer.name)) == state.labels.shape
+        if fits and (pixels is None or np.array_equal(np.asarray(source), pixels)):
+            del open_images[index]
+            return _Found(name, state, shown, None, layer)
+    if pixels is None:
+        where = shown.get("path") or shown.get("name", name)
+        problem = f"{problem} Open {where} in napari, then press Continue again."
+    return _Found(name, state, shown, pixels, None, problem)
+
+
+def _add_image(project: Project, task: _Task) -> str:
+    """Put the image of a task into a session: its file, or else a copy of its pixels."""
+    source, shape = task.source, task.state.labels.shape
+    name = task.annotation.name
+    size = math.prod(source.shape) * source.dtype.itemsize
+    if tuple(source.shape[: len(shape)]) != shape:  # replaced by another image meanwhile
+        return project.add_image(name, np.broadcast_to(np.uint8(0), shape), keep_pixels=False).name
+    if size <= LARGEST_COPY:
+        pixels = np.asarray(source)
+        path = None if task.path is None else Path(task.path)
+        if path is not None and _shows(path, pixels) and not _has(project, path):
+            return project.add_files([path])[0].name
+        return project.add_image(name, pixels, rgb=len(source.shape) > len(shape)).name
+    return project.add_image(name, source, keep_pixels=False).name
+
+
+def _has(project: Project, path: Path) -> bool:
+    return any(image.path.samefile(path) for image in project.images if image.path.exists())
+
+
+def _shows(path: Path, pixels: NDArray[Any]) -> bool:
+    """Whether a project finds these pixels in a file: it may hold more, or they were changed."""
+    try:
+        return path.is_file() and np.array_equal(read_picture(path), pixels)
+    except (FileError, InvalidInputError, OSError):
+        return False
+
+
+# ---------------------------------------------------------------------- layers as records
+
+
+def _shown(image: Image) -> dict[str, Any]:
+    """What an image layer is, as JSON can hold it."""
+    state = image.as_layer_data_tuple()[1]
+    record = {key: _plain(state[key]) for key in _KEPT if state.get(key) is not None}
+    path = image.source.path
+    return {
+        **record,
+        "name": image.name,
+        "rgb": bool(image.rgb),
+        "colormap": None if image.rgb else image.colormap.name,
+        **({} if path is None else {"path": str(path)}),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str) else float(value) if np.isscalar(value) else str(value)
+
+
+def _image_layer(found: _Found, name: str) -> Image:
+    """An image layer as it was."""
+    given = {key: found.shown[key] for key in _KEPT if key in found.shown}
+    rgb = bool(found.shown.get("rgb", False))
+    if rgb:
+        given.pop("contrast_limits", None)
+    assert found.pixels is not None  # noqa: S101 - what has none has a problem
+    layer = Image(found.pixels, name=name, rgb=rgb, **given)
+    colormap = found.shown.get("colormap")
+    if not rgb and isinstance(colormap, str):
+        try:
+            layer.colormap = colormap
+        except (KeyError, ValueError, TypeError):
+            return layer  # one that somebody made: grey will do
+    return layer
+
+
+def _place_of(layer: Any) -> tuple[str, str] | None:
+    place = layer.metadata.get(PLACE_KEY)
+    return place if isinstance(place, tuple) and len(place) == 2 else None
+
+
+def _names(names: tuple[str, ...]) -> str:
+    if not names:
+        return "an earlier session"
+    more = len(names) - 1
+    others = "" if not more else f" and {more} more {'image' if more == 1 else 'images'}"
+    return f"{names[0]}{others}"
+
+
+def _in_words(found: FoundSession) -> str:
+    if found.problem:
+        return f"Unsaved annotations cannot be read: {found.problem}"
+    when = "" if found.saved is None else f" from {found.saved:%d %b %Y, %H:%M}"
+    return f"Unsaved annotations of {_names(found.images)}{when}."

@@ -1,0 +1,307 @@
+"""Annotations without a project: nothing is lost by deleting, closing or killing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from qtpy.QtWidgets import QPushButton
+
+from napari_cliper.annotation.sessions import found_sessions
+from napari_cliper.annotation.state import PAINTED
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.segmentation import SegmentationConfig
+
+
+def offers(dock):
+    return [offer.text for offer in dock.offers_panel.offers]
+
+
+def press(dock, button):
+    """Press a button of the first offer."""
+    row = dock.offers_panel.rows[0]
+    (found,) = [one for one in row.findChildren(QPushButton) if one.text() == button]
+    found.click()
+
+
+def saved(dock, qtbot):
+    autosave = dock.autosave
+    qtbot.waitUntil(lambda: autosave.job is None and not autosave._unsaved, timeout=10_000)
+
+
+@pytest.fixture
+def another(make_napari_viewer, qtbot):
+    """Another window with a dock, as after a restart."""
+    docks = []
+
+    def make(viewer=None):
+        viewer = viewer or make_napari_viewer()
+        dock = CliperWidget(viewer)
+        docks.append(dock)
+        viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
+        qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+        with qtbot.waitSignal(dock.autosave.looked, timeout=10_000):
+            dock.autosave.look()
+        return dock
+
+    yield make
+    for dock in docks:
+        dock.close_down()
+
+
+def annotated(dock, run):
+    run(dock)
+    dock.annotation_panel.accept_button.click()
+    mine = dock.annotating.current()
+    mine.layer.paint((40, 40), 3)
+    return mine
+
+
+# ---------------------------------------------------------------------- removed layers
+
+
+def test_napari_does_not_delete_the_annotation_and_what_is_removed_comes_back(dock, run, qtbot):
+    layers = dock.viewer.layers
+    mine = annotated(dock, run)
+    expected = mine.state()
+    layers.selection = {mine.layer}
+    layers.remove_selected()
+    assert mine.layer in layers
+    for remove in (lambda: layers.remove(dock.annotating.all[0].layer), layers.clear):
+        dock.annotating.all[0].layer.data_setitem((np.array([1]), np.array([2])), 2)
+        remove()  # right after a stroke
+        assert offers(dock) == ["The annotation of scene was removed."]
+        qtbot.wait(100)
+        press(dock, "Restore")
+        found = dock.annotating.all[0].state()
+        assert found.labels[1, 2] == 2
+        assert found.marks[1, 2] == PAINTED
+        np.testing.assert_array_equal(found.labels[5:], expected.labels[5:])
+        np.testing.assert_array_equal(found.marks[5:], expected.marks[5:])
+        assert found.classes == expected.classes
+        assert not dock.offers_panel.isVisibleTo(dock)
+        assert {layer.name for layer in layers} >= {"scene", "scene annotation"}
+        qtbot.wait(100)
+
+
+def test_restoring_gives_up_no_newer_annotation(dock, run, qtbot):
+    first = annotated(dock, run).state()
+    dock.viewer.layers.remove(dock.annotating.all[0].layer)
+    newer = dock.annotating.begin(dock.viewer.layers["scene"], "scene")
+    newer.layer.paint((10, 10), 1)
+    press(dock, "Restore")
+    np.testing.assert_array_equal(dock.annotating.all[0].layer.data, first.labels)
+    assert offers(dock) == ["The annotation of scene was removed."]
+    saved(dock, qtbot)
+    press(dock, "Restore")
+    assert dock.annotating.all[0].layer.data[10, 10] == 1
+    dock.autosave.confirm = lambda question: "scene" in question
+    press(dock, "Discard")
+    assert not offers(dock)
+    dock.close_down()
+    (session,) = found_sessions()
+    assert len(session.images) == 1
+
+
+# ---------------------------------------------------------------------- sessions
+
+
+def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, another, user_data):
+    layer = dock.viewer.layers["scene"]
+    layer.scale, layer.units, layer.translate = (0.5, 0.25), "um", (3, 4)
+    mine = annotated(dock, run)
+    expected, rows = mine.state(), dock.classes_panel.classes()
+    saved(dock, qtbot)
+    beside = another()
+    assert not offers(beside)  # another window works on it
+    dock.close_down()
+
+    other = another()
+    (text,) = offers(other)
+    assert text.startswith("Unsaved annotations of scene from ")
+    late = another()
+    press(other, "Continue")
+    qtbot.waitUntil(lambda: len(other.annotating.all) == 1, timeout=10_000)
+    (found,) = other.annotating.all
+    np.testing.assert_array_equal(found.state().labels, expected.labels)
+    np.testing.assert_array_equal(found.state().marks, expected.marks)
+    assert found.state().classes == expected.classes
+    assert "layer" not in found.state().record
+    np.testing.assert_array_equal(found.image.data, layer.data)
+    np.testing.assert_array_equal(found.image.scale, layer.scale)
+    np.testing.assert_array_equal(found.image.translate, layer.translate)
+    assert found.image.units == layer.units
+    assert other.classes_panel.classes() == rows
+    assert other.engine_panel.config() == SegmentationConfig(model="demo", device="cpu")
+    press(late, "Continue")
+    qtbot.waitUntil(lambda: "Another napari window" in late.run_panel.message.text(), timeout=5000)
+    # it goes on in the same session, and a project takes it out of there
+    found.layer.paint((60, 60), 2)
+    saved(other, qtbot)
+    assert len(list((user_data / "sessions").glob("*/project.cliper.json"))) == 1
+    other.projecting.save_as(user_data / "mine")
+    assert not list((user_data / "sessions").glob("*/project.cliper.json"))
+
+
+def test_several_images_and_a_reopened_dock(dock, qtbot, another, tmp_path):
+    scene = make_scene((96, 128), 1_000_009).image
+    Picture.fromarray(scene).save(tmp_path / "field 2.png")
+    dock.viewer.open(str(tmp_path / "field 2.png"), plugin="napari")
+    images = [dock.viewer.layers["scene"], dock.viewer.layers["field 2"]]
+    for number, image in enumerate(images, 1):
+        dock.annotating.begin(image, image.name).layer.paint((20, 20 * number), number)
+    saved(dock, qtbot)
+    dock.viewer.window.remove_dock_widget(dock)
+    left = dock.viewer.layers["scene annotation"]
+    left.paint((70, 70), 2)  # while there is no dock
+    again = another(dock.viewer)
+    qtbot.waitUntil(lambda: len(again.annotating.all) == 2, timeout=10_000)
+    names = sorted(layer.name for layer in dock.viewer.layers)
+    assert names == ["field 2", "field 2 annotation", "scene", "scene annotation"]
+    found = again.annotating.of(images[0]).state()
+    assert (found.labels[20, 20], found.labels[70, 70]) == (1, 2)
+    assert found.marks[70, 70] == PAINTED
+    again.close_down()
+    other = another()
+    other.viewer.open(str(tmp_path / "field 2.png"), plugin="napari")
+    (text,) = offers(other)
+    assert " and 1 more image from " in text
+    (tmp_path / "field 2.png").unlink()  # but it is open
+    press(other, "Continue")
+    qtbot.waitUntil(lambda: len(other.annotating.all) == 2, timeout=10_000)
+    assert sum(layer.name.startswith("field 2") for layer in other.viewer.layers) == 2
+    assert other.annotating.all[0].layer.data[70, 70] == 2 or (
+        other.annotating.all[1].layer.data[70, 70] == 2
+    )
+
+
+def test_an_image_that_is_gone_is_named_and_its_annotation_waits(dock, qtbot, another, monkeypatch):
+    monkeypatch.setattr("napari_cliper.plugin.autosave.LARGEST_COPY", 10)
+    mine = dock.annotating.begin(dock.viewer.layers["scene"], "scene")
+    mine.layer.paint((20, 20), 1)
+    dock.close_down()
+    other = another()
+    press(other, "Continue")
+    message = other.run_panel.message
+    qtbot.waitUntil(lambda: "Open scene in napari" in message.text(), timeout=5000)
+    assert offers(other)
+    other.viewer.add_image(make_scene((96, 128), 1_000_008).image, name="scene")
+    press(other, "Continue")
+    qtbot.waitUntil(lambda: len(other.annotating.all) == 1, timeout=5000)
+    assert other.annotating.all[0].layer.data[20, 20] == 1
+    assert not offers(other)
+
+
+def test_a_blank_annotation_leaves_nothing_and_discard_asks(dock, qtbot, another):
+    mine = dock.annotating.begin(dock.viewer.layers["scene"], "scene")
+    mine.layer.paint((20, 20), 1)
+    saved(dock, qtbot)
+    mine.layer.undo()
+    dock.close_down()
+    assert not found_sessions()
+    beside = another()
+    beside.viewer.add_image(np.zeros((40, 40), np.uint8), name="grey")
+    beside.annotating.begin(beside.viewer.layers["grey"], "grey").layer.paint((20, 20), 1)
+    beside.close_down()
+    other = another()
+    for answer in (False, True):
+        other.autosave.confirm = lambda _question, answer=answer: answer
+        press(other, "Discard")
+        assert bool(offers(other)) is not answer
+        assert bool(found_sessions()) is not answer
+
+
+def test_a_disk_that_takes_nothing_is_told_and_asked_about_at_the_end(dock, qtbot, monkeypatch):
+    mine = dock.annotating.begin(dock.viewer.layers["scene"], "scene")
+
+    def full(*_args, **_wishes):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tifffile.imwrite", full)
+        mine.layer.paint((20, 20), 1)
+        qtbot.waitUntil(lambda: "Not saved" in dock.run_panel.message.text(), timeout=10_000)
+        asked = []
+        patched.setattr(CliperWidget, "_ask_to_close", lambda one: asked.append(one))
+        assert not dock._may_close()
+        assert asked
+    assert dock._may_close()
+    dock.close_down()
+    assert [session.images for session in found_sessions()] == [("scene",)]
+
+
+# ---------------------------------------------------------------------- fresh processes
+
+FIRST = """
+import os, sys
+import napari
+from qtpy.QtCore import QTimer
+from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.segmentation import SegmentationConfig
+
+viewer = napari.Viewer()
+viewer.open_sample("napari-cliper", "cat")
+_, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
+dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+dock.classes_panel.add_words("pollen grain, fibre")
+state = []
+
+def go_on():
+    if not state and dock.run_panel.run_button.isEnabled():
+        dock.run()
+        state.append("runs")
+    elif state == ["runs"] and dock.job is None:
+        dock.annotation_panel.accept_button.click()
+        dock.annotating.all[0].layer.paint((150, 200), 2)
+        print(int((dock.annotating.all[0].layer.data == 2).sum()), flush=True)
+        state.append("painted")
+        if sys.argv[1] == "close":
+            viewer.window._qt_window.close()
+        else:
+            QTimer.singleShot(5000, lambda: os.kill(os.getpid(), 9))
+    QTimer.singleShot(50, go_on)
+
+go_on()
+napari.run()
+"""
+
+SECOND = """
+import napari
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QPushButton
+
+viewer = napari.Viewer()
+_, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
+
+def go_on():
+    if dock.annotating.all:
+        (mine,) = dock.annotating.all
+        print(int((mine.layer.data == 2).sum()), int(mine.edits.marks[150, 200]), mine.image.name)
+        viewer.window._qt_window.close()
+        return
+    for button in dock.offers_panel.findChildren(QPushButton):
+        if button.text() == "Continue" and dock.autosave.job is None:
+            button.click()
+    QTimer.singleShot(100, go_on)
+
+go_on()
+napari.run()
+"""
+
+
+@pytest.mark.parametrize("end", ["close", "kill"])
+@pytest.mark.usefixtures("user_data")
+def test_a_fresh_process_goes_on_after_closing_and_after_a_kill(end):
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script, end],
+            capture_output=True, text=True, timeout=120, check=False,
+        )
+        for script in (FIRST, SECOND)
+    )  # fmt: skip
+    assert first.stdout.strip(), first.stderr
+    assert second.stdout.split() == [first.stdout.strip(), str(PAINTED), "cat"], second.stderr
