@@ -573,7 +573,7 @@ def _shown(image: Image) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | np.ndarray):
         return [_plain(one) for one in value]
-    return value if isinstance(value, str) else float(value) if np.isscalar(value) else str(value)
+    return float(value) if isinstance(value, int | float | np.number) else str(value)
 
 
 def _image_layer(found: _Found, name: str) -> Image:
