@@ -70,6 +70,7 @@ def test_sizes_are_compared_with_the_length_of_the_file(tmp_path):
         (tiff(page(compression=5, width=2**31)), "more than its"),
         (tiff([*page(), (322, 2**20), (323, 2**20), (324, None), (325, 16)]), "more than its"),
         (tiff(page(compression=34712)), "compression"),
+        (tiff(page(compression=8, count=2**31)), "more bytes than the file"),
     ):
         path.write_bytes(content)
         assert why in seconds(read_picture, path)
@@ -77,6 +78,20 @@ def test_sizes_are_compared_with_the_length_of_the_file(tmp_path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk
                      + struct.pack(">I", zlib.crc32(chunk)) + b"\0\0\0\4IDAT")  # fmt: skip
     seconds(read_picture, path)
+
+
+def test_sizes_inside_of_compressed_blocks_are_checked_too(tmp_path):
+    path = tmp_path / "a.tif"
+    for method, header, skipped, claim in (
+        ("zstd", b"\x28\xb5\x2f\xfd", 4, b"\xe0" + b"\0\0\0\0\1\0\0\0"),
+        ("jpeg", b"\xff\xc0", 5, b"\xff" * 4),
+    ):
+        tifffile.imwrite(path, np.zeros((64, 64, 3), np.uint8), compression=method)
+        content = bytearray(path.read_bytes())
+        place = content.index(header) + skipped
+        content[place : place + len(claim)] = claim
+        path.write_bytes(content)
+        assert "claims to be larger" in seconds(read_picture, path)
 
 
 # ---------------------------------------------------------------------- colours

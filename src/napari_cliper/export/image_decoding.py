@@ -13,7 +13,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -318,8 +318,7 @@ def _decode_tiff(path: Path) -> DecodedImage:
         series = _the_series(path, file)
         page = series.keyframe
         colours = _tiff_colours(page)
-        if page.compression == tifffile.COMPRESSION.JPEG:
-            _check_jpegs(page, series)
+        _check_blocks(page, series)
         pixels, axes = np.asarray(series.asarray()), str(series.axes)
         if pixels.ndim != len(axes) or pixels.size == 0:
             raise ValueError(f"its axes {axes} do not fit its shape {pixels.shape}")
@@ -467,28 +466,47 @@ def _samples_last(
     return pixels, axes, colours
 
 
-def _check_jpegs(page: Any, series: Any) -> None:
-    """Refuse JPEG blocks that claim another size than the strip or tile that they fill.
+def _check_blocks(page: Any, series: Any) -> None:
+    """Refuse compressed blocks that claim another size than the strip or tile that they fill.
 
     Raises
     ------
     StructureError
     """
+    sizes_of = _BLOCK_SIZES.get(int(page.compression))
+    if sizes_of is None:
+        return
     tiled = page.is_tiled
     width = int(page.tilewidth if tiled else page.imagewidth)
-    length = int(page.tilelength if tiled else page.imagelength)
+    length = int(page.tilelength if tiled else min(page.rowsperstrip, page.imagelength))
+    depth = int(page.tiledepth if tiled else 1)
+    numbers = width * length * depth * int(page.samplesperpixel)
+    most = numbers * (int(page.bitspersample) + 7) // 8
     for one in series.pages:
         handle = one.parent.filehandle
         for offset, count in zip(one.dataoffsets, one.databytecounts, strict=True):
             handle.seek(offset)
-            for rows, columns in _jpeg_sizes(handle.read(count)):
-                if rows > length or columns > width:
-                    raise StructureError(
-                        f"a block of {length} x {width} pixels claims {rows} x {columns}"
-                    )
+            if any(size > 2 * most + 2**16 for size in sizes_of(handle.read(count))):
+                raise StructureError(f"a block of {length} x {width} pixels claims to be larger")
 
 
-def _jpeg_sizes(data: bytes) -> Sequence[tuple[int, int]]:
-    """Rows and columns of every frame header in a JPEG stream."""
+def _jpeg_sizes(data: bytes) -> Sequence[int]:
+    """Pixels of every frame header in a JPEG stream."""
     found = re.finditer(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]...(....)", data, re.DOTALL)
-    return [struct.unpack(">HH", match[1]) for match in found]
+    return [math.prod(struct.unpack(">HH", match[1])) for match in found]
+
+
+def _zstd_sizes(data: bytes) -> Sequence[int]:
+    """Bytes of content that the first frame of Zstandard claims, where it does (RFC 8878)."""
+    if len(data) < 5 or data[:4] != b"\x28\xb5\x2f\xfd":
+        return ()
+    flag, single = data[4] >> 6, bool(data[4] & 0x20)
+    start = 5 + (not single) + (0, 1, 2, 4)[data[4] & 3]
+    width = (int(single), 2, 4, 8)[flag]
+    return (int.from_bytes(data[start : start + width], "little"),)
+
+
+_BLOCK_SIZES: Mapping[int, Callable[[bytes], Sequence[int]]] = MappingProxyType(
+    {7: _jpeg_sizes, 50000: _zstd_sizes}
+)
+"""By compression tag, what reads the sizes that are claimed inside a block."""

@@ -207,6 +207,8 @@ class _Walk:
             raise StructureError("one of its pages says not where its pixels are")
         if max(offsets) >= self._size:
             raise StructureError("its pixels lie beyond the end of the file: it is cut off")
+        if counts and max(counts) > self._size:
+            raise StructureError("a part of its pixels claims more bytes than the file has")
         there = self._size - min(offsets)
         if counts and any(counts) and _LSM not in tags and compression != 1:
             there = min(there, sum(counts))
