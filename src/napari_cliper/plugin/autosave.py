@@ -33,7 +33,6 @@ from .annotation_layer import AnnotationLayer
 from .layers import ImageChoice, labels_shape
 from .offers_panel import Offer, OffersPanel
 from .projecting import SAVE_AFTER, Projecting
-from .session import load_triton_apart
 from .timers import once
 from .worker import Job
 
@@ -481,7 +480,6 @@ def _open(
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> tuple[Session, ProjectSettings, list[_Found]]:
-    load_triton_apart()  # prototypes are read with torch
     session = held or Session.open(folder)
     try:
         project = session.project
