@@ -239,6 +239,8 @@ def test_whole_numbers_of_any_dtype_are_labels(tmp_path):
         tifffile.imwrite(path, RAMP.astype(dtype), photometric="minisblack")
         np.testing.assert_array_equal(read_labels(path).labels, RAMP)
         np.testing.assert_array_equal(read_numbers(path), RAMP)
-    for wrong in (0.5, np.nan, np.inf):
-        tifffile.imwrite(path, np.full((3, 4), wrong, np.float32), photometric="minisblack")
+    signalling = np.array(0x7F800001, np.uint32).view(np.float32)  # a NaN that warns
+    for wrong in (0.5, np.nan, np.inf, signalling):
+        values = np.full((3, 4), wrong, np.float32)
+        tifffile.imwrite(path, values, photometric="minisblack")
         assert "not whole numbers" in seconds(read_labels, path)

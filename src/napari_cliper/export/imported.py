@@ -122,7 +122,8 @@ def as_labels(array: NDArray[Any], source: str) -> LabelArray:
         For fractions, negative numbers and numbers over 65535.
     """
     whole = array.dtype.kind in "bui" or (
-        array.dtype.kind == "f" and bool((np.isfinite(array) & (array == np.rint(array))).all())
+        array.dtype.kind == "f"
+        and bool(np.isfinite(array).all() and (array == np.rint(array)).all())
     )
     if not whole:
         raise InvalidInputError(
