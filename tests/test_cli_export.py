@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 import yaml
@@ -400,3 +401,20 @@ def test_in_a_process_of_its_own_without_torch_and_qt(tmp_path):
     assert str(out / "one.geojson") in done.stdout
     (feature,) = json.loads((out / "one.geojson").read_text())["features"]
     assert feature["properties"]["classification"]["name"] == "a"
+
+
+def test_a_time_series_has_areas_and_an_unnamed_stack_is_said(export, tmp_path):
+    labels = np.zeros((3, 9, 8), np.uint8)
+    labels[:, 2:5, 2:6] = 1
+    options = {"imagej": True, "resolution": (2, 2), "metadata": {"axes": "TYX", "unit": "um"}}
+    tifffile.imwrite(tmp_path / "series.tif", labels, **options)
+    tifffile.imwrite(tmp_path / "stack.tif", labels, photometric="minisblack")
+    result = export(tmp_path / "series.tif", tmp_path / "stack.tif", "--format", "csv")
+    assert result.exit_code == 0, result.output
+    series = pd.read_csv(tmp_path / "out" / "series_regions.csv")
+    assert series["index T"].tolist() == [0, 1, 2]
+    assert series["area [micrometer^2]"].tolist() == [3, 3, 3]
+    assert not any(name.startswith("volume") for name in series)
+    assert "stack does not say what its axes 0 (3) are" in result.output
+    assert "stack has no pixel size" in result.output
+    assert "series" not in "".join(one for one in result.output.splitlines() if "Note" in one)

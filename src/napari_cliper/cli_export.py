@@ -48,6 +48,7 @@ def export(
     """
     with errors_in_words():
         from .export.formats import check_formats, export_images  # noqa: PLC0415 - heavy
+        from .export.measurements import measurement_notes  # noqa: PLC0415 - as above
         from .export_sources import gather  # noqa: PLC0415 - as above
 
         chosen = check_formats(formats)
@@ -56,7 +57,10 @@ def export(
             output, gathered.images, chosen, overwrite=overwrite, inputs=gathered.inputs
         )
         _print_classes(gathered.images)
-        for note in (*gathered.notes, *_missing_pictures(chosen, gathered.images)):
+        notes = [*gathered.notes, *_missing_pictures(chosen, gathered.images)]
+        if "csv" in chosen:
+            notes += [note for image in gathered.images for note in measurement_notes(image)]
+        for note in notes:
             err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
         for path in made:
             out.print(str(path), soft_wrap=True, highlight=False, markup=False)

@@ -177,10 +177,10 @@ def _of_project(path: Path) -> Iterator[LabelledImage]:
         state = project.peek(image.name)
         if state is not None:
             some = True
-            pixels = project.read_image(image.name)
+            pixels, axes = project.read_image_with_axes(image.name)
             # The planes of a stack are images of their own and cannot share a file's name.
             file = image.path.name if state.labels.ndim == 2 else ""
-            yield labelled_of(state, image.name, pixels, image_file=file)
+            yield labelled_of(state, image.name, pixels, image_file=file, image_axes=axes)
     if not some:
         raise InvalidInputError(f"No image of the project {path} has an annotation yet.")
 

@@ -25,6 +25,7 @@ import torch
 from PIL import Image
 
 from napari_cliper.annotation import stored
+from napari_cliper.annotation.handing_on import labelled_of
 from napari_cliper.annotation.project import (
     FILE,
     ChangedOnDiskError,
@@ -992,3 +993,35 @@ def test_there_is_no_step_at_which_a_kill_mixes_two_saves(project):
     assert steps == sorted(steps)
     assert set(steps) == {0, 1}
     assert len(list((project.folder / "annotations").iterdir())) == 3
+
+
+def test_axes_stay_with_images_and_annotations(tmp_path):
+    series = np.zeros((3, 1, 9, 8), np.uint8)
+    tifffile.imwrite(tmp_path / "series.tif", series[:, 0], imagej=True, metadata={"axes": "TYX"})
+    project = Project.create(tmp_path / "project", [tmp_path / "series.tif"])
+    project.add_image("copy", series, axes="TZYX")
+    project.add_image("unnamed", series)
+    project = Project.open(project.folder)
+    for name, axes in (("series", "TYX"), ("copy", "TZYX"), ("unnamed", "QQYX")):
+        pixels, found = project.read_image_with_axes(name)
+        assert (found, pixels.ndim) == (axes, len(axes))
+    for axes, shape in (
+        ("TZYX", (3, 2, 9, 8)), ("ZTYX", (3, 2, 9, 8)), ("ZTYX", (3, 3, 9, 8)),
+        ("TZYX", (3, 1, 9, 8)), ("TCYX", (1, 2, 9, 8)), ("", (3, 2, 9, 8)),
+    ):  # fmt: skip
+        other = Project.create(tmp_path / f"{axes} {shape}")
+        other.add_image("a", np.zeros(shape, np.uint8), axes=axes)
+        labels = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+        marks = np.ones(shape, np.uint8)
+        geometry = {"geometry": {"axes": axes}} if axes else {}  # as old projects have none
+        other.save("a", AnnotationState(labels, marks, {}, geometry))
+        state = Project.open(other.folder).load("a")
+        np.testing.assert_array_equal(state.labels, labels)
+        assert labelled_of(state, "a", None).axes == (axes or "QQYX")
+        (file,) = [
+            one for one in (other.folder / "annotations").glob("*.tif") if "marks" not in one.name
+        ]
+        with tifffile.TiffFile(file) as tiff:
+            sizes = dict(zip(tiff.series[0].axes, tiff.series[0].shape, strict=True))
+        for letter, size in zip(axes, shape, strict=False):
+            assert sizes.get(letter, 1) == size

@@ -476,3 +476,15 @@ def test_the_cross_saves_and_asks_where_that_fails(in_window, qtbot, tmp_path, m
     assert on_disk(tmp_path)
     in_window.eventFilter(window, QEvent(QEvent.Type.DeferredDelete))
     assert in_window._closed
+
+
+def test_axes_stay_from_project_to_layer_and_back(dock, qtbot, tmp_path):
+    series = np.zeros((3, 40, 40), np.uint8)
+    path = tmp_path / "series.tif"
+    tifffile.imwrite(path, series, imagej=True, metadata={"axes": "TYX"})
+    project = Project.create(tmp_path / "project", [path])
+    dock.projecting.open(project.folder)
+    loaded(dock, qtbot, "series")
+    assert dock.projecting.layer.axis_labels == ("t", "y", "x")
+    dock.annotating.begin(dock.projecting.layer, "series")
+    assert annotation(dock).state().record["geometry"]["axes"] == "TYX"

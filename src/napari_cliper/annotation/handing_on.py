@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..export.axes import UNKNOWN
 from ..export.labelled import LabelledImage
 from .state import OPEN, AnnotationState
 
@@ -21,6 +22,7 @@ def labelled_of(
     image: NDArray[Any] | None,
     geometry: Mapping[str, Any] | None = None,
     image_file: str = "",
+    image_axes: str = "",
 ) -> LabelledImage:
     """The labels with what a format may want to know.
 
@@ -34,6 +36,8 @@ def labelled_of(
         each; by default what the state's record says under these names.
     image_file : str
         The name of the image's file.
+    image_axes : str
+        A letter for each axis of the image, where the geometry does not name them all.
 
     Returns
     -------
@@ -41,6 +45,9 @@ def labelled_of(
         Of uint8 labels where they fit; pixels on which nobody has decided are ignored.
     """
     given = dict(state.record.get("geometry", {}) if geometry is None else geometry)
+    axes = str(given.get("axes", ""))
+    if (not axes or UNKNOWN in axes) and len(image_axes) == state.labels.ndim:
+        axes = image_axes
     fits = int(state.labels.max(initial=0)) < 256
     return LabelledImage(
         name,
@@ -50,7 +57,7 @@ def labelled_of(
         image_file=image_file,
         pixel_size=tuple(map(float, given.get("pixel_size", ()))),
         units=tuple(map(str, given.get("units", ()))),
-        axes=str(given.get("axes", "")),
+        axes=axes,
         ignored=state.marks == OPEN,
         record=state.record,
     )

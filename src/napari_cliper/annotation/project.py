@@ -30,10 +30,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ..export.axes import axes_from_names
 from ..export.class_rows import ClassRow
 from ..export.classes import read_classes, write_classes
 from ..export.files import FileError, cannot, whole_files
-from ..export.pictures import read_picture
+from ..export.pictures import read_picture_with_axes
 from ..export.prototypes import read_prototypes, write_prototypes
 from ..export.short_writes import full_when_short
 from ..segmentation import InvalidInputError, SegmentationConfig, Thresholds
@@ -276,7 +277,13 @@ class Project:
             return tuple(image for image in self.images if image.name not in before)
 
     def add_image(
-        self, name: str, array: NDArray[Any], *, rgb: bool = False, keep_pixels: bool = True
+        self,
+        name: str,
+        array: NDArray[Any],
+        *,
+        rgb: bool = False,
+        axes: str = "",
+        keep_pixels: bool = True,
     ) -> ProjectImage:
         """Put an image that has no file at the end of the list, with a copy of its pixels.
 
@@ -289,6 +296,9 @@ class Project:
         rgb : bool
             Whether the last axis holds red, green, blue and perhaps alpha, so that other
             programs show them as colours.
+        axes : str
+            A letter for each axis but that of the colours (see `export.axes`); by default
+            the leading ones are unknown.
         keep_pixels : bool
             False leaves the copy out, of an image that is too large for it; the image is then
             `missing`, and its annotation is kept all the same.
@@ -311,7 +321,7 @@ class Project:
                 found = self._list
             own = Names(one.name for one in found.entries).first_free(name or "image")
             file = _free_files(self.folder, found).as_file(own)
-            entry = Entry(own, file, f"{COPIES}/{file}.tif", shape=array.shape)
+            entry = Entry(own, file, f"{COPIES}/{file}.tif", shape=array.shape, axes=axes)
             if keep_pixels:
                 self._write_copy(entry, array, rgb=rgb)
             try:
@@ -387,7 +397,11 @@ class Project:
         return self.missing
 
     def read_image(self, name: str) -> NDArray[Any]:
-        """An image's pixels (`export.pictures.read_picture`).
+        """The pixels of `read_image_with_axes` alone."""
+        return self.read_image_with_axes(name)[0]
+
+    def read_image_with_axes(self, name: str) -> tuple[NDArray[Any], str]:
+        """An image's pixels and a letter for each axis (`export.pictures`).
 
         Raises
         ------
@@ -400,16 +414,18 @@ class Project:
         path = entry.place(self.folder)
         if not is_there(path):
             raise FileError(f"The image {name!r} is no longer at {path}. Put it back there.")
-        pixels = read_picture(path)
+        pixels, axes = read_picture_with_axes(path)
         if entry.is_copy:
+            ndim = len(entry.shape) - (pixels.ndim - len(axes))
             pixels = with_axes(path, pixels, entry.shape)
+            axes = axes_from_names(entry.axes, ndim)
         shape = () if sheet is None else sheet.shape
         if pixels.shape[: len(shape)] != shape:
             raise FileError(
                 f"The image {path} is {pixels.shape}, and its annotation is {shape}. Put back the "
                 "file that was annotated, or add this one under another name."
             )
-        return pixels
+        return pixels, axes
 
     # ------------------------------------------------------------------ annotations
 

@@ -42,6 +42,8 @@ class Entry:
         The bytes of its file, by which it is known again.
     shape : tuple of int
         Of the array, for a copy inside the project.
+    axes : str
+        A letter for each axis of a copy but that of its colours; empty where it was not kept.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Entry:
     absolute: str = ""
     size: int = 0
     shape: tuple[int, ...] = ()
+    axes: str = ""
 
     @property
     def is_copy(self) -> bool:
@@ -65,7 +68,7 @@ class Entry:
         """As JSON can hold it."""
         record: dict[str, Any] = {"name": self.name, "file": self.file, "path": self.path}
         if self.is_copy:
-            return {**record, "shape": list(self.shape)}
+            return {**record, "shape": list(self.shape), "axes": self.axes}
         return {**record, "absolute": self.absolute, "size": self.size}
 
 
@@ -176,7 +179,7 @@ def list_from_record(record: dict[str, Any]) -> ImageList:
 
 
 def _entry(record: Any) -> Entry:
-    known = ("name", "file", "path", "absolute", "size", "shape")
+    known = ("name", "file", "path", "absolute", "size", "shape", "axes")
     found = check_keys(record, known, "it", known[:3])
     name, file, path = (text(found[key], key) for key in known[:3])
     if not name:
@@ -186,8 +189,9 @@ def _entry(record: Any) -> Entry:
     if not path or "\0" in path:
         raise InvalidInputError(f"its path is {path!r}.")
     shape = sides(found["shape"], "its shape") if "shape" in found else ()
+    axes = text(found.get("axes", ""), "its axes")
     absolute = text(found.get("absolute", ""), "absolute")
-    return Entry(name, file, path, absolute, whole(found.get("size", 0), "its size"), shape)
+    return Entry(name, file, path, absolute, whole(found.get("size", 0), "its size"), shape, axes)
 
 
 def _check_distinct(kind: str, values: Iterable[str]) -> None:

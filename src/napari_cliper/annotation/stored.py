@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 from ..export.class_rows import ClassRow
 from ..export.classes import from_record, to_record
 from ..export.files import FileError, cannot
+from ..export.image_decoding import decode_image
 from ..export.labelled import LabelledImage
-from ..export.pictures import read_picture
 from ..export.tiff import write_ome_tiff
+from ..export.tiff_axes import with_axes_of_tiff
 from ..segmentation import InvalidInputError, Thresholds
 from .records import check_keys, mapping, sides, sync_file, sync_folder, text
 from .settings import thresholds_from_record
@@ -48,7 +49,7 @@ MARKS: Mapping[int, ClassRow] = MappingProxyType(
 MOST = int(np.iinfo(np.uint16).max)
 """The highest label."""
 
-_AXES: Mapping[int, str] = MappingProxyType({2: "YX", 3: "ZYX", 4: "TZYX"})
+_MOST_AXES = 4
 
 # ---------------------------------------------------------------------- the sheet
 
@@ -201,7 +202,9 @@ def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, 
     stem = f"{file}.{token_hex(4)}"
     names = f"{stem}.tif", f"{stem}_marks.tif"
     shape = _stored_shape(state.labels.shape)
-    axes = _AXES[len(shape)]
+    geometry = state.record.get("geometry")
+    axes = str(geometry.get("axes", "")) if isinstance(geometry, dict) else ""
+    axes = axes if len(axes) == len(shape) == state.labels.ndim else ""
     labels = LabelledImage(file, state.labels.reshape(shape), state.classes, axes=axes)
     marks = LabelledImage(file, state.marks.reshape(shape), MARKS, axes=axes)
     try:
@@ -231,7 +234,8 @@ def read_arrays(folder: Path, sheet: Sheet) -> AnnotationState:
 def _read_array(path: Path, shape: tuple[int, ...], dtype: Any, most: int) -> NDArray[Any]:
     if not path.exists():
         raise FileError(f"{path} is missing, with the annotation. Take it from a backup.")
-    array = read_picture(path)
+    decoded = decode_image(path)
+    array = decoded.pixels if "S" in decoded.axes else with_axes_of_tiff(decoded).array
     array = with_axes(path, array, _stored_shape(shape))
     if array.dtype.kind != "u" or int(array.max()) > most:
         raise FileError(
@@ -260,7 +264,7 @@ def with_axes(path: Path, array: NDArray[Any], shape: tuple[int, ...]) -> NDArra
 
 def _stored_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """At most four axes: files have letters for no more that every program takes as they are."""
-    return shape if len(shape) in _AXES else (math.prod(shape[:-2]), *shape[-2:])
+    return shape if len(shape) <= _MOST_AXES else (math.prod(shape[:-2]), *shape[-2:])
 
 
 # ---------------------------------------------------------------------- what is left behind

@@ -61,6 +61,13 @@ def axis_words(axes: str) -> list[str]:
     return [f"axis {i}" if letter == UNKNOWN else letter for i, letter in enumerate(axes)]
 
 
+def napari_names(axes: str) -> tuple[str, ...]:
+    """Axis labels for napari: lower case letters, and its own numbers where nothing is known."""
+    return tuple(
+        str(i - len(axes)) if letter == UNKNOWN else letter.lower() for i, letter in enumerate(axes)
+    )
+
+
 def plane_suffix(axes: str, index: Sequence[int], shape: Sequence[int]) -> str:
     """What a plane's name ends with: ``_t0``, ``_z03``, ``_plane0`` where the axis is unknown."""
     parts = (

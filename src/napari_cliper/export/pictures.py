@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .axes import axes_from_names
 from .files import FileError
 from .image_decoding import DecodedImage, decode_image
 
 
 def read_picture(path: Path) -> NDArray[Any]:
+    """The pixels of `read_picture_with_axes` alone."""
+    return read_picture_with_axes(path)[0]
+
+
+def read_picture_with_axes(path: Path) -> tuple[NDArray[Any], str]:
     """Read an image file as it is meant to be seen.
 
     Palettes are applied, CMYK becomes RGB, white-is-zero becomes black-is-zero, EXIF's and TIFF's
@@ -25,10 +31,12 @@ def read_picture(path: Path) -> NDArray[Any]:
 
     Returns
     -------
-    (..., Y, X) or (..., Y, X, C) array
+    pixels : (..., Y, X) or (..., Y, X, C) array
         In the dtype of the file, bool for 1 bit. C is 3 or 4: red, green, blue and perhaps alpha.
         Axes of length 1 are dropped; a stack stays a stack, and channels that are no colours
         are planes of one, as napari shows them.
+    axes : str
+        A letter for each axis but that of the colours (see `axes`).
 
     Raises
     ------
@@ -38,9 +46,10 @@ def read_picture(path: Path) -> NDArray[Any]:
     decoded = decode_image(path)
     pixels = _coloured(path, decoded)
     axes = decoded.axes.replace("S", "")
-    kept = [length for axis, length in zip(axes, pixels.shape, strict=False)
-            if length > 1 or axis in "YX"]  # fmt: skip
-    return pixels.reshape([*kept, *pixels.shape[len(axes) :]])
+    kept = [i for i, axis in enumerate(axes) if pixels.shape[i] > 1 or axis in "YX"]
+    shape = [pixels.shape[i] for i in kept]
+    found = axes_from_names("".join(axes[i] for i in kept), len(kept))
+    return pixels.reshape([*shape, *pixels.shape[len(axes) :]]), found
 
 
 def _coloured(path: Path, decoded: DecodedImage) -> NDArray[Any]:

@@ -28,6 +28,7 @@ from ..annotation.project import (
     Status,
     images_in,
 )
+from ..export.axes import UNKNOWN, axes_from_names, napari_names
 from ..export.files import FileError
 from ..export.pictures import read_picture
 from ..segmentation import InvalidInputError, Progress
@@ -181,7 +182,8 @@ class Projecting(QObject):
             else:
                 project = Project.create(folder, [])
                 rgb = bool(annotation.image.rgb)
-                name = project.add_image(annotation.name, pixels, rgb=rgb).name
+                axes = axes_from_names(annotation.image.axis_labels, annotation.image.ndim)
+                name = project.add_image(annotation.name, pixels, rgb=rgb, axes=axes).name
         except (FileError, InvalidInputError) as error:
             self._say_error(str(error))
             return
@@ -268,17 +270,27 @@ class Projecting(QObject):
         QTimer.singleShot(DRAWN_AFTER, arrive)
 
     def _arrive(
-        self, project: Project, name: str, pixels: NDArray[Any], state: AnnotationState | None
+        self,
+        project: Project,
+        name: str,
+        image: tuple[NDArray[Any], str],
+        state: AnnotationState | None,
     ) -> None:
         """Show an image where there is none."""
         if project is not self.project or name != self._wanted or self.layer is not None:
             return
+        pixels, in_file = image
         self.current = name
         geometry = {} if state is None else dict(state.record.get("geometry", {}))
         scale = geometry.get("pixel_size")
         rgb = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
-        axes = pixels.ndim - rgb
-        kept = {"scale": scale, "units": geometry["units"]} if scale and len(scale) == axes else {}
+        ndim = pixels.ndim - rgb
+        kept = {"scale": scale, "units": geometry["units"]} if scale and len(scale) == ndim else {}
+        axes = str(geometry.get("axes", ""))
+        if len(axes) != ndim or UNKNOWN in axes:
+            axes = in_file if len(in_file) == ndim else ""
+        if axes:
+            kept["axis_labels"] = napari_names(axes)
         self.layer = Image(pixels, name=name, rgb=rgb, **kept)
         self._viewer.add_layer(self.layer)
         if state is not None:
@@ -467,8 +479,8 @@ def _load(
     name: str,
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
-) -> tuple[Any, AnnotationState | None]:
-    loaded = project.read_image(name), project.load(name)
+) -> tuple[tuple[NDArray[Any], str], AnnotationState | None]:
+    loaded = project.read_image_with_axes(name), project.load(name)
     with suppress(FileError):  # a disk that is only read: it is looked at all the same
         project.go_to(name)
     return loaded
@@ -526,6 +538,7 @@ def _labelled(project: Project) -> list[LabelledImage]:
     for image in project.images:
         state = project.peek(image.name)
         if state is not None:
-            pixels = project.read_image(image.name)
-            images.append(labelled_of(state, image.name, pixels, image_file=image.path.name))
+            pixels, axes = project.read_image_with_axes(image.name)
+            file = image.path.name
+            images.append(labelled_of(state, image.name, pixels, image_file=file, image_axes=axes))
     return images
