@@ -233,6 +233,71 @@ def test_a_coco_file_comes_back_the_same(export, project, tmp_path):
         np.testing.assert_array_equal(mask, after[0][name])
 
 
+@pytest.mark.parametrize(
+    ("labels", "picture"),
+    [
+        ("field.ome_refined.png", "field.ome.tif"),
+        ("caf\u00e9_labels.png", "cafe\u0301.png"),
+        ("cafe\u0301.png", "caf\u00e9.tif"),
+    ],
+)
+def test_names_that_differ_in_ending_or_normalisation_are_found(export, tmp_path, labels, picture):
+    path = label_file(tmp_path, labels, {1: ClassRow("a")}, [[1, 0], [0, 0]])
+    (tmp_path / "images").mkdir()
+    array = np.full((2, 2), 200, np.uint8)
+    if picture.endswith(".tif"):
+        tifffile.imwrite(tmp_path / "images" / picture, array)
+    else:
+        Image.fromarray(array).save(tmp_path / "images" / picture)
+    result = export(path, "--images", tmp_path / "images", "--format", "csv")
+    assert result.exit_code == 0, result.output
+    (table,) = (tmp_path / "out").glob("*_regions.csv")
+    with table.open(encoding="utf-8-sig") as file:
+        (row,) = csv.DictReader(file)
+    assert row["mean intensity"] == "200"
+
+
+def test_coco_of_folders_and_of_category_0(export, tmp_path):
+    """Images of one name in two folders stay two; a category with another number is named."""
+    square = [[0, 0, 4, 0, 4, 4, 0, 4]]
+    record = {
+        "images": [
+            {"id": number, "file_name": name, "width": 8, "height": 8}
+            for number, name in enumerate(("train/001.png", "val/001.png"))
+        ],
+        "annotations": [
+            {"id": 3 * image + category, "image_id": image, "category_id": category,
+             "segmentation": square, "area": 16 - category}
+            for image in (0, 1) for category in (0, 1, 2)
+        ],
+        "categories": [{"id": number, "name": name} for number, name in enumerate("abc")],
+    }  # fmt: skip
+    path = tmp_path / "set.json"
+    path.write_text(json.dumps(record))
+    result = export(path, "--format", "yolo")
+    assert result.exit_code == 0, result.output
+    assert "Category 0 ('a')" in words(result)
+    texts = (tmp_path / "out" / "labels" / "train").glob("*.txt")
+    assert sorted(one.name for one in texts) == ["train_001.txt", "val_001.txt"]
+
+
+def test_tables_have_six_digits(export, tmp_path):
+    labels = np.zeros((30, 30), np.uint8)
+    labels[3:24, 5:22] = 1
+    path = label_file(
+        tmp_path, "a.ome.tif", {1: ClassRow("a")}, labels,
+        pixel_size=(0.123456789, 0.123456789), units=("micrometer", "micrometer"),
+    )  # fmt: skip
+    result = export(path, "--format", "csv")
+    assert result.exit_code == 0, result.output
+    for table in (tmp_path / "out").glob("*.csv"):
+        with table.open(encoding="utf-8-sig") as file:
+            (row,) = csv.DictReader(file)
+        assert float(row["area [micrometer^2]"]) == pytest.approx(21 * 17 * 0.123456789**2, 1e-6)
+        for value in row.values():
+            assert len(value.replace(".", "").lstrip("0")) <= 6 or not value[0].isdigit()
+
+
 def test_yolo_says_which_pictures_it_lacks(export, tmp_path):
     path = label_file(tmp_path, "one.png", {1: ClassRow("a")}, [[1, 0], [0, 0]])
     result = export(path, "--format", "yolo")

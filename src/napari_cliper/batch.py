@@ -12,9 +12,17 @@ from typing import Any
 
 from PIL import Image
 
-from .annotation.image_files import folded, natural_key
+from .annotation.image_files import natural_key
 from .export.class_rows import rows_of
-from .export.files import FileError, Replace, cannot, check_places, whole_files, write_json
+from .export.files import (
+    FileError,
+    Replace,
+    cannot,
+    check_places,
+    folded,
+    whole_files,
+    write_json,
+)
 from .export.labelled import LabelledImage
 from .export.measurements import write_table
 from .export.overlay import label_counts, overlay

@@ -115,8 +115,12 @@ def evaluate(
 
 def _print(result: Evaluation) -> None:
     """The figures as tables, with the notes under them."""
+    from .evaluation.run import left_out  # noqa: PLC0415 - heavy
+
     scores = result.scores
-    figures = Table(title=escape(result.dataset.title), title_justify="left")
+    missing = escape("\n".join(left_out(result)))
+    figures = Table(title=escape(result.dataset.title), title_justify="left", caption=missing)
+    figures.caption_justify = "left"
     figures.add_column("figure")
     figures.add_column("value", justify="right")
     for name, value in result.figures.items():

@@ -6,6 +6,7 @@ export: the one it had first, or its place in a list of classes that is given.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -77,10 +78,11 @@ def gather(
     given = _given(classes)
     found = _pictures(pictures)
     images: list[LabelledImage] = []
+    notes: dict[str, None] = {}
     problems: list[str] = []
     for source in sources:
         try:
-            images += _read(source, given, found)
+            images += _read(source, given, found, notes)
         except (InvalidInputError, FileError) as error:
             problems.append(str(error))
     if problems:
@@ -88,7 +90,8 @@ def gather(
     inputs = [path for source in sources for path in _files(source)]
     inputs += [path for paths in (found or {}).values() for path in paths]
     inputs += [] if classes is None else [classes]
-    return replace(one_numbering(images, given), inputs=tuple(inputs))
+    numbered = one_numbering(images, given)
+    return replace(numbered, notes=(*notes, *numbered.notes), inputs=tuple(inputs))
 
 
 def _given(path: Path | None) -> Mapping[int, ClassRow]:
@@ -115,16 +118,32 @@ def _pictures(folder: Path | None) -> Mapping[str, list[Path]] | None:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in known and path.is_file():
-            found.setdefault(path.stem.removesuffix(".ome"), []).append(path)
+            stem = unicodedata.normalize("NFC", path.stem).removesuffix(".ome")
+            found.setdefault(stem, []).append(path)
     return MappingProxyType(found)
 
 
-def _picture(name: str, source: Path, pictures: Mapping[str, list[Path]] | None) -> Path | None:
-    """The picture of some labels; None where no folder is named."""
+def _picture(
+    name: str, source: Path, pictures: Mapping[str, list[Path]] | None, file_name: str = ""
+) -> Path | None:
+    """The picture of some labels; None where no folder is named.
+
+    Parameters
+    ----------
+    name : str
+        What the labels are called, without a suffix.
+    file_name : str
+        The name of the picture's file, where the labels tell it.
+    """
     if pictures is None:
         return None
-    for stem in (name, *(name.removesuffix(ending) for ending in ENDINGS)):
+    name, file_name = (unicodedata.normalize("NFC", one) for one in (name, file_name))
+    # "field.ome_refined" belongs to "field.ome.tif", whose name without suffixes is "field".
+    stems = (name, *(name.removesuffix(ending) for ending in ENDINGS))
+    for stem in dict.fromkeys([*stems, *(one.removesuffix(".ome") for one in stems)]):
         fitting = [path for path in pictures.get(stem, ()) if path.resolve() != source.resolve()]
+        exact = [one for one in fitting if unicodedata.normalize("NFC", one.name) == file_name]
+        fitting = exact or fitting
         if len(fitting) > 1:
             raise InvalidInputError(
                 f"{fitting[0]} and {fitting[1].name} may both be the picture of {source}. Leave "
@@ -141,8 +160,12 @@ def _picture(name: str, source: Path, pictures: Mapping[str, list[Path]] | None)
 
 
 def _read(
-    source: Path, given: Mapping[int, ClassRow], pictures: Mapping[str, list[Path]] | None
+    source: Path,
+    given: Mapping[int, ClassRow],
+    pictures: Mapping[str, list[Path]] | None,
+    notes: dict[str, None],
 ) -> Iterator[LabelledImage]:
+    """The labelled images of a source; what a person should know of them goes into `notes`."""
     if is_project(source):
         yield from _of_project(source)
     elif source.is_dir():
@@ -153,8 +176,13 @@ def _read(
         coco = open_coco(source)
         for name in coco.names:
             stem = PurePosixPath(name.replace("\\", "/")).stem
-            picture = _picture(stem, source, pictures)
-            yield _labelled(stem, coco.read(name), given, picture, name)
+            picture = _picture(stem, source, pictures, PurePosixPath(name).name)
+            imported = coco.read(name)
+            for category, label in imported.renumbered.items():
+                row = imported.classes.get(label)
+                called = "" if row is None else f" ({row.name!r})"
+                notes[f"Category {category}{called} of {source} has the label {label} here."] = None
+            yield _labelled(stem, imported, given, picture, name)
     elif source.suffix.lower() in SUFFIXES:
         stem = source.stem.removesuffix(".ome")
         picture = _picture(stem, source, pictures)

@@ -22,6 +22,7 @@ from napari_cliper.evaluation.dataset import from_files
 from napari_cliper.evaluation.journal import NAME
 from napari_cliper.evaluation.report import REPORT, write_report
 from napari_cliper.evaluation.run import evaluate
+from napari_cliper.export.classes import read_classes
 from napari_cliper.export.files import FileError
 from napari_cliper.segmentation import (
     InvalidInputError,
@@ -236,6 +237,31 @@ def test_command_end_to_end(whole, scenes, tmp_path):
         assert word in result.stdout
     ours = contents(tmp_path / "out")
     assert ours == contents(whole[0])  # from the command as from Python
+
+
+@pytest.mark.parametrize("way", ["ignored", "absent"])
+def test_a_class_without_a_part_in_the_figures_is_named(scenes, tmp_path, way):
+    images, labels, _ = scenes
+    more = []
+    classes = tmp_path / "classes.txt"
+    names = [line.name for line in read_classes(scenes[2])]
+    if way == "ignored":
+        more = ["--ignore", "1", "--ignore", "255"]
+    else:
+        names.append("unicorn")
+    classes.write_text("\n".join(names))
+    arguments = command((images, labels, classes), tmp_path / "out", *more)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    name = names[0] if way == "ignored" else "unicorn"
+    why = {
+        "ignored": "because their labels are ignored",
+        "absent": "because no pixel of the ground truth has their labels",
+    }[way]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
+    for said in (result.stdout, result.stderr, " ".join(summary["notes"])):
+        sentence = next(one for one in " ".join(said.split()).split("classes are") if why in one)
+        assert name in sentence
 
 
 def test_killed_command_goes_on(whole, scenes, tmp_path):

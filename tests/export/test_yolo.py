@@ -199,7 +199,6 @@ ONE = np.ones((1, 1), np.uint8)
 @pytest.mark.parametrize(
     ("images", "validation", "what"),
     [
-        ([LabelledImage("a", ONE, {}), LabelledImage("b", ONE, {}, image_file="a.tif")], (), "'a'"),
         ([LabelledImage("a/b", ONE, {})], (), "'a/b' cannot be a file's name"),
         ([LabelledImage("..", ONE, {})], (), "cannot be a file's name"),
         ([LabelledImage("a", ONE, {})], ("b",), "No image is called 'b'"),

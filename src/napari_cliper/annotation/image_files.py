@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 
-from ..export.files import FileError, cannot
+from ..export.files import FileError, cannot, folded
 from ..export.image_decoding import is_image
 
 LONGEST = 120
@@ -100,11 +100,6 @@ def as_file(name: str, spare: int = 0) -> str:
         _RESERVED.sub(r"_\1", plain).encode("utf-8")[: LONGEST - spare].decode("utf-8", "ignore")
     )
     return plain.strip(". ") or "image"
-
-
-def folded(name: str) -> str:
-    """What two names have in common that some disk takes for one."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 # ---------------------------------------------------------------------- places

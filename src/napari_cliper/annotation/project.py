@@ -33,12 +33,12 @@ from numpy.typing import NDArray
 from ..export.axes import axes_from_names
 from ..export.class_rows import ClassRow
 from ..export.classes import read_classes, write_classes
-from ..export.files import FileError, cannot, whole_files
+from ..export.files import FileError, cannot, folded, whole_files
 from ..export.pictures import read_picture_with_axes
 from ..export.prototypes import read_prototypes, write_prototypes
 from ..export.short_writes import full_when_short
 from ..segmentation import InvalidInputError, SegmentationConfig, Thresholds
-from .image_files import Names, folded, found_below, images_in, is_there, settled
+from .image_files import Names, found_below, images_in, is_there, settled
 from .project_file import COPIES, FILE, Entry, ImageList, entry_of, list_from_record
 from .records import content_of, encoded, replace_whole, sync_file, sync_folder, understood
 from .settings import (

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..export.files import folded
 from ..segmentation import InvalidInputError
-from .image_files import as_file, folded, is_there, relative
+from .image_files import as_file, is_there, relative
 from .records import check_keys, mapping, sides, text, whole
 
 FILE = "project.cliper.json"

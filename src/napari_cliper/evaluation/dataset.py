@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -280,8 +281,9 @@ def _coco_pairs(
     table: LabelTable,
 ) -> _Matched:
     coco = open_coco(labels)
-    pictures = {path.name: path for path in _pictures_in(images, PICTURES, "pictures")}
-    keys = _places(coco)
+    found = _pictures_in(images, PICTURES, "pictures")
+    pictures = {unicodedata.normalize("NFC", path.name): path for path in found}
+    keys = _places(coco, images, set(pictures))
     missing = [name for name in pictures if name not in keys]
     if missing:
         raise InvalidInputError(
@@ -294,9 +296,34 @@ def _coco_pairs(
     return pairs, _coco_reader(coco, classes, names, table), notes if spare else ()
 
 
-def _places(coco: CocoFile) -> dict[str, int]:
-    """Which of the images is called what, without their folders."""
-    return {Path(name).name: index for index, name in enumerate(coco.names)}
+def _places(coco: CocoFile, folder: Path, wanted: Collection[str]) -> dict[str, int]:
+    """Which of the images is called what, without their folders.
+
+    Of several of one name in different folders it is the one in the folder of the pictures.
+
+    Raises
+    ------
+    InvalidInputError
+        For a picture that is wanted and may be either of several images.
+    """
+    places: dict[str, list[int]] = {}
+    paths = [PurePosixPath(unicodedata.normalize("NFC", name)) for name in coco.names]
+    for index, path in enumerate(paths):
+        places.setdefault(path.name, []).append(index)
+    problems = []
+    for name, several in places.items():
+        if len(several) == 1:
+            continue
+        here = [index for index in several if paths[index].parent.name == folder.name]
+        if len(here) == 1:
+            places[name] = here
+        elif name in wanted:
+            problems.append(
+                f"{folder / name} may be {' or '.join(coco.names[one] for one in several)} of "
+                f"{coco.path}. Give the folder a name that tells them apart."
+            )
+    refuse(problems)
+    return {name: several[0] for name, several in places.items()}
 
 
 def _coco_reader(
@@ -325,12 +352,13 @@ def _pictures_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]
 def _by_stem(folder: Path, suffixes: Sequence[str], what: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in _pictures_in(folder, suffixes, what):
-        if path.stem in found:
+        stem = unicodedata.normalize("NFC", path.stem)
+        if stem in found:
             raise InvalidInputError(
-                f"{found[path.stem].name} and {path.name} in {folder} differ only in the suffix, "
+                f"{found[stem].name} and {path.name} in {folder} differ only in the suffix, "
                 f"so it is not clear which {what} are meant. Keep one of them there."
             )
-        found[path.stem] = path
+        found[stem] = path
     return found
 
 
@@ -457,7 +485,7 @@ def _protocol_pairs(
     if layout.numbers != "coco":
         return pairs, lambda pair: apply_table(read_numbers(pair.truth), table, pair.truth)
     coco = open_coco(base / layout.truth)
-    keys = _places(coco)
+    keys = _places(coco, base, {pair.image.name for pair in pairs})
     refuse([f"{pair.image} is not among the images of {coco.path}. Take it out."
             for pair in pairs if pair.image.name not in keys])  # fmt: skip
     named = tuple(replace(pair, key=keys[pair.image.name]) for pair in pairs)

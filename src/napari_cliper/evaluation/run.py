@@ -19,7 +19,7 @@ from ..export.files import cannot, check_places, whole_files
 from ..export.prototypes import prototypes_record
 from ..segmentation import InvalidInputError, Monitor, Progress
 from . import journal as journals
-from .dataset import Dataset, Pair
+from .dataset import Dataset, Pair, some
 from .ground_truth import read_numbers
 from .journal import Entry, Journal
 from .metrics import Scores, image_scores, together
@@ -60,6 +60,10 @@ class Evaluation:
     record: Mapping[str, Any]
     folder: Path
     notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Say which classes have no part in the figures."""
+        object.__setattr__(self, "notes", (*left_out(self), *self.notes))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -190,6 +194,26 @@ def evaluate(
         record={**journal.settings, **journal.engine},
         folder=folder,
         notes=tuple(dict.fromkeys((*dataset.notes, *said))),
+    )
+
+
+def left_out(result: Evaluation) -> tuple[str, ...]:
+    """Which labels have no part in the figures, and why: a sentence for each reason."""
+    ignored = set(result.dataset.record.get("ignored", ()))
+    pixels = result.scores.confusion.sum(axis=1)
+    absent = [label for label, count in enumerate(pixels) if not count]
+    reasons = {
+        "are left out of the figures, because their labels are ignored": [
+            result.names[label] for label in absent if label in ignored
+        ],
+        "are left out of the figures, because no pixel of the ground truth has their labels": [
+            result.names[label] for label in absent if label not in ignored
+        ],
+    }
+    return tuple(
+        f"{len(names)} of {len(result.names)} classes {reason}: {some(names)}."
+        for reason, names in reasons.items()
+        if names
     )
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..segmentation import InvalidInputError
 from .categories import Categories, Category, categories_of, used_labels
+from .files import unique_names
 from .labelled import LabelledImage
 from .looks import check_plane
 from .outlines import Region, find_regions
@@ -49,7 +49,8 @@ def coco_record(
     Parameters
     ----------
     images : sequence of LabelledImage
-        Planes, each with a file name of its own (`LabelledImage.image_file`, else the name).
+        Planes. An image's file name is `LabelledImage.image_file`, else its name; those that
+        share one are told apart by their names or a number.
     categories : mapping of str to int, optional
         The category id of each class; the labels without it. See `categories.categories_of`.
     kind : "instances" or "stuff"
@@ -70,17 +71,17 @@ def coco_record(
     Raises
     ------
     InvalidInputError
-        For a stack, two images of one file name, and classes that do not go together.
+        For a stack, and classes that do not go together.
     """
     for image in images:
         check_plane(image, "COCO JSON")
-    files = [image.image_file or image.name for image in images]
-    for index, file in enumerate(files):
-        if file in files[:index]:
-            raise InvalidInputError(
-                f"Two images are called {file!r}, which is how COCO JSON tells them apart. "
-                "Rename one."
-            )
+    files = unique_names(
+        [
+            list(dict.fromkeys([image.image_file or image.name, f"{image.name}{suffix}"]))
+            for image in images
+            for suffix in [PurePosixPath(image.image_file).suffix]
+        ]
+    )
     table = categories_of(images, categories)
     annotations = [
         {"id": number, **annotation}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +68,45 @@ def file_name(name: str) -> str:
     if _RESERVED.fullmatch(tidied) or tidied.startswith("."):
         tidied = f"_{tidied}"
     return tidied.encode("utf-8")[:LONGEST_NAME].decode("utf-8", errors="ignore")
+
+
+def folded(name: str) -> str:
+    """What two names have in common that some disk takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def unique_names(names: Sequence[Sequence[str]]) -> list[str]:
+    """A name for each file, such that no disk takes two of them for one.
+
+    Parameters
+    ----------
+    names : sequence of sequence of str
+        For each file what it may be called, the best first. Where files share one they take
+        the next; where that is the last it gets a number.
+
+    Returns
+    -------
+    list of str
+    """
+    level = [0] * len(names)
+    while True:
+        chosen = [folded(given[at]) for given, at in zip(names, level, strict=True)]
+        count = Counter(chosen)
+        again = [index for index, one in enumerate(chosen)
+                 if count[one] > 1 and level[index] + 1 < len(names[index])]  # fmt: skip
+        if not again:
+            break
+        for index in again:
+            level[index] += 1
+    taken: set[str] = set()
+    made = []
+    for given, at in zip(names, level, strict=True):
+        numbered = (f"{given[at]} {number}" for number in itertools.count(2))
+        name = next(one for one in itertools.chain([given[at]], numbered)
+                    if folded(one) not in taken)  # fmt: skip
+        taken.add(folded(name))
+        made.append(name)
+    return made
 
 
 @contextmanager

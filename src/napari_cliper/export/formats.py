@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Literal, get_args
+
+from PIL import Image
 
 from ..segmentation import InvalidInputError
 from .arrays import write_npz
 from .coco import write_coco
-from .files import Replace, file_name, whole_files
+from .files import Replace, file_name, unique_names, whole_files
 from .geojson import write_geojson
 from .labelled import LabelledImage
 from .measurements import write_class_measurements, write_measurements
@@ -57,7 +59,10 @@ def _each(write: Callable[[Path, LabelledImage], None], suffix: str, *, planes: 
         if planes:
             parts = chain.from_iterable(image.planes() for image in images)
         for image in parts:
-            write(folder / f"{image.name}{suffix}", image)
+            path = folder / f"{image.name}{suffix}"
+            if path.exists():  # an image that is called like a plane of another
+                raise InvalidInputError(f"Two images would be the file {path.name}. Rename one.")
+            write(path, image)
 
     return write_all
 
@@ -157,6 +162,16 @@ def check_formats(names: Sequence[str]) -> tuple[FormatName, ...]:
     return tuple(name for name in FORMAT_NAMES if name in names)
 
 
+def _names_of(image: LabelledImage) -> list[str]:
+    """What the files of an image can be called: its name, or with more of its own file's."""
+    path = PurePosixPath(image.name)
+    is_file = path.suffix.lower() in {*Image.registered_extensions(), ".tif", ".tiff"}
+    plain = image.name[: -len(path.suffix)].removesuffix(".ome") if is_file else image.name
+    own = PurePosixPath(image.image_file.replace("\\", "/"))
+    longer = [*own.parent.parts, plain] if len(own.parts) > 1 else [plain, own.suffix[1:]]
+    return list(dict.fromkeys([file_name(plain), file_name("_".join(filter(None, longer)))]))
+
+
 def export_images(
     folder: Path,
     images: Sequence[LabelledImage],
@@ -172,7 +187,9 @@ def export_images(
     folder : Path
         Made where it is missing. With more than one format each has a folder in it.
     images : sequence of LabelledImage
-        What a file cannot be called by is replaced in their names, which then differ.
+        Their files are called as they are, without an image's suffix and what some system cannot
+        have in a name. Of images that share a name, the folder or suffix of their own file, or a
+        number, is added.
     formats : sequence of str
         Names of `FORMATS`.
     overwrite : bool
@@ -188,17 +205,13 @@ def export_images(
     Raises
     ------
     InvalidInputError
-        For a name that is no format, for two images of one name, and for what a format cannot
-        hold.
+        For a name that is no format, and for what a format cannot hold.
     FileError
         For what is there already, and for a disk that does not take it.
     """
     chosen = check_formats(formats)
-    images = [replace(image, name=file_name(image.name)) for image in images]
-    names = [image.name.casefold() for image in images]  # some disks do not tell case apart
-    for image in images:
-        if names.count(image.name.casefold()) > 1:
-            raise InvalidInputError(f"Two images would be the files {image.name}. Rename one.")
+    names = unique_names([_names_of(image) for image in images])
+    images = [replace(image, name=name) for image, name in zip(images, names, strict=True)]
     replaced: Replace = "own" if overwrite else "nothing"
     with whole_files(folder, replace=replaced, inputs=inputs) as staging:
         for name in chosen:

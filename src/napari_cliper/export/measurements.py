@@ -31,6 +31,9 @@ from .looks import label_name
 Table = dict[str, list[Any]]
 """Columns by name, all of one length; None where there is no value."""
 
+DIGITS = 6
+"""Significant digits of a measurement in a table: more than any image is measured to."""
+
 SCALED = "scaled pixel"
 """The unit where a pixel has a size and the size no unit."""
 
@@ -239,7 +242,8 @@ def write_table(path: Path, table: Mapping[str, list[Any]]) -> None:
 
     UTF-8 with a byte order mark, which spreadsheets need to read other than Latin letters and
     which pandas and R's readr pass over. A text that a spreadsheet would take for a formula
-    gets an apostrophe in front. What has no value is an empty cell.
+    gets an apostrophe in front. Numbers that are no whole ones have `DIGITS` digits. What has no
+    value is an empty cell.
     """
     with path.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
@@ -251,7 +255,18 @@ def write_table(path: Path, table: Mapping[str, list[Any]]) -> None:
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA) else value
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+    if isinstance(value, float):
+        return _number(value)
+    return "" if value is None else value
+
+
+def _number(value: float) -> str:
+    """Six digits, or as many as stand before the point; nothing for what is no number."""
+    if not math.isfinite(value):
+        return ""
+    size = math.floor(math.log10(abs(value))) if value else 0
+    text = f"{value:.{max(DIGITS - 1 - size, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 # ---------------------------------------------------------------------- the parts

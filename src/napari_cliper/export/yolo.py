@@ -18,6 +18,7 @@ from PIL import Image
 
 from ..segmentation import InvalidInputError
 from .categories import categories_of
+from .files import file_name, unique_names
 from .labelled import LabelledImage
 from .looks import check_plane
 from .outlines import find_regions, one_ring
@@ -97,14 +98,11 @@ def write_yolo_dataset(
     ------
     InvalidInputError
         For a stack, classes that do not go together (see `categories.categories_of`), names
-        that are no file names or are used twice, and names for validation that no image has.
+        that are no file names, and names for validation that no image has.
     """
     for image in images:
         check_plane(image, "A YOLO data set")
-    stems = [_stem(image) for image in images]
-    for index, stem in enumerate(stems):
-        if stem in stems[:index]:
-            raise InvalidInputError(f"Two images would be the file {stem!r}. Rename one.")
+    stems = unique_names([list(dict.fromkeys([_stem(one), file_name(one.name)])) for one in images])
     unknown = set(validation) - {image.name for image in images}
     if unknown:
         raise InvalidInputError(

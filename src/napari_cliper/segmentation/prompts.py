@@ -164,7 +164,7 @@ def parse_words(text: str) -> tuple[str, ...]:
 
 
 def check_classes(classes: Sequence[ClassPrompt]) -> None:
-    """Refuse no class at all, a word in two classes, and more than a label can number."""
+    """Refuse no class, one called background, a word twice, and more than a label can number."""
     if not classes:
         raise InvalidInputError(
             "There is no word to look for. Give at least one, such as 'nucleus'."
@@ -172,6 +172,11 @@ def check_classes(classes: Sequence[ClassPrompt]) -> None:
     if len(classes) > MAX_CLASSES:
         raise InvalidInputError(
             f"{len(classes)} classes are more than a label layer can hold ({MAX_CLASSES})."
+        )
+    if any(key(one.name) == "background" for one in classes):
+        raise InvalidInputError(
+            "'background' is always there, as label 0, and cannot be a class too. Remove the word; "
+            "give words for what the background shows as background words."
         )
     check_repeated(classes)
 
