@@ -36,7 +36,7 @@ def dock(make_napari_viewer, qtbot):
     widget.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
     yield widget
     widget.close_down()
-    assert not [thread for thread in threading.enumerate() if thread.name == "napari-cliper job"]
+    qtbot.waitUntil(no_job_runs, timeout=20_000)  # the one that loads PyTorch cannot be stopped
     assert not viewer.layers.events.removed.callbacks or all(
         "Suggestions" not in str(callback) for callback in viewer.layers.events.removed.callbacks
     )
@@ -46,6 +46,10 @@ def dock(make_napari_viewer, qtbot):
         if id(w) not in before and w.isVisible() and w is not viewer.window._qt_window
     ]
     assert not leaked
+
+
+def no_job_runs():
+    return all(thread.name != "napari-cliper job" for thread in threading.enumerate())
 
 
 @pytest.fixture
