@@ -256,8 +256,21 @@ def test_a_failure_keeps_the_file_that_was_there(save, tmp_path):
     with pytest.raises(FileError):
         save(Labels(np.full((4, 4), 300, np.uint16)), "a.png")
     assert (tmp_path / "a.png").read_text() == "mine"
-    save(ours(), "a.png")
-    np.testing.assert_array_equal(read_png(tmp_path / "a.png"), SCENE.labels)
+
+
+@pytest.mark.parametrize("name", ["raw.png", "raw.ome.zarr/0.txt"])
+def test_only_own_files_are_replaced(save, tmp_path, name):
+    place = tmp_path / name
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("mine")
+    target = name.split("/")[0]
+    with pytest.raises(FileError, match="napari-cliper did not write it"):
+        save(ours(), target)
+    assert place.read_text() == "mine"
+    (tmp_path / target).rename(tmp_path / "moved")
+    for _ in range(2):  # the second time over the own file
+        assert save(ours(), target)
+    assert (tmp_path / target).exists()
 
 
 @pytest.mark.parametrize("name", ["mit Leer 'und\" mehr", "細胞 100%", "v1.2", "#1; [a] & {b}"])
