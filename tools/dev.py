@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
+import time
 import venv
 from pathlib import Path
 
@@ -76,49 +76,52 @@ def install_python_packages() -> None:
                 "On Debian: apt-get install python3-venv"
             )
     print("Installing into .venv; the first time this takes some minutes (PyTorch is large).")
-    run(BIN / "python", "-m", "pip", "install", "--quiet", "--editable", ".[all,test]")
+    run(BIN / "python", "-m", "pip", "install", "--quiet", "--editable", ".[all,pyside,test]")
     STAMP.write_text(wanted)
 
 
 def check(pytest_arguments: list[str]) -> None:
-    """Style, types, tests and coverage; the plugin's tests with the lowest napari too."""
+    """Style, types, the manifest and all tests; then the plugin's tests with PySide6.
+
+    Every part runs, whatever became of those before it. Ends with status 1 where one failed.
+    """
     if pytest_arguments:
-        return pytest(*pytest_arguments)
-    run(BIN / "ruff", "check", ".")
-    run(BIN / "ruff", "format", "--check", ".")
-    run(BIN / "mypy")
-    run(BIN / "npe2", "validate", "napari.yaml")
-    pytest("--cov=napari_cliper.segmentation", "--cov-fail-under=90")
-    lowest = re.search(r"napari\[[^]]*\]>=([\d.]+)", (ROOT / "pyproject.toml").read_text())
-    newest = subprocess.check_output(
-        [BIN / "python", "-c", "from importlib.metadata import version; print(version('napari'))"],
-        text=True,
-    ).strip()
-    if lowest is None or lowest[1] == newest:
-        return None
-    print(f"The plugin's tests again, with the lowest napari, {lowest[1]}:")
-    try:
-        install_napari(lowest[1])
-        pytest("tests/plugin")
-    finally:
-        install_napari(newest)
-    return None
+        run(*pytest(*pytest_arguments))
+        return
+    pyside = {"QT_API": "pyside6", "PYTEST_QT_API": "pyside6"}
+    coverage = ("--cov=napari_cliper.segmentation", "--cov-fail-under=90")
+    parts: dict[str, tuple[list[str | Path], dict[str, str]]] = {
+        "style (ruff check)": ([BIN / "ruff", "check", "."], {}),
+        "format (ruff format)": ([BIN / "ruff", "format", "--check", "."], {}),
+        "types (mypy)": ([BIN / "mypy"], {}),
+        "manifest (npe2)": ([BIN / "npe2", "validate", "napari.yaml"], {}),
+        "tests (pytest, PyQt6)": (pytest(*coverage), {}),
+        "tests of the plugin (pytest, PySide6)": (pytest("tests/plugin"), pyside),
+    }
+    outcomes = {}
+    for name, (command, environment) in parts.items():
+        print(f"\n== {name}", flush=True)
+        start = time.monotonic()
+        status = subprocess.run(
+            [str(part) for part in command], cwd=ROOT, env=os.environ | environment, check=False
+        ).returncode
+        outcomes[name] = status, time.monotonic() - start
+    print("\n== summary")
+    for name, (status, seconds) in outcomes.items():
+        print(f"{'FAILED' if status else 'passed'}  {seconds:5.0f} s  {name}")
+    if any(status for status, _ in outcomes.values()):
+        sys.exit(1)
 
 
-def install_napari(version: str) -> None:
-    """Put this napari in the place of the one in `.venv`."""
-    run(BIN / "python", "-m", "pip", "install", "--quiet", "--no-deps", f"napari=={version}")
-
-
-def pytest(*arguments: str) -> None:
-    """Run tests, on a virtual display where there is no other."""
+def pytest(*arguments: str) -> list[str | Path]:
+    """The command that runs tests, on a virtual display where there is no other."""
     processes = ("-n", "logical", "--dist", "worksteal")
     command: list[str | Path] = [BIN / "python", "-m", "pytest", *processes, *arguments]
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         if shutil.which("xvfb-run") is None:
             sys.exit("There is no display; the tests need xvfb: apt-get install xvfb")
         command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", *command]
-    run(*command)
+    return command
 
 
 def main() -> None:

@@ -65,7 +65,9 @@ def test_nearby_is_two_steps_or_less(affinity):
 def test_a_walk_is_somewhere(affinity):
     count = len(affinity.reach)
     assert (affinity.reach >= -1e-4).all()
-    torch.testing.assert_close(affinity.reach.sum(dim=1), torch.full((count,), float(count)))
+    # float32 (6e-8), a system of condition 2 / RESTART = 20, sums of several hundred numbers
+    expected = torch.full((count,), float(count))
+    torch.testing.assert_close(affinity.reach.sum(dim=1), expected, atol=0, rtol=1e-4)
 
 
 def test_a_walk_stays_among_its_like(affinity, scene):

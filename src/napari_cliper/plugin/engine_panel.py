@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -86,7 +85,7 @@ class EnginePanel(QWidget):
         self._busy = False
         self.lines: list[MissingLine] = []
         self.form = EngineForm()
-        self.folder = QCollapsible(expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self.folder = QCollapsible()
         self.known_label = wrapping()
         self._lines = QVBoxLayout()
         self._lay_out()
@@ -99,6 +98,7 @@ class EnginePanel(QWidget):
         self.folder.content().layout().addWidget(self.form)
         self.form.hide()  # so that Tab passes by what is folded
         header = self.folder.toggleButton()
+        header.setIconSize(QSize(0, 0))  # the text has an arrow of its own
         header.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         header.setStyleSheet(
             "QPushButton {text-align: left; border: none;}"
