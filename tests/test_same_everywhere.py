@@ -58,6 +58,7 @@ class Kind:
 KINDS = {
     "rgb": Kind(".png", lambda rgb, path: pillow(Image.fromarray(rgb), path)),
     "grey": Kind(".png", lambda rgb, path: pillow(Image.fromarray(grey(rgb)), path)),
+    "dark grey": Kind(".png", lambda rgb, path: pillow(Image.fromarray(grey(rgb) // 12 + 3), path)),
     "rgba": Kind(".png", lambda rgb, path: pillow(with_alpha(rgb), path)),
     "palette": Kind(".png", lambda rgb, path: pillow(Image.fromarray(rgb).quantize(48), path)),
     "one bit": Kind(
@@ -202,3 +203,24 @@ def test_the_dock_gives_what_python_gives(dock, files, python, qtbot):
                 python[name][stage],
                 err_msg=f"{name} {stage}",
             )
+
+
+def test_contrast_limits_that_somebody_set_count_in_the_dock(dock, files, qtbot):
+    """The labels are those of `embed` with the limits; napari's own limits are passed over."""
+    segmenter = Segmenter(CONFIG)
+    for name in ("grey", "grey 16 bit", "float", "rgb"):
+        dock.viewer.layers.clear()
+        layer = shown(dock.viewer, files[name], KINDS[name])
+        pixels = read_picture(files[name])
+        assert dock.image_panel.choice().contrast() is None, name
+        limits = tuple(np.percentile(pixels, (30, 80)))
+        layer.contrast_limits = limits
+        embedding = segmenter.embed(pixels, contrast=limits)
+        expected = segmenter.score(embedding, parse_classes(WORDS)).to_labels()
+        dock.run()
+        qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+        np.testing.assert_array_equal(dock.shown.suggestions["refined"].layer.data, expected, name)
+        said = "the contrast limits" in dock.run_panel.message.text()
+        assert said == (name != "rgb"), dock.run_panel.message.text()
+        record = dock.shown.suggestions["refined"].layer.metadata["napari_cliper"]
+        assert (record["image"]["contrast"] is None) == (name == "rgb")

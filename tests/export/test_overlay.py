@@ -97,8 +97,9 @@ def test_eight_bits_keep_their_values(kind):
         np.linspace(100, 4000, 2400, dtype=np.uint16).reshape(40, 60),
         np.linspace(-1, 1e6, 2400).reshape(40, 60),
         np.stack([np.linspace(0, 9, 2400).reshape(40, 60)] * 2, axis=-1),
+        np.linspace(3, 19, 2400).astype(np.uint8).reshape(40, 60),
     ],
-    ids=["uint16", "float", "two channels"],
+    ids=["uint16", "float", "two channels", "dark uint8"],
 )
 def test_other_values_are_stretched_from_black_to_white(image):
     picture = np.asarray(drawn(np.zeros((40, 60), np.uint8), image=image))[:40, :60]

@@ -52,7 +52,8 @@ def refined_of(case, model, latents, keep=lambda raw, threshold: compress(sharpe
 def test_timestep_noise_and_latents(diffusion_case, model, latents):
     assert model.timestep(diffusion_case.config["time_step"]) == diffusion_case["timestep"]
     noise = model.noise(diffusion_case.config["noise_seed"])
-    np.testing.assert_array_equal(noise, diffusion_case["noise"])
+    # torch draws it in float32, with the sines and logarithms that the processor has
+    np.testing.assert_allclose(noise, diffusion_case["noise"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(latents, diffusion_case["noisy_latents"], rtol=0, atol=1e-4)
 
 

@@ -124,6 +124,7 @@ def test_networks_do_not_know_each_other(network):
     "pure",
     [
         "prompts",
+        "contrast",
         "images",
         "attention",
         "tiling",

@@ -73,8 +73,9 @@ def test_eight_bit_rgb_is_taken_as_it_is():
 @pytest.mark.parametrize(
     ("image", "as_good_as", "note"),
     [
-        (GREY, np.dstack([GREY] * 3), ""),
-        (GREY[..., None], np.dstack([GREY] * 3), ""),
+        (GREY[..., None] // 2, GREY // 2, "percentiles"),
+        (GREY.astype(np.uint16), GREY, "percentiles"),
+        (GREY.astype(np.float32) * 8 - 100, GREY, "percentiles"),
         (np.dstack([RGB, GREY]), RGB, "alpha"),
         (GREY > 99, (GREY > 99) * np.uint8(255), "True and False"),
         (RGB / 255, RGB, ""),
@@ -83,7 +84,18 @@ def test_eight_bit_rgb_is_taken_as_it_is():
         (RGB.astype(">u2") * 257, RGB.astype(np.uint16) * 257, "stretched"),
         (RGB.astype(np.float32) * 10 - 300, RGB.astype(np.int32) * 10 - 300, "stretched"),
     ],
-    ids=["grey", "one channel", "alpha", "mask", "float", "float32", "strided", ">u2", "range"],
+    ids=[
+        "one channel",
+        "grey 16 bit",
+        "grey float",
+        "alpha",
+        "mask",
+        "float",
+        "float32",
+        "strided",
+        ">u2",
+        "range",
+    ],
 )
 def test_two_forms_of_the_same_image(image, as_good_as, note):
     found = to_rgb(image)
@@ -100,8 +112,56 @@ def test_sixteen_bit_is_stretched_between_its_percentiles(factor):
     black, white = np.percentile(image, (0.1, 99.9))
     expected = np.clip((image - black) / (white - black), 0, 1) * 255
     np.testing.assert_allclose(found.pixels[..., 0], expected, atol=0.5 + 1e-6)
-    assert f"uint16 values {black:g} to {white:g} were stretched to 0 to 255." in found.notes
+    (note,) = found.notes
+    assert note.startswith(f"uint16 values {black:g} to {white:g} (their 0.1 and 99.9 percentiles)")
+    assert found.contrast == {
+        "black": pytest.approx(black),
+        "white": pytest.approx(white),
+        "source": "percentiles 0.1 and 99.9",
+    }
     assert found.pixels[..., 0].std() > 20
+
+
+def test_dark_eight_bit_grey_is_stretched_and_colours_are_not():
+    """A fluorescence image whose cells are a few grey levels above the background."""
+    image = RNG.normal(4, 0.6, (80, 80)).clip(0, 255).astype(np.uint8)
+    image[20:40, 20:40] += 12
+    image[0, 0] = 255  # a hot pixel
+    found = to_rgb(image)
+    cell, ground = found.pixels[20:40, 20:40, 0], found.pixels[50:, 50:, 0]
+    assert cell.mean() - ground.mean() > 130
+    assert found.notes
+    colours = to_rgb(np.dstack([image] * 3))
+    np.testing.assert_array_equal(colours.pixels[..., 0], image)
+    assert (colours.notes, colours.contrast) == ((), None)
+
+
+def test_contrast_limits_go_before_percentiles_for_grey_alone():
+    for dtype in (np.uint8, np.uint16, np.int32, np.float32):
+        image = GREY.astype(dtype)
+        found = to_rgb(image, (50, 150))
+        expected = np.clip((GREY - 50.0) / 100, 0, 1) * 255
+        np.testing.assert_allclose(found.pixels[..., 0], expected, atol=0.5 + 1e-6)
+        assert "values 50 to 150 (the contrast limits)" in found.notes[0]
+        assert found.contrast == {"black": 50, "white": 150, "source": "contrast limits"}
+    np.testing.assert_array_equal(to_rgb(RGB, (50, 150)).pixels, RGB)
+    np.testing.assert_array_equal(to_rgb(GREY, (0, 255)).pixels[..., 0], GREY)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ((300, 400), "Set the contrast limits to the range of the image"),
+        ((-9, -5), "Set the contrast limits to the range of the image"),
+        ((5, 5), "two increasing numbers"),
+        ((9, 2), "two increasing numbers"),
+        ((0, np.nan), "two increasing numbers"),
+        ((0, np.inf), "two increasing numbers"),
+    ],
+)
+def test_contrast_limits_that_leave_nothing_to_see(limits, words):
+    with pytest.raises(InvalidInputError, match=words):
+        to_rgb(GREY, limits)
 
 
 def test_stretching_treats_channels_alike():

@@ -243,17 +243,33 @@ def test_enlarged_with_pil_bicubic(config):
 @pytest.mark.parametrize(
     "same",
     [
-        lambda grey: np.dstack([grey] * 3),
-        lambda grey: np.dstack([grey] * 3 + [grey // 2]),
-        lambda grey: grey / 255,
         lambda grey: grey[..., None],
+        lambda grey: grey.astype(np.float32),
+        lambda grey: grey.astype(np.uint16),
     ],
-    ids=["rgb", "rgba", "float", "one channel"],
+    ids=["one channel", "float", "uint16"],
 )
 def test_forms_of_one_image_give_one_result(segmenter, same):
     grey = IMAGE[..., 0]
     expected = maps_of(segmenter, ["dog"], image=grey)
     np.testing.assert_array_equal(maps_of(segmenter, ["dog"], image=same(grey)), expected)
+    colours = maps_of(segmenter, ["dog"])
+    for other in (IMAGE / 255, np.dstack([IMAGE, grey])):
+        np.testing.assert_array_equal(maps_of(segmenter, ["dog"], image=other), colours)
+
+
+def test_the_record_says_what_became_black_and_white(segmenter):
+    grey = IMAGE[..., 0]
+    limited = segmenter.embed(grey, contrast=(20, 90))
+    assert limited.record["image"]["contrast"] == {
+        "black": 20.0, "white": 90.0, "source": "contrast limits"
+    }  # fmt: skip
+    scores = segmenter.score(limited, CLASSES)
+    assert any("values 20 to 90 (the contrast limits)" in note for note in scores.record["notes"])
+    default = segmenter.embed(grey).record["image"]["contrast"]
+    assert default["source"] == "percentiles 0.1 and 99.9"
+    assert segmenter.embed(IMAGE).record["image"]["contrast"] is None
+    assert (limited.image.pixels != segmenter.embed(grey).image.pixels).any()
 
 
 def test_notes_tell_what_was_done_to_the_image(segmenter):

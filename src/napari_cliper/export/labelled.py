@@ -35,6 +35,8 @@ class LabelledImage:
         The class of each label from 1 on; numbers may be left out.
     image : (..., Y, X) or (..., Y, X, C) array, optional
         The pixels, in the dtype they were measured in.
+    contrast : (float, float), optional
+        The values of a grey image that are shown black and white. Default: its percentiles.
     image_file : str
         The name of the image's file, as training programs look for it; empty for none.
     pixel_size : tuple of float, optional
@@ -71,6 +73,7 @@ class LabelledImage:
     stack: str = ""
     ignored: NDArray[np.bool_] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    contrast: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Fill in what was not given, and refuse what does not fit."""

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageStat
-from skimage import exposure
 
+from ..segmentation import to_8bit
 from .labelled import LabelArray, LabelledImage
 from .looks import check_plane, label_name, palette
 
 OPACITY = 0.4
-RANGE_PERCENTILES = (0.1, 99.9)
-"""What becomes black and white where the image is not 8 bit, as in the engine."""
 
 # Fonts with many scripts that systems carry; Pillow's own has Latin letters alone.
 _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc", "DejaVuSans.ttf")
@@ -90,21 +88,16 @@ def label_counts(labels: LabelArray, classes: int) -> list[int]:
 
 
 def _rgb(image: LabelledImage) -> NDArray[np.uint8]:
-    """The image as 8-bit RGB, (Y, X, 3); what is 8 bit already keeps its values."""
+    """The image as 8-bit RGB, (Y, X, 3), as the engine sees it."""
     if image.image is None:
         return np.zeros((*image.labels.shape, 3), dtype=np.uint8)
-    pixels: NDArray[Any] = image.image
-    if pixels.ndim == 2 or pixels.shape[2] == 1:
-        pixels = np.repeat(pixels.reshape(*image.labels.shape, 1), 3, axis=2)
-    elif pixels.shape[2] == 2:  # two channels as red and green
+    values: NDArray[Any] = image.image.reshape(*image.labels.shape, -1)[..., :3]
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values)
+    pixels = to_8bit(values, image.contrast).pixels
+    if pixels.shape[2] == 2:  # two channels as red and green
         pixels = np.concatenate([pixels, np.zeros_like(pixels[..., :1])], axis=2)
-    pixels = pixels[..., :3]
-    if pixels.dtype == np.uint8:
-        return pixels
-    values = np.nan_to_num(pixels.astype(np.float64))
-    black, white = np.percentile(values, RANGE_PERCENTILES)
-    stretched = exposure.rescale_intensity(values, in_range=(black, white), out_range=(0, 255))
-    return np.asarray(stretched).round().astype(np.uint8)
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
 def _font(text: str, size: int) -> Font:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -273,8 +274,7 @@ class AnnotationLayer(QObject):
 
     def gathered(self) -> Callable[[], LabelledImage]:
         """What gives an export its input: to be called in a thread, as it reads the image."""
-        source = ImageChoice(self.image, self.name).source
-        return partial(_labelled, self.state(), self.name, source)
+        return partial(_labelled, self.state(), ImageChoice(self.image, self.name))
 
     def state(self) -> AnnotationState:
         """A copy of all, for a thread or a file."""
@@ -287,5 +287,6 @@ class AnnotationLayer(QObject):
         )
 
 
-def _labelled(state: AnnotationState, name: str, source: Any) -> LabelledImage:
-    return labelled_of(state, name, np.asarray(source))
+def _labelled(state: AnnotationState, choice: ImageChoice) -> LabelledImage:
+    found = labelled_of(state, choice.name, np.asarray(choice.source))
+    return replace(found, contrast=choice.contrast())

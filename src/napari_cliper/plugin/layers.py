@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 from napari.layers import Image, Layer, Shapes
+from napari.layers.utils.layer_utils import calc_data_range
 from napari.utils.transforms import CompositeAffine
 from napari.viewer import Viewer
 from numpy.typing import NDArray
@@ -54,9 +55,13 @@ class ImageChoice:
     source: Any = field(init=False, repr=False)
     """The array of full resolution: another `layer.data` does not change a choice."""
 
+    _limits: tuple[float, float] | None = field(init=False, repr=False)
+
     def __post_init__(self) -> None:
-        """Take hold of the array."""
+        """Take hold of the array, and of the limits at which it is shown."""
         object.__setattr__(self, "source", _full_resolution(self.layer))
+        limits = None if self.layer.rgb else tuple(map(float, self.layer.contrast_limits))
+        object.__setattr__(self, "_limits", limits)
 
     def read(self) -> NDArray[Any]:
         """The pixels, (Y, X) or (Y, X, 3 or 4) in the layer's dtype.
@@ -66,6 +71,16 @@ class ImageChoice:
         """
         rows, columns = self.region or (slice(None), slice(None))
         return np.asarray(self.source[(*self.plane, rows, columns)]).copy()
+
+    def contrast(self) -> tuple[float, float] | None:
+        """The contrast limits of a grey image, where somebody has set them; None for napari's own.
+
+        napari's own are the range of the dtype, or of the values of an array in memory. Touches no
+        layer, so that a thread may call it.
+        """
+        if self._limits is None or self._limits in _own_limits(self.source):
+            return None
+        return self._limits
 
     @property
     def is_current(self) -> bool:
@@ -86,6 +101,18 @@ def is_output(layer: Layer) -> bool:
 
 def _full_resolution(layer: Image) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
+
+
+def _own_limits(source: Any) -> list[tuple[float, float]]:
+    """The contrast limits that napari gives an array that came without any."""
+    dtype = np.dtype(source.dtype)
+    own: list[tuple[float, float]] = [(0.0, 1.0)]
+    if dtype.kind in "iu":
+        own = [(float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))]
+    if isinstance(source, np.ndarray):  # anything else would be read from the disk
+        low, high = calc_data_range(source)
+        own.append((float(low), float(high)))
+    return own
 
 
 def image_shape(layer: Image) -> tuple[int, ...]:

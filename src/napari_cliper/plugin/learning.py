@@ -200,6 +200,7 @@ class Learning(QObject):
             annotation.edits.marks[place] != OPEN,
             {label: row.name for label, row in annotation.classes.items()},
             annotation.name + plane,
+            choice.contrast,
         )
         self._when_free(
             lesson.source,

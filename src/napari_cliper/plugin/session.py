@@ -47,6 +47,14 @@ if TYPE_CHECKING:
 CACHE_BYTES = 2_000_000_000
 
 
+Limits = tuple[float, float]
+
+
+def _percentiles() -> Limits | None:
+    """No contrast limits: percentiles of the image take their place."""
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """A frozen snapshot of the wishes, taken when Run was pressed.
@@ -64,6 +72,8 @@ class Request:
         What classes look like; those of another model are left out, with a note.
     looks : float, optional
         Their share against the words; None grows with the evidence.
+    contrast : callable
+        Gives the contrast limits of a grey image or None, in the thread.
     """
 
     read: Callable[[], NDArray[Any]]
@@ -73,6 +83,7 @@ class Request:
     thresholds: Thresholds | None = None
     prototypes: Prototypes | None = None
     looks: float | None = None
+    contrast: Callable[[], Limits | None] = _percentiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +102,8 @@ class Lesson:
         The class of each label.
     source : str
         What the image is called.
+    contrast : callable
+        As for a `Request`.
     """
 
     read: Callable[[], NDArray[Any]]
@@ -99,6 +112,7 @@ class Lesson:
     confirmed: NDArray[Any]
     names: Mapping[int, str]
     source: str
+    contrast: Callable[[], Limits | None] = _percentiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +214,7 @@ class Session:
             As the engine does.
         """
         with self._segmenter_for(lesson.config, report, should_stop) as segmenter:
-            embedding, _ = self._embedding(segmenter, lesson.read, report, should_stop)
+            embedding, _ = self._embedding(segmenter, lesson, report, should_stop)
             report(Progress("Learning what the classes look like", 0, 0))
             return segmenter.learn(
                 embedding, lesson.labels, lesson.confirmed, lesson.names, lesson.source
@@ -290,7 +304,7 @@ class Session:
         with self._segmenter_for(request.config, report, should_stop) as segmenter:
             segmenter.check_words(request.classes, request.background)
             embedding, encoded = self._embedding(
-                segmenter, request.read, report, should_stop, passing=passing
+                segmenter, request, report, should_stop, passing=passing
             )
             prototypes, notes = _usable(segmenter, request.prototypes)
             scores = segmenter.score(
@@ -307,7 +321,7 @@ class Session:
     def _embedding(
         self,
         segmenter: Segmenter,
-        read: Callable[[], NDArray[Any]],
+        asked: Request | Lesson,
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
         *,
@@ -318,12 +332,14 @@ class Session:
         One that is only passed by is kept where there is room, and takes no other's place.
         """
         report(Progress("Reading the image", 0, 0))
-        pixels = read()
-        key = (segmenter.config.embedding_key, _digest(pixels))
+        pixels, contrast = asked.read(), asked.contrast()
+        key = (segmenter.config.embedding_key, _digest(pixels), contrast)
         embedding = self._recall(key)
         if embedding is not None:
             return embedding, False
-        embedding = segmenter.embed(pixels, report=report, should_stop=should_stop)
+        embedding = segmenter.embed(
+            pixels, contrast=contrast, report=report, should_stop=should_stop
+        )
         if not passing or self.kept[1] + embedding.nbytes <= self.capacity:
             self._keep(key, embedding)
         return embedding, True

@@ -239,7 +239,7 @@ class CliperWidget(QWidget):
         except InvalidInputError as error:
             return str(error)
         rows = self.classes_panel.classes()
-        request = self._asked(choice.read, config)
+        request = replace(self._asked(choice.read, config), contrast=choice.contrast)
         return choice, tuple(row for row in rows if not row.background), request
 
     def _asked(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:

@@ -18,6 +18,7 @@ from .config import (
     Settings,
     published_settings,
 )
+from .contrast import to_8bit
 from .errors import (
     DamagedWeightsError,
     InvalidInputError,
@@ -112,6 +113,7 @@ __all__ = [
     "parse_classes",
     "parse_words",
     "published_settings",
+    "to_8bit",
     "weights_of",
 ]
 

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from .contrast import Limits, to_8bit
 from .errors import InvalidInputError
 
 MIN_SIDE = 8
-RANGE_PERCENTILES = (0.1, 99.9)
-"""What becomes black and white where the values are not 8 bit or in [0, 1]."""
 
 Resampling = Literal["bicubic", "bilinear"]
 
@@ -35,10 +34,13 @@ class RGBImage:
     pixels : (Y, X, 3) uint8 array
     notes : tuple of str
         What had to be done to get there, in words.
+    contrast : dict or None
+        What became black and white, as JSON; see `contrast.EightBit`.
     """
 
     pixels: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
+    contrast: dict[str, Any] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -46,47 +48,41 @@ class RGBImage:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
-def to_rgb(image: NDArray[Any]) -> RGBImage:
+def to_rgb(image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
     """Turn any two-dimensional image into 8-bit RGB.
 
     Parameters
     ----------
     image : (Y, X) or (Y, X, C) array
-        Grey, RGB or RGBA of any real dtype. 8 bit is taken as it is, bool as black
-        and white, floats in [0, 1] as shares of white; anything else is stretched
-        linearly, all channels alike, from its 0.1 to its 99.9 percentile.
+        Grey, RGB or RGBA of any real dtype; how its values become 8 bit, see `contrast.to_8bit`.
+    contrast : (float, float), optional
+        What becomes black and white in a grey image. Default: its 0.1 and 99.9 percentiles.
 
     Raises
     ------
     InvalidInputError
         For any other shape or type, for NaN or infinite values, for an image of less
-        than 8 pixels a side, and for one without any contrast.
+        than 8 pixels a side, and for one without any contrast, by itself or between the limits.
     """
     image = np.asarray(image)
     _check_shape(image)
     notes = []
-    if image.ndim == 2 or image.shape[2] == 1:
-        image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    if image.ndim == 2:
+        image = image[..., None]
     elif image.shape[2] == 4:
         image = image[..., :3]
         notes.append("The alpha channel was left out.")
-    low, high = _checked_range(image)
-
-    if image.dtype == np.uint8:
-        pixels = image.copy()  # the caller's may change, or be read-only
-    elif image.dtype == bool:
-        pixels = image.astype(np.uint8) * 255
-        notes.append("A mask of True and False was taken as white and black.")
-    elif np.issubdtype(image.dtype, np.floating) and low >= 0 and high <= 1:
-        pixels = np.rint(image * 255).astype(np.uint8)
-    else:
-        black, white = np.percentile(image, RANGE_PERCENTILES)
-        if black == white:
-            black, white = low, high
-        scaled = (image.astype(np.float64) - black) / (float(white) - float(black))
-        pixels = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
-        notes.append(f"{image.dtype} values {black:g} to {white:g} were stretched to 0 to 255.")
-    return RGBImage(np.ascontiguousarray(pixels), tuple(notes))
+    _check_values(image)
+    found = to_8bit(image, contrast)
+    pixels = found.pixels
+    if (pixels == pixels[0, 0]).all():
+        raise InvalidInputError(
+            f"No pixel stands out: {found.note} Set the contrast limits to the range of the image."
+        )
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    notes += [found.note] if found.note else []
+    return RGBImage(np.ascontiguousarray(pixels), tuple(notes), found.record)
 
 
 def _check_shape(image: NDArray[Any]) -> None:
@@ -113,7 +109,7 @@ def _check_shape(image: NDArray[Any]) -> None:
         )
 
 
-def _checked_range(image: NDArray[Any]) -> tuple[Any, Any]:
+def _check_values(image: NDArray[Any]) -> None:
     bad = ~np.isfinite(image).all(axis=2)
     if bad.any():
         raise InvalidInputError(
@@ -122,12 +118,11 @@ def _checked_range(image: NDArray[Any]) -> tuple[Any, Any]:
         )
     colour = image[0, 0]
     if (image == colour).all():
-        low, *others = colour.tolist()
-        value = low if others == [low, low] else (low, *others)
+        first, *others = colour.tolist()
+        value = first if all(one == first for one in others) else (first, *others)
         raise InvalidInputError(
             f"Every pixel of the image has the value {value}: there is nothing to segment."
         )
-    return image.min(), image.max()
 
 
 def patch_aligned_shape(shape: tuple[int, int], shorter_side: int, patch: int) -> tuple[int, int]:

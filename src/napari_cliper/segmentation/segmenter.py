@@ -23,6 +23,7 @@ from torch import Tensor
 
 from . import clip, loading
 from .config import SegmentationConfig, Settings
+from .contrast import Limits
 from .errors import InvalidInputError, OutOfMemoryError
 from .images import RGBImage, kept_ratio_shape, patch_aligned_shape, resized, to_rgb
 from .looks import Looks, looks_of
@@ -152,12 +153,14 @@ class Segmenter:
 
     # ------------------------------------------------------------------ embed
 
-    def check(self, image: NDArray[Any]) -> RGBImage:
+    def check(self, image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
         """Refuse an image that cannot be worked with, before anything is loaded.
 
         Parameters
         ----------
         image : (Y, X) or (Y, X, C) array
+        contrast : (float, float), optional
+            As for `embed`.
 
         Returns
         -------
@@ -169,7 +172,7 @@ class Segmenter:
             See `images.to_rgb`; also for more patches than the memory allows, and for a layer
             that the model does not have.
         """
-        rgb = to_rgb(image)
+        rgb = to_rgb(image, contrast)
         layer, layers = self.settings.select_layer, self.source.layers
         if self.config.method == "cliper" and not -layers <= layer < layers:
             raise InvalidInputError(
@@ -195,6 +198,7 @@ class Segmenter:
         self,
         image: NDArray[Any],
         *,
+        contrast: Limits | None = None,
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ImageEmbedding:
@@ -204,6 +208,9 @@ class Segmenter:
         ----------
         image : (Y, X) or (Y, X, C) array
             Grey, RGB or RGBA, any real dtype; see `images.to_rgb`.
+        contrast : (float, float), optional
+            The values of a grey image that become black and white. Default: its 0.1 and 99.9
+            percentiles. Colours stay as they are.
         report : callable, optional
             Called with a `Progress` at every stage, window and block, and while downloading.
         should_stop : callable, optional
@@ -220,7 +227,7 @@ class Segmenter:
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = _monitor(report, should_stop)
-        rgb = self.check(image)
+        rgb = self.check(image, contrast)
         seconds: dict[str, float] = {}
         with self._guard("encoding the image"), torch.inference_mode():
             with _timed(seconds, "load"):
@@ -548,7 +555,11 @@ class Segmenter:
         self, rgb: RGBImage, shape: tuple[int, int], seconds: dict[str, float]
     ) -> Mapping[str, Any]:
         return {
-            "image": {"shape": list(rgb.shape), "resized": list(shape)},
+            "image": {
+                "shape": list(rgb.shape),
+                "resized": list(shape),
+                "contrast": rgb.contrast,
+            },
             "device": str(self.device),
             "precision": str(self.dtype).removeprefix("torch."),
             "weights": [dict(row) for one in self._loaded.values() for row in one.weights],
