@@ -6,6 +6,8 @@ import csv
 import json
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,7 @@ from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.export.class_rows import ClassRow
 from napari_cliper.export.classes import write_classes
 from napari_cliper.export.coco import write_coco
-from napari_cliper.export.formats import FORMAT_NAMES
+from napari_cliper.export.formats import FORMAT_NAMES, export_images
 from napari_cliper.export.labelled import LabelledImage
 from napari_cliper.export.png import write_indexed_png
 from napari_cliper.export.tiff import write_ome_tiff
@@ -319,13 +321,69 @@ def test_the_numbers_of_tomorrow_are_those_of_today():
         images.append(LabelledImage(str(index), labels, classes))
     for count in range(1, 9):
         some = one_numbering(images[:count], {}).images
-        every = one_numbering(images, {}).images
+        every = tuple(one_numbering(images, {}).images)
         for image, other, before in zip(some, every[:count], images[:count], strict=True):
             np.testing.assert_array_equal(image.labels, other.labels)
             for label, row in before.classes.items():
                 (number,) = (n for n, one in image.classes.items() if one.name == row.name)
                 np.testing.assert_array_equal(image.labels == number, before.labels == label)
                 assert image.colours[number] == before.colours[label]
+
+
+# ---------------------------------------------------------------------- many images
+
+
+def many_images(folder, count):
+    """One picture under many names, with its labels in files, in a project and as COCO."""
+    picture, labels = np.zeros((250, 300, 3), np.uint8), np.zeros((250, 300), np.uint8)
+    labels[50:100, 25:150], labels[150:175, 25:150] = 1, 2
+    for kind in ("pictures", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for index in range(count):
+        Image.fromarray(picture).save(folder / "pictures" / f"{index}.png")
+        write_indexed_png(
+            folder / "labels" / f"{index}.png", LabelledImage(str(index), labels, CLASSES)
+        )
+    names = [str(index) for index in range(count)]
+    project = Project.create(
+        folder / "project", [folder / "pictures" / f"{name}.png" for name in names]
+    )
+    state = AnnotationState(labels.astype(np.uint16), np.full_like(labels, ACCEPTED), CLASSES, {})
+    for name in names:
+        project.save(name, state, "done")
+    write_coco(folder / "set.json", [LabelledImage(name, labels, CLASSES) for name in names])
+    label_files = [folder / "labels" / f"{name}.png" for name in names]
+    return {"files": label_files, "project": [project.folder], "coco": [folder / "set.json"]}
+
+
+def test_memory_does_not_grow_with_the_number_of_images(export, tmp_path):
+    peaks = {}
+    for count in (1, 4, 24):  # the first time is for what is loaded once
+        for kind, sources in many_images(tmp_path / str(count), count).items():
+            out = tmp_path / str(count) / f"{kind} out"
+            formats = FORMAT_NAMES if kind == "project" else ("coco", "yolo")
+            options = [option for name in formats for option in ("--format", name)]
+            if kind != "project":
+                options += ["--images", tmp_path / str(count) / "pictures"]
+            tracemalloc.start()
+            try:
+                result = export(*sources, *options, "--output", out)
+                peaks[kind, count] = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            assert result.exit_code == 0, result.output
+            assert len(list((out / "yolo" / "images" / "train").iterdir())) == count
+    for kind in ("files", "project", "coco"):
+        assert peaks[kind, 24] < 1.2 * peaks[kind, 4], peaks
+
+
+def test_a_project_that_changes_during_its_export_is_refused(project, tmp_path):
+    images = gather([project.folder]).images
+    state = project.load("field 2")
+    project.save("field 2", replace(state, classes={1: ClassRow("new")}), "started")
+    with pytest.raises(InvalidInputError, match=r"field 2 changed during the export\. Export"):
+        export_images(tmp_path / "out", images, ["png"])
+    assert not (tmp_path / "out").exists()
 
 
 # ---------------------------------------------------------------------- what is refused

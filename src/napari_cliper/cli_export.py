@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from .console import err, errors_in_words, out
 
 if TYPE_CHECKING:
     from .export.labelled import LabelledImage
+    from .export.lazy_images import LazyImages
 
 SHOWN = 30
 """Classes in the table on the screen."""
@@ -48,7 +49,6 @@ def export(
     """
     with errors_in_words():
         from .export.formats import check_formats, export_images  # noqa: PLC0415 - heavy
-        from .export.measurements import measurement_notes  # noqa: PLC0415 - as above
         from .export_sources import gather  # noqa: PLC0415 - as above
 
         chosen = check_formats(formats)
@@ -56,40 +56,48 @@ def export(
         made = export_images(
             output, gathered.images, chosen, overwrite=overwrite, inputs=gathered.inputs
         )
-        _print_classes(gathered.images)
-        notes = [*gathered.notes, *_missing_pictures(chosen, gathered.images)]
-        if "csv" in chosen:
-            notes += [note for image in gathered.images for note in measurement_notes(image)]
-        for note in notes:
+        notes = _report(gathered.images, chosen)
+        for note in (*gathered.notes, *notes):
             err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
         for path in made:
             out.print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
-def _print_classes(images: Sequence[LabelledImage]) -> None:
-    """The classes with their numbers, and how much there is of each."""
+def _report(images: LazyImages, formats: Sequence[str]) -> list[str]:
+    """Print the classes with their numbers, and in how many images each is; return notes."""
     from .export.categories import categories_of, used_labels  # noqa: PLC0415 - heavy
+    from .export.measurements import measurement_notes  # noqa: PLC0415 - as above
 
-    numbered = categories_of(images)
-    used = [set(used_labels(image)) for image in images]
-    count = "1 image" if len(images) == 1 else f"{len(images)} images"
+    used: list[list[int]] = []
+    missing: list[str] = []
+    measured: list[str] = []
+
+    def noted() -> Iterator[LabelledImage]:
+        for image in images:
+            used.append(used_labels(image))
+            if "yolo" in formats and (image.image is None or image.image.dtype != "uint8"):
+                missing.append(image.name)
+            if "csv" in formats:
+                measured.extend(measurement_notes(image))
+            yield image
+
+    numbered = categories_of(noted()).by_id
+    count = "1 image" if len(used) == 1 else f"{len(used)} images"
     table = Table(title=f"Classes of {count}", title_justify="left")
     table.add_column("number", justify="right")
     table.add_column("class")
     table.add_column("in images", justify="right")
-    for number, category in list(numbered.by_id.items())[:SHOWN]:
+    for number, category in list(numbered.items())[:SHOWN]:
         there = sum(number in labels for labels in used)
         table.add_row(str(number), escape(category.name), str(there))
-    if len(numbered.by_id) > SHOWN:
-        table.add_row("", f"{len(numbered.by_id) - SHOWN} more", "")
+    if len(numbered) > SHOWN:
+        table.add_row("", f"{len(numbered) - SHOWN} more", "")
     out.print(table)
+    return [*_missing_pictures(missing), *measured]
 
 
-def _missing_pictures(formats: Sequence[str], images: Sequence[LabelledImage]) -> list[str]:
+def _missing_pictures(missing: Sequence[str]) -> list[str]:
     """Which images YOLO trains on without a picture of its own making."""
-    if "yolo" not in formats:
-        return []
-    missing = [one.name for one in images if one.image is None or one.image.dtype != "uint8"]
     if not missing:
         return []
     names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")

@@ -9,21 +9,24 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
 
-from .annotation.handing_on import labelled_of
+from .annotation.handing_on import readers_of
 from .annotation.project import Project, is_project
-from .export.categories import used_labels
 from .export.class_rows import ClassRow, check_rows
 from .export.classes import read_classes
+from .export.coco_reading import CocoFile
 from .export.files import FileError
 from .export.imported import HIGHEST, Imported, as_labels
 from .export.importing import SUFFIXES, open_coco, read_labels
 from .export.labelled import LabelledImage
+from .export.lazy_images import Images, LazyImages, Reader, Summary, read_in_turn, summary_of
 from .export.pictures import read_picture
 from .segmentation import InvalidInputError
 
@@ -37,7 +40,7 @@ class Gathered:
 
     Parameters
     ----------
-    images : tuple of LabelledImage
+    images : LazyImages
         A class has the same number in all of them.
     notes : tuple of str
         What a person should know of it.
@@ -45,7 +48,7 @@ class Gathered:
         The files that the images come from.
     """
 
-    images: tuple[LabelledImage, ...]
+    images: LazyImages
     notes: tuple[str, ...]
     inputs: tuple[Path, ...] = ()
 
@@ -77,12 +80,14 @@ def gather(
     """
     given = _given(classes)
     found = _pictures(pictures)
-    images: list[LabelledImage] = []
+    images: list[LazyImages] = []
+    summaries: list[Summary] = []
     notes: dict[str, None] = {}
     problems: list[str] = []
     for source in sources:
         try:
-            images += _read(source, given, found, notes)
+            images.append(read_in_turn(list(_readers(source, given, found, notes))))
+            summaries += map(summary_of, images[-1])
         except (InvalidInputError, FileError) as error:
             problems.append(str(error))
     if problems:
@@ -90,8 +95,9 @@ def gather(
     inputs = [path for source in sources for path in _files(source)]
     inputs += [path for paths in (found or {}).values() for path in paths]
     inputs += [] if classes is None else [classes]
-    numbered = one_numbering(images, given)
-    return replace(numbered, notes=(*notes, *numbered.notes), inputs=tuple(inputs))
+    moves, moved = _moves(summaries, given)
+    every = LazyImages(lambda: chain.from_iterable(images))
+    return Gathered(_numbered(every, moves, given), (*notes, *moved), tuple(inputs))
 
 
 def _given(path: Path | None) -> Mapping[int, ClassRow]:
@@ -159,15 +165,19 @@ def _picture(
 # ---------------------------------------------------------------------- sources
 
 
-def _read(
+def _readers(
     source: Path,
     given: Mapping[int, ClassRow],
     pictures: Mapping[str, list[Path]] | None,
     notes: dict[str, None],
-) -> Iterator[LabelledImage]:
-    """The labelled images of a source; what a person should know of them goes into `notes`."""
+) -> Iterator[Reader]:
+    """What reads each image of a source; what a person should know of it goes into `notes`."""
     if is_project(source):
-        yield from _of_project(source)
+        project = Project.open(source)
+        readers = readers_of(project)
+        if not readers:
+            raise InvalidInputError(f"No image of the project {source} has an annotation yet.")
+        yield from readers
     elif source.is_dir():
         raise InvalidInputError(
             f"{source} is a folder and no annotation project. Name the label files in it."
@@ -175,42 +185,44 @@ def _read(
     elif source.suffix.lower() == ".json":
         coco = open_coco(source)
         for name in coco.names:
-            stem = PurePosixPath(name.replace("\\", "/")).stem
-            picture = _picture(stem, source, pictures, PurePosixPath(name).name)
-            imported = coco.read(name)
-            for category, label in imported.renumbered.items():
-                row = imported.classes.get(label)
-                called = "" if row is None else f" ({row.name!r})"
-                notes[f"Category {category}{called} of {source} has the label {label} here."] = None
-            yield _labelled(stem, imported, given, picture, name)
+            yield partial(_of_coco, coco, name, source, given, pictures, notes)
     elif source.suffix.lower() in SUFFIXES:
-        stem = source.stem.removesuffix(".ome")
-        picture = _picture(stem, source, pictures)
-        yield _labelled(stem, read_labels(source), given, picture, "")
+        yield partial(_of_file, source, given, pictures)
     else:
         raise InvalidInputError(
             f"{source} is no annotation project and no label file ({', '.join(SUFFIXES)})."
         )
 
 
+def _of_coco(
+    coco: CocoFile,
+    name: str,
+    source: Path,
+    given: Mapping[int, ClassRow],
+    pictures: Mapping[str, list[Path]] | None,
+    notes: dict[str, None],
+) -> LabelledImage:
+    stem = PurePosixPath(name.replace("\\", "/")).stem
+    picture = _picture(stem, source, pictures, PurePosixPath(name).name)
+    imported = coco.read(name)
+    for category, label in imported.renumbered.items():
+        row = imported.classes.get(label)
+        called = "" if row is None else f" ({row.name!r})"
+        notes[f"Category {category}{called} of {source} has the label {label} here."] = None
+    return _labelled(stem, imported, given, picture, name)
+
+
+def _of_file(
+    source: Path, given: Mapping[int, ClassRow], pictures: Mapping[str, list[Path]] | None
+) -> LabelledImage:
+    stem = source.stem.removesuffix(".ome")
+    picture = _picture(stem, source, pictures)
+    return _labelled(stem, read_labels(source), given, picture, "")
+
+
 def _files(source: Path) -> list[Path]:
     """The file of a source; of a project its images."""
     return [one.path for one in Project.open(source).images] if is_project(source) else [source]
-
-
-def _of_project(path: Path) -> Iterator[LabelledImage]:
-    project = Project.open(path)
-    some = False
-    for image in project.images:
-        state = project.peek(image.name)
-        if state is not None:
-            some = True
-            pixels, axes = project.read_image_with_axes(image.name)
-            # The planes of a stack are images of their own and cannot share a file's name.
-            file = image.path.name if state.labels.ndim == 2 else ""
-            yield labelled_of(state, image.name, pixels, image_file=file, image_axes=axes)
-    if not some:
-        raise InvalidInputError(f"No image of the project {path} has an annotation yet.")
 
 
 def _labelled(
@@ -253,12 +265,12 @@ def _labelled(
 # ---------------------------------------------------------------------- one numbering
 
 
-def one_numbering(images: Sequence[LabelledImage], given: Mapping[int, ClassRow]) -> Gathered:
+def one_numbering(images: Images, given: Mapping[int, ClassRow]) -> Gathered:
     """Give every class the same number in all images.
 
     Parameters
     ----------
-    images : sequence of LabelledImage
+    images : sequence of LabelledImage or LazyImages
     given : mapping of int to ClassRow
         Classes whose number is settled; every image gets them. A colour and synonyms that stand
         here go before those of an image.
@@ -275,6 +287,20 @@ def one_numbering(images: Sequence[LabelledImage], given: Mapping[int, ClassRow]
         For two classes of one name in an image, and a label without a class whose number is
         another image's class.
     """
+    moves, notes = _moves(list(map(summary_of, images)), given)
+    return Gathered(_numbered(images, moves, given), tuple(notes))
+
+
+def _numbered(
+    images: Images, moves: Sequence[Mapping[int, int]], given: Mapping[int, ClassRow]
+) -> LazyImages:
+    return LazyImages(lambda: map(partial(_moved, given), images, moves))
+
+
+def _moves(
+    images: Sequence[Summary], given: Mapping[int, ClassRow]
+) -> tuple[list[dict[int, int]], list[str]]:
+    """The number of each label of each image in the export, and notes; see `one_numbering`."""
     rows = dict(given)
     numbers = {row.name.casefold(): number for number, row in given.items()}
     moves: list[dict[int, int]] = []
@@ -303,20 +329,17 @@ def one_numbering(images: Sequence[LabelledImage], given: Mapping[int, ClassRow]
                 notes[f"{row.name!r} is {label} in {image.name} and {number} in the export."] = None
         moves.append(move)
     for image, move in zip(images, moves, strict=True):
-        for label in used_labels(image):
+        for label in image.used:
             if label not in move and label in rows:
                 raise InvalidInputError(
                     f"{image.name} does not say what its label {label} is; elsewhere {label} is "
                     f"{rows[label].name!r}. Name the classes with --classes."
                 )
-    return Gathered(
-        tuple(_moved(image, move, given) for image, move in zip(images, moves, strict=True)),
-        tuple(notes),
-    )
+    return moves, list(notes)
 
 
 def _moved(
-    image: LabelledImage, move: Mapping[int, int], given: Mapping[int, ClassRow]
+    given: Mapping[int, ClassRow], image: LabelledImage, move: Mapping[int, int]
 ) -> LabelledImage:
     classes = dict(given)
     for label, row in image.classes.items():

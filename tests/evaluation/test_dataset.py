@@ -375,6 +375,33 @@ def test_images_of_a_json_keep_their_annotations_whatever_their_ids(folders):
         np.testing.assert_array_equal(truth, expected)
 
 
+def test_of_images_of_one_name_the_folder_tells_which_is_meant(tmp_path):
+    """As in a JSON of train/001.png and val/001.png: by the pictures' folder, or not at all."""
+    names = ("train/001.png", "val/001.png")
+    record = {
+        "images": [
+            {"id": number, "file_name": name, "height": SHAPE[0], "width": SHAPE[1]}
+            for number, name in enumerate(names, 1)
+        ],
+        "categories": [{"id": 1, "name": "nucleus"}, {"id": 2, "name": "cell"}],
+        "annotations": [
+            {"id": number, "image_id": number, "category_id": number, "iscrowd": 0,
+             "segmentation": [[0, 0, 5, 0, 5, 5, 0, 5]]}
+            for number in (1, 2)
+        ],
+    }  # fmt: skip
+    (tmp_path / "set.json").write_text(json.dumps(record))
+    (tmp_path / "classes.txt").write_text("nucleus\ncell\n")
+    for folder, label in (("train", 1), ("val", 2)):
+        picture(tmp_path / folder / "001.png")
+        data = from_files(tmp_path / folder, tmp_path / "set.json", tmp_path / "classes.txt")
+        (truth,) = truths(data)
+        assert set(np.unique(truth)) == {0, label}
+    picture(tmp_path / "test" / "001.png")
+    with pytest.raises(InvalidInputError, match=r"001.png may be train/001.png or val/001.png"):
+        from_files(tmp_path / "test", tmp_path / "set.json", tmp_path / "classes.txt")
+
+
 def test_a_picture_that_the_json_does_not_know_is_named(folders):
     images, labels, classes = folders
     picture(images / "b.png")

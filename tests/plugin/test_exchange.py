@@ -45,7 +45,7 @@ def message(dock):
 
 def export(dock, qtbot, folder, *formats, overwrite=False):
     wish = ExportWish(folder, formats, overwrite, every_image=False)
-    dock.exchange.write(wish, dock.annotating.current(), list)
+    dock.exchange.write(wish, dock.annotating.current(), dock.exchange.project_images())
     wait(dock, qtbot)
 
 
@@ -84,6 +84,19 @@ def test_every_format_is_written_from_the_dock(accepted, qtbot, tmp_path):
     mine = annotation(accepted)
     with tifffile.TiffFile(tmp_path / "tiff" / "scene.tif") as file:
         np.testing.assert_array_equal(file.asarray(), mine.layer.data)
+
+
+def test_the_file_of_a_layer_is_never_replaced(accepted, qtbot, tmp_path):
+    """Not even one that this program wrote: labels that are now an image to annotate."""
+    export(accepted, qtbot, tmp_path, "png")
+    before = (tmp_path / "scene.png").read_bytes()
+    (layer,) = accepted.viewer.open(str(tmp_path / "scene.png"), plugin="napari")
+    accepted.annotating.begin(layer, "scene")
+    accepted.image_panel.images.setCurrentText(layer.name)
+    assert accepted.annotating.current().image is layer
+    export(accepted, qtbot, tmp_path, "png", overwrite=True)
+    assert "is one of the inputs and is never replaced" in message(accepted)
+    assert (tmp_path / "scene.png").read_bytes() == before
 
 
 def test_undecided_pixels_are_ignored_in_voc_masks(accepted, qtbot, tmp_path):

@@ -21,7 +21,9 @@ from napari_cliper.annotation.project import Project
 from napari_cliper.annotation.state import ACCEPTED, PAINTED
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.export.own_files import add_to_record
 from napari_cliper.plugin import projecting
+from napari_cliper.plugin.export_dialog import ExportWish
 from napari_cliper.plugin.projecting import SAVE_AFTER
 from napari_cliper.plugin.widget import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig, Thresholds
@@ -395,12 +397,26 @@ def test_what_cannot_be_saved_can_be_saved_elsewhere(project, qtbot, tmp_path):
 
 def test_an_export_of_what_could_not_be_saved_offers_the_window_alone(project, qtbot, monkeypatch):
     painted(project, qtbot)
-    assert project.projecting.exported()[0] == 1
+    assert project.projecting.exported().count == 1
     painted(project, qtbot, (60, 60))
     monkeypatch.setattr("tifffile.imwrite", full_disk)
-    assert project.projecting.exported()[0] == 0
+    assert project.projecting.exported().count == 0
     assert "disk is full" in message(project)
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("every_image", [True, False])
+def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, pictures, every_image):
+    """Not even one that this program has written, such as the overlay of an earlier export."""
+    folder = pictures[0].parent
+    before = {path: path.read_bytes() for path in pictures}
+    add_to_record(folder, {path.name: path for path in pictures})
+    painted(project, qtbot)
+    wish = ExportWish(folder, ("png",), overwrite=True, every_image=every_image)
+    project.exchange.write(wish, annotation(project), project.exchange.project_images())
+    qtbot.waitUntil(lambda: project.exchange.job is None, timeout=10_000)
+    assert "is one of the inputs and is never replaced" in message(project)
+    assert {path: path.read_bytes() for path in pictures} == before
 
 
 def test_a_layer_that_is_part_of_its_file_is_copied(dock, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from ..export.axes import UNKNOWN
 from ..export.labelled import LabelledImage
+from ..export.lazy_images import Reader
+from ..segmentation import InvalidInputError
+from .project import Project
 from .state import OPEN, AnnotationState
 
 GEOMETRY = ("pixel_size", "units", "axes")
@@ -61,3 +65,20 @@ def labelled_of(
         ignored=state.marks == OPEN,
         record=state.record,
     )
+
+
+def readers_of(project: Project) -> list[Reader]:
+    """What reads each image of a project that has an annotation, in the project's order."""
+    return [
+        partial(_read, project, image.name, image.path.name)
+        for image in project.images
+        if project.peek(image.name) is not None
+    ]
+
+
+def _read(project: Project, name: str, file: str) -> LabelledImage:
+    state = project.peek(name)
+    if state is None:
+        raise InvalidInputError(f"The annotation of {name} was removed. Export again.")
+    pixels, axes = project.read_image_with_axes(name)
+    return labelled_of(state, name, pixels, image_file=file, image_axes=axes)

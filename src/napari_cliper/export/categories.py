@@ -7,7 +7,7 @@ and in tomorrow's export too: it is the label that the class has, unless it is g
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -59,13 +59,14 @@ def used_labels(image: LabelledImage) -> list[int]:
 
 
 def categories_of(
-    images: Sequence[LabelledImage], given: Mapping[str, int] | None = None
+    images: Iterable[LabelledImage], given: Mapping[str, int] | None = None
 ) -> Categories:
     """The categories of some images.
 
     Parameters
     ----------
-    images : sequence of LabelledImage
+    images : iterable of LabelledImage
+        Gone through once.
     given : mapping of str to int, optional
         The id of each class, by name in any case; ids from 1 on. Without it the id of a class
         is its label, which must then be the same in all images. Where several labels of an image

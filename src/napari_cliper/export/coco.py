@@ -7,7 +7,7 @@ pycocotools does the run-length coding and has the last word on what a polygon c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .categories import Categories, Category, categories_of, used_labels
 from .files import unique_names
 from .labelled import LabelledImage
+from .lazy_images import Images
 from .looks import check_plane
 from .outlines import Region, find_regions
 
@@ -34,7 +35,7 @@ KINDS: Mapping[Kind, str] = MappingProxyType(
 
 
 def coco_record(
-    images: Sequence[LabelledImage],
+    images: Images,
     categories: Mapping[str, int] | None = None,
     *,
     kind: Kind = "instances",
@@ -48,7 +49,7 @@ def coco_record(
 
     Parameters
     ----------
-    images : sequence of LabelledImage
+    images : sequence of LabelledImage or LazyImages
         Planes. An image's file name is `LabelledImage.image_file`, else its name; those that
         share one are told apart by their names or a number.
     categories : mapping of str to int, optional
@@ -73,16 +74,17 @@ def coco_record(
     InvalidInputError
         For a stack, and classes that do not go together.
     """
-    for image in images:
-        check_plane(image, "COCO JSON")
-    files = unique_names(
-        [
-            list(dict.fromkeys([image.image_file or image.name, f"{image.name}{suffix}"]))
-            for image in images
-            for suffix in [PurePosixPath(image.image_file).suffix]
-        ]
-    )
-    table = categories_of(images, categories)
+    names: list[list[str]] = []
+    sizes: list[tuple[int, ...]] = []
+
+    def noted() -> Iterator[LabelledImage]:
+        for image in images:
+            check_plane(image, "COCO JSON")
+            names.append(_file_names(image))
+            sizes.append(image.labels.shape)
+            yield image
+
+    table = categories_of(noted(), categories)
     annotations = [
         {"id": number, **annotation}
         for number, annotation in enumerate(_annotations(images, table, kind, segmentation), 1)
@@ -96,13 +98,10 @@ def coco_record(
         },
         "licenses": [],
         "images": [
-            {
-                "id": number,
-                "file_name": file,
-                "width": image.labels.shape[1],
-                "height": image.labels.shape[0],
-            }
-            for number, (file, image) in enumerate(zip(files, images, strict=True), 1)
+            {"id": number, "file_name": file, "width": width, "height": height}
+            for number, (file, (height, width)) in enumerate(
+                zip(unique_names(names), sizes, strict=True), 1
+            )
         ],
         "annotations": annotations,
         "categories": [_category(one, kind) for one in table.by_id.values()],
@@ -111,7 +110,7 @@ def coco_record(
 
 def write_coco(
     path: Path,
-    images: Sequence[LabelledImage],
+    images: Images,
     categories: Mapping[str, int] | None = None,
     *,
     kind: Kind = "instances",
@@ -123,6 +122,12 @@ def write_coco(
     """
     record = coco_record(images, categories, kind=kind, segmentation=segmentation)
     path.write_text(json.dumps(record, allow_nan=False), encoding="ascii")
+
+
+def _file_names(image: LabelledImage) -> list[str]:
+    """What the image's file may be called; see `files.unique_names`."""
+    suffix = PurePosixPath(image.image_file).suffix
+    return list(dict.fromkeys([image.image_file or image.name, f"{image.name}{suffix}"]))
 
 
 def _category(category: Category, kind: Kind) -> dict[str, Any]:
@@ -138,7 +143,7 @@ def _category(category: Category, kind: Kind) -> dict[str, Any]:
 
 
 def _annotations(
-    images: Sequence[LabelledImage], table: Categories, kind: Kind, segmentation: Segmentation
+    images: Images, table: Categories, kind: Kind, segmentation: Segmentation
 ) -> Iterator[dict[str, Any]]:
     for number, (image, ids) in enumerate(zip(images, table.of_label, strict=True), 1):
         size = image.labels.shape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -17,6 +16,7 @@ from .coco import write_coco
 from .files import Replace, file_name, unique_names, whole_files
 from .geojson import write_geojson
 from .labelled import LabelledImage
+from .lazy_images import Images, LazyImages, planes_of
 from .measurements import write_class_measurements, write_measurements
 from .overlay import overlay
 from .png import write_indexed_png, write_plain_png
@@ -29,7 +29,7 @@ FormatName = Literal[
     "overlay",
 ]  # fmt: skip
 
-Writer = Callable[[Path, Sequence[LabelledImage]], None]
+Writer = Callable[[Path, Images], None]
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,8 @@ class Format:
 def _each(write: Callable[[Path, LabelledImage], None], suffix: str, *, planes: bool) -> Writer:
     """A writer of one file for each image, or for each of its planes."""
 
-    def write_all(folder: Path, images: Sequence[LabelledImage]) -> None:
-        parts: Iterable[LabelledImage] = images
-        if planes:
-            parts = chain.from_iterable(image.planes() for image in images)
-        for image in parts:
+    def write_all(folder: Path, images: Images) -> None:
+        for image in planes_of(images) if planes else images:
             path = folder / f"{image.name}{suffix}"
             if path.exists():  # an image that is called like a plane of another
                 raise InvalidInputError(f"Two images would be the file {path.name}. Rename one.")
@@ -67,25 +64,21 @@ def _each(write: Callable[[Path, LabelledImage], None], suffix: str, *, planes: 
     return write_all
 
 
-def _all_planes(images: Sequence[LabelledImage]) -> list[LabelledImage]:
-    return [plane for image in images for plane in image.planes()]
-
-
-def _write_coco(folder: Path, images: Sequence[LabelledImage]) -> None:
-    planes = _all_planes(images)
+def _write_coco(folder: Path, images: Images) -> None:
+    planes = planes_of(images)
     write_coco(folder / "instances.json", planes)
     write_coco(folder / "stuff.json", planes, kind="stuff")
 
 
-def _write_yolo(folder: Path, images: Sequence[LabelledImage]) -> None:
-    write_yolo_dataset(folder, _all_planes(images))
+def _write_yolo(folder: Path, images: Images) -> None:
+    write_yolo_dataset(folder, planes_of(images))
 
 
 def _write_overlay(path: Path, image: LabelledImage) -> None:
     overlay(image).save(path)
 
 
-def _write_tables(folder: Path, images: Sequence[LabelledImage]) -> None:
+def _write_tables(folder: Path, images: Images) -> None:
     for image in images:
         write_measurements(folder / f"{image.name}_regions.csv", image)
         write_class_measurements(folder / f"{image.name}_classes.csv", image)
@@ -172,9 +165,13 @@ def _names_of(image: LabelledImage) -> list[str]:
     return list(dict.fromkeys([file_name(plain), file_name("_".join(filter(None, longer)))]))
 
 
+def _named(image: LabelledImage, name: str) -> LabelledImage:
+    return replace(image, name=name)
+
+
 def export_images(
     folder: Path,
-    images: Sequence[LabelledImage],
+    images: Images,
     formats: Sequence[str],
     *,
     overwrite: bool = False,
@@ -186,7 +183,7 @@ def export_images(
     ----------
     folder : Path
         Made where it is missing. With more than one format each has a folder in it.
-    images : sequence of LabelledImage
+    images : sequence of LabelledImage or LazyImages
         Their files are called as they are, without an image's suffix and what some system cannot
         have in a name. Of images that share a name, the folder or suffix of their own file, or a
         number, is added.
@@ -211,11 +208,11 @@ def export_images(
     """
     chosen = check_formats(formats)
     names = unique_names([_names_of(image) for image in images])
-    images = [replace(image, name=name) for image, name in zip(images, names, strict=True)]
+    named = LazyImages(lambda: map(_named, images, names))
     replaced: Replace = "own" if overwrite else "nothing"
     with whole_files(folder, replace=replaced, inputs=inputs) as staging:
         for name in chosen:
             part = staging if len(chosen) == 1 else staging / name
             part.mkdir(exist_ok=True)
-            FORMATS[name].write(part, images)
+            FORMATS[name].write(part, named)
         return [folder / path.name for path in sorted(staging.iterdir())]

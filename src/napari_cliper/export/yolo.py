@@ -7,7 +7,7 @@ shares of the image's width and height.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..segmentation import InvalidInputError
 from .categories import categories_of
 from .files import file_name, unique_names
 from .labelled import LabelledImage
+from .lazy_images import Images
 from .looks import check_plane
 from .outlines import find_regions, one_ring
 
@@ -69,9 +70,7 @@ def write_yolo(path: Path, image: LabelledImage, classes: Sequence[str] | None =
     path.write_text("".join(lines), encoding="ascii")
 
 
-def write_yolo_dataset(
-    folder: Path, images: Sequence[LabelledImage], validation: Collection[str] = ()
-) -> list[str]:
+def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str] = ()) -> list[str]:
     """Write a data set that Ultralytics trains on as it lies there.
 
     ``images/train`` and ``labels/train`` hold a picture and a text file an image, ``images/val``
@@ -82,7 +81,7 @@ def write_yolo_dataset(
     ----------
     folder : Path
         Made where it is missing.
-    images : sequence of LabelledImage
+    images : sequence of LabelledImage or LazyImages
         Planes. Pixels of uint8 (grey, or RGB whose alpha is left out) are written as PNG, others
         not: how they become 8 bit is not for an export to choose.
     validation : collection of str
@@ -100,18 +99,25 @@ def write_yolo_dataset(
         For a stack, classes that do not go together (see `categories.categories_of`), names
         that are no file names, and names for validation that no image has.
     """
-    for image in images:
-        check_plane(image, "A YOLO data set")
-    stems = unique_names([list(dict.fromkeys([_stem(one), file_name(one.name)])) for one in images])
-    unknown = set(validation) - {image.name for image in images}
+    known: list[str] = []
+    stems: list[list[str]] = []
+
+    def noted() -> Iterator[LabelledImage]:
+        for image in images:
+            check_plane(image, "A YOLO data set")
+            known.append(image.name)
+            stems.append(list(dict.fromkeys([_stem(image), file_name(image.name)])))
+            yield image
+
+    names = [one.name for one in categories_of(noted()).by_id.values()]
+    unknown = set(validation) - set(known)
     if unknown:
         raise InvalidInputError(
             f"No image is called {', '.join(map(repr, sorted(unknown)))}, which should validate. "
-            f"There are: {', '.join(image.name for image in images)}."
+            f"There are: {', '.join(known)}."
         )
-    names = [one.name for one in categories_of(images).by_id.values()]
     missing = []
-    for image, stem in zip(images, stems, strict=True):
+    for image, stem in zip(images, unique_names(stems), strict=True):
         part = "val" if image.name in validation else "train"
         for kind in ("images", "labels"):
             (folder / kind / part).mkdir(parents=True, exist_ok=True)

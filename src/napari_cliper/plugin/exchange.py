@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from ..export.importing import (
     read_labels,
 )
 from ..export.labelled import LabelledImage
+from ..export.lazy_images import Images
 from ..segmentation import InvalidInputError, Progress
 from .annotating import Annotating
 from .annotation_layer import AnnotationLayer, Place
@@ -36,7 +38,26 @@ from .worker import Job
 if TYPE_CHECKING:
     from .export_dialog import ExportWish
 
-Gather = Callable[[], list[LabelledImage]]
+Gather = Callable[[], Images]
+
+
+@dataclass(frozen=True)
+class ProjectImages:
+    """The images of a project, for an export; by default, of none.
+
+    Parameters
+    ----------
+    count : int
+        How many have an annotation.
+    gather : callable
+        Returns those; called in a thread.
+    files : tuple of Path
+        The files of all images, which no export replaces.
+    """
+
+    count: int = 0
+    gather: Gather = list
+    files: tuple[Path, ...] = ()
 
 
 class Exchange(QObject):
@@ -64,8 +85,7 @@ class Exchange(QObject):
         self._classes = classes
         self.job: Job | None = None
         self.folder = ""
-        self.project_images: Callable[[], tuple[int, Gather]] = _no_project
-        """How many images of a project have an annotation, and how to get them, in a thread."""
+        self.project_images: Callable[[], ProjectImages] = ProjectImages
 
     def close(self) -> None:
         """End what runs."""
@@ -76,28 +96,34 @@ class Exchange(QObject):
 
     def export(self) -> None:
         """Ask what and where to, and write it."""
-        count, gather = self.project_images()
+        project = self.project_images()
         annotation = self._annotating.current()
-        if annotation is None and not count:
+        if annotation is None and not project.count:
             self.said.emit("There is no annotation to export. Accept something first.", True)
             return
         from .export_dialog import ExportDialog  # noqa: PLC0415 - zarr and more, when it is wanted
 
-        dialog = ExportDialog(count, self.folder, self._parent)
+        dialog = ExportDialog(project.count, self.folder, self._parent)
         dialog.every_image.setEnabled(annotation is not None)  # else there is none but those
         if dialog.exec():
-            self.write(dialog.wish(), annotation, gather)
+            self.write(dialog.wish(), annotation, project)
         dialog.deleteLater()
 
-    def write(self, wish: ExportWish, annotation: AnnotationLayer | None, gather: Gather) -> None:
+    def write(
+        self, wish: ExportWish, annotation: AnnotationLayer | None, project: ProjectImages
+    ) -> None:
         """Write in a thread."""
         if self.job is not None:
             self.said.emit("An export or import runs already. Wait for its end.", True)
             return
         self.folder = str(wish.folder)
-        if annotation is not None and not wish.every_image:
-            gather = partial(_one, annotation.gathered())
-        self._start(partial(_export, wish, gather), self._on_exported)
+        gather, inputs = project.gather, list(project.files)
+        if annotation is not None:
+            if not wish.every_image:
+                gather = partial(_one, annotation.gathered())
+            if annotation.image.source.path is not None:
+                inputs.append(Path(annotation.image.source.path))
+        self._start(partial(_export, wish, gather, inputs), self._on_exported)
 
     def _on_exported(self, made: list[Path]) -> None:
         names = ", ".join(path.name for path in made[:4]) + (" ..." if len(made) > 4 else "")
@@ -189,19 +215,18 @@ def _one(image: Callable[[], LabelledImage]) -> list[LabelledImage]:
     return [image()]
 
 
-def _no_project() -> tuple[int, Gather]:
-    return 0, list
-
-
 def _export(
     wish: ExportWish,
     gather: Gather,
+    inputs: Sequence[Path],
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> list[Path]:
     from ..export.formats import export_images  # noqa: PLC0415 - as above
 
-    return export_images(wish.folder, gather(), wish.formats, overwrite=wish.overwrite)
+    return export_images(
+        wish.folder, gather(), wish.formats, overwrite=wish.overwrite, inputs=inputs
+    )
 
 
 def _read(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from ..annotation.handing_on import labelled_of
+from ..annotation.handing_on import readers_of
 from ..annotation.project import (
     ChangedOnDiskError,
     Project,
@@ -30,18 +30,18 @@ from ..annotation.project import (
 )
 from ..export.axes import UNKNOWN, axes_from_names, napari_names
 from ..export.files import FileError
+from ..export.lazy_images import LazyImages, read_in_turn
 from ..export.pictures import read_picture
 from ..segmentation import InvalidInputError, Progress
 from .annotating import Annotating
 from .annotation_layer import AnnotationLayer
-from .exchange import Gather
+from .exchange import ProjectImages
 from .project_panel import ProjectPanel
 from .timers import once
 from .worker import Job
 
 if TYPE_CHECKING:
     from ..annotation.state import AnnotationState
-    from ..export.labelled import LabelledImage
     from ..uncertain_first import Ranking
 
 SAVE_AFTER = 1500  # milliseconds
@@ -458,13 +458,16 @@ class Projecting(QObject):
 
     # ------------------------------------------------------------------ export
 
-    def exported(self) -> tuple[int, Gather]:
-        """How many images have an annotation, and what reads them, in a thread."""
+    def exported(self) -> ProjectImages:
+        """What an export needs to know of the images."""
         project = self.project
-        if project is None or not self.save_now():
-            return 0, list  # the annotation in the window can be exported all the same
+        if project is None:
+            return ProjectImages()
+        files = tuple(image.path for image in project.images)
+        if not self.save_now():  # the annotation in the window can be exported all the same
+            return ProjectImages(files=files)
         count = sum(status != "open" for status in self._status.values())
-        return count, partial(_labelled, project)
+        return ProjectImages(count, partial(_annotated, project), files)
 
 
 def _open(
@@ -532,13 +535,6 @@ def _save(
     write()
 
 
-def _labelled(project: Project) -> list[LabelledImage]:
-    """Every image of a project that has an annotation."""
-    images = []
-    for image in project.images:
-        state = project.peek(image.name)
-        if state is not None:
-            pixels, axes = project.read_image_with_axes(image.name)
-            file = image.path.name
-            images.append(labelled_of(state, image.name, pixels, image_file=file, image_axes=axes))
-    return images
+def _annotated(project: Project) -> LazyImages:
+    """Every image of a project that has an annotation, read when its turn comes."""
+    return read_in_turn(readers_of(project))
