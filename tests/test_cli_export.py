@@ -538,6 +538,6 @@ def test_a_time_series_has_areas_and_an_unnamed_stack_is_said(export, tmp_path):
     assert series["index T"].tolist() == [0, 1, 2]
     assert series["area [micrometer^2]"].tolist() == [3, 3, 3]
     assert not any(name.startswith("volume") for name in series)
-    assert "stack does not say what its axes 0 (3) are" in result.output
+    assert "stack does not say what axis 0 is" in result.output
     assert "stack has no pixel size" in result.output
     assert "series" not in "".join(one for one in result.output.splitlines() if "Note" in one)

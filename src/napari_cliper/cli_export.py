@@ -66,19 +66,18 @@ def export(
 def _report(images: LazyImages, formats: Sequence[str]) -> list[str]:
     """Print the classes with their numbers, and in how many images each is; return notes."""
     from .export.categories import categories_of, used_labels  # noqa: PLC0415 - heavy
-    from .export.measurements import measurement_notes  # noqa: PLC0415 - as above
+    from .export.formats import export_notes  # noqa: PLC0415 - as above
 
     used: list[list[int]] = []
     missing: list[str] = []
-    measured: list[str] = []
+    told: list[str] = []
 
     def noted() -> Iterator[LabelledImage]:
         for image in images:
             used.append(used_labels(image))
             if "yolo" in formats and (image.image is None or image.image.dtype != "uint8"):
                 missing.append(image.name)
-            if "csv" in formats:
-                measured.extend(measurement_notes(image))
+            told.extend(export_notes(image, formats))
             yield image
 
     numbered = categories_of(noted()).by_id
@@ -93,7 +92,7 @@ def _report(images: LazyImages, formats: Sequence[str]) -> list[str]:
     if len(numbered) > SHOWN:
         table.add_row("", f"{len(numbered) - SHOWN} more", "")
     out.print(table)
-    return [*_missing_pictures(missing), *measured]
+    return [*_missing_pictures(missing), *told]
 
 
 def _missing_pictures(missing: Sequence[str]) -> list[str]:

@@ -116,6 +116,20 @@ def test_ignored_pixels_are_in_no_feature(tmp_path):
     ]
 
 
+def test_the_plane_of_a_stack_is_qupaths(tmp_path):
+    labels = np.ones((2, 3, 4, 4), np.uint8)
+    for axes, last in (
+        ("TZYX", {"c": -1, "z": 2, "t": 1}),
+        ("CTYX", {"c": 1, "z": 0, "t": 2}),
+        ("QQYX", None),
+    ):
+        *_, plane = LabelledImage("a", labels, ROWS, axes=axes).planes()
+        (feature,) = geojson_record(plane)["features"]
+        assert feature["geometry"].get("plane") == last
+    (flat,) = read(tmp_path, labels[0, 0])
+    assert "plane" not in flat["geometry"]
+
+
 def test_a_stack_is_refused(tmp_path):
     with pytest.raises(InvalidInputError, match="plane by plane"):
         read(tmp_path, np.zeros((2, 3, 4), np.uint8))

@@ -73,6 +73,40 @@ def test_image_and_labels_come_back(
     assert len(picture.data) == len(labels.data)
 
 
+@pytest.mark.parametrize(
+    ("axes", "expected", "stored"),
+    [
+        ("TYX", "t y x", None),
+        ("TCZYX", "t c z y x", None),
+        ("QYX", "plane y x", None),
+        ("TQZYX", "t plane z y x", None),
+        ("QTYX", "t plane y x", None),
+        ("CQYX", "c z y x", "c z y x"),
+        ("QQYX", "t z y x", "t z y x"),
+    ],
+)
+def test_axes_come_back_and_an_unknown_one_is_said(tmp_path, version, axes, expected, stored):
+    """Axes of length 1 as well; an axis without a name is no depth."""
+    models = pytest.importorskip(f"ome_zarr_models.v{version.replace('.', '')}")
+    for side in (1, 2):
+        shape = (*(side,) * (len(axes) - 2), 8, 9)
+        pixels = np.zeros(shape, np.uint8)
+        image = LabelledImage("a", labels_of(shape), ROWS, image=pixels, axes=axes)
+        path = tmp_path / f"{side}.ome.zarr"
+        write_ome_zarr(path, image, version=version)
+        for node in read(path):
+            found = {axis["name"]: axis.get("type") for axis in node.metadata["axes"]}
+            assert " ".join(found) == expected
+            assert found.get("plane") is None
+        order = [1, 0, 2, 3] if axes == "QTYX" else range(len(axes))
+        np.testing.assert_array_equal(node.data[0].compute(), image.labels.transpose(order))
+        group = zarr.open_group(path, mode="r")
+        models.Image.from_zarr(group)
+        told = group["labels/classes"].attrs.get("napari_cliper_axes", {})
+        assert bool(told) == ("Q" in axes)
+        assert stored is None or " ".join(told["stored"]) == stored
+
+
 def test_names_and_colours_come_back(tmp_path, version):
     labels = labels_of((8, 9))
     image = LabelledImage("a", labels, ROWS, image=labels, record={"model": "demo"})

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image as Picture
 from qtpy.QtWidgets import QPushButton
 
+from napari_cliper.annotation.project import Project
 from napari_cliper.annotation.sessions import found_sessions
 from napari_cliper.annotation.state import PAINTED
 from napari_cliper.demo.scenes import make_scene
@@ -177,6 +178,21 @@ def test_several_images_and_a_reopened_dock(dock, qtbot, another, tmp_path):
     assert other.annotating.all[0].layer.data[70, 70] == 2 or (
         other.annotating.all[1].layer.data[70, 70] == 2
     )
+
+
+def test_axes_come_back(dock, qtbot, another):
+    image = dock.viewer.add_image(make_scene((40, 60), 3).image.transpose(2, 0, 1), name="series")
+    image.axis_labels = ("t", "y", "x")
+    mine = dock.annotating.begin(image, image.name)
+    mine.layer.data_setitem((np.array([1]), np.array([2]), np.array([3])), 1)
+    saved(dock, qtbot)
+    dock.close_down()
+    (found,) = found_sessions()
+    assert Project.open(found.folder).read_image_with_axes("series")[1] == "TYX"
+    other = another()
+    press(other, "Continue")
+    qtbot.waitUntil(lambda: len(other.annotating.all) == 1, timeout=10_000)
+    assert other.annotating.all[0].image.axis_labels == ("t", "y", "x")
 
 
 def test_an_image_that_is_gone_is_named_and_its_annotation_waits(dock, qtbot, another, monkeypatch):

@@ -230,6 +230,53 @@ def test_the_image_of_a_data_set_is_found_by_its_name(dock, qtbot, tmp_path):
     assert "third" in message(dock)
 
 
+@pytest.mark.parametrize("told_by", ["record", "name"])
+def test_planes_of_a_data_set_come_back_onto_their_planes(
+    dock, qtbot, tmp_path, monkeypatch, told_by
+):
+    labels = np.zeros((3, 2, 20, 30), np.uint8)
+    for t, z in np.ndindex(3, 2):
+        labels[t, z, 2 : 5 + t, 4 : 6 + 3 * z] = 1
+    stack = LabelledImage("series", labels, {1: ClassRow("fibre")}, axes="TZYX")
+    planes = list(stack.planes())
+    planes[3:4] = []  # T 1, Z 1 keeps what is there
+    path = tmp_path / "set.json"
+    write_coco(path, [LabelledImage("other", labels[0, 0], stack.classes), *planes])
+    record = json.loads(path.read_text())
+    for number, image in enumerate(record["images"]):
+        own = image.pop("napari_cliper", None)
+        if told_by == "record":
+            image |= {"napari_cliper": own, "file_name": f"{number}.png"} if own else {}
+        else:
+            image["file_name"] += ".png"
+    path.write_text(json.dumps(record))
+    answer(monkeypatch, lambda _dialog: QDialog.DialogCode.Accepted)
+    image = dock.viewer.add_image(np.zeros(labels.shape), name="series")
+    image.axis_labels = ("t", "z", "y", "x")
+    dock.image_panel.images.setCurrentText("series")
+    dock.exchange.read(path)
+    wait(dock, qtbot)
+    assert "Imported" in message(dock), message(dock)
+    expected = labels.copy()
+    expected[1, 1] = 0
+    np.testing.assert_array_equal(dock.annotating.of(image).layer.data > 0, expected > 0)
+
+
+def test_notes_on_measurements_and_on_unnamed_axes_are_shown(dock, qtbot, tmp_path):
+    image = dock.viewer.add_image(np.zeros((3, 20, 30)), name="series")
+    dock.image_panel.images.setCurrentText("series")
+    mine = dock.annotating.begin(image, "series")
+    mine.layer.data_setitem((np.array([1]), np.array([2]), np.array([3])), 1)
+    export(dock, qtbot, tmp_path / "one", "csv")
+    assert message(dock).count("does not say what axis 0 is") == 1
+    assert "axis_labels" in message(dock)
+    assert "no pixel size" in message(dock)
+    image.axis_labels = ("t", "y", "x")
+    export(dock, qtbot, tmp_path / "two", "csv")
+    assert "Exported" in message(dock)
+    assert "axis 0" not in message(dock)
+
+
 def test_labels_of_another_size_are_refused(dock, qtbot, tmp_path):
     write_indexed_png(
         tmp_path / "small.png",

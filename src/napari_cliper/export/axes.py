@@ -6,6 +6,7 @@ names is `UNKNOWN`. It keeps its place, and nothing is concluded from it: no vol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,11 @@ UNKNOWN = "Q"
 
 NAMES: Mapping[str, str] = MappingProxyType({"T": "time", "Z": "depth", "C": "channel"})
 """What a leading axis can be, by its letter."""
+
+POSITION_KEY = "napari_cliper"
+"""What an image's record in COCO JSON has of a plane: ``stack`` and ``position``."""
+
+_SUFFIX = re.compile(r"_(plane|[tzc])(\d{1,9})")
 
 _LETTERS: Mapping[str, str] = MappingProxyType(
     {
@@ -75,6 +81,15 @@ def plane_suffix(axes: str, index: Sequence[int], shape: Sequence[int]) -> str:
         for letter, i, size in zip(axes, index, shape, strict=False)
     )
     return "".join(parts)
+
+
+def position_of_suffix(suffix: str) -> Position:
+    """The position that a `plane_suffix` tells; empty for any other text."""
+    found = tuple(
+        (UNKNOWN if word == "plane" else word.upper(), int(index))
+        for word, index in _SUFFIX.findall(suffix)
+    )
+    return found if _SUFFIX.sub("", suffix) == "" else ()
 
 
 def position_to_record(position: Position) -> list[list[Any]]:

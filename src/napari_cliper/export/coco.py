@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .axes import POSITION_KEY, position_to_record
 from .categories import Categories, Category, categories_of, used_labels
 from .files import unique_names
 from .labelled import LabelledImage
@@ -76,12 +77,14 @@ def coco_record(
     """
     names: list[list[str]] = []
     sizes: list[tuple[int, ...]] = []
+    places: list[dict[str, Any]] = []
 
     def noted() -> Iterator[LabelledImage]:
         for image in images:
             check_plane(image, "COCO JSON")
             names.append(_file_names(image))
             sizes.append(image.labels.shape)
+            places.append(_place_in_stack(image))
             yield image
 
     table = categories_of(noted(), categories)
@@ -98,9 +101,9 @@ def coco_record(
         },
         "licenses": [],
         "images": [
-            {"id": number, "file_name": file, "width": width, "height": height}
-            for number, (file, (height, width)) in enumerate(
-                zip(unique_names(names), sizes, strict=True), 1
+            {"id": number, "file_name": file, "width": width, "height": height, **place}
+            for number, (file, (height, width), place) in enumerate(
+                zip(unique_names(names), sizes, places, strict=True), 1
             )
         ],
         "annotations": annotations,
@@ -128,6 +131,14 @@ def _file_names(image: LabelledImage) -> list[str]:
     """What the image's file may be called; see `files.unique_names`."""
     suffix = PurePosixPath(image.image_file).suffix
     return list(dict.fromkeys([image.image_file or image.name, f"{image.name}{suffix}"]))
+
+
+def _place_in_stack(image: LabelledImage) -> dict[str, Any]:
+    """Of a plane, its stack and its place there, under a key that other programs pass over."""
+    if not image.position:
+        return {}
+    position = position_to_record(image.position)
+    return {POSITION_KEY: {"stack": image.stack, "position": position}}
 
 
 def _category(category: Category, kind: Kind) -> dict[str, Any]:

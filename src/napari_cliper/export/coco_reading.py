@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
+from .axes import POSITION_KEY, Position, position_from_record, position_of_suffix
 from .class_rows import ClassRow, Colour
-from .files import FileError, cannot
+from .files import FileError, cannot, file_name
 from .imported import HIGHEST, Imported, as_labels
 
 Runs = NDArray[np.int64]
@@ -106,7 +107,49 @@ class CocoFile:
         InvalidInputError
             For an image that is not there, or is one of several.
         """
-        image = _choose(self, image_name)
+        return self._read(_choose(self, image_name))
+
+    def read_planes(self, image_name: str) -> tuple[Imported, ...]:
+        """Labels of an image, or of the planes of a stack, each with its `Imported.position`.
+
+        Parameters
+        ----------
+        image_name : str
+            As in `read_coco`, or the name of a stack: planes are told by what our own export
+            says of them, else by their names, such as ``stack_t0`` (`axes.plane_suffix`).
+
+        Raises
+        ------
+        FileError
+            For an annotation that cannot be drawn.
+        InvalidInputError
+            For an image that is not there, and a name that several may have.
+        """
+        names = {part(image_name) for part in (str, _name, _stem)}
+        names |= {name.removesuffix(".ome") for name in names}
+        names |= {file_name(name) for name in names}
+        planes: dict[Position, Mapping[str, Any]] = {}
+        for record in self.images:
+            stack, position = _place(record)
+            stem = _stem(record["file_name"])
+            if not stack or not position:
+                fitting = [name for name in names if stem.startswith(name)]
+                stack = max(fitting, key=len, default="")
+                position = position_of_suffix(stem[len(stack) :])
+            if stack in names and position:
+                other = planes.setdefault(position, record)
+                if other is not record:
+                    raise InvalidInputError(
+                        f"{self.path} has two images for one plane of {image_name!r}: "
+                        f"{other['file_name']} and {record['file_name']}. Take one out."
+                    )
+        whole = image_name in self.names or not planes
+        return tuple(
+            self._read(record, position)
+            for position, record in ({(): _choose(self, image_name)} if whole else planes).items()
+        )
+
+    def _read(self, image: Mapping[str, Any], position: Position = ()) -> Imported:
         source = f"{image['file_name']} in {self.path}"
         known = [one["id"] for one in self.categories]
         used = (one["category_id"] for one in self.of_image(image))
@@ -125,6 +168,7 @@ class CocoFile:
                 }
             ),
             renumbered=MappingProxyType(renumbered),
+            position=position or _place(image)[1],
         )
 
 
@@ -296,6 +340,26 @@ def _refuse_repeated(path: Path, what: str, records: Sequence[Record]) -> None:
                 f"The {what} number {first} and {number} of {path} have the same id "
                 f"{record['id']!r}. Give each an id of its own."
             )
+
+
+def _place(image: Record) -> tuple[str, Position]:
+    """The stack of a plane and its place there, as our own export says it.
+
+    Raises
+    ------
+    FileError
+        For a place that is none.
+    """
+    own = image.get(POSITION_KEY)
+    if own is None:
+        return "", ()
+    try:
+        return str(own["stack"]), position_from_record(own["position"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileError(
+            f"Where the image {image['file_name']} lies in its stack cannot be read: {error}. Take "
+            f"its entry {POSITION_KEY!r} out."
+        ) from error
 
 
 def _choose(file: CocoFile, image_name: str | None) -> Mapping[str, Any]:

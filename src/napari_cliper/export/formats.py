@@ -12,12 +12,13 @@ from PIL import Image
 
 from ..segmentation import InvalidInputError
 from .arrays import write_npz
+from .axes import axis_words
 from .coco import write_coco
 from .files import Replace, file_name, unique_names, whole_files
 from .geojson import write_geojson
 from .labelled import LabelledImage
 from .lazy_images import Images, LazyImages, planes_of
-from .measurements import write_class_measurements, write_measurements
+from .measurements import measurement_notes, write_class_measurements, write_measurements
 from .overlay import overlay
 from .png import write_indexed_png, write_plain_png
 from .tiff import write_label_tiff, write_ome_tiff
@@ -167,6 +168,28 @@ def _names_of(image: LabelledImage) -> list[str]:
 
 def _named(image: LabelledImage, name: str) -> LabelledImage:
     return replace(image, name=name)
+
+
+def export_notes(image: LabelledImage, formats: Sequence[str]) -> list[str]:
+    """What a person should know of an image's files in these formats, in a sentence each.
+
+    Returns
+    -------
+    list of str
+        Of axes that nobody has named; with tables, what `measurement_notes` says.
+    """
+    notes = []
+    unnamed = [word for word in axis_words(image.axes) if word.startswith("axis ")]
+    if unnamed:
+        notes.append(
+            f"{image.name} does not say what {' and '.join(unnamed)} "
+            f"{'is' if len(unnamed) == 1 else 'are'}: planes keep their order, and each is "
+            "measured by itself. To name the axes, set axis_labels of the image layer in napari, "
+            "such as ('t', 'y', 'x'), or save the image with them."
+        )
+    if "csv" in formats:
+        notes += measurement_notes(image)
+    return notes
 
 
 def export_images(

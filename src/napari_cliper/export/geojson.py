@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from .axes import UNKNOWN
 from .class_rows import Colour
 from .labelled import LabelledImage
 from .looks import check_plane, label_name
@@ -35,7 +36,8 @@ def geojson_record(image: LabelledImage) -> dict[str, Any]:
     Parameters
     ----------
     image : LabelledImage
-        A plane. A label without a class is classified ``"label N"``, with no colour. QuPath
+        A plane. Where it is of a stack whose axes are named, each geometry has QuPath's
+        ``plane``. A label without a class is classified ``"label N"``, with no colour. QuPath
         takes a colon in a name for the border between a class and its subclass.
 
     Returns
@@ -68,7 +70,7 @@ def _feature(
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"napari-cliper/{name}/{index}")),
-        "geometry": _geometry(region),
+        "geometry": {**_geometry(region), **_plane(image)},
         "properties": {
             "objectType": "annotation",
             "classification": {"name": label_name(image, region.label), **_colour(colour)},
@@ -82,6 +84,14 @@ def _geometry(region: Region) -> dict[str, Any]:
     if len(coordinates) == 1:
         return {"type": "Polygon", "coordinates": coordinates[0]}
     return {"type": "MultiPolygon", "coordinates": coordinates}
+
+
+def _plane(image: LabelledImage) -> dict[str, Any]:
+    """Where the plane is in its stack, as QuPath has it: a channel of -1 is every channel."""
+    known = {letter: index for letter, index in image.position if letter != UNKNOWN}
+    if not known:
+        return {}
+    return {"plane": {"c": known.get("C", -1), "z": known.get("Z", 0), "t": known.get("T", 0)}}
 
 
 def _closed(polygon: Polygon) -> list[list[list[int]]]:

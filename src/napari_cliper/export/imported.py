@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,6 +110,47 @@ def fitted(
         axes="".join(imported.axes[axis] for axis in order),
         pixel_size=tuple(imported.pixel_size[axis] for axis in order if imported.pixel_size),
         units=tuple(imported.units[axis] for axis in order if imported.units),
+    )
+
+
+def fitted_planes(
+    planes: Sequence[Imported], shape: tuple[int, ...], axes: str, plane: tuple[int, ...]
+) -> tuple[tuple[int | slice, ...], Imported]:
+    """Where labels belong in an image; several planes are put together first.
+
+    Parameters
+    ----------
+    planes : sequence of Imported
+        One, or planes of one file, each with its position.
+    shape, axes, plane
+        As in `fitted`.
+
+    Returns
+    -------
+    place, imported
+        As of `fitted`; of several planes the whole image, 0 on the planes that are not among
+        them.
+
+    Raises
+    ------
+    InvalidInputError
+        As `fitted`.
+    """
+    if len(planes) == 1:
+        return fitted(planes[0], shape, axes, plane)
+    whole = np.zeros(shape, dtype=np.result_type(*(one.labels.dtype for one in planes)))
+    classes: dict[int, ClassRow] = {}
+    colours: dict[int, Colour] = {}
+    renumbered: dict[int, int] = {}
+    for one in planes:
+        place, found = fitted(one, shape, axes, plane)
+        whole[place] = found.labels
+        classes |= one.classes
+        colours |= one.colours
+        renumbered |= one.renumbered
+    source = f"{planes[0].source} and {len(planes) - 1} more"
+    return (slice(None),) * len(shape), Imported(
+        source, whole, classes, colours, renumbered=renumbered, axes=axes
     )
 
 

@@ -26,7 +26,7 @@ from .classes import from_record
 from .coco_reading import coco_images, open_coco, read_coco
 from .files import FileError
 from .image_decoding import DecodedImage, decode_image
-from .imported import HIGHEST, Imported, as_labels, fitted
+from .imported import HIGHEST, Imported, as_labels, fitted, fitted_planes
 from .matching import Matching, apply, match_classes
 from .png import CLASSES_KEY, IGNORE, IGNORE_COLOUR
 from .tiff import CLASSES_NAMESPACE, COLOURS_NAMESPACE
@@ -40,6 +40,7 @@ __all__ = [
     "check_numbers",
     "coco_images",
     "fitted",
+    "fitted_planes",
     "match_classes",
     "open_coco",
     "read_coco",

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import measure
 
-from .axes import UNKNOWN, axis_words
+from .axes import axis_words
 from .labelled import PIXEL, LabelledImage
 from .looks import label_name
 
@@ -198,18 +198,11 @@ def measurement_notes(image: LabelledImage) -> list[str]:
     Returns
     -------
     list of str
-        Of axes without a name, of pixels without a size, and of pixels that are not square.
+        Of pixels without a size, and of pixels that are not square.
     """
     image = _with_depth_last(image)
     space = _space(image)
     notes = []
-    unnamed = [i for i, letter in enumerate(image.axes) if letter == UNKNOWN]
-    if unnamed:
-        places = ", ".join(f"{i} ({image.labels.shape[i]})" for i in unnamed)
-        notes.append(
-            f"{image.name} does not say what its axes {places} are, so each plane is measured by "
-            "itself: areas, no volumes."
-        )
     if not any(space.known):
         notes.append(f"{image.name} has no pixel size: lengths and areas are in pixels.")
     elif not all(space.known):

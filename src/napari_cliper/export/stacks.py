@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
+from .axes import UNKNOWN
 from .labelled import PIXEL, LabelledImage
 
 
@@ -49,7 +50,8 @@ def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
     ----------
     image : LabelledImage
     order : str
-        T, Z and C in the order of the file.
+        T, Z and C in the order of the file. Where `axes.UNKNOWN` is among them, the format takes
+        an axis of no kind in place of C, and one without a name is stored as that.
     taken : str
         Letters that something else has.
 
@@ -65,6 +67,8 @@ def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
             f"{image.name} has the axes {image.axes} in front of rows and columns; the format has "
             f"{', '.join(free) or 'none'} there. Export it plane by plane."
         )
+    if UNKNOWN in order and leading.count(UNKNOWN) == 1 and "C" in free and "C" not in leading:
+        free.append(UNKNOWN)
     letters = _letters(leading, free, order)
     by_order = sorted(range(len(letters)), key=lambda axis: order.index(letters[axis]))
     ndim = image.labels.ndim

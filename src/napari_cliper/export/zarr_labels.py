@@ -22,6 +22,7 @@ import zarr
 from numpy.typing import NDArray
 from skimage.transform import downscale_local_mean
 
+from .axes import UNKNOWN, axis_words
 from .files import FileError
 from .labelled import LabelledImage
 from .looks import label_names
@@ -40,7 +41,7 @@ SMALLEST_LEVEL = 256
 """Levels are added until the longer side is at most this, in pixels."""
 
 _CHUNK = 1024  # pixels along Y and X
-_ORDER = "TCZ"  # time, channel, space, as the specification has them
+_ORDER = "TC" + UNKNOWN + "Z"  # time, a channel or else an axis of no kind, space
 _TYPES: Mapping[str, Kind] = {"T": "time", "Z": "space", "Y": "space", "X": "space"}
 _CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"), ("alpha", "FFFFFF"))
 
@@ -54,6 +55,9 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
         The folder; it must not exist. Programs tell the format by the ending ``.ome.zarr``.
     image : LabelledImage
         Leading axes are stored as T, C and Z (see `stacks.ordered`), the image's channels as C.
+        An axis without a name has no type, as the specification allows for one axis that stands
+        in place of C. Where there are more of them, or C is taken, they are stored under free
+        letters, and the labels' attribute ``napari_cliper_axes`` says which.
         Units that are no lengths or times are left out, their sizes are kept. Without an image
         the labels' pyramid is the root itself.
     version : "0.4" or "0.5"
@@ -95,6 +99,10 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
     name = LABELS if pixels is not None else image.name
     multiscales = [{"name": name, **pyramid}]
     _describe(group, version, multiscales=multiscales, **{"image-label": described})
+    if UNKNOWN in image.axes:
+        group.attrs["napari_cliper_axes"] = {
+            "axes": axis_words(image.axes), "stored": [_name(one) for one in stack.letters]
+        }  # fmt: skip
     if image.record:
         group.attrs["napari_cliper"] = dict(image.record)
 
@@ -127,7 +135,7 @@ def _write_pyramid(
     mean: bool,
 ) -> dict[str, Any]:
     """Write an array and ever smaller ones; return what they are and where they lie."""
-    names = [letter.lower() for letter in letters]
+    names = [_name(letter) for letter in letters]
     sizes = [float(stack.sizes.get(letter, 1.0)) for letter in letters]
     is_third = group.metadata.zarr_format == 3
     datasets = []
@@ -168,12 +176,18 @@ def _halved_mean(array: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.rint(mean) if array.dtype.kind in "ui" else mean).astype(array.dtype)
 
 
+def _name(letter: str) -> str:
+    return "plane" if letter == UNKNOWN else letter.lower()
+
+
 def _axis(letter: str, unit: str) -> dict[str, str]:
+    if letter == UNKNOWN:
+        return {"name": _name(letter)}
     kind = _TYPES.get(letter)
     if kind is None:
-        return {"name": letter.lower(), "type": "channel"}
+        return {"name": _name(letter), "type": "channel"}
     known = known_unit(unit, kind)
-    return {"name": letter.lower(), "type": kind, **({"unit": known.name} if known else {})}
+    return {"name": _name(letter), "type": kind, **({"unit": known.name} if known else {})}
 
 
 def _colours(image: LabelledImage) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from ..annotation.edits import Edits
 from ..annotation.project import Project, ProjectSettings
 from ..annotation.sessions import FoundSession, Session, delete_session, found_sessions
 from ..annotation.state import AnnotationState
+from ..export.axes import axes_from_names
 from ..export.files import FileError
 from ..export.pictures import read_picture
 from ..segmentation import InvalidInputError, Progress
@@ -59,6 +60,7 @@ class _Task:
     state: AnnotationState
     source: Any
     path: str | None
+    axes: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +195,9 @@ class Autosave(QObject):
             source = ImageChoice(image, annotation.name).source
             state = annotation.state()
             record = {**state.record, LAYER: _shown(image)}
-            task = _Task(annotation, replace(state, record=record), source, image.source.path)
+            axes = axes_from_names(image.axis_labels, image.ndim)
+            state = replace(state, record=record)
+            task = _Task(annotation, state, source, image.source.path, axes)
             tasks.append(task)
         self._unsaved.clear()
         return tasks
@@ -529,14 +533,18 @@ def _add_image(project: Project, task: _Task) -> str:
     name = task.annotation.name
     size = math.prod(source.shape) * source.dtype.itemsize
     if tuple(source.shape[: len(shape)]) != shape:  # replaced by another image meanwhile
-        return project.add_image(name, np.broadcast_to(np.uint8(0), shape), keep_pixels=False).name
+        return project.add_image(
+            name, np.broadcast_to(np.uint8(0), shape), axes=task.axes, keep_pixels=False
+        ).name
     if size <= LARGEST_COPY:
         pixels = np.asarray(source)
         path = None if task.path is None else Path(task.path)
         if path is not None and _shows(path, pixels) and not _has(project, path):
             return project.add_files([path])[0].name
-        return project.add_image(name, pixels, rgb=len(source.shape) > len(shape)).name
-    return project.add_image(name, source, keep_pixels=False).name
+        return project.add_image(
+            name, pixels, rgb=len(source.shape) > len(shape), axes=task.axes
+        ).name
+    return project.add_image(name, source, axes=task.axes, keep_pixels=False).name
 
 
 def _has(project: Project, path: Path) -> bool:

@@ -18,10 +18,9 @@ from ..export.importing import (
     SUFFIXES,
     Imported,
     apply,
-    coco_images,
-    fitted,
+    fitted_planes,
     match_classes,
-    read_coco,
+    open_coco,
     read_labels,
 )
 from ..export.labelled import LabelledImage
@@ -125,9 +124,10 @@ class Exchange(QObject):
                 inputs.append(Path(annotation.image.source.path))
         self._start(partial(_export, wish, gather, inputs), self._on_exported)
 
-    def _on_exported(self, made: list[Path]) -> None:
+    def _on_exported(self, exported: tuple[list[Path], list[str]]) -> None:
+        made, notes = exported
         names = ", ".join(path.name for path in made[:4]) + (" ..." if len(made) > 4 else "")
-        self.said.emit(f"Exported into {self.folder}: {names}.", False)
+        self.said.emit(" ".join([f"Exported into {self.folder}: {names}.", *notes]), False)
 
     # ------------------------------------------------------------------ import
 
@@ -152,12 +152,12 @@ class Exchange(QObject):
             name = choice.name if file is None else Path(file).name
             self._start(partial(_read, path, name), partial(self._on_read, choice))
 
-    def _on_read(self, choice: ImageChoice, imported: Imported) -> None:
+    def _on_read(self, choice: ImageChoice, planes: Sequence[Imported]) -> None:
         try:
             annotation = self._annotating.begin(choice.layer, choice.name)
             axes = axes_from_names(choice.layer.axis_labels, choice.layer.ndim)
             shape = annotation.layer.data.shape
-            place, imported = fitted(imported, shape, axes, choice.plane)
+            place, imported = fitted_planes(planes, shape, axes, choice.plane)
             self._take(annotation, place, imported)
         except InvalidInputError as error:
             self.said.emit(str(error), True)
@@ -221,17 +221,19 @@ def _export(
     inputs: Sequence[Path],
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
-) -> list[Path]:
-    from ..export.formats import export_images  # noqa: PLC0415 - as above
+) -> tuple[list[Path], list[str]]:
+    from ..export.formats import export_images, export_notes  # noqa: PLC0415 - as above
 
-    return export_images(
-        wish.folder, gather(), wish.formats, overwrite=wish.overwrite, inputs=inputs
-    )
+    images = gather()
+    made = export_images(wish.folder, images, wish.formats, overwrite=wish.overwrite, inputs=inputs)
+    return made, [note for image in images for note in export_notes(image, wish.formats)]
 
 
 def _read(
     path: Path, name: str, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> Imported:
-    if path.suffix.lower() == ".json" and len(coco_images(path)) > 1:
-        return read_coco(path, name)
-    return read_labels(path)
+) -> tuple[Imported, ...]:
+    if path.suffix.lower() == ".json":
+        coco = open_coco(path)
+        if len(coco.names) > 1:
+            return coco.read_planes(name)
+    return (read_labels(path),)
