@@ -271,10 +271,13 @@ def test_notes_on_measurements_and_on_unnamed_axes_are_shown(dock, qtbot, tmp_pa
     assert message(dock).count("does not say what axis 0 is") == 1
     assert "axis_labels" in message(dock)
     assert "no pixel size" in message(dock)
-    image.axis_labels = ("t", "y", "x")
+    image.axis_labels, image.scale = ("t", "y", "x"), (1, 0.5, 0.5)
+    image.units = ("s", "um", "um")
+    assert mine.layer.extent.world.tolist() == image.extent.world.tolist()
     export(dock, qtbot, tmp_path / "two", "csv")
     assert "Exported" in message(dock)
     assert "axis 0" not in message(dock)
+    assert "pixel size" not in message(dock)
 
 
 def test_labels_of_another_size_are_refused(dock, qtbot, tmp_path):

@@ -88,7 +88,15 @@ class AnnotationLayer(QObject):
             ("data", self._on_data),
         ):
             self._listeners.connect(self.layer, getattr(self.layer.events, event), slot)
+        for event in ("axis_labels", "units", "scale", "translate", "rotate", "shear", "affine"):
+            self._listeners.connect(image, getattr(image.events, event), self._on_moved)
         self.show_classes(())
+
+    def _on_moved(self) -> None:
+        """Lie over the image, with its axes and units, whenever a person sets them."""
+        if self.image.ndim == self.layer.ndim:
+            for name, value in transforms(ImageChoice(self.image, self.name)).items():
+                setattr(self.layer, name, value)
 
     def close(self) -> None:
         """Follow nothing any more; the layer stays."""
