@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.pytorch_loading import load_pytorch
 from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.plugin.worker import running_jobs
 from napari_cliper.segmentation import SegmentationConfig
 
 SCENE = make_scene((96, 128), 1_000_008)
@@ -21,6 +21,12 @@ def user_data(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(folder))
     monkeypatch.setattr("platformdirs.user_data_path", lambda name: folder / name)
     return folder / "napari-cliper"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pytorch():
+    """PyTorch is there before the first dock, whose job to load it cannot be stopped midway."""
+    load_pytorch()
 
 
 @pytest.fixture
@@ -36,7 +42,8 @@ def dock(make_napari_viewer, qtbot):
     widget.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
     yield widget
     widget.close_down()
-    qtbot.waitUntil(no_job_runs, timeout=20_000)  # the one that loads PyTorch cannot be stopped
+    assert all(job.stopping for job in running_jobs())  # the dock leaves none that it forgot
+    qtbot.waitUntil(lambda: not running_jobs(), timeout=20_000)
     assert not viewer.layers.events.removed.callbacks or all(
         "Suggestions" not in str(callback) for callback in viewer.layers.events.removed.callbacks
     )
@@ -46,10 +53,6 @@ def dock(make_napari_viewer, qtbot):
         if id(w) not in before and w.isVisible() and w is not viewer.window._qt_window
     ]
     assert not leaked
-
-
-def no_job_runs():
-    return all(thread.name != "napari-cliper job" for thread in threading.enumerate())
 
 
 @pytest.fixture

@@ -141,6 +141,8 @@ class Autosave(QObject):
             return
         self._closed = True
         self._timer.stop()
+        if self.looking is not None:
+            self.looking.stop()
         self.save_now()
         for annotation in [one for one in self._places if one.blank]:
             self.forget(annotation)
@@ -335,8 +337,12 @@ class Autosave(QObject):
         job = Job(_look)
         job.succeeded.connect(self._on_looked)
         job.failed.connect(self._say_error)
+        job.finished.connect(self._on_looking_finished)
         self.looking = job
         job.start()
+
+    def _on_looking_finished(self) -> None:
+        self.looking = None
 
     def _on_looked(self, found: list[FoundSession]) -> None:
         if self._closed:

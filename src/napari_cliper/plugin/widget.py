@@ -85,6 +85,7 @@ class CliperWidget(QWidget):
         self.score_maps = ScoreMapLayers(napari_viewer)
         self.job: Job | None = None
         self.lookup: Job | None = None
+        self.loading: Job | None = None
         self._run_number = 0
         self._closed = False
 
@@ -505,7 +506,12 @@ class CliperWidget(QWidget):
     def _preload(self) -> None:
         """Load PyTorch in a thread while the user is still typing."""
         if not self._closed:
-            Job(lambda _report, _should_stop: load_pytorch()).start()
+            self.loading = Job(lambda _report, _should_stop: load_pytorch())
+            self.loading.finished.connect(self._on_preloaded)
+            self.loading.start()
+
+    def _on_preloaded(self) -> None:
+        self.loading = None
 
     def _on_unload(self) -> None:
         if self.job is None:
@@ -617,7 +623,7 @@ class CliperWidget(QWidget):
             return
         self._closed = True
         self._rescore_timer.stop()
-        for job in (self.job, self.lookup):
+        for job in (self.job, self.lookup, self.loading):
             if job is not None:
                 job.stop()
         self.autosave.close()

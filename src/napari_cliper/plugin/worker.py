@@ -75,9 +75,14 @@ class Job(QObject):
         if self.running:
             self._patience.start()
 
-    def wait(self) -> None:
-        """Hold the caller until the work has ended; the signals come later."""
-        self._over.wait()
+    def wait(self, seconds: float | None = None) -> None:
+        """Hold the caller until the work has ended, or the time is up; the signals come later."""
+        self._over.wait(seconds)
+
+    @property
+    def over(self) -> bool:
+        """Whether the work has ended."""
+        return self._over.is_set()
 
     @property
     def stopping(self) -> bool:
@@ -147,12 +152,18 @@ class _JobThread(threading.Thread):
         self.job.do()
 
 
+def running_jobs() -> list[Job]:
+    """The jobs of this process whose work has not ended, abandoned ones included."""
+    threads = [thread for thread in threading.enumerate() if isinstance(thread, _JobThread)]
+    return [thread.job for thread in threads if not thread.job.over]
+
+
 def wait_for_stopped_jobs(seconds: float) -> None:
     """Hold the caller until every job that was asked to stop has ended, or the time is up."""
     end = time.monotonic() + seconds
-    for thread in threading.enumerate():
-        if isinstance(thread, _JobThread) and thread.job.stopping:
-            thread.join(max(end - time.monotonic(), 0))
+    for job in running_jobs():
+        if job.stopping:
+            job.wait(max(end - time.monotonic(), 0))
 
 
 def in_words(error: BaseException) -> str:
