@@ -11,6 +11,7 @@ from napari_cliper.annotation.cleaning import CLEANING
 from napari_cliper.annotation.state import ACCEPTED, OPEN, PAINTED
 from napari_cliper.plugin.annotating import ACCEPT_KEY, NEXT_KEY, NTH_KEYS, PREVIOUS_KEY
 from napari_cliper.plugin.annotation_panel import SCOPES
+from napari_cliper.plugin.hint_history import REDO_KEY, UNDO_KEY
 
 
 @pytest.fixture
@@ -321,7 +322,8 @@ def test_keys_clash_with_none_of_naparis(result):
         ours = {str(key) for key in layer.keymap}
         wanted = {ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY, *NTH_KEYS}
         assert {key.replace("-", "+") for key in wanted} <= ours
-        assert not ours & taken
+        extended = {UNDO_KEY, REDO_KEY} if layer is mine.layer else set()  # napari's, and clicks
+        assert ours & taken == extended
 
 
 def test_choosing_a_row_brushes_with_that_class_whatever_its_number(result):

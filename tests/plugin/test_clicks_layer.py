@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 from PIL import Image as Picture
+from qtpy.QtCore import Qt
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.export.class_rows import ClassRow
@@ -186,12 +187,87 @@ def test_a_click_changes_the_suggestion_and_taking_it_back_too(result, settle):
     after = suggested(result).data
     assert after[point] == 0
     assert np.count_nonzero(after != before) > 1
-    assert result.corrections_panel.state.text() == "Taught by 1 click."
+    assert result.corrections_panel.state.text() == "Hints used: 1 click."
     assert annotation(result).clicks == {BACKGROUND: [list(map(float, point))]}
     clicks.layer.remove_selected()
     settle(result)
     np.testing.assert_array_equal(suggested(result).data, before)
     assert annotation(result).clicks == {}
+
+
+def press(dock, qtbot, key, *, shift=False):
+    """Press Ctrl and a key over the canvas."""
+    modifiers = Qt.KeyboardModifier.ControlModifier
+    if shift:
+        modifiers |= Qt.KeyboardModifier.ShiftModifier
+    qtbot.keyClick(dock.viewer.window._qt_viewer.canvas.native, key, modifiers)
+
+
+def test_ctrl_z_undoes_the_newest_hint_whichever_layer_is_active(result, qtbot, settle):
+    clicks = click(result, BACKGROUND, (3, 3))
+    mine = annotation(result)
+    mine.number_of(result.shown.rows[0])
+    mine.layer.brush_size = 3
+    mine.layer.paint((50, 50), 1)
+    settle(result)
+    clicks.layer.add((60, 60))
+    settle(result)
+    taught = suggested(result).data.copy()
+
+    def state():
+        settle(result)
+        return len(clicks.layer.data), bool(mine.layer.data.any())
+
+    for active in (mine.layer, clicks.layer):
+        result.viewer.layers.selection.active = active
+        told = [state()]
+        for _ in range(4):  # one more than there are
+            press(result, qtbot, Qt.Key.Key_Z)
+            told.append(state())
+        assert told == [(2, True), (1, True), (1, False), (0, False), (0, False)]
+        assert annotation(result).clicks == {}
+        for _ in range(4):
+            press(result, qtbot, Qt.Key.Key_Z, shift=True)
+            told.append(state())
+        assert told[5:] == [(1, False), (1, True), (2, True), (2, True)]
+        assert annotation(result).clicks == {BACKGROUND: [[3.0, 3.0], [60.0, 60.0]]}
+        assert clicks.layer.features["class"].tolist() == [BACKGROUND] * 2
+    np.testing.assert_array_equal(suggested(result).data, taught)
+
+
+def test_ctrl_z_after_accept_brings_the_prediction_back(result, qtbot, settle):
+    result.annotation_panel.accept_button.click()
+    assert not suggested(result).visible
+    press(result, qtbot, Qt.Key.Key_Z)
+    settle(result)
+    assert not annotation(result).layer.data.any()
+    assert suggested(result).visible
+
+
+def test_undo_of_moved_and_reassigned_clicks(stack):
+    clicks = stack
+    clicks.choose("nucleus")
+    clicks.layer.add((0, 5, 5))
+    clicks.layer.add((0, 9, 9))
+    for step in range(5):  # as a drag tells of itself
+        clicks.layer.data = [(0, 5, 5), (0, 10 + step, 10)]
+    after_drag = clicks.clicks()
+    clicks.layer.selected_data = {0}
+    clicks.layer.remove_selected()
+    clicks.undo()
+    assert clicks.clicks() == after_drag
+    clicks.undo()
+    assert clicks.clicks() == {"nucleus": [[0.0, 5.0, 5.0], [0.0, 9.0, 9.0]]}
+    clicks.undo()
+    clicks.undo()
+    clicks.undo()
+    assert clicks.clicks() == {}
+    for _ in range(3):
+        clicks.redo()
+    assert clicks.clicks() == after_drag
+    clicks.layer.add((0, 1, 1))
+    clicks.redo()  # there is nothing to redo any more
+    assert len(clicks.layer.data) == 3
 
 
 def test_clicks_stay_active_while_the_image_is_asked_anew(result, qtbot):

@@ -329,14 +329,58 @@ def test_uncertainty_lies_beneath_what_a_person_draws(result, settle):
     assert names[-3:] == ["scene uncertainty", "scene annotation", "scene clicks"]
 
 
-def test_it_says_that_the_suggestion_is_hidden(result, settle):
+def test_after_accept_a_hint_shows_the_prediction_above_the_labels_until_the_next_accept(
+    result, run, settle
+):
     result.annotation_panel.accept_button.click()
+    assert not suggested(result).visible
     contradict(result)
     settle(result)
-    assert "hidden" in result.corrections_panel.state.text()
+    assert suggested(result).visible
+    names = [layer.name for layer in result.viewer.layers]
+    assert names.index("scene annotation") < names.index("scene refined")
+    assert suggested(result).contour > 0  # the labels below are seen as well
+    assert "above what you accepted" in result.corrections_panel.state.text()
     result.annotation_panel.rule.setCurrentIndex(1)  # into all but your painting
     result.annotation_panel.accept_button.click()
     np.testing.assert_array_equal(annotation(result).layer.data, suggested(result).data)
+    settle(result)
+    assert not suggested(result).visible  # accepting is no hint
+    run(result)
+    settle(result)
+    names = [layer.name for layer in result.viewer.layers]
+    assert names.index("scene refined") < names.index("scene annotation")
+    assert suggested(result).visible
+    assert suggested(result).contour == 0
+
+
+def test_what_a_hint_changes_is_seen_on_the_screen(result, settle):
+    """Compared as pictures of the canvas, which is all that a person has."""
+    result.annotation_panel.accept_button.click()
+    before = suggested(result).data.copy()
+    label = int(np.bincount(before[before > 0]).argmax())
+    rows, columns = np.nonzero(before == label)
+    point = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
+    result.corrections_panel.click_button.click()
+    clicks = result.correcting.clicking.all[0].layer
+    clicks.add((1, 1))  # says what is so already: the outlines are there
+    settle(result)
+    clicks.visible = False  # what a click changes is meant, not its own mark
+    without = result.viewer.screenshot(canvas_only=True, flash=False)
+    result.correcting.clicking.choose(result.shown.rows[label % len(result.shown.rows)].name)
+    clicks.add(point)
+    settle(result)
+    assert (suggested(result).data != before).any()
+    seen = result.viewer.screenshot(canvas_only=True, flash=False)
+    assert (seen != without).any()
+
+
+def test_hints_that_a_prediction_edited_by_hand_cannot_follow_say_so(result, settle):
+    for one in result.shown.suggestions.values():
+        one.layer.data_setitem((np.array([0]), np.array([0])), 3)
+    contradict(result)
+    settle(result)
+    assert "no longer follows hints" in result.corrections_panel.state.text()
 
 
 def test_an_uncertainty_layer_that_is_removed_unchecks_the_box(result, settle):

@@ -23,7 +23,9 @@ def panel(qtbot):
 
 def test_fits_a_narrow_dock_whatever_it_says(panel):
     panel.show_classes([ClassRow("a very long name of a class " * 5)], BACKGROUND)
-    panel.show_state("Taught by 12 clicks. Not asked for, so left out: nucleus, fibre. " * 5)
+    panel.show_state(
+        "Hints used: 12 clicks. Not among the classes of this run: nucleus, fibre. " * 5
+    )
     assert panel.minimumSizeHint().width() <= NARROW
 
 
@@ -74,7 +76,7 @@ def test_a_class_that_is_not_offered_is_added(panel, qtbot):
 
 def test_the_state_takes_no_room_where_there_is_none(panel):
     assert not panel.state.isVisible()
-    panel.show_state("Taught by 1 click.")
+    panel.show_state("Hints used: 1 click.")
     assert panel.state.isVisible()
     panel.show_state("")
     assert not panel.state.isVisible()

@@ -55,6 +55,8 @@ class Annotating(QObject):
     """A line for the person, and whether it is an error."""
     changed = Signal(object)
     """An `AnnotationLayer` has changed."""
+    stepped = Signal(object, bool)
+    """The undo of an `AnnotationLayer` has one more step; whether a person drew it."""
     accepted_all = Signal(object)
     """Everything of a suggestion was taken into an `AnnotationLayer`."""
     begun = Signal(object)
@@ -152,6 +154,7 @@ class Annotating(QObject):
             self.remove(found)
         annotation = AnnotationLayer(image, name, state, self.keys)
         annotation.changed.connect(partial(self._on_changed, annotation))
+        annotation.stepped.connect(partial(self.stepped.emit, annotation))
         annotation.refused.connect(self._say_error)
         self._all.append(annotation)
         self._viewer.add_layer(annotation.layer)

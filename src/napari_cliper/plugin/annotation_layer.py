@@ -49,6 +49,8 @@ class AnnotationLayer(QObject):
 
     changed = Signal()
     """Labels or marks have changed."""
+    stepped = Signal(bool)
+    """The layer's undo has one more step; carries whether a person drew it."""
     refused = Signal(str)
     """The layer was given what is no annotation of the image; carries why it was put back."""
 
@@ -81,6 +83,7 @@ class AnnotationLayer(QObject):
         # napari tells of a change before it makes it, or not at all: look when it is done.
         self._timer = once(self, 0, self._on_timer)
         self._painted = False  # napari tells of an edit, but not of undo and redo
+        self._writing = False  # the edit is ours
         self._listeners = Listeners()
         for event, slot in (
             ("paint", self._soon),
@@ -206,7 +209,11 @@ class AnnotationLayer(QObject):
         where = self._indices(place, touched)
         if marks is not None:
             self.edits.take(where, labels[touched], marks[touched])
-        self.layer.data_setitem(where, labels[touched])
+        self._writing = True
+        try:
+            self.layer.data_setitem(where, labels[touched])
+        finally:
+            self._writing = False
         if marks is not None:
             self._painted = False
         self.follow()
@@ -245,6 +252,7 @@ class AnnotationLayer(QObject):
     def _soon(self, _event: Any = None) -> None:
         self._painted = True
         self._timer.start()
+        self.stepped.emit(not self._writing)
 
     def _on_timer(self) -> None:
         self.follow()

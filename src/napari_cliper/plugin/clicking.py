@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal
 
@@ -17,6 +19,7 @@ from .annotation_layer import AnnotationLayer
 from .classes_panel import ClassesPanel
 from .clicks_layer import ClicksLayer
 from .corrections_panel import CorrectionsPanel
+from .hint_history import REDO_KEY, UNDO_KEY, HintHistory
 from .image_panel import ImagePanel
 from .timers import once
 
@@ -36,6 +39,8 @@ class Clicking(QObject):
 
     said = Signal(str, bool)
     """A line for the person, and whether it is an error."""
+    hinted = Signal(object)
+    """A person has drawn a stroke or changed a click, or has undone it; carries the image."""
 
     def __init__(
         self,
@@ -53,12 +58,18 @@ class Clicking(QObject):
         self._classes = classes
         self.all: list[ClicksLayer] = []
         self._chosen = ""  # the class of the next click; empty for the first of the table
+        self._closed = False
         self._taken_away: list[Image] = []
+        self._histories: WeakKeyDictionary[Image, HintHistory] = WeakKeyDictionary()
+        self.keys: dict[str, Callable[[], None]] = {UNDO_KEY: self.undo, REDO_KEY: self.redo}
+        """What keys do while the labels or the clicks are active."""
         self._removed_timer = once(self, 0, self._take_back)
         panel.click_wanted.connect(self.click)
         panel.chosen.connect(self.choose)
         annotating.begun.connect(self._on_begun)
         annotating.brushed.connect(self.choose)
+        annotating.stepped.connect(self._on_stroke)
+        annotating.leaving.connect(self._on_annotation_leaving)
         classes.selected.connect(self._on_row)
         classes.changed.connect(self.recolour)
         classes.appearance_changed.connect(self.recolour)
@@ -67,6 +78,7 @@ class Clicking(QObject):
 
     def close(self) -> None:
         """Listen to nothing any more; the layers stay."""
+        self._closed = True
         self._removed_timer.stop()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for one in self.all:
@@ -76,8 +88,7 @@ class Clicking(QObject):
         """Take the clicks of an image out of the window; its annotation keeps them."""
         clicks = self.of(image)
         if clicks is not None:
-            clicks.close()
-            self.all.remove(clicks)
+            self._let_go(clicks)
             if clicks.layer in self._viewer.layers:
                 self._viewer.layers.remove(clicks.layer)
 
@@ -96,6 +107,34 @@ class Clicking(QObject):
         self._viewer.layers.selection.active = clicks.layer
         clicks.layer.mode = "add"
         self.said.emit(f"Click on {clicks.chosen}: what looks alike follows.", False)
+
+    def undo(self) -> None:
+        """Undo the newest stroke or click of the image whose layer is active."""
+        self._step(HintHistory.undo)
+
+    def redo(self) -> None:
+        """Redo the stroke or click that was undone last."""
+        self._step(HintHistory.redo)
+
+    def _step(self, step: Callable[[HintHistory], bool]) -> None:
+        active = self._viewer.layers.selection.active
+        owner = self._annotating.behind(active) or self.behind(active)
+        if self._closed and isinstance(active, Labels):
+            step_of = active.undo if step is HintHistory.undo else active.redo
+            step_of()  # the layer outlives the dock
+        elif owner is not None and step(self._history(owner.image)):
+            self.hinted.emit(owner.image)
+
+    def _history(self, image: Image) -> HintHistory:
+        return self._histories.setdefault(image, HintHistory())
+
+    def _on_stroke(self, annotation: AnnotationLayer, drawn: bool) -> None:
+        self._history(annotation.image).add(annotation.layer)
+        if drawn:
+            self.hinted.emit(annotation.image)
+
+    def _on_annotation_leaving(self, annotation: AnnotationLayer) -> None:
+        self._history(annotation.image).forget(annotation.layer)
 
     def choose(self, name: str) -> None:
         """Let the next clicks be of a class."""
@@ -125,6 +164,7 @@ class Clicking(QObject):
         clicks = ClicksLayer(annotation.image, annotation.name, annotation.clicks, keys)
         clicks.choose(self._panel.chosen_class())
         clicks.show_classes(self._rows())
+        clicks.stepped.connect(partial(self._on_click_step, clicks))
         clicks.changed.connect(partial(self._on_clicked, clicks))
         clicks.chosen_changed.connect(self._on_chosen)
         self.all.append(clicks)
@@ -137,6 +177,9 @@ class Clicking(QObject):
         if annotation.clicks and self.of(annotation.image) is None:
             self._add(annotation)
 
+    def _on_click_step(self, clicks: ClicksLayer) -> None:
+        self._history(clicks.image).add(clicks)
+
     def _on_clicked(self, clicks: ClicksLayer) -> None:
         """Keep the clicks with the annotation, which is begun where there is none."""
         active = self._viewer.layers.selection.active
@@ -148,14 +191,19 @@ class Clicking(QObject):
         if self._viewer.layers.selection.active is not active:
             self._viewer.layers.selection.active = active
         annotation.keep_clicks(clicks.clicks())
+        self.hinted.emit(clicks.image)
 
     def _on_removed(self, event: Any) -> None:
         clicks = self.behind(event.value)
         if clicks is not None:
-            clicks.close()
-            self.all.remove(clicks)
+            self._let_go(clicks)
             self._taken_away.append(clicks.image)
             self._removed_timer.start()
+
+    def _let_go(self, clicks: ClicksLayer) -> None:
+        clicks.close()
+        self.all.remove(clicks)
+        self._history(clicks.image).forget(clicks)
 
     def _take_back(self) -> None:
         """Forget the clicks whose layer a person has removed, but not with all the image."""

@@ -6,12 +6,14 @@ stack they are of one plane, as napari puts them.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from napari.layers import Image, Points
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from ..annotation.evidence import BACKGROUND, Clicks
@@ -30,6 +32,10 @@ UNKNOWN_COLOUR = (1.0, 1.0, 1.0, 1.0)
 
 _ON_SCREEN = (9, 13)  # pixels of the screen that a point takes at least and at most
 _DECIMALS = 3  # of a pixel, as they are kept
+_STEPS_KEPT = 100
+
+_Points = tuple[NDArray[np.float64], pd.DataFrame]
+"""Coordinates and features."""
 
 
 class ClicksLayer(QObject):
@@ -48,6 +54,8 @@ class ClicksLayer(QObject):
 
     changed = Signal()
     """A click was made, moved, taken back, or is of another class."""
+    stepped = Signal()
+    """There is one more step that `undo` takes back."""
     chosen_changed = Signal(str)
     """The class of the next click is another one: napari takes that of a selected point."""
 
@@ -82,6 +90,11 @@ class ClicksLayer(QObject):
         )
         bind(self.layer, keys)
         self._seen = self.clicks()
+        self._points = self._copy()
+        self._past: deque[_Points] = deque(maxlen=_STEPS_KEPT)
+        self._future: deque[_Points] = deque(maxlen=_STEPS_KEPT)
+        self._moving = False  # the last step moved points
+        self._restoring = False
         self._listeners = Listeners()
         for event in ("data", "features", "set_data"):
             self._listeners.connect(self.layer, getattr(self.layer.events, event), self._look)
@@ -107,12 +120,52 @@ class ClicksLayer(QObject):
 
     def _look(self, _event: Any = None) -> None:
         """Tell of another state; napari tells before a change too, and of much else."""
-        if len(self.layer.features) != len(self.layer.data):
+        if self._restoring or len(self.layer.features) != len(self.layer.data):
             return  # amidst a change
         clicks = self.clicks()
-        if clicks != self._seen:
-            self._seen = clicks
-            self.changed.emit()
+        if clicks == self._seen:
+            return
+        points = self._copy()
+        moved = _classes(points) == _classes(self._points)
+        new = not (moved and self._moving)  # a drag is told of at every pixel, and is one step
+        if new:
+            self._past.append(self._points)
+            self._future.clear()
+        self._moving, self._points, self._seen = moved, points, clicks
+        if new:
+            self.stepped.emit()
+        self.changed.emit()
+
+    # ------------------------------------------------------------------ undo
+
+    def undo(self) -> None:
+        """Take the last change of the clicks back; nothing happens where there is none."""
+        self._restore(self._past, self._future)
+
+    def redo(self) -> None:
+        """Make the change again that was taken back last."""
+        self._restore(self._future, self._past)
+
+    def _restore(self, source: deque[_Points], other: deque[_Points]) -> None:
+        if not source:
+            return
+        other.append(self._points)
+        self._points = source.pop()
+        self._moving = False
+        coordinates, features = self._points
+        self._restoring = True
+        try:
+            self.layer.selected_data = set()
+            self.layer.data = coordinates.copy()
+            self.layer.features = features.copy()
+            self.layer.refresh_colors()
+        finally:
+            self._restoring = False
+        self._seen = self.clicks()
+        self.changed.emit()
+
+    def _copy(self) -> _Points:
+        return self.layer.data.copy(), self.layer.features.copy()
 
     # ------------------------------------------------------------------ classes
 
@@ -142,6 +195,12 @@ class ClicksLayer(QObject):
         self.layer.face_color_cycle = {"colormap": colours, "fallback_color": UNKNOWN_COLOUR}
         self.layer.face_color = COLUMN
         self.layer.refresh_colors()
+
+
+def _classes(points: _Points) -> list[Any]:
+    """The class of each point."""
+    coordinates, features = points
+    return features[COLUMN].tolist() if COLUMN in features else [None] * len(coordinates)
 
 
 def class_colours_of(rows: Sequence[ClassRow]) -> dict[str, tuple[float, float, float, float]]:

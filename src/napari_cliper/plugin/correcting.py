@@ -25,6 +25,7 @@ from ..annotation.evidence import (
     confirmed_by,
     evidence_of,
 )
+from ..annotation.state import ACCEPTED
 from ..segmentation import InvalidInputError, LiveLabels, Progress, Thresholds
 from .annotating import Annotating
 from .annotation_layer import AnnotationLayer
@@ -102,6 +103,7 @@ class Correcting(QObject):
         self._images = images
         self.clicking = Clicking(viewer, panel, annotating, images, classes)
         self.clicking.said.connect(self.said)
+        self.clicking.hinted.connect(self._on_hinted)
         self.keys: dict[str, Callable[[], None]] = {UNCERTAIN_KEY: self.next_uncertain}
         """What keys do while one of our layers is active."""
         self.uncertainty = UncertaintyLayer(viewer)
@@ -208,6 +210,16 @@ class Correcting(QObject):
             if not self._timer.isActive():
                 self._timer.start()
 
+    def _on_hinted(self, image: Image) -> None:
+        """Let the person see what their stroke, click or undo changes."""
+        shown, annotation = self._shown(), self._annotating.of(image)
+        if shown is None or shown.choice.layer is not image or not self._panel.spread.isChecked():
+            return
+        accepted = annotation is not None and annotation.fits and bool(
+            (annotation.edits.marks[annotation.place_of(shown.choice)] == ACCEPTED).any()
+        )  # fmt: skip
+        self._result.reveal(annotation.layer if annotation is not None and accepted else None)
+
     def _on_spread(self, wanted: bool) -> None:
         if not wanted:
             self._taught = None
@@ -259,9 +271,9 @@ class Correcting(QObject):
         wanted = shown is self._shown() and self._panel.spread.isChecked()
         if not wanted or self._affinity is None:
             return
-        seen = self._result.seen()
-        hidden = seen is not None and not seen.layer.visible
-        self._panel.show_state(_in_words(evidence, hidden=hidden))
+        self._panel.show_state(
+            _in_words(evidence, follows=self._result.live, raised=self._result.raised)
+        )
         before = self._taught
         nothing = before is None and not (evidence.painted or evidence.clicked)
         if nothing or (before is not None and np.array_equal(before, evidence.said)):
@@ -366,19 +378,23 @@ class Correcting(QObject):
         self.said.emit(message, True)
 
 
-def _in_words(evidence: Evidence, *, hidden: bool) -> str:
-    """What was taught, for a person."""
+def _in_words(evidence: Evidence, *, follows: bool, raised: bool) -> str:
+    """Which hints are used, and how their effect is shown."""
     parts = []
     if evidence.clicked:
         parts.append(f"{evidence.clicked:,} {'click' if evidence.clicked == 1 else 'clicks'}")
     if evidence.painted:
         word = "pixel" if evidence.painted == 1 else "pixels"
         parts.append(f"{evidence.painted:,} painted {word}")
-    lines = [f"Taught by {' and '.join(parts)}."] if parts else []
-    if parts and hidden:
-        lines.append("The suggestion is hidden: show it, or accept it anew.")
+    lines = [f"Hints used: {' and '.join(parts)}."] if parts else []
+    if parts and not follows:
+        lines.append("You edited the prediction layer, so it no longer follows hints. Run again.")
+    elif parts and raised:
+        lines.append(
+            "The prediction is drawn above what you accepted. Press Accept to update your labels."
+        )
     if evidence.left_out:
-        lines.append(f"Not asked for, so left out: {', '.join(evidence.left_out)}.")
+        lines.append(f"Not among the classes of this run: {', '.join(evidence.left_out)}.")
     return " ".join(lines)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Layer
+from napari.layers import Labels, Layer
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
@@ -150,6 +150,7 @@ class LiveResult(QObject):
             record = _record(outcome, values)
             suggestion.describe(labels, rows, scores.stage(stage).class_scores.tolist(), record)
             suggestions[stage] = suggestion
+            self._suggestions.lower(suggestion)
         if "refined" in suggestions:
             suggestions["coarse"].layer.visible = False
         suggestions[scores.stages[-1]].layer.visible = True
@@ -172,6 +173,30 @@ class LiveResult(QObject):
                 live.teach(affinity, said)
             self._relabel(visible=True)
             self._hidden_timer.start()
+
+    @property
+    def raised(self) -> bool:
+        """Whether the prediction lies above the labels, as outlines."""
+        seen = self.seen()
+        return seen is not None and seen.layer.visible and seen.above is not None
+
+    def reveal(self, labels: Labels | None) -> None:
+        """Show the prediction again, so that a person sees what a hint has changed.
+
+        Parameters
+        ----------
+        labels : Labels or None
+            What was accepted, which lies over the prediction: this is then drawn above it, as
+            outlines. None where there is no such layer.
+        """
+        seen = self.seen()
+        if seen is None or self.shown is None:
+            return
+        if not seen.layer.visible:
+            seen.layer.visible = True
+        if labels is not None and labels in self._viewer.layers:
+            for suggestion in self.shown.suggestions.values():
+                self._suggestions.raise_above(suggestion, labels)
 
     def recolour(self, rows: Sequence[ClassRow]) -> None:
         """Show the classes in the colours of these rows."""

@@ -23,6 +23,9 @@ from ..export.colours import class_colours
 from .keys import bind
 from .layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
 
+OUTLINE = 2  # pixels of the image
+OUTLINED_UP_TO = 2048 * 2048  # pixels of a plane; outlines of more take napari too long
+
 BEYOND = (1.0, 1.0, 1.0, 1.0)
 """The colour of labels painted beyond the classes."""
 
@@ -40,12 +43,15 @@ class Suggestion:
         ``"coarse"`` or ``"refined"``.
     live : bool
         Whether nobody has edited it.
+    above : Labels or None
+        The labels above which it was raised, as outlines; see `Suggestions.raise_above`.
     """
 
     layer: Labels
     choice: ImageChoice
     stage: str
     live: bool = True
+    above: Labels | None = field(default=None, init=False, repr=False)
     _written: NDArray[Any] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -146,6 +152,27 @@ class Suggestions:
         found.write(labels)
         found.layer.colormap = label_colours(rows)
         return found
+
+    def raise_above(self, suggestion: Suggestion, labels: Labels) -> None:
+        """Draw a prediction above labels that would hide it, as outlines."""
+        layer, layers = suggestion.layer, self._viewer.layers
+        if suggestion.above is not None or layer not in layers:
+            return
+        suggestion.above = labels
+        if layers.index(layer) < layers.index(labels):
+            layers.move(layers.index(layer), layers.index(labels) + 1)
+        if layer.data.shape[-2] * layer.data.shape[-1] <= OUTLINED_UP_TO:
+            layer.contour = OUTLINE
+
+    def lower(self, suggestion: Suggestion) -> None:
+        """Draw a prediction filled again, and below the labels above which it was raised."""
+        layer, layers, labels = suggestion.layer, self._viewer.layers, suggestion.above
+        if labels is None:
+            return
+        suggestion.above = None
+        layer.contour = 0
+        if layer in layers and labels in layers and layers.index(labels) < layers.index(layer):
+            layers.move(layers.index(layer), layers.index(labels))
 
     def _add(self, choice: ImageChoice, stage: str, dtype: Any) -> Suggestion:
         layer = Labels(

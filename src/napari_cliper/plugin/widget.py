@@ -116,6 +116,7 @@ class CliperWidget(QWidget):
         self.correcting.said.connect(self._say)
         self.annotating.keys.update(keys | self.correcting.keys)
         keys.update(self.annotating.keys)
+        self.annotating.keys.update(self.correcting.clicking.keys)
         self.exchange = Exchange(self, self.annotating, self.image_panel, self.classes_panel)
         self.exchange.said.connect(self._say)
         self.annotation_panel.export_wanted.connect(self.exchange.export)
