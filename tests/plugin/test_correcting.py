@@ -474,6 +474,8 @@ def test_places_of_a_stack_and_in_3d(dock, run, settle):
     settle(dock)
     assert dock.shown.choice.plane == (1,)
     dock.viewer.dims.set_point(0, 0)
+    assert "was not run" in look(dock, settle)
+    dock.viewer.dims.set_point(0, 3)
     assert look(dock, settle).startswith("Uncertain place 1 of ")
     assert dock.viewer.dims.point[0] == 3
     np.testing.assert_allclose(camera(dock), np.array(dock.correcting.doubts.places[0]) / 2)

@@ -276,3 +276,36 @@ def test_another_images_affinity_is_refused(live, affinity, scene):
     other = replace(affinity, regions=affinity.regions[:, :-1])
     with pytest.raises(InvalidInputError, match="must be of one size"):
         live.teach(other, one_click_each(scene.labels))
+
+
+def test_what_stays_below_which_threshold_is_there_once_that_is_lowered(live):
+    """Of each class that is missing: just below the value it is found, at the value it is not."""
+    scores = live.scores.stage(live.stage).class_scores
+    top = float(scores.max())
+    high = Thresholds(top, 0.4)
+    short = live.shortfalls(high)
+    assert [one.value for one in short] == sorted(scores.tolist(), reverse=True)
+    assert {one.kind for one in short} == {"class"}
+    assert not live.labels(high).any()
+    assert live.labels(Thresholds(float(np.nextafter(np.float32(top), 0)), 0.4)).any()
+    strict = Thresholds(0.0, 2.0, own={short[0].name: 3.0})
+    below = live.shortfalls(strict)
+    assert below
+    assert {one.kind for one in below} <= {"class", "pixel"}
+    for one in (one for one in below if one.kind == "pixel"):
+        assert one.threshold == (3.0 if one.name == short[0].name else 2.0)
+        label = [row.name for row in live.scores.classes].index(one.name) + 1
+        reached = Thresholds(0.0, 2.0, own={one.name: one.value})
+        assert (live.labels(reached) == label).any()
+        missed = Thresholds(0.0, 2.0, own={one.name: one.value + 1e-4})
+        assert not (live.labels(missed) == label).any()
+
+
+def test_what_was_prepared_can_be_released(live):
+    thresholds = Thresholds(0.3, 0.4)
+    before = live.labels(thresholds)
+    assert live.nbytes >= before.nbytes
+    live.release()
+    assert live.nbytes == 0
+    assert not live.ready(thresholds)
+    np.testing.assert_array_equal(live.labels(thresholds), before)

@@ -99,6 +99,7 @@ class Annotating(QObject):
         self._count_timer = once(self, COUNT_AFTER, self._count)
         panel.accept_wanted.connect(self.accept)
         panel.clean_wanted.connect(self.clean)
+        result.relabelled.connect(self.update_available)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -198,7 +199,7 @@ class Annotating(QObject):
 
     def update_available(self) -> None:
         """Bring the buttons up to what there is."""
-        no_accept = "" if self._result.seen() else "There is no suggestion yet: press Run."
+        no_accept = self._result.why_not or self._result.why_empty()
         no_clean = "" if self.current() else "There is no annotation yet: accept something."
         if self.job is not None:
             no_clean = "It is cleaning."
@@ -266,13 +267,13 @@ class Annotating(QObject):
             self.accepted_all.emit(annotation)
 
     def _suggestion(self) -> Suggestion:
+        """The prediction of the plane on the screen."""
+        self._result.look()
         found = self._result.seen()
         if found is None:
-            raise InvalidInputError("There is no suggestion to accept. Press Run first.")
-        if found.choice.layer not in self._viewer.layers:
-            raise InvalidInputError(f"{found.choice.name} was removed. Run on another image.")
-        if not found.choice.is_current:
-            raise InvalidInputError(f"{found.choice.name} was replaced by other pixels. Run again.")
+            raise InvalidInputError(self._result.why_not)
+        if why_empty := self._result.why_empty():
+            raise InvalidInputError(f"There is nothing to accept. {why_empty}")
         return found
 
     @staticmethod
@@ -334,10 +335,10 @@ class Annotating(QObject):
             self._clean(world)
 
     def _clean(self, world: Any | None) -> None:
-        annotation, choice = self.current(), self._images.choice()
+        annotation, choice = self.current(), self._images.on_screen()
         if annotation is None:
             raise InvalidInputError("There is no annotation yet. Accept something first.")
-        if choice is None or choice.layer is not annotation.image:
+        if choice.layer is not annotation.image:
             raise InvalidInputError(f"Choose {annotation.name} as the image first.")
         if self.job is not None:
             return
@@ -437,8 +438,8 @@ class Annotating(QObject):
     # ------------------------------------------------------------------ counts
 
     def _count(self) -> None:
-        """Count in a thread what is done in the plane that is chosen."""
-        annotation, choice = self.current(), self._images.choice()
+        """Count in a thread what is done in the plane on the screen."""
+        annotation, choice = self.current(), self._plane_on_screen()
         of_this = annotation is not None and choice is not None and (
             choice.layer is annotation.image and annotation.fits
         )  # fmt: skip
@@ -460,6 +461,12 @@ class Annotating(QObject):
         self.counting.succeeded.connect(self._panel.show_done)
         self.counting.finished.connect(self._on_counted)
         self.counting.start()
+
+    def _plane_on_screen(self) -> ImageChoice | None:
+        try:
+            return self._images.on_screen()
+        except InvalidInputError:
+            return None
 
     def count_soon(self) -> None:
         """Count what is done once a person rests."""

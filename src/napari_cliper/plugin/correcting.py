@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image
@@ -33,8 +34,9 @@ from .classes_panel import ClassesPanel
 from .clicking import Clicking
 from .corrections_panel import CorrectionsPanel
 from .image_panel import ImagePanel
+from .kept_results import Shown
 from .layers import ImageChoice, labels_shape, world_of
-from .live_result import LiveResult, Shown
+from .live_result import LiveResult
 from .session import Session
 from .timers import once
 from .uncertainty_layer import UncertaintyLayer
@@ -112,7 +114,8 @@ class Correcting(QObject):
         self.looking: Job | None = None  # for doubts
         self.doubts: Doubts | None = None
         self._affinity: tuple[Shown, ImageAffinity] | None = None
-        self._taught: NDArray[np.int32] | None = None
+        self._taught: NDArray[np.int32] | None = None  # what the result on the screen follows
+        self._hints: WeakKeyDictionary[Shown, NDArray[np.int32]] = WeakKeyDictionary()
         self._again = False  # evidence has changed while it was gathered
         self._state = 0  # counts what makes doubts old
         self._at = 0  # the place to go to next
@@ -126,6 +129,7 @@ class Correcting(QObject):
         annotating.leaving.connect(self._on_changed)
         result.appeared.connect(self._on_appeared)
         result.followed.connect(self._on_followed)
+        result.relabelled.connect(self.update_available)
         images.changed.connect(self.update_available)
         viewer.layers.events.removed.connect(self._on_removed)
         self.update_available()
@@ -151,10 +155,10 @@ class Correcting(QObject):
     def update_available(self) -> None:
         """Bring the buttons up to what there is."""
         no_click = "" if self._images.choice() else self._images.why_not()
-        no_next = "" if self._shown() else "There is no result yet: press Run."
+        no_next = self._result.why_not
         self._panel.set_available(no_click, no_next)
         if no_next:
-            self._panel.show_state("")  # its image was removed
+            self._panel.show_state("")
 
     def _shown(self) -> Shown | None:
         """The result, if its image is still what it was."""
@@ -171,17 +175,20 @@ class Correcting(QObject):
 
     def _on_appeared(self) -> None:
         """Another result is shown: find out what belongs together in its image."""
-        self._affinity, self._taught = None, None
+        shown = self._shown()
+        self._affinity, self._taught = None, None if shown is None else self._hints.get(shown)
         self._go_when_known = False
         self._forget_doubts()
         self.update_available()
         if self._panel.uncertainty.isChecked():
             self._look()
-        shown = self._shown()
         if self.preparing is not None:
             self.preparing.stop()
         self.preparing = None
-        if shown is None or not self._panel.spread.isChecked():
+        if shown is None:
+            return
+        if not self._panel.spread.isChecked():
+            self._teach(None)
             return
         self.preparing = job = Job(partial(self._session.affinity, shown.outcome.embedding))
         job.succeeded.connect(partial(self._on_affinity, shown))
@@ -205,7 +212,9 @@ class Correcting(QObject):
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
         shown = self._shown()
-        if shown is not None and shown.choice.layer is annotation.image:
+        if shown is None and self._panel.spread.isChecked():
+            self._panel.show_state(f"Your hints are kept. {self._result.why_not}")
+        elif shown is not None and shown.choice.layer is annotation.image:
             self._forget_doubts()
             if not self._timer.isActive():
                 self._timer.start()
@@ -222,8 +231,7 @@ class Correcting(QObject):
 
     def _on_spread(self, wanted: bool) -> None:
         if not wanted:
-            self._taught = None
-            self._result.teach(None, None)
+            self._teach(None)
             self._panel.show_state("")
         elif self._affinity is not None and self._affinity[0] is self._shown():
             self._gather()
@@ -278,8 +286,19 @@ class Correcting(QObject):
         nothing = before is None and not (evidence.painted or evidence.clicked)
         if nothing or (before is not None and np.array_equal(before, evidence.said)):
             return
-        self._taught = evidence.said
-        self._result.teach(self._affinity[1], evidence.said)
+        self._teach(evidence.said)
+
+    def _teach(self, said: NDArray[np.int32] | None) -> None:
+        """Let hints correct the result on the screen; None for none."""
+        shown = self._shown()
+        if shown is None or (said is None and self._taught is None):
+            return
+        self._taught = said
+        if said is None:
+            self._hints.pop(shown, None)
+        else:
+            self._hints[shown] = said
+        self._result.teach(self._affinity[1] if self._affinity else None, said)
 
     def _on_gathered(self) -> None:
         self.job = None
@@ -308,7 +327,7 @@ class Correcting(QObject):
         if self._closed:
             return  # the key is on layers that stay
         if self._shown() is None:
-            self.said.emit("There is no result yet: press Run.", True)
+            self.said.emit(self._result.why_not, True)
         elif self.doubts is None:
             self._go_when_known = True
             self._look()

@@ -29,6 +29,7 @@ from .layers import (
     rectangle_region,
     rectangles,
     visible_region,
+    world_of,
 )
 from .listeners import Listeners
 from .wrapping import wrapping
@@ -91,6 +92,35 @@ class ImagePanel(QWidget):
     def choice(self) -> ImageChoice | None:
         """What a run would work on now; None where `why_not` says why."""
         return self._look()[0]
+
+    def on_screen(self) -> ImageChoice:
+        """The whole plane of the chosen image that the viewer shows.
+
+        Raises
+        ------
+        InvalidInputError
+            With the reason why there is none: no image, a 3-D view, sliders outside of it.
+        """
+        if self._image is None or self._image not in self._viewer.layers:
+            raise InvalidInputError(NO_IMAGE)
+        plane = current_plane(self._viewer, self._image)
+        return ImageChoice(self._image, self._image.name, plane)
+
+    def go_to_chosen(self) -> None:
+        """Move the viewer's sliders to the chosen plane; a 3-D view stays as it is."""
+        choice = self.choice()
+        if choice is None:
+            return
+        try:
+            if self.on_screen().plane == choice.plane:
+                return
+            world = world_of(self._viewer, choice, 0, 0)
+        except InvalidInputError:
+            return
+        dims = self._viewer.dims
+        for axis, value in enumerate(world, dims.ndim - len(world)):
+            if axis not in dims.displayed:
+                dims.set_point(axis, value)
 
     def why_not(self) -> str:
         """Why there is nothing to run on, in plain words; empty where there is."""
@@ -250,7 +280,7 @@ class ImagePanel(QWidget):
         """Say what is chosen, here and, where it is something else, to others."""
         choice, why_not = self._look()
         self.summary.setText(why_not or _in_words(choice))
-        told = (choice and (choice.key, choice.name, choice.source.shape), why_not)
+        told = (choice and (choice.key, choice.name, id(choice.source)), why_not)
         if told != self._told:
             self._told = told
             self.changed.emit()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -25,6 +24,9 @@ from ..export.axes import axes_from_names
 from ..segmentation import InvalidInputError
 
 Region = tuple[slice, slice]
+
+Key = tuple["weakref.ref[Image]", tuple[int, ...], tuple[tuple[int, int], ...] | None]
+"""An image, a plane of it and a region of that."""
 
 OUTPUT_KEY = "napari_cliper"
 """Where a layer's metadata hold the record of how it was made."""
@@ -88,7 +90,7 @@ class ImageChoice:
         return _full_resolution(self.layer) is self.source
 
     @property
-    def key(self) -> Hashable:
+    def key(self) -> Key:
         """Equal for the same layer, plane and region."""
         region = self.region and tuple((part.start, part.stop) for part in self.region)
         return weakref.ref(self.layer), self.plane, region

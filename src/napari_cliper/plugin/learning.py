@@ -7,6 +7,7 @@ joined to what is there when it comes back, so that nothing that changed meanwhi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,14 +139,24 @@ class Learning(QObject):
 
     def why_not(self) -> str:
         """Why there is nothing to learn, or ``""``."""
-        choice, annotation = self._images.choice(), self._annotating.current()
-        if choice is None:
-            return self._images.why_not()
+        choice, annotation = self._choice(), self._annotating.current()
+        if isinstance(choice, str):
+            return choice
         if annotation is None or choice.layer is not annotation.image:
             return f"{choice.name} has no annotation yet: accept or paint something first."
         return (
             _nothing_confirmed(annotation, choice) or self._no_engine() or self._of_another_model()
         )
+
+    def _choice(self) -> ImageChoice | str:
+        """The chosen part of the plane on the screen, or why there is none."""
+        choice = self._images.choice()
+        if choice is None:
+            return self._images.why_not()
+        try:
+            return replace(choice, plane=self._images.on_screen().plane)
+        except InvalidInputError as error:
+            return str(error)
 
     def _no_engine(self) -> str:
         missing = "The model is not on this machine yet. Download first, above."
@@ -166,18 +177,18 @@ class Learning(QObject):
     # ------------------------------------------------------------------ learning
 
     def learn(self) -> None:
-        """Learn from what is confirmed in the chosen plane."""
-        choice, annotation = self._images.choice(), self._annotating.current()
+        """Learn from what is confirmed in the plane on the screen."""
+        choice, annotation = self._choice(), self._annotating.current()
         why_not = self.why_not()
-        if why_not or choice is None or annotation is None:
+        if why_not or isinstance(choice, str) or annotation is None:
             self.said.emit(why_not, True)
             return
         self._learn(annotation, choice, ask_again=True)
 
     def learn_by_itself(self, annotation: AnnotationLayer) -> None:
         """Learn from an image that is done, where that is wanted and possible."""
-        choice = self._images.choice()
-        if choice is None or choice.layer is not annotation.image:
+        choice = self._choice()
+        if isinstance(choice, str) or choice.layer is not annotation.image:
             if annotation.edits.labels.ndim > 2:
                 return  # no plane is chosen
             choice = ImageChoice(annotation.image, annotation.name)
@@ -301,8 +312,12 @@ def _free_name(path: Path) -> Path:
 def _nothing_confirmed(annotation: AnnotationLayer, choice: ImageChoice) -> str:
     if not annotation.fits:
         return f"{annotation.name} has another size now than its annotation."
-    if annotation.edits.marks[annotation.place_of(choice)].max(initial=OPEN) == OPEN:
+    place = annotation.place_of(choice)
+    confirmed = annotation.edits.marks[place] != OPEN
+    if not confirmed.any():
         return "Nothing is accepted or painted here yet."
+    if not annotation.edits.labels[place][confirmed].any():
+        return "Only background is accepted or painted here, which shows no class."
     return ""
 
 

@@ -1,21 +1,34 @@
-"""The result on the screen: layers that follow the thresholds until a person edits them."""
+"""The result on the screen: layers that follow the thresholds until a person edits them.
+
+A result belongs to an image, a plane and a region. Thresholds, hints and Accept act on the result
+of the plane that the viewer shows; where there is none, `LiveResult.why_not` says why.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Image, Labels, Layer
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from ..export.class_rows import ClassRow
-from ..segmentation import LiveLabels, Progress, SegmentationConfig, Thresholds
-from .layers import ImageChoice, place
+from ..segmentation import (
+    InvalidInputError,
+    LiveLabels,
+    Progress,
+    SegmentationConfig,
+    Shortfall,
+    Thresholds,
+)
+from .image_panel import ImagePanel
+from .kept_results import Kept, KeptResults, Shown
+from .layers import ImageChoice, axis_name, place
+from .listeners import Listeners
 from .session import Outcome
 from .suggestions import Suggestion, Suggestions, label_colours
 from .threshold_panel import ThresholdPanel
@@ -23,32 +36,13 @@ from .timers import once
 from .worker import Job
 
 if TYPE_CHECKING:
-    from ..segmentation import ImageAffinity, Stage
+    from ..segmentation import ImageAffinity
 
+NOTHING_RUN = "There is no prediction yet. Press Run."
+PLANES_NAMED = 3
+CLASSES_NAMED = 4
 RELABEL_AFTER = 10  # milliseconds: moves of a slider within it are one
 HIDDEN_AFTER = 200  # milliseconds: layers nobody sees follow when the slider rests
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A result and what it was made from.
-
-    Parameters
-    ----------
-    choice : ImageChoice
-    rows : tuple of ClassRow
-        The classes, without the background.
-    config : SegmentationConfig
-    outcome : Outcome
-    suggestions : mapping of str to Suggestion
-        By stage.
-    """
-
-    choice: ImageChoice
-    rows: tuple[ClassRow, ...]
-    config: SegmentationConfig
-    outcome: Outcome
-    suggestions: Mapping[Stage, Suggestion]
 
 
 class LiveResult(QObject):
@@ -57,6 +51,8 @@ class LiveResult(QObject):
     Parameters
     ----------
     viewer : Viewer
+    images : ImagePanel
+        Which image is worked on.
     thresholds : ThresholdPanel
         Where the thresholds are moved; told of each result's range.
     on_frozen : callable
@@ -68,27 +64,47 @@ class LiveResult(QObject):
     failed = Signal(str)
     """Labels could not be made; carries why."""
     appeared = Signal()
-    """Another result is shown."""
+    """Another result is on the screen, or none any more."""
+    relabelled = Signal()
+    """Visible labels, or the reason why there are none, have changed."""
     followed = Signal()
     """The labels, the hidden ones too, have followed thresholds or evidence."""
 
     def __init__(
         self,
         viewer: Viewer,
+        images: ImagePanel,
         thresholds: ThresholdPanel,
         on_frozen: Callable[[Suggestion], None],
         keys: Mapping[str, Callable[[], None]],
     ) -> None:
         super().__init__(thresholds)
         self._viewer = viewer
+        self._images = images
         self._thresholds = thresholds
         self._suggestions = Suggestions(viewer, on_frozen, keys)
-        self.shown: Shown | None = None
-        self._start: tuple[SegmentationConfig, Thresholds] | None = None
+        self.kept = KeptResults()
+        self._current: Kept | None = None
+        self.why_not = NOTHING_RUN
+        """Why there is no result on the screen; empty where there is one."""
+        self._last: tuple[SegmentationConfig, Thresholds] | None = None
         self.job: Job | None = None
         self._visible_timer = once(self, RELABEL_AFTER, partial(self._relabel, visible=True))
         self._hidden_timer = once(self, HIDDEN_AFTER, self._on_rest)
-        thresholds.changed.connect(self._on_moved)
+        thresholds.changed.connect(self._on_chosen)
+        images.changed.connect(self.look)
+        self._listeners = Listeners()
+        for emitter in (
+            *(getattr(viewer.dims.events, name) for name in ("current_step", "ndisplay", "order")),
+            viewer.layers.selection.events.active,
+        ):
+            self._listeners.connect("viewer", emitter, self.look)
+        self._listeners.connect("viewer", viewer.layers.events.removed, self._on_removed)
+
+    @property
+    def shown(self) -> Shown | None:
+        """The result of the plane on the screen."""
+        return None if self._current is None else self._current.shown
 
     @property
     def live(self) -> bool:
@@ -104,21 +120,31 @@ class LiveResult(QObject):
         order = sorted(there, key=lambda one: (one.layer is active, one.layer.visible))
         return order[-1] if order else None
 
+    def why_empty(self) -> str:
+        """Why the prediction on the screen has no pixel of any class; empty where it has one."""
+        seen, shown = self.seen(), self.shown
+        if seen is None or shown is None or seen.layer.data[place(seen.choice)].any():
+            return ""
+        live = next(one for stage, one in shown.outcome.live.items() if stage == seen.stage)
+        return _nothing_found(live.shortfalls(self._thresholds.values()), taught=live.taught)
+
     def thresholds_for(self, config: SegmentationConfig) -> Thresholds | None:
         """The thresholds that the next result of a configuration keeps; None for its defaults."""
-        if self.shown is None:
-            return self._start[1] if self._start and self._start[0] == config else None
-        return self._thresholds.values() if self.shown.config == config else None
+        last = self._last
+        return last[1] if last is not None and last[0] == config else None
 
     def start_with(self, config: SegmentationConfig, thresholds: Thresholds) -> None:
-        """Begin the first result of a configuration with these thresholds."""
-        self.shown = None
-        self._start = config, thresholds
+        """Drop every result, and begin the first one of a configuration with these thresholds."""
+        self.kept.forget()
+        self._last = config, thresholds
+        self.look()
 
     def remove_of(self, image: Layer) -> None:
         """Take the suggestions of an image away, but for those that a person has edited."""
         for suggestion in self._suggestions.live_of(image):
             self._viewer.layers.remove(suggestion.layer)
+        self.kept.forget(image)
+        self.look()
 
     def close(self) -> None:
         """Follow nothing any more; the layers stay."""
@@ -126,6 +152,8 @@ class LiveResult(QObject):
         self._hidden_timer.stop()
         if self.job is not None:
             self.job.stop()
+        self._listeners.clear()
+        self._images.changed.disconnect(self.look)
         self._suggestions.close()
 
     # ------------------------------------------------------------------ showing
@@ -139,26 +167,132 @@ class LiveResult(QObject):
     ) -> None:
         """Put a result into layers, and the range of its scores to the sliders."""
         scores = outcome.scores
-        kept = self.thresholds_for(config)
-        values = outcome.thresholds if kept is None else kept
-        self._thresholds.set_result(scores, values)
+        on_screen = self._is_on_screen(choice)
+        values = (self.thresholds_for(config) if on_screen else None) or outcome.thresholds
         ready = all(live.ready(values) for live in outcome.live.values())
         suggestions = {}
         for stage, live in outcome.live.items():
             labels = live.labels(values if ready else outcome.thresholds)
             suggestion = self._suggestions.show(choice, stage, labels, rows)
-            record = _record(outcome, values)
-            suggestion.describe(labels, rows, scores.stage(stage).class_scores.tolist(), record)
             suggestions[stage] = suggestion
             self._suggestions.lower(suggestion)
         if "refined" in suggestions:
             suggestions["coarse"].layer.visible = False
         suggestions[scores.stages[-1]].layer.visible = True
-        self.shown = Shown(choice, rows, config, outcome, suggestions)
+        self._leave()
+        kept = Kept(Shown(choice, rows, config, outcome, suggestions), values, behind=not ready)
+        self.kept.add(kept)
         self._viewer.layers.selection.active = suggestions[scores.stages[-1]].layer
-        if not ready:  # the sliders were moved during the run
+        self.look()
+        if self._current is not kept:  # the viewer shows another plane by now
+            self._describe(kept)
+            kept.shown.release()
+
+    # ------------------------------------------------------------------ what is on the screen
+
+    def look(self, _event: Any = None) -> None:
+        """Bring the result, thresholds and layers in line with what the viewer shows."""
+        found, why_not = self._find()
+        if found is self._current and why_not == self.why_not:
+            return
+        changed = found is not self._current
+        if changed:
+            self._leave()
+        self._current, self.why_not = found, why_not
+        if found is None:
+            self._thresholds.set_available(available=False, why_not=why_not)
+        elif changed:
+            self._enter(found)
+        if changed:
+            self.appeared.emit()
+        self.relabelled.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        if isinstance(event.value, Image):
+            self.kept.forget(event.value)
+        self.look()
+
+    def _leave(self) -> None:
+        """Let go of the memory that only a result on the screen needs."""
+        kept, self._current = self._current, None
+        if kept is None:
+            return
+        kept.behind |= (
+            self._visible_timer.isActive() or self._hidden_timer.isActive() or self.job is not None
+        )
+        self._visible_timer.stop()
+        self._hidden_timer.stop()
+        kept.shown.release()
+
+    def _enter(self, kept: Kept) -> None:
+        shown = kept.shown
+        self.kept.use(kept)
+        self._last = shown.config, kept.thresholds
+        self._thresholds.set_result(shown.outcome.scores, kept.thresholds)
+        for suggestion in shown.suggestions.values():
+            suggestion.go_to(shown.choice)
+        self._describe(kept)
+        if not self.live:
+            self._thresholds.set_available(
+                available=False, why_not="The layers are yours now. Run again for new ones."
+            )
+        if kept.behind:
+            kept.behind = False
             self._on_moved()
-        self.appeared.emit()
+
+    def _is_on_screen(self, choice: ImageChoice) -> bool:
+        try:
+            seen = self._images.on_screen()
+        except InvalidInputError:
+            return False
+        return seen.layer is choice.layer and seen.plane == choice.plane
+
+    def _find(self) -> tuple[Kept | None, str]:
+        """The result of the plane on the screen, or None and why."""
+        try:
+            seen = self._images.on_screen()
+        except InvalidInputError as error:
+            return None, str(error)
+        layers = self._viewer.layers
+        of_image = [one for one in self.kept if one.shown.choice.layer is seen.layer]
+        of_plane = [one for one in of_image if one.shown.choice.plane == seen.plane]
+        current = [one for one in of_plane if one.shown.choice.is_current]
+        there = [
+            one for one in current if any(s.layer in layers for s in one.shown.suggestions.values())
+        ]
+        if there:
+            return self._preferred(there), ""
+        plane = _plane_in_words(seen)
+        if current:
+            return None, f"The prediction layer of {plane} was removed. Press Run again."
+        if of_plane:
+            return None, f"{seen.name} has other pixels now. Press Run again."
+        if self.kept.was_dropped(seen):
+            return None, (
+                f"The scores of {plane} were dropped to free memory; its prediction stays in its "
+                "layer. Press Run to accept or change it."
+            )
+        if of_image and seen.plane:
+            planes = sorted({one.shown.choice.plane for one in of_image})
+            known = ", ".join(_indices_in_words(seen, one) for one in planes[:PLANES_NAMED])
+            more = f" and {len(planes) - PLANES_NAMED} more" if len(planes) > PLANES_NAMED else ""
+            return None, f"{plane} was not run. Press Run, or go to {known}{more}."
+        if next(iter(self.kept), None) is not None:
+            return None, f"{plane} was not run. Press Run."
+        return None, NOTHING_RUN
+
+    def _preferred(self, found: list[Kept]) -> Kept:
+        """Of several regions that of the active layer, the chosen one, or the last."""
+        active, chosen = self._viewer.layers.selection.active, self._images.choice()
+        for one in found:
+            if any(s.layer is active for s in one.shown.suggestions.values()):
+                return one
+        for one in found:
+            if chosen is not None and one.shown.choice.key == chosen.key:
+                return one
+        return found[0]
+
+    # ------------------------------------------------------------------ hints and colours
 
     def teach(self, affinity: ImageAffinity | None, said: NDArray[np.int32] | None) -> None:
         """Let evidence correct the result's labels from now on.
@@ -221,6 +355,13 @@ class LiveResult(QObject):
 
     # ------------------------------------------------------------------ following
 
+    def _on_chosen(self, values: Thresholds) -> None:
+        """A person has moved a threshold."""
+        if self._current is not None:
+            self._current.thresholds = values
+            self._last = self._current.shown.config, values
+            self._on_moved()
+
     def _on_moved(self, _values: object = None) -> None:
         self._visible_timer.start()
         self._hidden_timer.start()
@@ -228,7 +369,8 @@ class LiveResult(QObject):
     def _on_rest(self) -> None:
         """The sliders rest: hidden layers, tables and records follow."""
         self._relabel(visible=False)
-        self._describe()
+        if self._current is not None:
+            self._describe(self._current)
         self.followed.emit()
 
     def _relabel(self, *, visible: bool) -> None:
@@ -243,6 +385,8 @@ class LiveResult(QObject):
                     suggestion.write(live.labels(values))
                 else:
                     self._prepare(live, values)
+        if visible:
+            self.relabelled.emit()
 
     def _prepare(self, live: LiveLabels, values: Thresholds) -> None:
         """Compute in a thread what takes too long for the window."""
@@ -259,16 +403,51 @@ class LiveResult(QObject):
         self.job = None
         self._thresholds.set_working(working=False)
 
-    def _describe(self) -> None:
+    def _describe(self, kept: Kept) -> None:
         """Bring tables and records up to what the layers show."""
-        if self.shown is None:
-            return
-        record = _record(self.shown.outcome, self._thresholds.values())
-        for stage, suggestion in self.shown.suggestions.items():
+        shown = kept.shown
+        record = _record(shown.outcome, kept.thresholds)
+        for stage, suggestion in shown.suggestions.items():
             if suggestion.live:
-                scores = self.shown.outcome.scores.stage(stage).class_scores.tolist()
-                labels = suggestion.layer.data[place(suggestion.choice)]
-                suggestion.describe(labels, self.shown.rows, scores, record)
+                scores = shown.outcome.scores.stage(stage).class_scores.tolist()
+                labels = suggestion.layer.data[place(shown.choice)]
+                suggestion.describe(labels, shown.rows, scores, record)
+
+
+def _plane_in_words(choice: ImageChoice) -> str:
+    """Such as ``z 5 of stack``; the name alone for a single plane."""
+    indices = _indices_in_words(choice, choice.plane)
+    return f"{indices} of {choice.name}" if indices else choice.name
+
+
+def _indices_in_words(choice: ImageChoice, plane: tuple[int, ...]) -> str:
+    return ", ".join(f"{axis_name(choice.layer, axis)} {at}" for axis, at in enumerate(plane))
+
+
+def _nothing_found(short: Sequence[Shortfall], *, taught: bool) -> str:
+    """Which classes stay below which threshold, and what to do."""
+    absent = [one for one in short if one.kind == "class"]
+    weak = [one for one in short if one.kind == "pixel"]
+    lines = ["Nothing was found."]
+    if weak:
+        named = [f"{one.name} (best {one.value:.2f} of {one.threshold:.2f})" for one in weak]
+        lines.append(f"No pixel reaches the background threshold: {_some(named)}.")
+    if absent:
+        named = [f"{one.name} {one.value:.2f}" for one in absent]
+        lines.append(
+            f"Scores not above the class threshold of {absent[0].threshold:.2f}: {_some(named)}."
+        )
+    if taught:
+        lines.append("Your hints count as well: undo some, or click on an object.")
+    else:
+        which = "background" if weak else "class"
+        lines.append(f"Lower the {which} threshold, try other words, or click on an object.")
+    return " ".join(lines)
+
+
+def _some(named: Sequence[str]) -> str:
+    more = len(named) - CLASSES_NAMED
+    return ", ".join(named[:CLASSES_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _prepare(

@@ -32,9 +32,10 @@ from .corrections_panel import CorrectionsPanel
 from .engine_panel import EnginePanel
 from .exchange import Exchange
 from .image_panel import ImagePanel
+from .kept_results import Shown
 from .layers import ImageChoice, check_memory
 from .learning import Learning
-from .live_result import LiveResult, Shown
+from .live_result import NOTHING_RUN, LiveResult
 from .looks_panel import LooksPanel
 from .offers_panel import OffersPanel
 from .ordering import Ordering
@@ -57,6 +58,7 @@ from .suggestions import Suggestion
 from .threshold_panel import ThresholdPanel
 from .timers import once
 from .worker import Job, Work, wait_for_stopped_jobs
+from .wrapping import wrapping
 
 RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
 """Bound on our layers: run again; show the coarse map in the place of the refined, and back."""
@@ -100,11 +102,17 @@ class CliperWidget(QWidget):
         self.looks_panel = LooksPanel()
         self.project_panel = ProjectPanel()
         self.results_panel = ResultsPanel()
+        self.state = wrapping()
+        self.state.setVisible(False)
         self._lay_out()
 
         keys = {RUN_KEY: self.run, SWAP_KEY: self.swap_stages}
-        self.result = LiveResult(napari_viewer, self.threshold_panel, self._on_frozen, keys)
+        self.result = LiveResult(
+            napari_viewer, self.image_panel, self.threshold_panel, self._on_frozen, keys
+        )
         self.result.failed.connect(self._on_labels_failed)
+        self.result.appeared.connect(self._on_result_appeared)
+        self.result.relabelled.connect(self._show_state)
         self.annotating = Annotating(
             napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
         )
@@ -179,6 +187,7 @@ class CliperWidget(QWidget):
             self.classes_panel,
             self.engine_panel,
             self.run_panel,
+            self.state,
             self.threshold_panel,
             self.annotation_panel,
             self.corrections_panel,
@@ -222,6 +231,7 @@ class CliperWidget(QWidget):
             self.run_panel.show_message(request, error=True)
             return
         choice, rows, wishes = request
+        self.image_panel.go_to_chosen()
         self._rescore_timer.stop()
         self._run_number += 1
         self._start(
@@ -320,7 +330,7 @@ class CliperWidget(QWidget):
             )
             return
         active = self.viewer.layers.selection.active
-        self._show(choice, rows, config, outcome)
+        self.result.show(choice, rows, config, outcome)
         behind = self.annotating.behind(active) or self.correcting.clicking.behind(active)
         if again and behind is not None:
             self.viewer.layers.selection.active = active  # a person is painting or clicking there
@@ -328,7 +338,11 @@ class CliperWidget(QWidget):
         done = (
             f"Done in {outcome.seconds:.1f} s." if outcome.encoded else "Done; the image was known."
         )
-        self.run_panel.end(f"{done} {notes}".strip())
+        if self.result.shown is None or self.result.shown.outcome is not outcome:
+            elsewhere = "The result is of another plane than the one on the screen."
+            self.run_panel.end(f"{done} {elsewhere} {notes}".strip())
+        else:
+            self.run_panel.end(f"{done} {notes}".strip())
 
     def _on_labels_failed(self, message: str) -> None:
         self._say(message, error=True)
@@ -356,21 +370,30 @@ class CliperWidget(QWidget):
 
     # ------------------------------------------------------------------ showing
 
-    def _show(
-        self,
-        choice: ImageChoice,
-        rows: tuple[ClassRow, ...],
-        config: SegmentationConfig,
-        outcome: Outcome,
-    ) -> None:
-        """Put a result into layers, and what it says into the panels."""
-        self.result.show(choice, rows, config, outcome)
-        values = outcome.scores.stage().class_scores
-        self.classes_panel.set_scores(
-            {row.name: float(value) for row, value in zip(rows, values, strict=True)}
+    def _on_result_appeared(self) -> None:
+        """Bring the panels in line with the result on the screen."""
+        shown = self.shown
+        if shown is None:
+            self.classes_panel.set_scores(None)
+        else:
+            values = shown.outcome.scores.stage().class_scores
+            self.classes_panel.set_scores(
+                {row.name: float(value) for row, value in zip(shown.rows, values, strict=True)}
+            )
+            self.result.recolour(self.classes_panel.classes())
+            if self.results_panel.score_maps.isChecked():
+                self._on_score_maps(True)
+        self._update_results()
+        self.annotating.count_soon()
+
+    def _show_state(self) -> None:
+        """Say why there is nothing to accept on the screen, once there are results at all."""
+        why_not = self.result.why_not or self.result.why_empty()
+        nothing_run = (
+            self.result.why_not == NOTHING_RUN or next(iter(self.result.kept), None) is None
         )
-        if self.results_panel.score_maps.isChecked():
-            self._on_score_maps(True)
+        self.state.setText("" if nothing_run else why_not)
+        self.state.setVisible(bool(self.state.text()))
 
     @property
     def shown(self) -> Shown | None:

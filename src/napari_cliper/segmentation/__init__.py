@@ -27,7 +27,7 @@ from .errors import (
     Stopped,
     WeightsUnavailableError,
 )
-from .live import LiveLabels, Thresholds
+from .live import LiveLabels, Shortfall, Thresholds
 from .progress import Monitor, Progress
 from .prompts import (
     BACKGROUND_WORDS,
@@ -98,6 +98,7 @@ __all__ = [
     "SegmentationError",
     "Segmenter",
     "Settings",
+    "Shortfall",
     "Stage",
     "StageMaps",
     "Stopped",

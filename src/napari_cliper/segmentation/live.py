@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,28 @@ class Thresholds:
         }
 
 
+@dataclass(frozen=True)
+class Shortfall:
+    """A class without a pixel, and the threshold that it stays below.
+
+    Parameters
+    ----------
+    name : str
+        The class.
+    value : float
+        Its score, or its best pixel's.
+    threshold : float
+    kind : {'class', 'pixel'}
+        Whether the score is compared with the class threshold, or the best pixel with the
+        background threshold or the class's own.
+    """
+
+    name: str
+    value: float
+    threshold: float
+    kind: Literal["class", "pixel"]
+
+
 @dataclass(frozen=True, eq=False)
 class _Lesson:
     """What a person said, and how it spreads."""
@@ -106,6 +128,25 @@ class LiveLabels:
         self._lesson: _Lesson | None = None
         self._corrected: _Corrected | None = None
 
+    # ------------------------------------------------------------------ memory
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that what was prepared takes."""
+        ranked, best, planes, corrected = self._ranked, self._best, self._planes, self._corrected
+        bests = () if ranked is None else ranked[1].bests
+        every = (*bests, *(() if best is None else (best[1],)))
+        total: int = (
+            sum(one.value.nbytes + one.label.nbytes for one in every)
+            + (0 if planes is None else sum(plane.nbytes for plane in planes[1].classes))
+            + (0 if corrected is None else corrected.labels.nbytes)
+        )
+        return total
+
+    def release(self) -> None:
+        """Drop what was prepared; `labels` prepares it anew. Hints stay."""
+        self._ranked = self._best = self._planes = self._corrected = None
+
     # ------------------------------------------------------------------ evidence
 
     def teach(self, affinity: ImageAffinity | None, said: NDArray[Any] | None) -> None:
@@ -141,6 +182,11 @@ class LiveLabels:
                 f"Class {said.max()} was said, but the result has {len(self.scores.classes)}."
             )
         self._lesson = _Lesson(affinity, said.astype(np.int32))
+
+    @property
+    def taught(self) -> bool:
+        """Whether hints correct the labels."""
+        return self._lesson is not None
 
     # ------------------------------------------------------------------ labels
 
@@ -196,6 +242,35 @@ class LiveLabels:
             parts, shift, self._levels(thresholds)
         )
         return doubt
+
+    def shortfalls(self, thresholds: Thresholds) -> tuple[Shortfall, ...]:
+        """Which classes stay below which threshold, by the words alone.
+
+        Returns
+        -------
+        tuple of Shortfall
+            The best first: classes whose score is not above the class threshold, and classes
+            that are best somewhere, but whose best pixel does not reach its threshold. Empty for
+            classes with a pixel, and for those that others hide everywhere.
+        """
+        best = self._plain(thresholds)
+        scores = self.scores.stage(self.stage).class_scores
+        labels = best.above(thresholds.background_threshold, self._own(thresholds))
+        found = set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+        values = best.value.numpy()
+        short = []
+        for label, (one, score) in enumerate(
+            zip(self.scores.classes, scores.tolist(), strict=True), 1
+        ):
+            if label in found:
+                continue
+            if score <= np.float32(thresholds.class_threshold):
+                short.append(Shortfall(one.name, score, thresholds.class_threshold, "class"))
+            elif (best.label == label).any():
+                value = float(values[best.label == label].max())
+                least = thresholds.own.get(one.name, thresholds.background_threshold)
+                short.append(Shortfall(one.name, value, least, "pixel"))
+        return tuple(sorted(short, key=lambda one: (one.kind, one.value), reverse=True))
 
     # ------------------------------------------------------------------ parts
 

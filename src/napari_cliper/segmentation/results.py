@@ -139,6 +139,12 @@ class StageMaps:
     background: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        parts = (self.maps, self.class_scores, self.background, self.logits)
+        return sum(part.nbytes for part in parts if part is not None)
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreMaps:
@@ -176,6 +182,11 @@ class ScoreMaps:
     owner: tuple[int, ...]
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the maps take."""
+        return sum(self.stage(name).nbytes for name in self.stages)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

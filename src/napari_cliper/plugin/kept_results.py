@@ -1,0 +1,124 @@
+"""Results kept by image, plane and region, so that going back to a plane brings its result back."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..export.class_rows import ClassRow
+from ..segmentation import SegmentationConfig, Thresholds
+from .layers import ImageChoice, Key
+from .session import Outcome
+from .suggestions import Suggestion
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from ..segmentation import Stage
+
+RESULT_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A result and what it was made from.
+
+    Parameters
+    ----------
+    choice : ImageChoice
+    rows : tuple of ClassRow
+        The classes, without the background.
+    config : SegmentationConfig
+    outcome : Outcome
+    suggestions : mapping of str to Suggestion
+        By stage.
+    """
+
+    choice: ImageChoice
+    rows: tuple[ClassRow, ...]
+    config: SegmentationConfig
+    outcome: Outcome
+    suggestions: Mapping[Stage, Suggestion]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory of the scores, of what labels are made of, and of the embedding."""
+        outcome = self.outcome
+        labels = sum(live.nbytes for live in outcome.live.values())
+        return outcome.scores.nbytes + labels + outcome.embedding.nbytes
+
+    def release(self) -> None:
+        """Drop what labels are made of; it is made anew when thresholds or hints change."""
+        for live in self.outcome.live.values():
+            live.release()
+
+
+@dataclass(eq=False)
+class Kept:
+    """A result with the thresholds that a person has chosen for it.
+
+    Parameters
+    ----------
+    shown : Shown
+    thresholds : Thresholds
+    behind : bool
+        Whether its labels have not followed the thresholds yet.
+    """
+
+    shown: Shown
+    thresholds: Thresholds
+    behind: bool = False
+
+
+class KeptResults:
+    """The results of one dock, bounded in bytes; the least recently used go first.
+
+    Parameters
+    ----------
+    capacity : int
+        Bytes. The result that was used last is kept even if it is larger.
+    """
+
+    def __init__(self, capacity: int = RESULT_BYTES) -> None:
+        self.capacity = capacity
+        self._all: OrderedDict[Key, Kept] = OrderedDict()
+        self._dropped: set[Key] = set()
+
+    def __iter__(self) -> Iterator[Kept]:
+        """The results, the most recently used first."""
+        return iter(list(reversed(self._all.values())))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the results take."""
+        return sum(one.shown.nbytes for one in self._all.values())
+
+    def add(self, kept: Kept) -> None:
+        """Keep a result in the place of the one of the same image, plane and region."""
+        key = kept.shown.choice.key
+        self._all[key] = kept
+        self._dropped.discard(key)
+        self.use(kept)
+
+    def use(self, kept: Kept) -> None:
+        """Call a result the most recently used, and drop others where there is no room."""
+        self._all.move_to_end(kept.shown.choice.key)
+        while len(self._all) > 1 and self.nbytes > self.capacity:
+            key, _ = self._all.popitem(last=False)
+            self._dropped.add(key)
+
+    def was_dropped(self, choice: ImageChoice) -> bool:
+        """Whether there was a result of the choice's image and plane, which made room."""
+        image, plane, _ = choice.key
+        return any(key[:2] == (image, plane) for key in self._dropped)
+
+    def forget(self, image: Layer | None = None) -> None:
+        """Drop the results of an image; by default all."""
+        for key, kept in list(self._all.items()):
+            if image is None or kept.shown.choice.layer is image:
+                del self._all[key]
+        self._dropped = {
+            key for key in self._dropped if image is not None and key[0]() not in (None, image)
+        }

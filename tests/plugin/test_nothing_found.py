@@ -1,0 +1,76 @@
+"""A prediction without any class says why, cannot be accepted, and teaches nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def empty(dock, run, settle):
+    """The dock after a run, its class threshold above every score."""
+    run(dock)
+    dock.threshold_panel.class_slider.setValue(dock.threshold_panel.class_slider.maximum())
+    settle(dock)
+    assert not dock.shown.suggestions["refined"].layer.data.any()
+    return dock
+
+
+def test_it_says_which_class_stays_below_which_threshold(empty, settle):
+    outcome, text = empty.shown.outcome, empty.state.text()
+    assert text.startswith("Nothing was found.")
+    assert not empty.state.isHidden()
+    threshold = empty.threshold_panel.class_slider.value()
+    assert f"class threshold of {threshold:.2f}: " in text
+    assert "Lower the class threshold" in text
+    values = outcome.scores.stage().class_scores
+    for one, value in zip(outcome.scores.classes, values, strict=True):
+        assert f"{one.name} {value:.2f}" in text
+    best = float(values.max())
+    empty.threshold_panel.class_slider.setValue(best - 0.02)  # as it says
+    settle(empty)
+    assert empty.state.isHidden()
+    assert empty.annotation_panel.accept_button.isEnabled()
+    slider = empty.threshold_panel.background_slider
+    slider.setValue(slider.maximum())
+    settle(empty)
+    if not empty.shown.suggestions["refined"].layer.data.any():
+        assert "No pixel reaches the background threshold" in empty.state.text()
+        assert "Lower the background threshold" in empty.state.text()
+
+
+def test_it_cannot_be_accepted_and_nothing_is_decided_or_learnt(empty, qtbot):
+    assert not empty.annotation_panel.accept_button.isEnabled()
+    assert empty.annotation_panel.accept_button.toolTip() == empty.state.text()
+    empty.annotating.accept()
+    assert "nothing to accept" in empty.run_panel.message.text()
+    qtbot.wait(400)
+    assert empty.annotating.of(empty.viewer.layers["scene"]) is None
+    assert "decided" not in empty.annotation_panel.done.text()
+    assert empty.job is None
+    assert empty.learning.prototypes is None
+
+
+def test_only_background_teaches_nothing(empty):
+    """As where an earlier version has accepted an empty prediction."""
+    mine = empty.annotating.begin(empty.viewer.layers["scene"], "scene")
+    mine.edits.marks[:] = 1
+    assert "Only background" in empty.learning.why_not()
+    empty.projecting.marked_done.emit(mine)
+    assert empty.job is None
+    assert empty.learning.prototypes is None
+
+
+def test_a_click_on_an_object_gives_something_to_accept(empty, settle):
+    empty.corrections_panel.click_button.click()
+    empty.correcting.clicking.all[0].layer.add((40, 60))
+    settle(empty)
+    assert empty.shown.suggestions["refined"].layer.data[40, 60] == 1
+    assert empty.state.isHidden()
+    assert empty.annotation_panel.accept_button.isEnabled()
+    empty.correcting.clicking.choose("background")
+    for row, column in np.argwhere(empty.shown.suggestions["refined"].layer.data)[::50]:
+        empty.correcting.clicking.all[0].layer.add((row, column))
+    settle(empty)
+    if not empty.shown.suggestions["refined"].layer.data.any():
+        assert "undo some" in empty.state.text()
