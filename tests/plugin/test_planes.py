@@ -72,6 +72,7 @@ def test_a_plane_that_was_not_run_says_so_and_nothing_can_be_done(stack, settle)
     go_to(stack, 1)
     assert disabled_because(stack) == "z 1 of stack was not run. Press Run, or go to z 0, z 2."
     assert stack.shown is None
+    assert list(layer.features) == ["index", "class"]  # no pixels of another plane under the cursor
     stack.annotating.accept()  # a key would do it
     stack.annotating.accept_under_cursor()
     assert annotation(stack) is None

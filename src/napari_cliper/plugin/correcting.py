@@ -116,6 +116,7 @@ class Correcting(QObject):
         self._affinity: tuple[Shown, ImageAffinity] | None = None
         self._taught: NDArray[np.int32] | None = None  # what the result on the screen follows
         self._hints: WeakKeyDictionary[Shown, NDArray[np.int32]] = WeakKeyDictionary()
+        self._hinted = False  # a person waits to be told what their hint has done
         self._again = False  # evidence has changed while it was gathered
         self._state = 0  # counts what makes doubts old
         self._at = 0  # the place to go to next
@@ -227,6 +228,7 @@ class Correcting(QObject):
         accepted = annotation is not None and annotation.fits and bool(
             (annotation.edits.marks[annotation.place_of(shown.choice)] == ACCEPTED).any()
         )  # fmt: skip
+        self._hinted = True
         self._result.reveal(annotation.layer if annotation is not None and accepted else None)
 
     def _on_spread(self, wanted: bool) -> None:
@@ -279,9 +281,11 @@ class Correcting(QObject):
         wanted = shown is self._shown() and self._panel.spread.isChecked()
         if not wanted or self._affinity is None:
             return
-        self._panel.show_state(
-            _in_words(evidence, follows=self._result.live, raised=self._result.raised)
-        )
+        words = _in_words(evidence, follows=self._result.live, raised=self._result.raised)
+        self._panel.show_state(words)
+        if self._hinted and words:
+            self.said.emit(words, False)
+        self._hinted = False
         before = self._taught
         nothing = before is None and not (evidence.painted or evidence.clicked)
         if nothing or (before is not None and np.array_equal(before, evidence.said)):

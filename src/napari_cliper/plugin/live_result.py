@@ -223,6 +223,8 @@ class LiveResult(QObject):
         self._visible_timer.stop()
         self._hidden_timer.stop()
         kept.shown.release()
+        for suggestion in kept.shown.suggestions.values():
+            suggestion.forget_counts()
 
     def _enter(self, kept: Kept) -> None:
         shown = kept.shown

@@ -101,6 +101,12 @@ class Suggestion:
         )
         self.layer.metadata = {**self.layer.metadata, OUTPUT_KEY: dict(record)}
 
+    def forget_counts(self) -> None:
+        """Leave only the names in the table: another plane is on the screen."""
+        if self.live:
+            names = [name for name in ("index", "class") if name in self.layer.features]
+            self.layer.features = self.layer.features[names]
+
 
 class Suggestions:
     """The suggestions of one viewer.
