@@ -395,20 +395,23 @@ def test_precision_of_the_parts(whole_folder, dtype, of_vae):
 def test_how_far_bfloat16_is_off(model, whole_folder, image):
     """Half the sum of a row's differences bounds what any map in [0, 1] can change by.
 
-    These weights are random and scaled up, so this is no measure of a trained network; it holds
-    still what rounding alone does here.
+    These weights are random and scaled up, so this is no measure of a trained network, and how far
+    rounding carries depends on the processor; but another image is farther off.
     """
     half = load(whole_folder, torch.bfloat16)
     half.prompt = model.prompt
     pixels = squashed(image, SIDE * 8)
 
-    def maps(one):
+    def maps(one, pixels=pixels):
         with torch.inference_mode():
             found = one.self_attention(one.noisy_latents(pixels, one.noise(0)), torch.Tensor.float)
         return torch.stack(found)
 
-    off = (maps(half) - maps(model)).abs().sum(dim=-1) / 2  # (heads, n)
-    assert 0 < off.mean() < 0.15
+    def off(found):
+        return (found - expected).abs().sum(dim=-1).mean() / 2  # over (heads, n)
+
+    expected = maps(model)
+    assert 0 < off(maps(half)) < off(maps(model, pixels.flip(-1)))
 
 
 # --- the empty prompt
