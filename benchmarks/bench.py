@@ -17,7 +17,12 @@ import published
 import torch
 
 from napari_cliper.segmentation import SegmentationConfig, Segmenter
-from napari_cliper.segmentation.images import normalised, patch_aligned_shape, resized, squashed
+from napari_cliper.segmentation.features.preprocessing import (
+    normalised,
+    patch_aligned_shape,
+    resized,
+    squashed,
+)
 from napari_cliper.segmentation.prompts import TEMPLATES, fill
 
 BACKGROUND = ("sky", "grass")

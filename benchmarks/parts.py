@@ -28,8 +28,8 @@ from napari_cliper.segmentation import (
     Segmenter,
     Thresholds,
 )
-from napari_cliper.segmentation.diffusion import Diffusion
-from napari_cliper.segmentation.refinement import (
+from napari_cliper.segmentation.models.stable_diffusion import Diffusion
+from napari_cliper.segmentation.refiners.refinement import (
     LevelMap,
     SelfAttention,
     compress,

@@ -7,14 +7,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 import napari_cliper
 from napari_cliper import segmentation
-from napari_cliper.demo.scenes import make_scene
 
 PACKAGE = Path(napari_cliper.__file__).parent
 SEGMENTATION = PACKAGE / "segmentation"
@@ -73,21 +72,6 @@ def test_light_imports_stay_light(code):
     assert not heavy & loaded_after(code)
 
 
-def test_a_network_that_is_not_used_loads_no_library(tmp_path):
-    """What `open_clip` imports by itself, timm and transformers among it, is all there may be."""
-    picture = tmp_path / "scene.png"
-    Image.fromarray(make_scene((64, 64), seed=3).image).save(picture)
-    arguments = ["segment", str(picture), "--labels", "nucleus, crystal", "--model", "demo"]
-    arguments += ["--refiner", "pamr", "--device", "cpu", "--output", str(tmp_path / "out")]
-    run = f"from napari_cliper.cli import app\napp({arguments!r}, standalone_mode=False)"
-    found = loaded_after(run)
-    assert (tmp_path / "out" / "scene_refined.tif").exists()
-    assert "open_clip" in found
-    optional = {"diffusers", "timm", "transformers"}
-    assert found & optional <= loaded_after("import open_clip") & optional
-    assert "diffusers" not in found
-
-
 def test_headless_modules_load_no_qt():
     names = [name_of(path) for path in HEADLESS if path.stem != "__main__"]
     assert "napari_cliper.segmentation.segmenter" in names
@@ -99,69 +83,136 @@ def test_headless_modules_load_no_qt():
 
 # ---------------------------------------------------------------------- who imports whom
 
+LAYOUT = {
+    "segmentation": (
+        "models", "refiners", "features", "methods", "scoring", "propagation", "labelling"
+    ),
+    "labels": (),
+    "io": ("writers", "readers"),
+    "annotation": ("project",),
+    "evaluation": (),
+    "demo": ("scenes",),
+    "workflows": (),
+    "plugin": ("qt", "layers", "panels", "controllers", "contributions"),
+    "cli": (),
+}  # fmt: skip
+"""The folders from the bottom up, and the folders in each. A file imports from its own folder and
+from those named before it; the files beside a folder's sub-folders may be used by all of them."""
 
-@pytest.mark.parametrize("path", sorted(SEGMENTATION.glob("*.py")), ids=lambda path: path.stem)
-def test_segmentation_imports_nothing_above_it(path):
-    ours = [name for name in imports(path) if of(name, "napari_cliper")]
-    assert [name for name in ours if not of(name, "napari_cliper.segmentation")] == []
-
-
-NETWORKS = {"encoder": set(), "clip": {"encoder"}, "proxy": set(), "diffusion": set()}
-
-
-@pytest.mark.parametrize("network", NETWORKS)
-def test_networks_do_not_know_each_other(network):
-    found = {
-        other
-        for name in imports(SEGMENTATION / f"{network}.py")
-        for other in NETWORKS
-        if of(name, f"napari_cliper.segmentation.{other}")
-    }
-    assert found == NETWORKS[network]
+ROOMS = tuple(LAYOUT)
 
 
-@pytest.mark.parametrize(
-    "pure",
-    [
-        "prompts",
-        "contrast",
-        "images",
-        "attention",
-        "tiling",
-        "scoring",
-        "refinement",
-        "labels",
-        "patches",
-        "affinity",
-        "spreading",
-        "corrections",
-        "prototypes",
-        "looks",
-    ],
-)
-def test_pure_files_know_no_network_and_no_disk(pure):
-    door = ("clip", "encoder", "proxy", "diffusion", "loading", "weights", "segmenter", "reading")
-    forbidden = ("pathlib", "os", "io", *(f"napari_cliper.segmentation.{name}" for name in door))
-    assert [name for name in imports(SEGMENTATION / f"{pure}.py") if of(name, *forbidden)] == []
+def place(name: str) -> tuple[str, str]:
+    """The folder and the sub-folder of a module; empty for the files beside them."""
+    _, room, part, *_ = (*name.split("."), "", "")
+    return room, part if part in LAYOUT.get(room, ()) else ""
+
+
+def modules() -> dict[str, set[str]]:
+    """By module of the package, the modules of the package that it imports."""
+    known = {name_of(path): path for path in MODULES}
+    found = {}
+    for name, path in known.items():
+        named = {one for one in imports(path) if of(one, PACKAGE.name)}
+        found[name] = {
+            one if one in known else one.rpartition(".")[0] for one in named
+        } - {name, PACKAGE.name}  # fmt: skip
+    return found
+
+
+def points_up(user: str, used: str) -> bool:
+    """Whether a module may not import another one because of where they are."""
+    (room, part), (other, other_part) = place(user), place(used)
+    if room not in LAYOUT or other not in LAYOUT:
+        return other in LAYOUT and room != ""  # the package's own files know no room
+    if room != other:
+        return ROOMS.index(other) > ROOMS.index(room)
+    order = LAYOUT[room]
+    return bool(part and other_part) and order.index(other_part) > order.index(part)
+
+
+def test_every_folder_has_its_place():
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms == set(ROOMS)
+    for room, order in LAYOUT.items():
+        assert {path.parent.name for path in (PACKAGE / room).glob("*/__init__.py")} <= set(order)
+    beside = {path.stem for path in PACKAGE.glob("*.py")}
+    assert beside == {"__init__", "__main__"}
+
+
+def test_imports_point_down():
+    found = [
+        f"{user} imports {used}"
+        for user, all_used in modules().items()
+        for used in sorted(all_used)
+        if user != f"{PACKAGE.name}.__main__" and points_up(user, used)
+    ]
+    assert found == []
+
+
+def test_imports_run_in_no_circle():
+    graph = modules()
+    for room in ROOMS:  # the doors of folders only pass names on
+        graph[f"{PACKAGE.name}.{room}"] = set()
+    TopologicalSorter(graph).prepare()
+
+
+def test_the_order_of_folders_is_watched():
+    package = PACKAGE.name
+    assert points_up(f"{package}.io.formats", f"{package}.annotation.merge")
+    assert points_up(f"{package}.segmentation.models.clip", f"{package}.segmentation.scoring.x")
+    assert points_up(f"{package}.plugin.qt.timers", f"{package}.plugin.panels.run_panel")
+    assert points_up(f"{package}.plugin.dock", f"{package}.cli.commands")
+    assert not points_up(f"{package}.workflows.x", f"{package}.segmentation.scoring.x")
+    assert not points_up(f"{package}.plugin.panels.run_panel", f"{package}.plugin.worker")
+
+
+PURE_FOLDERS = ("refiners", "features", "methods", "scoring", "propagation", "labelling")
+RUNS_NETWORKS = {"features/extraction.py"}
+PURE_MODELS = ("last_block_attention", "registry")
+
+
+def test_pure_files_know_no_network_and_no_disk():
+    models = f"{PACKAGE.name}.segmentation.models"
+    paths = [path for folder in PURE_FOLDERS for path in (SEGMENTATION / folder).glob("*.py")]
+    paths.append(SEGMENTATION / "prompts.py")
+    assert len(paths) > 10
+    found = []
+    for path in paths:
+        if path.relative_to(SEGMENTATION).as_posix() in RUNS_NETWORKS:
+            continue
+        for name in imports(path):
+            network = of(name, models) and not of(name, *(f"{models}.{x}" for x in PURE_MODELS))
+            if network or of(name, "pathlib", "os", "io", f"{PACKAGE.name}.segmentation.segmenter"):
+                found.append(f"{path.name}: {name}")
+    assert found == []
 
 
 DOORS = {
-    "open_clip": "segmentation/clip.py",
-    "diffusers": "segmentation/diffusion.py",
-    "transformers": "segmentation/diffusion.py",
-    "timm": "segmentation/proxy.py",
-    "huggingface_hub": "segmentation/weights.py",
+    "open_clip": "segmentation/models/clip.py",
+    "diffusers": "segmentation/models/stable_diffusion.py",
+    "transformers": "segmentation/models/stable_diffusion.py",
+    "timm": "segmentation/models/dino.py",
+    "huggingface_hub": "segmentation/models/weights.py",
 }
 
 
-@pytest.mark.parametrize("library", DOORS)
-def test_one_door_for_each_big_library(library):
-    users = [
-        path.relative_to(PACKAGE).as_posix()
-        for path in MODULES
-        if any(of(name, library) for name in imports(path))
-    ]
-    assert users == [DOORS[library]]
+def test_one_door_for_each_big_library():
+    for library, door in DOORS.items():
+        users = [
+            path.relative_to(PACKAGE).as_posix()
+            for path in MODULES
+            if any(of(name, library) for name in imports(path))
+        ]
+        assert users == [door], library
+
+
+def test_networks_do_not_know_each_other():
+    doors = {
+        f"{PACKAGE.name}." + door.removesuffix(".py").replace("/", ".") for door in DOORS.values()
+    }
+    graph = modules()
+    assert {door: graph[door] & doors for door in doors} == {door: set() for door in doors}
 
 
 OUTSIDE = [path for path in MODULES if SEGMENTATION not in path.parents]
@@ -172,30 +223,6 @@ def test_the_rest_uses_only_public_names_of_the_engine(path):
     public = {f"napari_cliper.segmentation.{name}" for name in segmentation.__all__}
     used = {name for name in imports(path) if of(name, "napari_cliper.segmentation")}
     assert used - {"napari_cliper.segmentation"} <= public
-
-
-COMMANDS = {
-    "cli", "cli_evaluate", "cli_export", "cli_learn", "console", "engine_options",
-    "prototype_options", "batch", "export_sources", "learn_files",
-}  # fmt: skip
-LOWER = {
-    "export": {*COMMANDS, "plugin", "demo", "evaluation", "annotation"},
-    "annotation": {*COMMANDS, "plugin", "demo", "evaluation"},
-    "evaluation": {*COMMANDS, "plugin", "demo"},
-    "demo": {*COMMANDS, "plugin"},
-}
-
-
-@pytest.mark.parametrize("part", LOWER)
-def test_export_evaluation_and_demo_do_not_look_up(part):
-    up = [f"napari_cliper.{name}" for name in LOWER[part]]
-    found = [
-        f"{path.name}: {name}"
-        for path in (PACKAGE / part).rglob("*.py")
-        for name in imports(path)
-        if of(name, *up)
-    ]
-    assert found == []
 
 
 def test_every_public_name_is_there():

@@ -20,10 +20,10 @@ from PIL import Image
 
 from napari_cliper.demo.run import HELD_OUT_SEED
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.export.pictures import read_picture
-from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.io.images import read_picture
+from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
-from napari_cliper.segmentation.images import to_rgb
+from napari_cliper.segmentation.features.preprocessing import to_rgb
 
 WORDS = "nucleus, bacterium, fibre=thread, bubble, crystal, pollen grain, diatom, yeast"
 CONFIG = SegmentationConfig(model="demo", device="cpu")

@@ -19,13 +19,13 @@ from PIL import Image
 from qtpy.QtCore import QEventLoop, QTimer
 from scipy.ndimage import distance_transform_edt
 
-from napari_cliper.annotation.evidence import BACKGROUND
+from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE, segment_scene
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.export.class_rows import ClassRow, rows_of
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.overlay import overlay
-from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.io.writers.overlay import overlay
+from napari_cliper.labels.label_class import ClassRow, rows_of
+from napari_cliper.labels.labelled_image import LabelledImage
+from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"

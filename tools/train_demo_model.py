@@ -38,12 +38,13 @@ from torch import Tensor
 from torch.func import vmap
 
 from napari_cliper.demo.scenes import GROUNDS, KINDS, make_scene
-from napari_cliper.segmentation import images, scoring
 from napari_cliper.segmentation.config import Method, SegmentationConfig
-from napari_cliper.segmentation.encoder import MEAN, STD, ImageEncoder
+from napari_cliper.segmentation.features import preprocessing as images
+from napari_cliper.segmentation.models.image_encoder import MEAN, STD, ImageEncoder
 from napari_cliper.segmentation.prompts import BACKGROUND_WORDS, TEMPLATES, ClassPrompt
 from napari_cliper.segmentation.results import Stage
-from napari_cliper.segmentation.scoring import Queries
+from napari_cliper.segmentation.scoring import similarity as scoring
+from napari_cliper.segmentation.scoring.similarity import Queries
 from napari_cliper.segmentation.segmenter import Segmenter
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "napari_cliper"

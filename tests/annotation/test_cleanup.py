@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 from skimage.draw import disk
 
-from napari_cliper.annotation.cleaning import (
+from napari_cliper.annotation.cleanup import (
     CLEANING,
     fill_holes,
     grow,

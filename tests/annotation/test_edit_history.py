@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cliper.annotation.edits import Edits
-from napari_cliper.annotation.state import ACCEPTED, OPEN, PAINTED
+from napari_cliper.annotation.edit_history import Edits
+from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
 from napari_cliper.segmentation import InvalidInputError
 
 SHAPE = (2, 12, 15)

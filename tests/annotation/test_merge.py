@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_cliper.annotation.accept import RULES, RULES_IN_WORDS, accept, region_at
-from napari_cliper.annotation.progress import done
-from napari_cliper.annotation.state import ACCEPTED, OPEN, PAINTED
+from napari_cliper.annotation.completion import done
+from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
+from napari_cliper.annotation.merge import RULES, RULES_IN_WORDS, accept, region_at
 from napari_cliper.segmentation import InvalidInputError
 
 SHAPE = (30, 40)

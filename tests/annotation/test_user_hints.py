@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cliper.annotation.evidence import (
+from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
+from napari_cliper.annotation.user_hints import (
     BACKGROUND,
     NOTHING_SAID,
     clicks_in,
@@ -13,8 +14,7 @@ from napari_cliper.annotation.evidence import (
     confirmed_by,
     evidence_of,
 )
-from napari_cliper.annotation.state import ACCEPTED, OPEN, PAINTED
-from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.segmentation import OPEN as ENGINE_OPEN
 
 CLASSES = {1: ClassRow("Fibre"), 3: ClassRow("nucleus"), 5: ClassRow("gone")}

@@ -17,11 +17,11 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
-from napari_cliper import batch
-from napari_cliper.cli import app
+from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.export.colours import class_colours
+from napari_cliper.labels.palette import class_colours
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
+from napari_cliper.workflows import segment_files as batch
 
 RESULTS = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
 
@@ -355,7 +355,7 @@ def test_download_puts_the_files_into_the_cache(monkeypatch, tmp_path):
         monitor.tell(f"Downloading {row.name}", 5, 10, "byte")
         return {"open_clip_model.safetensors": tmp_path / "blob"}
 
-    monkeypatch.setattr("napari_cliper.segmentation.weights.fetch", fetch)
+    monkeypatch.setattr("napari_cliper.segmentation.models.weights.fetch", fetch)
     result = CliRunner().invoke(app, ["models", "download", "ViT-L/14"])
     assert result.exit_code == 0
     assert str(tmp_path / "blob") in "".join(result.stdout.split())

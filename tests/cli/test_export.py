@@ -19,20 +19,20 @@ from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from napari_cliper.annotation.project import FILE, Project
-from napari_cliper.annotation.state import ACCEPTED, AnnotationState
-from napari_cliper.cli import app
-from napari_cliper.cli_export import _FORMATS
+from napari_cliper.annotation.edit_mask import ACCEPTED, AnnotationState
+from napari_cliper.annotation.project.project import FILE, Project
+from napari_cliper.cli.commands import app
+from napari_cliper.cli.export import _FORMATS
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.classes import write_classes
-from napari_cliper.export.coco import write_coco
-from napari_cliper.export.formats import FORMAT_NAMES, export_images
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.png import write_indexed_png
-from napari_cliper.export.tiff import write_ome_tiff
-from napari_cliper.export_sources import gather, one_numbering
+from napari_cliper.io.class_list import write_classes
+from napari_cliper.io.formats import FORMAT_NAMES, export_images
+from napari_cliper.io.writers.coco import write_coco
+from napari_cliper.io.writers.png import write_indexed_png
+from napari_cliper.io.writers.tiff import write_ome_tiff
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
+from napari_cliper.workflows.export_datasets import gather, one_numbering
 
 CLASSES = {number: ClassRow(kind.name) for number, kind in enumerate(KINDS, 1)}
 SHAPE = (48, 64)

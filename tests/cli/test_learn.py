@@ -21,13 +21,13 @@ from PIL import Image
 from scipy.ndimage import binary_erosion
 from typer.testing import CliRunner
 
-from napari_cliper.cli import app
+from napari_cliper.cli.commands import app
 from napari_cliper.demo.run import HELD_OUT_SEED
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.evaluation.journal import NAME
+from napari_cliper.evaluation.checkpoint import NAME
 from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
-from napari_cliper.export.own_files import add_to_record
-from napari_cliper.export.prototypes import read_prototypes, write_prototypes
+from napari_cliper.io.own_files import add_to_record
+from napari_cliper.io.prototype_file import read_prototypes, write_prototypes
 from napari_cliper.segmentation import BACKGROUND, Segmenter
 
 SHAPE = (96, 96)

@@ -11,12 +11,12 @@ import zarr
 from PIL import Image
 from typer.testing import CliRunner
 
-from napari_cliper.annotation.project import Project
-from napari_cliper.annotation.state import ACCEPTED, AnnotationState
-from napari_cliper.cli import app
+from napari_cliper.annotation.edit_mask import ACCEPTED, AnnotationState
+from napari_cliper.annotation.project.project import Project
+from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.own_files import RECORD
+from napari_cliper.io.own_files import RECORD
+from napari_cliper.labels.label_class import ClassRow
 
 SHAPE = (64, 80)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typer.testing import CliRunner
 
-from napari_cliper.cli import app
+from napari_cliper.cli.commands import app
 from napari_cliper.demo.run import all_classes, compare_methods, segment_scene
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.segmentation import ClassPrompt, SegmentationConfig, Segmenter

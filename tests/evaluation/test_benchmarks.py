@@ -10,7 +10,7 @@ import yaml
 from torchvision.datasets import Cityscapes
 from torchvision.models._meta import _COCO_CATEGORIES, _VOC_CATEGORIES
 
-from napari_cliper.evaluation.protocols import FAMILIES, PROTOCOLS, read_protocol
+from napari_cliper.evaluation.benchmarks import FAMILIES, PROTOCOLS, read_protocol
 from napari_cliper.segmentation import BACKGROUND_WORDS, METHODS, InvalidInputError
 from napari_cliper.segmentation.prompts import usable_background
 
@@ -155,7 +155,7 @@ def test_a_wrong_name_is_refused_with_the_right_ones():
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_no_word_of_a_file_is_read_as_something_else(name):
     """YAML reads a bare no, on or 12 as no word."""
-    text = (files("napari_cliper.evaluation") / "protocols" / f"{name}.yaml").read_text("utf-8")
+    text = (files("napari_cliper.evaluation") / "benchmarks" / f"{name}.yaml").read_text("utf-8")
     data = yaml.safe_load(text)
     words = [*data.get("classes", [])]
     for family in data["families"].values():

@@ -11,11 +11,11 @@ from PIL import Image
 from pycocotools import mask as mask_tool
 from pycocotools.coco import COCO
 
+from napari_cliper.evaluation.benchmarks import PROTOCOLS, read_protocol
 from napari_cliper.evaluation.dataset import from_files, from_protocol
 from napari_cliper.evaluation.metrics import IGNORED
-from napari_cliper.evaluation.protocols import PROTOCOLS, read_protocol
-from napari_cliper.export.coco_reading import read_coco
-from napari_cliper.export.files import FileError
+from napari_cliper.io.files import FileError
+from napari_cliper.io.readers.coco import read_coco
 from napari_cliper.segmentation import InvalidInputError, Monitor, SegmentationConfig
 
 SHAPE = (12, 17)

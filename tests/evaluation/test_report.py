@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_cliper.evaluation.checkpoint import Entry
 from napari_cliper.evaluation.dataset import Dataset, Pair
-from napari_cliper.evaluation.journal import Entry
+from napari_cliper.evaluation.figures import SheetRow, confusion_picture, contact_sheet
 from napari_cliper.evaluation.metrics import IGNORED, image_scores, together
-from napari_cliper.evaluation.pictures import SheetRow, confusion_picture, contact_sheet
 from napari_cliper.evaluation.report import REPORT, worst_entries, write_report
-from napari_cliper.evaluation.run import Evaluation
-from napari_cliper.export.colours import class_colours
-from napari_cliper.export.files import FileError
+from napari_cliper.evaluation.runner import Evaluation
+from napari_cliper.io.files import FileError
+from napari_cliper.labels.palette import class_colours
 
 NAMES = ("cell, round", '"quoted"', "=1+1", "細胞 / nucleus", "never seen")
 

@@ -17,13 +17,13 @@ from PIL import Image
 from sklearn import metrics as sk
 from typer.testing import CliRunner
 
-from napari_cliper.cli import app
+from napari_cliper.cli.commands import app
+from napari_cliper.evaluation.checkpoint import NAME
 from napari_cliper.evaluation.dataset import from_files
-from napari_cliper.evaluation.journal import NAME
 from napari_cliper.evaluation.report import REPORT, write_report
-from napari_cliper.evaluation.run import evaluate
-from napari_cliper.export.classes import read_classes
-from napari_cliper.export.files import FileError
+from napari_cliper.evaluation.runner import evaluate
+from napari_cliper.io.class_list import read_classes
+from napari_cliper.io.files import FileError
 from napari_cliper.segmentation import (
     InvalidInputError,
     SegmentationConfig,
@@ -195,7 +195,7 @@ def test_a_full_disk_keeps_what_is_done(segmenter, dataset, tmp_path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_cliper.evaluation.journal.os.fsync", full)
+        patch.setattr("napari_cliper.evaluation.checkpoint.os.fsync", full)
         with pytest.raises(FileError, match="disk is full"):
             evaluate(segmenter, dataset.first(2), tmp_path)
     assert (tmp_path / NAME).read_bytes().startswith(before)

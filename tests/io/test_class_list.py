@@ -8,15 +8,15 @@ import time
 import pytest
 import yaml
 
-from napari_cliper.export.classes import (
+from napari_cliper.io.class_list import (
     ClassRow,
     check_rows,
     read_classes,
     with_colours,
     write_classes,
 )
-from napari_cliper.export.colours import class_colours
-from napari_cliper.export.files import FileError
+from napari_cliper.io.files import FileError
+from napari_cliper.labels.palette import class_colours
 from napari_cliper.segmentation import InvalidInputError, parse_classes
 
 FULL = (

@@ -1,6 +1,6 @@
 """Damaged files, thousands of them: every reader answers soon, and with the project's own errors.
 
-More of them: `pytest tests/test_damaged_files.py --mutations 20000 --mutation-seed 7`.
+More of them: `pytest tests/io/test_damaged_files.py --mutations 20000 --mutation-seed 7`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ import tifffile
 import torch
 from PIL import Image
 
-from napari_cliper.annotation.project import Project
-from napari_cliper.annotation.state import AnnotationState
+from napari_cliper.annotation.edit_mask import AnnotationState
+from napari_cliper.annotation.project.project import Project
 from napari_cliper.evaluation.ground_truth import read_numbers
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.classes import read_classes, write_classes
-from napari_cliper.export.coco import write_coco
-from napari_cliper.export.coco_reading import open_coco
-from napari_cliper.export.files import FileError
-from napari_cliper.export.image_decoding import is_image
-from napari_cliper.export.importing import read_label_png, read_label_tiff
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.pictures import read_picture
-from napari_cliper.export.png import write_indexed_png, write_plain_png
-from napari_cliper.export.prototypes import read_prototypes, write_prototypes
-from napari_cliper.export.tiff import write_label_tiff, write_ome_tiff
+from napari_cliper.io.class_list import read_classes, write_classes
+from napari_cliper.io.files import FileError
+from napari_cliper.io.image_decoding import is_image
+from napari_cliper.io.images import read_picture
+from napari_cliper.io.prototype_file import read_prototypes, write_prototypes
+from napari_cliper.io.readers.coco import open_coco
+from napari_cliper.io.readers.label_files import read_label_png, read_label_tiff
+from napari_cliper.io.writers.coco import write_coco
+from napari_cliper.io.writers.png import write_indexed_png, write_plain_png
+from napari_cliper.io.writers.tiff import write_label_tiff, write_ome_tiff
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import (
     Prototype,
     Prototypes,

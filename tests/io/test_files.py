@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_cliper.export.colours import class_colours
-from napari_cliper.export.files import FileError, whole_files, write_json
-from napari_cliper.export.pictures import read_picture
+from napari_cliper.io.files import FileError, whole_files, write_json
+from napari_cliper.io.images import read_picture
+from napari_cliper.labels.palette import class_colours
 
 RED = np.zeros((10, 12, 3), np.uint8)
 RED[..., 0] = 255

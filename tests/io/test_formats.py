@@ -16,11 +16,11 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.files import FileError, file_name, whole_files
-from napari_cliper.export.formats import FORMAT_NAMES, FORMATS, check_formats, export_images
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.own_files import RECORD
+from napari_cliper.io.files import FileError, file_name, whole_files
+from napari_cliper.io.formats import FORMAT_NAMES, FORMATS, check_formats, export_images
+from napari_cliper.io.own_files import RECORD
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
 CLASSES = {index: ClassRow(kind.name) for index, kind in enumerate(KINDS, 1)}

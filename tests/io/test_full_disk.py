@@ -8,14 +8,14 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from napari_cliper.export.arrays import write_npy, write_npz
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.files import FileError, whole_files
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.measurements import write_measurements
-from napari_cliper.export.png import write_indexed_png, write_plain_png
-from napari_cliper.export.tiff import write_label_tiff, write_ome_tiff
-from napari_cliper.export.zarr_labels import write_ome_zarr
+from napari_cliper.io.files import FileError, whole_files
+from napari_cliper.io.writers.measurements import write_measurements
+from napari_cliper.io.writers.npz import write_npy, write_npz
+from napari_cliper.io.writers.ome_zarr import write_ome_zarr
+from napari_cliper.io.writers.png import write_indexed_png, write_plain_png
+from napari_cliper.io.writers.tiff import write_label_tiff, write_ome_tiff
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 
 resource = pytest.importorskip("resource")
 

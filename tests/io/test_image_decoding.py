@@ -13,11 +13,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_cliper.annotation.image_files import images_in
+from napari_cliper.annotation.project.image_files import images_in
 from napari_cliper.evaluation.ground_truth import read_numbers
-from napari_cliper.export.files import FileError
-from napari_cliper.export.importing import read_labels
-from napari_cliper.export.pictures import read_picture
+from napari_cliper.io.files import FileError
+from napari_cliper.io.images import read_picture
+from napari_cliper.io.readers.label_files import read_labels
 from napari_cliper.segmentation import InvalidInputError
 
 DAMAGED = sorted((Path(__file__).parent / "damaged").iterdir())

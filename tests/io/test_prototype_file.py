@@ -19,9 +19,9 @@ from safetensors import safe_open
 from safetensors.numpy import load, save
 
 from napari_cliper import __version__
-from napari_cliper.export import prototypes as module
-from napari_cliper.export.files import FileError
-from napari_cliper.export.prototypes import (
+from napari_cliper.io import prototype_file as module
+from napari_cliper.io.files import FileError
+from napari_cliper.io.prototype_file import (
     FORMAT,
     MAX_BYTES,
     SUFFIX,
@@ -331,5 +331,5 @@ def test_a_file_that_must_not_be_read(path, monkeypatch):
 
 
 def test_import_loads_no_torch():
-    code = "import sys, napari_cliper.export.prototypes\nassert 'torch' not in sys.modules"
+    code = "import sys, napari_cliper.io.prototype_file\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_cliper.export.axes import axes_from_names, placed
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.measurements import (
+from napari_cliper.io.writers.measurements import (
     class_table,
     measurement_notes,
     region_table,
     write_measurements,
 )
+from napari_cliper.labels.axes import axes_from_names, placed
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
 ROWS = {1: ClassRow("nucleus")}

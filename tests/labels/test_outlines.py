@@ -9,7 +9,7 @@ import pytest
 from label_maps import HARD, blobs, drawn, filled
 from scipy import ndimage
 
-from napari_cliper.export.outlines import find_regions, one_ring, trace
+from napari_cliper.labels.outlines import find_regions, one_ring, trace
 
 EIGHT = np.ones((3, 3))
 MAPS = pytest.mark.parametrize("labels", HARD.values(), ids=HARD.keys())

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from napari_cliper.segmentation import clip
-from napari_cliper.segmentation.encoder import ImageEncoder
-from napari_cliper.segmentation.reading import (
+from napari_cliper.segmentation.features.extraction import (
     LAST_BLOCKS,
     PROXY_BETA,
     PROXY_GAMMA,
     LastBlock,
 )
+from napari_cliper.segmentation.models import clip
+from napari_cliper.segmentation.models.image_encoder import ImageEncoder
 
 METHODS = {**LAST_BLOCKS, "sclip_no_residual": LastBlock("q-q+k-k", residual=False)}
 INPUTS = ("pixel_values", "external_features")

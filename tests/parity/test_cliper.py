@@ -10,22 +10,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from napari_cliper.segmentation import clip
 from napari_cliper.segmentation.config import Settings, published_settings
-from napari_cliper.segmentation.encoder import MEAN, STD, ImageEncoder, LayerFeatures
-from napari_cliper.segmentation.images import (
+from napari_cliper.segmentation.features.extraction import read_early_layers
+from napari_cliper.segmentation.features.preprocessing import (
     RGBImage,
     normalised,
     patch_aligned_shape,
     resized,
 )
-from napari_cliper.segmentation.labels import cliper_best, pixel_score
-from napari_cliper.segmentation.maps import cliper_maps
+from napari_cliper.segmentation.features.tiling import Window
+from napari_cliper.segmentation.labelling.label_rule import cliper_best, pixel_score
+from napari_cliper.segmentation.models import clip
+from napari_cliper.segmentation.models.image_encoder import MEAN, STD, ImageEncoder, LayerFeatures
 from napari_cliper.segmentation.progress import Monitor
-from napari_cliper.segmentation.reading import read_early_layers
 from napari_cliper.segmentation.results import ImageEmbedding, PatchFeatures
-from napari_cliper.segmentation.scoring import Queries, cliper_coarse, cliper_logits
-from napari_cliper.segmentation.tiling import Window
+from napari_cliper.segmentation.scoring.score_maps import cliper_maps
+from napari_cliper.segmentation.scoring.similarity import Queries, cliper_coarse, cliper_logits
 
 FLOAT = {"rtol": 0, "atol": 1e-4}
 

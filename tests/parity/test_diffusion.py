@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cliper.segmentation.diffusion import Diffusion, load
-from napari_cliper.segmentation.images import squashed
-from napari_cliper.segmentation.labels import cliper_best
-from napari_cliper.segmentation.refinement import (
+from napari_cliper.segmentation.features.preprocessing import squashed
+from napari_cliper.segmentation.labelling.label_rule import cliper_best
+from napari_cliper.segmentation.models.stable_diffusion import Diffusion, load
+from napari_cliper.segmentation.refiners.refinement import (
     SelfAttention,
     compress,
     refine_with_attention,

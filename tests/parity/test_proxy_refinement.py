@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_cliper.segmentation.refinement import feature_attention, refine_with_attention
+from napari_cliper.segmentation.refiners.refinement import feature_attention, refine_with_attention
 
 
 def test_refined(proxy_case):

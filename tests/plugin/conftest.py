@@ -6,8 +6,8 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.pytorch_loading import load_pytorch
-from napari_cliper.plugin.widget import CliperWidget
 from napari_cliper.plugin.worker import running_jobs
 from napari_cliper.segmentation import SegmentationConfig
 

@@ -17,8 +17,8 @@ from napari.settings import get_settings
 from PIL import Image
 
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.plugin.layers import OUTPUT_KEY
-from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.plugin.dock import CliperWidget
+from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
 from napari_cliper.segmentation import (
     REGISTRY,
     LiveLabels,
@@ -650,9 +650,7 @@ def test_thresholds_of_another_run_are_kept_for_the_same_settings(dock, run):
 
 def test_opening_the_dock_imports_no_torch():
     code = (
-        "import sys\n"
-        "import napari_cliper.plugin.widget\n"
-        "assert 'torch' not in sys.modules, 'torch'\n"
+        "import sys\nimport napari_cliper.plugin.dock\nassert 'torch' not in sys.modules, 'torch'\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 

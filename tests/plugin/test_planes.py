@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.plugin.annotation_panel import SCOPES
+from napari_cliper.plugin.panels.annotation_panel import SCOPES
 
 SCENES = [make_scene((64, 80), 1_000_008 + number).image for number in range(4)]
 

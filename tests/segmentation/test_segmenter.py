@@ -30,11 +30,11 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
     Segmenter,
     Stopped,
-    loading,
-    proxy,
-    reading,
 )
-from napari_cliper.segmentation.diffusion import Diffusion
+from napari_cliper.segmentation.features import extraction as reading
+from napari_cliper.segmentation.models import dino as proxy
+from napari_cliper.segmentation.models import loading
+from napari_cliper.segmentation.models.stable_diffusion import Diffusion
 
 METHODS = ("cliper", "sclip", "clearclip", "maskclip", "clip")  # that need no other network
 CLASSES = (ClassPrompt("nucleus", ("cell nucleus",)), ClassPrompt("bacteria"))

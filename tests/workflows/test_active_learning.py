@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_cliper.annotation.project import Project
-from napari_cliper.annotation.state import ACCEPTED, AnnotationState
-from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.annotation.edit_mask import ACCEPTED, AnnotationState
+from napari_cliper.annotation.project.project import Project
+from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.segmentation import InvalidInputError, Monitor, OutOfMemoryError, Stopped
-from napari_cliper.uncertain_first import mean_of_open, open_plane, uncertain_first
+from napari_cliper.workflows.active_learning import mean_of_open, open_plane, uncertain_first
 
 SHAPE = (10, 12)
 

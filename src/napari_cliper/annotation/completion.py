@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import measure
 
-from .state import OPEN, Labels, Marks
+from .edit_mask import OPEN, Labels, Marks
 
 
 @dataclass(frozen=True)

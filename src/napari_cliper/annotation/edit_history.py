@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
-from .state import PAINTED, Labels, Marks
+from .edit_mask import PAINTED, Labels, Marks
 
 REMEMBERED = 100
 """As many steps as napari keeps."""

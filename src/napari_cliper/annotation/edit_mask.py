@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.class_rows import ClassRow
+from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError
 
 OPEN, ACCEPTED, PAINTED = 0, 1, 2

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.axes import UNKNOWN
-from ..export.labelled import LabelledImage
-from ..export.lazy_images import Reader
+from ..io.lazy_images import Reader
+from ..labels.axes import UNKNOWN
+from ..labels.labelled_image import LabelledImage
 from ..segmentation import InvalidInputError
-from .project import Project
-from .state import OPEN, AnnotationState
+from .edit_mask import OPEN, AnnotationState
+from .project.project import Project
 
 GEOMETRY = ("pixel_size", "units", "axes")
 """The keys of a record that say how large pixels are."""

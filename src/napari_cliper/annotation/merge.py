@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skimage import segmentation
 
 from ..segmentation import InvalidInputError
-from .state import ACCEPTED, OPEN, PAINTED, Labels, Marks
+from .edit_mask import ACCEPTED, OPEN, PAINTED, Labels, Marks
 
 Rule = Literal["empty", "unpainted", "all"]
 RULES: tuple[Rule, ...] = get_args(Rule)

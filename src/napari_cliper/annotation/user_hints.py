@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.class_rows import ClassRow
-from .state import OPEN, PAINTED, Labels, Marks
+from ..labels.label_class import ClassRow
+from .edit_mask import OPEN, PAINTED, Labels, Marks
 
 NOTHING_SAID = -1
 """The engine's number for a pixel of which nobody has said anything."""

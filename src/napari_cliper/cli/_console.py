@@ -25,9 +25,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from .export.files import FileError
-from .segmentation import InvalidInputError, SegmentationError, Stopped
-from .segmentation import Progress as Where
+from ..io.files import FileError
+from ..segmentation import InvalidInputError, SegmentationError, Stopped
+from ..segmentation import Progress as Where
 
 out = Console()
 err = Console(stderr=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 
-from .segmentation import METHODS, REFINERS, SegmentationConfig, parse_words
+from ..segmentation import METHODS, REFINERS, SegmentationConfig, parse_words
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from .console import err
-from .segmentation import ClassPrompt, InvalidInputError, Progress
+from ..segmentation import ClassPrompt, InvalidInputError, Progress
+from ._console import err
 
 if TYPE_CHECKING:
-    from .segmentation import Prototypes, Segmenter
+    from ..segmentation import Prototypes, Segmenter
 
 SHOWN = 10
 """Names that a note lists before it counts the rest."""
@@ -49,7 +49,7 @@ def chosen_prototypes(file: Path | None, looks: float | None) -> Prototypes | No
         if looks is not None:
             raise InvalidInputError("--looks weighs prototypes. Give them with --prototypes FILE.")
         return None
-    from .export.prototypes import read_prototypes  # noqa: PLC0415 - heavy
+    from ..io.prototype_file import read_prototypes  # noqa: PLC0415 - heavy
 
     return read_prototypes(file)
 

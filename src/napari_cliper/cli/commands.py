@@ -18,24 +18,24 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from . import __version__
-from .cli_evaluate import evaluate
-from .cli_export import export
-from .cli_learn import learn
-from .console import FAILED, WRONG_INPUT, Bars, err, errors_in_words, fail, out, stopping
-from .engine_options import EngineOptions, takes_engine_options
-from .export.files import FileError, check_places, whole_files
-from .prototype_options import (
+from .. import __version__
+from ..io.files import FileError, check_places, whole_files
+from ..segmentation import REGISTRY, InvalidInputError, OutOfMemoryError, parse_classes
+from ._console import FAILED, WRONG_INPUT, Bars, err, errors_in_words, fail, out, stopping
+from ._engine_options import EngineOptions, takes_engine_options
+from ._prototype_options import (
     LooksOption,
     PrototypesOption,
     chosen_prototypes,
     matched,
     note_unlearnt,
 )
-from .segmentation import REGISTRY, InvalidInputError, OutOfMemoryError, parse_classes
+from .evaluate import evaluate
+from .export import export
+from .learn import learn
 
 if TYPE_CHECKING:
-    from .segmentation import ScoreMaps
+    from ..segmentation import ScoreMaps
 
 SHOWN = 30
 """Pictures in the table of the most uncertain; uncertainty.csv has all."""
@@ -93,13 +93,13 @@ def segment(
     pictures, uncertainty.csv lists those of the folder, the most uncertain first.
     """
     with errors_in_words():
-        from .segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
+        from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
 
         classes = parse_classes(labels)
         thresholds = engine.thresholds()
         chosen = chosen_prototypes(prototypes, looks)
         segmenter = Segmenter(engine.config())
-        from .batch import (  # noqa: PLC0415 - torch
+        from ..workflows.segment_files import (  # noqa: PLC0415 - torch
             check_inputs,
             find_images,
             segment_file,
@@ -191,7 +191,7 @@ def _list_models(context: typer.Context) -> None:
     """List the weights."""
     if context.invoked_subcommand:
         return
-    from .segmentation import cached  # noqa: PLC0415 - the hub's library, only when needed
+    from ..segmentation import cached  # noqa: PLC0415 - the hub's library, only when needed
 
     table = Table(title="Weights", title_justify="left")
     for column in ("name", "size", "licence", "on disk", "what for"):
@@ -219,7 +219,7 @@ def download(
 ) -> None:
     """Fetch weights into the cache that tools of the hub share."""
     with errors_in_words():
-        from .segmentation import Monitor, fetch, weights_of  # noqa: PLC0415 - torch, as above
+        from ..segmentation import Monitor, fetch, weights_of  # noqa: PLC0415 - torch, as above
 
         for row in weights_of(name):
             bars = Bars()
@@ -261,7 +261,7 @@ def demo(
 
 def _compare(scenes: int) -> None:
     """Print the mIoU of every method on held-out scenes."""
-    from .demo.run import compare_methods  # noqa: PLC0415 - torch, only when it is needed
+    from ..demo.run import compare_methods  # noqa: PLC0415 - torch, only when it is needed
 
     table = Table(title=f"mIoU on {scenes} held-out scenes", title_justify="left")
     for column in ("method", "coarse", "with PAMR"):
@@ -276,10 +276,10 @@ def _compare(scenes: int) -> None:
 def _demo_headless(seed: int | None, output: Path) -> None:
     """Segment a scene, print the table and the measure, write the picture."""
     check_places([output])
-    from .demo.run import DEMO_SEED, segment_scene  # noqa: PLC0415 - torch, as above
-    from .export.class_rows import rows_of  # noqa: PLC0415
-    from .export.labelled import LabelledImage  # noqa: PLC0415
-    from .export.overlay import label_counts, overlay  # noqa: PLC0415
+    from ..demo.run import DEMO_SEED, segment_scene  # noqa: PLC0415 - torch, as above
+    from ..io.writers.overlay import label_counts, overlay  # noqa: PLC0415
+    from ..labels.label_class import rows_of  # noqa: PLC0415
+    from ..labels.labelled_image import LabelledImage  # noqa: PLC0415
 
     bars = Bars()
     with bars.progress:
@@ -315,15 +315,16 @@ def _demo_window(seed: int | None, screenshot: Path | None) -> None:
                 "use napari-cliper demo --headless."
             )
         picture = screenshot or Path("napari-cliper-demo.png")
-        command = [virtual, "-a", "-s", "-screen 0 1600x1000x24", sys.executable, "-m", __package__]
+        command = [virtual, "-a", "-s", "-screen 0 1600x1000x24"]
+        command += [sys.executable, "-m", "napari_cliper"]
         wishes = ["demo", "--screenshot", str(picture)]
         wishes += [] if seed is None else ["--seed", str(seed)]
         out.print("There is no display: the window is drawn on a virtual one.")
         status = subprocess.run([*command, *wishes], check=False).returncode  # noqa: S603
         raise typer.Exit(status)
-    from .demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE  # noqa: PLC0415 - torch, as above
-    from .demo.scenes import make_scene  # noqa: PLC0415
-    from .plugin.show import show_demo  # noqa: PLC0415 - napari
+    from ..demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE  # noqa: PLC0415 - torch, as above
+    from ..demo.scenes import make_scene  # noqa: PLC0415
+    from ..plugin.demo_window import show_demo  # noqa: PLC0415 - napari
 
     scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + (DEMO_SEED if seed is None else seed))
     problem = show_demo(scene, screenshot)

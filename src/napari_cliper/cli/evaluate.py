@@ -9,19 +9,19 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .console import Bars, err, errors_in_words, out
-from .engine_options import EngineOptions, takes_engine_options
-from .prototype_options import (
+from ..segmentation import InvalidInputError
+from ._console import Bars, err, errors_in_words, out
+from ._engine_options import EngineOptions, takes_engine_options
+from ._prototype_options import (
     LooksOption,
     PrototypesOption,
     chosen_prototypes,
     matched,
     note_unlearnt,
 )
-from .segmentation import InvalidInputError
 
 if TYPE_CHECKING:
-    from .evaluation.run import Evaluation
+    from ..evaluation.runner import Evaluation
 
 SHOWN = 30
 """Classes in the table on the screen; classes.csv has all."""
@@ -69,10 +69,10 @@ def evaluate(
     on where it was when the same command is given again.
     """
     with errors_in_words(_STOPPED):
-        from .evaluation.dataset import Dataset, from_files, from_protocol  # noqa: PLC0415
-        from .evaluation.report import write_report  # noqa: PLC0415
-        from .evaluation.run import evaluate as run  # noqa: PLC0415 - as torch, below
-        from .segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
+        from ..evaluation.dataset import Dataset, from_files, from_protocol  # noqa: PLC0415
+        from ..evaluation.report import write_report  # noqa: PLC0415
+        from ..evaluation.runner import evaluate as run  # noqa: PLC0415 - as torch, below
+        from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
 
         dataset: Dataset
         config = engine.config()
@@ -115,7 +115,7 @@ def evaluate(
 
 def _print(result: Evaluation) -> None:
     """The figures as tables, with the notes under them."""
-    from .evaluation.run import left_out  # noqa: PLC0415 - heavy
+    from ..evaluation.runner import left_out  # noqa: PLC0415 - heavy
 
     scores = result.scores
     missing = escape("\n".join(left_out(result)))

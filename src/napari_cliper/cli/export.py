@@ -10,11 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .console import err, errors_in_words, out
+from ._console import err, errors_in_words, out
 
 if TYPE_CHECKING:
-    from .export.labelled import LabelledImage
-    from .export.lazy_images import LazyImages
+    from ..io.lazy_images import LazyImages
+    from ..labels.labelled_image import LabelledImage
 
 SHOWN = 30
 """Classes in the table on the screen."""
@@ -48,8 +48,8 @@ def export(
     its own. All files appear, or none.
     """
     with errors_in_words():
-        from .export.formats import check_formats, export_images  # noqa: PLC0415 - heavy
-        from .export_sources import gather  # noqa: PLC0415 - as above
+        from ..io.formats import check_formats, export_images  # noqa: PLC0415 - heavy
+        from ..workflows.export_datasets import gather  # noqa: PLC0415 - as above
 
         chosen = check_formats(formats)
         gathered = gather(sources, classes, images)
@@ -65,8 +65,8 @@ def export(
 
 def _report(images: LazyImages, formats: Sequence[str]) -> list[str]:
     """Print the classes with their numbers, and in how many images each is; return notes."""
-    from .export.categories import categories_of, used_labels  # noqa: PLC0415 - heavy
-    from .export.formats import export_notes  # noqa: PLC0415 - as above
+    from ..io.formats import export_notes  # noqa: PLC0415 - as above
+    from ..labels.categories import categories_of, used_labels  # noqa: PLC0415 - heavy
 
     used: list[list[int]] = []
     missing: list[str] = []

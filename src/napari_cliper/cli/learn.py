@@ -10,12 +10,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .console import Bars, err, errors_in_words, out, stopping
-from .engine_options import EngineOptions, takes_engine_options
+from ._console import Bars, err, errors_in_words, out, stopping
+from ._engine_options import EngineOptions, takes_engine_options
 
 if TYPE_CHECKING:
-    from .export.files import Replace
-    from .learn_files import Learnt
+    from ..io.files import Replace
+    from ..workflows.learn_prototypes import Learnt
 
 SHOWN = 30
 """Classes in the table on the screen."""
@@ -59,10 +59,10 @@ def learn(
     in learning.
     """
     with errors_in_words():
-        from .evaluation.dataset import from_files  # noqa: PLC0415 - heavy
-        from .export.prototypes import write_prototypes  # noqa: PLC0415
-        from .learn_files import check_output, learn_files  # noqa: PLC0415
-        from .segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
+        from ..evaluation.dataset import from_files  # noqa: PLC0415 - heavy
+        from ..io.prototype_file import write_prototypes  # noqa: PLC0415
+        from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
+        from ..workflows.learn_prototypes import check_output, learn_files  # noqa: PLC0415
 
         replace_files: Replace = "own" if overwrite else "nothing"
         check_output(output, replace=replace_files, inputs=[labels, classes])

@@ -157,7 +157,7 @@ def read_protocol(name: str) -> Protocol:
 
 def _data(name: str) -> dict[str, Any]:
     """A file's keys over those of its base; families one by one."""
-    path = files(__package__) / "protocols" / f"{name}.yaml"
+    path = files(__package__) / "benchmarks" / f"{name}.yaml"
     data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     if "base" not in data:
         return data

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..export.files import FileError, cannot
+from ..io.files import FileError, cannot
 from ..segmentation import InvalidInputError
 from .metrics import Scores
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.classes import read_classes
-from ..export.coco_reading import CocoFile, open_coco
-from ..export.files import FileError, cannot
-from ..export.pictures import read_picture
+from ..io.class_list import read_classes
+from ..io.files import FileError, cannot
+from ..io.images import read_picture
+from ..io.readers.coco import CocoFile, open_coco
 from ..segmentation import (
     ClassPrompt,
     InvalidInputError,
@@ -24,6 +24,7 @@ from ..segmentation import (
     SegmentationConfig,
     check_repeated,
 )
+from .benchmarks import Layout, Protocol, read_protocol
 from .ground_truth import (
     LabelTable,
     apply_table,
@@ -34,7 +35,6 @@ from .ground_truth import (
     read_numbers,
 )
 from .metrics import IGNORED
-from .protocols import Layout, Protocol, read_protocol
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
 """Files of a folder that are taken for pictures."""

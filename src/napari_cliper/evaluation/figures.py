@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..export.class_rows import ClassRow
-from ..export.labelled import LabelledImage
-from ..export.overlay import overlay
+from ..io.writers.overlay import overlay
+from ..labels.label_class import ClassRow
+from ..labels.labelled_image import LabelledImage
 from .metrics import IGNORED
 
 IGNORED_COLOUR = (224, 224, 192)

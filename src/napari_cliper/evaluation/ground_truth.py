@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.coco_reading import CocoFile
-from ..export.image_decoding import decode_image
-from ..export.imported import as_labels
-from ..export.importing import check_numbers
+from ..io.image_decoding import decode_image
+from ..io.readers.coco import CocoFile
+from ..io.readers.label_files import check_numbers
+from ..labels.imported_labels import as_labels
 from ..segmentation import MAX_CLASSES, ClassPrompt, InvalidInputError
 from .metrics import IGNORED
 

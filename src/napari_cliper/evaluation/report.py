@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..export.files import whole_files, write_json
+from ..io.files import whole_files, write_json
 from ..segmentation import Progress
-from .journal import Entry
-from .pictures import SheetRow, confusion_picture, contact_sheet
-from .run import REPORT, Evaluation
+from .checkpoint import Entry
+from .figures import SheetRow, confusion_picture, contact_sheet
+from .runner import REPORT, Evaluation
 
 __all__ = ["REPORT", "WORST", "summary", "worst_entries", "write_report"]
 

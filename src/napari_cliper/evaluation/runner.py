@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .. import __version__
-from ..export.files import cannot, check_places, whole_files
-from ..export.prototypes import prototypes_record
+from ..io.files import cannot, check_places, whole_files
+from ..io.prototype_file import prototypes_record
 from ..segmentation import InvalidInputError, Monitor, Progress
-from . import journal as journals
+from . import checkpoint as journals
+from .checkpoint import Entry, Journal
 from .dataset import Dataset, Pair, some
 from .ground_truth import read_numbers
-from .journal import Entry, Journal
 from .metrics import Scores, image_scores, together
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import yaml
 
 from napari_cliper.segmentation import InvalidInputError
 
-from .class_rows import ClassRow, Colour, check_rows, rows_of, with_colours
+from ..labels.label_class import ClassRow, Colour, check_rows, rows_of, with_colours
 from .files import FileError, cannot, whole_files
 
 __all__ = [

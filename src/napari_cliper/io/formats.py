@@ -10,20 +10,20 @@ from typing import Literal, get_args
 
 from PIL import Image
 
+from ..labels.axes import axis_words
+from ..labels.labelled_image import LabelledImage
 from ..segmentation import InvalidInputError
-from .arrays import write_npz
-from .axes import axis_words
-from .coco import write_coco
 from .files import Replace, file_name, unique_names, whole_files
-from .geojson import write_geojson
-from .labelled import LabelledImage
 from .lazy_images import Images, LazyImages, planes_of
-from .measurements import measurement_notes, write_class_measurements, write_measurements
-from .overlay import overlay
-from .png import write_indexed_png, write_plain_png
-from .tiff import write_label_tiff, write_ome_tiff
-from .yolo import write_yolo_dataset
-from .zarr_labels import write_ome_zarr
+from .writers.coco import write_coco
+from .writers.geojson import write_geojson
+from .writers.measurements import measurement_notes, write_class_measurements, write_measurements
+from .writers.npz import write_npz
+from .writers.ome_zarr import write_ome_zarr
+from .writers.overlay import overlay
+from .writers.png import write_indexed_png, write_plain_png
+from .writers.tiff import write_label_tiff, write_ome_tiff
+from .writers.yolo import write_yolo_dataset
 
 FormatName = Literal[
     "tiff", "ome-tiff", "png", "plain-png", "coco", "yolo", "geojson", "numpy", "ome-zarr", "csv",

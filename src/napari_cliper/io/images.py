@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .axes import axes_from_names
+from ..labels.axes import axes_from_names
 from .files import FileError
 from .image_decoding import DecodedImage, decode_image
 

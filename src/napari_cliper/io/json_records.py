@@ -17,8 +17,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
 
-from ..export.files import FileError, cannot
 from ..segmentation import InvalidInputError
+from .files import FileError, cannot
 
 T = TypeVar("T")
 

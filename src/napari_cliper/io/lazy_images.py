@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from ..labels.categories import used_labels
+from ..labels.label_class import ClassRow
+from ..labels.labelled_image import LabelledImage
 from ..segmentation import InvalidInputError
-from .categories import used_labels
-from .class_rows import ClassRow
-from .labelled import LabelledImage
 
 Reader = Callable[[], LabelledImage]
 """Reads one image."""

@@ -9,11 +9,11 @@ from xml.etree import ElementTree as ET
 
 from numpy.typing import NDArray
 
-from .axes import UNKNOWN, axes_from_names
+from ..labels.axes import UNKNOWN, axes_from_names
+from ..labels.labelled_image import PIXEL
+from ..labels.units import Kind, known_unit
 from .image_decoding import DecodedImage
-from .labelled import PIXEL
-from .tiff import AXES_KEY, AXES_NAMESPACE
-from .units import Kind, known_unit
+from .writers.tiff import AXES_KEY, AXES_NAMESPACE
 
 _LETTERS = frozenset("TZCYX" + UNKNOWN)
 

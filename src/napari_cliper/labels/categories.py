@@ -14,9 +14,9 @@ from types import MappingProxyType
 import numpy as np
 
 from ..segmentation import InvalidInputError
-from .class_rows import Colour
-from .labelled import LabelledImage
-from .looks import label_name
+from .label_class import Colour
+from .label_names import label_name
+from .labelled_image import LabelledImage
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from types import MappingProxyType
 import numpy as np
 
 from ..segmentation import InvalidInputError
-from .class_rows import ClassRow
-from .imported import HIGHEST, Imported
-from .labelled import LabelArray
+from .imported_labels import HIGHEST, Imported
+from .label_class import ClassRow
+from .labelled_image import LabelArray
 
 
 @dataclass(frozen=True)

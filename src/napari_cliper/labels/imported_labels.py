@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
 from .axes import Position, axes_from_names, placed
-from .class_rows import ClassRow, Colour
-from .labelled import LabelArray
+from .label_class import ClassRow, Colour
+from .labelled_image import LabelArray
 
 HIGHEST = 65535
 """The highest label of 16 bits."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..segmentation import MAX_CLASSES, ClassPrompt, InvalidInputError, check_repeated
-from .colours import class_colours
+from .palette import class_colours
 
 Colour = tuple[int, int, int]
 

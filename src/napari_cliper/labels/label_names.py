@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
-from .labelled import LabelledImage
+from .labelled_image import LabelledImage
 
 WHITE = (255, 255, 255)
 """The colour of a label without a class, as in napari's layers."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
 from .axes import Position, axes_from_names, plane_suffix
-from .class_rows import ClassRow, Colour
-from .colours import class_colours
+from .label_class import ClassRow, Colour
+from .palette import class_colours
 
 LabelArray = NDArray[np.uint8 | np.uint16]
 

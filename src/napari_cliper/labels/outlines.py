@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import measure
 
-from .labelled import LabelArray
+from .labelled_image import LabelArray
 
 Ring = NDArray[np.int64]
 """(N, 2): x and y of the corners, the first not repeated at the end."""

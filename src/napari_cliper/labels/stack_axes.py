@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
 from .axes import UNKNOWN
-from .labelled import PIXEL, LabelledImage
+from .labelled_image import PIXEL, LabelledImage
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ import napari
 from qtpy.QtCore import Qt, QTimer
 
 from ..demo.scenes import KINDS, Scene
-from ..export.classes import ClassRow
-from ..export.files import FileError, whole_files
+from ..io.class_list import ClassRow
+from ..io.files import FileError, whole_files
 from ..segmentation import SegmentationConfig
-from .widget import CliperWidget
+from .dock import CliperWidget
 
 SIZE = (1280, 860)  # pixels of the window
 SETTLE = 400  # milliseconds until everything is drawn

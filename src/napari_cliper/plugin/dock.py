@@ -18,34 +18,21 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QMainWindow, QMessageBox, QScrollArea, QVBoxLayout, QWidget
 
-from ..annotation.project import ProjectSettings
-from ..annotation.settings import default_thresholds
-from ..export.classes import ClassRow
-from ..export.files import FileError
+from ..annotation.project.project import ProjectSettings
+from ..annotation.project.settings import default_thresholds
+from ..io.class_list import ClassRow
+from ..io.files import FileError
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
-from .annotating import Annotating
-from .annotation_panel import AnnotationPanel
-from .autosave import Autosave
-from .classes_panel import ClassesPanel
-from .correcting import Correcting
-from .corrections_panel import CorrectionsPanel
-from .engine_panel import EnginePanel
-from .exchange import Exchange
-from .image_panel import ImagePanel
-from .kept_results import Shown
-from .layers import ImageChoice, check_memory
-from .learning import Learning
-from .live_result import NOTHING_RUN, LiveResult
-from .looks_panel import LooksPanel
-from .offers_panel import OffersPanel
-from .ordering import Ordering
-from .project_panel import ProjectPanel
-from .projecting import Projecting
-from .pytorch_loading import load_pytorch
-from .results_panel import ResultsPanel
-from .run_panel import RunPanel
-from .score_maps import ScoreMapLayers
-from .session import (
+from .controllers.annotation import Annotating
+from .controllers.autosave import Autosave
+from .controllers.correction import Correcting
+from .controllers.exchange import Exchange
+from .controllers.image_order import Ordering
+from .controllers.kept_results import Shown
+from .controllers.live_result import NOTHING_RUN, LiveResult
+from .controllers.project import Projecting
+from .controllers.prototype_learning import Learning
+from .engine_session import (
     Outcome,
     Request,
     Session,
@@ -54,11 +41,24 @@ from .session import (
     fetch_weights,
     weights_on_disk,
 )
-from .suggestions import Suggestion
-from .threshold_panel import ThresholdPanel
-from .timers import once
+from .layers.image_layers import ImageChoice, check_memory
+from .layers.prediction_layers import Suggestion
+from .layers.score_map_layers import ScoreMapLayers
+from .panels.annotation_panel import AnnotationPanel
+from .panels.classes_panel import ClassesPanel
+from .panels.corrections_panel import CorrectionsPanel
+from .panels.engine_panel import EnginePanel
+from .panels.image_panel import ImagePanel
+from .panels.offers_panel import OffersPanel
+from .panels.project_panel import ProjectPanel
+from .panels.prototypes_panel import LooksPanel
+from .panels.results_panel import ResultsPanel
+from .panels.run_panel import RunPanel
+from .panels.threshold_panel import ThresholdPanel
+from .pytorch_loading import load_pytorch
+from .qt.timers import once
+from .qt.wrapping_label import wrapping
 from .worker import Job, Work, wait_for_stopped_jobs
-from .wrapping import wrapping
 
 RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
 """Bound on our layers: run again; show the coarse map in the place of the refined, and back."""

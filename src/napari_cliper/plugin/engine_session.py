@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 from numpy.typing import NDArray
 
-from ..export.prototypes import read_prototypes
+from ..io.prototype_file import read_prototypes
 from ..segmentation import (
     REGISTRY,
     ClassPrompt,

@@ -15,10 +15,10 @@ from typing import Any
 
 from qtpy.QtCore import QCoreApplication, QObject, Qt, Signal
 
-from ..export.files import FileError
+from ..io.files import FileError
 from ..segmentation import Progress, SegmentationError, Stopped
 from .pytorch_loading import load_triton_apart
-from .timers import once
+from .qt.timers import once
 
 Work = Callable[[Callable[[Progress], None], Callable[[], bool]], Any]
 """What a job does: called with `report` and `should_stop`, returns the result."""

@@ -18,7 +18,6 @@ from .config import (
     Settings,
     published_settings,
 )
-from .contrast import to_8bit
 from .errors import (
     DamagedWeightsError,
     InvalidInputError,
@@ -27,7 +26,9 @@ from .errors import (
     Stopped,
     WeightsUnavailableError,
 )
-from .live import LiveLabels, Shortfall, Thresholds
+from .features.contrast import to_8bit
+from .labelling.live_labels import LiveLabels, Shortfall, Thresholds
+from .models.registry import REGISTRY, WeightsEntry
 from .progress import Monitor, Progress
 from .prompts import (
     BACKGROUND_WORDS,
@@ -38,35 +39,34 @@ from .prompts import (
     parse_classes,
     parse_words,
 )
-from .registry import REGISTRY, WeightsEntry
 
 if TYPE_CHECKING:
-    from .affinity import image_affinity
-    from .corrections import most_uncertain
-    from .loading import weights_of
-    from .prototypes import BACKGROUND, Prototype, Prototypes
+    from .labelling.uncertainty import most_uncertain
+    from .models.loading import weights_of
+    from .models.weights import cached, fetch, known_words
+    from .propagation.label_propagation import OPEN, ImageAffinity
+    from .propagation.superpixel_graph import image_affinity
     from .results import ImageEmbedding, ScoreMaps, Stage, StageMaps
+    from .scoring.prototypes import BACKGROUND, Prototype, Prototypes
     from .segmenter import Segmenter
-    from .spreading import OPEN, ImageAffinity
-    from .weights import cached, fetch, known_words
 
 _LAZY = {
-    "BACKGROUND": "prototypes",
-    "OPEN": "spreading",
-    "ImageAffinity": "spreading",
+    "BACKGROUND": "scoring.prototypes",
+    "OPEN": "propagation.label_propagation",
+    "ImageAffinity": "propagation.label_propagation",
     "ImageEmbedding": "results",
-    "Prototype": "prototypes",
-    "Prototypes": "prototypes",
+    "Prototype": "scoring.prototypes",
+    "Prototypes": "scoring.prototypes",
     "ScoreMaps": "results",
     "Stage": "results",
     "Segmenter": "segmenter",
     "StageMaps": "results",
-    "cached": "weights",
-    "fetch": "weights",
-    "image_affinity": "affinity",
-    "known_words": "weights",
-    "most_uncertain": "corrections",
-    "weights_of": "loading",
+    "cached": "models.weights",
+    "fetch": "models.weights",
+    "image_affinity": "propagation.superpixel_graph",
+    "known_words": "models.weights",
+    "most_uncertain": "labelling.uncertainty",
+    "weights_of": "models.loading",
 }
 """Names whose modules load torch or the hub: imported when first asked for."""
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from . import registry
 from .errors import InvalidInputError, unknown_choice
+from .models import registry
 from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, check_templates, several
 
 Method = Literal["cliper", "sclip", "clearclip", "maskclip", "proxyclip", "clip"]

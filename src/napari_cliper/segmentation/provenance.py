@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from .looks import Looks
 from .prompts import ClassPrompt
-from .prototypes import BACKGROUND, Prototypes
 from .results import ScoreMaps
+from .scoring.prototype_fusion import Looks
+from .scoring.prototypes import BACKGROUND, Prototypes
 
 PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .config import SegmentationConfig, Settings
-from .corrections import ScorePlanes
 from .errors import InvalidInputError, unknown_choice
-from .images import RGBImage
-from .labels import (
+from .features.preprocessing import RGBImage
+from .features.tiling import Window
+from .labelling.label_rule import (
     BestClass,
     LabelArray,
     RankedBest,
@@ -33,10 +33,10 @@ from .labels import (
     probability_planes,
     probability_prefixes,
 )
+from .labelling.uncertainty import ScorePlanes
 from .prompts import ClassPrompt
-from .refinement import SelfAttention
-from .scoring import class_maxima
-from .tiling import Window
+from .refiners.refinement import SelfAttention
+from .scoring.similarity import class_maxima
 
 Stage = Literal["coarse", "refined"]
 

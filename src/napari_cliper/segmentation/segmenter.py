@@ -21,25 +21,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import clip, loading
 from .config import SegmentationConfig, Settings
-from .contrast import Limits
 from .errors import InvalidInputError, OutOfMemoryError
-from .images import RGBImage, kept_ratio_shape, patch_aligned_shape, resized, to_rgb
-from .looks import Looks, looks_of
-from .maps import cliper_maps, probability_maps, refined_maps
-from .memory import check_budget, is_out_of_memory
-from .patches import patch_features
+from .features.contrast import Limits
+from .features.extraction import read_diffusion, read_early_layers, read_foundation, read_last_block
+from .features.patch_features import patch_features
+from .features.preprocessing import RGBImage, kept_ratio_shape, patch_aligned_shape, resized, to_rgb
+from .models import clip, loading
+from .models.memory import check_budget, is_out_of_memory
+from .models.registry import entry
+from .models.text_embeddings import WordVectors
 from .progress import Monitor, Report, ShouldStop
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
-from .prototypes import Prototypes, learnt
-from .reading import read_diffusion, read_early_layers, read_foundation, read_last_block
-from .records import class_record, looks_record, versions
-from .refinement import SelfAttention
-from .registry import entry
+from .provenance import class_record, looks_record, versions
+from .refiners.refinement import SelfAttention
 from .results import ImageEmbedding, PatchFeatures, ScoreMaps
-from .scoring import Queries
-from .words import WordVectors
+from .scoring.prototype_fusion import Looks, looks_of
+from .scoring.prototypes import Prototypes, learnt
+from .scoring.score_maps import cliper_maps, probability_maps, refined_maps
+from .scoring.similarity import Queries
 
 WORDS_SHOWN = 12
 """Words that a note lists of those that a model knows."""

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .annotation.project import Project
-from .annotation.state import OPEN
-from .export.files import FileError
-from .segmentation import InvalidInputError, Monitor, OutOfMemoryError, Progress
+from ..annotation.edit_mask import OPEN
+from ..annotation.project.project import Project
+from ..io.files import FileError
+from ..segmentation import InvalidInputError, Monitor, OutOfMemoryError, Progress
 
 Ask = Callable[[NDArray[Any], Callable[[Progress], None]], NDArray[np.float32]]
 """Gives the uncertainty (Y, X) of an image (Y, X[, C]); told where to report."""

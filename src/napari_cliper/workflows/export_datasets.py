@@ -17,18 +17,18 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
-from .annotation.handing_on import readers_of
-from .annotation.project import Project, is_project
-from .export.class_rows import ClassRow, check_rows
-from .export.classes import read_classes
-from .export.coco_reading import CocoFile
-from .export.files import FileError
-from .export.imported import HIGHEST, Imported, as_labels
-from .export.importing import SUFFIXES, open_coco, read_labels
-from .export.labelled import LabelledImage
-from .export.lazy_images import Images, LazyImages, Reader, Summary, read_in_turn, summary_of
-from .export.pictures import read_picture
-from .segmentation import InvalidInputError
+from ..annotation.export import readers_of
+from ..annotation.project.project import Project, is_project
+from ..io.class_list import read_classes
+from ..io.files import FileError
+from ..io.images import read_picture
+from ..io.lazy_images import Images, LazyImages, Reader, Summary, read_in_turn, summary_of
+from ..io.readers.coco import CocoFile
+from ..io.readers.label_files import SUFFIXES, open_coco, read_labels
+from ..labels.imported_labels import HIGHEST, Imported, as_labels
+from ..labels.label_class import ClassRow, check_rows
+from ..labels.labelled_image import LabelledImage
+from ..segmentation import InvalidInputError
 
 ENDINGS = (".ome", "_refined", "_coarse", "_labels")
 """What label files are called beyond the picture's name: by OME-TIFF, and by our own exports."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .evaluation.dataset import Dataset, some
-from .evaluation.metrics import IGNORED
-from .export.files import FileError, Replace, check_places, whole_files
-from .export.prototypes import check_suffix
-from .segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Prototypes, Segmenter
+from ..evaluation.dataset import Dataset, some
+from ..evaluation.metrics import IGNORED
+from ..io.files import FileError, Replace, check_places, whole_files
+from ..io.prototype_file import check_suffix
+from ..segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Prototypes, Segmenter
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from .annotation.image_files import natural_key
-from .export.class_rows import rows_of
-from .export.files import (
+from ..annotation.project.image_files import natural_key
+from ..io.files import (
     FileError,
     Replace,
     cannot,
@@ -23,14 +22,15 @@ from .export.files import (
     whole_files,
     write_json,
 )
-from .export.labelled import LabelledImage
-from .export.measurements import write_table
-from .export.overlay import label_counts, overlay
-from .export.own_files import OwnFiles
-from .export.pictures import read_picture
-from .export.prototypes import prototypes_record
-from .export.tiff import write_label_tiff
-from .segmentation import (
+from ..io.images import read_picture
+from ..io.own_files import OwnFiles
+from ..io.prototype_file import prototypes_record
+from ..io.writers.measurements import write_table
+from ..io.writers.overlay import label_counts, overlay
+from ..io.writers.tiff import write_label_tiff
+from ..labels.label_class import rows_of
+from ..labels.labelled_image import LabelledImage
+from ..segmentation import (
     ClassPrompt,
     InvalidInputError,
     LiveLabels,

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_cliper.annotation.image_files import (
+from napari_cliper.annotation.project.image_files import (
     LONGEST,
     Names,
     as_file,
@@ -18,8 +18,8 @@ from napari_cliper.annotation.image_files import (
     relative,
     settled,
 )
-from napari_cliper.export.files import FileError
-from napari_cliper.export.pictures import read_picture
+from napari_cliper.io.files import FileError
+from napari_cliper.io.images import read_picture
 
 PLANE = np.arange(48, dtype=np.uint8).reshape(6, 8)
 

@@ -24,19 +24,20 @@ import tifffile
 import torch
 from PIL import Image
 
-from napari_cliper.annotation import stored
-from napari_cliper.annotation.handing_on import labelled_of
-from napari_cliper.annotation.project import (
+from napari_cliper.annotation.edit_mask import AnnotationState
+from napari_cliper.annotation.export import labelled_of
+from napari_cliper.annotation.project import annotation_record as stored
+from napari_cliper.annotation.project import annotation_store
+from napari_cliper.annotation.project.project import (
     FILE,
     ChangedOnDiskError,
     Project,
     is_project,
 )
-from napari_cliper.annotation.state import AnnotationState
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.classes import read_classes
-from napari_cliper.export.files import FileError
-from napari_cliper.export.tiff import CLASSES_NAMESPACE
+from napari_cliper.io.class_list import read_classes
+from napari_cliper.io.files import FileError
+from napari_cliper.io.writers.tiff import CLASSES_NAMESPACE
+from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.segmentation import (
     InvalidInputError,
     Prototype,
@@ -833,11 +834,11 @@ def test_a_save_in_between_is_noticed(project, monkeypatch, deleted, overwrite):
         names = stored.write_arrays(*arguments)
         with monkeypatch.context() as held:
             if not deleted:
-                held.setattr("napari_cliper.annotation.sheets.sweep", lambda *_: None)
+                held.setattr(annotation_store, "sweep", lambda *_: None)
             other.save("a", theirs)
         return names
 
-    monkeypatch.setattr("napari_cliper.annotation.sheets.write_arrays", slowly)
+    monkeypatch.setattr("napari_cliper.annotation.project.annotation_store.write_arrays", slowly)
     with pytest.raises(ChangedOnDiskError):
         project.save("a", state_of(), overwrite=overwrite)
     assert_same(project.load("a"), theirs)
@@ -885,9 +886,10 @@ def test_threads_read_while_one_saves(project):
 
 COUNTING = """
 import numpy as np
-from napari_cliper.annotation.project import Project
-from napari_cliper.annotation.state import AnnotationState
-from napari_cliper.export.class_rows import ClassRow
+from napari_cliper.annotation.project import annotation_store
+from napari_cliper.annotation.project.project import Project
+from napari_cliper.annotation.edit_mask import AnnotationState
+from napari_cliper.labels.label_class import ClassRow
 
 {counted}
 
@@ -944,7 +946,8 @@ import os, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_project import check_whole, counted
-from napari_cliper.annotation.project import Project
+from napari_cliper.annotation.project import annotation_store
+from napari_cliper.annotation.project.project import Project
 
 folder = {folder!r}
 Project.open(folder).save("a", counted(1), overwrite=True)

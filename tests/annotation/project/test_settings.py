@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import pytest
 
-from napari_cliper.annotation.settings import (
+from napari_cliper.annotation.project.settings import (
     FIELDS,
     config_from_record,
     config_to_record,

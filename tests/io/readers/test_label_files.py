@@ -15,10 +15,8 @@ from PIL.PngImagePlugin import PngInfo
 from pycocotools import mask as coco_masks
 
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.coco import write_coco
-from napari_cliper.export.files import FileError
-from napari_cliper.export.importing import (
+from napari_cliper.io.files import FileError
+from napari_cliper.io.readers.label_files import (
     Imported,
     apply,
     coco_images,
@@ -30,9 +28,11 @@ from napari_cliper.export.importing import (
     read_label_tiff,
     read_labels,
 )
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.png import write_indexed_png, write_plain_png
-from napari_cliper.export.tiff import write_label_tiff, write_ome_tiff
+from napari_cliper.io.writers.coco import write_coco
+from napari_cliper.io.writers.png import write_indexed_png, write_plain_png
+from napari_cliper.io.writers.tiff import write_label_tiff, write_ome_tiff
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
 ROWS = {

@@ -11,10 +11,10 @@ from pycocotools.coco import COCO
 from scipy import ndimage
 
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.coco import coco_record, write_coco
-from napari_cliper.export.files import FileError, whole_files
-from napari_cliper.export.labelled import LabelledImage
+from napari_cliper.io.files import FileError, whole_files
+from napari_cliper.io.writers.coco import coco_record, write_coco
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
 ROWS = {

@@ -10,9 +10,9 @@ import pytest
 from label_maps import HARD, filled
 from scipy import ndimage
 
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.geojson import geojson_record, write_geojson
-from napari_cliper.export.labelled import LabelledImage
+from napari_cliper.io.writers.geojson import geojson_record, write_geojson
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
 NAMES = {1: 'cell / "nucleus"', 2: "細胞 é 🧫", 3: "Tumour: positive"}

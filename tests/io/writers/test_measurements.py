@@ -11,15 +11,15 @@ import pytest
 from scipy import ndimage
 from skimage.transform import rotate
 
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.measurements import (
+from napari_cliper.io.writers.measurements import (
     class_table,
     region_table,
     write_class_measurements,
     write_measurements,
     write_table,
 )
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 
 ROWS = {1: ClassRow("nucleus"), 2: ClassRow("fibre"), 3: ClassRow("nothing of it")}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cliper.export.arrays import write_npy, write_npz
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.labelled import LabelledImage
+from napari_cliper.io.writers.npz import write_npy, write_npz
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a b", "ä.array"])

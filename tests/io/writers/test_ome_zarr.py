@@ -10,9 +10,9 @@ import zarr
 from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.zarr_labels import ZARR_FORMATS, write_ome_zarr
+from napari_cliper.io.writers.ome_zarr import ZARR_FORMATS, write_ome_zarr
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
 RNG = np.random.default_rng(0)

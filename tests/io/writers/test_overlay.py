@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.colours import class_colours
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.overlay import label_counts, overlay
+from napari_cliper.io.writers.overlay import label_counts, overlay
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
+from napari_cliper.labels.palette import class_colours
 from napari_cliper.segmentation import InvalidInputError
 
 RED = np.zeros((10, 12, 3), np.uint8)

@@ -9,10 +9,10 @@ import pytest
 import skimage.io
 from PIL import Image
 
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.classes import from_record
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.png import CLASSES_KEY, write_indexed_png, write_plain_png
+from napari_cliper.io.class_list import from_record
+from napari_cliper.io.writers.png import CLASSES_KEY, write_indexed_png, write_plain_png
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
 ROWS = {

@@ -11,14 +11,14 @@ import skimage.io
 import tifffile
 from PIL import Image
 
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.tiff import (
+from napari_cliper.io.writers.tiff import (
     CLASSES_NAMESPACE,
     COLOURS_NAMESPACE,
     write_label_tiff,
     write_ome_tiff,
 )
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
 RNG = np.random.default_rng(0)

@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.files import FileError, whole_files
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.yolo import write_yolo, write_yolo_dataset
+from napari_cliper.io.files import FileError, whole_files
+from napari_cliper.io.writers.yolo import write_yolo, write_yolo_dataset
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
 MAPS = pytest.mark.parametrize("labels", HARD.values(), ids=HARD.keys())

@@ -22,13 +22,13 @@ from pycocotools.coco import COCO
 from skimage.measure import label as regions_of
 
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.files import FileError
-from napari_cliper.plugin.annotation_layer import AnnotationLayer
-from napari_cliper.plugin.labelled_layer import labelled_of_layer
-from napari_cliper.plugin.layers import OUTPUT_KEY
-from napari_cliper.plugin.suggestions import colours_of_labels
-from napari_cliper.plugin.writers import WRITERS, write_layers
+from napari_cliper.io.files import FileError
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.plugin.contributions.writers import WRITERS, write_layers
+from napari_cliper.plugin.layers.annotation_layer import AnnotationLayer
+from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
+from napari_cliper.plugin.layers.labelled_layer import labelled_of_layer
+from napari_cliper.plugin.layers.prediction_layers import colours_of_labels
 
 SCENE = make_scene((64, 80), 4)
 NAMES = {number: kind.name for number, kind in enumerate(KINDS, 1)}
@@ -229,7 +229,7 @@ def test_a_folder_that_takes_nothing_says_so(save, tmp_path, monkeypatch, name, 
     def refuse(*_args, **_kwargs):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("napari_cliper.export.files.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("napari_cliper.io.files.tempfile.mkdtemp", refuse)
     with pytest.raises(FileError, match=words):
         save(ours(), name)
     assert list(tmp_path.glob("[!.]*")) == []

@@ -7,11 +7,11 @@ import pytest
 from napari.layers import Labels
 from napari.settings import get_settings
 
-from napari_cliper.annotation.cleaning import CLEANING
-from napari_cliper.annotation.state import ACCEPTED, OPEN, PAINTED
-from napari_cliper.plugin.annotating import ACCEPT_KEY, NEXT_KEY, NTH_KEYS, PREVIOUS_KEY
-from napari_cliper.plugin.annotation_panel import SCOPES
-from napari_cliper.plugin.hint_history import REDO_KEY, UNDO_KEY
+from napari_cliper.annotation.cleanup import CLEANING
+from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
+from napari_cliper.plugin.controllers.annotation import ACCEPT_KEY, NEXT_KEY, NTH_KEYS, PREVIOUS_KEY
+from napari_cliper.plugin.controllers.hint_history import REDO_KEY, UNDO_KEY
+from napari_cliper.plugin.panels.annotation_panel import SCOPES
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image as Picture
 from qtpy.QtWidgets import QPushButton
 
-from napari_cliper.annotation.project import Project
-from napari_cliper.annotation.sessions import found_sessions
-from napari_cliper.annotation.state import PAINTED
+from napari_cliper.annotation.edit_mask import PAINTED
+from napari_cliper.annotation.project.project import Project
+from napari_cliper.annotation.project.sessions import found_sessions
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
 
 
@@ -196,7 +196,7 @@ def test_axes_come_back(dock, qtbot, another):
 
 
 def test_an_image_that_is_gone_is_named_and_its_annotation_waits(dock, qtbot, another, monkeypatch):
-    monkeypatch.setattr("napari_cliper.plugin.autosave.LARGEST_COPY", 10)
+    monkeypatch.setattr("napari_cliper.plugin.controllers.autosave.LARGEST_COPY", 10)
     mine = dock.annotating.begin(dock.viewer.layers["scene"], "scene")
     mine.layer.paint((20, 20), 1)
     dock.close_down()
@@ -256,7 +256,7 @@ FIRST = """
 import os, sys
 import napari
 from qtpy.QtCore import QTimer
-from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
 
 viewer = napari.Viewer()

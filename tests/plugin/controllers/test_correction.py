@@ -9,9 +9,9 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAbstractButton, QLabel
 
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.plugin.correcting import UNCERTAIN_KEY
-from napari_cliper.plugin.widget import RUN_KEY
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.plugin.controllers.correction import UNCERTAIN_KEY
+from napari_cliper.plugin.dock import RUN_KEY
 
 SCENE = make_scene((96, 128), 1_000_008)
 

@@ -12,15 +12,15 @@ from PIL import Image
 from pycocotools.coco import COCO
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFileDialog
 
-from napari_cliper.annotation.state import PAINTED
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.coco import write_coco
-from napari_cliper.export.formats import FORMATS
-from napari_cliper.export.labelled import LabelledImage
-from napari_cliper.export.png import write_indexed_png
-from napari_cliper.plugin import exchange
-from napari_cliper.plugin.export_dialog import ExportDialog, ExportWish
-from napari_cliper.plugin.import_dialog import LEAVE_OUT, NEW
+from napari_cliper.annotation.edit_mask import PAINTED
+from napari_cliper.io.formats import FORMATS
+from napari_cliper.io.writers.coco import write_coco
+from napari_cliper.io.writers.png import write_indexed_png
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.labels.labelled_image import LabelledImage
+from napari_cliper.plugin.controllers import exchange
+from napari_cliper.plugin.panels.export_dialog import ExportDialog, ExportWish
+from napari_cliper.plugin.panels.import_dialog import LEAVE_OUT, NEW
 
 
 @pytest.fixture

@@ -17,15 +17,15 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_cliper.annotation.project import Project
-from napari_cliper.annotation.state import ACCEPTED, PAINTED
+from napari_cliper.annotation.edit_mask import ACCEPTED, PAINTED
+from napari_cliper.annotation.project.project import Project
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.own_files import add_to_record
-from napari_cliper.plugin import projecting
-from napari_cliper.plugin.export_dialog import ExportWish
-from napari_cliper.plugin.projecting import SAVE_AFTER
-from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.io.own_files import add_to_record
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.plugin.controllers import project as projecting
+from napari_cliper.plugin.controllers.project import SAVE_AFTER
+from napari_cliper.plugin.dock import CliperWidget
+from napari_cliper.plugin.panels.export_dialog import ExportWish
 from napari_cliper.segmentation import SegmentationConfig, Thresholds
 
 SHAPE = (96, 128)
@@ -241,7 +241,7 @@ from pathlib import Path
 import napari
 import numpy as np
 from qtpy.QtCore import QTimer
-from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.plugin.dock import CliperWidget
 
 viewer = napari.Viewer(show=False)
 dock = CliperWidget(viewer)

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image as Picture
 from qtpy.QtCore import Qt
 
-from napari_cliper.annotation.project import Project
+from napari_cliper.annotation.project.project import Project
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.export.prototypes import beside, read_prototypes, write_prototypes
-from napari_cliper.plugin.layers import OUTPUT_KEY
-from napari_cliper.plugin.session import Session
-from napari_cliper.plugin.widget import CliperWidget
+from napari_cliper.io.prototype_file import beside, read_prototypes, write_prototypes
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.plugin.dock import CliperWidget
+from napari_cliper.plugin.engine_session import Session
+from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
 from napari_cliper.segmentation import (
     LiveLabels,
     Prototypes,

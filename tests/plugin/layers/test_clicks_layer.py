@@ -11,8 +11,8 @@ from PIL import Image as Picture
 from qtpy.QtCore import Qt
 
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.plugin.clicks_layer import (
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.plugin.layers.clicks_layer import (
     BACKGROUND,
     BACKGROUND_COLOUR,
     UNKNOWN_COLOUR,

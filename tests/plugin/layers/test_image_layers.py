@@ -10,7 +10,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
 
-from napari_cliper.plugin.layers import (
+from napari_cliper.plugin.layers.image_layers import (
     MIN_SIDE,
     OUTPUT_KEY,
     ImageChoice,
@@ -27,7 +27,7 @@ from napari_cliper.plugin.layers import (
     visible_region,
 )
 from napari_cliper.segmentation import InvalidInputError
-from napari_cliper.segmentation.images import MIN_SIDE as ENGINE_MIN_SIDE
+from napari_cliper.segmentation.features.preprocessing import MIN_SIDE as ENGINE_MIN_SIDE
 
 # shape, rgb
 KINDS = {

@@ -9,10 +9,10 @@ from qtpy.QtCore import QModelIndex, QPoint, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication, QColorDialog
 
-from napari_cliper.export.classes import ClassRow, read_classes, write_classes
-from napari_cliper.export.colours import class_colours
-from napari_cliper.plugin.classes_model import COLOUR_ROLE, HISTORY, Column
-from napari_cliper.plugin.classes_panel import ClassesPanel
+from napari_cliper.io.class_list import ClassRow, read_classes, write_classes
+from napari_cliper.labels.palette import class_colours
+from napari_cliper.plugin.panels.classes_model import COLOUR_ROLE, HISTORY, Column
+from napari_cliper.plugin.panels.classes_panel import ClassesPanel
 from napari_cliper.segmentation import InvalidInputError
 
 Key = Qt.Key

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cliper.annotation.evidence import BACKGROUND
-from napari_cliper.export.class_rows import ClassRow
-from napari_cliper.plugin.corrections_panel import CorrectionsPanel
+from napari_cliper.annotation.user_hints import BACKGROUND
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.plugin.panels.corrections_panel import CorrectionsPanel
 
 NARROW = 308  # what is left of 320 pixels between the dock's margins
 ROWS = [ClassRow("nucleus", colour=(255, 0, 0)), ClassRow("fibre")]

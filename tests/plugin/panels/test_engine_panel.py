@@ -12,8 +12,12 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_cliper.demo.scenes import KINDS
-from napari_cliper.plugin.engine_panel import EnginePanel
-from napari_cliper.plugin.engine_words import PROTOCOLS_IN_WORDS, TEMPLATES_IN_WORDS, plain_name
+from napari_cliper.plugin.panels.engine_panel import EnginePanel
+from napari_cliper.plugin.panels.engine_text import (
+    PROTOCOLS_IN_WORDS,
+    TEMPLATES_IN_WORDS,
+    plain_name,
+)
 from napari_cliper.segmentation import (
     BACKGROUND_WORDS,
     METHODS,
@@ -553,7 +557,8 @@ def test_names_are_as_people_write_them():
 
 
 def test_the_panel_does_not_load_torch():
-    program = "import sys, napari_cliper.plugin.engine_panel; assert 'torch' not in sys.modules"
+    module = "napari_cliper.plugin.panels.engine_panel"
+    program = f"import sys, {module}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

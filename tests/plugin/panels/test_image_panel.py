@@ -12,8 +12,8 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_cliper.plugin.image_panel import ImagePanel
-from napari_cliper.plugin.layers import OUTPUT_KEY
+from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
+from napari_cliper.plugin.panels.image_panel import ImagePanel
 
 
 @pytest.fixture(params=[False, True], ids=["viewer", "as plugins get it"])

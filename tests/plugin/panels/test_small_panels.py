@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cliper.plugin.results_panel import ResultsPanel
-from napari_cliper.plugin.run_panel import RunPanel
-from napari_cliper.plugin.threshold_panel import ThresholdPanel
+from napari_cliper.plugin.panels.results_panel import ResultsPanel
+from napari_cliper.plugin.panels.run_panel import RunPanel
+from napari_cliper.plugin.panels.threshold_panel import ThresholdPanel
 from napari_cliper.segmentation import ClassPrompt, Progress, SegmentationConfig, Thresholds
 from napari_cliper.segmentation.results import ScoreMaps, StageMaps
 
@@ -59,7 +59,7 @@ def test_running_allows_only_cancel(panel, qtbot):
 
 def test_progress_is_told_in_words(panel, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("napari_cliper.plugin.run_panel.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("napari_cliper.plugin.panels.run_panel.time.monotonic", lambda: now[0])
     run = panel(RunPanel)
     run.begin()
     run.show_progress(Progress("Refining", 0, 4))

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from napari_cliper.segmentation import InvalidInputError
-from napari_cliper.segmentation.images import (
+from napari_cliper.segmentation.features.preprocessing import (
     kept_ratio_shape,
     normalised,
     padded,

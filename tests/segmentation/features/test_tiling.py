@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cliper.segmentation.tiling import Window, blend, sliding_windows, stitch_attention
+from napari_cliper.segmentation.features.tiling import (
+    Window,
+    blend,
+    sliding_windows,
+    stitch_attention,
+)
 
 LAYOUTS = [
     ((100, 100), 100, 50),

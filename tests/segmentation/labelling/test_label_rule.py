@@ -14,8 +14,8 @@ from napari_cliper.segmentation import (
     LiveLabels,
     SegmentationConfig,
     Thresholds,
-    labels,
 )
+from napari_cliper.segmentation.labelling import label_rule as labels
 from napari_cliper.segmentation.results import ScoreMaps, StageMaps
 
 GRID, SHAPE = (5, 7), (23, 31)

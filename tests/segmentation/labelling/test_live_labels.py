@@ -21,7 +21,7 @@ from napari_cliper.segmentation import (
     Thresholds,
     image_affinity,
 )
-from napari_cliper.segmentation.corrections import COMPETING_BACKGROUND
+from napari_cliper.segmentation.labelling.uncertainty import COMPETING_BACKGROUND
 
 MEANINGLESS = tuple(
     ClassPrompt(word)
@@ -248,7 +248,7 @@ def test_uncertainty_is_high_between_classes(live):
 
 def test_uncertainty_is_the_same_with_little_memory(live, monkeypatch):
     expected = live.uncertainty(PUBLISHED)
-    monkeypatch.setattr("napari_cliper.segmentation.live.PART_BYTES", 1)
+    monkeypatch.setattr("napari_cliper.segmentation.labelling.live_labels.PART_BYTES", 1)
     np.testing.assert_array_equal(live.uncertainty(PUBLISHED), expected)
 
 

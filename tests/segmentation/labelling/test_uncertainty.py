@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cliper.segmentation.corrections import (
+from napari_cliper.segmentation.labelling.uncertainty import (
     COMPETING_BACKGROUND,
     ScorePlanes,
     corrected_labels,
@@ -15,7 +15,7 @@ from napari_cliper.segmentation.corrections import (
     uncertainty,
     wrong_by,
 )
-from napari_cliper.segmentation.spreading import OPEN, Shift
+from napari_cliper.segmentation.propagation.label_propagation import OPEN, Shift
 
 SHAPE = (5, 7)
 REGIONS = np.arange(35, dtype=np.int32).reshape(SHAPE) % 4

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, RobertaConfig
 
-from napari_cliper.segmentation import clip
-from napari_cliper.segmentation.clip import TextEncoder
-from napari_cliper.segmentation.encoder import MEAN, STD
 from napari_cliper.segmentation.errors import DamagedWeightsError, InvalidInputError, Stopped
+from napari_cliper.segmentation.models import clip
+from napari_cliper.segmentation.models.clip import TextEncoder
+from napari_cliper.segmentation.models.image_encoder import MEAN, STD
 from napari_cliper.segmentation.progress import Monitor
 
 CONFIG = {

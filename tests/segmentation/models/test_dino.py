@@ -11,22 +11,21 @@ from loopback_hub import COMMIT
 from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 
-from napari_cliper.segmentation import (
-    REGISTRY,
-    ClassPrompt,
-    SegmentationConfig,
-    Segmenter,
-    proxy,
-)
+from napari_cliper.segmentation import REGISTRY, ClassPrompt, SegmentationConfig, Segmenter
 from napari_cliper.segmentation.errors import (
     DamagedWeightsError,
     Stopped,
     WeightsUnavailableError,
 )
-from napari_cliper.segmentation.images import normalised, patch_aligned_shape, resized
-from napari_cliper.segmentation.loading import load_foundation
+from napari_cliper.segmentation.features.preprocessing import (
+    normalised,
+    patch_aligned_shape,
+    resized,
+)
+from napari_cliper.segmentation.models import dino as proxy
+from napari_cliper.segmentation.models.loading import load_foundation
 from napari_cliper.segmentation.progress import Monitor
-from napari_cliper.segmentation.refinement import feature_attention, refine_with_attention
+from napari_cliper.segmentation.refiners.refinement import feature_attention, refine_with_attention
 
 REAL = "vit_small_patch16_224.dino"
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_cliper.segmentation.encoder import ImageEncoder
 from napari_cliper.segmentation.errors import Stopped
+from napari_cliper.segmentation.models.image_encoder import ImageEncoder
 from napari_cliper.segmentation.progress import Monitor
 
 EXACT = {"rtol": 0, "atol": 2e-5}

@@ -20,21 +20,15 @@ from safetensors.torch import load_file, save_file
 
 from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.segmentation import (
-    ClassPrompt,
-    Monitor,
-    SegmentationConfig,
-    Segmenter,
-    loading,
-    weights,
-)
-from napari_cliper.segmentation.encoder import MEAN, STD
+from napari_cliper.segmentation import ClassPrompt, Monitor, SegmentationConfig, Segmenter
 from napari_cliper.segmentation.errors import (
     DamagedWeightsError,
     InvalidInputError,
     Stopped,
     WeightsUnavailableError,
 )
+from napari_cliper.segmentation.models import loading, weights
+from napari_cliper.segmentation.models.image_encoder import MEAN, STD
 
 CPU = torch.device("cpu")
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]
@@ -632,7 +626,7 @@ def test_a_stop_while_hashing(tiny_clip, monkeypatch):
     path.write_bytes(tiny_clip.read_bytes())
     path.with_suffix(".json").write_text(tiny_clip.with_suffix(".json").read_text())
     segmenter = Segmenter(config(path))
-    monkeypatch.setattr("napari_cliper.segmentation.checkpoints._BLOCK", 1000)
+    monkeypatch.setattr("napari_cliper.segmentation.models.checkpoints._BLOCK", 1000)
     with pytest.raises(Stopped):
         segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
     assert stages[-1] == "Checking fresh.safetensors"

@@ -14,25 +14,21 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from napari_cliper.segmentation import (
-    ClassPrompt,
-    SegmentationConfig,
-    Segmenter,
-    diffusion,
-    kept,
-    loading,
-)
+from napari_cliper.segmentation import ClassPrompt, SegmentationConfig, Segmenter
 from napari_cliper.segmentation.errors import (
     DamagedWeightsError,
     InvalidInputError,
     Stopped,
     WeightsUnavailableError,
 )
-from napari_cliper.segmentation.images import squashed
+from napari_cliper.segmentation.features.preprocessing import squashed
+from napari_cliper.segmentation.models import loading
+from napari_cliper.segmentation.models import stable_diffusion as diffusion
+from napari_cliper.segmentation.models import tensor_cache as kept
 from napari_cliper.segmentation.progress import Monitor
-from napari_cliper.segmentation.refinement import refine_with_attention
+from napari_cliper.segmentation.refiners.refinement import refine_with_attention
 
-REFERENCE = Path(__file__).parents[1] / "parity" / "reference" / "diffusion"
+REFERENCE = Path(__file__).parents[2] / "parity" / "reference" / "diffusion"
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]
 SIDE = 8  # of the latents, in place of 64
 WEIGHTS = "diffusion_pytorch_model.safetensors"

@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from napari_cliper.segmentation import Monitor, SegmentationConfig, Segmenter, kept, words
+from napari_cliper.segmentation import Monitor, SegmentationConfig, Segmenter
 from napari_cliper.segmentation.errors import Stopped
-from napari_cliper.segmentation.kept import KeptTensors
+from napari_cliper.segmentation.models import tensor_cache as kept
+from napari_cliper.segmentation.models import text_embeddings as words
+from napari_cliper.segmentation.models.tensor_cache import KeptTensors
 
 pytestmark = pytest.mark.usefixtures("user_cache")
 
@@ -229,7 +231,7 @@ import sys, torch
 from pathlib import Path
 import platformdirs
 platformdirs.user_cache_path = lambda name: Path(sys.argv[1])
-from napari_cliper.segmentation.kept import KeptTensors
+from napari_cliper.segmentation.models.tensor_cache import KeptTensors
 own = KeptTensors("words", "vector", most=15)
 for turn in range(8):
     for word in range(20):

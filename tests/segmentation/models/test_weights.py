@@ -22,13 +22,13 @@ from huggingface_hub import constants
 from loopback_hub import COMMIT, point_to
 from safetensors.torch import save_file
 
-from napari_cliper.segmentation import weights
 from napari_cliper.segmentation.errors import (
     DamagedWeightsError,
     InvalidInputError,
     Stopped,
     WeightsUnavailableError,
 )
+from napari_cliper.segmentation.models import weights
 from napari_cliper.segmentation.progress import Monitor
 
 BIG = os.urandom(600_000)
@@ -517,7 +517,7 @@ def test_the_environment_is_honoured(hub, tmp_path):
     """HF_ENDPOINT and HF_HOME are read when the library is imported: in a process of its own."""
     hub.files["timm/vit_small_patch16_224.dino", "model.safetensors"] = BIG
     code = (
-        "import json; from napari_cliper.segmentation import weights as w; "
+        "import json; from napari_cliper.segmentation.models import weights as w; "
         "print(json.dumps({k: str(v) for k, v in w.fetch(w.entry('dino-vits16')).items()}))"
     )
     env = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cliper.segmentation.spreading import (
+from napari_cliper.segmentation.propagation.label_propagation import (
     BELIEF,
     BEYOND,
     FAINT,

@@ -9,7 +9,7 @@ from scipy import sparse
 from skimage.transform import resize
 
 from napari_cliper.segmentation import Monitor, Stopped
-from napari_cliper.segmentation.refinement import (
+from napari_cliper.segmentation.refiners.refinement import (
     CLASSES,
     SPARSE_BELOW,
     LevelMap,

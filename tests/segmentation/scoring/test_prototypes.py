@@ -17,8 +17,8 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
     Segmenter,
 )
-from napari_cliper.segmentation.looks import HALF, looks_of
-from napari_cliper.segmentation.prototypes import (
+from napari_cliper.segmentation.scoring.prototype_fusion import HALF, looks_of
+from napari_cliper.segmentation.scoring.prototypes import (
     BACKGROUND,
     PER_CLASS,
     PER_IMAGE,
@@ -26,7 +26,7 @@ from napari_cliper.segmentation.prototypes import (
     Prototype,
     learnt,
 )
-from napari_cliper.segmentation.scoring import Queries
+from napari_cliper.segmentation.scoring.similarity import Queries
 
 GRID = (4, 6)
 WORDS = tuple(

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cliper.segmentation.attention import (
+from napari_cliper.segmentation.models.last_block_attention import (
     LAST_BLOCK,
     fused_attention,
     normalise_once,
     proxy_attention,
 )
-from napari_cliper.segmentation.scoring import (
+from napari_cliper.segmentation.scoring.similarity import (
     Queries,
     class_maxima,
     cliper_coarse,

@@ -26,17 +26,17 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.class_rows import ClassRow
-from ..export.classes import from_record, to_record
-from ..export.files import FileError, cannot
-from ..export.image_decoding import decode_image
-from ..export.labelled import LabelledImage
-from ..export.tiff import write_ome_tiff
-from ..export.tiff_axes import with_axes_of_tiff
-from ..segmentation import InvalidInputError, Thresholds
-from .records import check_keys, mapping, sides, sync_file, sync_folder, text
+from ...io.class_list import from_record, to_record
+from ...io.files import FileError, cannot
+from ...io.image_decoding import decode_image
+from ...io.json_records import check_keys, mapping, sides, sync_file, sync_folder, text
+from ...io.tiff_axes import with_axes_of_tiff
+from ...io.writers.tiff import write_ome_tiff
+from ...labels.label_class import ClassRow
+from ...labels.labelled_image import LabelledImage
+from ...segmentation import InvalidInputError, Thresholds
+from ..edit_mask import ACCEPTED, PAINTED, AnnotationState
 from .settings import thresholds_from_record
-from .state import ACCEPTED, PAINTED, AnnotationState
 
 Status = Literal["open", "started", "done"]
 STATUSES: tuple[Status, ...] = get_args(Status)

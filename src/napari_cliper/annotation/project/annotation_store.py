@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from ..export.files import FileError, cannot
-from ..segmentation import InvalidInputError
-from .records import content_of, encoded, replace_whole, understood
-from .state import AnnotationState
-from .stored import (
+from ...io.files import FileError, cannot
+from ...io.json_records import content_of, encoded, replace_whole, understood
+from ...segmentation import InvalidInputError
+from ..edit_mask import AnnotationState
+from .annotation_record import (
     STATUSES,
     Sheet,
     Status,

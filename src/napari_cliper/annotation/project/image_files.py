@@ -10,8 +10,8 @@ from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 
-from ..export.files import FileError, cannot, folded
-from ..export.image_decoding import is_image
+from ...io.files import FileError, cannot, folded
+from ...io.image_decoding import is_image
 
 LONGEST = 120
 """Bytes that an image's name may take in names of files; the rest of 255 is for endings."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..export.files import folded
-from ..segmentation import InvalidInputError
+from ...io.files import folded
+from ...io.json_records import check_keys, mapping, sides, text, whole
+from ...segmentation import InvalidInputError
 from .image_files import as_file, is_there, relative
-from .records import check_keys, mapping, sides, text, whole
 
 FILE = "project.cliper.json"
 FORMAT = "napari-cliper project"

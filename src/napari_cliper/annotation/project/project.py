@@ -30,29 +30,36 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ..export.axes import axes_from_names
-from ..export.class_rows import ClassRow
-from ..export.classes import read_classes, write_classes
-from ..export.files import FileError, cannot, folded, whole_files
-from ..export.pictures import read_picture_with_axes
-from ..export.prototypes import read_prototypes, write_prototypes
-from ..export.short_writes import full_when_short
-from ..segmentation import InvalidInputError, SegmentationConfig, Thresholds
+from ...io.class_list import read_classes, write_classes
+from ...io.files import FileError, cannot, folded, whole_files
+from ...io.images import read_picture_with_axes
+from ...io.json_records import (
+    content_of,
+    encoded,
+    replace_whole,
+    sync_file,
+    sync_folder,
+    understood,
+)
+from ...io.prototype_file import read_prototypes, write_prototypes
+from ...io.short_writes import full_when_short
+from ...labels.axes import axes_from_names
+from ...labels.label_class import ClassRow
+from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
+from ..edit_mask import AnnotationState
+from .annotation_record import Sheet, Status, remove, with_axes
+from .annotation_store import ChangedOnDiskError, Seen, Sheets
 from .image_files import Names, found_below, images_in, is_there, settled
-from .project_file import COPIES, FILE, Entry, ImageList, entry_of, list_from_record
-from .records import content_of, encoded, replace_whole, sync_file, sync_folder, understood
+from .image_list import COPIES, FILE, Entry, ImageList, entry_of, list_from_record
 from .settings import (
     ProjectSettings,
     default_thresholds,
     settings_from_record,
     settings_to_record,
 )
-from .sheets import ChangedOnDiskError, Seen, Sheets
-from .state import AnnotationState
-from .stored import Sheet, Status, remove, with_axes
 
 if TYPE_CHECKING:
-    from ..segmentation import Prototypes
+    from ...segmentation import Prototypes
 
 __all__ = [
     "FILE",

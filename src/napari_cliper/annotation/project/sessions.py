@@ -18,7 +18,7 @@ from secrets import token_hex
 import platformdirs
 from filelock import FileLock, Timeout
 
-from ..export.files import FileError, cannot
+from ...io.files import FileError, cannot
 from .project import Project, is_project
 
 

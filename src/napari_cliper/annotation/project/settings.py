@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..export.class_rows import ClassRow
-from ..segmentation import InvalidInputError, SegmentationConfig, Thresholds
-from .records import check_keys, flag, mapping, number, text, whole, words
+from ...io.json_records import check_keys, flag, mapping, number, text, whole, words
+from ...labels.label_class import ClassRow
+from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
 
 if TYPE_CHECKING:
-    from ..segmentation import Prototypes
+    from ...segmentation import Prototypes
 
 Check = Callable[[Any, str], Any]
 

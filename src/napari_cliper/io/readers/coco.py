@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..segmentation import InvalidInputError
-from .axes import POSITION_KEY, Position, position_from_record, position_of_suffix
-from .class_rows import ClassRow, Colour
-from .files import FileError, cannot, file_name
-from .imported import HIGHEST, Imported, as_labels
+from ...labels.axes import POSITION_KEY, Position, position_from_record, position_of_suffix
+from ...labels.imported_labels import HIGHEST, Imported, as_labels
+from ...labels.label_class import ClassRow, Colour
+from ...segmentation import InvalidInputError
+from ..files import FileError, cannot, file_name
 
 Runs = NDArray[np.int64]
 """Lengths of runs down the columns, the first of them background."""

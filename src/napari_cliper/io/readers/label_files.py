@@ -19,18 +19,18 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from numpy.typing import NDArray
 
-from ..segmentation import InvalidInputError
-from .axes import Position, position_from_record
-from .class_rows import ClassRow, Colour
-from .classes import from_record
-from .coco_reading import coco_images, open_coco, read_coco
-from .files import FileError
-from .image_decoding import DecodedImage, decode_image
-from .imported import HIGHEST, Imported, as_labels, fitted, fitted_planes
-from .matching import Matching, apply, match_classes
-from .png import CLASSES_KEY, IGNORE, IGNORE_COLOUR
-from .tiff import CLASSES_NAMESPACE, COLOURS_NAMESPACE
-from .tiff_axes import with_axes_of_tiff
+from ...labels.axes import Position, position_from_record
+from ...labels.class_matching import Matching, apply, match_classes
+from ...labels.imported_labels import HIGHEST, Imported, as_labels, fitted, fitted_planes
+from ...labels.label_class import ClassRow, Colour
+from ...segmentation import InvalidInputError
+from ..class_list import from_record
+from ..files import FileError
+from ..image_decoding import DecodedImage, decode_image
+from ..tiff_axes import with_axes_of_tiff
+from ..writers.png import CLASSES_KEY, IGNORE, IGNORE_COLOUR
+from ..writers.tiff import CLASSES_NAMESPACE, COLOURS_NAMESPACE
+from .coco import coco_images, open_coco, read_coco
 
 __all__ = [
     "SUFFIXES",

@@ -16,13 +16,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .axes import POSITION_KEY, position_to_record
-from .categories import Categories, Category, categories_of, used_labels
-from .files import unique_names
-from .labelled import LabelledImage
-from .lazy_images import Images
-from .looks import check_plane
-from .outlines import Region, find_regions
+from ...labels.axes import POSITION_KEY, position_to_record
+from ...labels.categories import Categories, Category, categories_of, used_labels
+from ...labels.label_names import check_plane
+from ...labels.labelled_image import LabelledImage
+from ...labels.outlines import Region, find_regions
+from ..files import unique_names
+from ..lazy_images import Images
 
 Kind = Literal["instances", "stuff"]
 Segmentation = Literal["polygon", "rle"]

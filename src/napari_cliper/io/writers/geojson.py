@@ -13,11 +13,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from .axes import UNKNOWN
-from .class_rows import Colour
-from .labelled import LabelledImage
-from .looks import check_plane, label_name
-from .outlines import Polygon, Region, find_regions
+from ...labels.axes import UNKNOWN
+from ...labels.label_class import Colour
+from ...labels.label_names import check_plane, label_name
+from ...labels.labelled_image import LabelledImage
+from ...labels.outlines import Polygon, Region, find_regions
 
 
 def write_geojson(path: Path, image: LabelledImage) -> None:

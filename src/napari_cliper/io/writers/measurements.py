@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import measure
 
-from .axes import axis_words
-from .labelled import PIXEL, LabelledImage
-from .looks import label_name
+from ...labels.axes import axis_words
+from ...labels.label_names import label_name
+from ...labels.labelled_image import PIXEL, LabelledImage
 
 Table = dict[str, list[Any]]
 """Columns by name, all of one length; None where there is no value."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .labelled import LabelledImage
-from .looks import label_names
-from .short_writes import full_when_short
+from ...labels.label_names import label_names
+from ...labels.labelled_image import LabelledImage
+from ..short_writes import full_when_short
 
 
 def write_npy(path: Path, image: LabelledImage) -> None:

@@ -22,12 +22,12 @@ import zarr
 from numpy.typing import NDArray
 from skimage.transform import downscale_local_mean
 
-from .axes import UNKNOWN, axis_words
-from .files import FileError
-from .labelled import LabelledImage
-from .looks import label_names
-from .stacks import Stack, ordered
-from .units import Kind, known_unit
+from ...labels.axes import UNKNOWN, axis_words
+from ...labels.label_names import label_names
+from ...labels.labelled_image import LabelledImage
+from ...labels.stack_axes import Stack, ordered
+from ...labels.units import Kind, known_unit
+from ..files import FileError
 
 Version = Literal["0.4", "0.5"]
 

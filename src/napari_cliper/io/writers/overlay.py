@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageStat
 
-from ..segmentation import to_8bit
-from .labelled import LabelArray, LabelledImage
-from .looks import check_plane, label_name, palette
+from ...labels.label_names import check_plane, label_name, palette
+from ...labels.labelled_image import LabelArray, LabelledImage
+from ...segmentation import to_8bit
 
 OPACITY = 0.4
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ..segmentation import InvalidInputError
-from .axes import position_to_record
-from .class_rows import ClassRow
-from .classes import to_record
-from .labelled import LabelArray, LabelledImage
-from .looks import check_plane, label_name, palette
+from ...labels.axes import position_to_record
+from ...labels.label_class import ClassRow
+from ...labels.label_names import check_plane, label_name, palette
+from ...labels.labelled_image import LabelArray, LabelledImage
+from ...segmentation import InvalidInputError
+from ..class_list import to_record
 
 IGNORE = 255
 IGNORE_COLOUR = (224, 224, 192)

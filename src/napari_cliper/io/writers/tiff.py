@@ -15,11 +15,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from .labelled import PIXEL, LabelledImage
-from .looks import label_names, palette
-from .short_writes import full_when_short
-from .stacks import Stack, five_dimensional, ordered
-from .units import known_unit
+from ...labels.label_names import label_names, palette
+from ...labels.labelled_image import PIXEL, LabelledImage
+from ...labels.stack_axes import Stack, five_dimensional, ordered
+from ...labels.units import known_unit
+from ..short_writes import full_when_short
 
 CLASSES_NAMESPACE = "napari-cliper/classes"
 COLOURS_NAMESPACE = "napari-cliper/colours"

@@ -16,13 +16,13 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..segmentation import InvalidInputError
-from .categories import categories_of
-from .files import file_name, unique_names
-from .labelled import LabelledImage
-from .lazy_images import Images
-from .looks import check_plane
-from .outlines import find_regions, one_ring
+from ...labels.categories import categories_of
+from ...labels.label_names import check_plane
+from ...labels.labelled_image import LabelledImage
+from ...labels.outlines import find_regions, one_ring
+from ...segmentation import InvalidInputError
+from ..files import file_name, unique_names
+from ..lazy_images import Images
 
 DECIMALS = 7
 """Of a share: less than a hundredth of a pixel in an image of 65536."""

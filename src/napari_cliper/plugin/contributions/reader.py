@@ -10,7 +10,7 @@ from typing import Any
 from napari import current_viewer
 from qtpy.QtCore import QTimer
 
-from ..annotation.project_file import FILE
+from ...annotation.project.image_list import FILE
 
 LayerData = tuple[Any, ...]
 

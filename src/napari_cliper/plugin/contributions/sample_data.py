@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-from ..demo.scenes import KINDS, make_scene
-from ..export.colours import class_colours
+from ...demo.scenes import KINDS, make_scene
+from ...labels.palette import class_colours
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 

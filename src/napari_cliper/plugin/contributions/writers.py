@@ -15,17 +15,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ..export.arrays import write_npz
-from ..export.coco import write_coco
-from ..export.files import FileError, whole_files
-from ..export.geojson import write_geojson
-from ..export.labelled import LabelledImage
-from ..export.measurements import write_measurements
-from ..export.png import write_indexed_png, write_plain_png
-from ..export.tiff import write_label_tiff, write_ome_tiff
-from ..export.zarr_labels import write_ome_zarr
-from ..segmentation import SegmentationError
-from .labelled_layer import labelled_of_layer, record_of
+from ...io.files import FileError, whole_files
+from ...io.writers.coco import write_coco
+from ...io.writers.geojson import write_geojson
+from ...io.writers.measurements import write_measurements
+from ...io.writers.npz import write_npz
+from ...io.writers.ome_zarr import write_ome_zarr
+from ...io.writers.png import write_indexed_png, write_plain_png
+from ...io.writers.tiff import write_label_tiff, write_ome_tiff
+from ...labels.labelled_image import LabelledImage
+from ...segmentation import SegmentationError
+from ..layers.labelled_layer import labelled_of_layer, record_of
 
 Layers = Sequence[tuple[Any, Mapping[str, Any], str]]
 

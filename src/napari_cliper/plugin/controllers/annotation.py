@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QMessageBox
 
-from ..annotation.accept import region_at
-from ..annotation.cleaning import CLEANING
-from ..annotation.progress import Done, done
-from ..annotation.state import PAINTED, AnnotationState
-from ..export.class_rows import ClassRow
-from ..segmentation import InvalidInputError, Progress
-from .annotation_layer import AnnotationLayer, Place
-from .annotation_panel import AnnotationPanel
-from .classes_panel import ClassesPanel
-from .image_panel import ImagePanel
-from .layers import ImageChoice, pixel_under, rectangle_region
+from ...annotation.cleanup import CLEANING
+from ...annotation.completion import Done, done
+from ...annotation.edit_mask import PAINTED, AnnotationState
+from ...annotation.merge import region_at
+from ...labels.label_class import ClassRow
+from ...segmentation import InvalidInputError, Progress
+from ..layers.annotation_layer import AnnotationLayer, Place
+from ..layers.image_layers import ImageChoice, pixel_under, rectangle_region
+from ..layers.prediction_layers import Suggestion
+from ..panels.annotation_panel import AnnotationPanel
+from ..panels.classes_panel import ClassesPanel
+from ..panels.image_panel import ImagePanel
+from ..qt.timers import once
+from ..worker import Job
 from .live_result import LiveResult
-from .suggestions import Suggestion
-from .timers import once
-from .worker import Job
 
 ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY = "Alt-A", "Alt-N", "Alt-B"
 """Accept the region under the cursor; brush with the next, with the previous class."""

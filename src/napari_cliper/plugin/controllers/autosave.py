@@ -21,21 +21,21 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QMessageBox
 
-from ..annotation.edits import Edits
-from ..annotation.project import Project, ProjectSettings
-from ..annotation.sessions import FoundSession, Session, delete_session, found_sessions
-from ..annotation.state import AnnotationState
-from ..export.axes import axes_from_names
-from ..export.files import FileError
-from ..export.pictures import read_picture
-from ..segmentation import InvalidInputError, Progress
-from .annotating import Annotating
-from .annotation_layer import AnnotationLayer
-from .layers import ImageChoice, labels_shape
-from .offers_panel import Offer, OffersPanel
-from .projecting import SAVE_AFTER, Projecting
-from .timers import once
-from .worker import Job
+from ...annotation.edit_history import Edits
+from ...annotation.edit_mask import AnnotationState
+from ...annotation.project.project import Project, ProjectSettings
+from ...annotation.project.sessions import FoundSession, Session, delete_session, found_sessions
+from ...io.files import FileError
+from ...io.images import read_picture
+from ...labels.axes import axes_from_names
+from ...segmentation import InvalidInputError, Progress
+from ..layers.annotation_layer import AnnotationLayer
+from ..layers.image_layers import ImageChoice, labels_shape
+from ..panels.offers_panel import Offer, OffersPanel
+from ..qt.timers import once
+from ..worker import Job
+from .annotation import Annotating
+from .project import SAVE_AFTER, Projecting
 
 LARGEST_COPY = 2_000_000_000
 """Bytes of an image without a file up to which a session keeps its pixels."""

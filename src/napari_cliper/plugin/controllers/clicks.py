@@ -11,17 +11,17 @@ from napari.layers import Image, Labels
 from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal
 
-from ..annotation.evidence import BACKGROUND
-from ..export.class_rows import ClassRow
-from ..segmentation import InvalidInputError
-from .annotating import Annotating
-from .annotation_layer import AnnotationLayer
-from .classes_panel import ClassesPanel
-from .clicks_layer import ClicksLayer
-from .corrections_panel import CorrectionsPanel
+from ...annotation.user_hints import BACKGROUND
+from ...labels.label_class import ClassRow
+from ...segmentation import InvalidInputError
+from ..layers.annotation_layer import AnnotationLayer
+from ..layers.clicks_layer import ClicksLayer
+from ..panels.classes_panel import ClassesPanel
+from ..panels.corrections_panel import CorrectionsPanel
+from ..panels.image_panel import ImagePanel
+from ..qt.timers import once
+from .annotation import Annotating
 from .hint_history import REDO_KEY, UNDO_KEY, HintHistory
-from .image_panel import ImagePanel
-from .timers import once
 
 
 class Clicking(QObject):

@@ -19,31 +19,31 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from ..annotation.evidence import (
+from ...annotation.edit_mask import ACCEPTED
+from ...annotation.user_hints import (
     Click,
     Evidence,
     clicks_on,
     confirmed_by,
     evidence_of,
 )
-from ..annotation.state import ACCEPTED
-from ..segmentation import InvalidInputError, LiveLabels, Progress, Thresholds
-from .annotating import Annotating
-from .annotation_layer import AnnotationLayer
-from .classes_panel import ClassesPanel
-from .clicking import Clicking
-from .corrections_panel import CorrectionsPanel
-from .image_panel import ImagePanel
+from ...segmentation import InvalidInputError, LiveLabels, Progress, Thresholds
+from ..engine_session import Session
+from ..layers.annotation_layer import AnnotationLayer
+from ..layers.image_layers import ImageChoice, labels_shape, world_of
+from ..layers.uncertainty_layer import UncertaintyLayer
+from ..panels.classes_panel import ClassesPanel
+from ..panels.corrections_panel import CorrectionsPanel
+from ..panels.image_panel import ImagePanel
+from ..qt.timers import once
+from ..worker import Job
+from .annotation import Annotating
+from .clicks import Clicking
 from .kept_results import Shown
-from .layers import ImageChoice, labels_shape, world_of
 from .live_result import LiveResult
-from .session import Session
-from .timers import once
-from .uncertainty_layer import UncertaintyLayer
-from .worker import Job
 
 if TYPE_CHECKING:
-    from ..segmentation import ImageAffinity
+    from ...segmentation import ImageAffinity
 
 UNCERTAIN_KEY = "Alt-U"
 """Go to the next uncertain place."""
@@ -442,7 +442,7 @@ def _doubts(
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> Doubts:
-    from ..segmentation import most_uncertain  # noqa: PLC0415 - torch
+    from ...segmentation import most_uncertain  # noqa: PLC0415 - torch
 
     doubt = live.uncertainty(thresholds)
     return Doubts(doubt, most_uncertain(doubt, confirmed_by(marks, clicks, regions)))

@@ -12,9 +12,8 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from ..export.axes import axes_from_names
-from ..export.class_rows import ClassRow
-from ..export.importing import (
+from ...io.lazy_images import Images
+from ...io.readers.label_files import (
     SUFFIXES,
     Imported,
     apply,
@@ -23,19 +22,20 @@ from ..export.importing import (
     open_coco,
     read_labels,
 )
-from ..export.labelled import LabelledImage
-from ..export.lazy_images import Images
-from ..segmentation import InvalidInputError, Progress
-from .annotating import Annotating
-from .annotation_layer import AnnotationLayer, Place
-from .classes_panel import ClassesPanel
-from .image_panel import ImagePanel
-from .import_dialog import ImportDialog
-from .layers import ImageChoice
-from .worker import Job
+from ...labels.axes import axes_from_names
+from ...labels.label_class import ClassRow
+from ...labels.labelled_image import LabelledImage
+from ...segmentation import InvalidInputError, Progress
+from ..layers.annotation_layer import AnnotationLayer, Place
+from ..layers.image_layers import ImageChoice
+from ..panels.classes_panel import ClassesPanel
+from ..panels.image_panel import ImagePanel
+from ..panels.import_dialog import ImportDialog
+from ..worker import Job
+from .annotation import Annotating
 
 if TYPE_CHECKING:
-    from .export_dialog import ExportWish
+    from ..panels.export_dialog import ExportWish
 
 Gather = Callable[[], Images]
 
@@ -100,7 +100,7 @@ class Exchange(QObject):
         if annotation is None and not project.count:
             self.said.emit("There is no annotation to export. Accept something first.", True)
             return
-        from .export_dialog import ExportDialog  # noqa: PLC0415 - zarr and more, when it is wanted
+        from ..panels.export_dialog import ExportDialog  # noqa: PLC0415 - zarr and more, when it is wanted
 
         dialog = ExportDialog(project.count, self.folder, self._parent)
         dialog.every_image.setEnabled(annotation is not None)  # else there is none but those
@@ -222,7 +222,7 @@ def _export(
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> tuple[list[Path], list[str]]:
-    from ..export.formats import export_images, export_notes  # noqa: PLC0415 - as above
+    from ...io.formats import export_images, export_notes  # noqa: PLC0415 - as above
 
     images = gather()
     made = export_images(wish.folder, images, wish.formats, overwrite=wish.overwrite, inputs=inputs)

@@ -10,13 +10,13 @@ from typing import Any
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from ..annotation.project import Project
-from ..segmentation import Monitor, Progress
-from ..uncertain_first import Ranking, uncertain_first
-from .learning import Start
-from .project_panel import ProjectPanel
-from .projecting import Projecting
-from .session import Request, Session
+from ...annotation.project.project import Project
+from ...segmentation import Monitor, Progress
+from ...workflows.active_learning import Ranking, uncertain_first
+from ..engine_session import Request, Session
+from ..panels.project_panel import ProjectPanel
+from .project import Projecting
+from .prototype_learning import Start
 
 _NAMED = 3
 """So many images that could not be looked at are named with the reason."""

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..export.class_rows import ClassRow
-from ..segmentation import SegmentationConfig, Thresholds
-from .layers import ImageChoice, Key
-from .session import Outcome
-from .suggestions import Suggestion
+from ...labels.label_class import ClassRow
+from ...segmentation import SegmentationConfig, Thresholds
+from ..engine_session import Outcome
+from ..layers.image_layers import ImageChoice, Key
+from ..layers.prediction_layers import Suggestion
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from ..segmentation import Stage
+    from ...segmentation import Stage
 
 RESULT_BYTES = 1_000_000_000
 

@@ -16,8 +16,8 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from ..export.class_rows import ClassRow
-from ..segmentation import (
+from ...labels.label_class import ClassRow
+from ...segmentation import (
     InvalidInputError,
     LiveLabels,
     Progress,
@@ -25,18 +25,18 @@ from ..segmentation import (
     Shortfall,
     Thresholds,
 )
-from .image_panel import ImagePanel
+from ..engine_session import Outcome
+from ..layers.image_layers import ImageChoice, axis_name, place
+from ..layers.prediction_layers import Suggestion, Suggestions, label_colours
+from ..panels.image_panel import ImagePanel
+from ..panels.threshold_panel import ThresholdPanel
+from ..qt.listeners import Listeners
+from ..qt.timers import once
+from ..worker import Job
 from .kept_results import Kept, KeptResults, Shown
-from .layers import ImageChoice, axis_name, place
-from .listeners import Listeners
-from .session import Outcome
-from .suggestions import Suggestion, Suggestions, label_colours
-from .threshold_panel import ThresholdPanel
-from .timers import once
-from .worker import Job
 
 if TYPE_CHECKING:
-    from ..segmentation import ImageAffinity
+    from ...segmentation import ImageAffinity
 
 NOTHING_RUN = "There is no prediction yet. Press Run."
 PLANES_NAMED = 3

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from ..annotation.handing_on import readers_of
-from ..annotation.project import (
+from ...annotation.export import readers_of
+from ...annotation.project.project import (
     ChangedOnDiskError,
     Project,
     ProjectImage,
@@ -28,21 +28,21 @@ from ..annotation.project import (
     Status,
     images_in,
 )
-from ..export.axes import UNKNOWN, axes_from_names, napari_names
-from ..export.files import FileError
-from ..export.lazy_images import LazyImages, read_in_turn
-from ..export.pictures import read_picture
-from ..segmentation import InvalidInputError, Progress
-from .annotating import Annotating
-from .annotation_layer import AnnotationLayer
+from ...io.files import FileError
+from ...io.images import read_picture
+from ...io.lazy_images import LazyImages, read_in_turn
+from ...labels.axes import UNKNOWN, axes_from_names, napari_names
+from ...segmentation import InvalidInputError, Progress
+from ..layers.annotation_layer import AnnotationLayer
+from ..panels.project_panel import ProjectPanel
+from ..qt.timers import once
+from ..worker import Job
+from .annotation import Annotating
 from .exchange import ProjectImages
-from .project_panel import ProjectPanel
-from .timers import once
-from .worker import Job
 
 if TYPE_CHECKING:
-    from ..annotation.state import AnnotationState
-    from ..uncertain_first import Ranking
+    from ...annotation.edit_mask import AnnotationState
+    from ...workflows.active_learning import Ranking
 
 SAVE_AFTER = 1500  # milliseconds
 DRAWN_AFTER = 50  # milliseconds in which the window draws itself

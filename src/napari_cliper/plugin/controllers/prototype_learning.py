@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from ..annotation.state import OPEN
-from ..export.files import FileError, cannot
-from ..export.own_files import OwnFiles
-from ..export.prototypes import beside, write_prototypes
-from ..segmentation import InvalidInputError, Progress, SegmentationConfig
-from .annotating import Annotating
-from .annotation_layer import AnnotationLayer
-from .engine_panel import EnginePanel
-from .image_panel import ImagePanel
-from .layers import ImageChoice
-from .looks_panel import LooksPanel
-from .session import Lesson, Session
-from .worker import Work
+from ...annotation.edit_mask import OPEN
+from ...io.files import FileError, cannot
+from ...io.own_files import OwnFiles
+from ...io.prototype_file import beside, write_prototypes
+from ...segmentation import InvalidInputError, Progress, SegmentationConfig
+from ..engine_session import Lesson, Session
+from ..layers.annotation_layer import AnnotationLayer
+from ..layers.image_layers import ImageChoice
+from ..panels.engine_panel import EnginePanel
+from ..panels.image_panel import ImagePanel
+from ..panels.prototypes_panel import LooksPanel
+from ..worker import Work
+from .annotation import Annotating
 
 if TYPE_CHECKING:
-    from ..segmentation import Prototype, Prototypes
+    from ...segmentation import Prototype, Prototypes
 
 Start = Callable[[Work, Callable[[Any], str]], bool]
 """Starts a job unless one runs; what takes its result says how it went, or raises why not."""

@@ -13,18 +13,18 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from ..annotation.accept import Rule, accept
-from ..annotation.edits import Edits
-from ..annotation.evidence import Clicks, clicks_in
-from ..annotation.handing_on import labelled_of
-from ..annotation.state import AnnotationState
-from ..export.class_rows import ClassRow
-from ..export.labelled import LabelledImage
-from .keys import bind
-from .layers import OUTPUT_KEY, ImageChoice, geometry_of, labels_shape, transforms
-from .listeners import Listeners
-from .suggestions import colours_of_labels
-from .timers import once
+from ...annotation.edit_history import Edits
+from ...annotation.edit_mask import AnnotationState
+from ...annotation.export import labelled_of
+from ...annotation.merge import Rule, accept
+from ...annotation.user_hints import Clicks, clicks_in
+from ...labels.label_class import ClassRow
+from ...labels.labelled_image import LabelledImage
+from ..qt.keys import bind
+from ..qt.listeners import Listeners
+from ..qt.timers import once
+from .image_layers import OUTPUT_KEY, ImageChoice, geometry_of, labels_shape, transforms
+from .prediction_layers import colours_of_labels
 
 Place = tuple[int | slice, ...]
 
@@ -159,7 +159,7 @@ class AnnotationLayer(QObject):
             Label i + 1 is ``rows[i]``; labels beyond them are left out.
         rows : sequence of ClassRow
         rule, where
-            As for `napari_cliper.annotation.accept.accept`.
+            As for `napari_cliper.annotation.merge.accept`.
         chosen : collection of str, optional
             Names of the classes to take; None for all and the background.
 

@@ -16,12 +16,12 @@ from napari.layers import Image, Points
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from ..annotation.evidence import BACKGROUND, Clicks
-from ..export.class_rows import ClassRow
-from ..export.colours import class_colours
-from .keys import Keys, bind
-from .layers import OUTPUT_KEY, ImageChoice, image_shape, transforms
-from .listeners import Listeners
+from ...annotation.user_hints import BACKGROUND, Clicks
+from ...labels.label_class import ClassRow
+from ...labels.palette import class_colours
+from ..qt.keys import Keys, bind
+from ..qt.listeners import Listeners
+from .image_layers import OUTPUT_KEY, ImageChoice, image_shape, transforms
 
 COLUMN = "class"
 """The feature that says what was clicked."""

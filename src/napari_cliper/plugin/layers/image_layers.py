@@ -20,8 +20,8 @@ from napari.utils.transforms import CompositeAffine
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from ..export.axes import axes_from_names
-from ..segmentation import InvalidInputError
+from ...labels.axes import axes_from_names
+from ...segmentation import InvalidInputError
 
 Region = tuple[slice, slice]
 

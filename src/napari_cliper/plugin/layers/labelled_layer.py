@@ -14,11 +14,11 @@ import numpy as np
 from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
-from ..export.axes import axes_from_names
-from ..export.class_rows import ClassRow
-from ..export.imported import as_labels
-from ..export.labelled import PIXEL, LabelledImage
-from .layers import OUTPUT_KEY
+from ...labels.axes import axes_from_names
+from ...labels.imported_labels import as_labels
+from ...labels.label_class import ClassRow
+from ...labels.labelled_image import PIXEL, LabelledImage
+from .image_layers import OUTPUT_KEY
 
 
 def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> LabelledImage:

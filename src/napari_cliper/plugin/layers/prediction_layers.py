@@ -18,10 +18,10 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from ..export.classes import ClassRow
-from ..export.colours import class_colours
-from .keys import bind
-from .layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
+from ...io.class_list import ClassRow
+from ...labels.palette import class_colours
+from ..qt.keys import bind
+from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
 
 OUTLINE = 2  # pixels of the image
 OUTLINED_UP_TO = 2048 * 2048  # pixels of a plane; outlines of more take napari too long

@@ -10,8 +10,8 @@ from napari.layers import Image
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from ..export.classes import ClassRow
-from .layers import OUTPUT_KEY, ImageChoice, map_transforms
+from ...io.class_list import ClassRow
+from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 
 MOST = 20  # layers; of more classes those with the highest scores are shown
 

@@ -9,8 +9,8 @@ from napari.layers import Image, Layer
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from .keys import Keys, bind
-from .layers import OUTPUT_KEY, ImageChoice, map_transforms
+from ..qt.keys import Keys, bind
+from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 
 
 class UncertaintyLayer:

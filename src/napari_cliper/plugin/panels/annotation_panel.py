@@ -10,11 +10,11 @@ from typing import Any, Literal
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QSpinBox, QWidget
 
-from ..annotation.accept import RULES, RULES_IN_WORDS, Rule
-from ..annotation.cleaning import CLEANING, Cleaning
-from ..annotation.progress import Done
-from .eliding import ElidingComboBox
-from .wrapping import wrapping
+from ...annotation.cleanup import CLEANING, Cleaning
+from ...annotation.completion import Done
+from ...annotation.merge import RULES, RULES_IN_WORDS, Rule
+from ..qt.eliding_combo_box import ElidingComboBox
+from ..qt.wrapping_label import wrapping
 
 Scope = Literal["all", "chosen", "rectangle", "region"]
 SCOPES: Mapping[Scope, tuple[str, str]] = MappingProxyType(

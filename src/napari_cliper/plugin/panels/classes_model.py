@@ -13,8 +13,8 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 from qtpy.QtGui import QColor, QFont
 
-from ..export.classes import ClassRow, check_rows, with_colours
-from ..segmentation import InvalidInputError
+from ...io.class_list import ClassRow, check_rows, with_colours
+from ...segmentation import InvalidInputError
 
 Role = Qt.ItemDataRole
 Rows = tuple[ClassRow, ...]

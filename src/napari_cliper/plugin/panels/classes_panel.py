@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from ..export.classes import (
+from ...io.class_list import (
     ClassRow,
     check_rows,
     read_classes,
@@ -26,12 +26,12 @@ from ..export.classes import (
     with_colours,
     write_classes,
 )
-from ..export.files import FileError
-from ..segmentation import InvalidInputError, parse_classes
+from ...io.files import FileError
+from ...segmentation import InvalidInputError, parse_classes
+from ..qt.wrapping_label import wrapping
 from .classes_buttons import ClassesButtons
 from .classes_model import ClassesModel, Rows, moved, words_of
 from .classes_table import ClassesTable
-from .wrapping import wrapping
 
 _FORMATS: Mapping[str, str] = {
     "YAML (*.yaml *.yml)": "yaml",

@@ -9,11 +9,11 @@ from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QWidget
 from superqt.utils import signals_blocked
 
-from ..annotation.evidence import BACKGROUND
-from ..export.class_rows import ClassRow
-from .clicks_layer import BACKGROUND_COLOUR, class_colours_of
-from .eliding import ElidingComboBox
-from .wrapping import wrapping
+from ...annotation.user_hints import BACKGROUND
+from ...labels.label_class import ClassRow
+from ..layers.clicks_layer import BACKGROUND_COLOUR, class_colours_of
+from ..qt.eliding_combo_box import ElidingComboBox
+from ..qt.wrapping_label import wrapping
 
 _TIPS = {
     "spread": (

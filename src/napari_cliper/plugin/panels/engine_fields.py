@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from .eliding import ElidingComboBox
+from ..qt.eliding_combo_box import ElidingComboBox
 
 
 class _Own:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from ..segmentation import (
+from ...segmentation import (
     METHODS,
     PRECISIONS,
     REFINERS,
@@ -30,7 +30,7 @@ from ..segmentation import (
 )
 from .engine_fields import PUBLISHED, Choice, DeviceBox, NumberEdit, Own, OwnChoice
 from .engine_lists import BackgroundField, WindowsField
-from .engine_words import (
+from .engine_text import (
     DEVICES,
     FURTHER_IN_WORDS,
     METHODS_IN_WORDS,

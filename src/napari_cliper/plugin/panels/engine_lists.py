@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QLineEdit, QWidget
 from superqt.utils import signals_blocked
 
-from ..segmentation import BACKGROUND_WORDS, InvalidInputError, parse_words
+from ...segmentation import BACKGROUND_WORDS, InvalidInputError, parse_words
 from .engine_fields import OWN, PUBLISHED, BoxAndLine, NumberEdit
 
 

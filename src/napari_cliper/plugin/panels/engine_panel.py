@@ -8,16 +8,16 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from ..demo.scenes import KINDS
-from ..segmentation import REGISTRY, InvalidInputError, SegmentationConfig, WeightsEntry
+from ...demo.scenes import KINDS
+from ...segmentation import REGISTRY, InvalidInputError, SegmentationConfig, WeightsEntry
+from ..qt.wrapping_label import wrapping
 from .engine_form import EngineForm
-from .engine_words import (
+from .engine_text import (
     METHODS_IN_WORDS,
     REFINERS_IN_WORDS,
     missing_in_words,
     plain_name,
 )
-from .wrapping import wrapping
 
 _AS_HIGH_AS_NEEDED = 16777215  # QWIDGETSIZE_MAX
 _WAY_ROUND = "Or choose the refiner PAMR, which needs no download."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from ..segmentation import Method, Refiner, WeightsEntry
+from ...segmentation import Method, Refiner, WeightsEntry
 
 METHODS_IN_WORDS: Mapping[Method, tuple[str, str]] = MappingProxyType(
     {

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..export.formats import FORMATS, FormatName
+from ...io.formats import FORMATS, FormatName
 
 
 @dataclass(frozen=True)

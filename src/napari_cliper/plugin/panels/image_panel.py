@@ -16,9 +16,8 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from ..segmentation import InvalidInputError
-from .eliding import ElidingComboBox
-from .layers import (
+from ...segmentation import InvalidInputError
+from ..layers.image_layers import (
     ImageChoice,
     Region,
     axis_name,
@@ -31,8 +30,9 @@ from .layers import (
     visible_region,
     world_of,
 )
-from .listeners import Listeners
-from .wrapping import wrapping
+from ..qt.eliding_combo_box import ElidingComboBox
+from ..qt.listeners import Listeners
+from ..qt.wrapping_label import wrapping
 
 PARTS: dict[str, str] = {"whole": "whole image", "visible": "what is visible now"}
 NO_RECTANGLE = "Draw a rectangle in a Shapes layer first; then it is offered here."

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..export.class_rows import ClassRow
-from ..export.importing import Imported, Matching
+from ...io.readers.label_files import Imported, Matching
+from ...labels.label_class import ClassRow
 
 NEW, LEAVE_OUT = "a new class", "leave it out"
 

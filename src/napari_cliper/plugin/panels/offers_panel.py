@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
-from .wrapping import wrapping
+from ..qt.wrapping_label import wrapping
 
 SHOWN = 3
 """How many offers are shown at once."""

@@ -16,9 +16,9 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from ..annotation.project import ProjectImage, Status
-from .folding import folding
-from .wrapping import wrapping
+from ...annotation.project.project import ProjectImage, Status
+from ..qt.folding import folding
+from ..qt.wrapping_label import wrapping
 
 STATUS_IN_WORDS: Mapping[Status, str] = MappingProxyType(
     {"open": "nothing yet", "started": "begun", "done": "done"}

@@ -22,11 +22,11 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from .folding import folding
-from .wrapping import wrapping
+from ..qt.folding import folding
+from ..qt.wrapping_label import wrapping
 
 if TYPE_CHECKING:
-    from ..segmentation import Prototype
+    from ...segmentation import Prototype
 
 _SIDE = 48  # pixels of a picture
 _ROWS_SEEN = 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
 
-from .folding import folding
-from .wrapping import wrapping
+from ..qt.folding import folding
+from ..qt.wrapping_label import wrapping
 
 
 class ResultsPanel(QWidget):

@@ -12,8 +12,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..segmentation import Progress
-from .wrapping import wrapping
+from ...segmentation import Progress
+from ..qt.wrapping_label import wrapping
 
 _BAR_STEPS = 1000
 

@@ -9,11 +9,11 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QToolButton, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
-from ..segmentation import Thresholds
-from .eliding import ElidingComboBox
+from ...segmentation import Thresholds
+from ..qt.eliding_combo_box import ElidingComboBox
 
 if TYPE_CHECKING:
-    from ..segmentation import ScoreMaps
+    from ...segmentation import ScoreMaps
 
 
 class ThresholdPanel(QWidget):

@@ -17,18 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .attention import LastBlockAttention
-from .config import Method, Settings
-from .encoder import ImageEncoder
-from .images import normalised, padded, patch_aligned_shape, resized, squashed
-from .progress import Monitor
-from .refinement import AttentionMap, SelfAttention, compress, feature_attention, sharpen
-from .results import PatchFeatures
+from ..config import Method, Settings
+from ..models.image_encoder import ImageEncoder
+from ..models.last_block_attention import LastBlockAttention
+from ..progress import Monitor
+from ..refiners.refinement import AttentionMap, SelfAttention, compress, feature_attention, sharpen
+from ..results import PatchFeatures
+from .preprocessing import normalised, padded, patch_aligned_shape, resized, squashed
 from .tiling import Window, sliding_windows, stitch_attention
 
 if TYPE_CHECKING:
-    from .diffusion import Diffusion
-    from .proxy import FoundationModel
+    from ..models.dino import FoundationModel
+    from ..models.stable_diffusion import Diffusion
 
 WINDOWS_AT_ONCE = 8
 PROXY_BETA, PROXY_GAMMA = 1.2, 3.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from .results import ImageEmbedding
+from ..results import ImageEmbedding
 from .tiling import Window, blend
 
 

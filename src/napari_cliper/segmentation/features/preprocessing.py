@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ..errors import InvalidInputError
 from .contrast import Limits, to_8bit
-from .errors import InvalidInputError
 
 MIN_SIDE = 8
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InvalidInputError
+from ..errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from .corrections import ScorePlanes
-    from .labels import BestClass, LabelArray, RankedBest
-    from .results import ScoreMaps, Stage
-    from .spreading import ImageAffinity, Shift
+    from ..propagation.label_propagation import ImageAffinity, Shift
+    from ..results import ScoreMaps, Stage
+    from .label_rule import BestClass, LabelArray, RankedBest
+    from .uncertainty import ScorePlanes
 
 
 _Key = tuple[float, float, bool, tuple[tuple[str, float], ...]]
@@ -330,7 +330,7 @@ class LiveLabels:
 
     def _moved(self, thresholds: Thresholds, lesson: _Lesson) -> tuple[ScorePlanes, Shift]:
         """The planes that are compared, and how a lesson moves them."""
-        from .spreading import shift_by  # noqa: PLC0415 - torch, only when something was said
+        from ..propagation.label_propagation import shift_by  # noqa: PLC0415 - torch, only when something was said
 
         planes = self._planes_of(thresholds, self._weights(thresholds, lesson.named))
         wrong = _corrections().wrong_by(planes, lesson.said, self._levels(thresholds))
@@ -378,6 +378,6 @@ def _key(thresholds: Thresholds) -> _Key:
 
 def _corrections() -> ModuleType:
     """Loads torch: only when something was said."""
-    from . import corrections  # noqa: PLC0415
+    from . import uncertainty as corrections  # noqa: PLC0415
 
     return corrections

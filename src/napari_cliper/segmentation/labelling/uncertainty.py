@@ -18,8 +18,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.feature import peak_local_max
 from torch import Tensor
 
-from .labels import LabelArray, label_dtype
-from .spreading import OPEN, Shift
+from ..propagation.label_propagation import OPEN, Shift
+from .label_rule import LabelArray, label_dtype
 
 COMPETING_BACKGROUND = (3 - 5**0.5) / 2
 """Where a score equals (1 - score)^2: CLIPer's background at a threshold of 0 or less."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from safetensors import SafetensorError, safe_open
 
-from .errors import DamagedWeightsError, WeightsUnavailableError
-from .progress import Monitor
+from ..errors import DamagedWeightsError, WeightsUnavailableError
+from ..progress import Monitor
 
 if TYPE_CHECKING:
     from pathlib import Path

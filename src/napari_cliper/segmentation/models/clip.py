@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .encoder import MEAN, STD, ImageEncoder
-from .errors import DamagedWeightsError, InvalidInputError, unknown_choice
-from .progress import Monitor
+from ..errors import DamagedWeightsError, InvalidInputError, unknown_choice
+from ..progress import Monitor
+from .image_encoder import MEAN, STD, ImageEncoder
 
 
 class TextEncoder:

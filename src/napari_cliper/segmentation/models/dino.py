@@ -11,8 +11,8 @@ from typing import Any, cast
 import timm
 from torch import Tensor, nn
 
-from .errors import DamagedWeightsError
-from .progress import Monitor
+from ..errors import DamagedWeightsError
+from ..progress import Monitor
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

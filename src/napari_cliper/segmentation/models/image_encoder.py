@@ -18,14 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import (
+from ..progress import Monitor
+from .last_block_attention import (
     LAST_BLOCK,
     LastBlockAttention,
     fused_attention,
     normalise_once,
     proxy_attention,
 )
-from .progress import Monitor
 
 Interpolation = Literal["bilinear", "bicubic-offset"]
 """How position embeddings reach another grid: CLIPer's way, or that of SCLIP, ClearCLIP

@@ -20,17 +20,17 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from ..config import Precision, SegmentationConfig
+from ..errors import InvalidInputError, WeightsUnavailableError, unknown_choice
+from ..progress import Monitor
 from . import clip, weights
-from .config import Precision, SegmentationConfig
-from .encoder import MEAN, STD
-from .errors import InvalidInputError, WeightsUnavailableError, unknown_choice
-from .kept import KeptTensors
-from .progress import Monitor
+from .image_encoder import MEAN, STD
 from .registry import REGISTRY, WeightsEntry, entry
+from .tensor_cache import KeptTensors
 
 if TYPE_CHECKING:
-    from .diffusion import Diffusion
-    from .proxy import FoundationModel
+    from .dino import FoundationModel
+    from .stable_diffusion import Diffusion
 
 
 class HasNetworks(Protocol):
@@ -428,7 +428,7 @@ def load_foundation(
         row = entry(config.foundation_model, "foundation")
         (path,) = weights.fetch(row, offline=config.offline, monitor=monitor).values()
         monitor.tell(f"Loading {row.name}", 0, 1)
-        from . import proxy  # noqa: PLC0415 - timm, only for who needs it
+        from . import dino as proxy  # noqa: PLC0415 - timm, only for who needs it
 
         model = proxy.build(row.architecture, weights.read_tensors(path), str(path))
         model.network.to(device, dtype)
@@ -448,7 +448,7 @@ def load_diffusion(
         if name in REGISTRY:
             files = weights.fetch(entry(name, "diffusion"), offline=config.offline, monitor=monitor)
             folder = files["unet/config.json"].parent.parent
-        from . import diffusion  # noqa: PLC0415 - diffusers and transformers, likewise
+        from . import stable_diffusion as diffusion  # noqa: PLC0415 - diffusers and transformers, likewise
 
         prompt = _kept_empty_prompt(folder, monitor)
         monitor.tell(f"Loading {name}", 0, 1)
@@ -474,7 +474,7 @@ def _kept_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
     if kept is not None:
         return kept[0]
     monitor.tell("Encoding the empty prompt", 0, 1)
-    from . import diffusion  # noqa: PLC0415 - as above
+    from . import stable_diffusion as diffusion  # noqa: PLC0415 - as above
 
     prompt = diffusion.empty_prompt(folder, monitor)
     EMPTY_PROMPTS.put(mark, prompt)

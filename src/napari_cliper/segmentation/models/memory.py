@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .errors import InvalidInputError
+from ..errors import InvalidInputError
 
 MAX_PATCHES = 20_000
 """No image may have more, on any machine: the attention between them grows with the square."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
-from .errors import unknown_choice
+from ..errors import unknown_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

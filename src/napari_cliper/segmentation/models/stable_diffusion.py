@@ -22,8 +22,8 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .errors import DamagedWeightsError, InvalidInputError
-from .progress import Monitor
+from ..errors import DamagedWeightsError, InvalidInputError
+from ..progress import Monitor
 
 T = TypeVar("T")
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..progress import Monitor
 from .clip import Clip, TextEncoder
-from .kept import KeptTensors
 from .loading import Loaded
-from .progress import Monitor
+from .tensor_cache import KeptTensors
 
 KEPT = KeptTensors("words", "vector", most=4096)
 """On disk; a file takes up to 4 KB, so 16 MB in all."""

@@ -49,9 +49,9 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its names l
     tqdm,
 )
 
+from ..errors import DamagedWeightsError, Stopped, WeightsUnavailableError
+from ..progress import Monitor
 from .checkpoints import SHA256, read_tensors, safetensors_notes, sha256
-from .errors import DamagedWeightsError, Stopped, WeightsUnavailableError
-from .progress import Monitor
 from .registry import REGISTRY, WeightsEntry, entry
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from skimage.color import rgb2lab
 from skimage.segmentation import slic
 from torch import Tensor
 
-from .patches import patch_features
-from .progress import Monitor
-from .refinement import LevelMap, SelfAttention
-from .results import ImageEmbedding
-from .spreading import ImageAffinity
+from ..features.patch_features import patch_features
+from ..progress import Monitor
+from ..refiners.refinement import LevelMap, SelfAttention
+from ..results import ImageEmbedding
+from .label_propagation import ImageAffinity
 
 SUPERPIXELS, COMPACTNESS, SMOOTHING = 700, 20, 1
 WORKING_SIDE = 512

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from scipy import sparse
 from torch import Tensor
 
-from .attention import proxy_attention
-from .progress import Monitor
+from ..models.last_block_attention import proxy_attention
+from ..progress import Monitor
 
 HeadFusion = Literal["product", "mean"]
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .prompts import ClassPrompt
+from ..prompts import ClassPrompt
 from .prototypes import BACKGROUND, Prototypes
-from .scoring import Queries, cliper_logits
+from .similarity import Queries, cliper_logits
 
 HALF = 0.5
 """From so many images on, prototypes count half of what the words leave to them."""

@@ -21,8 +21,8 @@ from PIL import Image
 from scipy.cluster.vq import kmeans, vq
 from torch import Tensor
 
-from .errors import InvalidInputError
-from .prompts import key
+from ..errors import InvalidInputError
+from ..prompts import key
 
 BACKGROUND = ""
 """The name under which the background has its prototypes."""

@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import Refiner, Rule, Settings
-from .errors import InvalidInputError
-from .looks import Looks
-from .progress import Monitor
-from .refinement import HeadFusion, refine_with_attention, refine_with_colours
-from .results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
-from .scoring import Queries, cliper_coarse, cliper_logits, cosine
-from .tiling import blend
+from ..config import Refiner, Rule, Settings
+from ..errors import InvalidInputError
+from ..features.tiling import blend
+from ..progress import Monitor
+from ..refiners.refinement import HeadFusion, refine_with_attention, refine_with_colours
+from ..results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
+from .prototype_fusion import Looks
+from .similarity import Queries, cliper_coarse, cliper_logits, cosine
 
 PAMR_ITERATIONS, PAMR_DILATIONS = 10, (1, 2, 4, 8)
 

@@ -1,0 +1,1 @@
+"""An annotation project: a folder with everything but the networks."""

@@ -1,0 +1,1 @@
+"""Labels from files, one module for each family of formats."""

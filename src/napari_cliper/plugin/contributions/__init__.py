@@ -1,0 +1,1 @@
+"""What the manifest offers to napari: reader, writers and sample data."""

@@ -1,0 +1,1 @@
+"""What connects panels, layers and the engine."""

@@ -1,0 +1,1 @@
+"""napari layers that the plugin reads, creates and keeps up to date."""

@@ -1,0 +1,1 @@
+"""Small Qt helpers that know nothing of segmentation."""

@@ -1,0 +1,1 @@
+"""An image through the networks: preprocessing, tiles, patch features."""

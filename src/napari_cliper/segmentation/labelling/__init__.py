@@ -1,0 +1,1 @@
+"""Score maps become labels and uncertainty."""

@@ -1,0 +1,1 @@
+"""The networks and their files: one module for each heavy library."""

@@ -1,0 +1,1 @@
+"""Coarse score maps become refined score maps."""

@@ -1,0 +1,1 @@
+"""Patch features and text vectors or prototypes become score maps."""
