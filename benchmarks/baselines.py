@@ -24,15 +24,15 @@ BETAS = {"random walker": 130, "random walker, tuned": 4000}
 """skimage's own, and the best of six on twenty scenes that are measured nowhere."""
 
 
-def walked(image: Image, said: Labels, beta: float) -> Labels:
+def walked(image: Image, hint_labels: Labels, beta: float) -> Labels:
     """What skimage's random walker makes of clicks.
 
     The system is solved exactly ('bf'), as the default solver does not converge for many a scene.
     """
-    present = np.unique(said[said != OPEN])
+    present = np.unique(hint_labels[hint_labels != OPEN])
     if len(present) == 1:  # it needs two to choose from
-        return np.full(said.shape, present[0])
-    seeds = np.where(said == OPEN, 0, np.searchsorted(present, said) + 1)
+        return np.full(hint_labels.shape, present[0])
+    seeds = np.where(hint_labels == OPEN, 0, np.searchsorted(present, hint_labels) + 1)
     found = random_walker(image, seeds, beta=beta, mode="bf", channel_axis=-1)
     labels: Labels = present[found - 1]
     return labels
@@ -44,11 +44,11 @@ def pixel_features(image: Image) -> Features:
     return features
 
 
-def forest(features: Sequence[Features], said: Sequence[Labels]) -> RandomForestClassifier:
-    """A random forest that has learnt what was said of some images."""
-    known = [one != OPEN for one in said]
+def forest(features: Sequence[Features], hint_labels: Sequence[Labels]) -> RandomForestClassifier:
+    """A random forest that has learned what was said of some images."""
+    known = [one != OPEN for one in hint_labels]
     seen = np.concatenate([one[mask] for one, mask in zip(features, known, strict=True)])
-    labels = np.concatenate([one[mask] for one, mask in zip(said, known, strict=True)])
+    labels = np.concatenate([one[mask] for one, mask in zip(hint_labels, known, strict=True)])
     return RandomForestClassifier(TREES, n_jobs=2, random_state=0).fit(seen, labels)
 
 

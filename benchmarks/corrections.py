@@ -1,4 +1,4 @@
-"""How much a few corrections teach: curves on made-up scenes that the demo model never saw.
+"""How much a few corrections teach: curves on synthetic scenes that the demo model never saw.
 
     python benchmarks/corrections.py [--scenes N] [--quick] [--only-time] [--output DIR]
 
@@ -28,7 +28,7 @@ import baselines
 import numpy as np
 import psutil
 import torch
-from evidence import REACH, Labels, clicks, corrections, strokes
+from hints import REACH, Labels, clicks, corrections, strokes
 from speed import number, processor
 
 from napari_cliper.demo.run import HELD_OUT_SEED, MEASURED_SHAPE, all_classes
@@ -105,22 +105,22 @@ class Tally:
 
     def add(self, scene: Scene, found: Found) -> None:
         """Count the pixels of one scene."""
-        for way, said, labels in found:
+        for way, hint_labels, labels in found:
             confusion = confusion_matrix(scene.labels, labels, len(KINDS) + 1)
-            self._scenes[way][said].append(confusion)
+            self._scenes[way][hint_labels].append(confusion)
 
     def curves(self) -> Curves:
         """The mIoU of the pixels of all scenes together."""
         return {
-            way: {said: mean_iou(sum(matrices)) for said, matrices in points.items()}
+            way: {hint_labels: mean_iou(sum(matrices)) for hint_labels, matrices in points.items()}
             for way, points in self._scenes.items()
         }
 
     def wrong(self, way: str) -> dict[int, list[float]]:
         """The share of wrong pixels in each scene."""
         return {
-            said: [1 - float(np.trace(one) / one.sum()) for one in matrices]
-            for said, matrices in self._scenes[way].items()
+            hint_labels: [1 - float(np.trace(one) / one.sum()) for one in matrices]
+            for hint_labels, matrices in self._scenes[way].items()
         }
 
 
@@ -133,27 +133,27 @@ def thresholds(scores: ScoreMaps) -> Thresholds:
     return Thresholds(chosen.class_threshold, chosen.background_threshold, chosen.min_max)
 
 
-def corrected(scores: ScoreMaps, affinity: Any, evidence: Iterable[Labels]) -> Iterator[Labels]:
+def corrected(scores: ScoreMaps, affinity: Any, hints: Iterable[Labels]) -> Iterator[Labels]:
     """Labels of the words, corrected by each of some evidence for itself."""
     live = LiveLabels(scores, "refined")
-    for said in evidence:
-        live.teach(affinity, said)
+    for hint_labels in hints:
+        live.apply_hints(affinity, hint_labels)
         live.prepare(thresholds(scores))
         yield live.labels(thresholds(scores))
 
 
-def kept(labels: Labels, said: Labels) -> Labels:
+def kept(labels: Labels, hint_labels: Labels) -> Labels:
     """Labels that keep what was said, for the others as for us."""
-    return np.where(said == OPEN, labels, said)
+    return np.where(hint_labels == OPEN, labels, hint_labels)
 
 
 def clicked(scene: Scene, scores: dict[str, ScoreMaps], affinity: Any, features: Any) -> Found:
     """Every way with clicks in the scene itself."""
-    said = [clicks(scene.labels, count) for count in CLICKS]
+    hint_labels = [clicks(scene.labels, count) for count in CLICKS]
     for way, by_words in scores.items():
-        for count, labels in zip(CLICKS, corrected(by_words, affinity, said), strict=True):
+        for count, labels in zip(CLICKS, corrected(by_words, affinity, hint_labels), strict=True):
             yield way, count, labels
-    for count, one in zip(CLICKS, said, strict=True):
+    for count, one in zip(CLICKS, hint_labels, strict=True):
         if count:
             trees = baselines.forest([features], [one])
             for way, beta in baselines.BETAS.items():
@@ -164,8 +164,8 @@ def clicked(scene: Scene, scores: dict[str, ScoreMaps], affinity: Any, features:
 def mended(scene: Scene, scores: ScoreMaps, affinity: Any) -> Found:
     """Clicks on the largest mistakes of the words."""
     given = scores.to_labels()
-    said = [corrections(scene.labels, given, count) for count in MISTAKES]
-    for count, labels in zip(MISTAKES, corrected(scores, affinity, said), strict=True):
+    hint_labels = [corrections(scene.labels, given, count) for count in MISTAKES]
+    for count, labels in zip(MISTAKES, corrected(scores, affinity, hint_labels), strict=True):
         yield "real words", count, labels
 
 
@@ -175,22 +175,24 @@ class Scribbled:
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
         scenes = [make_scene(MEASURED_SHAPE, SCRIBBLED_SEED + i) for i in range(max(IMAGES))]
-        said = [strokes(scene.labels) for scene in scenes]
+        hint_labels = [strokes(scene.labels) for scene in scenes]
         features = [baselines.pixel_features(scene.image) for scene in scenes]
         self.forests = {
-            count: baselines.forest(features[:count], said[:count]) for count in IMAGES if count
+            count: baselines.forest(features[:count], hint_labels[:count])
+            for count in IMAGES
+            if count
         }
         self.prototypes = {
-            way: self._learnt(scenes, said, classes) for way, classes in OURS.items()
+            way: self._learnt(scenes, hint_labels, classes) for way, classes in OURS.items()
         }
 
     def _learnt(
-        self, scenes: Sequence[Scene], said: Sequence[Labels], classes: Sequence[ClassPrompt]
+        self, scenes: Sequence[Scene], hint_labels: Sequence[Labels], classes: Sequence[ClassPrompt]
     ) -> list[Prototypes | None]:
         """Prototypes of the first 0, 1, 2, ... scenes."""
         names = {index + 1: one.name for index, one in enumerate(classes)}
         learnt: list[Prototypes | None] = [None]
-        for scene, one in zip(scenes, said, strict=True):
+        for scene, one in zip(scenes, hint_labels, strict=True):
             embedding = self.segmenter.embed(scene.image)
             confirmed = one != OPEN
             labels, source = np.where(confirmed, one, 0), f"scene {scene.seed}"
@@ -281,17 +283,17 @@ def measure_seconds() -> dict[str, Any]:
     live = LiveLabels(scores, "refined")
     live.prepare(wished)
 
-    def correct(said: Labels) -> None:
-        live.teach(affinity, said)
+    def correct(hint_labels: Labels) -> None:
+        live.apply_hints(affinity, hint_labels)
         live.prepare(wished)
         live.labels(wished)
 
-    said = [clicks(scene.labels, count + 1) for count in range(ROUNDS)]
+    hint_labels = [clicks(scene.labels, count + 1) for count in range(ROUNDS)]
     return {
         "date": date.today().isoformat(),
         "chip": processor(),
         "load": load,
-        "labels": [seconds(partial(correct, one)) for one in said],
+        "labels": [seconds(partial(correct, one)) for one in hint_labels],
         "affinity": prepared,
     }
 
@@ -338,11 +340,11 @@ def report(found: dict[str, Any]) -> str:
     lines = [
         "# What corrections teach",
         "",
-        f"{found['date']}, {found['chip']}. {found['scenes']} made-up scenes",
+        f"{found['date']}, {found['chip']}. {found['scenes']} synthetic scenes",
         f"of {MEASURED_SHAPE[0]} x {MEASURED_SHAPE[1]} pixels that",
         f"the demo model was not trained on (seeds from {HELD_OUT_SEED} on), default thresholds,",
         "maps refined with PAMR. Clicks and strokes are played from the ground truth.",
-        "**Of real images nothing is known**: the demo model knows these made-up scenes, no more.",
+        "**Of real images nothing is known**: the demo model knows synthetic scenes, no more.",
         *["**A quick run: no measure of anything.**"] * found["quick"],
         "",
         "mIoU over the nine kinds and the background, pixels of all scenes together.",
@@ -452,24 +454,24 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 scenes")
     parser.add_argument("--only-time", action="store_true", help="the seconds alone, anew")
     parser.add_argument("--output", type=Path, default=HERE / "results")
-    wish = parser.parse_args()
-    base = wish.output / ("corrections-quick" if wish.quick else "corrections")
+    request = parser.parse_args()
+    base = request.output / ("corrections-quick" if request.quick else "corrections")
     numbers = base.with_suffix(".json")
-    if wish.only_time:
+    if request.only_time:
         if not numbers.exists():
             parser.error(f"There is no {numbers}: measure everything first.")
         found = with_counts(json.loads(numbers.read_text()))
     else:
-        found = {"quick": wish.quick, **measure(3 if wish.quick else wish.scenes)}
+        found = {"quick": request.quick, **measure(3 if request.quick else request.scenes)}
     found["seconds"] = measure_seconds()
     found["rows"] = [asdict(row) | {"reached": row.reached} for row in rows(found)]
-    wish.output.mkdir(parents=True, exist_ok=True)
+    request.output.mkdir(parents=True, exist_ok=True)
     tables = report(found)
     base.with_suffix(".md").write_text(tables)
     numbers.write_text(json.dumps(found, indent=1) + "\n")
-    if not wish.only_time:
+    if not request.only_time:
         plot(found, base.with_suffix(".png"))
-        if not wish.quick:
+        if not request.quick:
             shutil.copy(base.with_suffix(".png"), DOCS)
     print(tables)
 

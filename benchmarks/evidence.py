@@ -29,28 +29,28 @@ REACH = 40
 
 def clicks(truth: Labels, count: int) -> Labels:
     """Some clicks on each class: the first at its deepest point, the next deep and far from it."""
-    said = np.full(truth.shape, OPEN)
+    hint_labels = np.full(truth.shape, OPEN)
     for label, mask in _present(truth):
         depth = _depth(mask)
         away = np.full(mask.shape, np.inf)
         for number in range(count):
-            wish = np.minimum(2 * depth, away) if number else depth
-            point = _highest(np.where(mask, wish, 0))
+            request = np.minimum(2 * depth, away) if number else depth
+            point = _highest(np.where(mask, request, 0))
             away = np.minimum(away, _distance(truth.shape, point))
-            said[_disc(truth, point)] = label
-    return said
+            hint_labels[_disc(truth, point)] = label
+    return hint_labels
 
 
 def strokes(truth: Labels) -> Labels:
     """One stroke on each class: the part of its skeleton that is around its deepest point."""
-    said = np.full(truth.shape, OPEN)
+    hint_labels = np.full(truth.shape, OPEN)
     for label, mask in _present(truth):
         away = _distance(truth.shape, _highest(_depth(mask)))
         parts = numbered(skeletonize(mask) & (away <= REACH), connectivity=2)
         nearest = np.where(parts > 0, away, np.inf).argmin()
         stroke = parts == parts.flat[nearest]
-        said[ndimage.binary_dilation(stroke) & mask] = label
-    return said
+        hint_labels[ndimage.binary_dilation(stroke) & mask] = label
+    return hint_labels
 
 
 def corrections(truth: Labels, given: Labels, count: int) -> Labels:
@@ -58,14 +58,14 @@ def corrections(truth: Labels, given: Labels, count: int) -> Labels:
 
     A mistake is a connected region of wrong pixels that belong to one class.
     """
-    said = np.full(truth.shape, OPEN)
+    hint_labels = np.full(truth.shape, OPEN)
     wrong = np.where(truth == given, 0, truth.astype(int) + 1)
     regions = numbered(wrong, background=0, connectivity=1)
     sizes = np.bincount(regions.ravel())[1:]
     for index in np.argsort(-sizes, kind="stable")[:count]:
         point = _highest(_depth(regions == index + 1))
-        said[_disc(truth, point)] = truth[point]
-    return said
+        hint_labels[_disc(truth, point)] = truth[point]
+    return hint_labels
 
 
 def _present(truth: Labels) -> Iterator[tuple[int, Mask]]:

@@ -94,9 +94,9 @@ def first_of_ours(bench: Bench, segmenter: Any, mark: str) -> dict[str, float]:
     found: list[Any] = []
 
     def run() -> None:
-        asked = [mark + word for word in WORDS]
+        requested = [mark + word for word in WORDS]
         background = [mark + word for word in BACKGROUND]
-        scores = segmenter.score(segmenter.embed(bench.image), asked, background=background)
+        scores = segmenter.score(segmenter.embed(bench.image), requested, background=background)
         scores.to_labels()
         found.append(scores)
 
@@ -363,8 +363,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--quick", action="store_true")
-    wish = parser.parse_args()
-    found = PARTS[wish.part](Bench(wish.folder, wish.device, quick=wish.quick))
+    request = parser.parse_args()
+    found = PARTS[request.part](Bench(request.folder, request.device, quick=request.quick))
     print(json.dumps(found))
 
 

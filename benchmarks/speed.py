@@ -110,12 +110,12 @@ def child(command: Sequence[str], cache: Path) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def part(name: str, folder: Path, wish: argparse.Namespace) -> Any:
+def part(name: str, folder: Path, request: argparse.Namespace) -> Any:
     """One part of `parts.py`."""
     print(f"measuring: {name}", flush=True)
     with tempfile.TemporaryDirectory(dir=folder) as cache:
-        command = ["parts.py", name, "--folder", str(folder), "--device", wish.device]
-        return child(command + ["--quick"] * wish.quick, Path(cache))
+        command = ["parts.py", name, "--folder", str(folder), "--device", request.device]
+        return child(command + ["--quick"] * request.quick, Path(cache))
 
 
 def on_display(script: str, folder: Path) -> Any:
@@ -147,16 +147,16 @@ def import_seconds(folder: Path) -> float:
 # ---------------------------------------------------------------------- the table
 
 
-def measure(folder: Path, wish: argparse.Namespace) -> dict[str, Any]:
+def measure(folder: Path, request: argparse.Namespace) -> dict[str, Any]:
     """Every part; what cannot be measured here is None."""
-    half = wish.device.startswith("cuda") or bool(bfloat16_flags())
+    half = request.device.startswith("cuda") or bool(bfloat16_flags())
     names = [
         "refinement", "thresholds", "curves", "memory published", "memory sparse",
         "memory dense", "memory dense, 16 classes", "memory dense, 166 classes",
         *["memory bfloat16"] * half,
     ]  # fmt: skip
-    found = {"first": part("first, also in bfloat16" if half else "first", folder, wish)}
-    found |= {name: part(name, folder, wish) for name in names}
+    found = {"first": part("first, also in bfloat16" if half else "first", folder, request)}
+    found |= {name: part(name, folder, request) for name in names}
     print("measuring: imports", flush=True)
     code = "from worker import measured; import json; print(json.dumps(measured()))"
     return found | {
@@ -218,19 +218,19 @@ def number(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
-def report(found: dict[str, Any], wish: argparse.Namespace) -> str:
+def report(found: dict[str, Any], request: argparse.Namespace) -> str:
     """The table as Markdown."""
     flags = ", ".join(bfloat16_flags()) or "none reported"
     first = found["first"]
     fills = [100 * fill for fill in first["fill here"]]
     sizes = "Random weights of the real sizes."
-    if wish.quick:
+    if request.quick:
         sizes = "Random weights of small networks: NO MEASURE OF SPEED."
     lines = [
-        f"# {chip(wish.device)}",
+        f"# {chip(request.device)}",
         "",
-        f"{date.today().isoformat()}, device {wish.device}, bfloat16: {flags}. {sizes}",
-        "" if wish.device.startswith("cuda") else "A GPU: not run.",
+        f"{date.today().isoformat()}, device {request.device}, bfloat16: {flags}. {sizes}",
+        "" if request.device.startswith("cuda") else "A GPU: not run.",
         f"Load of the machine when this began: {number(found['load'])}.",
         "",
         "| what | published | here | ratio | at most | reached |",
@@ -333,22 +333,25 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small networks")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path, default=HERE / "results")
-    wish = parser.parse_args()
+    request = parser.parse_args()
     from networks import build  # noqa: PLC0415 - it loads torch; --help need not
 
-    slug = re.sub(r"[^a-z0-9]+", "-", chip(wish.device).lower()).strip("-") + "-quick" * wish.quick
+    slug = (
+        re.sub(r"[^a-z0-9]+", "-", chip(request.device).lower()).strip("-")
+        + "-quick" * request.quick
+    )
     load = psutil.getloadavg()[0]  # what others do: at over a tenth or two, measure again
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        build(folder, quick=wish.quick)
-        found = measure(folder, wish) | {"load": load}
-    wish.output.mkdir(parents=True, exist_ok=True)
-    table = report(found, wish)
-    (wish.output / f"{slug}.md").write_text(table)
-    numbers = {"chip": chip(wish.device), "rows": [asdict(row) for row in rows(found)], **found}
-    (wish.output / f"{slug}.json").write_text(json.dumps(numbers, indent=1) + "\n")
+        build(folder, quick=request.quick)
+        found = measure(folder, request) | {"load": load}
+    request.output.mkdir(parents=True, exist_ok=True)
+    table = report(found, request)
+    (request.output / f"{slug}.md").write_text(table)
+    numbers = {"chip": chip(request.device), "rows": [asdict(row) for row in rows(found)], **found}
+    (request.output / f"{slug}.json").write_text(json.dumps(numbers, indent=1) + "\n")
     try:
-        plot(found, wish.output / f"{slug}.png")
+        plot(found, request.output / f"{slug}.png")
     except ModuleNotFoundError:
         print("No plot: it needs matplotlib.")
     print(table)

@@ -54,7 +54,7 @@ def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_kept() -> Iterator[None]:
+def _empty_cache() -> Iterator[None]:
     """No word is known from another test: the cache lies where nothing can be written."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(platformdirs, "user_cache_path", lambda name: Path(__file__) / name)
@@ -62,7 +62,7 @@ def _nothing_is_kept() -> Iterator[None]:
 
 
 @pytest.fixture
-def user_cache(_nothing_is_kept: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def user_cache(_empty_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own, empty, in the place of none."""
     folder = tmp_path / "cache"
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: folder / name)

@@ -23,7 +23,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answers)
         self.files: dict[tuple[str, str], bytes] = {}  # (repository, file) -> content
         self.refused: dict[str, tuple[int, str]] = {}  # repository -> status, X-Error-Code
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.ranges: list[str | None] = []
         self.pause = 0.0  # seconds between two parts of an answer
         self.stall_after: int | None = None  # bytes
@@ -60,7 +60,7 @@ class Answers(BaseHTTPRequestHandler):
 
     def answer(self, *, body):
         hub = self.server
-        hub.asked.append(f"{self.command} {self.path}")
+        hub.requested.append(f"{self.command} {self.path}")
         repository, _, rest = self.path.lstrip("/").partition("/resolve/")
         content = hub.files.get((repository, rest.partition("/")[2]))
         if repository in hub.refused:
@@ -80,8 +80,8 @@ class Answers(BaseHTTPRequestHandler):
             content = content if hub.lie is None else hub.lie
             hub.ranges.append(self.headers.get("Range"))
         start = 0
-        if body and hub.knows_ranges and (asked := self.headers.get("Range")):
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+        if body and hub.knows_ranges and (requested := self.headers.get("Range")):
+            start = int(re.fullmatch(r"bytes=(\d+)-", requested)[1])
         self.send_response(206 if start else 200)
         self.send_header("ETag", f'"{etag}"')
         self.send_header("X-Linked-Size", str(size))

@@ -20,7 +20,7 @@ from PIL import Image
 
 from napari_cliper.demo.run import HELD_OUT_SEED
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.io.images import read_picture
+from napari_cliper.io.images import read_image_file
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
 from napari_cliper.segmentation.features.preprocessing import to_rgb
@@ -46,7 +46,7 @@ def grey(rgb):
 class Kind:
     """How a scene becomes a file; and whether napari's reader gives the colours that ours gives.
 
-    napari takes the channels of planar and small pictures for planes.
+    napari takes the channels of planar and small images for planes.
     """
 
     suffix: str
@@ -126,7 +126,7 @@ def commands(files, tmp_path_factory):
 
 
 def in_python(segmenter, path):
-    scores = segmenter.score(segmenter.embed(read_picture(path)), parse_classes(WORDS))
+    scores = segmenter.score(segmenter.embed(read_image_file(path)), parse_classes(WORDS))
     return {stage: scores.to_labels(stage=stage) for stage in STAGES}
 
 
@@ -150,7 +150,7 @@ def dock(make_napari_viewer, qtbot):
 
 def shown(viewer, path, kind):
     """The file as a layer: by napari's own reader, or where that means something else, by ours."""
-    pixels = read_picture(path)
+    pixels = read_image_file(path)
     if not kind.opened:
         return viewer.add_image(pixels, name=path.stem, rgb=True)
     (layer,) = viewer.open(str(path), plugin="napari")
@@ -197,7 +197,7 @@ def test_the_dock_gives_what_python_gives(dock, files, python, qtbot):
         assert dock.job is not None, f"{name}: {dock.run_panel.message.text()}"
         qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
         for stage in STAGES:
-            found = dock.shown.suggestions[stage].layer.data
+            found = dock.shown.predictions[stage].layer.data
             np.testing.assert_array_equal(
                 found[0] if found.ndim == 3 else found,
                 python[name][stage],
@@ -211,7 +211,7 @@ def test_contrast_limits_that_somebody_set_count_in_the_dock(dock, files, qtbot)
     for name in ("grey", "grey 16 bit", "float", "rgb"):
         dock.viewer.layers.clear()
         layer = shown(dock.viewer, files[name], KINDS[name])
-        pixels = read_picture(files[name])
+        pixels = read_image_file(files[name])
         assert dock.image_panel.choice().contrast() is None, name
         limits = tuple(np.percentile(pixels, (30, 80)))
         layer.contrast_limits = limits
@@ -219,8 +219,8 @@ def test_contrast_limits_that_somebody_set_count_in_the_dock(dock, files, qtbot)
         expected = segmenter.score(embedding, parse_classes(WORDS)).to_labels()
         dock.run()
         qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
-        np.testing.assert_array_equal(dock.shown.suggestions["refined"].layer.data, expected, name)
-        said = "the contrast limits" in dock.run_panel.message.text()
-        assert said == (name != "rgb"), dock.run_panel.message.text()
-        record = dock.shown.suggestions["refined"].layer.metadata["napari_cliper"]
+        np.testing.assert_array_equal(dock.shown.predictions["refined"].layer.data, expected, name)
+        hint_labels = "the contrast limits" in dock.run_panel.message.text()
+        assert hint_labels == (name != "rgb"), dock.run_panel.message.text()
+        record = dock.shown.predictions["refined"].layer.metadata["napari_cliper"]
         assert (record["image"]["contrast"] is None) == (name == "rgb")

@@ -1,4 +1,4 @@
-"""Make the pictures of the README and the documentation anew, from the real window.
+"""Make the images of the README and the documentation anew, from the real window.
 
 Needs a display; without one:
 
@@ -35,7 +35,7 @@ INVENTED = ("alpha", "beta", "gamma", "delta")
 SETTLE = 500  # milliseconds until everything is drawn
 
 
-def demo_picture() -> None:
+def demo_image() -> None:
     """The demo's scene beside its labels and their legend."""
     result = segment_scene(lambda _progress: None)
     rows = dict(enumerate(rows_of(result.scores.classes), 1))
@@ -59,7 +59,7 @@ def wait(until: Callable[[], bool] | int) -> None:
 
 
 class Window:
-    """A napari window with the dock, and its pictures."""
+    """A napari window with the dock, and its images."""
 
     def __init__(self) -> None:
         self.viewer = napari.Viewer()
@@ -82,8 +82,8 @@ class Window:
         wait(lambda: self.dock.job is None)
 
 
-def window_pictures() -> None:
-    """The tutorial's pictures, in its order."""
+def window_images() -> None:
+    """The tutorial's images, in its order."""
     window = Window()
     viewer, dock = window.viewer, window.dock
     window.shoot("dock-empty")
@@ -103,7 +103,7 @@ def window_pictures() -> None:
     wait(SETTLE)
 
     assert dock.shown is not None
-    layer = dock.shown.suggestions["refined"].layer
+    layer = dock.shown.predictions["refined"].layer
     layer.mode = "paint"
     layer.selected_label = 1
     for row in range(230, 300, 4):
@@ -111,11 +111,11 @@ def window_pictures() -> None:
     window.shoot("dock-painted")
 
     dock.annotation_panel.accept_button.click()
-    mine = dock.annotating.current()
+    mine = dock.annotation_controller.current()
     assert mine is not None
     mine.layer.brush_size = 20
     mine.layer.mode = "paint"
-    dock.annotating.brush_nth(2)
+    dock.annotation_controller.brush_nth(2)
     for row in range(330, 380, 4):
         mine.layer.paint((row, 110), mine.layer.selected_label)
     wait(2 * SETTLE)
@@ -128,12 +128,12 @@ def window_pictures() -> None:
     window.run()
     window.shoot("dock-error")
     viewer.layers.clear()
-    project_pictures(window)
+    project_images(window)
     viewer.close()
 
 
-def teaching_pictures() -> None:
-    """When words fail: invented names, a click each, doubt, and what was learnt."""
+def labelled_images() -> None:
+    """When words fail: invented names, a click each, doubt, and what was learned."""
     window = Window()
     viewer, dock = window.viewer, window.dock
     dock.engine_panel.set_config(SegmentationConfig(model="demo"))
@@ -147,9 +147,9 @@ def teaching_pictures() -> None:
     for name, label in zip(
         (*INVENTED, BACKGROUND), (*sorted(set(scene.labels.flat) - {0}), 0), strict=True
     ):
-        dock.correcting.clicking.choose(name)
+        dock.correction_controller.click_controller.choose(name)
         dock.corrections_panel.click_button.click()
-        clicks = dock.correcting.clicking.of(viewer.layers["stain"])
+        clicks = dock.correction_controller.click_controller.of(viewer.layers["stain"])
         assert clicks is not None
         clicks.layer.add(deepest(scene.labels == label))
         wait(4 * SETTLE)
@@ -164,9 +164,9 @@ def teaching_pictures() -> None:
     dock.annotation_panel.accept_button.click()
     wait(lambda: dock.job is None)
     wait(4 * SETTLE)
-    dock.looks_panel.folder.expand()
+    dock.prototypes_panel.folder.expand()
     wait(SETTLE)
-    dock.scroll_to(dock.looks_panel)
+    dock.scroll_to(dock.prototypes_panel)
     window.shoot("dock-looks")
     viewer.close()
 
@@ -178,7 +178,7 @@ def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def project_pictures(window: Window) -> None:
+def project_images(window: Window) -> None:
     """A folder of four scenes, the first done, the second begun."""
     dock = window.dock
     with TemporaryDirectory(prefix="plates ") as folder:
@@ -187,10 +187,18 @@ def project_pictures(window: Window) -> None:
             scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED + number)
             pictures.append(Path(folder) / f"plate {number}.png")
             Image.fromarray(scene.image).save(pictures[-1])
-        dock.projecting.create(Path(folder) / "annotations", pictures)
-        wait(lambda: dock.projecting.current == "plate 1" and dock.projecting.job is None)
-        dock.projecting.toggle_done()
-        wait(lambda: dock.projecting.current == "plate 2" and dock.projecting.job is None)
+        dock.project_controller.create(Path(folder) / "annotations", pictures)
+        wait(
+            lambda: (
+                dock.project_controller.current == "plate 1" and dock.project_controller.job is None
+            )
+        )
+        dock.project_controller.toggle_done()
+        wait(
+            lambda: (
+                dock.project_controller.current == "plate 2" and dock.project_controller.job is None
+            )
+        )
         dock.image_panel.images.setCurrentText("plate 2")
         window.run()
         dock.annotation_panel.accept_button.click()
@@ -202,11 +210,11 @@ def project_pictures(window: Window) -> None:
 
 
 def main() -> None:
-    """Make every picture."""
+    """Make every image."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    demo_picture()
-    window_pictures()
-    teaching_pictures()
+    demo_image()
+    window_images()
+    labelled_images()
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ CONFIG: dict[str, Any] = {
     },
 }  # fmt: skip
 
-# ------------------------------------------------------------------------ what is learnt
+# ------------------------------------------------------------------------ what is learned
 KIND_WORDS = [(kind.name, *kind.synonyms) for kind in KINDS]
 GROUND_WORDS = [(ground.name, *ground.synonyms) for ground in GROUNDS]
 KNOWN = [word for words in KIND_WORDS + GROUND_WORDS for word in words]
@@ -186,11 +186,11 @@ def ask(
     here; as background words one or more for each ground, and some for any.
     """
     some = int(rng.integers(2, len(KINDS))) if rng.random() < 0.6 else len(KINDS)
-    asked = [int(index) for index in rng.permutation(len(KINDS))[:some]]
-    classes = [_names(KIND_WORDS[index], rng) for index in asked]
+    requested = [int(index) for index in rng.permutation(len(KINDS))[:some]]
+    classes = [_names(KIND_WORDS[index], rng) for index in requested]
     for _ in range(int(rng.integers(1, 4)) if rng.random() < 0.5 else 0):
         classes.append([_stranger(tokenizer, rng)])
-        asked.append(-1)
+        requested.append(-1)
     background = [word for words in GROUND_WORDS for word in _names(words, rng)]
     background += [word for word in PLAIN_WORDS if rng.random() < 0.2]
     owner = [index for index, names in enumerate(classes) for _ in names]
@@ -199,7 +199,7 @@ def ask(
     vectors = model.encode_text(tokenizer([t.format(w) for w in words for t in chosen]))
     vectors = F.normalize(vectors, dim=-1).unflatten(0, (-1, len(chosen))).mean(dim=1)
     queries = Queries(F.normalize(vectors, dim=-1), (*owner, *[-1] * len(background)))
-    return queries, [index + 1 for index in asked]
+    return queries, [index + 1 for index in requested]
 
 
 def _names(words: tuple[str, ...], rng: np.random.Generator) -> list[str]:

@@ -20,25 +20,25 @@ class Editor:
         self.edits = Edits(self.labels, np.zeros(SHAPE, np.uint8))
         self.done, self.undone = [(self.labels.copy(), np.zeros(SHAPE, np.uint8))], []
 
-    def _step(self, labels, marks):
+    def _step(self, labels, edit_mask):
         if np.array_equal(labels, self.labels):
-            self.done[-1] = (labels, marks)
+            self.done[-1] = (labels, edit_mask)
             return
-        self.done.append((labels.copy(), marks))
+        self.done.append((labels.copy(), edit_mask))
         self.undone.clear()
         self.labels[...] = labels
 
     def paint(self, where, label):
-        labels, marks = self.labels.copy(), self.done[-1][1].copy()
-        marks[where] = np.where(labels[where] != label, PAINTED, marks[where])
+        labels, edit_mask = self.labels.copy(), self.done[-1][1].copy()
+        edit_mask[where] = np.where(labels[where] != label, PAINTED, edit_mask[where])
         labels[where] = label
-        self._step(labels, marks)
+        self._step(labels, edit_mask)
 
     def accept(self, labels):
-        marks = np.full(SHAPE, ACCEPTED, np.uint8)
+        edit_mask = np.full(SHAPE, ACCEPTED, np.uint8)
         everywhere = tuple(np.indices(SHAPE).reshape(len(SHAPE), -1))
-        self.edits.take(everywhere, labels.ravel(), marks.ravel())
-        self._step(labels, marks)
+        self.edits.take(everywhere, labels.ravel(), edit_mask.ravel())
+        self._step(labels, edit_mask)
 
     def undo(self):
         if len(self.done) > 1:
@@ -51,7 +51,7 @@ class Editor:
             self.labels[...] = self.done[-1][0]
 
     def check(self):
-        np.testing.assert_array_equal(self.edits.marks, self.done[-1][1])
+        np.testing.assert_array_equal(self.edits.edit_mask, self.done[-1][1])
 
 
 def somewhere(rng):
@@ -62,7 +62,7 @@ def somewhere(rng):
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("follow_each", [True, False])
-def test_marks_are_those_of_a_model(seed, follow_each):
+def test_edit_mask_are_those_of_a_model(seed, follow_each):
     rng = np.random.default_rng(seed)
     editor = Editor()
     unique = 1
@@ -97,12 +97,12 @@ def test_several_steps_back_at_once():
     editor.undo()
     editor.undo()
     assert editor.edits.follow()
-    assert (editor.edits.marks == OPEN).all()
+    assert (editor.edits.edit_mask == OPEN).all()
     editor.redo()
     editor.redo()
     editor.edits.follow()
     editor.check()
-    assert editor.edits.marks[first].min() == PAINTED
+    assert editor.edits.edit_mask[first].min() == PAINTED
 
 
 def test_erasing_is_painting():
@@ -110,18 +110,18 @@ def test_erasing_is_painting():
     editor.accept(np.full(SHAPE, 2, np.uint16))
     editor.paint((1, slice(0, 3), slice(0, 3)), 0)
     editor.edits.follow()
-    assert (editor.edits.marks == PAINTED).sum() == 9
+    assert (editor.edits.edit_mask == PAINTED).sum() == 9
     assert not editor.edits.follow()
 
 
-def test_marks_alone_make_no_step():
+def test_edit_mask_alone_make_no_step():
     editor = Editor()
     editor.paint((0, slice(0, 3), slice(0, 3)), 5)
     editor.accept(editor.labels.copy())
     editor.check()
     editor.undo()
     editor.edits.follow()
-    assert (editor.edits.marks[0, :3, :3] == OPEN).all()
+    assert (editor.edits.edit_mask[0, :3, :3] == OPEN).all()
 
 
 def test_arrays_that_do_not_fit():
@@ -136,7 +136,7 @@ def test_what_is_known_to_be_painted_is_no_undo():
     editor.accept(np.full(SHAPE, 2, np.uint16))
     editor.labels[...] = 0
     assert editor.edits.follow(painted=True)
-    assert (editor.edits.marks == PAINTED).all()
+    assert (editor.edits.edit_mask == PAINTED).all()
     editor.labels[...] = 2  # and this is its undo
     editor.edits.follow()
-    assert (editor.edits.marks == ACCEPTED).all()
+    assert (editor.edits.edit_mask == ACCEPTED).all()

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from napari_cliper.annotation.completion import done
 from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
-from napari_cliper.annotation.merge import RULES, RULES_IN_WORDS, accept, region_at
+from napari_cliper.annotation.merge import RULE_NAMES, RULES, accept, region_at
 from napari_cliper.segmentation import InvalidInputError
 
 SHAPE = (30, 40)
@@ -18,8 +18,8 @@ SHAPE = (30, 40)
 def random_state():
     rng = np.random.default_rng(5)
     labels = rng.integers(0, 4, SHAPE).astype(np.uint16)
-    marks = rng.integers(0, 3, SHAPE).astype(np.uint8)
-    return labels, marks, rng.integers(0, 4, SHAPE).astype(np.uint8)
+    edit_mask = rng.integers(0, 3, SHAPE).astype(np.uint8)
+    return labels, edit_mask, rng.integers(0, 4, SHAPE).astype(np.uint8)
 
 
 CHOSEN = [None, {2}, {1, 3}, {9}, set()]
@@ -29,70 +29,70 @@ CHOSEN = [None, {2}, {1, 3}, {9}, set()]
 @pytest.mark.parametrize("part", [False, True])
 @pytest.mark.parametrize("rule", RULES)
 def test_what_may_not_change_does_not(random_state, rule, chosen, part):
-    labels, marks, suggestion = random_state
+    labels, edit_mask, prediction = random_state
     where = np.zeros(SHAPE, bool)
     where[5:20, 8:30] = True
     kept = [array.copy() for array in random_state]
-    new, new_marks = accept(
-        labels, marks, suggestion, rule, chosen=chosen, where=where if part else None
+    new, new_edit_mask = accept(
+        labels, edit_mask, prediction, rule, chosen=chosen, where=where if part else None
     )
     for array, before in zip(random_state, kept, strict=True):
         np.testing.assert_array_equal(array, before)  # no argument is changed
-    assert (new.dtype, new_marks.dtype) == (np.uint16, np.uint8)
+    assert (new.dtype, new_edit_mask.dtype) == (np.uint16, np.uint8)
     fixed = np.zeros(SHAPE, bool)
     if part:
         fixed |= ~where
     if rule != "all":
-        fixed |= marks == PAINTED
+        fixed |= edit_mask == PAINTED
     if rule == "empty":
         fixed |= labels > 0
     np.testing.assert_array_equal(new[fixed], labels[fixed])
-    np.testing.assert_array_equal(new_marks[fixed], marks[fixed])
+    np.testing.assert_array_equal(new_edit_mask[fixed], edit_mask[fixed])
     free = ~fixed
     if chosen is None:
-        np.testing.assert_array_equal(new[free], suggestion[free])
-        assert (new_marks[free] == ACCEPTED).all()
+        np.testing.assert_array_equal(new[free], prediction[free])
+        assert (new_edit_mask[free] == ACCEPTED).all()
     else:
-        for label in chosen:  # each is where the suggestion has it
-            np.testing.assert_array_equal(new[free] == label, suggestion[free] == label)
-        others = free & ~np.isin(labels, list(chosen)) & ~np.isin(suggestion, list(chosen))
+        for label in chosen:  # each is where the prediction has it
+            np.testing.assert_array_equal(new[free] == label, prediction[free] == label)
+        others = free & ~np.isin(labels, list(chosen)) & ~np.isin(prediction, list(chosen))
         np.testing.assert_array_equal(new[others], labels[others])
-        np.testing.assert_array_equal(new_marks[others], marks[others])
-        emptied = free & np.isin(labels, list(chosen)) & ~np.isin(suggestion, list(chosen))
+        np.testing.assert_array_equal(new_edit_mask[others], edit_mask[others])
+        emptied = free & np.isin(labels, list(chosen)) & ~np.isin(prediction, list(chosen))
         assert not new[emptied].any()
-        assert (new_marks[emptied] == OPEN).all()
+        assert (new_edit_mask[emptied] == OPEN).all()
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_accepting_again_changes_nothing(random_state, rule):
-    labels, marks, suggestion = random_state
-    once = accept(labels, marks, suggestion, rule)
-    twice = accept(*once, suggestion, rule)
+    labels, edit_mask, prediction = random_state
+    once = accept(labels, edit_mask, prediction, rule)
+    twice = accept(*once, prediction, rule)
     for one, two in zip(once, twice, strict=True):
         np.testing.assert_array_equal(one, two)
 
 
 def test_rules_have_words():
-    assert set(RULES_IN_WORDS) == set(RULES)
+    assert set(RULE_NAMES) == set(RULES)
 
 
 def test_what_is_refused(random_state):
-    labels, marks, suggestion = random_state
+    labels, edit_mask, prediction = random_state
     with pytest.raises(InvalidInputError, match="'some'"):
-        accept(labels, marks, suggestion, "some")
+        accept(labels, edit_mask, prediction, "some")
     with pytest.raises(InvalidInputError, match="differ in size"):
-        accept(labels, marks, suggestion[1:], "all")
+        accept(labels, edit_mask, prediction[1:], "all")
 
 
 def test_the_region_at_a_pixel_is_scipys(random_state):
-    _, _, suggestion = random_state
+    _, _, prediction = random_state
     for row, column in ((3, 4), (20, 31), (29, 39), (0, 0)):
-        label = suggestion[row, column]
+        label = prediction[row, column]
         if not label:
             continue
-        pieces, _ = ndimage.label(suggestion == label, structure=np.ones((3, 3)))
+        pieces, _ = ndimage.label(prediction == label, structure=np.ones((3, 3)))
         np.testing.assert_array_equal(
-            region_at(suggestion, row, column), pieces == pieces[row, column]
+            region_at(prediction, row, column), pieces == pieces[row, column]
         )
 
 
@@ -109,23 +109,23 @@ def test_no_region_there():
 
 
 def test_counts_of_what_is_done():
-    labels, marks = np.zeros(SHAPE, np.uint16), np.zeros(SHAPE, np.uint8)
-    suggestion = np.zeros(SHAPE, np.uint8)
-    suggestion[2:6, 2:6] = 1
-    suggestion[6:9, 6:9] = 1  # touches the first by a corner: one region
-    suggestion[20:24, 2:6] = 1
-    suggestion[20:24, 20:24] = 2
-    found = done(labels, marks, suggestion)
+    labels, edit_mask = np.zeros(SHAPE, np.uint16), np.zeros(SHAPE, np.uint8)
+    prediction = np.zeros(SHAPE, np.uint8)
+    prediction[2:6, 2:6] = 1
+    prediction[6:9, 6:9] = 1  # touches the first by a corner: one region
+    prediction[20:24, 2:6] = 1
+    prediction[20:24, 20:24] = 2
+    found = done(labels, edit_mask, prediction)
     assert (found.labelled, found.decided, found.classes, found.open_regions) == (0, 0, 0, 3)
-    marks[20, 2] = PAINTED  # one painted pixel does not settle a region
-    assert done(labels, marks, suggestion).open_regions == 3
-    labels, marks = accept(labels, marks, suggestion, "empty", chosen={2})
-    found = done(labels, marks, suggestion)
+    edit_mask[20, 2] = PAINTED  # one painted pixel does not settle a region
+    assert done(labels, edit_mask, prediction).open_regions == 3
+    labels, edit_mask = accept(labels, edit_mask, prediction, "empty", chosen={2})
+    found = done(labels, edit_mask, prediction)
     assert found.open_regions == 2
     assert found.classes == 1
     assert found.labelled == pytest.approx(16 / 1200)
     assert found.decided == pytest.approx(17 / 1200)
-    assert done(labels, marks).open_regions == 0
-    labels, marks = accept(labels, marks, suggestion, "all")
-    assert done(labels, marks, suggestion).open_regions == 0
-    assert done(labels, marks, suggestion).decided == 1
+    assert done(labels, edit_mask).open_regions == 0
+    labels, edit_mask = accept(labels, edit_mask, prediction, "all")
+    assert done(labels, edit_mask, prediction).open_regions == 0
+    assert done(labels, edit_mask, prediction).decided == 1

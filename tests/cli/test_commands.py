@@ -179,7 +179,7 @@ def unfit_files(tmp_path, picture):
     text, cut, blank, stack = (
         tmp_path / name for name in ("notes.png", "cut.png", "blank.png", "stack.tif")
     )
-    text.write_text("no picture")
+    text.write_text("no image")
     cut.write_bytes(picture.read_bytes()[:200])
     Image.new("RGB", (64, 80), "grey").save(blank)
     tifffile.imwrite(stack, np.zeros((4, 20, 20), np.uint8), photometric="minisblack")
@@ -225,7 +225,7 @@ def test_a_folder_stands_for_its_images(segment, picture, tmp_path):
     assert "There is no image in the folder" in result.stderr
 
 
-@pytest.mark.parametrize("where", ["overlay", "read_picture", "LiveLabels"])
+@pytest.mark.parametrize("where", ["overlay", "read_image_file", "LiveLabels"])
 def test_too_little_memory_is_said_and_the_next_image_is_done(
     segment, picture, tmp_path, monkeypatch, where
 ):
@@ -237,7 +237,7 @@ def test_too_little_memory_is_said_and_the_next_image_is_done(
         given = arguments[0]
         shape = getattr(given, "labels", getattr(given, "shape", None))
         shape = getattr(shape, "shape", shape)
-        if given == large if where == "read_picture" else tuple(shape or ())[:2] == (70, 90):
+        if given == large if where == "read_image_file" else tuple(shape or ())[:2] == (70, 90):
             raise MemoryError
         return real(*arguments, **options)
 
@@ -271,7 +271,7 @@ def test_file_names_that_are_not_utf_8(tiny_clip, picture, tmp_path):
     assert "z.png" in (tmp_path / "out" / "uncertainty.csv").read_text("utf-8-sig")
 
 
-def test_two_pictures_of_one_name_do_not_overwrite_each_other(segment, picture, tmp_path):
+def test_two_images_of_one_name_do_not_overwrite_each_other(segment, picture, tmp_path):
     twin = tmp_path / "other" / picture.name
     twin.parent.mkdir()
     twin.write_bytes(picture.read_bytes())

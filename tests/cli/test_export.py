@@ -52,7 +52,7 @@ def export(tmp_path):
 
 @pytest.fixture
 def project(tmp_path):
-    """Three pictures, two annotated in their upper half."""
+    """Three images, two annotated in their upper half."""
     pictures = []
     for seed in (1, 2, 3):
         path = tmp_path / "pictures" / f"field {seed}.png"
@@ -63,9 +63,9 @@ def project(tmp_path):
     geometry = {"pixel_size": [0.5, 0.25], "units": ["micrometer", "micrometer"], "axes": "YX"}
     for seed in (1, 2):
         labels = make_scene(SHAPE, seed).labels.astype(np.uint16)
-        marks = np.zeros(SHAPE, np.uint8)
-        marks[:24] = ACCEPTED
-        state = AnnotationState(labels, marks, CLASSES, {"geometry": geometry})
+        edit_mask = np.zeros(SHAPE, np.uint8)
+        edit_mask[:24] = ACCEPTED
+        state = AnnotationState(labels, edit_mask, CLASSES, {"geometry": geometry})
         made.save(f"field {seed}", state, "started")
     return made
 
@@ -114,7 +114,7 @@ def test_a_project_in_several_formats(export, project, tmp_path, way):
         assert area == pytest.approx(np.count_nonzero(first == number) * 0.125)
 
 
-def test_a_yolo_data_set_has_the_pictures(export, project, tmp_path):
+def test_a_yolo_data_set_has_the_images(export, project, tmp_path):
     result = export(project.folder, "--format", "yolo")
     assert result.exit_code == 0, result.output
     assert "Note" not in result.stderr
@@ -202,7 +202,7 @@ def test_a_coco_file_of_many_images_is_read_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("ending", [".tif", ".ome.tif", "_refined.tif", "_labels.png"])
-def test_pictures_are_found_by_name(export, tmp_path, ending):
+def test_images_are_found_by_name(export, tmp_path, ending):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     scene = make_scene(SHAPE, 5)
@@ -300,11 +300,11 @@ def test_tables_have_six_digits(export, tmp_path):
             assert len(value.replace(".", "").lstrip("0")) <= 6 or not value[0].isdigit()
 
 
-def test_yolo_says_which_pictures_it_lacks(export, tmp_path):
+def test_yolo_says_which_images_it_lacks(export, tmp_path):
     path = label_file(tmp_path, "one.png", {1: ClassRow("a")}, [[1, 0], [0, 0]])
     result = export(path, "--format", "yolo")
     assert result.exit_code == 0, result.output
-    assert "no 8 bit picture of one" in words(result)
+    assert "no 8 bit image of one" in words(result)
 
 
 def test_the_numbers_of_tomorrow_are_those_of_today():
@@ -334,7 +334,7 @@ def test_the_numbers_of_tomorrow_are_those_of_today():
 
 
 def many_images(folder, count):
-    """One picture under many names, with its labels in files, in a project and as COCO."""
+    """One image under many names, with its labels in files, in a project and as COCO."""
     picture, labels = np.zeros((250, 300, 3), np.uint8), np.zeros((250, 300), np.uint8)
     labels[50:100, 25:150], labels[150:175, 25:150] = 1, 2
     for kind in ("pictures", "labels"):
@@ -413,8 +413,8 @@ def test_wrong_formats_and_sources_are_all_named(export, tmp_path):
     [
         ({"labels": [[1, 9], [0, 0]], "classes": "a\nb\n"}, "has the label 9"),
         ({"labels": [[1, 0], [0, 0]], "classes": ""}, "no class"),
-        ({"labels": [[1, 0], [0, 0]], "images": ()}, "no picture called one"),
-        ({"labels": [[1, 0], [0, 0]], "images": ("one.png", "one.tif")}, "may both be the picture"),
+        ({"labels": [[1, 0], [0, 0]], "images": ()}, "no image called one"),
+        ({"labels": [[1, 0], [0, 0]], "images": ("one.png", "one.tif")}, "may both be the image"),
         ({"labels": [[1, 0], [0, 0]], "images": ("one.png",)}, "differ in size"),
     ],
 )
@@ -438,17 +438,17 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "said"),
+    ("first", "second", "hint_labels"),
     [
         ({2: ClassRow("a")}, {}, "does not say what its label 2 is"),
         ({1: ClassRow("a"), 2: ClassRow("A")}, {}, "two classes called"),
         ({2: ClassRow("a"), 65535: ClassRow("b")}, {2: ClassRow("c")}, "labels end at 65535"),
     ],
 )
-def test_numbers_that_cannot_be_one_numbering(first, second, said):
+def test_numbers_that_cannot_be_one_numbering(first, second, hint_labels):
     labels = np.array([[2, 0]], np.uint8)
     images = [LabelledImage("one", labels, first), LabelledImage("two", labels, second)]
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=hint_labels):
         one_numbering(images, {})
 
 
@@ -494,7 +494,7 @@ def test_exporting_leaves_the_project_as_it_is(export, project):
     assert content() == before
 
 
-def test_a_picture_that_was_moved_is_named(export, project, tmp_path):
+def test_a_image_that_was_moved_is_named(export, project, tmp_path):
     (tmp_path / "pictures" / "field 2.png").unlink()
     result = export(project.folder, "--format", "png")
     assert result.exit_code == 2

@@ -34,7 +34,7 @@ SHAPE = (96, 96)
 USED = ("nucleus", "crystal", "pollen grain", "red blood cell")
 NAMES = ("zaq", "dax", "wug", "blick")
 NEVER = "toma"
-"""A class of the list that no picture has."""
+"""A class of the list that no image has."""
 LABELS = np.zeros(len(KINDS) + 1, np.uint8)
 LABELS[[1 + [kind.name for kind in KINDS].index(name) for name in USED]] = range(1, 5)
 
@@ -60,7 +60,7 @@ def write_scenes(folder: Path, seeds: range, *, ignored: int = 255) -> list[Path
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Six pictures to learn from, six others, the classes, and what was learnt."""
+    """Six images to learn from, six others, the classes, and what was learned."""
     root = tmp_path_factory.mktemp("learn")
     write_scenes(root / "train", range(6))
     write_scenes(root / "test", range(6, 12, 2))
@@ -114,17 +114,17 @@ def iou_of(root, folder):
 # ---------------------------------------------------------------------- learn
 
 
-def test_the_table_says_what_was_learnt_and_what_was_not(root, learnt):
+def test_the_table_says_what_was_learned_and_what_was_not(root, learnt):
     prototypes = read_prototypes(learnt)
-    said = " ".join((root / "said.txt").read_text().split())
+    hint_labels = " ".join((root / "said.txt").read_text().split())
     for name in (BACKGROUND, *NAMES):
         own = prototypes.of(name)
         row = (len(own), prototypes.images_of(name), sum(one.patches for one in own))
         cells = " │ ".join(f"{count:,}" for count in row)
         assert all(row)
-        assert f"{name or 'background'} │" in said
-        assert cells in " ".join(said.replace("│", " │ ").split())
-    assert f"Never seen, so that words alone will stand for them: {NEVER}." in said
+        assert f"{name or 'background'} │" in hint_labels
+        assert cells in " ".join(hint_labels.replace("│", " │ ").split())
+    assert f"Never seen, so that words alone will stand for them: {NEVER}." in hint_labels
     assert not prototypes.of(NEVER)
     assert prototypes.model == "demo"
     sources = {source for one in prototypes.items for source in one.sources}
@@ -132,7 +132,7 @@ def test_the_table_says_what_was_learnt_and_what_was_not(root, learnt):
 
 
 def test_pixels_that_are_ignored_teach_nothing(root, tmp_path):
-    """Scribbles on a label of 7 in the place of 255, and one picture with none at all."""
+    """Scribbles on a label of 7 in the place of 255, and one image with none at all."""
     folder = tmp_path / "train"
     shutil.copytree(root / "train", folder)
     (tmp_path / "classes.txt").write_text("\n".join((*NAMES, NEVER)))
@@ -156,7 +156,7 @@ def test_pixels_that_are_ignored_teach_nothing(root, tmp_path):
     assert len(without) > 4
 
 
-def test_nothing_labelled_is_nothing_learnt(root, tmp_path):
+def test_nothing_labelled_is_nothing_learned(root, tmp_path):
     ignore = [part for label in (*range(6), 255) for part in ("--ignore", label)]
     result = learn(root, tmp_path / "a.safetensors", "--limit", 2, *ignore)
     assert result.exit_code == 2
@@ -164,9 +164,9 @@ def test_nothing_labelled_is_nothing_learnt(root, tmp_path):
     assert list(tmp_path.glob("[!.]*")) == []
 
 
-def test_the_first_pictures_alone(root, tmp_path):
+def test_the_first_images_alone(root, tmp_path):
     result = learn(root, tmp_path / "a.safetensors", "--limit", 2)
-    assert "Only the first 2 of 6 pictures" in words(result)
+    assert "Only the first 2 of 6 images" in words(result)
     sources = {s for one in read_prototypes(tmp_path / "a.safetensors").items for s in one.sources}
     assert sources == {"scene 00", "scene 01"}
 
@@ -189,7 +189,7 @@ def test_a_file_stays_until_overwrite(root, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "hint_labels"),
     [
         (("--output", "{tmp}/classes.yaml"), "Call it classes.prototypes.safetensors"),
         (("--output", "{tmp}"), "end in .safetensors"),
@@ -200,7 +200,7 @@ def test_a_file_stays_until_overwrite(root, tmp_path):
         (("--model", "ViT-B16"), "'ViT-B/16'"),
     ],
 )
-def test_wrong_input_is_named_before_any_work(root, tmp_path, monkeypatch, options, said):
+def test_wrong_input_is_named_before_any_work(root, tmp_path, monkeypatch, options, hint_labels):
     (tmp_path / "folder.safetensors").mkdir()
 
     def refuse(*_args, **_kwargs):
@@ -209,7 +209,7 @@ def test_wrong_input_is_named_before_any_work(root, tmp_path, monkeypatch, optio
     monkeypatch.setattr(Segmenter, "load", refuse)
     result = learn(root, tmp_path / "a.safetensors", *(one.format(tmp=tmp_path) for one in options))
     assert result.exit_code in (1, 2)
-    assert said in words(result)
+    assert hint_labels in words(result)
     assert [one.name for one in tmp_path.glob("[!.]*")] == ["folder.safetensors"]
 
 
@@ -227,22 +227,22 @@ def test_interrupt_ends_at_once_and_leaves_the_old_file(root, tmp_path, monkeypa
     path = tmp_path / "a.safetensors"
     shutil.copy(root / "classes.prototypes.safetensors", path)
     add_to_record(tmp_path, {path.name: path})
-    before, whole, asked = path.read_bytes(), Segmenter.learn, []
+    before, whole, requested = path.read_bytes(), Segmenter.learn, []
 
     def counted(*args, **kwargs):
-        if len(asked) == 1:  # in the midst of the second picture
+        if len(requested) == 1:  # in the midst of the second image
             os.kill(os.getpid(), signal.SIGINT)
-        asked.append(time.monotonic())
+        requested.append(time.monotonic())
         return whole(*args, **kwargs)
 
     monkeypatch.setattr(Segmenter, "learn", counted)
     handler = signal.getsignal(signal.SIGINT)
     result = learn(root, path, "--overwrite")
-    assert time.monotonic() - asked[-1] < 1
+    assert time.monotonic() - requested[-1] < 1
     assert signal.getsignal(signal.SIGINT) is handler
     assert result.exit_code == 130
-    assert "Nothing was left half done" in words(result)
-    assert len(asked) == 2
+    assert "No partial files were written" in words(result)
+    assert len(requested) == 2
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.glob("[!.]*")] == ["a.safetensors"]
 
@@ -275,15 +275,15 @@ def test_prototypes_do_what_words_that_mean_nothing_cannot(root, learnt, tmp_pat
 
 def test_the_record_says_which_prototypes_and_how_sure(root, learnt, tmp_path):
     pictures = sorted((root / "test" / "images").iterdir())
-    result = segment(pictures, tmp_path, "--prototypes", learnt, "--looks", 0.75)
+    result = segment(pictures, tmp_path, "--prototypes", learnt, "--prototype-weight", 0.75)
     records = [json.loads((tmp_path / f"{path.stem}.json").read_text()) for path in pictures]
     for record in records:
         assert record["prototypes"]["model"] == "demo"
         assert len(record["prototypes"]["sha256"]) == 64
-        assert record["prototypes"]["looks"] == 0.75
+        assert record["prototypes"]["prototype_weight"] == 0.75
         assert record["prototypes"]["prototypes"] == len(read_prototypes(learnt))
-        asked = {one["class"]: one["share"] for one in record["prototypes"]["asked"]}
-        assert asked == dict.fromkeys((*NAMES, "background"), 0.75)
+        requested = {one["class"]: one["share"] for one in record["prototypes"]["asked"]}
+        assert requested == dict.fromkeys((*NAMES, "background"), 0.75)
         assert 0 < record["uncertainty"] < 1
         assert f"mean uncertainty: {record['uncertainty']:.3f}" in result.stdout
     with (tmp_path / "uncertainty.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -301,17 +301,17 @@ def test_all_words_or_all_looks(root, learnt, tmp_path):
     picture = root / "test" / "images" / "scene 06.png"
     for folder, more in {
         "plain": (),
-        "words": ("--prototypes", learnt, "--looks", 0),
-        "looks": ("--prototypes", learnt, "--looks", 1),
+        "words": ("--prototypes", learnt, "--prototype-weight", 0),
+        "looks": ("--prototypes", learnt, "--prototype-weight", 1),
     }.items():
         assert segment([picture], tmp_path / folder, *more).exit_code == 0
-    plain, by_words, by_looks = (
+    plain, by_words, by_prototypes = (
         tifffile.imread(tmp_path / folder / "scene 06_refined.tif")
         for folder in ("plain", "words", "looks")
     )
     np.testing.assert_array_equal(plain, by_words)
-    assert (plain != by_looks).any()
-    assert not (tmp_path / "plain" / "uncertainty.csv").exists()  # one picture is no list
+    assert (plain != by_prototypes).any()
+    assert not (tmp_path / "plain" / "uncertainty.csv").exists()  # one image is no list
 
 
 def test_a_list_is_of_the_whole_folder_and_never_over_another_file(root, tmp_path):
@@ -336,28 +336,28 @@ def test_a_list_is_of_the_whole_folder_and_never_over_another_file(root, tmp_pat
 
 @pytest.mark.parametrize("command", ["segment", "evaluate"])
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "hint_labels"),
     [
-        (("--looks", "0.5"), "--prototypes FILE"),
-        (("--prototypes", "{learnt}", "--looks", "1.5"), "--looks is 1.5"),
-        (("--prototypes", "{learnt}", "--looks", "nan"), "--looks is nan"),
+        (("--prototype-weight", "0.5"), "--prototypes FILE"),
+        (("--prototypes", "{learnt}", "--prototype-weight", "1.5"), "--prototype-weight is 1.5"),
+        (("--prototypes", "{learnt}", "--prototype-weight", "nan"), "--prototype-weight is nan"),
         (("--prototypes", "none.safetensors"), "no such file"),
         (("--prototypes", "{root}/classes.txt"), "no safetensors file"),
     ],
 )
 def test_wrong_prototypes_are_named_before_any_work(
-    root, learnt, tmp_path, monkeypatch, command, options, said
+    root, learnt, tmp_path, monkeypatch, command, options, hint_labels
 ):
     monkeypatch.delattr(Segmenter, "load")
     given = [one.format(root=root, learnt=learnt) for one in options]
     result = run(command, root, tmp_path / "out", *given)
     assert result.exit_code in (1, 2)
-    assert said in words(result)
+    assert hint_labels in words(result)
     assert list(tmp_path.glob("[!.]*")) == []
 
 
 @pytest.mark.parametrize("command", ["segment", "evaluate"])
-def test_prototypes_of_another_model_are_refused_before_a_picture_is_read(
+def test_prototypes_of_another_model_are_refused_before_a_image_is_read(
     root, learnt, tiny_clip, tmp_path, monkeypatch, command
 ):
     monkeypatch.delattr(Segmenter, "embed")
@@ -405,7 +405,7 @@ def test_a_run_goes_on_with_the_same_prototypes_only(root, learnt, tmp_path, cha
         out,
         *{
             "other prototypes": ("--prototypes", other),
-            "another share": ("--prototypes", learnt, "--looks", 0.5),
+            "another share": ("--prototypes", learnt, "--prototype-weight", 0.5),
             "none": (),
         }[change],
     )

@@ -69,8 +69,8 @@ def test_a_photo_does_not_become_its_own_label_map(tmp_path):
     Image.fromarray(scene.image).save(photo)
     project = Project.create(tmp_path, [photo])
     classes = {number: ClassRow(kind.name) for number, kind in enumerate(KINDS, 1)}
-    marks = np.full(SHAPE, ACCEPTED, np.uint8)
-    project.save("photo", AnnotationState(scene.labels.astype(np.uint16), marks, classes, {}))
+    edit_mask = np.full(SHAPE, ACCEPTED, np.uint8)
+    project.save("photo", AnnotationState(scene.labels.astype(np.uint16), edit_mask, classes, {}))
     before = content(tmp_path)
     for options in ([], ["--overwrite"]):
         result = run("export", tmp_path, "--format", "png", "--output", tmp_path, *options)
@@ -147,7 +147,7 @@ def test_segment_does_not_replace_one_of_its_images(tmp_path):
     assert content(tmp_path) == before
 
 
-def test_the_demo_replaces_its_own_picture_alone(tmp_path):
+def test_the_demo_replaces_its_own_image_alone(tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(b"mine")
     assert run("demo", "--headless", "--output", path).exit_code == 1

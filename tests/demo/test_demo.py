@@ -19,7 +19,7 @@ def test_demo_finds_the_objects_of_a_held_out_scene():
     assert {one.name for one in all_classes()} == {kind.name for kind in KINDS}
 
 
-def test_demo_command_shows_table_measure_and_picture(tmp_path):
+def test_demo_command_shows_table_measure_and_image(tmp_path):
     picture = tmp_path / "demo.png"
     result = CliRunner().invoke(app, ["demo", "--headless", "--output", str(picture)])
     assert result.exit_code == 0, result.output

@@ -16,7 +16,7 @@ SCENES = 10
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory):
-    """Folders of pictures and of labels, and a list of classes."""
+    """Folders of images and of labels, and a list of classes."""
     root = tmp_path_factory.mktemp("scenes")
     images, labels = root / "images", root / "labels"
     images.mkdir()

@@ -10,7 +10,7 @@ import yaml
 from torchvision.datasets import Cityscapes
 from torchvision.models._meta import _COCO_CATEGORIES, _VOC_CATEGORIES
 
-from napari_cliper.evaluation.benchmarks import FAMILIES, PROTOCOLS, read_protocol
+from napari_cliper.evaluation.benchmarks import BENCHMARKS, FAMILIES, read_benchmark
 from napari_cliper.segmentation import BACKGROUND_WORDS, METHODS, InvalidInputError
 from napari_cliper.segmentation.prompts import usable_background
 
@@ -27,13 +27,13 @@ PUBLISHED = list(
 
 
 def test_every_published_protocol_is_there():
-    assert set(PROTOCOLS) == {row["protocol"] for row in PUBLISHED} == set(COUNTS)
+    assert set(BENCHMARKS) == {row["protocol"] for row in PUBLISHED} == set(COUNTS)
     assert set(FAMILIES) == set(METHODS)
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_counts_and_uniqueness(name):
-    protocol = read_protocol(name)
+    protocol = read_benchmark(name)
     assert len(protocol.classes) == len(set(protocol.classes)) == COUNTS[name]
     assert all(isinstance(one, str) and one == one.strip() for one in protocol.classes)
     for wording in protocol.wordings.values():
@@ -43,13 +43,13 @@ def test_counts_and_uniqueness(name):
 
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row['method']}-{row['protocol']}")
 def test_ignored_labels_are_the_published_ones(row):
-    assert read_protocol(row["protocol"]).background == (row["ignore_index"] == "255")
+    assert read_benchmark(row["protocol"]).background == (row["ignore_index"] == "255")
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_the_engine_takes_the_words_of_every_method(name, method):
-    protocol = read_protocol(name)
+    protocol = read_benchmark(name)
     prompts = protocol.prompts(method)
     assert len(prompts) == len(protocol.classes)
     _, dropped = usable_background(prompts, protocol.wording(method).background)
@@ -62,22 +62,22 @@ def test_the_engine_takes_the_words_of_every_method(name, method):
 def test_a_method_without_background_has_no_background_words():
     for name in ("voc20", "context59", "coco-stuff", "ade20k", "cityscapes"):
         for method in ("sclip", "clearclip", "proxyclip"):
-            assert read_protocol(name).wording(method).background == ()
+            assert read_benchmark(name).wording(method).background == ()
 
 
 def test_words_of_cliper_are_the_reference_ones():
-    assert read_protocol("voc21").wording("cliper").background == BACKGROUND_WORDS["photo"]
+    assert read_benchmark("voc21").wording("cliper").background == BACKGROUND_WORDS["photo"]
     assert set(BACKGROUND_WORDS["photo"]) - set(
-        read_protocol("coco-object").wording("cliper").background
+        read_benchmark("coco-object").wording("cliper").background
     ) == {"keyboard", "sign"}
     for name in ("context60", "context59", "coco-stuff", "ade20k", "cityscapes"):
-        assert read_protocol(name).wording("cliper").background == ("background",)
-    said = {one.name for one in read_protocol("voc21").prompts("cliper")}
+        assert read_benchmark(name).wording("cliper").background == ("background",)
+    hint_labels = {one.name for one in read_benchmark("voc21").prompts("cliper")}
     assert {
         "bird avian", "chair seat", "person with clothes, people, human", "tvmonitor screen",
-    } <= said  # fmt: skip
+    } <= hint_labels  # fmt: skip
     assert "person with cloth people human" in {
-        one.name for one in read_protocol("context60").prompts("cliper")
+        one.name for one in read_benchmark("context60").prompts("cliper")
     }
 
 
@@ -90,7 +90,7 @@ def plain(word: str) -> str:
 
 def test_voc_classes_are_those_that_torchvision_knows():
     names = [plain(one) for one in _VOC_CATEGORIES[1:]]
-    assert [plain(one) for one in read_protocol("voc21").classes] == names
+    assert [plain(one) for one in read_benchmark("voc21").classes] == names
 
 
 @pytest.fixture(scope="module")
@@ -101,23 +101,23 @@ def coco():
 
 def test_coco_classes_are_those_that_torchvision_knows(coco):
     assert len(coco) == 80
-    assert read_protocol("coco-object").classes == tuple(coco.values())
-    assert read_protocol("coco-stuff").classes[:80] == tuple(coco.values())
+    assert read_benchmark("coco-object").classes == tuple(coco.values())
+    assert read_benchmark("coco-stuff").classes[:80] == tuple(coco.values())
 
 
 def test_raw_numbers_of_coco_stuff_are_categories_less_one(coco):
-    layouts = read_protocol("coco-stuff").layouts
+    layouts = read_benchmark("coco-stuff").layouts
     for numbers in (layout.numbers for layout in layouts if not isinstance(layout.numbers, str)):
         assert len(numbers) == 171
         assert [number + 1 for number in numbers[:80]] == list(coco)
         assert list(numbers[80:]) == list(range(91, 182))
-    stuff = read_protocol("coco-stuff").classes[80:]
+    stuff = read_benchmark("coco-stuff").classes[80:]
     assert list(stuff) == sorted(stuff)  # COCO numbers its stuff in the order of the alphabet
     assert (stuff[0], stuff[-1]) == ("banner", "wood")
 
 
 def test_cityscapes_numbers_are_those_that_torchvision_knows():
-    protocol = read_protocol("cityscapes")
+    protocol = read_benchmark("cityscapes")
     scored = sorted(
         (one for one in Cityscapes.classes if not one.ignore_in_eval), key=lambda c: c.train_id
     )
@@ -139,20 +139,20 @@ def test_cityscapes_numbers_are_those_that_torchvision_knows():
     ],
 )
 def test_places_in_the_list_of_ade20k(number, name):
-    assert read_protocol("ade20k").classes[number - 1] == name
+    assert read_benchmark("ade20k").classes[number - 1] == name
 
 
 def test_context_is_in_the_order_of_the_alphabet():
-    classes = read_protocol("context60").classes
+    classes = read_benchmark("context60").classes
     assert list(classes) == sorted(classes)
 
 
 def test_a_wrong_name_is_refused_with_the_right_ones():
     with pytest.raises(InvalidInputError, match=r"'voc'.*voc21"):
-        read_protocol("voc")
+        read_benchmark("voc")
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_no_word_of_a_file_is_read_as_something_else(name):
     """YAML reads a bare no, on or 12 as no word."""
     text = (files("napari_cliper.evaluation") / "benchmarks" / f"{name}.yaml").read_text("utf-8")
@@ -160,5 +160,7 @@ def test_no_word_of_a_file_is_read_as_something_else(name):
     words = [*data.get("classes", [])]
     for family in data["families"].values():
         words += family["background"]
-        words += [word for said in (family.get("say") or {}).values() for word in said]
+        words += [
+            word for hint_labels in (family.get("say") or {}).values() for word in hint_labels
+        ]
     assert all(isinstance(word, str) and "  " not in word for word in words)

@@ -11,8 +11,8 @@ from PIL import Image
 from pycocotools import mask as mask_tool
 from pycocotools.coco import COCO
 
-from napari_cliper.evaluation.benchmarks import PROTOCOLS, read_protocol
-from napari_cliper.evaluation.dataset import from_files, from_protocol
+from napari_cliper.evaluation.benchmarks import BENCHMARKS, read_benchmark
+from napari_cliper.evaluation.dataset import from_benchmark, from_files
 from napari_cliper.evaluation.metrics import IGNORED
 from napari_cliper.io.files import FileError
 from napari_cliper.io.readers.coco import read_coco
@@ -175,7 +175,7 @@ def test_damaged_files_are_named(folders):
         from_files(images, labels, classes).check(Monitor())
 
 
-def test_pictures_without_labels_are_refused_and_labels_without_pictures_noted(folders):
+def test_images_without_labels_are_refused_and_labels_without_images_noted(folders):
     images, labels, classes = folders
     for name in ("a", "b"):
         picture(images / f"{name}.png")
@@ -376,7 +376,7 @@ def test_images_of_a_json_keep_their_annotations_whatever_their_ids(folders):
 
 
 def test_of_images_of_one_name_the_folder_tells_which_is_meant(tmp_path):
-    """As in a JSON of train/001.png and val/001.png: by the pictures' folder, or not at all."""
+    """As in a JSON of train/001.png and val/001.png: by the images' folder, or not at all."""
     names = ("train/001.png", "val/001.png")
     record = {
         "images": [
@@ -402,7 +402,7 @@ def test_of_images_of_one_name_the_folder_tells_which_is_meant(tmp_path):
         from_files(tmp_path / "test", tmp_path / "set.json", tmp_path / "classes.txt")
 
 
-def test_a_picture_that_the_json_does_not_know_is_named(folders):
+def test_a_image_that_the_json_does_not_know_is_named(folders):
     images, labels, classes = folders
     picture(images / "b.png")
     with pytest.raises(InvalidInputError, match=r"b\.png"):
@@ -489,17 +489,17 @@ def test_datasets_are_read_where_they_usually_lie(tmp_path, case):
         path.parent.mkdir(parents=True)
         path.write_text(f"{(tmp_path / image).stem}\n\n")
     name = case.split()[0]
-    dataset = from_protocol(name, tmp_path, "sclip")
+    dataset = from_benchmark(name, tmp_path, "sclip")
     (found,) = truths(dataset)
     assert found[0, : len(meaning)].tolist() == list(meaning.values())
-    assert dataset.names == read_protocol(name).classes
-    assert dataset.background == read_protocol(name).wording("sclip").background
-    if read_protocol(name).pictures:
+    assert dataset.names == read_benchmark(name).classes
+    assert dataset.background == read_benchmark(name).wording("sclip").background
+    if read_benchmark(name).pictures:
         assert "not comparable" in dataset.notes[0]
 
 
 def test_every_protocol_has_a_tree_here():
-    assert {case.split()[0] for case in TREES} == set(PROTOCOLS)
+    assert {case.split()[0] for case in TREES} == set(BENCHMARKS)
 
 
 def test_cliper_reads_cityscapes_as_two_halves(tmp_path):
@@ -507,7 +507,7 @@ def test_cliper_reads_cityscapes_as_two_halves(tmp_path):
     picture(tmp_path / image, (6, 12))
     array = np.repeat([[3] * 6 + [9] * 6], 6, axis=0).astype(np.uint8)
     save(tmp_path / truth, array)
-    dataset = from_protocol("cityscapes", tmp_path, "cliper")
+    dataset = from_benchmark("cityscapes", tmp_path, "cliper")
     left, right = truths(dataset)
     assert (left == 4).all()
     assert (right == 10).all()
@@ -526,23 +526,23 @@ def test_coco_object_from_instances(tmp_path):
         name="000000000139.jpg",
         categories=("tv",),
     )
-    (truth,) = truths(from_protocol("coco-object", tmp_path, "cliper"))
-    label = read_protocol("coco-object").classes.index("tv") + 1
+    (truth,) = truths(from_benchmark("coco-object", tmp_path, "cliper"))
+    label = read_benchmark("coco-object").classes.index("tv") + 1
     assert set(np.unique(truth)) == {0, label}  # though CLIPer says "tvmonitor"
 
 
 def test_a_dataset_that_is_not_there_says_what_was_looked_for(tmp_path):
     with pytest.raises(FileError, match="SegmentationClass"):
-        from_protocol("voc21", tmp_path, "cliper")
+        from_benchmark("voc21", tmp_path, "cliper")
     with pytest.raises(FileError, match="There is no folder"):
-        from_protocol("voc21", tmp_path / "no", "cliper")
+        from_benchmark("voc21", tmp_path / "no", "cliper")
 
 
-def test_a_missing_truth_of_a_listed_picture_is_named(tmp_path):
+def test_a_missing_truth_of_a_listed_image_is_named(tmp_path):
     image, truth, names, _ = TREES["context59"]
     picture(tmp_path / image)
     save(tmp_path / truth, numbers(0, 1))
     (tmp_path / names).parent.mkdir(parents=True)
     (tmp_path / names).write_text("2008_2\n2008_3\n")
     with pytest.raises(InvalidInputError, match="2008_3"):
-        from_protocol("context59", tmp_path, "cliper").check(Monitor())
+        from_benchmark("context59", tmp_path, "cliper").check(Monitor())

@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_cliper.evaluation.checkpoint import Entry
 from napari_cliper.evaluation.dataset import Dataset, Pair
-from napari_cliper.evaluation.figures import SheetRow, confusion_picture, contact_sheet
+from napari_cliper.evaluation.figures import ContactRow, confusion_figure, contact_sheet
 from napari_cliper.evaluation.metrics import IGNORED, image_scores, together
 from napari_cliper.evaluation.report import REPORT, worst_entries, write_report
 from napari_cliper.evaluation.runner import Evaluation
@@ -124,7 +124,7 @@ def test_darkness_in_the_matrix_is_the_share(count):
     names = [f"name {index}" for index in range(count)]
     if count > 1:
         confusion[0, 1] = 100
-    picture = np.array(confusion_picture(confusion, names)).astype(int)
+    picture = np.array(confusion_figure(confusion, names)).astype(int)
     assert max(picture.shape) < 4000
     cell = 44 if count < 30 else 16
     start = picture.shape[0] - 12 - cell * count if count > 1 else None
@@ -143,27 +143,29 @@ def test_darkness_in_the_matrix_is_the_share(count):
 def test_the_matrix_leaves_out_labels_that_never_occur():
     confusion = np.zeros((50, 50), dtype=np.int64)
     confusion[3, 3] = confusion[3, 7] = 5
-    small = confusion_picture(confusion, [str(index) for index in range(50)])
-    same = confusion_picture(confusion[np.ix_([3, 7], [3, 7])], ["3", "7"])
+    small = confusion_figure(confusion, [str(index) for index in range(50)])
+    same = confusion_figure(confusion[np.ix_([3, 7], [3, 7])], ["3", "7"])
     assert np.array_equal(np.array(small), np.array(same))
-    confusion_picture(np.zeros((3, 3), dtype=np.int64), ["a", "b", "c"])  # nothing at all
+    confusion_figure(np.zeros((3, 3), dtype=np.int64), ["a", "b", "c"])  # nothing at all
 
 
-def test_the_sheet_shows_picture_truth_and_labels_side_by_side():
+def test_the_sheet_shows_image_truth_and_labels_side_by_side():
     image = np.full((60, 80, 3), 200, dtype=np.uint8)
     truth = np.full((60, 80), 2, dtype=np.uint16)
     truth[:, :40] = IGNORED
     labels = np.zeros((60, 80), dtype=np.uint8)
     labels[:30] = 1
-    sheet = np.array(contact_sheet([SheetRow("one", image, truth, labels)], ["a", "b"])).astype(int)
+    annotation_record = np.array(
+        contact_sheet([ContactRow("one", image, truth, labels)], ["a", "b"])
+    ).astype(int)
     colours = class_colours(2).astype(float)
     left, top = [12 + index * 92 for index in range(3)], 12 + 22
-    assert sheet[top + 20, left[0] + 60].tolist() == [200] * 3
-    assert sheet[top + 20, left[1] + 20].tolist() == [224, 224, 192]
+    assert annotation_record[top + 20, left[0] + 60].tolist() == [200] * 3
+    assert annotation_record[top + 20, left[1] + 20].tolist() == [224, 224, 192]
     mixed = 0.6 * 200 + 0.4 * colours
-    np.testing.assert_allclose(sheet[top + 20, left[1] + 60], mixed[1], atol=1)
-    np.testing.assert_allclose(sheet[top + 15, left[2] + 60], mixed[0], atol=1)
-    assert sheet[top + 45, left[2] + 60].tolist() == [200] * 3
+    np.testing.assert_allclose(annotation_record[top + 20, left[1] + 60], mixed[1], atol=1)
+    np.testing.assert_allclose(annotation_record[top + 15, left[2] + 60], mixed[0], atol=1)
+    assert annotation_record[top + 45, left[2] + 60].tolist() == [200] * 3
 
 
 @pytest.mark.parametrize(
@@ -171,9 +173,9 @@ def test_the_sheet_shows_picture_truth_and_labels_side_by_side():
     [np.zeros((30, 900), np.uint16), np.ones((900, 30, 4), np.uint8), np.zeros((1, 1), np.float32)],
     ids=lambda array: f"{array.shape}-{array.dtype}",
 )
-def test_the_sheet_takes_any_picture(image):
+def test_the_sheet_takes_any_image(image):
     shape = image.shape[:2]
-    row = SheetRow("細胞 " * 40, image, np.zeros(shape, np.uint16), np.zeros(shape, np.uint16))
-    sheet = contact_sheet([row, row], ["a"])
-    assert sheet.width >= 240
-    assert sheet.height > 2 * 22
+    row = ContactRow("細胞 " * 40, image, np.zeros(shape, np.uint16), np.zeros(shape, np.uint16))
+    annotation_record = contact_sheet([row, row], ["a"])
+    assert annotation_record.width >= 240
+    assert annotation_record.height > 2 * 22

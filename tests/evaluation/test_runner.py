@@ -211,7 +211,7 @@ def test_coarse_of_a_run_without_a_refiner_is_no_refined_one(dataset, tmp_path):
     assert list(tmp_path.glob("[!.]*")) == []
 
 
-def test_a_picture_that_will_not_do_is_named_before_any_work(segmenter, scenes, tmp_path):
+def test_a_image_that_will_not_do_is_named_before_any_work(segmenter, scenes, tmp_path):
     images, labels = tmp_path / "images", tmp_path / "labels"
     shutil.copytree(scenes[0], images)
     shutil.copytree(scenes[1], labels)
@@ -259,8 +259,10 @@ def test_a_class_without_a_part_in_the_figures_is_named(scenes, tmp_path, way):
         "absent": "because no pixel of the ground truth has their labels",
     }[way]
     summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
-    for said in (result.stdout, result.stderr, " ".join(summary["notes"])):
-        sentence = next(one for one in " ".join(said.split()).split("classes are") if why in one)
+    for hint_labels in (result.stdout, result.stderr, " ".join(summary["notes"])):
+        sentence = next(
+            one for one in " ".join(hint_labels.split()).split("classes are") if why in one
+        )
         assert name in sentence
 
 
@@ -270,10 +272,10 @@ def test_killed_command_goes_on(whole, scenes, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", start, *command(scenes, out)], stderr=subprocess.DEVNULL
     )
-    journal = out / NAME
+    checkpoint = out / NAME
     end = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < end:
-        if journal.exists() and journal.read_bytes().count(b"\n") >= 3:
+        if checkpoint.exists() and checkpoint.read_bytes().count(b"\n") >= 3:
             process.send_signal(signal.SIGKILL)
             break
         time.sleep(0.005)

@@ -25,7 +25,7 @@ from napari_cliper.evaluation.ground_truth import read_numbers
 from napari_cliper.io.class_list import read_classes, write_classes
 from napari_cliper.io.files import FileError
 from napari_cliper.io.image_decoding import is_image
-from napari_cliper.io.images import read_picture
+from napari_cliper.io.images import read_image_file
 from napari_cliper.io.prototype_file import read_prototypes, write_prototypes
 from napari_cliper.io.readers.coco import open_coco
 from napari_cliper.io.readers.label_files import read_label_png, read_label_tiff
@@ -111,7 +111,7 @@ def seeds(folder: Path) -> list[tuple[Path, tuple]]:
     Image.fromarray(RGB).save(folder / "a.jpg", exif=exif)
     for ending in ("png", "bmp", "gif", "webp", "ppm", "tga", "pcx", "sgi", "qoi"):
         Image.fromarray(RGB).save(folder / f"a.{ending}")
-    images = (read_picture, read_numbers, is_image)
+    images = (read_image_file, read_numbers, is_image)
     found = [
         (path, (*images, *({".tif": (read_label_tiff,), ".png": (read_label_png,)}
                            .get(path.suffix, ()))))

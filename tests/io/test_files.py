@@ -1,4 +1,4 @@
-"""Pictures in, files out: whole or not at all, no colour swapped."""
+"""Images in, files out: whole or not at all, no colour swapped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from napari_cliper.io.files import FileError, whole_files, write_json
-from napari_cliper.io.images import read_picture
+from napari_cliper.io.images import read_image_file
 from napari_cliper.labels.palette import class_colours
 
 RED = np.zeros((10, 12, 3), np.uint8)
@@ -23,7 +23,7 @@ RED[0, 0] = (10, 20, 30)
 @pytest.mark.parametrize("name", ["red.png", "red.tif", "red.bmp"])
 def test_colours_are_not_swapped(tmp_path, name):
     Image.fromarray(RED).save(tmp_path / name)
-    np.testing.assert_array_equal(read_picture(tmp_path / name), RED)
+    np.testing.assert_array_equal(read_image_file(tmp_path / name), RED)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_colours_are_not_swapped(tmp_path, name):
 )
 def test_tiff_axes_are_understood(tmp_path, array, options, expected):
     tifffile.imwrite(tmp_path / "a.tif", array, imagej=True, metadata=options)
-    picture = read_picture(tmp_path / "a.tif")
+    picture = read_image_file(tmp_path / "a.tif")
     assert picture.shape == expected
     np.testing.assert_array_equal(picture, array.reshape(expected))
 
@@ -44,16 +44,16 @@ def test_tiff_axes_are_understood(tmp_path, array, options, expected):
 def test_sixteen_bits_stay_sixteen_bits(tmp_path):
     array = np.linspace(0, 65535, 200).astype(np.uint16).reshape(10, 20)
     Image.fromarray(array).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), array)
+    np.testing.assert_array_equal(read_image_file(tmp_path / "a.png"), array)
 
 
 def test_palette_and_grey_with_alpha_become_colours(tmp_path):
     Image.fromarray(RED).quantize(4).save(tmp_path / "palette.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "palette.png")[..., :3], RED)
+    np.testing.assert_array_equal(read_image_file(tmp_path / "palette.png")[..., :3], RED)
     grey = Image.fromarray(RED[..., 0])
     grey.putalpha(Image.new("L", grey.size, 255))
     grey.save(tmp_path / "la.png")
-    picture = read_picture(tmp_path / "la.png")
+    picture = read_image_file(tmp_path / "la.png")
     assert picture.shape == (10, 12, 4)
     np.testing.assert_array_equal(picture[..., 1], RED[..., 0])
 
@@ -63,7 +63,7 @@ def test_a_damaged_tiff_is_named(tmp_path):
     tifffile.imwrite(path, np.zeros((50, 50), np.uint8))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(FileError, match=r"cut\.tif"):
-        read_picture(path)
+        read_image_file(path)
 
 
 def test_files_appear_together_or_not_at_all(tmp_path):
@@ -120,4 +120,4 @@ def test_a_tiff_that_is_broken_inside_says_so(tmp_path):
         path = tmp_path / f"{attempt}.tif"
         path.write_bytes(bytes(broken))
         with suppress(FileError):  # and nothing else; some changes do no harm
-            read_picture(path)
+            read_image_file(path)

@@ -16,7 +16,7 @@ from PIL import Image
 from napari_cliper.annotation.project.image_files import images_in
 from napari_cliper.evaluation.ground_truth import read_numbers
 from napari_cliper.io.files import FileError
-from napari_cliper.io.images import read_picture
+from napari_cliper.io.images import read_image_file
 from napari_cliper.io.readers.label_files import read_labels
 from napari_cliper.segmentation import InvalidInputError
 
@@ -39,7 +39,7 @@ def seconds(call, *arguments):
 def test_damaged_files_are_refused_at_once_by_name():
     for path in DAMAGED:
         assert path.name in seconds(read_labels, path)
-        assert path.name in seconds(read_picture, path)
+        assert path.name in seconds(read_image_file, path)
     assert images_in(DAMAGED[0].parent) == ()
 
 
@@ -62,7 +62,7 @@ def page(width=4, length=4, compression=1, count=16):
 def test_sizes_are_compared_with_the_length_of_the_file(tmp_path):
     path = tmp_path / "a.tif"
     path.write_bytes(tiff(page()))
-    assert read_picture(path).shape == (4, 4)
+    assert read_image_file(path).shape == (4, 4)
     for content, why in (
         (tiff(page(), following=8), "circular"),
         (tiff(page(width=100_000, length=100_000)), "more than its"),
@@ -73,11 +73,11 @@ def test_sizes_are_compared_with_the_length_of_the_file(tmp_path):
         (tiff(page(compression=8, count=2**31)), "more bytes than the file"),
     ):
         path.write_bytes(content)
-        assert why in seconds(read_picture, path)
+        assert why in seconds(read_image_file, path)
     chunk = b"IHDR" + struct.pack(">IIBBBBB", 15000, 15000, 8, 2, 0, 0, 0)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk
                      + struct.pack(">I", zlib.crc32(chunk)) + b"\0\0\0\4IDAT")  # fmt: skip
-    seconds(read_picture, path)
+    seconds(read_image_file, path)
 
 
 def test_sizes_inside_of_compressed_blocks_are_checked_too(tmp_path):
@@ -91,7 +91,7 @@ def test_sizes_inside_of_compressed_blocks_are_checked_too(tmp_path):
         place = content.index(header) + skipped
         content[place : place + len(claim)] = claim
         path.write_bytes(content)
-        assert "claims to be larger" in seconds(read_picture, path)
+        assert "claims to be larger" in seconds(read_image_file, path)
 
 
 # ---------------------------------------------------------------------- colours
@@ -101,14 +101,14 @@ def test_compressed_tiffs_are_read(tmp_path):
     path = tmp_path / "a.tif"
     for method in ("tiff_lzw", "packbits", "tiff_deflate", "zstd", "lzma"):
         Image.fromarray(COLOURS).save(path, compression=method)
-        np.testing.assert_array_equal(read_picture(path), COLOURS)
+        np.testing.assert_array_equal(read_image_file(path), COLOURS)
         Image.fromarray(RAMP).save(path, compression=method)
         np.testing.assert_array_equal(read_labels(path).labels, RAMP)
     Image.fromarray(np.full((16, 16, 3), (200, 30, 60), np.uint8)).save(path, compression="jpeg")
-    assert np.abs(read_picture(path).astype(int) - (200, 30, 60)).max() < 6
+    assert np.abs(read_image_file(path).astype(int) - (200, 30, 60)).max() < 6
     for method in ("group3", "group4", "tiff_ccitt"):
         Image.fromarray(RAMP > 5).save(path, compression=method)
-        np.testing.assert_array_equal(read_picture(path), RAMP > 5)
+        np.testing.assert_array_equal(read_image_file(path), RAMP > 5)
 
 
 def test_colours_are_what_the_file_means(tmp_path):
@@ -132,10 +132,10 @@ def test_colours_are_what_the_file_means(tmp_path):
         (COLOURS.astype(np.uint16) * 257, {"photometric": "rgb"}, COLOURS.astype(np.uint16) * 257),
     ):  # fmt: skip
         tifffile.imwrite(path, array, **options)
-        np.testing.assert_array_equal(read_picture(path), expected)
+        np.testing.assert_array_equal(read_image_file(path), expected)
     for photometric in ("cielab", "ycbcr"):
         tifffile.imwrite(path, COLOURS, photometric=photometric)
-        assert photometric.upper() in seconds(read_picture, path)
+        assert photometric.upper() in seconds(read_image_file, path)
         assert "a.tif" in seconds(read_labels, path)
     tifffile.imwrite(path, RAMP, photometric="miniswhite")
     assert "0 is white" in seconds(read_labels, path)
@@ -147,9 +147,9 @@ def test_a_png_keeps_its_sixteen_bits(tmp_path):
     for channels in (3, 4):
         array = np.arange(60 * channels, dtype=np.uint16).reshape(6, 10, channels) * 250
         path.write_bytes(imagecodecs.png_encode(array))
-        np.testing.assert_array_equal(read_picture(path), array)
+        np.testing.assert_array_equal(read_image_file(path), array)
     (tmp_path / "a.ppm").write_bytes(b"P6 2 1 65535 " + b"\1\2" * 6)
-    assert "8 bits" in seconds(read_picture, tmp_path / "a.ppm")
+    assert "8 bits" in seconds(read_image_file, tmp_path / "a.ppm")
 
 
 def test_channels_are_planes_and_the_fourth_is_no_transparency(tmp_path):
@@ -157,15 +157,15 @@ def test_channels_are_planes_and_the_fourth_is_no_transparency(tmp_path):
     for channels in (2, 3, 4):
         array = np.arange(channels * 96 * 128, dtype=np.uint16).reshape(channels, 96, 128)
         tifffile.imwrite(path, array, imagej=True, metadata={"axes": "CYX"})
-        np.testing.assert_array_equal(read_picture(path), array)
+        np.testing.assert_array_equal(read_image_file(path), array)
         contiguous = np.ascontiguousarray(np.moveaxis(array, 0, -1))
         tifffile.imwrite(path, contiguous, photometric="minisblack", planarconfig="contig")
-        np.testing.assert_array_equal(read_picture(path), array)
+        np.testing.assert_array_equal(read_image_file(path), array)
     spectral = np.dstack([COLOURS, RAMP])
     tifffile.imwrite(path, spectral, photometric="rgb", extrasamples=["unspecified"])
-    np.testing.assert_array_equal(read_picture(path), COLOURS)
+    np.testing.assert_array_equal(read_image_file(path), COLOURS)
     tifffile.imwrite(path, spectral, photometric="rgb", extrasamples=["unassalpha"])
-    np.testing.assert_array_equal(read_picture(path), spectral)
+    np.testing.assert_array_equal(read_image_file(path), spectral)
 
 
 def test_images_are_upright_and_labels_too(tmp_path):
@@ -180,12 +180,12 @@ def test_images_are_upright_and_labels_too(tmp_path):
         code = [(274, "H", 1, orientation, True)]
         tifffile.imwrite(tmp_path / "a.tif", RAMP, photometric="minisblack", extratags=code)
         for path in (tmp_path / "a.png", tmp_path / "a.tif"):
-            np.testing.assert_array_equal(read_picture(path), expected)
+            np.testing.assert_array_equal(read_image_file(path), expected)
             np.testing.assert_array_equal(read_labels(path).labels, expected)
             np.testing.assert_array_equal(read_numbers(path), expected)
         grey = np.repeat(np.repeat(RAMP * 20, 8, 0), 8, 1)
         Image.fromarray(grey).save(tmp_path / "a.jpg", exif=exif, quality=100)
-        seen = read_picture(tmp_path / "a.jpg")[4::8, 4::8]
+        seen = read_image_file(tmp_path / "a.jpg")[4::8, 4::8]
         assert np.abs(seen.astype(int) - expected.astype(int) * 20).max() < 5
 
 
@@ -193,16 +193,16 @@ def test_several_images_in_a_file_are_never_cut_to_the_first(tmp_path):
     frames = [Image.fromarray(RAMP), Image.fromarray(RAMP[::-1])]
     for name in ("a.gif", "a.webp", "a.png"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
-        assert "2 images" in seconds(read_picture, tmp_path / name)
+        assert "2 images" in seconds(read_image_file, tmp_path / name)
     for name in ("a.lsm", "a.btf", "a.dat"):
         tifffile.imwrite(tmp_path / name, np.stack([RAMP, RAMP]), photometric="minisblack")
-        assert read_picture(tmp_path / name).shape == (2, 3, 4)
-    for kind, call in ((0, None), (1, read_picture)):
+        assert read_image_file(tmp_path / name).shape == (2, 3, 4)
+    for kind, call in ((0, None), (1, read_image_file)):
         with tifffile.TiffWriter(tmp_path / "a.tif") as file:
             file.write(RAMP[:2, :2], subfiletype=kind, photometric="minisblack", metadata=None)
             file.write(RAMP, photometric="minisblack", metadata=None)
         if call is None:
-            assert "2 images" in seconds(read_picture, tmp_path / "a.tif")
+            assert "2 images" in seconds(read_image_file, tmp_path / "a.tif")
         else:
             np.testing.assert_array_equal(call(tmp_path / "a.tif"), RAMP)
 
@@ -230,7 +230,7 @@ def test_greys_of_few_bits_are_labels_as_written_and_images_as_seen(tmp_path):
         (tmp_path / "a.png").write_bytes(grey_png(values, bits))
         assert read_labels(tmp_path / "a.png").labels.tolist() == values.tolist()
         assert read_numbers(tmp_path / "a.png").tolist() == values.tolist()
-        assert read_picture(tmp_path / "a.png").tolist() == (values * step).tolist()
+        assert read_image_file(tmp_path / "a.png").tolist() == (values * step).tolist()
 
 
 def test_whole_numbers_of_any_dtype_are_labels(tmp_path):

@@ -45,7 +45,7 @@ def dock(make_napari_viewer, qtbot):
     assert all(job.stopping for job in running_jobs())  # the dock leaves none that it forgot
     qtbot.waitUntil(lambda: not running_jobs(), timeout=20_000)
     assert not viewer.layers.events.removed.callbacks or all(
-        "Suggestions" not in str(callback) for callback in viewer.layers.events.removed.callbacks
+        "Predictions" not in str(callback) for callback in viewer.layers.events.removed.callbacks
     )
     leaked = [
         w
@@ -70,12 +70,17 @@ def run(qtbot):
 
 @pytest.fixture
 def settle(qtbot):
-    """Wait until the suggestion has followed all that was said, and its doubts too."""
+    """Wait until the prediction has followed all that was said, and its doubts too."""
 
     def still(dock):
-        correcting, result = dock.correcting, dock.result
-        timers = correcting._timer, result._visible_timer, result._hidden_timer
-        jobs = correcting.preparing, correcting.job, correcting.looking, result.job
+        correction_controller, result = dock.correction_controller, dock.result
+        timers = correction_controller._timer, result._visible_timer, result._hidden_timer
+        jobs = (
+            correction_controller.preparing,
+            correction_controller.job,
+            correction_controller.looking,
+            result.job,
+        )
         return not any(jobs) and not any(timer.isActive() for timer in timers)
 
     def for_good(dock):

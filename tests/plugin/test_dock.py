@@ -29,7 +29,7 @@ from napari_cliper.segmentation import (
 
 
 def labels_of(dock, stage="refined"):
-    return dock.shown.suggestions[stage].layer
+    return dock.shown.predictions[stage].layer
 
 
 def outputs(viewer):
@@ -308,11 +308,13 @@ def test_a_class_with_a_threshold_of_its_own(dock, run, qtbot):
     dock.threshold_panel.own.click()
     dock.threshold_panel.own_slider.setValue(0.85)
     values = dock.threshold_panel.values()
-    expected = scores.to_labels(own_thresholds={"pollen grain": values.own["pollen grain"]})
+    expected = scores.to_labels(own_thresholds={"pollen grain": values.per_class["pollen grain"]})
     assert (expected == 1).sum() < (before == 1).sum()
     np.testing.assert_array_equal(expected[before != 1], before[before != 1])
     qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)
-    qtbot.waitUntil(lambda: bool(layer.metadata[OUTPUT_KEY]["thresholds"]["own"]), timeout=2000)
+    qtbot.waitUntil(
+        lambda: bool(layer.metadata[OUTPUT_KEY]["thresholds"]["per_class"]), timeout=2000
+    )
 
 
 def test_thresholds_run_no_network(dock, run, qtbot):
@@ -460,16 +462,16 @@ def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run, monk
         dock.session.unload()  # so that every stage comes again
         dock.session.forget()
         layers, shown = list(dock.viewer.layers), dock.shown
-        asked = []
+        requested = []
 
-        def cancel(where, stage=stage, asked=asked):
-            if where.stage == stage and not asked:
-                asked.append(time.monotonic())
+        def cancel(where, stage=stage, requested=requested):
+            if where.stage == stage and not requested:
+                requested.append(time.monotonic())
                 dock.cancel()
 
         monkeypatch.setattr(dock.run_panel, "show_progress", cancel)
         run(dock)
-        assert time.monotonic() - asked[0] < 1, stage
+        assert time.monotonic() - requested[0] < 1, stage
         assert list(dock.viewer.layers) == layers, stage
         assert dock.shown is shown
         assert "Stopped" in message(dock)
@@ -485,7 +487,7 @@ def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run, monk
 DINO = REGISTRY["dino-vits8"]
 
 
-def wish_for_dino(dock, qtbot):
+def request_for_dino(dock, qtbot):
     config = SegmentationConfig(
         model="demo", device="cpu", refiner="foundation", foundation_model=DINO.name
     )
@@ -504,7 +506,7 @@ def dino_hub(hub):
 @pytest.mark.usefixtures("dino_hub")
 def test_weights_are_downloaded_from_the_dock(dock, qtbot):
     dock._look_up_weights()
-    wish_for_dino(dock, qtbot)
+    request_for_dino(dock, qtbot)
     (line,) = dock.engine_panel.lines
     assert "licence" in line.text.text()
     assert "Download first" in dock.run_panel.run_button.toolTip()
@@ -521,7 +523,7 @@ def test_cancel_ends_a_download_within_a_second(dino_hub, dock, qtbot, stalled):
     dino_hub.pause = 0.2
     dino_hub.stall_after = 100_000 if stalled else None
     dock._look_up_weights()
-    wish_for_dino(dock, qtbot)
+    request_for_dino(dock, qtbot)
     dock.engine_panel.lines[0].button.click()
     qtbot.waitUntil(lambda: "MB" in dock.run_panel.stage.text(), timeout=10_000)
     started = time.monotonic()
@@ -544,7 +546,7 @@ def test_a_model_of_open_clips_table_is_offered_for_download(hub, dock, qtbot):
     qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
     assert "on this machine now" in message(dock)
     assert dock.engine_panel.lines == []
-    assert any(request.startswith("GET /roberta-base/") for request in hub.asked)
+    assert any(request.startswith("GET /roberta-base/") for request in hub.requested)
 
 
 # ---------------------------------------------------------------------- while it runs

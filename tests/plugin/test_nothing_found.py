@@ -12,7 +12,7 @@ def empty(dock, run, settle):
     run(dock)
     dock.threshold_panel.class_slider.setValue(dock.threshold_panel.class_slider.maximum())
     settle(dock)
-    assert not dock.shown.suggestions["refined"].layer.data.any()
+    assert not dock.shown.predictions["refined"].layer.data.any()
     return dock
 
 
@@ -34,43 +34,43 @@ def test_it_says_which_class_stays_below_which_threshold(empty, settle):
     slider = empty.threshold_panel.background_slider
     slider.setValue(slider.maximum())
     settle(empty)
-    if not empty.shown.suggestions["refined"].layer.data.any():
+    if not empty.shown.predictions["refined"].layer.data.any():
         assert "No pixel reaches the background threshold" in empty.state.text()
         assert "Lower the background threshold" in empty.state.text()
 
 
-def test_it_cannot_be_accepted_and_nothing_is_decided_or_learnt(empty, qtbot):
+def test_it_cannot_be_accepted_and_nothing_is_decided_or_learned(empty, qtbot):
     assert not empty.annotation_panel.accept_button.isEnabled()
     assert empty.annotation_panel.accept_button.toolTip() == empty.state.text()
-    empty.annotating.accept()
+    empty.annotation_controller.accept()
     assert "nothing to accept" in empty.run_panel.message.text()
     qtbot.wait(400)
-    assert empty.annotating.of(empty.viewer.layers["scene"]) is None
+    assert empty.annotation_controller.of(empty.viewer.layers["scene"]) is None
     assert "decided" not in empty.annotation_panel.done.text()
     assert empty.job is None
-    assert empty.learning.prototypes is None
+    assert empty.learning_controller.prototypes is None
 
 
 def test_only_background_teaches_nothing(empty):
     """As where an earlier version has accepted an empty prediction."""
-    mine = empty.annotating.begin(empty.viewer.layers["scene"], "scene")
-    mine.edits.marks[:] = 1
-    assert "Only background" in empty.learning.why_not()
-    empty.projecting.marked_done.emit(mine)
+    mine = empty.annotation_controller.begin(empty.viewer.layers["scene"], "scene")
+    mine.edits.edit_mask[:] = 1
+    assert "Only background" in empty.learning_controller.why_not()
+    empty.project_controller.marked_done.emit(mine)
     assert empty.job is None
-    assert empty.learning.prototypes is None
+    assert empty.learning_controller.prototypes is None
 
 
 def test_a_click_on_an_object_gives_something_to_accept(empty, settle):
     empty.corrections_panel.click_button.click()
-    empty.correcting.clicking.all[0].layer.add((40, 60))
+    empty.correction_controller.click_controller.all[0].layer.add((40, 60))
     settle(empty)
-    assert empty.shown.suggestions["refined"].layer.data[40, 60] == 1
+    assert empty.shown.predictions["refined"].layer.data[40, 60] == 1
     assert empty.state.isHidden()
     assert empty.annotation_panel.accept_button.isEnabled()
-    empty.correcting.clicking.choose("background")
-    for row, column in np.argwhere(empty.shown.suggestions["refined"].layer.data)[::50]:
-        empty.correcting.clicking.all[0].layer.add((row, column))
+    empty.correction_controller.click_controller.choose("background")
+    for row, column in np.argwhere(empty.shown.predictions["refined"].layer.data)[::50]:
+        empty.correction_controller.click_controller.all[0].layer.add((row, column))
     settle(empty)
-    if not empty.shown.suggestions["refined"].layer.data.any():
+    if not empty.shown.predictions["refined"].layer.data.any():
         assert "undo some" in empty.state.text()

@@ -30,7 +30,7 @@ def go_to(dock, z):
 
 
 def annotation(dock):
-    return dock.annotating.of(dock.viewer.layers["stack"])
+    return dock.annotation_controller.of(dock.viewer.layers["stack"])
 
 
 def scores(dock):
@@ -58,7 +58,7 @@ def disabled_because(dock):
 
 
 def test_accept_changes_the_plane_on_the_screen_and_no_other(stack):
-    predicted = stack.shown.suggestions["refined"].layer.data
+    predicted = stack.shown.predictions["refined"].layer.data
     for z, others in ((0, (1, 2, 3)), (2, (1, 3))):
         go_to(stack, z)
         stack.annotation_panel.accept_button.click()
@@ -67,18 +67,18 @@ def test_accept_changes_the_plane_on_the_screen_and_no_other(stack):
 
 
 def test_a_plane_that_was_not_run_says_so_and_nothing_can_be_done(stack, settle):
-    before = stack.shown.suggestions["refined"].layer.data.copy()
-    layer = stack.shown.suggestions["refined"].layer
+    before = stack.shown.predictions["refined"].layer.data.copy()
+    layer = stack.shown.predictions["refined"].layer
     go_to(stack, 1)
     assert disabled_because(stack) == "z 1 of stack was not run. Press Run, or go to z 0, z 2."
     assert stack.shown is None
     assert list(layer.features) == ["index", "class"]  # no pixels of another plane under the cursor
-    stack.annotating.accept()  # a key would do it
-    stack.annotating.accept_under_cursor()
+    stack.annotation_controller.accept()  # a key would do it
+    stack.annotation_controller.accept_under_cursor()
     assert annotation(stack) is None
     assert "was not run" in stack.run_panel.message.text()
     stack.corrections_panel.click_button.click()
-    stack.correcting.clicking.all[0].layer.add((1, 30, 30))
+    stack.correction_controller.click_controller.all[0].layer.add((1, 30, 30))
     settle(stack)
     assert "Your hints are kept. z 1 of stack was not run" in stack.corrections_panel.state.text()
     np.testing.assert_array_equal(layer.data, before)
@@ -90,7 +90,7 @@ def test_going_back_brings_scores_thresholds_and_labels_back(stack, settle):
     of_0 = scores(stack)
     slider.setValue(0.9)
     settle(stack)
-    layer = stack.shown.suggestions["refined"].layer
+    layer = stack.shown.predictions["refined"].layer
     labels = layer.data.copy()
     go_to(stack, 2)
     of_2 = scores(stack)
@@ -117,7 +117,7 @@ def test_going_back_brings_scores_thresholds_and_labels_back(stack, settle):
 
 def test_thresholds_that_were_moved_last_are_followed_whenever_one_comes_back(stack, settle):
     go_to(stack, 0)
-    layer = stack.shown.suggestions["refined"].layer
+    layer = stack.shown.predictions["refined"].layer
     stack.threshold_panel.class_slider.setValue(stack.threshold_panel.class_slider.maximum())
     go_to(stack, 2)  # before any label has followed
     settle(stack)
@@ -128,14 +128,14 @@ def test_thresholds_that_were_moved_last_are_followed_whenever_one_comes_back(st
 
 
 def test_hints_stay_with_their_plane(stack, settle):
-    layer = stack.shown.suggestions["refined"].layer
+    layer = stack.shown.predictions["refined"].layer
     words = layer.data.copy()
     go_to(stack, 0)
     label = int(np.bincount(words[0][words[0] > 0]).argmax())
     row, column = np.argwhere(words[0] == label)[len(np.argwhere(words[0] == label)) // 2]
     stack.corrections_panel.click_button.click()
-    stack.correcting.clicking.choose("background")
-    stack.correcting.clicking.all[0].layer.add((0, row, column))
+    stack.correction_controller.click_controller.choose("background")
+    stack.correction_controller.click_controller.all[0].layer.add((0, row, column))
     settle(stack)
     taught = layer.data.copy()
     assert taught[0, row, column] == 0
@@ -150,7 +150,7 @@ def test_hints_stay_with_their_plane(stack, settle):
     np.testing.assert_array_equal(layer.data, taught)
     go_to(stack, 2)
     settle(stack)
-    stack.correcting.clicking.undo()  # of the plane that is not on the screen
+    stack.correction_controller.click_controller.undo()  # of the plane that is not on the screen
     go_to(stack, 0)
     settle(stack)
     np.testing.assert_array_equal(layer.data, words)
@@ -177,7 +177,7 @@ def test_another_image_has_no_result_of_this_one(stack, run):
     run(stack)
     stack.annotation_panel.accept_button.click()
     assert annotation(stack) is None
-    assert stack.annotating.of(other).layer.data.any()
+    assert stack.annotation_controller.of(other).layer.data.any()
     stack.image_panel.images.setCurrentText("stack")
     assert stack.shown.choice.layer is stack.viewer.layers["stack"]
     stack.viewer.layers["stack"].data = np.stack(SCENES[::-1])
@@ -187,7 +187,7 @@ def test_another_image_has_no_result_of_this_one(stack, run):
 
 
 def test_a_result_that_comes_late_is_of_its_own_plane(stack, qtbot, settle):
-    layer = stack.shown.suggestions["refined"].layer
+    layer = stack.shown.predictions["refined"].layer
     go_to(stack, 1)
     stack.run()
     go_to(stack, 2)
@@ -230,9 +230,9 @@ def test_regions_of_one_plane_are_told_apart(stack, run):
     run(stack)
     part = stack.shown
     assert part.choice.region == (slice(10, 50), slice(10, 50))
-    stack.viewer.layers.selection.active = whole.suggestions["refined"].layer
+    stack.viewer.layers.selection.active = whole.predictions["refined"].layer
     assert stack.shown is whole
-    stack.viewer.layers.selection.active = part.suggestions["refined"].layer
+    stack.viewer.layers.selection.active = part.predictions["refined"].layer
     assert stack.shown is part
     stack.viewer.layers.selection.active = shapes
     stack.image_panel.parts.setCurrentText("whole image")
@@ -240,7 +240,7 @@ def test_regions_of_one_plane_are_told_apart(stack, run):
 
 
 def test_results_that_take_too_much_memory_go_and_say_so(stack, run, settle):
-    layer = stack.shown.suggestions["refined"].layer
+    layer = stack.shown.predictions["refined"].layer
     stack.result.kept.capacity = stack.result.kept.nbytes
     before = layer.data[0].copy()
     go_to(stack, 3)
@@ -271,7 +271,7 @@ def test_a_region_is_accepted_in_the_plane_where_it_is_clicked(stack):
     stack.annotation_panel.scope.setCurrentIndex(list(SCOPES).index("region"))
     stack.annotation_panel.accept_button.click()
     go_to(stack, 0)
-    layer = stack.shown.suggestions["refined"].layer
+    layer = stack.shown.predictions["refined"].layer
     row, column = np.argwhere(layer.data[0] > 0)[0]
     event = Click()
     event.position = (0, row, column)

@@ -89,15 +89,15 @@ def test_work_that_cannot_be_interrupted_is_abandoned(run, qtbot):
 
 
 def test_a_result_that_came_too_late_to_be_stopped_is_dropped(run):
-    asked = threading.Event()
+    requested = threading.Event()
 
     def work(_report, _should_stop):
-        asked.wait(5)
+        requested.wait(5)
         return "late"
 
     def during(job):
         job.stop()
-        asked.set()
+        requested.set()
 
     assert run(work, during) == [("stopped", None)]
 

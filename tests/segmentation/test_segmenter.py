@@ -581,8 +581,8 @@ def test_stopping_anywhere_leaves_a_segmenter_that_works(config, method):
     segmenter.load()
     endless = Patience(10**9)
     expected = job(segmenter, should_stop=endless).refined.maps
-    asked = 10**9 - endless.left
-    for times in sorted({0, 1, asked - 1, *range(2, asked, asked // 8)}):
+    requested = 10**9 - endless.left
+    for times in sorted({0, 1, requested - 1, *range(2, requested, requested // 8)}):
         segmenter._words.clear()
         stop = Patience(times)
         with pytest.raises(Stopped, match="Stopped on request"):

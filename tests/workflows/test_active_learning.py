@@ -29,9 +29,9 @@ def ask(pixels, _report):
     return pixels.astype(np.float32) / 255
 
 
-def decided(project, name, marks, status="started"):
-    labels = np.ones(marks.shape, np.uint16)
-    project.save(name, AnnotationState(labels, marks, {1: ClassRow("x")}), status)
+def decided(project, name, edit_mask, status="started"):
+    labels = np.ones(edit_mask.shape, np.uint16)
+    project.save(name, AnnotationState(labels, edit_mask, {1: ClassRow("x")}), status)
 
 
 def test_the_mean_is_of_pixels_that_nobody_decided_on(project):
@@ -60,7 +60,7 @@ def test_done_ones_are_not_looked_at_and_come_last(project):
 
 @pytest.mark.parametrize("error", [InvalidInputError, OutOfMemoryError])
 def test_what_cannot_be_looked_at_is_told_and_comes_behind(project, tmp_path, error):
-    (tmp_path / "b.tif").write_bytes(b"no picture")
+    (tmp_path / "b.tif").write_bytes(b"no image")
 
     def picky(pixels, report):
         if pixels[0, 0] == 50:
@@ -97,10 +97,10 @@ def test_of_a_stack_the_middle_plane_counts(tmp_path, colours):
         stack = stack[..., None].repeat(3, -1)
     tifffile.imwrite(tmp_path / "z.tif", stack, photometric="rgb" if colours else "minisblack")
     project = Project.create(tmp_path / "p", [tmp_path / "z.tif"])
-    marks = np.zeros((5, *SHAPE), np.uint8)
-    marks[2, 0] = ACCEPTED
-    decided(project, "z", marks)
+    edit_mask = np.zeros((5, *SHAPE), np.uint8)
+    edit_mask[2, 0] = ACCEPTED
+    decided(project, "z", edit_mask)
     pixels, confirmed = open_plane(project, "z")
     assert (pixels == 2).all()
     assert pixels.shape == (*SHAPE, 3) if colours else SHAPE
-    np.testing.assert_array_equal(confirmed, marks[2] == ACCEPTED)
+    np.testing.assert_array_equal(confirmed, edit_mask[2] == ACCEPTED)

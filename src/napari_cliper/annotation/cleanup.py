@@ -353,9 +353,9 @@ class Tool:
         return self.function(labels, chosen, where=where, locked=locked, **number)
 
 
-Cleaning = Literal["fill holes", "remove specks", "smooth", "keep largest", "grow", "shrink"]
+Cleanup = Literal["fill holes", "remove specks", "smooth", "keep largest", "grow", "shrink"]
 
-CLEANING: Mapping[Cleaning, Tool] = MappingProxyType(
+CLEANING: Mapping[Cleanup, Tool] = MappingProxyType(
     {
         "fill holes": Tool(
             "Fill holes",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import measure
 
-from .edit_mask import OPEN, Labels, Marks
+from .edit_mask import OPEN, EditMask, Labels
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Done:
     classes : int
         How many classes have a pixel.
     open_regions : int
-        Regions of the suggestion of which more than half is undecided.
+        Regions of the prediction of which more than half is undecided.
     """
 
     labelled: float
@@ -33,26 +33,28 @@ class Done:
     open_regions: int
 
 
-def done(labels: Labels, marks: Marks, suggestion: NDArray[np.integer] | None = None) -> Done:
+def done(
+    labels: Labels, edit_mask: EditMask, prediction: NDArray[np.integer] | None = None
+) -> Done:
     """Count what is done.
 
     Parameters
     ----------
-    labels, marks : (Y, X) arrays
-    suggestion : (Y, X) array of int, optional
+    labels, edit_mask : (Y, X) arrays
+    prediction : (Y, X) array of int, optional
         0 is background.
     """
     counts = np.bincount(labels.ravel())
     return Done(
         labelled=float(np.count_nonzero(labels) / labels.size),
-        decided=float(np.count_nonzero(marks != OPEN) / marks.size),
+        decided=float(np.count_nonzero(edit_mask != OPEN) / edit_mask.size),
         classes=int(np.count_nonzero(counts[1:])),
-        open_regions=0 if suggestion is None else _open_regions(marks, suggestion),
+        open_regions=0 if prediction is None else _open_regions(edit_mask, prediction),
     )
 
 
-def _open_regions(marks: Marks, suggestion: NDArray[np.integer]) -> int:
-    regions = measure.label(suggestion, background=0, connectivity=2)
+def _open_regions(edit_mask: EditMask, prediction: NDArray[np.integer]) -> int:
+    regions = measure.label(prediction, background=0, connectivity=2)
     pixels = np.bincount(regions.ravel())
-    undecided = np.bincount(regions.ravel(), weights=(marks == OPEN).ravel())
+    undecided = np.bincount(regions.ravel(), weights=(edit_mask == OPEN).ravel())
     return int(np.count_nonzero(undecided[1:] > pixels[1:] / 2))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
-from .edit_mask import PAINTED, Labels, Marks
+from .edit_mask import PAINTED, EditMask, Labels
 
 REMEMBERED = 100
 """As many steps as napari keeps."""
@@ -29,8 +29,8 @@ class _Change:
     pixels: NDArray[np.intp]
     old: Labels
     new: Labels
-    old_marks: Marks
-    new_marks: Marks
+    old_edit_mask: EditMask
+    new_edit_mask: EditMask
 
 
 class Edits:
@@ -40,7 +40,7 @@ class Edits:
     ----------
     labels : (..., Y, X) uint16 array
         Contiguous; shared with the editor, which changes it in place.
-    marks : (..., Y, X) uint8 array
+    edit_mask : (..., Y, X) uint8 array
         Copied.
 
     Raises
@@ -49,14 +49,14 @@ class Edits:
         For arrays that do not fit.
     """
 
-    def __init__(self, labels: Labels, marks: Marks) -> None:
-        if labels.shape != marks.shape or not labels.flags.c_contiguous:
+    def __init__(self, labels: Labels, edit_mask: EditMask) -> None:
+        if labels.shape != edit_mask.shape or not labels.flags.c_contiguous:
             raise InvalidInputError(
-                f"Labels {labels.shape} and marks {marks.shape} must be of one shape, and the "
+                f"Labels {labels.shape} and marks {edit_mask.shape} must be of one shape, and the "
                 "labels contiguous."
             )
         self.labels = labels
-        self.marks = marks.copy(order="C")
+        self.edit_mask = edit_mask.copy(order="C")
         self._seen = labels.copy()
         self._done: deque[_Change] = deque(maxlen=REMEMBERED)
         self._undone: deque[_Change] = deque(maxlen=REMEMBERED)
@@ -76,25 +76,27 @@ class Edits:
         if not pixels.size:
             return False
         if painted:
-            marks = np.full(pixels.size, PAINTED, np.uint8)
-            self._remember(pixels, seen[pixels], now[pixels], marks)
+            edit_mask = np.full(pixels.size, PAINTED, np.uint8)
+            self._remember(pixels, seen[pixels], now[pixels], edit_mask)
         elif steps := self._steps_back(now, pixels, self._done, undoing=True):
             for _ in range(steps):
                 change = self._done.pop()
-                self.marks.ravel()[change.pixels] = change.old_marks
+                self.edit_mask.ravel()[change.pixels] = change.old_edit_mask
                 self._undone.append(change)
         elif steps := self._steps_back(now, pixels, self._undone, undoing=False):
             for _ in range(steps):
                 change = self._undone.pop()
-                self.marks.ravel()[change.pixels] = change.new_marks
+                self.edit_mask.ravel()[change.pixels] = change.new_edit_mask
                 self._done.append(change)
         else:
-            marks = np.full(pixels.size, PAINTED, np.uint8)
-            self._remember(pixels, seen[pixels], now[pixels], marks)
+            edit_mask = np.full(pixels.size, PAINTED, np.uint8)
+            self._remember(pixels, seen[pixels], now[pixels], edit_mask)
         seen[pixels] = now[pixels]
         return True
 
-    def take(self, where: tuple[NDArray[np.intp], ...], labels: Labels, marks: Marks) -> None:
+    def take(
+        self, where: tuple[NDArray[np.intp], ...], labels: Labels, edit_mask: EditMask
+    ) -> None:
         """Make a change that is no painting, as one step that can be taken back.
 
         The editor's own array is not touched: whoever calls this writes the same labels into it,
@@ -105,24 +107,24 @@ class Edits:
         where : tuple of arrays of int
             An index for each axis of the n pixels.
         labels : (n,) uint16 array
-        marks : (n,) uint8 array
+        edit_mask : (n,) uint8 array
         """
         self.follow()
         seen = self._seen.ravel()
         pixels = np.ravel_multi_index(where, self.labels.shape).astype(np.intp)
         if np.array_equal(labels, seen[pixels]):  # no step of the editor's: none of ours
-            self.marks.ravel()[pixels] = marks
+            self.edit_mask.ravel()[pixels] = edit_mask
             return
-        self._remember(pixels, seen[pixels], labels, marks)
+        self._remember(pixels, seen[pixels], labels, edit_mask)
         seen[pixels] = labels
 
     def _remember(
-        self, pixels: NDArray[np.intp], old: Labels, new: Labels, new_marks: Marks
+        self, pixels: NDArray[np.intp], old: Labels, new: Labels, new_edit_mask: EditMask
     ) -> None:
-        old_marks = self.marks.ravel()[pixels]
-        self._done.append(_Change(pixels, old, new, old_marks, new_marks))
+        old_edit_mask = self.edit_mask.ravel()[pixels]
+        self._done.append(_Change(pixels, old, new, old_edit_mask, new_edit_mask))
         self._undone.clear()
-        self.marks.ravel()[pixels] = new_marks
+        self.edit_mask.ravel()[pixels] = new_edit_mask
 
     def _steps_back(
         self, now: Labels, pixels: NDArray[np.intp], changes: deque[_Change], *, undoing: bool

@@ -13,10 +13,10 @@ from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError
 
 OPEN, ACCEPTED, PAINTED = 0, 1, 2
-"""Marks of a pixel: nobody has decided, taken from a suggestion, touched by hand."""
+"""Marks of a pixel: nobody has decided, taken from a prediction, touched by hand."""
 
 Labels = NDArray[np.uint16]
-Marks = NDArray[np.uint8]
+EditMask = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class AnnotationState:
     ----------
     labels : (..., Y, X) uint16 array
         0 is background or nothing yet; other labels are those of `classes`.
-    marks : (..., Y, X) uint8 array
+    edit_mask : (..., Y, X) uint8 array
         `OPEN`, `ACCEPTED` or `PAINTED`.
     classes : mapping of int to ClassRow
         By label. A label is given to a class once and never to another one.
@@ -41,18 +41,18 @@ class AnnotationState:
     """
 
     labels: Labels
-    marks: Marks
+    edit_mask: EditMask
     classes: Mapping[int, ClassRow]
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what does not fit."""
-        if self.labels.dtype != np.uint16 or self.marks.dtype != np.uint8:
+        if self.labels.dtype != np.uint16 or self.edit_mask.dtype != np.uint8:
             raise InvalidInputError(
-                f"Labels are {self.labels.dtype} and marks {self.marks.dtype}. Give uint16 and "
+                f"Labels are {self.labels.dtype} and marks {self.edit_mask.dtype}. Give uint16 and "
                 "uint8."
             )
-        if self.labels.shape != self.marks.shape or self.labels.ndim < 2:
+        if self.labels.shape != self.edit_mask.shape or self.labels.ndim < 2:
             raise InvalidInputError(
-                f"Labels {self.labels.shape} and marks {self.marks.shape} differ in size."
+                f"Labels {self.labels.shape} and marks {self.edit_mask.shape} differ in size."
             )

@@ -62,7 +62,7 @@ def labelled_of(
         pixel_size=tuple(map(float, given.get("pixel_size", ()))),
         units=tuple(map(str, given.get("units", ()))),
         axes=axes,
-        ignored=state.marks == OPEN,
+        ignored=state.edit_mask == OPEN,
         record=state.record,
     )
 

@@ -1,4 +1,4 @@
-"""From a suggestion into the annotation: what changes, and what never does. Pure functions."""
+"""From a prediction into the annotation: what changes, and what never does. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from skimage import segmentation
 
 from ..segmentation import InvalidInputError
-from .edit_mask import ACCEPTED, OPEN, PAINTED, Labels, Marks
+from .edit_mask import ACCEPTED, OPEN, PAINTED, EditMask, Labels
 
 Rule = Literal["empty", "unpainted", "all"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-RULES_IN_WORDS = MappingProxyType(
+RULE_NAMES = MappingProxyType(
     {
         "empty": ("into empty pixels only", "What has a label, and what you painted, stays."),
         "unpainted": (
-            "into all but your painting",
+            "Keep hand-painted pixels",
             "What was accepted before is replaced; what you painted or erased stays.",
         ),
         "all": ("replacing everything", "What you painted is replaced as well; asks first."),
@@ -30,29 +30,29 @@ RULES_IN_WORDS = MappingProxyType(
 
 def accept(
     labels: Labels,
-    marks: Marks,
-    suggestion: NDArray[np.integer],
+    edit_mask: EditMask,
+    prediction: NDArray[np.integer],
     rule: Rule,
     *,
     chosen: Collection[int] | None = None,
     where: NDArray[np.bool_] | None = None,
-) -> tuple[Labels, Marks]:
-    """Take a suggestion over.
+) -> tuple[Labels, EditMask]:
+    """Take a prediction over.
 
     Parameters
     ----------
     labels : (Y, X) uint16 array
         The annotation.
-    marks : (Y, X) uint8 array
+    edit_mask : (Y, X) uint8 array
         Its marks.
-    suggestion : (Y, X) array of int
+    prediction : (Y, X) array of int
         In the annotation's numbers; 0 is background.
     rule : {'empty', 'unpainted', 'all'}
         Which pixels may change: those without a label that nobody painted; all that nobody
         painted; all.
     chosen : collection of int, optional
-        The classes that are taken over. Each becomes what the suggestion says of it: its
-        pixels that the suggestion gives to none of them become empty and open again. None
+        The classes that are taken over. Each becomes what the prediction says of it: its
+        pixels that the prediction gives to none of them become empty and open again. None
         takes everything, the background included.
     where : (Y, X) bool array, optional
         Where pixels may change; everywhere by default.
@@ -60,7 +60,7 @@ def accept(
     Returns
     -------
     labels : (Y, X) uint16 array
-    marks : (Y, X) uint8 array
+    edit_mask : (Y, X) uint8 array
         `ACCEPTED` for what was taken over.
 
     Raises
@@ -70,13 +70,13 @@ def accept(
     """
     if rule not in RULES:
         raise InvalidInputError(f"{rule!r} is no rule. Choose one of {', '.join(RULES)}.")
-    if not labels.shape == marks.shape == suggestion.shape:
+    if not labels.shape == edit_mask.shape == prediction.shape:
         raise InvalidInputError(
-            f"The suggestion {suggestion.shape} and the annotation {labels.shape} differ in size."
+            f"The prediction {prediction.shape} and the annotation {labels.shape} differ in size."
         )
     free = {
-        "empty": (labels == 0) & (marks != PAINTED),
-        "unpainted": marks != PAINTED,
+        "empty": (labels == 0) & (edit_mask != PAINTED),
+        "unpainted": edit_mask != PAINTED,
         "all": np.ones(labels.shape, bool),
     }[rule]
     if where is not None:
@@ -84,11 +84,13 @@ def accept(
     if chosen is None:
         taken, emptied = free, np.zeros_like(free)
     else:
-        taken = free & np.isin(suggestion, list(chosen))
+        taken = free & np.isin(prediction, list(chosen))
         emptied = free & ~taken & np.isin(labels, list(chosen))
-    new = np.where(taken, suggestion, np.where(emptied, 0, labels)).astype(labels.dtype)
-    new_marks = np.where(taken, ACCEPTED, np.where(emptied, OPEN, marks)).astype(marks.dtype)
-    return new, new_marks
+    new = np.where(taken, prediction, np.where(emptied, 0, labels)).astype(labels.dtype)
+    new_edit_mask = np.where(taken, ACCEPTED, np.where(emptied, OPEN, edit_mask)).astype(
+        edit_mask.dtype
+    )
+    return new, new_edit_mask
 
 
 def region_at(labels: NDArray[np.integer], row: int, column: int) -> NDArray[np.bool_]:
@@ -109,8 +111,8 @@ def region_at(labels: NDArray[np.integer], row: int, column: int) -> NDArray[np.
         For a pixel outside, or of the background.
     """
     if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
-        raise InvalidInputError("That is outside of the suggestion. Choose a point inside.")
+        raise InvalidInputError("That is outside of the prediction. Choose a point inside.")
     if not labels[row, column]:
-        raise InvalidInputError("The suggestion has no class there. Choose a coloured region.")
+        raise InvalidInputError("The prediction has no class there. Choose a coloured region.")
     region: NDArray[np.bool_] = segmentation.flood(labels, (row, column), connectivity=2)
     return region

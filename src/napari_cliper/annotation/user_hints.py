@@ -1,7 +1,7 @@
 """What a person has said of an image's pixels, as the engine takes it. Pure functions.
 
 Evidence is what was painted by hand and what was clicked. Pixels that were accepted are none: a
-suggestion taken over says nothing that the engine did not say itself.
+prediction taken over says nothing that the engine did not say itself.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels.label_class import ClassRow
-from .edit_mask import OPEN, PAINTED, Labels, Marks
+from .edit_mask import OPEN, PAINTED, EditMask, Labels
 
-NOTHING_SAID = -1
+NO_HINT = -1
 """The engine's number for a pixel of which nobody has said anything."""
 
 BACKGROUND = "background"
@@ -30,20 +30,20 @@ Click = tuple[str, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Hints:
     """What was said of a plane, or of a part of it.
 
     Parameters
     ----------
-    said : (Y, X) int32 array
-        `NOTHING_SAID`, 0 for background, i + 1 for the class i of the result.
+    hint_labels : (Y, X) int32 array
+        `NO_HINT`, 0 for background, i + 1 for the class i of the result.
     painted, clicked : int
         How many painted pixels and how many clicks are in it.
     left_out : tuple of str
         Classes that were painted or clicked, and are not among the result's.
     """
 
-    said: NDArray[np.int32]
+    hint_labels: NDArray[np.int32]
     painted: int
     clicked: int
     left_out: tuple[str, ...]
@@ -90,13 +90,13 @@ def clicks_on(
     return found
 
 
-def evidence_of(
+def hints_of(
     labels: Labels,
-    marks: Marks,
+    edit_mask: EditMask,
     classes: Mapping[int, ClassRow],
     clicks: Iterable[Click],
     names: Sequence[str],
-) -> Evidence:
+) -> Hints:
     """What was painted and clicked, in the numbers of a result.
 
     Of two clicks on one pixel the later one counts; a painted pixel stays what was painted, for
@@ -106,7 +106,7 @@ def evidence_of(
     ----------
     labels : (Y, X) uint16 array
         The annotation.
-    marks : (Y, X) uint8 array
+    edit_mask : (Y, X) uint8 array
         Its marks.
     classes : mapping of int to ClassRow
         By label of the annotation.
@@ -116,7 +116,7 @@ def evidence_of(
         The result's classes.
     """
     numbers = {BACKGROUND: 0} | {name.casefold(): i for i, name in enumerate(names, 1)}
-    said = np.full(labels.shape, NOTHING_SAID, np.int32)
+    hint_labels = np.full(labels.shape, NO_HINT, np.int32)
     left_out: dict[str, None] = {}
     clicked = 0
     for name, row, column in clicks:
@@ -124,30 +124,30 @@ def evidence_of(
         if number is None:
             left_out[name] = None
         else:
-            said[row, column] = number
+            hint_labels[row, column] = number
             clicked += 1
-    table = np.full(max(classes, default=0) + 1, NOTHING_SAID, np.int32)
+    table = np.full(max(classes, default=0) + 1, NO_HINT, np.int32)
     table[0] = 0
     for label, known in classes.items():
-        table[label] = numbers.get(known.name.casefold(), NOTHING_SAID)
-    painted = np.flatnonzero(marks == PAINTED)
+        table[label] = numbers.get(known.name.casefold(), NO_HINT)
+    painted = np.flatnonzero(edit_mask == PAINTED)
     brushed = labels.ravel()[painted]
     beyond = brushed >= len(table)  # labels that no class has
-    told = np.where(beyond, NOTHING_SAID, table[np.where(beyond, 0, brushed)])
-    for label in np.unique(brushed[told == NOTHING_SAID]).tolist():
+    told = np.where(beyond, NO_HINT, table[np.where(beyond, 0, brushed)])
+    for label in np.unique(brushed[told == NO_HINT]).tolist():
         left_out[classes[label].name if label in classes else f"label {label}"] = None
-    said.ravel()[painted[told != NOTHING_SAID]] = told[told != NOTHING_SAID]
-    return Evidence(said, int(np.count_nonzero(told != NOTHING_SAID)), clicked, tuple(left_out))
+    hint_labels.ravel()[painted[told != NO_HINT]] = told[told != NO_HINT]
+    return Hints(hint_labels, int(np.count_nonzero(told != NO_HINT)), clicked, tuple(left_out))
 
 
 def confirmed_by(
-    marks: Marks, clicks: Iterable[Click], regions: NDArray[np.integer] | None = None
+    edit_mask: EditMask, clicks: Iterable[Click], regions: NDArray[np.integer] | None = None
 ) -> NDArray[np.bool_]:
     """Where a person has decided: painted, accepted, or clicked.
 
     Parameters
     ----------
-    marks : (Y, X) uint8 array
+    edit_mask : (Y, X) uint8 array
     clicks : iterable of (str, int, int)
     regions : (Y, X) array of int, optional
         A click decides on its whole region; without them, on a disc.
@@ -156,9 +156,9 @@ def confirmed_by(
     -------
     (Y, X) bool array
     """
-    confirmed: NDArray[np.bool_] = marks != OPEN
-    rows, columns = np.ogrid[: marks.shape[0], : marks.shape[1]]
-    radius = max(min(marks.shape) // 32, 1)
+    confirmed: NDArray[np.bool_] = edit_mask != OPEN
+    rows, columns = np.ogrid[: edit_mask.shape[0], : edit_mask.shape[1]]
+    radius = max(min(edit_mask.shape) // 32, 1)
     for _, row, column in clicks:
         if regions is None:
             confirmed |= (rows - row) ** 2 + (columns - column) ** 2 <= radius**2

@@ -42,7 +42,7 @@ def fail(message: str, status: int) -> NoReturn:
 
 
 @contextmanager
-def errors_in_words(stopped: str = "Stopped. Nothing was left half done.") -> Iterator[None]:
+def readable_errors(stopped: str = "Cancelled. No partial files were written.") -> Iterator[None]:
     """Turn the project's errors into one line and an exit status.
 
     Parameters
@@ -67,16 +67,16 @@ def stopping() -> Iterator[Callable[[], bool]]:
 
     Python drops a KeyboardInterrupt that comes while it runs a callback of its own.
     """
-    asked = threading.Event()
+    requested = threading.Event()
 
     def note(*_: object) -> None:
-        if asked.is_set():
+        if requested.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        requested.set()
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield asked.is_set
+        yield requested.is_set
     finally:
         signal.signal(signal.SIGINT, before)
 

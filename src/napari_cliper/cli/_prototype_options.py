@@ -23,17 +23,17 @@ PrototypesOption = Annotated[
     Path | None,
     typer.Option("--prototypes", help="What classes look like: a file of `napari-cliper learn`."),
 ]
-LooksOption = Annotated[
+PrototypeWeightOption = Annotated[
     float | None,
     typer.Option(
-        "--looks",
+        "--prototype-weight",
         help="How much the prototypes count against the words, 0 to 1; default: the more the "
-        "more images they were learnt from.",
+        "more images they were learned from.",
     ),
 ]
 
 
-def chosen_prototypes(file: Path | None, looks: float | None) -> Prototypes | None:
+def chosen_prototypes(file: Path | None, prototype_weight: float | None) -> Prototypes | None:
     """The prototypes of a command's options.
 
     Raises
@@ -43,11 +43,13 @@ def chosen_prototypes(file: Path | None, looks: float | None) -> Prototypes | No
     FileError
         For a file that cannot be read.
     """
-    if looks is not None and not 0 <= looks <= 1:
-        raise InvalidInputError(f"--looks is {looks}. Give a share from 0 (words) to 1 (looks).")
+    if prototype_weight is not None and not 0 <= prototype_weight <= 1:
+        raise InvalidInputError(
+            f"--prototype-weight is {prototype_weight}. Give 0 (text) to 1 (prototypes)."
+        )
     if file is None:
-        if looks is not None:
-            raise InvalidInputError("--looks weighs prototypes. Give them with --prototypes FILE.")
+        if prototype_weight is not None:
+            raise InvalidInputError("--prototype-weight needs prototypes. Add --prototypes FILE.")
         return None
     from ..io.prototype_file import read_prototypes  # noqa: PLC0415 - heavy
 

@@ -21,11 +21,11 @@ from rich.table import Table
 from .. import __version__
 from ..io.files import FileError, check_places, whole_files
 from ..segmentation import REGISTRY, InvalidInputError, OutOfMemoryError, parse_classes
-from ._console import FAILED, WRONG_INPUT, Bars, err, errors_in_words, fail, out, stopping
+from ._console import FAILED, WRONG_INPUT, Bars, err, fail, out, readable_errors, stopping
 from ._engine_options import EngineOptions, takes_engine_options
 from ._prototype_options import (
-    LooksOption,
     PrototypesOption,
+    PrototypeWeightOption,
     chosen_prototypes,
     matched,
     note_unlearnt,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..segmentation import ScoreMaps
 
 SHOWN = 30
-"""Pictures in the table of the most uncertain; uncertainty.csv has all."""
+"""Images in the table of the most uncertain; uncertainty.csv has all."""
 
 app = typer.Typer(
     help="Type a few words, get label maps: open-vocabulary segmentation of images.",
@@ -77,7 +77,7 @@ def segment(
     ],
     output: Annotated[Path, typer.Option(help="Folder for the results; made where missing.")],
     prototypes: PrototypesOption = None,
-    looks: LooksOption = None,
+    prototype_weight: PrototypeWeightOption = None,
     *,
     engine: EngineOptions,
     overwrite: Annotated[
@@ -88,16 +88,16 @@ def segment(
 
     An image that cannot be segmented is named, and the others are done; the exit status is then 1.
 
-    For each picture the folder gets the labels (NAME_coarse.tif, NAME_refined.tif), a colour
+    For each image the folder gets the labels (NAME_coarse.tif, NAME_refined.tif), a colour
     overlay (NAME_overlay.png) and the record of what was done (NAME.json). After several
-    pictures, uncertainty.csv lists those of the folder, the most uncertain first.
+    images, uncertainty.csv lists those of the folder, the most uncertain first.
     """
-    with errors_in_words():
+    with readable_errors():
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
 
         classes = parse_classes(labels)
         thresholds = engine.thresholds()
-        chosen = chosen_prototypes(prototypes, looks)
+        chosen = chosen_prototypes(prototypes, prototype_weight)
         segmenter = Segmenter(engine.config())
         from ..workflows.segment_files import (  # noqa: PLC0415 - torch
             check_inputs,
@@ -134,7 +134,7 @@ def segment(
                             bars.report,
                             should_stop,
                             prototypes=chosen,
-                            looks=looks,
+                            prototype_weight=prototype_weight,
                             replace="own" if overwrite else "nothing",
                         )
                 except (FileError, InvalidInputError, OutOfMemoryError) as error:  # this one alone
@@ -218,7 +218,7 @@ def download(
     name: Annotated[str, typer.Argument(help="A name of `napari-cliper models`, or open_clip:...")],
 ) -> None:
     """Fetch weights into the cache that tools of the hub share."""
-    with errors_in_words():
+    with readable_errors():
         from ..segmentation import Monitor, fetch, weights_of  # noqa: PLC0415 - torch, as above
 
         for row in weights_of(name):
@@ -236,9 +236,9 @@ def demo(
         Path | None, typer.Option(help="Save the window here after the result, and quit.")
     ] = None,
     headless: Annotated[
-        bool, typer.Option("--headless", help="No window: a table, the measure and a picture.")
+        bool, typer.Option("--headless", help="No window: a table, the measure and an image.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="Where the picture of --headless goes.")] = Path(
+    output: Annotated[Path, typer.Option(help="Where the image of --headless goes.")] = Path(
         "napari-cliper-demo.png"
     ),
     compare: Annotated[
@@ -248,9 +248,9 @@ def demo(
     """Make a scene and segment it with the small model that comes along.
 
     Opens napari with the scene and the dock, and runs. Where there is no display, the window is
-    drawn on a virtual one (Xvfb) and saved as a picture.
+    drawn on a virtual one (Xvfb) and saved as an image.
     """
-    with errors_in_words():
+    with readable_errors():
         if compare:
             _compare(compare)
         elif headless:
@@ -274,7 +274,7 @@ def _compare(scenes: int) -> None:
 
 
 def _demo_headless(seed: int | None, output: Path) -> None:
-    """Segment a scene, print the table and the measure, write the picture."""
+    """Segment a scene, print the table and the measure, write the image."""
     check_places([output])
     from ..demo.run import DEMO_SEED, segment_scene  # noqa: PLC0415 - torch, as above
     from ..io.writers.overlay import label_counts, overlay  # noqa: PLC0415
@@ -291,9 +291,9 @@ def _demo_headless(seed: int | None, output: Path) -> None:
     counts = label_counts(result.labels, len(rows))
     _print_scores(f"scene {result.scene.seed}", result.scores, counts)
     out.print(f"mIoU against the scene's ground truth: {result.mean_iou:.3f}")
-    out.print(f"The picture: {output}", soft_wrap=True, highlight=False)
+    out.print(f"The image: {output}", soft_wrap=True, highlight=False)
     out.print(
-        "The demo model knows made-up scenes alone; it is no judge of quality on real images.",
+        "The demo model knows synthetic scenes alone; it is no judge of quality on real images.",
         soft_wrap=True,
     )
 

@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..segmentation import InvalidInputError
-from ._console import Bars, err, errors_in_words, out
+from ._console import Bars, err, out, readable_errors
 from ._engine_options import EngineOptions, takes_engine_options
 from ._prototype_options import (
-    LooksOption,
     PrototypesOption,
+    PrototypeWeightOption,
     chosen_prototypes,
     matched,
     note_unlearnt,
@@ -31,7 +31,7 @@ _STOPPED = "Stopped. The images that are done are kept: the same command goes on
 
 @takes_engine_options
 def evaluate(
-    images: Annotated[Path | None, typer.Argument(help="Folder of pictures.")] = None,
+    images: Annotated[Path | None, typer.Argument(help="Folder of images.")] = None,
     labels: Annotated[
         Path | None,
         typer.Argument(help="Folder of label PNGs or TIFFs of the same names, or a COCO JSON."),
@@ -56,8 +56,8 @@ def evaluate(
         str | None, typer.Option(help="coarse or refined; default: refined where there is one.")
     ] = None,
     prototypes: PrototypesOption = None,
-    looks: LooksOption = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 for all.")] = 0,
+    prototype_weight: PrototypeWeightOption = None,
+    limit: Annotated[int, typer.Option(help="Only the first so many images; 0 for all.")] = 0,
     engine: EngineOptions,
     overwrite: Annotated[
         bool, typer.Option(help="Forget what an earlier run left in the folder.")
@@ -68,22 +68,22 @@ def evaluate(
     Either IMAGES, LABELS and --classes, or --protocol and --root. A run that was stopped goes
     on where it was when the same command is given again.
     """
-    with errors_in_words(_STOPPED):
-        from ..evaluation.dataset import Dataset, from_files, from_protocol  # noqa: PLC0415
+    with readable_errors(_STOPPED):
+        from ..evaluation.dataset import Dataset, from_benchmark, from_files  # noqa: PLC0415
         from ..evaluation.report import write_report  # noqa: PLC0415
         from ..evaluation.runner import evaluate as run  # noqa: PLC0415 - as torch, below
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
 
         dataset: Dataset
         config = engine.config()
-        chosen = chosen_prototypes(prototypes, looks)
+        chosen = chosen_prototypes(prototypes, prototype_weight)
         if root is not None:
             if images or labels or classes or ignore:
                 raise InvalidInputError(
-                    "--root brings pictures, labels, classes and what is ignored. Leave out "
+                    "--root brings images, labels, classes and what is ignored. Leave out "
                     "IMAGES, LABELS, --classes and --ignore, or leave out --root."
                 )
-            dataset = from_protocol(engine.protocol, root, config.method)
+            dataset = from_benchmark(engine.protocol, root, config.method)
         elif images is None or labels is None or classes is None:
             raise InvalidInputError(
                 "There is nothing to measure with. Give IMAGES, LABELS and --classes FILE, or "
@@ -104,7 +104,7 @@ def evaluate(
                 stage=cast("Any", stage),
                 thresholds=engine.thresholds(),
                 prototypes=chosen,
-                looks=looks,
+                prototype_weight=prototype_weight,
                 overwrite=overwrite,
                 report=bars.report,
             )

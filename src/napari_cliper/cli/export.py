@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ._console import err, errors_in_words, out
+from ._console import err, out, readable_errors
 
 if TYPE_CHECKING:
     from ..io.lazy_images import LazyImages
@@ -36,18 +36,18 @@ def export(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the pictures that belong to label files, of the same names."),
+        typer.Option(help="Folder of the images that belong to label files, of the same names."),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option(help="Replace earlier exports, never a file of anything else.")
     ] = False,
 ) -> None:
-    """Hand annotations on: to ImageJ, QuPath, COCO, YOLO, OME-Zarr, tables, pictures.
+    """Hand annotations on: to ImageJ, QuPath, COCO, YOLO, OME-Zarr, tables, images.
 
     A class has the same number in every image. With more than one format each has a folder of
     its own. All files appear, or none.
     """
-    with errors_in_words():
+    with readable_errors():
         from ..io.formats import check_formats, export_images  # noqa: PLC0415 - heavy
         from ..workflows.export_datasets import gather  # noqa: PLC0415 - as above
 
@@ -92,13 +92,13 @@ def _report(images: LazyImages, formats: Sequence[str]) -> list[str]:
     if len(numbered) > SHOWN:
         table.add_row("", f"{len(numbered) - SHOWN} more", "")
     out.print(table)
-    return [*_missing_pictures(missing), *told]
+    return [*_missing_images(missing), *told]
 
 
-def _missing_pictures(missing: Sequence[str]) -> list[str]:
-    """Which images YOLO trains on without a picture of its own making."""
+def _missing_images(missing: Sequence[str]) -> list[str]:
+    """Which images YOLO trains on without an image of its own making."""
     if not missing:
         return []
     names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-    advice = "Put one into images/train, or name a folder of 8 bit pictures with --images."
-    return [f"YOLO has no 8 bit picture of {names}. {advice}"]
+    advice = "Put one into images/train, or name a folder of 8 bit images with --images."
+    return [f"YOLO has no 8 bit image of {names}. {advice}"]

@@ -1,4 +1,4 @@
-"""`napari-cliper learn`: what classes look like, from labelled pictures."""
+"""`napari-cliper learn`: what classes look like, from labelled images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ._console import Bars, err, errors_in_words, out, stopping
+from ._console import Bars, err, out, readable_errors, stopping
 from ._engine_options import EngineOptions, takes_engine_options
 
 if TYPE_CHECKING:
     from ..io.files import Replace
-    from ..workflows.learn_prototypes import Learnt
+    from ..workflows.learn_prototypes import LearnResult
 
 SHOWN = 30
 """Classes in the table on the screen."""
@@ -23,7 +23,7 @@ SHOWN = 30
 
 @takes_engine_options
 def learn(
-    images: Annotated[Path, typer.Argument(help="Folder of pictures.")],
+    images: Annotated[Path, typer.Argument(help="Folder of images.")],
     labels: Annotated[
         Path,
         typer.Argument(
@@ -46,19 +46,19 @@ def learn(
             "well where it stands for what nobody has drawn on, and not for background."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 for all.")] = 0,
+    limit: Annotated[int, typer.Option(help="Only the first so many images; 0 for all.")] = 0,
     engine: EngineOptions,
     overwrite: Annotated[
         bool, typer.Option(help="Replace an earlier result, never another file.")
     ] = False,
 ) -> None:
-    """Learn what classes look like from pictures with labels or scribbles.
+    """Learn what classes look like from images with labels or scribbles.
 
     The file then helps words that CLIP never read about: give it to segment and evaluate with
     --prototypes, and the same model and method. Words, thresholds and the refiner have no part
     in learning.
     """
-    with errors_in_words():
+    with readable_errors():
         from ..evaluation.dataset import from_files  # noqa: PLC0415 - heavy
         from ..io.prototype_file import write_prototypes  # noqa: PLC0415
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
@@ -80,8 +80,8 @@ def learn(
         out.print(f"The prototypes: {output}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _print(learnt: Learnt) -> None:
-    """What was learnt, with the notes under it."""
+def _print(learnt: LearnResult) -> None:
+    """What was learned, with the notes under it."""
     table = Table(title="learnt", title_justify="left")
     table.add_column("class")
     for column in ("prototypes", "images", "patches"):

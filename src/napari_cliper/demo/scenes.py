@@ -1,6 +1,6 @@
 """Procedurally made microscopy-like scenes with their exact label map.
 
-Made for training, testing and showing the demo model; no picture of anyone's is used.
+Made for training, testing and showing the demo model; no image of anyone's is used.
 A scene is laid out in units of its shorter side, so that one seed is one scene at any
 resolution. The steps are those of an instrument: a ground (lattice noise: Perlin, "An
 image synthesizer", SIGGRAPH 1985, here with cubic B-spline weights), objects painted one
@@ -47,7 +47,7 @@ class Ground:
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
 class Scene:
-    """A picture and what is in it.
+    """An image and what is in it.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ def make_scene(
     backdrop = _BACKDROPS[ground]
     image = backdrop.draw(shape, texture)
     labels = np.zeros(shape, np.uint8)
-    stains = {name: _mix(_LOOKS[name].stains(backdrop.dark), 0.04, layout) for name in wanted}
+    stains = {name: _mix(_PROTOTYPES[name].stains(backdrop.dark), 0.04, layout) for name in wanted}
     for thing in _lay_out(shape, wanted, layout):
         _put(thing, stains[thing.kind], backdrop, image, labels, layout)
     _expose(image, texture, camera)
@@ -200,7 +200,7 @@ def _lay_out(
     spots = np.empty((0, 3))  # y, x, radius
     things = []
     for index in rng.permutation(count).tolist():
-        look = _LOOKS[names[index]]
+        look = _PROTOTYPES[names[index]]
         radius = look.size * largest * rng.uniform(0.65, 1.0)
         edge = 0.6 * radius
         tries = rng.uniform((edge, edge), (high - edge, wide - edge), (24, 2))
@@ -229,7 +229,7 @@ def _put(
     rng: np.random.Generator,
 ) -> None:
     """Paint one object into `image` and `labels`, within its bounding box."""
-    look = _LOOKS[thing.kind]
+    look = _PROTOTYPES[thing.kind]
     height, width = labels.shape
     short = min(height, width)
     reach = thing.radius * (look.reach + 0.4)  # the halo lies around the outline
@@ -417,7 +417,7 @@ class _Look(NamedTuple):
 
 
 # fmt: off
-_LOOKS: dict[str, _Look] = {
+_PROTOTYPES: dict[str, _Look] = {
     "nucleus": _Look(_nucleus, 1.1, 1.0,
         ((0.38, 0.20, 0.58), (0.24, 0.22, 0.56), (0.50, 0.24, 0.54)),
         ((0.22, 0.36, 1.00), (0.18, 0.60, 1.00), (0.45, 0.35, 0.98))),

@@ -10,7 +10,7 @@ their settings do.
 Keys of a file: ``title``; ``pictures``, how many the whole split has; ``background``, whether
 label 0 is scored or ignored; ``classes``; ``layouts``, tried in order; ``families``, by method,
 with ``background`` words, what to ``say`` for a class (a word, then its synonyms) and into how
-many ``strips`` a picture is cut; ``base``, a file whose keys count where this one has none.
+many ``strips`` an image is cut; ``base``, a file whose keys count where this one has none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import yaml
 
 from ..segmentation import ClassPrompt, InvalidInputError, Method
 
-PROTOCOLS = (
+BENCHMARKS = (
     "voc21", "voc20", "context60", "context59", "coco-object", "coco-stuff", "ade20k", "cityscapes",
 )  # fmt: skip
 
@@ -79,7 +79,7 @@ class Wording:
     say : mapping
         What stands for a class's name: a word, then its synonyms.
     strips : int
-        Into how many strips, side by side, each picture is cut.
+        Into how many strips, side by side, each image is cut.
     """
 
     background: tuple[str, ...]
@@ -88,7 +88,7 @@ class Wording:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Benchmark:
     """What makes figures comparable with published ones.
 
     Parameters
@@ -101,7 +101,7 @@ class Protocol:
     layouts : tuple of Layout
     wordings : mapping
         By family.
-    pictures : int
+    images : int
         How many the whole split has; 0 where published counts differ.
     """
 
@@ -125,16 +125,16 @@ class Protocol:
 
 
 @cache
-def read_protocol(name: str) -> Protocol:
+def read_benchmark(name: str) -> Benchmark:
     """A protocol by its name.
 
     Raises
     ------
     InvalidInputError
-        For a name that is none of `PROTOCOLS`.
+        For a name that is none of `BENCHMARKS`.
     """
-    if name not in PROTOCOLS:
-        raise InvalidInputError(f"Unknown protocol {name!r}. Known: {', '.join(PROTOCOLS)}.")
+    if name not in BENCHMARKS:
+        raise InvalidInputError(f"Unknown protocol {name!r}. Known: {', '.join(BENCHMARKS)}.")
     data = _data(name)
     wordings = {
         family: Wording(
@@ -144,7 +144,7 @@ def read_protocol(name: str) -> Protocol:
         )
         for family, entry in data["families"].items()
     }
-    return Protocol(
+    return Benchmark(
         name=name,
         title=data["title"],
         classes=tuple(data["classes"]),

@@ -33,7 +33,7 @@ class Entry:
     name : str
         The pair's.
     digest : str
-        SHA-256 of the picture's file and the labels: whether it is still the same image.
+        SHA-256 of the image's file and the labels: whether it is still the same image.
     scores : Scores
     labels_file : str
         Where the labels are kept, from the journal's folder.
@@ -90,7 +90,7 @@ class Entry:
         )
 
 
-class Journal:
+class Checkpoint:
     """The images that are done, on disk and in memory.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Pictures with their ground truth: two folders, a folder and a COCO JSON, or a known dataset."""
+"""Images with their ground truth: two folders, a folder and a COCO JSON, or a known dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..io.class_list import read_classes
 from ..io.files import FileError, cannot
-from ..io.images import read_picture
+from ..io.images import read_image_file
 from ..io.readers.coco import CocoFile, open_coco
 from ..segmentation import (
     ClassPrompt,
@@ -24,7 +24,7 @@ from ..segmentation import (
     SegmentationConfig,
     check_repeated,
 )
-from .benchmarks import Layout, Protocol, read_protocol
+from .benchmarks import Benchmark, Layout, read_benchmark
 from .ground_truth import (
     LabelTable,
     apply_table,
@@ -37,9 +37,9 @@ from .ground_truth import (
 from .metrics import IGNORED
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
-"""Files of a folder that are taken for pictures."""
+"""Files of a folder that are taken for images."""
 
-LABEL_PICTURES = (".png", ".tif", ".tiff")
+LABEL_IMAGES = (".png", ".tif", ".tiff")
 """Files of a folder that are taken for labels: formats that keep numbers as they are."""
 
 SHOWN = 10
@@ -48,7 +48,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture and where its ground truth is.
+    """An image and where its ground truth is.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Pair:
     key : int
         Which of its images, where `truth` is a COCO JSON.
     strip : (int, int)
-        Which of how many strips, side by side, of the picture.
+        Which of how many strips, side by side, of the image.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Pictures, their ground truth, and what to ask for.
+    """Images, their ground truth, and what to ask for.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Dataset:
         How it is asked for.
     pairs : tuple of Pair
     read_truth : callable
-        From a pair to the labels (Y, X) of its whole picture, `IGNORED` among them.
+        From a pair to the labels (Y, X) of its whole image, `IGNORED` among them.
     background : tuple of str, optional
         Background words in place of the engine's, unless a person gave others.
     more_background : tuple of str
@@ -124,20 +124,20 @@ class Dataset:
             For a negative number.
         """
         if limit < 0:
-            raise InvalidInputError(f"The limit is {limit}. Give a number of pictures, 0 for all.")
+            raise InvalidInputError(f"The limit is {limit}. Give a number of images, 0 for all.")
         if not limit or limit >= len(self.pairs):
             return self
-        note = f"Only the first {limit} of {len(self.pairs)} pictures were taken."
+        note = f"Only the first {limit} of {len(self.pairs)} images were taken."
         return replace(self, pairs=self.pairs[:limit], notes=(*self.notes, note))
 
     def image(self, pair: Pair) -> NDArray[Any]:
-        """A pair's picture.
+        """A pair's image.
 
         Raises
         ------
         FileError
         """
-        return pair.cut(read_picture(pair.image))
+        return pair.cut(read_image_file(pair.image))
 
     def truth(self, pair: Pair) -> NDArray[np.uint16]:
         """A pair's labels, (Y, X): 0 to the number of classes, or `IGNORED`.
@@ -151,13 +151,13 @@ class Dataset:
     def check(
         self, monitor: Monitor, look: Callable[[NDArray[Any]], object] = lambda image: None
     ) -> None:
-        """Look at every picture and its ground truth, before any network runs.
+        """Look at every image and its ground truth, before any network runs.
 
         Parameters
         ----------
         monitor : Monitor
         look : callable
-            Called with each picture; raises `InvalidInputError` where it will not do.
+            Called with each image; raises `InvalidInputError` where it will not do.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class Dataset:
             Listing what is missing, of another size, or has labels without a class.
         """
         if not self.pairs:
-            raise InvalidInputError(f"{self.title}: there is no picture to measure with.")
+            raise InvalidInputError(f"{self.title}: there is no image to measure with.")
         problems = []
         for index, pair in enumerate(self.pairs):
             monitor.tell("Checking the ground truth", index, len(self.pairs))
@@ -178,7 +178,7 @@ class Dataset:
             if truth.shape != size:
                 problems.append(
                     f"{pair.image} is {size[1]} x {size[0]} pixels, its ground truth "
-                    f"{truth.shape[1]} x {truth.shape[0]}. Give labels of the picture's size."
+                    f"{truth.shape[1]} x {truth.shape[0]}. Give labels of the image's size."
                 )
             try:
                 look(image)
@@ -201,12 +201,12 @@ def refuse(problems: Sequence[str]) -> None:
 def from_files(
     images: Path, labels: Path, classes: Path, *, ignore: Sequence[int] | None = None
 ) -> Dataset:
-    """A folder of pictures with a folder of label pictures, or with a COCO JSON.
+    """A folder of images with a folder of label images, or with a COCO JSON.
 
     Parameters
     ----------
     images : Path
-        A folder; every picture in it takes part.
+        A folder; every image in it takes part.
     labels : Path
         A folder with a PNG or TIFF of the same name for each, or a ``.json``.
     classes : Path
@@ -218,7 +218,7 @@ def from_files(
     Raises
     ------
     FileError, InvalidInputError
-        For files that are missing, and pictures that cannot be matched.
+        For files that are missing, and images that cannot be matched.
     """
     rows = read_classes(classes)
     check_repeated([row.as_prompt() for row in rows])
@@ -260,15 +260,15 @@ def _folder_pairs(
     table: LabelTable,
 ) -> _Matched:
     pictures = _by_stem(images, PICTURES, "pictures")
-    truths = _by_stem(labels, LABEL_PICTURES, "labels")
+    truths = _by_stem(labels, LABEL_IMAGES, "labels")
     missing = [path.name for stem, path in pictures.items() if stem not in truths]
     if missing:
         raise InvalidInputError(
             f"{some(missing)} of {images} have no labels in {labels}. Put a PNG or TIFF of the "
-            "same name there, or take the pictures out."
+            "same name there, or take the images out."
         )
     spare = [path.name for stem, path in truths.items() if stem not in pictures]
-    notes = (f"Labels without a picture were left out: {some(spare)}.",) if spare else ()
+    notes = (f"Labels without an image were left out: {some(spare)}.",) if spare else ()
     pairs = tuple(Pair(stem, path, truths[stem]) for stem, path in pictures.items())
     return pairs, lambda pair: apply_table(read_numbers(pair.truth), table, pair.truth), notes
 
@@ -281,7 +281,7 @@ def _coco_pairs(
     table: LabelTable,
 ) -> _Matched:
     coco = open_coco(labels)
-    found = _pictures_in(images, PICTURES, "pictures")
+    found = _images_in(images, PICTURES, "pictures")
     pictures = {unicodedata.normalize("NFC", path.name): path for path in found}
     keys = _places(coco, images, set(pictures))
     missing = [name for name in pictures if name not in keys]
@@ -291,7 +291,7 @@ def _coco_pairs(
             "or add them to the file."
         )
     spare = len(keys) - len(pictures)
-    notes = (f"{spare} images of {labels.name} have no picture and were left out.",)
+    notes = (f"{spare} images of {labels.name} have no image and were left out.",)
     pairs = tuple(Pair(name, path, labels, keys[name]) for name, path in pictures.items())
     return pairs, _coco_reader(coco, classes, names, table), notes if spare else ()
 
@@ -299,12 +299,12 @@ def _coco_pairs(
 def _places(coco: CocoFile, folder: Path, wanted: Collection[str]) -> dict[str, int]:
     """Which of the images is called what, without their folders.
 
-    Of several of one name in different folders it is the one in the folder of the pictures.
+    Of several of one name in different folders it is the one in the folder of the images.
 
     Raises
     ------
     InvalidInputError
-        For a picture that is wanted and may be either of several images.
+        For an image that is wanted and may be either of several images.
     """
     places: dict[str, list[int]] = {}
     paths = [PurePosixPath(unicodedata.normalize("NFC", name)) for name in coco.names]
@@ -333,7 +333,7 @@ def _coco_reader(
     return lambda pair: apply_table(coco_numbers(coco, pair.key, labels), table, pair.truth)
 
 
-def _pictures_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:
+def _images_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:
     """The files of a folder with one of the suffixes, by name; hidden ones left out."""
     if not folder.is_dir():
         raise FileError(f"There is no folder {folder}. Give the folder of the {what}.")
@@ -351,7 +351,7 @@ def _pictures_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]
 
 def _by_stem(folder: Path, suffixes: Sequence[str], what: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in _pictures_in(folder, suffixes, what):
+    for path in _images_in(folder, suffixes, what):
         stem = unicodedata.normalize("NFC", path.stem)
         if stem in found:
             raise InvalidInputError(
@@ -371,13 +371,13 @@ def some(names: Sequence[str]) -> str:
 # ---------------------------------------------------------------------- protocols
 
 
-def from_protocol(name: str, root: Path, method: Method) -> Dataset:
+def from_benchmark(name: str, root: Path, method: Method) -> Dataset:
     """A known dataset, with classes, words and rules as published.
 
     Parameters
     ----------
     name : str
-        One of `PROTOCOLS`.
+        One of `BENCHMARKS`.
     root : Path
         The dataset's folder, or one above it; see the layouts in ``protocols/``.
     method : Method
@@ -390,12 +390,12 @@ def from_protocol(name: str, root: Path, method: Method) -> Dataset:
     InvalidInputError
         For an unknown protocol.
     """
-    protocol = read_protocol(name)
+    protocol = read_benchmark(name)
     if not root.is_dir():
         raise FileError(f"There is no folder {root}. Give the folder of {protocol.title}.")
     layout, base = _find_layout(protocol, root)
     wording = protocol.wording(method)
-    whole, read = _protocol_pairs(protocol, layout, base, method)
+    whole, read = _benchmark_pairs(protocol, layout, base, method)
     strips = wording.strips
     pairs = whole if strips == 1 else tuple(
         replace(pair, name=f"{pair.name}#{index}", strip=(index, strips))
@@ -404,7 +404,7 @@ def from_protocol(name: str, root: Path, method: Method) -> Dataset:
     notes = []
     if protocol.pictures and len(whole) != protocol.pictures:
         notes.append(
-            f"{len(whole)} pictures were found, but the split has {protocol.pictures}: the "
+            f"{len(whole)} images were found, but the split has {protocol.pictures}: the "
             "figures are not comparable with published ones."
         )
     numbers = layout.numbers
@@ -425,8 +425,8 @@ def from_protocol(name: str, root: Path, method: Method) -> Dataset:
     )
 
 
-def _find_layout(protocol: Protocol, root: Path) -> tuple[Layout, Path]:
-    """The first layout of which there is a picture with its ground truth, and where it begins."""
+def _find_layout(protocol: Benchmark, root: Path) -> tuple[Layout, Path]:
+    """The first layout of which there is an image with its ground truth, and where it begins."""
     tried = []
     for layout in protocol.layouts:
         for start in layout.roots:
@@ -444,7 +444,7 @@ def _find_layout(protocol: Protocol, root: Path) -> tuple[Layout, Path]:
 
 
 def _stars(layout: Layout, base: Path) -> Iterator[tuple[str, ...]]:
-    """What stands for the stars of `images` in each picture: tuples, in order."""
+    """What stands for the stars of `images` in each image: tuples, in order."""
     if layout.names is not None:
         path = base / layout.names
         try:
@@ -468,8 +468,8 @@ def _filled(pattern: str, stars: Sequence[str]) -> str:
     )
 
 
-def _protocol_pairs(
-    protocol: Protocol, layout: Layout, base: Path, method: Method
+def _benchmark_pairs(
+    protocol: Benchmark, layout: Layout, base: Path, method: Method
 ) -> tuple[tuple[Pair, ...], Callable[[Pair], NDArray[np.uint16]]]:
     pairs = tuple(
         Pair("/".join(dict.fromkeys(stars)), base / _filled(layout.images, stars),

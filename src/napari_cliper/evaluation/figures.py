@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: the confusion matrix, and the images that went worst."""
+"""The images of an evaluation: the confusion matrix, and the images that went worst."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CELL, SMALL_CELL, MANY = 44, 16, 30
 """Side of a cell of the matrix in pixels, and from how many labels on it is small."""
 
 PANEL = 240
-"""Longer side of a picture on the contact sheet, in pixels."""
+"""Longer side of an image on the contact sheet, in pixels."""
 
 GAP = 12
 
@@ -31,7 +31,7 @@ _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc", "Deja
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def confusion_picture(confusion: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
+def confusion_figure(confusion: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
     """Draw a confusion matrix: how a label's true pixels were labelled.
 
     Parameters
@@ -78,7 +78,7 @@ def confusion_picture(confusion: NDArray[np.int64], names: Sequence[str]) -> Ima
 
 
 @dataclass(frozen=True, eq=False)
-class SheetRow:
+class ContactRow:
     """One image of the contact sheet.
 
     Parameters
@@ -96,12 +96,12 @@ class SheetRow:
     labels: NDArray[np.uint8 | np.uint16]
 
 
-def contact_sheet(rows: Sequence[SheetRow], names: Sequence[str]) -> Image.Image:
-    """Images one under the other: the picture, the ground truth, the labels, and a legend.
+def contact_sheet(rows: Sequence[ContactRow], names: Sequence[str]) -> Image.Image:
+    """Images one under the other: the image, the ground truth, the labels, and a legend.
 
     Parameters
     ----------
-    rows : sequence of SheetRow
+    rows : sequence of ContactRow
     names : sequence of str
         Of the labels from 1 on.
 
@@ -121,7 +121,7 @@ def contact_sheet(rows: Sequence[SheetRow], names: Sequence[str]) -> Image.Image
     return canvas
 
 
-def _strip(row: SheetRow, classes: dict[int, ClassRow]) -> Image.Image:
+def _strip(row: ContactRow, classes: dict[int, ClassRow]) -> Image.Image:
     """A caption, and under it three panels and the legend of all labels in them."""
     ignored = row.truth == IGNORED
     truth = np.where(ignored, 0, row.truth).astype(np.uint16)
@@ -135,7 +135,7 @@ def _strip(row: SheetRow, classes: dict[int, ClassRow]) -> Image.Image:
     panels = [panel.resize((size[0], size[1]), Image.Resampling.LANCZOS) for panel in panels]
     found = np.union1d(np.unique(truth), np.unique(row.labels)).astype(np.uint16)
     key = overlay(LabelledImage("legend", found[None], classes))
-    legend = key.crop((len(found), 0, key.width, key.height))  # without the picture beside it
+    legend = key.crop((len(found), 0, key.width, key.height))  # without the image beside it
     head = 22
     parts = [*panels, legend]
     caption = _font(row.caption, 14)

@@ -1,4 +1,4 @@
-"""Ground truth from files: label pictures and COCO JSON, as arrays of label numbers."""
+"""Ground truth from files: label images and COCO JSON, as arrays of label numbers."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def apply_table(numbers: NDArray[Any], table: LabelTable, where: Path) -> NDArra
 
 
 def read_numbers(path: Path) -> NDArray[Any]:
-    """The numbers of a label picture; of an indexed one the indices, not the colours.
+    """The numbers of a label image; of an indexed one the indices, not the colours.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def read_numbers(path: Path) -> NDArray[Any]:
                            if n > 1 or axis in "YX"])  # fmt: skip
     if array.ndim != 2:
         raise InvalidInputError(
-            f"{path} is no label picture: it is a stack of shape {array.shape}. Give one whole "
+            f"{path} is no label image: it is a stack of shape {array.shape}. Give one whole "
             "number for each pixel: a grey or indexed PNG, or a TIFF of integers."
         )
     return array

@@ -1,4 +1,4 @@
-"""The files of an evaluation: a summary, tables, and two pictures.
+"""The files of an evaluation: a summary, tables, and two images.
 
 ``summary.json`` has the figures and all that they were measured with; ``classes.csv`` and
 ``images.csv`` a line for each class and image; ``confusion.csv`` the matrix in pixels (rows: true,
@@ -18,7 +18,7 @@ from typing import Any
 from ..io.files import whole_files, write_json
 from ..segmentation import Progress
 from .checkpoint import Entry
-from .figures import SheetRow, confusion_picture, contact_sheet
+from .figures import ContactRow, confusion_figure, contact_sheet
 from .runner import REPORT, Evaluation
 
 __all__ = ["REPORT", "WORST", "summary", "worst_entries", "write_report"]
@@ -42,14 +42,14 @@ def write_report(
     Raises
     ------
     FileError
-        For a full disk, a missing permission and the like, and for pictures that are gone.
+        For a full disk, a missing permission and the like, and for images that are gone.
     """
     tell = report or (lambda progress: None)
     names = result.names
     confusion = result.scores.confusion
     worst = worst_entries(result)
     tell(Progress("Writing the files", 0, 1))
-    rows = [_sheet_row(result, entry) for entry in worst]
+    rows = [_contact_row(result, entry) for entry in worst]
     with whole_files(folder) as staging:
         write_json(staging / "summary.json", summary(result))
         _write_table(staging / "classes.csv", _class_rows(result))
@@ -59,7 +59,7 @@ def write_report(
             [["true / given", *map(_cell, names)]]
             + [[_cell(name), *map(int, row)] for name, row in zip(names, confusion, strict=True)],
         )
-        confusion_picture(confusion, names).save(staging / "confusion.png")
+        confusion_figure(confusion, names).save(staging / "confusion.png")
         contact_sheet(rows, result.dataset.names).save(staging / "worst.png")
     tell(Progress("Writing the files", 1, 1))
 
@@ -92,10 +92,10 @@ def worst_entries(result: Evaluation) -> list[Entry]:
     return sorted(measured, key=lambda one: (one.scores.mean_iou, one.name))[:WORST]
 
 
-def _sheet_row(result: Evaluation, entry: Entry) -> SheetRow:
+def _contact_row(result: Evaluation, entry: Entry) -> ContactRow:
     (pair,) = (one for one in result.dataset.pairs if one.name == entry.name)
-    return SheetRow(
-        caption=f"{entry.name}   mIoU {entry.scores.mean_iou:.3f}   picture, truth, labels",
+    return ContactRow(
+        caption=f"{entry.name}   mIoU {entry.scores.mean_iou:.3f}   image, truth, labels",
         image=result.dataset.image(pair),
         truth=result.dataset.truth(pair),
         labels=result.labels(entry),

@@ -18,8 +18,8 @@ from .. import __version__
 from ..io.files import cannot, check_places, whole_files
 from ..io.prototype_file import prototypes_record
 from ..segmentation import InvalidInputError, Monitor, Progress
-from . import checkpoint as journals
-from .checkpoint import Entry, Journal
+from . import checkpoint as checkpoints
+from .checkpoint import Checkpoint, Entry
 from .dataset import Dataset, Pair, some
 from .ground_truth import read_numbers
 from .metrics import Scores, image_scores, together
@@ -100,12 +100,12 @@ def evaluate(
     stage: Stage | None = None,
     thresholds: Mapping[str, Any] | None = None,
     prototypes: Prototypes | None = None,
-    looks: float | None = None,
+    prototype_weight: float | None = None,
     overwrite: bool = False,
     report: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Evaluation:
-    """Segment every picture of a dataset and compare with its ground truth.
+    """Segment every image of a dataset and compare with its ground truth.
 
     Each image that is done is kept in the folder. Run again with the same settings, only the
     others are measured; the figures are those of a run in one go.
@@ -123,7 +123,7 @@ def evaluate(
         Keywords of `ScoreMaps.to_labels`; None is the default.
     prototypes : Prototypes, optional
         What classes look like.
-    looks : float, optional
+    prototype_weight : float, optional
         How much that counts against the words; see `Segmenter.score`.
     overwrite : bool
         Forget the images that are done.
@@ -145,15 +145,18 @@ def evaluate(
     segmenter.check_words(dataset.classes)
     settings = _settings(segmenter, dataset, stage, limits)
     if prototypes is not None:
-        settings["prototypes"] = {**prototypes_record(prototypes), "looks": looks}
-    path = folder / journals.NAME
+        settings["prototypes"] = {
+            **prototypes_record(prototypes),
+            "prototype_weight": prototype_weight,
+        }
+    path = folder / checkpoints.NAME
     inputs = [file for pair in dataset.pairs for file in (pair.image, pair.truth)]
     labels_files = [folder / _labels_file(pair) for pair in dataset.pairs]
     check_places([*labels_files, *(folder / name for name in REPORT)], inputs=inputs)
     if overwrite:
-        journals.remove(path)
+        checkpoints.remove(path)
     count = len(dataset.names) + 1
-    journal = Journal(path, settings, count)
+    checkpoint = Checkpoint(path, settings, count)
     dataset.check(monitor, segmenter.check)
     _make(folder)
 
@@ -162,7 +165,7 @@ def evaluate(
         monitor.tell("Measuring the images", index, len(dataset.pairs))
         truth = dataset.truth(pair)
         digest = _digest(pair, truth)
-        done = journal.entries.get(pair.name)
+        done = checkpoint.entries.get(pair.name)
         if done and done.digest == digest and (folder / done.labels_file).is_file():
             continue
         if not loaded:
@@ -174,26 +177,26 @@ def evaluate(
             embedding,
             dataset.classes,
             prototypes=prototypes,
-            looks=looks,
+            prototype_weight=prototype_weight,
             should_stop=monitor.should_stop,
         )
         labels = maps.to_labels(stage=stage, **limits)
         seconds = time.perf_counter() - start
-        journal.check_engine(_engine(maps))
+        checkpoint.check_engine(_engine(maps))
         scores = image_scores(truth, labels, count)
         name = _write_labels(folder, pair, labels, [pair.image, pair.truth])
-        journal.append(Entry(pair.name, digest, scores, name, seconds, maps.notes))
+        checkpoint.append(Entry(pair.name, digest, scores, name, seconds, maps.notes))
     monitor.tell("Measuring the images", len(dataset.pairs), len(dataset.pairs))
 
-    entries = tuple(journal.entries[pair.name] for pair in dataset.pairs)
-    said = (note for entry in entries for note in entry.notes)
+    entries = tuple(checkpoint.entries[pair.name] for pair in dataset.pairs)
+    hint_labels = (note for entry in entries for note in entry.notes)
     return Evaluation(
         dataset=dataset,
         entries=entries,
         scores=together((entry.scores for entry in entries), count),
-        record={**journal.settings, **journal.engine},
+        record={**checkpoint.settings, **checkpoint.engine},
         folder=folder,
-        notes=tuple(dict.fromkeys((*dataset.notes, *said))),
+        notes=tuple(dict.fromkeys((*dataset.notes, *hint_labels))),
     )
 
 
@@ -261,7 +264,7 @@ def _engine(maps: ScoreMaps) -> dict[str, Any]:
 
 
 def _digest(pair: Pair, truth: NDArray[np.uint16]) -> str:
-    """Of the picture's file, the strip and the labels."""
+    """Of the image's file, the strip and the labels."""
     found = hashlib.sha256(f"{pair.strip} {truth.shape}".encode())
     try:
         found.update(pair.image.read_bytes())

@@ -1,1 +1,1 @@
-"""Files in and out: pictures, labels, overlays. Knows nothing of napari or Qt."""
+"""Files in and out: images, labels, overlays. Knows nothing of napari or Qt."""

@@ -1,4 +1,4 @@
-"""The formats that annotations are handed on in, in one table."""
+"""The formats that annotations are exported in, in one table."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ FORMATS: Mapping[FormatName, Format] = MappingProxyType(
             _write_coco,
         ),
         "yolo": Format(
-            "YOLO segmentation", "Ultralytics: pictures, texts and data.yaml.", _write_yolo
+            "YOLO segmentation", "Ultralytics: images, texts and data.yaml.", _write_yolo
         ),
         "geojson": Format(
             "GeoJSON for QuPath",
@@ -130,7 +130,7 @@ FORMATS: Mapping[FormatName, Format] = MappingProxyType(
             "Measurements (CSV)", "Spreadsheets: a row per region, and per class.", _write_tables
         ),
         "overlay": Format(
-            "Picture with legend",
+            "Image with legend",
             "To look at: colours over the image.",
             _each(_write_overlay, "_overlay.png", planes=True),
         ),

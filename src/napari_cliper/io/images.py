@@ -13,7 +13,7 @@ from .files import FileError
 from .image_decoding import DecodedImage, decode_image
 
 
-def read_picture(path: Path) -> NDArray[Any]:
+def read_image_file(path: Path) -> NDArray[Any]:
     """The pixels of `read_picture_with_axes` alone."""
     return read_picture_with_axes(path)[0]
 

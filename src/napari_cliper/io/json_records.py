@@ -136,6 +136,21 @@ def understood(path: Path, content: bytes, read: Callable[[dict[str, Any]], T]) 
 # ---------------------------------------------------------------------- what is in them
 
 
+def current_keys(record: Any, names: Mapping[str, str]) -> Any:
+    """A mapping with the keys of an older version replaced by those of today.
+
+    Parameters
+    ----------
+    record : object
+        As it was read; returned unchanged where it is no mapping.
+    names : mapping of str to str
+        New key by old key.
+    """
+    if not isinstance(record, dict):
+        return record
+    return {names.get(key, key): value for key, value in record.items()}
+
+
 def check_keys(
     record: Any, known: Collection[str], what: str, needed: Collection[str] = ()
 ) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a label is called and what it looks like, the same in every picture and table."""
+"""What a label is called and what it looks like, the same in every image and table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One colour for each class, the same in every picture and layer."""
+"""One colour for each class, the same in every image and layer."""
 
 from __future__ import annotations
 

@@ -23,15 +23,15 @@ from ..annotation.project.settings import default_thresholds
 from ..io.class_list import ClassRow
 from ..io.files import FileError
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
-from .controllers.annotation import Annotating
+from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
-from .controllers.correction import Correcting
+from .controllers.correction import CorrectionController
 from .controllers.exchange import Exchange
-from .controllers.image_order import Ordering
+from .controllers.image_order import ImageOrder
 from .controllers.kept_results import Shown
 from .controllers.live_result import NOTHING_RUN, LiveResult
-from .controllers.project import Projecting
-from .controllers.prototype_learning import Learning
+from .controllers.project import ProjectController
+from .controllers.prototype_learning import PrototypeLearning
 from .engine_session import (
     Outcome,
     Request,
@@ -42,7 +42,7 @@ from .engine_session import (
     weights_on_disk,
 )
 from .layers.image_layers import ImageChoice, check_memory
-from .layers.prediction_layers import Suggestion
+from .layers.prediction_layers import Prediction
 from .layers.score_map_layers import ScoreMapLayers
 from .panels.annotation_panel import AnnotationPanel
 from .panels.classes_panel import ClassesPanel
@@ -51,7 +51,7 @@ from .panels.engine_panel import EnginePanel
 from .panels.image_panel import ImagePanel
 from .panels.offers_panel import OffersPanel
 from .panels.project_panel import ProjectPanel
-from .panels.prototypes_panel import LooksPanel
+from .panels.prototypes_panel import PrototypesPanel
 from .panels.results_panel import ResultsPanel
 from .panels.run_panel import RunPanel
 from .panels.threshold_panel import ThresholdPanel
@@ -99,7 +99,7 @@ class CliperWidget(QWidget):
         self.threshold_panel = ThresholdPanel()
         self.annotation_panel = AnnotationPanel()
         self.corrections_panel = CorrectionsPanel()
-        self.looks_panel = LooksPanel()
+        self.prototypes_panel = PrototypesPanel()
         self.project_panel = ProjectPanel()
         self.results_panel = ResultsPanel()
         self.state = wrapping()
@@ -113,47 +113,69 @@ class CliperWidget(QWidget):
         self.result.failed.connect(self._on_labels_failed)
         self.result.appeared.connect(self._on_result_appeared)
         self.result.relabelled.connect(self._show_state)
-        self.annotating = Annotating(
+        self.annotation_controller = AnnotationController(
             napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
         )
-        self.annotating.said.connect(self._say)
-        self.correcting = Correcting(
-            napari_viewer, self.corrections_panel, self.annotating, self.result, self.session,
-            self.image_panel, self.classes_panel,
-        )  # fmt: skip
-        self.correcting.said.connect(self._say)
-        self.annotating.keys.update(keys | self.correcting.keys)
-        keys.update(self.annotating.keys)
-        self.annotating.keys.update(self.correcting.clicking.keys)
-        self.exchange = Exchange(self, self.annotating, self.image_panel, self.classes_panel)
-        self.exchange.said.connect(self._say)
+        self.annotation_controller.message.connect(self._say)
+        self.correction_controller = CorrectionController(
+            napari_viewer,
+            self.corrections_panel,
+            self.annotation_controller,
+            self.result,
+            self.session,
+            self.image_panel,
+            self.classes_panel,
+        )
+        self.correction_controller.message.connect(self._say)
+        self.annotation_controller.keys.update(keys | self.correction_controller.keys)
+        keys.update(self.annotation_controller.keys)
+        self.annotation_controller.keys.update(self.correction_controller.click_controller.keys)
+        self.exchange = Exchange(
+            self, self.annotation_controller, self.image_panel, self.classes_panel
+        )
+        self.exchange.message.connect(self._say)
         self.annotation_panel.export_wanted.connect(self.exchange.export)
         self.annotation_panel.import_wanted.connect(self.exchange.import_labels)
-        self.learning = Learning(
-            self.looks_panel, self.image_panel, self.engine_panel, self.annotating, self.session,
+        self.learning_controller = PrototypeLearning(
+            self.prototypes_panel,
+            self.image_panel,
+            self.engine_panel,
+            self.annotation_controller,
+            self.session,
             self._start_unless_busy,
-        )  # fmt: skip
-        self.learning.said.connect(self._say)
-        self.classes_panel.loaded.connect(self.learning.load_beside)
-        self.classes_panel.saved.connect(self.learning.save_beside)
-        self.projecting = Projecting(
-            napari_viewer, self.project_panel, self.annotating, self._wishes, self._apply_wishes
         )
-        self.projecting.said.connect(self._say)
-        self.projecting.leaving.connect(self._on_leaving)
-        self.projecting.marked_done.connect(self.learning.learn_by_itself)
+        self.learning_controller.message.connect(self._say)
+        self.classes_panel.loaded.connect(self.learning_controller.load_beside)
+        self.classes_panel.saved.connect(self.learning_controller.save_beside)
+        self.project_controller = ProjectController(
+            napari_viewer,
+            self.project_panel,
+            self.annotation_controller,
+            self._wishes,
+            self._apply_settings,
+        )
+        self.project_controller.message.connect(self._say)
+        self.project_controller.leaving.connect(self._on_leaving)
+        self.project_controller.marked_done.connect(self.learning_controller.learn_by_itself)
         self.autosave = Autosave(
-            napari_viewer, self.offers_panel, self.annotating, self.projecting, self._wishes,
+            napari_viewer,
+            self.offers_panel,
+            self.annotation_controller,
+            self.project_controller,
+            self._wishes,
             self._continue_with,
-        )  # fmt: skip
-        self.autosave.said.connect(self._say)
-        self.learning.changed.connect(self._on_looks_changed)
-        self.ordering = Ordering(
-            self.project_panel, self.projecting, self.session, self._order_request,
+        )
+        self.autosave.message.connect(self._say)
+        self.learning_controller.changed.connect(self._on_prototypes_changed)
+        self.image_order = ImageOrder(
+            self.project_panel,
+            self.project_controller,
+            self.session,
+            self._order_request,
             self._start_unless_busy,
-        )  # fmt: skip
-        self.ordering.said.connect(self._say)
-        self.exchange.project_images = self.projecting.exported
+        )
+        self.image_order.message.connect(self._say)
+        self.exchange.project_images = self.project_controller.exported
         self._rescore_timer = once(self, RESCORE_AFTER, self._on_rescore)
 
         self.image_panel.changed.connect(self._update_ready)
@@ -191,7 +213,7 @@ class CliperWidget(QWidget):
             self.threshold_panel,
             self.annotation_panel,
             self.corrections_panel,
-            self.looks_panel,
+            self.prototypes_panel,
             self.project_panel,
             self.results_panel,
         ):
@@ -251,10 +273,10 @@ class CliperWidget(QWidget):
         except InvalidInputError as error:
             return str(error)
         rows = self.classes_panel.classes()
-        request = replace(self._asked(choice.read, config), contrast=choice.contrast)
+        request = replace(self._requested(choice.read, config), contrast=choice.contrast)
         return choice, tuple(row for row in rows if not row.background), request
 
-    def _asked(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:
+    def _requested(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:
         classes, words = classes_of(self.classes_panel.classes())
         return Request(
             read,
@@ -262,8 +284,8 @@ class CliperWidget(QWidget):
             classes,
             (*words, *config.chosen_background),
             self.result.thresholds_for(config),
-            self.learning.prototypes,
-            self.learning.share,
+            self.learning_controller.prototypes,
+            self.learning_controller.share,
         )
 
     def _order_request(self) -> Request | str:
@@ -273,7 +295,7 @@ class CliperWidget(QWidget):
         if not self.classes_panel.finish_editing():
             return self.classes_panel.message.text()
         why_not = self._no_words() or self._no_engine()
-        return why_not or self._asked(_no_image, self.engine_panel.config())
+        return why_not or self._requested(_no_image, self.engine_panel.config())
 
     def _start(self, work: Any, on_success: Any) -> None:
         job = Job(work)
@@ -331,7 +353,9 @@ class CliperWidget(QWidget):
             return
         active = self.viewer.layers.selection.active
         self.result.show(choice, rows, config, outcome)
-        behind = self.annotating.behind(active) or self.correcting.clicking.behind(active)
+        behind = self.annotation_controller.behind(
+            active
+        ) or self.correction_controller.click_controller.behind(active)
         if again and behind is not None:
             self.viewer.layers.selection.active = active  # a person is painting or clicking there
         notes = " ".join((*outcome.scores.notes, *outcome.notes))
@@ -366,7 +390,7 @@ class CliperWidget(QWidget):
         self._update_ready()
         self._update_results()
         self._look_up_weights()
-        self.learning.go_on()
+        self.learning_controller.go_on()
 
     # ------------------------------------------------------------------ showing
 
@@ -384,7 +408,7 @@ class CliperWidget(QWidget):
             if self.results_panel.score_maps.isChecked():
                 self._on_score_maps(True)
         self._update_results()
-        self.annotating.count_soon()
+        self.annotation_controller.count_soon()
 
     def _show_state(self) -> None:
         """Say why there is nothing to accept on the screen, once there are results at all."""
@@ -430,24 +454,24 @@ class CliperWidget(QWidget):
         if choice.key == self.shown.choice.key and wishes.config == self.shown.config:
             self.run(again=True)
 
-    def _on_looks_changed(self, ask_again: bool) -> None:
-        self.projecting.wishes_changed()
+    def _on_prototypes_changed(self, ask_again: bool) -> None:
+        self.project_controller.request_changed()
         if ask_again and self.result.live:
             self._rescore_timer.start()
 
     def _on_appearance_changed(self) -> None:
         self.result.recolour(self.classes_panel.classes())
-        self.annotating.recolour()
+        self.annotation_controller.recolour()
 
     def _on_class_selected(self, label: int) -> None:
         rows = [row for row in self.classes_panel.classes() if not row.background]
         if 0 < label <= len(rows):
-            self.annotating.brush(rows[label - 1])
+            self.annotation_controller.brush(rows[label - 1])
             self.threshold_panel.choose_class(rows[label - 1].name)
 
-    def _on_frozen(self, suggestion: Suggestion) -> None:
+    def _on_frozen(self, prediction: Prediction) -> None:
         message = (
-            f"{suggestion.layer.name} is yours now: it keeps what you paint, and the next result "
+            f"{prediction.layer.name} is yours now: it keeps what you paint, and the next result "
             "becomes a new layer."
         )
         self.run_panel.show_message(message)
@@ -469,16 +493,16 @@ class CliperWidget(QWidget):
             self.classes_panel.classes(),
             thresholds,
             config,
-            self.learning.prototypes,
-            self.learning.share,
+            self.learning_controller.prototypes,
+            self.learning_controller.share,
         )
 
-    def _apply_wishes(self, wishes: ProjectSettings) -> None:
+    def _apply_settings(self, wishes: ProjectSettings) -> None:
         """Go on with the classes, thresholds and engine of a project."""
         self._run_number += 1  # what runs was asked with other words
         self.classes_panel.set_classes(wishes.classes)
         self.engine_panel.set_config(wishes.config)
-        self.learning.begin_with(wishes.prototypes, wishes.looks)
+        self.learning_controller.begin_with(wishes.prototypes, wishes.prototype_weight)
         self.result.start_with(wishes.config, wishes.thresholds)
 
     def _continue_with(self, wishes: ProjectSettings) -> None:
@@ -486,12 +510,12 @@ class CliperWidget(QWidget):
         names = {row.name.casefold() for row in wishes.classes}
         rows = self.classes_panel.classes()
         more = [row for row in rows if row.name.casefold() not in names]
-        self._apply_wishes(replace(wishes, classes=(*wishes.classes, *more)))
+        self._apply_settings(replace(wishes, classes=(*wishes.classes, *more)))
 
     def _on_leaving(self, image: Any) -> None:
         self.score_maps.clear()
         self.result.remove_of(image)
-        self.correcting.leave(image)
+        self.correction_controller.leave(image)
 
     # ------------------------------------------------------------------ weights and memory
 
@@ -513,7 +537,7 @@ class CliperWidget(QWidget):
         self.lookup.start()
 
     def _on_looked_up(self, found: WeightsFound) -> None:
-        self.engine_panel.set_cached(found.on_disk, found.asked, found.row)
+        self.engine_panel.set_cached(found.on_disk, found.requested, found.row)
         self.engine_panel.set_known_words(found.known_words)
         self._update_ready()
 
@@ -555,9 +579,9 @@ class CliperWidget(QWidget):
         if self.shown is not None:
             record = self.shown.outcome.scores.record
             seconds = self.shown.outcome.seconds
-            title = f"{len(self.shown.suggestions)} layers, {seconds:.1f} s, {record['device']}"
+            title = f"{len(self.shown.predictions)} layers, {seconds:.1f} s, {record['device']}"
             lines.insert(
-                0, f"Layers: {', '.join(s.layer.name for s in self.shown.suggestions.values())}"
+                0, f"Layers: {', '.join(s.layer.name for s in self.shown.predictions.values())}"
             )
             stages = ", ".join(f"{name} {value:.2f} s" for name, value in record["seconds"].items())
             lines.insert(1, f"Time: {stages}, on {record['device']} in {record['precision']}")
@@ -583,9 +607,9 @@ class CliperWidget(QWidget):
 
     def _update_ready(self) -> None:
         self.run_panel.set_ready(self._why_not())
-        self.annotating.update_available()
-        self.annotating.count_soon()
-        self.learning.update_available()
+        self.annotation_controller.update_available()
+        self.annotation_controller.count_soon()
+        self.learning_controller.update_available()
         self.project_panel.set_orderable(self._no_words() or self._no_engine())
 
     def _warn_of_words(self) -> None:
@@ -628,7 +652,11 @@ class CliperWidget(QWidget):
         """Whether all is saved, nothing is left to save, or a person closes all the same."""
         left = len(self.viewer.layers) > 0
         saved = self.autosave.save_now()
-        return (self.projecting.save_now(ask=left) and saved) or not left or self._ask_to_close()
+        return (
+            (self.project_controller.save_now(ask=left) and saved)
+            or not left
+            or self._ask_to_close()
+        )
 
     def _ask_to_close(self) -> bool:
         question = f"{self.run_panel.message.text()} Close all the same and lose it?"
@@ -651,11 +679,11 @@ class CliperWidget(QWidget):
             if job is not None:
                 job.stop()
         self.autosave.close()
-        self.projecting.close()
+        self.project_controller.close()
         self.exchange.close()
-        self.correcting.close()
-        self.learning.close()
-        self.annotating.close()
+        self.correction_controller.close()
+        self.learning_controller.close()
+        self.annotation_controller.close()
         self.result.close()
         wait_for_stopped_jobs(CLOSE_WAITS)
         self.session.unload()

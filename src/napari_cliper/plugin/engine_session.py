@@ -70,7 +70,7 @@ class Request:
         What labels are made with first; by default, as published.
     prototypes : Prototypes, optional
         What classes look like; those of another model are left out, with a note.
-    looks : float, optional
+    prototype_weight : float, optional
         Their share against the words; None grows with the evidence.
     contrast : callable
         Gives the contrast limits of a grey image or None, in the thread.
@@ -82,12 +82,12 @@ class Request:
     background: tuple[str, ...]
     thresholds: Thresholds | None = None
     prototypes: Prototypes | None = None
-    looks: float | None = None
+    prototype_weight: float | None = None
     contrast: Callable[[], Limits | None] = _percentiles
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class LearningRequest:
     """What an image teaches: a frozen snapshot of its annotation.
 
     Parameters
@@ -159,7 +159,7 @@ class Session:
         self._lock = threading.RLock()  # the thread fills, the window asks
         self._in_use = threading.Lock()  # held by the job that works with the segmenter
         self._segmenter: Segmenter | None = None
-        self._kept: OrderedDict[tuple[Any, ...], ImageEmbedding] = OrderedDict()
+        self._cached: OrderedDict[tuple[Any, ...], ImageEmbedding] = OrderedDict()
         self._affinities: WeakKeyDictionary[ImageEmbedding, ImageAffinity] = WeakKeyDictionary()
 
     def run(
@@ -204,7 +204,10 @@ class Session:
         return found
 
     def learn(
-        self, lesson: Lesson, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+        self,
+        learning_request: LearningRequest,
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
     ) -> Prototypes:
         """What an image teaches of its classes, alone; called in a thread.
 
@@ -213,11 +216,15 @@ class Session:
         SegmentationError
             As the engine does.
         """
-        with self._segmenter_for(lesson.config, report, should_stop) as segmenter:
-            embedding, _ = self._embedding(segmenter, lesson, report, should_stop)
+        with self._segmenter_for(learning_request.config, report, should_stop) as segmenter:
+            embedding, _ = self._embedding(segmenter, learning_request, report, should_stop)
             report(Progress("Learning what the classes look like", 0, 0))
             return segmenter.learn(
-                embedding, lesson.labels, lesson.confirmed, lesson.names, lesson.source
+                embedding,
+                learning_request.labels,
+                learning_request.confirmed,
+                learning_request.names,
+                learning_request.source,
             )
 
     def uncertainty(
@@ -278,13 +285,13 @@ class Session:
     def forget(self) -> None:
         """Drop every kept embedding."""
         with self._lock:
-            self._kept.clear()
+            self._cached.clear()
 
     @property
     def kept(self) -> tuple[int, int]:
         """How many embeddings are kept, and their bytes with what was made of them."""
         with self._lock:
-            return len(self._kept), sum(map(self._bytes_of, self._kept.values()))
+            return len(self._cached), sum(map(self._bytes_of, self._cached.values()))
 
     @property
     def network_bytes(self) -> int:
@@ -312,7 +319,7 @@ class Session:
                 request.classes,
                 background=request.background,
                 prototypes=prototypes,
-                looks=request.looks,
+                prototype_weight=request.prototype_weight,
                 report=report,
                 should_stop=should_stop,
             )
@@ -321,7 +328,7 @@ class Session:
     def _embedding(
         self,
         segmenter: Segmenter,
-        asked: Request | Lesson,
+        requested: Request | LearningRequest,
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
         *,
@@ -332,7 +339,7 @@ class Session:
         One that is only passed by is kept where there is room, and takes no other's place.
         """
         report(Progress("Reading the image", 0, 0))
-        pixels, contrast = asked.read(), asked.contrast()
+        pixels, contrast = requested.read(), requested.contrast()
         key = (segmenter.config.embedding_key, _digest(pixels), contrast)
         embedding = self._recall(key)
         if embedding is not None:
@@ -378,19 +385,19 @@ class Session:
 
     def _recall(self, key: tuple[Any, ...]) -> ImageEmbedding | None:
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+            if key in self._cached:
+                self._cached.move_to_end(key)
+            return self._cached.get(key)
 
     def _keep(self, key: tuple[Any, ...], embedding: ImageEmbedding) -> None:
         with self._lock:
-            self._kept[key] = embedding
+            self._cached[key] = embedding
             self._make_room()
 
     def _make_room(self) -> None:
         """Let the images go that were asked for longest ago; the last one stays."""
-        while len(self._kept) > 1 and self.kept[1] > self.capacity:
-            self._kept.popitem(last=False)
+        while len(self._cached) > 1 and self.kept[1] > self.capacity:
+            self._cached.popitem(last=False)
 
     def _bytes_of(self, embedding: ImageEmbedding) -> int:
         affinity = self._affinities.get(embedding)
@@ -451,7 +458,7 @@ class WeightsFound:
     ----------
     on_disk : mapping of str to bool
         By name: those of the registry, and the one that was asked for.
-    asked : str
+    requested : str
         The name that was asked for beside the registry's; empty for none.
     row : WeightsEntry or None
         Its weights, where they can be fetched.
@@ -460,7 +467,7 @@ class WeightsFound:
     """
 
     on_disk: Mapping[str, bool]
-    asked: str
+    requested: str
     row: WeightsEntry | None
     known_words: tuple[str, ...]
 

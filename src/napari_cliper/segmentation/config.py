@@ -1,7 +1,7 @@
 """What a person may wish, as frozen values, and the published settings behind it.
 
 `SegmentationConfig` holds the wishes; None means "as published". `Settings` holds every
-number a method needs. `protocols.csv` has the published rows, with the dataset they are
+number a method needs. `presets.csv` has the published rows, with the dataset they are
 for; the defaults are those of the row ``voc21`` of the method and model.
 """
 
@@ -29,7 +29,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 REFINERS: tuple[Refiner, ...] = get_args(Refiner)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-DEFAULT_PROTOCOL = "voc21"
+DEFAULT_PRESET = "voc21"
 
 _TOO_LARGE = 2**63  # what torch's seeds and sizes cannot hold
 
@@ -102,7 +102,7 @@ def _number(text: str) -> float:
 
 
 @cache
-def protocols() -> Mapping[tuple[str, str, str], Settings]:
+def presets() -> Mapping[tuple[str, str, str], Settings]:
     """The published settings by method, model and dataset."""
     text = (files(__package__) / "protocols.csv").read_text(encoding="utf-8")
     table = {}
@@ -139,7 +139,7 @@ _VIT_H = Settings(
 """The one row its authors give for ViT-H/14; its figures are not its own."""
 
 
-def published_settings(method: Method, model: str, protocol: str = DEFAULT_PROTOCOL) -> Settings:
+def published_settings(method: Method, model: str, protocol: str = DEFAULT_PRESET) -> Settings:
     """The settings of a method and model as published, or the nearest there are.
 
     Parameters
@@ -149,9 +149,9 @@ def published_settings(method: Method, model: str, protocol: str = DEFAULT_PROTO
         Any model a `SegmentationConfig` takes. One without a published row takes that
         of ViT-B/16, or of ViT-L/14 where the name says ViT-L, marked as not validated.
     protocol : str
-        A dataset of ``protocols.csv``.
+        A dataset of ``presets.csv``.
     """
-    rows = protocols()
+    rows = presets()
     known = sorted({name for _, _, name in rows})
     if protocol not in known:
         raise unknown_choice("protocol", protocol, known)
@@ -220,7 +220,7 @@ class SegmentationConfig:
     foundation_model: str = "dino-vitb8"
     background: tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
-    protocol: str = DEFAULT_PROTOCOL
+    protocol: str = DEFAULT_PRESET
     shorter_side: int | None = None
     window: int | None = None
     stride: int | None = None

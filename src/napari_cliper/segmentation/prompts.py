@@ -130,7 +130,7 @@ def parse_classes(text: str) -> tuple[ClassPrompt, ...]:
     Parameters
     ----------
     text : str
-        Classes parted by commas, semicolons or line ends; synonyms behind ``=``, parted by
+        Classes separated by commas, semicolons or line ends; synonyms behind ``=``, separated by
         ``|``: ``"nucleus=cell nucleus|nuclei, bacteria"``.
 
     Raises

@@ -9,7 +9,7 @@ from typing import Any
 
 from .prompts import ClassPrompt
 from .results import ScoreMaps
-from .scoring.prototype_fusion import Looks
+from .scoring.prototype_fusion import PrototypeFusion
 from .scoring.prototypes import BACKGROUND, Prototypes
 
 PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")
@@ -20,13 +20,13 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
-def looks_record(
-    prototypes: Prototypes | None, classes: Sequence[ClassPrompt], looks: Looks | None
+def prototype_usage(
+    prototypes: Prototypes | None, classes: Sequence[ClassPrompt], fusion: PrototypeFusion | None
 ) -> dict[str, Any]:
     """Which prototypes were asked, and how much they counted."""
-    if prototypes is None or looks is None:
+    if prototypes is None or fusion is None:
         return {}
-    shares = zip((*(one.name for one in classes), BACKGROUND), looks.share.tolist(), strict=True)
+    shares = zip((*(one.name for one in classes), BACKGROUND), fusion.share.tolist(), strict=True)
     used = [
         {
             "class": name or "background",

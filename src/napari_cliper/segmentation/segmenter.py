@@ -33,10 +33,10 @@ from .models.registry import entry
 from .models.text_embeddings import WordVectors
 from .progress import Monitor, Report, ShouldStop
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
-from .provenance import class_record, looks_record, versions
+from .provenance import class_record, prototype_usage, versions
 from .refiners.refinement import SelfAttention
 from .results import ImageEmbedding, PatchFeatures, ScoreMaps
-from .scoring.prototype_fusion import Looks, looks_of
+from .scoring.prototype_fusion import PrototypeFusion, prototype_fusion
 from .scoring.prototypes import Prototypes, learnt
 from .scoring.score_maps import cliper_maps, probability_maps, refined_maps
 from .scoring.similarity import Queries
@@ -318,7 +318,7 @@ class Segmenter:
         *,
         background: Sequence[str] | None = None,
         prototypes: Prototypes | None = None,
-        looks: float | None = None,
+        prototype_weight: float | None = None,
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ScoreMaps:
@@ -336,9 +336,9 @@ class Segmenter:
         prototypes : Prototypes, optional
             What classes look like; asked beside their words. Those of classes that are not asked
             for are passed over.
-        looks : float, optional
+        prototype_weight : float, optional
             How much the prototypes of a class count against its words, 0 to 1. Default: the more,
-            the more images they were learnt from, and the less its words know them.
+            the more images they were learned from, and the less its words know them.
 
         Returns
         -------
@@ -352,24 +352,28 @@ class Segmenter:
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = _monitor(report, should_stop)
-        asked = [ClassPrompt(one) if isinstance(one, str) else one for one in classes]
+        requested = [ClassPrompt(one) if isinstance(one, str) else one for one in classes]
         words = self.config.chosen_background if background is None else background
-        kept, dropped = usable_background(asked, words)
+        kept, dropped = usable_background(requested, words)
         if embedding.config.embedding_key != self.config.embedding_key:
             raise InvalidInputError(
                 "The embedding was made with another configuration. Embed the image again."
             )
-        if looks is not None and not 0 <= looks <= 1:
-            raise InvalidInputError(f"The share of the prototypes is {looks}. Give 0 to 1.")
+        if prototype_weight is not None and not 0 <= prototype_weight <= 1:
+            raise InvalidInputError(
+                f"The share of the prototypes is {prototype_weight}. Give 0 to 1."
+            )
         notes = list(embedding.image.notes)
         if dropped:
             notes.append(f"Left out of the background, as they are classes: {', '.join(dropped)}.")
         seconds = dict(embedding.record["seconds"])
-        notes += self._warnings(asked)
+        notes += self._warnings(requested)
         with self._guard("scoring the words"), torch.inference_mode():
             with _timed(seconds, "words"):
-                queries = self._queries(asked, kept, notes, monitor)
-                seen = self._looks(prototypes, asked, queries, looks, notes)
+                queries = self._queries(requested, kept, notes, monitor)
+                seen = self._fuse_prototypes(
+                    prototypes, requested, queries, prototype_weight, notes
+                )
             with _timed(seconds, "score"):
                 coarse = (
                     cliper_maps(embedding, queries, self.settings, self.source.patch, seen)
@@ -387,7 +391,7 @@ class Segmenter:
         scores = ScoreMaps(
             coarse=coarse,
             refined=refined,
-            classes=tuple(asked),
+            classes=tuple(requested),
             background=kept,
             shape=embedding.image.shape,
             settings=self.settings,
@@ -401,9 +405,9 @@ class Segmenter:
             "settings": self.settings.as_dict,
             "seed": self.config.seed,
             **embedding.record,
-            "classes": [class_record(one, scores, i) for i, one in enumerate(asked)],
+            "classes": [class_record(one, scores, i) for i, one in enumerate(requested)],
             "background": list(kept),
-            **looks_record(prototypes, asked, seen),
+            **prototype_usage(prototypes, requested, seen),
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "notes": notes,
         }
@@ -461,19 +465,19 @@ class Segmenter:
         vectors = torch.stack([word.vector for word in words])
         return Queries(vectors, tuple(index for index, _ in groups))
 
-    def _looks(
+    def _fuse_prototypes(
         self,
         prototypes: Prototypes | None,
         classes: Sequence[ClassPrompt],
         queries: Queries,
         share: float | None,
         notes: list[str],
-    ) -> Looks | None:
+    ) -> PrototypeFusion | None:
         """The prototypes that are asked beside the words."""
         if prototypes is None or not len(prototypes):
             return None
         prototypes.check_model(self.identity, self.config.model)
-        found = looks_of(prototypes, classes, queries, share, self.settings.logit_scale)
+        found = prototype_fusion(prototypes, classes, queries, share, self.settings.logit_scale)
         if found is None:
             notes.append(
                 "The prototypes were left out: fewer than two of the classes, the background among "
@@ -517,7 +521,7 @@ class Segmenter:
         source : str
             What the image is called: learning from it again replaces what it taught.
         prototypes : Prototypes, optional
-            What was learnt from other images.
+            What was learned from other images.
 
         Returns
         -------
@@ -543,9 +547,9 @@ class Segmenter:
         return before.joined(Prototypes(self.config.model, self.identity, tuple(found)))
 
     def _templates(self) -> tuple[str, ...]:
-        wish = self.config.templates
-        if isinstance(wish, tuple):
-            return wish
+        request = self.config.templates
+        if isinstance(request, tuple):
+            return request
         name = self.settings.templates
         return TEMPLATES[name] if name in TEMPLATES else clip.openai_templates(name)
 

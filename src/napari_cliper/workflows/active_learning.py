@@ -98,9 +98,9 @@ def open_plane(project: Project, name: str) -> tuple[NDArray[Any], NDArray[np.bo
     colours = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
     sides = pixels.shape[:-1] if colours else pixels.shape
     middle = tuple((side - 1) // 2 for side in sides[:-2])
-    if state is None or state.marks.shape != sides:
+    if state is None or state.edit_mask.shape != sides:
         return pixels[middle], np.zeros(sides[-2:], bool)
-    return pixels[middle], state.marks[middle] != OPEN
+    return pixels[middle], state.edit_mask[middle] != OPEN
 
 
 def mean_of_open(uncertainty: NDArray[np.floating], confirmed: NDArray[np.bool_]) -> float:

@@ -1,4 +1,4 @@
-"""What `napari-cliper export` hands on: projects and label files, with one numbering of classes.
+"""What `napari-cliper export` exports: projects and label files, with one numbering of classes.
 
 Training programs know a class by its number. So a class has the same number in every image of an
 export: the one it had first, or its place in a list of classes that is given.
@@ -21,7 +21,7 @@ from ..annotation.export import readers_of
 from ..annotation.project.project import Project, is_project
 from ..io.class_list import read_classes
 from ..io.files import FileError
-from ..io.images import read_picture
+from ..io.images import read_image_file
 from ..io.lazy_images import Images, LazyImages, Reader, Summary, read_in_turn, summary_of
 from ..io.readers.coco import CocoFile
 from ..io.readers.label_files import SUFFIXES, open_coco, read_labels
@@ -31,7 +31,7 @@ from ..labels.labelled_image import LabelledImage
 from ..segmentation import InvalidInputError
 
 ENDINGS = (".ome", "_refined", "_coarse", "_labels")
-"""What label files are called beyond the picture's name: by OME-TIFF, and by our own exports."""
+"""What label files are called beyond the image's name: by OME-TIFF, and by our own exports."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +67,8 @@ def gather(
     classes : Path, optional
         A list of classes. The first that is no background has the number 1 and names label 1
         of files that name no classes, and so on; classes that occur nowhere take part too.
-    pictures : Path, optional
-        A folder with a picture for each label file, of the same name or of the name without
+    images : Path, optional
+        A folder with an image for each label file, of the same name or of the name without
         one of `ENDINGS`.
 
     Raises
@@ -111,15 +111,15 @@ def _given(path: Path | None) -> Mapping[int, ClassRow]:
     return MappingProxyType(given)
 
 
-# ---------------------------------------------------------------------- pictures
+# ---------------------------------------------------------------------- images
 
 
 def _pictures(folder: Path | None) -> Mapping[str, list[Path]] | None:
-    """The pictures of a folder by the name without the suffix."""
+    """The images of a folder by the name without the suffix."""
     if folder is None:
         return None
     if not folder.is_dir():
-        raise FileError(f"{folder} is no folder. --images names the folder of the pictures.")
+        raise FileError(f"{folder} is no folder. --images names the folder of the images.")
     known = Image.registered_extensions()
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
@@ -132,14 +132,14 @@ def _pictures(folder: Path | None) -> Mapping[str, list[Path]] | None:
 def _picture(
     name: str, source: Path, pictures: Mapping[str, list[Path]] | None, file_name: str = ""
 ) -> Path | None:
-    """The picture of some labels; None where no folder is named.
+    """The image of some labels; None where no folder is named.
 
     Parameters
     ----------
     name : str
         What the labels are called, without a suffix.
     file_name : str
-        The name of the picture's file, where the labels tell it.
+        The name of the image's file, where the labels tell it.
     """
     if pictures is None:
         return None
@@ -152,13 +152,13 @@ def _picture(
         fitting = exact or fitting
         if len(fitting) > 1:
             raise InvalidInputError(
-                f"{fitting[0]} and {fitting[1].name} may both be the picture of {source}. Leave "
+                f"{fitting[0]} and {fitting[1].name} may both be the image of {source}. Leave "
                 "one of them in the folder."
             )
         if fitting:
             return fitting[0]
     raise InvalidInputError(
-        f"{source}: --images has no picture called {name}. Put it there, or leave --images out."
+        f"{source}: --images has no image called {name}. Put it there, or leave --images out."
     )
 
 
@@ -252,7 +252,7 @@ def _labelled(
         name,
         imported.labels,
         classes,
-        image=None if picture is None else read_picture(picture),
+        image=None if picture is None else read_image_file(picture),
         image_file=(image_file or ("" if picture is None else picture.name)) if flat else "",
         pixel_size=imported.pixel_size,
         units=imported.units,

@@ -1,4 +1,4 @@
-"""Labelled pictures in, visual prototypes out: what `napari-cliper learn` does."""
+"""Labelled images in, visual prototypes out: what `napari-cliper learn` does."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Pro
 
 
 @dataclass(frozen=True)
-class LearntClass:
-    """How much was learnt of a class.
+class LearnedClass:
+    """How much was learned of a class.
 
     Parameters
     ----------
@@ -31,20 +31,20 @@ class LearntClass:
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
-    """What a folder of labelled pictures taught.
+class LearnResult:
+    """What a folder of labelled images taught.
 
     Parameters
     ----------
     prototypes : Prototypes
-    classes : tuple of LearntClass
+    classes : tuple of LearnedClass
         The background first, then the classes in their order, those that were not seen too.
     notes : tuple of str
         What a person should know.
     """
 
     prototypes: Prototypes
-    classes: tuple[LearntClass, ...]
+    classes: tuple[LearnedClass, ...]
     notes: tuple[str, ...]
 
 
@@ -79,8 +79,8 @@ def learn_files(
     *,
     report: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> Learnt:
-    """Learn what the classes look like from pictures with labels.
+) -> LearnResult:
+    """Learn what the classes look like from images with labels.
 
     Parameters
     ----------
@@ -135,10 +135,10 @@ def learn_files(
     return _learnt(dataset, prototypes, blank)
 
 
-def _learnt(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> Learnt:
-    """Count what was learnt, and say what was not."""
+def _learnt(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> LearnResult:
+    """Count what was learned, and say what was not."""
     classes = tuple(
-        LearntClass(
+        LearnedClass(
             name or "background",
             len(prototypes.of(name)),
             prototypes.images_of(name),
@@ -157,4 +157,4 @@ def _learnt(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> Learn
     unseen = [one.name for one in classes[1:] if not one.prototypes]
     if unseen:
         notes.append(f"Never seen, so that words alone will stand for them: {some(unseen)}.")
-    return Learnt(prototypes, classes, tuple(notes))
+    return LearnResult(prototypes, classes, tuple(notes))

@@ -1,4 +1,4 @@
-"""Picture files in, result files out: what `napari-cliper segment` does with each."""
+"""Image files in, result files out: what `napari-cliper segment` does with each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..io.files import (
     whole_files,
     write_json,
 )
-from ..io.images import read_picture
+from ..io.images import read_image_file
 from ..io.own_files import OwnFiles
 from ..io.prototype_file import prototypes_record
 from ..io.writers.measurements import write_table
@@ -50,7 +50,7 @@ _COLUMNS = ("image", "uncertainty")
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """What came out for one picture.
+    """What came out for one image.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Segmented:
     counts : list of int
         Pixels of each label, background first.
     uncertainty : float
-        The mean over the picture, 0 (sure) to 1; see `LiveLabels.uncertainty`.
+        The mean over the image, 0 (sure) to 1; see `LiveLabels.uncertainty`.
     """
 
     scores: ScoreMaps
@@ -148,7 +148,7 @@ def check_inputs(
     for path in images:
         try:
             with _naming_memory(path, "reading it"):
-                segmenter.check(read_picture(path))
+                segmenter.check(read_image_file(path))
         except (FileError, OutOfMemoryError) as error:
             unfit[path] = str(error)
         except InvalidInputError as error:
@@ -166,10 +166,10 @@ def segment_file(
     should_stop: Callable[[], bool],
     *,
     prototypes: Prototypes | None = None,
-    looks: float | None = None,
+    prototype_weight: float | None = None,
     replace: Replace = "nothing",
 ) -> Segmented:
-    """Segment one picture and write its files, which appear together or not at all.
+    """Segment one image and write its files, which appear together or not at all.
 
     Where memory does not suffice for the overlay, the other files are written all the same.
 
@@ -183,7 +183,7 @@ def segment_file(
         Asked whether to end.
     prototypes : Prototypes, optional
         What classes look like.
-    looks : float, optional
+    prototype_weight : float, optional
         How much that counts against the words; see `Segmenter.score`.
     replace : str
         As in `export.files.whole_files`.
@@ -195,13 +195,13 @@ def segment_file(
     Raises
     ------
     FileError
-        For a picture that cannot be read or a result that cannot be written.
+        For an image that cannot be read or a result that cannot be written.
     SegmentationError
     """
     with _naming_memory(path, "segmenting it"):
         return _segment_file(
             segmenter, path, classes, output, thresholds, report, should_stop,
-            prototypes=prototypes, looks=looks, replace=replace,
+            prototypes=prototypes, prototype_weight=prototype_weight, replace=replace,
         )  # fmt: skip
 
 
@@ -215,12 +215,14 @@ def _segment_file(
     should_stop: Callable[[], bool],
     *,
     prototypes: Prototypes | None,
-    looks: float | None,
+    prototype_weight: float | None,
     replace: Replace,
 ) -> Segmented:
     wishes = {"report": report, "should_stop": should_stop}
-    embedding = segmenter.embed(read_picture(path), **wishes)
-    scores = segmenter.score(embedding, classes, prototypes=prototypes, looks=looks, **wishes)
+    embedding = segmenter.embed(read_image_file(path), **wishes)
+    scores = segmenter.score(
+        embedding, classes, prototypes=prototypes, prototype_weight=prototype_weight, **wishes
+    )
     rows = dict(enumerate(rows_of(scores.classes), 1))
     labels = {stage: scores.to_labels(stage=stage, **thresholds) for stage in scores.stages}
     final = labels[scores.stages[-1]]
@@ -232,7 +234,7 @@ def _segment_file(
     if prototypes is not None:
         record["prototypes"] = {
             **prototypes_record(prototypes),
-            "looks": looks,
+            "prototype_weight": prototype_weight,
             "asked": scores.record.get("prototypes", []),
         }
     report(Progress("Writing the files", 0, 1))
@@ -303,7 +305,7 @@ def _record(
 
 
 def write_uncertainty(output: Path) -> list[tuple[str, float]]:
-    """List the pictures whose records are in a folder, the most uncertain first.
+    """List the images whose records are in a folder, the most uncertain first.
 
     Parameters
     ----------
@@ -313,7 +315,7 @@ def write_uncertainty(output: Path) -> list[tuple[str, float]]:
     Returns
     -------
     list of (str, float)
-        Name of the picture's file and its mean uncertainty.
+        Name of the image's file and its mean uncertainty.
 
     Raises
     ------

@@ -19,13 +19,13 @@ from napari_cliper.annotation.project.image_files import (
     settled,
 )
 from napari_cliper.io.files import FileError
-from napari_cliper.io.images import read_picture
+from napari_cliper.io.images import read_image_file
 
 PLANE = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
 
 def fill(folder: Path) -> None:
-    """Pictures of many formats, and files that are none."""
+    """Images of many formats, and files that are none."""
     folder.mkdir(parents=True)
     for suffix in ("png", "jpg", "bmp", "gif", "webp", "ppm", "PNG", "tga"):
         Image.fromarray(PLANE).save(folder / f"picture.{suffix}")
@@ -44,7 +44,7 @@ def fill(folder: Path) -> None:
     Image.fromarray(PLANE).save(folder / "inside.png" / "deep.png")
 
 
-def test_a_folders_pictures_are_those_that_can_be_read(tmp_path):
+def test_a_folders_images_are_those_that_can_be_read(tmp_path):
     folder = tmp_path / "folder"
     fill(folder)
     found = images_in(folder)
@@ -53,7 +53,7 @@ def test_a_folders_pictures_are_those_that_can_be_read(tmp_path):
         if path.name[0] == ".":
             continue
         try:
-            read_picture(path)
+            read_image_file(path)
         except FileError:
             continue
         readable.append(path)

@@ -73,9 +73,9 @@ def picture(path: Path, shape=(12, 15)) -> Path:
 def assert_same(found: AnnotationState | None, expected: AnnotationState) -> None:
     assert found is not None
     assert found.labels.dtype == np.uint16
-    assert found.marks.dtype == np.uint8
+    assert found.edit_mask.dtype == np.uint8
     np.testing.assert_array_equal(found.labels, expected.labels)
-    np.testing.assert_array_equal(found.marks, expected.marks)
+    np.testing.assert_array_equal(found.edit_mask, expected.edit_mask)
     assert dict(found.classes) == dict(expected.classes)
     assert found.record == expected.record
 
@@ -89,8 +89,8 @@ def project(tmp_path) -> Project:
 def arrays_of(project: Project, name: str) -> tuple[Path, Path]:
     """The files of the present save, as its sheet names them."""
     folder = project.folder / "annotations"
-    sheet = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    return folder / sheet["labels"], folder / sheet["marks"]
+    annotation_record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return folder / annotation_record["labels"], folder / annotation_record["edit_mask"]
 
 
 def all_files(folder: Path) -> list[str]:
@@ -137,7 +137,9 @@ def test_arrays_that_are_views_or_read_only_are_saved(project):
 def test_other_programs_read_the_arrays(project):
     state = state_of()
     project.save("a", state)
-    for path, expected in zip(arrays_of(project, "a"), (state.labels, state.marks), strict=True):
+    for path, expected in zip(
+        arrays_of(project, "a"), (state.labels, state.edit_mask), strict=True
+    ):
         with Image.open(path) as image:
             np.testing.assert_array_equal(np.asarray(image), expected)
         np.testing.assert_array_equal(skimage.io.imread(path), expected)
@@ -159,7 +161,7 @@ def test_what_a_save_leaves_is_what_is_needed(project):
 
 
 def test_thresholds_are_kept_with_the_image(project):
-    used = Thresholds(0.25, 0.5, min_max=True, own={"核 / x": 0.125})
+    used = Thresholds(0.25, 0.5, min_max=True, per_class={"核 / x": 0.125})
     project.save("a", state_of(), thresholds=used)
     again = Project.open(project.folder)
     assert again.thresholds("a") == used
@@ -170,7 +172,7 @@ def test_thresholds_are_kept_with_the_image(project):
 
 def test_settings_go_along(project):
     rows = tuple(CLASSES.values())
-    thresholds = Thresholds(0.1, 0.2, own={"nucleus": 0.75})
+    thresholds = Thresholds(0.1, 0.2, per_class={"nucleus": 0.75})
     config = SegmentationConfig(model="demo", templates=("a {}",), background=("sky",), window=224)
     project.save_settings(rows, thresholds, config)
     found = Project.open(project.folder).settings()
@@ -192,17 +194,17 @@ def test_a_project_begins_beside_files_of_others(tmp_path):
     project = Project.create(folder, [picture(tmp_path / "a.png")])
     assert project.settings().classes == ()
     for _ in range(2):
-        save_looks(project, looks_of("nucleus"))
+        save_prototypes(project, prototype_fusion("nucleus"))
         project = Project.open(folder)
         found = project.settings()
         assert [row.name for row in found.classes] == ["nucleus"]
         assert found.prototypes is not None
-    save_looks(project, None)
+    save_prototypes(project, None)
     assert Project.open(folder).settings().prototypes is None
     assert {name: (folder / name).read_bytes() for name in theirs} == theirs
 
 
-def looks_of(*names: str) -> Prototypes:
+def prototype_fusion(*names: str) -> Prototypes:
     items = []
     for name in names:
         vector = RNG.normal(size=4).astype(np.float32)
@@ -212,17 +214,17 @@ def looks_of(*names: str) -> Prototypes:
     return Prototypes("demo", "weights of demo", tuple(items))
 
 
-def save_looks(project: Project, prototypes: Prototypes | None, **more) -> None:
+def save_prototypes(project: Project, prototypes: Prototypes | None, **more) -> None:
     wishes = [ClassRow("nucleus")], Thresholds(0, 0), SegmentationConfig(model="demo")
     project.save_settings(*wishes, prototypes=prototypes, **more)
 
 
 def test_what_classes_look_like_goes_along(project):
-    prototypes = looks_of("nucleus", "核", "")
-    save_looks(project, prototypes, looks=0.25)
+    prototypes = prototype_fusion("nucleus", "核", "")
+    save_prototypes(project, prototypes, prototype_weight=0.25)
     again = Project.open(project.folder)
     found = again.settings()
-    assert found.looks == 0.25
+    assert found.prototype_weight == 0.25
     assert (found.prototypes.model, found.prototypes.identity) == ("demo", "weights of demo")
     for one, expected in zip(found.prototypes.items, prototypes.items, strict=True):
         assert (one.name, one.patches, one.sources) == (
@@ -232,27 +234,27 @@ def test_what_classes_look_like_goes_along(project):
         np.testing.assert_array_equal(one.thumbnail, expected.thumbnail)
     file = project.folder / "prototypes.safetensors"
     written = file.stat().st_mtime_ns
-    save_looks(again, found.prototypes)  # the same ones are not written again
+    save_prototypes(again, found.prototypes)  # the same ones are not written again
     assert file.stat().st_mtime_ns == written
-    assert Project.open(project.folder).settings().looks is None
+    assert Project.open(project.folder).settings().prototype_weight is None
     fewer = found.prototypes.without(found.prototypes.items[0])
-    save_looks(again, fewer)
+    save_prototypes(again, fewer)
     assert len(Project.open(project.folder).settings().prototypes) == 2
-    save_looks(again, None)
+    save_prototypes(again, None)
     assert not file.exists()
     assert Project.open(project.folder).settings().prototypes is None
 
 
 def test_a_project_without_looks_is_as_an_older_version_knows_it(project):
-    save_looks(project, None)
+    save_prototypes(project, None)
     record = json.loads((project.folder / "settings.json").read_text(encoding="utf-8"))
     assert set(record) == {"thresholds", "config"}
     found = Project.open(project.folder).settings()
-    assert (found.prototypes, found.looks) == (None, None)
+    assert (found.prototypes, found.prototype_weight) == (None, None)
 
 
 def test_looks_that_are_damaged_are_named(project):
-    save_looks(project, looks_of("nucleus"))
+    save_prototypes(project, prototype_fusion("nucleus"))
     file = project.folder / "prototypes.safetensors"
     file.write_bytes(file.read_bytes()[:300])
     with pytest.raises(FileError, match=r"prototypes\.safetensors"):
@@ -261,23 +263,23 @@ def test_looks_that_are_damaged_are_named(project):
 
 @pytest.mark.parametrize("ours", [("ours",), ()], ids=["other ones", "none"])
 def test_looks_of_another_program_are_not_replaced_unasked(project, ours):
-    save_looks(project, looks_of("ours"))
-    save_looks(Project.open(project.folder), looks_of("theirs"), overwrite=True)
-    mine = looks_of(*ours) if ours else None
+    save_prototypes(project, prototype_fusion("ours"))
+    save_prototypes(Project.open(project.folder), prototype_fusion("theirs"), overwrite=True)
+    mine = prototype_fusion(*ours) if ours else None
     with pytest.raises(ChangedOnDiskError, match="saved by another program"):
-        save_looks(project, mine)
+        save_prototypes(project, mine)
     (found,) = Project.open(project.folder).settings().prototypes.items
     assert found.name == "theirs"
-    save_looks(project, mine, overwrite=True)
+    save_prototypes(project, mine, overwrite=True)
     found = Project.open(project.folder).settings().prototypes
     assert [one.name for one in (found.items if found else ())] == list(ours)
 
 
 def test_looks_in_a_full_disk_leave_the_last_ones(project):
-    save_looks(project, looks_of("kept"))
+    save_prototypes(project, prototype_fusion("kept"))
     before = all_files(project.folder)
     with small_files(), pytest.raises(FileError, match="Cannot write"):
-        save_looks(project, looks_of(*"abcdef"))
+        save_prototypes(project, prototype_fusion(*"abcdef"))
     assert all_files(project.folder) == before
     (found,) = Project.open(project.folder).settings().prototypes.items
     assert found.name == "kept"
@@ -292,8 +294,8 @@ def test_another_order_is_kept(project, tmp_path):
     assert [image.name for image in Project.open(project.folder).images] == ["c", "a", "b", "d"]
     assert project.image("b").status == "done"
     assert project.neighbour("c").name == "a"
-    for wrong, said in ((["c", "c"], "'c' is there twice"), (["x"], "no image called 'x'")):
-        with pytest.raises(InvalidInputError, match=said):
+    for wrong, hint_labels in ((["c", "c"], "'c' is there twice"), (["x"], "no image called 'x'")):
+        with pytest.raises(InvalidInputError, match=hint_labels):
             project.reorder(wrong)
     assert [image.name for image in project.images] == ["c", "a", "b", "d"]
 
@@ -317,8 +319,8 @@ def test_a_new_project_has_the_defaults_of_the_engine(project):
         ('{"thresholds": {"class_threshold": 1}}', r"background_threshold"),
         ('{"config": []', r"not JSON"),
         ("[]", r"instead of a mapping"),
-        ('{"looks": 1.5}', r"looks is 1\.5"),
-        ('{"looks": "much"}', r"looks is 'much'"),
+        ('{"prototype_weight": 1.5}', r"prototype_weight is 1\.5"),
+        ('{"prototype_weight": "much"}', r"prototype_weight is 'much'"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(project, content, named):
@@ -418,7 +420,7 @@ def test_images_that_were_moved_are_named_and_found_again(tmp_path):
     with pytest.raises(FileError, match=r"'b'.*images/b\.png.*Put it back"):
         again.read_image("b")
     shutil.copy(tmp_path / "elsewhere/deep/a.png", tmp_path / "elsewhere/a.png")  # which one?
-    picture(tmp_path / "elsewhere/deep/c.png", (50, 50))  # another picture of that name
+    picture(tmp_path / "elsewhere/deep/c.png", (50, 50))  # another image of that name
     assert [image.name for image in again.find_images(tmp_path / "elsewhere")] == ["a", "c"]
     np.testing.assert_array_equal(Project.open(project.folder).read_image("b"), pixels)
 
@@ -543,7 +545,7 @@ def with_image(**changes):
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "hint_labels"),
     [
         (edited(version=2), "version 2.*Update napari-cliper"),
         (edited(version="1"), "version is '1'"),
@@ -566,18 +568,18 @@ def with_image(**changes):
         (lambda record: b"\xff\xfe\x00", "not JSON"),
     ],
 )
-def test_a_project_file_edited_into_nonsense_is_named(project, edit, said):
+def test_a_project_file_edited_into_nonsense_is_named(project, edit, hint_labels):
     path = project.folder / FILE
     content = edit(json.loads(path.read_text(encoding="utf-8")))
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(FileError, match=rf"{FILE}: .*{said}"):
+    with pytest.raises(FileError, match=rf"{FILE}: .*{hint_labels}"):
         Project.open(project.folder)
 
 
 # ---------------------------------------------------------------------- damage
 
 
-def damaged_sheet(**changes):
+def damaged_record(**changes):
     def damage(folder):
         path = folder / "a.json"
         record = json.loads(path.read_text(encoding="utf-8")) | changes
@@ -587,49 +589,49 @@ def damaged_sheet(**changes):
 
 
 def cut(folder):
-    labels = next(path for path in folder.glob("a.*.tif") if "_marks" not in path.name)
+    labels = next(path for path in folder.glob("a.*.tif") if "_edit_mask" not in path.name)
     labels.write_bytes(labels.read_bytes()[:400])  # some of the pixels
 
 
-def without_marks(folder):
-    next(folder.glob("a.*_marks.tif")).unlink()
+def without_edit_mask(folder):
+    next(folder.glob("a.*_edit_mask.tif")).unlink()
 
 
 def rewritten(array):
     def damage(folder):
-        tifffile.imwrite(next(folder.glob("a.*_marks.tif")), array, photometric="minisblack")
+        tifffile.imwrite(next(folder.glob("a.*_edit_mask.tif")), array, photometric="minisblack")
 
     return damage
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "hint_labels"),
     [
         (cut, "damaged"),
-        (without_marks, r"_marks\.tif is missing"),
+        (without_edit_mask, r"_edit_mask\.tif is missing"),
         (rewritten(np.zeros((12, 14), np.uint8)), r"\(12, 14\) and was \(12, 15\)"),
         (rewritten(np.zeros((15, 12), np.uint8)), r"\(15, 12\) and was \(12, 15\)"),
         (rewritten(np.full((12, 15), 3, np.uint8)), "up to 3 where"),
         (rewritten(np.zeros((12, 15), np.float32)), "float32"),
-        (damaged_sheet(status="ready"), "'ready'"),
-        (damaged_sheet(shape=[12]), r"\[12\]"),
-        (damaged_sheet(shape=[12, 16]), r"and was \(12, 16\)"),
-        (damaged_sheet(labels="../../x.tif"), r"labels is '\.\./\.\./x\.tif'"),
-        (damaged_sheet(marks="a.12345678.tif"), "marks is"),
-        (damaged_sheet(classes={"x": {"name": "y"}}), "label 'x'"),
-        (damaged_sheet(classes={"1": {"nmae": "y"}}), "label 1: unknown key 'nmae'"),
-        (damaged_sheet(record=[1]), "record is"),
-        (damaged_sheet(laebls="x"), "'laebls'"),
+        (damaged_record(status="ready"), "'ready'"),
+        (damaged_record(shape=[12]), r"\[12\]"),
+        (damaged_record(shape=[12, 16]), r"and was \(12, 16\)"),
+        (damaged_record(labels="../../x.tif"), r"labels is '\.\./\.\./x\.tif'"),
+        (damaged_record(edit_mask="a.12345678.tif"), "edit_mask is"),
+        (damaged_record(classes={"x": {"name": "y"}}), "label 'x'"),
+        (damaged_record(classes={"1": {"nmae": "y"}}), "label 1: unknown key 'nmae'"),
+        (damaged_record(record=[1]), "record is"),
+        (damaged_record(laebls="x"), "'laebls'"),
     ],
 )
-def test_a_damaged_annotation_is_named_and_never_replaced_unasked(project, damage, said):
+def test_a_damaged_annotation_is_named_and_never_replaced_unasked(project, damage, hint_labels):
     project.save("a", state_of())
     project.save("b", state_of())
     damage(project.folder / "annotations")
     before = all_files(project.folder)
     again = Project.open(project.folder)
     assert [image.status for image in again.images] == ["started", "started", "open"]
-    with pytest.raises(FileError, match=said):
+    with pytest.raises(FileError, match=hint_labels):
         again.load("a")
     with pytest.raises(ChangedOnDiskError):
         again.save("a", state_of())
@@ -659,7 +661,7 @@ def test_an_image_of_another_size_than_its_annotation_is_refused(project):
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "hint_labels"),
     [
         (AnnotationState(np.zeros((0, 4), np.uint16), np.zeros((0, 4), np.uint8), {}), "no pixel"),
         (AnnotationState(np.zeros((2, 2), np.uint16), np.full((2, 2), 3, np.uint8), {}), "mark is"),
@@ -669,9 +671,9 @@ def test_an_image_of_another_size_than_its_annotation_is_refused(project):
         (state_of(array=np.zeros(3)), "JSON"),
     ],
 )
-def test_a_state_that_could_not_be_read_again_is_refused(project, state, said):
+def test_a_state_that_could_not_be_read_again_is_refused(project, state, hint_labels):
     before = all_files(project.folder)
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=hint_labels):
         project.save("a", state)
     assert all_files(project.folder) == before
 
@@ -1015,14 +1017,16 @@ def test_axes_stay_with_images_and_annotations(tmp_path):
         other = Project.create(tmp_path / f"{axes} {shape}")
         other.add_image("a", np.zeros(shape, np.uint8), axes=axes)
         labels = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
-        marks = np.ones(shape, np.uint8)
+        edit_mask = np.ones(shape, np.uint8)
         geometry = {"geometry": {"axes": axes}} if axes else {}  # as old projects have none
-        other.save("a", AnnotationState(labels, marks, {}, geometry))
+        other.save("a", AnnotationState(labels, edit_mask, {}, geometry))
         state = Project.open(other.folder).load("a")
         np.testing.assert_array_equal(state.labels, labels)
         assert labelled_of(state, "a", None).axes == (axes or "QQYX")
         (file,) = [
-            one for one in (other.folder / "annotations").glob("*.tif") if "marks" not in one.name
+            one
+            for one in (other.folder / "annotations").glob("*.tif")
+            if "edit_mask" not in one.name
         ]
         with tifffile.TiffFile(file) as tiff:
             sizes = dict(zip(tiff.series[0].axes, tiff.series[0].shape, strict=True))

@@ -62,23 +62,23 @@ def test_unknown_keys_are_all_named():
 
 @pytest.mark.parametrize(
     "thresholds",
-    [Thresholds(0.5, 0.25), Thresholds(-1, 2, min_max=True, own={"a / b": 0.125, "核": 1})],
+    [Thresholds(0.5, 0.25), Thresholds(-1, 2, min_max=True, per_class={"a / b": 0.125, "核": 1})],
 )
 def test_thresholds_come_back(thresholds):
     assert thresholds_from_record(json.loads(json.dumps(thresholds.as_dict))) == thresholds
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "hint_labels"),
     [
-        ({"own": {"x": "1"}}, "threshold of 'x' is '1'"),
-        ({"own": [1]}, "own is"),
+        ({"per_class": {"x": "1"}}, "threshold of 'x' is '1'"),
+        ({"per_class": [1]}, "per_class is"),
         ({"min_max": 1}, "min_max is 1"),
         ({"class_threshold": None}, "class_threshold is None"),
         ({"background_threshold": float("inf")}, "is inf"),
         ({"backgroud_threshold": 1}, "Did you mean 'background_threshold'"),
     ],
 )
-def test_thresholds_that_are_none_are_named(change, said):
-    with pytest.raises(InvalidInputError, match=said):
+def test_thresholds_that_are_none_are_named(change, hint_labels):
+    with pytest.raises(InvalidInputError, match=hint_labels):
         thresholds_from_record(Thresholds(0.5, 0.5).as_dict | change)

@@ -577,7 +577,7 @@ def test_nothing_of_a_coco_file_is_read_as_empty(tmp_path):
         {"images": [image | {"id": "x"}], "annotations": [square | {"image_id": "x"}]},
     ):
         np.testing.assert_array_equal(read(**alike).labels, labels)
-    for wrong, said in (
+    for wrong, hint_labels in (
         ({"annotations": [square, square | {"id": 6, "image_id": 9}]},
          r"Annotation 6 \(number 2\)"),
         ({"annotations": [square | {"category_id": None}]}, "Annotation number 1"),
@@ -596,5 +596,5 @@ def test_nothing_of_a_coco_file_is_read_as_empty(tmp_path):
         ({"annotations": [square | {"segmentation": {"x": [1, 5, 5], "y": [1, 1, 5]}}]},
          "Annotation 5"),
     ):  # fmt: skip
-        with pytest.raises(FileError, match=said):
+        with pytest.raises(FileError, match=hint_labels):
             read(**wrong)

@@ -1,4 +1,4 @@
-"""Pictures of labels over their image, as a person sees them."""
+"""Images of labels over their image, as a person sees them."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def scenes(count, **parts):
 
 
 def found_by_ultralytics(folder, part):
-    """Each picture of a part with its text file: the path with images turned to labels."""
+    """Each image of a part with its text file: the path with images turned to labels."""
     record = yaml.safe_load((folder / "data.yaml").read_text(encoding="utf-8"))
     pictures = sorted((folder / record[part]).iterdir())
     return [
@@ -129,7 +129,7 @@ def found_by_ultralytics(folder, part):
     ]
 
 
-def test_pictures_and_outlines_are_found_together(tmp_path):
+def test_images_and_outlines_are_found_together(tmp_path):
     images = scenes(4)
     with whole_files(tmp_path / "set") as staging:
         assert write_yolo_dataset(staging, images, validation=["scene 1 é"]) == []
@@ -170,7 +170,7 @@ def test_without_validation_images_the_training_images_stand_in(tmp_path):
         (None, None),
     ],
 )
-def test_pictures_of_eight_bits_are_written_and_others_asked_for(tmp_path, pixels, mode):
+def test_images_of_eight_bits_are_written_and_others_asked_for(tmp_path, pixels, mode):
     labels = np.ones((2, 3), np.uint8)
     image = LabelledImage("a", labels, {}, image=pixels, image_file="plate.01.tif")
     missing = write_yolo_dataset(tmp_path, [image])

@@ -10,18 +10,18 @@ def test_the_reader_claims_project_files_alone(tmp_path):
     manager = PluginManager()
     manager.discover()
 
-    def asked(path):
+    def requested(path):
         return {reader.plugin_name for reader in manager.iter_compatible_readers(path)}
 
     for name in ("a.png", "a.tif", "a.ome.zarr", "a.zarr", "a.csv", "a.json", "folder"):
         path = tmp_path / name
         path.mkdir() if "." not in name or name.endswith("zarr") else path.touch()
-        assert "napari-cliper" not in asked(str(path)), name
+        assert "napari-cliper" not in requested(str(path)), name
     project = tmp_path / "project.cliper.json"
     project.touch()
     (tmp_path / "folder" / project.name).touch()
-    assert "napari-cliper" not in asked(str(tmp_path / "folder"))
-    assert "napari-cliper" in asked(str(project))
+    assert "napari-cliper" not in requested(str(tmp_path / "folder"))
+    assert "napari-cliper" in requested(str(project))
 
 
 def test_an_old_napari_is_named_with_the_way_to_upgrade(monkeypatch):

@@ -1,4 +1,4 @@
-"""From suggestion to annotation, in a real window with the real engine."""
+"""From prediction to annotation, in a real window with the real engine."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def result(dock, run):
     return dock
 
 
-def suggested(dock):
-    return dock.shown.suggestions["refined"].layer
+def predicted(dock):
+    return dock.shown.predictions["refined"].layer
 
 
 def annotation(dock):
-    return dock.annotating.of(dock.viewer.layers["scene"])
+    return dock.annotation_controller.of(dock.viewer.layers["scene"])
 
 
 def scope(dock, name):
@@ -48,7 +48,10 @@ def message(dock):
 
 def settle(dock, qtbot):
     qtbot.waitUntil(
-        lambda: dock.annotating.counting is None and not dock.annotating._count_timer.isActive(),
+        lambda: (
+            dock.annotation_controller.counting is None
+            and not dock.annotation_controller._count_timer.isActive()
+        ),
         timeout=5000,
     )
 
@@ -64,31 +67,31 @@ def test_buttons_say_why_they_are_grey(dock):
 
 
 def test_accept_all_makes_one_annotation_that_one_undo_takes_back(result):
-    before = suggested(result).data.copy()
+    before = predicted(result).data.copy()
     mine = accept(result)
     assert mine.layer.name == "scene annotation"
     np.testing.assert_array_equal(mine.layer.data, before)
-    assert (mine.edits.marks == ACCEPTED).all()
+    assert (mine.edits.edit_mask == ACCEPTED).all()
     assert result.viewer.layers.selection.active is mine.layer
     assert result.image_panel.choice().layer is result.viewer.layers["scene"]
     mine.layer.undo()
     assert not mine.layer.data.any()
-    assert (mine.state().marks[before > 0] == OPEN).all()
+    assert (mine.state().edit_mask[before > 0] == OPEN).all()
     mine.layer.redo()
     np.testing.assert_array_equal(mine.layer.data, before)
-    assert (mine.state().marks[before > 0] == ACCEPTED).all()
+    assert (mine.state().edit_mask[before > 0] == ACCEPTED).all()
     assert accept(result) is mine
 
 
 def test_chosen_classes_alone(result):
     scope(result, "chosen")
     result.classes_panel.table.choose([2])
-    before = suggested(result).data
+    before = predicted(result).data
     mine = accept(result)
     label = mine.number_of(result.shown.rows[2])
     np.testing.assert_array_equal(mine.layer.data == label, before == 3)
     assert set(np.unique(mine.layer.data)) <= {0, label}
-    assert suggested(result).visible
+    assert predicted(result).visible
     pixel = tuple(np.argwhere(before == 3)[0])
     assert "bacterium" in str(mine.layer.get_status(pixel, world=True))
     table = mine.layer.features
@@ -101,9 +104,9 @@ def test_the_rectangle_alone(result):
     mine = accept(result)
     inside = np.zeros((96, 128), bool)
     inside[10:50, 20:60] = True
-    np.testing.assert_array_equal(mine.layer.data[inside], suggested(result).data[inside])
+    np.testing.assert_array_equal(mine.layer.data[inside], predicted(result).data[inside])
     assert not mine.layer.data[~inside].any()
-    np.testing.assert_array_equal(mine.edits.marks == ACCEPTED, inside)
+    np.testing.assert_array_equal(mine.edits.edit_mask == ACCEPTED, inside)
 
 
 class Click:
@@ -114,7 +117,7 @@ class Click:
 
 
 def test_the_region_that_is_clicked(result):
-    labels = suggested(result).data
+    labels = predicted(result).data
     row, column = np.argwhere(labels > 0)[len(np.argwhere(labels > 0)) // 2]
     scope(result, "region")
     result.annotation_panel.accept_button.click()
@@ -126,11 +129,11 @@ def test_the_region_that_is_clicked(result):
     assert mine.layer.data[row, column] > 0
     taken = mine.layer.data > 0
     assert (labels[taken] == labels[row, column]).all()
-    assert result.annotating._on_click not in result.viewer.mouse_drag_callbacks
+    assert result.annotation_controller._on_click not in result.viewer.mouse_drag_callbacks
 
 
 def test_a_click_on_nothing_says_so(result):
-    empty = np.argwhere(suggested(result).data == 0)[0]
+    empty = np.argwhere(predicted(result).data == 0)[0]
     scope(result, "region")
     result.annotation_panel.accept_button.click()
     result.viewer.mouse_drag_callbacks[-1](result.viewer, Click(tuple(map(float, empty))))
@@ -156,31 +159,31 @@ def test_painting_survives_every_accept_but_the_last_which_asks(result, index):
     mine.layer.selected_label = 0
     mine.layer.paint((60, 60), 0)
     mine.follow()
-    painted = mine.edits.marks == PAINTED
+    painted = mine.edits.edit_mask == PAINTED
     kept = mine.layer.data.copy()
     rule(result, index)
-    asked = []
-    result.annotating.confirm = lambda question: asked.append(question)
+    requested = []
+    result.annotation_controller.confirm = lambda question: requested.append(question)
     accept(result)
     np.testing.assert_array_equal(mine.layer.data[painted], kept[painted])
-    assert len(asked) == (index == 2)
-    result.annotating.confirm = lambda _question: True
+    assert len(requested) == (index == 2)
+    result.annotation_controller.confirm = lambda _question: True
     accept(result)
     replaced = mine.layer.data[painted] != kept[painted]
     assert bool(replaced.any()) == (index == 2)
     if index == 2:
         mine.layer.undo()
         np.testing.assert_array_equal(mine.layer.data, kept)
-        np.testing.assert_array_equal(mine.state().marks == PAINTED, painted)
+        np.testing.assert_array_equal(mine.state().edit_mask == PAINTED, painted)
 
 
 def test_results_never_mix_in_the_undo_history(result, run, qtbot):
     mine = accept(result)
     first = mine.layer.data.copy()
     slider = result.threshold_panel.background_slider
-    before = suggested(result).data.copy()
+    before = predicted(result).data.copy()
     slider.setValue(slider.value() + 0.2)
-    qtbot.waitUntil(lambda: not np.array_equal(suggested(result).data, before), timeout=2000)
+    qtbot.waitUntil(lambda: not np.array_equal(predicted(result).data, before), timeout=2000)
     np.testing.assert_array_equal(mine.layer.data, first)  # thresholds leave it alone
     rule(result, 1)
     accept(result)
@@ -200,10 +203,10 @@ def test_results_never_mix_in_the_undo_history(result, run, qtbot):
 
 
 @pytest.mark.parametrize("tool", ["paint", "fill", "polygon", "data_setitem", "data"])
-def test_marks_follow_every_tool_and_its_undo(result, qtbot, tool):
+def test_edit_mask_follow_every_tool_and_its_undo(result, qtbot, tool):
     mine = accept(result)
     layer = mine.layer
-    before, marks = layer.data.copy(), mine.edits.marks.copy()
+    before, edit_mask = layer.data.copy(), mine.edits.edit_mask.copy()
     layer.selected_label = 4
     if tool == "paint":
         layer.brush_size = 9
@@ -221,18 +224,18 @@ def test_marks_follow_every_tool_and_its_undo(result, qtbot, tool):
     qtbot.wait(20)
     changed = layer.data != before
     assert changed.any()
-    np.testing.assert_array_equal(mine.edits.marks == PAINTED, changed)
+    np.testing.assert_array_equal(mine.edits.edit_mask == PAINTED, changed)
     after = layer.data.copy()
     if tool == "data":  # napari forgets its history then
         return
     layer.undo()
     qtbot.wait(20)
     np.testing.assert_array_equal(layer.data, before)
-    np.testing.assert_array_equal(mine.edits.marks, marks)
+    np.testing.assert_array_equal(mine.edits.edit_mask, edit_mask)
     layer.redo()
     qtbot.wait(20)
     np.testing.assert_array_equal(layer.data, after)
-    np.testing.assert_array_equal(mine.edits.marks == PAINTED, changed)
+    np.testing.assert_array_equal(mine.edits.edit_mask == PAINTED, changed)
 
 
 def test_planes_of_a_stack_and_rectangles_land_where_they_belong(dock, run):
@@ -243,8 +246,8 @@ def test_planes_of_a_stack_and_rectangles_land_where_they_belong(dock, run):
     dock.viewer.dims.set_current_step(0, 1)
     run(dock)
     dock.annotation_panel.accept_button.click()
-    mine = dock.annotating.of(layer)
-    np.testing.assert_array_equal(mine.layer.data[1], suggested(dock).data[1])
+    mine = dock.annotation_controller.of(layer)
+    np.testing.assert_array_equal(mine.layer.data[1], predicted(dock).data[1])
     assert not mine.layer.data[[0, 2]].any()
     np.testing.assert_array_equal(mine.layer.scale, (4, 2, 2))
     np.testing.assert_array_equal(mine.layer.translate, (1, 5, 9))
@@ -253,10 +256,10 @@ def test_planes_of_a_stack_and_rectangles_land_where_they_belong(dock, run):
     mine.layer.selected_label = 7
     mine.layer.paint((2, 10, 10), 7)
     mine.follow()
-    assert mine.edits.marks[2, 10, 10] == PAINTED
-    assert (mine.edits.marks[1] == ACCEPTED).all()
+    assert mine.edits.edit_mask[2, 10, 10] == PAINTED
+    assert (mine.edits.edit_mask[1] == ACCEPTED).all()
     mine.layer.undo()
-    assert not mine.state().marks[2].any()
+    assert not mine.state().edit_mask[2].any()
 
 
 # ---------------------------------------------------------------------- cleaning
@@ -270,11 +273,11 @@ def test_cleaning_is_one_undo_step_and_counts_as_painting(result, qtbot, tool):
     wish = result.annotation_panel.cleaning()
     result.annotation_panel.clean_button.click()
     assert not result.annotation_panel.clean_button.isEnabled()
-    qtbot.waitUntil(lambda: result.annotating.job is None, timeout=5000)
+    qtbot.waitUntil(lambda: result.annotation_controller.job is None, timeout=5000)
     labels = set(np.unique(before).tolist()) - {0}
     expected = CLEANING[tool](before, labels, wish.amount)
     np.testing.assert_array_equal(mine.layer.data, expected)
-    np.testing.assert_array_equal(mine.state().marks == PAINTED, expected != before)
+    np.testing.assert_array_equal(mine.state().edit_mask == PAINTED, expected != before)
     assert "Cleaned" in message(result)
     if (expected != before).any():
         mine.layer.undo()
@@ -287,7 +290,7 @@ def test_painting_while_it_cleans_is_kept(result, qtbot):
     result.annotation_panel.clean_button.click()
     mine.layer.paint((40, 40), 9)
     painted = mine.layer.data.copy()
-    qtbot.waitUntil(lambda: result.annotating.job is None, timeout=5000)
+    qtbot.waitUntil(lambda: result.annotation_controller.job is None, timeout=5000)
     np.testing.assert_array_equal(mine.layer.data, painted)
     assert "Press again" in message(result)
 
@@ -318,7 +321,7 @@ def test_keys_clash_with_none_of_naparis(result):
     mine = accept(result)
     taken = {str(key) for keys in get_settings().shortcuts.shortcuts.values() for key in keys}
     taken |= {str(key) for key in Labels.class_keymap}
-    for layer in (mine.layer, suggested(result)):
+    for layer in (mine.layer, predicted(result)):
         ours = {str(key) for key in layer.keymap}
         wanted = {ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY, *NTH_KEYS}
         assert {key.replace("-", "+") for key in wanted} <= ours
@@ -385,7 +388,7 @@ def test_erasing_just_what_was_accepted_is_no_undo(result, qtbot):
     assert where.any()
     mine.layer.data_setitem(np.nonzero(where), 0)
     qtbot.wait(20)
-    assert (mine.edits.marks[where] == PAINTED).all()
+    assert (mine.edits.edit_mask[where] == PAINTED).all()
     scope(result, "all")
     rule(result, 1)
     accept(result)
@@ -419,7 +422,7 @@ def test_an_image_that_was_replaced_is_told(result, qtbot):
 
 
 def test_a_stroke_is_not_overwritten_before_it_ends(result, run, qtbot):
-    layer = suggested(result)
+    layer = predicted(result)
     with layer.block_history():  # as napari does until the mouse is released
         layer.paint((50, 50), 4)
         drawn = layer.data.copy()
@@ -427,17 +430,17 @@ def test_a_stroke_is_not_overwritten_before_it_ends(result, run, qtbot):
         qtbot.wait(400)
         run(result)
         np.testing.assert_array_equal(layer.data, drawn)
-    assert suggested(result) is not layer
+    assert predicted(result) is not layer
     layer.undo()
     assert not np.array_equal(layer.data, drawn)
 
 
 def test_every_key_works_on_the_annotation_too(result):
     mine = accept(result)
-    assert {str(key) for key in suggested(result).keymap} == {str(key) for key in mine.layer.keymap}
+    assert {str(key) for key in predicted(result).keymap} == {str(key) for key in mine.layer.keymap}
 
 
 def test_removed_layers_are_not_swapped(result):
-    result.viewer.layers.remove(result.shown.suggestions["coarse"].layer)
+    result.viewer.layers.remove(result.shown.predictions["coarse"].layer)
     result.swap_stages()
-    assert suggested(result).visible
+    assert predicted(result).visible

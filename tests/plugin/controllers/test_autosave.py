@@ -57,7 +57,7 @@ def another(make_napari_viewer, qtbot):
 def annotated(dock, run):
     run(dock)
     dock.annotation_panel.accept_button.click()
-    mine = dock.annotating.current()
+    mine = dock.annotation_controller.current()
     mine.layer.paint((40, 40), 3)
     return mine
 
@@ -72,17 +72,17 @@ def test_napari_does_not_delete_the_annotation_and_what_is_removed_comes_back(do
     layers.selection = {mine.layer}
     layers.remove_selected()
     assert mine.layer in layers
-    for remove in (lambda: layers.remove(dock.annotating.all[0].layer), layers.clear):
-        dock.annotating.all[0].layer.data_setitem((np.array([1]), np.array([2])), 2)
+    for remove in (lambda: layers.remove(dock.annotation_controller.all[0].layer), layers.clear):
+        dock.annotation_controller.all[0].layer.data_setitem((np.array([1]), np.array([2])), 2)
         remove()  # right after a stroke
         assert offers(dock) == ["The annotation of scene was removed."]
         qtbot.wait(100)
         press(dock, "Restore")
-        found = dock.annotating.all[0].state()
+        found = dock.annotation_controller.all[0].state()
         assert found.labels[1, 2] == 2
-        assert found.marks[1, 2] == PAINTED
+        assert found.edit_mask[1, 2] == PAINTED
         np.testing.assert_array_equal(found.labels[5:], expected.labels[5:])
-        np.testing.assert_array_equal(found.marks[5:], expected.marks[5:])
+        np.testing.assert_array_equal(found.edit_mask[5:], expected.edit_mask[5:])
         assert found.classes == expected.classes
         assert not dock.offers_panel.isVisibleTo(dock)
         assert {layer.name for layer in layers} >= {"scene", "scene annotation"}
@@ -91,15 +91,15 @@ def test_napari_does_not_delete_the_annotation_and_what_is_removed_comes_back(do
 
 def test_restoring_gives_up_no_newer_annotation(dock, run, qtbot):
     first = annotated(dock, run).state()
-    dock.viewer.layers.remove(dock.annotating.all[0].layer)
-    newer = dock.annotating.begin(dock.viewer.layers["scene"], "scene")
+    dock.viewer.layers.remove(dock.annotation_controller.all[0].layer)
+    newer = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
     newer.layer.paint((10, 10), 1)
     press(dock, "Restore")
-    np.testing.assert_array_equal(dock.annotating.all[0].layer.data, first.labels)
+    np.testing.assert_array_equal(dock.annotation_controller.all[0].layer.data, first.labels)
     assert offers(dock) == ["The annotation of scene was removed."]
     saved(dock, qtbot)
     press(dock, "Restore")
-    assert dock.annotating.all[0].layer.data[10, 10] == 1
+    assert dock.annotation_controller.all[0].layer.data[10, 10] == 1
     dock.autosave.confirm = lambda question: "scene" in question
     press(dock, "Discard")
     assert not offers(dock)
@@ -126,10 +126,10 @@ def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, an
     assert text.startswith("Unsaved annotations of scene from ")
     late = another()
     press(other, "Continue")
-    qtbot.waitUntil(lambda: len(other.annotating.all) == 1, timeout=10_000)
-    (found,) = other.annotating.all
+    qtbot.waitUntil(lambda: len(other.annotation_controller.all) == 1, timeout=10_000)
+    (found,) = other.annotation_controller.all
     np.testing.assert_array_equal(found.state().labels, expected.labels)
-    np.testing.assert_array_equal(found.state().marks, expected.marks)
+    np.testing.assert_array_equal(found.state().edit_mask, expected.edit_mask)
     assert found.state().classes == expected.classes
     assert "layer" not in found.state().record
     np.testing.assert_array_equal(found.image.data, layer.data)
@@ -144,7 +144,7 @@ def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, an
     found.layer.paint((60, 60), 2)
     saved(other, qtbot)
     assert len(list((user_data / "sessions").glob("*/project.cliper.json"))) == 1
-    other.projecting.save_as(user_data / "mine")
+    other.project_controller.save_as(user_data / "mine")
     assert not list((user_data / "sessions").glob("*/project.cliper.json"))
 
 
@@ -154,18 +154,18 @@ def test_several_images_and_a_reopened_dock(dock, qtbot, another, tmp_path):
     dock.viewer.open(str(tmp_path / "field 2.png"), plugin="napari")
     images = [dock.viewer.layers["scene"], dock.viewer.layers["field 2"]]
     for number, image in enumerate(images, 1):
-        dock.annotating.begin(image, image.name).layer.paint((20, 20 * number), number)
+        dock.annotation_controller.begin(image, image.name).layer.paint((20, 20 * number), number)
     saved(dock, qtbot)
     dock.viewer.window.remove_dock_widget(dock)
     left = dock.viewer.layers["scene annotation"]
     left.paint((70, 70), 2)  # while there is no dock
     again = another(dock.viewer)
-    qtbot.waitUntil(lambda: len(again.annotating.all) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: len(again.annotation_controller.all) == 2, timeout=10_000)
     names = sorted(layer.name for layer in dock.viewer.layers)
     assert names == ["field 2", "field 2 annotation", "scene", "scene annotation"]
-    found = again.annotating.of(images[0]).state()
+    found = again.annotation_controller.of(images[0]).state()
     assert (found.labels[20, 20], found.labels[70, 70]) == (1, 2)
-    assert found.marks[70, 70] == PAINTED
+    assert found.edit_mask[70, 70] == PAINTED
     again.close_down()
     other = another()
     other.viewer.open(str(tmp_path / "field 2.png"), plugin="napari")
@@ -173,17 +173,17 @@ def test_several_images_and_a_reopened_dock(dock, qtbot, another, tmp_path):
     assert " and 1 more image from " in text
     (tmp_path / "field 2.png").unlink()  # but it is open
     press(other, "Continue")
-    qtbot.waitUntil(lambda: len(other.annotating.all) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: len(other.annotation_controller.all) == 2, timeout=10_000)
     assert sum(layer.name.startswith("field 2") for layer in other.viewer.layers) == 2
-    assert other.annotating.all[0].layer.data[70, 70] == 2 or (
-        other.annotating.all[1].layer.data[70, 70] == 2
+    assert other.annotation_controller.all[0].layer.data[70, 70] == 2 or (
+        other.annotation_controller.all[1].layer.data[70, 70] == 2
     )
 
 
 def test_axes_come_back(dock, qtbot, another):
     image = dock.viewer.add_image(make_scene((40, 60), 3).image.transpose(2, 0, 1), name="series")
     image.axis_labels = ("t", "y", "x")
-    mine = dock.annotating.begin(image, image.name)
+    mine = dock.annotation_controller.begin(image, image.name)
     mine.layer.data_setitem((np.array([1]), np.array([2]), np.array([3])), 1)
     saved(dock, qtbot)
     dock.close_down()
@@ -191,13 +191,13 @@ def test_axes_come_back(dock, qtbot, another):
     assert Project.open(found.folder).read_image_with_axes("series")[1] == "TYX"
     other = another()
     press(other, "Continue")
-    qtbot.waitUntil(lambda: len(other.annotating.all) == 1, timeout=10_000)
-    assert other.annotating.all[0].image.axis_labels == ("t", "y", "x")
+    qtbot.waitUntil(lambda: len(other.annotation_controller.all) == 1, timeout=10_000)
+    assert other.annotation_controller.all[0].image.axis_labels == ("t", "y", "x")
 
 
 def test_an_image_that_is_gone_is_named_and_its_annotation_waits(dock, qtbot, another, monkeypatch):
     monkeypatch.setattr("napari_cliper.plugin.controllers.autosave.LARGEST_COPY", 10)
-    mine = dock.annotating.begin(dock.viewer.layers["scene"], "scene")
+    mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
     mine.layer.paint((20, 20), 1)
     dock.close_down()
     other = another()
@@ -207,13 +207,13 @@ def test_an_image_that_is_gone_is_named_and_its_annotation_waits(dock, qtbot, an
     assert offers(other)
     other.viewer.add_image(make_scene((96, 128), 1_000_008).image, name="scene")
     press(other, "Continue")
-    qtbot.waitUntil(lambda: len(other.annotating.all) == 1, timeout=5000)
-    assert other.annotating.all[0].layer.data[20, 20] == 1
+    qtbot.waitUntil(lambda: len(other.annotation_controller.all) == 1, timeout=5000)
+    assert other.annotation_controller.all[0].layer.data[20, 20] == 1
     assert not offers(other)
 
 
 def test_a_blank_annotation_leaves_nothing_and_discard_asks(dock, qtbot, another):
-    mine = dock.annotating.begin(dock.viewer.layers["scene"], "scene")
+    mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
     mine.layer.paint((20, 20), 1)
     saved(dock, qtbot)
     mine.layer.undo()
@@ -221,7 +221,9 @@ def test_a_blank_annotation_leaves_nothing_and_discard_asks(dock, qtbot, another
     assert not found_sessions()
     beside = another()
     beside.viewer.add_image(np.zeros((40, 40), np.uint8), name="grey")
-    beside.annotating.begin(beside.viewer.layers["grey"], "grey").layer.paint((20, 20), 1)
+    beside.annotation_controller.begin(beside.viewer.layers["grey"], "grey").layer.paint(
+        (20, 20), 1
+    )
     beside.close_down()
     other = another()
     for answer in (False, True):
@@ -232,7 +234,7 @@ def test_a_blank_annotation_leaves_nothing_and_discard_asks(dock, qtbot, another
 
 
 def test_a_disk_that_takes_nothing_is_told_and_asked_about_at_the_end(dock, qtbot, monkeypatch):
-    mine = dock.annotating.begin(dock.viewer.layers["scene"], "scene")
+    mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
 
     def full(*_args, **_wishes):
         raise OSError(28, "No space left on device")
@@ -241,10 +243,10 @@ def test_a_disk_that_takes_nothing_is_told_and_asked_about_at_the_end(dock, qtbo
         patched.setattr("tifffile.imwrite", full)
         mine.layer.paint((20, 20), 1)
         qtbot.waitUntil(lambda: "Not saved" in dock.run_panel.message.text(), timeout=10_000)
-        asked = []
-        patched.setattr(CliperWidget, "_ask_to_close", lambda one: asked.append(one))
+        requested = []
+        patched.setattr(CliperWidget, "_ask_to_close", lambda one: requested.append(one))
         assert not dock._may_close()
-        assert asked
+        assert requested
     assert dock._may_close()
     dock.close_down()
     assert [session.images for session in found_sessions()] == [("scene",)]

@@ -1,4 +1,4 @@
-"""Corrections change the suggestion elsewhere: in a real window, with the real engine."""
+"""Corrections change the prediction elsewhere: in a real window, with the real engine."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def result(dock, run, settle):
     return dock
 
 
-def suggested(dock):
-    return dock.shown.suggestions["refined"].layer
+def predicted(dock):
+    return dock.shown.predictions["refined"].layer
 
 
 def annotation(dock):
     image = dock.viewer.layers["scene"]
-    return dock.annotating.begin(image, "scene")
+    return dock.annotation_controller.begin(image, "scene")
 
 
 def paint(dock, label, where):
@@ -47,7 +47,7 @@ def paint(dock, label, where):
 
 def contradict(dock):
     """A stroke that gives a wrongly labelled object another class; what the stroke says."""
-    before = suggested(dock).data
+    before = predicted(dock).data
     label = int(np.bincount(before[before > 0]).argmax())
     rows, columns = np.nonzero(before == label)
     middle = len(rows) // 2
@@ -59,98 +59,98 @@ def contradict(dock):
 # ---------------------------------------------------------------------- strokes
 
 
-def test_a_stroke_changes_the_suggestion_elsewhere_and_undo_takes_it_back(result, settle):
-    before = suggested(result).data.copy()
-    coarse = result.shown.suggestions["coarse"].layer.data.copy()
+def test_a_stroke_changes_the_prediction_elsewhere_and_undo_takes_it_back(result, settle):
+    before = predicted(result).data.copy()
+    coarse = result.shown.predictions["coarse"].layer.data.copy()
     _, other = contradict(result)
     settle(result)
     mine = annotation(result)
     painted = mine.layer.data > 0
-    after = suggested(result).data
+    after = predicted(result).data
     assert painted.any()
     assert (after[painted] == other).all()
     assert (after != before)[~painted].any()
-    assert not np.array_equal(result.shown.suggestions["coarse"].layer.data, coarse)
+    assert not np.array_equal(result.shown.predictions["coarse"].layer.data, coarse)
     assert f"{np.count_nonzero(painted)} painted pixels" in result.corrections_panel.state.text()
     mine.layer.undo()
     settle(result)
-    np.testing.assert_array_equal(suggested(result).data, before)
-    np.testing.assert_array_equal(result.shown.suggestions["coarse"].layer.data, coarse)
+    np.testing.assert_array_equal(predicted(result).data, before)
+    np.testing.assert_array_equal(result.shown.predictions["coarse"].layer.data, coarse)
     assert not result.corrections_panel.state.text()
     mine.layer.redo()
     settle(result)
-    assert (suggested(result).data[painted] == other).all()
+    assert (predicted(result).data[painted] == other).all()
 
 
 def test_the_box_off_gives_what_the_words_say_and_on_teaches_again(result, settle):
-    before = suggested(result).data.copy()
+    before = predicted(result).data.copy()
     contradict(result)
     settle(result)
-    taught = suggested(result).data.copy()
+    taught = predicted(result).data.copy()
     result.corrections_panel.spread.click()
     settle(result)
-    np.testing.assert_array_equal(suggested(result).data, before)
+    np.testing.assert_array_equal(predicted(result).data, before)
     paint(result, 4, [(2, 2)])
     settle(result)
-    np.testing.assert_array_equal(suggested(result).data, before)
+    np.testing.assert_array_equal(predicted(result).data, before)
     annotation(result).layer.undo()
     result.corrections_panel.spread.click()
     settle(result)
-    np.testing.assert_array_equal(suggested(result).data, taught)
+    np.testing.assert_array_equal(predicted(result).data, taught)
 
 
 def test_a_box_that_was_off_at_the_run_teaches_once_it_is_on(dock, run, settle):
     dock.corrections_panel.spread.setChecked(False)
     run(dock)
     settle(dock)
-    assert dock.correcting._affinity is None
-    before = suggested(dock).data.copy()
+    assert dock.correction_controller._affinity is None
+    before = predicted(dock).data.copy()
     contradict(dock)
     dock.corrections_panel.spread.setChecked(True)
     settle(dock)
-    assert not np.array_equal(suggested(dock).data, before)
+    assert not np.array_equal(predicted(dock).data, before)
 
 
 def test_what_was_said_teaches_the_next_result_too(result, run, settle):
     contradict(result)
     settle(result)
-    taught = suggested(result).data.copy()
+    taught = predicted(result).data.copy()
     run(result)
     settle(result)
-    np.testing.assert_array_equal(suggested(result).data, taught)
+    np.testing.assert_array_equal(predicted(result).data, taught)
 
 
-def test_accepted_pixels_are_no_evidence(result, settle):
-    before = suggested(result).data.copy()
+def test_accepted_pixels_are_no_hints(result, settle):
+    before = predicted(result).data.copy()
     result.annotation_panel.accept_button.click()
     settle(result)
-    np.testing.assert_array_equal(suggested(result).data, before)
-    assert result.correcting._taught is None
+    np.testing.assert_array_equal(predicted(result).data, before)
+    assert result.correction_controller._taught is None
 
 
 def test_thresholds_move_what_was_taught(result, settle):
     contradict(result)
     settle(result)
     painted = annotation(result).layer.data > 0
-    said = annotation(result).layer.data[painted]
-    before = suggested(result).data.copy()
+    shown = annotation(result).layer.data[painted]
+    before = predicted(result).data.copy()
     slider = result.threshold_panel.background_slider
     slider.setValue(slider.value() + 0.3)
     settle(result)
-    assert not np.array_equal(suggested(result).data, before)
-    np.testing.assert_array_equal(suggested(result).data[painted], said)
+    assert not np.array_equal(predicted(result).data, before)
+    np.testing.assert_array_equal(predicted(result).data[painted], shown)
 
 
 def test_a_layer_edited_by_hand_does_not_follow(result, settle):
-    suggested(result).data_setitem((np.array([0]), np.array([0])), 3)
-    kept = suggested(result).data.copy()
+    predicted(result).data_setitem((np.array([0]), np.array([0])), 3)
+    kept = predicted(result).data.copy()
     contradict(result)
     settle(result)
-    np.testing.assert_array_equal(suggested(result).data, kept)
+    np.testing.assert_array_equal(predicted(result).data, kept)
 
 
 @pytest.mark.parametrize("what", ["contradiction", "background", "one pixel", "all", "no class"])
-def test_strange_evidence(result, what, settle):
+def test_strange_hints(result, what, settle):
     mine = annotation(result)
     for row in result.shown.rows:
         mine.number_of(row)
@@ -171,7 +171,7 @@ def test_strange_evidence(result, what, settle):
     if what == "background":
         mine.layer.data_setitem(np.nonzero(new), 0)
     settle(result)
-    after = suggested(result).data
+    after = predicted(result).data
     if what == "background":
         assert not after.any()
     elif what == "no class":
@@ -185,11 +185,11 @@ def test_classes_go_by_name_and_those_not_asked_for_are_left_out(result, run, se
     mine = annotation(result)
     mine.layer.brush_size = 5
     result.viewer.layers.selection.active = mine.layer
-    result.annotating.brush_nth(2)  # the bacterium is the annotation's label 1
+    result.annotation_controller.brush_nth(2)  # the bacterium is the annotation's label 1
     assert mine.layer.selected_label == 1
     mine.layer.paint((10, 10), 1)
     settle(result)
-    assert (suggested(result).data[mine.layer.data == 1] == 3).all()
+    assert (predicted(result).data[mine.layer.data == 1] == 3).all()
     result.classes_panel.table.choose([2])
     result.classes_panel.buttons.remove.click()
     run(result)
@@ -202,16 +202,16 @@ def test_only_the_region_of_the_result_is_concerned(dock, run, settle):
     dock.image_panel.parts.setCurrentIndex(2)
     run(dock)
     settle(dock)
-    before = suggested(dock).data.copy()
+    before = predicted(dock).data.copy()
     assert before.shape == (70, 80)
     paint(dock, 1, [(2, 2)])
     settle(dock)
-    np.testing.assert_array_equal(suggested(dock).data, before)
+    np.testing.assert_array_equal(predicted(dock).data, before)
     mine = paint(dock, 1, [(30, 40), (31, 40)])
     settle(dock)
     there = mine.layer.data[10:80, 20:100] == 1
     assert there.any()
-    assert (suggested(dock).data[there] == 1).all()
+    assert (predicted(dock).data[there] == 1).all()
 
 
 def test_strokes_that_come_fast_end_at_the_last(result, qtbot, settle):
@@ -223,7 +223,7 @@ def test_strokes_that_come_fast_end_at_the_last(result, qtbot, settle):
         qtbot.wait(5)
     settle(result)
     painted = mine.layer.data > 0
-    np.testing.assert_array_equal(suggested(result).data[painted], mine.layer.data[painted])
+    np.testing.assert_array_equal(predicted(result).data[painted], mine.layer.data[painted])
 
 
 def test_the_affinity_is_kept_with_the_embedding_and_counted(result, run, settle):
@@ -233,7 +233,7 @@ def test_the_affinity_is_kept_with_the_embedding_and_counted(result, run, settle
     assert (count, kept) == (1, embedding.nbytes + affinity.nbytes)
     run(result)
     settle(result)
-    assert result.correcting._affinity[1] is affinity
+    assert result.correction_controller._affinity[1] is affinity
 
 
 def test_each_stroke_on_a_large_image_is_followed(dock, run, settle):
@@ -247,7 +247,7 @@ def test_each_stroke_on_a_large_image_is_followed(dock, run, settle):
         mine = paint(dock, label, [(row, column) for column in range(300, 340, 4)])
         settle(dock)
         painted = mine.layer.data > 0
-        np.testing.assert_array_equal(suggested(dock).data[painted], mine.layer.data[painted])
+        np.testing.assert_array_equal(predicted(dock).data[painted], mine.layer.data[painted])
 
 
 # ---------------------------------------------------------------------- where to look next
@@ -269,7 +269,7 @@ def test_buttons_say_why_they_are_grey(dock):
         assert not widget.isEnabled()
         assert "press Run" in widget.toolTip()
     assert panel.click_button.isEnabled()
-    dock.correcting.next_uncertain()
+    dock.correction_controller.next_uncertain()
     assert "press Run" in dock.run_panel.message.text()
     dock.viewer.layers.clear()
     assert not panel.click_button.isEnabled()
@@ -283,7 +283,7 @@ def test_uncertainty_is_a_layer_that_follows(result, settle):
     layer = result.viewer.layers["scene uncertainty"]
     assert result.viewer.layers.selection.active is active
     assert result.image_panel.choice().layer is result.viewer.layers["scene"]
-    assert layer.data.shape == suggested(result).data.shape
+    assert layer.data.shape == predicted(result).data.shape
     assert 0 <= layer.data.min() < layer.data.max() <= 1
     np.testing.assert_allclose(layer.extent.world, result.viewer.layers["scene"].extent.world)
     before = layer.data.copy()
@@ -333,50 +333,52 @@ def test_after_accept_a_hint_shows_the_prediction_above_the_labels_until_the_nex
     result, run, settle
 ):
     result.annotation_panel.accept_button.click()
-    assert not suggested(result).visible
+    assert not predicted(result).visible
     contradict(result)
     settle(result)
-    assert suggested(result).visible
+    assert predicted(result).visible
     names = [layer.name for layer in result.viewer.layers]
     assert names.index("scene annotation") < names.index("scene refined")
-    assert suggested(result).contour > 0  # the labels below are seen as well
+    assert predicted(result).contour > 0  # the labels below are seen as well
     assert "above what you accepted" in result.corrections_panel.state.text()
-    result.annotation_panel.rule.setCurrentIndex(1)  # into all but your painting
+    result.annotation_panel.rule.setCurrentIndex(1)  # Keep hand-painted pixels
     result.annotation_panel.accept_button.click()
-    np.testing.assert_array_equal(annotation(result).layer.data, suggested(result).data)
+    np.testing.assert_array_equal(annotation(result).layer.data, predicted(result).data)
     settle(result)
-    assert not suggested(result).visible  # accepting is no hint
+    assert not predicted(result).visible  # accepting is no hint
     run(result)
     settle(result)
     names = [layer.name for layer in result.viewer.layers]
     assert names.index("scene refined") < names.index("scene annotation")
-    assert suggested(result).visible
-    assert suggested(result).contour == 0
+    assert predicted(result).visible
+    assert predicted(result).contour == 0
 
 
 def test_what_a_hint_changes_is_seen_on_the_screen(result, settle):
-    """Compared as pictures of the canvas, which is all that a person has."""
+    """Compared as images of the canvas, which is all that a person has."""
     result.annotation_panel.accept_button.click()
-    before = suggested(result).data.copy()
+    before = predicted(result).data.copy()
     label = int(np.bincount(before[before > 0]).argmax())
     rows, columns = np.nonzero(before == label)
     point = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
     result.corrections_panel.click_button.click()
-    clicks = result.correcting.clicking.all[0].layer
+    clicks = result.correction_controller.click_controller.all[0].layer
     clicks.add((1, 1))  # says what is so already: the outlines are there
     settle(result)
     clicks.visible = False  # what a click changes is meant, not its own mark
     without = result.viewer.screenshot(canvas_only=True, flash=False)
-    result.correcting.clicking.choose(result.shown.rows[label % len(result.shown.rows)].name)
+    result.correction_controller.click_controller.choose(
+        result.shown.rows[label % len(result.shown.rows)].name
+    )
     clicks.add(point)
     settle(result)
-    assert (suggested(result).data != before).any()
+    assert (predicted(result).data != before).any()
     seen = result.viewer.screenshot(canvas_only=True, flash=False)
     assert (seen != without).any()
 
 
 def test_hints_that_a_prediction_edited_by_hand_cannot_follow_say_so(result, settle):
-    for one in result.shown.suggestions.values():
+    for one in result.shown.predictions.values():
         one.layer.data_setitem((np.array([0]), np.array([0])), 3)
     contradict(result)
     settle(result)
@@ -394,33 +396,35 @@ def test_an_uncertainty_layer_that_is_removed_unchecks_the_box(result, settle):
 
 
 def test_the_camera_goes_from_place_to_place_and_starts_again(result, settle):
-    said, centers = [], []
-    said.append(look(result, settle))
-    places = list(result.correcting.doubts.places)
+    shown, centers = [], []
+    shown.append(look(result, settle))
+    places = list(result.correction_controller.uncertain_places.places)
     assert len(places) > 2
     centers.append(camera(result))
     while len(centers) <= len(places):
-        said.append(look(result, settle))
+        shown.append(look(result, settle))
         centers.append(camera(result))
     np.testing.assert_allclose(centers[:-1], places)
     np.testing.assert_allclose(centers[-1], places[0])
-    assert said[0] == f"Uncertain place 1 of {len(places)}."
-    assert "starts again" in said[len(places) - 1]
-    assert said[-1] == said[0]
+    assert shown[0] == f"Uncertain place 1 of {len(places)}."
+    assert "starts again" in shown[len(places) - 1]
+    assert shown[-1] == shown[0]
 
 
 def test_decided_places_are_passed_over(result, settle):
     look(result, settle)
-    first = result.correcting.doubts.places[0]
+    first = result.correction_controller.uncertain_places.places[0]
     mine = annotation(result)
     mine.layer.brush_size = 15
     mine.layer.paint(first, 0)  # nothing was there: erasing leaves no mark
     mine.layer.paint(first, 1)
     settle(result)
     look(result, settle)
-    assert first not in result.correcting.doubts.places
-    marks = mine.state().marks
-    assert all(marks[place] == 0 for place in result.correcting.doubts.places)
+    assert first not in result.correction_controller.uncertain_places.places
+    edit_mask = mine.state().edit_mask
+    assert all(
+        edit_mask[place] == 0 for place in result.correction_controller.uncertain_places.places
+    )
     result.annotation_panel.rule.setCurrentIndex(1)
     result.annotation_panel.accept_button.click()
     settle(result)
@@ -432,8 +436,12 @@ def test_the_key_is_bound_on_our_layers(result, settle):
     result.corrections_panel.uncertainty.click()
     settle(result)
     mine = annotation(result)
-    layers = [mine.layer, suggested(result), *(one.layer for one in result.correcting.clicking.all)]
-    layers.append(result.correcting.uncertainty.layer)
+    layers = [
+        mine.layer,
+        predicted(result),
+        *(one.layer for one in result.correction_controller.click_controller.all),
+    ]
+    layers.append(result.correction_controller.uncertainty.layer)
     before = camera(result)
     for layer in layers:
         pressed = layer.keymap[coerce_keybinding(UNCERTAIN_KEY)]
@@ -444,12 +452,12 @@ def test_the_key_is_bound_on_our_layers(result, settle):
 
 
 def test_keys_on_layers_that_outlive_the_dock_start_nothing(result):
-    layer = suggested(result)
+    layer = predicted(result)
     result.close_down()
     for key in (UNCERTAIN_KEY, RUN_KEY):
         layer.keymap[coerce_keybinding(key)](layer)
     assert result.job is None
-    assert result.correcting.looking is None
+    assert result.correction_controller.looking is None
 
 
 def test_no_key_of_ours_opens_a_menu_or_presses_a_button(result):
@@ -478,6 +486,8 @@ def test_places_of_a_stack_and_in_3d(dock, run, settle):
     dock.viewer.dims.set_point(0, 3)
     assert look(dock, settle).startswith("Uncertain place 1 of ")
     assert dock.viewer.dims.point[0] == 3
-    np.testing.assert_allclose(camera(dock), np.array(dock.correcting.doubts.places[0]) / 2)
+    np.testing.assert_allclose(
+        camera(dock), np.array(dock.correction_controller.uncertain_places.places[0]) / 2
+    )
     dock.viewer.dims.ndisplay = 3
     assert "2-D view" in look(dock, settle)

@@ -19,7 +19,7 @@ from napari_cliper.io.writers.png import write_indexed_png
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.plugin.controllers import exchange
-from napari_cliper.plugin.panels.export_dialog import ExportDialog, ExportWish
+from napari_cliper.plugin.panels.export_dialog import ExportDialog, ExportRequest
 from napari_cliper.plugin.panels.import_dialog import LEAVE_OUT, NEW
 
 
@@ -32,7 +32,7 @@ def accepted(dock, run):
 
 
 def annotation(dock):
-    return dock.annotating.of(dock.viewer.layers["scene"])
+    return dock.annotation_controller.of(dock.viewer.layers["scene"])
 
 
 def wait(dock, qtbot):
@@ -44,8 +44,8 @@ def message(dock):
 
 
 def export(dock, qtbot, folder, *formats, overwrite=False):
-    wish = ExportWish(folder, formats, overwrite, every_image=False)
-    dock.exchange.write(wish, dock.annotating.current(), dock.exchange.project_images())
+    wish = ExportRequest(folder, formats, overwrite, every_image=False)
+    dock.exchange.write(wish, dock.annotation_controller.current(), dock.exchange.project_images())
     wait(dock, qtbot)
 
 
@@ -91,9 +91,9 @@ def test_the_file_of_a_layer_is_never_replaced(accepted, qtbot, tmp_path):
     export(accepted, qtbot, tmp_path, "png")
     before = (tmp_path / "scene.png").read_bytes()
     (layer,) = accepted.viewer.open(str(tmp_path / "scene.png"), plugin="napari")
-    accepted.annotating.begin(layer, "scene")
+    accepted.annotation_controller.begin(layer, "scene")
     accepted.image_panel.images.setCurrentText(layer.name)
-    assert accepted.annotating.current().image is layer
+    assert accepted.annotation_controller.current().image is layer
     export(accepted, qtbot, tmp_path, "png", overwrite=True)
     assert "is one of the inputs and is never replaced" in message(accepted)
     assert (tmp_path / "scene.png").read_bytes() == before
@@ -169,10 +169,10 @@ def answer(monkeypatch, fill):
 
 def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatch, from_elsewhere):
     path, labels = from_elsewhere
-    asked = []
+    requested = []
 
     def fill(dialog):
-        asked.append(list(dialog.boxes))
+        requested.append(list(dialog.boxes))
         assert dialog.boxes[7].currentText() == NEW
         return QDialog.DialogCode.Accepted
 
@@ -180,14 +180,14 @@ def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatc
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
     dock.annotation_panel.import_button.click()
     wait(dock, qtbot)
-    assert asked == [[7]]  # the bacterium is known by its name
+    assert requested == [[7]]  # the bacterium is known by its name
     mine = annotation(dock)
     names = {row.name: label for label, row in mine.classes.items()}
     np.testing.assert_array_equal(mine.layer.data == names["bacterium"], labels == 1)
     np.testing.assert_array_equal(mine.layer.data == names["mitochondrion"], labels == 7)
     assert names["mitochondrion"] == 7
     assert [row.name for row in dock.classes_panel.classes()][-1] == "mitochondrion"
-    np.testing.assert_array_equal(mine.edits.marks == PAINTED, labels > 0)
+    np.testing.assert_array_equal(mine.edits.edit_mask == PAINTED, labels > 0)
     mine.layer.undo()
     assert not mine.layer.data.any()
 
@@ -259,13 +259,13 @@ def test_planes_of_a_data_set_come_back_onto_their_planes(
     assert "Imported" in message(dock), message(dock)
     expected = labels.copy()
     expected[1, 1] = 0
-    np.testing.assert_array_equal(dock.annotating.of(image).layer.data > 0, expected > 0)
+    np.testing.assert_array_equal(dock.annotation_controller.of(image).layer.data > 0, expected > 0)
 
 
 def test_notes_on_measurements_and_on_unnamed_axes_are_shown(dock, qtbot, tmp_path):
     image = dock.viewer.add_image(np.zeros((3, 20, 30)), name="series")
     dock.image_panel.images.setCurrentText("series")
-    mine = dock.annotating.begin(image, "series")
+    mine = dock.annotation_controller.begin(image, "series")
     mine.layer.data_setitem((np.array([1]), np.array([2]), np.array([3])), 1)
     export(dock, qtbot, tmp_path / "one", "csv")
     assert message(dock).count("does not say what axis 0 is") == 1
@@ -319,7 +319,7 @@ def test_labels_go_onto_the_image_they_were_asked_for(dock, qtbot, monkeypatch, 
     dock.exchange.read(path)
     dock.image_panel.images.setCurrentText("other")
     wait(dock, qtbot)
-    assert dock.annotating.of(other) is None
+    assert dock.annotation_controller.of(other) is None
     np.testing.assert_array_equal(annotation(dock).layer.data > 0, labels > 0)
     dock.exchange.read(path)
     dock.viewer.layers.remove(other)

@@ -22,10 +22,10 @@ from napari_cliper.annotation.project.project import Project
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.own_files import add_to_record
 from napari_cliper.labels.label_class import ClassRow
-from napari_cliper.plugin.controllers import project as projecting
+from napari_cliper.plugin.controllers import project as project_controller
 from napari_cliper.plugin.controllers.project import SAVE_AFTER
 from napari_cliper.plugin.dock import CliperWidget
-from napari_cliper.plugin.panels.export_dialog import ExportWish
+from napari_cliper.plugin.panels.export_dialog import ExportRequest
 from napari_cliper.segmentation import SegmentationConfig, Thresholds
 
 SHAPE = (96, 128)
@@ -44,18 +44,19 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def project(dock, pictures, tmp_path, qtbot):
-    """The dock with a project of three pictures, at the first."""
+    """The dock with a project of three images, at the first."""
     dock.viewer.layers.clear()
-    dock.projecting.create(tmp_path / "project", pictures)
+    dock.project_controller.create(tmp_path / "project", pictures)
     loaded(dock, qtbot, "scene 1")
     return dock
 
 
 def loaded(dock, qtbot, name):
     qtbot.waitUntil(
-        lambda: dock.projecting.current == name and dock.projecting.job is None, timeout=10_000
+        lambda: dock.project_controller.current == name and dock.project_controller.job is None,
+        timeout=10_000,
     )
-    choose(dock, dock.projecting.layer)
+    choose(dock, dock.project_controller.layer)
 
 
 def choose(dock, layer):
@@ -64,12 +65,13 @@ def choose(dock, layer):
 
 
 def annotation(dock):
-    return dock.annotating.of(dock.projecting.layer)
+    return dock.annotation_controller.of(dock.project_controller.layer)
 
 
 def saved(dock, qtbot):
     qtbot.waitUntil(
-        lambda: dock.projecting.job is None and not dock.projecting._unsaved, timeout=10_000
+        lambda: dock.project_controller.job is None and not dock.project_controller._unsaved,
+        timeout=10_000,
     )
 
 
@@ -102,7 +104,7 @@ def test_words_and_thresholds_go_from_image_to_image(project, run, qtbot):
     dock.project_panel.previous_button.click()
     loaded(dock, qtbot, "scene 1")
     np.testing.assert_array_equal(annotation(dock).layer.data, first)
-    assert (annotation(dock).edits.marks == ACCEPTED).all()
+    assert (annotation(dock).edits.edit_mask == ACCEPTED).all()
     assert {type(layer) for layer in dock.viewer.layers} == {Image, Labels}
 
 
@@ -115,17 +117,17 @@ def test_done_goes_on_and_stands_in_the_list(project, qtbot):
     dock.project_panel.images.itemClicked.emit(dock.project_panel.images.item(2))
     loaded(dock, qtbot, "scene 3")
     assert not dock.project_panel.next_button.isEnabled()
-    dock.projecting.go_to("scene 1")
+    dock.project_controller.go_to("scene 1")
     loaded(dock, qtbot, "scene 1")
     dock.project_panel.done_button.click()
     saved(dock, qtbot)
     assert texts(dock)[0] == "scene 1: begun"
 
 
-def test_a_suggestion_that_was_edited_stays_in_the_window(project, run, qtbot):
+def test_a_prediction_that_was_edited_stays_in_the_window(project, run, qtbot):
     dock = project
     run(dock)
-    mine = dock.shown.suggestions["refined"].layer
+    mine = dock.shown.predictions["refined"].layer
     mine.paint((5, 5), 3)
     dock.project_panel.next_button.click()
     loaded(dock, qtbot, "scene 2")
@@ -135,9 +137,9 @@ def test_a_suggestion_that_was_edited_stays_in_the_window(project, run, qtbot):
 # ---------------------------------------------------------------------- saving
 
 
-def test_a_change_is_on_disk_soon_with_its_marks(project, qtbot, tmp_path):
+def test_a_change_is_on_disk_soon_with_its_edit_mask(project, qtbot, tmp_path):
     dock = project
-    mine = dock.annotating.begin(dock.projecting.layer, "scene 1")
+    mine = dock.annotation_controller.begin(dock.project_controller.layer, "scene 1")
     mine.layer.selected_label = 2
     mine.layer.paint((30, 30), 2)
     started = time.monotonic()
@@ -146,7 +148,7 @@ def test_a_change_is_on_disk_soon_with_its_marks(project, qtbot, tmp_path):
     assert time.monotonic() - started < 5
     state = Project.open(tmp_path / "project").load("scene 1")
     np.testing.assert_array_equal(state.labels, mine.layer.data)
-    np.testing.assert_array_equal(state.marks == PAINTED, mine.layer.data == 2)
+    np.testing.assert_array_equal(state.edit_mask == PAINTED, mine.layer.data == 2)
     mine.layer.undo()
     qtbot.wait(SAVE_AFTER + 500)
     saved(dock, qtbot)
@@ -168,11 +170,11 @@ def test_closing_saves_and_opening_brings_everything_back(
     viewer = make_napari_viewer()
     other = CliperWidget(viewer)
     qtbot.addWidget(other)
-    other.projecting.open(tmp_path / "project")
+    other.project_controller.open(tmp_path / "project")
     loaded(other, qtbot, "scene 1")
     found = annotation(other).state()
     np.testing.assert_array_equal(found.labels, expected.labels)
-    np.testing.assert_array_equal(found.marks, expected.marks)
+    np.testing.assert_array_equal(found.edit_mask, expected.edit_mask)
     assert found.classes == expected.classes
     assert found.record["config"]["model"] == "demo"
     assert other.classes_panel.classes() == rows
@@ -185,7 +187,9 @@ def test_closing_saves_and_opening_brings_everything_back(
 
 
 def test_napari_opens_a_project(project, qtbot, tmp_path, make_napari_viewer):
-    project.annotating.begin(project.projecting.layer, "scene 1").layer.paint((40, 40), 1)
+    project.annotation_controller.begin(project.project_controller.layer, "scene 1").layer.paint(
+        (40, 40), 1
+    )
     project.close_down()
     viewer = make_napari_viewer()
     path = next((tmp_path / "project").glob("*.cliper.json"))
@@ -201,15 +205,15 @@ def test_the_image_of_the_window_becomes_a_project(dock, run, qtbot, tmp_path):
     layer.scale, layer.units = (0.5, 0.25), "um"
     run(dock)
     dock.annotation_panel.accept_button.click()
-    before = dock.annotating.of(layer).layer.data.copy()
-    dock.projecting.save_as(tmp_path / "kept")
+    before = dock.annotation_controller.of(layer).layer.data.copy()
+    dock.project_controller.save_as(tmp_path / "kept")
     project = Project.open(tmp_path / "kept")
     (image,) = project.images
     np.testing.assert_array_equal(project.read_image(image.name), layer.data)
     np.testing.assert_array_equal(project.load(image.name).labels, before)
-    dock.annotating.of(layer).layer.paint((3, 3), 2)
+    dock.annotation_controller.of(layer).layer.paint((3, 3), 2)
     saved(dock, qtbot)
-    dock.projecting.open(tmp_path / "kept")
+    dock.project_controller.open(tmp_path / "kept")
     loaded(dock, qtbot, image.name)
     np.testing.assert_array_equal(annotation(dock).layer.scale, (0.5, 0.25))
 
@@ -218,7 +222,7 @@ def test_a_disk_that_does_not_take_it_is_told_and_nothing_is_lost(
     project, qtbot, tmp_path, monkeypatch
 ):
     dock = project
-    mine = dock.annotating.begin(dock.projecting.layer, "scene 1")
+    mine = dock.annotation_controller.begin(dock.project_controller.layer, "scene 1")
     mine.layer.paint((30, 30), 2)
 
     def full(*_args, **_wishes):
@@ -228,7 +232,7 @@ def test_a_disk_that_does_not_take_it_is_told_and_nothing_is_lost(
     dock.project_panel.next_button.click()
     assert "Not saved" in message(dock)
     assert "disk is full" in message(dock)
-    assert dock.projecting.current == "scene 1"  # it does not go on without having saved
+    assert dock.project_controller.current == "scene 1"  # it does not go on without having saved
     monkeypatch.undo()
     dock.project_panel.next_button.click()
     loaded(dock, qtbot, "scene 2")
@@ -291,7 +295,7 @@ def full_disk(*_args, **_wishes):
 
 def painted(dock, qtbot, at=(30, 30)):
     """Paint label 2 at a place of the first image, and let the dock know."""
-    mine = dock.annotating.begin(dock.projecting.layer, "scene 1")
+    mine = dock.annotation_controller.begin(dock.project_controller.layer, "scene 1")
     mine.layer.paint(at, 2)
     qtbot.wait(20)
     return mine
@@ -303,15 +307,15 @@ def on_disk(tmp_path, at=(30, 30)):
 
 
 def test_what_is_painted_while_the_next_image_loads_is_saved(project, qtbot, tmp_path, monkeypatch):
-    gate, load = threading.Event(), projecting._load
+    gate, load = threading.Event(), project_controller._load
 
     def slow(*args):
         gate.wait(10)
         return load(*args)
 
-    monkeypatch.setattr(projecting, "_load", slow)
-    mine = project.annotating.begin(project.projecting.layer, "scene 1")
-    project.projecting.go_to("scene 2")
+    monkeypatch.setattr(project_controller, "_load", slow)
+    mine = project.annotation_controller.begin(project.project_controller.layer, "scene 1")
+    project.project_controller.go_to("scene 2")
     mine.layer.paint((30, 30), 2)
     gate.set()
     loaded(project, qtbot, "scene 2")
@@ -324,11 +328,11 @@ def test_a_failed_save_is_tried_again_before_anything_is_left(
 ):
     painted(project, qtbot)
     monkeypatch.setattr("tifffile.imwrite", full_disk)
-    project.projecting.save_soon()
-    project.projecting.job.wait()  # it has failed, and the window does not know yet
+    project.project_controller.save_soon()
+    project.project_controller.job.wait()  # it has failed, and the window does not know yet
     monkeypatch.undo()
     if then == "open":
-        project.projecting.open(tmp_path / "project")
+        project.project_controller.open(tmp_path / "project")
     elif then == "close":
         project.close_down()
     else:
@@ -345,16 +349,16 @@ def test_removing_the_layer_saves_what_was_painted(project, qtbot, tmp_path):
 
 
 def test_an_image_that_was_removed_is_shown_again(project, qtbot):
-    project.viewer.layers.remove(project.projecting.layer)
-    project.projecting.go_to("scene 1")
+    project.viewer.layers.remove(project.project_controller.layer)
+    project.project_controller.go_to("scene 1")
     qtbot.waitUntil(lambda: "scene 1" in project.viewer.layers, timeout=5000)
 
 
 def test_of_two_clicks_the_last_counts(project, qtbot):
     shown = []
     project.viewer.layers.events.inserted.connect(lambda event: shown.append(event.value.name))
-    project.projecting.go_to("scene 2")
-    project.projecting.go_to("scene 3")
+    project.project_controller.go_to("scene 2")
+    project.project_controller.go_to("scene 3")
     loaded(project, qtbot, "scene 3")
     assert shown == ["scene 3"]
 
@@ -367,40 +371,40 @@ def test_words_alone_are_kept(project, tmp_path):
 
 def test_what_another_program_saved_is_replaced_only_by_a_yes(project, qtbot, tmp_path):
     mine = painted(project, qtbot)
-    assert project.projecting.save_now()
+    assert project.project_controller.save_now()
     other = Project.open(tmp_path / "project")
     theirs = other.load("scene 1")
     other.save("scene 1", replace(theirs, labels=np.full_like(theirs.labels, 7)))
     mine.layer.paint((60, 60), 2)
-    asked = []
-    project.projecting.confirm = lambda question: asked.append(question)
-    project.projecting.go_to("scene 2")
-    assert asked
+    requested = []
+    project.project_controller.confirm = lambda question: requested.append(question)
+    project.project_controller.go_to("scene 2")
+    assert requested
     assert "Not saved" in message(project)
-    assert project.projecting.current == "scene 1"
+    assert project.project_controller.current == "scene 1"
     assert (Project.open(tmp_path / "project").load("scene 1").labels == 7).all()
-    project.projecting.confirm = lambda _question: True
-    project.projecting.go_to("scene 2")
+    project.project_controller.confirm = lambda _question: True
+    project.project_controller.go_to("scene 2")
     loaded(project, qtbot, "scene 2")
     assert on_disk(tmp_path, (60, 60))
 
 
 def test_what_cannot_be_saved_can_be_saved_elsewhere(project, qtbot, tmp_path):
     mine = painted(project, qtbot)
-    assert project.projecting.save_now()
+    assert project.project_controller.save_now()
     other = Project.open(tmp_path / "project")
     other.save("scene 1", replace(other.load("scene 1"), record={"by": "another"}))
     mine.layer.paint((60, 60), 2)
-    project.projecting.save_as(tmp_path / "mine")
+    project.project_controller.save_as(tmp_path / "mine")
     assert Project.open(tmp_path / "mine").load("scene 1").labels[60, 60] == 2
 
 
 def test_an_export_of_what_could_not_be_saved_offers_the_window_alone(project, qtbot, monkeypatch):
     painted(project, qtbot)
-    assert project.projecting.exported().count == 1
+    assert project.project_controller.exported().count == 1
     painted(project, qtbot, (60, 60))
     monkeypatch.setattr("tifffile.imwrite", full_disk)
-    assert project.projecting.exported().count == 0
+    assert project.project_controller.exported().count == 0
     assert "disk is full" in message(project)
     monkeypatch.undo()
 
@@ -412,7 +416,7 @@ def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, picture
     before = {path: path.read_bytes() for path in pictures}
     add_to_record(folder, {path.name: path for path in pictures})
     painted(project, qtbot)
-    wish = ExportWish(folder, ("png",), overwrite=True, every_image=every_image)
+    wish = ExportRequest(folder, ("png",), overwrite=True, every_image=every_image)
     project.exchange.write(wish, annotation(project), project.exchange.project_images())
     qtbot.waitUntil(lambda: project.exchange.job is None, timeout=10_000)
     assert "is one of the inputs and is never replaced" in message(project)
@@ -423,9 +427,9 @@ def test_a_layer_that_is_part_of_its_file_is_copied(dock, tmp_path):
     channels = np.random.default_rng(0).integers(0, 255, (2, *SHAPE)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "two.tif", channels)
     _, second = dock.viewer.open(str(tmp_path / "two.tif"), plugin="napari", channel_axis=0)
-    mine = dock.annotating.begin(second, second.name)
+    mine = dock.annotation_controller.begin(second, second.name)
     dock.viewer.layers.selection.active = mine.layer
-    dock.projecting.save_as(tmp_path / "kept")
+    dock.project_controller.save_as(tmp_path / "kept")
     kept = Project.open(tmp_path / "kept")
     np.testing.assert_array_equal(kept.read_image(kept.images[0].name), channels[1])
 
@@ -435,7 +439,7 @@ def test_a_result_that_was_asked_with_other_words_is_dropped(dock, run, qtbot, p
     config = SegmentationConfig(model="demo", device="cpu")
     kept.save_settings([ClassRow("fibre")], Thresholds(0.1, 0.77), config)
     dock.run()
-    dock.projecting.open(tmp_path / "p")
+    dock.project_controller.open(tmp_path / "p")
     loaded(dock, qtbot, "scene 1")
     qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
     assert "dropped" in message(dock)
@@ -455,7 +459,7 @@ def in_window(make_napari_viewer, qtbot, pictures, tmp_path):
     viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
     qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
     dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
-    dock.projecting.create(tmp_path / "project", pictures)
+    dock.project_controller.create(tmp_path / "project", pictures)
     loaded(dock, qtbot, "scene 1")
     yield dock
     dock.close_down()
@@ -480,12 +484,12 @@ def test_taking_the_dock_out_saves_and_ends_it(in_window, qtbot, tmp_path):
 def test_the_cross_saves_and_asks_where_that_fails(in_window, qtbot, tmp_path, monkeypatch):
     painted(in_window, qtbot)
     window = in_window.window()
-    asked = []
-    monkeypatch.setattr(CliperWidget, "_ask_to_close", lambda dock: asked.append(message(dock)))
+    requested = []
+    monkeypatch.setattr(CliperWidget, "_ask_to_close", lambda dock: requested.append(message(dock)))
     with monkeypatch.context() as patched:
         patched.setattr("tifffile.imwrite", full_disk)
         QApplication.sendEvent(window.windowHandle(), QCloseEvent())
-    assert "disk is full" in asked[0]
+    assert "disk is full" in requested[0]
     assert window.isVisible()
     assert not in_window._closed
     assert not in_window.eventFilter(window, QCloseEvent())
@@ -499,8 +503,8 @@ def test_axes_stay_from_project_to_layer_and_back(dock, qtbot, tmp_path):
     path = tmp_path / "series.tif"
     tifffile.imwrite(path, series, imagej=True, metadata={"axes": "TYX"})
     project = Project.create(tmp_path / "project", [path])
-    dock.projecting.open(project.folder)
+    dock.project_controller.open(project.folder)
     loaded(dock, qtbot, "series")
-    assert dock.projecting.layer.axis_labels == ("t", "y", "x")
-    dock.annotating.begin(dock.projecting.layer, "series")
+    assert dock.project_controller.layer.axis_labels == ("t", "y", "x")
+    dock.annotation_controller.begin(dock.project_controller.layer, "series")
     assert annotation(dock).state().record["geometry"]["axes"] == "TYX"

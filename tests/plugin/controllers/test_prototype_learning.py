@@ -1,4 +1,4 @@
-"""Looks of classes in the dock: learnt from what a person confirmed, used, kept and put right."""
+"""Looks of classes in the dock: learned from what a person confirmed, used, kept and put right."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def message(dock):
 def idle(dock, qtbot):
     """Wait until nothing runs and nothing waits to be asked again."""
     qtbot.waitUntil(
-        lambda: not (dock.job or dock._rescore_timer.isActive() or dock.learning._waiting),
+        lambda: (
+            not (dock.job or dock._rescore_timer.isActive() or dock.learning_controller._waiting)
+        ),
         timeout=60_000,
     )
 
@@ -53,7 +55,7 @@ def idle(dock, qtbot):
 def confirm_scene(dock, image=None, name="scene", scene=SCENE, names=NAMES, rows=slice(None)):
     """Paint the truth of a scene, its background too, as a person would."""
     image = image or dock.viewer.layers[name]
-    mine = dock.annotating.begin(image, name)
+    mine = dock.annotation_controller.begin(image, name)
     numbers = {label: mine.number_of(ClassRow(word)) for label, word in names.items()}
     truth = np.zeros(scene.labels.shape, np.uint16)
     for label, number in numbers.items():
@@ -67,8 +69,8 @@ def confirm_scene(dock, image=None, name="scene", scene=SCENE, names=NAMES, rows
 
 
 def agreement(dock):
-    """The share of pixels that the suggestion has as the scene has them."""
-    labels = dock.shown.suggestions["refined"].layer.data
+    """The share of pixels that the prediction has as the scene has them."""
+    labels = dock.shown.predictions["refined"].layer.data
     expected = np.zeros(SHAPE, int)
     for index, label in enumerate(NAMES, 1):
         expected[SCENE.labels == label] = index
@@ -78,14 +80,14 @@ def agreement(dock):
 def learnt(dock, qtbot):
     """The dock, taught by its scene."""
     confirm_scene(dock)
-    dock.looks_panel.learn_button.click()
-    qtbot.waitUntil(lambda: dock.learning.prototypes is not None, timeout=60_000)
+    dock.prototypes_panel.learn_button.click()
+    qtbot.waitUntil(lambda: dock.learning_controller.prototypes is not None, timeout=60_000)
     idle(dock, qtbot)
-    return dock.learning.prototypes
+    return dock.learning_controller.prototypes
 
 
 def texts(dock):
-    pictures = dock.looks_panel.pictures
+    pictures = dock.prototypes_panel.pictures
     return [pictures.item(row).text() for row in range(pictures.count())]
 
 
@@ -107,27 +109,29 @@ def test_painted_pixels_become_looks_and_the_image_is_asked_again(nonsense, run,
     assert "prototypes" not in dock.shown.outcome.scores.record
     mine = confirm_scene(dock)
     dock.viewer.layers.selection.active = mine.layer
-    dock.looks_panel.learn_button.click()
-    qtbot.waitUntil(lambda: dock.learning.prototypes is not None, timeout=60_000)
+    dock.prototypes_panel.learn_button.click()
+    qtbot.waitUntil(lambda: dock.learning_controller.prototypes is not None, timeout=60_000)
     assert f"Learnt from scene: {len(NAMES)}" in message(dock)
     idle(dock, qtbot)
 
-    prototypes = dock.learning.prototypes
+    prototypes = dock.learning_controller.prototypes
     assert {one.name for one in prototypes.items} == {"", *NAMES.values()}
-    pictures = dock.looks_panel.pictures
+    pictures = dock.prototypes_panel.pictures
     assert pictures.count() == len(prototypes)
     assert set(texts(dock)) == {f"{name}\nscene" for name in ("background", *NAMES.values())}
     first = pictures.item(0).icon().pixmap(48, 48).toImage()
     assert (first.width(), first.height()) == (48, 48)
-    seen = dock.looks_panel._items[0].thumbnail[20, 30]
+    seen = dock.prototypes_panel._items[0].thumbnail[20, 30]
     assert first.pixelColor(30, 20).getRgb()[:3] == tuple(seen.tolist())
-    assert f"Looks: {len(prototypes)}, of {len(NAMES)} classes" in dock.looks_panel.folder.text()
+    assert (
+        f"Looks: {len(prototypes)}, of {len(NAMES)} classes" in dock.prototypes_panel.folder.text()
+    )
 
     outcome = dock.shown.outcome
     assert not outcome.encoded  # no image network ran
     used = {one["class"]: one["images"] for one in outcome.scores.record["prototypes"]}
     assert used.items() >= dict.fromkeys(NAMES.values(), 1).items()
-    layer = dock.shown.suggestions["refined"].layer
+    layer = dock.shown.predictions["refined"].layer
     assert layer.metadata[OUTPUT_KEY]["prototypes"] == outcome.scores.record["prototypes"]
     assert agreement(dock) > max(before, 0.8)
     assert dock.viewer.layers.selection.active is mine.layer  # the brush stays where it was
@@ -140,31 +144,33 @@ def test_the_next_run_gives_the_labels_of_python(nonsense, run, qtbot):
     scores = segmenter.score(
         segmenter.embed(SCENE.image), list(NAMES.values()), prototypes=prototypes
     )
-    labels = nonsense.shown.suggestions["refined"].layer.data
+    labels = nonsense.shown.predictions["refined"].layer.data
     np.testing.assert_array_equal(labels, scores.to_labels())
 
 
 def test_only_what_is_confirmed_teaches(nonsense, qtbot):
     top = slice(0, SHAPE[0] // 2)
     confirm_scene(nonsense, rows=top)
-    nonsense.looks_panel.learn_button.click()
-    qtbot.waitUntil(lambda: nonsense.learning.prototypes is not None, timeout=60_000)
+    nonsense.prototypes_panel.learn_button.click()
+    qtbot.waitUntil(lambda: nonsense.learning_controller.prototypes is not None, timeout=60_000)
     segmenter = Segmenter(SegmentationConfig(model="demo", device="cpu"))
-    mine = nonsense.annotating.current()
+    mine = nonsense.annotation_controller.current()
     confirmed = np.zeros(SHAPE, bool)
     confirmed[top] = True
     names = {label: row.name for label, row in mine.classes.items()}
     expected = segmenter.learn(
         segmenter.embed(SCENE.image), mine.layer.data, confirmed, names, "scene"
     )
-    np.testing.assert_allclose(vectors(nonsense.learning.prototypes), vectors(expected), atol=1e-5)
+    np.testing.assert_allclose(
+        vectors(nonsense.learning_controller.prototypes), vectors(expected), atol=1e-5
+    )
 
 
 def test_why_there_is_nothing_to_learn_is_said(nonsense, qtbot):
-    panel, layer = nonsense.looks_panel, nonsense.viewer.layers["scene"]
+    panel, layer = nonsense.prototypes_panel, nonsense.viewer.layers["scene"]
     assert not panel.learn_button.isEnabled()
     assert "no annotation yet" in panel.learn_button.toolTip()
-    mine = nonsense.annotating.begin(layer, "scene")
+    mine = nonsense.annotation_controller.begin(layer, "scene")
     nonsense._update_ready()
     assert "Nothing is accepted or painted" in panel.learn_button.toolTip()
     mine.layer.paint((30, 30), 1)
@@ -177,9 +183,9 @@ def test_why_there_is_nothing_to_learn_is_said(nonsense, qtbot):
 def test_learning_waits_for_what_runs(nonsense, qtbot):
     confirm_scene(nonsense)
     nonsense.run()
-    nonsense.looks_panel.learn_button.click()
-    assert nonsense.learning.prototypes is None
-    qtbot.waitUntil(lambda: nonsense.learning.prototypes is not None, timeout=60_000)
+    nonsense.prototypes_panel.learn_button.click()
+    assert nonsense.learning_controller.prototypes is None
+    qtbot.waitUntil(lambda: nonsense.learning_controller.prototypes is not None, timeout=60_000)
 
 
 def test_what_was_removed_while_it_learns_stays_removed(nonsense, qtbot, monkeypatch):
@@ -187,7 +193,7 @@ def test_what_was_removed_while_it_learns_stays_removed(nonsense, qtbot, monkeyp
     other = make_scene(SHAPE, 1_000_009)
     nonsense.viewer.add_image(other.image, name="other")
     nonsense.image_panel.images.setCurrentText("other")
-    mine = nonsense.annotating.begin(nonsense.viewer.layers["other"], "other")
+    mine = nonsense.annotation_controller.begin(nonsense.viewer.layers["other"], "other")
     mine.number_of(ClassRow(NAMES[PRESENT[0]]))
     mine.layer.paint((50, 50), 1)
     mine.follow()
@@ -198,11 +204,11 @@ def test_what_was_removed_while_it_learns_stays_removed(nonsense, qtbot, monkeyp
         return learn(*args)
 
     monkeypatch.setattr(Session, "learn", slow)
-    nonsense.learning.learn()
-    nonsense.learning.remove([prototypes.items[0]])
+    nonsense.learning_controller.learn()
+    nonsense.learning_controller.remove([prototypes.items[0]])
     gate.set()
     idle(nonsense, qtbot)
-    found = nonsense.learning.prototypes
+    found = nonsense.learning_controller.prototypes
     assert prototypes.items[0] not in found.items
     assert {source for one in found.items for source in one.sources} == {"scene", "other"}
 
@@ -213,12 +219,12 @@ def test_what_was_removed_while_it_learns_stays_removed(nonsense, qtbot, monkeyp
 def test_looks_are_removed_by_button_and_key_and_come_back(nonsense, run, qtbot):
     run(nonsense)
     prototypes = learnt(nonsense, qtbot)
-    panel = nonsense.looks_panel
+    panel = nonsense.prototypes_panel
     gone = panel._items[0]
-    assert "Choose a picture" in panel.remove_button.toolTip()
+    assert "Choose an image" in panel.remove_button.toolTip()
     panel.pictures.setCurrentRow(0)
     panel.remove_button.click()
-    assert gone not in nonsense.learning.prototypes.items
+    assert gone not in nonsense.learning_controller.prototypes.items
     assert panel.pictures.count() == len(prototypes) - 1
     idle(nonsense, qtbot)
     used = nonsense.shown.outcome.scores.record["prototypes"]
@@ -226,26 +232,26 @@ def test_looks_are_removed_by_button_and_key_and_come_back(nonsense, run, qtbot)
     assert not nonsense.shown.outcome.encoded
     panel.pictures.selectAll()
     qtbot.keyClick(panel.pictures, Qt.Key.Key_Delete)
-    assert nonsense.learning.prototypes is None
+    assert nonsense.learning_controller.prototypes is None
     assert panel.folder.text() == "Looks"
     idle(nonsense, qtbot)
     assert "prototypes" not in nonsense.shown.outcome.scores.record
     panel.undo_button.click()
     panel.undo_button.click()
-    assert nonsense.learning.prototypes is prototypes
+    assert nonsense.learning_controller.prototypes is prototypes
 
 
 def test_the_slider_weighs_words_against_looks(nonsense, run, qtbot):
     run(nonsense)
-    by_words = nonsense.shown.suggestions["refined"].layer.data.copy()
+    by_words = nonsense.shown.predictions["refined"].layer.data.copy()
     learnt(nonsense, qtbot)
-    panel = nonsense.looks_panel
+    panel = nonsense.prototypes_panel
     assert panel.share() is None
     assert not panel.slider.isEnabled()
     panel.automatic.setChecked(False)
     panel.slider.setValue(0)
     idle(nonsense, qtbot)
-    np.testing.assert_array_equal(nonsense.shown.suggestions["refined"].layer.data, by_words)
+    np.testing.assert_array_equal(nonsense.shown.predictions["refined"].layer.data, by_words)
     panel.slider.setValue(100)
     idle(nonsense, qtbot)
     assert agreement(nonsense) > 0.8
@@ -255,17 +261,17 @@ def test_the_slider_weighs_words_against_looks(nonsense, run, qtbot):
 
 def test_looks_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
     prototypes = of_another(learnt(nonsense, qtbot))
-    nonsense.learning.begin_with(prototypes, None)
-    panel = nonsense.looks_panel
+    nonsense.learning_controller.begin_with(prototypes, None)
+    panel = nonsense.prototypes_panel
     assert "are of ViT-B/16, and the engine runs demo" in panel.note.text()
     assert "ViT-B/16" in panel.learn_button.toolTip()
     run(nonsense)
     assert "looks were left out" in message(nonsense)
     assert "prototypes" not in nonsense.shown.outcome.scores.record
-    assert nonsense.learning.prototypes is prototypes
-    nonsense.learning.learn_by_itself(nonsense.annotating.current())
-    assert "Nothing was learnt" in message(nonsense)
-    assert nonsense.learning.prototypes is prototypes
+    assert nonsense.learning_controller.prototypes is prototypes
+    nonsense.learning_controller.learn_by_itself(nonsense.annotation_controller.current())
+    assert "Nothing was learned" in message(nonsense)
+    assert nonsense.learning_controller.prototypes is prototypes
 
 
 # ---------------------------------------------------------------------- with the list of classes
@@ -276,13 +282,13 @@ def test_looks_are_kept_beside_the_list_of_classes(nonsense, qtbot, tmp_path):
     file = tmp_path / "mine.yaml"
     assert nonsense.classes_panel.save_to(file)
     assert beside(file).is_file()
-    nonsense.learning.remove(list(prototypes.items))
+    nonsense.learning_controller.remove(list(prototypes.items))
     nonsense.classes_panel.set_classes([ClassRow("fibre")])
     assert nonsense.classes_panel.load_from(file)
-    qtbot.waitUntil(lambda: nonsense.learning.prototypes is not None, timeout=20_000)
-    found = nonsense.learning.prototypes
+    qtbot.waitUntil(lambda: nonsense.learning_controller.prototypes is not None, timeout=20_000)
+    found = nonsense.learning_controller.prototypes
     np.testing.assert_allclose(vectors(found), vectors(prototypes), atol=1e-6)
-    assert nonsense.looks_panel.pictures.count() == len(prototypes)
+    assert nonsense.prototypes_panel.pictures.count() == len(prototypes)
     assert f"Loaded {len(prototypes)} looks" in message(nonsense)
 
 
@@ -290,10 +296,10 @@ def test_a_list_without_looks_has_none_and_undo_brings_them_back(nonsense, qtbot
     (tmp_path / "words.txt").write_text("fibre\n")
     prototypes = learnt(nonsense, qtbot)
     assert nonsense.classes_panel.load_from(tmp_path / "words.txt")
-    assert nonsense.learning.prototypes is None
+    assert nonsense.learning_controller.prototypes is None
     assert "Undo in Looks" in message(nonsense)
-    nonsense.looks_panel.undo_button.click()
-    assert nonsense.learning.prototypes is prototypes
+    nonsense.prototypes_panel.undo_button.click()
+    assert nonsense.learning_controller.prototypes is prototypes
 
 
 @pytest.mark.parametrize("kind", ["of another model", "other weights", "damaged"])
@@ -312,14 +318,14 @@ def test_looks_that_cannot_be_used_are_refused_and_the_classes_loaded(
     nonsense.classes_panel.set_classes([ClassRow("fibre")])
     assert nonsense.classes_panel.load_from(file)
     idle(nonsense, qtbot)
-    said = {
+    shown = {
         "of another model": "are of ViT-B/16, and the engine runs demo",
         "other weights": "other weights",
         "damaged": "cut off",
     }
     assert "loaded without their looks" in message(nonsense)
-    assert said[kind] in message(nonsense)
-    assert nonsense.learning.prototypes is None
+    assert shown[kind] in message(nonsense)
+    assert nonsense.learning_controller.prototypes is None
     assert [row.name for row in nonsense.classes_panel.classes()] == list(NAMES.values())
     nonsense.classes_panel.save_to(file)  # what was refused is not lost by this
     assert not beside(file).exists()
@@ -339,17 +345,17 @@ def test_looks_that_cannot_be_written_are_told(nonsense, qtbot, tmp_path):
 
 def test_accepting_everything_teaches_unless_it_is_not_wanted(dock, run, qtbot):
     run(dock)
-    dock.looks_panel.by_itself.setChecked(False)
+    dock.prototypes_panel.by_itself.setChecked(False)
     dock.annotation_panel.accept_button.click()
     assert dock.job is None
-    dock.annotating.of(dock.viewer.layers["scene"]).layer.undo()
-    dock.looks_panel.by_itself.setChecked(True)
+    dock.annotation_controller.of(dock.viewer.layers["scene"]).layer.undo()
+    dock.prototypes_panel.by_itself.setChecked(True)
     dock.annotation_panel.accept_button.click()
-    qtbot.waitUntil(lambda: dock.learning.prototypes is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.learning_controller.prototypes is not None, timeout=60_000)
     idle(dock, qtbot)
-    mine = dock.annotating.of(dock.viewer.layers["scene"]).layer
-    assert dock.viewer.layers.selection.active is mine  # the suggestion does not come back
-    assert not dock.shown.suggestions["refined"].layer.visible
+    mine = dock.annotation_controller.of(dock.viewer.layers["scene"]).layer
+    assert dock.viewer.layers.selection.active is mine  # the prediction does not come back
+    assert not dock.shown.predictions["refined"].layer.visible
 
 
 @pytest.fixture
@@ -361,7 +367,7 @@ def project(nonsense, tmp_path, qtbot):
         scene = make_scene(SHAPE, 1_000_008 + index)
         Picture.fromarray(scene.image).save(folder / f"scene {index + 1}.png")
     nonsense.viewer.layers.clear()
-    nonsense.projecting.create(tmp_path / "project", sorted(folder.iterdir()))
+    nonsense.project_controller.create(tmp_path / "project", sorted(folder.iterdir()))
     at(nonsense, qtbot, "scene 1")
     return nonsense
 
@@ -369,17 +375,18 @@ def project(nonsense, tmp_path, qtbot):
 def at(dock, qtbot, name):
     """Wait until an image of the project is shown, and choose it."""
     qtbot.waitUntil(
-        lambda: dock.projecting.current == name and dock.projecting.job is None, timeout=10_000
+        lambda: dock.project_controller.current == name and dock.project_controller.job is None,
+        timeout=10_000,
     )
-    dock.image_panel.images.setCurrentText(dock.projecting.layer.name)
+    dock.image_panel.images.setCurrentText(dock.project_controller.layer.name)
 
 
 def test_an_image_that_is_done_teaches_the_next(project, run, qtbot, tmp_path):
     dock = project
-    confirm_scene(dock, dock.projecting.layer, "scene 1")
+    confirm_scene(dock, dock.project_controller.layer, "scene 1")
     dock.project_panel.done_button.click()
     at(dock, qtbot, "scene 2")
-    qtbot.waitUntil(lambda: dock.learning.prototypes is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.learning_controller.prototypes is not None, timeout=60_000)
     assert all("scene 1" in text for text in texts(dock))
     run(dock)
     used = dock.shown.outcome.scores.record["prototypes"]
@@ -387,30 +394,32 @@ def test_an_image_that_is_done_teaches_the_next(project, run, qtbot, tmp_path):
     # it is on the disk soon, though nothing was painted
     file = tmp_path / "project" / "prototypes.safetensors"
     qtbot.waitUntil(file.is_file, timeout=5000)
-    assert len(read_prototypes(file)) == len(dock.learning.prototypes)
+    assert len(read_prototypes(file)) == len(dock.learning_controller.prototypes)
 
 
 def test_a_project_keeps_looks_and_share(project, qtbot, tmp_path, make_napari_viewer):
-    confirm_scene(project, project.projecting.layer, "scene 1")
-    project.learning.learn()
-    qtbot.waitUntil(lambda: project.learning.prototypes is not None, timeout=60_000)
-    project.looks_panel.automatic.setChecked(False)
-    project.looks_panel.slider.setValue(70)
-    expected = project.learning.prototypes
+    confirm_scene(project, project.project_controller.layer, "scene 1")
+    project.learning_controller.learn()
+    qtbot.waitUntil(lambda: project.learning_controller.prototypes is not None, timeout=60_000)
+    project.prototypes_panel.automatic.setChecked(False)
+    project.prototypes_panel.slider.setValue(70)
+    expected = project.learning_controller.prototypes
     project.close_down()
     other = CliperWidget(make_napari_viewer())
     qtbot.addWidget(other)
-    other.projecting.open(tmp_path / "project")
+    other.project_controller.open(tmp_path / "project")
     at(other, qtbot, "scene 1")
-    np.testing.assert_allclose(vectors(other.learning.prototypes), vectors(expected), atol=1e-6)
-    assert other.looks_panel.share() == pytest.approx(0.7)
-    assert other.looks_panel.pictures.count() == len(expected)
+    np.testing.assert_allclose(
+        vectors(other.learning_controller.prototypes), vectors(expected), atol=1e-6
+    )
+    assert other.prototypes_panel.share() == pytest.approx(0.7)
+    assert other.prototypes_panel.pictures.count() == len(expected)
     other.close_down()
 
 
-def test_what_is_learnt_for_another_project_is_dropped(project, qtbot, tmp_path, monkeypatch):
+def test_what_is_learned_for_another_project_is_dropped(project, qtbot, tmp_path, monkeypatch):
     Project.create(tmp_path / "other", [tmp_path / "pictures" / "scene 3.png"])
-    confirm_scene(project, project.projecting.layer, "scene 1")
+    confirm_scene(project, project.project_controller.layer, "scene 1")
     gate, learn = threading.Event(), Session.learn
 
     def slow(*args):
@@ -418,12 +427,12 @@ def test_what_is_learnt_for_another_project_is_dropped(project, qtbot, tmp_path,
         return learn(*args)
 
     monkeypatch.setattr(Session, "learn", slow)
-    project.learning.learn()
-    project.projecting.open(tmp_path / "other")
+    project.learning_controller.learn()
+    project.project_controller.open(tmp_path / "other")
     at(project, qtbot, "scene 3")
     gate.set()
     idle(project, qtbot)
-    assert project.learning.prototypes is None
+    assert project.learning_controller.prototypes is None
     assert "dropped" in message(project)
 
 
@@ -461,11 +470,11 @@ def test_the_most_uncertain_images_come_first(project, qtbot, tmp_path):
     Picture.fromarray(make_scene(SHAPE, 1_000_031).image).save(
         tmp_path / "pictures" / "scene 5.png"
     )
-    dock.projecting.project.add_files(
+    dock.project_controller.project.add_files(
         [tmp_path / "pictures" / f"{name}.png" for name in ("bad", "scene 4", "scene 5")]
     )
-    (tmp_path / "pictures" / "bad.png").write_bytes(b"no picture")
-    dock.looks_panel.by_itself.setChecked(False)
+    (tmp_path / "pictures" / "bad.png").write_bytes(b"no image")
+    dock.prototypes_panel.by_itself.setChecked(False)
     dock.project_panel.done_button.click()  # scene 1
     at(dock, qtbot, "scene 2")
     dock.project_panel.order_button.click()
@@ -481,7 +490,7 @@ def test_the_most_uncertain_images_come_first(project, qtbot, tmp_path):
     assert f"{values[best[0]]:.3f}" in dock.project_panel.images.item(0).toolTip()
     assert "Ordered 4 images" in message(dock)
     assert "bad could not be looked at" in message(dock)
-    assert dock.projecting.current == "scene 2"
+    assert dock.project_controller.current == "scene 2"
 
 
 def test_an_order_that_is_cancelled_changes_nothing(project, qtbot, monkeypatch):

@@ -36,12 +36,12 @@ def colours(clicks):
     return [tuple(row) for row in np.round(clicks.layer.face_color, 3).tolist()]
 
 
-def suggested(dock):
-    return dock.shown.suggestions["refined"].layer
+def predicted(dock):
+    return dock.shown.predictions["refined"].layer
 
 
 def annotation(dock):
-    return dock.annotating.of(dock.viewer.layers["scene"])
+    return dock.annotation_controller.of(dock.viewer.layers["scene"])
 
 
 # ---------------------------------------------------------------------- the layer
@@ -133,65 +133,65 @@ def result(dock, run, settle):
     return dock
 
 
-def clicking(dock):
+def click_controller(dock):
     """The layer, after the button was pressed."""
     dock.corrections_panel.click_button.click()
-    return dock.correcting.clicking.all[0]
+    return dock.correction_controller.click_controller.all[0]
 
 
 def click(dock, name, *points):
-    clicks = clicking(dock)
-    dock.correcting.clicking.choose(name)
+    clicks = click_controller(dock)
+    dock.correction_controller.click_controller.choose(name)
     for point in points:
         clicks.layer.add(point)
     return clicks
 
 
 def test_the_button_makes_one_layer_ready_to_click(dock):
-    clicks = clicking(dock)
+    clicks = click_controller(dock)
     assert dock.viewer.layers.selection.active is clicks.layer
     assert clicks.layer.mode == "add"
     assert dock.viewer.layers[-1] is clicks.layer
     assert "scene annotation" in dock.viewer.layers
     assert clicks.chosen == dock.corrections_panel.chosen_class() == "pollen grain"
     dock.viewer.layers.selection.active = dock.viewer.layers["scene"]
-    clicking(dock)
-    assert len(dock.correcting.clicking.all) == 1
+    click_controller(dock)
+    assert len(dock.correction_controller.click_controller.all) == 1
     assert dock.viewer.layers.selection.active is clicks.layer
 
 
 def test_rows_keys_and_the_box_choose_the_class(dock):
-    clicks = clicking(dock)
+    clicks = click_controller(dock)
     dock.classes_panel.selected.emit(2)
     assert clicks.chosen == dock.corrections_panel.chosen_class() == "red blood cell"
-    dock.annotating.brush_step(1)
+    dock.annotation_controller.brush_step(1)
     assert clicks.chosen == dock.corrections_panel.chosen_class() == "bacterium"
-    dock.annotating.brush_nth(3)
+    dock.annotation_controller.brush_nth(3)
     assert clicks.chosen == "fibre"
     panel = dock.corrections_panel
     panel.classes.setCurrentIndex(0)
     panel.classes.activated.emit(0)
     assert clicks.chosen == BACKGROUND
     clicks.layer.add((1, 1))
-    dock.correcting.clicking.choose("fibre")
+    dock.correction_controller.click_controller.choose("fibre")
     clicks.layer.selected_data = {0}
     assert panel.chosen_class() == BACKGROUND
 
 
-def test_a_click_changes_the_suggestion_and_taking_it_back_too(result, settle):
-    before = suggested(result).data.copy()
+def test_a_click_changes_the_prediction_and_taking_it_back_too(result, settle):
+    before = predicted(result).data.copy()
     rows, columns = np.nonzero(before)
     point = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
     clicks = click(result, BACKGROUND, point)
     settle(result)
-    after = suggested(result).data
+    after = predicted(result).data
     assert after[point] == 0
     assert np.count_nonzero(after != before) > 1
     assert result.corrections_panel.state.text() == "Hints used: 1 click."
     assert annotation(result).clicks == {BACKGROUND: [list(map(float, point))]}
     clicks.layer.remove_selected()
     settle(result)
-    np.testing.assert_array_equal(suggested(result).data, before)
+    np.testing.assert_array_equal(predicted(result).data, before)
     assert annotation(result).clicks == {}
 
 
@@ -212,7 +212,7 @@ def test_ctrl_z_undoes_the_newest_hint_whichever_layer_is_active(result, qtbot, 
     settle(result)
     clicks.layer.add((60, 60))
     settle(result)
-    taught = suggested(result).data.copy()
+    taught = predicted(result).data.copy()
 
     def state():
         settle(result)
@@ -232,16 +232,16 @@ def test_ctrl_z_undoes_the_newest_hint_whichever_layer_is_active(result, qtbot, 
         assert told[5:] == [(1, False), (1, True), (2, True), (2, True)]
         assert annotation(result).clicks == {BACKGROUND: [[3.0, 3.0], [60.0, 60.0]]}
         assert clicks.layer.features["class"].tolist() == [BACKGROUND] * 2
-    np.testing.assert_array_equal(suggested(result).data, taught)
+    np.testing.assert_array_equal(predicted(result).data, taught)
 
 
 def test_ctrl_z_after_accept_brings_the_prediction_back(result, qtbot, settle):
     result.annotation_panel.accept_button.click()
-    assert not suggested(result).visible
+    assert not predicted(result).visible
     press(result, qtbot, Qt.Key.Key_Z)
     settle(result)
     assert not annotation(result).layer.data.any()
-    assert suggested(result).visible
+    assert predicted(result).visible
 
 
 def test_undo_of_moved_and_reassigned_clicks(stack):
@@ -296,15 +296,15 @@ def test_accepting_keeps_the_clicks(result):
 
 
 def test_removing_the_layer_takes_the_clicks_back(result, settle):
-    before = suggested(result).data.copy()
+    before = predicted(result).data.copy()
     clicks = click(result, BACKGROUND, *np.argwhere(before > 0)[::200])
     settle(result)
     result.viewer.layers.remove(clicks.layer)
     settle(result)
     assert annotation(result).clicks == {}
     assert "clicks" not in annotation(result).state().record
-    np.testing.assert_array_equal(suggested(result).data, before)
-    assert clicking(result).clicks() == {}
+    np.testing.assert_array_equal(predicted(result).data, before)
+    assert click_controller(result).clicks() == {}
 
 
 def test_a_click_begins_an_annotation_anew(dock):
@@ -323,14 +323,14 @@ def test_clicks_of_another_plane_teach_nothing_here(dock, run, settle):
     dock.viewer.dims.set_point(0, 0)
     run(dock)
     settle(dock)
-    before = suggested(dock).data.copy()
+    before = predicted(dock).data.copy()
     click(dock, "fibre", (1, 20, 20), (0, 500, 500))
     settle(dock)
-    np.testing.assert_array_equal(suggested(dock).data, before)
+    np.testing.assert_array_equal(predicted(dock).data, before)
     click(dock, "fibre", (0, 20, 20))
     settle(dock)
-    assert suggested(dock).data[0, 20, 20] == 4
-    assert not suggested(dock).data[1].any()
+    assert predicted(dock).data[0, 20, 20] == 4
+    assert not predicted(dock).data[1].any()
 
 
 # ---------------------------------------------------------------------- in a project
@@ -343,14 +343,15 @@ def project(dock, tmp_path, qtbot):
     for number in (1, 2):
         pictures.append(tmp_path / f"plate {number}.png")
         Picture.fromarray(make_scene((64, 64), 1_000_000 + number).image).save(pictures[-1])
-    dock.projecting.create(tmp_path / "annotations", pictures)
+    dock.project_controller.create(tmp_path / "annotations", pictures)
     there(dock, qtbot, "plate 1")
     return tmp_path / "annotations"
 
 
 def there(dock, qtbot, name):
     qtbot.waitUntil(
-        lambda: dock.projecting.current == name and dock.projecting.job is None, timeout=5000
+        lambda: dock.project_controller.current == name and dock.project_controller.job is None,
+        timeout=5000,
     )
     dock.image_panel.images.setCurrentText(name)
 
@@ -358,42 +359,44 @@ def there(dock, qtbot, name):
 @pytest.mark.usefixtures("project")
 def test_clicks_go_and_come_back_with_their_image(dock, qtbot):
     click(dock, "fibre", (3, 3), (10, 12))
-    dock.projecting.step(1)
+    dock.project_controller.step(1)
     there(dock, qtbot, "plate 2")
-    assert not dock.correcting.clicking.all
+    assert not dock.correction_controller.click_controller.all
     assert "plate 1 clicks" not in dock.viewer.layers
-    assert dock.annotating.current() is None
+    assert dock.annotation_controller.current() is None
     click(dock, BACKGROUND, (4, 4))
-    dock.projecting.step(-1)
+    dock.project_controller.step(-1)
     there(dock, qtbot, "plate 1")
-    assert dock.correcting.clicking.all[0].clicks() == {"fibre": [[3.0, 3.0], [10.0, 12.0]]}
+    assert dock.correction_controller.click_controller.all[0].clicks() == {
+        "fibre": [[3.0, 3.0], [10.0, 12.0]]
+    }
     assert dock.viewer.layers["plate 1 clicks"].features["class"].tolist() == ["fibre", "fibre"]
 
 
 def test_clicks_survive_closing_and_opening_a_project(dock, project, qtbot):
     click(dock, "fibre", (3, 3))
-    assert dock.projecting.save_now()
-    dock.projecting.open(project)
+    assert dock.project_controller.save_now()
+    dock.project_controller.open(project)
     there(dock, qtbot, "plate 1")
-    assert dock.correcting.clicking.all[0].clicks() == {"fibre": [[3.0, 3.0]]}
-    assert dock.projecting._status["plate 1"] == "started"
+    assert dock.correction_controller.click_controller.all[0].clicks() == {"fibre": [[3.0, 3.0]]}
+    assert dock.project_controller._status["plate 1"] == "started"
 
 
 def test_a_window_cleared_of_all_layers_loses_no_click(dock, project, qtbot):
     click(dock, "fibre", (3, 3))
     dock.viewer.layers.clear()
     qtbot.wait(20)
-    dock.projecting.open(project)
+    dock.project_controller.open(project)
     there(dock, qtbot, "plate 1")
-    assert dock.correcting.clicking.all[0].clicks() == {"fibre": [[3.0, 3.0]]}
+    assert dock.correction_controller.click_controller.all[0].clicks() == {"fibre": [[3.0, 3.0]]}
 
 
 def test_clicks_taken_back_are_gone_from_the_project(dock, project, qtbot):
     clicks = click(dock, "fibre", (3, 3))
-    assert dock.projecting.save_now()
+    assert dock.project_controller.save_now()
     dock.viewer.layers.remove(clicks.layer)
     qtbot.wait(20)
-    assert dock.projecting.save_now()
-    dock.projecting.open(project)
+    assert dock.project_controller.save_now()
+    dock.project_controller.open(project)
     there(dock, qtbot, "plate 1")
-    assert not dock.correcting.clicking.all
+    assert not dock.correction_controller.click_controller.all

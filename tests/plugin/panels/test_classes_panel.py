@@ -218,10 +218,10 @@ def test_boxes(qtbot, panel, told):
 
 @pytest.mark.parametrize("how", ["double-click", Key.Key_Return, Key.Key_Enter, Key.Key_Space])
 def test_colours_are_chosen(qtbot, panel, told, monkeypatch, how):
-    asked = []
+    requested = []
 
     def dialog(colour, *_):
-        asked.append(colour.getRgb()[:3])
+        requested.append(colour.getRgb()[:3])
         return QColor(1, 2, 3)
 
     monkeypatch.setattr(QColorDialog, "getColor", dialog)
@@ -239,11 +239,11 @@ def test_colours_are_chosen(qtbot, panel, told, monkeypatch, how):
             qtbot.keyClick(panel.table, how)
 
     ask(1)
-    assert asked == [PALETTE[1]]
+    assert requested == [PALETTE[1]]
     assert panel.classes()[1].colour == (1, 2, 3)
     assert [one for one in told if "selected" not in one] == ["appearance"]
     ask(2)  # background has no colour
-    assert len(asked) == 1
+    assert len(requested) == 1
     monkeypatch.setattr(QColorDialog, "getColor", lambda *_: QColor())  # cancelled
     ask(0)
     assert panel.classes()[0].colour == PALETTE[0]

@@ -14,8 +14,8 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QFrame, QScrollArea, QVBox
 from napari_cliper.demo.scenes import KINDS
 from napari_cliper.plugin.panels.engine_panel import EnginePanel
 from napari_cliper.plugin.panels.engine_text import (
-    PROTOCOLS_IN_WORDS,
-    TEMPLATES_IN_WORDS,
+    PRESET_NAMES,
+    TEMPLATE_NAMES,
     plain_name,
 )
 from napari_cliper.segmentation import (
@@ -28,7 +28,7 @@ from napari_cliper.segmentation import (
     InvalidInputError,
     SegmentationConfig,
 )
-from napari_cliper.segmentation.config import protocols
+from napari_cliper.segmentation.config import presets
 
 NARROW = 308  # what is left of 320 pixels between the dock's margins
 
@@ -98,7 +98,7 @@ CONFIGS = (
     *(SegmentationConfig(refiner=refiner) for refiner in REFINERS),
     *(SegmentationConfig(precision=precision) for precision in PRECISIONS),
     *(SegmentationConfig(templates=name) for name in TEMPLATE_SETS),
-    *(SegmentationConfig(protocol=name) for name in PROTOCOLS_IN_WORDS),
+    *(SegmentationConfig(protocol=name) for name in PRESET_NAMES),
     *(SegmentationConfig(background=words) for words in BACKGROUND_WORDS.values()),
     *(SegmentationConfig(model="demo", background=words) for words in BACKGROUND_WORDS.values()),
     *(
@@ -139,8 +139,8 @@ def test_after_every_configuration_the_next_one_comes_back_too(panel):
 
 
 def test_every_published_row_and_template_set_has_a_name():
-    assert set(PROTOCOLS_IN_WORDS) == {name for _, _, name in protocols()}
-    assert set(TEMPLATES_IN_WORDS) == set(TEMPLATE_SETS)
+    assert set(PRESET_NAMES) == {name for _, _, name in presets()}
+    assert set(TEMPLATE_NAMES) == set(TEMPLATE_SETS)
 
 
 def test_what_a_person_chooses_and_types_is_in_the_configuration(panel, qtbot):

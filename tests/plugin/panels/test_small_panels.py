@@ -100,7 +100,7 @@ def test_sliders_follow_the_range_of_the_result_and_tell_nobody(panel, qtbot, sc
     assert not thresholds.isEnabled()
     result = scores()
     published = result.settings
-    start = Thresholds(0.5, 0.25, min_max=False, own={"cell": 0.75})
+    start = Thresholds(0.5, 0.25, min_max=False, per_class={"cell": 0.75})
     with qtbot.assertNotEmitted(thresholds.changed):
         thresholds.set_result(result, start)
     assert thresholds.isEnabled()
@@ -131,7 +131,7 @@ def test_classes_can_have_thresholds_of_their_own(panel, qtbot, scores):
     thresholds.choose_class("bubble")
     with qtbot.waitSignal(thresholds.changed) as caught:
         thresholds.own.click()
-    assert caught.args[0].own == {"bubble": pytest.approx(0.3)}
+    assert caught.args[0].per_class == {"bubble": pytest.approx(0.3)}
     assert thresholds.own_slider.isVisible()
     thresholds.own_slider.setValue(0.9)
     thresholds.choose_class("cell")
@@ -143,9 +143,9 @@ def test_classes_can_have_thresholds_of_their_own(panel, qtbot, scores):
     assert thresholds.own_class.currentText() == "bubble"
     thresholds.set_result(scores(names=("bubble", "fibre")), thresholds.values())
     assert thresholds.own_class.currentText() == "bubble"
-    assert thresholds.values().own == {"bubble": pytest.approx(0.9)}
+    assert thresholds.values().per_class == {"bubble": pytest.approx(0.9)}
     thresholds.own.click()
-    assert thresholds.values().own == {}
+    assert thresholds.values().per_class == {}
 
 
 def test_results_can_be_unloaded(panel, qtbot):

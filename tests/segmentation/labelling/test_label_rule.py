@@ -322,8 +322,8 @@ def test_a_threshold_of_a_class_that_is_not_there(rng):
     with pytest.raises(InvalidInputError, match="'dragon'"):
         scores.to_labels(own_thresholds={"dragon": 0.5})
     live = LiveLabels(scores, "coarse")  # a class may go while its threshold stays
-    wished = Thresholds(0, 0.4, own={"dragon": 0.5})
-    np.testing.assert_array_equal(live.labels(wished), live.labels(replace(wished, own={})))
+    wished = Thresholds(0, 0.4, per_class={"dragon": 0.5})
+    np.testing.assert_array_equal(live.labels(wished), live.labels(replace(wished, per_class={})))
 
 
 @pytest.mark.parametrize("method", ["cliper", "sclip"])

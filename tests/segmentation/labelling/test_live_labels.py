@@ -1,4 +1,4 @@
-"""Labels that corrections move: the real engine, the demo model, made-up scenes."""
+"""Labels that corrections move: the real engine, the demo model, synthetic scenes."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ PUBLISHED = Thresholds(0.9, 0.4, min_max=True)
 
 def one_click_each(labels: np.ndarray) -> np.ndarray:
     """The middle of the largest object of each class, and of the background."""
-    said = np.full(labels.shape, OPEN, np.int32)
+    hint_labels = np.full(labels.shape, OPEN, np.int32)
     for kind in np.unique(labels):
         depth = distance_transform_edt(np.pad(labels == kind, 1))[1:-1, 1:-1]
         row, column = np.unravel_index(depth.argmax(), depth.shape)
-        said[row - 1 : row + 2, column - 1 : column + 2] = kind
-    return said
+        hint_labels[row - 1 : row + 2, column - 1 : column + 2] = kind
+    return hint_labels
 
 
 @pytest.fixture(scope="module")
@@ -72,36 +72,36 @@ def lost(segmenter, embedding):
     return LiveLabels(segmenter.score(embedding, MEANINGLESS), "refined")
 
 
-def test_without_evidence_nothing_changes(live, affinity, scene):
+def test_without_hints_nothing_changes(live, affinity, scene):
     before = live.labels(PUBLISHED)
-    live.teach(affinity, np.full(scene.labels.shape, OPEN))
+    live.apply_hints(affinity, np.full(scene.labels.shape, OPEN))
     assert live.ready(PUBLISHED)
     np.testing.assert_array_equal(live.labels(PUBLISHED), before)
 
 
-def test_evidence_is_taken_back_to_the_pixel(live, affinity, scene):
+def test_hints_is_taken_back_to_the_pixel(live, affinity, scene):
     before = live.labels(PUBLISHED)
-    live.teach(
+    live.apply_hints(
         affinity, np.where(scene.labels == 0, OPEN, scene.labels.astype(int) % len(KINDS) + 1)
     )
     assert not live.ready(PUBLISHED)
     live.prepare(PUBLISHED)
     assert live.ready(PUBLISHED)
     assert (live.labels(PUBLISHED) != before).any()
-    live.teach(affinity, None)
+    live.apply_hints(affinity, None)
     np.testing.assert_array_equal(live.labels(PUBLISHED), before)
 
 
 @pytest.mark.parametrize("known", ["live", "lost"])
 def test_what_was_said_stays(known, affinity, scene, request):
     live = request.getfixturevalue(known)
-    said = one_click_each((scene.labels + 3) % 10)
-    live.teach(affinity, said)
+    hint_labels = one_click_each((scene.labels + 3) % 10)
+    live.apply_hints(affinity, hint_labels)
     found = live.labels(PUBLISHED)
-    np.testing.assert_array_equal(found[said != OPEN], said[said != OPEN])
+    np.testing.assert_array_equal(found[hint_labels != OPEN], hint_labels[hint_labels != OPEN])
 
 
-def test_with_words_that_mean_nothing_the_evidence_decides(segmenter):
+def test_with_words_that_mean_nothing_the_hints_decides(segmenter):
     """One click a class: from next to nothing to most of the scene, on scenes never seen."""
     before, after = (np.zeros((10, 10), np.int64) for _ in range(2))
     for seed in range(8):
@@ -109,7 +109,7 @@ def test_with_words_that_mean_nothing_the_evidence_decides(segmenter):
         embedding = segmenter.embed(scene.image)
         live = LiveLabels(segmenter.score(embedding, MEANINGLESS), "refined")
         before += confusion_matrix(scene.labels, live.labels(PUBLISHED), 10)
-        live.teach(image_affinity(embedding), one_click_each(scene.labels))
+        live.apply_hints(image_affinity(embedding), one_click_each(scene.labels))
         after += confusion_matrix(scene.labels, live.labels(PUBLISHED), 10)
     assert mean_iou(before) < 0.25
     assert mean_iou(after) > 0.65
@@ -127,51 +127,51 @@ def test_clicks_on_mistakes_mend_more_than_they_break(segmenter, clicks):
         before += np.count_nonzero(found != scene.labels)
         mistakes, _ = label(found != scene.labels)
         sizes = np.bincount(mistakes.ravel())[1:]
-        said = np.full(scene.labels.shape, OPEN, np.int32)
+        hint_labels = np.full(scene.labels.shape, OPEN, np.int32)
         for mistake in 1 + np.argsort(-sizes)[:clicks]:
             depth = distance_transform_edt(np.pad(mistakes == mistake, 1))[1:-1, 1:-1]
             place = np.unravel_index(depth.argmax(), depth.shape)
-            said[place] = scene.labels[place]
-        live.teach(image_affinity(embedding), said)
+            hint_labels[place] = scene.labels[place]
+        live.apply_hints(image_affinity(embedding), hint_labels)
         after += np.count_nonzero(live.labels(PUBLISHED) != scene.labels)
     assert after < before
 
 
 def test_a_click_moves_what_is_like_it_and_not_the_rest(lost, affinity, scene):
     kind = int(np.bincount(scene.labels[scene.labels > 0]).argmax())
-    said = np.where(one_click_each(scene.labels) == kind, kind, OPEN)
-    lost.teach(affinity, said)
+    hint_labels = np.where(one_click_each(scene.labels) == kind, kind, OPEN)
+    lost.apply_hints(affinity, hint_labels)
     found = lost.labels(PUBLISHED) == kind
     assert found[scene.labels == kind].mean() > 0.7
     assert found[scene.labels == 0].mean() < 0.3
 
 
 def test_one_pixel(live, affinity):
-    said = np.full(live.scores.shape, OPEN)
-    said[0, 0] = 3
-    live.teach(affinity, said)
+    hint_labels = np.full(live.scores.shape, OPEN)
+    hint_labels[0, 0] = 3
+    live.apply_hints(affinity, hint_labels)
     assert live.labels(PUBLISHED)[0, 0] == 3
 
 
 def test_a_whole_image_painted_is_the_painting(live, affinity, scene):
-    live.teach(affinity, scene.labels)
+    live.apply_hints(affinity, scene.labels)
     np.testing.assert_array_equal(live.labels(PUBLISHED), scene.labels)
     assert not live.uncertainty(PUBLISHED).any()
 
 
-def test_evidence_that_contradicts_itself(live, affinity):
-    said = np.full(live.scores.shape, OPEN)
-    said[40:60:2, 40:60], said[41:60:2, 40:60] = 1, 2
-    live.teach(affinity, said)
+def test_hints_that_contradicts_itself(live, affinity):
+    hint_labels = np.full(live.scores.shape, OPEN)
+    hint_labels[40:60:2, 40:60], hint_labels[41:60:2, 40:60] = 1, 2
+    live.apply_hints(affinity, hint_labels)
     found = live.labels(PUBLISHED)
-    np.testing.assert_array_equal(found[said != OPEN], said[said != OPEN])
+    np.testing.assert_array_equal(found[hint_labels != OPEN], hint_labels[hint_labels != OPEN])
 
 
-def test_a_class_with_no_evidence_keeps_its_words(live, affinity, scene):
+def test_a_class_with_no_hints_keeps_its_words(live, affinity, scene):
     """Background is confirmed where the words see it too: no class moves."""
     before = live.labels(PUBLISHED)
-    said = np.where((before == 0) & (scene.labels == 0), 0, OPEN)
-    live.teach(affinity, said)
+    hint_labels = np.where((before == 0) & (scene.labels == 0), 0, OPEN)
+    live.apply_hints(affinity, hint_labels)
     np.testing.assert_array_equal(live.labels(PUBLISHED), before)
 
 
@@ -180,13 +180,13 @@ def test_a_class_that_the_words_do_not_find_can_be_taught(segmenter, embedding, 
     live = LiveLabels(segmenter.score(embedding, all_classes()), "refined")
     high = Thresholds(9.0, 0.4, min_max=True)
     assert not live.labels(high).any()
-    live.teach(affinity, one_click_each(scene.labels))
+    live.apply_hints(affinity, one_click_each(scene.labels))
     found = live.labels(high)
     assert mean_iou(confusion_matrix(scene.labels, found, 10)) > 0.5
 
 
 def test_thresholds_move_corrected_labels_too(lost, affinity, scene):
-    lost.teach(affinity, one_click_each(scene.labels))
+    lost.apply_hints(affinity, one_click_each(scene.labels))
     low, high = (lost.labels(Thresholds(0.9, at, min_max=True)) for at in (0.3, 3.0))
     assert np.count_nonzero(high) < np.count_nonzero(low)
 
@@ -196,12 +196,12 @@ def test_a_click_teaches_against_a_threshold_of_its_own(live, affinity):
     plain = live.labels(PUBLISHED)
     label = int(np.bincount(plain[plain > 0]).argmax())
     name = live.scores.classes[label - 1].name
-    high = replace(PUBLISHED, own={name: 1.2})
+    high = replace(PUBLISHED, per_class={name: 1.2})
     assert not (live.labels(high) == label).any()
     depth = distance_transform_edt(np.pad(plain == label, 1))[1:-1, 1:-1]
-    said = np.full(plain.shape, OPEN)
-    said[np.unravel_index(depth.argmax(), depth.shape)] = label
-    live.teach(affinity, said)
+    hint_labels = np.full(plain.shape, OPEN)
+    hint_labels[np.unravel_index(depth.argmax(), depth.shape)] = label
+    live.apply_hints(affinity, hint_labels)
     assert not live.ready(high)
     found = live.labels(high) == label
     assert found[plain == label].mean() > 0.3
@@ -210,11 +210,11 @@ def test_a_click_teaches_against_a_threshold_of_its_own(live, affinity):
 
 
 @pytest.mark.parametrize("min_max", [True, False])
-def test_strong_evidence_does_not_turn_into_background(lost, affinity, scene, min_max):
+def test_strong_hints_does_not_turn_into_background(lost, affinity, scene, min_max):
     """At a threshold of 0 the background is (1 - score)^2, which grows again beyond 1."""
     competing = Thresholds(0.9, 0.0, min_max=min_max)
-    said = np.where(one_click_each(scene.labels) > 0, one_click_each(scene.labels), OPEN)
-    lost.teach(affinity, said)
+    hint_labels = np.where(one_click_each(scene.labels) > 0, one_click_each(scene.labels), OPEN)
+    lost.apply_hints(affinity, hint_labels)
     low = lost.labels(replace(competing, background_threshold=COMPETING_BACKGROUND))
     np.testing.assert_array_equal(lost.labels(competing), low)
 
@@ -227,23 +227,23 @@ def test_methods_that_label_by_probability(method, scene):
     live = LiveLabels(scores, scores.stages[-1])
     thresholds = Thresholds(0.0, 0.0)
     before = mean_iou(confusion_matrix(scene.labels, live.labels(thresholds), 10))
-    live.teach(image_affinity(embedding), one_click_each(scene.labels))
+    live.apply_hints(image_affinity(embedding), one_click_each(scene.labels))
     after = mean_iou(confusion_matrix(scene.labels, live.labels(thresholds), 10))
     assert after > before + 0.2
-    live.teach(None, None)
+    live.apply_hints(None, None)
     np.testing.assert_array_equal(live.labels(thresholds), scores.to_labels())
 
 
 def test_uncertainty_is_high_between_classes(live):
-    doubt = live.uncertainty(PUBLISHED)
+    uncertainty = live.uncertainty(PUBLISHED)
     labels = live.labels(PUBLISHED)
-    assert (doubt.min() >= 0, doubt.max() <= 1) == (True, True)
+    assert (uncertainty.min() >= 0, uncertainty.max() <= 1) == (True, True)
     edge = np.zeros(labels.shape, bool)
     edge[1:], edge[:, 1:] = (
         labels[1:] != labels[:-1],
         edge[:, 1:] | (labels[:, 1:] != labels[:, :-1]),
     )
-    assert doubt[edge].mean() > 1.5 * doubt[~edge].mean()
+    assert uncertainty[edge].mean() > 1.5 * uncertainty[~edge].mean()
 
 
 def test_uncertainty_is_the_same_with_little_memory(live, monkeypatch):
@@ -255,27 +255,27 @@ def test_uncertainty_is_the_same_with_little_memory(live, monkeypatch):
 def test_where_the_words_find_nothing_it_is_not_sure_that_nothing_is_there(live):
     near, far = (Thresholds(at, 0.4, min_max=True) for at in (3.0, 300.0))
     assert not live.labels(near).any()
-    doubts = [float(live.uncertainty(at).mean()) for at in (PUBLISHED, near, far)]
-    assert doubts[1] > 0.1 > doubts[2]
+    uncertain_places = [float(live.uncertainty(at).mean()) for at in (PUBLISHED, near, far)]
+    assert uncertain_places[1] > 0.1 > uncertain_places[2]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda said: said[:-1], "must be of one size"),
-        (lambda said: np.full_like(said, 10), "Class 10 was said, but the result has 9"),
-        (lambda said: np.where(said == OPEN, -2, said), "-2 was said"),
+        (lambda hint_labels: hint_labels[:-1], "must be of one size"),
+        (lambda hint_labels: np.full_like(hint_labels, 10), "A hint is class 10; the result has 9"),
+        (lambda hint_labels: np.where(hint_labels == OPEN, -2, hint_labels), "A hint is -2"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(live, affinity, scene, change, message):
     with pytest.raises(InvalidInputError, match=message):
-        live.teach(affinity, change(one_click_each(scene.labels)))
+        live.apply_hints(affinity, change(one_click_each(scene.labels)))
 
 
 def test_another_images_affinity_is_refused(live, affinity, scene):
     other = replace(affinity, regions=affinity.regions[:, :-1])
     with pytest.raises(InvalidInputError, match="must be of one size"):
-        live.teach(other, one_click_each(scene.labels))
+        live.apply_hints(other, one_click_each(scene.labels))
 
 
 def test_what_stays_below_which_threshold_is_there_once_that_is_lowered(live):
@@ -288,16 +288,16 @@ def test_what_stays_below_which_threshold_is_there_once_that_is_lowered(live):
     assert {one.kind for one in short} == {"class"}
     assert not live.labels(high).any()
     assert live.labels(Thresholds(float(np.nextafter(np.float32(top), 0)), 0.4)).any()
-    strict = Thresholds(0.0, 2.0, own={short[0].name: 3.0})
+    strict = Thresholds(0.0, 2.0, per_class={short[0].name: 3.0})
     below = live.shortfalls(strict)
     assert below
     assert {one.kind for one in below} <= {"class", "pixel"}
     for one in (one for one in below if one.kind == "pixel"):
         assert one.threshold == (3.0 if one.name == short[0].name else 2.0)
         label = [row.name for row in live.scores.classes].index(one.name) + 1
-        reached = Thresholds(0.0, 2.0, own={one.name: one.value})
+        reached = Thresholds(0.0, 2.0, per_class={one.name: one.value})
         assert (live.labels(reached) == label).any()
-        missed = Thresholds(0.0, 2.0, own={one.name: one.value + 1e-4})
+        missed = Thresholds(0.0, 2.0, per_class={one.name: one.value + 1e-4})
         assert not (live.labels(missed) == label).any()
 
 

@@ -33,9 +33,11 @@ def planes():
     return ScorePlanes((0, 2, 4), tuple(classes), None, shape=SHAPE, total=6)
 
 
-def shifted(said=None) -> Shift:
+def shifted(hint_labels=None) -> Shift:
     by_region = torch.randn(6, 4, generator=torch.Generator().manual_seed(2)) / 5
-    return Shift(by_region, REGIONS, np.full(SHAPE, OPEN, np.int32) if said is None else said)
+    return Shift(
+        by_region, REGIONS, np.full(SHAPE, OPEN, np.int32) if hint_labels is None else hint_labels
+    )
 
 
 def stacked(planes, shift, threshold) -> np.ndarray:
@@ -66,14 +68,14 @@ def test_the_background_words_compete(planes):
 
 @pytest.mark.parametrize("threshold", [0.4, 0.0])
 def test_wrong_by(planes, threshold):
-    said = np.full(SHAPE, OPEN, np.int32)
-    said[0, :5], said[3, 3] = (0, 1, 3, 5, 1), 3
+    hint_labels = np.full(SHAPE, OPEN, np.int32)
+    hint_labels[0, :5], hint_labels[3, 3] = (0, 1, 3, 5, 1), 3
     floor = threshold or COMPETING_BACKGROUND
     every = stacked(planes, None, floor)
-    rows, columns = np.nonzero(said != OPEN)
-    own = every[said[rows, columns], rows, columns]
+    rows, columns = np.nonzero(hint_labels != OPEN)
+    own = every[hint_labels[rows, columns], rows, columns]
     expected = every[:, rows, columns].max(axis=0) - own
-    found = wrong_by(planes, said, levels(planes, threshold, {}))
+    found = wrong_by(planes, hint_labels, levels(planes, threshold, {}))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -84,25 +86,25 @@ def test_where_no_class_competes_the_background_is_not_its_square(planes):
 
 
 def test_what_was_said_stays(planes):
-    said = np.full(SHAPE, OPEN, np.int32)
-    said[2, 2:4] = 5, 0
-    found = corrected_labels(planes, shifted(said), levels(planes, 0.1, {}))
+    hint_labels = np.full(SHAPE, OPEN, np.int32)
+    hint_labels[2, 2:4] = 5, 0
+    found = corrected_labels(planes, shifted(hint_labels), levels(planes, 0.1, {}))
     assert found[2, 2:4].tolist() == [5, 0]
 
 
 def test_a_class_has_to_reach_its_own_threshold(planes):
     """Its pixels are wrong by what they lack, and doubtful near it."""
     own = levels(planes, 0.1, {3: 0.9})
-    said = np.full(SHAPE, OPEN, np.int32)
+    hint_labels = np.full(SHAPE, OPEN, np.int32)
     best = np.argmax(planes.classes, axis=0)  # class 2 is the second plane
     value = planes.classes[1]
     row, column = np.argwhere((best == 1) & (value < 0.9))[0]
-    said[row, column] = 3
-    lacking = float(wrong_by(planes, said, own))
+    hint_labels[row, column] = 3
+    lacking = float(wrong_by(planes, hint_labels, own))
     assert lacking == pytest.approx(0.9 - value[row, column])
-    said[row, column] = 0
-    assert float(wrong_by(planes, said, own)) == 0
-    assert float(wrong_by(planes, said, levels(planes, 0.9, {3: 0.1}))) > 0
+    hint_labels[row, column] = 0
+    assert float(wrong_by(planes, hint_labels, own)) == 0
+    assert float(wrong_by(planes, hint_labels, levels(planes, 0.9, {3: 0.1}))) > 0
     none = Shift(torch.zeros(6, 4), REGIONS, np.full(SHAPE, OPEN, np.int32))
     labels = corrected_labels(planes, none, own)
     assert (labels[(best == 1) & (value < 0.9)] == 0).all()
@@ -112,9 +114,9 @@ def test_a_class_has_to_reach_its_own_threshold(planes):
 
 
 def test_uncertainty_is_the_share_between_the_two_best(planes):
-    said = np.full(SHAPE, OPEN, np.int32)
-    said[1, 1] = 1
-    shift = shifted(said)
+    hint_labels = np.full(SHAPE, OPEN, np.int32)
+    hint_labels[1, 1] = 1
+    shift = shifted(hint_labels)
     second, first = np.sort(np.maximum(stacked(planes, shift, 0.4), 0), axis=0)[-2:]
     expected = 1 - (first - second) / (first + second)
     expected[1, 1] = 0

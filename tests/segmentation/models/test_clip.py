@@ -384,11 +384,11 @@ def test_a_prompt_is_counted_past_the_context(text):
 
 
 def test_a_stop_takes_effect_within_a_pass_over_the_words(text):
-    asked = []
+    requested = []
 
     def should_stop():
-        asked.append(None)
-        return len(asked) > 6
+        requested.append(None)
+        return len(requested) > 6
 
     ended = []
     handle = text.model.ln_final.register_forward_hook(lambda *_: ended.append(1))

@@ -83,11 +83,11 @@ def test_bfloat16_is_close_and_comes_back_as_float32():
 
 def test_a_stop_takes_effect_within_the_blocks():
     model = proxy.FoundationModel(network())
-    asked, ended = [], []
+    requested, ended = [], []
 
     def should_stop():
-        asked.append(None)
-        return len(asked) > 12
+        requested.append(None)
+        return len(requested) > 12
 
     model.network.blocks[1].register_forward_hook(lambda *_: ended.append(1))
     with pytest.raises(Stopped):

@@ -86,11 +86,11 @@ def library_attention(visual, pixels):
         visual(pixels)
     for handle in handles:
         handle.remove()
-    asked = []
+    requested = []
     for block, x in zip(visual.transformer.resblocks, inputs, strict=True):
         output, weights = block.attn(x, x, x, need_weights=True, average_attn_weights=False)
-        asked.append((weights[0], output))
-    return asked
+        requested.append((weights[0], output))
+    return requested
 
 
 def test_early_layers_walk_like_the_library(visual):

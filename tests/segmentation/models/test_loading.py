@@ -163,7 +163,7 @@ def test_bfloat16_keeps_the_labels_of_a_trained_model(seed, stage):
 
 
 @pytest.fixture
-def unsaid(tiny_clip, tmp_path):
+def without_hints(tiny_clip, tmp_path):
     """The tiny CLIP with no configuration beside it."""
     path = tmp_path / "alone.safetensors"
     path.write_bytes(tiny_clip.read_bytes())
@@ -185,26 +185,26 @@ def test_configuration_beside_the_checkpoint_by_its_name(tiny_clip):
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
-def test_configuration_of_open_clip_beside_the_checkpoint(tiny_clip, unsaid, wrapped):
+def test_configuration_of_open_clip_beside_the_checkpoint(tiny_clip, without_hints, wrapped):
     own = json.loads(tiny_clip.with_suffix(".json").read_text())
     pixels = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
     document = {"model_cfg": own, "preprocess_cfg": pixels} if wrapped else own
-    unsaid.with_name("open_clip_config.json").write_text(json.dumps(document))
-    source = loading.clip_source(str(unsaid))
+    without_hints.with_name("open_clip_config.json").write_text(json.dumps(document))
+    source = loading.clip_source(str(without_hints))
     assert source.heads == 2
     assert (source.mean, source.std) == (((0.5,) * 3, (0.25,) * 3) if wrapped else (MEAN, STD))
-    assert torch.equal(vectors_of(unsaid), vectors_of(tiny_clip))
+    assert torch.equal(vectors_of(without_hints), vectors_of(tiny_clip))
 
 
-def test_pixels_are_normalised_as_the_weights_want(tiny_clip, unsaid, image):
+def test_pixels_are_normalised_as_the_weights_want(tiny_clip, without_hints, image):
     """A plane whose mean is taken off and one whose is not are not the same to the network."""
     own = json.loads(tiny_clip.with_suffix(".json").read_text())
-    beside = unsaid.with_name("open_clip_config.json")
+    beside = without_hints.with_name("open_clip_config.json")
     features = []
     for mean, std in ((MEAN, STD), ([0.5] * 3, [0.5] * 3)):
         document = {"model_cfg": own, "preprocess_cfg": {"mean": mean, "std": std}}
         beside.write_text(json.dumps(document))
-        features.append(Segmenter(config(unsaid)).embed(image).whole.features)
+        features.append(Segmenter(config(without_hints)).embed(image).whole.features)
     usual = Segmenter(config(tiny_clip)).embed(image).whole.features
     assert torch.equal(features[0], usual)
     assert not torch.allclose(features[1], usual, atol=1e-3)
@@ -227,11 +227,11 @@ def test_configuration_in_the_metadata(tiny_clip, tmp_path):
         ('{"embed_dim": 32}', "'vision_cfg'"),
     ],
 )
-def test_a_configuration_that_is_none_is_named(unsaid, text, words):
-    beside = unsaid.with_suffix(".json")
+def test_a_configuration_that_is_none_is_named(without_hints, text, words):
+    beside = without_hints.with_suffix(".json")
     beside.write_text(text)
     with pytest.raises(InvalidInputError, match=words) as error:
-        loading.clip_source(str(unsaid))
+        loading.clip_source(str(without_hints))
     assert str(beside) in str(error.value)
 
 
@@ -244,14 +244,14 @@ def test_a_configuration_that_is_none_is_named(unsaid, text, words):
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused(
-    tiny_clip, unsaid, image, monkeypatch, wish, reason
+    tiny_clip, without_hints, image, monkeypatch, wish, reason
 ):
     monkeypatch.setattr(weights, "read_tensors", lambda _path: pytest.fail("weights were read"))
     own = json.loads(tiny_clip.with_suffix(".json").read_text())
     own["vision_cfg"] |= wish
-    unsaid.with_suffix(".json").write_text(json.dumps(own))
+    without_hints.with_suffix(".json").write_text(json.dumps(own))
     with pytest.raises(InvalidInputError, match=rf"alone\.safetensors cannot be used: {reason}"):
-        Segmenter(config(unsaid)).embed(image)
+        Segmenter(config(without_hints)).embed(image)
 
 
 def test_without_anything_beside_it_the_shapes_tell(tmp_path):

@@ -87,7 +87,7 @@ def folder(whole_folder, tmp_path):
 
 
 @pytest.fixture
-def kept_prompts(user_cache):
+def cached_prompts(user_cache):
     """Where the empty prompt is kept."""
     return user_cache / "empty-prompts"
 
@@ -425,10 +425,10 @@ def test_the_empty_prompt_is_that_of_the_library(whole_folder):
     torch.testing.assert_close(prompt, expected)
 
 
-def test_the_empty_prompt_is_encoded_once_and_kept(folder, encoded, kept_prompts):
+def test_the_empty_prompt_is_encoded_once_and_kept(folder, encoded, cached_prompts):
     first = load(folder).prompt
     assert len(encoded) == 1
-    (kept,) = kept_prompts.iterdir()
+    (kept,) = cached_prompts.iterdir()
     with safe_open(kept, "pt") as file:
         assert torch.equal(file.get_tensor("prompt"), first)
     assert torch.equal(load(folder).prompt, first)
@@ -442,9 +442,9 @@ def test_the_empty_prompt_is_encoded_once_and_kept(folder, encoded, kept_prompts
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, None])
-def test_a_kept_prompt_that_cannot_be_read_is_made_again(folder, encoded, kept_prompts, content):
+def test_a_kept_prompt_that_cannot_be_read_is_made_again(folder, encoded, cached_prompts, content):
     first = load(folder).prompt
-    (kept,) = kept_prompts.iterdir()
+    (kept,) = cached_prompts.iterdir()
     if content is None:
         save_file({"something else": torch.ones(1)}, kept)
     else:
@@ -452,16 +452,16 @@ def test_a_kept_prompt_that_cannot_be_read_is_made_again(folder, encoded, kept_p
     assert torch.equal(load(folder).prompt, first)
     assert len(encoded) == 2
     assert torch.equal(load_file(kept)["prompt"], first)
-    assert list(kept_prompts.iterdir()) == [kept]  # no part is left behind
+    assert list(cached_prompts.iterdir()) == [kept]  # no part is left behind
 
 
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_a_cache_that_cannot_be_written_is_no_failure(
-    folder, encoded, kept_prompts, monkeypatch, what
+    folder, encoded, cached_prompts, monkeypatch, what
 ):
     if what == "folder":
-        kept_prompts.parent.mkdir(parents=True)
-        kept_prompts.write_text("a file in the way")
+        cached_prompts.parent.mkdir(parents=True)
+        cached_prompts.write_text("a file in the way")
     else:  # as on a full disk: the library has an error of its own for it
         real = kept.save_file
         monkeypatch.setattr(kept, "save_file", lambda t, path: real(t, path / "no" / "dir"))
@@ -470,16 +470,16 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
     assert len(encoded) == 2
 
 
-def test_a_stop_within_the_text_encoder(folder, kept_prompts):
-    asked = []
+def test_a_stop_within_the_text_encoder(folder, cached_prompts):
+    requested = []
 
     def should_stop():
-        asked.append(None)
-        return len(asked) > 9
+        requested.append(None)
+        return len(requested) > 9
 
     with pytest.raises(Stopped):
         load(folder, monitor=Monitor(should_stop=should_stop))
-    assert not kept_prompts.exists()
+    assert not cached_prompts.exists()
 
 
 # --- folders that cannot be used

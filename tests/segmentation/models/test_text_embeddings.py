@@ -17,7 +17,7 @@ from napari_cliper.segmentation import Monitor, SegmentationConfig, Segmenter
 from napari_cliper.segmentation.errors import Stopped
 from napari_cliper.segmentation.models import tensor_cache as kept
 from napari_cliper.segmentation.models import text_embeddings as words
-from napari_cliper.segmentation.models.tensor_cache import KeptTensors
+from napari_cliper.segmentation.models.tensor_cache import TensorCache
 
 pytestmark = pytest.mark.usefixtures("user_cache")
 
@@ -56,9 +56,9 @@ def fresh(model, **wishes):
     return segmenter
 
 
-def vectors(segmenter, *asked, monitor=None):
+def vectors(segmenter, *requested, monitor=None):
     loaded = segmenter._loaded["clip"]
-    return segmenter._words.of(asked, loaded, loaded.network.text, monitor or Monitor())
+    return segmenter._words.of(requested, loaded, loaded.network.text, monitor or Monitor())
 
 
 def test_vectors_from_disk_are_those_that_were_encoded(tiny_clip, segmenter, passes, folder):
@@ -99,7 +99,7 @@ def test_words_are_exact_whatever_the_image_networks_compute_in(
     assert str(image_tower.dtype) == f"torch.{precision}"
     (kept_one,) = vectors(other, DOG)
     other._words.clear()
-    for file in words.KEPT.folder.iterdir():
+    for file in words.CACHE_SIZE.folder.iterdir():
         file.unlink()
     (encoded,) = vectors(other, DOG)
     assert torch.equal(kept_one.vector, exact.vector)
@@ -173,23 +173,23 @@ def test_a_file_of_another_kind_is_written_anew(tiny_clip, segmenter, folder, pa
 
 
 def test_the_folder_is_bounded_and_the_words_last_used_stay(folder):
-    kept_words = KeptTensors("words", "vector", most=20)
+    cached_words = TensorCache("words", "vector", most=20)
     for number in range(20):
-        kept_words.put(str(number), torch.full((3,), float(number)))
-        os.utime(kept_words.path(str(number)), (number, number))
-    assert kept_words.get("0") is not None  # used again: now the last one
-    kept_words.trim()
+        cached_words.put(str(number), torch.full((3,), float(number)))
+        os.utime(cached_words.path(str(number)), (number, number))
+    assert cached_words.get("0") is not None  # used again: now the last one
+    cached_words.trim()
     assert len(list(folder.iterdir())) == 20
-    kept_words.put("new", torch.ones(3))
-    kept_words.trim()
+    cached_words.put("new", torch.ones(3))
+    cached_words.trim()
     assert len(list(folder.iterdir())) == 18
-    gone = {number for number in range(20) if kept_words.get(str(number)) is None}
+    gone = {number for number in range(20) if cached_words.get(str(number)) is None}
     assert gone == {1, 2, 3}
-    assert kept_words.get("new") is not None
+    assert cached_words.get("new") is not None
 
 
 def test_every_new_word_looks_at_the_bound(segmenter, folder, monkeypatch):
-    monkeypatch.setattr(words, "KEPT", KeptTensors("words", "vector", most=10))
+    monkeypatch.setattr(words, "CACHE_SIZE", TensorCache("words", "vector", most=10))
     for number in range(30):
         vectors(segmenter, (f"word {number}",))
         assert len(list(folder.iterdir())) <= 10
@@ -231,8 +231,8 @@ import sys, torch
 from pathlib import Path
 import platformdirs
 platformdirs.user_cache_path = lambda name: Path(sys.argv[1])
-from napari_cliper.segmentation.models.tensor_cache import KeptTensors
-own = KeptTensors("words", "vector", most=15)
+from napari_cliper.segmentation.models.tensor_cache import TensorCache
+own = TensorCache("words", "vector", most=15)
 for turn in range(8):
     for word in range(20):
         own.put(str(word), torch.full((512,), float(word)))

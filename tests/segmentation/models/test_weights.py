@@ -159,7 +159,7 @@ def test_download_reports_every_byte_and_is_found_afterwards(hub, capfd):
     assert (watch.seen[-1].done, watch.seen[-1].total) == (600_002, 600_002)
     assert watch.threads == {threading.current_thread()}
     assert capfd.readouterr() == ("", "")
-    assert not any("xet" in asked for asked in hub.asked)  # hf_xet could not be stopped
+    assert not any("xet" in requested for requested in hub.requested)  # hf_xet could not be stopped
 
     # The library's own view of the cache agrees, and nothing is asked twice.
     revision = next(iter(next(iter(huggingface_hub.scan_cache_dir().repos)).revisions))
@@ -168,16 +168,18 @@ def test_download_reports_every_byte_and_is_found_afterwards(hub, capfd):
         frozenset({"main"}),
         600_002,
     )
-    hub.asked.clear()
+    hub.requested.clear()
     assert weights.fetch(ENTRY) == paths
-    assert hub.asked == []
+    assert hub.requested == []
 
 
 def test_float16_is_preferred_and_float32_taken_where_there_is_no_other(hub):
     fill(hub)
     fill(hub, name="unet/model.safetensors", content=b"twice as large")
     assert "unet/model.fp16.safetensors" in weights.fetch(ENTRY)
-    assert not any("GET" in asked and "unet/model.safetensors" in asked for asked in hub.asked)
+    assert not any(
+        "GET" in requested and "unet/model.safetensors" in requested for requested in hub.requested
+    )
 
     fill(hub, "third/tiny", "unet/model.safetensors", b"twice as large")
     paths = weights.fetch(replace(ENTRY, repositories=("third/tiny",)))
@@ -189,15 +191,15 @@ def test_second_repository_when_the_first_has_not_got_it(hub):
     paths = weights.fetch(ENTRY)
     assert "models--second--tiny" in str(paths["config.json"])
     assert weights.cached(ENTRY) == paths
-    assert not any("GET /first" in asked for asked in hub.asked)
+    assert not any("GET /first" in requested for requested in hub.requested)
 
 
 def test_what_another_tool_has_fetched_is_used(hub):
     fill(hub)
     huggingface_hub.hf_hub_download("first/tiny", "config.json", tqdm_class=weights._Silent)
-    hub.asked.clear()
+    hub.requested.clear()
     weights.fetch(ENTRY)
-    assert not any("GET" in asked and "config.json" in asked for asked in hub.asked)
+    assert not any("GET" in requested and "config.json" in requested for requested in hub.requested)
 
 
 @pytest.mark.parametrize("fault", ["slow", "stalled", "stalled before the first byte"])
@@ -230,7 +232,7 @@ def test_stop_takes_effect_within_a_second(hub, fault):
 def test_a_stop_that_was_asked_for_before_downloads_nothing(hub):
     with pytest.raises(Stopped):
         weights.fetch(ENTRY, monitor=Monitor(should_stop=lambda: True))
-    assert hub.asked == []
+    assert hub.requested == []
 
 
 @pytest.mark.parametrize("knows_ranges", [True, False])
@@ -247,7 +249,7 @@ def test_a_part_as_large_as_the_file_is_checked_not_fetched(hub):
     blobs.mkdir(parents=True)
     (blobs / f"{hashlib.sha256(BIG).hexdigest()}.incomplete").write_bytes(BIG)
     assert weights.fetch(ENTRY)["unet/model.fp16.safetensors"].read_bytes() == BIG
-    assert not any("GET" in asked and "unet" in asked for asked in hub.asked)
+    assert not any("GET" in requested and "unet" in requested for requested in hub.requested)
 
 
 def test_bytes_that_are_not_the_announced_ones_are_thrown_away(hub):
@@ -274,7 +276,7 @@ def test_a_file_that_another_program_finished_meanwhile_is_not_fetched_again(hub
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "_download", overtaken)
         assert weights.fetch(ENTRY)["unet/model.fp16.safetensors"].read_bytes() == BIG
-    assert not any("GET" in asked and "unet" in asked for asked in hub.asked)
+    assert not any("GET" in requested and "unet" in requested for requested in hub.requested)
 
 
 def test_without_links_nothing_is_kept_twice(hub, monkeypatch):
@@ -314,15 +316,15 @@ def test_offline_asks_nobody(hub, monkeypatch, by):
         weights.fetch(ENTRY, offline=by == "argument")
     assert "second/tiny: not asked" in str(error.value)
     assert ("HF_HUB_OFFLINE is set" in str(error.value)) == (by == "environment")
-    assert hub.asked == []
+    assert hub.requested == []
 
 
 def test_offline_uses_what_is_there(hub):
     fill(hub)
     paths = weights.fetch(ENTRY)
-    hub.asked.clear()
+    hub.requested.clear()
     assert weights.fetch(ENTRY, offline=True) == paths
-    assert hub.asked == []
+    assert hub.requested == []
 
 
 def test_no_connection(monkeypatch, tmp_path):
@@ -382,7 +384,7 @@ def test_full_disk_is_said_before_the_download(hub, monkeypatch):
     with pytest.raises(WeightsUnavailableError, match=r"\(1 MB\).*no room") as error:
         weights.fetch(ENTRY)
     assert "HF_HOME" in str(error.value)
-    assert not any("GET" in asked for asked in hub.asked)
+    assert not any("GET" in requested for requested in hub.requested)
 
 
 def test_package_data(tmp_path, monkeypatch):

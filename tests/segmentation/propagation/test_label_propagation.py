@@ -38,11 +38,11 @@ WORDS = np.repeat([0, 0, 2, 3], 3)[None].repeat(2, axis=0)
 """What the words see: background, background, class 1 and class 2."""
 
 
-def in_loops(affinity, said, wrong, words, classes) -> np.ndarray:
+def in_loops(affinity, hint_labels, wrong, words, classes) -> np.ndarray:
     """The same, one superpixel after the other."""
     count, reach = len(affinity.reach), affinity.reach.numpy()
-    wrongs = np.zeros(said.shape)
-    wrongs[said != OPEN] = wrong
+    wrongs = np.zeros(hint_labels.shape)
+    wrongs[hint_labels != OPEN] = wrong
     spreads, stays = np.zeros((2, count, classes + 1))
     seen = np.zeros((count, classes + 1))
     far_error, far, agrees, edge_error, edges = np.zeros((5, count))
@@ -50,9 +50,9 @@ def in_loops(affinity, said, wrong, words, classes) -> np.ndarray:
         here = affinity.regions == node
         seen[node] = [(words[here] == label).mean() for label in range(classes + 1)]
     for node in range(count):
-        here = (affinity.regions == node) & (said != OPEN)
+        here = (affinity.regions == node) & (hint_labels != OPEN)
         for pixel in zip(*np.nonzero(here), strict=True):
-            part, label = 1 / here.sum(), said[pixel]
+            part, label = 1 / here.sum(), hint_labels[pixel]
             near = any(
                 seen[other, label] >= MOST and affinity.nearby[node, other]
                 for other in range(count)
@@ -83,44 +83,50 @@ def in_loops(affinity, said, wrong, words, classes) -> np.ndarray:
 
 
 def test_as_in_loops(affinity):
-    said = nothing()
-    said[0, :2], said[1, 4], said[0, 7:9], said[1, 8], said[1, 9] = 1, 2, 0, 2, 1
+    hint_labels = nothing()
+    (
+        hint_labels[0, :2],
+        hint_labels[1, 4],
+        hint_labels[0, 7:9],
+        hint_labels[1, 8],
+        hint_labels[1, 9],
+    ) = 1, 2, 0, 2, 1
     wrong = torch.tensor([0.3, 0.1, 0.0, 0.5, 0.8, 0.0, 0.7])
-    found = shift_by(affinity, said, wrong, WORDS, 3)
-    expected = in_loops(affinity, said, wrong.numpy(), WORDS, 3)
+    found = shift_by(affinity, hint_labels, wrong, WORDS, 3)
+    expected = in_loops(affinity, hint_labels, wrong.numpy(), WORDS, 3)
     np.testing.assert_allclose(found.by_region, expected, atol=1e-5)
     assert found.of(1).shape == REGIONS.shape
     assert found.of(1)[0, 3:6].tolist() == [float(found.by_region[1, 1])] * 3
 
 
 def test_words_that_are_right_stay(affinity):
-    said = nothing()
-    said[0] = np.repeat([1, 2, 0, 1], 3)
-    found = shift_by(affinity, said, torch.zeros(12), said.clip(0), 2)
+    hint_labels = nothing()
+    hint_labels[0] = np.repeat([1, 2, 0, 1], 3)
+    found = shift_by(affinity, hint_labels, torch.zeros(12), hint_labels.clip(0), 2)
     assert not found.by_region.any()
 
 
 def test_what_was_named_gains_and_the_rest_does_not(affinity):
-    said = nothing()
-    said[0, 0] = 2
-    found = shift_by(affinity, said, torch.tensor([0.4]), EMPTY, 3)
+    hint_labels = nothing()
+    hint_labels[0, 0] = 2
+    found = shift_by(affinity, hint_labels, torch.tensor([0.4]), EMPTY, 3)
     assert (found.by_region[1] > 0).all()
     assert not found.by_region[[0, 2]].any()
     assert found.by_region[1].argmax() == affinity.reach[:, 0].argmax()
 
 
 def test_background_takes_from_every_class(affinity):
-    said = nothing()
-    said[0, 0] = 0
-    assert (shift_by(affinity, said, torch.tensor([0.4]), EMPTY + 2, 3).by_region < 0).all()
+    hint_labels = nothing()
+    hint_labels[0, 0] = 0
+    assert (shift_by(affinity, hint_labels, torch.tensor([0.4]), EMPTY + 2, 3).by_region < 0).all()
 
 
 def test_an_edge_put_right_moves_its_own_superpixel_alone(affinity):
     """The words see the class next to it."""
-    said = nothing()
-    said[0, 3] = 1
+    hint_labels = nothing()
+    hint_labels[0, 3] = 1
     beside = np.repeat([1, 0, 0, 0], 3)[None].repeat(2, axis=0)
-    found = shift_by(affinity, said, torch.tensor([0.4]), beside, 1).by_region[0]
+    found = shift_by(affinity, hint_labels, torch.tensor([0.4]), beside, 1).by_region[0]
     assert found[1] > 0.4
     assert not found[[0, 2, 3]].any()
 
@@ -129,43 +135,45 @@ def test_what_the_words_see_everywhere_stands_against_one_click(affinity):
     """A click on what looks like all the rest moves that less than one on what is apart."""
     alike = ImageAffinity(REGIONS, torch.ones(4, 4) + 8 * torch.eye(4), affinity.nearby)
     apart = ImageAffinity(REGIONS, 12 * torch.eye(4), affinity.nearby)
-    said = nothing()
-    said[0, 0] = 1
+    hint_labels = nothing()
+    hint_labels[0, 0] = 1
     rest, own = (
-        shift_by(one, said, torch.tensor([0.4]), EMPTY, 1).by_region[0] for one in (alike, apart)
+        shift_by(one, hint_labels, torch.tensor([0.4]), EMPTY, 1).by_region[0]
+        for one in (alike, apart)
     )
     assert own[0] > 0.4
     assert (rest[1:] < 0.4).all()
 
 
 def test_sure_mistakes_move_more_than_doubtful_ones(affinity):
-    said = nothing()
-    said[0, 0] = 1
-    doubtful, sure = (
-        shift_by(affinity, said, torch.tensor([by]), EMPTY, 1).by_region for by in (0.05, 0.9)
+    hint_labels = nothing()
+    hint_labels[0, 0] = 1
+    uncertain, sure = (
+        shift_by(affinity, hint_labels, torch.tensor([by]), EMPTY, 1).by_region
+        for by in (0.05, 0.9)
     )
-    assert (sure > 3 * doubtful).all()
+    assert (sure > 3 * uncertain).all()
 
 
 def test_where_words_were_right_nearby_they_are_believed_more(affinity):
-    said = nothing()
-    said[0, 0] = 1
-    alone = shift_by(affinity, said, torch.tensor([0.5]), EMPTY, 2).by_region[0]
-    said[0, 11] = 2
-    beside = shift_by(affinity, said, torch.tensor([0.5, 0.0]), EMPTY, 2).by_region[0]
+    hint_labels = nothing()
+    hint_labels[0, 0] = 1
+    alone = shift_by(affinity, hint_labels, torch.tensor([0.5]), EMPTY, 2).by_region[0]
+    hint_labels[0, 11] = 2
+    beside = shift_by(affinity, hint_labels, torch.tensor([0.5, 0.0]), EMPTY, 2).by_region[0]
     assert (beside[3] < alone[3]).all()
 
 
-def test_contradicting_evidence_is_shared(affinity):
-    said = nothing()
-    said[0, 0], said[0, 1] = 1, 2
-    found = shift_by(affinity, said, torch.tensor([0.5, 0.5]), EMPTY, 2).by_region
+def test_contradicting_hints_is_shared(affinity):
+    hint_labels = nothing()
+    hint_labels[0, 0], hint_labels[0, 1] = 1, 2
+    found = shift_by(affinity, hint_labels, torch.tensor([0.5, 0.5]), EMPTY, 2).by_region
     torch.testing.assert_close(found[0], found[1])
 
 
 def test_a_whole_image_painted(affinity):
-    said = np.repeat([1, 2, 0, 1], 3)[None].repeat(2, axis=0).astype(np.int32)
-    found = shift_by(affinity, said, torch.full((24,), 0.5), EMPTY, 2).by_region
+    hint_labels = np.repeat([1, 2, 0, 1], 3)[None].repeat(2, axis=0).astype(np.int32)
+    found = shift_by(affinity, hint_labels, torch.full((24,), 0.5), EMPTY, 2).by_region
     assert torch.isfinite(found).all()
     assert found[0, 0] > found[1, 0]
     assert found[1, 1] > found[0, 1]

@@ -1,4 +1,4 @@
-"""Visual prototypes: what is learnt, what is kept, and how they are asked."""
+"""Visual prototypes: what is learned, what is kept, and how they are asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
     Segmenter,
 )
-from napari_cliper.segmentation.scoring.prototype_fusion import HALF, looks_of
+from napari_cliper.segmentation.scoring.prototype_fusion import HALF, prototype_fusion
 from napari_cliper.segmentation.scoring.prototypes import (
     BACKGROUND,
     PER_CLASS,
@@ -164,19 +164,19 @@ def test_prototypes_of_another_model_are_refused():
 # ---------------------------------------------------------------------- asking
 
 
-def asked(*vectors: torch.Tensor, owner: tuple[int, ...]) -> Queries:
+def requested(*vectors: torch.Tensor, owner: tuple[int, ...]) -> Queries:
     return Queries(torch.stack(vectors), owner)
 
 
 CLASSES = (ClassPrompt("one"), ClassPrompt("two"))
-KNOWING = asked(direction(1, 0, 0), direction(0, 1, 0), direction(0, 0, 1), owner=(0, 1, -1))
+KNOWING = requested(direction(1, 0, 0), direction(0, 1, 0), direction(0, 0, 1), owner=(0, 1, -1))
 """Words that know the looks below."""
-LOST = asked(direction(1, 1, 1), direction(1, 1, 1), direction(1, 1, 1), owner=(0, 1, -1))
+LOST = requested(direction(1, 1, 1), direction(1, 1, 1), direction(1, 1, 1), owner=(0, 1, -1))
 PAIR = some(prototype("one", 1, 0, 0), prototype("TWO", 0, 1, 0))
 
 
 def share(words: Queries, prototypes: Prototypes, wish: float | None = None) -> list[float]:
-    found = looks_of(prototypes, CLASSES, words, wish, 50)
+    found = prototype_fusion(prototypes, CLASSES, words, wish, 50)
     assert found is not None
     return found.share.tolist()
 
@@ -206,12 +206,12 @@ def test_a_wish_overrules():
     "prototypes", [some(), some(prototype("one", 1, 0, 0)), some(prototype("three", 1, 0, 0))]
 )
 def test_nothing_to_tell_apart(prototypes):
-    assert looks_of(prototypes, CLASSES, KNOWING, None, 50) is None
+    assert prototype_fusion(prototypes, CLASSES, KNOWING, None, 50) is None
 
 
 def test_mixing_is_class_by_class():
     pair = some(prototype("two", 0, 1, 0), prototype("", 0, 0, 1))
-    found = looks_of(pair, CLASSES, LOST, 0.25, 50)
+    found = prototype_fusion(pair, CLASSES, LOST, 0.25, 50)
     words, own = torch.tensor([[0.6, 0.2], [0.4, 0.8]]), torch.tensor([[1.0, 0.0]])
     expected = torch.tensor([[0.6, 0.2], [0.75 * 0.4 + 0.25, 0.75 * 0.8]])
     torch.testing.assert_close(found.mixed(words, own), expected)
@@ -244,7 +244,7 @@ def learned(segmenter):
 
 @pytest.mark.parametrize("method", ["cliper", "maskclip"])
 def test_looks_do_what_words_cannot(method):
-    """Classes of invented names, learnt from other scenes, against the words alone."""
+    """Classes of invented names, learned from other scenes, against the words alone."""
     segmenter = Segmenter(SegmentationConfig(model="demo", method=method))
     found = None
     for seed in range(8):
@@ -264,7 +264,7 @@ def test_looks_do_what_words_cannot(method):
 
 def test_the_record_says_which_and_how_much(segmenter, learned):
     embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
-    record = segmenter.score(embedding, WORDS, prototypes=learned, looks=0.5).record
+    record = segmenter.score(embedding, WORDS, prototypes=learned, prototype_weight=0.5).record
     rows = {row["class"]: row for row in record["prototypes"]}
     assert rows["background"]["images"] == 8
     assert {row["share"] for row in rows.values()} == {0.5}
@@ -274,7 +274,7 @@ def test_the_record_says_which_and_how_much(segmenter, learned):
 def test_a_share_of_nothing_is_the_words_alone(segmenter, learned):
     embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
     words = segmenter.score(embedding, WORDS).stage().maps
-    found = segmenter.score(embedding, WORDS, prototypes=learned, looks=0).stage().maps
+    found = segmenter.score(embedding, WORDS, prototypes=learned, prototype_weight=0).stage().maps
     np.testing.assert_allclose(found, words, atol=1e-6)
 
 
@@ -287,7 +287,7 @@ def test_no_share_of_a_background_that_no_word_stands_for():
     learned = segmenter.learn(embedding, scene.labels, every, NAMES, "it")
     assert learned.of(BACKGROUND)
     words = segmenter.score(embedding, WORDS).to_labels()
-    found = segmenter.score(embedding, WORDS, prototypes=learned, looks=0).to_labels()
+    found = segmenter.score(embedding, WORDS, prototypes=learned, prototype_weight=0).to_labels()
     assert (found != words).mean() < 0.02
 
 
@@ -298,11 +298,11 @@ def test_too_few_are_left_out_and_it_says_so(segmenter, learned):
     assert any("prototypes were left out" in note for note in scores.notes)
 
 
-@pytest.mark.parametrize("looks", [-0.1, 1.5, float("nan")])
-def test_a_share_beyond_0_to_1_is_refused(segmenter, learned, looks):
+@pytest.mark.parametrize("prototype_weight", [-0.1, 1.5, float("nan")])
+def test_a_share_beyond_0_to_1_is_refused(segmenter, learned, prototype_weight):
     embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
     with pytest.raises(InvalidInputError, match="Give 0 to 1"):
-        segmenter.score(embedding, WORDS, prototypes=learned, looks=looks)
+        segmenter.score(embedding, WORDS, prototypes=learned, prototype_weight=prototype_weight)
 
 
 def test_another_method_is_another_model(learned):

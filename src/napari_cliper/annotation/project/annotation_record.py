@@ -8,7 +8,7 @@ deleted. What a kill leaves behind is named by no sheet, and goes with the next 
 
     annotations/NAME.json                   the sheet: status, classes, thresholds, record
     annotations/NAME.1f0c92ab.tif           the labels, uint16, OME-TIFF
-    annotations/NAME.1f0c92ab_marks.tif     who decided: 0 nobody, 1 accepted, 2 painted
+    annotations/NAME.1f0c92ab_edit_mask.tif who decided: 0 nobody, 1 accepted, 2 painted
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ from numpy.typing import NDArray
 from ...io.class_list import from_record, to_record
 from ...io.files import FileError, cannot
 from ...io.image_decoding import decode_image
-from ...io.json_records import check_keys, mapping, sides, sync_file, sync_folder, text
+from ...io.json_records import (
+    check_keys,
+    current_keys,
+    mapping,
+    sides,
+    sync_file,
+    sync_folder,
+    text,
+)
 from ...io.tiff_axes import with_axes_of_tiff
 from ...io.writers.tiff import write_ome_tiff
 from ...labels.label_class import ClassRow
@@ -41,10 +49,12 @@ from .settings import thresholds_from_record
 Status = Literal["open", "started", "done"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
-MARKS: Mapping[int, ClassRow] = MappingProxyType(
+EDIT_MASK_CLASSES: Mapping[int, ClassRow] = MappingProxyType(
     {ACCEPTED: ClassRow("accepted"), PAINTED: ClassRow("painted")}
 )
 """What other programs are told of the marks."""
+
+_MASK_ENDING = "(?:_edit_mask|_marks)"  # the second is that of version 0.1
 
 MOST = int(np.iinfo(np.uint16).max)
 """The highest label."""
@@ -55,7 +65,7 @@ _MOST_AXES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class AnnotationRecord:
     """What ``NAME.json`` says of an image.
 
     Parameters
@@ -65,13 +75,13 @@ class Sheet:
     status : {'open', 'started', 'done'}
     saved : str
         When, in UTC, as ISO 8601 has it.
-    labels, marks : str
+    labels, edit_mask : str
         The files in the same folder; empty where there is only a status.
     shape : tuple of int
         Of both arrays; the files hold the leading axes of more than four dimensions as one.
     classes : mapping of int to ClassRow
     thresholds : Thresholds, optional
-        Those that the suggestion was made with.
+        Those that the prediction was made with.
     record : mapping
         Where the annotation comes from.
     """
@@ -80,7 +90,7 @@ class Sheet:
     status: Status
     saved: str = ""
     labels: str = ""
-    marks: str = ""
+    edit_mask: str = ""
     shape: tuple[int, ...] = ()
     classes: Mapping[int, ClassRow] = field(default_factory=dict)
     thresholds: Thresholds | None = None
@@ -92,7 +102,7 @@ class Sheet:
         if self.labels:
             record |= {
                 "labels": self.labels,
-                "marks": self.marks,
+                "edit_mask": self.edit_mask,
                 "shape": list(self.shape),
                 "classes": {str(k): to_record(row) for k, row in sorted(self.classes.items())},
                 "thresholds": None if self.thresholds is None else self.thresholds.as_dict,
@@ -101,8 +111,8 @@ class Sheet:
         return record
 
 
-def sheet_reader(file: str) -> Callable[[dict[str, Any]], Sheet]:
-    """A function that makes a `Sheet` of a mapping.
+def record_reader(file: str) -> Callable[[dict[str, Any]], AnnotationRecord]:
+    """A function that makes a `AnnotationRecord` of a mapping.
 
     Parameters
     ----------
@@ -110,29 +120,33 @@ def sheet_reader(file: str) -> Callable[[dict[str, Any]], Sheet]:
         What the image's files are called: a sheet may name no others.
     """
 
-    def read(record: dict[str, Any]) -> Sheet:
-        always, with_labels = ("image", "status", "saved"), ("labels", "marks", "shape", "classes")
+    def read(record: dict[str, Any]) -> AnnotationRecord:
+        always, with_labels = (
+            ("image", "status", "saved"),
+            ("labels", "edit_mask", "shape", "classes"),
+        )
         known = (*always, *with_labels, "thresholds", "record")
+        record = current_keys(record, {"marks": "edit_mask"})
         found = check_keys(record, known, "it", ("status",))
         status = text(found["status"], "the status")
         if status not in STATUSES:
             raise InvalidInputError(f"the status is {status!r}. Known: {', '.join(STATUSES)}.")
-        sheet = Sheet(
+        annotation_record = AnnotationRecord(
             text(found.get("image", file), "image"), status, text(found.get("saved", ""), "saved")
         )
         if found.get("labels") is None:
-            return sheet
+            return annotation_record
         check_keys(found, known, "it", with_labels)
-        for key, ending in (("labels", ""), ("marks", "_marks")):
+        for key, ending in (("labels", ""), ("edit_mask", _MASK_ENDING)):
             if not _named(file, ending).fullmatch(text(found[key], key)):
                 raise InvalidInputError(f"{key} is {found[key]!r}, which no save calls a file.")
         given, own = found.get("thresholds"), found.get("record", {})
-        return Sheet(
-            image=sheet.image,
-            status=sheet.status,
-            saved=sheet.saved,
+        return AnnotationRecord(
+            image=annotation_record.image,
+            status=annotation_record.status,
+            saved=annotation_record.saved,
             labels=found["labels"],
-            marks=found["marks"],
+            edit_mask=found["edit_mask"],
             shape=sides(found["shape"], "the shape"),
             classes=_classes(found["classes"]),
             thresholds=None if given is None else thresholds_from_record(given),
@@ -154,7 +168,7 @@ def _classes(record: Any) -> dict[int, ClassRow]:
     return classes
 
 
-def _named(file: str, ending: str = "(?:_marks)?") -> re.Pattern[str]:
+def _named(file: str, ending: str = f"{_MASK_ENDING}?") -> re.Pattern[str]:
     """The names that a save of one image gives to its arrays, and of no other image."""
     return re.compile(rf"{re.escape(file)}\.[0-9a-f]{{8}}{ending}\.tif")
 
@@ -172,8 +186,8 @@ def check_state(state: AnnotationState) -> None:
     """
     if state.labels.size == 0:
         raise InvalidInputError(f"Labels {state.labels.shape} have no pixel to keep.")
-    if int(state.marks.max()) > PAINTED:
-        raise InvalidInputError(f"A mark is {state.marks.max()}. Give 0 to {PAINTED}.")
+    if int(state.edit_mask.max()) > PAINTED:
+        raise InvalidInputError(f"A mark is {state.edit_mask.max()}. Give 0 to {PAINTED}.")
     wrong = [label for label in state.classes if not 1 <= label <= MOST]
     if wrong:
         raise InvalidInputError(f"A class has the label {wrong[0]}. Give 1 to {MOST}.")
@@ -200,15 +214,15 @@ def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, 
         Nothing is then left.
     """
     stem = f"{file}.{token_hex(4)}"
-    names = f"{stem}.tif", f"{stem}_marks.tif"
-    shape = _stored_shape(state.labels.shape)
+    names = f"{stem}.tif", f"{stem}_edit_mask.tif"
+    shape = _saved_shape(state.labels.shape)
     geometry = state.record.get("geometry")
     axes = str(geometry.get("axes", "")) if isinstance(geometry, dict) else ""
     axes = axes if len(axes) == len(shape) == state.labels.ndim else ""
     labels = LabelledImage(file, state.labels.reshape(shape), state.classes, axes=axes)
-    marks = LabelledImage(file, state.marks.reshape(shape), MARKS, axes=axes)
+    edit_mask = LabelledImage(file, state.edit_mask.reshape(shape), EDIT_MASK_CLASSES, axes=axes)
     try:
-        for target, image in zip(names, (labels, marks), strict=True):
+        for target, image in zip(names, (labels, edit_mask), strict=True):
             write_ome_tiff(folder / target, image)
             sync_file(folder / target)
         sync_folder(folder)
@@ -218,7 +232,7 @@ def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, 
     return names
 
 
-def read_arrays(folder: Path, sheet: Sheet) -> AnnotationState:
+def read_arrays(folder: Path, annotation_record: AnnotationRecord) -> AnnotationState:
     """The annotation that a sheet speaks of.
 
     Raises
@@ -226,9 +240,13 @@ def read_arrays(folder: Path, sheet: Sheet) -> AnnotationState:
     FileError
         For files that are missing, damaged, or not of the shape and kind that they had.
     """
-    labels = _read_array(folder / sheet.labels, sheet.shape, np.uint16, MOST)
-    marks = _read_array(folder / sheet.marks, sheet.shape, np.uint8, PAINTED)
-    return AnnotationState(labels, marks, sheet.classes, sheet.record)
+    labels = _read_array(
+        folder / annotation_record.labels, annotation_record.shape, np.uint16, MOST
+    )
+    edit_mask = _read_array(
+        folder / annotation_record.edit_mask, annotation_record.shape, np.uint8, PAINTED
+    )
+    return AnnotationState(labels, edit_mask, annotation_record.classes, annotation_record.record)
 
 
 def _read_array(path: Path, shape: tuple[int, ...], dtype: Any, most: int) -> NDArray[Any]:
@@ -236,7 +254,7 @@ def _read_array(path: Path, shape: tuple[int, ...], dtype: Any, most: int) -> ND
         raise FileError(f"{path} is missing, with the annotation. Take it from a backup.")
     decoded = decode_image(path)
     array = decoded.pixels if "S" in decoded.axes else with_axes_of_tiff(decoded).array
-    array = with_axes(path, array, _stored_shape(shape))
+    array = with_axes(path, array, _saved_shape(shape))
     if array.dtype.kind != "u" or int(array.max()) > most:
         raise FileError(
             f"{path} holds {array.dtype} up to {array.max()} where whole numbers from 0 to {most} "
@@ -262,7 +280,7 @@ def with_axes(path: Path, array: NDArray[Any], shape: tuple[int, ...]) -> NDArra
     return array.reshape(shape)
 
 
-def _stored_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _saved_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """At most four axes: files have letters for no more that every program takes as they are."""
     return shape if len(shape) <= _MOST_AXES else (math.prod(shape[:-2]), *shape[-2:])
 
@@ -277,7 +295,7 @@ def remove(folder: Path, names: tuple[str, ...]) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def sweep(folder: Path, file: str, keep: Sheet) -> None:
+def sweep(folder: Path, file: str, keep: AnnotationRecord) -> None:
     """Delete the arrays of older saves of an image, and what a kill left of it.
 
     To be called right after a save: another program in the middle of one will be refused anyway.
@@ -290,7 +308,7 @@ def sweep(folder: Path, file: str, keep: Sheet) -> None:
             tuple(
                 name
                 for name in found
-                if name not in (keep.labels, keep.marks)
+                if name not in (keep.labels, keep.edit_mask)
                 and (_named(file).fullmatch(name) or beside.fullmatch(name))
             ),
         )

@@ -19,13 +19,13 @@ from ...segmentation import InvalidInputError
 from ..edit_mask import AnnotationState
 from .annotation_record import (
     STATUSES,
-    Sheet,
+    AnnotationRecord,
     Status,
     check_state,
     make_folder,
     read_arrays,
+    record_reader,
     remove,
-    sheet_reader,
     sweep,
     write_arrays,
 )
@@ -71,7 +71,7 @@ class Seen:
             )
 
 
-class Sheets:
+class AnnotationStore:
     """The folder of annotations; images go by what their files are called.
 
     Parameters
@@ -83,25 +83,25 @@ class Sheets:
         self.folder = folder
         self._saving = threading.RLock()  # held for a whole save
         self._lock = threading.RLock()  # held for the moment that a small file takes
-        self._known: dict[str, Sheet | None] = {}
+        self._known: dict[str, AnnotationRecord | None] = {}
         self._seen = Seen()
 
     def _path(self, file: str) -> Path:
         return self.folder / f"{file}.json"
 
-    def known(self, file: str) -> Sheet | None:
+    def known(self, file: str) -> AnnotationRecord | None:
         """What is known of an image, without another look at the disk than the first.
 
         An image whose sheet is damaged is called started: `read` tells what is wrong.
         """
         with self._lock:
             if file not in self._known:
-                self._known[file] = Sheet(file, "started")
+                self._known[file] = AnnotationRecord(file, "started")
                 with suppress(FileError):
                     self.look(file)
             return self._known[file]
 
-    def look(self, file: str) -> Sheet | None:
+    def look(self, file: str) -> AnnotationRecord | None:
         """The sheet of an image as it is on the disk now; None where there is none.
 
         Raises
@@ -111,14 +111,14 @@ class Sheets:
         """
         return self._look(file)[1]
 
-    def _look(self, file: str) -> tuple[bytes | None, Sheet | None]:
+    def _look(self, file: str) -> tuple[bytes | None, AnnotationRecord | None]:
         path = self._path(file)
         with self._lock:
-            content, sheet = content_of(path), None
+            content, annotation_record = content_of(path), None
             if content is not None:
-                sheet = understood(path, content, sheet_reader(file))
-            self._known[file] = sheet
-        return content, sheet
+                annotation_record = understood(path, content, record_reader(file))
+            self._known[file] = annotation_record
+        return content, annotation_record
 
     def read(self, file: str, *, to_go_on: bool) -> AnnotationState | None:
         """The annotation of an image; None where nothing was saved.
@@ -134,15 +134,15 @@ class Sheets:
         FileError
             For files that are damaged, missing, or changed into something else.
         """
-        content, sheet = self._look(file)
+        content, annotation_record = self._look(file)
         state = None
-        while sheet is not None and sheet.labels:
+        while annotation_record is not None and annotation_record.labels:
             try:
-                state = read_arrays(self.folder, sheet)
+                state = read_arrays(self.folder, annotation_record)
                 break
             except FileError:  # gone, because somebody has saved again?
                 before = content
-                content, sheet = self._look(file)
+                content, annotation_record = self._look(file)
                 if content == before:
                     raise
         if to_go_on:
@@ -150,13 +150,20 @@ class Sheets:
                 self._seen.see(self._path(file), content)
         return state
 
-    def save(self, file: str, sheet: Sheet, state: AnnotationState, *, overwrite: bool) -> None:
+    def save(
+        self,
+        file: str,
+        annotation_record: AnnotationRecord,
+        state: AnnotationState,
+        *,
+        overwrite: bool,
+    ) -> None:
         """Keep an annotation; when this returns it is on the disk.
 
         Parameters
         ----------
         file : str
-        sheet : Sheet
+        annotation_record : Sheet
             With what is not in the arrays; their names, their shape and the time are put in.
         state : AnnotationState
         overwrite : bool
@@ -168,32 +175,36 @@ class Sheets:
             See `Project.save`.
         """
         check_state(state)
-        _check_status(sheet.status)
-        encoded(dict(state.record), f"The record of {sheet.image}")  # before any long work
+        _check_status(annotation_record.status)
+        encoded(
+            dict(state.record), f"The record of {annotation_record.image}"
+        )  # before any long work
         with self._saving:
             if not overwrite:
-                self._seen.check(self._path(file), sheet.image)
+                self._seen.check(self._path(file), annotation_record.image)
             make_folder(self.folder)
             try:
                 names = write_arrays(self.folder, file, state)
-                labels, marks = names
+                labels, edit_mask = names
                 shape = state.labels.shape
-                sheet = replace(sheet, saved=_now(), labels=labels, marks=marks, shape=shape)
+                annotation_record = replace(
+                    annotation_record, saved=_now(), labels=labels, edit_mask=edit_mask, shape=shape
+                )
                 try:
-                    self._switch(file, sheet, overwrite=overwrite)
+                    self._switch(file, annotation_record, overwrite=overwrite)
                 except BaseException:
                     if not self._is_named(file, names):
                         remove(self.folder, names)
                     raise
             except OSError as error:
                 raise cannot("write", self.folder, error) from error
-            sweep(self.folder, file, sheet)
+            sweep(self.folder, file, annotation_record)
 
     def remove(self, file: str) -> None:
         """Delete the annotation of an image, as far as the system lets."""
         with self._saving, self._lock:
             remove(self.folder, (f"{file}.json",))
-            sweep(self.folder, file, Sheet(file, "open"))
+            sweep(self.folder, file, AnnotationRecord(file, "open"))
             self._known.pop(file, None)
             self._seen.see(self._path(file), None)
 
@@ -209,42 +220,50 @@ class Sheets:
         _check_status(status)
         path = self._path(file)
         with self._saving, self._lock:
-            content, sheet = self._look(file)
+            content, annotation_record = self._look(file)
             ours = self._seen.same(path, content)
-            sheet = replace(sheet or Sheet(image, status), status=status, saved=_now())
+            annotation_record = replace(
+                annotation_record or AnnotationRecord(image, status), status=status, saved=_now()
+            )
             make_folder(self.folder)
             try:
-                self._write(file, sheet, seen=ours)
+                self._write(file, annotation_record, seen=ours)
             except OSError as error:
                 raise cannot("write", path, error) from error
 
-    def _switch(self, file: str, sheet: Sheet, *, overwrite: bool) -> None:
+    def _switch(self, file: str, annotation_record: AnnotationRecord, *, overwrite: bool) -> None:
         """The one step by which a save becomes true."""
         with self._lock:
             if not overwrite:  # once more: writing the arrays takes a while
-                self._seen.check(self._path(file), sheet.image)
-            if not all((self.folder / name).exists() for name in (sheet.labels, sheet.marks)):
+                self._seen.check(self._path(file), annotation_record.image)
+            if not all(
+                (self.folder / name).exists()
+                for name in (annotation_record.labels, annotation_record.edit_mask)
+            ):
                 raise ChangedOnDiskError(
-                    f"Another program has saved {sheet.image!r} at the same moment. Load it again, "
-                    "or save again to replace its work."
+                    f"Another program has saved {annotation_record.image!r} at the same moment. "
+                    "Load it again, or save again to replace its work."
                 )
-            self._write(file, sheet, seen=True)
+            self._write(file, annotation_record, seen=True)
 
-    def _write(self, file: str, sheet: Sheet, *, seen: bool) -> None:
+    def _write(self, file: str, annotation_record: AnnotationRecord, *, seen: bool) -> None:
         path = self._path(file)
-        content = encoded(sheet.to_record(), path.name)
+        content = encoded(annotation_record.to_record(), path.name)
         replace_whole(path, content)
-        self._known[file] = sheet
+        self._known[file] = annotation_record
         if seen:
             self._seen.see(path, content)
 
     def _is_named(self, file: str, names: tuple[str, str]) -> bool:
         """Whether the sheet on the disk speaks of these arrays, or might."""
         try:
-            sheet = self.look(file)
+            annotation_record = self.look(file)
         except FileError:
             return True
-        return sheet is not None and (sheet.labels, sheet.marks) == names
+        return (
+            annotation_record is not None
+            and (annotation_record.labels, annotation_record.edit_mask) == names
+        )
 
 
 def _check_status(status: str) -> None:

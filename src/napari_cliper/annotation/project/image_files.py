@@ -22,7 +22,7 @@ _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(?=[. ]|$)")  # devic
 
 
 def images_in(folder: str | Path) -> tuple[Path, ...]:
-    """The pictures of a folder, in the order in which a person counts: 2 before 10.
+    """The images of a folder, in the order in which a person counts: 2 before 10.
 
     Looks at the first bytes of each file; folders inside it and hidden files are passed over.
 
@@ -33,7 +33,7 @@ def images_in(folder: str | Path) -> tuple[Path, ...]:
     Returns
     -------
     tuple of Path
-        Those that `export.pictures.read_picture` knows how to read.
+        Those that `export.pictures.read_image_file` knows how to read.
 
     Raises
     ------

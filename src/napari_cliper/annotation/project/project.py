@@ -2,7 +2,7 @@
 
     project.cliper.json     the images and which is looked at (`project_file`)
     classes.yaml            the classes, as they are exchanged anywhere else (`export.classes`)
-    prototypes.safetensors  what they look like, where that was learnt (`export.prototypes`)
+    prototypes.safetensors  what they look like, where that was learned (`export.prototypes`)
     settings.json           thresholds and the engine's configuration (`settings`)
     annotations/            of each image labels, marks and a sheet (`stored`, `sheets`)
     copies/                 the pixels of images that have no file of their own, as TIFF
@@ -47,8 +47,8 @@ from ...labels.axes import axes_from_names
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
 from ..edit_mask import AnnotationState
-from .annotation_record import Sheet, Status, remove, with_axes
-from .annotation_store import ChangedOnDiskError, Seen, Sheets
+from .annotation_record import AnnotationRecord, Status, remove, with_axes
+from .annotation_store import AnnotationStore, ChangedOnDiskError, Seen
 from .image_files import Names, found_below, images_in, is_there, settled
 from .image_list import COPIES, FILE, Entry, ImageList, entry_of, list_from_record
 from .settings import (
@@ -72,7 +72,7 @@ __all__ = [
     "is_project",
 ]
 
-SHEETS = "annotations"
+ANNOTATIONS = "annotations"
 CLASSES = "classes.yaml"
 PROTOTYPES = "prototypes.safetensors"
 SETTINGS = "settings.json"
@@ -118,7 +118,7 @@ class Project:
         self.folder = folder
         self._lock = threading.RLock()  # held for the moment that a small file takes
         self._adding = threading.Lock()  # held while pixels are copied
-        self._sheets = Sheets(folder / SHEETS)
+        self._store = AnnotationStore(folder / ANNOTATIONS)
         self._settings_seen = Seen()
         self._prototypes: Prototypes | None = None  # as they are on the disk
         self._places: dict[Entry, Path] = {}  # looking takes a while on a network's disk
@@ -225,8 +225,8 @@ class Project:
 
     def neighbour(self, name: str, step: int = 1) -> ProjectImage | None:
         """The image so many places behind another one, or before it; None beyond the ends."""
-        images, asked = self.images, self.image(name)
-        place = [image.name for image in images].index(asked.name) + step
+        images, requested = self.images, self.image(name)
+        place = [image.name for image in images].index(requested.name) + step
         return images[place] if 0 <= place < len(images) else None
 
     def go_to(self, name: str) -> ProjectImage:
@@ -357,7 +357,7 @@ class Project:
             )
 
         self._change_list(without)
-        self._sheets.remove(entry.file)
+        self._store.remove(entry.file)
         copy = f"{COPIES}/{entry.file}.tif"
         if entry.is_copy and entry.path == copy:
             remove(self.folder, (copy,))
@@ -413,11 +413,11 @@ class Project:
         Raises
         ------
         FileError
-            For a file that is missing or no picture, and for one that has another size than the
+            For a file that is missing or no image, and for one that has another size than the
             image's annotation.
         """
         entry = self._list.get(name)
-        sheet = self._sheets.known(entry.file)
+        annotation_record = self._store.known(entry.file)
         path = entry.place(self.folder)
         if not is_there(path):
             raise FileError(f"The image {name!r} is no longer at {path}. Put it back there.")
@@ -426,7 +426,7 @@ class Project:
             ndim = len(entry.shape) - (pixels.ndim - len(axes))
             pixels = with_axes(path, pixels, entry.shape)
             axes = axes_from_names(entry.axes, ndim)
-        shape = () if sheet is None else sheet.shape
+        shape = () if annotation_record is None else annotation_record.shape
         if pixels.shape[: len(shape)] != shape:
             raise FileError(
                 f"The image {path} is {pixels.shape}, and its annotation is {shape}. Put back the "
@@ -449,14 +449,14 @@ class Project:
         FileError
             For files that are damaged, missing, or changed into something else.
         """
-        return self._sheets.read(self._list.get(name).file, to_go_on=True)
+        return self._store.read(self._list.get(name).file, to_go_on=True)
 
     def peek(self, name: str) -> AnnotationState | None:
         """The annotation of an image as `load` gives it, to look at only.
 
         A later `save` minds other programs' changes since `load` as if nobody had looked.
         """
-        return self._sheets.read(self._list.get(name).file, to_go_on=False)
+        return self._store.read(self._list.get(name).file, to_go_on=False)
 
     def thresholds(self, name: str) -> Thresholds | None:
         """The thresholds that were saved with an image's annotation.
@@ -466,8 +466,8 @@ class Project:
         FileError
             For a sheet that is damaged.
         """
-        sheet = self._sheets.look(self._list.get(name).file)
-        return None if sheet is None else sheet.thresholds
+        annotation_record = self._store.look(self._list.get(name).file)
+        return None if annotation_record is None else annotation_record.thresholds
 
     def saved_at(self, name: str) -> datetime | None:
         """When an image's annotation was saved last, in local time; None where it was not.
@@ -477,11 +477,11 @@ class Project:
         FileError
             For a sheet that is damaged.
         """
-        sheet = self._sheets.look(self._list.get(name).file)
-        if sheet is None or not sheet.saved:
+        annotation_record = self._store.look(self._list.get(name).file)
+        if annotation_record is None or not annotation_record.saved:
             return None
         try:
-            return datetime.fromisoformat(sheet.saved).astimezone()
+            return datetime.fromisoformat(annotation_record.saved).astimezone()
         except ValueError:
             return None
 
@@ -503,7 +503,7 @@ class Project:
             Nobody may change its arrays meanwhile: hand over copies of what is edited.
         status : {'open', 'started', 'done'}
         thresholds : Thresholds, optional
-            Those that the suggestion was made with.
+            Those that the prediction was made with.
         overwrite : bool
             Whether to replace what another program has saved meanwhile.
 
@@ -516,10 +516,10 @@ class Project:
         InvalidInputError
             For a state that could not be read again.
         """
-        sheet = Sheet(
+        annotation_record = AnnotationRecord(
             name, status, classes=state.classes, thresholds=thresholds, record=state.record
         )
-        self._sheets.save(self._list.get(name).file, sheet, state, overwrite=overwrite)
+        self._store.save(self._list.get(name).file, annotation_record, state, overwrite=overwrite)
 
     def set_status(self, name: str, status: Status) -> None:
         """Say how far an image is, its annotation as it is; waits for a save in progress.
@@ -529,7 +529,7 @@ class Project:
         FileError
             As `save`, but for other programs' changes, which stay.
         """
-        self._sheets.set_status(self._list.get(name).file, name, status)
+        self._store.set_status(self._list.get(name).file, name, status)
 
     # ------------------------------------------------------------------ settings
 
@@ -542,7 +542,7 @@ class Project:
             For files that cannot be read or understood, with the place in them.
         """
         with self._lock:
-            classes, settings, looks = map(self._own, (CLASSES, SETTINGS, PROTOTYPES))
+            classes, settings, prototype_weight = map(self._own, (CLASSES, SETTINGS, PROTOTYPES))
             rows = read_classes(classes) if content_of(classes) is not None else ()
             content = content_of(settings)
             if content is None:
@@ -553,9 +553,9 @@ class Project:
                     settings, content, lambda record: settings_from_record(record, rows)
                 )
             prototypes = None
-            if content_of(looks) is not None:
-                prototypes = read_prototypes(looks)
-            for path in (classes, settings, looks):
+            if content_of(prototype_weight) is not None:
+                prototypes = read_prototypes(prototype_weight)
+            for path in (classes, settings, prototype_weight):
                 self._settings_seen.see(path, content_of(path))
             self._prototypes = prototypes
             return replace(found, prototypes=prototypes)
@@ -567,7 +567,7 @@ class Project:
         config: SegmentationConfig,
         *,
         prototypes: Prototypes | None = None,
-        looks: float | None = None,
+        prototype_weight: float | None = None,
         overwrite: bool = False,
     ) -> None:
         """Keep what goes along from image to image: all that `settings` gives.
@@ -585,7 +585,7 @@ class Project:
         InvalidInputError
             For numbers that are none.
         """
-        content = encoded(settings_to_record(thresholds, config, looks), "The settings")
+        content = encoded(settings_to_record(thresholds, config, prototype_weight), "The settings")
         with self._lock:
             paths = [self._own(name) for name in (CLASSES, SETTINGS, PROTOTYPES)]
             names = [path.name for path in paths]
@@ -621,8 +621,8 @@ class Project:
     # ------------------------------------------------------------------ the list
 
     def _image(self, entry: Entry) -> ProjectImage:
-        sheet = self._sheets.known(entry.file)
-        status = "open" if sheet is None else sheet.status
+        annotation_record = self._store.known(entry.file)
+        status = "open" if annotation_record is None else annotation_record.status
         return ProjectImage(entry.name, self._places[entry], status)
 
     def _read_list(self) -> None:
@@ -651,7 +651,7 @@ class Project:
         for entry in found.entries:
             if entry not in self._places:
                 self._places[entry] = entry.place(self.folder)
-                self._sheets.known(entry.file)
+                self._store.known(entry.file)
         self._list = found
 
     def _write_copy(self, entry: Entry, array: NDArray[Any], *, rgb: bool) -> None:
@@ -706,7 +706,7 @@ def _free_names(folder: Path) -> dict[str, str]:
 
 def _free_files(folder: Path, found: ImageList) -> Names:
     """What new images' files may be called: nothing that would take over what lies there."""
-    there = [path.stem for part in (SHEETS, COPIES) for path in (folder / part).glob("*.*")]
+    there = [path.stem for part in (ANNOTATIONS, COPIES) for path in (folder / part).glob("*.*")]
     return Names([*(entry.file for entry in found.entries), *there])
 
 

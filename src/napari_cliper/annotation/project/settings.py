@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ...io.json_records import check_keys, flag, mapping, number, text, whole, words
+from ...io.json_records import check_keys, current_keys, flag, mapping, number, text, whole, words
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
 
@@ -32,7 +32,7 @@ class ProjectSettings:
     config : SegmentationConfig
     prototypes : Prototypes, optional
         What the classes look like.
-    looks : float, optional
+    prototype_weight : float, optional
         The share of the prototypes against the words, 0 to 1; None grows with the evidence.
     """
 
@@ -40,7 +40,7 @@ class ProjectSettings:
     thresholds: Thresholds
     config: SegmentationConfig
     prototypes: Prototypes | None = None
-    looks: float | None = None
+    prototype_weight: float | None = None
 
 
 def default_thresholds(config: SegmentationConfig) -> Thresholds:
@@ -60,14 +60,17 @@ def thresholds_from_record(record: Any) -> Thresholds:
     InvalidInputError
         For keys that are not known or missing, and values that are no numbers.
     """
-    known = ("class_threshold", "background_threshold", "min_max", "own")
+    known = ("class_threshold", "background_threshold", "min_max", "per_class")
+    record = current_keys(record, {"own": "per_class"})
     found = check_keys(record, known, "thresholds", known[:2])
-    own = mapping(found.get("own", {}), "own")
+    per_class = mapping(found.get("per_class", {}), "per_class")
     return Thresholds(
         class_threshold=number(found["class_threshold"], "class_threshold"),
         background_threshold=number(found["background_threshold"], "background_threshold"),
         min_max=flag(found.get("min_max", False), "min_max"),
-        own={name: number(value, f"the threshold of {name!r}") for name, value in own.items()},
+        per_class={
+            name: number(value, f"the threshold of {name!r}") for name, value in per_class.items()
+        },
     )
 
 
@@ -129,11 +132,11 @@ FIELDS: Mapping[str, Check] = MappingProxyType(
 
 
 def settings_to_record(
-    thresholds: Thresholds, config: SegmentationConfig, looks: float | None = None
+    thresholds: Thresholds, config: SegmentationConfig, prototype_weight: float | None = None
 ) -> dict[str, Any]:
-    """What ``settings.json`` holds; an older version reads it where `looks` is None."""
+    """What ``settings.json`` holds; an older version reads it where `prototype_weight` is None."""
     record = {"thresholds": thresholds.as_dict, "config": config_to_record(config)}
-    return record if looks is None else {**record, "looks": looks}
+    return record if prototype_weight is None else {**record, "prototype_weight": prototype_weight}
 
 
 def settings_from_record(record: Any, classes: Sequence[ClassRow]) -> ProjectSettings:
@@ -142,13 +145,16 @@ def settings_from_record(record: Any, classes: Sequence[ClassRow]) -> ProjectSet
     Raises
     ------
     InvalidInputError
-        As `thresholds_from_record` and `config_from_record`; for `looks` beyond 0 to 1.
+        As `thresholds_from_record` and `config_from_record`; for `prototype_weight` beyond 0 to 1.
     """
-    found = check_keys(record, ("thresholds", "config", "looks"), "it")
+    record = current_keys(record, {"looks": "prototype_weight"})
+    found = check_keys(record, ("thresholds", "config", "prototype_weight"), "it")
     config = config_from_record(found.get("config", {}))
     given = found.get("thresholds")
     thresholds = default_thresholds(config) if given is None else thresholds_from_record(given)
-    looks = _or_none(number)(found.get("looks"), "looks")
-    if looks is not None and not 0 <= looks <= 1:
-        raise InvalidInputError(f"looks is {looks}. Give 0 (words) to 1 (looks), or null.")
-    return ProjectSettings(tuple(classes), thresholds, config, looks=looks)
+    prototype_weight = _or_none(number)(found.get("prototype_weight"), "prototype_weight")
+    if prototype_weight is not None and not 0 <= prototype_weight <= 1:
+        raise InvalidInputError(
+            f"prototype_weight is {prototype_weight}. Give 0 (text) to 1 (prototypes), or null."
+        )
+    return ProjectSettings(tuple(classes), thresholds, config, prototype_weight=prototype_weight)

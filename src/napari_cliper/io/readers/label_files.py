@@ -97,7 +97,7 @@ def read_label_png(path: str | Path) -> Imported:
     Raises
     ------
     FileError
-        For a file that is missing, damaged or no picture.
+        For a file that is missing, damaged or no image.
     InvalidInputError
         For colours without a palette, and another format than PNG.
     """
@@ -271,6 +271,6 @@ def _chunk_classes(path: Path, text: str) -> tuple[dict[int, ClassRow], int | No
         return rows, None if ignore is None else int(ignore), position
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FileError(
-            f"The list of classes in {path} cannot be read: {error}. Save the picture without its "
+            f"The list of classes in {path} cannot be read: {error}. Save the image without its "
             "text chunks, and the labels come without names."
         ) from error

@@ -1,4 +1,4 @@
-"""A picture of labels over their image, with a legend."""
+"""An image of labels over their image, with a legend."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _inner(picture: Image.Image, inside: NDArray[np.bool_]) -> tuple[int, ...] |
 def _legend(
     rows: Sequence[tuple[str, tuple[int, ...] | None, tuple[int, ...]]], font: Font
 ) -> Image.Image:
-    """Names beside the colours that the classes have in the picture: the inside and the outline."""
+    """Names beside the colours that the classes have in the image: the inside and the outline."""
     texts = [name for name, _, _ in rows] or ["nothing found"]
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     line = int(measure.textbbox((0, 0), "Ág", font=font)[3] * 1.5)

@@ -1,6 +1,6 @@
 """Labels as PNG: with the classes' colours, as PASCAL VOC keeps its masks, and as plain greys.
 
-VOC's devkit (2012) has indexed pictures with 0 for background and 255, in a cream white, for
+VOC's devkit (2012) has indexed images with 0 for background and 255, in a cream white, for
 pixels that count for nothing. Both kinds also hold the classes in a text chunk of JSON.
 """
 

@@ -73,7 +73,7 @@ def write_yolo(path: Path, image: LabelledImage, classes: Sequence[str] | None =
 def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str] = ()) -> list[str]:
     """Write a data set that Ultralytics trains on as it lies there.
 
-    ``images/train`` and ``labels/train`` hold a picture and a text file an image, ``images/val``
+    ``images/train`` and ``labels/train`` hold an image and a text file an image, ``images/val``
     and ``labels/val`` those for validation, and ``data.yaml`` says so and names the classes. It
     gives no ``path``: Ultralytics then starts from the file's own folder, wherever that is.
 
@@ -91,7 +91,7 @@ def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str]
     Returns
     -------
     list of str
-        Pictures to be put in by hand, as paths from `folder` without a suffix.
+        Images to be put in by hand, as paths from `folder` without a suffix.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str]
 
 
 def _stem(image: LabelledImage) -> str:
-    """What a picture and its outlines are both called."""
+    """What an image and its outlines are both called."""
     stem = Path(image.image_file).stem or image.name
     if not stem.strip(". ") or set(stem) & set('/\\:*?"<>|\0'):
         raise InvalidInputError(

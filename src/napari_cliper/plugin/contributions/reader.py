@@ -45,4 +45,4 @@ def read_project(path: str) -> list[LayerData]:
 
 def _open_in_dock(viewer: Any, path: str) -> None:
     _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
-    dock.projecting.open(Path(path))
+    dock.project_controller.open(Path(path))

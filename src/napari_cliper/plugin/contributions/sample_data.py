@@ -1,4 +1,4 @@
-"""Sample data: two scenes with their ground truth, and the pictures scikit-image carries."""
+"""Sample data: two scenes with their ground truth, and the images scikit-image carries."""
 
 from __future__ import annotations
 

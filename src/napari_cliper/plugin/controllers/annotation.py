@@ -1,4 +1,4 @@
-"""Between suggestions and annotations: accept, clean, count, and the class of the brush."""
+"""Between predictions and annotations: accept, clean, count, and the class of the brush."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, Progress
 from ..layers.annotation_layer import AnnotationLayer, Place
 from ..layers.image_layers import ImageChoice, pixel_under, rectangle_region
-from ..layers.prediction_layers import Suggestion
+from ..layers.prediction_layers import Prediction
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
@@ -38,7 +38,7 @@ NTH_KEYS = tuple(f"Alt-{number}" for number in range(1, 10))
 COUNT_AFTER = 300  # milliseconds: counting waits until a person rests
 
 
-class Annotating(QObject):
+class AnnotationController(QObject):
     """The annotations of one viewer.
 
     Parameters
@@ -46,19 +46,19 @@ class Annotating(QObject):
     viewer : Viewer
     panel : AnnotationPanel
     result : LiveResult
-        Where suggestions come from.
+        Where predictions come from.
     images : ImagePanel
     classes : ClassesPanel
     """
 
-    said = Signal(str, bool)
+    message = Signal(str, bool)
     """A line for the person, and whether it is an error."""
     changed = Signal(object)
     """An `AnnotationLayer` has changed."""
     stepped = Signal(object, bool)
     """The undo of an `AnnotationLayer` has one more step; whether a person drew it."""
     accepted_all = Signal(object)
-    """Everything of a suggestion was taken into an `AnnotationLayer`."""
+    """Everything of a prediction was taken into an `AnnotationLayer`."""
     begun = Signal(object)
     """There is an `AnnotationLayer` that was not there before."""
     brushed = Signal(str)
@@ -84,7 +84,7 @@ class Annotating(QObject):
         self._classes = classes
         self._all: list[AnnotationLayer] = []
         self._removing: AnnotationLayer | None = None
-        self._clicking = False
+        self._click_controller = False
         self._last_brushed = ""
         self.keys: dict[str, Callable[[], None]] = {
             ACCEPT_KEY: self.accept_under_cursor,
@@ -208,43 +208,43 @@ class Annotating(QObject):
     # ------------------------------------------------------------------ accept
 
     def accept(self) -> None:
-        """Take the suggestion over, as far as the panel says."""
+        """Take the prediction over, as far as the panel says."""
         scope = self._panel.chosen_scope()
         self._stop_clicking()
         if scope == "region":
             self._start_clicking(self._accept_at)
             return
         with self._told():
-            suggestion = self._suggestion()
-            choice = suggestion.choice
+            prediction = self._prediction()
+            choice = prediction.choice
             where = self._rectangle(choice) if scope == "rectangle" else None
             chosen = self._chosen_names() if scope == "chosen" else None
-            self._accept(suggestion, chosen=chosen, where=where)
+            self._accept(prediction, chosen=chosen, where=where)
 
     def accept_under_cursor(self) -> None:
-        """Take over the region of the suggestion at which the cursor points."""
+        """Take over the region of the prediction at which the cursor points."""
         self._accept_at(self._viewer.cursor.position)
 
     def _accept_at(self, world: Any) -> None:
         with self._told():
-            suggestion = self._suggestion()
-            labels = self._labels(suggestion)
-            *plane, row, column = pixel_under(self._viewer, suggestion.layer, world)
-            if tuple(plane) != suggestion.choice.plane:
-                raise InvalidInputError("The suggestion is of another plane. Go there first.")
-            self._accept(suggestion, where=region_at(labels, row, column))
+            prediction = self._prediction()
+            labels = self._labels(prediction)
+            *plane, row, column = pixel_under(self._viewer, prediction.layer, world)
+            if tuple(plane) != prediction.choice.plane:
+                raise InvalidInputError("The prediction is of another plane. Go there first.")
+            self._accept(prediction, where=region_at(labels, row, column))
 
     def _accept(
         self,
-        suggestion: Suggestion,
+        prediction: Prediction,
         *,
         chosen: set[str] | None = None,
         where: NDArray[np.bool_] | None = None,
     ) -> None:
-        choice, rule = suggestion.choice, self._panel.chosen_rule()
+        choice, rule = prediction.choice, self._panel.chosen_rule()
         annotation = self.begin(choice.layer, choice.name)
         place = annotation.place_of(choice)
-        painted = annotation.edits.marks[place] == PAINTED
+        painted = annotation.edits.edit_mask[place] == PAINTED
         if where is not None:
             painted = painted & where
         if rule == "all" and painted.any() and not self.confirm(
@@ -255,18 +255,18 @@ class Annotating(QObject):
         shown = self._result.shown
         rows = () if shown is None else shown.rows
         changed = annotation.accept(
-            choice, self._labels(suggestion), rows, rule, chosen=chosen, where=where
+            choice, self._labels(prediction), rows, rule, chosen=chosen, where=where
         )
-        annotation.record = dict(suggestion.layer.metadata.get("napari_cliper", {}))
+        annotation.record = dict(prediction.layer.metadata.get("napari_cliper", {}))
         if chosen is None and where is None:
-            suggestion.layer.visible = False  # else it would show through what is erased
+            prediction.layer.visible = False  # else it would show through what is erased
             self._viewer.layers.selection.active = annotation.layer
-        self.said.emit(f"Accepted: {changed:,} pixels changed.", False)
+        self.message.emit(f"Accepted: {changed:,} pixels changed.", False)
         self.update_available()
         if chosen is None and where is None:
             self.accepted_all.emit(annotation)
 
-    def _suggestion(self) -> Suggestion:
+    def _prediction(self) -> Prediction:
         """The prediction of the plane on the screen."""
         self._result.look()
         found = self._result.seen()
@@ -277,10 +277,10 @@ class Annotating(QObject):
         return found
 
     @staticmethod
-    def _labels(suggestion: Suggestion) -> NDArray[Any]:
-        """The (Y, X) labels that the suggestion shows, edited or not."""
-        choice = suggestion.choice
-        labels: NDArray[Any] = np.asarray(suggestion.layer.data[choice.plane]).copy()
+    def _labels(prediction: Prediction) -> NDArray[Any]:
+        """The (Y, X) labels that the prediction shows, edited or not."""
+        choice = prediction.choice
+        labels: NDArray[Any] = np.asarray(prediction.layer.data[choice.plane]).copy()
         return labels
 
     def _chosen_names(self) -> set[str]:
@@ -305,13 +305,13 @@ class Annotating(QObject):
 
     def _start_clicking(self, use: Callable[[Any], None]) -> None:
         self._use_click = use
-        self._clicking = True
+        self._click_controller = True
         self._viewer.mouse_drag_callbacks.append(self._on_click)
-        self.said.emit("Click a region. Press the button again to change what is taken.", False)
+        self.message.emit("Click a region. Press the button again to change what is taken.", False)
 
     def _stop_clicking(self) -> None:
-        if self._clicking:
-            self._clicking = False
+        if self._click_controller:
+            self._click_controller = False
             self._viewer.mouse_drag_callbacks.remove(self._on_click)
 
     def _on_click(self, _viewer: Any, event: Any) -> None:
@@ -346,7 +346,7 @@ class Annotating(QObject):
         annotation.follow()
         place: Place = (*choice.plane, slice(None), slice(None))
         labels = annotation.edits.labels[place].copy()
-        scope, wish = self._panel.chosen_scope(), self._panel.cleaning()
+        scope, request = self._panel.chosen_scope(), self._panel.cleaning()
         wanted, where = set(np.unique(labels).tolist()) - {0}, None
         if scope == "chosen":
             names = {name.casefold() for name in self._chosen_names()}
@@ -357,8 +357,8 @@ class Annotating(QObject):
             *_, row, column = pixel_under(self._viewer, annotation.layer, world)
             region = region_at(labels, row, column)
             wanted = {int(labels[row, column])}
-            where = None if wish.tool in ("grow", "fill holes", "smooth") else region
-        self.job = Job(partial(_cleaned, wish.tool, labels, wanted, wish.amount, where))
+            where = None if request.tool in ("grow", "fill holes", "smooth") else region
+        self.job = Job(partial(_cleaned, request.tool, labels, wanted, request.amount, where))
         self.job.succeeded.connect(partial(self._on_cleaned, annotation, place, labels))
         self.job.failed.connect(partial(self._say_error))
         self.job.finished.connect(self._on_clean_finished)
@@ -371,10 +371,12 @@ class Annotating(QObject):
         if annotation not in self._all:
             return
         if not np.array_equal(annotation.edits.labels[place], before):
-            self.said.emit("You painted while it cleaned; nothing was changed. Press again.", True)
+            self.message.emit(
+                "You painted while it cleaned; nothing was changed. Press again.", True
+            )
             return
         changed = annotation.rewrite(place, labels)
-        self.said.emit(f"Cleaned: {changed:,} pixels changed.", False)
+        self.message.emit(f"Cleaned: {changed:,} pixels changed.", False)
 
     def _on_clean_finished(self) -> None:
         self.job = None
@@ -450,14 +452,17 @@ class Annotating(QObject):
             self._count_timer.start()
             return
         place: Place = (*choice.plane, slice(None), slice(None))
-        labels, marks = annotation.edits.labels[place].copy(), annotation.edits.marks[place].copy()
-        suggestion = None
+        labels, edit_mask = (
+            annotation.edits.labels[place].copy(),
+            annotation.edits.edit_mask[place].copy(),
+        )
+        prediction = None
         seen = self._result.seen()
         of_this = seen is not None and seen.choice.layer is choice.layer
         if seen is not None and of_this and seen.choice.plane == choice.plane:
-            suggestion = np.zeros_like(labels)
-            suggestion[annotation.place_of(seen.choice)[-2:]] = self._labels(seen)
-        self.counting = Job(partial(_counted, labels, marks, suggestion))
+            prediction = np.zeros_like(labels)
+            prediction[annotation.place_of(seen.choice)[-2:]] = self._labels(seen)
+        self.counting = Job(partial(_counted, labels, edit_mask, prediction))
         self.counting.succeeded.connect(self._panel.show_done)
         self.counting.finished.connect(self._on_counted)
         self.counting.start()
@@ -486,7 +491,7 @@ class Annotating(QObject):
             self._say_error(str(error))
 
     def _say_error(self, message: str) -> None:
-        self.said.emit(message, True)
+        self.message.emit(message, True)
 
     def _ask(self, question: str) -> bool:
         answer = QMessageBox.question(self._panel, "Replace what you painted?", question)
@@ -507,9 +512,9 @@ def _cleaned(
 
 def _counted(
     labels: NDArray[np.uint16],
-    marks: NDArray[np.uint8],
-    suggestion: NDArray[Any] | None,
+    edit_mask: NDArray[np.uint8],
+    prediction: NDArray[Any] | None,
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> Done:
-    return done(labels, marks, suggestion)
+    return done(labels, edit_mask, prediction)

@@ -26,7 +26,7 @@ from ...annotation.edit_mask import AnnotationState
 from ...annotation.project.project import Project, ProjectSettings
 from ...annotation.project.sessions import FoundSession, Session, delete_session, found_sessions
 from ...io.files import FileError
-from ...io.images import read_picture
+from ...io.images import read_image_file
 from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError, Progress
 from ..layers.annotation_layer import AnnotationLayer
@@ -34,8 +34,8 @@ from ..layers.image_layers import ImageChoice, labels_shape
 from ..panels.offers_panel import Offer, OffersPanel
 from ..qt.timers import once
 from ..worker import Job
-from .annotation import Annotating
-from .project import SAVE_AFTER, Projecting
+from .annotation import AnnotationController
+from .project import SAVE_AFTER, ProjectController
 
 LARGEST_COPY = 2_000_000_000
 """Bytes of an image without a file up to which a session keeps its pixels."""
@@ -82,16 +82,16 @@ class Autosave(QObject):
     ----------
     viewer : Viewer
     panel : OffersPanel
-    annotating : Annotating
-    projecting : Projecting
+    annotation_controller : Annotating
+    project_controller : Projecting
         What it holds is saved there.
     wishes : callable
         Gives classes, thresholds and configuration, to be kept with the session.
-    apply_wishes : callable
+    apply_settings : callable
         Takes them when a session is continued.
     """
 
-    said = Signal(str, bool)
+    message = Signal(str, bool)
     """A line for the person, and whether it is an error."""
     looked = Signal()
     """It is known what earlier sessions have left."""
@@ -100,18 +100,18 @@ class Autosave(QObject):
         self,
         viewer: Viewer,
         panel: OffersPanel,
-        annotating: Annotating,
-        projecting: Projecting,
+        annotation_controller: AnnotationController,
+        project_controller: ProjectController,
         wishes: Callable[[], ProjectSettings | None],
-        apply_wishes: Callable[[ProjectSettings], None],
+        apply_settings: Callable[[ProjectSettings], None],
     ) -> None:
         super().__init__(panel)
         self._viewer = viewer
         self._panel = panel
-        self._annotating = annotating
-        self._projecting = projecting
+        self._annotation_controller = annotation_controller
+        self._project_controller = project_controller
         self._wishes = wishes
-        self._apply_wishes = apply_wishes
+        self._apply_settings = apply_settings
         self.job: Job | None = None
         self.looking: Job | None = None
         self.lost: list[AnnotationLayer] = []
@@ -126,11 +126,11 @@ class Autosave(QObject):
         self._closed = False
         self._told = ""
         self._timer = once(self, SAVE_AFTER, self.save_soon)
-        annotating.changed.connect(self._on_changed)
-        annotating.lost.connect(self._on_lost)
-        annotating.begun.connect(self._on_begun)
-        projecting.leaving.connect(self._on_project_leaving)
-        projecting.saved_as.connect(self.forget)
+        annotation_controller.changed.connect(self._on_changed)
+        annotation_controller.lost.connect(self._on_lost)
+        annotation_controller.begun.connect(self._on_begun)
+        project_controller.leaving.connect(self._on_project_leaving)
+        project_controller.saved_as.connect(self.forget)
         panel.accepted.connect(self._on_accepted)
         panel.discarded.connect(self._on_discarded)
         QTimer.singleShot(0, self.look)
@@ -153,7 +153,7 @@ class Autosave(QObject):
     # ------------------------------------------------------------------ saving
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
-        if not self._projecting.holds(annotation):
+        if not self._project_controller.holds(annotation):
             self._unsaved.add(annotation)
             if not self._timer.isActive():  # later changes do not put it off
                 self._timer.start()
@@ -174,7 +174,7 @@ class Autosave(QObject):
     def save_now(self) -> bool:
         """Write what has changed, and wait; whether all of it is on disk."""
         self._wait()
-        for annotation in self._annotating.all:
+        for annotation in self._annotation_controller.all:
             annotation.follow()  # what was painted just now is not told of yet
         tasks = self._tasks()
         if not tasks:
@@ -229,7 +229,7 @@ class Autosave(QObject):
             if wishes is not None and self._kept.get(session) != wishes:
                 session.project.save_settings(
                     wishes.classes, wishes.thresholds, wishes.config,
-                    prototypes=wishes.prototypes, looks=wishes.looks,
+                    prototypes=wishes.prototypes, prototype_weight=wishes.prototype_weight,
                 )  # fmt: skip
                 self._kept[session] = wishes
 
@@ -242,7 +242,7 @@ class Autosave(QObject):
         self._unsaved.update(task.annotation for task in tasks)  # tried again with the next change
         if message != self._told or self._closed:
             self._told = message
-            self.said.emit(f"Not saved: {message}", True)
+            self.message.emit(f"Not saved: {message}", True)
 
     def _wait(self) -> None:
         """Let the job that runs come to its end; what it could not save is unsaved again."""
@@ -273,7 +273,7 @@ class Autosave(QObject):
         try:
             session.project.remove_image(name)
         except (FileError, InvalidInputError) as error:
-            self.said.emit(str(error), True)
+            self.message.emit(str(error), True)
             return
         if not session.project.images:
             self._sessions.remove(session)
@@ -295,7 +295,7 @@ class Autosave(QObject):
     def _on_begun(self, annotation: AnnotationLayer) -> None:
         """A new annotation takes the place of a removed one in the project: keep that one here."""
         for one in self.lost:
-            if one.image is annotation.image and self._projecting.holds(one):
+            if one.image is annotation.image and self._project_controller.holds(one):
                 self._unsaved.add(one)
                 self._timer.start()
 
@@ -312,12 +312,12 @@ class Autosave(QObject):
         self.lost.remove(lost)
         if lost.image not in self._viewer.layers:
             self._viewer.add_layer(lost.image)
-        newer = self._annotating.of(lost.image)
+        newer = self._annotation_controller.of(lost.image)
         if newer is not None and not newer.blank:
             self._viewer.layers.remove(newer.layer)
             self._unsaved.add(newer)  # a project will have the restored one
-        annotation = self._annotating.begin(lost.image, lost.name, lost.state())
-        if self._projecting.holds(annotation):
+        annotation = self._annotation_controller.begin(lost.image, lost.name, lost.state())
+        if self._project_controller.holds(annotation):
             self.forget(lost)
         else:
             self._wait()
@@ -325,7 +325,7 @@ class Autosave(QObject):
                 self._places[annotation] = self._places.pop(lost)
             self._unsaved.discard(lost)
         annotation.changed.emit()
-        self.said.emit(f"The annotation of {lost.name} is back.", False)
+        self.message.emit(f"The annotation of {lost.name} is back.", False)
         self._show()
 
     # ------------------------------------------------------------------ earlier sessions
@@ -359,14 +359,14 @@ class Autosave(QObject):
     def resume(self, found: FoundSession) -> None:
         """Go on with an earlier session: its images and annotations come into the window."""
         if self.job is not None:
-            self.said.emit("Annotations are being saved. Try again in a moment.", True)
+            self.message.emit("Annotations are being saved. Try again in a moment.", True)
             return
         held = next((one for one in self._sessions if one.folder == found.folder), None)
         placed = {name for session, name in self._places.values() if session is held}
         open_images = [
             (layer, ImageChoice(layer, layer.name).source, layer.source.path)
             for layer in self._viewer.layers
-            if isinstance(layer, Image) and self._annotating.of(layer) is None
+            if isinstance(layer, Image) and self._annotation_controller.of(layer) is None
         ]
         job = Job(partial(_open, found.folder, held, placed, open_images))
         job.succeeded.connect(partial(self._on_opened, found))
@@ -382,7 +382,7 @@ class Autosave(QObject):
             return
         if session not in self._sessions:
             self._sessions.append(session)
-            self._apply_wishes(wishes)
+            self._apply_settings(wishes)
         left, problems = [], []
         for one in images:
             if one.problem:
@@ -393,9 +393,9 @@ class Autosave(QObject):
         self.found = [one for one in self.found if one is not found]
         if left:
             self.found.insert(0, replace(found, images=tuple(left)))
-            self.said.emit(" ".join(problems), True)
+            self.message.emit(" ".join(problems), True)
         else:
-            self.said.emit("The annotations are back. They are saved automatically.", False)
+            self.message.emit("The annotations are back. They are saved automatically.", False)
         self._show()
 
     def _bring_back(self, session: Session, one: _Found) -> None:
@@ -406,12 +406,12 @@ class Autosave(QObject):
             self._viewer.add_layer(image)
         state, orphan = one.state, self._orphan(session, one.name)
         if orphan is not None:  # painted on while there was no dock
-            edits = Edits(np.ascontiguousarray(state.labels.copy()), state.marks)
+            edits = Edits(np.ascontiguousarray(state.labels.copy()), state.edit_mask)
             edits.labels[...] = orphan.data
             edits.follow(painted=True)
-            state = replace(state, labels=edits.labels, marks=edits.marks)
+            state = replace(state, labels=edits.labels, edit_mask=edits.edit_mask)
             self._viewer.layers.remove(orphan)
-        annotation = self._annotating.begin(image, name, state)
+        annotation = self._annotation_controller.begin(image, name, state)
         annotation.layer.metadata[PLACE_KEY] = (session.folder.name, one.name)
         self._places[annotation] = session, one.name
         if orphan is not None:
@@ -421,7 +421,7 @@ class Autosave(QObject):
         """The layer of an annotation that a closed dock has left in the window."""
         for layer in self._viewer.layers:
             mine = _place_of(layer) == (session.folder.name, name)
-            if mine and self._annotating.behind(layer) is None:
+            if mine and self._annotation_controller.behind(layer) is None:
                 return layer
         return None
 
@@ -470,7 +470,7 @@ class Autosave(QObject):
 
     def _say_error(self, message: str) -> None:
         if not self._closed:
-            self.said.emit(message, True)
+            self.message.emit(message, True)
 
 
 # ---------------------------------------------------------------------- in a thread
@@ -560,7 +560,7 @@ def _has(project: Project, path: Path) -> bool:
 def _shows(path: Path, pixels: NDArray[Any]) -> bool:
     """Whether a project finds these pixels in a file: it may hold more, or they were changed."""
     try:
-        return path.is_file() and np.array_equal(read_picture(path), pixels)
+        return path.is_file() and np.array_equal(read_image_file(path), pixels)
     except (FileError, InvalidInputError, OSError):
         return False
 

@@ -20,24 +20,24 @@ from ..panels.classes_panel import ClassesPanel
 from ..panels.corrections_panel import CorrectionsPanel
 from ..panels.image_panel import ImagePanel
 from ..qt.timers import once
-from .annotation import Annotating
+from .annotation import AnnotationController
 from .hint_history import REDO_KEY, UNDO_KEY, HintHistory
 
 
-class Clicking(QObject):
+class ClickController(QObject):
     """The clicks layers of one dock, and the class of the next click.
 
     Parameters
     ----------
     viewer : Viewer
     panel : CorrectionsPanel
-    annotating : Annotating
+    annotation_controller : Annotating
         Where clicks are kept, and whose brush they follow.
     images : ImagePanel
     classes : ClassesPanel
     """
 
-    said = Signal(str, bool)
+    message = Signal(str, bool)
     """A line for the person, and whether it is an error."""
     hinted = Signal(object)
     """A person has drawn a stroke or changed a click, or has undone it; carries the image."""
@@ -46,14 +46,14 @@ class Clicking(QObject):
         self,
         viewer: Viewer,
         panel: CorrectionsPanel,
-        annotating: Annotating,
+        annotation_controller: AnnotationController,
         images: ImagePanel,
         classes: ClassesPanel,
     ) -> None:
         super().__init__(panel)
         self._viewer = viewer
         self._panel = panel
-        self._annotating = annotating
+        self._annotation_controller = annotation_controller
         self._images = images
         self._classes = classes
         self.all: list[ClicksLayer] = []
@@ -66,10 +66,10 @@ class Clicking(QObject):
         self._removed_timer = once(self, 0, self._take_back)
         panel.click_wanted.connect(self.click)
         panel.chosen.connect(self.choose)
-        annotating.begun.connect(self._on_begun)
-        annotating.brushed.connect(self.choose)
-        annotating.stepped.connect(self._on_stroke)
-        annotating.leaving.connect(self._on_annotation_leaving)
+        annotation_controller.begun.connect(self._on_begun)
+        annotation_controller.brushed.connect(self.choose)
+        annotation_controller.stepped.connect(self._on_stroke)
+        annotation_controller.leaving.connect(self._on_annotation_leaving)
         classes.selected.connect(self._on_row)
         classes.changed.connect(self.recolour)
         classes.appearance_changed.connect(self.recolour)
@@ -98,15 +98,15 @@ class Clicking(QObject):
         if choice is None:
             return
         try:
-            annotation = self._annotating.begin(choice.layer, choice.name)
+            annotation = self._annotation_controller.begin(choice.layer, choice.name)
         except InvalidInputError as error:
-            self.said.emit(str(error), True)
+            self.message.emit(str(error), True)
             return
         clicks = self.of(choice.layer) or self._add(annotation)
         clicks.choose(self._panel.chosen_class())
         self._viewer.layers.selection.active = clicks.layer
         clicks.layer.mode = "add"
-        self.said.emit(f"Click on {clicks.chosen}: what looks alike follows.", False)
+        self.message.emit(f"Click on {clicks.chosen}: what looks alike follows.", False)
 
     def undo(self) -> None:
         """Undo the newest stroke or click of the image whose layer is active."""
@@ -118,7 +118,7 @@ class Clicking(QObject):
 
     def _step(self, step: Callable[[HintHistory], bool]) -> None:
         active = self._viewer.layers.selection.active
-        owner = self._annotating.behind(active) or self.behind(active)
+        owner = self._annotation_controller.behind(active) or self.behind(active)
         if self._closed and isinstance(active, Labels):
             step_of = active.undo if step is HintHistory.undo else active.redo
             step_of()  # the layer outlives the dock
@@ -160,7 +160,7 @@ class Clicking(QObject):
 
     def _add(self, annotation: AnnotationLayer) -> ClicksLayer:
         active = self._viewer.layers.selection.active
-        keys = self._annotating.keys
+        keys = self._annotation_controller.keys
         clicks = ClicksLayer(annotation.image, annotation.name, annotation.clicks, keys)
         clicks.choose(self._panel.chosen_class())
         clicks.show_classes(self._rows())
@@ -184,9 +184,9 @@ class Clicking(QObject):
         """Keep the clicks with the annotation, which is begun where there is none."""
         active = self._viewer.layers.selection.active
         try:
-            annotation = self._annotating.begin(clicks.image, clicks.name)
+            annotation = self._annotation_controller.begin(clicks.image, clicks.name)
         except InvalidInputError as error:
-            self.said.emit(f"Clicks are not kept: {error}", True)
+            self.message.emit(f"Clicks are not kept: {error}", True)
             return
         if self._viewer.layers.selection.active is not active:
             self._viewer.layers.selection.active = active
@@ -209,7 +209,7 @@ class Clicking(QObject):
         """Forget the clicks whose layer a person has removed, but not with all the image."""
         images, self._taken_away = self._taken_away, []
         for image in images:
-            annotation = self._annotating.of(image)
+            annotation = self._annotation_controller.of(image)
             if annotation is not None and self.of(image) is None:
                 annotation.keep_clicks({})
 

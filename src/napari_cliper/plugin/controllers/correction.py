@@ -1,4 +1,4 @@
-"""Corrections teach: strokes and clicks change the suggestion elsewhere; where to look next.
+"""Corrections teach: strokes and clicks change the prediction elsewhere; where to look next.
 
 Evidence is what was painted into the annotation and what was clicked. It is gathered in a
 thread from copies, and given to the result on the screen, whose labels follow as they follow
@@ -22,10 +22,10 @@ from qtpy.QtCore import QObject, Signal
 from ...annotation.edit_mask import ACCEPTED
 from ...annotation.user_hints import (
     Click,
-    Evidence,
+    Hints,
     clicks_on,
     confirmed_by,
-    evidence_of,
+    hints_of,
 )
 from ...segmentation import InvalidInputError, LiveLabels, Progress, Thresholds
 from ..engine_session import Session
@@ -37,8 +37,8 @@ from ..panels.corrections_panel import CorrectionsPanel
 from ..panels.image_panel import ImagePanel
 from ..qt.timers import once
 from ..worker import Job
-from .annotation import Annotating
-from .clicks import Clicking
+from .annotation import AnnotationController
+from .clicks import ClickController
 from .kept_results import Shown
 from .live_result import LiveResult
 
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
 UNCERTAIN_KEY = "Alt-U"
 """Go to the next uncertain place."""
 
-TEACH_AFTER = 10  # milliseconds: changes within it are one
+HINT_DELAY = 10  # milliseconds: changes within it are one
 
 
 @dataclass(frozen=True, eq=False)
-class Doubts:
-    """Where a result is in doubt.
+class UncertainPlaces:
+    """Where a result is uncertain.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ class Doubts:
     places: list[tuple[int, int]]
 
 
-class Correcting(QObject):
+class CorrectionController(QObject):
     """What the corrections of one dock do to its result.
 
     Parameters
     ----------
     viewer : Viewer
     panel : CorrectionsPanel
-    annotating : Annotating
+    annotation_controller : Annotating
         Where strokes are, and where clicks are kept.
     result : LiveResult
         What follows them.
@@ -83,14 +83,14 @@ class Correcting(QObject):
     classes : ClassesPanel
     """
 
-    said = Signal(str, bool)
+    message = Signal(str, bool)
     """A line for the person, and whether it is an error."""
 
     def __init__(
         self,
         viewer: Viewer,
         panel: CorrectionsPanel,
-        annotating: Annotating,
+        annotation_controller: AnnotationController,
         result: LiveResult,
         session: Session,
         images: ImagePanel,
@@ -99,20 +99,22 @@ class Correcting(QObject):
         super().__init__(panel)
         self._viewer = viewer
         self._panel = panel
-        self._annotating = annotating
+        self._annotation_controller = annotation_controller
         self._result = result
         self._session = session
         self._images = images
-        self.clicking = Clicking(viewer, panel, annotating, images, classes)
-        self.clicking.said.connect(self.said)
-        self.clicking.hinted.connect(self._on_hinted)
+        self.click_controller = ClickController(
+            viewer, panel, annotation_controller, images, classes
+        )
+        self.click_controller.message.connect(self.message)
+        self.click_controller.hinted.connect(self._on_hinted)
         self.keys: dict[str, Callable[[], None]] = {UNCERTAIN_KEY: self.next_uncertain}
         """What keys do while one of our layers is active."""
         self.uncertainty = UncertaintyLayer(viewer)
         self.job: Job | None = None  # gathers evidence
         self.preparing: Job | None = None  # finds out what belongs together
         self.looking: Job | None = None  # for doubts
-        self.doubts: Doubts | None = None
+        self.uncertain_places: UncertainPlaces | None = None
         self._affinity: tuple[Shown, ImageAffinity] | None = None
         self._taught: NDArray[np.int32] | None = None  # what the result on the screen follows
         self._hints: WeakKeyDictionary[Shown, NDArray[np.int32]] = WeakKeyDictionary()
@@ -122,12 +124,12 @@ class Correcting(QObject):
         self._at = 0  # the place to go to next
         self._go_when_known = False
         self._closed = False
-        self._timer = once(self, TEACH_AFTER, self._gather)
+        self._timer = once(self, HINT_DELAY, self._gather)
         panel.spread_toggled.connect(self._on_spread)
         panel.uncertainty_toggled.connect(self._on_uncertainty)
         panel.next_wanted.connect(self.next_uncertain)
-        annotating.changed.connect(self._on_changed)
-        annotating.leaving.connect(self._on_changed)
+        annotation_controller.changed.connect(self._on_changed)
+        annotation_controller.leaving.connect(self._on_changed)
         result.appeared.connect(self._on_appeared)
         result.followed.connect(self._on_followed)
         result.relabelled.connect(self.update_available)
@@ -142,16 +144,16 @@ class Correcting(QObject):
         for job in (self.job, self.preparing, self.looking):
             if job is not None:
                 job.stop()
-        self._annotating.changed.disconnect(self._on_changed)
-        self._annotating.leaving.disconnect(self._on_changed)
+        self._annotation_controller.changed.disconnect(self._on_changed)
+        self._annotation_controller.leaving.disconnect(self._on_changed)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
-        self.clicking.close()
+        self.click_controller.close()
 
     def leave(self, image: Image) -> None:
         """Take what we show of an image out of the window; its annotation keeps the clicks."""
         self.uncertainty.clear()
         self._panel.show_state("")
-        self.clicking.leave(image)
+        self.click_controller.leave(image)
 
     def update_available(self) -> None:
         """Bring the buttons up to what there is."""
@@ -179,7 +181,7 @@ class Correcting(QObject):
         shown = self._shown()
         self._affinity, self._taught = None, None if shown is None else self._hints.get(shown)
         self._go_when_known = False
-        self._forget_doubts()
+        self._forget_uncertain_places()
         self.update_available()
         if self._panel.uncertainty.isChecked():
             self._look()
@@ -205,7 +207,7 @@ class Correcting(QObject):
 
     def _on_no_affinity(self, message: str) -> None:
         self._panel.show_state("")
-        self.said.emit(f"Corrections cannot spread: {message}", True)
+        self.message.emit(f"Corrections cannot spread: {message}", True)
 
     def _on_prepared(self, job: Job) -> None:
         if self.preparing is job:
@@ -216,17 +218,17 @@ class Correcting(QObject):
         if shown is None and self._panel.spread.isChecked():
             self._panel.show_state(f"Your hints are kept. {self._result.why_not}")
         elif shown is not None and shown.choice.layer is annotation.image:
-            self._forget_doubts()
+            self._forget_uncertain_places()
             if not self._timer.isActive():
                 self._timer.start()
 
     def _on_hinted(self, image: Image) -> None:
         """Let the person see what their stroke, click or undo changes."""
-        shown, annotation = self._shown(), self._annotating.of(image)
+        shown, annotation = self._shown(), self._annotation_controller.of(image)
         if shown is None or shown.choice.layer is not image or not self._panel.spread.isChecked():
             return
         accepted = annotation is not None and annotation.fits and bool(
-            (annotation.edits.marks[annotation.place_of(shown.choice)] == ACCEPTED).any()
+            (annotation.edits.edit_mask[annotation.place_of(shown.choice)] == ACCEPTED).any()
         )  # fmt: skip
         self._hinted = True
         self._result.reveal(annotation.layer if annotation is not None and accepted else None)
@@ -253,8 +255,8 @@ class Correcting(QObject):
         names = [one.name for one in shown.outcome.scores.classes]
         copies = self._copies(shown.choice)
         self._again = False
-        self.job = Job(partial(_evidence, *copies, names))
-        self.job.succeeded.connect(partial(self._on_evidence, shown))
+        self.job = Job(partial(_hints, *copies, names))
+        self.job.succeeded.connect(partial(self._on_hints, shown))
         self.job.failed.connect(partial(self._say_error))
         self.job.finished.connect(self._on_gathered)
         self.job.start()
@@ -263,46 +265,57 @@ class Correcting(QObject):
         self, choice: ImageChoice
     ) -> tuple[NDArray[np.uint16], NDArray[np.uint8], dict[int, Any], list[Click]]:
         """Labels, marks, classes and clicks of a choice, for a thread."""
-        annotation, clicks = self._annotating.of(choice.layer), self.clicking.of(choice.layer)
+        annotation, clicks = (
+            self._annotation_controller.of(choice.layer),
+            self.click_controller.of(choice.layer),
+        )
         shape = labels_shape(choice)[-2:]
-        labels, marks = np.zeros(shape, np.uint16), np.zeros(shape, np.uint8)
+        labels, edit_mask = np.zeros(shape, np.uint16), np.zeros(shape, np.uint8)
         classes = {}
         if annotation is not None and annotation.fits:
             annotation.follow()
             place = annotation.place_of(choice)
-            labels, marks = annotation.edits.labels[place].copy(), annotation.edits.marks[place]
+            labels, edit_mask = (
+                annotation.edits.labels[place].copy(),
+                annotation.edits.edit_mask[place],
+            )
             classes = dict(annotation.classes)
         corner = [part.start for part in choice.region] if choice.region else (0, 0)
-        said = {} if clicks is None else clicks.clicks()
-        return labels, marks.copy(), classes, clicks_on(said, choice.plane, corner, shape)
+        hint_labels = {} if clicks is None else clicks.clicks()
+        return (
+            labels,
+            edit_mask.copy(),
+            classes,
+            clicks_on(hint_labels, choice.plane, corner, shape),
+        )
 
-    def _on_evidence(self, shown: Shown, evidence: Evidence) -> None:
+    def _on_hints(self, shown: Shown, hints: Hints) -> None:
         """Teach the result, unless it is another one by now, or nothing new was said."""
         wanted = shown is self._shown() and self._panel.spread.isChecked()
         if not wanted or self._affinity is None:
             return
-        words = _in_words(evidence, follows=self._result.live, raised=self._result.raised)
+        words = _in_words(hints, follows=self._result.live, raised=self._result.raised)
         self._panel.show_state(words)
         if self._hinted and words:
-            self.said.emit(words, False)
+            self.message.emit(words, False)
         self._hinted = False
         before = self._taught
-        nothing = before is None and not (evidence.painted or evidence.clicked)
-        if nothing or (before is not None and np.array_equal(before, evidence.said)):
+        nothing = before is None and not (hints.painted or hints.clicked)
+        if nothing or (before is not None and np.array_equal(before, hints.hint_labels)):
             return
-        self._teach(evidence.said)
+        self._teach(hints.hint_labels)
 
-    def _teach(self, said: NDArray[np.int32] | None) -> None:
+    def _teach(self, hint_labels: NDArray[np.int32] | None) -> None:
         """Let hints correct the result on the screen; None for none."""
         shown = self._shown()
-        if shown is None or (said is None and self._taught is None):
+        if shown is None or (hint_labels is None and self._taught is None):
             return
-        self._taught = said
-        if said is None:
+        self._taught = hint_labels
+        if hint_labels is None:
             self._hints.pop(shown, None)
         else:
-            self._hints[shown] = said
-        self._result.teach(self._affinity[1] if self._affinity else None, said)
+            self._hints[shown] = hint_labels
+        self._result.apply_hints(self._affinity[1] if self._affinity else None, hint_labels)
 
     def _on_gathered(self) -> None:
         self.job = None
@@ -311,12 +324,12 @@ class Correcting(QObject):
 
     # ------------------------------------------------------------------ where to look next
 
-    def _forget_doubts(self) -> None:
-        self.doubts = None
+    def _forget_uncertain_places(self) -> None:
+        self.uncertain_places = None
         self._state += 1
 
     def _on_followed(self) -> None:
-        self._forget_doubts()
+        self._forget_uncertain_places()
         if self._panel.uncertainty.isChecked():
             self._look()
 
@@ -331,56 +344,63 @@ class Correcting(QObject):
         if self._closed:
             return  # the key is on layers that stay
         if self._shown() is None:
-            self.said.emit(self._result.why_not, True)
-        elif self.doubts is None:
+            self.message.emit(self._result.why_not, True)
+        elif self.uncertain_places is None:
             self._go_when_known = True
             self._look()
         else:
-            self._go(self.doubts.places)
+            self._go(self.uncertain_places.places)
 
     def _look(self) -> None:
-        """Find out in a thread where the result is in doubt."""
+        """Find out in a thread where the result is uncertain."""
         shown = self._shown()
         thresholds = None if shown is None else self._result.thresholds_for(shown.config)
         if shown is None or thresholds is None or self.looking is not None:
             return  # the one that runs looks again where it is late
         live = shown.outcome.live[shown.outcome.scores.stages[-1]]
-        _, marks, _, clicks = self._copies(shown.choice)
+        _, edit_mask, _, clicks = self._copies(shown.choice)
         regions = None if self._affinity is None else self._affinity[1].regions
-        self.looking = Job(partial(_doubts, live, thresholds, marks, clicks, regions))
-        self.looking.succeeded.connect(partial(self._on_doubts, shown, self._state))
-        self.looking.failed.connect(partial(self._on_no_doubts))
+        self.looking = Job(partial(_uncertain_places, live, thresholds, edit_mask, clicks, regions))
+        self.looking.succeeded.connect(partial(self._on_uncertain_places, shown, self._state))
+        self.looking.failed.connect(partial(self._on_no_uncertain_places))
         self.looking.finished.connect(self._on_looked)
         self.looking.start()
 
-    def _on_doubts(self, shown: Shown, state: int, doubts: Doubts) -> None:
+    def _on_uncertain_places(
+        self, shown: Shown, state: int, uncertain_places: UncertainPlaces
+    ) -> None:
         if shown is not self._shown() or state != self._state:
             return
-        self.doubts, self._at = doubts, 0
+        self.uncertain_places, self._at = uncertain_places, 0
         if self._panel.uncertainty.isChecked():
-            layers = self._annotating.of(shown.choice.layer), self.clicking.of(shown.choice.layer)
+            layers = (
+                self._annotation_controller.of(shown.choice.layer),
+                self.click_controller.of(shown.choice.layer),
+            )
             above = [one.layer for one in layers if one is not None]
-            self.uncertainty.show(shown.choice, doubts.map, above, self._annotating.keys)
+            self.uncertainty.show(
+                shown.choice, uncertain_places.map, above, self._annotation_controller.keys
+            )
         if self._go_when_known:
-            self._go(doubts.places)
+            self._go(uncertain_places.places)
 
     def _on_looked(self) -> None:
         self.looking = None
         wanted = self._go_when_known or self._panel.uncertainty.isChecked()
-        if self.doubts is None and wanted and not self._closed:
+        if self.uncertain_places is None and wanted and not self._closed:
             self._look()
 
     def _go(self, places: list[tuple[int, int]]) -> None:
         self._go_when_known = False
         shown = self._shown()
         if shown is None or not places:
-            self.said.emit("No place is left that is uncertain and not decided.", False)
+            self.message.emit("No place is left that is uncertain and not decided.", False)
             return
         number = self._at % len(places)
         try:
             world = world_of(self._viewer, shown.choice, *places[number])
         except InvalidInputError as error:
-            self.said.emit(str(error), True)
+            self.message.emit(str(error), True)
             return
         self._at = number + 1
         dims = self._viewer.dims
@@ -390,25 +410,25 @@ class Correcting(QObject):
         center = [world[axis - dims.ndim] for axis in dims.displayed]
         self._viewer.scene.camera.center = (0, *center)
         again = " These are all; the next press starts again." if self._at == len(places) else ""
-        self.said.emit(f"Uncertain place {self._at} of {len(places)}.{again}", False)
+        self.message.emit(f"Uncertain place {self._at} of {len(places)}.{again}", False)
 
-    def _on_no_doubts(self, message: str) -> None:
+    def _on_no_uncertain_places(self, message: str) -> None:
         self._go_when_known = False
         self._panel.uncertainty.setChecked(False)
-        self.said.emit(f"The uncertainty is not known: {message}", True)
+        self.message.emit(f"The uncertainty is not known: {message}", True)
 
     def _say_error(self, message: str) -> None:
-        self.said.emit(message, True)
+        self.message.emit(message, True)
 
 
-def _in_words(evidence: Evidence, *, follows: bool, raised: bool) -> str:
+def _in_words(hints: Hints, *, follows: bool, raised: bool) -> str:
     """Which hints are used, and how their effect is shown."""
     parts = []
-    if evidence.clicked:
-        parts.append(f"{evidence.clicked:,} {'click' if evidence.clicked == 1 else 'clicks'}")
-    if evidence.painted:
-        word = "pixel" if evidence.painted == 1 else "pixels"
-        parts.append(f"{evidence.painted:,} painted {word}")
+    if hints.clicked:
+        parts.append(f"{hints.clicked:,} {'click' if hints.clicked == 1 else 'clicks'}")
+    if hints.painted:
+        word = "pixel" if hints.painted == 1 else "pixels"
+        parts.append(f"{hints.painted:,} painted {word}")
     lines = [f"Hints used: {' and '.join(parts)}."] if parts else []
     if parts and not follows:
         lines.append("You edited the prediction layer, so it no longer follows hints. Run again.")
@@ -416,33 +436,35 @@ def _in_words(evidence: Evidence, *, follows: bool, raised: bool) -> str:
         lines.append(
             "The prediction is drawn above what you accepted. Press Accept to update your labels."
         )
-    if evidence.left_out:
-        lines.append(f"Not among the classes of this run: {', '.join(evidence.left_out)}.")
+    if hints.left_out:
+        lines.append(f"Not among the classes of this run: {', '.join(hints.left_out)}.")
     return " ".join(lines)
 
 
-def _evidence(
+def _hints(
     labels: NDArray[np.uint16],
-    marks: NDArray[np.uint8],
+    edit_mask: NDArray[np.uint8],
     classes: dict[int, Any],
     clicks: list[Click],
     names: list[str],
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
-) -> Evidence:
-    return evidence_of(labels, marks, classes, clicks, names)
+) -> Hints:
+    return hints_of(labels, edit_mask, classes, clicks, names)
 
 
-def _doubts(
+def _uncertain_places(
     live: LiveLabels,
     thresholds: Thresholds,
-    marks: NDArray[np.uint8],
+    edit_mask: NDArray[np.uint8],
     clicks: list[Click],
     regions: NDArray[np.int32] | None,
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
-) -> Doubts:
+) -> UncertainPlaces:
     from ...segmentation import most_uncertain  # noqa: PLC0415 - torch
 
-    doubt = live.uncertainty(thresholds)
-    return Doubts(doubt, most_uncertain(doubt, confirmed_by(marks, clicks, regions)))
+    uncertainty = live.uncertainty(thresholds)
+    return UncertainPlaces(
+        uncertainty, most_uncertain(uncertainty, confirmed_by(edit_mask, clicks, regions))
+    )

@@ -32,10 +32,10 @@ from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
 from ..panels.import_dialog import ImportDialog
 from ..worker import Job
-from .annotation import Annotating
+from .annotation import AnnotationController
 
 if TYPE_CHECKING:
-    from ..panels.export_dialog import ExportWish
+    from ..panels.export_dialog import ExportRequest
 
 Gather = Callable[[], Images]
 
@@ -66,20 +66,24 @@ class Exchange(QObject):
     ----------
     parent : QWidget
         Of the dialogs.
-    annotating : Annotating
+    annotation_controller : Annotating
     images : ImagePanel
     classes : ClassesPanel
     """
 
-    said = Signal(str, bool)
+    message = Signal(str, bool)
     """A line for the person, and whether it is an error."""
 
     def __init__(
-        self, parent: QWidget, annotating: Annotating, images: ImagePanel, classes: ClassesPanel
+        self,
+        parent: QWidget,
+        annotation_controller: AnnotationController,
+        images: ImagePanel,
+        classes: ClassesPanel,
     ) -> None:
         super().__init__(parent)
         self._parent = parent
-        self._annotating = annotating
+        self._annotation_controller = annotation_controller
         self._images = images
         self._classes = classes
         self.job: Job | None = None
@@ -96,38 +100,38 @@ class Exchange(QObject):
     def export(self) -> None:
         """Ask what and where to, and write it."""
         project = self.project_images()
-        annotation = self._annotating.current()
+        annotation = self._annotation_controller.current()
         if annotation is None and not project.count:
-            self.said.emit("There is no annotation to export. Accept something first.", True)
+            self.message.emit("There is no annotation to export. Accept something first.", True)
             return
         from ..panels.export_dialog import ExportDialog  # noqa: PLC0415 - zarr and more, when it is wanted
 
         dialog = ExportDialog(project.count, self.folder, self._parent)
         dialog.every_image.setEnabled(annotation is not None)  # else there is none but those
         if dialog.exec():
-            self.write(dialog.wish(), annotation, project)
+            self.write(dialog.request(), annotation, project)
         dialog.deleteLater()
 
     def write(
-        self, wish: ExportWish, annotation: AnnotationLayer | None, project: ProjectImages
+        self, request: ExportRequest, annotation: AnnotationLayer | None, project: ProjectImages
     ) -> None:
         """Write in a thread."""
         if self.job is not None:
-            self.said.emit("An export or import runs already. Wait for its end.", True)
+            self.message.emit("An export or import runs already. Wait for its end.", True)
             return
-        self.folder = str(wish.folder)
+        self.folder = str(request.folder)
         gather, inputs = project.gather, list(project.files)
         if annotation is not None:
-            if not wish.every_image:
+            if not request.every_image:
                 gather = partial(_one, annotation.gathered())
             if annotation.image.source.path is not None:
                 inputs.append(Path(annotation.image.source.path))
-        self._start(partial(_export, wish, gather, inputs), self._on_exported)
+        self._start(partial(_export, request, gather, inputs), self._on_exported)
 
     def _on_exported(self, exported: tuple[list[Path], list[str]]) -> None:
         made, notes = exported
         names = ", ".join(path.name for path in made[:4]) + (" ..." if len(made) > 4 else "")
-        self.said.emit(" ".join([f"Exported into {self.folder}: {names}.", *notes]), False)
+        self.message.emit(" ".join([f"Exported into {self.folder}: {names}.", *notes]), False)
 
     # ------------------------------------------------------------------ import
 
@@ -135,7 +139,7 @@ class Exchange(QObject):
         """Ask for a file and take its labels into the annotation."""
         choice = self._images.choice()
         if choice is None:
-            self.said.emit("Choose an image first: labels are taken onto one.", True)
+            self.message.emit("Choose an image first: labels are taken onto one.", True)
             return
         patterns = " ".join(f"*{suffix}" for suffix in SUFFIXES)
         path, _ = QFileDialog.getOpenFileName(
@@ -154,13 +158,13 @@ class Exchange(QObject):
 
     def _on_read(self, choice: ImageChoice, planes: Sequence[Imported]) -> None:
         try:
-            annotation = self._annotating.begin(choice.layer, choice.name)
+            annotation = self._annotation_controller.begin(choice.layer, choice.name)
             axes = axes_from_names(choice.layer.axis_labels, choice.layer.ndim)
             shape = annotation.layer.data.shape
             place, imported = fitted_planes(planes, shape, axes, choice.plane)
             self._take(annotation, place, imported)
         except InvalidInputError as error:
-            self.said.emit(str(error), True)
+            self.message.emit(str(error), True)
 
     def _take(self, annotation: AnnotationLayer, place: Place, imported: Imported) -> None:
         for row in self._rows():
@@ -172,10 +176,10 @@ class Exchange(QObject):
             accepted = bool(dialog.exec())
             dialog.deleteLater()
             if not accepted:
-                self.said.emit("Nothing was imported.", False)
+                self.message.emit("Nothing was imported.", False)
                 return
             assignments = dialog.assignments()
-            if self._annotating.behind(annotation.layer) is None:
+            if self._annotation_controller.behind(annotation.layer) is None:
                 raise InvalidInputError(
                     f"{annotation.layer.name} was removed meanwhile; nothing was imported."
                 )
@@ -190,7 +194,7 @@ class Exchange(QObject):
         annotation.show_classes(self._rows())
         before = annotation.edits.labels[place]
         changed = annotation.rewrite(place, np.where(labels > 0, labels, before))
-        self.said.emit(f"Imported {imported.source}: {changed:,} pixels changed.", False)
+        self.message.emit(f"Imported {imported.source}: {changed:,} pixels changed.", False)
 
     def _rows(self) -> list[ClassRow]:
         return [row for row in self._classes.classes() if not row.background]
@@ -205,7 +209,7 @@ class Exchange(QObject):
         self.job.start()
 
     def _on_failed(self, message: str) -> None:
-        self.said.emit(message, True)
+        self.message.emit(message, True)
 
     def _on_finished(self) -> None:
         self.job = None
@@ -216,7 +220,7 @@ def _one(image: Callable[[], LabelledImage]) -> list[LabelledImage]:
 
 
 def _export(
-    wish: ExportWish,
+    request: ExportRequest,
     gather: Gather,
     inputs: Sequence[Path],
     _report: Callable[[Progress], None],
@@ -225,8 +229,10 @@ def _export(
     from ...io.formats import export_images, export_notes  # noqa: PLC0415 - as above
 
     images = gather()
-    made = export_images(wish.folder, images, wish.formats, overwrite=wish.overwrite, inputs=inputs)
-    return made, [note for image in images for note in export_notes(image, wish.formats)]
+    made = export_images(
+        request.folder, images, request.formats, overwrite=request.overwrite, inputs=inputs
+    )
+    return made, [note for image in images for note in export_notes(image, request.formats)]
 
 
 def _read(

@@ -15,40 +15,40 @@ from ...segmentation import Monitor, Progress
 from ...workflows.active_learning import Ranking, uncertain_first
 from ..engine_session import Request, Session
 from ..panels.project_panel import ProjectPanel
-from .project import Projecting
+from .project import ProjectController
 from .prototype_learning import Start
 
 _NAMED = 3
 """So many images that could not be looked at are named with the reason."""
 
 
-class Ordering(QObject):
+class ImageOrder(QObject):
     """Orders the images of the dock's project.
 
     Parameters
     ----------
     panel : ProjectPanel
-    projecting : Projecting
+    project_controller : Projecting
     session : Session
     request : callable
         Gives what the engine is to be asked, or why there is nothing to ask.
     start : callable
-        See `learning.Start`.
+        See `learning_controller.Start`.
     """
 
-    said = Signal(str, bool)
+    message = Signal(str, bool)
     """A line for the person, and whether it is an error."""
 
     def __init__(
         self,
         panel: ProjectPanel,
-        projecting: Projecting,
+        project_controller: ProjectController,
         session: Session,
         request: Callable[[], Request | str],
         start: Start,
     ) -> None:
         super().__init__(panel)
-        self._projecting = projecting
+        self._project_controller = project_controller
         self._session = session
         self._request = request
         self._start = start
@@ -56,17 +56,17 @@ class Ordering(QObject):
 
     def order(self) -> None:
         """Look at all images that are not done, in a thread, and order them."""
-        request, project = self._request(), self._projecting.project
+        request, project = self._request(), self._project_controller.project
         if isinstance(request, str):
-            self.said.emit(request, True)
-        elif project is not None and self._projecting.save_now():
+            self.message.emit(request, True)
+        elif project is not None and self._project_controller.save_now():
             work = partial(_ranked, self._session, project, request)
             self._start(work, partial(self._on_ranked, project))
 
     def _on_ranked(self, project: Project, ranking: Ranking) -> str:
-        if project is not self._projecting.project:
+        if project is not self._project_controller.project:
             return "Another project was opened meanwhile: the order was dropped."
-        self._projecting.reorder(ranking)
+        self._project_controller.reorder(ranking)
         count = len(ranking.values)
         lines = [f"Ordered {count} {'image' if count == 1 else 'images'}, most uncertain first."]
         problems = list(ranking.problems.items())

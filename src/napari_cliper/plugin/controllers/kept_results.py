@@ -11,7 +11,7 @@ from ...labels.label_class import ClassRow
 from ...segmentation import SegmentationConfig, Thresholds
 from ..engine_session import Outcome
 from ..layers.image_layers import ImageChoice, Key
-from ..layers.prediction_layers import Suggestion
+from ..layers.prediction_layers import Prediction
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -32,7 +32,7 @@ class Shown:
         The classes, without the background.
     config : SegmentationConfig
     outcome : Outcome
-    suggestions : mapping of str to Suggestion
+    predictions : mapping of str to Prediction
         By stage.
     """
 
@@ -40,7 +40,7 @@ class Shown:
     rows: tuple[ClassRow, ...]
     config: SegmentationConfig
     outcome: Outcome
-    suggestions: Mapping[Stage, Suggestion]
+    predictions: Mapping[Stage, Prediction]
 
     @property
     def nbytes(self) -> int:

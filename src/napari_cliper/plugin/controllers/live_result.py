@@ -27,7 +27,7 @@ from ...segmentation import (
 )
 from ..engine_session import Outcome
 from ..layers.image_layers import ImageChoice, axis_name, place
-from ..layers.prediction_layers import Suggestion, Suggestions, label_colours
+from ..layers.prediction_layers import Prediction, Predictions, label_colours
 from ..panels.image_panel import ImagePanel
 from ..panels.threshold_panel import ThresholdPanel
 from ..qt.listeners import Listeners
@@ -56,7 +56,7 @@ class LiveResult(QObject):
     thresholds : ThresholdPanel
         Where the thresholds are moved; told of each result's range.
     on_frozen : callable
-        Called with the suggestion that a person has begun to edit.
+        Called with the prediction that a person has begun to edit.
     keys : mapping of str to callable
         What keys do while one of the layers is active.
     """
@@ -75,14 +75,14 @@ class LiveResult(QObject):
         viewer: Viewer,
         images: ImagePanel,
         thresholds: ThresholdPanel,
-        on_frozen: Callable[[Suggestion], None],
+        on_frozen: Callable[[Prediction], None],
         keys: Mapping[str, Callable[[], None]],
     ) -> None:
         super().__init__(thresholds)
         self._viewer = viewer
         self._images = images
         self._thresholds = thresholds
-        self._suggestions = Suggestions(viewer, on_frozen, keys)
+        self._predictions = Predictions(viewer, on_frozen, keys)
         self.kept = KeptResults()
         self._current: Kept | None = None
         self.why_not = NOTHING_RUN
@@ -109,13 +109,13 @@ class LiveResult(QObject):
     @property
     def live(self) -> bool:
         """Whether a layer of the result still follows."""
-        return self.shown is not None and any(s.live for s in self.shown.suggestions.values())
+        return self.shown is not None and any(s.live for s in self.shown.predictions.values())
 
-    def seen(self) -> Suggestion | None:
-        """The suggestion that a person looks at: the active layer's, or the topmost visible."""
+    def seen(self) -> Prediction | None:
+        """The prediction that a person looks at: the active layer's, or the topmost visible."""
         if self.shown is None:
             return None
-        there = [one for one in self.shown.suggestions.values() if one.layer in self._viewer.layers]
+        there = [one for one in self.shown.predictions.values() if one.layer in self._viewer.layers]
         active = self._viewer.layers.selection.active
         order = sorted(there, key=lambda one: (one.layer is active, one.layer.visible))
         return order[-1] if order else None
@@ -140,9 +140,9 @@ class LiveResult(QObject):
         self.look()
 
     def remove_of(self, image: Layer) -> None:
-        """Take the suggestions of an image away, but for those that a person has edited."""
-        for suggestion in self._suggestions.live_of(image):
-            self._viewer.layers.remove(suggestion.layer)
+        """Take the predictions of an image away, but for those that a person has edited."""
+        for prediction in self._predictions.live_of(image):
+            self._viewer.layers.remove(prediction.layer)
         self.kept.forget(image)
         self.look()
 
@@ -154,7 +154,7 @@ class LiveResult(QObject):
             self.job.stop()
         self._listeners.clear()
         self._images.changed.disconnect(self.look)
-        self._suggestions.close()
+        self._predictions.close()
 
     # ------------------------------------------------------------------ showing
 
@@ -170,19 +170,19 @@ class LiveResult(QObject):
         on_screen = self._is_on_screen(choice)
         values = (self.thresholds_for(config) if on_screen else None) or outcome.thresholds
         ready = all(live.ready(values) for live in outcome.live.values())
-        suggestions = {}
+        predictions = {}
         for stage, live in outcome.live.items():
             labels = live.labels(values if ready else outcome.thresholds)
-            suggestion = self._suggestions.show(choice, stage, labels, rows)
-            suggestions[stage] = suggestion
-            self._suggestions.lower(suggestion)
-        if "refined" in suggestions:
-            suggestions["coarse"].layer.visible = False
-        suggestions[scores.stages[-1]].layer.visible = True
+            prediction = self._predictions.show(choice, stage, labels, rows)
+            predictions[stage] = prediction
+            self._predictions.lower(prediction)
+        if "refined" in predictions:
+            predictions["coarse"].layer.visible = False
+        predictions[scores.stages[-1]].layer.visible = True
         self._leave()
-        kept = Kept(Shown(choice, rows, config, outcome, suggestions), values, behind=not ready)
+        kept = Kept(Shown(choice, rows, config, outcome, predictions), values, behind=not ready)
         self.kept.add(kept)
-        self._viewer.layers.selection.active = suggestions[scores.stages[-1]].layer
+        self._viewer.layers.selection.active = predictions[scores.stages[-1]].layer
         self.look()
         if self._current is not kept:  # the viewer shows another plane by now
             self._describe(kept)
@@ -223,16 +223,16 @@ class LiveResult(QObject):
         self._visible_timer.stop()
         self._hidden_timer.stop()
         kept.shown.release()
-        for suggestion in kept.shown.suggestions.values():
-            suggestion.forget_counts()
+        for prediction in kept.shown.predictions.values():
+            prediction.forget_counts()
 
     def _enter(self, kept: Kept) -> None:
         shown = kept.shown
         self.kept.use(kept)
         self._last = shown.config, kept.thresholds
         self._thresholds.set_result(shown.outcome.scores, kept.thresholds)
-        for suggestion in shown.suggestions.values():
-            suggestion.go_to(shown.choice)
+        for prediction in shown.predictions.values():
+            prediction.go_to(shown.choice)
         self._describe(kept)
         if not self.live:
             self._thresholds.set_available(
@@ -260,7 +260,7 @@ class LiveResult(QObject):
         of_plane = [one for one in of_image if one.shown.choice.plane == seen.plane]
         current = [one for one in of_plane if one.shown.choice.is_current]
         there = [
-            one for one in current if any(s.layer in layers for s in one.shown.suggestions.values())
+            one for one in current if any(s.layer in layers for s in one.shown.predictions.values())
         ]
         if there:
             return self._preferred(there), ""
@@ -287,7 +287,7 @@ class LiveResult(QObject):
         """Of several regions that of the active layer, the chosen one, or the last."""
         active, chosen = self._viewer.layers.selection.active, self._images.choice()
         for one in found:
-            if any(s.layer is active for s in one.shown.suggestions.values()):
+            if any(s.layer is active for s in one.shown.predictions.values()):
                 return one
         for one in found:
             if chosen is not None and one.shown.choice.key == chosen.key:
@@ -296,17 +296,19 @@ class LiveResult(QObject):
 
     # ------------------------------------------------------------------ hints and colours
 
-    def teach(self, affinity: ImageAffinity | None, said: NDArray[np.int32] | None) -> None:
+    def apply_hints(
+        self, affinity: ImageAffinity | None, hint_labels: NDArray[np.int32] | None
+    ) -> None:
         """Let evidence correct the result's labels from now on.
 
         Parameters
         ----------
         affinity, said
-            As for `LiveLabels.teach`; None for the words alone.
+            As for `LiveLabels.apply_hints`; None for the words alone.
         """
         if self.shown is not None:
             for live in self.shown.outcome.live.values():
-                live.teach(affinity, said)
+                live.apply_hints(affinity, hint_labels)
             self._relabel(visible=True)
             self._hidden_timer.start()
 
@@ -331,8 +333,8 @@ class LiveResult(QObject):
         if not seen.layer.visible:
             seen.layer.visible = True
         if labels is not None and labels in self._viewer.layers:
-            for suggestion in self.shown.suggestions.values():
-                self._suggestions.raise_above(suggestion, labels)
+            for prediction in self.shown.predictions.values():
+                self._predictions.raise_above(prediction, labels)
 
     def recolour(self, rows: Sequence[ClassRow]) -> None:
         """Show the classes in the colours of these rows."""
@@ -340,14 +342,14 @@ class LiveResult(QObject):
             return
         by_name = {row.name: row for row in rows}
         colours = label_colours([by_name.get(row.name, row) for row in self.shown.rows])
-        for suggestion in self.shown.suggestions.values():
-            suggestion.layer.colormap = colours
+        for prediction in self.shown.predictions.values():
+            prediction.layer.colormap = colours
 
     def swap_stages(self) -> None:
         """Show the coarse layer in the place of the refined one, and back."""
-        if self.shown is None or len(self.shown.suggestions) < 2:
+        if self.shown is None or len(self.shown.predictions) < 2:
             return
-        coarse, refined = (self.shown.suggestions[stage].layer for stage in ("coarse", "refined"))
+        coarse, refined = (self.shown.predictions[stage].layer for stage in ("coarse", "refined"))
         if coarse not in self._viewer.layers or refined not in self._viewer.layers:
             return
         coarse.visible, refined.visible = refined.visible, not refined.visible
@@ -380,11 +382,11 @@ class LiveResult(QObject):
         if self.shown is None:
             return
         values = self._thresholds.values()
-        for stage, suggestion in self.shown.suggestions.items():
-            if suggestion.live and suggestion.layer.visible == visible:
+        for stage, prediction in self.shown.predictions.items():
+            if prediction.live and prediction.layer.visible == visible:
                 live = self.shown.outcome.live[stage]
                 if live.ready(values):
-                    suggestion.write(live.labels(values))
+                    prediction.write(live.labels(values))
                 else:
                     self._prepare(live, values)
         if visible:
@@ -409,11 +411,11 @@ class LiveResult(QObject):
         """Bring tables and records up to what the layers show."""
         shown = kept.shown
         record = _record(shown.outcome, kept.thresholds)
-        for stage, suggestion in shown.suggestions.items():
-            if suggestion.live:
+        for stage, prediction in shown.predictions.items():
+            if prediction.live:
                 scores = shown.outcome.scores.stage(stage).class_scores.tolist()
-                labels = suggestion.layer.data[place(shown.choice)]
-                suggestion.describe(labels, shown.rows, scores, record)
+                labels = prediction.layer.data[place(shown.choice)]
+                prediction.describe(labels, shown.rows, scores, record)
 
 
 def _plane_in_words(choice: ImageChoice) -> str:

@@ -29,7 +29,7 @@ from ...annotation.project.project import (
     images_in,
 )
 from ...io.files import FileError
-from ...io.images import read_picture
+from ...io.images import read_image_file
 from ...io.lazy_images import LazyImages, read_in_turn
 from ...labels.axes import UNKNOWN, axes_from_names, napari_names
 from ...segmentation import InvalidInputError, Progress
@@ -37,7 +37,7 @@ from ..layers.annotation_layer import AnnotationLayer
 from ..panels.project_panel import ProjectPanel
 from ..qt.timers import once
 from ..worker import Job
-from .annotation import Annotating
+from .annotation import AnnotationController
 from .exchange import ProjectImages
 
 if TYPE_CHECKING:
@@ -48,21 +48,21 @@ SAVE_AFTER = 1500  # milliseconds
 DRAWN_AFTER = 50  # milliseconds in which the window draws itself
 
 
-class Projecting(QObject):
+class ProjectController(QObject):
     """The project that a dock works on.
 
     Parameters
     ----------
     viewer : Viewer
     panel : ProjectPanel
-    annotating : Annotating
+    annotation_controller : Annotating
     wishes : callable
         Gives classes, thresholds and configuration, to be kept with the project.
-    apply_wishes : callable
+    apply_settings : callable
         Takes them when a project is opened.
     """
 
-    said = Signal(str, bool)
+    message = Signal(str, bool)
     """A line for the person, and whether it is an error."""
     leaving = Signal(object)
     """The image layer that makes room for another."""
@@ -75,16 +75,16 @@ class Projecting(QObject):
         self,
         viewer: Viewer,
         panel: ProjectPanel,
-        annotating: Annotating,
+        annotation_controller: AnnotationController,
         wishes: Callable[[], ProjectSettings | None],
-        apply_wishes: Callable[[ProjectSettings], None],
+        apply_settings: Callable[[ProjectSettings], None],
     ) -> None:
         super().__init__(panel)
         self._viewer = viewer
         self._panel = panel
-        self._annotating = annotating
-        self._wishes = wishes
-        self._apply_wishes = apply_wishes
+        self._annotation_controller = annotation_controller
+        self._settings_shown = wishes
+        self._apply_settings = apply_settings
         self.project: Project | None = None
         self.current = ""
         self.layer: Image | None = None
@@ -93,13 +93,13 @@ class Projecting(QObject):
         self._wanted = ""  # the image that a person asked for last
         self._unsaved: set[str] = set()
         self._writing = ""  # the image that the job saves
-        self._kept: ProjectSettings | None = None  # as they are on disk
+        self._saved_settings: ProjectSettings | None = None  # as they are on disk
         self._status: dict[str, Status] = {}
         self._uncertain: Mapping[str, float] = {}
         self._opening: Path | None = None
         self._timer = once(self, SAVE_AFTER, self.save_soon)
-        annotating.changed.connect(self._on_changed)
-        annotating.leaving.connect(self._on_annotation_leaving)
+        annotation_controller.changed.connect(self._on_changed)
+        annotation_controller.leaving.connect(self._on_annotation_leaving)
         panel.new_wanted.connect(self._on_new)
         panel.open_wanted.connect(self._on_open)
         panel.save_wanted.connect(self._on_save_as)
@@ -115,20 +115,20 @@ class Projecting(QObject):
         """Save what is not saved yet."""
         self._timer.stop()
         self.save_now(ask=False)
-        self._annotating.leaving.disconnect(self._on_annotation_leaving)
+        self._annotation_controller.leaving.disconnect(self._on_annotation_leaving)
         self.project = self._opening = None
 
     # ------------------------------------------------------------------ projects
 
     def create(self, folder: Path, images: Sequence[Path]) -> None:
-        """Begin a project of some pictures, with the words and thresholds that there are."""
+        """Begin a project of some images, with the words and thresholds that there are."""
         if not self.save_now():
             return
         try:
             project = Project.create(folder, images)
-            wishes = self._wishes()
+            wishes = self._settings_shown()
             if wishes is not None:
-                _save_wishes(project, wishes)
+                _save_settings(project, wishes)
         except (FileError, InvalidInputError) as error:
             self._say_error(str(error))
             return
@@ -148,7 +148,7 @@ class Projecting(QObject):
         if path is not self._opening or not self.save_now():
             return  # another one was begun, or what was done meanwhile cannot be saved
         project, wishes = opened
-        self._apply_wishes(wishes)
+        self._apply_settings(wishes)
         self._begin(project)
 
     def _begin(self, project: Project) -> None:
@@ -156,7 +156,7 @@ class Projecting(QObject):
         self._leave()
         self.project, self.current = project, ""
         self._opening, self._uncertain = None, {}
-        self._kept = self._wishes()
+        self._saved_settings = self._settings_shown()
         self._status = {image.name: image.status for image in project.images}
         self._panel.folder.expand(animate=False)
         open_ones = [image for image in project.images if image.status != "done"]
@@ -167,16 +167,16 @@ class Projecting(QObject):
 
     def save_as(self, folder: Path) -> None:
         """Begin a project of the image that is annotated in the window."""
-        annotation = self._annotating.current()
+        annotation = self._annotation_controller.current()
         if annotation is None:
-            self.said.emit("There is no annotation yet. Accept or import something first.", True)
+            self.message.emit("There is no annotation yet. Accept or import something first.", True)
             return
         # What cannot be saved in its project is kept by the new one.
         if not self.save_now(ask=False) and annotation.image is not self.layer:
             return
         try:
             path, pixels = annotation.image.source.path, annotation.pixels()
-            if path is not None and _is_picture_of(Path(path), pixels):
+            if path is not None and _is_image_of(Path(path), pixels):
                 project = Project.create(folder, [Path(path)])
                 name = project.images[0].name
             else:
@@ -207,7 +207,7 @@ class Projecting(QObject):
             self._say_error(str(error))
             return
         if not found:
-            self._say_error(f"There is no picture in {pictures}. Choose another folder.")
+            self._say_error(f"There is no image in {pictures}. Choose another folder.")
             return
         proposed = str(Path(pictures).with_name(f"{Path(pictures).name} annotations"))
         folder, _ = QFileDialog.getSaveFileName(self._panel, "New project folder", proposed)
@@ -241,7 +241,7 @@ class Projecting(QObject):
         was_done = self._status[self.current] == "done"
         self._status[self.current] = "started" if was_done else "done"
         self._unsaved.add(self.current)
-        annotation = self._annotating.of(self.layer)
+        annotation = self._annotation_controller.of(self.layer)
         if not was_done and annotation is not None:
             self.marked_done.emit(annotation)
         if not was_done and self.current != self._names()[-1]:
@@ -294,7 +294,7 @@ class Projecting(QObject):
         self.layer = Image(pixels, name=name, rgb=rgb, **kept)
         self._viewer.add_layer(self.layer)
         if state is not None:
-            self._annotating.begin(self.layer, name, state)
+            self._annotation_controller.begin(self.layer, name, state)
         else:
             self._viewer.layers.selection.active = self.layer
         self._viewer.reset_view()
@@ -305,12 +305,12 @@ class Projecting(QObject):
         if self.layer is None:
             return
         image, self.layer = self.layer, None
-        annotation = self._annotating.of(image)
+        annotation = self._annotation_controller.of(image)
         self.leaving.emit(image)
         if image in self._viewer.layers:
             self._viewer.layers.remove(image)
         if annotation is not None:
-            self._annotating.remove(annotation)
+            self._annotation_controller.remove(annotation)
 
     def reorder(self, ranking: Ranking) -> None:
         """Show the images in the order of a ranking, and keep it.
@@ -348,7 +348,7 @@ class Projecting(QObject):
 
     def save_soon(self) -> None:
         """Write what has changed, in a thread."""
-        if self.project is None or not (self._unsaved or self._other_wishes()):
+        if self.project is None or not (self._unsaved or self._other_settings()):
             return
         if self.job is not None:
             self._timer.start()
@@ -360,7 +360,7 @@ class Projecting(QObject):
         job.failed.connect(partial(self._on_save_failed, job, self.current))
         self._start(job)
 
-    def wishes_changed(self) -> None:
+    def request_changed(self) -> None:
         """Save them soon, though no image has changed."""
         if self.project is not None and not self._timer.isActive():
             self._timer.start()
@@ -374,10 +374,10 @@ class Projecting(QObject):
             Whether a person may choose to replace what another program has saved.
         """
         self._wait()
-        project, annotation = self.project, self._annotating.of(self.layer)
+        project, annotation = self.project, self._annotation_controller.of(self.layer)
         if annotation is not None:
             annotation.follow()  # what was painted just now is not told of yet
-        if project is None or not (self._unsaved or self._other_wishes()):
+        if project is None or not (self._unsaved or self._other_settings()):
             return True
         name = self.current
         write, wishes = self._take_unsaved()
@@ -394,16 +394,16 @@ class Projecting(QObject):
         self._on_saved(project, wishes)
         return True
 
-    def _other_wishes(self) -> bool:
+    def _other_settings(self) -> bool:
         """Whether classes, thresholds or configuration are others than those on disk."""
-        wishes = self._wishes()
-        return wishes is not None and wishes != self._kept
+        wishes = self._settings_shown()
+        return wishes is not None and wishes != self._saved_settings
 
     def _take_unsaved(self) -> tuple[Callable[..., None], ProjectSettings | None]:
         """Copies of all that is to be written: the call that writes them, and the wishes."""
         assert self.project is not None  # noqa: S101 - asked before
-        project, name, wishes = self.project, self.current, self._wishes()
-        annotation = None if self.layer is None else self._annotating.of(self.layer)
+        project, name, wishes = self.project, self.current, self._settings_shown()
+        annotation = None if self.layer is None else self._annotation_controller.of(self.layer)
         state = None if annotation is None else annotation.state()
         status = self._status.get(name, "open") if name in self._unsaved else None
         self._unsaved.clear()
@@ -421,13 +421,13 @@ class Projecting(QObject):
         self, project: Project | None, wishes: ProjectSettings | None, _nothing: None = None
     ) -> None:
         if project is self.project:
-            self._kept = wishes
+            self._saved_settings = wishes
 
     def _on_save_failed(self, job: Job | None, name: str, message: str) -> None:
         if self.job is not job:
             return  # it was waited for, and tried again
         self._unsaved.add(name)  # and it is tried again with the next change
-        self.said.emit(f"Not saved: {message}", True)
+        self.message.emit(f"Not saved: {message}", True)
 
     def _start(self, job: Job) -> None:
         self.job = job
@@ -450,7 +450,7 @@ class Projecting(QObject):
         self._panel.show_images(str(self.project.folder), images, self.current, values)
 
     def _say_error(self, message: str) -> None:
-        self.said.emit(message, True)
+        self.message.emit(message, True)
 
     def _ask(self, question: str) -> bool:
         answer = QMessageBox.question(self._panel, "Changed by another program", question)
@@ -505,24 +505,24 @@ def _write(
     elif status is not None:
         project.set_status(name, status)
     if wishes is not None:
-        _save_wishes(project, wishes, overwrite=overwrite)
+        _save_settings(project, wishes, overwrite=overwrite)
 
 
-def _save_wishes(project: Project, wishes: ProjectSettings, *, overwrite: bool = False) -> None:
+def _save_settings(project: Project, wishes: ProjectSettings, *, overwrite: bool = False) -> None:
     project.save_settings(
         wishes.classes,
         wishes.thresholds,
         wishes.config,
         prototypes=wishes.prototypes,
-        looks=wishes.looks,
+        prototype_weight=wishes.prototype_weight,
         overwrite=overwrite,
     )
 
 
-def _is_picture_of(path: Path, pixels: NDArray[Any]) -> bool:
+def _is_image_of(path: Path, pixels: NDArray[Any]) -> bool:
     """Whether a project finds these pixels in a file: it may hold more, or they were changed."""
     try:
-        return path.is_file() and np.array_equal(read_picture(path), pixels)
+        return path.is_file() and np.array_equal(read_image_file(path), pixels)
     except (FileError, InvalidInputError, OSError):
         return False
 

@@ -19,14 +19,14 @@ from ...io.files import FileError, cannot
 from ...io.own_files import OwnFiles
 from ...io.prototype_file import beside, write_prototypes
 from ...segmentation import InvalidInputError, Progress, SegmentationConfig
-from ..engine_session import Lesson, Session
+from ..engine_session import LearningRequest, Session
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice
 from ..panels.engine_panel import EnginePanel
 from ..panels.image_panel import ImagePanel
-from ..panels.prototypes_panel import LooksPanel
+from ..panels.prototypes_panel import PrototypesPanel
 from ..worker import Work
-from .annotation import Annotating
+from .annotation import AnnotationController
 
 if TYPE_CHECKING:
     from ...segmentation import Prototype, Prototypes
@@ -37,31 +37,31 @@ Start = Callable[[Work, Callable[[Any], str]], bool]
 _STEPS_KEPT = 20
 
 
-class Learning(QObject):
+class PrototypeLearning(QObject):
     """What the classes of one dock look like.
 
     Parameters
     ----------
-    panel : LooksPanel
+    panel : PrototypesPanel
     images : ImagePanel
     engine : EnginePanel
-    annotating : Annotating
+    annotation_controller : Annotating
     session : Session
     start : callable
         See `Start`.
     """
 
-    said = Signal(str, bool)
+    message = Signal(str, bool)
     """A line for the person, and whether it is an error."""
     changed = Signal(bool)
     """What runs use has changed; carries whether the image that is shown is asked again."""
 
     def __init__(
         self,
-        panel: LooksPanel,
+        panel: PrototypesPanel,
         images: ImagePanel,
         engine: EnginePanel,
-        annotating: Annotating,
+        annotation_controller: AnnotationController,
         session: Session,
         start: Start,
     ) -> None:
@@ -69,20 +69,20 @@ class Learning(QObject):
         self._panel = panel
         self._images = images
         self._engine = engine
-        self._annotating = annotating
+        self._annotation_controller = annotation_controller
         self._session = session
         self._start = start
         self.prototypes: Prototypes | None = None
         self._before: list[Prototypes | None] = []
-        self._number = 0  # of the list of classes: what was learnt for another one is dropped
+        self._number = 0  # of the list of classes: what was learned for another one is dropped
         self._waiting: dict[str, tuple[Work, Callable[[Any], str]]] = {}
         self._refused: set[Path] = set()  # files whose looks are not these
         panel.learn_wanted.connect(self.learn)
         panel.remove_wanted.connect(self.remove)
         panel.undo_wanted.connect(self.undo)
         panel.share_changed.connect(self._on_share)
-        annotating.changed.connect(self.update_available)
-        annotating.accepted_all.connect(self.learn_by_itself)
+        annotation_controller.changed.connect(self.update_available)
+        annotation_controller.accepted_all.connect(self.learn_by_itself)
 
     def close(self) -> None:
         """Begin nothing any more."""
@@ -139,7 +139,7 @@ class Learning(QObject):
 
     def why_not(self) -> str:
         """Why there is nothing to learn, or ``""``."""
-        choice, annotation = self._choice(), self._annotating.current()
+        choice, annotation = self._choice(), self._annotation_controller.current()
         if isinstance(choice, str):
             return choice
         if annotation is None or choice.layer is not annotation.image:
@@ -178,10 +178,10 @@ class Learning(QObject):
 
     def learn(self) -> None:
         """Learn from what is confirmed in the plane on the screen."""
-        choice, annotation = self._choice(), self._annotating.current()
+        choice, annotation = self._choice(), self._annotation_controller.current()
         why_not = self.why_not()
         if why_not or isinstance(choice, str) or annotation is None:
-            self.said.emit(why_not, True)
+            self.message.emit(why_not, True)
             return
         self._learn(annotation, choice, ask_again=True)
 
@@ -196,7 +196,7 @@ class Learning(QObject):
         if not wanted or _nothing_confirmed(annotation, choice):
             return
         if why_not := self._of_another_model():
-            self.said.emit(f"Nothing was learnt from {annotation.name}. {why_not}", False)
+            self.message.emit(f"Nothing was learned from {annotation.name}. {why_not}", False)
             return
         self._learn(annotation, choice, ask_again=False)
 
@@ -204,19 +204,19 @@ class Learning(QObject):
         annotation.follow()
         place = annotation.place_of(choice)
         plane = f" [{', '.join(map(str, choice.plane))}]" if choice.plane else ""
-        lesson = Lesson(
+        learning_request = LearningRequest(
             choice.read,
             self._engine.config(),
             annotation.edits.labels[place].copy(),
-            annotation.edits.marks[place] != OPEN,
+            annotation.edits.edit_mask[place] != OPEN,
             {label: row.name for label, row in annotation.classes.items()},
             annotation.name + plane,
             choice.contrast,
         )
         self._when_free(
-            lesson.source,
-            partial(self._session.learn, lesson),
-            partial(self._on_learnt, self._number, lesson.source, ask_again),
+            learning_request.source,
+            partial(self._session.learn, learning_request),
+            partial(self._on_learnt, self._number, learning_request.source, ask_again),
         )
 
     def _on_learnt(self, number: int, source: str, ask_again: bool, found: Prototypes) -> str:
@@ -263,13 +263,13 @@ class Learning(QObject):
                 aside = _free_name(path)
                 path.replace(aside)
                 self._refused.discard(path)
-                self.said.emit(f"The looks that were kept there are in {aside.name} now.", False)
+                self.message.emit(f"The looks that were kept there are in {aside.name} now.", False)
             if self.prototypes is not None:
                 write_prototypes(path, self.prototypes)
         except OSError as error:
-            self.said.emit(str(cannot("write", path, error)), True)
+            self.message.emit(str(cannot("write", path, error)), True)
         except FileError as error:
-            self.said.emit(f"The classes were saved, but not their looks. {error}", True)
+            self.message.emit(f"The classes were saved, but not their looks. {error}", True)
 
     def load_beside(self, classes: Path) -> None:
         """Go on with the looks that are kept beside a list of classes, or with none."""
@@ -278,7 +278,7 @@ class Learning(QObject):
         if not path.exists():
             if self.prototypes is not None:
                 self._change(None)
-                self.said.emit(
+                self.message.emit(
                     "No looks are kept beside these classes, so there are none now. Undo in Looks "
                     "brings back those that there were.",
                     False,
@@ -313,7 +313,7 @@ def _nothing_confirmed(annotation: AnnotationLayer, choice: ImageChoice) -> str:
     if not annotation.fits:
         return f"{annotation.name} has another size now than its annotation."
     place = annotation.place_of(choice)
-    confirmed = annotation.edits.marks[place] != OPEN
+    confirmed = annotation.edits.edit_mask[place] != OPEN
     if not confirmed.any():
         return "Nothing is accepted or painted here yet."
     if not annotation.edits.labels[place][confirmed].any():

@@ -67,7 +67,7 @@ class AnnotationLayer(QObject):
         whole = ImageChoice(image, name)
         shape = labels_shape(whole)
         labels = np.zeros(shape, np.uint16) if state is None else np.ascontiguousarray(state.labels)
-        marks = np.zeros(shape, np.uint8) if state is None else state.marks
+        edit_mask = np.zeros(shape, np.uint8) if state is None else state.edit_mask
         self.classes: dict[int, ClassRow] = {} if state is None else dict(state.classes)
         self.record: dict[str, Any] = {} if state is None else dict(state.record)
         self.clicks: Clicks = clicks_in(self.record.pop(CLICKS, None))
@@ -78,7 +78,7 @@ class AnnotationLayer(QObject):
             **transforms(whole),
         )
         self.layer.locked = True  # napari's buttons and keys do not delete it then
-        self.edits = Edits(self.layer.data, marks)
+        self.edits = Edits(self.layer.data, edit_mask)
         bind(self.layer, keys)
         # napari tells of a change before it makes it, or not at all: look when it is done.
         self._timer = once(self, 0, self._on_timer)
@@ -142,20 +142,20 @@ class AnnotationLayer(QObject):
     def accept(
         self,
         choice: ImageChoice,
-        suggestion: NDArray[np.integer],
+        prediction: NDArray[np.integer],
         rows: Sequence[ClassRow],
         rule: Rule,
         *,
         chosen: Collection[str] | None = None,
         where: NDArray[np.bool_] | None = None,
     ) -> int:
-        """Take a suggestion over, as one undo step.
+        """Take a prediction over, as one undo step.
 
         Parameters
         ----------
         choice : ImageChoice
-            What the suggestion is of.
-        suggestion : (Y, X) array of int
+            What the prediction is of.
+        prediction : (Y, X) array of int
             Label i + 1 is ``rows[i]``; labels beyond them are left out.
         rows : sequence of ClassRow
         rule, where
@@ -169,7 +169,7 @@ class AnnotationLayer(QObject):
             How many pixels changed their label.
         """
         self.follow()
-        numbers = np.zeros(max(len(rows), int(suggestion.max(initial=0))) + 1, np.uint16)
+        numbers = np.zeros(max(len(rows), int(prediction.max(initial=0))) + 1, np.uint16)
         for label, row in enumerate(rows, 1):  # all, so that every image numbers them alike
             numbers[label] = self.number_of(row)
         place = self.place_of(choice)
@@ -177,16 +177,16 @@ class AnnotationLayer(QObject):
         if chosen is not None:
             named = {name.casefold() for name in chosen}
             wanted = {n for n, row in self.classes.items() if row.name.casefold() in named}
-        new, marks = accept(
+        new, edit_mask = accept(
             self.edits.labels[place],
-            self.edits.marks[place],
-            numbers[suggestion],
+            self.edits.edit_mask[place],
+            numbers[prediction],
             rule,
             chosen=wanted,
             where=where,
         )
         self.show_classes(rows)
-        return self._write(place, new, marks)
+        return self._write(place, new, edit_mask)
 
     def keep_clicks(self, clicks: Clicks) -> None:
         """Keep what was clicked, in the place of what was kept before."""
@@ -199,22 +199,24 @@ class AnnotationLayer(QObject):
         return self._write(place, labels, None)
 
     def _write(
-        self, place: Place, labels: NDArray[np.uint16], marks: NDArray[np.uint8] | None
+        self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8] | None
     ) -> int:
         old = self.edits.labels[place]
         differs = labels != old
-        touched = differs if marks is None else differs | (marks != self.edits.marks[place])
+        touched = (
+            differs if edit_mask is None else differs | (edit_mask != self.edits.edit_mask[place])
+        )
         if not touched.any():
             return 0
         where = self._indices(place, touched)
-        if marks is not None:
-            self.edits.take(where, labels[touched], marks[touched])
+        if edit_mask is not None:
+            self.edits.take(where, labels[touched], edit_mask[touched])
         self._writing = True
         try:
             self.layer.data_setitem(where, labels[touched])
         finally:
             self._writing = False
-        if marks is not None:
+        if edit_mask is not None:
             self._painted = False
         self.follow()
         self.changed.emit()
@@ -242,7 +244,7 @@ class AnnotationLayer(QObject):
     def blank(self) -> bool:
         """Whether nothing was accepted, painted or clicked."""
         self.follow()
-        return not (self.clicks or self.edits.marks.any() or self.edits.labels.any())
+        return not (self.clicks or self.edits.edit_mask.any() or self.edits.labels.any())
 
     @property
     def fits(self) -> bool:
@@ -279,7 +281,7 @@ class AnnotationLayer(QObject):
             return
         self.edits.labels[...] = new
         self.edits.follow(painted=True)
-        self.edits = Edits(new, self.edits.marks)
+        self.edits = Edits(new, self.edits.edit_mask)
         if new is not data:
             self.layer.data = new
         self.changed.emit()
@@ -299,7 +301,7 @@ class AnnotationLayer(QObject):
         if self.clicks:
             record[CLICKS] = {name: list(points) for name, points in self.clicks.items()}
         return AnnotationState(
-            self.edits.labels.copy(), self.edits.marks.copy(), dict(self.classes), record
+            self.edits.labels.copy(), self.edits.edit_mask.copy(), dict(self.classes), record
         )
 
 

@@ -1,6 +1,6 @@
 """Results as Labels layers that are live until a person edits them.
 
-A suggestion follows thresholds and words by writing into the layer's own array, which
+A prediction follows thresholds and words by writing into the layer's own array, which
 makes no layer and no undo step. The first hand edit freezes it: from then on it belongs
 to the person, and the next result becomes a new layer.
 """
@@ -31,7 +31,7 @@ BEYOND = (1.0, 1.0, 1.0, 1.0)
 
 
 @dataclass(eq=False)
-class Suggestion:
+class Prediction:
     """One Labels layer of one stage of one image.
 
     Parameters
@@ -44,7 +44,7 @@ class Suggestion:
     live : bool
         Whether nobody has edited it.
     above : Labels or None
-        The labels above which it was raised, as outlines; see `Suggestions.raise_above`.
+        The labels above which it was raised, as outlines; see `Predictions.raise_above`.
     """
 
     layer: Labels
@@ -108,14 +108,14 @@ class Suggestion:
             self.layer.features = self.layer.features[names]
 
 
-class Suggestions:
-    """The suggestions of one viewer.
+class Predictions:
+    """The predictions of one viewer.
 
     Parameters
     ----------
     viewer : Viewer
     on_frozen : callable
-        Called with the suggestion that a person has begun to edit.
+        Called with the prediction that a person has begun to edit.
     keys : mapping of str to callable
         What keys do while one of the layers is active.
     """
@@ -123,13 +123,13 @@ class Suggestions:
     def __init__(
         self,
         viewer: Viewer,
-        on_frozen: Callable[[Suggestion], None],
+        on_frozen: Callable[[Prediction], None],
         keys: Mapping[str, Callable[[], None]],
     ) -> None:
         self._viewer = viewer
         self._keys = keys
         self._on_frozen = on_frozen
-        self._all: list[Suggestion] = []
+        self._all: list[Prediction] = []
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -139,17 +139,17 @@ class Suggestions:
             self._disconnect(one)
         self._all.clear()
 
-    def of(self, layer: Any) -> Suggestion | None:
-        """The suggestion behind a layer."""
+    def of(self, layer: Any) -> Prediction | None:
+        """The prediction behind a layer."""
         return next((one for one in self._all if one.layer is layer), None)
 
-    def live_of(self, image: Any) -> list[Suggestion]:
-        """The suggestions of an image that nobody has edited."""
+    def live_of(self, image: Any) -> list[Prediction]:
+        """The predictions of an image that nobody has edited."""
         return [one for one in self._all if one.choice.layer is image and one.live]
 
     def show(
         self, choice: ImageChoice, stage: str, labels: NDArray[Any], rows: Sequence[ClassRow]
-    ) -> Suggestion:
+    ) -> Prediction:
         """Put a result into the live layer of its image and stage, or into a new one."""
         found = next((one for one in self._all if one.fits(choice, stage)), None)
         if found is None or found.layer.data.dtype.itemsize < labels.dtype.itemsize:
@@ -159,56 +159,56 @@ class Suggestions:
         found.layer.colormap = label_colours(rows)
         return found
 
-    def raise_above(self, suggestion: Suggestion, labels: Labels) -> None:
+    def raise_above(self, prediction: Prediction, labels: Labels) -> None:
         """Draw a prediction above labels that would hide it, as outlines."""
-        layer, layers = suggestion.layer, self._viewer.layers
-        if suggestion.above is not None or layer not in layers:
+        layer, layers = prediction.layer, self._viewer.layers
+        if prediction.above is not None or layer not in layers:
             return
-        suggestion.above = labels
+        prediction.above = labels
         if layers.index(layer) < layers.index(labels):
             layers.move(layers.index(layer), layers.index(labels) + 1)
         if layer.data.shape[-2] * layer.data.shape[-1] <= OUTLINED_UP_TO:
             layer.contour = OUTLINE
 
-    def lower(self, suggestion: Suggestion) -> None:
+    def lower(self, prediction: Prediction) -> None:
         """Draw a prediction filled again, and below the labels above which it was raised."""
-        layer, layers, labels = suggestion.layer, self._viewer.layers, suggestion.above
+        layer, layers, labels = prediction.layer, self._viewer.layers, prediction.above
         if labels is None:
             return
-        suggestion.above = None
+        prediction.above = None
         layer.contour = 0
         if layer in layers and labels in layers and layers.index(labels) < layers.index(layer):
             layers.move(layers.index(layer), layers.index(labels))
 
-    def _add(self, choice: ImageChoice, stage: str, dtype: Any) -> Suggestion:
+    def _add(self, choice: ImageChoice, stage: str, dtype: Any) -> Prediction:
         layer = Labels(
             np.zeros(labels_shape(choice), dtype),
             name=f"{choice.name} {stage}",
             **transforms(choice),
         )
-        suggestion = Suggestion(layer, choice, stage)
+        prediction = Prediction(layer, choice, stage)
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)
         bind(layer, self._keys)
-        self._all.append(suggestion)
+        self._all.append(prediction)
         self._viewer.add_layer(layer)
-        return suggestion
+        return prediction
 
     def _on_paint(self, event: Any) -> None:
-        suggestion = self.of(event.source)
-        if suggestion is not None and suggestion.live:
-            suggestion.live = False
-            self._on_frozen(suggestion)
+        prediction = self.of(event.source)
+        if prediction is not None and prediction.live:
+            prediction.live = False
+            self._on_frozen(prediction)
 
     def _on_removed(self, event: Any) -> None:
-        suggestion = self.of(event.value)
-        if suggestion is not None:
-            self._disconnect(suggestion)
-            self._all.remove(suggestion)
+        prediction = self.of(event.value)
+        if prediction is not None:
+            self._disconnect(prediction)
+            self._all.remove(prediction)
 
-    def _disconnect(self, suggestion: Suggestion) -> None:
-        suggestion.layer.events.paint.disconnect(self._on_paint)
-        suggestion.layer.events.data.disconnect(self._on_paint)
+    def _disconnect(self, prediction: Prediction) -> None:
+        prediction.layer.events.paint.disconnect(self._on_paint)
+        prediction.layer.events.data.disconnect(self._on_paint)
 
 
 def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:

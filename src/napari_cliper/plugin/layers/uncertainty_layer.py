@@ -1,4 +1,4 @@
-"""Where a result is in doubt, as an image layer."""
+"""Where a result is uncertain, as an image layer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class UncertaintyLayer:
     def show(
         self,
         choice: ImageChoice,
-        doubt: NDArray[np.float32],
+        uncertainty: NDArray[np.float32],
         above: Sequence[Layer],
         keys: Keys,
     ) -> None:
@@ -44,14 +44,14 @@ class UncertaintyLayer:
         Parameters
         ----------
         choice : ImageChoice
-        doubt : (Y, X) float32 array
+        uncertainty : (Y, X) float32 array
             0 to 1.
         above : sequence of Layer
             What a new layer is put beneath, where it is in the viewer.
         keys : mapping of str to callable
             What keys do while the layer is active.
         """
-        data = doubt.reshape((1,) * len(choice.plane) + doubt.shape)
+        data = uncertainty.reshape((1,) * len(choice.plane) + uncertainty.shape)
         if self._choice is not None and self._choice.key == choice.key and self.layer is not None:
             self.layer.data = data
             return
@@ -65,7 +65,7 @@ class UncertaintyLayer:
             opacity=0.6,
             contrast_limits=(0, 1),
             metadata={OUTPUT_KEY: {"uncertainty_of": choice.name}},
-            **map_transforms(choice, doubt.shape),
+            **map_transforms(choice, uncertainty.shape),
         )
         bind(self.layer, keys)
         self._choice = choice

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QSpinBox, QWidget
 
-from ...annotation.cleanup import CLEANING, Cleaning
+from ...annotation.cleanup import CLEANING, Cleanup
 from ...annotation.completion import Done
-from ...annotation.merge import RULES, RULES_IN_WORDS, Rule
+from ...annotation.merge import RULE_NAMES, RULES, Rule
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.wrapping_label import wrapping
 
@@ -29,15 +29,15 @@ SCOPES: Mapping[Scope, tuple[str, str]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class CleaningWish:
+class CleanupRequest:
     """A tool and its number."""
 
-    tool: Cleaning
+    tool: Cleanup
     amount: int | None
 
 
 class AnnotationPanel(QWidget):
-    """What a person does with a suggestion and with the annotation.
+    """What a person does with a prediction and with the annotation.
 
     Emits what is wanted; is told by `show_done` and `set_available`.
     """
@@ -50,11 +50,11 @@ class AnnotationPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         title = QLabel("<b>Annotation</b>")
-        title.setToolTip("The layer that you stand behind; suggestions are taken into it.")
+        title.setToolTip("The layer that you stand behind; predictions are taken into it.")
         self.done = wrapping()
         self.accept_button = QPushButton("Accept")
         self.scope = _combo(SCOPES, "What is accepted or cleaned.")
-        self.rule = _combo(RULES_IN_WORDS, "Where it may go.")
+        self.rule = _combo(RULE_NAMES, "Where it may go.")
         self.clean_button = QPushButton("Clean")
         self.tool = _combo(
             {name: (tool.words, tool.help) for name, tool in CLEANING.items()},
@@ -92,7 +92,7 @@ class AnnotationPanel(QWidget):
         self.export_button.clicked.connect(self.export_wanted)
         self.tool.currentIndexChanged.connect(self._show_amount)
         self._show_amount()
-        self.set_available("There is no suggestion yet: press Run.", "There is no annotation yet.")
+        self.set_available("There is no prediction yet: press Run.", "There is no annotation yet.")
         self.show_done(None)
 
     # ------------------------------------------------------------------ wishes
@@ -105,13 +105,13 @@ class AnnotationPanel(QWidget):
         """Where an accept may go."""
         return RULES[self.rule.currentIndex()]
 
-    def cleaning(self) -> CleaningWish:
+    def cleaning(self) -> CleanupRequest:
         """The tool and its number."""
         tool = self._chosen_tool()
         has_amount = CLEANING[tool].amount is not None
-        return CleaningWish(tool, self.amount.value() if has_amount else None)
+        return CleanupRequest(tool, self.amount.value() if has_amount else None)
 
-    def _chosen_tool(self) -> Cleaning:
+    def _chosen_tool(self) -> Cleanup:
         return list(CLEANING)[self.tool.currentIndex()]
 
     def _show_amount(self) -> None:
@@ -135,7 +135,7 @@ class AnnotationPanel(QWidget):
         """
         self.accept_button.setEnabled(not no_accept)
         self.accept_button.setToolTip(
-            no_accept or "Take the suggestion into the annotation. One undo step."
+            no_accept or "Take the prediction into the annotation. One undo step."
         )
         self.clean_button.setEnabled(not no_clean)
         self.clean_button.setToolTip(no_clean or "Tidy the annotation up. One undo step.")

@@ -317,9 +317,11 @@ class ClassesPanel(QWidget):
         self._update_buttons()
         if [words_of(row) for row in old] != [words_of(row) for row in new]:
             self.changed.emit()
-        looks = {row.name: (row.colour, row.visible) for row in old}
+        prototype_weight = {row.name: (row.colour, row.visible) for row in old}
         if any(
-            looks.get(row.name, look) != look for row in new for look in [(row.colour, row.visible)]
+            prototype_weight.get(row.name, look) != look
+            for row in new
+            for look in [(row.colour, row.visible)]
         ):
             self.appearance_changed.emit()
 

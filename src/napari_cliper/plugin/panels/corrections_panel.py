@@ -17,8 +17,8 @@ from ..qt.wrapping_label import wrapping
 
 _TIPS = {
     "spread": (
-        "What you paint in the annotation and what you click changes the suggestion wherever it "
-        "looks alike. Off: the suggestion is what the words alone say."
+        "What you paint in the annotation and what you click changes the prediction wherever it "
+        "looks alike. Off: the prediction is what the words alone say."
     ),
     "uncertainty": "Shows an image layer: bright where the two best classes are nearly even.",
     "click": "Each click in the image says which class is there. Delete a point to take it back.",

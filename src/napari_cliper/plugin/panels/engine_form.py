@@ -32,13 +32,13 @@ from .engine_fields import PUBLISHED, Choice, DeviceBox, NumberEdit, Own, OwnCho
 from .engine_lists import BackgroundField, WindowsField
 from .engine_text import (
     DEVICES,
-    FURTHER_IN_WORDS,
-    METHODS_IN_WORDS,
-    PRECISIONS_IN_WORDS,
-    PROTOCOLS_IN_WORDS,
-    REFINERS_IN_WORDS,
-    TEMPLATES_IN_WORDS,
-    weights_in_words,
+    FURTHER_NAMES,
+    METHOD_NAMES,
+    PRECISION_NAMES,
+    PRESET_NAMES,
+    REFINER_NAMES,
+    TEMPLATE_NAMES,
+    weights_text,
 )
 
 _DEFAULT = SegmentationConfig()
@@ -57,7 +57,7 @@ def _ask_folder(parent: QWidget) -> str:
 def _registered(kind: str) -> list[tuple[str, str, str]]:
     """Entries of a box for the weights of a kind."""
     return [
-        (row.name, weights_in_words(row, on_disk=None), row.purpose)
+        (row.name, weights_text(row, on_disk=None), row.purpose)
         for row in REGISTRY.values()
         if row.kind == kind
     ]
@@ -76,7 +76,7 @@ class EngineForm(QWidget):
 
         self.method = Choice("How CLIP's patches are read.")
         for method in METHODS:
-            self.method.add(method, *METHODS_IN_WORDS[method])
+            self.method.add(method, *METHOD_NAMES[method])
         self.model = OwnChoice(
             "The CLIP that knows the words.",
             _registered("clip"),
@@ -89,7 +89,7 @@ class EngineForm(QWidget):
             "Stable Diffusion for CLIPer, none for the other methods, PAMR for the demo model.",
         )
         for refiner in REFINERS:
-            self.refiner.add(refiner, *REFINERS_IN_WORDS[refiner])
+            self.refiner.add(refiner, *REFINER_NAMES[refiner])
         self.diffusion = OwnChoice(
             "Which Stable Diffusion refines.",
             _registered("diffusion"),
@@ -104,7 +104,7 @@ class EngineForm(QWidget):
         self.templates = OwnChoice(
             "The sentences that a word is put into before CLIP reads it.",
             [(PUBLISHED, "as published", "What the published settings say.")]
-            + [(name, *TEMPLATES_IN_WORDS[name]) for name in TEMPLATE_SETS],
+            + [(name, *TEMPLATE_NAMES[name]) for name in TEMPLATE_SETS],
             Own(
                 "own sentences",
                 "a {} in a microscope | a stained {}",
@@ -113,7 +113,7 @@ class EngineForm(QWidget):
             ),
         )
         self.protocol = Choice("Whose published numbers fill what is left as published.")
-        for name, words in PROTOCOLS_IN_WORDS.items():
+        for name, words in PRESET_NAMES.items():
             self.protocol.add(name, *words)
         self.shorter_side = NumberEdit(
             "What the image's shorter side is resized to, in pixels. Empty or 0: as published."
@@ -127,7 +127,7 @@ class EngineForm(QWidget):
             self.device.add(name, name, tip)
         self.precision = Choice("What the networks compute in.")
         for precision in PRECISIONS:
-            self.precision.add(precision, precision, PRECISIONS_IN_WORDS[precision])
+            self.precision.add(precision, precision, PRECISION_NAMES[precision])
         self.seed = NumberEdit("Of the noise that Stable Diffusion starts from.", zero=0)
         self.seed.setPlaceholderText("0")
         self.offline = QCheckBox("Offline")
@@ -278,12 +278,12 @@ class EngineForm(QWidget):
                 (self.stride, config.stride),
                 (self.seed, config.seed),
             )
-            for field, wish in fields:
-                field.set_value(wish)
+            for field, request in fields:
+                field.set_value(request)
             self.offline.setChecked(config.offline)
             self._further = {
                 name: getattr(config, name)
-                for name in FURTHER_IN_WORDS
+                for name in FURTHER_NAMES
                 if getattr(config, name) is not None
             }
             self._refresh()
@@ -295,7 +295,7 @@ class EngineForm(QWidget):
         with signals_blocked(self):
             for row in REGISTRY.values():
                 box = boxes.get(row.kind, self.foundation)
-                box.relabel(row.name, weights_in_words(row, self._on_disk.get(row.name)))
+                box.relabel(row.name, weights_text(row, self._on_disk.get(row.name)))
             self._refresh()
 
     def on_disk(self, name: str) -> bool | None:
@@ -309,16 +309,16 @@ class EngineForm(QWidget):
         outline = self.outline()
         settings = outline.settings()
         published = replace(outline, refiner=None).chosen_refiner
-        self.refiner.relabel(PUBLISHED, f"as published ({REFINERS_IN_WORDS[published][0]})")
+        self.refiner.relabel(PUBLISHED, f"as published ({REFINER_NAMES[published][0]})")
         self.templates.box.relabel(
-            PUBLISHED, f"as published ({TEMPLATES_IN_WORDS[settings.templates][0]})"
+            PUBLISHED, f"as published ({TEMPLATE_NAMES[settings.templates][0]})"
         )
         self.background.show_published(outline.chosen_background, demo=outline.model == "demo")
         self.shorter_side.setPlaceholderText(f"as published ({settings.shorter_side} px)")
         self.windows.show_published(settings.window, settings.shorter_side)
         self.stride.setPlaceholderText(f"as published ({settings.stride} px)")
 
-        name = REFINERS_IN_WORDS[outline.chosen_refiner][0]
+        name = REFINER_NAMES[outline.chosen_refiner][0]
         with_diffusion = f"Only Stable Diffusion as the refiner uses it; now there is {name}."
         with_dino = f"Only ProxyCLIP and the refiner DINO use it; now there is {name}."
         self._allow(self.diffusion, "" if outline.needs_diffusion else with_diffusion)
@@ -326,21 +326,19 @@ class EngineForm(QWidget):
         self._allow(self.foundation, "" if outline.needs_foundation else with_dino)
         window = self.windows.shown(settings.window)
         self._allow(self.stride, "" if window else "There are no windows.")
-        self._allow(self.protocol, self._why_no_protocol(outline))
+        self._allow(self.protocol, self._why_no_benchmark(outline))
         for field in (self.method, self.refiner, self.precision, self.device):
             field.explain("")
         for composite in (self.model, self.background, self.templates):
             composite.explain("")
         self.windows.box.explain("")
-        further = ", ".join(f"{FURTHER_IN_WORDS[k]} {v:g}" for k, v in self._further.items())
+        further = ", ".join(f"{FURTHER_NAMES[k]} {v:g}" for k, v in self._further.items())
         self.further.setText(f"Also: {further} \N{MULTIPLICATION SIGN}")
         self.further.setVisible(bool(further))
 
-    def _why_no_protocol(self, outline: SegmentationConfig) -> str:
+    def _why_no_benchmark(self, outline: SegmentationConfig) -> str:
         """Why the data set of the published numbers makes no difference, if so."""
-        rows = {
-            published_settings(outline.method, outline.model, name) for name in PROTOCOLS_IN_WORDS
-        }
+        rows = {published_settings(outline.method, outline.model, name) for name in PRESET_NAMES}
         return "" if len(rows) > 1 else f"{outline.model} has one set of numbers for all images."
 
     def _allow(self, field: Any, why_grey: str) -> None:

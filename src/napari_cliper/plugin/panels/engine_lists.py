@@ -21,7 +21,7 @@ class WindowsField(BoxAndLine):
         self.box.add(0, "off", "The whole image at once.")
         self.box.add(OWN, "own size", "Windows with the side that stands below.")
         self.size.setPlaceholderText("side in pixels")
-        self._suggested = 224
+        self._predicted = 224
         self.size.setVisible(False)
         self.box.currentIndexChanged.connect(self._on_index)
         self.size.textChanged.connect(self.changed)
@@ -55,7 +55,7 @@ class WindowsField(BoxAndLine):
     def show_published(self, window: int, shorter_side: int) -> None:
         """Say what "as published" means, and what to begin with."""
         self.box.relabel(PUBLISHED, f"as published ({f'{window} px' if window else 'off'})")
-        self._suggested = window or shorter_side
+        self._predicted = window or shorter_side
 
     def shown(self, published: int) -> int:
         """The side of the windows, as far as typed; 0 for none."""
@@ -68,13 +68,13 @@ class WindowsField(BoxAndLine):
         own = self.box.value() is OWN
         if own and not self.size.value():
             with signals_blocked(self.size):
-                self.size.set_value(self._suggested)
+                self.size.set_value(self._predicted)
         self.size.setVisible(own)
         self.changed.emit()
 
 
 class BackgroundField(BoxAndLine):
-    """Background words: as published, one of the lists, or own words parted by commas."""
+    """Background words: as published, one of the lists, or own words separated by commas."""
 
     def __init__(self, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(tip, QLineEdit(), parent)
@@ -83,7 +83,7 @@ class BackgroundField(BoxAndLine):
         self.box.add(PUBLISHED, "as published")
         for name, words in BACKGROUND_WORDS.items():
             self.box.add(name, name, self._list_tip(words))
-        self.box.add(OWN, "own words", "The words that stand below, parted by commas.")
+        self.box.add(OWN, "own words", "The words that stand below, separated by commas.")
         self.box.currentIndexChanged.connect(self._on_index)
         self.edit.textEdited.connect(self._on_edited)
         self.edit.editingFinished.connect(self._on_edited_to_the_end)
@@ -133,7 +133,7 @@ class BackgroundField(BoxAndLine):
         """Let the edit line say what is chosen."""
         chosen = self.box.value()
         words = self._published if chosen is PUBLISHED else BACKGROUND_WORDS.get(chosen, ())
-        placeholder = "words, parted by commas" if chosen is OWN else self._list_tip(words)
+        placeholder = "words, separated by commas" if chosen is OWN else self._list_tip(words)
         self.edit.setPlaceholderText(placeholder)
         if chosen is not OWN:
             self.edit.setText("" if chosen is PUBLISHED else ", ".join(words))

@@ -13,9 +13,9 @@ from ...segmentation import REGISTRY, InvalidInputError, SegmentationConfig, Wei
 from ..qt.wrapping_label import wrapping
 from .engine_form import EngineForm
 from .engine_text import (
-    METHODS_IN_WORDS,
-    REFINERS_IN_WORDS,
-    missing_in_words,
+    METHOD_NAMES,
+    REFINER_NAMES,
+    missing_text,
     plain_name,
 )
 
@@ -43,7 +43,7 @@ class MissingLine(QWidget):
     ) -> None:
         super().__init__(parent)
         self.name = row.name
-        self.text = wrapping(missing_in_words(row, way_round))
+        self.text = wrapping(missing_text(row, way_round))
         self.button = QPushButton("Download")
         self.button.setAccessibleName(f"Download {plain_name(row.name)}")
         self._offline, self._purpose = offline, row.purpose
@@ -80,7 +80,7 @@ class EnginePanel(QWidget):
         super().__init__(parent)
         self._known: tuple[str, ...] = ()
         self._rows: dict[str, WeightsEntry] = dict(REGISTRY)
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
         self._told: tuple[object, ...] = ()
         self._busy = False
         self.lines: list[MissingLine] = []
@@ -157,19 +157,19 @@ class EnginePanel(QWidget):
     # ------------------------------------------------------------------ weights
 
     def set_cached(
-        self, names: Mapping[str, bool], asked: str = "", row: WeightsEntry | None = None
+        self, names: Mapping[str, bool], requested: str = "", row: WeightsEntry | None = None
     ) -> None:
         """Take in which weights are on disk; what is not named stays.
 
         Parameters
         ----------
         names : mapping of str to bool
-        asked : str
+        requested : str
             The model outside of the registry that was looked for, if any.
         row : WeightsEntry, optional
             Its weights, where they can be fetched.
         """
-        self._asked.add(asked)
+        self._requested.add(requested)
         if row is not None:
             self._rows[row.name] = row
         self.form.set_cached(names)
@@ -192,7 +192,7 @@ class EnginePanel(QWidget):
 
     def unknown_model(self) -> str:
         """That model where nobody has looked whether it is on disk, else ""."""
-        return "" if self.listed_model() in self._asked else self.listed_model()
+        return "" if self.listed_model() in self._requested else self.listed_model()
 
     def _is_missing(self, name: str) -> bool:
         row = self._rows.get(name)
@@ -225,16 +225,16 @@ class EnginePanel(QWidget):
 
     def summary(self) -> str:
         """The choice in a line."""
-        method = METHODS_IN_WORDS[self.form.method.value()][0]
+        method = METHOD_NAMES[self.form.method.value()][0]
         model = plain_name(self.form.model.value()) or "no model"
-        refiner = REFINERS_IN_WORDS[self.form.outline().chosen_refiner][0]
+        refiner = REFINER_NAMES[self.form.outline().chosen_refiner][0]
         return f"{method} \N{MIDDLE DOT} {model} \N{MIDDLE DOT} {refiner}"
 
     def _refresh(self) -> None:
         self._show_title()
         self._show_missing()
         kinds = ", ".join(kind.name for kind in KINDS)
-        self.known_label.setText(f"The demo model knows made-up scenes alone: {kinds}.")
+        self.known_label.setText(f"The demo model knows synthetic scenes alone: {kinds}.")
         self.known_label.setToolTip(f"All the words it knows: {', '.join(self._known)}.")
         self.known_label.setVisible(bool(self._known) and self.form.model.value() == "demo")
 

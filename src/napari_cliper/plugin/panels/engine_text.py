@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from ...segmentation import Method, Refiner, WeightsEntry
 
-METHODS_IN_WORDS: Mapping[Method, tuple[str, str]] = MappingProxyType(
+METHOD_NAMES: Mapping[Method, tuple[str, str]] = MappingProxyType(
     {
         "cliper": ("CLIPer", "Several layers of CLIP together, then sharp borders by a refiner."),
         "sclip": ("SCLIP", "Each patch looks at the patches that are like itself."),
@@ -20,7 +20,7 @@ METHODS_IN_WORDS: Mapping[Method, tuple[str, str]] = MappingProxyType(
 )
 """Name and tooltip by method."""
 
-REFINERS_IN_WORDS: Mapping[Refiner, tuple[str, str]] = MappingProxyType(
+REFINER_NAMES: Mapping[Refiner, tuple[str, str]] = MappingProxyType(
     {
         "stable-diffusion": (
             "Stable Diffusion",
@@ -40,10 +40,10 @@ REFINERS_IN_WORDS: Mapping[Refiner, tuple[str, str]] = MappingProxyType(
 )
 """Name and tooltip by refiner."""
 
-PROTOCOLS_IN_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+PRESET_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "voc21": ("VOC, with background", "PASCAL VOC: 20 kinds of things and the background."),
-        "voc20": ("VOC, no background", "PASCAL VOC: 20 kinds of things that fill the picture."),
+        "voc20": ("VOC, no background", "PASCAL VOC: 20 kinds of things that fill the image."),
         "context60": ("Context, with background", "PASCAL Context: 59 things and the background."),
         "context59": ("Context, no background", "PASCAL Context: 59 things, no background."),
         "coco-object": ("COCO Object", "COCO: 80 kinds of things and the background."),
@@ -54,7 +54,7 @@ PROTOCOLS_IN_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Name and tooltip by data set of the published settings."""
 
-TEMPLATES_IN_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+TEMPLATE_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "cliper-15": ("15 of CLIPer", "Sentences such as 'a photo of a small cat.'"),
         "openai-80": ("80 of OpenAI", "OpenAI's long list of sentences; slower at first."),
@@ -64,7 +64,7 @@ TEMPLATES_IN_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Name and tooltip by template set."""
 
-PRECISIONS_IN_WORDS: Mapping[str, str] = MappingProxyType(
+PRECISION_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "auto": "float16 on CUDA, float32 elsewhere.",
         "float32": "Exact; the most memory.",
@@ -84,7 +84,7 @@ DEVICES: Mapping[str, str] = MappingProxyType(
 )
 """Tooltip by device. Which are there is known only to torch, which a form must not load."""
 
-FURTHER_IN_WORDS: Mapping[str, str] = MappingProxyType(
+FURTHER_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "select_layer": "layer",
         "logit_scale": "logit scale",
@@ -105,24 +105,24 @@ def plain_name(name: str) -> str:
     return Path(name).name or name if is_path else name
 
 
-def size_in_words(size: int) -> str:
+def size_text(size: int) -> str:
     """Bytes as MB or GB; nothing for an unknown size."""
     return "" if not size else f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def weights_in_words(row: WeightsEntry, on_disk: bool | None) -> str:
+def weights_text(row: WeightsEntry, on_disk: bool | None) -> str:
     """A row of the registry with where it is: on disk, or how large a download."""
     if not row.repositories:
         where = "in the package"
     elif on_disk:
         where = "on disk"
     else:
-        where = size_in_words(row.size) + (" to download" if on_disk is False else "")
+        where = size_text(row.size) + (" to download" if on_disk is False else "")
     return f"{plain_name(row.name)} ({where})" if where else plain_name(row.name)
 
 
-def missing_in_words(row: WeightsEntry, way_round: str = "") -> str:
+def missing_text(row: WeightsEntry, way_round: str = "") -> str:
     """What a person reads where weights are not on disk."""
-    facts = ", ".join(part for part in (size_in_words(row.size), f"licence {row.licence}") if part)
+    facts = ", ".join(part for part in (size_text(row.size), f"licence {row.licence}") if part)
     text = f"{plain_name(row.name)} is not on this machine: {facts}."
     return f"{text} {way_round}" if way_round else text

@@ -22,8 +22,8 @@ from ...io.formats import FORMATS, FormatName
 
 
 @dataclass(frozen=True)
-class ExportWish:
-    """What a person wants to hand on.
+class ExportRequest:
+    """What a person wants to export.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ class ExportDialog(QDialog):
         column.addWidget(self.buttons)
         self._update()
 
-    def wish(self) -> ExportWish:
+    def request(self) -> ExportRequest:
         """What was ticked."""
-        return ExportWish(
+        return ExportRequest(
             Path(self.folder.text()).expanduser(),
             tuple(name for name, box in self.boxes.items() if box.isChecked()),
             self.overwrite.isChecked(),
@@ -96,9 +96,9 @@ class ExportDialog(QDialog):
         )
 
     def _update(self) -> None:
-        wish = self.wish()
+        request = self.request()
         save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
-        ready = bool(wish.formats and self.folder.text().strip())
+        ready = bool(request.formats and self.folder.text().strip())
         save.setEnabled(ready)
         save.setToolTip("" if ready else "Tick a format and name a folder.")
 

@@ -20,7 +20,7 @@ from ...annotation.project.project import ProjectImage, Status
 from ..qt.folding import folding
 from ..qt.wrapping_label import wrapping
 
-STATUS_IN_WORDS: Mapping[Status, str] = MappingProxyType(
+STATUS_NAMES: Mapping[Status, str] = MappingProxyType(
     {"open": "nothing yet", "started": "begun", "done": "done"}
 )
 NO_PROJECT = (
@@ -48,7 +48,7 @@ class ProjectPanel(QWidget):
         super().__init__(parent)
         self.folder = folding("Project")
         self.where = wrapping(NO_PROJECT)
-        self.new_button = _button("&Folder of images ...", "Work through a folder of pictures.")
+        self.new_button = _button("&Folder of images ...", "Work through a folder of images.")
         self.open_button = _button("Op&en ...", "Go on with a project.")
         self.save_button = _button(
             "&Save as ...", "Keep the annotation of this image in a new project."
@@ -125,7 +125,7 @@ class ProjectPanel(QWidget):
         with signals_blocked(self.images):
             self.images.clear()
             for image in images:
-                words, tip = f"{image.name}: {STATUS_IN_WORDS[image.status]}", str(image.path)
+                words, tip = f"{image.name}: {STATUS_NAMES[image.status]}", str(image.path)
                 if image.name in uncertain:
                     value = uncertain[image.name]
                     words = f"{words}, {value:.0%} uncertain"

@@ -1,4 +1,4 @@
-"""What the classes look like: pictures of where that was learnt, and how much it counts."""
+"""What the classes look like: images of where that was learned, and how much it counts."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from ..qt.wrapping_label import wrapping
 if TYPE_CHECKING:
     from ...segmentation import Prototype
 
-_SIDE = 48  # pixels of a picture
+_SIDE = 48  # pixels of an image
 _ROWS_SEEN = 3
 _STEPS = 100
-_NOTHING = "Nothing has been learnt yet."
+_NOTHING = "Nothing has been learned yet."
 _AUTOMATIC = (
-    "Words count at first; the more images a class was learnt from, the more its looks count."
+    "Words count at first; the more images a class was learned from, the more its looks count."
 )
 
 
 class LooksList(QListWidget):
-    """Pictures with the class and the image that each is of."""
+    """Images with the class and the image that each is of."""
 
     remove_wanted = Signal()
 
@@ -59,8 +59,8 @@ class LooksList(QListWidget):
         super().keyPressEvent(event)
 
 
-class LooksPanel(QWidget):
-    """Buttons, the pictures, and the slider between words and looks.
+class PrototypesPanel(QWidget):
+    """Buttons, the images, and the slider between words and looks.
 
     Emits what is wanted; is told by `show_prototypes`, `show_share` and `set_available`.
     `remove_wanted` carries the chosen prototypes, `share_changed` a float or None.
@@ -140,14 +140,14 @@ class LooksPanel(QWidget):
         self._update()
 
     def chosen(self) -> list[Prototype]:
-        """The prototypes whose pictures are chosen."""
+        """The prototypes whose images are chosen."""
         rows = [index.row() for index in self.pictures.selectedIndexes()]
         return [self._items[row] for row in sorted(rows)]
 
     # ------------------------------------------------------------------ showing
 
     def show_prototypes(self, items: Sequence[Prototype], *, can_undo: bool) -> None:
-        """Show what was learnt.
+        """Show what was learned.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class LooksPanel(QWidget):
         no_learn : str
             The reason; empty where it can be done.
         note : str
-            What a person should know of what was learnt.
+            What a person should know of what was learned.
         """
         self.note.setText(note)
         self.note.setVisible(bool(note))
@@ -189,7 +189,7 @@ class LooksPanel(QWidget):
     def _update(self) -> None:
         """Grey out what cannot be done now, and say why."""
         nothing = "" if self._items else _NOTHING
-        chosen = nothing or ("" if self.pictures.selectedIndexes() else "Choose a picture first.")
+        chosen = nothing or ("" if self.pictures.selectedIndexes() else "Choose an image first.")
         can_undo = "" if self._can_undo else "There is nothing to undo."
         moved = nothing or (_AUTOMATIC if self.automatic.isChecked() else "")
         for widget, why_not, tip in (
@@ -211,7 +211,7 @@ class LooksPanel(QWidget):
 
 
 def _item(one: Prototype) -> QListWidgetItem:
-    """A picture with the class and the image that it is of."""
+    """An image with the class and the image that it is of."""
     name = one.name or "background"
     more = len(one.sources) - 1
     source = one.sources[0] if one.sources else ""

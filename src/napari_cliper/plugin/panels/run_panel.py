@@ -96,9 +96,9 @@ class RunPanel(QWidget):
 
     def end_quietly(self, message: str) -> None:
         """The job has ended; say how, unless something else was said while it ran."""
-        said, style = self.message.text(), self.message.styleSheet()
-        self.end(said or message)
-        self.message.setStyleSheet(style if said else "")
+        shown, style = self.message.text(), self.message.styleSheet()
+        self.end(shown or message)
+        self.message.setStyleSheet(style if shown else "")
 
     def end(self, message: str, *, error: bool = False) -> None:
         """The job has ended; say how."""

@@ -116,7 +116,7 @@ class ThresholdPanel(QWidget):
             settings.class_threshold, settings.background_threshold, settings.min_max
         )
         self._has_min_max = scores.config.rule == "cliper"
-        self._own = dict(values.own)
+        self._own = dict(values.per_class)
         # The highest values that can make a difference; CLIPer's scores may be over 1.
         top = max(float(scores.stage().class_scores.max()), 0.01)
         pixel_top = max(top, 1.0 if self._has_min_max else 0.0)

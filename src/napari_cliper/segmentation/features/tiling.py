@@ -1,4 +1,4 @@
-"""Sliding windows: where they lie, and how what they saw becomes one picture.
+"""Sliding windows: where they lie, and how what they saw becomes one image.
 
 Sources: CLIPer (arXiv 2411.13836) and SCLIP (2312.01597): windows of a fixed side
 and stride; the last one of a row or column is moved back inside the image.

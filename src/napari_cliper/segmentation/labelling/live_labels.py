@@ -41,14 +41,14 @@ class Thresholds:
     ----------
     class_threshold, background_threshold : float
     min_max : bool
-    own : mapping of str to float
+    per_class : mapping of str to float
         Thresholds of single classes, in the place of `background_threshold`.
     """
 
     class_threshold: float
     background_threshold: float
     min_max: bool = False
-    own: Mapping[str, float] = field(default_factory=dict)
+    per_class: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def as_dict(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Thresholds:
             "class_threshold": self.class_threshold,
             "background_threshold": self.background_threshold,
             "min_max": self.min_max,
-            "own": dict(self.own),
+            "per_class": dict(self.per_class),
         }
 
 
@@ -84,16 +84,18 @@ class Shortfall:
 
 
 @dataclass(frozen=True, eq=False)
-class _Lesson:
+class _LearningRequest:
     """What a person said, and how it spreads."""
 
     affinity: ImageAffinity
-    said: NDArray[np.int32]
+    hint_labels: NDArray[np.int32]
 
     @property
     def named(self) -> list[int]:
         """Indices of the classes that were said."""
-        labels: list[int] = np.flatnonzero(np.bincount(self.said[self.said > 0])).tolist()
+        labels: list[int] = np.flatnonzero(
+            np.bincount(self.hint_labels[self.hint_labels > 0])
+        ).tolist()
         return [label - 1 for label in labels]
 
 
@@ -101,7 +103,7 @@ class _Lesson:
 class _Corrected:
     """What was prepared for one lesson and thresholds."""
 
-    lesson: _Lesson
+    learning_request: _LearningRequest
     key: _Key
     labels: LabelArray
 
@@ -125,7 +127,7 @@ class LiveLabels:
         self._ranked: tuple[bool, RankedBest] | None = None
         self._best: tuple[tuple[float, bool], BestClass] | None = None
         self._planes: tuple[bool, ScorePlanes] | None = None
-        self._lesson: _Lesson | None = None
+        self._learning_request: _LearningRequest | None = None
         self._corrected: _Corrected | None = None
 
     # ------------------------------------------------------------------ memory
@@ -149,14 +151,14 @@ class LiveLabels:
 
     # ------------------------------------------------------------------ evidence
 
-    def teach(self, affinity: ImageAffinity | None, said: NDArray[Any] | None) -> None:
+    def apply_hints(self, affinity: ImageAffinity | None, hint_labels: NDArray[Any] | None) -> None:
         """Let evidence correct the labels from now on.
 
         Parameters
         ----------
         affinity : ImageAffinity or None
             Of the same image.
-        said : (Y, X) array of int or None
+        hint_labels : (Y, X) array of int or None
             -1 where nobody has said anything, 0 where a person said background, i + 1 where they
             said class i. Where that is nowhere, or for None, the words decide alone again.
 
@@ -165,53 +167,53 @@ class LiveLabels:
         InvalidInputError
             For an array of another shape, and for numbers of no class.
         """
-        if affinity is None or said is None or not (said >= 0).any():
-            self._lesson = self._corrected = self._planes = None
+        if affinity is None or hint_labels is None or not (hint_labels >= 0).any():
+            self._learning_request = self._corrected = self._planes = None
             return
-        if said.shape != self.scores.shape or affinity.regions.shape != said.shape:
+        if hint_labels.shape != self.scores.shape or affinity.regions.shape != hint_labels.shape:
             raise InvalidInputError(
-                f"What was said is {said.shape}, its image {affinity.regions.shape} and the result "
+                f"Hints are {hint_labels.shape}, their image {affinity.regions.shape}, the result "
                 f"{self.scores.shape}: they must be of one size."
             )
-        if said.min() < -1:
+        if hint_labels.min() < -1:
             raise InvalidInputError(
-                f"{said.min()} was said. Give -1 for nothing, 0 for background, or a class's label."
+                f"A hint is {hint_labels.min()}. Give -1 for none, 0 for background, or a label."
             )
-        if said.max() > len(self.scores.classes):
+        if hint_labels.max() > len(self.scores.classes):
             raise InvalidInputError(
-                f"Class {said.max()} was said, but the result has {len(self.scores.classes)}."
+                f"A hint is class {hint_labels.max()}; the result has {len(self.scores.classes)}."
             )
-        self._lesson = _Lesson(affinity, said.astype(np.int32))
+        self._learning_request = _LearningRequest(affinity, hint_labels.astype(np.int32))
 
     @property
     def taught(self) -> bool:
         """Whether hints correct the labels."""
-        return self._lesson is not None
+        return self._learning_request is not None
 
     # ------------------------------------------------------------------ labels
 
     def ready(self, thresholds: Thresholds) -> bool:
         """Whether `labels` takes milliseconds."""
-        lesson = self._lesson
-        if lesson is None:
+        learning_request = self._learning_request
+        if learning_request is None:
             return self._find_plain(thresholds) is not None
-        return self._find_corrected(thresholds, lesson) is not None
+        return self._find_corrected(thresholds, learning_request) is not None
 
     def prepare(self, thresholds: Thresholds) -> None:
         """Compute what these thresholds need; may take seconds, and may be called in a thread."""
-        lesson = self._lesson
-        if lesson is None:
+        learning_request = self._learning_request
+        if learning_request is None:
             self._plain(thresholds)
         else:
-            self._correct(thresholds, lesson)
+            self._correct(thresholds, learning_request)
 
     def labels(self, thresholds: Thresholds) -> LabelArray:
         """Labels of these thresholds, (Y, X); prepares first where it is not ready."""
-        lesson = self._lesson
-        if lesson is None:
+        learning_request = self._learning_request
+        if learning_request is None:
             best = self._plain(thresholds)
             return best.above(thresholds.background_threshold, self._own(thresholds))
-        return self._correct(thresholds, lesson).copy()
+        return self._correct(thresholds, learning_request).copy()
 
     def uncertainty(self, thresholds: Thresholds) -> NDArray[np.float32]:
         """How near the two best are to each other, the background among them.
@@ -224,9 +226,11 @@ class LiveLabels:
         (Y, X) float32 array
             From 0 (sure, or said by a person) to 1 (even).
         """
-        lesson = self._lesson
-        shift = None if lesson is None else self._moved(thresholds, lesson)[1]
-        weights = self._weights(thresholds, () if lesson is None else lesson.named)
+        learning_request = self._learning_request
+        shift = None if learning_request is None else self._moved(thresholds, learning_request)[1]
+        weights = self._weights(
+            thresholds, () if learning_request is None else learning_request.named
+        )
         values = self.scores.stage(self.stage).class_scores
         least = thresholds.class_threshold
         for index in np.argsort(-values)[:RUNNERS_UP].tolist():
@@ -235,13 +239,13 @@ class LiveLabels:
         every = dict(sorted(weights.items()))
         parts = (
             self._parts_of(thresholds, every)
-            if lesson is None
+            if learning_request is None
             else (self._planes_of(thresholds, every),)
         )
-        doubt: NDArray[np.float32] = _corrections().uncertainty(
+        uncertainty: NDArray[np.float32] = _corrections().uncertainty(
             parts, shift, self._levels(thresholds)
         )
-        return doubt
+        return uncertainty
 
     def shortfalls(self, thresholds: Thresholds) -> tuple[Shortfall, ...]:
         """Which classes stay below which threshold, by the words alone.
@@ -268,7 +272,7 @@ class LiveLabels:
                 short.append(Shortfall(one.name, score, thresholds.class_threshold, "class"))
             elif (best.label == label).any():
                 value = float(values[best.label == label].max())
-                least = thresholds.own.get(one.name, thresholds.background_threshold)
+                least = thresholds.per_class.get(one.name, thresholds.background_threshold)
                 short.append(Shortfall(one.name, value, least, "pixel"))
         return tuple(sorted(short, key=lambda one: (one.kind, one.value), reverse=True))
 
@@ -277,7 +281,7 @@ class LiveLabels:
     def _own(self, thresholds: Thresholds) -> dict[int, float]:
         """Thresholds of single classes by label; of those that the result has."""
         names = {one.name for one in self.scores.classes}
-        own = {name: value for name, value in thresholds.own.items() if name in names}
+        own = {name: value for name, value in thresholds.per_class.items() if name in names}
         return self.scores.by_label(own)
 
     def _levels(self, thresholds: Thresholds) -> NDArray[np.float32]:
@@ -290,20 +294,26 @@ class LiveLabels:
         )
         return levels
 
-    def _find_corrected(self, thresholds: Thresholds, lesson: _Lesson) -> LabelArray | None:
+    def _find_corrected(
+        self, thresholds: Thresholds, learning_request: _LearningRequest
+    ) -> LabelArray | None:
         """The corrected labels, where they are prepared."""
         found = self._corrected
-        if found is None or found.lesson is not lesson or found.key != _key(thresholds):
+        if (
+            found is None
+            or found.learning_request is not learning_request
+            or found.key != _key(thresholds)
+        ):
             return None
         return found.labels
 
-    def _correct(self, thresholds: Thresholds, lesson: _Lesson) -> LabelArray:
+    def _correct(self, thresholds: Thresholds, learning_request: _LearningRequest) -> LabelArray:
         """The corrected labels, as they are kept."""
-        labels = self._find_corrected(thresholds, lesson)
+        labels = self._find_corrected(thresholds, learning_request)
         if labels is None:
-            planes, shift = self._moved(thresholds, lesson)
+            planes, shift = self._moved(thresholds, learning_request)
             labels = _corrections().corrected_labels(planes, shift, self._levels(thresholds))
-            self._corrected = _Corrected(lesson, _key(thresholds), labels)
+            self._corrected = _Corrected(learning_request, _key(thresholds), labels)
         return labels
 
     def _find_plain(self, thresholds: Thresholds) -> BestClass | None:
@@ -328,16 +338,22 @@ class LiveLabels:
         self._best = (least, min_max), best
         return best
 
-    def _moved(self, thresholds: Thresholds, lesson: _Lesson) -> tuple[ScorePlanes, Shift]:
+    def _moved(
+        self, thresholds: Thresholds, learning_request: _LearningRequest
+    ) -> tuple[ScorePlanes, Shift]:
         """The planes that are compared, and how a lesson moves them."""
         from ..propagation.label_propagation import shift_by  # noqa: PLC0415 - torch, only when something was said
 
-        planes = self._planes_of(thresholds, self._weights(thresholds, lesson.named))
-        wrong = _corrections().wrong_by(planes, lesson.said, self._levels(thresholds))
+        planes = self._planes_of(thresholds, self._weights(thresholds, learning_request.named))
+        wrong = _corrections().wrong_by(
+            planes, learning_request.hint_labels, self._levels(thresholds)
+        )
         own = self._own(thresholds)
         words = self._plain(thresholds).above(thresholds.background_threshold, own)
         classes = len(self.scores.classes)
-        return planes, shift_by(lesson.affinity, lesson.said, wrong, words, classes)
+        return planes, shift_by(
+            learning_request.affinity, learning_request.hint_labels, wrong, words, classes
+        )
 
     def _weights(self, thresholds: Thresholds, named: Collection[int]) -> dict[int, float]:
         """1 for each class that the words find, 0 for others that a person named; by index."""
@@ -372,7 +388,7 @@ class LiveLabels:
 
 def _key(thresholds: Thresholds) -> _Key:
     """What corrected labels depend on, beside the evidence."""
-    own = tuple(sorted(thresholds.own.items()))
+    own = tuple(sorted(thresholds.per_class.items()))
     return thresholds.class_threshold, thresholds.background_threshold, thresholds.min_max, own
 
 

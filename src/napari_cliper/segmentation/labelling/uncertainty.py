@@ -24,7 +24,7 @@ from .label_rule import LabelArray, label_dtype
 COMPETING_BACKGROUND = (3 - 5**0.5) / 2
 """Where a score equals (1 - score)^2: CLIPer's background at a threshold of 0 or less."""
 
-DOUBTFUL = 0.2
+UNCERTAIN = 0.2
 """The least uncertainty of a place that is worth a look."""
 
 
@@ -93,19 +93,21 @@ def levels_of(
     return found
 
 
-def wrong_by(planes: ScorePlanes, said: NDArray[np.int32], levels: NDArray[np.float32]) -> Tensor:
+def wrong_by(
+    planes: ScorePlanes, hint_labels: NDArray[np.int32], levels: NDArray[np.float32]
+) -> Tensor:
     """How far the best score is above that of what a person said, (P,); 0 where it is the best.
 
     Parameters
     ----------
     planes : ScorePlanes
-    said : (Y, X) int32 array
+    hint_labels : (Y, X) int32 array
         See `spreading.shift_by`; every class that is said has a plane.
     levels : (T + 1,) float32 array
         See `levels_of`.
     """
-    known = np.nonzero(said != OPEN)
-    named = said[known]  # (P,)
+    known = np.nonzero(hint_labels != OPEN)
+    named = hint_labels[known]  # (P,)
     best, own = np.zeros((2, len(named)), np.float32)  # own: of what was said
     winner = np.zeros_like(named)
     for index, plane in planes.moved(None):
@@ -135,7 +137,7 @@ def corrected_labels(planes: ScorePlanes, shift: Shift, levels: NDArray[np.float
     label[value < levels[label]] = 0
     if planes.background is not None:
         label[planes.background >= value] = 0
-    np.copyto(label, shift.said, casting="unsafe", where=shift.said != OPEN)
+    np.copyto(label, shift.hint_labels, casting="unsafe", where=shift.hint_labels != OPEN)
     return label
 
 
@@ -173,21 +175,21 @@ def uncertainty(
         np.maximum(floor, planes.background, out=floor)
     np.maximum(second, np.minimum(first, floor), out=second)
     np.maximum(first, floor, out=first)
-    doubt: NDArray[np.float32] = second / np.maximum(first + second, np.float32(1e-6))
-    np.clip(2 * doubt, 0, 1, out=doubt)
+    uncertainty: NDArray[np.float32] = second / np.maximum(first + second, np.float32(1e-6))
+    np.clip(2 * uncertainty, 0, 1, out=uncertainty)
     if shift is not None:
-        doubt[shift.said != OPEN] = 0
-    return doubt
+        uncertainty[shift.hint_labels != OPEN] = 0
+    return uncertainty
 
 
 def most_uncertain(
-    doubt: NDArray[np.floating], confirmed: NDArray[np.bool_], count: int = 30
+    uncertainty: NDArray[np.floating], confirmed: NDArray[np.bool_], count: int = 30
 ) -> list[tuple[int, int]]:
     """The places worth a look: centres of doubtful regions that nobody has confirmed.
 
     Parameters
     ----------
-    doubt : (Y, X) float array
+    uncertainty : (Y, X) float array
         See `uncertainty`.
     confirmed : (Y, X) bool array
     count : int
@@ -198,14 +200,14 @@ def most_uncertain(
     list of (int, int)
         Row and column, the most doubtful first; apart from each other.
     """
-    side = min(doubt.shape)
-    open_doubt = np.where(confirmed, 0, doubt)
+    side = min(uncertainty.shape)
+    open_uncertainty = np.where(confirmed, 0, uncertainty)
     # A region counts, not a pixel: a thin seam between two classes is doubtful everywhere.
-    smooth = gaussian_filter(open_doubt, side / 64, mode="constant")
+    smooth = gaussian_filter(open_uncertainty, side / 64, mode="constant")
     peaks = peak_local_max(
         np.where(confirmed, 0, smooth),
         min_distance=max(side // 16, 1),
-        threshold_abs=DOUBTFUL,
+        threshold_abs=UNCERTAIN,
         exclude_border=False,
         num_peaks=count,
     )

@@ -26,7 +26,7 @@ from ..progress import Monitor
 from . import clip, weights
 from .image_encoder import MEAN, STD
 from .registry import REGISTRY, WeightsEntry, entry
-from .tensor_cache import KeptTensors
+from .tensor_cache import TensorCache
 
 if TYPE_CHECKING:
     from .dino import FoundationModel
@@ -137,7 +137,7 @@ class Loaded(Generic[N]):
             self._lock.release()
 
 
-EMPTY_PROMPTS = KeptTensors("empty-prompts", "prompt", most=64)
+EMPTY_PROMPTS = TensorCache("empty-prompts", "prompt", most=64)
 """What text encoders of diffusion models make of the empty prompt, on disk."""
 
 _store: WeakValueDictionary[tuple[str, ...], Loaded[Any]] = WeakValueDictionary()

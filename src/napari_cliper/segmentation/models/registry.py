@@ -124,7 +124,7 @@ _ENTRIES = (
         files=(("demo_clip.safetensors",),),
         size=0,
         licence="BSD-3-Clause",
-        purpose="A small CLIP that knows the made-up scenes of the demo; no judge of real images.",
+        purpose="A small CLIP that knows the demo's synthetic scenes; no judge of real images.",
     ),
     _clip(
         "ViT-B/16",
@@ -175,7 +175,7 @@ _ENTRIES = (
 
 REGISTRY: Mapping[str, WeightsEntry] = MappingProxyType({row.name: row for row in _ENTRIES})
 
-_KIND_IN_WORDS: Mapping[Kind, str] = MappingProxyType(
+_KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
     dict(zip(get_args(Kind), ("CLIP model", "diffusion model", "foundation model"), strict=True))
 )
 
@@ -201,6 +201,6 @@ def entry(name: str, kind: Kind | None = None) -> WeightsEntry:
     """
     known = {row.name: row for row in _ENTRIES if kind in (None, row.kind)}
     if name not in known:
-        what = "weights" if kind is None else _KIND_IN_WORDS[kind]
+        what = "weights" if kind is None else _KIND_NAMES[kind]
         raise unknown_choice(what, name, known)
     return known[name]

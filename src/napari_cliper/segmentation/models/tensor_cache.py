@@ -23,7 +23,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class KeptTensors:
+class TensorCache:
     """One folder of kept tensors.
 
     Parameters

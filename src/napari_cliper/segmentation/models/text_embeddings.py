@@ -17,9 +17,9 @@ from torch import Tensor
 from ..progress import Monitor
 from .clip import Clip, TextEncoder
 from .loading import Loaded
-from .tensor_cache import KeptTensors
+from .tensor_cache import TensorCache
 
-KEPT = KeptTensors("words", "vector", most=4096)
+CACHE_SIZE = TensorCache("words", "vector", most=4096)
 """On disk; a file takes up to 4 KB, so 16 MB in all."""
 
 Prompts = tuple[str, ...]
@@ -86,7 +86,7 @@ class WordVectors:
                     monitor.tell("Encoding the words", index, len(new))
                     self._known[prompts] = _encoded(text, prompts, monitor)
                     _to_disk(clip, prompts, self._known[prompts])
-            KEPT.trim()
+            CACHE_SIZE.trim()
         return [self._known[prompts] for prompts in words]
 
 
@@ -102,7 +102,7 @@ def _made_of(clip: Loaded[Clip], prompts: Prompts) -> str:
 
 
 def _from_disk(clip: Loaded[Clip], prompts: Prompts) -> WordVector | None:
-    found = KEPT.get(_made_of(clip, prompts)) if clip.identity else None
+    found = CACHE_SIZE.get(_made_of(clip, prompts)) if clip.identity else None
     if found is None:
         return None
     vector, notes = found
@@ -112,4 +112,4 @@ def _from_disk(clip: Loaded[Clip], prompts: Prompts) -> WordVector | None:
 def _to_disk(clip: Loaded[Clip], prompts: Prompts, word: WordVector) -> None:
     if clip.identity:
         notes = None if word.cut is None else {"cut": word.cut}
-        KEPT.put(_made_of(clip, prompts), word.vector, notes)
+        CACHE_SIZE.put(_made_of(clip, prompts), word.vector, notes)

@@ -71,13 +71,13 @@ class Shift:
     by_region : (T, n) float32 tensor
         What each class's score gains over the background's.
     regions : (Y, X) int32 array
-    said : (Y, X) int32 array
+    hint_labels : (Y, X) int32 array
         `OPEN`, 0 for background, i + 1 for class i.
     """
 
     by_region: Tensor
     regions: NDArray[np.int32]
-    said: NDArray[np.int32]
+    hint_labels: NDArray[np.int32]
 
     def of(self, index: int, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """What a class gains at each pixel, (Y, X), in a new array or in `out`."""
@@ -86,7 +86,7 @@ class Shift:
 
 def shift_by(
     affinity: ImageAffinity,
-    said: NDArray[np.int32],
+    hint_labels: NDArray[np.int32],
     wrong_by: Tensor,
     words: NDArray[np.integer],
     classes: int,
@@ -96,7 +96,7 @@ def shift_by(
     Parameters
     ----------
     affinity : ImageAffinity
-    said : (Y, X) int32 array
+    hint_labels : (Y, X) int32 array
         `OPEN`, 0 for background, i + 1 for class i.
     wrong_by : (P,) float32 tensor
         For each of the P pixels that are not open, row by row: how far the words' best score is
@@ -110,9 +110,9 @@ def shift_by(
     -------
     Shift
     """
-    known = said != OPEN
+    known = hint_labels != OPEN
     node = torch.from_numpy(affinity.regions[known].astype(np.int64))  # (P,)
-    named = torch.from_numpy(said[known].astype(np.int64))
+    named = torch.from_numpy(hint_labels[known].astype(np.int64))
     count, labels = len(affinity.reach), classes + 1
     # A superpixel is one witness, however many of its pixels are known.
     weight = 1 / torch.bincount(node, minlength=count)[node].float()  # (P,)
@@ -147,7 +147,7 @@ def shift_by(
     moved = amount[:, None] * (share[:, 1:] - share[:, :1])
     here = _amount(witnesses(wrong_by * edge), witnesses(edge))
     moved += here[:, None] * (stays[:, 1:] - stays[:, :1])
-    return Shift(moved.T.contiguous(), affinity.regions, said)
+    return Shift(moved.T.contiguous(), affinity.regions, hint_labels)
 
 
 def _amount(error: Tensor, contradicts: Tensor) -> Tensor:

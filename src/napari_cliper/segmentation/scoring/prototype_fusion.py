@@ -24,7 +24,7 @@ HALF = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class PrototypeFusion:
     """The prototypes of the classes that are asked for.
 
     Parameters
@@ -55,13 +55,13 @@ class Looks:
         return own * self.share[-1] if words is None else torch.lerp(words, own, self.share[-1])
 
 
-def looks_of(
+def prototype_fusion(
     prototypes: Prototypes,
     classes: Sequence[ClassPrompt],
     words: Queries,
     share: float | None,
     scale: float,
-) -> Looks | None:
+) -> PrototypeFusion | None:
     """The prototypes that can be asked beside some words.
 
     Parameters
@@ -74,7 +74,7 @@ def looks_of(
     share : float, optional
         How much prototypes count where a class has any, 0 to 1. None: the less, the better the
         words tell the prototypes of their class from the others (squared, as prototypes of few
-        classes claim the pixels of the rest), and the more, the more images they were learnt from.
+        classes claim the pixels of the rest), and the more, the more images they were learned from.
     scale : float
         What cosines are multiplied by before a softmax.
 
@@ -93,13 +93,13 @@ def looks_of(
     groups += [(-1, one) for one in background]
     vectors = torch.stack([one.vector for _, one in groups])
     owner = tuple(place for place, _ in groups)
-    said = cliper_logits(vectors, words, scale).softmax(dim=-1)  # (Q, P)
+    hint_labels = cliper_logits(vectors, words, scale).softmax(dim=-1)  # (Q, P)
     counts = torch.zeros(len(classes) + 1)
     for place, index in enumerate(having):
         images = prototypes.images_of(classes[index].name)
-        known = float(said[torch.tensor(owner) == place, index].mean())
+        known = float(hint_labels[torch.tensor(owner) == place, index].mean())
         automatic = (1 - known) ** 2 * images / (images + HALF)
         counts[index] = automatic if share is None else share
     if background:  # it has to make room for whichever class claims the most
         counts[-1] = counts.max()
-    return Looks(Queries(vectors, owner), having, counts)
+    return PrototypeFusion(Queries(vectors, owner), having, counts)

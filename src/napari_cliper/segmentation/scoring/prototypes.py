@@ -3,7 +3,7 @@
 Words fail where CLIP never read about a stain or an organism. The mean of the patch features that
 a person has confirmed for a class lies in the same space as the vectors of words, and can be asked
 for as a word is. The idea is that of prototypical networks (Snell et al., NeurIPS 2017), with the
-features of CLIP and no training; how it is joined to the words is ours (`looks`).
+features of CLIP and no training; how it is joined to the words is ours (`fusion`).
 
 Shapes: N = h * w patches, D embedding width, M prototypes.
 """
@@ -36,7 +36,7 @@ PATCHES_EACH = 4
 PURE = 0.8
 """A patch speaks for a class that has this share of its confirmed pixels, or more."""
 THUMBNAIL = 48
-"""Side of a prototype's picture, in pixels."""
+"""Side of a prototype's image, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,9 @@ class Prototype:
     patches : int
         How many patches it is the mean of.
     sources : tuple of str
-        The images that it was learnt from, the main one first.
+        The images that it was learned from, the main one first.
     thumbnail : (48, 48, 3) uint8 array
-        Where it was learnt.
+        Where it was learned.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Prototypes:
         return tuple(one for one in self.items if key(one.name) == key(name))
 
     def images_of(self, name: str) -> int:
-        """From how many images a class was learnt."""
+        """From how many images a class was learned."""
         return len({source for one in self.of(name) for source in one.sources})
 
     def without(self, *gone: Prototype) -> Prototypes:
@@ -102,7 +102,7 @@ class Prototypes:
         return self.without(*(one for one in self.items if one.sources == (source,)))
 
     def joined(self, others: Prototypes) -> Prototypes:
-        """These and others: what was learnt from the same image before is replaced.
+        """These and others: what was learned from the same image before is replaced.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Prototypes:
             other = "other weights or another method" if self.model == model else model
             raise InvalidInputError(
                 f"These prototypes are of {self.model}, and the engine runs {other}: features of "
-                "one model mean nothing to another. Choose the model that they were learnt with, "
+                "one model mean nothing to another. Choose the model that they were learned with, "
                 "or learn them again."
             )
 
@@ -242,7 +242,7 @@ def _centre_of(patch: int, grid: tuple[int, int], mask: NDArray[np.bool_]) -> tu
 def thumbnail(
     image: NDArray[np.uint8], centre: tuple[int, int], grid: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """A picture of a few patches around a pixel, (48, 48, 3)."""
+    """An image of a few patches around a pixel, (48, 48, 3)."""
     side = max(round(3 * max(n / cells for n, cells in zip(image.shape, grid, strict=False))), 8)
     side = min(side, *image.shape[:2])
     top, left = (

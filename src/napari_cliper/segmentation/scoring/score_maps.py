@@ -18,7 +18,7 @@ from ..features.tiling import blend
 from ..progress import Monitor
 from ..refiners.refinement import HeadFusion, refine_with_attention, refine_with_colours
 from ..results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
-from .prototype_fusion import Looks
+from .prototype_fusion import PrototypeFusion
 from .similarity import Queries, cliper_coarse, cliper_logits, cosine
 
 PAMR_ITERATIONS, PAMR_DILATIONS = 10, (1, 2, 4, 8)
@@ -37,7 +37,7 @@ def cliper_maps(
     queries: Queries,
     settings: Settings,
     patch: int,
-    looks: Looks | None = None,
+    fusion: PrototypeFusion | None = None,
 ) -> StageMaps:
     """CLIPer's coarse maps; the windows, where there are any, count half.
 
@@ -45,7 +45,7 @@ def cliper_maps(
     ----------
     patch : int
         Side of CLIP's patches, in pixels.
-    looks : Looks, optional
+    fusion : Looks, optional
         Prototypes that are asked beside the words.
     """
     whole = embedding.whole
@@ -54,27 +54,27 @@ def cliper_maps(
     scale, layers = settings.logit_scale, len(whole.features)
     places = [part.window.in_patches(patch) for part in embedding.windows]
 
-    def by_windows(asked: Queries, layer: int, attention: Tensor) -> Tensor:
+    def by_windows(requested: Queries, layer: int, attention: Tensor) -> Tensor:
         """What the windows say of a layer, (P, N) logits through their attention."""
         parts = (
-            cliper_logits(part.features[layer], asked, scale).T.reshape(-1, *place.shape)
+            cliper_logits(part.features[layer], requested, scale).T.reshape(-1, *place.shape)
             for part, place in zip(embedding.windows, places, strict=True)
         )
         return blend(parts, places, whole.grid).flatten(1) @ attention
 
-    def answers(asked: Queries, layer: int) -> Tensor:
+    def answers(requested: Queries, layer: int) -> Tensor:
         """The probability of each class that is asked for, by one layer."""
-        logits = cliper_logits(whole.features[layer], asked, scale)  # (N, P)
-        found = logits.softmax(dim=-1)[:, : asked.class_count].T
+        logits = cliper_logits(whole.features[layer], requested, scale)  # (N, P)
+        found = logits.softmax(dim=-1)[:, : requested.class_count].T
         if embedding.window_attention is None:
             return found
-        windows = by_windows(asked, layer, embedding.window_attention)
-        return (found + windows.softmax(dim=0)[: asked.class_count]) / 2
+        windows = by_windows(requested, layer, embedding.window_attention)
+        return (found + windows.softmax(dim=0)[: requested.class_count]) / 2
 
     def probabilities(layer: int) -> Tensor:
         """(T, N), one layer at a time, as all of them grow with both layers and words."""
         words = answers(queries, layer)
-        return words if looks is None else looks.mixed(words, answers(looks.queries, layer))
+        return words if fusion is None else fusion.mixed(words, answers(fusion.queries, layer))
 
     coarse = cliper_coarse(
         map(probabilities, range(layers)),
@@ -89,27 +89,27 @@ def probability_maps(
     embedding: ImageEmbedding,
     queries: Queries,
     settings: Settings,
-    looks: Looks | None = None,
+    fusion: PrototypeFusion | None = None,
 ) -> StageMaps:
     """The coarse maps of the other methods: window logits, averaged, as probabilities.
 
     Parameters
     ----------
-    looks : Looks, optional
+    fusion : Looks, optional
         Prototypes that are asked beside the words.
     """
     logits = _blended_logits(embedding, queries, settings)  # (Q, H, W)
     maps, background = softmax_to_classes(logits, queries.owner)
-    if looks is not None:
+    if fusion is not None:
         own, rest = softmax_to_classes(
-            _blended_logits(embedding, looks.queries, settings), looks.queries.owner
+            _blended_logits(embedding, fusion.queries, settings), fusion.queries.owner
         )
-        maps, background = looks.mixed(maps, own), looks.mixed_background(background, rest)
+        maps, background = fusion.mixed(maps, own), fusion.mixed_background(background, rest)
     return StageMaps(
         maps=maps.numpy(),
         class_scores=maps.flatten(1).amax(dim=1).numpy(),
         background=None if background is None else background.numpy(),
-        logits=logits.numpy() if looks is None else None,  # what is mixed has none
+        logits=logits.numpy() if fusion is None else None,  # what is mixed has none
     )
 
 
