@@ -11,9 +11,11 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import napari_cliper
 from napari_cliper import segmentation
+from napari_cliper.demo.scenes import make_scene
 
 PACKAGE = Path(napari_cliper.__file__).parent
 SEGMENTATION = PACKAGE / "segmentation"
@@ -70,6 +72,21 @@ SegmentationConfig(), ClassPrompt('nucleus'), REGISTRY['demo']""",
 def test_light_imports_stay_light(code):
     heavy = QT | {"torch", "open_clip", "timm", "diffusers", "transformers", "huggingface_hub"}
     assert not heavy & loaded_after(code)
+
+
+def test_a_network_that_is_not_used_loads_no_library(tmp_path):
+    """What `open_clip` imports by itself, timm and transformers among it, is all there may be."""
+    image = tmp_path / "scene.png"
+    Image.fromarray(make_scene((64, 64), seed=3).image).save(image)
+    arguments = ["segment", str(image), "--labels", "nucleus, crystal", "--model", "demo"]
+    arguments += ["--refiner", "pamr", "--device", "cpu", "--output", str(tmp_path / "out")]
+    run = f"from napari_cliper.cli import app\napp({arguments!r}, standalone_mode=False)"
+    found = loaded_after(run)
+    assert (tmp_path / "out" / "scene_refined.tif").exists()
+    assert "open_clip" in found
+    optional = {"diffusers", "timm", "transformers"}
+    assert found & optional <= loaded_after("import open_clip") & optional
+    assert "diffusers" not in found
 
 
 def test_headless_modules_load_no_qt():
