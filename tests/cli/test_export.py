@@ -22,10 +22,10 @@ from typer.testing import CliRunner
 from napari_cliper.annotation.edit_mask import ACCEPTED, AnnotationState
 from napari_cliper.annotation.project.project import FILE, Project
 from napari_cliper.cli.commands import app
-from napari_cliper.cli.export import _FORMATS
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.io.class_list import write_classes
-from napari_cliper.io.formats import FORMAT_NAMES, export_images
+from napari_cliper.io.export import export_images
+from napari_cliper.io.formats import FORMATS
 from napari_cliper.io.writers.coco import write_coco
 from napari_cliper.io.writers.png import write_indexed_png
 from napari_cliper.io.writers.tiff import write_ome_tiff
@@ -361,7 +361,7 @@ def test_memory_does_not_grow_with_the_number_of_images(export, tmp_path):
     for count in (1, 4, 24):  # the first time is for what is loaded once
         for kind, sources in many_images(tmp_path / str(count), count).items():
             out = tmp_path / str(count) / f"{kind} out"
-            formats = FORMAT_NAMES if kind == "project" else ("coco", "yolo")
+            formats = list(FORMATS) if kind == "project" else ("coco", "yolo")
             options = [option for name in formats for option in ("--format", name)]
             if kind != "project":
                 options += ["--images", tmp_path / str(count) / "pictures"]
@@ -502,10 +502,6 @@ def test_a_image_that_was_moved_is_named(export, project, tmp_path):
 
 
 # ---------------------------------------------------------------------- the command
-
-
-def test_help_names_every_format():
-    assert _FORMATS.split(", ") == list(FORMAT_NAMES)
 
 
 def test_in_a_process_of_its_own_without_torch_and_qt(tmp_path):

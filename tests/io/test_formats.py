@@ -16,8 +16,9 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from napari_cliper.demo.scenes import KINDS, make_scene
+from napari_cliper.io.export import export_images
 from napari_cliper.io.files import FileError, file_name, whole_files
-from napari_cliper.io.formats import FORMAT_NAMES, FORMATS, check_formats, export_images
+from napari_cliper.io.formats import FORMATS, check_formats
 from napari_cliper.io.own_files import RECORD
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
@@ -33,7 +34,7 @@ def annotated(name, seed=4, **fields):
 
 def test_all_formats_of_two_images_say_the_same(tmp_path):
     images = [annotated("one"), annotated("two words", 9, pixel_size=(0.5, 0.25))]
-    made = export_images(tmp_path / "out", images, FORMAT_NAMES)
+    made = export_images(tmp_path / "out", images, list(FORMATS))
     assert sorted(path.name for path in made) == sorted(FORMATS)
     folder = tmp_path / "out"
     coco = COCO(str(folder / "coco" / "stuff.json"))
@@ -79,7 +80,7 @@ def test_a_stack_goes_plane_by_plane_where_a_format_needs_it(tmp_path):
         CLASSES,
         image=np.stack([scene.image[..., 0] for scene in scenes]),
     )
-    export_images(tmp_path, [stack], FORMAT_NAMES)
+    export_images(tmp_path, [stack], list(FORMATS))
     assert sorted(p.name for p in (tmp_path / "png").glob("[!.]*")) == [
         "stack_plane0.png", "stack_plane1.png", "stack_plane2.png"
     ]  # fmt: skip
@@ -87,7 +88,7 @@ def test_a_stack_goes_plane_by_plane_where_a_format_needs_it(tmp_path):
     assert len(COCO(str(tmp_path / "coco" / "instances.json")).dataset["images"]) == 3
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", list(FORMATS))
 def test_nothing_is_replaced_unless_allowed_and_nothing_is_left_of_a_failure(tmp_path, name):
     export_images(tmp_path, [annotated("one")], [name])
 

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..io.formats import FORMATS, check_formats
 from ._console import err, out, readable_errors
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 SHOWN = 30
 """Classes in the table on the screen."""
 
-_FORMATS = "tiff, ome-tiff, png, plain-png, coco, yolo, geojson, numpy, ome-zarr, csv, overlay"
-
 
 def export(
     sources: Annotated[
@@ -28,7 +27,9 @@ def export(
         typer.Argument(help="Annotation projects, or labels: TIFF, PNG, COCO JSON."),
     ],
     *,
-    formats: Annotated[list[str], typer.Option("--format", help=f"May be repeated: {_FORMATS}.")],
+    formats: Annotated[
+        list[str], typer.Option("--format", help=f"May be repeated: {', '.join(FORMATS)}.")
+    ],
     output: Annotated[Path, typer.Option(help="Folder for the files; made where missing.")],
     classes: Annotated[
         Path | None,
@@ -48,7 +49,7 @@ def export(
     its own. All files appear, or none.
     """
     with readable_errors():
-        from ..io.formats import check_formats, export_images  # noqa: PLC0415 - heavy
+        from ..io.export import export_images  # noqa: PLC0415 - heavy
         from ..workflows.export_datasets import gather  # noqa: PLC0415 - as above
 
         chosen = check_formats(formats)
@@ -65,7 +66,7 @@ def export(
 
 def _report(images: LazyImages, formats: Sequence[str]) -> list[str]:
     """Print the classes with their numbers, and in how many images each is; return notes."""
-    from ..io.formats import export_notes  # noqa: PLC0415 - as above
+    from ..io.export import export_notes  # noqa: PLC0415 - as above
     from ..labels.categories import categories_of, used_labels  # noqa: PLC0415 - heavy
 
     used: list[list[int]] = []

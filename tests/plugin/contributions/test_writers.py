@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
-from npe2.manifest.contributions import WriterContribution
+from npe2.manifest.utils import import_python_name
 from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 from PIL import Image
@@ -23,8 +23,9 @@ from skimage.measure import label as regions_of
 
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.io.files import FileError
+from napari_cliper.io.formats import FORMATS
 from napari_cliper.labels.label_class import ClassRow
-from napari_cliper.plugin.contributions.writers import WRITERS, write_layers
+from napari_cliper.plugin.contributions.writers import write_layers
 from napari_cliper.plugin.layers.annotation_layer import AnnotationLayer
 from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
 from napari_cliper.plugin.layers.labelled_layer import labelled_of_layer
@@ -207,15 +208,22 @@ def test_napari_writes_where_nobody_is_chosen(monkeypatch, name, first):
     assert writer.plugin_name == "napari"
 
 
-def test_the_manifest_offers_every_writer():
+def test_the_manifest_offers_every_format_with_an_ending():
     manifest = npe2.PluginManager.instance().get_manifest("napari-cliper")
-    offered: dict[str, WriterContribution] = {
-        one.command.removeprefix("napari-cliper.write_"): one
-        for one in manifest.contributions.writers
+    offered = {one.command: one for one in manifest.contributions.writers}
+    commands = {one.id: one for one in manifest.contributions.commands}
+    saved = {
+        f"napari-cliper.write_{name.replace('-', '_')}": (name, one)
+        for name, one in FORMATS.items()
+        if one.endings
     }
-    assert list(offered) == list(WRITERS)
-    for name, writer in WRITERS.items():
-        assert tuple(offered[name].filename_extensions) == writer.endings
+    assert set(offered) == set(saved)
+    for command, (name, one) in saved.items():
+        assert tuple(offered[command].filename_extensions) == one.endings
+        assert offered[command].display_name == one.title
+        assert commands[command].title == f"Save labels as {one.title}"
+        found = import_python_name(commands[command].python_name)
+        assert (found.func, found.args) == (write_layers, (name,))
 
 
 # ---------------------------------------------------------------------- what goes wrong
@@ -411,9 +419,11 @@ def test_odd_tables_and_metadata_do_not_keep_labels_from_being_written(tmp_path)
     labels = np.zeros((20, 30), np.uint8)
     labels[2:8, 2:8], labels[10:15, 8:20] = 1, 2
     for number, fields in enumerate(odd):
-        for name, writer in WRITERS.items():
+        for name, one in FORMATS.items():
+            if not one.endings:
+                continue
             layer = Labels(labels.copy(), name="cells", **fields).as_layer_data_tuple()
-            target = tmp_path / f"{number} {name}{writer.endings[0]}"
+            target = tmp_path / f"{number} {name}{one.endings[0]}"
             assert write_layers(name, str(target), [layer]) == [str(target)]
             assert target.exists()
     named = labelled_of_layer(labels, {"features": table}, "cells").classes

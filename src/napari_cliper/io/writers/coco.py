@@ -127,6 +127,17 @@ def write_coco(
     path.write_text(json.dumps(record, allow_nan=False), encoding="ascii")
 
 
+def write_one_coco(path: Path, image: LabelledImage) -> None:
+    """Write the instances of one image, of all its planes, as COCO JSON."""
+    write_coco(path, list(image.planes()))
+
+
+def write_instances_and_stuff(folder: Path, planes: Images) -> None:
+    """Write a data set as ``instances.json`` and ``stuff.json``."""
+    write_coco(folder / "instances.json", planes)
+    write_coco(folder / "stuff.json", planes, kind="stuff")
+
+
 def _file_names(image: LabelledImage) -> list[str]:
     """What the image's file may be called; see `files.unique_names`."""
     suffix = PurePosixPath(image.image_file).suffix

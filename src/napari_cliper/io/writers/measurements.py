@@ -27,6 +27,7 @@ from skimage import measure
 from ...labels.axes import axis_words
 from ...labels.label_names import label_name
 from ...labels.labelled_image import PIXEL, LabelledImage
+from ..lazy_images import Images
 
 Table = dict[str, list[Any]]
 """Columns by name, all of one length; None where there is no value."""
@@ -228,6 +229,13 @@ def write_measurements(path: Path, image: LabelledImage) -> None:
 def write_class_measurements(path: Path, image: LabelledImage) -> None:
     """Write `class_table` as CSV (see `write_table`)."""
     write_table(path, class_table(image))
+
+
+def write_all_measurements(folder: Path, images: Images) -> None:
+    """Write the tables of each image, ``NAME_regions.csv`` and ``NAME_classes.csv``."""
+    for image in images:
+        write_measurements(folder / f"{image.name}_regions.csv", image)
+        write_class_measurements(folder / f"{image.name}_classes.csv", image)
 
 
 def write_table(path: Path, table: Mapping[str, list[Any]]) -> None:

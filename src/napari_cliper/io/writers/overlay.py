@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,11 @@ def overlay(image: LabelledImage) -> Image.Image:
     canvas.paste(picture, (0, 0))
     canvas.paste(legend, (picture.width, 0))
     return canvas
+
+
+def write_overlay(path: Path, image: LabelledImage) -> None:
+    """Write an `overlay`, in the format of the file's ending."""
+    overlay(image).save(path)
 
 
 def _outlines(labels: LabelArray) -> NDArray[np.bool_]:

@@ -226,7 +226,7 @@ def _export(
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> tuple[list[Path], list[str]]:
-    from ...io.formats import export_images, export_notes  # noqa: PLC0415 - as above
+    from ...io.export import export_images, export_notes  # noqa: PLC0415 - as above
 
     images = gather()
     made = export_images(

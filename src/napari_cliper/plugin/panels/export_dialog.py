@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...io.formats import FORMATS, FormatName
+from ...io.formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ExportRequest:
     """
 
     folder: Path
-    formats: tuple[FormatName, ...]
+    formats: tuple[str, ...]
     overwrite: bool
     every_image: bool
 
@@ -55,9 +55,9 @@ class ExportDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Export the annotation")
         column = QVBoxLayout(self)
-        self.boxes: dict[FormatName, QCheckBox] = {}
+        self.boxes: dict[str, QCheckBox] = {}
         for name, one in FORMATS.items():
-            box = QCheckBox(one.words)
+            box = QCheckBox(one.title)
             box.setToolTip(one.help)
             box.toggled.connect(self._update)
             column.addWidget(box)
