@@ -366,7 +366,7 @@ def test_prototypes_of_another_model_are_refused_before_a_image_is_read(
         "--refiner", "pamr",
     )  # fmt: skip
     assert result.exit_code == 2
-    assert "These prototypes are of demo" in words(result)
+    assert "These prototypes were learned with demo" in words(result)
     assert str(tiny_clip) in "".join(result.stderr.split())
     assert list(tmp_path.glob("[!.]*")) == []
 

@@ -38,15 +38,15 @@ def with_value(value):
         (np.zeros((1, 1)), "1 x 1", "needs at least 8"),
         (np.arange(50.0)[None], "1 x 50", "needs at least 8"),
         (np.arange(50.0)[:, None], "50 x 1", "needs at least 8"),
-        (np.float64(3), "a single value", "a single plane is needed"),
-        (np.arange(9.0), "9", "a single plane is needed"),
-        (np.zeros((20, 30, 2)), "20 x 30 x 2", "Choose one of them, or combine them to RGB"),
-        (np.zeros((20, 30, 5)), "20 x 30 x 5", "Choose a plane of a stack"),
-        (np.zeros((3, 20, 30)), "3 x 20 x 30", "put the channels last"),
-        (np.zeros((4, 20, 30, 3)), "4 x 20 x 30 x 3", "Choose a plane of a stack"),
-        (GREY.astype(complex), "complex128", "give integers or real numbers"),
-        (GREY.astype(object), "object", "give integers or real numbers"),
-        (GREY.astype(str), "<U3", "give integers or real numbers"),
+        (np.float64(3), "a single value", "A single plane is needed"),
+        (np.arange(9.0), "9", "A single plane is needed"),
+        (np.zeros((20, 30, 2)), "20 x 30 x 2", "Choose one of them or combine them to RGB"),
+        (np.zeros((20, 30, 5)), "20 x 30 x 5", "Choose one plane of the stack"),
+        (np.zeros((3, 20, 30)), "3 x 20 x 30", "move the channels to the last axis"),
+        (np.zeros((4, 20, 30, 3)), "4 x 20 x 30 x 3", "Choose one plane of the stack"),
+        (GREY.astype(complex), "complex128", "Convert it to integers or floats"),
+        (GREY.astype(object), "object", "Convert it to integers or floats"),
+        (GREY.astype(str), "<U3", "Convert it to integers or floats"),
         (with_value(np.nan), "1 of 600 pixels", "numpy.nan_to_num"),
         (with_value(np.inf), "1 of 600 pixels", "numpy.nan_to_num"),
         (np.full((20, 30), -np.inf), "600 of 600 pixels", "numpy.nan_to_num"),
@@ -77,7 +77,7 @@ def test_eight_bit_rgb_is_taken_as_it_is():
         (GREY.astype(np.uint16), GREY, "percentiles"),
         (GREY.astype(np.float32) * 8 - 100, GREY, "percentiles"),
         (np.dstack([RGB, GREY]), RGB, "alpha"),
-        (GREY > 99, (GREY > 99) * np.uint8(255), "True and False"),
+        (GREY > 99, (GREY > 99) * np.uint8(255), "white (True) and black (False)"),
         (RGB / 255, RGB, ""),
         ((RGB / 255).astype(np.float32), RGB, ""),
         (np.asfortranarray(RGB)[::-1], RGB[::-1].copy(), ""),
@@ -113,7 +113,7 @@ def test_sixteen_bit_is_stretched_between_its_percentiles(factor):
     expected = np.clip((image - black) / (white - black), 0, 1) * 255
     np.testing.assert_allclose(found.pixels[..., 0], expected, atol=0.5 + 1e-6)
     (note,) = found.notes
-    assert note.startswith(f"uint16 values {black:g} to {white:g} (their 0.1 and 99.9 percentiles)")
+    assert note.startswith(f"uint16 values {black:g} to {white:g} (percentiles 0.1 and 99.9)")
     assert found.contrast == {
         "black": pytest.approx(black),
         "white": pytest.approx(white),
@@ -142,7 +142,7 @@ def test_contrast_limits_go_before_percentiles_for_grey_alone():
         found = to_rgb(image, (50, 150))
         expected = np.clip((GREY - 50.0) / 100, 0, 1) * 255
         np.testing.assert_allclose(found.pixels[..., 0], expected, atol=0.5 + 1e-6)
-        assert "values 50 to 150 (the contrast limits)" in found.notes[0]
+        assert "values 50 to 150 (contrast limits)" in found.notes[0]
         assert found.contrast == {"black": 50, "white": 150, "source": "contrast limits"}
     np.testing.assert_array_equal(to_rgb(RGB, (50, 150)).pixels, RGB)
     np.testing.assert_array_equal(to_rgb(GREY, (0, 255)).pixels[..., 0], GREY)

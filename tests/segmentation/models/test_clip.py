@@ -79,7 +79,7 @@ def test_a_model_that_cannot_work_is_refused_with_the_reason(name, reason):
 @pytest.mark.parametrize(
     ("wishes", "reason"),
     [
-        ({"pos_embed_type": "sin_cos_2d"}, "sines"),
+        ({"pos_embed_type": "sin_cos_2d"}, "sinusoidal"),
         ({"qk_norm": True}, "q-k norm"),
         ({"scaled_cosine_attn": True}, "q-k norm"),
         ({"block_type": "custom"}, "not the plain attention blocks"),
@@ -153,7 +153,7 @@ def test_a_tag_that_is_not_on_the_hub(monkeypatch):
     monkeypatch.setattr(
         open_clip, "get_pretrained_cfg", lambda *_: {"url": "https://example.org/b16.pt"}
     )
-    with pytest.raises(InvalidInputError, match=r"Fetch https://example.org/b16.pt yourself"):
+    with pytest.raises(InvalidInputError, match=r"Download https://example.org/b16.pt yourself"):
         clip.pretrained("ViT-B-16", "openai")
 
 
@@ -187,12 +187,12 @@ def test_weights_arrive(tensors):
 
 def test_a_checkpoint_of_another_shape_names_the_tensor_and_the_way_out(tensors):
     config = with_vision(width=64)
-    with pytest.raises(DamagedWeightsError, match="another shape") as error:
+    with pytest.raises(DamagedWeightsError, match="does not fit") as error:
         clip.build(config, tensors, source="other.pt")
     text = str(error.value)
     assert "other.pt" in text
     assert "'visual.class_embedding' is (32,) where the architecture has (64,)" in text
-    assert "Name the architecture" in text
+    assert "Choose the architecture" in text
 
 
 def test_a_checkpoint_that_lacks_tensors_names_the_first(tensors):
@@ -200,7 +200,7 @@ def test_a_checkpoint_that_lacks_tensors_names_the_first(tensors):
     with pytest.raises(DamagedWeightsError, match=r"lacks 12 of \d+ tensors") as error:
         clip.build(CONFIG, some, source="some.pt")
     assert "'visual.transformer.resblocks.1.attn.in_proj_bias' first" in str(error.value)
-    with pytest.raises(DamagedWeightsError, match="Name the architecture"):
+    with pytest.raises(DamagedWeightsError, match="Choose the architecture"):
         clip.build(CONFIG, {"weight": torch.ones(1)}, source="x.pt")
 
 
@@ -304,7 +304,7 @@ def test_defaults_are_those_of_open_clip():
     ],
 )
 def test_what_is_no_configuration_is_said(config):
-    with pytest.raises(InvalidInputError, match=r"mine\.json has no open_clip configuration"):
+    with pytest.raises(InvalidInputError, match=r"mine\.json is not an open_clip configuration"):
         clip.completed(config, "mine.json")
 
 

@@ -259,7 +259,7 @@ def test_weights_that_are_not_there(tiny_clip, image, tmp_path, monkeypatch):
     with pytest.raises(WeightsUnavailableError) as error:
         segmenter.embed(image)
     text = str(error.value)
-    assert "timm/vit_small_patch14_dinov2.lvd142m: not asked, offline was asked for" in text
+    assert "timm/vit_small_patch14_dinov2.lvd142m: not tried, the offline option is on" in text
     assert str(tmp_path / "models--timm--vit_small_patch14_dinov2.lvd142m") in text
     assert "napari-cliper models download dinov2-vits14" in text
 

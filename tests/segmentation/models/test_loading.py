@@ -92,7 +92,7 @@ def test_a_device_that_is_not_there(monkeypatch, name, cuda, found):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InvalidInputError, match=f"{found}.*Choose 'cpu' or 'auto'"):
         loading.choose_device(name)
-    with pytest.raises(InvalidInputError, match=f"{name!r} is not there"):
+    with pytest.raises(InvalidInputError, match=f"{name!r} is not available"):
         Segmenter(SegmentationConfig(device=name))  # before anything is loaded
 
 
@@ -119,7 +119,7 @@ def test_precision_of_each_device(monkeypatch):
     assert loading.choose_dtype("float16", mps) == torch.float16
     with pytest.raises(InvalidInputError, match="float16 does not work on a CPU"):
         loading.choose_dtype("float16", CPU)
-    with pytest.raises(InvalidInputError, match=r"no bfloat16\. Choose float16"):
+    with pytest.raises(InvalidInputError, match=r"does not support bfloat16\. Choose float16"):
         loading.choose_dtype("bfloat16", cuda)
 
 
@@ -222,8 +222,8 @@ def test_configuration_in_the_metadata(tiny_clip, tmp_path):
     ("text", "words"),
     [
         ("{", "cannot be read as JSON"),
-        ("[1]", "is no open_clip configuration"),
-        ("{}", "has no open_clip configuration"),
+        ("[1]", "is not an open_clip configuration"),
+        ("{}", "is not an open_clip configuration"),
         ('{"embed_dim": 32}', "'vision_cfg'"),
     ],
 )
@@ -300,12 +300,12 @@ def test_a_file_of_a_named_architecture(tiny_clip, monkeypatch, image):
     segmenter = Segmenter(config(f"open_clip:ViT-tiny-test/{tiny_clip}"))
     there = Segmenter(config(tiny_clip)).embed(image)
     assert torch.equal(segmenter.embed(image).whole.features, there.whole.features)
-    with pytest.raises(InvalidInputError, match="is a file on this machine"):
+    with pytest.raises(InvalidInputError, match="is a file on this computer"):
         loading.weights_of(f"open_clip:ViT-tiny-test/{tiny_clip}")
 
 
 def test_a_file_of_another_architecture(tiny_clip, image):
-    with pytest.raises(DamagedWeightsError, match="Name the architecture") as error:
+    with pytest.raises(DamagedWeightsError, match="Choose the architecture") as error:
         Segmenter(config(f"open_clip:ViT-S-32-alt/{tiny_clip}")).embed(image)
     assert str(tiny_clip) in str(error.value)
 
@@ -326,7 +326,7 @@ def test_a_checkpoint_that_runs_code_is_refused_and_not_run(tmp_path, image, mod
             return (Path.touch, (target,))
 
     path.write_bytes(pickle.dumps({"visual.proj": Malicious()}, protocol=2))
-    with pytest.raises(DamagedWeightsError, match="none of it was run") as error:
+    with pytest.raises(DamagedWeightsError, match="none of its code was run") as error:
         Segmenter(config(model.format(path))).embed(image)
     assert str(path) in str(error.value)
     assert not target.exists()
@@ -394,7 +394,7 @@ def test_offline_with_nothing_on_disk(monkeypatch, tmp_path, image, model, repos
     with pytest.raises(WeightsUnavailableError) as error:
         Segmenter(config(model)).embed(image)
     text = str(error.value)
-    assert f"{repository}: not asked, offline was asked for" in text
+    assert f"{repository}: not tried, the offline option is on" in text
     folder = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots"
     assert str(folder) in text
     assert "open_clip_model.safetensors" in text
@@ -439,7 +439,7 @@ def test_a_tokenizer_of_its_own_is_fetched_like_weights(tagged, image):
     own, cache = tagged
     own["text_cfg"]["hf_tokenizer_name"] = "someone/words"
     segmenter = Segmenter(config("open_clip:ViT-tiny-test/some"))
-    with pytest.raises(WeightsUnavailableError, match=r"someone/words: not asked, offline"):
+    with pytest.raises(WeightsUnavailableError, match=r"someone/words: not tried, the offline"):
         segmenter.embed(image)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         cache("someone/words", name, b"{")

@@ -488,7 +488,10 @@ def test_a_stop_within_the_text_encoder(folder, cached_prompts):
 @pytest.mark.parametrize("part", ["unet", "vae", "scheduler"])
 def test_a_missing_part_is_named(folder, part):
     shutil.rmtree(folder / part)
-    with pytest.raises(InvalidInputError, match=rf"no diffusers folder .* lacks {part}\."):
+    with pytest.raises(
+        InvalidInputError,
+        match=rf"not a Stable Diffusion model in diffusers format: .*lacks {part}\.",
+    ):
         load(folder)
 
 
@@ -521,7 +524,7 @@ def test_no_folder_at_all(tmp_path):
 def test_a_damaged_file_names_its_folder(folder, file, share):
     path = folder / file
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(DamagedWeightsError, match="fetch it again") as error:
+    with pytest.raises(DamagedWeightsError, match="download it again") as error:
         load(folder)
     assert str(path.parent) in str(error.value)
 
@@ -545,16 +548,16 @@ def test_a_tensor_that_is_missing_or_of_another_shape(folder, file, name, change
     else:
         tensors[name] = torch.ones(3)
     save_file(tensors, path, {"format": "pt"})
-    with pytest.raises(DamagedWeightsError, match="fetch it again") as error:
+    with pytest.raises(DamagedWeightsError, match="download it again") as error:
         load(folder)
     assert str(path.parent) in str(error.value)
 
 
 def test_parts_of_two_models(folder):
     write_text_encoder(folder, width=64)
-    with pytest.raises(DamagedWeightsError, match="not of one model") as error:
+    with pytest.raises(DamagedWeightsError, match="belong to different models") as error:
         load(folder)
-    assert "prompts of width 32, its text encoder gives 64" in str(error.value)
+    assert "prompts of width 32, but its text encoder gives 64" in str(error.value)
 
 
 def test_pickles_are_not_read(folder):

@@ -157,7 +157,7 @@ def test_single_ones_are_removable():
 
 def test_prototypes_of_another_model_are_refused():
     other = Prototypes("ViT-B/16", "y", (prototype("it", 1, 0),))
-    with pytest.raises(InvalidInputError, match="of ViT-B/16, and the engine runs demo"):
+    with pytest.raises(InvalidInputError, match="with ViT-B/16, but the engine runs demo"):
         some().joined(other)
 
 

@@ -1,1 +1,1 @@
-"""An image through the networks: preprocessing, tiles, patch features."""
+"""From an image to patch features: preprocessing, sliding windows and feature extraction."""

@@ -1,4 +1,4 @@
-"""Any real values become 8 bit: the one rule for the networks, the superpixels and overlays."""
+"""Convert images to 8 bit; the same rule serves networks, superpixels and overlays."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ Limits = tuple[float, float]
 
 @dataclass(frozen=True, eq=False)
 class EightBit:
-    """An image in 8 bit.
+    """An 8-bit image and how its values were converted.
 
     Parameters
     ----------
     pixels : uint8 array
-        A new array in the shape of the image.
+        A new array of the same shape as the image.
     note : str
-        What was done, in words; empty where nothing was changed.
+        Description of the conversion for the user; empty if values are unchanged.
     record : dict or None
-        The same as JSON: ``black``, ``white`` and their ``source``; None for unchanged values.
+        The conversion as JSON: ``black``, ``white`` and their ``source``; None if no contrast
+        limits were applied.
     """
 
     pixels: NDArray[np.uint8]
@@ -36,28 +37,33 @@ class EightBit:
 
 
 def to_8bit(image: NDArray[Any], contrast: Limits | None = None) -> EightBit:
-    """Turn the values of an image into 8 bit.
+    """Convert an image to 8 bit.
 
     Parameters
     ----------
     image : (Y, X) or (Y, X, C) array
-        Finite values of any real dtype; grey where it has one channel or no axis for them.
-
-        Grey values are stretched linearly between the contrast limits, or where there are none from
-        their 0.1 to their 99.9 percentile. Colours of 8 bit stay unchanged, floats in [0, 1] are
-        multiplied by 255, and others are stretched like grey values, all channels alike. True
-        and False are white and black. An image of a single value stays as dark as it is in
-        8 bit, and is black otherwise.
+        Finite values of any real dtype. Images without channel axis or with one channel are grey.
     contrast : (float, float), optional
-        What becomes black and what becomes white. Only for grey images; colours ignore it.
+        Values mapped to 0 and 255. Ignored for colour images.
+
+    Returns
+    -------
+    EightBit
 
     Raises
     ------
     InvalidInputError
-        For contrast limits that are not two finite, increasing numbers.
+        If the contrast limits are not two finite, increasing numbers.
+
+    Notes
+    -----
+    Grey values are scaled linearly from the contrast limits (default: the 0.1 and 99.9 percentiles)
+    to 0 and 255. Colour images: uint8 is unchanged, floats in [0, 1] are multiplied by 255, other
+    values are scaled like grey values, with the same limits for all channels. Booleans become 0 and
+    255. A constant image is unchanged if it is uint8 and becomes 0 otherwise.
     """
     if image.dtype == bool:
-        note = "A mask of True and False was taken as white and black."
+        note = "The boolean mask was converted to white (True) and black (False)."
         return EightBit(image.astype(np.uint8) * 255, note)
     grey = image.ndim == 2 or image.shape[2] == 1
     low, high = float(image.min()), float(image.max())
@@ -68,16 +74,16 @@ def to_8bit(image: NDArray[Any], contrast: Limits | None = None) -> EightBit:
             return EightBit(np.rint(image * 255).astype(np.uint8))
     if grey and contrast is not None:
         black, white = _checked(contrast)
-        source, words = "contrast limits", "the contrast limits"
+        source, words = "contrast limits", "contrast limits"
     else:
         if low == high:
             return EightBit(image.copy() if image.dtype == np.uint8 else np.zeros_like(image, "u1"))
         black, white = map(float, np.percentile(image, PERCENTILES))
         source = "percentiles {:g} and {:g}".format(*PERCENTILES)
-        words = "their {:g} and {:g} percentiles".format(*PERCENTILES)
+        words = source
         if black == white:
             black, white = low, high
-            source, words = "minimum and maximum", "their minimum and maximum"
+            source = words = "minimum and maximum"
     if image.dtype == np.uint8 and (black, white) == (0, 255):
         return EightBit(image.copy())
     values = image.astype(np.float64)  # changed in place: images are large

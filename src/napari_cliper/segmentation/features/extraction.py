@@ -1,6 +1,6 @@
-"""What the networks see of an image: windows, CLIP's features, the refiner's attention.
+"""Extract what depends on the image only: CLIP's patch features and the refiner's attention.
 
-The other half of `Segmenter.embed`: no word takes part here.
+Called by `Segmenter.embed`; class names play no part here.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 
 WINDOWS_AT_ONCE = 8
 PROXY_BETA, PROXY_GAMMA = 1.2, 3.0
-PROXY_MULTIPLE = 56  # ProxyCLIP pads its windows to multiples of the patches 8 and 14
+PROXY_MULTIPLE = 56  # ProxyCLIP pads windows to a common multiple of patch sizes 8 and 14
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class LastBlock:
-    """How a method but CLIPer reads CLIP's last block.
+    """How a method other than CLIPer changes CLIP's last block.
 
     Parameters
     ----------
     attention : LastBlockAttention or None
-        None: that of a vision foundation model.
+        Attention of the last block; None for that of a vision foundation model.
     residual : bool
-        Whether residual connections and MLP are kept.
+        Whether the residual connections and the MLP remain.
     """
 
     attention: LastBlockAttention | None
@@ -67,26 +67,27 @@ LAST_BLOCKS: Mapping[Method, LastBlock] = MappingProxyType(
 def read_early_layers(
     encoder: ImageEncoder, pixels: Pixels, settings: Settings, monitor: Monitor
 ) -> tuple[PatchFeatures, tuple[PatchFeatures, ...], Tensor | None]:
-    """CLIPer: the whole image, and its windows where they are asked for.
+    """Extract CLIPer's features of all layers, from the whole image and from sliding windows.
 
     Parameters
     ----------
     pixels : (H, W, 3) uint8 array
-        Both sides multiples of the patch.
+        Both sides are multiples of the patch size.
 
     Returns
     -------
     whole : PatchFeatures
+        Features of the whole image.
     windows : tuple of PatchFeatures
-        Empty without windows.
+        Features of each window; empty if `settings.window` is 0.
     attention : (N, N) float32 tensor or None
-        Stitched from the windows.
+        Attention of the windows, stitched to the whole image; None without windows.
     """
     patch = encoder.patch
     planes = normalised(pixels, encoder.mean, encoder.std)
 
     def read(windows: Sequence[Window]) -> list[PatchFeatures]:
-        """Windows of one shape, in one pass."""
+        """Encode windows of the same shape in one pass."""
         parts = [planes[..., w.top : w.bottom, w.left : w.right] for w in windows]
         found = encoder.early_layers_of_each(torch.cat(parts), monitor=monitor)
         return [
@@ -105,7 +106,7 @@ def read_early_layers(
     (whole,) = read([Window(0, 0, *shape)])
     if not settings.window:
         return whole, (), None
-    # Windows lie on patch borders, as they do in every published setting.
+    # Window borders are aligned to patches, as in every published setting.
     side, stride = (max(n // patch, 1) * patch for n in (settings.window, settings.stride))
     places = sliding_windows(shape, side, stride)  # all of one shape
     in_patches = [window.in_patches(patch) for window in places]
@@ -122,7 +123,7 @@ def read_early_layers(
 
 
 def _at_once(whole: tuple[int, int], window: tuple[int, int]) -> int:
-    """How many windows a pass may have: their attention takes no more than the whole image's."""
+    """Return how many windows to encode per pass, so that they need no more memory than `whole`."""
     pairs_of_whole, pairs_of_window = ((1 + math.prod(grid)) ** 2 for grid in (whole, window))
     return min(max(pairs_of_whole // pairs_of_window, 1), WINDOWS_AT_ONCE)
 
@@ -135,12 +136,12 @@ def read_last_block(
     settings: Settings,
     monitor: Monitor,
 ) -> tuple[PatchFeatures, ...]:
-    """The other methods: the last block alone, window by window.
+    """Extract patch features of sliding windows for the methods that change the last block only.
 
     Parameters
     ----------
     foundation : FoundationModel or None
-        ProxyCLIP's second network.
+        Second network, for ProxyCLIP only.
     pixels : (H, W, 3) uint8 array
     """
     shape = (pixels.shape[0], pixels.shape[1])
@@ -189,14 +190,14 @@ def _read_batch(
 def read_diffusion(
     model: Diffusion, pixels: Pixels, *, seed: int, threshold: float, monitor: Monitor
 ) -> SelfAttention:
-    """The sharpened self-attention of Stable Diffusion, one head in memory at a time.
+    """Return the sharpened self-attention maps of Stable Diffusion.
 
     Parameters
     ----------
     pixels : (Y, X, 3) uint8 array
-        The image itself, not resized.
+        The image at its original size.
     seed : int
-        Of the noise.
+        Seed of the noise.
     threshold : float
         See `refinement.sharpen`.
     """
@@ -216,12 +217,14 @@ def _sharpened(raw: Tensor, threshold: float) -> AttentionMap:
 def read_foundation(
     model: FoundationModel, pixels: Pixels, shorter_side: int, monitor: Monitor
 ) -> SelfAttention:
-    """The attention between the patches of a vision foundation model.
+    """Return the attention between patches by the features of a vision foundation model.
 
     Parameters
     ----------
     pixels : (Y, X, 3) uint8 array
-        The image itself, not resized.
+        The image at its original size.
+    shorter_side : int
+        Its shorter side is resized to about this length, in pixels.
     """
     monitor.tell("Reading the foundation model", 0, 1)
     shape = patch_aligned_shape((pixels.shape[0], pixels.shape[1]), shorter_side, model.patch)

@@ -1,4 +1,4 @@
-"""The last patch features of an embedded image, whichever method it was embedded for."""
+"""Last-layer patch features of an embedded image, for any method."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .tiling import Window, blend
 
 
 def patch_features(embedding: ImageEmbedding) -> Tensor:
-    """The last patch features as planes, (D, h, w) float32, each patch's of length 1.
+    """Return the normalised patch features of the last layer, (D, h, w) float32.
 
-    Of the whole image where it was seen as a whole, else of the windows, averaged.
+    From the whole image if it was encoded as a whole, otherwise the mean over the windows.
     """
     whole = embedding.whole
     if whole is not None:
@@ -33,7 +33,7 @@ def patch_features(embedding: ImageEmbedding) -> Tensor:
 
 
 def _in_cells(window: Window, cell: int, shape: tuple[int, int]) -> Window:
-    """A window in cells of a grid: all cells are in some window, as all pixels are."""
+    """Convert a window from pixels to grid cells; windows that cover all pixels cover all cells."""
     bottom, right = (
         min(-(-end // cell), n) for end, n in zip((window.bottom, window.right), shape, strict=True)
     )

@@ -1,7 +1,7 @@
-"""Any image array becomes RGB, and RGB becomes what a network takes.
+"""Convert image arrays to 8-bit RGB, resize and normalise them for a network.
 
-Pure functions; the colour order is never changed. Sources: CLIPer (arXiv 2411.13836)
-for the size in patches; mmsegmentation's `Resize` for that of the other methods.
+Pure functions. Sources of the sizes: CLIPer (arXiv 2411.13836); mmsegmentation's `Resize` for the
+other methods.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Resampling = Literal["bicubic", "bilinear"]
 
 @dataclass(frozen=True)
 class RGBImage:
-    """An image as the networks see it.
+    """An 8-bit RGB image, the input of the networks.
 
     Parameters
     ----------
     pixels : (Y, X, 3) uint8 array
     notes : tuple of str
-        What had to be done to get there, in words.
+        Descriptions of the conversions, for the user.
     contrast : dict or None
-        What became black and white, as JSON; see `contrast.EightBit`.
+        Contrast limits as JSON; see `contrast.EightBit`.
     """
 
     pixels: NDArray[np.uint8]
@@ -49,7 +49,7 @@ class RGBImage:
 
 
 def to_rgb(image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
-    """Turn any two-dimensional image into 8-bit RGB.
+    """Convert a two-dimensional image to 8-bit RGB.
 
     Parameters
     ----------
@@ -71,13 +71,14 @@ def to_rgb(image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
         image = image[..., None]
     elif image.shape[2] == 4:
         image = image[..., :3]
-        notes.append("The alpha channel was left out.")
+        notes.append("The alpha channel was ignored.")
     _check_values(image)
     found = to_8bit(image, contrast)
     pixels = found.pixels
     if (pixels == pixels[0, 0]).all():
         raise InvalidInputError(
-            f"No pixel stands out: {found.note} Set the contrast limits to the range of the image."
+            f"All pixels are equal after conversion: {found.note} Set the contrast limits to the "
+            "range of the image."
         )
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
@@ -89,18 +90,18 @@ def _check_shape(image: NDArray[Any]) -> None:
     shape = " x ".join(map(str, image.shape)) or "a single value"
     if image.dtype.kind not in "buif":
         raise InvalidInputError(
-            f"An image of type {image.dtype} cannot be segmented; give integers or real numbers."
+            f"An image of type {image.dtype} cannot be segmented. Convert it to integers or floats."
         )
     if image.size == 0:
-        raise InvalidInputError(f"The image is empty ({shape}): there is no pixel to segment.")
+        raise InvalidInputError(f"The image is empty ({shape}). Choose an image with pixels.")
     if image.ndim == 3 and image.shape[2] == 2:
         raise InvalidInputError(
-            f"The image has two channels ({shape}). Choose one of them, or combine them to RGB."
+            f"The image has two channels ({shape}). Choose one of them or combine them to RGB."
         )
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
         raise InvalidInputError(
-            f"The image is {shape}; a single plane is needed, (Y, X) grey or (Y, X, 3) RGB. Choose "
-            "a plane of a stack, and put the channels last."
+            f"The image has the shape {shape}. A single plane is needed: (Y, X) grey or (Y, X, 3) "
+            "RGB. Choose one plane of the stack and move the channels to the last axis."
         )
     if min(image.shape[:2]) < MIN_SIDE:
         raise InvalidInputError(
@@ -126,7 +127,10 @@ def _check_values(image: NDArray[Any]) -> None:
 
 
 def patch_aligned_shape(shape: tuple[int, int], shorter_side: int, patch: int) -> tuple[int, int]:
-    """The size CLIPer resizes to: the shorter side as asked, both multiples of the patch."""
+    """Return the size that CLIPer resizes to, (height, width) in pixels.
+
+    The shorter side becomes about `shorter_side`; both sides are rounded to multiples of `patch`.
+    """
     ratio = shorter_side / min(shape)
     height, width = (max(int(side * ratio / patch + 0.5), 1) * patch for side in shape)
     return height, width
@@ -135,7 +139,10 @@ def patch_aligned_shape(shape: tuple[int, int], shorter_side: int, patch: int) -
 def kept_ratio_shape(
     shape: tuple[int, int], shorter_side: int, longest: int = 2048
 ) -> tuple[int, int]:
-    """The size the other methods resize to: ratio kept, no side over `longest`."""
+    """Return the size that the other methods resize to, (height, width) in pixels.
+
+    The aspect ratio is preserved and no side exceeds `longest`.
+    """
     ratio = min(shorter_side / min(shape), longest / max(shape))
     height, width = (max(int(side * ratio + 0.5), 1) for side in shape)
     return height, width
@@ -144,7 +151,7 @@ def kept_ratio_shape(
 def resized(
     pixels: NDArray[np.uint8], shape: tuple[int, int], resampling: Resampling
 ) -> NDArray[np.uint8]:
-    """(Y, X, 3) uint8 at another size: PIL's bicubic, or bilinear without antialiasing."""
+    """Resize a (Y, X, 3) uint8 image: PIL's bicubic, or bilinear without antialiasing."""
     if resampling == "bicubic":
         image = Image.fromarray(pixels).resize(shape[::-1], Image.Resampling.BICUBIC)
         return np.array(image)
@@ -155,22 +162,22 @@ def resized(
 
 
 def normalised(pixels: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """(Y, X, 3) uint8 to a (1, 3, Y, X) float32 tensor, (value / 255 - mean) / std."""
+    """Normalise a (Y, X, 3) uint8 image: (value / 255 - mean) / std, (1, 3, Y, X) float32."""
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
     return (planes - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
 
 
 def squashed(pixels: NDArray[np.uint8], side: int) -> Tensor:
-    """(Y, X, 3) uint8 to (1, 3, side, side) in [-1, 1], nearest neighbour.
+    """Resize a (Y, X, 3) uint8 image to a square, (1, 3, side, side) float32 in [-1, 1].
 
-    The ratio of the sides is not kept; so the published refinement sees an image.
+    Nearest neighbour; the aspect ratio is not preserved, as in CLIPer's published refinement.
     """
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255 * 2 - 1
     return F.interpolate(planes, size=(side, side), mode="nearest")
 
 
 def padded(pixels: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
-    """(B, C, H, W) with zeros around it until both sides are multiples of `multiple`.
+    """Zero-pad a (B, C, H, W) tensor on all sides to multiples of `multiple`.
 
     Returns
     -------

@@ -1,8 +1,7 @@
-"""Sliding windows: where they lie, and how what they saw becomes one image.
+"""Sliding windows: their positions, and merging of their results.
 
-Sources: CLIPer (arXiv 2411.13836) and SCLIP (2312.01597): windows of a fixed side
-and stride; the last one of a row or column is moved back inside the image.
-Pure functions.
+Sources: CLIPer (arXiv 2411.13836) and SCLIP (2312.01597): windows of fixed side and stride; the
+last window of a row or column is shifted back into the image. Pure functions.
 """
 
 from __future__ import annotations
@@ -30,34 +29,34 @@ class Window:
         return self.bottom - self.top, self.right - self.left
 
     def in_patches(self, patch: int) -> Window:
-        """The same rectangle counted in patches; its sides lie on patch borders."""
+        """Convert from pixels to patches; the sides must be aligned to patches."""
         return Window(
             self.top // patch, self.left // patch, self.bottom // patch, self.right // patch
         )
 
     def indices(self, grid: tuple[int, int]) -> Tensor:
-        """Flat indices, (n,) int64, of the window's cells in a (h, w) grid."""
+        """Return the flat indices of the window's cells in an (h, w) grid, (n,) int64."""
         rows = torch.arange(self.top, self.bottom)
         columns = torch.arange(self.left, self.right)
         return (rows[:, None] * grid[1] + columns).flatten()
 
 
 def _starts(length: int, side: int, stride: int) -> list[int]:
-    """Where windows of `side` begin along `length`; the last is moved back inside."""
+    """Return the start positions of windows along an axis; the last is shifted back inside."""
     count = max(length - side + stride - 1, 0) // stride + 1
     return [max(min(index * stride, length - side), 0) for index in range(count)]
 
 
 def sliding_windows(shape: tuple[int, int], side: int, stride: int) -> list[Window]:
-    """Windows over an image of `shape`, row by row.
+    """Return sliding windows that cover an image, row by row.
 
     Parameters
     ----------
     shape : (int, int)
         Height and width in pixels.
     side, stride : int
-        Side of the square windows and their distance, in pixels. A side of 0 or
-        one that covers the image gives a single window.
+        Side of the square windows and distance between them, in pixels. A side of 0, or one that
+        covers the image, gives a single window.
     """
     height, width = shape
     if side <= 0:
@@ -70,12 +69,12 @@ def sliding_windows(shape: tuple[int, int], side: int, stride: int) -> list[Wind
 
 
 def blend(parts: Iterable[Tensor], windows: Sequence[Window], shape: tuple[int, int]) -> Tensor:
-    """The mean of overlapping windows.
+    """Return the mean of overlapping windows.
 
     Parameters
     ----------
     parts : iterable of (C, height, width) tensors
-        One per window, in its order.
+        One per window, in the same order.
     windows : sequence of Window
         Together they cover `shape`.
     shape : (int, int)
@@ -101,11 +100,10 @@ def blend(parts: Iterable[Tensor], windows: Sequence[Window], shape: tuple[int, 
 def stitch_attention(
     parts: Iterable[Tensor], windows: Sequence[Window], grid: tuple[int, int]
 ) -> Tensor:
-    """Attention maps of windows become one of the whole grid.
+    """Merge the attention maps of windows into one of the whole grid (CLIPer).
 
-    Added where they lie, divided by how often each pair of patches was seen
-    together, rows normalised (CLIPer's sliding windows). Pairs that no window saw
-    together get 0.
+    Each pair of patches gets the mean over the windows that contain both, 0 if there are none; rows
+    are then normalised.
 
     Parameters
     ----------

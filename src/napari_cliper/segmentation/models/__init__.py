@@ -1,1 +1,1 @@
-"""The networks and their files: one module for each heavy library."""
+"""The neural networks and their weight files; each heavy library is imported in one module only."""

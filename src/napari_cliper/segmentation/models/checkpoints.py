@@ -1,7 +1,7 @@
-"""Reading a weight file: its tensors, or the reason why it cannot be used; its hash.
+"""Read weight files safely and compute their SHA-256.
 
-A pickle can run any program when it is loaded. Only safetensors and torch's weights-only reader are
-used here, so no code of a file is ever run.
+Loading a pickle can execute arbitrary code. This module reads files only with safetensors and with
+``torch.load(weights_only=True)``, which execute none.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 1 << 24  # bytes read at a time when hashing
 _UNWATCHED = Monitor()
 
-# What torch's two readers raise, depending on where in a file the damage is.
+# Exceptions that torch's two readers raise, depending on where the file is damaged.
 _UNREADABLE = (
     ArithmeticError,
     AssertionError,
@@ -53,13 +53,13 @@ _LOOKS_LIKE = (
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weight file, on the CPU. No code of the file is ever run.
+    """Return the tensors of a weight file, on the CPU, without executing code from the file.
 
     Parameters
     ----------
     path : Path
-        A ``.safetensors`` file, or one of ``torch.save`` (a state dict, or a checkpoint that
-        has it under ``"state_dict"``).
+        A ``.safetensors`` file, or a file written by ``torch.save`` (a state dict, or a checkpoint
+        that holds one under ``"state_dict"``).
 
     Returns
     -------
@@ -68,12 +68,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     WeightsUnavailableError
-        For a file that is not there or must not be read.
+        If the file does not exist or cannot be opened.
     DamagedWeightsError
-        For a file that is cut off, something else, or more than plain tensors; TorchScript archives
-        too, which are programs.
+        If the file is truncated, has another format or holds anything but tensors; also for
+        TorchScript archives, because they contain code.
     """
-    import torch  # noqa: PLC0415 - looking up what is on disk must not load it
+    import torch  # noqa: PLC0415 - listing cached weights must not import torch
     from safetensors.torch import load_file  # noqa: PLC0415
 
     try:
@@ -93,21 +93,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             if any(name.endswith("/constants.pkl") for name in names):
                 _refuse(
                     path,
-                    "it is a TorchScript archive, which is a program. Save its state dict "
+                    "it is a TorchScript archive, which contains code. Save its state dict "
                     "with torch.save, or use a .safetensors file of the same weights",
                 )
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
-        _refuse(path, f"it is cut off or no safetensors file: {error}; it starts like {looks}")
+        _refuse(path, f"it is truncated or not a safetensors file: {error}; it starts like {looks}")
     except pickle.UnpicklingError as error:
         words = str(error).strip() or type(error).__name__
-        _refuse(path, f"it is not a pickle of plain tensors, and none of it was run: {words}")
+        _refuse(path, f"it is not a pickle of plain tensors; none of its code was run: {words}")
     except _UNREADABLE as error:
         _refuse(path, f"it starts like {looks} and cannot be read: {error}")
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict):
-        _refuse(path, f"it holds one {type(content).__name__} where named tensors were expected")
+        _refuse(path, f"it holds a {type(content).__name__} instead of named tensors")
     for name, value in content.items():
         if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
             _refuse(path, f"its entry {name!r} is a {type(value).__name__}, not a tensor")
@@ -115,15 +115,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def sha256(path: Path, monitor: Monitor = _UNWATCHED) -> str:
-    """The SHA-256 of a file, from the cache's name of it where that is the hash.
+    """Return the SHA-256 of a file; files in the hub cache are not read if their name is the hash.
 
     Parameters
     ----------
     path : Path
-        A file. A link to ``blobs/<64 hex digits>`` is not read: the hub cache names large files
-        by their hash.
+        A file. A symbolic link to ``blobs/<64 hex digits>`` is not read, because the hub cache
+        names large files by their hash.
     monitor : Monitor
-        Gets ``"Checking NAME"`` in bytes where the file has to be read.
+        Reports ``"Checking NAME"`` with progress in bytes while the file is read.
 
     Returns
     -------
@@ -143,18 +143,18 @@ def sha256(path: Path, monitor: Monitor = _UNWATCHED) -> str:
 
 
 def safetensors_notes(path: Path) -> dict[str, str]:
-    """The notes that a safetensors file carries; empty for any other file."""
+    """Return the metadata of a safetensors file; empty for other formats."""
     if path.suffix != ".safetensors":
         return {}
     try:
         with safe_open(path, framework="np") as file:
             return dict(file.metadata() or {})
-    except SafetensorError:  # reading the tensors will say what is wrong
+    except SafetensorError:  # `read_tensors` will report the damage
         return {}
 
 
 def _refuse(path: Path, why: str) -> NoReturn:
     raise DamagedWeightsError(
-        f"The weight file {path} cannot be used: {why}. Delete it and fetch it again "
-        "('napari-cliper models' lists what there is)."
+        f"The weight file {path} cannot be used: {why}. Delete it and download it again "
+        "('napari-cliper models' lists the available weights)."
     )

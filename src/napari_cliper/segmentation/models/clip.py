@@ -1,6 +1,6 @@
-"""CLIP by name: which architectures can work, their weights, and words to vectors.
+"""Build CLIP models by name, check their architecture and encode text prompts.
 
-The only file that imports open_clip. Its image towers are walked by `encoder`.
+The only module that imports open_clip. `image_encoder` runs the image towers built here.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from .image_encoder import MEAN, STD, ImageEncoder
 
 
 class TextEncoder:
-    """CLIP's text tower and its tokenizer.
+    """CLIP's text encoder (text tower) and its tokenizer.
 
     Parameters
     ----------
     model : open_clip model
-        With `encode_text`.
+        Has a method `encode_text`.
     tokenizer : callable
-        Strings to (P, context) int tensors.
+        Turns P strings into a (P, context length) int tensor.
     """
 
-    batch = 64  # prompts a pass
+    batch = 64  # prompts in one forward pass
 
     def __init__(self, model: nn.Module, tokenizer: Any) -> None:
         self.model = cast("Any", model.eval().requires_grad_(False))
         self.tokenizer = tokenizer
         self.context_length = int(tokenizer.context_length or 77)
-        # What fills up a short prompt; a tokenizer of transformers says it, open_clip's has 0.
+        # Padding token: given by tokenizers of transformers, 0 in those of open_clip.
         self.padding = int(getattr(getattr(tokenizer, "tokenizer", None), "pad_token_id", 0))
-        # Plain CLIP: each token sees those before it, and the last one (of the highest number)
-        # is the answer. What fills up behind that one need not be computed.
+        # Plain CLIP has causal attention and pools at the end-of-text token (the highest id), so
+        # the padding behind it need not be computed.
         self._ends_early = (
             isinstance(model, open_clip.CLIP)
             and self.model.attn_mask is not None
@@ -49,19 +49,19 @@ class TextEncoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the tower is."""
+        """The device that holds the text encoder."""
         return cast("torch.device", next(iter(self.model.parameters())).device)
 
     def token_count(self, prompt: str) -> int:
-        """How many tokens a prompt takes, both marks of its ends included.
+        """Return the number of tokens of a prompt, start and end tokens included.
 
-        A prompt that fills the context may be longer still: it is cut there.
+        Prompts are truncated at four times the context length before they are counted.
         """
         (tokens,) = self.tokenizer([prompt], context_length=4 * self.context_length)
         return int((tokens != self.padding).nonzero().max()) + 1
 
     def encode(self, prompts: Sequence[str], monitor: Monitor | None = None) -> Tensor:
-        """Prompts to unit vectors, (P, D) float32 on the CPU."""
+        """Encode P prompts as unit vectors, (P, D) float32 on the CPU."""
         monitor = monitor or Monitor()
         vectors = []
         with monitor.watching(self.model):
@@ -72,7 +72,7 @@ class TextEncoder:
         return torch.cat(vectors)
 
     def _encoded(self, tokens: Tensor) -> Tensor:
-        """(P, context) tokens to (P, D) float32 vectors, as `encode_text` gives them."""
+        """Encode (P, context length) tokens as (P, D) float32 vectors, equal to `encode_text`."""
         model, tokens = self.model, tokens.to(self.device)
         if not self._ends_early:
             return cast("Tensor", model.encode_text(tokens).float())
@@ -89,37 +89,40 @@ class TextEncoder:
 
 @dataclass(frozen=True)
 class Clip:
-    """Both towers of one CLIP; a bare image tower has no `text`."""
+    """Image and text encoder of a CLIP model; `text` is None for an image tower alone."""
 
     image: ImageEncoder
     text: TextEncoder | None
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """The modules whose weights take memory."""
+        """All torch modules with weights."""
         return (self.image.visual if self.text is None else self.text.model,)
 
 
 def refusal(config: dict[str, Any]) -> str | None:
-    """Why a CLIP of this open_clip configuration cannot be walked; None if it can.
+    """Return why an open_clip architecture is unsupported, or None if it is supported.
 
     Parameters
     ----------
     config : dict
-        As `open_clip.get_model_config` gives it.
+        As returned by `open_clip.get_model_config`.
     """
     vision = config["vision_cfg"]
     reasons = (
         (vision.get("timm_model_name"), "its image tower comes from timm, not a plain ViT"),
         (isinstance(vision.get("layers"), list | tuple), "its image tower is a ResNet, not a ViT"),
-        (vision.get("attentional_pool"), "it pools patches by attention, so they have no vector"),
+        (
+            vision.get("attentional_pool"),
+            "it pools patches by attention, so patches have no embedding of their own",
+        ),
         (
             vision.get("pool_type", "tok") != "tok",
             f"it pools by {vision.get('pool_type')!r} and not by the class token",
         ),
         (
             vision.get("pos_embed_type", "learnable") != "learnable",
-            "its position embeddings are sines and not learned",
+            "its position embeddings are sinusoidal, not learned",
         ),
         (
             vision.get("qk_norm") or vision.get("scaled_cosine_attn"),
@@ -136,7 +139,13 @@ def refusal(config: dict[str, Any]) -> str | None:
 
 
 def model_config(architecture: str) -> dict[str, Any]:
-    """The configuration of an open_clip name; a clear error for one that cannot work."""
+    """Return the configuration of an open_clip architecture.
+
+    Raises
+    ------
+    InvalidInputError
+        If the name is unknown or the architecture is unsupported (see `refusal`).
+    """
     config = open_clip.get_model_config(architecture)
     if config is None:
         names = open_clip.list_models()
@@ -152,39 +161,39 @@ def model_config(architecture: str) -> dict[str, Any]:
 
 
 def completed(config: dict[str, Any], source: str) -> dict[str, Any]:
-    """Somebody's own configuration, with open_clip's defaults where it says nothing.
+    """Return a user's open_clip configuration with missing values set to open_clip's defaults.
 
     Parameters
     ----------
     config : dict
-        As open_clip writes it; for a bare image tower without ``text_cfg``.
+        In open_clip's format; an image tower alone has no ``text_cfg``.
     source : str
-        Where it is from, for messages.
+        Where the configuration comes from, for error messages.
     """
     try:
         vision = asdict(open_clip.CLIPVisionCfg(**config["vision_cfg"]))
         return {**config, "embed_dim": int(config["embed_dim"]), "vision_cfg": vision}
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInputError(
-            f"{source} has no open_clip configuration: {type(error).__name__} ({error}). It needs "
-            "embed_dim, vision_cfg and text_cfg, as in open_clip_config.json."
+            f"{source} is not an open_clip configuration: {type(error).__name__} ({error}). It "
+            "needs embed_dim, vision_cfg and text_cfg, as in open_clip_config.json."
         ) from error
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Where open_clip says the weights of a tag are, and what they expect.
+    """Repository and preprocessing of one of open_clip's pretrained tags.
 
     Parameters
     ----------
     repository : str
-        On the hub.
+        Repository on the Hugging Face hub.
     files : tuple of str
-        Alternatives, best first.
+        Alternative file names, best first.
     quick_gelu : bool
-        Whether they were trained with QuickGELU.
+        Whether the weights were trained with QuickGELU.
     mean, std : (float, float, float)
-        What pixels are normalised by.
+        RGB mean and standard deviation that pixels in [0, 1] are normalised with.
     """
 
     repository: str
@@ -195,7 +204,13 @@ class Pretrained:
 
 
 def pretrained(architecture: str, tag: str) -> Pretrained:
-    """What open_clip's table says of a tag."""
+    """Return open_clip's entry for a pretrained tag.
+
+    Raises
+    ------
+    InvalidInputError
+        If the tag is unknown or its weights are not on the hub.
+    """
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if tag not in tags:
         raise unknown_choice(f"weights of {architecture}", tag, tags)
@@ -203,8 +218,8 @@ def pretrained(architecture: str, tag: str) -> Pretrained:
     repository, _, file = str(found.get("hf_hub") or "").rpartition("/")
     if not repository:
         raise InvalidInputError(
-            f"open_clip:{architecture}/{tag} is not on the hub. Fetch {found.get('url')} yourself "
-            f"and choose open_clip:{architecture}/PATH."
+            f"open_clip:{architecture}/{tag} is not on the hub. Download {found.get('url')} "
+            f"yourself and choose open_clip:{architecture}/PATH."
         )
     files = (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
     return Pretrained(
@@ -221,17 +236,17 @@ TEXT_FILES = (
     ("tokenizer.json", "sentencepiece.bpe.model", "spiece.model"),
     ("tokenizer_config.json",),
 )
-"""What `text_repository` must hold, each with its alternatives."""
+"""Files needed from `text_repository`, each with its alternatives."""
 
 
 def text_repository(config: dict[str, Any]) -> str:
-    """Where the tokenizer of another text tower than CLIP's is on the hub; "" for CLIP's own."""
+    """Return the hub repository of the tokenizer; "" if the model uses CLIP's own tokenizer."""
     text = config.get("text_cfg", {})
     return str(text.get("hf_model_name") or text.get("hf_tokenizer_name") or "")
 
 
 def openai_templates(name: str) -> tuple[str, ...]:
-    """OpenAI's prompt template sets ``"openai-80"`` and ``"openai-7"``, as open_clip has them."""
+    """Return OpenAI's ImageNet prompt templates, the set ``"openai-80"`` or ``"openai-7"``."""
     templates = {
         "openai-80": open_clip.OPENAI_IMAGENET_TEMPLATES,
         "openai-7": open_clip.SIMPLE_IMAGENET_TEMPLATES,
@@ -249,22 +264,22 @@ def build(
     std: tuple[float, float, float] = STD,
     text_folder: Path | None = None,
 ) -> Clip:
-    """A CLIP of a configuration with these weights, in float32 on the CPU.
+    """Build a CLIP model and load its weights, in float32 on the CPU.
 
     Parameters
     ----------
     config : dict
-        As `model_config` gives it; a bare image tower needs no ``text_cfg``.
+        As returned by `model_config`; an image tower alone needs no ``text_cfg``.
     tensors : dict of str to Tensor
-        A checkpoint under open_clip's names.
+        State dict with open_clip's parameter names.
     source : str
-        Where the weights are from, for messages.
+        Where the weights come from, for error messages.
     quick_gelu : bool
-        Whether the tag says QuickGELU where the configuration does not.
+        Use QuickGELU even if the configuration does not ask for it.
     mean, std : (float, float, float)
-        What pixels are normalised by.
+        RGB mean and standard deviation that pixels in [0, 1] are normalised with.
     text_folder : Path, optional
-        With `TEXT_FILES`, where `text_repository` names any.
+        Folder with `TEXT_FILES`; needed if `text_repository` names a repository.
     """
     reason = refusal(config)
     if reason:
@@ -290,16 +305,16 @@ def build(
 
 
 def is_bare(tensors: dict[str, Tensor]) -> bool:
-    """Whether a checkpoint has an image tower and no text tower."""
+    """Return whether a checkpoint holds an image tower without a text tower."""
     return bool(tensors) and all(name.startswith("visual.") for name in tensors)
 
 
 _NO_TEXT = {"layers": 1, "width": 64, "heads": 1, "vocab_size": 8, "context_length": 8}
-"""The text tower that open_clip must build, and nobody uses, beside a bare image tower."""
+"""Minimal text tower: open_clip cannot build an image tower alone. It is discarded."""
 
 
 def _text_config(config: dict[str, Any], folder: Path | None, source: str) -> dict[str, Any]:
-    """The text tower's configuration; what it would take from the hub, it takes from `folder`."""
+    """Return the text configuration with hub repositories replaced by the local `folder`."""
     if not isinstance(config.get("text_cfg"), dict):
         raise InvalidInputError(
             f"{source} has a text tower, but its configuration has no text_cfg. Add it."
@@ -316,48 +331,48 @@ def _text_config(config: dict[str, Any], folder: Path | None, source: str) -> di
 
 
 def _tokenizer(text: dict[str, Any]) -> Any:
-    context, wishes = text.get("context_length", 77), text.get("tokenizer_kwargs") or {}
+    context, options = text.get("context_length", 77), text.get("tokenizer_kwargs") or {}
     folder = text.get("hf_tokenizer_name")
     if not folder:
-        return open_clip.SimpleTokenizer(context_length=context, **wishes)
+        return open_clip.SimpleTokenizer(context_length=context, **options)
     try:
         return open_clip.tokenizer.HFTokenizer(
-            folder, context_length=context, tokenizer_mode=text.get("tokenizer_mode"), **wishes
+            folder, context_length=context, tokenizer_mode=text.get("tokenizer_mode"), **options
         )
     except (ImportError, OSError, ValueError) as error:
         raise DamagedWeightsError(
-            f"The tokenizer in {folder} cannot be read: {error}. Delete that folder and fetch it "
-            "again; one of SentencePiece also needs 'pip install sentencepiece'."
+            f"The tokenizer in {folder} cannot be read: {error}. Delete that folder and download "
+            "it again. A SentencePiece tokenizer also needs 'pip install sentencepiece'."
         ) from error
 
 
 def _undistributed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A checkpoint without the mark that training on several devices leaves in its names."""
+    """Remove the prefix ``module.`` that DistributedDataParallel adds to parameter names."""
     if not all(name.startswith("module.") for name in tensors):
         return tensors
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
 def _load(target: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
-    """Fill a network; refuse a checkpoint whose tensors are not those of the network."""
+    """Load a state dict; raise DamagedWeightsError for missing tensors and other shapes."""
     wanted = {name: tuple(tensor.shape) for name, tensor in target.state_dict().items()}
     missing = sorted(wanted.keys() - tensors.keys())
     if missing:
         raise DamagedWeightsError(
             f"{source} lacks {len(missing)} of {len(wanted)} tensors of this architecture, "
-            f"{missing[0]!r} first. Name the architecture that it was trained with."
+            f"{missing[0]!r} first. Choose the architecture that it was trained with."
         )
     for name, shape in wanted.items():
         if tuple(tensors[name].shape) != shape:
             raise DamagedWeightsError(
-                f"{source} is of another shape: {name!r} is {tuple(tensors[name].shape)} where the "
-                f"architecture has {shape}. Name the architecture that it was trained with."
+                f"{source} does not fit: {name!r} has shape {tuple(tensors[name].shape)}, but the "
+                f"architecture has {shape}. Choose the architecture that it was trained with."
             )
     target.load_state_dict(tensors, strict=False)
 
 
 def matching_architectures(tensors: dict[str, Tensor]) -> list[str]:
-    """The open_clip names whose towers have the shapes of a checkpoint."""
+    """Return the names of open_clip's architectures that fit the tensor shapes of a checkpoint."""
     shapes = {name: tuple(tensor.shape) for name, tensor in _undistributed(tensors).items()}
     try:
         width, _, patch, _ = shapes["visual.conv1.weight"]

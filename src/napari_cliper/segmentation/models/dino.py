@@ -1,7 +1,7 @@
-"""Patch features of a vision foundation model: DINO and DINOv2.
+"""Patch features of a vision foundation model: DINO or DINOv2.
 
-The only file that imports timm. Sources: DINO (arXiv 2104.14294), DINOv2
-(2304.07193), and ProxyCLIP (2408.04883) for what they are used for.
+The only module that imports timm. Sources: DINO (arXiv 2104.14294), DINOv2 (2304.07193);
+ProxyCLIP (2408.04883) uses their features as attention.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ STD = (0.229, 0.224, 0.225)
 
 
 class FoundationModel:
-    """A vision transformer of timm, read at its last layer.
+    """A timm vision transformer that returns the patch features of its last layer.
 
     Parameters
     ----------
     network : timm VisionTransformer
-        Made with ``dynamic_img_size=True``.
+        Created with ``dynamic_img_size=True``.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -34,21 +34,21 @@ class FoundationModel:
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """The modules whose weights take memory."""
+        """All torch modules with weights."""
         return (self.network,)
 
     def features(self, pixels: Tensor, monitor: Monitor | None = None) -> Tensor:
-        """Patch features of images.
+        """Return the patch features of a batch of images.
 
         Parameters
         ----------
         pixels : (B, 3, H, W) float tensor
-            Normalised by `mean` and `std`; H and W are multiples of the patch.
+            Normalised with `mean` and `std`; H and W are multiples of the patch size.
 
         Returns
         -------
         (B, C, H / patch, W / patch) float32 tensor
-            Behind the last norm; class and register tokens dropped.
+            After the last layer norm; class and register tokens are dropped.
         """
         weight = next(self.network.parameters())
         with (monitor or Monitor()).watching(self.network):
@@ -62,16 +62,16 @@ class FoundationModel:
 
 
 def build(architecture: str, tensors: dict[str, Tensor], source: str) -> FoundationModel:
-    """A foundation model of a timm name with these weights, in float32 on the CPU.
+    """Build a timm vision transformer and load its weights, in float32 on the CPU.
 
     Parameters
     ----------
     architecture : str
-        ``"vit_base_patch8_224.dino"``, ...
+        Name in timm, such as ``"vit_base_patch8_224.dino"``.
     tensors : dict of str to Tensor
-        A checkpoint under timm's names.
+        State dict with timm's parameter names.
     source : str
-        Where the weights are from, for messages.
+        Where the weights come from, for error messages.
     """
     network = timm.create_model(
         architecture, pretrained=False, num_classes=0, dynamic_img_size=True
@@ -80,11 +80,11 @@ def build(architecture: str, tensors: dict[str, Tensor], source: str) -> Foundat
         missing, _ = network.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
         raise DamagedWeightsError(
-            f"{source} does not fit {architecture}: {error} Delete the file and fetch it again."
+            f"{source} does not fit {architecture}: {error} Delete the file and download it again."
         ) from error
     if missing:
         raise DamagedWeightsError(
             f"{source} lacks {len(missing)} tensors of {architecture}, {missing[0]!r} first. "
-            "Delete the file and fetch it again."
+            "Delete the file and download it again."
         )
     return FoundationModel(network)

@@ -1,11 +1,11 @@
-"""CLIP's image tower, walked block by block: an image becomes patch features.
+"""Patch features of CLIP's image encoder, run block by block.
 
-Its modules are called as they are; nothing in them is patched. Sources: CLIPer (arXiv
-2411.13836, sec. 3.2) for `early_layers`; CLIP, MaskCLIP (2112.01071), SCLIP
-(2312.01597), ClearCLIP (2407.12442) and ProxyCLIP (2408.04883) for the last block alone.
+The modules of open_clip are called directly, without monkey-patching. Sources: CLIPer (arXiv
+2411.13836, sec. 3.2) for `early_layers`; CLIP, MaskCLIP (2112.01071), SCLIP (2312.01597), ClearCLIP
+(2407.12442) and ProxyCLIP (2408.04883) for the methods that change the last block only.
 
-Shapes: B images, n = 1 + N tokens with the class token first, N = h * w patches, W
-width, H heads, d = W / H, L blocks, D embedding width.
+Notation: B images, n = 1 + N tokens (class token first), N = h * w patches, W transformer width, H
+heads, d = W / H, L blocks, D embedding width.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from .last_block_attention import (
 )
 
 Interpolation = Literal["bilinear", "bicubic-offset"]
-"""How position embeddings reach another grid: CLIPer's way, or that of SCLIP, ClearCLIP
-and ProxyCLIP (bicubic with the factor (grid + 0.1) / native grid)."""
+"""How position embeddings are resized to another patch grid: bilinear as in CLIPer, or bicubic by
+the factor (grid + 0.1) / native grid as in SCLIP, ClearCLIP and ProxyCLIP."""
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-"""What nearly every CLIP takes off its pixels, and divides them by."""
+"""RGB mean and standard deviation of nearly every CLIP, for pixels in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class LayerFeatures:
-    """What the last block makes of every kept embedding.
+    """Patch features of several layers, each passed through the last block.
 
     Parameters
     ----------
     features : (K, 1 + N, D) float tensor
-        Projected, not normalised; class token first. K is L, or 1 without fusion.
+        Projected, not normalised; class token first. K is L, or 1 if a single layer was selected.
     attention : (N, N) float tensor
-        Head mean of the last embedding's attention, patches only.
+        Attention of the last of the K layers, mean over the heads, patch tokens only.
     """
 
     features: Tensor
@@ -53,14 +53,14 @@ class LayerFeatures:
 
 
 class ImageEncoder:
-    """CLIP's image tower, walked block by block.
+    """CLIP's image encoder (image tower), run block by block.
 
     Parameters
     ----------
     visual : open_clip.transformer.VisionTransformer
-        A ViT with a class token and learned positions (see `refusal`).
+        A ViT with a class token and learned position embeddings (see `clip.refusal`).
     mean, std : (float, float, float)
-        What its pixels are normalised by.
+        RGB mean and standard deviation that pixels in [0, 1] are normalised with.
     """
 
     def __init__(
@@ -78,22 +78,22 @@ class ImageEncoder:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype the tower computes in."""
+        """The dtype of the weights and of the computation."""
         return cast("torch.dtype", self.visual.conv1.weight.dtype)
 
     @property
     def device(self) -> torch.device:
-        """Where the tower is."""
+        """The device that holds the encoder."""
         return cast("torch.device", self.visual.conv1.weight.device)
 
     def tokens(self, pixels: Tensor, interpolation: Interpolation) -> Tensor:
-        """Pixels to the input of the first block.
+        """Return the input tokens of the first block.
 
         Parameters
         ----------
         pixels : (B, 3, H, W) float tensor
-            Normalised by `mean` and `std`; what is over a multiple of the patch
-            is left out by the convolution.
+            Normalised with `mean` and `std`; rows and columns beyond a multiple of the patch
+            size are ignored.
         interpolation : Interpolation
 
         Returns
@@ -109,7 +109,10 @@ class ImageEncoder:
         return cast("Tensor", visual.ln_pre(x))
 
     def positions(self, grid: tuple[int, int], interpolation: Interpolation) -> Tensor:
-        """Position embeddings for a (h, w) grid, (1 + N, W); the class position stays."""
+        """Return position embeddings for an (h, w) grid, (1 + N, W).
+
+        Those of the patches are interpolated; that of the class token is unchanged.
+        """
         positions: Tensor = self.visual.positional_embedding
         if grid == self.native_grid:
             return positions
@@ -132,17 +135,18 @@ class ImageEncoder:
         interpolation: Interpolation = "bilinear",
         monitor: Monitor | None = None,
     ) -> LayerFeatures:
-        """Give the last block every layer's embedding, under one attention.
+        """Return the patch features of every layer, each passed through the last block.
+
+        Source: CLIPer (arXiv 2411.13836, sec. 3.2).
 
         Parameters
         ----------
         pixels : (1, 3, H, W) float tensor
         attention : str
-            ``"fused"`` is CLIPer's: the attentions of the early blocks, summed and
-            normalised once more for each embedding.
+            ``"fused"`` is CLIPer's: the sum of the attentions of the early blocks, normalised
+            once more for each layer. Otherwise a key of `LAST_BLOCK`.
         only_layer : int, optional
-            Keep this layer's embedding alone (no fusion of layers); negative counts
-            from the end.
+            Use this layer only; negative numbers count from the end.
         """
         (one,) = self.early_layers_of_each(
             pixels,
@@ -162,17 +166,17 @@ class ImageEncoder:
         interpolation: Interpolation = "bilinear",
         monitor: Monitor | None = None,
     ) -> list[LayerFeatures]:
-        """`early_layers` of several images in one pass.
+        """Run `early_layers` for a batch of images in one pass.
 
         Parameters
         ----------
         pixels : (B, 3, H, W) float tensor
-            The other parameters are those of `early_layers`.
+            For the other parameters see `early_layers`.
 
         Returns
         -------
         list of LayerFeatures
-            One for each image; none depends on the others.
+            One per image; images do not influence each other.
         """
         monitor = monitor or Monitor()
         x = self.tokens(pixels, interpolation)  # (B, n, W)
@@ -216,7 +220,7 @@ class ImageEncoder:
         interpolation: Interpolation = "bicubic-offset",
         monitor: Monitor | None = None,
     ) -> Tensor:
-        """Run all blocks but give the last one another attention.
+        """Return patch features with the attention of the last block replaced.
 
         Parameters
         ----------
@@ -229,7 +233,7 @@ class ImageEncoder:
         Returns
         -------
         (B, N, D) tensor
-            Projected patch features, class token dropped, not normalised.
+            Projected patch features without the class token, not normalised.
         """
         outputs = []
         for x in self._before_last(pixels, interpolation, monitor or Monitor()):
@@ -250,7 +254,7 @@ class ImageEncoder:
         interpolation: Interpolation = "bicubic-offset",
         monitor: Monitor | None = None,
     ) -> Tensor:
-        """CLIP's last values under the attention of a vision foundation model.
+        """Return patch features with the last attention taken from a vision foundation model.
 
         Source: ProxyCLIP (2408.04883, eq. 5-7).
 
@@ -258,7 +262,9 @@ class ImageEncoder:
         ----------
         pixels : (B, 3, H, W) float tensor
         external : (B, C, fh, fw) float tensor
-            Patch features of the foundation model; their grid is the output's.
+            Patch features of the foundation model; their grid is that of the output.
+        beta, gamma : float
+            Shift and scale, see `proxy_attention`.
 
         Returns
         -------
@@ -283,7 +289,7 @@ class ImageEncoder:
     def _before_last(
         self, pixels: Tensor, interpolation: Interpolation, monitor: Monitor
     ) -> Iterator[Tensor]:
-        """The input of the last block for one image after another, (1, n, W) each."""
+        """Yield the input of the last block for each image, (1, n, W)."""
         x = self.tokens(pixels, interpolation)
         for index, block in enumerate(self.blocks[:-1]):
             monitor.tell("Encoding the image", index, len(self.blocks))
@@ -293,22 +299,22 @@ class ImageEncoder:
             yield one
 
     def _project(self, block: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalised tokens (B, n, W) to q, k and v, each (B, H, n, d)."""
+        """Compute q, k and v, each (B, H, n, d), from layer-normalised tokens (B, n, W)."""
         qkv = F.linear(x, block.attn.in_proj_weight, block.attn.in_proj_bias)  # (B, n, 3 W)
         q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return q, k, v
 
     def _merge(self, block: Any, weights: Tensor, v: Tensor) -> Tensor:
-        """Attention (.., n, n) of values (B, H, n, d), heads joined and projected: (B, n, W)."""
+        """Apply attention (..., n, n) to values (B, H, n, d), join and project heads: (B, n, W)."""
         heads = (weights @ v).transpose(1, 2).flatten(2)  # (B, n, W)
         return cast("Tensor", block.attn.out_proj(heads))
 
     def _finish(self, block: Any, x: Tensor, attended: Tensor) -> Tensor:
-        """The rest of a block: residual connections and MLP."""
+        """Apply the residual connections and the MLP of a block."""
         x = x + block.ls_1(attended)
         return cast("Tensor", x + block.ls_2(block.mlp(block.ln_2(x))))
 
     def _project_out(self, x: Tensor) -> Tensor:
-        """The tower's last norm and projection, (B, n, W) to (B, n, D)."""
+        """Apply the final layer norm and projection, (B, n, W) to (B, n, D)."""
         x = self.visual.ln_post(x)
         return cast("Tensor", x if self.visual.proj is None else x @ self.visual.proj)

@@ -1,11 +1,11 @@
-"""The attentions of CLIP's last block, as pure functions of tensors.
+"""Attention variants for the last block of CLIP's image encoder, as pure functions.
 
 Sources: CLIPer (arXiv 2411.13836, sec. 3.2), SCLIP (2312.01597, eq. 3),
 ClearCLIP (2407.12442), MaskCLIP (2112.01071), ProxyCLIP (2408.04883, eq. 5-7).
 
-Shapes: H heads, n tokens (the class token first where there is one), d the width
-of a head. Every attention is (..., H, n, n): query, then key; rows sum to 1 unless said.
-The dots stand for images, where there are several.
+Notation: H heads, n tokens (class token first, if there is one), d head width. Attention tensors
+are (..., H, n, n) with query before key; rows sum to 1 unless stated otherwise. Leading dimensions
+are images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LastBlockAttention = Literal["q-q", "k-k", "v-v", "identity", "vanilla", "q-q+k-
 
 
 def _affinity(a: Tensor, b: Tensor) -> Tensor:
-    """softmax(a b^T / sqrt(d)) of (..., H, n, d) with its like: (..., H, n, n)."""
+    """Return softmax(a b^T / sqrt(d)), (..., H, n, n), of two (..., H, n, d) tensors."""
     return torch.softmax(a @ b.mT * a.shape[-1] ** -0.5, dim=-1)
 
 
@@ -42,52 +42,52 @@ LAST_BLOCK: Mapping[LastBlockAttention, Callable[[Tensor, Tensor, Tensor], Tenso
         }
     )
 )
-"""How q, k and v of the last block, each (..., H, n, d), make its attention (..., H, n, n)."""
+"""Functions from q, k and v, each (..., H, n, d), to the attention (..., H, n, n), by name."""
 
 
 def normalise_once(summed: Tensor) -> Tensor:
-    """One round of the normalisation of the summed attention: columns, then rows.
+    """Normalise the columns, then the rows of an attention sum (one Sinkhorn iteration).
 
     Parameters
     ----------
     summed : (..., H, n, n) float tensor
-        The attention summed over the blocks, or the result of the round before.
+        The attention summed over the blocks, or the result of the previous iteration.
     """
     summed = summed / summed.sum(dim=-2, keepdim=True)
     return summed / summed.sum(dim=-1, keepdim=True)
 
 
 def fused_attention(summed: Tensor) -> Tensor:
-    """The attention that CLIPer gives the last block, from a normalised sum.
+    """Return CLIPer's attention for the last block from the normalised sum of attentions.
 
-    Symmetrised, everything below the mean of its column dropped, rows normalised
-    (CLIPer, sec. 3.2).
+    The sum is symmetrised, the mean of each column is subtracted, negative values become 0 and the
+    rows are normalised (CLIPer, sec. 3.2). Rows without a positive value stay 0.
 
     Parameters
     ----------
     summed : (..., H, n, n) float tensor
-        As `normalise_once` leaves it.
+        As returned by `normalise_once`.
     """
     symmetric = (summed + summed.mT) / 2
     kept = (symmetric - symmetric.mean(dim=-2, keepdim=True)).clamp(min=0)
-    # A row may lie wholly below the means of its columns: it then attends to nothing.
+    # All values of a row may lie below their column means: that row stays 0.
     return kept / kept.sum(dim=-1, keepdim=True).clamp(min=1e-8)
 
 
 def proxy_attention(features: Tensor, beta: float, gamma: float) -> Tensor:
-    """The attention between the patches of a vision foundation model.
+    """Return the attention between patches by the similarity of foundation model features.
 
     Parameters
     ----------
     features : (n, C) float tensor
-        Patch features, class token dropped; any scale.
+        Patch features without the class token, of any length.
     beta, gamma : float
-        Shift in units of the mean similarity, and sharpness (ProxyCLIP, eq. 6).
+        Shift in units of the mean similarity, and scale (ProxyCLIP, eq. 6).
 
     Returns
     -------
     (n, n) float tensor
-        Rows sum to 1; pairs less similar than `beta` times the mean get 0.
+        Rows sum to 1; 0 for pairs less similar than `beta` times the mean.
     """
     unit = F.normalize(features, dim=-1)
     similarity = unit @ unit.mT

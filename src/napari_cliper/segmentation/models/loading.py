@@ -1,7 +1,7 @@
-"""From a configuration to networks on a device.
+"""Load the networks that a configuration names, onto a device.
 
-Which file holds the weights, what architecture they belong to, which device and
-precision compute; and the store that lets two users of the same weights share them.
+Finds the weight files and their architecture, chooses device and dtype, and shares networks that
+are already in memory.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 
 class HasNetworks(Protocol):
-    """Something that computes with modules of torch."""
+    """A model made of torch modules."""
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """The modules whose weights take memory."""
+        """All torch modules with weights."""
         ...
 
 
@@ -52,12 +52,12 @@ _DTYPES: dict[Precision, torch.dtype] = {
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; ``"auto"`` is the best there is.
+    """Return the torch device of a name; ``"auto"`` prefers CUDA, then MPS, then the CPU.
 
     Raises
     ------
     InvalidInputError
-        For an unknown name, or a device this machine does not have.
+        If the name is unknown or this computer has no such device.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -74,45 +74,51 @@ def choose_device(name: str) -> torch.device:
     if int(index or 0) >= there:
         found = f"{there} device{'s' * (there != 1)} of that kind" if there else "none"
         raise InvalidInputError(
-            f"The device {name!r} is not there: torch finds {found}. Choose 'cpu' or 'auto'."
+            f"The device {name!r} is not available: torch finds {found}. Choose 'cpu' or 'auto'."
         )
     return torch.device(name)
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """What the networks compute in.
+    """Return the dtype that the networks compute in.
 
-    float16 is the default on CUDA, float32 elsewhere. Refused: float16 on a CPU, which lacks
-    many of its operations, and bfloat16 where the GPU cannot do it.
+    ``"auto"`` is float16 on CUDA and float32 elsewhere.
+
+    Raises
+    ------
+    InvalidInputError
+        For float16 on a CPU, which lacks many of its operations, and for bfloat16 on a GPU that
+        does not support it.
     """
     if precision == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     if precision == "float16" and device.type == "cpu":
         raise InvalidInputError(
-            "float16 does not work on a CPU. Choose float32, or bfloat16 where the CPU has it."
+            "float16 does not work on a CPU. Choose float32, or bfloat16 if the CPU supports it."
         )
     if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise InvalidInputError("This GPU has no bfloat16. Choose float16 or float32.")
+        raise InvalidInputError("This GPU does not support bfloat16. Choose float16 or float32.")
     return _DTYPES[precision]
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that the device can still give."""
+    """Return the free memory of a device in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
 
 
 class Loaded(Generic[N]):
-    """A network in memory, and the word that one job at a time may use it.
+    """A network in memory with a lock, so that one job at a time uses it.
 
     Parameters
     ----------
     network : Clip, FoundationModel or Diffusion
     weights : list of dict
-        Name and sha256 of each file that it was loaded from.
+        Name and SHA-256 of each weight file.
     identity : str
-        All that its results depend on, apart from its input; "" where that is not known.
+        Everything that its results depend on except its input (weights, configuration, library
+        version), for cache keys; "" if unknown.
     """
 
     def __init__(self, network: N, weights: list[dict[str, str]], identity: str = "") -> None:
@@ -123,12 +129,12 @@ class Loaded(Generic[N]):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the weights take."""
+        """Memory of the weights in bytes."""
         return sum(p.nbytes for module in self.network.networks for p in module.parameters())
 
     @contextmanager
     def for_one_job(self, monitor: Monitor) -> Iterator[N]:
-        """Wait for the network, still listening to `should_stop`, and hold it."""
+        """Wait until the network is free, then lock it; `should_stop` can end the wait."""
         while not self._lock.acquire(timeout=0.1):
             monitor.check()
         try:
@@ -138,17 +144,17 @@ class Loaded(Generic[N]):
 
 
 EMPTY_PROMPTS = TensorCache("empty-prompts", "prompt", most=64)
-"""What text encoders of diffusion models make of the empty prompt, on disk."""
+"""Disk cache of the empty prompt's embedding, one per diffusion model."""
 
 _store: WeakValueDictionary[tuple[str, ...], Loaded[Any]] = WeakValueDictionary()
-"""Networks that somebody holds; one nobody holds any more frees its memory."""
+"""Networks in use. A network is removed when its last user releases it."""
 _store_lock = threading.Lock()
 
 
 def shared(key: tuple[str, ...], load: Callable[[], Loaded[N]], monitor: Monitor) -> Loaded[N]:
-    """The network of a key, from the store or loaded now.
+    """Return the network of a key; load it if it is not in memory.
 
-    One at a time is loaded; whoever waits for another still listens to `should_stop`.
+    Networks are loaded one at a time; `should_stop` can end the wait.
     """
     while (found := _store.get(key)) is None:
         if _store_lock.acquire(timeout=0.1):
@@ -164,22 +170,22 @@ def shared(key: tuple[str, ...], load: Callable[[], Loaded[N]], monitor: Monitor
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Where a CLIP is, and what it is; nothing has been loaded yet.
+    """Architecture and weight file of a CLIP model that has not been loaded yet.
 
     Parameters
     ----------
     config : dict
         open_clip's configuration.
     entry : WeightsEntry or None
-        The registry's row, or one made for ``open_clip:NAME/TAG``.
+        Row of the registry, or one created for ``open_clip:NAME/TAG``.
     path : Path or None
         A local checkpoint.
     quick_gelu : bool
-        Whether the weights want QuickGELU although the configuration does not say so.
+        Use QuickGELU even if the configuration does not ask for it.
     mean, std : (float, float, float)
-        What the weights want pixels to be normalised by.
+        RGB mean and standard deviation that pixels in [0, 1] are normalised with.
     words : tuple of str
-        The only words it knows; empty where it knows words in general.
+        The vocabulary of a model with a closed vocabulary; empty for an open vocabulary.
     """
 
     config: dict[str, Any]
@@ -192,31 +198,31 @@ class ClipSource:
 
     @property
     def patch(self) -> int:
-        """Side of a patch in pixels."""
+        """Patch size in pixels."""
         return int(self.config["vision_cfg"]["patch_size"])
 
     @property
     def layers(self) -> int:
-        """How many blocks there are, and so how many layers CLIPer may select from."""
+        """Number of transformer blocks, from which CLIPer selects a layer."""
         return int(self.config["vision_cfg"]["layers"])
 
     @property
     def heads(self) -> int:
-        """Attention heads of a block."""
+        """Number of attention heads per block."""
         vision = self.config["vision_cfg"]
         return int(vision["width"]) // int(vision.get("head_width", 64))
 
 
 def clip_source(model: str) -> ClipSource:
-    """What `SegmentationConfig.model` names.
+    """Find the CLIP model that `SegmentationConfig.model` names.
 
     Raises
     ------
     InvalidInputError
-        For a model that cannot work, with the reason; a checkpoint whose architecture
-        cannot be told.
+        If the model is unknown or unsupported, or the architecture of a checkpoint cannot be
+        determined.
     WeightsUnavailableError
-        For a file that is not there.
+        If a local checkpoint does not exist.
     """
     if model == "demo":
         demo = entry("demo")
@@ -224,7 +230,7 @@ def clip_source(model: str) -> ClipSource:
         if found is None:
             raise WeightsUnavailableError(
                 "The demo model is missing from this installation. Install napari-cliper again, or "
-                "make the model with tools/train_demo_model.py."
+                "train the model with tools/train_demo_model.py."
             )
         (path,) = found.values()
         return replace(_described(path) or _undescribed(path), entry=demo)
@@ -246,7 +252,7 @@ def clip_source(model: str) -> ClipSource:
         files=(tagged.files,),
         size=0,
         licence="see its page on the hub",
-        purpose="A CLIP of open_clip's table.",
+        purpose="A CLIP model listed by open_clip.",
         validated=False,
     )
     return ClipSource(
@@ -265,7 +271,7 @@ def _existing(path: Path) -> Path:
 
 
 def _described(path: Path) -> ClipSource | None:
-    """A checkpoint with the configuration that it carries, or that lies beside it, if any."""
+    """Return a checkpoint with the configuration in its metadata or next to it; None if none."""
     notes = weights.safetensors_notes(path)
     if "config" in notes:
         source = _configured(path, notes["config"], f"The metadata of {path}")
@@ -277,13 +283,16 @@ def _described(path: Path) -> ClipSource | None:
 
 
 def _configured(path: Path, text: str, whose: str) -> ClipSource:
-    """A checkpoint with its configuration: open_clip's own file, or the part for the model."""
+    """Parse a configuration: a whole open_clip_config.json or only its ``model_cfg``."""
     try:
         document = json.loads(text)
     except ValueError as error:
         raise InvalidInputError(f"{whose} cannot be read as JSON: {error}.") from error
     if not isinstance(document, dict):
-        raise InvalidInputError(f"{whose} is no open_clip configuration, but {document!r:.40}.")
+        raise InvalidInputError(
+            f"{whose} is not an open_clip configuration: it holds {document!r:.40} instead of an "
+            "object."
+        )
     pixels = document.get("preprocess_cfg", {})
     config = clip.completed(document.get("model_cfg", document), whose)
     reason = clip.refusal(config)
@@ -302,32 +311,32 @@ def _local_source(path: Path) -> ClipSource:
 
 
 def _undescribed(path: Path) -> ClipSource:
-    """A checkpoint whose shapes are those of one architecture of open_clip."""
+    """Identify the architecture of a checkpoint by its tensor shapes."""
     names = clip.matching_architectures(weights.read_tensors(path))
     if len(names) == 1:
         return ClipSource(clip.model_config(names[0]), path=path)
     fit = f"{', '.join(names)} fit its shapes" if names else "none of open_clip's fits its shapes"
     raise InvalidInputError(
-        f"The architecture of {path} cannot be told: {fit}. Choose open_clip:NAME/{path}, or put "
-        f"an open_clip configuration beside it as {path.with_suffix('.json').name}."
+        f"The architecture of {path} cannot be determined: {fit}. Choose open_clip:NAME/{path}, or "
+        f"put an open_clip configuration next to it as {path.with_suffix('.json').name}."
     )
 
 
 def weights_of(name: str) -> tuple[WeightsEntry, ...]:
-    """What has to be fetched for a name: a row of the registry, or of open_clip's table.
-
-    A CLIP with another text tower than its own needs a second row, the tokenizer's.
+    """Return the downloads that a model needs: its weights and, for some text towers, a tokenizer.
 
     Raises
     ------
     InvalidInputError
-        For an unknown name, with the nearest one, and for a local file.
+        If the name is unknown (the message suggests the nearest one) or a local file.
     """
     if not name.startswith("open_clip:"):
         return (entry(name),)
     source = clip_source(name)
     if source.entry is None:
-        raise InvalidInputError(f"{name!r} is a file on this machine: there is nothing to fetch.")
+        raise InvalidInputError(
+            f"{name!r} is a file on this computer. There is nothing to download."
+        )
     tokenizer = _tokenizer_row(source.config)
     return (source.entry,) if tokenizer is None else (source.entry, tokenizer)
 
@@ -339,12 +348,12 @@ def load_clip(
     dtype: torch.dtype,
     monitor: Monitor,
 ) -> Loaded[clip.Clip]:
-    """CLIP's two towers on the device."""
+    """Load CLIP's image and text encoders onto the device; download them if necessary."""
 
     def load() -> Loaded[clip.Clip]:
         path = source.path
         if path is None:
-            assert source.entry is not None  # noqa: S101 - one of the two is there by construction
+            assert source.entry is not None  # noqa: S101 - one of the two is always set
             (path,) = weights.fetch(source.entry, offline=config.offline, monitor=monitor).values()
         monitor.tell(f"Loading {config.model}", 0, 1)
         tensors = weights.read_tensors(path)
@@ -361,7 +370,8 @@ def load_clip(
             text_folder=text_folder,
         )
         if network.text is not None:
-            # Its vectors are kept for good, so they are exact; an image tower is within it.
+            # Text vectors are cached on disk, so they stay in float32. The text model contains the
+            # image tower, which is moved to `dtype` below.
             network.text.model.to(device)
         network.image.visual.to(device, dtype)
         hashed = _hashed([path], monitor)
@@ -376,7 +386,7 @@ def _identity(
     text_folder: Path | None,
     monitor: Monitor,
 ) -> str:
-    """All that the vectors of a CLIP's words depend on."""
+    """Return everything that the text vectors of a CLIP depend on, as a cache key."""
     beside = [] if text_folder is None else sorted(text_folder.iterdir())
     files = [path for path in beside if path.suffix in (".json", ".txt", ".model")]
     return json.dumps(
@@ -394,7 +404,7 @@ def _identity(
 def _text_folder(
     clip_config: dict[str, Any], config: SegmentationConfig, monitor: Monitor
 ) -> Path | None:
-    """Where the tokenizer of another text tower than CLIP's own is."""
+    """Return the folder of the tokenizer; None for CLIP's own tokenizer."""
     row = _tokenizer_row(clip_config)
     if row is None:
         repository = clip.text_repository(clip_config)
@@ -403,7 +413,7 @@ def _text_folder(
 
 
 def _tokenizer_row(clip_config: dict[str, Any]) -> WeightsEntry | None:
-    """The files of another text tower's tokenizer on the hub; None where none are needed."""
+    """Return the download of a tokenizer; None for CLIP's own and for a local folder."""
     repository = clip.text_repository(clip_config)
     if not repository or Path(repository).is_dir():
         return None
@@ -415,20 +425,20 @@ def _tokenizer_row(clip_config: dict[str, Any]) -> WeightsEntry | None:
         files=clip.TEXT_FILES,
         size=0,
         licence="see its page on the hub",
-        purpose="The tokenizer of a CLIP with another text tower.",
+        purpose="The tokenizer of a CLIP model with another text encoder.",
     )
 
 
 def load_foundation(
     config: SegmentationConfig, device: torch.device, dtype: torch.dtype, monitor: Monitor
 ) -> Loaded[FoundationModel]:
-    """The vision foundation model on the device."""
+    """Load the vision foundation model onto the device; download it if necessary."""
 
     def load() -> Loaded[FoundationModel]:
         row = entry(config.foundation_model, "foundation")
         (path,) = weights.fetch(row, offline=config.offline, monitor=monitor).values()
         monitor.tell(f"Loading {row.name}", 0, 1)
-        from . import dino as proxy  # noqa: PLC0415 - timm, only for who needs it
+        from . import dino as proxy  # noqa: PLC0415 - imports timm, only if needed
 
         model = proxy.build(row.architecture, weights.read_tensors(path), str(path))
         model.network.to(device, dtype)
@@ -440,7 +450,7 @@ def load_foundation(
 def load_diffusion(
     config: SegmentationConfig, device: torch.device, dtype: torch.dtype, monitor: Monitor
 ) -> Loaded[Diffusion]:
-    """The parts of Stable Diffusion that are needed, on the device."""
+    """Load the needed parts of Stable Diffusion onto the device; download them if necessary."""
 
     def load() -> Loaded[Diffusion]:
         name = config.diffusion_model
@@ -448,9 +458,9 @@ def load_diffusion(
         if name in REGISTRY:
             files = weights.fetch(entry(name, "diffusion"), offline=config.offline, monitor=monitor)
             folder = files["unet/config.json"].parent.parent
-        from . import stable_diffusion as diffusion  # noqa: PLC0415 - diffusers and transformers, likewise
+        from . import stable_diffusion as diffusion  # noqa: PLC0415 - imports diffusers
 
-        prompt = _kept_empty_prompt(folder, monitor)
+        prompt = _cached_empty_prompt(folder, monitor)
         monitor.tell(f"Loading {name}", 0, 1)
         model = diffusion.load(folder, prompt, dtype)
         for network in model.networks:
@@ -460,13 +470,13 @@ def load_diffusion(
     return shared(("diffusion", config.diffusion_model, str(device), str(dtype)), load, monitor)
 
 
-def _kept_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
-    """The empty prompt's vectors, encoded the first time and kept on disk."""
+def _cached_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
+    """Return the empty prompt's embedding from the disk cache; encode it the first time."""
     encoders = sorted((folder / "text_encoder").glob("*.safetensors"))
     if not encoders or not (folder / "tokenizer").is_dir():
         raise WeightsUnavailableError(
-            f"{folder} is no diffusers folder of a Stable Diffusion: it lacks text_encoder (as "
-            "safetensors) or tokenizer, which are needed once, for the empty prompt."
+            f"{folder} is not a Stable Diffusion model in diffusers format: it lacks text_encoder "
+            "(as safetensors) or tokenizer. Add them; they are needed once, for the empty prompt."
         )
     stat = encoders[0].resolve().stat()
     mark = f"{encoders[0].resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
@@ -483,5 +493,5 @@ def _kept_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
 
 
 def _hashed(paths: Sequence[Path], monitor: Monitor) -> list[dict[str, str]]:
-    """Name and sha256 of weight files."""
+    """Return name and SHA-256 of weight files."""
     return [{"file": path.name, "sha256": weights.sha256(path, monitor)} for path in paths]

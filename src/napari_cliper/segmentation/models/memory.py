@@ -1,4 +1,4 @@
-"""How much memory an image may ask for, and how a lack of it is recognised."""
+"""Estimate the memory that attention needs, and recognise out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch
 from ..errors import InvalidInputError
 
 MAX_PATCHES = 20_000
-"""No image may have more, on any machine: the attention between them grows with the square."""
+"""Upper limit on any computer, because attention grows with the square of the patches."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, on any device, or Python had no memory left."""
+    """Return whether an error of torch (any device) or Python means out of memory."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         words in str(error).lower() for words in ("can't allocate memory", "out of memory")
     )
@@ -20,34 +20,34 @@ def is_out_of_memory(error: BaseException) -> bool:
 def check_budget(
     name: str, shape: tuple[int, int], patches: int, heads: int, device: torch.device, free: int
 ) -> None:
-    """Refuse an image whose attention the device cannot hold.
+    """Raise an error if the attention for an image does not fit into memory.
 
     Parameters
     ----------
     name : str
-        Whose patches they are, for the message.
+        Name of the network, for the message.
     shape : (int, int)
-        (Y, X) of the image.
+        (Y, X) of the image in pixels.
     patches, heads : int
-        Of one pass of the network.
+        Number of patches and attention heads in one forward pass.
     device : torch.device
     free : int
-        Bytes that the device can give.
+        Free memory of the device in bytes.
 
     Raises
     ------
     InvalidInputError
     """
-    needed = 4 * heads * (patches + 1) ** 2 * 4  # logits, softmax, their sum, one in work; float32
+    needed = 4 * heads * (patches + 1) ** 2 * 4  # float32: logits, softmax, sum, a temporary
     if patches <= MAX_PATCHES and needed <= free:
         return
     reason = (
-        f"more than the {MAX_PATCHES:,} that any machine is trusted with"
+        f"and the limit is {MAX_PATCHES:,} patches"
         if patches > MAX_PATCHES
         else f"and {device} has {free / 1e9:.1f} GB free"
     )
     raise InvalidInputError(
-        f"An image of {shape[0]} x {shape[1]} pixels makes {patches:,} patches for {name}; their "
-        f"attention needs {needed / 1e9:.1f} GB, {reason}. Choose a smaller shorter side, or cut "
-        "the image into pieces that are closer to a square."
+        f"An image of {shape[0]} x {shape[1]} pixels has {patches:,} patches for {name}; their "
+        f"attention needs {needed / 1e9:.1f} GB, {reason}. Choose a smaller shorter side, or "
+        "split the image into pieces that are closer to a square."
     )

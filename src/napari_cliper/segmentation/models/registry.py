@@ -1,10 +1,9 @@
-"""The table of weights: what there is, where it lives, how big, under which licence.
+"""The registry of downloadable weights: repositories, files, sizes and licences.
 
-Sizes are the bytes of all files of the preferred form: four bytes per parameter for CLIP and
-DINO, two for Stable Diffusion in float16, counted on the architectures themselves. The
-repositories of CLIP are those of open_clip's own table, the ones of DINO and DINOv2 timm's. The
-publisher of Stable Diffusion 2.1 base took its repository off the hub in November 2025;
-it is still asked for, behind the mirrors, as it may be in the cache or come back.
+Sizes are those of the preferred files: four bytes per parameter for CLIP and DINO, two for Stable
+Diffusion in float16. CLIP repositories are those that open_clip lists, DINO and DINOv2 those of
+timm. The publisher of Stable Diffusion 2.1 base removed its repository from the hub in November
+2025; it is still tried after the mirrors, because it may be in the cache or come back.
 """
 
 from __future__ import annotations
@@ -28,26 +27,26 @@ class WeightsEntry:
     Parameters
     ----------
     name : str
-        What a person types: ``"ViT-B/16"``, ``"stable-diffusion-2.1"``, ``"dino-vitb8"``.
+        What the user types: ``"ViT-B/16"``, ``"stable-diffusion-2.1"``, ``"dino-vitb8"``.
     kind : {'clip', 'diffusion', 'foundation'}
-        Which network it is for.
+        Type of the network.
     architecture : str
-        What the network's file builds: a name of open_clip or timm; empty for diffusion, whose
-        architecture is in its config files.
+        Name in open_clip or timm; empty for diffusion models, whose architecture is in their config
+        files.
     repositories : tuple of str
-        Repositories on the hub, tried in order. Empty for files that come with the package.
+        Repositories on the Hugging Face hub, tried in order. Empty for files in this package.
     files : tuple of tuple of str
-        One tuple for each needed file, with its alternatives in order of preference.
+        One tuple for each needed file, with alternative names in order of preference.
     size : int
-        Bytes of the download, as well as known; 0 where it is not, or where there is none.
+        Download size in bytes; 0 if unknown or nothing is downloaded.
     licence : str
         The licence of the weights.
     purpose : str
-        What it is for, in one line of plain words.
+        What the weights are for, in one line.
     validated : bool
         Whether published settings and numbers exist for it.
     patch : int
-        Side of a patch in pixels, of a foundation model; 0 for the others.
+        Patch size in pixels of a foundation model; 0 for the others.
     """
 
     name: str
@@ -62,14 +61,14 @@ class WeightsEntry:
     patch: int = 0
 
 
-# In the order of preference: float16, which halves the download, before float32. No pickles.
+# In order of preference: float16, which halves the download, before float32. No pickles.
 _DIFFUSION_FILES = (
     ("unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.safetensors"),
     ("unet/config.json",),
     ("vae/diffusion_pytorch_model.fp16.safetensors", "vae/diffusion_pytorch_model.safetensors"),
     ("vae/config.json",),
     ("scheduler/scheduler_config.json",),
-    # for the empty prompt alone
+    # only for the empty prompt
     ("text_encoder/model.fp16.safetensors", "text_encoder/model.safetensors"),
     ("text_encoder/config.json",),
     ("tokenizer/vocab.json",),
@@ -94,7 +93,7 @@ def _clip(
 
 
 def _diffusion(name: str, repositories: tuple[str, ...], size: int, licence: str) -> WeightsEntry:
-    purpose = "Self-attention that refines the borders of the maps."
+    purpose = "Self-attention that refines the borders of score maps."
     return WeightsEntry(
         name, "diffusion", "", repositories, _DIFFUSION_FILES, size, licence, purpose
     )
@@ -124,28 +123,28 @@ _ENTRIES = (
         files=(("demo_clip.safetensors",),),
         size=0,
         licence="BSD-3-Clause",
-        purpose="A small CLIP that knows the demo's synthetic scenes; no judge of real images.",
+        purpose="A small CLIP for the demo's synthetic scenes; not for real images.",
     ),
     _clip(
         "ViT-B/16",
         "ViT-B-16-quickgelu",
         "timm/vit_base_patch16_clip_224.openai",
         598_516_000,
-        "Words and images (OpenAI CLIP); the default.",
+        "Text and image encoder (OpenAI CLIP); the default.",
     ),
     _clip(
         "ViT-L/14",
         "ViT-L-14-quickgelu",
         "timm/vit_large_patch14_clip_224.openai",
         1_710_514_000,
-        "Words and images (OpenAI CLIP); slower, often better.",
+        "Text and image encoder (OpenAI CLIP); slower, often better.",
     ),
     _clip(
         "ViT-H/14",
         "ViT-H-14",
         "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
         3_944_518_000,
-        "Words and images (LAION-2B); runs, but nobody has published settings for it.",
+        "Text and image encoder (LAION-2B); works, but has no published settings.",
         validated=False,
     ),
     _diffusion(
@@ -181,14 +180,14 @@ _KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
 
 
 def entry(name: str, kind: Kind | None = None) -> WeightsEntry:
-    """The row of the registry with this name.
+    """Return the row of the registry with a given name.
 
     Parameters
     ----------
     name : str
         A key of `REGISTRY`.
     kind : {'clip', 'diffusion', 'foundation'}, optional
-        Look only among these.
+        Search only networks of this type.
 
     Returns
     -------
@@ -197,7 +196,7 @@ def entry(name: str, kind: Kind | None = None) -> WeightsEntry:
     Raises
     ------
     InvalidInputError
-        For a name that is not there, with the nearest one that is.
+        If the name is unknown; the message suggests the nearest known name.
     """
     known = {row.name: row for row in _ENTRIES if kind in (None, row.kind)}
     if name not in known:

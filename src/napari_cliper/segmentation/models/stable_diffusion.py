@@ -1,11 +1,10 @@
-"""Stable Diffusion: one UNet pass over an image gives its self-attention.
+"""Self-attention maps of Stable Diffusion for an image, from one UNet pass.
 
-The only file that imports diffusers and, for the empty prompt, transformers.
-Source: CLIPer (arXiv 2411.13836, sec. 3.3): the image's latents with a little noise
-go once through the UNet; the self-attention of two of its highest-resolution
-layers says which pixels belong together.
+The only module that imports diffusers and, for the empty prompt, transformers. Source: CLIPer
+(arXiv 2411.13836, sec. 3.3): the image latents with a little noise pass through the UNet once; the
+self-attention of two of its highest-resolution layers tells which pixels belong together.
 
-Shapes: h = w = the side of the latents (64), n = h * w, H heads of a layer.
+Notation: h = w = side of the latents (64), n = h * w, H heads per layer.
 """
 
 from __future__ import annotations
@@ -28,25 +27,25 @@ from ..progress import Monitor
 T = TypeVar("T")
 
 LAYERS = (-4, -6)
-"""Which attention layers of the up blocks are read, counted from the end, self- and
-cross-attention in turn: up_blocks[3].attentions[1] and [0] of Stable Diffusion."""
+"""Indices of the attention layers that are read, among all self- and cross-attention layers of the
+up blocks: the self-attention of up_blocks[3].attentions[1] and [0]."""
 STEPS, STEP_INDEX = 50, 45
-"""The noise is that of this step of this many."""
+"""Number of scheduler steps, and the step whose noise level is used."""
 
 
 class _PassEndedError(Exception):
-    """The last layer that is read has been read; the rest of the UNet is not needed."""
+    """Raised after the last layer that is read, to skip the rest of the UNet."""
 
 
 class _Reader:
-    """An attention processor that hands over each head's map, one at a time.
+    """A diffusers attention processor that passes each head's attention map to a callback.
 
     Parameters
     ----------
     keep : callable
-        Called with one (n, n) map after the other, in the order of the heads.
+        Called with the (n, n) map of each head in turn.
     ends : bool
-        Whether this is the last layer that is read: nobody needs what it attends to.
+        Whether this is the last layer that is read; the pass ends here.
     """
 
     def __init__(self, keep: Callable[[Tensor], None], *, ends: bool) -> None:
@@ -61,8 +60,8 @@ class _Reader:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """Self-attention over (B, n, W) hidden states: (B, n, W)."""
-        del encoder_hidden_states, attention_mask, temb  # self-attention has none of them
+        """Apply self-attention to (B, n, W) hidden states; returns (B, n, W)."""
+        del encoder_hidden_states, attention_mask, temb  # unused in self-attention
         q, k, v = (
             attn.head_to_batch_dim(project(hidden_states))  # (H, n, d)
             for project in (attn.to_q, attn.to_k, attn.to_v)
@@ -73,7 +72,7 @@ class _Reader:
             if not self.ends:
                 heads.append(weights @ one_v)
             self.keep(weights[0])
-            del weights  # before the next head's take their place beside them
+            del weights  # free the memory before the next head
         if self.ends:
             raise _PassEndedError
         hidden_states = attn.batch_to_head_dim(torch.cat(heads))  # (B, n, W)
@@ -83,16 +82,16 @@ class _Reader:
 
 
 class Diffusion:
-    """The parts of a Stable Diffusion that the refinement needs.
+    """The parts of Stable Diffusion needed for refinement: UNet, VAE encoder and scheduler.
 
     Parameters
     ----------
     unet : UNet2DConditionModel
     vae : AutoencoderKL
-        Only its encoder is kept.
+        Only its encoder is used.
     scheduler : PNDMScheduler
     prompt : (1, 77, C) float tensor
-        The text encoder's output for the empty prompt.
+        Output of the text encoder for the empty prompt.
     """
 
     def __init__(
@@ -116,15 +115,15 @@ class Diffusion:
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """The modules whose weights take memory."""
+        """All torch modules with weights."""
         return tuple(m for m in (self.unet, self.encoder, self.quantise) if m is not None)
 
     def timestep(self, index: int = STEP_INDEX) -> int:
-        """The scheduler's time at this index of its steps."""
+        """Return the scheduler's timestep at an index."""
         return int(self.scheduler.timesteps[index])
 
     def noise(self, seed: int) -> Tensor:
-        """The noise of a seed, (1, 4, h, w) float32; the same on every device."""
+        """Return Gaussian noise for a seed, (1, 4, h, w) float32; identical on every device."""
         generator = torch.Generator().manual_seed(seed)
         channels = int(self.unet.config.in_channels)
         return torch.randn((1, channels, self.side, self.side), generator=generator)
@@ -132,12 +131,12 @@ class Diffusion:
     def noisy_latents(
         self, pixels: Tensor, noise: Tensor, *, step_index: int = STEP_INDEX
     ) -> Tensor:
-        """The UNet's input, (1, 4, h, w).
+        """Encode an image and add noise: the input of the UNet, (1, 4, h, w).
 
         Parameters
         ----------
         pixels : (1, 3, 8 h, 8 w) float tensor
-            In [-1, 1].
+            Values in [-1, 1].
         noise : (1, 4, h, w) float tensor
         """
         weight = next(self.encoder.parameters())
@@ -156,22 +155,22 @@ class Diffusion:
         layers: Sequence[int] = LAYERS,
         step_index: int = STEP_INDEX,
     ) -> list[T]:
-        """Read self-attention maps off one UNet pass.
+        """Run the UNet once and process the self-attention map of each head.
 
         Parameters
         ----------
         latents : (1, 4, h, w) float tensor
-            As `noisy_latents` gives them.
+            As returned by `noisy_latents`.
         keep : callable
-            Called with each raw (n, n) map, query then key, as soon as it is there; its
-            result is kept instead, so that only one map is in memory at a time.
+            Called with each raw (n, n) map (query, key). Only its result is stored, so that one
+            raw map is in memory at a time.
         layers : sequence of int
-            As `LAYERS`.
+            Indices as in `LAYERS`.
 
         Returns
         -------
         list
-            What `keep` returned: all heads of the first of `layers`, then of the next.
+            Results of `keep`: all heads of the first of `layers`, then of the next.
         """
         attentions = [
             f"up_blocks.{number}.{name}.processor"
@@ -207,12 +206,12 @@ def _keep_in(found: list[T], keep: Callable[[Tensor], T], weights: Tensor) -> No
 
 
 def empty_prompt(folder: Path, monitor: Monitor | None = None) -> Tensor:
-    """The text encoder's output for the empty prompt, (1, 77, C) float32.
+    """Encode the empty prompt with a model's text encoder, (1, 77, C) float32.
 
     Parameters
     ----------
     folder : Path
-        A diffusers folder with ``tokenizer`` and ``text_encoder``.
+        A model in diffusers format with ``tokenizer`` and ``text_encoder``.
     """
     monitor = monitor or Monitor()
     tokenizer = _part(folder / "tokenizer", CLIPTokenizer)
@@ -224,20 +223,21 @@ def empty_prompt(folder: Path, monitor: Monitor | None = None) -> Tensor:
         return cast("Tensor", encoder(ids).last_hidden_state.float())
 
 
-def _part(path: Path, kind: Any, **wishes: Any) -> Any:
-    """One part of a diffusers folder, read from disk alone."""
+def _part(path: Path, kind: Any, **options: Any) -> Any:
+    """Load a component from a subfolder of a diffusers model, without network access."""
     try:
-        return kind.from_pretrained(path, local_files_only=True, **wishes)
-    except (MemoryError, RuntimeError):  # of this machine, not of the files
+        return kind.from_pretrained(path, local_files_only=True, **options)
+    except (MemoryError, RuntimeError):  # a problem of this computer, not of the files
         raise
-    except Exception as error:  # tokenizers raises nothing more exact
+    except Exception as error:  # tokenizers raises plain Exception
         raise DamagedWeightsError(
-            f"What is in {path} cannot be read: {error}. Delete that folder and fetch it again."
+            f"The model in {path} cannot be read: {error}. Delete that folder and download it "
+            "again."
         ) from error
 
 
-def _network(path: Path, kind: Any, file: str, **wishes: Any) -> Any:
-    """A network of a diffusers folder, in float16 where there is such a file."""
+def _network(path: Path, kind: Any, file: str, **options: Any) -> Any:
+    """Load a network from a subfolder; the float16 file is preferred."""
     half = (path / f"{file}.fp16.safetensors").exists()
     network, found = _part(
         path,
@@ -246,35 +246,36 @@ def _network(path: Path, kind: Any, file: str, **wishes: Any) -> Any:
         use_safetensors=True,
         output_loading_info=True,
         ignore_mismatched_sizes=True,
-        **wishes,
+        **options,
     )
-    # The libraries would go on with random numbers in their place.
+    # The libraries would fill missing tensors with random numbers.
     wrong = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
     if wrong:
         raise DamagedWeightsError(
             f"The weights in {path} lack {len(wrong)} tensors or have them in another shape, "
-            f"{wrong[0]!r} first. Delete that folder and fetch it again."
+            f"{wrong[0]!r} first. Delete that folder and download it again."
         )
     return network
 
 
 def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
-    """Load the UNet, the VAE and the scheduler of a diffusers folder.
+    """Load UNet, VAE and scheduler of a model in diffusers format.
 
     Parameters
     ----------
     folder : Path
-        With ``unet``, ``vae`` and ``scheduler``; weights as safetensors.
+        Contains ``unet``, ``vae`` and ``scheduler``; weights as safetensors.
     prompt : (1, 77, C) float tensor
         See `empty_prompt`.
     dtype : torch.dtype
-        What the UNet computes in; the VAE stays in float32, as its half precision
-        overflows, unless this is bfloat16.
+        Dtype of the UNet and the VAE, except that the VAE stays in float32 for float16, where it
+        would overflow.
     """
     missing = [part for part in ("unet", "vae", "scheduler") if not (folder / part).is_dir()]
     if missing:
         raise InvalidInputError(
-            f"{folder} is no diffusers folder of a Stable Diffusion: it lacks {', '.join(missing)}."
+            f"{folder} is not a Stable Diffusion model in diffusers format: it lacks "
+            f"{', '.join(missing)}."
         )
 
     def network(kind: Any, name: str, dtype: torch.dtype) -> Any:
@@ -290,7 +291,7 @@ def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
     vae = network(AutoencoderKL, "vae", torch.float32 if dtype == torch.float16 else dtype)
     if unet.config.cross_attention_dim != prompt.shape[-1]:
         raise DamagedWeightsError(
-            f"The UNet in {folder} takes prompts of width {unet.config.cross_attention_dim}, its "
-            f"text encoder gives {prompt.shape[-1]}: the parts are not of one model."
+            f"The UNet in {folder} expects prompts of width {unet.config.cross_attention_dim}, but "
+            f"its text encoder gives {prompt.shape[-1]}: they belong to different models."
         )
     return Diffusion(unet, vae, _part(folder / "scheduler", PNDMScheduler), prompt)

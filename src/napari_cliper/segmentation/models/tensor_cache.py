@@ -1,8 +1,8 @@
-"""Small tensors that are kept on disk between runs, each under a hash of all it was made of.
+"""A disk cache of small tensors, keyed by a hash of everything they were computed from.
 
-They lie in the user's cache folder, one safetensors file each, and can be lost at any time: a file
-that is missing, damaged or not to be written costs the time of making its tensor again. Files
-appear whole or not at all, so that several processes may use the folder.
+Each tensor is a safetensors file in the user's cache folder. Files may be deleted at any time: a
+missing, damaged or unwritable file only costs the time to compute the tensor again. Writes are
+atomic, so that several processes can share the folder.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TensorCache:
-    """One folder of kept tensors.
+    """One folder of cached tensors.
 
     Parameters
     ----------
     name : str
-        Of the folder.
+        Name of the folder.
     tensor : str
-        Of the tensor in each file.
+        Name of the tensor in each file.
     most : int
-        How many may lie there; see `trim`.
+        Maximum number of files; see `trim`.
     """
 
     name: str
@@ -42,30 +42,30 @@ class TensorCache:
 
     @property
     def folder(self) -> Path:
-        """Where they are."""
+        """Path of the folder."""
         return platformdirs.user_cache_path("napari-cliper") / self.name
 
     def path(self, made_of: str) -> Path:
-        """Where the tensor made of this is, or would be."""
+        """Return the path of the file for a key, whether it exists or not."""
         return self.folder / f"{hashlib.sha256(made_of.encode()).hexdigest()[:32]}.safetensors"
 
     def get(self, made_of: str) -> tuple[Tensor, dict[str, str]] | None:
-        """The tensor made of this and its notes; None where it is not there or damaged."""
+        """Return the cached tensor and its metadata; None if it is missing or damaged."""
         path = self.path(made_of)
-        # Read at once: another process may replace or delete the file meanwhile.
+        # Read the whole file in one call: another process may replace or delete it.
         with suppress(OSError, SafetensorError, AttributeError, LookupError, TypeError, ValueError):
             tensors = load(path.read_bytes())
             found, text = tensors[self.tensor], tensors["notes"].numpy().tobytes()
             notes: dict[str, str] = json.loads(text)
             if notes.pop("sha256", "") != _checksum(found, notes):
-                return None  # the format has no check of its own: bad bytes would be bad numbers
-            with suppress(OSError):  # a folder that is only read
-                os.utime(path)  # `trim` spares what was used last
+                return None  # safetensors has no checksum: damage would change values
+            with suppress(OSError):  # the folder may be read-only
+                os.utime(path)  # `trim` deletes the least recently used files
             return found, notes
         return None
 
     def put(self, made_of: str, tensor: Tensor, notes: dict[str, str] | None = None) -> None:
-        """Keep a tensor, in the place of one of the same name; or not, on a full disk."""
+        """Store or replace a tensor; does nothing if the file cannot be written."""
         tensor, notes = tensor.contiguous(), notes or {}
         text = json.dumps({**notes, "sha256": _checksum(tensor, notes)}).encode()
         tensors = {self.tensor: tensor, "notes": torch.tensor(list(text), dtype=torch.uint8)}
@@ -80,7 +80,7 @@ class TensorCache:
                 part.unlink(missing_ok=True)
 
     def trim(self) -> None:
-        """Where there are too many files, delete those not used for longest, and a tenth more."""
+        """Delete the least recently used files beyond `most`, down to 90 % of it."""
         with suppress(OSError):
             with os.scandir(self.folder) as found:
                 files = list(found)

@@ -1,8 +1,8 @@
-"""The vectors of words: those asked before are remembered, in memory and on disk.
+"""Text embeddings of class names, cached in memory and on disk.
 
-A word's vector is the mean of its prompts' unit vectors, made a unit vector again. It depends on
-the CLIP and the prompts alone: text towers compute in float32 whatever the image networks do, and
-each word goes through by itself.
+The embedding of a name is the normalised mean of the unit vectors of its prompts. It depends only
+on the CLIP model and the prompts: the text encoder always computes in float32, and each name is
+encoded separately.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from .loading import Loaded
 from .tensor_cache import TensorCache
 
 CACHE_SIZE = TensorCache("words", "vector", most=4096)
-"""On disk; a file takes up to 4 KB, so 16 MB in all."""
+"""Disk cache; at most 4 KB per file and 16 MB in total."""
 
 Prompts = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class WordVector:
-    """A word as CLIP sees it.
+    """Text embedding of a name.
 
     Parameters
     ----------
     vector : (D,) float32 tensor
-        Of length 1.
+        Unit vector.
     cut : str or None
-        The first of its prompts that was longer than the text tower reads.
+        The first prompt that was truncated because it exceeds the context length.
     """
 
     vector: Tensor
@@ -42,36 +42,36 @@ class WordVector:
 
 
 class WordVectors:
-    """The vectors that one CLIP gave."""
+    """Cache of the text embeddings of one CLIP model."""
 
     def __init__(self, known: dict[Prompts, WordVector] | None = None) -> None:
         self._known = dict(known or {})
 
     def __len__(self) -> int:
-        """How many words are remembered in memory."""
+        """Return the number of embeddings in memory."""
         return len(self._known)
 
     def copy(self) -> WordVectors:
-        """Another memory of the same words."""
+        """Return an independent copy."""
         return WordVectors(self._known)
 
     def clear(self) -> None:
-        """Forget what is in memory."""
+        """Remove all embeddings from memory."""
         self._known.clear()
 
     def of(
         self, words: Iterable[Prompts], clip: Loaded[Clip], text: TextEncoder, monitor: Monitor
     ) -> list[WordVector]:
-        """The vector of each word; what is nowhere yet is encoded.
+        """Return the text embedding of each name; encode those not cached in memory or on disk.
 
         Parameters
         ----------
         words : iterable of tuple of str
-            The prompts of each.
+            The prompts of each name.
         clip : Loaded
-            Always the same one.
+            The CLIP model; must be the same in every call.
         text : TextEncoder
-            Its text tower.
+            Its text encoder.
         """
         words = list(words)
         new = [prompts for prompts in dict.fromkeys(words) if prompts not in self._known]
@@ -91,7 +91,7 @@ class WordVectors:
 
 
 def _encoded(text: TextEncoder, prompts: Prompts, monitor: Monitor) -> WordVector:
-    # One word at a time, so that no word's vector depends on the others.
+    # One name at a time: results of a batch could depend on the other names in it.
     vector = F.normalize(text.encode(prompts, monitor).mean(dim=0), dim=0)
     cut = next((one for one in prompts if text.token_count(one) > text.context_length), None)
     return WordVector(vector, cut)

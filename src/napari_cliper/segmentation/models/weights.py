@@ -1,16 +1,16 @@
-"""Names to weights: the shared hub cache, downloads that can be stopped, safe reading.
+"""Find weights in the Hugging Face cache and download them with progress, stop and resume.
 
-The only file that talks to the hub. What is downloaded lies in the cache that every tool on
-huggingface_hub shares (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_HUB_OFFLINE are honoured), laid
-out as https://huggingface.co/docs/huggingface_hub/guides/manage-cache has it: `blobs` holds
-the bytes under their hash, `snapshots` names them.
+The only module that uses the network. Files are stored in the standard cache of huggingface_hub,
+which other tools share (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_HUB_OFFLINE are honoured). Its
+layout (https://huggingface.co/docs/huggingface_hub/guides/manage-cache): `blobs` holds the bytes,
+named by their hash; `snapshots` holds links with the file names.
 
-Why `hf_hub_download` does not fetch the bytes: it hands files of the hub's Xet storage to hf_xet,
-whose threads swallow what a progress callback raises, so that a download cannot be stopped
-without breaking those of others in the process (huggingface_hub issue 4632); over plain
-HTTP it reports once in 10 MB and throws a stopped part away. Here they come over plain HTTP,
-which every repository offers, are resumed, checked against their hash and put in as a blob;
-`hf_hub_download` then finds the blob and does the rest.
+Why `hf_hub_download` does not download the bytes: it uses hf_xet for files in Xet storage, whose
+threads swallow exceptions of the progress callback, so a download cannot be stopped without
+breaking other downloads of the process (huggingface_hub issue 4632). Over plain HTTP it reports
+progress every 10 MB only and discards a partial download. This module downloads over plain HTTP,
+which every repository offers, resumes partial files, checks the hash and stores the blob;
+`hf_hub_download` then finds the blob and adds it to the snapshot.
 """
 
 from __future__ import annotations
@@ -71,29 +71,29 @@ __all__ = [
 
 T = TypeVar("T")
 
-# The root of the errors of huggingface_hub's own HTTP library, which has been another one in
-# each of its major versions: connections, time-outs, and answers such as 404.
+# Base class of all HTTP errors (connection, time-out, status such as 404). It depends on the HTTP
+# library, which differs between major versions of huggingface_hub.
 _HTTPError: type[BaseException] = HfHubHTTPError.__mro__[1]
 
-_POLL = 0.1  # seconds between two looks at `should_stop`, and two reports
-_RETRIES = 3  # reconnections in a row that may bring nothing
+_POLL = 0.1  # seconds between two progress reports and checks of `should_stop`
+_RETRIES = 3  # consecutive reconnections without new data before giving up
 _UNWATCHED = Monitor()
 
 
 class _MissingFileError(LookupError):
-    """No alternative of a needed file is there."""
+    """None of the alternatives of a needed file exists."""
 
 
 @dataclass
 class _Transfer:
-    """What the downloading thread and the caller tell each other."""
+    """State shared by the download thread and its caller."""
 
     total: int  # bytes
     done: int = 0  # bytes
     stop: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
-        """End the thread when nobody waits for it any more."""
+        """Raise Stopped if the caller has asked the download to stop."""
         if self.stop.is_set():
             raise Stopped("The download was stopped.")
 
@@ -107,17 +107,18 @@ class _Silent(tqdm):
 
 
 def cached(entry: WeightsEntry) -> dict[str, Path] | None:
-    """Where the files lie, if all of them are on disk. Touches no network.
+    """Return the paths of weight files that are on disk, without using the network.
 
     Parameters
     ----------
     entry : WeightsEntry
-        What is wanted.
+        Row of the registry.
 
     Returns
     -------
     dict of str to Path, or None
-        The chosen alternative of each needed file and where it is; None if one is missing.
+        For each needed file, the name of the alternative found and its path; None if any file is
+        missing.
     """
     places: list[Callable[[str], Path | None]] = [
         partial(_in_cache, repository) for repository in entry.repositories
@@ -131,7 +132,10 @@ def cached(entry: WeightsEntry) -> dict[str, Path] | None:
 
 
 def known_words(entry: WeightsEntry) -> tuple[str, ...]:
-    """The only words that a model on disk knows; empty where it knows words in general."""
+    """Return the vocabulary of a model with a closed vocabulary; empty for an open one.
+
+    Only models on disk are read; nothing is downloaded.
+    """
     files = cached(entry) or {}
     notes = (safetensors_notes(path) for path in files.values())
     return tuple(word for note in notes for word in json.loads(note.get("words", "[]")))
@@ -140,33 +144,33 @@ def known_words(entry: WeightsEntry) -> tuple[str, ...]:
 def fetch(
     entry: WeightsEntry, *, offline: bool = False, monitor: Monitor = _UNWATCHED
 ) -> dict[str, Path]:
-    """Where the files lie, after a download if need be.
+    """Return the paths of weight files; download them if they are not on disk.
 
     Parameters
     ----------
     entry : WeightsEntry
-        What is wanted.
+        Row of the registry.
     offline : bool
-        Use what is on disk only. HF_HUB_OFFLINE does the same.
+        Never download. HF_HUB_OFFLINE has the same effect.
     monitor : Monitor
-        Gets ``"Downloading NAME"`` in bytes over all files of the entry, in the calling
-        thread. A stop takes effect within a second, also when the network stalls; the part
-        that has arrived is kept and the next call goes on from there.
+        Reports ``"Downloading NAME"`` with progress in bytes over all files, in the calling thread.
+        A stop takes effect within a second, even if the network stalls; the next call resumes the
+        partial download.
 
     Returns
     -------
     dict of str to Path
-        The chosen alternative of each needed file and where it is.
+        For each needed file, the name of the alternative used and its path.
 
     Raises
     ------
     WeightsUnavailableError
-        Saying what was tried, where the files are expected, and what fetches them; also for a full
-        disk and for a folder without permission.
+        If the files cannot be downloaded or stored (no network, disk full, no permission). The
+        message lists the repositories tried, the expected folder and the command for the download.
     DamagedWeightsError
-        When what arrives has another size or hash than was announced.
+        If the size or hash of a downloaded file differs from what the server announced.
     Stopped
-        On the request of `monitor`.
+        If `monitor` requests a stop.
     """
     monitor.check()
     found = cached(entry)
@@ -174,12 +178,12 @@ def fetch(
         return found
     if not entry.repositories:
         raise WeightsUnavailableError(
-            f"The weights of {entry.name!r} should have come with the package, as "
-            f"{Path(__file__).parent / entry.files[0][0]}. Install napari-cliper again."
+            f"The weights of {entry.name!r} are part of this package, but "
+            f"{Path(__file__).parent / entry.files[0][0]} is missing. Install napari-cliper again."
         )
     if offline or constants.HF_HUB_OFFLINE:
-        why = "offline was asked for" if offline else "HF_HUB_OFFLINE is set"
-        raise _unavailable(entry, [f"{name}: not asked, {why}" for name in entry.repositories])
+        why = "the offline option is on" if offline else "HF_HUB_OFFLINE is set"
+        raise _unavailable(entry, [f"{name}: not tried, {why}" for name in entry.repositories])
     tried = []
     for repository in entry.repositories:
         transfer = _Transfer(entry.size)
@@ -200,7 +204,7 @@ def fetch(
 
 
 def _choose(entry: WeightsEntry, look: Callable[[str], T | None]) -> dict[str, T]:
-    """What `look` finds for the first alternative of each file for which it finds anything."""
+    """Return, for each needed file, the first alternative that `look` finds."""
     chosen: dict[str, T] = {}
     for alternatives in entry.files:
         for name in alternatives:
@@ -219,7 +223,7 @@ def _in_package(name: str) -> Path | None:
 
 
 def _in_cache(repository: str, name: str, revision: str | None = None) -> Path | None:
-    # It is a str for a file on disk, and an object for one that is known not to exist.
+    # A str for a file on disk; a sentinel object for a file known not to exist in the repository.
     found = try_to_load_from_cache(repository, name, revision=revision)
     return Path(found) if isinstance(found, str) else None
 
@@ -234,18 +238,18 @@ def _bytes_in(path: Path) -> int:
 
 
 def _watch(work: Callable[[], T], name: str, transfer: _Transfer, monitor: Monitor) -> T:
-    """Do `work` in a thread, and report and look at `should_stop` in this one.
+    """Run `work` in a thread; report progress and check `should_stop` in the calling thread.
 
-    Threads are for plugin/worker.py alone, but for this one: a read from a network that stalls
-    returns after its time-out of ten seconds, and only another thread can give up on it sooner.
-    Left alone it ends by itself, at its next chunk or time-out.
+    A network read that stalls returns only after its time-out of ten seconds; a second thread lets
+    the caller stop sooner. The abandoned thread ends at its next chunk or time-out. All other
+    threads are in plugin/worker.py.
     """
     future: Future[T] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - not handled here: raised in the caller
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             future.set_exception(error)
 
     thread = threading.Thread(target=run, name=f"Downloading {name}", daemon=True)
@@ -263,7 +267,7 @@ def _watch(work: Callable[[], T], name: str, transfer: _Transfer, monitor: Monit
 
 
 def _fetch_from(repository: str, entry: WeightsEntry, transfer: _Transfer) -> dict[str, Path]:
-    """All files of an entry from one repository, into the cache."""
+    """Download all files of an entry from one repository into the cache."""
     remote = _choose(entry, partial(_ask, repository, transfer))
     transfer.total = sum(metadata.size or 0 for metadata in remote.values())
     blobs = _folder(repository) / "blobs"
@@ -287,37 +291,39 @@ def _fetch_from(repository: str, entry: WeightsEntry, transfer: _Transfer) -> di
             _download(url, metadata, blobs / str(metadata.etag), transfer)
         transfer.done = before + (metadata.size or 0)
     paths = {}
-    for name, metadata in remote.items():  # named when all are there, so that none looks complete
+    for name, metadata in remote.items():  # linked only when all are complete
         transfer.check()
         paths[name] = Path(hf_hub_download(repository, name, tqdm_class=_Silent))
-        if not paths[name].is_symlink():  # a system without links: the library made a copy
+        if not paths[name].is_symlink():  # no symlinks here: the library made a copy
             (blobs / str(metadata.etag)).unlink(missing_ok=True)
     return paths
 
 
 def _ask(repository: str, transfer: _Transfer, name: str) -> HfFileMetadata | None:
-    """What the hub says of a file: commit, hash, size. None where there is no such file."""
+    """Return commit, hash and size of a file on the hub; None if it does not exist."""
     transfer.check()
     try:
         metadata = get_hf_file_metadata(hf_hub_url(repository, name))
     except EntryNotFoundError:
         return None
     if not metadata.commit_hash or not metadata.etag or Path(metadata.etag).name != metadata.etag:
-        raise FileMetadataError("the server does not answer as a hub does; is HF_ENDPOINT right?")
+        raise FileMetadataError(
+            "the server does not answer like a Hugging Face hub; check HF_ENDPOINT"
+        )
     return metadata
 
 
 def _download(url: str, metadata: HfFileMetadata, blob: Path, transfer: _Transfer) -> None:
-    """One file into `blob`, which appears whole and checked or not at all.
+    """Download a file to `blob` atomically and check its hash.
 
-    The lock is the library's own: its downloads of the same file, in this process or another,
-    wait for this one, and the other way round.
+    Uses the lock of huggingface_hub, so that simultaneous downloads of the same file, in any
+    process, wait for each other.
     """
     part = blob.with_name(f"{blob.name}.incomplete")
     locks = blob.parents[2] / ".locks" / blob.parents[1].name
     locks.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(locks / f"{blob.name}.lock"):
-        if blob.exists():  # another program was faster
+        if blob.exists():  # another process has downloaded it meanwhile
             return
         before, failures = transfer.done, 0
         while True:
@@ -333,19 +339,19 @@ def _download(url: str, metadata: HfFileMetadata, blob: Path, transfer: _Transfe
                     raise
         arrived = _bytes_in(part)
         of_hash = blob.name
-        if SHA256.fullmatch(blob.name):  # small files go by their git hash: not checked
+        if SHA256.fullmatch(blob.name):  # small files are named by their git hash: not checked
             of_hash = sha256(part, Monitor(should_stop=transfer.stop.is_set))
         if arrived != (metadata.size or arrived) or of_hash != blob.name:
             part.unlink()
             raise DamagedWeightsError(
-                f"What arrived from {url} is damaged: {arrived} bytes with hash {of_hash}, while "
-                f"{metadata.size} with {blob.name} were announced. It was deleted; fetch again."
+                f"The download from {url} is damaged: {arrived} bytes with hash {of_hash} instead "
+                f"of {metadata.size} bytes with {blob.name}. It was deleted. Download it again."
             )
         part.replace(blob)
 
 
 def _stream(url: str, size: int | None, part: Path, before: int, transfer: _Transfer) -> None:
-    """Append to `part` what it lacks."""
+    """Append the missing bytes to a partial file."""
     start = _bytes_in(part)
     if start == size:
         return
@@ -356,7 +362,7 @@ def _stream(url: str, size: int | None, part: Path, before: int, transfer: _Tran
         "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
     ) as response:
         hf_raise_for_status(response)
-        # 206: the rest, as asked. 200: the whole file, from a server that knows no ranges.
+        # 206: the requested range. 200: the whole file, from a server without range requests.
         with part.open("ab" if response.status_code == 206 else "wb") as file:
             for chunk in response.iter_bytes():
                 transfer.check()
@@ -365,7 +371,7 @@ def _stream(url: str, size: int | None, part: Path, before: int, transfer: _Tran
 
 
 def _reason(repository: str, error: BaseException) -> str:
-    """Why a repository gave nothing, in a few words."""
+    """Describe in a few words why a download from a repository failed."""
     if isinstance(error, GatedRepoError):
         return (
             f"gated; accept its terms at {constants.ENDPOINT}/{repository} and log in with "
@@ -387,12 +393,12 @@ def _unavailable(entry: WeightsEntry, tried: list[str]) -> WeightsUnavailableErr
     return WeightsUnavailableError(
         "\n".join(
             [
-                f"The weights of {entry.name!r} are not on disk and could not be had. Tried:",
+                f"The weights of {entry.name!r} are missing and could not be downloaded. Tried:",
                 *(f"  - {line}" for line in tried),
                 f"Expected: {', '.join(names[0] for names in entry.files)}",
                 f"in the folder {_folder(entry.repositories[0]) / 'snapshots' / '<commit>'}",
-                f"Fetch them{size} with: napari-cliper models download {entry.name}",
-                "HF_ENDPOINT names a mirror of the hub, HF_HOME another folder.",
+                f"Download them{size} with: napari-cliper models download {entry.name}",
+                "Set HF_ENDPOINT to use a mirror of the hub, HF_HOME to use another folder.",
             ]
         )
     )
@@ -401,13 +407,13 @@ def _unavailable(entry: WeightsEntry, tried: list[str]) -> WeightsUnavailableErr
 def _not_stored(entry: WeightsEntry, error: OSError) -> WeightsUnavailableError:
     folder = constants.HF_HUB_CACHE
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        why = f"there is no room for them in {folder}. Make some"
+        why = f"the disk of {folder} is full. Free some space"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        why = f"there is no permission to write in {folder}. Give it"
+        why = f"{folder} is not writable. Change its permissions"
     else:
-        why = f"writing in {folder} failed: {error}. Put that right"
+        why = f"writing to {folder} failed: {error}. Solve this problem"
     size = f" ({entry.size / 1e6:.0f} MB)" if entry.size else ""
     return WeightsUnavailableError(
-        f"The weights of {entry.name!r}{size} could not be stored: {why}, or name another "
-        f"folder in HF_HOME; then: napari-cliper models download {entry.name}"
+        f"The weights of {entry.name!r}{size} could not be stored: {why} or set HF_HOME to another "
+        f"folder, then run: napari-cliper models download {entry.name}"
     )

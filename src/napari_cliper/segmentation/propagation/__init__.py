@@ -1,1 +1,1 @@
-"""Hints of the user become shifts of the scores elsewhere in the image."""
+"""Propagate user hints to similar regions of the image."""

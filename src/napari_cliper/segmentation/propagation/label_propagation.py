@@ -1,16 +1,18 @@
-"""What a person says of a few pixels moves the scores of those that belong with them.
+"""Propagate user hints (strokes and clicks) to similar superpixels as changes of class scores.
 
-The evidence spreads over superpixels by a random walk with restart (`affinity`). How it moves the
-words' scores is ours:
+Hints spread over superpixels by a random walk with restart (`superpixel_graph`). How they change
+the text scores is this project's own rule:
 
-The words are taken for right but for what the evidence shows. Where it contradicts them, the class
-that a person named is raised by about twice what the words were wrong by there, in the superpixels
-that the walk reaches from there. Three things stand against it: places that look the same where
-the words were right, all superpixels that look the same in which the words see what they see
-here, and other classes that were named. So a click amidst an object that was taken for something
-else moves the objects that are like it, and words that are wrong wherever somebody looks are
-outvoted. A correction next to what the words see as the same class is an edge put right: it moves
-the superpixel that it is in. Without evidence nothing moves.
+- Text scores are kept except where user hints contradict them. There, the score of the hinted class
+  rises by about twice the error of the text scores, in all superpixels that the walk reaches.
+- Three things reduce the change in a superpixel: similar superpixels where hints confirm the text
+  scores; similar superpixels to which the text scores give the same class as here; hints of other
+  classes.
+- So a hint inside a misclassified object also corrects similar objects, and text scores that
+  many hints contradict are overruled.
+- A hint next to a region to which the text scores already give the hinted class is taken as a
+  correction of an edge: it changes its own superpixel only.
+- Without hints, scores are unchanged.
 
 Pure functions. Notation: n superpixels, T classes.
 """
@@ -25,31 +27,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 OPEN = -1
-"""A pixel about which nobody has said anything."""
+"""Label of a pixel without a hint."""
 
 FAINT = 0.3
-"""Evidence that arrives this densely counts half, where no words stand against it."""
+"""Density of arriving hints at which they count half, if nothing speaks against them."""
 BELIEF = 0.3
-"""What speaks for the words where nobody has said anything; in the same unit."""
+"""Weight of the text scores where there are no hints; same unit as `FAINT`."""
 BEYOND, LEAST = 2.3, 0.05
-"""Scores move by so many times what the words were wrong by, and this more."""
+"""Scores change by `BEYOND` * (error of the text scores + `LEAST`)."""
 MOST = 0.5
-"""Words see a class in a superpixel that has this share of its pixels."""
+"""A superpixel counts as predicted to be a class if at least this fraction of its pixels is."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageAffinity:
-    """How the parts of an image belong together.
+    """Superpixels of an image and the affinity between them.
 
     Parameters
     ----------
     regions : (Y, X) int32 array
-        Superpixels, 0 to n - 1.
+        Superpixel of each pixel, 0 to n - 1.
     reach : (n, n) float32 tensor
-        How often a walk that starts in a row's superpixel and ends at any step with the same
-        chance is in a column's; 1 is as often as if it went anywhere. Rows sum to n.
+        Probability that a random walk with restart from the row's superpixel is in the column's,
+        times n; 1 is the value of a uniform distribution. Rows sum to n.
     nearby : (n, n) bool tensor
-        Which lie at most two steps from border to border apart.
+        Whether two superpixels are equal, adjacent or share a neighbour.
     """
 
     regions: NDArray[np.int32]
@@ -58,21 +60,22 @@ class ImageAffinity:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory."""
+        """Memory in bytes."""
         return self.regions.nbytes + self.reach.nbytes + self.nearby.nbytes
 
 
 @dataclass(frozen=True, eq=False)
 class Shift:
-    """How evidence moves the scores.
+    """Changes of the class scores caused by hints.
 
     Parameters
     ----------
     by_region : (T, n) float32 tensor
-        What each class's score gains over the background's.
+        Change of each class's score relative to the background's, per superpixel.
     regions : (Y, X) int32 array
+        Superpixel of each pixel.
     hint_labels : (Y, X) int32 array
-        `OPEN`, 0 for background, i + 1 for class i.
+        `OPEN` for no hint, 0 for background, i + 1 for class i.
     """
 
     by_region: Tensor
@@ -80,7 +83,7 @@ class Shift:
     hint_labels: NDArray[np.int32]
 
     def of(self, index: int, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """What a class gains at each pixel, (Y, X), in a new array or in `out`."""
+        """Return the score change of one class per pixel, (Y, X), in a new array or in `out`."""
         return self.by_region[index].numpy().take(self.regions, out=out, mode="clip")
 
 
@@ -91,20 +94,20 @@ def shift_by(
     words: NDArray[np.integer],
     classes: int,
 ) -> Shift:
-    """How what a person has said moves the scores.
+    """Compute how hints change the class scores of all superpixels.
 
     Parameters
     ----------
     affinity : ImageAffinity
     hint_labels : (Y, X) int32 array
-        `OPEN`, 0 for background, i + 1 for class i.
+        `OPEN` for no hint, 0 for background, i + 1 for class i.
     wrong_by : (P,) float32 tensor
-        For each of the P pixels that are not open, row by row: how far the words' best score is
-        above that of what was said; 0 where the words are right.
+        For each of the P pixels with a hint, in row-major order: the highest text score minus that
+        of the hinted class; 0 where they agree.
     words : (Y, X) array of int
-        The labels that the words alone give.
+        Labels predicted from the text scores.
     classes : int
-        T.
+        T, the number of classes.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def shift_by(
     node = torch.from_numpy(affinity.regions[known].astype(np.int64))  # (P,)
     named = torch.from_numpy(hint_labels[known].astype(np.int64))
     count, labels = len(affinity.reach), classes + 1
-    # A superpixel is one witness, however many of its pixels are known.
+    # Each superpixel has the same weight, however many of its pixels have hints.
     weight = 1 / torch.bincount(node, minlength=count)[node].float()  # (P,)
 
     def witnesses(values: Tensor) -> Tensor:
@@ -126,21 +129,21 @@ def shift_by(
 
     seen = _shares(affinity.regions, words, count, labels)  # (n, T + 1)
     near = (affinity.nearby.float() @ (seen >= MOST).float()) > 0
-    # What the words see next to it is an edge put right: it moves where it is and nothing else.
+    # A hint next to its predicted class corrects an edge: it changes its own superpixel only.
     edge = (near[node, named] & (wrong_by > 0)).float()
     spreads, stays = votes(1 - edge), votes(edge)
     wrong = (wrong_by > 0).float()
     about = torch.stack(
         [witnesses(wrong_by * (1 - edge)), witnesses(wrong - edge), witnesses(1 - wrong)], dim=1
     )
-    # Of a class that was often named, each naming counts less: many strokes are no larger object.
+    # Divide by the number of hints of a class: more strokes do not mean a larger object.
     often = (spreads + stays).sum(dim=0).clamp(min=1)
     believed = seen / seen.sum(dim=0).clamp(min=1)
     arrived = affinity.reach @ torch.cat([spreads / often, believed, about], dim=1)
     density, rival, (error, contradicts, agrees) = (
         arrived[:, :labels], arrived[:, labels:-3], arrived[:, -3:].T
     )  # fmt: skip
-    # What the words see in many superpixels that look like this one stands against the evidence.
+    # Similar superpixels with the same predicted class as this one speak against a change.
     against = (rival * seen).sum(dim=1, keepdim=True) ** 2 + FAINT**2
     share = density**2 / ((density**2).sum(dim=1, keepdim=True) + against)  # (n, T + 1)
     amount = _amount(error, contradicts) * contradicts / (contradicts + agrees + BELIEF)
@@ -151,14 +154,14 @@ def shift_by(
 
 
 def _amount(error: Tensor, contradicts: Tensor) -> Tensor:
-    """By how much scores move where the words were wrong by so much, on the mean."""
+    """Return the score change for the mean error of the text scores."""
     return BEYOND * (error / contradicts.clamp(min=1e-9) + LEAST)
 
 
 def _shares(
     regions: NDArray[np.int32], labels: NDArray[np.integer], count: int, kinds: int
 ) -> Tensor:
-    """Which share of each superpixel has which label, (n, T + 1)."""
+    """Return the fraction of each superpixel's pixels that has each label, (n, T + 1)."""
     flat = regions.ravel().astype(np.int64) * kinds + labels.ravel()
     table = np.bincount(flat, minlength=count * kinds).reshape(count, kinds)
     return torch.from_numpy(table / table.sum(axis=1, keepdims=True)).float()

@@ -1,9 +1,9 @@
-"""How the parts of an image belong together: what corrections spread along.
+"""Superpixel affinity of an image, along which user hints propagate.
 
-The image is parted into superpixels (SLIC: Achanta et al., TPAMI 2012). How much two of them belong
-together is told by the features of CLIP's patches, their colours and how far apart they lie, and by
-Stable Diffusion's self-attention where the refiner has it. From each, a random walk with restart
-(Tong, Faloutsos and Pan, ICDM 2006) arrives at the others. Pure functions.
+The image is divided into superpixels (SLIC: Achanta et al., TPAMI 2012). Their pairwise similarity
+combines CLIP's patch features, mean colours, distance and, if the refiner provides it, Stable
+Diffusion's self-attention. A random walk with restart (Tong, Faloutsos and Pan, ICDM 2006) turns
+similarities into affinities. Pure functions.
 
 Notation: n superpixels, N = h * w patches, D embedding width.
 """
@@ -30,23 +30,24 @@ from .label_propagation import ImageAffinity
 
 SUPERPIXELS, COMPACTNESS, SMOOTHING = 700, 20, 1
 WORKING_SIDE = 512
-"""Superpixels are found with the shorter side at most this long."""
+"""Superpixels are computed on an image whose shorter side has at most this many pixels."""
 
 FEATURE_SCALE = 20.0
 COLOUR_SCALE = 15.0
-"""In units of CIELAB, where 2 is just seen."""
+"""In units of CIELAB, where 2 is a just noticeable difference."""
 NEAR = 0.25
-"""In shorter sides of the image: so far superpixels that look alike help each other."""
+"""Distance scale of the similarity, as a fraction of the image's shorter side."""
 RESTART = 0.1
 
 
 def image_affinity(embedding: ImageEmbedding, monitor: Monitor | None = None) -> ImageAffinity:
-    """Find out how the parts of an image belong together; takes up to a second.
+    """Compute the superpixels of an image and their affinities; takes up to a second.
 
     Parameters
     ----------
     embedding : ImageEmbedding
     monitor : Monitor, optional
+        Reports ``"Preparing for corrections"``.
     """
     monitor = monitor or Monitor()
     monitor.tell("Preparing for corrections", 0, 1)
@@ -54,7 +55,7 @@ def image_affinity(embedding: ImageEmbedding, monitor: Monitor | None = None) ->
     found = slic(
         pixels, n_segments=SUPERPIXELS, compactness=COMPACTNESS, sigma=SMOOTHING, start_label=0
     )
-    regions = np.unique(found, return_inverse=True)[1].reshape(found.shape)  # none without a pixel
+    regions = np.unique(found, return_inverse=True)[1].reshape(found.shape)  # no empty superpixels
     monitor.check()
     members = _Members(regions)
     features = F.normalize(members.mean(patch_features(embedding)), dim=-1)  # (n, D)
@@ -73,7 +74,7 @@ def image_affinity(embedding: ImageEmbedding, monitor: Monitor | None = None) ->
 
 
 def _nearby(regions: NDArray[np.intp], count: int) -> Tensor:
-    """Which superpixels share a border, or a neighbour; (n, n) bool. Each is near itself."""
+    """Return which superpixels are equal, adjacent or share a neighbour, (n, n) bool."""
     touch = torch.eye(count)
     for one, other in ((regions[1:], regions[:-1]), (regions[:, 1:], regions[:, :-1])):
         touch[one.ravel(), other.ravel()] = touch[other.ravel(), one.ravel()] = 1
@@ -81,7 +82,7 @@ def _nearby(regions: NDArray[np.intp], count: int) -> Tensor:
 
 
 def _reach(steps: Tensor) -> Tensor:
-    """Where walks with restart are, from every start, (n, n): r (I - (1 - r) W)^-1, times n."""
+    """Return n times the stationary random walk with restart: n r (I - (1 - r) W)^-1, (n, n)."""
     count = len(steps)
     eye = torch.eye(count)
     arrival = torch.linalg.solve(eye - (1 - RESTART) * steps, eye)
@@ -89,7 +90,7 @@ def _reach(steps: Tensor) -> Tensor:
 
 
 class _Members:
-    """Which pixels each superpixel has."""
+    """Averages over the pixels of each superpixel."""
 
     def __init__(self, regions: NDArray[np.intp]) -> None:
         self.shape = regions.shape
@@ -97,29 +98,29 @@ class _Members:
         self.sizes = torch.bincount(self.index).float()  # (n,)
 
     def mean(self, planes: Tensor) -> Tensor:
-        """The mean of (C, h, w) planes over each superpixel, (n, C)."""
+        """Return the mean of (C, h, w) planes over each superpixel, (n, C)."""
         shape = (self.shape[0], self.shape[1])
         total = torch.zeros(len(self.sizes), len(planes))
-        for start in range(0, len(planes), 64):  # some channels at a time: they are many
+        for start in range(0, len(planes), 64):  # in groups of channels, to save memory
             some = planes[start : start + 64, ...]
             full = F.interpolate(some[None], size=shape, mode="bilinear")[0].flatten(1)
             total[:, start : start + 64].index_add_(0, self.index, full.T.contiguous())
         return total / self.sizes[:, None]
 
     def places(self) -> Tensor:
-        """The centre of each superpixel, (n, 2)."""
+        """Return the centroid of each superpixel in pixels, (n, 2)."""
         rows, columns = np.indices(self.shape, dtype=np.float32)
         return self.mean(torch.from_numpy(np.stack([rows, columns])))
 
     def colours(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Mean and deviation of each superpixel in CIELAB, (n, 6)."""
+        """Return mean and standard deviation of each superpixel in CIELAB, (n, 6)."""
         lab = torch.from_numpy(np.ascontiguousarray(rgb2lab(pixels).transpose(2, 0, 1))).float()
         mean = self.mean(lab)
         deviation = (self.mean(lab**2) - mean**2).clamp(min=0).sqrt()
         return torch.cat([mean, deviation], dim=1)
 
     def steps_of(self, attention: SelfAttention) -> Tensor:
-        """The mean of attention maps as steps between superpixels, (n, n); rows sum to 1."""
+        """Return the mean attention as transition probabilities, (n, n); rows sum to 1."""
         height, width = self.shape
         rows, columns = (
             (torch.arange(n) * cells // n)
@@ -128,16 +129,14 @@ class _Members:
         cells = (rows[:, None] * attention.grid[1] + columns).flatten()
         shares = torch.zeros(len(self.sizes), attention.grid[0] * attention.grid[1])
         shares.index_put_((self.index, cells), torch.ones(height * width), accumulate=True)
-        into = shares / shares.sum(dim=0).clamp(
-            min=1
-        )  # (n, cells): how a cell's walk is shared out
+        into = shares / shares.sum(dim=0).clamp(min=1)  # (n, cells), columns sum to 1
         walked = _mean_map(attention) @ into.T  # (cells, n)
         steps = (shares / self.sizes[:, None]) @ walked
         return steps / steps.sum(dim=-1, keepdim=True).clamp(min=1e-9)
 
 
 def _mean_map(attention: SelfAttention) -> Tensor:
-    """The mean of the maps, (n, n) float32."""
+    """Return the mean of the attention maps, (cells, cells) float32."""
     cells = attention.grid[0] * attention.grid[1]
     total = torch.zeros(cells, cells)
     for one in attention.maps:
@@ -151,7 +150,7 @@ def _mean_map(attention: SelfAttention) -> Tensor:
 
 
 def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image with a shorter side of at most `WORKING_SIDE`."""
+    """Downscale the image to a shorter side of at most `WORKING_SIDE`."""
     height, width = pixels.shape[:2]
     scale = WORKING_SIDE / min(height, width)
     if scale >= 1:

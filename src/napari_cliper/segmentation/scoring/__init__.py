@@ -1,1 +1,1 @@
-"""Patch features and text vectors or prototypes become score maps."""
+"""Compute score maps from patch features and text embeddings or prototypes."""

@@ -1,10 +1,11 @@
-"""Prototypes asked beside words: what they say, and how much each side counts.
+"""Combine the class probabilities of text embeddings and of visual prototypes.
 
-Vectors of patches lie nearer to each other than to those of words (Liang et al., "Mind the gap",
-NeurIPS 2022), so the two are never compared: each side has a softmax of its own, and their
-probabilities are mixed, class by class. Ours. Pure functions.
+Image features are more similar to each other than to text embeddings (Liang et al., "Mind the
+gap", NeurIPS 2022), so their similarities are not comparable. Each source has its own softmax, and
+the probabilities are averaged with a weight per class. The weights are this project's own rule.
+Pure functions.
 
-Shapes: T classes, N patches, D embedding width, Q vectors.
+Notation: T classes, N patches, D embedding width, Q vectors.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from .prototypes import BACKGROUND, Prototypes
 from .similarity import Queries, cliper_logits
 
 HALF = 0.5
-"""From so many images on, prototypes count half of what the words leave to them."""
+"""Number of images at which prototypes reach half of their maximum weight."""
 
 
 @dataclass(frozen=True, eq=False)
 class PrototypeFusion:
-    """The prototypes of the classes that are asked for.
+    """Prototypes of the requested classes and their weights.
 
     Parameters
     ----------
     queries : Queries
-        Their vectors; classes are counted as in `classes`.
+        Prototype vectors; owners are indices into `classes`.
     classes : tuple of int
-        Which of the T classes have prototypes.
+        Indices of the C classes that have prototypes, among the T classes.
     share : (T + 1,) float32 tensor
-        How much the prototypes of each class count against its words, and last those of the
-        background; 0 where there are none.
+        Weight of the prototypes of each class, 0 (text only) to 1 (prototypes only); the last
+        element is that of the background. 0 for classes without prototypes.
     """
 
     queries: Queries
@@ -43,13 +44,13 @@ class PrototypeFusion:
     share: Tensor
 
     def mixed(self, words: Tensor, own: Tensor) -> Tensor:
-        """Probabilities by words (T, ...) and by prototypes (C, ...) as one, (T, ...)."""
+        """Average probabilities from text (T, ...) and from prototypes (C, ...), (T, ...)."""
         every = torch.zeros_like(words)
         every[list(self.classes)] = own
         return torch.lerp(words, every, self.share[:-1].reshape(-1, *[1] * (words.ndim - 1)))
 
     def mixed_background(self, words: Tensor | None, own: Tensor | None) -> Tensor | None:
-        """The same of the background's; words that there are none of say 0."""
+        """Average background probabilities; missing text probabilities count as 0."""
         if own is None:
             return words
         return own * self.share[-1] if words is None else torch.lerp(words, own, self.share[-1])
@@ -62,27 +63,27 @@ def prototype_fusion(
     share: float | None,
     scale: float,
 ) -> PrototypeFusion | None:
-    """The prototypes that can be asked beside some words.
+    """Select the prototypes of the requested classes and compute their weights.
 
     Parameters
     ----------
     prototypes : Prototypes
-        Those of other classes are passed over.
+        Those of other classes are ignored.
     classes : sequence of T ClassPrompt
     words : Queries
-        Of these classes and the background.
+        Text embeddings of the classes and the background.
     share : float, optional
-        How much prototypes count where a class has any, 0 to 1. None: the less, the better the
-        words tell the prototypes of their class from the others (squared, as prototypes of few
-        classes claim the pixels of the rest), and the more, the more images they were learned from.
+        Weight of the prototypes for every class that has any, 0 to 1. None chooses it per class:
+        ``(1 - p)**2 * m / (m + HALF)`` with p the mean probability that the text embeddings give
+        the class for its own prototypes, and m the number of images they were learned from. The
+        square limits prototypes of a few classes from claiming the pixels of the others.
     scale : float
-        What cosines are multiplied by before a softmax.
+        Factor for cosine similarities before the softmax (logit scale).
 
     Returns
     -------
-    Looks or None
-        None where there is nothing to tell apart: fewer than two classes, the background among
-        them, have any.
+    PrototypeFusion or None
+        None if fewer than two classes, background included, have prototypes.
     """
     own = [prototypes.of(one.name) for one in classes]
     having = tuple(index for index, items in enumerate(own) if items)
@@ -100,6 +101,6 @@ def prototype_fusion(
         known = float(hint_labels[torch.tensor(owner) == place, index].mean())
         automatic = (1 - known) ** 2 * images / (images + HALF)
         counts[index] = automatic if share is None else share
-    if background:  # it has to make room for whichever class claims the most
+    if background:  # as much as the highest weight of a class
         counts[-1] = counts.max()
     return PrototypeFusion(Queries(vectors, owner), having, counts)

@@ -1,11 +1,11 @@
-"""Visual prototypes: what a class looks like, as a few vectors beside its words.
+"""Visual prototypes: mean patch features of annotated regions, used as queries for a class.
 
-Words fail where CLIP never read about a stain or an organism. The mean of the patch features that
-a person has confirmed for a class lies in the same space as the vectors of words, and can be asked
-for as a word is. The idea is that of prototypical networks (Snell et al., NeurIPS 2017), with the
-features of CLIP and no training; how it is joined to the words is ours (`fusion`).
+Text prompts fail for stains or organisms that CLIP has not seen described. Mean patch features of
+annotated regions lie in the same embedding space and can replace or support text embeddings. The
+idea is that of prototypical networks (Snell et al., NeurIPS 2017), with CLIP's features and without
+training; `prototype_fusion` combines them with text.
 
-Shapes: N = h * w patches, D embedding width, M prototypes.
+Notation: N = h * w patches, D embedding width, M prototypes.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from ..errors import InvalidInputError
 from ..prompts import key
 
 BACKGROUND = ""
-"""The name under which the background has its prototypes."""
+"""Class name of the background's prototypes."""
 
 PER_IMAGE = 3
-"""At most so many prototypes of a class come from one image."""
+"""Maximum number of prototypes per class and image."""
 PER_CLASS = 8
-"""At most so many are kept of a class: the nearest two become one."""
+"""Maximum number of prototypes per class; beyond it the two most similar are merged."""
 PATCHES_EACH = 4
-"""An image gives a class one prototype for so many patches."""
+"""Number of patches for each additional prototype."""
 PURE = 0.8
-"""A patch speaks for a class that has this share of its confirmed pixels, or more."""
+"""Minimum fraction of a patch's annotated pixels that must belong to the class."""
 THUMBNAIL = 48
-"""Side of a prototype's image, in pixels."""
+"""Side of a prototype's thumbnail, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prototype:
-    """One look of a class.
+    """One prototype of a class.
 
     Parameters
     ----------
     name : str
-        Of the class; `BACKGROUND` for the background.
+        Class name; `BACKGROUND` for the background.
     vector : (D,) float32 tensor
-        Of length 1.
+        Unit vector: normalised mean of patch features.
     patches : int
-        How many patches it is the mean of.
+        Number of patches in the mean.
     sources : tuple of str
-        The images that it was learned from, the main one first.
+        Names of the images it was learned from, the one with most patches first.
     thumbnail : (48, 48, 3) uint8 array
-        Where it was learned.
+        RGB image of a typical patch.
     """
 
     name: str
@@ -66,14 +66,15 @@ class Prototype:
 
 @dataclass(frozen=True, eq=False)
 class Prototypes:
-    """What some classes look like to one CLIP.
+    """A set of prototypes of one CLIP model.
 
     Parameters
     ----------
     model : str
-        The name of the CLIP, for people.
+        Display name of the CLIP model.
     identity : str
-        All that its features depend on: prototypes of another one mean nothing to it.
+        Everything that its features depend on. Prototypes of different identities must not be
+        mixed.
     items : tuple of Prototype
     """
 
@@ -82,32 +83,32 @@ class Prototypes:
     items: tuple[Prototype, ...] = ()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of prototypes."""
         return len(self.items)
 
     def of(self, name: str) -> tuple[Prototype, ...]:
-        """Those of a class, by its name."""
+        """Return the prototypes of a class."""
         return tuple(one for one in self.items if key(one.name) == key(name))
 
     def images_of(self, name: str) -> int:
-        """From how many images a class was learned."""
+        """Return the number of images that a class was learned from."""
         return len({source for one in self.of(name) for source in one.sources})
 
     def without(self, *gone: Prototype) -> Prototypes:
-        """The others."""
+        """Return a copy without the given prototypes."""
         return replace(self, items=tuple(one for one in self.items if one not in gone))
 
     def without_source(self, source: str) -> Prototypes:
-        """Those that are not from this image alone."""
+        """Return a copy without the prototypes learned from this image only."""
         return self.without(*(one for one in self.items if one.sources == (source,)))
 
     def joined(self, others: Prototypes) -> Prototypes:
-        """These and others: what was learned from the same image before is replaced.
+        """Return the union with other prototypes; those learned from the same images are replaced.
 
         Raises
         ------
         InvalidInputError
-            For prototypes of another CLIP.
+            If the prototypes belong to different CLIP models.
         """
         others.check_model(self.identity, self.model)
         sources = {source for one in others.items for source in one.sources}
@@ -118,7 +119,7 @@ class Prototypes:
         return replace(self, items=tuple(few))
 
     def check_model(self, identity: str, model: str) -> None:
-        """Refuse another CLIP than the one that they are of.
+        """Raise an error if the prototypes belong to another CLIP model.
 
         Raises
         ------
@@ -127,14 +128,14 @@ class Prototypes:
         if self.identity != identity:
             other = "other weights or another method" if self.model == model else model
             raise InvalidInputError(
-                f"These prototypes are of {self.model}, and the engine runs {other}: features of "
-                "one model mean nothing to another. Choose the model that they were learned with, "
-                "or learn them again."
+                f"These prototypes were learned with {self.model}, but the engine runs {other}. "
+                "Prototypes work only with the model that they were learned with. Choose that "
+                "model, or learn the prototypes again."
             )
 
 
 def _few(items: list[Prototype]) -> list[Prototype]:
-    """No more than a handful: the two most alike become one, again and again."""
+    """Merge the two most similar prototypes until at most `PER_CLASS` remain."""
     while len(items) > PER_CLASS:
         vectors = torch.stack([one.vector for one in items])
         alike = (vectors @ vectors.T).fill_diagonal_(-2)
@@ -165,26 +166,25 @@ def learnt(
     names: Mapping[int, str],
     source: str,
 ) -> Iterable[Prototype]:
-    """The prototypes that the confirmed pixels of one image give.
+    """Compute prototypes from the annotated pixels of one image.
 
-    A patch counts for a class that has nearly all of its confirmed pixels; where a class has no
-    such patch, those of which it has the most. Its patches become a few centres by k-means.
+    A patch counts for a class if at least `PURE` of its annotated pixels belong to it; if a class
+    has no such patch, its purest patches count. K-means groups the patches of each class.
 
     Parameters
     ----------
     features : (N, D) float tensor
-        Patch features, any length.
+        Patch features; need not be normalised.
     grid : (int, int)
-        (h, w).
+        (h, w) of the patches.
     image : (Y, X, 3) uint8 array
     labels : (Y, X) array of int
     confirmed : (Y, X) bool array
-        Which labels a person stands behind.
+        Which pixels are annotated: accepted or painted by the user.
     names : mapping of int to str
-        The class of each label; 0 is the background whether it is named or not. Other labels
-        are passed over.
+        Class name of each label; label 0 is always the background. Other labels are ignored.
     source : str
-        What the image is called.
+        Name of the image.
 
     Yields
     ------
@@ -214,24 +214,24 @@ def learnt(
 
 
 def _clusters(vectors: Tensor, patches: NDArray[np.intp]) -> Iterable[NDArray[np.intp]]:
-    """Patches in groups of like features."""
+    """Group patches by feature similarity with k-means."""
     count = min(PER_IMAGE, 1 + len(patches) // PATCHES_EACH)
     if count == 1:
         return [patches]
-    centres, _ = kmeans(vectors.numpy(), count, rng=0)  # fewer where there are not so many looks
+    centres, _ = kmeans(vectors.numpy(), count, rng=0)  # may return fewer
     nearest, _ = vq(vectors.numpy(), centres)
     return [patches[nearest == index] for index in np.unique(nearest)]
 
 
 def patch_shares(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.float32]:
-    """Which share of each patch's pixels is in a mask, (N,)."""
+    """Return the fraction of each patch's pixels that is in a mask, (N,) float32 in [0, 1]."""
     plane = torch.from_numpy(np.ascontiguousarray(mask))[None].float()
     shares: NDArray[np.float32] = F.adaptive_avg_pool2d(plane, grid).flatten().numpy()
     return shares
 
 
 def _centre_of(patch: int, grid: tuple[int, int], mask: NDArray[np.bool_]) -> tuple[int, int]:
-    """A pixel of the mask near the middle of a patch."""
+    """Return the pixel of the mask nearest to the centre of a patch."""
     row, column = divmod(int(patch), grid[1])
     middle = ((row + 0.5) * mask.shape[0] / grid[0], (column + 0.5) * mask.shape[1] / grid[1])
     rows, columns = np.nonzero(mask)
@@ -242,7 +242,7 @@ def _centre_of(patch: int, grid: tuple[int, int], mask: NDArray[np.bool_]) -> tu
 def thumbnail(
     image: NDArray[np.uint8], centre: tuple[int, int], grid: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """An image of a few patches around a pixel, (48, 48, 3)."""
+    """Return a thumbnail of a few patches around a pixel, (48, 48, 3) uint8."""
     side = max(round(3 * max(n / cells for n, cells in zip(image.shape, grid, strict=False))), 8)
     side = min(side, *image.shape[:2])
     top, left = (

@@ -1,6 +1,6 @@
-"""An embedding and query vectors become the score maps of each stage.
+"""Compute coarse and refined score maps from an image embedding and query vectors.
 
-The other half of `Segmenter.score`: pure functions, no network takes part.
+Called by `Segmenter.score`. Pure functions; no network is run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEAD_FUSION: Mapping[Refiner, HeadFusion] = MappingProxyType(
     {
         "stable-diffusion": "product",
         "stable-diffusion-mean": "mean",
-        "foundation": "product",  # of a single map
+        "foundation": "product",  # a single map
     }
 )
 
@@ -39,14 +39,18 @@ def cliper_maps(
     patch: int,
     fusion: PrototypeFusion | None = None,
 ) -> StageMaps:
-    """CLIPer's coarse maps; the windows, where there are any, count half.
+    """Compute CLIPer's coarse score maps (arXiv 2411.13836, eq. 5-7).
+
+    With sliding windows, their probabilities are averaged with those of the whole image.
 
     Parameters
     ----------
+    queries : Queries
+        Text embeddings.
     patch : int
-        Side of CLIP's patches, in pixels.
-    fusion : Looks, optional
-        Prototypes that are asked beside the words.
+        Patch size of CLIP in pixels.
+    fusion : PrototypeFusion, optional
+        Prototypes to combine with text.
     """
     whole = embedding.whole
     if whole is None or whole.attention is None:
@@ -55,7 +59,7 @@ def cliper_maps(
     places = [part.window.in_patches(patch) for part in embedding.windows]
 
     def by_windows(requested: Queries, layer: int, attention: Tensor) -> Tensor:
-        """What the windows say of a layer, (P, N) logits through their attention."""
+        """Return the (P, N) logits of a layer from the windows, multiplied by their attention."""
         parts = (
             cliper_logits(part.features[layer], requested, scale).T.reshape(-1, *place.shape)
             for part, place in zip(embedding.windows, places, strict=True)
@@ -63,7 +67,7 @@ def cliper_maps(
         return blend(parts, places, whole.grid).flatten(1) @ attention
 
     def answers(requested: Queries, layer: int) -> Tensor:
-        """The probability of each class that is asked for, by one layer."""
+        """Return the class probabilities of one layer, (T, N)."""
         logits = cliper_logits(whole.features[layer], requested, scale)  # (N, P)
         found = logits.softmax(dim=-1)[:, : requested.class_count].T
         if embedding.window_attention is None:
@@ -72,7 +76,7 @@ def cliper_maps(
         return (found + windows.softmax(dim=0)[: requested.class_count]) / 2
 
     def probabilities(layer: int) -> Tensor:
-        """(T, N), one layer at a time, as all of them grow with both layers and words."""
+        """Return the combined probabilities of one layer, (T, N); one at a time to save memory."""
         words = answers(queries, layer)
         return words if fusion is None else fusion.mixed(words, answers(fusion.queries, layer))
 
@@ -91,12 +95,14 @@ def probability_maps(
     settings: Settings,
     fusion: PrototypeFusion | None = None,
 ) -> StageMaps:
-    """The coarse maps of the other methods: window logits, averaged, as probabilities.
+    """Compute the score maps of the other methods: softmax of the mean logits of the windows.
 
     Parameters
     ----------
-    fusion : Looks, optional
-        Prototypes that are asked beside the words.
+    queries : Queries
+        Text embeddings.
+    fusion : PrototypeFusion, optional
+        Prototypes to combine with text.
     """
     logits = _blended_logits(embedding, queries, settings)  # (Q, H, W)
     maps, background = softmax_to_classes(logits, queries.owner)
@@ -109,12 +115,12 @@ def probability_maps(
         maps=maps.numpy(),
         class_scores=maps.flatten(1).amax(dim=1).numpy(),
         background=None if background is None else background.numpy(),
-        logits=logits.numpy() if fusion is None else None,  # what is mixed has none
+        logits=logits.numpy() if fusion is None else None,  # undefined for combined maps
     )
 
 
 def _blended_logits(embedding: ImageEmbedding, queries: Queries, settings: Settings) -> Tensor:
-    """What all windows say of every query at each pixel of the resized image, (Q, H, W)."""
+    """Return the scaled logits of all queries, mean over the windows, (Q, H, W)."""
 
     def window_logits(part: PatchFeatures) -> Tensor:
         logits = cosine(part.features[0], queries.vectors).T.reshape(1, -1, *part.grid)
@@ -131,7 +137,7 @@ def _blended_logits(embedding: ImageEmbedding, queries: Queries, settings: Setti
 def refined_maps(
     coarse: StageMaps, embedding: ImageEmbedding, refiner: Refiner, rule: Rule, monitor: Monitor
 ) -> StageMaps:
-    """The refined maps, of the classes and of the background where it has a map."""
+    """Refine coarse score maps, including that of the background if there is one."""
     monitor.tell("Refining", 0, 1)
     maps = torch.from_numpy(coarse.maps)
     if coarse.background is not None:

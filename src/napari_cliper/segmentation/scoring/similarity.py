@@ -1,11 +1,10 @@
-"""Patch features and word vectors become score maps.
+"""Similarity of patch features and query vectors, as logits and class probabilities.
 
-Sources: CLIPer (arXiv 2411.13836, eq. 5-7 and its sliding windows) for `cliper_*`;
-SCLIP (2312.01597), ClearCLIP (2407.12442) and ProxyCLIP (2408.04883) for the
-rest. Pure functions of tensors.
+Sources: CLIPer (arXiv 2411.13836, eq. 5-7 and its sliding windows) for `cliper_*`; SCLIP
+(2312.01597), ClearCLIP (2407.12442) and ProxyCLIP (2408.04883) for the rest. Pure functions.
 
-Notation: K kept embeddings (layers), N = h * w patches, D embedding width, T
-classes, Q query vectors, P queries after the synonyms of a class became one.
+Notation: K layers, N = h * w patches, D embedding width, T classes, Q query vectors, P queries with
+the synonyms of each class merged.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Queries:
-    """Word vectors and what each of them speaks for.
+    """Query vectors and their classes.
 
     Parameters
     ----------
     vectors : (Q, D) float tensor
-        Unit vectors: all names of the classes, then the background words.
+        Unit vectors: all names of the classes, then the background names.
     owner : tuple of int
-        For each vector the index of its class, 0 .. T - 1; -1 for a background word.
+        Class index of each vector, 0 to T - 1; -1 for background.
     """
 
     vectors: Tensor
@@ -40,14 +39,14 @@ class Queries:
 
     @property
     def background_count(self) -> int:
-        """The number of background words."""
+        """The number of background queries."""
         return sum(index < 0 for index in self.owner)
 
 
 def mean_query(queries: Queries) -> Tensor:
-    """CLIPer's extra query: the mean of the class vectors, (1, D).
+    """Return CLIPer's additional query, the mean of the class vectors, (1, D).
 
-    With synonyms: the mean over the classes of each class's own mean.
+    The synonyms of each class are averaged first.
     """
     owner = torch.tensor(queries.owner)
     per_class = [
@@ -57,15 +56,15 @@ def mean_query(queries: Queries) -> Tensor:
 
 
 def cosine(features: Tensor, queries: Tensor) -> Tensor:
-    """Cosine of (..., N, D) patch features with (Q, D) queries: (..., N, Q)."""
+    """Return the cosine similarity of (..., N, D) features and (Q, D) queries, (..., N, Q)."""
     return F.normalize(features, dim=-1) @ F.normalize(queries, dim=-1).T
 
 
 def merge_synonyms(logits: Tensor, owner: Sequence[int]) -> Tensor:
-    """The maximum over each class's names, before any softmax.
+    """Merge the logits of each class's synonyms by their maximum, before the softmax.
 
-    A repeated synonym changes nothing. Background words, and any columns behind
-    those that `owner` speaks of, stay single.
+    Repeated synonyms have no effect. Background columns, and columns beyond the length of `owner`,
+    are not merged.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ def merge_synonyms(logits: Tensor, owner: Sequence[int]) -> Tensor:
     Returns
     -------
     (..., P) tensor
-        T class columns, then the others in their order.
+        T class columns, then the other columns in their original order.
     """
     classes = max(owner) + 1
     single = list(range(logits.shape[-1]))
@@ -89,20 +88,20 @@ def merge_synonyms(logits: Tensor, owner: Sequence[int]) -> Tensor:
 
 
 def cliper_logits(features: Tensor, queries: Queries, logit_scale: float) -> Tensor:
-    """Scaled cosine of every patch with every query of CLIPer.
+    """Return CLIPer's logits: scaled cosine similarity of patches and queries.
 
     Parameters
     ----------
     features : (..., N, D) tensor
-        Patch features, class token dropped.
+        Patch features without the class token.
     queries : Queries
     logit_scale : float
-        The published rows use 50, 70 or 100.
+        Factor for the cosine similarity; the published settings use 50, 70 or 100.
 
     Returns
     -------
     (..., N, P) tensor
-        T classes, the background words, the mean query.
+        Columns: T classes, the background queries, the mean query.
     """
     vectors = torch.cat([queries.vectors, mean_query(queries)])
     return merge_synonyms(cosine(features, vectors) * logit_scale, queries.owner)
@@ -116,28 +115,28 @@ def cliper_coarse(
     attention_threshold: float,
     fuse: bool = True,
 ) -> Tensor:
-    """The coarse map: the selected layer seen through the attention, plus the mean.
+    """Return CLIPer's coarse score map: one layer times the attention, plus the mean of all layers.
 
     Parameters
     ----------
     probabilities : iterable of K (T, N) tensors
-        Softmax over the queries, first T kept, for each kept embedding. One that makes
-        them as it goes keeps a single one in memory.
+        Class probabilities of each layer (softmax over all queries, class columns only). Pass a
+        generator to hold one layer in memory at a time.
     attention : (N, N) tensor
-        Head mean of the last attention, class token dropped.
+        Attention of the last layer, mean over the heads, without the class token.
     select_layer : int
-        Which of the K embeddings is seen through the attention; negative counts
-        from the end, for which all are gathered first.
+        Index of the layer that is multiplied by the attention. A negative index counts from the
+        end and loads all layers into memory.
     attention_threshold : float
-        Share of a map's maximum below which its values become 0. The mean over
-        the layers sees the same change.
+        Values of the selected layer below this fraction of each class's maximum become 0, also in
+        the mean of all layers.
     fuse : bool
-        Whether the mean over the layers is added.
+        Whether to add the mean over the layers.
 
     Returns
     -------
     (T, N) tensor
-        Not a probability: values reach 2 and more.
+        Scores, not probabilities: values can exceed 2.
     """
     if select_layer < 0:
         probabilities = list(probabilities)
@@ -155,9 +154,9 @@ def cliper_coarse(
 
 
 def class_maxima(probabilities: Tensor, owner: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-    """Probabilities over queries become classes by maximum, after the softmax.
+    """Merge the probabilities of each class's queries by their maximum, after the softmax.
 
-    The rule of SCLIP, ClearCLIP and ProxyCLIP.
+    This is the rule of SCLIP, ClearCLIP and ProxyCLIP.
 
     Parameters
     ----------
@@ -169,7 +168,7 @@ def class_maxima(probabilities: Tensor, owner: Sequence[int]) -> tuple[Tensor, T
     -------
     classes : (T, ...) tensor
     background : (...) tensor or None
-        The maximum over the background words; None where there are none.
+        The maximum over the background queries; None if there are none.
     """
     groups = [[i for i, own in enumerate(owner) if own == index] for index in range(max(owner) + 1)]
     background = [i for i, own in enumerate(owner) if own < 0]
