@@ -1,4 +1,4 @@
-"""README's second command reports every part, also those behind one that failed."""
+"""`tools/dev.py` runs every part of the checks and reports the parts that failed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ import pytest
 PATH = Path(__file__).parents[1] / "tools" / "dev.py"
 
 
-def test_every_part_runs_and_one_that_failed_fails_the_whole(monkeypatch, capsys):
+@pytest.fixture
+def dev():
     spec = importlib.util.spec_from_file_location("dev", PATH)
-    dev = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(dev)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_part_runs_and_one_that_failed_fails_the_whole(dev, monkeypatch, capsys):
     started = []
 
     def started_with(status_of):
@@ -29,9 +34,10 @@ def test_every_part_runs_and_one_that_failed_fails_the_whole(monkeypatch, capsys
     dev.check([])
     parts = list(started)
     assert "FAILED" not in capsys.readouterr().out
-    for words in ("ruff check", "ruff format", "mypy", "npe2", "pytest"):
+    for words in ("ruff check", "ruff format", "mypy", "npe2", "mkdocs", "pytest"):
         assert any(words in command for command, _ in parts), words
-    assert parts[-1][0].endswith("tests/plugin")
+    assert not any("--cov" in command for command, _ in parts)
+    assert parts[-1][0].endswith("tests/plugin -m not one_binding")
     assert parts[-1][1] == "pyside6"
 
     for broken in range(len(parts)):
@@ -43,3 +49,26 @@ def test_every_part_runs_and_one_that_failed_fails_the_whole(monkeypatch, capsys
         assert caught.value.code == 1
         assert started == parts
         assert capsys.readouterr().out.count("FAILED") == 1
+
+
+def test_coverage_is_a_task_of_its_own_that_fails_as_pytest_does(dev, monkeypatch):
+    started = []
+
+    def start(command, **_options):
+        started.append(" ".join(command))
+        return subprocess.CompletedProcess(command, status)
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(dev, "install_system_packages", lambda: None)
+    monkeypatch.setattr(dev, "install_python_packages", lambda: None)
+    monkeypatch.setattr(dev.subprocess, "run", start)
+    monkeypatch.setattr(dev.sys, "argv", ["dev.py", "coverage", "tests/segmentation"])
+    status = 0
+    dev.main()
+    (command,) = started
+    assert "--cov=napari_cliper.segmentation --cov-fail-under=90" in command
+    assert command.endswith(" tests/segmentation")
+    status = 2
+    with pytest.raises(SystemExit) as caught:
+        dev.main()
+    assert caught.value.code == 2

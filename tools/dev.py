@@ -2,8 +2,9 @@
 """Set everything up and run the demo or the tests; needs Python and this clone alone.
 
     python3 tools/dev.py demo     see the main job working
-    python3 tools/dev.py test     style, types and all tests; arguments go to pytest
-    python3 tools/dev.py setup    only what the two have in common
+    python3 tools/dev.py test     style, types, docs and all tests; arguments go to pytest
+    python3 tools/dev.py coverage the tests, measuring which lines of the engine they run
+    python3 tools/dev.py setup    only what all of them have in common
 
 The packages go into `.venv`. On Debian and Ubuntu the libraries that Qt and OpenGL need are
 installed where they are missing and root asks; otherwise the line to type is printed.
@@ -76,27 +77,34 @@ def install_python_packages() -> None:
                 "On Debian: apt-get install python3-venv"
             )
     print("Installing into .venv; the first time this takes some minutes (PyTorch is large).")
-    run(BIN / "python", "-m", "pip", "install", "--quiet", "--editable", ".[all,pyside,test]")
+    run(BIN / "python", "-m", "pip", "install", "--quiet", "--editable", ".[all,pyside,test,docs]")
     STAMP.write_text(wanted)
 
 
 def check(pytest_arguments: list[str]) -> None:
-    """Style, types, the manifest and all tests; then the plugin's tests with PySide6.
+    """Check style, types, the manifest and the docs, and run all tests.
 
-    Every part runs, whatever became of those before it. Ends with status 1 where one failed.
+    All tests run with PyQt6. Those of the plugin run again with PySide6, except tests marked
+    `one_binding`: they start processes of their own or use no Qt.
+
+    Every part runs, even if one before it fails. Exits with status 1 if any part failed.
     """
     if pytest_arguments:
         run(*pytest(*pytest_arguments))
         return
     pyside = {"QT_API": "pyside6", "PYTEST_QT_API": "pyside6"}
-    coverage = ("--cov=napari_cliper.segmentation", "--cov-fail-under=90")
+    site = VENV / "site"
     parts: dict[str, tuple[list[str | Path], dict[str, str]]] = {
         "style (ruff check)": ([BIN / "ruff", "check", "."], {}),
         "format (ruff format)": ([BIN / "ruff", "format", "--check", "."], {}),
         "types (mypy)": ([BIN / "mypy"], {}),
         "manifest (npe2)": ([BIN / "npe2", "validate", "napari.yaml"], {}),
-        "tests (pytest, PyQt6)": (pytest(*coverage), {}),
-        "tests of the plugin (pytest, PySide6)": (pytest("tests/plugin"), pyside),
+        "docs (mkdocs)": ([BIN / "mkdocs", "build", "--strict", "--site-dir", site], {}),
+        "tests (pytest, PyQt6)": (pytest(), {}),
+        "tests of the plugin (pytest, PySide6)": (
+            pytest("tests/plugin", "-m", "not one_binding"),
+            pyside,
+        ),
     }
     outcomes = {}
     for name, (command, environment) in parts.items():
@@ -111,6 +119,11 @@ def check(pytest_arguments: list[str]) -> None:
         print(f"{'FAILED' if status else 'passed'}  {seconds:5.0f} s  {name}")
     if any(status for status, _ in outcomes.values()):
         sys.exit(1)
+
+
+def coverage(pytest_arguments: list[str]) -> None:
+    """Run the tests once and fail if they run less than 90 % of the engine's lines."""
+    run(*pytest("--cov=napari_cliper.segmentation", "--cov-fail-under=90", *pytest_arguments))
 
 
 def pytest(*arguments: str) -> list[str | Path]:
@@ -129,7 +142,7 @@ def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - any Python may start this script
         sys.exit(f"Python 3.11 or later is needed; this is {sys.version.split()[0]}.")
     task, *arguments = sys.argv[1:] or [""]
-    if task not in ("demo", "test", "setup"):
+    if task not in ("demo", "test", "coverage", "setup"):
         sys.exit(__doc__)
     install_system_packages()
     install_python_packages()
@@ -137,6 +150,8 @@ def main() -> None:
         run(BIN / "napari-cliper", "demo", *arguments)
     elif task == "test":
         check(arguments)
+    elif task == "coverage":
+        coverage(arguments)
 
 
 if __name__ == "__main__":

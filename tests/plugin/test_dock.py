@@ -650,6 +650,7 @@ def test_thresholds_of_another_run_are_kept_for_the_same_settings(dock, run):
     assert dock.shown.outcome.thresholds == values
 
 
+@pytest.mark.one_binding
 def test_opening_the_dock_imports_no_torch():
     code = (
         "import sys\nimport napari_cliper.plugin.dock\nassert 'torch' not in sys.modules, 'torch'\n"
@@ -679,6 +680,7 @@ def test_swapping_shows_the_coarse_map_and_back(dock, run):
     assert (coarse.visible, refined.visible) == (False, True)
 
 
+@pytest.mark.one_binding
 def test_the_demo_in_a_window_of_its_own(tmp_path):
     """A process that has not loaded torch before OpenGL: Triton and Mesa bring two LLVMs."""
     picture = tmp_path / "window.png"

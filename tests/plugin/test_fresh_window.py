@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from napari_cliper.plugin.pytorch_loading import LOADING_PYTORCH
 from napari_cliper.segmentation import REGISTRY
+
+pytestmark = pytest.mark.one_binding
 
 DINO = REGISTRY["dino-vits8"]
 

@@ -5,6 +5,8 @@ from npe2 import PluginManager
 
 from napari_cliper.plugin.dock import check_napari
 
+pytestmark = pytest.mark.one_binding
+
 
 def test_the_reader_claims_project_files_alone(tmp_path):
     manager = PluginManager()

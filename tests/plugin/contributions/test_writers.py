@@ -31,6 +31,8 @@ from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
 from napari_cliper.plugin.layers.labelled_layer import labelled_of_layer
 from napari_cliper.plugin.layers.prediction_layers import colours_of_labels
 
+pytestmark = pytest.mark.one_binding
+
 SCENE = make_scene((64, 80), 4)
 NAMES = {number: kind.name for number, kind in enumerate(KINDS, 1)}
 ROWS = {

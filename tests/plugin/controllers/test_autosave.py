@@ -274,8 +274,8 @@ def go_on():
         state.append("runs")
     elif state == ["runs"] and dock.job is None:
         dock.annotation_panel.accept_button.click()
-        dock.annotating.all[0].layer.paint((150, 200), 2)
-        print(int((dock.annotating.all[0].layer.data == 2).sum()), flush=True)
+        dock.annotation_controller.all[0].layer.paint((150, 200), 2)
+        print(int((dock.annotation_controller.all[0].layer.data == 2).sum()), flush=True)
         state.append("painted")
         if sys.argv[1] == "close":
             viewer.window._qt_window.close()
@@ -296,9 +296,10 @@ viewer = napari.Viewer()
 _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
 
 def go_on():
-    if dock.annotating.all:
-        (mine,) = dock.annotating.all
-        print(int((mine.layer.data == 2).sum()), int(mine.edits.marks[150, 200]), mine.image.name)
+    if dock.annotation_controller.all:
+        (mine,) = dock.annotation_controller.all
+        painted = int(mine.edits.edit_mask[150, 200])
+        print(int((mine.layer.data == 2).sum()), painted, mine.image.name)
         viewer.window._qt_window.close()
         return
     for button in dock.offers_panel.findChildren(QPushButton):
@@ -311,6 +312,7 @@ napari.run()
 """
 
 
+@pytest.mark.one_binding
 @pytest.mark.parametrize("end", ["close", "kill"])
 @pytest.mark.usefixtures("user_data")
 def test_a_fresh_process_goes_on_after_closing_and_after_a_kill(end):

@@ -250,13 +250,13 @@ from napari_cliper.plugin.dock import CliperWidget
 viewer = napari.Viewer(show=False)
 dock = CliperWidget(viewer)
 viewer.window.add_dock_widget(dock)
-dock.projecting.create(Path(sys.argv[1]), [Path(sys.argv[2])])
+dock.project_controller.create(Path(sys.argv[1]), [Path(sys.argv[2])])
 painted = [0]
 
 def paint():
-    layer = dock.projecting.layer
+    layer = dock.project_controller.layer
     if layer is not None:
-        mine = dock.annotating.begin(layer, dock.projecting.current)
+        mine = dock.annotation_controller.begin(layer, dock.project_controller.current)
         where = np.array([painted[0] // 100]), np.array([painted[0] % 100])
         mine.layer.data_setitem(where, 1)
         painted[0] += 1
@@ -268,6 +268,7 @@ napari.run()
 """
 
 
+@pytest.mark.one_binding
 def test_a_killed_process_loses_a_few_seconds_at_most(pictures, tmp_path):
     command = [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path / "p"), str(pictures[0])]
     lines: list[list[str]] = []

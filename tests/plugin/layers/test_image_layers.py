@@ -30,6 +30,8 @@ from napari_cliper.segmentation import InvalidInputError
 from napari_cliper.segmentation.features.preprocessing import MIN_SIDE as ENGINE_MIN_SIDE
 
 # shape, rgb
+pytestmark = pytest.mark.one_binding
+
 KINDS = {
     "grey": ((20, 30), False),
     "rgb": ((20, 30, 3), True),

@@ -556,6 +556,7 @@ def test_names_are_as_people_write_them():
     assert plain_name("open_clip:ViT-B-16/x/clip.pt") == "open_clip:ViT-B-16/x/clip.pt"
 
 
+@pytest.mark.one_binding
 def test_the_panel_does_not_load_torch():
     module = "napari_cliper.plugin.panels.engine_panel"
     program = f"import sys, {module}; assert 'torch' not in sys.modules"
