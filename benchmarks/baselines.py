@@ -1,4 +1,4 @@
-"""What other tools do with the same clicks and strokes: a random walker and a pixel classifier."""
+"""Other tools with the same hints: a random walker and a pixel classifier."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Image = NDArray[np.uint8]
 Features = NDArray[np.floating[Any]]
 
 TREES = 100
-"""As ilastik has them."""
+"""Number of trees, as in ilastik."""
 
 BETAS = {"random walker": 130, "random walker, tuned": 4000}
-"""skimage's own, and the best of six on twenty scenes that are measured nowhere."""
+"""scikit-image's default, and the best of six values on twenty other scenes."""
 
 
 def walked(image: Image, hint_labels: Labels, beta: float) -> Labels:
-    """What skimage's random walker makes of clicks.
+    """Labels by scikit-image's random walker.
 
-    The system is solved exactly ('bf'), as the default solver does not converge for many a scene.
+    Solved exactly ('bf'), because the default solver does not converge for many scenes.
     """
     present = np.unique(hint_labels[hint_labels != OPEN])
-    if len(present) == 1:  # it needs two to choose from
+    if len(present) == 1:  # the random walker needs two
         return np.full(hint_labels.shape, present[0])
     seeds = np.where(hint_labels == OPEN, 0, np.searchsorted(present, hint_labels) + 1)
     found = random_walker(image, seeds, beta=beta, mode="bf", channel_axis=-1)
@@ -39,13 +39,13 @@ def walked(image: Image, hint_labels: Labels, beta: float) -> Labels:
 
 
 def pixel_features(image: Image) -> Features:
-    """What a pixel classifier sees of each pixel, (Y, X, F)."""
+    """Features of each pixel for the classifier, (Y, X, F)."""
     features: Features = multiscale_basic_features(image, channel_axis=-1)
     return features
 
 
 def forest(features: Sequence[Features], hint_labels: Sequence[Labels]) -> RandomForestClassifier:
-    """A random forest that has learned what was said of some images."""
+    """A random forest trained on the hints of some images."""
     known = [one != OPEN for one in hint_labels]
     seen = np.concatenate([one[mask] for one, mask in zip(features, known, strict=True)])
     labels = np.concatenate([one[mask] for one, mask in zip(hint_labels, known, strict=True)])
@@ -53,6 +53,6 @@ def forest(features: Sequence[Features], hint_labels: Sequence[Labels]) -> Rando
 
 
 def classified(trees: RandomForestClassifier, features: Features) -> Labels:
-    """What a forest says of every pixel, (Y, X)."""
+    """Labels of all pixels by a forest, (Y, X)."""
     labels: Labels = trees.predict(features.reshape(-1, features.shape[-1]))
     return labels.reshape(features.shape[:2])

@@ -1,11 +1,11 @@
-"""How much a few corrections teach: curves on synthetic scenes that the demo model never saw.
+"""What hints and prototypes improve, on synthetic scenes that the demo model never saw.
 
     python benchmarks/corrections.py [--scenes N] [--quick] [--only-time] [--output DIR]
 
-Clicks in the scene itself, strokes in other scenes, and clicks on what the words got wrong; beside
-a random walker and a pixel classifier with the same clicks and strokes. Writes tables, the numbers
-and a plot. `--quick` takes few scenes: it shows that the script works, and nothing else.
-`--only-time` measures the seconds anew and leaves the rest as it stands in the output.
+Clicks in the same scene, strokes in other scenes, and clicks on errors; compared with a random
+walker and a pixel classifier that get the same clicks and strokes. Writes tables, the numbers and a
+plot. `--quick` takes few scenes, to test the script. `--only-time` measures the seconds again and
+keeps the other results.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from napari_cliper.segmentation import (
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "images"
 
-CLICKS, IMAGES, MISTAKES = (0, 1, 2, 3, 5, 8), (0, 1, 2, 5, 10), (0, 1, 3, 6)
+CLICKS, IMAGES, ERRORS = (0, 1, 2, 3, 5, 8), (0, 1, 2, 5, 10), (0, 1, 3, 6)
 SCRIBBLED_SEED = HELD_OUT_SEED + 1000
 INVENTED = (
     "zorfel", "quibbix", "mandrone", "plivet", "trasko", "wemblin", "yuxor", "grentle", "fopsic",
@@ -57,17 +57,17 @@ INVENTED = (
 FOREST = "random forest"
 OURS = {
     "real words": all_classes(),
-    "names that mean nothing": [ClassPrompt(word) for word in INVENTED],
+    "invented names": [ClassPrompt(word) for word in INVENTED],
 }
 
 LARGE, CORES = (1024, 1024), 2
 ROUNDS = 9
 
 Curve = dict[int, float]
-"""mIoU by how much was said."""
+"""mIoU by number of hints."""
 Curves = dict[str, Curve]
 Found = Iterator[tuple[str, int, Labels]]
-"""Way, how much was said, and the labels that came of it."""
+"""Method, number of hints, and the labels."""
 
 
 @dataclass(frozen=True)
@@ -91,36 +91,36 @@ class Row:
 
     @property
     def reached(self) -> bool:
-        """Whether it is."""
+        """Whether the value meets the limit."""
         if self.how == "at most":
             return self.here <= self.limit
         return self.here > self.limit or (self.how == "at least" and self.here == self.limit)
 
 
 class Tally:
-    """Confusion matrices of all scenes, by way and by how much was said."""
+    """Confusion matrices of all scenes, by method and by number of hints."""
 
     def __init__(self) -> None:
         self._scenes: dict[str, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, scene: Scene, found: Found) -> None:
         """Count the pixels of one scene."""
-        for way, hint_labels, labels in found:
+        for way, number_of_hints, labels in found:
             confusion = confusion_matrix(scene.labels, labels, len(KINDS) + 1)
-            self._scenes[way][hint_labels].append(confusion)
+            self._scenes[way][number_of_hints].append(confusion)
 
     def curves(self) -> Curves:
         """The mIoU of the pixels of all scenes together."""
         return {
-            way: {hint_labels: mean_iou(sum(matrices)) for hint_labels, matrices in points.items()}
+            way: {count: mean_iou(sum(matrices)) for count, matrices in points.items()}
             for way, points in self._scenes.items()
         }
 
     def wrong(self, way: str) -> dict[int, list[float]]:
         """The share of wrong pixels in each scene."""
         return {
-            hint_labels: [1 - float(np.trace(one) / one.sum()) for one in matrices]
-            for hint_labels, matrices in self._scenes[way].items()
+            count: [1 - float(np.trace(one) / one.sum()) for one in matrices]
+            for count, matrices in self._scenes[way].items()
         }
 
 
@@ -128,13 +128,13 @@ class Tally:
 
 
 def thresholds(scores: ScoreMaps) -> Thresholds:
-    """The defaults of method and model."""
+    """The default thresholds of the method and model."""
     chosen = scores.settings
     return Thresholds(chosen.class_threshold, chosen.background_threshold, chosen.min_max)
 
 
 def corrected(scores: ScoreMaps, affinity: Any, hints: Iterable[Labels]) -> Iterator[Labels]:
-    """Labels of the words, corrected by each of some evidence for itself."""
+    """Labels corrected by each set of hints in turn."""
     live = LiveLabels(scores, "refined")
     for hint_labels in hints:
         live.apply_hints(affinity, hint_labels)
@@ -143,12 +143,12 @@ def corrected(scores: ScoreMaps, affinity: Any, hints: Iterable[Labels]) -> Iter
 
 
 def kept(labels: Labels, hint_labels: Labels) -> Labels:
-    """Labels that keep what was said, for the others as for us."""
+    """Labels with the hints themselves put in, as for every method."""
     return np.where(hint_labels == OPEN, labels, hint_labels)
 
 
 def clicked(scene: Scene, scores: dict[str, ScoreMaps], affinity: Any, features: Any) -> Found:
-    """Every way with clicks in the scene itself."""
+    """All methods with clicks in the same scene."""
     hint_labels = [clicks(scene.labels, count) for count in CLICKS]
     for way, by_words in scores.items():
         for count, labels in zip(CLICKS, corrected(by_words, affinity, hint_labels), strict=True):
@@ -162,15 +162,15 @@ def clicked(scene: Scene, scores: dict[str, ScoreMaps], affinity: Any, features:
 
 
 def mended(scene: Scene, scores: ScoreMaps, affinity: Any) -> Found:
-    """Clicks on the largest mistakes of the words."""
+    """Clicks on the largest errors of the words."""
     given = scores.to_labels()
-    hint_labels = [corrections(scene.labels, given, count) for count in MISTAKES]
-    for count, labels in zip(MISTAKES, corrected(scores, affinity, hint_labels), strict=True):
+    hint_labels = [corrections(scene.labels, given, count) for count in ERRORS]
+    for count, labels in zip(ERRORS, corrected(scores, affinity, hint_labels), strict=True):
         yield "real words", count, labels
 
 
 class Scribbled:
-    """What the first scenes of a pile teach by one stroke per class: prototypes, and forests."""
+    """What is learned from one stroke per class in other scenes: prototypes and forests."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
@@ -183,26 +183,26 @@ class Scribbled:
             if count
         }
         self.prototypes = {
-            way: self._learnt(scenes, hint_labels, classes) for way, classes in OURS.items()
+            way: self._learned(scenes, hint_labels, classes) for way, classes in OURS.items()
         }
 
-    def _learnt(
+    def _learned(
         self, scenes: Sequence[Scene], hint_labels: Sequence[Labels], classes: Sequence[ClassPrompt]
     ) -> list[Prototypes | None]:
         """Prototypes of the first 0, 1, 2, ... scenes."""
         names = {index + 1: one.name for index, one in enumerate(classes)}
-        learnt: list[Prototypes | None] = [None]
+        learned: list[Prototypes | None] = [None]
         for scene, one in zip(scenes, hint_labels, strict=True):
             embedding = self.segmenter.embed(scene.image)
             confirmed = one != OPEN
             labels, source = np.where(confirmed, one, 0), f"scene {scene.seed}"
-            learnt.append(
-                self.segmenter.learn(embedding, labels, confirmed, names, source, learnt[-1])
+            learned.append(
+                self.segmenter.learn(embedding, labels, confirmed, names, source, learned[-1])
             )
-        return learnt
+        return learned
 
     def applied(self, embedding: Any, features: Any) -> Found:
-        """Every way on a scene in which nothing was said."""
+        """All methods on a scene without hints."""
         for count in IMAGES:
             for way, classes in OURS.items():
                 prototypes = self.prototypes[way][count]
@@ -240,14 +240,14 @@ def measure(scenes: int) -> dict[str, Any]:
         "mistakes": {
             "mIoU": mistakes.curves()["real words"],
             "wrong": {count: sum(wrong) / scenes for count, wrong in shares.items()},
-            "better": {count: compared(shares, count, -1) for count in MISTAKES},
-            "worse": {count: compared(shares, count, 1) for count in MISTAKES},
+            "better": {count: compared(shares, count, -1) for count in ERRORS},
+            "worse": {count: compared(shares, count, 1) for count in ERRORS},
         },
     }
 
 
 def compared(wrong: dict[int, list[float]], count: int, sign: int) -> int:
-    """In how many scenes there is less (-1) or more (1) wrong than without a click."""
+    """The number of scenes with fewer (-1) or more (1) wrong pixels than without a click."""
     pairs = zip(wrong[count], wrong[0], strict=True)
     return sum(int(np.sign(after - before)) == sign for after, before in pairs)
 
@@ -267,7 +267,7 @@ def two_cores() -> None:
 
 
 def measure_seconds() -> dict[str, Any]:
-    """From evidence to new labels, on a large scene whose labels by the words are shown already."""
+    """Time from a hint to new labels, on a large scene with a prediction."""
     two_cores()
     load = psutil.getloadavg()[0]
     classes = all_classes()[:8]
@@ -279,14 +279,14 @@ def measure_seconds() -> dict[str, Any]:
     prepared = [seconds(lambda: image_affinity(embedding)) for _ in range(ROUNDS)]
     affinity = image_affinity(embedding)
     scores = segmenter.score(embedding, classes)
-    wished = thresholds(scores)
+    chosen = thresholds(scores)
     live = LiveLabels(scores, "refined")
-    live.prepare(wished)
+    live.prepare(chosen)
 
     def correct(hint_labels: Labels) -> None:
         live.apply_hints(affinity, hint_labels)
-        live.prepare(wished)
-        live.labels(wished)
+        live.prepare(chosen)
+        live.labels(chosen)
 
     hint_labels = [clicks(scene.labels, count + 1) for count in range(ROUNDS)]
     return {
@@ -302,7 +302,7 @@ def measure_seconds() -> dict[str, Any]:
 
 
 def rows(found: dict[str, Any]) -> Iterator[Row]:
-    """The limits that were set."""
+    """The values with limits."""
     inside, across = found["clicks"], found["images"]
     for way in OURS:
         yield Row(f"one click per class, {way}", inside[way][1], 0.75)
@@ -314,7 +314,7 @@ def rows(found: dict[str, Any]) -> Iterator[Row]:
             yield Row(f"best baseline, clicks per class: {count}, {way}",
                       inside[way][count], best, "above")  # fmt: skip
     times = found["seconds"]["labels"]
-    yield Row("evidence to new labels, 1024 x 1024, 8 classes", median(times), 0.2, "at most", " s")
+    yield Row("hint to new labels, 1024 x 1024, 8 classes", median(times), 0.2, "at most", " s")
 
 
 def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
@@ -325,7 +325,7 @@ def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
 
 
 def curve_table(what: str, points: Sequence[int], curves: Curves) -> list[str]:
-    """The mIoU of each way."""
+    """The mIoU of each method."""
     body = (
         [way, *(f"{curve[n]:.3f}" if n in curve else "" for n in points)]
         for way, curve in curves.items()
@@ -338,20 +338,20 @@ def report(found: dict[str, Any]) -> str:
     times, mistakes = found["seconds"], found["mistakes"]
     labels, affinity = times["labels"], times["affinity"]
     lines = [
-        "# What corrections teach",
+        "# What hints and prototypes improve",
         "",
         f"{found['date']}, {found['chip']}. {found['scenes']} synthetic scenes",
         f"of {MEASURED_SHAPE[0]} x {MEASURED_SHAPE[1]} pixels that",
         f"the demo model was not trained on (seeds from {HELD_OUT_SEED} on), default thresholds,",
-        "maps refined with PAMR. Clicks and strokes are played from the ground truth.",
-        "**Of real images nothing is known**: the demo model knows synthetic scenes, no more.",
-        *["**A quick run: no measure of anything.**"] * found["quick"],
+        "maps refined with PAMR. Clicks and strokes are simulated from the ground truth.",
+        "**Nothing was measured on real images**: the demo model knows synthetic scenes only.",
+        *["**A quick run, to test the script only.**"] * found["quick"],
         "",
-        "mIoU over the nine kinds and the background, pixels of all scenes together.",
-        f"Names that mean nothing: {', '.join(INVENTED)}.",
+        "mIoU over nine classes and the background, over the pixels of all scenes.",
+        f"Invented names: {', '.join(INVENTED)}.",
         "",
         *table(
-            ["limit", "here", "to reach", "reached"],
+            ["what", "here", "limit", "reached"],
             (
                 [
                     row.what,
@@ -362,50 +362,50 @@ def report(found: dict[str, Any]) -> str:
                 for row in rows(found)
             ),
         ),
-        "## Clicks in the scene itself",
+        "## Clicks in the same scene",
         "",
-        "The first click of each class that is there, the background among them, is at its",
-        "deepest point, the next ones are deep inside and far from it. The random walker is",
-        "skimage's, with its default beta of 130 and (*tuned*) with 4000, the best of six for one",
-        "click on other scenes. The random forest is scikit-learn's on skimage's",
-        f"multiscale_basic_features, {baselines.TREES} trees and else the defaults. They know only",
-        "the classes that were clicked; ours is asked for all nine.",
+        "The first click of each class in the scene, background included, is at its deepest point;",
+        "the next ones are deep inside and far from the others. The random walker is",
+        "scikit-image's, with its default beta of 130 and (*tuned*) with 4000, the best of six for",
+        "one click on other scenes. The random forest is scikit-learn's on scikit-image's",
+        f"multiscale_basic_features, with {baselines.TREES} trees and otherwise default settings.",
+        "Both know only the clicked classes; CLIPer looks for all nine.",
         "",
         *curve_table("clicks per class", CLICKS, found["clicks"]),
         "## Strokes in other scenes",
         "",
-        "One stroke per class in each of so many other scenes (a part of the class's skeleton, 3",
-        f"pixels wide, within {REACH} pixels of its deepest point), and nothing in those that are",
-        "measured. A random walker cannot go from one image to another.",
+        "One stroke per class in each of the other scenes (a piece of the class's skeleton, 3",
+        f"pixels wide, within {REACH} pixels of its deepest point), none in the measured scenes.",
+        "A random walker cannot be applied to another image.",
         "",
         *curve_table("scribbled images", IMAGES, found["images"]),
-        "## Clicks on what the words got wrong",
+        "## Clicks on errors",
         "",
-        "One click at the deepest point of each of the largest mistakes of the real words.",
+        "One click at the deepest point of each of the largest errors of the real words.",
         "",
         *table(
-            ["clicks in a scene", *map(str, MISTAKES)],
+            ["clicks per scene", *map(str, ERRORS)],
             [
-                ["mIoU", *(f"{mistakes['mIoU'][n]:.3f}" for n in MISTAKES)],
-                ["wrong pixels, %", *(f"{100 * mistakes['wrong'][n]:.2f}" for n in MISTAKES)],
-                ["scenes that got better", *(str(mistakes["better"][n]) for n in MISTAKES)],
-                ["scenes that got worse", *(str(mistakes["worse"][n]) for n in MISTAKES)],
+                ["mIoU", *(f"{mistakes['mIoU'][n]:.3f}" for n in ERRORS)],
+                ["wrong pixels, %", *(f"{100 * mistakes['wrong'][n]:.2f}" for n in ERRORS)],
+                ["scenes better", *(str(mistakes["better"][n]) for n in ERRORS)],
+                ["scenes worse", *(str(mistakes["worse"][n]) for n in ERRORS)],
             ],
         ),
         "## Time",
         "",
-        f"{times['date']}, {times['chip']}; {CORES} of them were used.",
-        f"Load of the machine when this began: {number(times['load'])}.",
-        f"A scene of {LARGE[0]} x {LARGE[1]} pixels with eight classes, labelled by its words when",
-        "the first click comes; each round has one click per class more.",
+        f"{times['date']}, {times['chip']}; {CORES} cores were used.",
+        f"Load of the machine at the start: {number(times['load'])}.",
+        f"A scene of {LARGE[0]} x {LARGE[1]} pixels with eight classes and a prediction; each",
+        "round has one click per class more.",
         "",
         *table(
             [f"seconds of {ROUNDS} rounds", "median", "first", "fastest", "slowest"],
             (
                 [what, *(number(one) for one in (median(t), t[0], min(t), max(t)))]
                 for what, t in (
-                    ("evidence to new labels", labels),
-                    ("how the image belongs together, once per image", affinity),
+                    ("hint to new labels", labels),
+                    ("similarity of superpixels, once per image", affinity),
                 )
             ),
         ),
@@ -425,34 +425,34 @@ def plot(found: dict[str, Any], path: Path) -> None:
     styles |= dict(zip(baselines.BETAS, (("C7", "^:"), ("C2", "^--")), strict=True))
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
     for axes, part, title, label, ticks, limits in (
-        (panels[0], "clicks", "clicks in the scene itself", "clicks per class", CLICKS,
+        (panels[0], "clicks", "clicks in the same scene", "clicks per class", CLICKS,
          {1: 0.75, 3: 0.90}),
         (panels[1], "images", "strokes in other scenes", "scribbled images", IMAGES, {10: 0.70}),
     ):  # fmt: skip
         for way, curve in found[part].items():
             colour, style = styles[way]
             axes.plot(list(curve), list(curve.values()), style, color=colour, label=way)
-        axes.plot(list(limits), list(limits.values()), "k_", ms=16, mew=2, label="to reach")
+        axes.plot(list(limits), list(limits.values()), "k_", ms=16, mew=2, label="limit")
         axes.set(xlabel=label, title=title, xticks=ticks, ylim=(0, 1))
         axes.grid(visible=True, alpha=0.3)
-    panels[0].set_ylabel("mIoU, nine kinds and background")
+    panels[0].set_ylabel("mIoU, nine classes and background")
     panels[0].legend(loc="lower right")
     figure.savefig(path, dpi=110)
 
 
 def with_counts(value: Any) -> Any:
-    """What was read from JSON, with numbers as keys again."""
+    """A value read from JSON, with integer keys again."""
     if not isinstance(value, dict):
         return value
     return {int(name) if name.isdigit() else name: with_counts(one) for name, one in value.items()}
 
 
 def main() -> None:
-    """Measure, write."""
+    """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=60)
     parser.add_argument("--quick", action="store_true", help="3 scenes")
-    parser.add_argument("--only-time", action="store_true", help="the seconds alone, anew")
+    parser.add_argument("--only-time", action="store_true", help="measure the seconds only")
     parser.add_argument("--output", type=Path, default=HERE / "results")
     request = parser.parse_args()
     base = request.output / ("corrections-quick" if request.quick else "corrections")

@@ -1,6 +1,6 @@
-"""What a person would say of a scene, played from its ground truth: clicks, strokes, corrections.
+"""Hints simulated from the ground truth of a scene: clicks, strokes, corrections.
 
-Each function returns a (Y, X) int array: `OPEN` where nothing is said, else the true label.
+Each function returns a (Y, X) int array: `OPEN` where there is no hint, else the true label.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ Labels = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
 
 RADIUS = 2
-"""A click is a disc of this radius."""
+"""Radius of the disc of a click, in pixels."""
 LEAST = 20
-"""A class with fewer pixels is left out."""
+"""Fewest pixels of a class that gets a hint."""
 REACH = 40
-"""A stroke keeps this close to the deepest point of its class."""
+"""Farthest that a stroke is from the deepest point of its class, in pixels."""
 
 
 def clicks(truth: Labels, count: int) -> Labels:
-    """Some clicks on each class: the first at its deepest point, the next deep and far from it."""
+    """Clicks on each class: the first at its deepest point, the next ones deep and far from it."""
     hint_labels = np.full(truth.shape, OPEN)
     for label, mask in _present(truth):
         depth = _depth(mask)
         away = np.full(mask.shape, np.inf)
         for number in range(count):
-            request = np.minimum(2 * depth, away) if number else depth
-            point = _highest(np.where(mask, request, 0))
+            score = np.minimum(2 * depth, away) if number else depth
+            point = _highest(np.where(mask, score, 0))
             away = np.minimum(away, _distance(truth.shape, point))
             hint_labels[_disc(truth, point)] = label
     return hint_labels
 
 
 def strokes(truth: Labels) -> Labels:
-    """One stroke on each class: the part of its skeleton that is around its deepest point."""
+    """One stroke on each class: the piece of its skeleton around its deepest point."""
     hint_labels = np.full(truth.shape, OPEN)
     for label, mask in _present(truth):
         away = _distance(truth.shape, _highest(_depth(mask)))
@@ -54,9 +54,9 @@ def strokes(truth: Labels) -> Labels:
 
 
 def corrections(truth: Labels, given: Labels, count: int) -> Labels:
-    """A click at the deepest point of each of the largest mistakes in some labels.
+    """A click at the deepest point of each of the largest errors in some labels.
 
-    A mistake is a connected region of wrong pixels that belong to one class.
+    An error is a connected region of wrong pixels of one true class.
     """
     hint_labels = np.full(truth.shape, OPEN)
     wrong = np.where(truth == given, 0, truth.astype(int) + 1)
@@ -76,7 +76,7 @@ def _present(truth: Labels) -> Iterator[tuple[int, Mask]]:
 
 
 def _depth(mask: Mask) -> NDArray[np.float64]:
-    """How far each pixel is from the outside, where the image's border is outside too."""
+    """Distance of each pixel to the edge of a mask; the image's border is an edge too."""
     depth: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     return depth
 
@@ -93,6 +93,6 @@ def _distance(shape: tuple[int, ...], point: tuple[int, int]) -> NDArray[np.floa
 
 
 def _disc(truth: Labels, point: tuple[int, int]) -> Mask:
-    """A click at a point, which does not leave its class."""
+    """The pixels of a click; it does not leave the class of its point."""
     disc: Mask = (_distance(truth.shape, point) <= RADIUS) & (truth == truth[point])
     return disc
