@@ -125,7 +125,7 @@ def test_edit_mask_alone_make_no_step():
 
 
 def test_arrays_that_do_not_fit():
-    with pytest.raises(InvalidInputError, match="one shape"):
+    with pytest.raises(InvalidInputError, match="the same shape"):
         Edits(np.zeros((3, 4), np.uint16), np.zeros((4, 3), np.uint8))
     with pytest.raises(InvalidInputError, match="contiguous"):
         Edits(np.zeros((3, 4), np.uint16).T, np.zeros((4, 3), np.uint8))

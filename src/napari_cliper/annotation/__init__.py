@@ -1,1 +1,1 @@
-"""What a person does with labels before they count. Knows nothing of napari or Qt."""
+"""Annotation of images without a user interface: hints, clean-up, merging, projects, export."""

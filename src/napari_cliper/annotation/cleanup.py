@@ -1,11 +1,10 @@
-"""Labels made tidier: holes filled, specks removed, edges smoothed, classes grown and shrunk.
+"""Clean up labels: fill holes, remove specks, smooth edges, keep the largest region, grow, shrink.
 
-Pure functions on one plane of labels. Each takes the classes it is about and, if only some
-pixels may change, a mask of those and a mask of the locked ones; what it does is worked out on
-the whole plane and then taken over where it may be. A region is connected by sides and corners,
-so that a background is connected by sides alone.
+Pure functions on one plane of labels. Each takes the classes to change and optional masks of the
+pixels that may and may not change; the operation is computed on the whole plane and applied within
+the masks. Regions are 8-connected, the background is 4-connected.
 
-Built on scipy's and scikit-image's morphology; `expand_labels` for growing.
+Built on the morphology of scipy and scikit-image.
 """
 
 from __future__ import annotations
@@ -38,40 +37,40 @@ def fill_holes(
     where: Mask | None = None,
     locked: Mask | None = None,
 ) -> LabelArray:
-    """Give background that one class encloses to that class.
+    """Fill background holes that a class encloses.
 
-    A hole that holds another class keeps it: only the background around it is filled, and
-    background that the other class encloses in turn is that one's hole.
+    Other classes inside a hole are kept: only the background around them is filled. Background
+    enclosed by such an inner class is a hole of that class.
 
     Parameters
     ----------
     labels : (Y, X) uint8 or uint16 array
         0 is background.
     chosen : collection of int
-        The labels whose holes are filled.
+        Labels whose holes are filled.
     where : (Y, X) bool array, optional
-        Pixels that may change; all of them by default.
+        Pixels that may change; default: all.
     locked : (Y, X) bool array, optional
-        Pixels that never change.
+        Pixels that must not change; default: none.
 
     Returns
     -------
     (Y, X) array
-        A new one of the same dtype.
+        A new array of the same dtype.
 
     Raises
     ------
     InvalidInputError
-        For more than one plane, masks of another size, and labels that are none.
+        For arrays that are not one plane, masks of another shape, and labels out of range.
     """
     free = _check(labels, chosen, where, locked)
-    # 1 for the background's pieces, by sides: a class encloses with corners too.
+    # Background is 4-connected, because classes are 8-connected.
     pieces = measure.label(labels == 0, connectivity=1)
     filled = labels.copy()
     for label in _labels_of(chosen):
         own = labels == label
         enclosed = scipy.ndimage.binary_fill_holes(own) & (pieces > 0)
-        # Of what lies inside, only what touches this class and not an island alone.
+        # Only enclosed background that touches this class, not that inside an inner class.
         touched = np.unique(pieces[enclosed & scipy.ndimage.binary_dilation(own)])
         filled[enclosed & np.isin(pieces, touched)] = label
     return np.where(free, filled, labels)
@@ -85,23 +84,23 @@ def remove_specks(
     where: Mask | None = None,
     locked: Mask | None = None,
 ) -> LabelArray:
-    """Give regions of few pixels to what surrounds them.
+    """Replace small regions by the label that surrounds them.
 
-    A speck takes the label, background included, that most pixels around it have; of equal
-    ones the smallest. Other specks do not count as surroundings as long as anything else does;
-    a plane of nothing but specks becomes background.
+    A speck gets the most common label (background included) of the pixels around it; ties go to the
+    smallest label. Other specks do not count unless there is nothing else. A plane of specks only
+    becomes background.
 
     Parameters
     ----------
     labels, chosen, where, locked
         As for `fill_holes`.
     size : int
-        The smallest number of pixels that a region may have and stay.
+        Regions with fewer pixels are removed.
 
     Returns
     -------
     (Y, X) array
-        A new one of the same dtype.
+        A new array of the same dtype.
 
     Raises
     ------
@@ -124,23 +123,23 @@ def smooth(
     where: Mask | None = None,
     locked: Mask | None = None,
 ) -> LabelArray:
-    """Round the edges between the chosen classes, and between them and the background.
+    """Smooth the edges between the chosen classes and towards the background.
 
-    Each pixel of a chosen class or of the background takes the one of them that is most common
-    around it, weighted by a Gaussian that spreads like a disc of the radius; it keeps its own
-    where that is as common. Other classes neither change nor count.
+    Each pixel of a chosen class or of the background gets the most common of these labels in its
+    neighbourhood (Gaussian weights with the standard deviation of a disc of the radius); ties keep
+    the label. Other classes do not change and do not count.
 
     Parameters
     ----------
     labels, chosen, where, locked
         As for `fill_holes`.
     radius : float
-        In pixels; what is thinner is likely to vanish.
+        In pixels; thinner structures are likely to disappear.
 
     Returns
     -------
     (Y, X) array
-        A new one of the same dtype.
+        A new array of the same dtype.
 
     Raises
     ------
@@ -151,7 +150,7 @@ def smooth(
     free = _check(labels, chosen, where, locked)
     if radius == 0 or labels.size == 0:
         return labels.copy()
-    spread = (radius + 0.5) / 2  # the standard deviation of a disc, out to its pixels' edges
+    spread = (radius + 0.5) / 2  # standard deviation of a disc, up to the outer edge of its pixels
     taking_part = labels == 0
     best = labels.copy()
     most = np.zeros(labels.shape, dtype=np.float32)
@@ -166,7 +165,7 @@ def smooth(
 
 
 _AS_COMMON = 1e-3
-"""Shares of the weight that differ by less are the same: rounding, and pixels' stairs."""
+"""Weights that differ by less count as a tie, to absorb rounding and pixel steps."""
 
 
 def keep_largest(
@@ -176,10 +175,10 @@ def keep_largest(
     where: Mask | None = None,
     locked: Mask | None = None,
 ) -> LabelArray:
-    """Keep the largest region of each class; the others go to what surrounds them.
+    """Keep the largest region of each class; replace the others by the label that surrounds them.
 
-    Of equally large regions the one whose first pixel comes first stays. What the others
-    become is told as in `remove_specks`.
+    Ties go to the region whose first pixel comes first in row-major order. The replacement label is
+    chosen as in `remove_specks`.
 
     Parameters
     ----------
@@ -189,7 +188,7 @@ def keep_largest(
     Returns
     -------
     (Y, X) array
-        A new one of the same dtype.
+        A new array of the same dtype.
 
     Raises
     ------
@@ -214,22 +213,22 @@ def grow(
     where: Mask | None = None,
     locked: Mask | None = None,
 ) -> LabelArray:
-    """Let classes grow into the background.
+    """Expand classes into the background.
 
-    They never grow into another class nor beyond one that stands in the way; two that meet
-    share the background between them, each the part nearer to it.
+    Classes do not grow into or across other classes. Background between two growing classes goes
+    to the nearer one.
 
     Parameters
     ----------
     labels, chosen, where, locked
         As for `fill_holes`.
     pixels : float
-        How far, straight.
+        Euclidean distance in pixels.
 
     Returns
     -------
     (Y, X) array
-        A new one of the same dtype.
+        A new array of the same dtype.
 
     Raises
     ------
@@ -244,7 +243,7 @@ def grow(
     grown = np.where(
         free & (labels == 0), segmentation.expand_labels(seeds, distance=pixels), seeds
     )
-    # A straight way may lead across something else: what is cut off from its class is dropped.
+    # Drop pixels beyond another class, which are not connected to their own class.
     regions = measure.label(grown, connectivity=2)
     joined = np.isin(regions, np.unique(regions[seeds > 0]))
     return np.where((labels == 0) & joined, grown, labels).astype(labels.dtype)
@@ -258,21 +257,21 @@ def shrink(
     where: Mask | None = None,
     locked: Mask | None = None,
 ) -> LabelArray:
-    """Take the edges of classes away; they become background.
+    """Shrink classes: pixels near their edges become background.
 
-    The border of the plane is no edge: nothing is known beyond it.
+    The border of the plane does not count as an edge.
 
     Parameters
     ----------
     labels, chosen, where, locked
         As for `fill_holes`.
     pixels : float
-        How far from another label, or from background, pixels are taken.
+        Pixels up to this distance from another label or background are removed.
 
     Returns
     -------
     (Y, X) array
-        A new one of the same dtype.
+        A new array of the same dtype.
 
     Raises
     ------
@@ -284,7 +283,7 @@ def shrink(
     shrunk = labels.copy()
     for label in _labels_of(chosen):
         own = labels == label
-        if own.all():  # no edge: there is no distance to one
+        if own.all():  # no edge, so the distance transform is undefined
             continue
         shrunk[own & (scipy.ndimage.distance_transform_edt(own) <= pixels)] = 0
     return np.where(free, shrunk, labels)
@@ -295,18 +294,18 @@ def shrink(
 
 @dataclass(frozen=True)
 class Amount:
-    """The number that a tool takes.
+    """Numeric parameter of a clean-up tool.
 
     Parameters
     ----------
     keyword : str
-        Its name as a keyword of the function.
+        Keyword argument of the function.
     words : str
-        What it is, for a person.
+        Label in the window.
     default : int
     unit : str
     least : int
-        The smallest value with an effect.
+        Smallest value that has an effect.
     """
 
     keyword: str
@@ -318,18 +317,18 @@ class Amount:
 
 @dataclass(frozen=True)
 class Tool:
-    """One way of cleaning.
+    """A clean-up tool as offered in the window.
 
     Parameters
     ----------
     words : str
-        Its name, for a person.
+        Label in the window.
     help : str
-        What it does, in one sentence.
+        One sentence that explains it.
     function : callable
         One of the functions above.
     amount : Amount, optional
-        The number it takes; None where it takes none.
+        Its numeric parameter; None if it has none.
     """
 
     words: str
@@ -346,7 +345,7 @@ class Tool:
         where: Mask | None = None,
         locked: Mask | None = None,
     ) -> LabelArray:
-        """Run it, with its default where no amount is given (`fill_holes` has the rest)."""
+        """Run the tool; `amount` None means its default. See `fill_holes` for the rest."""
         number: dict[str, Any] = {}
         if self.amount is not None:
             number[self.amount.keyword] = self.amount.default if amount is None else amount
@@ -359,29 +358,29 @@ CLEANING: Mapping[Cleanup, Tool] = MappingProxyType(
     {
         "fill holes": Tool(
             "Fill holes",
-            "Gives background that a class encloses to that class.",
+            "Fills background that a class encloses.",
             fill_holes,
         ),
         "remove specks": Tool(
             "Remove specks",
-            "Gives regions smaller than this to what surrounds them.",
+            "Replaces smaller regions by the label that surrounds them.",
             remove_specks,
             Amount("size", "Smaller than", 50, "pixels", least=2),
         ),
         "smooth": Tool(
             "Smooth edges",
-            "Rounds the edges of the classes, among themselves and towards the background.",
+            "Smooths the edges between classes and towards the background.",
             smooth,
             Amount("radius", "Radius", 3, "pixels"),
         ),
         "keep largest": Tool(
             "Keep the largest",
-            "Keeps the largest region of each class, the others go to what surrounds them.",
+            "Keeps the largest region of each class; the label around them replaces the others.",
             keep_largest,
         ),
         "grow": Tool(
             "Grow",
-            "Lets classes grow into the background.",
+            "Expands classes into the background.",
             grow,
             Amount("pixels", "By", 2, "pixels"),
         ),
@@ -393,7 +392,7 @@ CLEANING: Mapping[Cleanup, Tool] = MappingProxyType(
         ),
     }
 )
-"""The tools in the order in which a person is offered them."""
+"""All tools, in the order of the window."""
 
 
 # ---------------------------------------------------------------------- what they share
@@ -402,11 +401,11 @@ CLEANING: Mapping[Cleanup, Tool] = MappingProxyType(
 def _check(
     labels: LabelArray, chosen: Collection[int], where: Mask | None, locked: Mask | None
 ) -> Mask:
-    """The pixels that may change; refuse what does not fit."""
+    """Check the arguments; return a mask of the pixels that may change."""
     if labels.ndim != 2 or labels.dtype.kind != "u":
         raise InvalidInputError(
-            f"Labels of {labels.ndim} dimensions and type {labels.dtype} cannot be cleaned. Give "
-            "one plane (Y, X) of unsigned integers, a stack plane by plane."
+            f"Labels with {labels.ndim} dimensions and type {labels.dtype} cannot be cleaned. Give "
+            "one plane (Y, X) of unsigned integers; clean stacks plane by plane."
         )
     highest = int(np.iinfo(labels.dtype).max)
     wrong = [label for label in chosen if not 0 <= label <= highest]
@@ -430,33 +429,33 @@ def _check(
 
 def _check_amount(amount: float, unit: str) -> None:
     if not amount >= 0:  # NaN is not either
-        raise InvalidInputError(f"{amount} {unit} make no sense here. Give 0 or more.")
+        raise InvalidInputError(f"{amount} {unit} is not possible. Give 0 or more.")
 
 
 def _labels_of(chosen: Collection[int]) -> list[int]:
-    """The chosen labels in their order; background is no class."""
+    """Return the chosen labels, sorted and without background."""
     return sorted({int(label) for label in chosen} - {0})
 
 
 def _only(labels: LabelArray, chosen: Collection[int]) -> LabelArray:
-    """The chosen classes, everything else 0."""
+    """Return the labels with all but the chosen classes set to 0."""
     return np.where(np.isin(labels, _labels_of(chosen)), labels, labels.dtype.type(0))
 
 
 def _given_to_surroundings(labels: LabelArray, pieces: NDArray[Any]) -> LabelArray:
-    """Each piece takes the commonest label of the pixels around it that are in no piece.
+    """Give each piece the most common label of the surrounding pixels that are in no piece.
 
     Parameters
     ----------
     labels : (Y, X) array
     pieces : (Y, X) int array
-        A number for each piece that is to go, 0 for all that stays.
+        Number of each piece to replace; 0 elsewhere.
 
     Returns
     -------
     (Y, X) array
-        Pieces among pieces wait until a neighbour has its label; where there is nothing but
-        pieces, they become 0.
+        Pieces surrounded by pieces are replaced after their neighbours; if there are only pieces,
+        they become 0.
     """
     given = labels.copy()
     waiting = pieces.copy()
@@ -476,14 +475,13 @@ def _given_to_surroundings(labels: LabelArray, pieces: NDArray[Any]) -> LabelArr
 def _commonest_around(
     labels: LabelArray, pieces: NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pieces with settled pixels around them, and the commonest label among these.
+    """Return the pieces next to settled pixels, and the most common label of these pixels.
 
-    Pixels around are those that touch by a side or a corner; each counts once, and of equally
-    common labels the smallest is taken.
+    Neighbours are 8-connected; each pixel counts once; ties go to the smallest label.
     """
     width = labels.shape[1]
     rows, columns = np.nonzero(pieces)
-    pairs = []  # a piece and a pixel beside it, as one number
+    pairs = []  # a piece and a neighbouring pixel, encoded as one number
     for step_y, step_x in _NEIGHBOURS:
         y, x = rows + step_y, columns + step_x
         inside = (y >= 0) & (y < labels.shape[0]) & (x >= 0) & (x < width)
@@ -494,7 +492,7 @@ def _commonest_around(
     values = labels.ravel()[pixels].astype(np.int64)
     span = int(labels.max(initial=0)) + 1
     votes, counts = np.unique(owners * span + values, return_counts=True)
-    # By piece, the commonest first; np.unique sorted by label, and lexsort keeps that order.
+    # Sort by piece, then by count; lexsort is stable, so ties stay sorted by label.
     order = np.lexsort((-counts, votes // span))
     winners, firsts = np.unique((votes // span)[order], return_index=True)
     return winners, (votes % span)[order][firsts]

@@ -1,4 +1,4 @@
-"""How much of an annotation is done."""
+"""Progress of an annotation: fraction of labelled and decided pixels, open regions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .edit_mask import OPEN, EditMask, Labels
 
 @dataclass(frozen=True)
 class Done:
-    """What is done of one plane.
+    """Progress of the annotation of one plane.
 
     Parameters
     ----------
     labelled : float
-        The share of the pixels that have a label, 0 to 1.
+        Fraction of pixels with a label, 0 to 1.
     decided : float
-        The share that was accepted or touched by hand, background included.
+        Fraction of accepted or painted pixels, background included, 0 to 1.
     classes : int
-        How many classes have a pixel.
+        Number of classes with at least one pixel.
     open_regions : int
-        Regions of the prediction of which more than half is undecided.
+        Number of predicted regions of which more than half is open.
     """
 
     labelled: float
@@ -36,7 +36,7 @@ class Done:
 def done(
     labels: Labels, edit_mask: EditMask, prediction: NDArray[np.integer] | None = None
 ) -> Done:
-    """Count what is done.
+    """Compute the progress of the annotation of one plane.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""Marks that follow the labels while these are painted, filled, undone and redone.
+"""Keep the edit mask in step with labels that are painted, filled, undone and redone in an editor.
 
-An editor such as napari changes the labels in its own ways, and tells of some of them. So the
-labels are compared with what they were: a change that takes back the last changes brings their
-marks back too, and any other is a person's. That holds for every tool and for undo and redo,
-without knowing how any of them works. Who knows that it was no undo may say so: erasing just what
-was accepted looks like one.
+An editor such as napari does not report every change. So the labels are compared with their last
+known values: a change that reverts the most recent changes is taken as undo (and its reverse as
+redo) and restores their edit mask; any other change is taken as painting. This works with every
+tool. Callers that know that a change is not an undo can say so, because erasing exactly what was
+accepted looks like one.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..segmentation import InvalidInputError
 from .edit_mask import PAINTED, EditMask, Labels
 
 REMEMBERED = 100
-"""As many steps as napari keeps."""
+"""Number of undo steps; the same as in napari."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """Pixels that changed together; flat indices."""
+    """Pixels that changed in one step, as flat indices."""
 
     pixels: NDArray[np.intp]
     old: Labels
@@ -34,26 +34,26 @@ class _Change:
 
 
 class Edits:
-    """The labels and marks of an annotation that is being edited.
+    """Labels and edit mask of an annotation that is being edited, with undo history.
 
     Parameters
     ----------
     labels : (..., Y, X) uint16 array
-        Contiguous; shared with the editor, which changes it in place.
+        C-contiguous; shared with the editor, which changes it in place.
     edit_mask : (..., Y, X) uint8 array
         Copied.
 
     Raises
     ------
     InvalidInputError
-        For arrays that do not fit.
+        If the shapes differ or the labels are not C-contiguous.
     """
 
     def __init__(self, labels: Labels, edit_mask: EditMask) -> None:
         if labels.shape != edit_mask.shape or not labels.flags.c_contiguous:
             raise InvalidInputError(
-                f"Labels {labels.shape} and marks {edit_mask.shape} must be of one shape, and the "
-                "labels contiguous."
+                f"Labels {labels.shape} and edit mask {edit_mask.shape} must have the same shape, "
+                "and the labels must be contiguous."
             )
         self.labels = labels
         self.edit_mask = edit_mask.copy(order="C")
@@ -62,14 +62,12 @@ class Edits:
         self._undone: deque[_Change] = deque(maxlen=REMEMBERED)
 
     def follow(self, *, painted: bool = False) -> bool:
-        """Bring the marks up to the labels; whether there was anything to do.
-
-        Costs one comparison of the labels where nothing changed.
+        """Update the edit mask after the editor may have changed labels; return whether it did.
 
         Parameters
         ----------
         painted : bool
-            Whether what has changed is known to be a person's, whatever it looks like.
+            Treat every change as painting, even if it looks like an undo or redo.
         """
         now, seen = self.labels.ravel(), self._seen.ravel()
         pixels = np.flatnonzero(now != seen)
@@ -97,22 +95,21 @@ class Edits:
     def take(
         self, where: tuple[NDArray[np.intp], ...], labels: Labels, edit_mask: EditMask
     ) -> None:
-        """Make a change that is no painting, as one step that can be taken back.
+        """Record a change other than painting, as one step that can be undone.
 
-        The editor's own array is not touched: whoever calls this writes the same labels into it,
-        as one step of the editor's undo.
+        The caller writes the same labels into the editor's array, as one undo step of the editor.
 
         Parameters
         ----------
         where : tuple of arrays of int
-            An index for each axis of the n pixels.
+            Indices of the n pixels, one array per axis.
         labels : (n,) uint16 array
         edit_mask : (n,) uint8 array
         """
         self.follow()
         seen = self._seen.ravel()
         pixels = np.ravel_multi_index(where, self.labels.shape).astype(np.intp)
-        if np.array_equal(labels, seen[pixels]):  # no step of the editor's: none of ours
+        if np.array_equal(labels, seen[pixels]):  # the editor has no undo step
             self.edit_mask.ravel()[pixels] = edit_mask
             return
         self._remember(pixels, seen[pixels], labels, edit_mask)
@@ -129,7 +126,7 @@ class Edits:
     def _steps_back(
         self, now: Labels, pixels: NDArray[np.intp], changes: deque[_Change], *, undoing: bool
     ) -> int:
-        """How many of the last changes, taken back (or made again), give the labels; 0 for none."""
+        """Return how many of the last changes must be undone or redone to get `now`; 0 if none."""
         trial = self._seen.ravel().copy()
         for steps, change in enumerate(reversed(changes), 1):
             trial[change.pixels] = change.old if undoing else change.new

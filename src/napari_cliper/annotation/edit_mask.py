@@ -1,4 +1,4 @@
-"""What a person stands behind: labels, and for each pixel who decided on it."""
+"""Labels of an image and its edit mask: for each pixel open, accepted or painted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError
 
 OPEN, ACCEPTED, PAINTED = 0, 1, 2
-"""Marks of a pixel: nobody has decided, taken from a prediction, touched by hand."""
+"""Values of the edit mask: undecided, accepted from a prediction, painted or erased by hand."""
 
 Labels = NDArray[np.uint16]
 EditMask = NDArray[np.uint8]
@@ -21,23 +21,23 @@ EditMask = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class AnnotationState:
-    """The annotation of one image at a moment.
+    """Snapshot of the annotation of one image.
 
     Parameters
     ----------
     labels : (..., Y, X) uint16 array
-        0 is background or nothing yet; other labels are those of `classes`.
+        0 is background or unlabelled; other labels are keys of `classes`.
     edit_mask : (..., Y, X) uint8 array
         `OPEN`, `ACCEPTED` or `PAINTED`.
     classes : mapping of int to ClassRow
-        By label. A label is given to a class once and never to another one.
+        Classes by label. A label is never reused for another class.
     record : mapping
-        Where it comes from; JSON-safe.
+        Provenance; JSON-serialisable.
 
     Raises
     ------
     InvalidInputError
-        For arrays that do not fit each other.
+        If the dtypes are wrong or the shapes differ.
     """
 
     labels: Labels
@@ -46,13 +46,13 @@ class AnnotationState:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit."""
+        """Check dtypes and shapes."""
         if self.labels.dtype != np.uint16 or self.edit_mask.dtype != np.uint8:
             raise InvalidInputError(
-                f"Labels are {self.labels.dtype} and marks {self.edit_mask.dtype}. Give uint16 and "
-                "uint8."
+                f"The labels are {self.labels.dtype} and the edit mask {self.edit_mask.dtype}. "
+                "Give uint16 and uint8."
             )
         if self.labels.shape != self.edit_mask.shape or self.labels.ndim < 2:
             raise InvalidInputError(
-                f"Labels {self.labels.shape} and marks {self.edit_mask.shape} differ in size."
+                f"Labels {self.labels.shape} and edit mask {self.edit_mask.shape} differ in size."
             )

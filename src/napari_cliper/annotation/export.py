@@ -1,4 +1,4 @@
-"""An annotation as the exporters take it."""
+"""Convert annotations to labelled images for the exporters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .edit_mask import OPEN, AnnotationState
 from .project.project import Project
 
 GEOMETRY = ("pixel_size", "units", "axes")
-"""The keys of a record that say how large pixels are."""
+"""Keys of a record's geometry."""
 
 
 def labelled_of(
@@ -28,7 +28,7 @@ def labelled_of(
     image_file: str = "",
     image_axes: str = "",
 ) -> LabelledImage:
-    """The labels with what a format may want to know.
+    """Combine an annotation with its image and metadata for export.
 
     Parameters
     ----------
@@ -36,17 +36,17 @@ def labelled_of(
     name : str
     image : (..., Y, X[, C]) array, optional
     geometry : mapping, optional
-        ``pixel_size`` and ``units``, one for each axis of the labels, and ``axes``, a letter for
-        each; by default what the state's record says under these names.
+        ``pixel_size`` and ``units``, one per axis of the labels, and ``axes``, one letter per axis;
+        default: the ``geometry`` of the state's record.
     image_file : str
-        The name of the image's file.
+        File name of the image.
     image_axes : str
-        A letter for each axis of the image, where the geometry does not name them all.
+        One letter per axis of the image; used if the geometry does not name all axes.
 
     Returns
     -------
     LabelledImage
-        Of uint8 labels where they fit; pixels on which nobody has decided are ignored.
+        With uint8 labels if they are below 256, otherwise uint16. Open pixels are ignored.
     """
     given = dict(state.record.get("geometry", {}) if geometry is None else geometry)
     axes = str(given.get("axes", ""))
@@ -68,7 +68,7 @@ def labelled_of(
 
 
 def readers_of(project: Project) -> list[Reader]:
-    """What reads each image of a project that has an annotation, in the project's order."""
+    """Return a reader for each annotated image of a project, in the project's order."""
     return [
         partial(_read, project, image.name, image.path.name)
         for image in project.images

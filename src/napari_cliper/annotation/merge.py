@@ -1,4 +1,4 @@
-"""From a prediction into the annotation: what changes, and what never does. Pure functions."""
+"""Accept predictions into an annotation. Pure functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RULE_NAMES = MappingProxyType(
         "all": ("replacing everything", "What you painted is replaced as well; asks first."),
     }
 )
-"""Name and explanation by rule."""
+"""Label and explanation of each rule."""
 
 
 def accept(
@@ -37,39 +37,38 @@ def accept(
     chosen: Collection[int] | None = None,
     where: NDArray[np.bool_] | None = None,
 ) -> tuple[Labels, EditMask]:
-    """Take a prediction over.
+    """Accept a prediction into an annotation.
 
     Parameters
     ----------
     labels : (Y, X) uint16 array
         The annotation.
     edit_mask : (Y, X) uint8 array
-        Its marks.
+        Its edit mask.
     prediction : (Y, X) array of int
-        In the annotation's numbers; 0 is background.
+        Predicted labels, numbered like the annotation; 0 is background.
     rule : {'empty', 'unpainted', 'all'}
-        Which pixels may change: those without a label that nobody painted; all that nobody
-        painted; all.
+        Pixels that may change: unlabelled pixels that are not painted; all pixels that are not
+        painted; all pixels.
     chosen : collection of int, optional
-        The classes that are taken over. Each becomes what the prediction says of it: its
-        pixels that the prediction gives to none of them become empty and open again. None
-        takes everything, the background included.
+        Classes to accept. Pixels of these classes that the prediction gives to none of them become
+        unlabelled and open. None accepts all classes and the background.
     where : (Y, X) bool array, optional
-        Where pixels may change; everywhere by default.
+        Pixels that may change; default: all.
 
     Returns
     -------
     labels : (Y, X) uint16 array
     edit_mask : (Y, X) uint8 array
-        `ACCEPTED` for what was taken over.
+        `ACCEPTED` where the prediction was accepted.
 
     Raises
     ------
     InvalidInputError
-        For another rule, and for arrays of different sizes.
+        If the rule is unknown or the shapes differ.
     """
     if rule not in RULES:
-        raise InvalidInputError(f"{rule!r} is no rule. Choose one of {', '.join(RULES)}.")
+        raise InvalidInputError(f"Unknown rule {rule!r}. Choose one of {', '.join(RULES)}.")
     if not labels.shape == edit_mask.shape == prediction.shape:
         raise InvalidInputError(
             f"The prediction {prediction.shape} and the annotation {labels.shape} differ in size."
@@ -94,7 +93,7 @@ def accept(
 
 
 def region_at(labels: NDArray[np.integer], row: int, column: int) -> NDArray[np.bool_]:
-    """The connected region of a label (by sides and corners) that holds a pixel.
+    """Return the 8-connected region of one label that contains a pixel.
 
     Parameters
     ----------
@@ -108,7 +107,7 @@ def region_at(labels: NDArray[np.integer], row: int, column: int) -> NDArray[np.
     Raises
     ------
     InvalidInputError
-        For a pixel outside, or of the background.
+        If the pixel is outside the array or background.
     """
     if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
         raise InvalidInputError("That is outside of the prediction. Choose a point inside.")

@@ -1,7 +1,6 @@
-"""What a person has said of an image's pixels, as the engine takes it. Pure functions.
+"""Collect the user's hints (painted strokes and clicks) for the engine. Pure functions.
 
-Evidence is what was painted by hand and what was clicked. Pixels that were accepted are none: a
-prediction taken over says nothing that the engine did not say itself.
+Accepted pixels are not hints, because they repeat the engine's own prediction.
 """
 
 from __future__ import annotations
@@ -17,30 +16,30 @@ from ..labels.label_class import ClassRow
 from .edit_mask import OPEN, PAINTED, EditMask, Labels
 
 NO_HINT = -1
-"""The engine's number for a pixel of which nobody has said anything."""
+"""Label of a pixel without a hint."""
 
 BACKGROUND = "background"
-"""The class of a click that says: none of the classes."""
+"""Class name of background clicks."""
 
 Clicks = Mapping[str, Sequence[Sequence[float]]]
-"""By class: coordinates, one for each axis of the image."""
+"""Coordinates of clicks by class name, one number per axis of the image."""
 
 Click = tuple[str, int, int]
-"""Class, row and column."""
+"""Class name, row and column of a click."""
 
 
 @dataclass(frozen=True, eq=False)
 class Hints:
-    """What was said of a plane, or of a part of it.
+    """Hints on a plane, or on a region of it.
 
     Parameters
     ----------
     hint_labels : (Y, X) int32 array
-        `NO_HINT`, 0 for background, i + 1 for the class i of the result.
+        `NO_HINT`, 0 for background, i + 1 for class i of the result.
     painted, clicked : int
-        How many painted pixels and how many clicks are in it.
+        Number of painted pixels and of clicks.
     left_out : tuple of str
-        Classes that were painted or clicked, and are not among the result's.
+        Painted or clicked classes that the result does not have.
     """
 
     hint_labels: NDArray[np.int32]
@@ -50,7 +49,7 @@ class Hints:
 
 
 def clicks_in(record: object) -> dict[str, list[list[float]]]:
-    """The clicks that a record holds; what is none is passed over."""
+    """Parse the clicks in a JSON record; invalid entries are ignored."""
     if not isinstance(record, Mapping):
         return {}
     found = {
@@ -70,15 +69,15 @@ def _is_point(point: object) -> bool:
 def clicks_on(
     clicks: Clicks, plane: Sequence[int], corner: Sequence[int], shape: Sequence[int]
 ) -> list[Click]:
-    """The clicks on a part of a plane; a click is on the pixel whose area holds it.
+    """Return the clicks on a region of a plane, rounded to pixels.
 
     Parameters
     ----------
     clicks : mapping of str to sequence of coordinates
     plane : sequence of int
-        Indices of the leading axes.
+        Indices along the leading axes.
     corner, shape : sequences of two int
-        The part's first row and column, and its size.
+        First row and column of the region, and its height and width.
     """
     found = []
     for name, coordinates in clicks.items():
@@ -97,23 +96,22 @@ def hints_of(
     clicks: Iterable[Click],
     names: Sequence[str],
 ) -> Hints:
-    """What was painted and clicked, in the numbers of a result.
+    """Combine painted pixels and clicks into hint labels for a result.
 
-    Of two clicks on one pixel the later one counts; a painted pixel stays what was painted, for
-    that is what its annotation says.
+    The later of two clicks on a pixel counts. Painted pixels take precedence over clicks.
 
     Parameters
     ----------
     labels : (Y, X) uint16 array
         The annotation.
     edit_mask : (Y, X) uint8 array
-        Its marks.
+        Its edit mask.
     classes : mapping of int to ClassRow
-        By label of the annotation.
+        Classes of the annotation by label.
     clicks : iterable of (str, int, int)
         See `clicks_on`.
     names : sequence of str
-        The result's classes.
+        Class names of the result.
     """
     numbers = {BACKGROUND: 0} | {name.casefold(): i for i, name in enumerate(names, 1)}
     hint_labels = np.full(labels.shape, NO_HINT, np.int32)
@@ -132,7 +130,7 @@ def hints_of(
         table[label] = numbers.get(known.name.casefold(), NO_HINT)
     painted = np.flatnonzero(edit_mask == PAINTED)
     brushed = labels.ravel()[painted]
-    beyond = brushed >= len(table)  # labels that no class has
+    beyond = brushed >= len(table)  # labels without a class
     told = np.where(beyond, NO_HINT, table[np.where(beyond, 0, brushed)])
     for label in np.unique(brushed[told == NO_HINT]).tolist():
         left_out[classes[label].name if label in classes else f"label {label}"] = None
@@ -143,14 +141,14 @@ def hints_of(
 def confirmed_by(
     edit_mask: EditMask, clicks: Iterable[Click], regions: NDArray[np.integer] | None = None
 ) -> NDArray[np.bool_]:
-    """Where a person has decided: painted, accepted, or clicked.
+    """Return which pixels the user has painted, accepted or clicked.
 
     Parameters
     ----------
     edit_mask : (Y, X) uint8 array
     clicks : iterable of (str, int, int)
     regions : (Y, X) array of int, optional
-        A click decides on its whole region; without them, on a disc.
+        A click counts for its whole region; without regions, for a disc around it.
 
     Returns
     -------

@@ -191,7 +191,7 @@ def test_a_checkpoint_of_another_shape_names_the_tensor_and_the_way_out(tensors)
         clip.build(config, tensors, source="other.pt")
     text = str(error.value)
     assert "other.pt" in text
-    assert "'visual.class_embedding' is (32,) where the architecture has (64,)" in text
+    assert "'visual.class_embedding' has shape (32,), but the architecture has (64,)" in text
     assert "Choose the architecture" in text
 
 

@@ -1,1 +1,1 @@
-"""An annotation project: a folder with everything but the networks."""
+"""Annotation projects: image list, annotations, classes, prototypes and settings in one folder."""

@@ -1,14 +1,12 @@
-"""The annotation of one image on the disk: labels, marks and what they mean, of one moment.
+"""Read and write the annotation of one image: labels, edit mask and annotation record.
 
-Three files cannot be renamed at once, and a kill between two renames would leave labels of
-one moment beside marks of another. So each save writes labels and marks under new names, and
-only then replaces the small sheet ``NAME.json``, which says what they are called: that one rename
-is the save. Before it the old annotation holds, after it the new one, whose predecessor is then
-deleted. What a kill leaves behind is named by no sheet, and goes with the next save.
+Three files cannot be replaced atomically. So each save first writes labels and edit mask under new
+names and then replaces the small record ``NAME.json`` that names them; this single rename is the
+save. Older arrays are deleted afterwards; those of an interrupted save are deleted by the next one.
 
-    annotations/NAME.json                   the sheet: status, classes, thresholds, record
+    annotations/NAME.json                   the record: status, classes, thresholds, provenance
     annotations/NAME.1f0c92ab.tif           the labels, uint16, OME-TIFF
-    annotations/NAME.1f0c92ab_edit_mask.tif who decided: 0 nobody, 1 accepted, 2 painted
+    annotations/NAME.1f0c92ab_edit_mask.tif the edit mask: 0 open, 1 accepted, 2 painted
 """
 
 from __future__ import annotations
@@ -52,7 +50,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 EDIT_MASK_CLASSES: Mapping[int, ClassRow] = MappingProxyType(
     {ACCEPTED: ClassRow("accepted"), PAINTED: ClassRow("painted")}
 )
-"""What other programs are told of the marks."""
+"""Class names of the edit mask, written to its TIFF for other programs."""
 
 _MASK_ENDING = "(?:_edit_mask|_marks)"  # the second is that of version 0.1
 
@@ -66,7 +64,7 @@ _MOST_AXES = 4
 
 @dataclass(frozen=True, eq=False)
 class AnnotationRecord:
-    """What ``NAME.json`` says of an image.
+    """Contents of the record ``NAME.json`` of an image.
 
     Parameters
     ----------
@@ -74,16 +72,16 @@ class AnnotationRecord:
         The image's name.
     status : {'open', 'started', 'done'}
     saved : str
-        When, in UTC, as ISO 8601 has it.
+        Time of the save in UTC, ISO 8601.
     labels, edit_mask : str
-        The files in the same folder; empty where there is only a status.
+        File names in the same folder; empty if only a status was saved.
     shape : tuple of int
-        Of both arrays; the files hold the leading axes of more than four dimensions as one.
+        Shape of both arrays. The files merge the leading axes of more than four dimensions.
     classes : mapping of int to ClassRow
     thresholds : Thresholds, optional
-        Those that the prediction was made with.
+        Thresholds of the prediction.
     record : mapping
-        Where the annotation comes from.
+        Provenance of the annotation.
     """
 
     image: str
@@ -97,7 +95,7 @@ class AnnotationRecord:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON can hold it, but for what is in `record`."""
+        """Return a dict for JSON; `record` is included unchecked."""
         record: dict[str, Any] = {"image": self.image, "status": self.status, "saved": self.saved}
         if self.labels:
             record |= {
@@ -112,12 +110,12 @@ class AnnotationRecord:
 
 
 def record_reader(file: str) -> Callable[[dict[str, Any]], AnnotationRecord]:
-    """A function that makes a `AnnotationRecord` of a mapping.
+    """Return a function that parses and checks an `AnnotationRecord`.
 
     Parameters
     ----------
     file : str
-        What the image's files are called: a sheet may name no others.
+        Base name of the image's files; the record may name only files that start with it.
     """
 
     def read(record: dict[str, Any]) -> AnnotationRecord:
@@ -139,7 +137,9 @@ def record_reader(file: str) -> Callable[[dict[str, Any]], AnnotationRecord]:
         check_keys(found, known, "it", with_labels)
         for key, ending in (("labels", ""), ("edit_mask", _MASK_ENDING)):
             if not _named(file, ending).fullmatch(text(found[key], key)):
-                raise InvalidInputError(f"{key} is {found[key]!r}, which no save calls a file.")
+                raise InvalidInputError(
+                    f"{key} is {found[key]!r}, which is not the name of a saved file."
+                )
         given, own = found.get("thresholds"), found.get("record", {})
         return AnnotationRecord(
             image=annotation_record.image,
@@ -169,7 +169,7 @@ def _classes(record: Any) -> dict[int, ClassRow]:
 
 
 def _named(file: str, ending: str = f"{_MASK_ENDING}?") -> re.Pattern[str]:
-    """The names that a save of one image gives to its arrays, and of no other image."""
+    """Return a pattern for the file names of one image's arrays."""
     return re.compile(rf"{re.escape(file)}\.[0-9a-f]{{8}}{ending}\.tif")
 
 
@@ -177,30 +177,32 @@ def _named(file: str, ending: str = f"{_MASK_ENDING}?") -> re.Pattern[str]:
 
 
 def check_state(state: AnnotationState) -> None:
-    """Refuse what would not be read again.
+    """Raise an error for an annotation that could not be read again.
 
     Raises
     ------
     InvalidInputError
-        For arrays without a pixel, marks that are none, and classes of labels that are none.
+        For empty arrays, and for edit mask values or class labels out of range.
     """
     if state.labels.size == 0:
-        raise InvalidInputError(f"Labels {state.labels.shape} have no pixel to keep.")
+        raise InvalidInputError(f"The labels {state.labels.shape} have no pixels to save.")
     if int(state.edit_mask.max()) > PAINTED:
-        raise InvalidInputError(f"A mark is {state.edit_mask.max()}. Give 0 to {PAINTED}.")
+        raise InvalidInputError(
+            f"The edit mask has the value {state.edit_mask.max()}. Give 0 to {PAINTED}."
+        )
     wrong = [label for label in state.classes if not 1 <= label <= MOST]
     if wrong:
         raise InvalidInputError(f"A class has the label {wrong[0]}. Give 1 to {MOST}.")
 
 
 def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, str]:
-    """Write labels and marks under names that are new, and bring them to the disk.
+    """Write labels and edit mask under new names and flush them to disk.
 
     Parameters
     ----------
     folder : Path
     file : str
-        What the image's files are called.
+        Base name of the image's files.
     state : AnnotationState
 
     Returns
@@ -211,7 +213,7 @@ def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, 
     Raises
     ------
     OSError
-        Nothing is then left.
+        If writing fails; no partial files are left.
     """
     stem = f"{file}.{token_hex(4)}"
     names = f"{stem}.tif", f"{stem}_edit_mask.tif"
@@ -233,12 +235,12 @@ def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, 
 
 
 def read_arrays(folder: Path, annotation_record: AnnotationRecord) -> AnnotationState:
-    """The annotation that a sheet speaks of.
+    """Read the labels and the edit mask that a record names.
 
     Raises
     ------
     FileError
-        For files that are missing, damaged, or not of the shape and kind that they had.
+        If a file is missing, damaged, or has another shape or dtype than the record says.
     """
     labels = _read_array(
         folder / annotation_record.labels, annotation_record.shape, np.uint16, MOST
@@ -264,12 +266,12 @@ def _read_array(path: Path, shape: tuple[int, ...], dtype: Any, most: int) -> ND
 
 
 def with_axes(path: Path, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """An array of a file in the shape that was written; readers drop axes of length 1.
+    """Restore the axes of length 1 that TIFF readers drop.
 
     Raises
     ------
     FileError
-        For an array of another size.
+        If the array has another shape apart from axes of length 1.
     """
     found, wanted = ([side for side in one if side != 1] for one in (array.shape, shape))
     if found != wanted:
@@ -281,7 +283,7 @@ def with_axes(path: Path, array: NDArray[Any], shape: tuple[int, ...]) -> NDArra
 
 
 def _saved_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """At most four axes: files have letters for no more that every program takes as they are."""
+    """Merge leading axes to at most four axes, the most that all programs read from OME-TIFF."""
     return shape if len(shape) <= _MOST_AXES else (math.prod(shape[:-2]), *shape[-2:])
 
 
@@ -289,16 +291,16 @@ def _saved_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def remove(folder: Path, names: tuple[str, ...]) -> None:
-    """Delete files as far as the system lets; one that is open stays until the next save."""
+    """Delete files; one that is open in another program stays until the next save."""
     for name in names:
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)
 
 
 def sweep(folder: Path, file: str, keep: AnnotationRecord) -> None:
-    """Delete the arrays of older saves of an image, and what a kill left of it.
+    """Delete the arrays of older and interrupted saves of an image.
 
-    To be called right after a save: another program in the middle of one will be refused anyway.
+    Call right after a save: a simultaneous save of another program then fails with an error.
     """
     beside = re.compile(rf"\.{re.escape(file)}\.json\.[0-9a-f]{{8}}\.tmp")
     with suppress(OSError):
@@ -315,7 +317,7 @@ def sweep(folder: Path, file: str, keep: AnnotationRecord) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of annotations, but not the project's, which may have been unplugged.
+    """Create the annotations folder, but not the project folder, whose disk may be disconnected.
 
     Raises
     ------
@@ -325,7 +327,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except FileNotFoundError:
         raise FileError(
-            f"Cannot write {folder}: the project's folder is gone. Is its disk connected?"
+            f"Cannot write {folder}: the project's folder is missing. Is its disk connected?"
         ) from None
     except OSError as error:
         raise cannot("write", folder, error) from error

@@ -1,7 +1,7 @@
-"""The annotations of a project as they change: by this program, and by others.
+"""Load and save the annotations of a project without overwriting changes of other programs.
 
-What another program has saved is never replaced unasked: of each file is remembered what it
-held when it was last read or written here, and before it is replaced it is compared.
+The store remembers a hash of each file when it is read or written, and compares it before the file
+is replaced.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ from .annotation_record import (
 
 
 class ChangedOnDiskError(FileError):
-    """What is on the disk is not what was loaded: load it again, or save with `overwrite`."""
+    """The file changed on disk after it was loaded: load it again, or save with `overwrite`."""
 
 
 class Seen:
-    """What files held when they were last read or written here."""
+    """Hashes of files when they were last read or written by this process."""
 
     def __init__(self) -> None:
         self._digests: dict[Path, bytes] = {}
 
     def see(self, path: Path, content: bytes | None) -> None:
-        """Remember what a file holds; None where there is none."""
+        """Remember the content of a file; None if it does not exist."""
         self._digests[path] = _digest(content)
 
     def same(self, path: Path, content: bytes | None) -> bool:
-        """Whether this is what the file held; a file that was never looked at held nothing."""
+        """Return whether the content is unchanged; unknown files count as non-existent."""
         return _digest(content) == self._digests.get(path, b"")
 
     def check(self, path: Path, what: str) -> None:
-        """Refuse to replace a file that is not as it was seen here.
+        """Raise an error if another program has changed a file since it was read here.
 
         Parameters
         ----------
         path : Path
         what : str
-            What it is to a person.
+            Name of the content, for the message.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Seen:
 
 
 class AnnotationStore:
-    """The folder of annotations; images go by what their files are called.
+    """The annotations folder of a project; images are identified by the base name of their files.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ class AnnotationStore:
         return self.folder / f"{file}.json"
 
     def known(self, file: str) -> AnnotationRecord | None:
-        """What is known of an image, without another look at the disk than the first.
+        """Return the cached record of an image; the disk is read only the first time.
 
-        An image whose sheet is damaged is called started: `read` tells what is wrong.
+        If the record is damaged, the status is ``"started"``; `read` raises the error.
         """
         with self._lock:
             if file not in self._known:
@@ -102,12 +102,12 @@ class AnnotationStore:
             return self._known[file]
 
     def look(self, file: str) -> AnnotationRecord | None:
-        """The sheet of an image as it is on the disk now; None where there is none.
+        """Read the record of an image from disk; None if it does not exist.
 
         Raises
         ------
         FileError
-            For one that is damaged.
+            If it is damaged.
         """
         return self._look(file)[1]
 
@@ -121,18 +121,18 @@ class AnnotationStore:
         return content, annotation_record
 
     def read(self, file: str, *, to_go_on: bool) -> AnnotationState | None:
-        """The annotation of an image; None where nothing was saved.
+        """Read the annotation of an image; None if none was saved.
 
         Parameters
         ----------
         file : str
         to_go_on : bool
-            Whether this is what the next save will replace.
+            Whether the next save may replace this version.
 
         Raises
         ------
         FileError
-            For files that are damaged, missing, or changed into something else.
+            If files are damaged, missing or replaced by something else.
         """
         content, annotation_record = self._look(file)
         state = None
@@ -140,7 +140,7 @@ class AnnotationStore:
             try:
                 state = read_arrays(self.folder, annotation_record)
                 break
-            except FileError:  # gone, because somebody has saved again?
+            except FileError:  # another program may have saved meanwhile
                 before = content
                 content, annotation_record = self._look(file)
                 if content == before:
@@ -158,16 +158,16 @@ class AnnotationStore:
         *,
         overwrite: bool,
     ) -> None:
-        """Keep an annotation; when this returns it is on the disk.
+        """Save an annotation; it is on disk when this returns.
 
         Parameters
         ----------
         file : str
-        annotation_record : Sheet
-            With what is not in the arrays; their names, their shape and the time are put in.
+        annotation_record : AnnotationRecord
+            File names, shape and time are filled in.
         state : AnnotationState
         overwrite : bool
-            Whether to replace what another program has saved.
+            Whether to replace changes of another program.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class AnnotationStore:
             sweep(self.folder, file, annotation_record)
 
     def remove(self, file: str) -> None:
-        """Delete the annotation of an image, as far as the system lets."""
+        """Delete the annotation of an image; files open in other programs stay."""
         with self._saving, self._lock:
             remove(self.folder, (f"{file}.json",))
             sweep(self.folder, file, AnnotationRecord(file, "open"))
@@ -209,13 +209,13 @@ class AnnotationStore:
             self._seen.see(self._path(file), None)
 
     def set_status(self, file: str, image: str, status: Status) -> None:
-        """Say how far an image is, its annotation as it is.
+        """Change the status of an image without changing its annotation.
 
         Raises
         ------
         FileError
         InvalidInputError
-            For a status that is none.
+            If the status is unknown.
         """
         _check_status(status)
         path = self._path(file)
@@ -232,7 +232,7 @@ class AnnotationStore:
                 raise cannot("write", path, error) from error
 
     def _switch(self, file: str, annotation_record: AnnotationRecord, *, overwrite: bool) -> None:
-        """The one step by which a save becomes true."""
+        """Replace the record; this completes a save."""
         with self._lock:
             if not overwrite:  # once more: writing the arrays takes a while
                 self._seen.check(self._path(file), annotation_record.image)
@@ -255,7 +255,7 @@ class AnnotationStore:
             self._seen.see(path, content)
 
     def _is_named(self, file: str, names: tuple[str, str]) -> bool:
-        """Whether the sheet on the disk speaks of these arrays, or might."""
+        """Return whether the record on disk names these arrays, or cannot be read."""
         try:
             annotation_record = self.look(file)
         except FileError:

@@ -1,8 +1,8 @@
-"""Session folders: annotations without a project, saved where the next start finds them.
+"""Autosave sessions: annotations without a project, restored at the next start.
 
-A session folder is a project (`project.Project`) in the user's data folder. The window that
-writes it holds a lock, which the system takes back when the process ends in any way: so what is
-not locked was closed or killed, and can be offered to whoever comes next.
+A session is a project (`project.Project`) in the user's data folder. The window that writes it
+holds a file lock, which the system releases when the process ends. A session without a lock was
+closed or killed and can be restored.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .project import Project, is_project
 
 
 class SessionInUseError(FileError):
-    """Another window works on the session."""
+    """The session is open in another window."""
 
 
 @dataclass(frozen=True)
 class FoundSession:
-    """A session that no window works on.
+    """A session that is not open in any window.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class FoundSession:
     images : tuple of str
         The names of its images.
     saved : datetime, optional
-        When it was saved last, in local time.
+        Time of the last save, local time.
     problem : str
-        Why it cannot be read; empty where it can.
+        Why it cannot be read; empty if it can.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class FoundSession:
 
 
 class Session:
-    """A session that this process works on; made by `create` and `open`.
+    """A session that this process has open; use `create` or `open`.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ class Session:
 
     @classmethod
     def create(cls) -> Session:
-        """Begin a session in the user's data folder.
+        """Create a session in the user's data folder.
 
         Raises
         ------
         FileError
-            For a full disk, a missing permission and the like.
+            If it cannot be written.
         """
         folder = sessions_folder() / token_hex(8)
         lock = _locked(folder)
@@ -85,12 +85,12 @@ class Session:
 
     @classmethod
     def open(cls, folder: Path) -> Session:
-        """Go on with a session.
+        """Open an existing session.
 
         Raises
         ------
         SessionInUseError
-            Where another window works on it.
+            If it is open in another window.
         FileError
             As `Project.open`.
         """
@@ -102,30 +102,29 @@ class Session:
             raise
 
     def close(self) -> None:
-        """Let others go on with it."""
+        """Release the lock, so that another window can open the session."""
         self._lock.release()
 
     def delete(self) -> None:
-        """Delete the session: its folder is the program's own, and holds what `Project` wrote."""
+        """Delete the session with its folder and release the lock."""
         _delete(self.folder)
         self.close()
 
 
 def sessions_folder() -> Path:
-    """Where the sessions of this user are."""
+    """Return the folder of this user's sessions."""
     return platformdirs.user_data_path("napari-cliper") / "sessions"
 
 
 def found_sessions() -> list[FoundSession]:
-    """The sessions that no window works on, the newest first.
+    """Return the sessions that are not open in any window, newest first.
 
-    Sessions without an image, as a process leaves them that is killed at its first save, are
-    deleted.
+    Deletes sessions without images, which remain if a process is killed during its first save.
 
     Raises
     ------
     FileError
-        For a folder that cannot be read.
+        If the folder cannot be read.
     """
     found = []
     try:
@@ -148,12 +147,12 @@ def found_sessions() -> list[FoundSession]:
 
 
 def delete_session(folder: Path) -> None:
-    """Delete a session that was found.
+    """Delete a session that is not open.
 
     Raises
     ------
     SessionInUseError
-        Where another window has gone on with it meanwhile.
+        If another window has opened it meanwhile.
     """
     with _held(folder):
         _delete(folder)
@@ -187,7 +186,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _locked(folder: Path) -> FileLock:
-    """The lock of a session, which stands beside its folder so that this can be deleted."""
+    """Acquire the lock of a session; the lock file is next to its folder, which may be deleted."""
     path = folder.with_name(f"{folder.name}.lock")
     lock = FileLock(path, thread_local=False)
     try:
@@ -195,7 +194,7 @@ def _locked(folder: Path) -> FileLock:
         lock.acquire(blocking=False)
     except Timeout:
         raise SessionInUseError(
-            "Another napari window works on these annotations. Close it first."
+            "These annotations are open in another napari window. Close it first."
         ) from None
     except OSError as error:
         raise cannot("write", path, error) from error

@@ -54,15 +54,15 @@ def to_rgb(image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
     Parameters
     ----------
     image : (Y, X) or (Y, X, C) array
-        Grey, RGB or RGBA of any real dtype; how its values become 8 bit, see `contrast.to_8bit`.
+        Grey, RGB or RGBA of any real dtype. `contrast.to_8bit` describes the conversion of values.
     contrast : (float, float), optional
-        What becomes black and white in a grey image. Default: its 0.1 and 99.9 percentiles.
+        Values of a grey image mapped to black and white. Default: its 0.1 and 99.9 percentiles.
 
     Raises
     ------
     InvalidInputError
-        For any other shape or type, for NaN or infinite values, for an image of less
-        than 8 pixels a side, and for one without any contrast, by itself or between the limits.
+        For any other shape or dtype, NaN or infinite values, sides shorter than 8 pixels, and
+        images that are constant, before or after applying the contrast limits.
     """
     image = np.asarray(image)
     _check_shape(image)
