@@ -17,7 +17,8 @@ from pycocotools.coco import COCO
 
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.io.export import export_images
-from napari_cliper.io.files import FileError, file_name, whole_files
+from napari_cliper.io.filenames import file_name
+from napari_cliper.io.files import FileError, whole_files
 from napari_cliper.io.formats import FORMATS, check_formats
 from napari_cliper.io.own_files import RECORD
 from napari_cliper.labels.label_class import ClassRow

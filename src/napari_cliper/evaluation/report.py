@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..io.files import whole_files, write_json
+from ..io.files import whole_files
+from ..io.json_records import write_json
 from ..segmentation import Progress
 from .checkpoint import Entry
 from .figures import ContactRow, confusion_figure, contact_sheet

@@ -10,7 +10,8 @@ from PIL import Image
 
 from ..labels.axes import axis_words
 from ..labels.labelled_image import LabelledImage
-from .files import Replace, file_name, unique_names, whole_files
+from .filenames import file_name, unique_names
+from .files import Replace, whole_files
 from .formats import FORMATS, check_formats
 from .lazy_images import Images, LazyImages
 

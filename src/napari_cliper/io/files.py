@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import errno
-import itertools
-import json
 import os
-import re
 import shutil
 import tempfile
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from ..segmentation import atomic
 from .own_files import RECORD, OwnFiles, add_to_record
 
 ADVICE: Mapping[int, str] = {
@@ -34,12 +30,7 @@ ADVICE: Mapping[int, str] = {
 Replace = Literal["nothing", "own", "any"]
 """Which files of the same name a command replaces; see `whole_files`."""
 
-# What one of Windows, macOS and Linux does not take in a file's name.
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _SHOWN = 10  # files that an error names
-
-LONGEST_NAME = 180  # bytes; suffixes and the indices of planes are added
 
 
 class FileError(Exception):
@@ -56,57 +47,6 @@ def cannot(doing: str, path: Path, error: OSError) -> FileError:
     """
     why = ADVICE.get(error.errno or 0, error.strerror or str(error))
     return FileError(f"Cannot {doing} {path}: {why}.")
-
-
-def file_name(name: str) -> str:
-    """What a file for something of any name can be called on every system.
-
-    What cannot stand in a file's name becomes ``_``; equal names stay equal.
-    """
-    whole = name.encode("utf-8", errors="replace").decode()  # halves of a surrogate pair
-    tidied = _FORBIDDEN.sub("_", whole).strip().rstrip(".") or "image"
-    if _RESERVED.fullmatch(tidied) or tidied.startswith("."):
-        tidied = f"_{tidied}"
-    return tidied.encode("utf-8")[:LONGEST_NAME].decode("utf-8", errors="ignore")
-
-
-def folded(name: str) -> str:
-    """What two names have in common that some disk takes for one."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def unique_names(names: Sequence[Sequence[str]]) -> list[str]:
-    """A name for each file, such that no disk takes two of them for one.
-
-    Parameters
-    ----------
-    names : sequence of sequence of str
-        For each file what it may be called, the best first. Where files share one they take
-        the next; where that is the last it gets a number.
-
-    Returns
-    -------
-    list of str
-    """
-    level = [0] * len(names)
-    while True:
-        chosen = [folded(given[at]) for given, at in zip(names, level, strict=True)]
-        count = Counter(chosen)
-        again = [index for index, one in enumerate(chosen)
-                 if count[one] > 1 and level[index] + 1 < len(names[index])]  # fmt: skip
-        if not again:
-            break
-        for index in again:
-            level[index] += 1
-    taken: set[str] = set()
-    made = []
-    for given, at in zip(names, level, strict=True):
-        numbered = (f"{given[at]} {number}" for number in itertools.count(2))
-        name = next(one for one in itertools.chain([given[at]], numbered)
-                    if folded(one) not in taken)  # fmt: skip
-        taken.add(folded(name))
-        made.append(name)
-    return made
 
 
 @contextmanager
@@ -149,9 +89,9 @@ def whole_files(
         if replace != "any":
             check_places(moves.values(), replace=replace, inputs=inputs)
             with _recorded(folder, moves):
-                _move_all(moves)
+                atomic.move_all(moves)
         else:
-            _move_all(moves)
+            atomic.move_all(moves)
     except OSError as error:
         raise cannot("write", folder, error) from error
     finally:
@@ -242,53 +182,3 @@ def _recorded(folder: Path, moves: Mapping[Path, Path]) -> Iterator[None]:
             with suppress(OSError):
                 (folder / RECORD).unlink(missing_ok=True)
         raise
-
-
-def _move_all(moves: Mapping[Path, Path]) -> None:
-    """Move files and folders to their places; all of them, or none."""
-    done: list[tuple[Path, Path | None]] = []
-    try:
-        for path, target in moves.items():
-            before = _kept_aside(path, target) if os.path.lexists(target) else None
-            if before is not None:
-                done.append((target, before))
-            path.replace(target)
-            if before is None:
-                done.append((target, None))
-    except BaseException:
-        for target, before in reversed(done):
-            with suppress(OSError):
-                _put_back(target, before)
-        raise
-
-
-def _kept_aside(path: Path, target: Path) -> Path:
-    """Keep what is about to be replaced: a file stays in its place until then."""
-    if path.is_dir() != target.is_dir():
-        raise OSError(errno.EISDIR if target.is_dir() else errno.ENOTDIR, "", str(target))
-    aside = path.with_name(f"{path.name}.before")
-    if target.is_dir():
-        return target.replace(aside)
-    try:
-        aside.hardlink_to(target)
-    except OSError:  # a disk without hard links
-        shutil.copy2(target, aside, follow_symlinks=False)
-    return aside
-
-
-def _put_back(target: Path, before: Path | None) -> None:
-    if before is not None:
-        if target.is_dir():
-            shutil.rmtree(target)
-        before.replace(target)
-    elif target.is_dir():
-        shutil.rmtree(target)
-    else:
-        target.unlink(missing_ok=True)
-
-
-def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record as indented UTF-8 JSON."""
-    text = json.dumps(dict(record), indent=2, ensure_ascii=False, allow_nan=False)
-    # Bytes of a file's name that are not UTF-8 are escaped as JSON does it, "\\udce4".
-    path.write_bytes((text + "\n").encode("utf-8", errors="backslashreplace"))

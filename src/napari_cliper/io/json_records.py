@@ -1,71 +1,17 @@
-"""The JSON files of a project: read with suspicion, and replaced whole.
-
-A file is written beside the old one, brought to the disk, and renamed over it: POSIX and Windows
-both promise that a reader, and whoever comes after a kill, finds the one or the other. The
-`fsync` before the rename is for a power cut, after which some file systems would otherwise
-have the new name and none of its content.
-"""
+"""JSON files: written and read with suspicion."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, TypeVar
 
 from ..segmentation import InvalidInputError
 from .files import FileError, cannot
 
 T = TypeVar("T")
-
-# ---------------------------------------------------------------------- the disk
-
-
-def sync_file(path: Path) -> None:
-    """Have the content of a file on the disk when this returns."""
-    with path.open("r+b") as file:  # Windows syncs only what may be written
-        os.fsync(file.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """Have the names in a folder on the disk, as far as the system can do that.
-
-    Windows opens no folders, and some network disks do not sync them: what is in the folder
-    is whole all the same, and an error now would call a save failed that was made.
-    """
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def replace_whole(path: Path, content: bytes) -> None:
-    """Put content in the place of a file, so that there is always the old or the new one.
-
-    Raises
-    ------
-    OSError
-        The old file is then as it was.
-    """
-    beside = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
-    try:
-        with beside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
 
 # ---------------------------------------------------------------------- JSON
 
@@ -89,6 +35,11 @@ def encoded(record: Mapping[str, Any], what: str) -> bytes:
             "mappings."
         ) from error
     return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record as `encoded` gives it."""
+    path.write_bytes(encoded(record, path.name))
 
 
 def content_of(path: Path) -> bytes | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import atomic
 from .config import (
     METHODS,
     PRECISIONS,
@@ -105,6 +106,7 @@ __all__ = [
     "Thresholds",
     "WeightsEntry",
     "WeightsUnavailableError",
+    "atomic",
     "cached",
     "check_repeated",
     "fetch",

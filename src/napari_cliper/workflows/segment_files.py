@@ -13,16 +13,16 @@ from typing import Any
 from PIL import Image
 
 from ..annotation.project.image_files import natural_key
+from ..io.filenames import folded
 from ..io.files import (
     FileError,
     Replace,
     cannot,
     check_places,
-    folded,
     whole_files,
-    write_json,
 )
 from ..io.images import read_image_file
+from ..io.json_records import write_json
 from ..io.own_files import OwnFiles
 from ..io.prototype_file import prototypes_record
 from ..io.writers.measurements import write_table

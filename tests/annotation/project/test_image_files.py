@@ -12,12 +12,13 @@ from PIL import Image
 
 from napari_cliper.annotation.project.image_files import (
     LONGEST,
-    Names,
+    ImageNames,
     as_file,
     images_in,
     relative,
     settled,
 )
+from napari_cliper.io.filenames import Names
 from napari_cliper.io.files import FileError
 from napari_cliper.io.images import read_image_file
 
@@ -107,7 +108,7 @@ def test_plain_names_stay_as_they_are():
 
 
 def test_names_are_given_once():
-    names = Names()
+    names = ImageNames()
     found = [names.as_file(name) for name in HARD * 3]
     assert len({name.casefold() for name in found}) == len(found)
     assert all(as_file(name) == name for name in found)
@@ -116,7 +117,7 @@ def test_names_are_given_once():
 
 
 def test_a_name_says_no_more_than_it_needs_to():
-    names = Names()
+    names = ImageNames()
     paths = ["one/a.png", "two/a.png", "two/a.tif", "two/a.png"]
     assert [names.of_image(Path(path)) for path in paths] == [
         "a", "a.png (two)", "a.tif (two)", "a.png (two) 2",

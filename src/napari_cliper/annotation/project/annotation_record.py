@@ -32,15 +32,13 @@ from ...io.json_records import (
     current_keys,
     mapping,
     sides,
-    sync_file,
-    sync_folder,
     text,
 )
 from ...io.tiff_axes import with_axes_of_tiff
 from ...io.writers.tiff import write_ome_tiff
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
-from ...segmentation import InvalidInputError, Thresholds
+from ...segmentation import InvalidInputError, Thresholds, atomic
 from ..edit_mask import ACCEPTED, PAINTED, AnnotationState
 from .settings import thresholds_from_record
 
@@ -226,8 +224,8 @@ def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, 
     try:
         for target, image in zip(names, (labels, edit_mask), strict=True):
             write_ome_tiff(folder / target, image)
-            sync_file(folder / target)
-        sync_folder(folder)
+            atomic.sync_file(folder / target)
+        atomic.sync_folder(folder)
     except BaseException:
         remove(folder, names)
         raise

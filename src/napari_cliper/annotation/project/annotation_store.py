@@ -14,8 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from ...io.files import FileError, cannot
-from ...io.json_records import content_of, encoded, replace_whole, understood
-from ...segmentation import InvalidInputError
+from ...io.json_records import content_of, encoded, understood
+from ...segmentation import InvalidInputError, atomic
 from ..edit_mask import AnnotationState
 from .annotation_record import (
     STATUSES,
@@ -249,7 +249,7 @@ class AnnotationStore:
     def _write(self, file: str, annotation_record: AnnotationRecord, *, seen: bool) -> None:
         path = self._path(file)
         content = encoded(annotation_record.to_record(), path.name)
-        replace_whole(path, content)
+        atomic.write(path, content)
         self._known[file] = annotation_record
         if seen:
             self._seen.see(path, content)

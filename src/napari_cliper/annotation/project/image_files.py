@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain, count
 from pathlib import Path
 
-from ...io.files import FileError, cannot, folded
+from ...io.filenames import Names, file_name
+from ...io.files import FileError, cannot
 from ...io.image_decoding import is_image
 
 LONGEST = 120
 """Bytes that an image's name may take in names of files; the rest of 255 is for endings."""
-
-# Also halves of surrogate pairs and what XML, which TIFFs hold, has no room for.
-_FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]')
-_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(?=[. ]|$)")  # devices of Windows
 
 
 def images_in(folder: str | Path) -> tuple[Path, ...]:
@@ -64,25 +60,8 @@ def natural_key(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
 # ---------------------------------------------------------------------- names
 
 
-class Names:
-    """Names that are given once.
-
-    Two that differ only in capitals count as one, as some disks have it.
-
-    Parameters
-    ----------
-    taken : iterable of str
-    """
-
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = {folded(name) for name in taken}
-
-    def first_free(self, *wanted: str) -> str:
-        """Take the first of some names that is free; after them the last one with a number."""
-        numbered = (f"{wanted[-1]} {number}" for number in count(2))
-        name = next(name for name in chain(wanted, numbered) if folded(name) not in self._taken)
-        self._taken.add(folded(name))
-        return name
+class ImageNames(Names):
+    """The names of a project's images, and of their files, each given once."""
 
     def of_image(self, path: Path) -> str:
         """Take the stem of an image's file, with as much more as is needed."""
@@ -94,12 +73,8 @@ class Names:
 
 
 def as_file(name: str, spare: int = 0) -> str:
-    """A name without what some system forbids in names of files, at most `LONGEST` bytes."""
-    plain = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", name)).strip(". ")
-    plain = (
-        _RESERVED.sub(r"_\1", plain).encode("utf-8")[: LONGEST - spare].decode("utf-8", "ignore")
-    )
-    return plain.strip(". ") or "image"
+    """What the files of an image are called, at most `LONGEST` bytes; see `file_name`."""
+    return file_name(unicodedata.normalize("NFC", name), LONGEST - spare)
 
 
 # ---------------------------------------------------------------------- places

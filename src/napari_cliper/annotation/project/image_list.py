@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...io.files import folded
+from ...io.filenames import folded
 from ...io.json_records import check_keys, mapping, sides, text, whole
 from ...segmentation import InvalidInputError
 from .image_files import as_file, is_there, relative

@@ -31,25 +31,19 @@ import tifffile
 from numpy.typing import NDArray
 
 from ...io.class_list import read_classes, write_classes
-from ...io.files import FileError, cannot, folded, whole_files
+from ...io.filenames import Names, folded
+from ...io.files import FileError, cannot, whole_files
 from ...io.images import read_picture_with_axes
-from ...io.json_records import (
-    content_of,
-    encoded,
-    replace_whole,
-    sync_file,
-    sync_folder,
-    understood,
-)
+from ...io.json_records import content_of, encoded, understood
 from ...io.prototype_file import read_prototypes, write_prototypes
 from ...io.short_writes import full_when_short
 from ...labels.axes import axes_from_names
 from ...labels.label_class import ClassRow
-from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
+from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds, atomic
 from ..edit_mask import AnnotationState
 from .annotation_record import AnnotationRecord, Status, remove, with_axes
 from .annotation_store import AnnotationStore, ChangedOnDiskError, Seen
-from .image_files import Names, found_below, images_in, is_there, settled
+from .image_files import ImageNames, found_below, images_in, is_there, settled
 from .image_list import COPIES, FILE, Entry, ImageList, entry_of, list_from_record
 from .settings import (
     ProjectSettings,
@@ -156,7 +150,7 @@ class Project:
             files = _free_names(folder)
             found = _with_files(ImageList(files=files), folder, images)
             folder.mkdir(parents=True, exist_ok=True)
-            replace_whole(folder / FILE, encoded(found.to_record(), FILE))
+            atomic.write(folder / FILE, encoded(found.to_record(), FILE))
         except OSError as error:
             raise cannot("write", folder, error) from error
         return cls(folder)
@@ -599,10 +593,10 @@ class Project:
                 if prototypes and not self._are_kept(prototypes):
                     write_prototypes(staging / names[2], prototypes, replace="any")
                 for path in staging.iterdir():
-                    sync_file(path)
+                    atomic.sync_file(path)
             if not prototypes:
                 remove(self.folder, (names[2],))
-            sync_folder(self.folder)
+            atomic.sync_folder(self.folder)
             for path in paths:
                 self._settings_seen.see(path, content_of(path))
             self._prototypes = prototypes
@@ -641,7 +635,7 @@ class Project:
                 found = change(self._list)
                 if any(entry.name == self._current for entry in found.entries):
                     found = replace(found, current=self._current)
-                replace_whole(path, encoded(found.to_record(), FILE))
+                atomic.write(path, encoded(found.to_record(), FILE))
             except OSError as error:
                 raise cannot("write", path, error) from error
             self._adopt(found)
@@ -667,7 +661,7 @@ class Project:
                 photometric="rgb" if rgb else "minisblack",
                 compression="zlib",
             )
-            sync_file(staging / path.name)
+            atomic.sync_file(staging / path.name)
 
     def _check_there(self) -> None:
         """Refuse to write where the project's folder is gone: it would be made anew."""
@@ -679,7 +673,7 @@ def _with_files(found: ImageList, folder: Path, images: Sequence[str | Path]) ->
     """A list with image files at its end."""
     entries = list(found.entries)
     places = {entry.place(folder) for entry in entries}
-    names, files = Names(entry.name for entry in entries), _free_files(folder, found)
+    names, files = ImageNames(entry.name for entry in entries), _free_files(folder, found)
     for image in images:
         path = settled(image)
         if path in places:
@@ -704,10 +698,10 @@ def _free_names(folder: Path) -> dict[str, str]:
     return names
 
 
-def _free_files(folder: Path, found: ImageList) -> Names:
+def _free_files(folder: Path, found: ImageList) -> ImageNames:
     """What new images' files may be called: nothing that would take over what lies there."""
     there = [path.stem for part in (ANNOTATIONS, COPIES) for path in (folder / part).glob("*.*")]
-    return Names([*(entry.file for entry in found.entries), *there])
+    return ImageNames([*(entry.file for entry in found.entries), *there])
 
 
 def _with_entry(found: ImageList, entry: Entry) -> ImageList:

@@ -22,7 +22,8 @@ from ...labels.axes import POSITION_KEY, Position, position_from_record, positio
 from ...labels.imported_labels import HIGHEST, Imported, as_labels
 from ...labels.label_class import ClassRow, Colour
 from ...segmentation import InvalidInputError
-from ..files import FileError, cannot, file_name
+from ..filenames import file_name
+from ..files import FileError, cannot
 
 Runs = NDArray[np.int64]
 """Lengths of runs down the columns, the first of them background."""

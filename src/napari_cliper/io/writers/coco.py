@@ -21,7 +21,7 @@ from ...labels.categories import Categories, Category, categories_of, used_label
 from ...labels.label_names import check_plane
 from ...labels.labelled_image import LabelledImage
 from ...labels.outlines import Region, find_regions
-from ..files import unique_names
+from ..filenames import unique_names
 from ..lazy_images import Images
 
 Kind = Literal["instances", "stuff"]

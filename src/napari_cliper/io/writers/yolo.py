@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from pathvalidate import is_valid_filename
 from PIL import Image
 
 from ...labels.categories import categories_of
@@ -21,7 +22,7 @@ from ...labels.label_names import check_plane
 from ...labels.labelled_image import LabelledImage
 from ...labels.outlines import find_regions, one_ring
 from ...segmentation import InvalidInputError
-from ..files import file_name, unique_names
+from ..filenames import file_name, unique_names
 from ..lazy_images import Images
 
 DECIMALS = 7
@@ -140,7 +141,7 @@ def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str]
 def _stem(image: LabelledImage) -> str:
     """What an image and its outlines are both called."""
     stem = Path(image.image_file).stem or image.name
-    if not stem.strip(". ") or set(stem) & set('/\\:*?"<>|\0'):
+    if not stem.strip(". ") or not is_valid_filename(stem):
         raise InvalidInputError(
             f"{stem!r} cannot be a file's name on every system. Rename the image."
         )

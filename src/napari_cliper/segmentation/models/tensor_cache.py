@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
+
+from .. import atomic
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,10 @@ class TensorCache:
         text = json.dumps({**notes, "sha256": _checksum(tensor, notes)}).encode()
         tensors = {self.tensor: tensor, "notes": torch.tensor(list(text), dtype=torch.uint8)}
         path = self.path(made_of)
-        part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
         with suppress(OSError, SafetensorError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with atomic.replacing(path) as part:
                 save_file(tensors, part)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
 
     def trim(self) -> None:
         """Delete the least recently used files beyond `most`, down to 90 % of it."""

@@ -49,6 +49,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its names l
     tqdm,
 )
 
+from .. import atomic
 from ..errors import DamagedWeightsError, Stopped, WeightsUnavailableError
 from ..progress import Monitor
 from .checkpoints import SHA256, read_tensors, safetensors_notes, sha256
@@ -347,7 +348,7 @@ def _download(url: str, metadata: HfFileMetadata, blob: Path, transfer: _Transfe
                 f"The download from {url} is damaged: {arrived} bytes with hash {of_hash} instead "
                 f"of {metadata.size} bytes with {blob.name}. It was deleted. Download it again."
             )
-        part.replace(blob)
+        atomic.move(part, blob)
 
 
 def _stream(url: str, size: int | None, part: Path, before: int, transfer: _Transfer) -> None:
