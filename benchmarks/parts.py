@@ -29,7 +29,7 @@ from napari_cliper.segmentation import (
     Thresholds,
 )
 from napari_cliper.segmentation.models.stable_diffusion import Diffusion
-from napari_cliper.segmentation.refiners.refinement import (
+from napari_cliper.segmentation.refiners.attention_maps import (
     LevelMap,
     SelfAttention,
     compress,

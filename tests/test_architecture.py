@@ -102,7 +102,7 @@ def test_headless_modules_load_no_qt():
 
 LAYOUT = {
     "segmentation": (
-        "models", "refiners", "features", "methods", "scoring", "propagation", "labelling"
+        "models", "features", "scoring", "refiners", "methods", "propagation", "labelling"
     ),
     "labels": (),
     "io": ("writers", "readers"),
@@ -184,9 +184,9 @@ def test_the_order_of_folders_is_watched():
     assert not points_up(f"{package}.plugin.panels.run_panel", f"{package}.plugin.worker")
 
 
-PURE_FOLDERS = ("refiners", "features", "methods", "scoring", "propagation", "labelling")
-RUNS_NETWORKS = {"features/extraction.py"}
-PURE_MODELS = ("last_block_attention", "registry")
+PURE_FOLDERS = ("features", "scoring", "refiners", "methods", "propagation", "labelling")
+RUNS_NETWORKS = {"refiners/stable_diffusion.py"}
+PURE_MODELS = ("last_block_attention", "registry", "image_encoder", "clip_image_encoder")
 
 
 def test_pure_files_know_no_network_and_no_disk():

@@ -9,21 +9,22 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from napari_cliper.segmentation.features.extraction import (
-    LAST_BLOCKS,
-    PROXY_BETA,
-    PROXY_GAMMA,
-    LastBlock,
-)
+from napari_cliper.segmentation import METHODS
+from napari_cliper.segmentation.methods.sclip import Sclip
 from napari_cliper.segmentation.models import clip
-from napari_cliper.segmentation.models.image_encoder import ImageEncoder
+from napari_cliper.segmentation.models.clip_image_encoder import ClipImageEncoder
+from napari_cliper.segmentation.models.last_block_attention import PROXY_BETA, PROXY_GAMMA
 
-METHODS = {**LAST_BLOCKS, "sclip_no_residual": LastBlock("q-q+k-k", residual=False)}
+
+class SclipWithoutResidual(Sclip):
+    residual = False
+
+
 INPUTS = ("pixel_values", "external_features")
 
 
 @pytest.fixture(scope="module")
-def encoder(reference: Path) -> ImageEncoder:
+def encoder(reference: Path) -> ClipImageEncoder:
     config = json.loads((reference / "cliper" / "clip_visual.json").read_text())
     tensors = load_file(reference / "cliper" / "clip_visual.safetensors")
     return clip.build(config, tensors, source="reference").image
@@ -36,8 +37,7 @@ def test_patch_features(attention_case, encoder):
         if method in INPUTS:
             continue
         pixels = attention_case.tensor(f"{size}_pixel_values")
-        block = METHODS[method]
-        if block.attention is None:
+        if method == "proxyclip":
             features = encoder.proxied(
                 pixels,
                 attention_case.tensor(f"{size}_external_features"),
@@ -45,6 +45,8 @@ def test_patch_features(attention_case, encoder):
                 gamma=PROXY_GAMMA,
             )
         else:
+            variant = method == "sclip_no_residual"
+            block = SclipWithoutResidual() if variant else METHODS[method].make()
             features = encoder.last_block(pixels, block.attention, residual=block.residual)
         np.testing.assert_allclose(features, expected, rtol=0, atol=1e-4, err_msg=key)
         compared += 1

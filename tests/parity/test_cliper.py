@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 
 from napari_cliper.segmentation.config import Settings, published_settings
-from napari_cliper.segmentation.features.extraction import read_early_layers
 from napari_cliper.segmentation.features.preprocessing import (
     RGBImage,
     normalised,
@@ -20,18 +19,23 @@ from napari_cliper.segmentation.features.preprocessing import (
 )
 from napari_cliper.segmentation.features.tiling import Window
 from napari_cliper.segmentation.labelling.label_rule import cliper_best, pixel_score
+from napari_cliper.segmentation.methods.cliper import cliper_maps, read_early_layers
 from napari_cliper.segmentation.models import clip
-from napari_cliper.segmentation.models.image_encoder import MEAN, STD, ImageEncoder, LayerFeatures
+from napari_cliper.segmentation.models.clip_image_encoder import (
+    MEAN,
+    STD,
+    ClipImageEncoder,
+    LayerFeatures,
+)
 from napari_cliper.segmentation.progress import Monitor
 from napari_cliper.segmentation.results import ImageEmbedding, PatchFeatures
-from napari_cliper.segmentation.scoring.score_maps import cliper_maps
 from napari_cliper.segmentation.scoring.similarity import Queries, cliper_coarse, cliper_logits
 
 FLOAT = {"rtol": 0, "atol": 1e-4}
 
 
 @pytest.fixture(scope="module")
-def encoder(reference: Path) -> ImageEncoder:
+def encoder(reference: Path) -> ClipImageEncoder:
     config = json.loads((reference / "cliper" / "clip_visual.json").read_text())
     tensors = load_file(reference / "cliper" / "clip_visual.safetensors")
     return clip.build(config, tensors, source="reference").image
@@ -60,7 +64,7 @@ def queries_of(case) -> Queries:
     return Queries(vectors, (*range(classes), *[-1] * background))
 
 
-def layers_of(case, encoder: ImageEncoder) -> LayerFeatures:
+def layers_of(case, encoder: ClipImageEncoder) -> LayerFeatures:
     config = case.config
     attention = "fused" if config["attn_type"] == "fused-attn" else config["attn_type"]
     return encoder.early_layers(
@@ -70,7 +74,7 @@ def layers_of(case, encoder: ImageEncoder) -> LayerFeatures:
     )
 
 
-def coarse_of(case, encoder: ImageEncoder) -> np.ndarray:
+def coarse_of(case, encoder: ClipImageEncoder) -> np.ndarray:
     """The coarse map as the engine computes it, from the image on."""
     settings, queries = settings_of(case), queries_of(case)
     pixels = resized(

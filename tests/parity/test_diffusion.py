@@ -11,7 +11,7 @@ import torch
 from napari_cliper.segmentation.features.preprocessing import squashed
 from napari_cliper.segmentation.labelling.label_rule import cliper_best
 from napari_cliper.segmentation.models.stable_diffusion import Diffusion, load
-from napari_cliper.segmentation.refiners.refinement import (
+from napari_cliper.segmentation.refiners.attention_maps import (
     SelfAttention,
     compress,
     refine_with_attention,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from importlib.resources import files
 
-from napari_cliper.segmentation.config import METHODS, published_settings
+from napari_cliper.segmentation import METHODS, published_settings
 
 
 def test_table_is_the_reference(reference):

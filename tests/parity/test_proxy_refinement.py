@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_cliper.segmentation.refiners.refinement import feature_attention, refine_with_attention
+from napari_cliper.segmentation.refiners.attention_maps import refine_with_attention
+from napari_cliper.segmentation.refiners.foundation import feature_attention
 
 
 def test_refined(proxy_case):

@@ -31,7 +31,7 @@ from napari_cliper.segmentation import (
     Segmenter,
     Stopped,
 )
-from napari_cliper.segmentation.features import extraction as reading
+from napari_cliper.segmentation.methods import cliper as reading
 from napari_cliper.segmentation.models import dino as proxy
 from napari_cliper.segmentation.models import loading
 from napari_cliper.segmentation.models.stable_diffusion import Diffusion

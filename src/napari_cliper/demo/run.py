@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ..evaluation.metrics import confusion_matrix, mean_iou
 from ..segmentation import (
     ClassPrompt,
-    Method,
     Progress,
     ScoreMaps,
     SegmentationConfig,
@@ -23,7 +22,7 @@ HELD_OUT_SEED = 1_000_000
 DEMO_SEED = 23
 """A scene with four kinds, some of them touching."""
 """Scenes from this seed on are never trained on."""
-COMPARED: tuple[Method, ...] = ("cliper", "maskclip", "clearclip", "sclip", "clip")
+COMPARED: tuple[str, ...] = ("cliper", "maskclip", "clearclip", "sclip", "clip")
 SCENE_SHAPE = (512, 640)
 """What the demo shows."""
 MEASURED_SHAPE = (256, 256)

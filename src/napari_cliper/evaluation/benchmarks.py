@@ -24,23 +24,11 @@ from typing import Any
 
 import yaml
 
-from ..segmentation import ClassPrompt, InvalidInputError, Method
+from ..segmentation import METHODS, ClassPrompt, InvalidInputError
 
 BENCHMARKS = (
     "voc21", "voc20", "context60", "context59", "coco-object", "coco-stuff", "ade20k", "cityscapes",
 )  # fmt: skip
-
-FAMILIES: Mapping[Method, str] = MappingProxyType(
-    {
-        "cliper": "cliper",
-        "sclip": "sclip",
-        "clip": "sclip",
-        "clearclip": "clearclip",
-        "maskclip": "clearclip",
-        "proxyclip": "proxyclip",
-    }
-)
-"""Whose words a method uses."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +101,11 @@ class Benchmark:
     wordings: Mapping[str, Wording]
     pictures: int = 0
 
-    def wording(self, method: Method) -> Wording:
+    def wording(self, method: str) -> Wording:
         """How a method says the classes."""
-        return self.wordings[FAMILIES[method]]
+        return self.wordings[METHODS[method].published_with]
 
-    def prompts(self, method: Method) -> tuple[ClassPrompt, ...]:
+    def prompts(self, method: str) -> tuple[ClassPrompt, ...]:
         """The classes as a method asks for them, in the order of the labels."""
         say = self.wording(method).say
         words = (say.get(name, (name,)) for name in self.classes)

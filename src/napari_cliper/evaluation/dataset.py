@@ -19,7 +19,6 @@ from ..io.readers.coco import CocoFile, open_coco
 from ..segmentation import (
     ClassPrompt,
     InvalidInputError,
-    Method,
     Monitor,
     SegmentationConfig,
     check_repeated,
@@ -371,7 +370,7 @@ def some(names: Sequence[str]) -> str:
 # ---------------------------------------------------------------------- protocols
 
 
-def from_benchmark(name: str, root: Path, method: Method) -> Dataset:
+def from_benchmark(name: str, root: Path, method: str) -> Dataset:
     """A known dataset, with classes, words and rules as published.
 
     Parameters
@@ -380,7 +379,7 @@ def from_benchmark(name: str, root: Path, method: Method) -> Dataset:
         One of `BENCHMARKS`.
     root : Path
         The dataset's folder, or one above it; see the layouts in ``protocols/``.
-    method : Method
+    method : str
         Whose words are used.
 
     Raises
@@ -469,7 +468,7 @@ def _filled(pattern: str, stars: Sequence[str]) -> str:
 
 
 def _benchmark_pairs(
-    protocol: Benchmark, layout: Layout, base: Path, method: Method
+    protocol: Benchmark, layout: Layout, base: Path, method: str
 ) -> tuple[tuple[Pair, ...], Callable[[Pair], NDArray[np.uint16]]]:
     pairs = tuple(
         Pair("/".join(dict.fromkeys(stars)), base / _filled(layout.images, stars),

@@ -237,8 +237,8 @@ def _settings(
     if stage not in (None, "coarse", "refined"):
         raise InvalidInputError(f"Unknown stage {stage!r}. Known: coarse, refined.")
     if stage is None:
-        stage = "coarse" if config.chosen_refiner == "none" else "refined"
-    if stage == "refined" and config.chosen_refiner == "none":
+        stage = "refined" if config.refines else "coarse"
+    if stage == "refined" and not config.refines:
         raise InvalidInputError(
             "There are no refined labels to measure: the refiner is 'none'. Choose the stage "
             "'coarse', or a refiner."

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import atomic
 from .config import (
-    METHODS,
     PRECISIONS,
-    REFINERS,
-    Method,
-    Refiner,
     SegmentationConfig,
     Settings,
     published_settings,
@@ -29,6 +25,7 @@ from .errors import (
 )
 from .features.contrast import to_8bit
 from .labelling.live_labels import LiveLabels, Shortfall, Thresholds
+from .methods.table import METHODS, MethodRow
 from .models.registry import REGISTRY, WeightsEntry
 from .progress import Monitor, Progress
 from .prompts import (
@@ -40,6 +37,7 @@ from .prompts import (
     parse_classes,
     parse_words,
 )
+from .refiners.table import REFINERS, RefinerRow
 
 if TYPE_CHECKING:
     from .labelling.uncertainty import most_uncertain
@@ -87,13 +85,13 @@ __all__ = [
     "ImageEmbedding",
     "InvalidInputError",
     "LiveLabels",
-    "Method",
+    "MethodRow",
     "Monitor",
     "OutOfMemoryError",
     "Progress",
     "Prototype",
     "Prototypes",
-    "Refiner",
+    "RefinerRow",
     "ScoreMaps",
     "SegmentationConfig",
     "SegmentationError",

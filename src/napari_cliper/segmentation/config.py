@@ -17,33 +17,20 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from .errors import InvalidInputError, unknown_choice
+from .methods.table import METHODS
 from .models import registry
+from .models.registry import Network
 from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, check_templates, several
+from .refiners.table import REFINERS
+from .tables import Rule, choose
 
-Method = Literal["cliper", "sclip", "clearclip", "maskclip", "proxyclip", "clip"]
-Refiner = Literal["stable-diffusion", "stable-diffusion-mean", "foundation", "pamr", "none"]
-Rule = Literal["cliper", "probability"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
-METHODS: tuple[Method, ...] = get_args(Method)
-REFINERS: tuple[Refiner, ...] = get_args(Refiner)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 DEFAULT_PRESET = "voc21"
 
 _TOO_LARGE = 2**63  # what torch's seeds and sizes cannot hold
-
-_ROWS_OF: Mapping[Method, str] = MappingProxyType(
-    {
-        "cliper": "cliper",
-        "sclip": "sclip",
-        "clearclip": "clearclip",
-        "proxyclip": "proxyclip",
-        # The papers that compare with these two run them as they run their own method.
-        "maskclip": "clearclip",
-        "clip": "sclip",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -138,13 +125,19 @@ _VIT_H = Settings(
 )  # fmt: skip
 """The one row its authors give for ViT-H/14; its figures are not its own."""
 
+_NOT_VALIDATED: Mapping[tuple[str, str], Settings] = MappingProxyType(
+    {("cliper", "ViT-H/14"): _VIT_H}
+)
+"""Settings without published figures, by method and model; the same for every dataset."""
 
-def published_settings(method: Method, model: str, protocol: str = DEFAULT_PRESET) -> Settings:
+
+def published_settings(method: str, model: str, protocol: str = DEFAULT_PRESET) -> Settings:
     """The settings of a method and model as published, or the nearest there are.
 
     Parameters
     ----------
-    method : Method
+    method : str
+        A name of the table of methods.
     model : str
         Any model a `SegmentationConfig` takes. One without a published row takes that
         of ViT-B/16, or of ViT-L/14 where the name says ViT-L, marked as not validated.
@@ -155,18 +148,19 @@ def published_settings(method: Method, model: str, protocol: str = DEFAULT_PRESE
     known = sorted({name for _, _, name in rows})
     if protocol not in known:
         raise unknown_choice("protocol", protocol, known)
+    row = choose("method", method, METHODS)
     if model == "demo":
         by_probability = replace(
             _DEMO, class_threshold=0.0, background_threshold=0.0, min_max=False
         )
-        return _DEMO if method == "cliper" else by_probability
-    if model == "ViT-H/14" and method == "cliper":
-        return _VIT_H
-    source = _ROWS_OF[method]
+        return _DEMO if row.rule == "cliper" else by_probability
+    source = row.published_with
+    if (source, model) in _NOT_VALIDATED:
+        return _NOT_VALIDATED[source, model]
     if (source, model, protocol) in rows:
-        own = source == method
-        return replace(rows[source, model, protocol], validated=own)
-    like = "ViT-L/14" if "vit-l" in model.lower() and source == "cliper" else "ViT-B/16"
+        return replace(rows[source, model, protocol], validated=source == method)
+    likes_large = "vit-l" in model.lower() and (source, "ViT-L/14", protocol) in rows
+    like = "ViT-L/14" if likes_large else "ViT-B/16"
     return replace(rows[source, like, protocol], validated=False)
 
 
@@ -176,14 +170,16 @@ class SegmentationConfig:
 
     Parameters
     ----------
-    method : {'cliper', 'sclip', 'clearclip', 'maskclip', 'proxyclip', 'clip'}
-        How CLIP's patches are read.
+    method : str
+        How CLIP's patches are read: ``"cliper"``, ``"sclip"``, ``"clearclip"``, ``"maskclip"``,
+        ``"proxyclip"``, ``"clip"``; `METHODS` has them all.
     model : str
         A CLIP: ``"ViT-B/16"``, ``"ViT-L/14"``, ``"ViT-H/14"``, ``"demo"``,
         ``"open_clip:NAME/TAG"``, ``"open_clip:NAME/FILE"`` or a checkpoint file.
-    refiner : {'stable-diffusion', 'stable-diffusion-mean', 'foundation', 'pamr', 'none'}, optional
-        What sharpens the coarse map. Default: Stable Diffusion for CLIPer, PAMR for the demo
-        model, none for the others.
+    refiner : str, optional
+        What sharpens the coarse map: ``"stable-diffusion"``, ``"stable-diffusion-mean"``,
+        ``"foundation"``, ``"pamr"`` or ``"none"``; `REFINERS` has them all. Default: that of the
+        method (Stable Diffusion for CLIPer, none for the others), and PAMR for the demo model.
     diffusion_model : str
         ``"stable-diffusion-2.1"``, ``"stable-diffusion-1.5"`` or a diffusers folder.
     foundation_model : str
@@ -213,9 +209,9 @@ class SegmentationConfig:
         windows with gaps between them.
     """
 
-    method: Method = "cliper"
+    method: str = "cliper"
     model: str = "ViT-B/16"
-    refiner: Refiner | None = None
+    refiner: str | None = None
     diffusion_model: str = "stable-diffusion-2.1"
     foundation_model: str = "dino-vitb8"
     background: tuple[str, ...] | None = None
@@ -234,9 +230,9 @@ class SegmentationConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is loaded."""
-        _check_choice("method", self.method, METHODS)
+        choose("method", self.method, METHODS)
         if self.refiner is not None:
-            _check_choice("refiner", self.refiner, REFINERS)
+            choose("refiner", self.refiner, REFINERS)
         _check_choice("precision", self.precision, PRECISIONS)
         _check_model(self.model)
         _check_diffusion(self.diffusion_model)
@@ -280,16 +276,19 @@ class SegmentationConfig:
     @property
     def rule(self) -> Rule:
         """Which labelling rule the method uses."""
-        return "cliper" if self.method == "cliper" else "probability"
+        return METHODS[self.method].rule
 
     @property
-    def chosen_refiner(self) -> Refiner:
+    def chosen_refiner(self) -> str:
         """The refiner, or the default of the method and model."""
         if self.refiner is not None:
             return self.refiner
-        if self.model == "demo":
-            return "pamr"
-        return "stable-diffusion" if self.method == "cliper" else "none"
+        return "pamr" if self.model == "demo" else METHODS[self.method].refiner
+
+    @property
+    def refines(self) -> bool:
+        """Whether there are refined maps beside the coarse ones."""
+        return REFINERS[self.chosen_refiner].make is not None
 
     @property
     def chosen_background(self) -> tuple[str, ...]:
@@ -302,26 +301,33 @@ class SegmentationConfig:
     def embedding_key(self) -> tuple[object, ...]:
         """What an embedding depends on: two configurations with the same key share one."""
         settings = self.settings()
-        network: tuple[object, ...] = ()
-        if self.needs_diffusion:
-            network += (self.diffusion_model, self.seed, settings.attention_threshold)
-        if self.needs_foundation:
-            network += (self.foundation_model, self.chosen_refiner == "foundation")
+        made_with: Mapping[Network, tuple[object, ...]] = {
+            "diffusion": (self.diffusion_model, self.seed, settings.attention_threshold),
+            "foundation": (self.foundation_model,),
+        }
         return (
             *(self.method, self.model, self.device, self.precision),
             *(settings.shorter_side, settings.window, settings.stride),
-            *network,
+            REFINERS[self.chosen_refiner].reads,
+            *(made_with[network] for network in self.networks),
         )
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks that take part beside CLIP."""
+        refiner = REFINERS[self.chosen_refiner].needs
+        needed = (*METHODS[self.method].needs, *((refiner,) if refiner else ()))
+        return tuple(dict.fromkeys(needed))
 
     @property
     def needs_foundation(self) -> bool:
         """Whether a vision foundation model takes part."""
-        return self.method == "proxyclip" or self.chosen_refiner == "foundation"
+        return "foundation" in self.networks
 
     @property
     def needs_diffusion(self) -> bool:
         """Whether Stable Diffusion takes part."""
-        return self.chosen_refiner.startswith("stable-diffusion")
+        return "diffusion" in self.networks
 
 
 def _check_choice(what: str, value: str, known: tuple[str, ...]) -> None:

@@ -35,7 +35,7 @@ from .labelling.label_rule import (
 )
 from .labelling.uncertainty import ScorePlanes
 from .prompts import ClassPrompt
-from .refiners.refinement import SelfAttention
+from .refiners.attention_maps import SelfAttention
 from .scoring.similarity import class_maxima
 
 Stage = Literal["coarse", "refined"]

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError, OutOfMemoryError
 from .features.contrast import Limits
-from .features.extraction import read_diffusion, read_early_layers, read_foundation, read_last_block
 from .features.patch_features import patch_features
-from .features.preprocessing import RGBImage, kept_ratio_shape, patch_aligned_shape, resized, to_rgb
+from .features.preprocessing import RGBImage, resized, to_rgb
+from .methods.protocol import ClipFeatures, Method
+from .methods.table import METHODS
 from .models import clip, loading
 from .models.memory import check_budget, is_out_of_memory
 from .models.registry import entry
@@ -34,11 +34,12 @@ from .models.text_embeddings import WordVectors
 from .progress import Monitor, Report, ShouldStop
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
 from .provenance import class_record, prototype_usage, versions
-from .refiners.refinement import SelfAttention
-from .results import ImageEmbedding, PatchFeatures, ScoreMaps
+from .refiners.attention_maps import SelfAttention
+from .refiners.protocol import Refiner, refined_maps
+from .refiners.table import REFINERS
+from .results import ImageEmbedding, ScoreMaps
 from .scoring.prototype_fusion import PrototypeFusion, prototype_fusion
 from .scoring.prototypes import Prototypes, learnt
-from .scoring.score_maps import cliper_maps, probability_maps, refined_maps
 from .scoring.similarity import Queries
 
 WORDS_SHOWN = 12
@@ -76,6 +77,9 @@ class Segmenter:
         self.device = loading.choose_device(self.config.device)
         self.dtype = loading.choose_dtype(self.config.precision, self.device)
         self.settings: Settings = self.config.settings()
+        self._method: Method = METHODS[self.config.method].make()
+        make_refiner = REFINERS[self.config.chosen_refiner].make
+        self._refiner: Refiner | None = None if make_refiner is None else make_refiner()
         self._source: loading.ClipSource | None = None
         self._loaded: dict[str, loading.Loaded[Any]] = {}
         self._words = WordVectors()
@@ -173,21 +177,16 @@ class Segmenter:
             that the model does not have.
         """
         rgb = to_rgb(image, contrast)
-        layer, layers = self.settings.select_layer, self.source.layers
-        if self.config.method == "cliper" and not -layers <= layer < layers:
-            raise InvalidInputError(
-                f"select_layer is {layer}, but {self.config.model} has {layers} layers. Choose "
-                f"{-layers} to {layers - 1}; -1 is the last."
-            )
-        shape = self._resized_shape(rgb.shape)
-        parts = {"CLIP": (self._network_shape(shape), self.source.patch, self.source.heads)}
+        self._method.check(self.settings, self.source.layers, self.config.model)
+        resized_shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
+        seen = self._method.network_shape(resized_shape, self.settings)
+        parts = {"CLIP": (seen, self.source.patch, self.source.heads)}
         if self.config.needs_foundation:
             patch = entry(self.config.foundation_model, "foundation").patch
-            if self.config.chosen_refiner == "foundation":
-                shape = patch_aligned_shape(rgb.shape, self.settings.shorter_side, patch)
-            else:
-                shape = self._network_shape(shape)
-            parts["the foundation model"] = (shape, patch, 1)
+            whole = None
+            if self._refiner is not None:
+                whole = self._refiner.network_shape(rgb.shape, self.settings.shorter_side, patch)
+            parts["the foundation model"] = (whole or seen, patch, 1)
         free = loading.free_memory(self.device)
         for name, ((height, width), patch, heads) in parts.items():
             patches = height // patch * (width // patch)
@@ -232,68 +231,42 @@ class Segmenter:
         with self._guard("encoding the image"), torch.inference_mode():
             with _timed(seconds, "load"):
                 self._load(monitor)
-            shape = self._resized_shape(rgb.shape)
-            pixels = resized(
-                rgb.pixels, shape, "bicubic" if self.config.method == "cliper" else "bilinear"
-            )
+            shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
+            pixels = resized(rgb.pixels, shape, self._method.resampling)
             with _timed(seconds, "clip"):
-                whole, windows, window_attention = self._read(pixels, monitor)
+                features = self._read(pixels, monitor)
             with _timed(seconds, "refiner"):
                 self_attention = self._read_for_refiner(rgb, monitor)
         return ImageEmbedding(
             image=rgb,
             resized=pixels,
-            whole=whole,
-            windows=windows,
-            window_attention=window_attention,
+            **features._asdict(),
             self_attention=self_attention,
             config=self.config,
             record=self._record(rgb, shape, seconds),
         )
 
-    def _read(
-        self, pixels: NDArray[np.uint8], monitor: Monitor
-    ) -> tuple[PatchFeatures | None, tuple[PatchFeatures, ...], Tensor | None]:
-        """CLIP's view of the image: whole, windows, and the windows' attention."""
+    def _read(self, pixels: NDArray[np.uint8], monitor: Monitor) -> ClipFeatures:
+        """CLIP's view of the image."""
         with ExitStack() as stack:
-            network = stack.enter_context(self._loaded["clip"].for_one_job(monitor))
-            if self.config.method == "cliper":
-                return read_early_layers(network.image, pixels, self.settings, monitor)
-            foundation = None
-            if self.config.method == "proxyclip":
-                foundation = stack.enter_context(self._loaded["foundation"].for_one_job(monitor))
-            windows = read_last_block(
-                network.image, foundation, pixels, self.config.method, self.settings, monitor
-            )
-            return None, windows, None
+
+            def network(name: str) -> Any:
+                return stack.enter_context(self._loaded[name].for_one_job(monitor))
+
+            encoder = network("clip").image
+            needed = METHODS[self.config.method].needs
+            foundation = network("foundation") if "foundation" in needed else None
+            return self._method.read(encoder, foundation, pixels, self.settings, monitor)
 
     def _read_for_refiner(self, rgb: RGBImage, monitor: Monitor) -> SelfAttention | None:
-        """What the refiner's network says of the image, where it has one."""
-        if self.config.needs_diffusion:
-            with self._loaded["diffusion"].for_one_job(monitor) as model:
-                return read_diffusion(
-                    model,
-                    rgb.pixels,
-                    seed=self.config.seed,
-                    threshold=self.settings.attention_threshold,
-                    monitor=monitor,
-                )
-        if self.config.chosen_refiner == "foundation":
-            with self._loaded["foundation"].for_one_job(monitor) as model:
-                return read_foundation(model, rgb.pixels, self.settings.shorter_side, monitor)
-        return None
-
-    def _resized_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        if self.config.method == "cliper":
-            return patch_aligned_shape(shape, self.settings.shorter_side, self.source.patch)
-        return kept_ratio_shape(shape, self.settings.shorter_side)
-
-    def _network_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """The largest input that one pass of CLIP sees."""
-        side = self.settings.window
-        if self.config.method == "cliper" or side == 0:
-            return shape
-        return min(shape[0], side), min(shape[1], side)
+        """What the refiner reads of the image, with its network where it has one."""
+        name = REFINERS[self.config.chosen_refiner].needs
+        if self._refiner is None:
+            return None
+        if name is None:
+            return self._refiner.read(None, rgb.pixels, self.config, monitor)
+        with self._loaded[name].for_one_job(monitor) as network:
+            return self._refiner.read(network, rgb.pixels, self.config, monitor)
 
     # ------------------------------------------------------------------ score
 
@@ -375,18 +348,15 @@ class Segmenter:
                     prototypes, requested, queries, prototype_weight, notes
                 )
             with _timed(seconds, "score"):
-                coarse = (
-                    cliper_maps(embedding, queries, self.settings, self.source.patch, seen)
-                    if self.config.rule == "cliper"
-                    else probability_maps(embedding, queries, self.settings, seen)
+                coarse = self._method.score(
+                    embedding, queries, self.settings, self.source.patch, seen
                 )
                 owner = queries.owner
                 del queries  # many words' vectors take as much as some of their maps
-                refiner = self.config.chosen_refiner
                 refined = (
-                    refined_maps(coarse, embedding, refiner, self.config.rule, monitor)
-                    if refiner != "none"
-                    else None
+                    None
+                    if self._refiner is None
+                    else refined_maps(coarse, embedding, self._refiner, self.config.rule, monitor)
                 )
         scores = ScoreMaps(
             coarse=coarse,
@@ -494,7 +464,8 @@ class Segmenter:
             with self._guard("loading the networks"):
                 self._load(_monitor(None, None), clip_alone=True)
         files = sorted(row["sha256"] for row in self._loaded["clip"].weights)
-        beside = self.config.foundation_model if self.config.method == "proxyclip" else None
+        needed = METHODS[self.config.method].needs
+        beside = self.config.foundation_model if "foundation" in needed else None
         made_of = [files, self.source.config, self.config.method, beside]
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 

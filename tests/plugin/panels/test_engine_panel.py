@@ -55,6 +55,25 @@ def panel(qtbot):
     window.close()
 
 
+def test_a_row_of_a_table_is_an_entry_of_the_form(qtbot, monkeypatch):
+    for table, row in (
+        (METHODS, replace(METHODS["clip"], name="toy", title="A toy method")),
+        (REFINERS, replace(REFINERS["pamr"], name="toy", title="A toy refiner")),
+        (REGISTRY, replace(REGISTRY["dino-vits8"], name="toy-encoder")),
+    ):
+        monkeypatch.setitem(table, row.name, row)
+    panel = EnginePanel()
+    qtbot.addWidget(panel)
+    panel.form.set_config(
+        SegmentationConfig(method="toy", refiner="toy", foundation_model="toy-encoder")
+    )
+    assert panel.form.method.currentText() == "A toy method"
+    assert panel.form.refiner.currentText() == "A toy refiner"
+    assert panel.form.foundation.currentText().startswith("toy-encoder")
+    config = panel.form.config()
+    assert (config.method, config.refiner, config.foundation_model) == ("toy", "toy", "toy-encoder")
+
+
 def on_disk(*names):
     return {name: name in names or name == "demo" for name in REGISTRY}
 

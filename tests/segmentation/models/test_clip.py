@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast, RobertaConfig
 from napari_cliper.segmentation.errors import DamagedWeightsError, InvalidInputError, Stopped
 from napari_cliper.segmentation.models import clip
 from napari_cliper.segmentation.models.clip import TextEncoder
-from napari_cliper.segmentation.models.image_encoder import MEAN, STD
+from napari_cliper.segmentation.models.clip_image_encoder import MEAN, STD
 from napari_cliper.segmentation.progress import Monitor
 
 CONFIG = {

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_cliper.segmentation.errors import Stopped
-from napari_cliper.segmentation.models.image_encoder import ImageEncoder
+from napari_cliper.segmentation.models.clip_image_encoder import ClipImageEncoder
 from napari_cliper.segmentation.progress import Monitor
 
 EXACT = {"rtol": 0, "atol": 2e-5}
@@ -49,7 +49,7 @@ def visual():
 @pytest.mark.parametrize("wishes", TOWERS.values(), ids=TOWERS)
 def test_at_the_native_size_it_gives_what_the_library_gives(wishes):
     visual = tower(**wishes)
-    encoder = ImageEncoder(visual)
+    encoder = ClipImageEncoder(visual)
     pixels = pixels_of(visual, 2)
     with torch.no_grad():
         pooled = visual(pixels)
@@ -67,7 +67,7 @@ def test_at_the_native_size_it_gives_what_the_library_gives(wishes):
 
 def test_the_activations_differ():
     """QuickGELU and GELU would pass the test above also if both were the same function."""
-    quick, exact = (ImageEncoder(tower(quick_gelu=flag)) for flag in (True, False))
+    quick, exact = (ClipImageEncoder(tower(quick_gelu=flag)) for flag in (True, False))
     pixels = pixels_of(quick.visual)
     difference = quick.last_block(pixels, "vanilla", residual=True) - exact.last_block(
         pixels, "vanilla", residual=True
@@ -95,7 +95,7 @@ def library_attention(visual, pixels):
 
 def test_early_layers_walk_like_the_library(visual):
     """The last embedding under the plain attention is the library's last attention layer."""
-    encoder, pixels = ImageEncoder(visual), pixels_of(visual)
+    encoder, pixels = ClipImageEncoder(visual), pixels_of(visual)
     weights, output = library_attention(visual, pixels)[-1]
     layers = encoder.early_layers(pixels, attention="vanilla", only_layer=-1)
     expected = visual.ln_post(output) @ visual.proj
@@ -105,7 +105,7 @@ def test_early_layers_walk_like_the_library(visual):
 
 def test_fused_attention_from_the_weights_of_the_library(visual):
     """CLIPer, sec. 3.2, written out again over nn.MultiheadAttention's own weights."""
-    encoder, pixels = ImageEncoder(visual), pixels_of(visual)
+    encoder, pixels = ClipImageEncoder(visual), pixels_of(visual)
     summed = sum(weights.double() for weights, _ in library_attention(visual, pixels)[:-1])
     for _ in range(len(encoder.blocks)):  # once more for every embedding
         summed = summed / summed.sum(dim=1, keepdim=True)
@@ -124,14 +124,14 @@ def test_fused_attention_from_the_weights_of_the_library(visual):
 
 
 def test_identity_leaves_each_patch_alone(visual):
-    encoder, pixels = ImageEncoder(visual), pixels_of(visual)
+    encoder, pixels = ClipImageEncoder(visual), pixels_of(visual)
     layers = encoder.early_layers(pixels, attention="identity")
     assert torch.equal(layers.attention, torch.eye(16))
 
 
 @pytest.mark.parametrize("only", [0, 1, -1])
 def test_one_layer_is_that_of_all_layers(visual, only):
-    encoder, pixels = ImageEncoder(visual), pixels_of(visual)
+    encoder, pixels = ClipImageEncoder(visual), pixels_of(visual)
     every = encoder.early_layers(pixels, attention="v-v")
     one = encoder.early_layers(pixels, attention="v-v", only_layer=only)
     torch.testing.assert_close(one.features, every.features[[only]], **EXACT)
@@ -139,7 +139,7 @@ def test_one_layer_is_that_of_all_layers(visual, only):
 
 @pytest.mark.parametrize("attention", ["fused", "identity", "vanilla", "q-q+k-k"])
 def test_several_images_in_one_pass_are_each_as_alone(visual, attention):
-    encoder, pixels = ImageEncoder(visual), pixels_of(visual, 3)
+    encoder, pixels = ClipImageEncoder(visual), pixels_of(visual, 3)
     several = encoder.early_layers_of_each(pixels, attention=attention)
     assert len(several) == 3
     for found, one in zip(several, pixels, strict=True):
@@ -150,7 +150,7 @@ def test_several_images_in_one_pass_are_each_as_alone(visual, attention):
 
 @pytest.mark.parametrize("grid", [(7, 3), (2, 9), (8, 8)])
 def test_positions_on_another_grid(visual, grid):
-    encoder = ImageEncoder(visual)
+    encoder = ClipImageEncoder(visual)
     table = visual.positional_embedding[1:].reshape(1, 4, 4, 64).permute(0, 3, 1, 2)
     expected = {
         "bilinear": F.interpolate(table, size=grid, mode="bilinear"),
@@ -171,7 +171,7 @@ def test_positions_on_another_grid(visual, grid):
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic-offset"])
 def test_another_size_is_the_library_with_other_positions(visual, shape, interpolation):
     """A tower that was built for this size, given the interpolated positions, agrees."""
-    encoder = ImageEncoder(visual)
+    encoder = ClipImageEncoder(visual)
     grid = (shape[0] // 8, shape[1] // 8)
     there = tower(quick_gelu=True, image_size=shape)
     tensors = visual.state_dict()
@@ -191,14 +191,14 @@ def test_another_size_is_the_library_with_other_positions(visual, shape, interpo
 @pytest.mark.parametrize("attention", ["vanilla", "identity", "q-q", "q-q+k-k"])
 @pytest.mark.parametrize("residual", [True, False])
 def test_a_batch_is_its_images_one_by_one(visual, attention, residual):
-    encoder, pixels = ImageEncoder(visual), pixels_of(visual, 3)
+    encoder, pixels = ClipImageEncoder(visual), pixels_of(visual, 3)
     together = encoder.last_block(pixels, attention, residual=residual)
     alone = [encoder.last_block(one[None], attention, residual=residual) for one in pixels]
     torch.testing.assert_close(together, torch.cat(alone), **EXACT)
 
 
 def test_proxied_batch_and_what_a_uniform_proxy_means(visual):
-    encoder, pixels = ImageEncoder(visual), pixels_of(visual, 2)
+    encoder, pixels = ClipImageEncoder(visual), pixels_of(visual, 2)
     external = torch.randn((2, 5, 8, 6), generator=torch.Generator().manual_seed(2))
     together = encoder.proxied(pixels, external, beta=1.2, gamma=3.0)
     alone = [
@@ -233,7 +233,7 @@ def test_proxied_batch_and_what_a_uniform_proxy_means(visual):
     ids=["early_layers", "last_block", "proxied"],
 )
 def test_a_stop_takes_effect_between_the_blocks(visual, walk):
-    encoder, seen = ImageEncoder(visual), []
+    encoder, seen = ClipImageEncoder(visual), []
     monitor = Monitor(seen.append, lambda: len(seen) == 2)
     ran = []
     for index, block in enumerate(encoder.blocks):
@@ -246,7 +246,7 @@ def test_a_stop_takes_effect_between_the_blocks(visual, walk):
 
 def test_progress_counts_blocks_and_layers(visual):
     seen = []
-    ImageEncoder(visual).early_layers(pixels_of(visual), monitor=Monitor(seen.append))
+    ClipImageEncoder(visual).early_layers(pixels_of(visual), monitor=Monitor(seen.append))
     stages = [(progress.stage, progress.done, progress.total) for progress in seen]
     assert stages == [
         ("Encoding the image", 0, 3),
@@ -269,7 +269,7 @@ def test_bfloat16_is_close_to_float32(method):
     exact, half = tower(quick_gelu=True), tower(quick_gelu=True).to(torch.bfloat16)
     pixels = pixels_of(exact)
     external = torch.randn((1, 5, 4, 4), generator=torch.Generator().manual_seed(2))
-    expected, found = features(ImageEncoder(exact)), features(ImageEncoder(half))
+    expected, found = features(ClipImageEncoder(exact)), features(ClipImageEncoder(half))
     assert found.dtype == torch.float32
     assert F.cosine_similarity(found, expected, dim=-1).min() > 0.995
     assert not torch.equal(found, expected)  # it was computed in bfloat16
@@ -278,7 +278,7 @@ def test_bfloat16_is_close_to_float32(method):
 def test_nothing_in_the_tower_is_changed(visual):
     """Walked, not patched: the library's forward pass is the same before and after."""
     pixels = pixels_of(visual)
-    encoder = ImageEncoder(visual)
+    encoder = ClipImageEncoder(visual)
     before, names = visual(pixels), dict(vars(visual))
     encoder.early_layers(pixels)
     encoder.last_block(pixels, "q-q", residual=False)

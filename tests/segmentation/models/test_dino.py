@@ -25,7 +25,8 @@ from napari_cliper.segmentation.features.preprocessing import (
 from napari_cliper.segmentation.models import dino as proxy
 from napari_cliper.segmentation.models.loading import load_foundation
 from napari_cliper.segmentation.progress import Monitor
-from napari_cliper.segmentation.refiners.refinement import feature_attention, refine_with_attention
+from napari_cliper.segmentation.refiners.attention_maps import refine_with_attention
+from napari_cliper.segmentation.refiners.foundation import feature_attention
 
 REAL = "vit_small_patch16_224.dino"
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]

@@ -28,7 +28,7 @@ from napari_cliper.segmentation.errors import (
     WeightsUnavailableError,
 )
 from napari_cliper.segmentation.models import loading, weights
-from napari_cliper.segmentation.models.image_encoder import MEAN, STD
+from napari_cliper.segmentation.models.clip_image_encoder import MEAN, STD
 
 CPU = torch.device("cpu")
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]

@@ -26,7 +26,7 @@ from napari_cliper.segmentation.models import loading
 from napari_cliper.segmentation.models import stable_diffusion as diffusion
 from napari_cliper.segmentation.models import tensor_cache as kept
 from napari_cliper.segmentation.progress import Monitor
-from napari_cliper.segmentation.refiners.refinement import refine_with_attention
+from napari_cliper.segmentation.refiners.attention_maps import refine_with_attention
 
 REFERENCE = Path(__file__).parents[2] / "parity" / "reference" / "diffusion"
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]

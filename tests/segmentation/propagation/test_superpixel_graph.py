@@ -12,7 +12,7 @@ from napari_cliper.demo.scenes import make_scene
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, image_affinity
 from napari_cliper.segmentation.features.patch_features import patch_features
 from napari_cliper.segmentation.propagation.superpixel_graph import RESTART, _reach
-from napari_cliper.segmentation.refiners.refinement import SelfAttention, compress
+from napari_cliper.segmentation.refiners.attention_maps import SelfAttention, compress
 
 
 def embedded(image: np.ndarray, **wishes):

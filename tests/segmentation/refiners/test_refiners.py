@@ -9,17 +9,17 @@ from scipy import sparse
 from skimage.transform import resize
 
 from napari_cliper.segmentation import Monitor, Stopped
-from napari_cliper.segmentation.refiners.refinement import (
+from napari_cliper.segmentation.refiners.attention_maps import (
     CLASSES,
     SPARSE_BELOW,
     LevelMap,
     SelfAttention,
     compress,
-    feature_attention,
     refine_with_attention,
-    refine_with_colours,
     sharpen,
 )
+from napari_cliper.segmentation.refiners.foundation import feature_attention
+from napari_cliper.segmentation.refiners.pamr import refine_with_colours
 
 GRID = (6, 5)
 N = GRID[0] * GRID[1]

@@ -33,10 +33,8 @@ from .engine_lists import BackgroundField, WindowsField
 from .engine_text import (
     DEVICES,
     FURTHER_NAMES,
-    METHOD_NAMES,
     PRECISION_NAMES,
     PRESET_NAMES,
-    REFINER_NAMES,
     TEMPLATE_NAMES,
     weights_text,
 )
@@ -75,8 +73,8 @@ class EngineForm(QWidget):
         self._labels: dict[QWidget, tuple[QLabel, str]] = {}
 
         self.method = Choice("How CLIP's patches are read.")
-        for method in METHODS:
-            self.method.add(method, *METHOD_NAMES[method])
+        for method in METHODS.values():
+            self.method.add(method.name, method.title, method.description)
         self.model = OwnChoice(
             "The CLIP that knows the words.",
             _registered("clip"),
@@ -88,8 +86,8 @@ class EngineForm(QWidget):
             "as published",
             "Stable Diffusion for CLIPer, none for the other methods, PAMR for the demo model.",
         )
-        for refiner in REFINERS:
-            self.refiner.add(refiner, *REFINER_NAMES[refiner])
+        for refiner in REFINERS.values():
+            self.refiner.add(refiner.name, refiner.title, refiner.description)
         self.diffusion = OwnChoice(
             "Which Stable Diffusion refines.",
             _registered("diffusion"),
@@ -309,7 +307,7 @@ class EngineForm(QWidget):
         outline = self.outline()
         settings = outline.settings()
         published = replace(outline, refiner=None).chosen_refiner
-        self.refiner.relabel(PUBLISHED, f"as published ({REFINER_NAMES[published][0]})")
+        self.refiner.relabel(PUBLISHED, f"as published ({REFINERS[published].title})")
         self.templates.box.relabel(
             PUBLISHED, f"as published ({TEMPLATE_NAMES[settings.templates][0]})"
         )
@@ -318,7 +316,7 @@ class EngineForm(QWidget):
         self.windows.show_published(settings.window, settings.shorter_side)
         self.stride.setPlaceholderText(f"as published ({settings.stride} px)")
 
-        name = REFINER_NAMES[outline.chosen_refiner][0]
+        name = REFINERS[outline.chosen_refiner].title
         with_diffusion = f"Only Stable Diffusion as the refiner uses it; now there is {name}."
         with_dino = f"Only ProxyCLIP and the refiner DINO use it; now there is {name}."
         self._allow(self.diffusion, "" if outline.needs_diffusion else with_diffusion)

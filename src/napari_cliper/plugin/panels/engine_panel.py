@@ -9,12 +9,17 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, Q
 from superqt import QCollapsible
 
 from ...demo.scenes import KINDS
-from ...segmentation import REGISTRY, InvalidInputError, SegmentationConfig, WeightsEntry
+from ...segmentation import (
+    METHODS,
+    REFINERS,
+    REGISTRY,
+    InvalidInputError,
+    SegmentationConfig,
+    WeightsEntry,
+)
 from ..qt.wrapping_label import wrapping
 from .engine_form import EngineForm
 from .engine_text import (
-    METHOD_NAMES,
-    REFINER_NAMES,
     missing_text,
     plain_name,
 )
@@ -225,9 +230,9 @@ class EnginePanel(QWidget):
 
     def summary(self) -> str:
         """The choice in a line."""
-        method = METHOD_NAMES[self.form.method.value()][0]
+        method = METHODS[self.form.method.value()].title
         model = plain_name(self.form.model.value()) or "no model"
-        refiner = REFINER_NAMES[self.form.outline().chosen_refiner][0]
+        refiner = REFINERS[self.form.outline().chosen_refiner].title
         return f"{method} \N{MIDDLE DOT} {model} \N{MIDDLE DOT} {refiner}"
 
     def _refresh(self) -> None:
@@ -264,7 +269,7 @@ class EnginePanel(QWidget):
         before: QWidget = self.folder.toggleButton()
         for row in missing:
             refines = row.kind == "diffusion" or (
-                row.kind == "foundation" and config.method != "proxyclip"
+                row.kind == "foundation" and row.kind not in METHODS[config.method].needs
             )
             line = MissingLine(row, _WAY_ROUND if refines else "", offline=offline)
             line.download_requested.connect(self.download_requested)

@@ -6,39 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from ...segmentation import Method, Refiner, WeightsEntry
-
-METHOD_NAMES: Mapping[Method, tuple[str, str]] = MappingProxyType(
-    {
-        "cliper": ("CLIPer", "Several layers of CLIP together, then sharp borders by a refiner."),
-        "sclip": ("SCLIP", "Each patch looks at the patches that are like itself."),
-        "clearclip": ("ClearCLIP", "CLIP's last block without what blurs its patches."),
-        "maskclip": ("MaskCLIP", "Each patch is read alone, without looking at the others."),
-        "proxyclip": ("ProxyCLIP", "The patches look where a DINO model sees the same thing."),
-        "clip": ("CLIP", "CLIP as it is, to compare with; its maps are the coarsest."),
-    }
-)
-"""Name and tooltip by method."""
-
-REFINER_NAMES: Mapping[Refiner, tuple[str, str]] = MappingProxyType(
-    {
-        "stable-diffusion": (
-            "Stable Diffusion",
-            "Borders by the attention of Stable Diffusion, as CLIPer does. Large download.",
-        ),
-        "stable-diffusion-mean": (
-            "Stable Diffusion (mean of the heads)",
-            "The same, with the heads of its attention averaged instead of chained.",
-        ),
-        "foundation": (
-            "DINO / DINOv2",
-            "Borders by what a DINO model finds alike. Small download.",
-        ),
-        "pamr": ("PAMR", "Borders by the colours of neighbouring pixels. Needs no download."),
-        "none": ("no refiner", "The coarse map as it is."),
-    }
-)
-"""Name and tooltip by refiner."""
+from ...segmentation import WeightsEntry
 
 PRESET_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

@@ -23,6 +23,8 @@ from .contrast import Limits, to_8bit
 MIN_SIDE = 8
 
 Resampling = Literal["bicubic", "bilinear"]
+RGBPixels = NDArray[np.uint8]
+"""(H, W, 3) of an image in 8-bit RGB."""
 
 
 @dataclass(frozen=True)

@@ -1,233 +1,177 @@
-"""Extract what depends on the image only: CLIP's patch features and the refiner's attention.
+"""What the methods that only change CLIP's last block have in common.
 
-Called by `Segmenter.embed`; class names play no part here.
+The image goes through CLIP window by window; the last block gets another attention; its patch
+features are compared with the words at every pixel, and the logits of overlapping windows are
+averaged (SCLIP, arXiv 2312.01597; ClearCLIP, 2407.12442; ProxyCLIP, 2408.04883).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..config import Method, Settings
+from ..config import Settings
+from ..features.preprocessing import Resampling, RGBPixels, kept_ratio_shape, normalised, padded
+from ..features.tiling import Window, blend, sliding_windows
+from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import LastBlockAttention
 from ..progress import Monitor
-from ..refiners.refinement import AttentionMap, SelfAttention, compress, feature_attention, sharpen
-from ..results import PatchFeatures
-from .preprocessing import normalised, padded, patch_aligned_shape, resized, squashed
-from .tiling import Window, sliding_windows, stitch_attention
-
-if TYPE_CHECKING:
-    from ..models.dino import FoundationModel
-    from ..models.stable_diffusion import Diffusion
+from ..results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
+from ..scoring.prototype_fusion import PrototypeFusion
+from ..scoring.similarity import Queries, cosine
+from .protocol import ClipFeatures, Method
 
 WINDOWS_AT_ONCE = 8
-PROXY_BETA, PROXY_GAMMA = 1.2, 3.0
-PROXY_MULTIPLE = 56  # ProxyCLIP pads windows to a common multiple of patch sizes 8 and 14
-
-Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class LastBlock:
-    """How a method other than CLIPer changes CLIP's last block.
+class LastBlockMethod(Method):
+    """A method that gives CLIP's last block another attention. Derive from it; see ``sclip.py``."""
 
-    Parameters
-    ----------
-    attention : LastBlockAttention or None
-        Attention of the last block; None for that of a vision foundation model.
-    residual : bool
-        Whether the residual connections and the MLP remain.
-    """
+    resampling: Resampling = "bilinear"
 
-    attention: LastBlockAttention | None
-    residual: bool
+    attention: LastBlockAttention = "vanilla"
+    """The attention of the last block."""
+
+    residual: bool = True
+    """Whether the last block keeps its residual connection and its MLP."""
+
+    def check(self, settings: Settings, layers: int, model: str) -> None:
+        """Any CLIP will do."""
+
+    def resized_shape(
+        self, shape: tuple[int, int], settings: Settings, patch: int
+    ) -> tuple[int, int]:
+        """The sides keep their ratio; windows are padded to multiples of the patch."""
+        return kept_ratio_shape(shape, settings.shorter_side)
+
+    def network_shape(self, resized: tuple[int, int], settings: Settings) -> tuple[int, int]:
+        """A window."""
+        side = settings.window
+        return (min(resized[0], side), min(resized[1], side)) if side else resized
+
+    def read(
+        self,
+        clip: ClipImageEncoder,
+        foundation: ImageEncoder | None,
+        pixels: RGBPixels,
+        settings: Settings,
+        monitor: Monitor,
+    ) -> ClipFeatures:
+        """The windows, some at a time."""
+        shape = (pixels.shape[0], pixels.shape[1])
+        places = sliding_windows(shape, settings.window, settings.stride)  # all of one shape
+        found: list[PatchFeatures] = []
+        for start in range(0, len(places), WINDOWS_AT_ONCE):
+            monitor.tell("Encoding the windows", start, len(places))
+            batch = places[start : start + WINDOWS_AT_ONCE]
+            crops = [pixels[w.top : w.bottom, w.left : w.right] for w in batch]
+            found += self._read_batch(clip, foundation, crops, batch, monitor)
+        return ClipFeatures(None, tuple(found))
+
+    def _read_batch(
+        self,
+        clip: ClipImageEncoder,
+        foundation: ImageEncoder | None,
+        crops: Sequence[RGBPixels],
+        windows: Sequence[Window],
+        monitor: Monitor,
+    ) -> Iterator[PatchFeatures]:
+        planes, (top, left) = padded(
+            torch.cat([normalised(crop, clip.mean, clip.std) for crop in crops]),
+            self.input_multiple(clip, foundation),
+        )
+        features, grid = self.encode(clip, foundation, crops, planes, monitor)
+        shape = (planes.shape[2], planes.shape[3])
+        for one, window in zip(features.cpu(), windows, strict=True):
+            inside = Window(top, left, top + window.shape[0], left + window.shape[1])
+            yield PatchFeatures(one[None], grid, None, window, inside, shape)
+
+    def input_multiple(self, clip: ClipImageEncoder, foundation: ImageEncoder | None) -> int:
+        """What the sides of a window are padded to a multiple of, in pixels."""
+        return clip.patch
+
+    def encode(
+        self,
+        clip: ClipImageEncoder,
+        foundation: ImageEncoder | None,
+        crops: Sequence[RGBPixels],
+        planes: Tensor,
+        monitor: Monitor,
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """Patch features of windows of one shape.
+
+        Parameters
+        ----------
+        crops : sequence of B (h, w, 3) uint8 arrays
+            The windows.
+        planes : (B, 3, H, W) float tensor
+            The same, normalised for CLIP and padded.
+
+        Returns
+        -------
+        features : (B, N, D) float32 tensor
+        grid : (int, int)
+            Rows and columns of the N patches.
+        """
+        features = clip.last_block(planes, self.attention, residual=self.residual, monitor=monitor)
+        return features, (planes.shape[2] // clip.patch, planes.shape[3] // clip.patch)
+
+    def score(
+        self,
+        embedding: ImageEmbedding,
+        queries: Queries,
+        settings: Settings,
+        patch: int,
+        fusion: PrototypeFusion | None = None,
+    ) -> StageMaps:
+        """See `probability_maps`."""
+        return probability_maps(embedding, queries, settings, fusion)
 
 
-LAST_BLOCKS: Mapping[Method, LastBlock] = MappingProxyType(
-    {
-        "clip": LastBlock("vanilla", residual=True),
-        "maskclip": LastBlock("identity", residual=False),
-        "sclip": LastBlock("q-q+k-k", residual=True),
-        "clearclip": LastBlock("q-q", residual=False),
-        "proxyclip": LastBlock(None, residual=False),
-    }
-)
-
-
-def read_early_layers(
-    encoder: ImageEncoder, pixels: Pixels, settings: Settings, monitor: Monitor
-) -> tuple[PatchFeatures, tuple[PatchFeatures, ...], Tensor | None]:
-    """Extract CLIPer's features of all layers, from the whole image and from sliding windows.
-
-    Parameters
-    ----------
-    pixels : (H, W, 3) uint8 array
-        Both sides are multiples of the patch size.
-
-    Returns
-    -------
-    whole : PatchFeatures
-        Features of the whole image.
-    windows : tuple of PatchFeatures
-        Features of each window; empty if `settings.window` is 0.
-    attention : (N, N) float32 tensor or None
-        Attention of the windows, stitched to the whole image; None without windows.
-    """
-    patch = encoder.patch
-    planes = normalised(pixels, encoder.mean, encoder.std)
-
-    def read(windows: Sequence[Window]) -> list[PatchFeatures]:
-        """Encode windows of the same shape in one pass."""
-        parts = [planes[..., w.top : w.bottom, w.left : w.right] for w in windows]
-        found = encoder.early_layers_of_each(torch.cat(parts), monitor=monitor)
-        return [
-            PatchFeatures(
-                features=layers.features[:, 1:].cpu(),
-                grid=window.in_patches(patch).shape,
-                attention=layers.attention.cpu(),
-                window=window,
-                padding=Window(0, 0, *window.shape),
-                padded_shape=window.shape,
-            )
-            for window, layers in zip(windows, found, strict=True)
-        ]
-
-    shape = (pixels.shape[0], pixels.shape[1])
-    (whole,) = read([Window(0, 0, *shape)])
-    if not settings.window:
-        return whole, (), None
-    # Window borders are aligned to patches, as in every published setting.
-    side, stride = (max(n // patch, 1) * patch for n in (settings.window, settings.stride))
-    places = sliding_windows(shape, side, stride)  # all of one shape
-    in_patches = [window.in_patches(patch) for window in places]
-    at_once = _at_once(whole.grid, in_patches[0].shape)
-    windows = []
-    attentions: list[Tensor] = []
-    for start in range(0, len(places), at_once):
-        monitor.tell("Encoding the windows", start, len(places))
-        for part in read(places[start : start + at_once]):
-            if part.attention is not None:
-                attentions.append(part.attention)
-            windows.append(replace(part, attention=None))
-    return whole, tuple(windows), stitch_attention(attentions, in_patches, whole.grid)
-
-
-def _at_once(whole: tuple[int, int], window: tuple[int, int]) -> int:
-    """Return how many windows to encode per pass, so that they need no more memory than `whole`."""
-    pairs_of_whole, pairs_of_window = ((1 + math.prod(grid)) ** 2 for grid in (whole, window))
-    return min(max(pairs_of_whole // pairs_of_window, 1), WINDOWS_AT_ONCE)
-
-
-def read_last_block(
-    encoder: ImageEncoder,
-    foundation: FoundationModel | None,
-    pixels: Pixels,
-    method: Method,
+def probability_maps(
+    embedding: ImageEmbedding,
+    queries: Queries,
     settings: Settings,
-    monitor: Monitor,
-) -> tuple[PatchFeatures, ...]:
-    """Extract patch features of sliding windows for the methods that change the last block only.
+    fusion: PrototypeFusion | None = None,
+) -> StageMaps:
+    """Compute the coarse maps: softmax of the mean logits of the windows.
 
     Parameters
     ----------
-    foundation : FoundationModel or None
-        Second network, for ProxyCLIP only.
-    pixels : (H, W, 3) uint8 array
+    queries : Queries
+        Text embeddings.
+    fusion : PrototypeFusion, optional
+        Prototypes to combine with text.
     """
-    shape = (pixels.shape[0], pixels.shape[1])
-    places = sliding_windows(shape, settings.window, settings.stride)  # all of one shape
-    found: list[PatchFeatures] = []
-    for start in range(0, len(places), WINDOWS_AT_ONCE):
-        monitor.tell("Encoding the windows", start, len(places))
-        batch = places[start : start + WINDOWS_AT_ONCE]
-        crops = [pixels[w.top : w.bottom, w.left : w.right] for w in batch]
-        found += _read_batch(encoder, foundation, crops, batch, LAST_BLOCKS[method], monitor)
-    return tuple(found)
-
-
-def _read_batch(
-    encoder: ImageEncoder,
-    foundation: FoundationModel | None,
-    crops: Sequence[Pixels],
-    windows: Sequence[Window],
-    block: LastBlock,
-    monitor: Monitor,
-) -> Iterator[PatchFeatures]:
-    multiple = encoder.patch
-    if foundation is not None:
-        multiple = math.lcm(PROXY_MULTIPLE, foundation.patch)
-    planes, (top, left) = padded(
-        torch.cat([normalised(crop, encoder.mean, encoder.std) for crop in crops]), multiple
+    logits = _blended_logits(embedding, queries, settings)  # (Q, H, W)
+    maps, background = softmax_to_classes(logits, queries.owner)
+    if fusion is not None:
+        own, rest = softmax_to_classes(
+            _blended_logits(embedding, fusion.queries, settings), fusion.queries.owner
+        )
+        maps, background = fusion.mixed(maps, own), fusion.mixed_background(background, rest)
+    return StageMaps(
+        maps=maps.numpy(),
+        class_scores=maps.flatten(1).amax(dim=1).numpy(),
+        background=None if background is None else background.numpy(),
+        logits=logits.numpy() if fusion is None else None,  # undefined for combined maps
     )
-    height, width = planes.shape[2], planes.shape[3]
-    if foundation is not None:
-        theirs = torch.cat([normalised(crop, foundation.mean, foundation.std) for crop in crops])
-        external = foundation.features(padded(theirs, multiple)[0], monitor)
-        grid = (external.shape[2], external.shape[3])
-        features = encoder.proxied(
-            planes, external, beta=PROXY_BETA, gamma=PROXY_GAMMA, monitor=monitor
-        )
-    else:
-        grid = (height // encoder.patch, width // encoder.patch)
-        features = encoder.last_block(
-            planes, block.attention or "vanilla", residual=block.residual, monitor=monitor
-        )
-    for one, window in zip(features.cpu(), windows, strict=True):
-        inside = Window(top, left, top + window.shape[0], left + window.shape[1])
-        yield PatchFeatures(one[None], grid, None, window, inside, (height, width))
 
 
-def read_diffusion(
-    model: Diffusion, pixels: Pixels, *, seed: int, threshold: float, monitor: Monitor
-) -> SelfAttention:
-    """Return the sharpened self-attention maps of Stable Diffusion.
+def _blended_logits(embedding: ImageEmbedding, queries: Queries, settings: Settings) -> Tensor:
+    """Return the scaled logits of all queries, mean over the windows, (Q, H, W)."""
 
-    Parameters
-    ----------
-    pixels : (Y, X, 3) uint8 array
-        The image at its original size.
-    seed : int
-        Seed of the noise.
-    threshold : float
-        See `refinement.sharpen`.
-    """
-    with monitor.watching(*model.networks):
-        monitor.tell("Encoding for the diffusion model", 0, 1)
-        square = squashed(pixels, model.image_side)
-        latents = model.noisy_latents(square, model.noise(seed))
-        monitor.tell("Reading the diffusion model's attention", 0, 1)
-        maps = model.self_attention(latents, partial(_sharpened, threshold=threshold))
-    return SelfAttention(tuple(maps), (model.side, model.side))
+    def window_logits(part: PatchFeatures) -> Tensor:
+        logits = cosine(part.features[0], queries.vectors).T.reshape(1, -1, *part.grid)
+        full = F.interpolate(logits, size=part.padded_shape, mode="bilinear")[0]
+        at = part.padding
+        return full[:, at.top : at.bottom, at.left : at.right]
 
-
-def _sharpened(raw: Tensor, threshold: float) -> AttentionMap:
-    return compress(sharpen(raw, threshold))
-
-
-def read_foundation(
-    model: FoundationModel, pixels: Pixels, shorter_side: int, monitor: Monitor
-) -> SelfAttention:
-    """Return the attention between patches by the features of a vision foundation model.
-
-    Parameters
-    ----------
-    pixels : (Y, X, 3) uint8 array
-        The image at its original size.
-    shorter_side : int
-        Its shorter side is resized to about this length, in pixels.
-    """
-    monitor.tell("Reading the foundation model", 0, 1)
-    shape = patch_aligned_shape((pixels.shape[0], pixels.shape[1]), shorter_side, model.patch)
-    planes = normalised(resized(pixels, shape, "bicubic"), model.mean, model.std)
-    features = model.features(planes, monitor)[0].cpu()
-    return feature_attention(features, beta=PROXY_BETA, gamma=PROXY_GAMMA)
+    shape = (embedding.resized.shape[0], embedding.resized.shape[1])
+    places = [part.window for part in embedding.windows]
+    blended = blend((window_logits(part) for part in embedding.windows), places, shape)
+    return blended * settings.logit_scale

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import DamagedWeightsError, InvalidInputError, unknown_choice
 from ..progress import Monitor
-from .image_encoder import MEAN, STD, ImageEncoder
+from .clip_image_encoder import MEAN, STD, ClipImageEncoder
 
 
 class TextEncoder:
@@ -91,7 +91,7 @@ class TextEncoder:
 class Clip:
     """Image and text encoder of a CLIP model; `text` is None for an image tower alone."""
 
-    image: ImageEncoder
+    image: ClipImageEncoder
     text: TextEncoder | None
 
     @property
@@ -297,11 +297,13 @@ def build(
     if bare:
         tensors = {name.removeprefix("visual."): tensor for name, tensor in tensors.items()}
         _load(model.visual, tensors, source)
-        return Clip(ImageEncoder(model.visual, mean, std), None)
+        return Clip(ClipImageEncoder(model.visual, mean, std), None)
     if custom_text and "positional_embedding" in tensors:
         tensors = open_clip.model.convert_to_custom_text_state_dict(tensors)
     _load(model, tensors, source)
-    return Clip(ImageEncoder(model.visual, mean, std), TextEncoder(model, _tokenizer(text_config)))
+    return Clip(
+        ClipImageEncoder(model.visual, mean, std), TextEncoder(model, _tokenizer(text_config))
+    )
 
 
 def is_bare(tensors: dict[str, Tensor]) -> bool:

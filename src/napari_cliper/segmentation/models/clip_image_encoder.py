@@ -52,7 +52,7 @@ class LayerFeatures:
     attention: Tensor
 
 
-class ImageEncoder:
+class ClipImageEncoder:
     """CLIP's image encoder (image tower), run block by block.
 
     Parameters

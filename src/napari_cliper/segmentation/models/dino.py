@@ -30,7 +30,8 @@ class FoundationModel:
     def __init__(self, network: nn.Module) -> None:
         self.network = cast("Any", network.eval().requires_grad_(False))
         self.patch = int(self.network.patch_embed.patch_size[0])
-        self.mean, self.std = MEAN, STD
+        self.mean: tuple[float, float, float] = MEAN
+        self.std: tuple[float, float, float] = STD
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:

@@ -18,6 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+PROXY_BETA, PROXY_GAMMA = 1.2, 3.0
+"""As published by ProxyCLIP; see `proxy_attention`."""
+
 LastBlockAttention = Literal["q-q", "k-k", "v-v", "identity", "vanilla", "q-q+k-k"]
 
 

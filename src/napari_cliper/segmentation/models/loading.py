@@ -24,12 +24,12 @@ from ..config import Precision, SegmentationConfig
 from ..errors import InvalidInputError, WeightsUnavailableError, unknown_choice
 from ..progress import Monitor
 from . import clip, weights
-from .image_encoder import MEAN, STD
+from .clip_image_encoder import MEAN, STD
+from .image_encoder import ImageEncoder
 from .registry import REGISTRY, WeightsEntry, entry
 from .tensor_cache import TensorCache
 
 if TYPE_CHECKING:
-    from .dino import FoundationModel
     from .stable_diffusion import Diffusion
 
 
@@ -113,7 +113,7 @@ class Loaded(Generic[N]):
 
     Parameters
     ----------
-    network : Clip, FoundationModel or Diffusion
+    network : Clip, ImageEncoder or Diffusion
     weights : list of dict
         Name and SHA-256 of each weight file.
     identity : str
@@ -431,18 +431,20 @@ def _tokenizer_row(clip_config: dict[str, Any]) -> WeightsEntry | None:
 
 def load_foundation(
     config: SegmentationConfig, device: torch.device, dtype: torch.dtype, monitor: Monitor
-) -> Loaded[FoundationModel]:
+) -> Loaded[ImageEncoder]:
     """Load the vision foundation model onto the device; download it if necessary."""
 
-    def load() -> Loaded[FoundationModel]:
+    def load() -> Loaded[ImageEncoder]:
         row = entry(config.foundation_model, "foundation")
-        (path,) = weights.fetch(row, offline=config.offline, monitor=monitor).values()
+        paths = list(weights.fetch(row, offline=config.offline, monitor=monitor).values())
         monitor.tell(f"Loading {row.name}", 0, 1)
-        from . import dino as proxy  # noqa: PLC0415 - imports timm, only if needed
-
-        model = proxy.build(row.architecture, weights.read_tensors(path), str(path))
-        model.network.to(device, dtype)
-        return Loaded(model, _hashed([path], monitor))
+        tensors: dict[str, Tensor] = {}
+        for path in paths:
+            tensors |= weights.read_tensors(path)
+        model: ImageEncoder = row.make(row.architecture, tensors, ", ".join(map(str, paths)))
+        for network in model.networks:
+            network.to(device, dtype)
+        return Loaded(model, _hashed(paths, monitor))
 
     return shared(("foundation", config.foundation_model, str(device), str(dtype)), load, monitor)
 

@@ -8,16 +8,20 @@ timm. The publisher of Stable Diffusion 2.1 base removed its repository from the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Any, Literal, get_args
 
 from ..errors import unknown_choice
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from ..tables import lazily
 
 Kind = Literal["clip", "diffusion", "foundation"]
+Network = Literal["diffusion", "foundation"]
+"""A network that may take part beside CLIP."""
+
+
+_DINO = lazily("models.dino", "build")
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class WeightsEntry:
         Whether published settings and numbers exist for it.
     patch : int
         Patch size in pixels of a foundation model; 0 for the others.
+    make : callable
+        Returns the `image_encoder.ImageEncoder` of a foundation model, from its architecture, a
+        dict of its tensors and the path of its weights (for messages). Default: `dino.build`.
     """
 
     name: str
@@ -59,6 +66,7 @@ class WeightsEntry:
     purpose: str
     validated: bool = True
     patch: int = 0
+    make: Callable[[str, Any, str], Any] = _DINO
 
 
 # In order of preference: float16, which halves the download, before float32. No pickles.
@@ -172,7 +180,7 @@ _ENTRIES = (
     _foundation("dinov2-vitl14", "vit_large_patch14_dinov2.lvd142m", 14, 1_217_510_000),
 )
 
-REGISTRY: Mapping[str, WeightsEntry] = MappingProxyType({row.name: row for row in _ENTRIES})
+REGISTRY: Mapping[str, WeightsEntry] = {row.name: row for row in _ENTRIES}
 
 _KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
     dict(zip(get_args(Kind), ("CLIP model", "diffusion model", "foundation model"), strict=True))
@@ -198,7 +206,7 @@ def entry(name: str, kind: Kind | None = None) -> WeightsEntry:
     InvalidInputError
         If the name is unknown; the message suggests the nearest known name.
     """
-    known = {row.name: row for row in _ENTRIES if kind in (None, row.kind)}
+    known = {row.name: row for row in REGISTRY.values() if kind in (None, row.kind)}
     if name not in known:
         what = "weights" if kind is None else _KIND_NAMES[kind]
         raise unknown_choice(what, name, known)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..features.patch_features import patch_features
 from ..progress import Monitor
-from ..refiners.refinement import LevelMap, SelfAttention
+from ..refiners.attention_maps import LevelMap, SelfAttention
 from ..results import ImageEmbedding
 from .label_propagation import ImageAffinity
 

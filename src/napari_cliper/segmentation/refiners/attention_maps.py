@@ -1,8 +1,6 @@
-"""Coarse maps become refined maps.
+"""Score maps spread along attention maps: what the refiners with a network have in common.
 
-Sources: CLIPer (arXiv 2411.13836, sec. 3.3) for the product of the self-attention
-heads and for the vision foundation model beside it; PAMR (Araslanov and Roth, CVPR
-2020, sec. 3.3). Pure functions.
+Source: CLIPer (arXiv 2411.13836, sec. 3.3). Pure functions.
 
 Notation: A_1 .. A_m are (n, n) attention maps, n = h * w; c is the coarse map as
 (n, T) columns. Products are taken from the right, A_1 (A_2 (.. (A_m c))), so that no
@@ -11,20 +9,17 @@ Notation: A_1 .. A_m are (n, n) attention maps, n = h * w; c is the coarse map a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import product
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from scipy import sparse
 from torch import Tensor
 
-from ..models.last_block_attention import proxy_attention
-from ..progress import Monitor
+from .grid import on_grid
 
 HeadFusion = Literal["product", "mean"]
 
@@ -197,86 +192,5 @@ def refine_with_attention(
 
 def _refined(coarse: Tensor, attention: SelfAttention, fusion: HeadFusion) -> Tensor:
     """`refine_with_attention` of all classes at once."""
-    columns = _on_grid(coarse, attention.grid).flatten(1).T.contiguous()  # (n, T)
+    columns = on_grid(coarse, attention.grid).flatten(1).T.contiguous()  # (n, T)
     return _FUSIONS[fusion](attention.maps, columns).T.reshape(-1, *attention.grid)
-
-
-def feature_attention(features: Tensor, *, beta: float = 1.2, gamma: float = 3.0) -> SelfAttention:
-    """The attention between the patches of a vision foundation model, as a refiner.
-
-    Parameters
-    ----------
-    features : (C, fh, fw) float tensor
-        Patch features, class token dropped.
-    beta, gamma : float
-        See `attention.proxy_attention`.
-    """
-    weights = proxy_attention(features.float().flatten(1).T, beta, gamma)  # (n, n)
-    return SelfAttention((compress(weights),), (features.shape[1], features.shape[2]))
-
-
-def _on_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
-    return F.interpolate(maps[None].float(), size=grid, mode="bilinear", align_corners=False)[0]
-
-
-def refine_with_colours(
-    maps: Tensor,
-    image: Tensor,
-    *,
-    iterations: int,
-    dilations: Sequence[int],
-    monitor: Monitor | None = None,
-) -> Tensor:
-    """PAMR: let neighbours of like colour agree.
-
-    Each iteration replaces a pixel's values by a mean over its 8 neighbours at every
-    dilation, weighted by a softmax of minus the colour difference over the local
-    deviation (Araslanov and Roth 2020, eq. 5-6).
-
-    Parameters
-    ----------
-    maps : (T, h, w) float tensor
-    image : (3, H, W) float tensor
-        Any range; the result has its size.
-    iterations : int
-    dilations : sequence of int
-        Distances of the neighbours, in pixels of `image`.
-
-    Returns
-    -------
-    (T, H, W) float32 tensor
-        Within the range of `maps`.
-    """
-    monitor = monitor or Monitor()
-    shape = (image.shape[1], image.shape[2])
-    weights = _colour_weights(image.float(), dilations)  # (8 * dilations, H, W)
-    maps = _on_grid(maps, shape)
-    for iteration in range(iterations):
-        monitor.tell("Refining by colour", iteration, iterations)
-        total = torch.zeros_like(maps)
-        for weight, neighbour in zip(weights, _neighbours(maps, dilations), strict=True):
-            total.addcmul_(weight, neighbour)
-        maps = total
-    return maps
-
-
-def _neighbours(planes: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
-    """(C, H, W) planes moved by each of the 8 neighbours at each dilation; borders repeat."""
-    height, width = planes.shape[-2:]
-    reach = max(dilations)
-    padded = F.pad(planes[None], (reach,) * 4, mode="replicate")[0]
-    for d in dilations:
-        for dy, dx in product((-d, 0, d), repeat=2):
-            if dy or dx:
-                top, left = reach + dy, reach + dx
-                yield padded[:, top : top + height, left : left + width]
-
-
-def _colour_weights(image: Tensor, dilations: Sequence[int]) -> Tensor:
-    """Affinity of every pixel to its neighbours, (8 * dilations, H, W); sums to 1."""
-    neighbours = torch.stack(list(_neighbours(image, dilations)))  # (8 * dilations, 3, H, W)
-    # The deviation is over 3 x 3 pixels at every dilation: the pixel itself counts each time.
-    centres = image.expand(len(dilations), -1, -1, -1)
-    deviation = torch.cat([neighbours, centres]).std(dim=0)  # (3, H, W)
-    difference = (neighbours - image).abs() / (1e-8 + 0.1 * deviation)
-    return torch.softmax(-difference.mean(dim=1), dim=0)

@@ -1,0 +1,58 @@
+"""Borders by what a vision foundation model finds alike (CLIPer, arXiv 2411.13836, sec. 3.3)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..config import SegmentationConfig
+from ..features.preprocessing import RGBPixels, normalised, patch_aligned_shape, resized
+from ..models.image_encoder import ImageEncoder
+from ..models.last_block_attention import PROXY_BETA, PROXY_GAMMA, proxy_attention
+from ..progress import Monitor
+from ..results import ImageEmbedding
+from .attention_maps import SelfAttention, compress, refine_with_attention
+from .protocol import Refiner, attention_of
+
+
+class Foundation(Refiner):
+    """The attention that ProxyCLIP makes of a foundation model's patches."""
+
+    def network_shape(
+        self, shape: tuple[int, int], shorter_side: int, patch: int
+    ) -> tuple[int, int]:
+        """The whole image goes through the network at once."""
+        return patch_aligned_shape(shape, shorter_side, patch)
+
+    def read(
+        self,
+        network: ImageEncoder,
+        pixels: RGBPixels,
+        config: SegmentationConfig,
+        monitor: Monitor,
+    ) -> SelfAttention:
+        """The attention between the patches."""
+        monitor.tell("Reading the foundation model", 0, 1)
+        size = (pixels.shape[0], pixels.shape[1])
+        shape = self.network_shape(size, config.settings().shorter_side, network.patch)
+        planes = normalised(resized(pixels, shape, "bicubic"), network.mean, network.std)
+        return feature_attention(network.features(planes, monitor)[0].cpu())
+
+    def refine(self, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor) -> Tensor:
+        """On the grid of the patches."""
+        return refine_with_attention(maps, attention_of(embedding))
+
+
+def feature_attention(
+    features: Tensor, *, beta: float = PROXY_BETA, gamma: float = PROXY_GAMMA
+) -> SelfAttention:
+    """The attention between the patches of a vision foundation model, as a refiner.
+
+    Parameters
+    ----------
+    features : (C, fh, fw) float tensor
+        Patch features, class token dropped.
+    beta, gamma : float
+        See `last_block_attention.proxy_attention`.
+    """
+    weights = proxy_attention(features.float().flatten(1).T, beta, gamma)  # (n, n)
+    return SelfAttention((compress(weights),), (features.shape[1], features.shape[2]))

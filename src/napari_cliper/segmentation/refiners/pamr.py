@@ -1,0 +1,91 @@
+"""PAMR: borders by the colours of neighbouring pixels (Araslanov and Roth, CVPR 2020, sec. 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..progress import Monitor
+from ..results import ImageEmbedding
+from .grid import on_grid
+from .protocol import Refiner
+
+ITERATIONS, DILATIONS = 10, (1, 2, 4, 8)
+
+
+class Pamr(Refiner):
+    """Neighbouring pixels of like colour agree; no network takes part."""
+
+    def refine(self, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor) -> Tensor:
+        """On the pixels of the resized image."""
+        image = torch.from_numpy(embedding.resized).permute(2, 0, 1)
+        return refine_with_colours(
+            maps, image, iterations=ITERATIONS, dilations=DILATIONS, monitor=monitor
+        )
+
+
+def refine_with_colours(
+    maps: Tensor,
+    image: Tensor,
+    *,
+    iterations: int,
+    dilations: Sequence[int],
+    monitor: Monitor | None = None,
+) -> Tensor:
+    """Let neighbours of like colour agree.
+
+    Each iteration replaces a pixel's values by a mean over its 8 neighbours at every
+    dilation, weighted by a softmax of minus the colour difference over the local
+    deviation (Araslanov and Roth 2020, eq. 5-6).
+
+    Parameters
+    ----------
+    maps : (T, h, w) float tensor
+    image : (3, H, W) float tensor
+        Any range; the result has its size.
+    iterations : int
+    dilations : sequence of int
+        Distances of the neighbours, in pixels of `image`.
+
+    Returns
+    -------
+    (T, H, W) float32 tensor
+        Within the range of `maps`.
+    """
+    monitor = monitor or Monitor()
+    shape = (image.shape[1], image.shape[2])
+    weights = _colour_weights(image.float(), dilations)  # (8 * dilations, H, W)
+    maps = on_grid(maps, shape)
+    for iteration in range(iterations):
+        monitor.tell("Refining by colour", iteration, iterations)
+        total = torch.zeros_like(maps)
+        for weight, neighbour in zip(weights, _neighbours(maps, dilations), strict=True):
+            total.addcmul_(weight, neighbour)
+        maps = total
+    return maps
+
+
+def _neighbours(planes: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
+    """(C, H, W) planes moved by each of the 8 neighbours at each dilation; borders repeat."""
+    height, width = planes.shape[-2:]
+    reach = max(dilations)
+    padded = F.pad(planes[None], (reach,) * 4, mode="replicate")[0]
+    for d in dilations:
+        for dy, dx in product((-d, 0, d), repeat=2):
+            if dy or dx:
+                top, left = reach + dy, reach + dx
+                yield padded[:, top : top + height, left : left + width]
+
+
+def _colour_weights(image: Tensor, dilations: Sequence[int]) -> Tensor:
+    """Affinity of every pixel to its neighbours, (8 * dilations, H, W); sums to 1."""
+    neighbours = torch.stack(list(_neighbours(image, dilations)))  # (8 * dilations, 3, H, W)
+    # The deviation is over 3 x 3 pixels at every dilation: the pixel itself counts each time.
+    centres = image.expand(len(dilations), -1, -1, -1)
+    deviation = torch.cat([neighbours, centres]).std(dim=0)  # (3, H, W)
+    difference = (neighbours - image).abs() / (1e-8 + 0.1 * deviation)
+    return torch.softmax(-difference.mean(dim=1), dim=0)
