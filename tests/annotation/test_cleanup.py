@@ -52,48 +52,56 @@ CASES = [(name, amount) for name in CLEANING for amount in AMOUNTS.get(name, (No
 # ---------------------------------------------------------------------- what must always hold
 
 
-@pytest.mark.parametrize(("name", "amount"), CASES)
-@pytest.mark.parametrize("number", range(len(MAPS)))
-def test_only_free_pixels_of_chosen_classes_change(name, amount, number):
-    labels = MAPS[number].copy()
-    labels.flags.writeable = False
-    rng = np.random.default_rng(number)
-    where, locked = rng.random((2, *labels.shape)) < np.array([0.7, 0.3])[:, None, None]
-    chosen = {1, 3}
-    whole = CLEANING[name](labels, chosen, amount)
-    some = CLEANING[name](labels, chosen, amount, where=where, locked=locked)
-    for result in (whole, some):
-        assert result.dtype == labels.dtype
-        assert result.shape == labels.shape
-        assert not np.shares_memory(result, labels)
-        # Of a class that was not chosen no pixel is lost.
-        others = ~np.isin(labels, [0, *chosen])
-        np.testing.assert_array_equal(result[others], labels[others])
-        assert set(np.unique(result)) <= {0, *np.unique(labels)}  # none comes from nowhere
-    changed = some != labels
-    assert not changed[~where].any()
-    assert not changed[locked].any()
+def test_only_free_pixels_of_chosen_classes_change(subtests):
+    for number in range(len(MAPS)):
+        for name, amount in CASES:
+            with subtests.test(number=number, name=name, amount=amount):
+                labels = MAPS[number].copy()
+                labels.flags.writeable = False
+                rng = np.random.default_rng(number)
+                where, locked = rng.random((2, *labels.shape)) < np.array([0.7, 0.3])[:, None, None]
+                chosen = {1, 3}
+                whole = CLEANING[name](labels, chosen, amount)
+                some = CLEANING[name](labels, chosen, amount, where=where, locked=locked)
+                for result in (whole, some):
+                    assert result.dtype == labels.dtype
+                    assert result.shape == labels.shape
+                    assert not np.shares_memory(result, labels)
+                    # Of a class that was not chosen no pixel is lost.
+                    others = ~np.isin(labels, [0, *chosen])
+                    np.testing.assert_array_equal(result[others], labels[others])
+                    assert set(np.unique(result)) <= {
+                        0,
+                        *np.unique(labels),
+                    }  # none comes from nowhere
+                changed = some != labels
+                assert not changed[~where].any()
+                assert not changed[locked].any()
 
 
-@pytest.mark.parametrize(("name", "amount"), CASES)
-@pytest.mark.parametrize("number", range(len(MAPS)))
-def test_nothing_chosen_or_nothing_free_is_nothing_done(name, amount, number):
-    labels = MAPS[number]
-    np.testing.assert_array_equal(CLEANING[name](labels, (), amount), labels)
-    np.testing.assert_array_equal(CLEANING[name](labels, {0, 200}, amount), labels)
-    nowhere = np.zeros(labels.shape, bool)
-    np.testing.assert_array_equal(CLEANING[name](labels, {1, 2, 3}, amount, where=nowhere), labels)
-    np.testing.assert_array_equal(
-        CLEANING[name](labels, {1, 2, 3}, amount, locked=~nowhere), labels
-    )
+def test_nothing_chosen_or_nothing_free_is_nothing_done(subtests):
+    for number in range(len(MAPS)):
+        for name, amount in CASES:
+            with subtests.test(number=number, name=name, amount=amount):
+                labels = MAPS[number]
+                np.testing.assert_array_equal(CLEANING[name](labels, (), amount), labels)
+                np.testing.assert_array_equal(CLEANING[name](labels, {0, 200}, amount), labels)
+                nowhere = np.zeros(labels.shape, bool)
+                np.testing.assert_array_equal(
+                    CLEANING[name](labels, {1, 2, 3}, amount, where=nowhere), labels
+                )
+                np.testing.assert_array_equal(
+                    CLEANING[name](labels, {1, 2, 3}, amount, locked=~nowhere), labels
+                )
 
 
-@pytest.mark.parametrize("name", ["fill holes", "remove specks", "keep largest"])
-@pytest.mark.parametrize("chosen", [{1}, {1, 2, 3}])
-@pytest.mark.parametrize("number", range(len(MAPS)))
-def test_a_second_time_changes_nothing(name, chosen, number):
-    once = CLEANING[name](MAPS[number], chosen, 12)
-    np.testing.assert_array_equal(CLEANING[name](once, chosen, 12), once)
+def test_a_second_time_changes_nothing(subtests):
+    for number in range(len(MAPS)):
+        for chosen in [{1}, {1, 2, 3}]:
+            for name in ["fill holes", "remove specks", "keep largest"]:
+                with subtests.test(number=number, chosen=chosen, name=name):
+                    once = CLEANING[name](MAPS[number], chosen, 12)
+                    np.testing.assert_array_equal(CLEANING[name](once, chosen, 12), once)
 
 
 @pytest.mark.parametrize("name", [name for name in CLEANING if CLEANING[name].amount])
@@ -102,13 +110,14 @@ def test_an_amount_of_nothing_changes_nothing(name):
         np.testing.assert_array_equal(CLEANING[name](labels, {1, 2, 3}, 0), labels)
 
 
-@pytest.mark.parametrize("number", range(len(MAPS)))
-def test_mirrored_labels_give_mirrored_results(number):
+def test_mirrored_labels_give_mirrored_results(subtests):
     """No corner of the plane is treated otherwise (ties aside: fills, grows and shrinks)."""
-    labels = MAPS[number]
-    for name in ("fill holes", "shrink", "smooth"):
-        turned = CLEANING[name](labels[::-1, ::-1], {1, 2, 3})[::-1, ::-1]
-        np.testing.assert_array_equal(turned, CLEANING[name](labels, {1, 2, 3}))
+    for number in range(len(MAPS)):
+        with subtests.test(number=number):
+            labels = MAPS[number]
+            for name in ("fill holes", "shrink", "smooth"):
+                turned = CLEANING[name](labels[::-1, ::-1], {1, 2, 3})[::-1, ::-1]
+                np.testing.assert_array_equal(turned, CLEANING[name](labels, {1, 2, 3}))
 
 
 # ---------------------------------------------------------------------- holes
@@ -229,11 +238,14 @@ def test_of_equally_large_regions_the_first_stays():
     assert keep_largest(plane("11.11"), {1}).tolist() == [[1, 1, 0, 0, 0]]
 
 
-@pytest.mark.parametrize("number", range(len(MAPS)))
-def test_one_region_of_each_class_is_left(number):
-    labels = keep_largest(MAPS[number], {1, 2, 3})
-    for label in (1, 2, 3):
-        assert ndimage.label(labels == label, EIGHT)[1] == int((MAPS[number] == label).any())
+def test_one_region_of_each_class_is_left(subtests):
+    for number in range(len(MAPS)):
+        with subtests.test(number=number):
+            labels = keep_largest(MAPS[number], {1, 2, 3})
+            for label in (1, 2, 3):
+                assert ndimage.label(labels == label, EIGHT)[1] == int(
+                    (MAPS[number] == label).any()
+                )
 
 
 # ---------------------------------------------------------------------- growing and shrinking

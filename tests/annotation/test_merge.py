@@ -25,42 +25,58 @@ def random_state():
 CHOSEN = [None, {2}, {1, 3}, {9}, set()]
 
 
-@pytest.mark.parametrize("chosen", CHOSEN, ids=str)
-@pytest.mark.parametrize("part", [False, True])
-@pytest.mark.parametrize("rule", RULES)
-def test_what_may_not_change_does_not(random_state, rule, chosen, part):
-    labels, edit_mask, prediction = random_state
-    where = np.zeros(SHAPE, bool)
-    where[5:20, 8:30] = True
-    kept = [array.copy() for array in random_state]
-    new, new_edit_mask = accept(
-        labels, edit_mask, prediction, rule, chosen=chosen, where=where if part else None
-    )
-    for array, before in zip(random_state, kept, strict=True):
-        np.testing.assert_array_equal(array, before)  # no argument is changed
-    assert (new.dtype, new_edit_mask.dtype) == (np.uint16, np.uint8)
-    fixed = np.zeros(SHAPE, bool)
-    if part:
-        fixed |= ~where
-    if rule != "all":
-        fixed |= edit_mask == PAINTED
-    if rule == "empty":
-        fixed |= labels > 0
-    np.testing.assert_array_equal(new[fixed], labels[fixed])
-    np.testing.assert_array_equal(new_edit_mask[fixed], edit_mask[fixed])
-    free = ~fixed
-    if chosen is None:
-        np.testing.assert_array_equal(new[free], prediction[free])
-        assert (new_edit_mask[free] == ACCEPTED).all()
-    else:
-        for label in chosen:  # each is where the prediction has it
-            np.testing.assert_array_equal(new[free] == label, prediction[free] == label)
-        others = free & ~np.isin(labels, list(chosen)) & ~np.isin(prediction, list(chosen))
-        np.testing.assert_array_equal(new[others], labels[others])
-        np.testing.assert_array_equal(new_edit_mask[others], edit_mask[others])
-        emptied = free & np.isin(labels, list(chosen)) & ~np.isin(prediction, list(chosen))
-        assert not new[emptied].any()
-        assert (new_edit_mask[emptied] == OPEN).all()
+def test_what_may_not_change_does_not(random_state, subtests):
+    for rule in RULES:
+        for part in [False, True]:
+            for chosen in CHOSEN:
+                with subtests.test(rule=rule, part=part, chosen=chosen):
+                    labels, edit_mask, prediction = random_state
+                    where = np.zeros(SHAPE, bool)
+                    where[5:20, 8:30] = True
+                    kept = [array.copy() for array in random_state]
+                    new, new_edit_mask = accept(
+                        labels,
+                        edit_mask,
+                        prediction,
+                        rule,
+                        chosen=chosen,
+                        where=where if part else None,
+                    )
+                    for array, before in zip(random_state, kept, strict=True):
+                        np.testing.assert_array_equal(array, before)  # no argument is changed
+                    assert (new.dtype, new_edit_mask.dtype) == (np.uint16, np.uint8)
+                    fixed = np.zeros(SHAPE, bool)
+                    if part:
+                        fixed |= ~where
+                    if rule != "all":
+                        fixed |= edit_mask == PAINTED
+                    if rule == "empty":
+                        fixed |= labels > 0
+                    np.testing.assert_array_equal(new[fixed], labels[fixed])
+                    np.testing.assert_array_equal(new_edit_mask[fixed], edit_mask[fixed])
+                    free = ~fixed
+                    if chosen is None:
+                        np.testing.assert_array_equal(new[free], prediction[free])
+                        assert (new_edit_mask[free] == ACCEPTED).all()
+                    else:
+                        for label in chosen:  # each is where the prediction has it
+                            np.testing.assert_array_equal(
+                                new[free] == label, prediction[free] == label
+                            )
+                        others = (
+                            free
+                            & ~np.isin(labels, list(chosen))
+                            & ~np.isin(prediction, list(chosen))
+                        )
+                        np.testing.assert_array_equal(new[others], labels[others])
+                        np.testing.assert_array_equal(new_edit_mask[others], edit_mask[others])
+                        emptied = (
+                            free
+                            & np.isin(labels, list(chosen))
+                            & ~np.isin(prediction, list(chosen))
+                        )
+                        assert not new[emptied].any()
+                        assert (new_edit_mask[emptied] == OPEN).all()
 
 
 @pytest.mark.parametrize("rule", RULES)

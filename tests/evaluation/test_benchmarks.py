@@ -40,9 +40,10 @@ def test_counts_and_uniqueness(name):
         assert all(words for words in wording.say.values())
 
 
-@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row['method']}-{row['protocol']}")
-def test_ignored_labels_are_the_published_ones(row):
-    assert read_benchmark(row["protocol"]).background == (row["ignore_index"] == "255")
+def test_ignored_labels_are_the_published_ones(subtests):
+    for row in PUBLISHED:
+        with subtests.test(row=row):
+            assert read_benchmark(row["protocol"]).background == (row["ignore_index"] == "255")
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -240,22 +240,23 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_wrong_is_named(path, damage):
-    change, words = DAMAGES[damage]
-    write_prototypes(path, made())
-    tensors = {name: array.copy() for name, array in load(path.read_bytes()).items()}
-    with safe_open(path, framework="numpy") as file:
-        texts = dict(file.metadata())
-    change(tensors, texts)
-    path.write_bytes(save(tensors, texts))
-    with pytest.raises(FileError) as caught:
-        read_prototypes(path)
-    message = str(caught.value)
-    assert message.startswith(f"Cannot read {path}: ")
-    assert words in message
-    assert message.endswith(CURES)
-    assert len(message) < 400
+def test_what_is_wrong_is_named(path, subtests):
+    for damage, (change, words) in DAMAGES.items():
+        with subtests.test(damage=damage):
+            path.unlink(missing_ok=True)
+            write_prototypes(path, made())
+            tensors = {name: array.copy() for name, array in load(path.read_bytes()).items()}
+            with safe_open(path, framework="numpy") as file:
+                texts = dict(file.metadata())
+            change(tensors, texts)
+            path.write_bytes(save(tensors, texts))
+            with pytest.raises(FileError) as caught:
+                read_prototypes(path)
+            message = str(caught.value)
+            assert message.startswith(f"Cannot read {path}: ")
+            assert words in message
+            assert message.endswith(CURES)
+            assert len(message) < 400
 
 
 def test_a_file_that_is_cut_off(path):

@@ -12,8 +12,6 @@ from scipy import ndimage
 from napari_cliper.labels.outlines import find_regions, one_ring, trace
 
 EIGHT = np.ones((3, 3))
-MAPS = pytest.mark.parametrize("labels", HARD.values(), ids=HARD.keys())
-JOINED = pytest.mark.parametrize("joined", [False, True])
 
 
 def pasted(region, shape):
@@ -28,57 +26,61 @@ def signed_area(ring):
     return (x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2
 
 
-@MAPS
-@JOINED
-def test_regions_are_those_of_scipy_and_in_order(labels, joined):
-    found = find_regions(labels, joined=joined)
-    expected = []
-    for label in np.unique(labels[labels > 0]):
-        numbered, count = ndimage.label(labels == label, EIGHT)
-        expected += [(label, numbered == number) for number in range(1, count + 1)]
-    assert len(found) == len(expected)
-    for region, (label, mask) in zip(found, expected, strict=True):
-        assert region.label == label
-        np.testing.assert_array_equal(pasted(region, labels.shape), mask)
+def test_regions_are_those_of_scipy_and_in_order(subtests):
+    for joined in (False, True):
+        for name, labels in HARD.items():
+            with subtests.test(joined=joined, labels=name):
+                found = find_regions(labels, joined=joined)
+                expected = []
+                for label in np.unique(labels[labels > 0]):
+                    numbered, count = ndimage.label(labels == label, EIGHT)
+                    expected += [(label, numbered == number) for number in range(1, count + 1)]
+                assert len(found) == len(expected)
+                for region, (label, mask) in zip(found, expected, strict=True):
+                    assert region.label == label
+                    np.testing.assert_array_equal(pasted(region, labels.shape), mask)
 
 
-@MAPS
-@JOINED
-def test_filling_gives_exactly_the_region(labels, joined):
-    for region in find_regions(labels, joined=joined):
-        mask = np.zeros(labels.shape, bool)
-        for polygon in region.polygons:
-            part = filled(polygon, labels.shape)
-            assert not (mask & part).any()
-            mask |= part
-        np.testing.assert_array_equal(mask, pasted(region, labels.shape))
+def test_filling_gives_exactly_the_region(subtests):
+    for joined in (False, True):
+        for name, labels in HARD.items():
+            with subtests.test(joined=joined, labels=name):
+                for region in find_regions(labels, joined=joined):
+                    mask = np.zeros(labels.shape, bool)
+                    for polygon in region.polygons:
+                        part = filled(polygon, labels.shape)
+                        assert not (mask & part).any()
+                        mask |= part
+                    np.testing.assert_array_equal(mask, pasted(region, labels.shape))
 
 
-@MAPS
-@JOINED
-def test_rings_are_wound_as_promised_and_without_needless_points(labels, joined):
-    for region in find_regions(labels, joined=joined):
-        if joined:
-            assert len(region.polygons) == 1
-        area = 0.0
-        for outer, *holes in region.polygons:
-            assert signed_area(outer) > 0
-            assert all(signed_area(hole) < 0 for hole in holes)
-            area += signed_area(outer) + sum(map(signed_area, holes))
-            for ring in (outer, *holes):
-                steps = np.roll(ring, -1, axis=0) - ring
-                # Each edge is upright or level, and turns from the one before.
-                assert ((steps != 0).sum(axis=1) == 1).all()
-                assert ((steps != 0) != (np.roll(steps, 1, axis=0) != 0)).all()
-        assert area == region.mask.sum()
+def test_rings_are_wound_as_promised_and_without_needless_points(subtests):
+    for joined in (False, True):
+        for name, labels in HARD.items():
+            with subtests.test(joined=joined, labels=name):
+                for region in find_regions(labels, joined=joined):
+                    if joined:
+                        assert len(region.polygons) == 1
+                    area = 0.0
+                    for outer, *holes in region.polygons:
+                        assert signed_area(outer) > 0
+                        assert all(signed_area(hole) < 0 for hole in holes)
+                        area += signed_area(outer) + sum(map(signed_area, holes))
+                        for ring in (outer, *holes):
+                            steps = np.roll(ring, -1, axis=0) - ring
+                            # Each edge is upright or level, and turns from the one before.
+                            assert ((steps != 0).sum(axis=1) == 1).all()
+                            assert ((steps != 0) != (np.roll(steps, 1, axis=0) != 0)).all()
+                    assert area == region.mask.sum()
 
 
-@MAPS
-def test_rings_that_are_not_joined_never_meet_themselves(labels):
-    for region in find_regions(labels):
-        for polygon in region.polygons:
-            for ring in polygon:
-                assert len(np.unique(ring, axis=0)) == len(ring)
+def test_rings_that_are_not_joined_never_meet_themselves(subtests):
+    for name, labels in HARD.items():
+        with subtests.test(labels=name):
+            for region in find_regions(labels):
+                for polygon in region.polygons:
+                    for ring in polygon:
+                        assert len(np.unique(ring, axis=0)) == len(ring)
 
 
 @pytest.mark.parametrize(
@@ -98,21 +100,24 @@ def test_holes_are_counted_as_a_person_would(name, apart, joined):
         assert [len(polygon) - 1 for polygon in region.polygons] == expected
 
 
-@MAPS
-def test_one_ring_encloses_the_region_holes_and_all(labels):
-    for region in find_regions(labels, joined=True):
-        ring = one_ring(region)
-        np.testing.assert_array_equal(filled([ring], labels.shape), pasted(region, labels.shape))
-        assert signed_area(ring) == region.mask.sum()
-        # Every edge, cuts included, runs along pixels of the region.
-        padded = np.pad(region.mask, 1)
-        local = ring - (region.left, region.top) + 1
-        for (x0, y0), (x1, y1) in zip(local, np.roll(local, -1, axis=0), strict=True):
-            assert (x0 == x1) != (y0 == y1)
-            if y0 == y1:
-                assert padded[y0 - 1 : y0 + 1, min(x0, x1) : max(x0, x1)].any(axis=0).all()
-            else:
-                assert padded[min(y0, y1) : max(y0, y1), x0 - 1 : x0 + 1].any(axis=1).all()
+def test_one_ring_encloses_the_region_holes_and_all(subtests):
+    for name, labels in HARD.items():
+        with subtests.test(labels=name):
+            for region in find_regions(labels, joined=True):
+                ring = one_ring(region)
+                np.testing.assert_array_equal(
+                    filled([ring], labels.shape), pasted(region, labels.shape)
+                )
+                assert signed_area(ring) == region.mask.sum()
+                # Every edge, cuts included, runs along pixels of the region.
+                padded = np.pad(region.mask, 1)
+                local = ring - (region.left, region.top) + 1
+                for (x0, y0), (x1, y1) in zip(local, np.roll(local, -1, axis=0), strict=True):
+                    assert (x0 == x1) != (y0 == y1)
+                    if y0 == y1:
+                        assert padded[y0 - 1 : y0 + 1, min(x0, x1) : max(x0, x1)].any(axis=0).all()
+                    else:
+                        assert padded[min(y0, y1) : max(y0, y1), x0 - 1 : x0 + 1].any(axis=1).all()
 
 
 def test_a_hole_hangs_on_holes_to_any_depth():

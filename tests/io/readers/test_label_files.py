@@ -142,20 +142,21 @@ def test_undecided_pixels_come_back(tmp_path, name):
     np.testing.assert_array_equal(found.labels, np.where(ignored, 0, labels))
 
 
-@MAPS
-@pytest.mark.parametrize("options", [{}, {"segmentation": "rle"}, {"kind": "stuff"}])
-def test_coco_comes_back(tmp_path, labels, options):
-    images = [LabelledImage("a", labels, ROWS, image_file="plate 1/a.tif"),
-              LabelledImage("b", np.ones((2, 2), np.uint8), ROWS)]  # fmt: skip
-    write_coco(tmp_path / "set.json", images, **options)
-    assert coco_images(tmp_path / "set.json") == ("plate 1/a.tif", "b")
-    for name in ("plate 1/a.tif", "a.tif", "a"):
-        found = read_coco(tmp_path / "set.json", name)
-        np.testing.assert_array_equal(found.labels, labels)
-    for label, row in ROWS.items():
-        assert found.classes[label].name == row.name
-        assert found.classes[label].colour == images[0].colours[label]
-    assert dict(found.renumbered) == {}
+def test_coco_comes_back(tmp_path, subtests):
+    for options in [{}, {"segmentation": "rle"}, {"kind": "stuff"}]:
+        for name, labels in HARD.items():
+            with subtests.test(options=options, labels=name):
+                images = [LabelledImage("a", labels, ROWS, image_file="plate 1/a.tif"),
+                          LabelledImage("b", np.ones((2, 2), np.uint8), ROWS)]  # fmt: skip
+                write_coco(tmp_path / "set.json", images, **options)
+                assert coco_images(tmp_path / "set.json") == ("plate 1/a.tif", "b")
+                for name in ("plate 1/a.tif", "a.tif", "a"):
+                    found = read_coco(tmp_path / "set.json", name)
+                    np.testing.assert_array_equal(found.labels, labels)
+                for label, row in ROWS.items():
+                    assert found.classes[label].name == row.name
+                    assert found.classes[label].colour == images[0].colours[label]
+                assert dict(found.renumbered) == {}
 
 
 # ---------------------------------------------------------------------- other programs' files

@@ -23,8 +23,6 @@ ROWS = {
     9: ClassRow("absent"),
 }
 
-MAPS = pytest.mark.parametrize("labels", HARD.values(), ids=HARD.keys())
-
 
 def loaded(tmp_path, images, **options):
     path = tmp_path / "set.json"
@@ -48,15 +46,12 @@ def painted(coco, image_id, shape):
     return labels
 
 
-@MAPS
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"segmentation": "rle"}, {"kind": "stuff"}],
-    ids=["polygons", "codes", "stuff"],
-)
-def test_pycocotools_reads_every_pixel(tmp_path, labels, options):
-    coco = loaded(tmp_path, [LabelledImage("a", labels, ROWS)], **options)
-    np.testing.assert_array_equal(painted(coco, 1, labels.shape), labels)
+def test_pycocotools_reads_every_pixel(tmp_path, subtests):
+    for options in [{}, {"segmentation": "rle"}, {"kind": "stuff"}]:
+        for name, labels in HARD.items():
+            with subtests.test(options=options, labels=name):
+                coco = loaded(tmp_path, [LabelledImage("a", labels, ROWS)], **options)
+                np.testing.assert_array_equal(painted(coco, 1, labels.shape), labels)
 
 
 def has_hole(mask):
@@ -66,19 +61,22 @@ def has_hole(mask):
     return any((ndimage.binary_fill_holes(part) & ~part).any() for part in parts)
 
 
-@MAPS
-def test_an_instance_is_a_connected_region_and_a_polygon_unless_it_has_a_hole(tmp_path, labels):
-    coco = loaded(tmp_path, [LabelledImage("a", labels, ROWS)])
-    annotations = coco.loadAnns(coco.getAnnIds())
-    regions = [ndimage.label(labels == one, np.ones((3, 3)))[1] for one in np.unique(labels) if one]
-    assert len(annotations) == sum(regions)
-    for one in annotations:
-        mask = coco.annToMask(one)
-        if has_hole(mask):
-            assert set(one["segmentation"]) == {"size", "counts"}
-        else:
-            assert len(one["segmentation"]) == ndimage.label(mask)[1]
-            assert all(len(ring) >= 8 for ring in one["segmentation"])
+def test_an_instance_is_a_connected_region_and_a_polygon_unless_it_has_a_hole(tmp_path, subtests):
+    for name, labels in HARD.items():
+        with subtests.test(labels=name):
+            coco = loaded(tmp_path, [LabelledImage("a", labels, ROWS)])
+            annotations = coco.loadAnns(coco.getAnnIds())
+            regions = [
+                ndimage.label(labels == one, np.ones((3, 3)))[1] for one in np.unique(labels) if one
+            ]
+            assert len(annotations) == sum(regions)
+            for one in annotations:
+                mask = coco.annToMask(one)
+                if has_hole(mask):
+                    assert set(one["segmentation"]) == {"size", "counts"}
+                else:
+                    assert len(one["segmentation"]) == ndimage.label(mask)[1]
+                    assert all(len(ring) >= 8 for ring in one["segmentation"])
 
 
 def test_as_often_as_documented_polygons_are_exact():

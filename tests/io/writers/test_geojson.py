@@ -17,7 +17,6 @@ from napari_cliper.segmentation import InvalidInputError
 
 NAMES = {1: 'cell / "nucleus"', 2: "細胞 é 🧫", 3: "Tumour: positive"}
 ROWS = {label: ClassRow(name, colour=(200, 0, label)) for label, name in NAMES.items()}
-MAPS = pytest.mark.parametrize("labels", HARD.values(), ids=HARD.keys())
 
 
 def read(tmp_path, labels, **parts):
@@ -39,42 +38,45 @@ def label_of(feature):
     return next((label for label, one in NAMES.items() if one == name), None) or int(name[6:])
 
 
-@MAPS
-def test_filling_gives_the_labels_back(tmp_path, labels):
-    painted = np.zeros(labels.shape, np.int64)
-    for feature in read(tmp_path, labels):
-        for polygon in polygons(feature):
-            mask = filled([ring[:-1] for ring in polygon], labels.shape)
-            assert not painted[mask].any()
-            painted[mask] = label_of(feature)
-    np.testing.assert_array_equal(painted, labels)
+def test_filling_gives_the_labels_back(tmp_path, subtests):
+    for name, labels in HARD.items():
+        with subtests.test(labels=name):
+            painted = np.zeros(labels.shape, np.int64)
+            for feature in read(tmp_path, labels):
+                for polygon in polygons(feature):
+                    mask = filled([ring[:-1] for ring in polygon], labels.shape)
+                    assert not painted[mask].any()
+                    painted[mask] = label_of(feature)
+            np.testing.assert_array_equal(painted, labels)
 
 
-@MAPS
-def test_a_feature_is_a_connected_region_and_its_pieces_are_parts(tmp_path, labels):
-    features = read(tmp_path, labels)
-    for label in np.unique(labels[labels > 0]):
-        own = [feature for feature in features if label_of(feature) == label]
-        assert len(own) == ndimage.label(labels == label, np.ones((3, 3)))[1]
-        pieces = sum(len(polygons(feature)) for feature in own)
-        assert pieces == ndimage.label(labels == label)[1]
+def test_a_feature_is_a_connected_region_and_its_pieces_are_parts(tmp_path, subtests):
+    for name, labels in HARD.items():
+        with subtests.test(labels=name):
+            features = read(tmp_path, labels)
+            for label in np.unique(labels[labels > 0]):
+                own = [feature for feature in features if label_of(feature) == label]
+                assert len(own) == ndimage.label(labels == label, np.ones((3, 3)))[1]
+                pieces = sum(len(polygons(feature)) for feature in own)
+                assert pieces == ndimage.label(labels == label)[1]
 
 
-@MAPS
-def test_rings_are_closed_wound_by_the_right_hand_and_simple(tmp_path, labels):
-    for feature in read(tmp_path, labels):
-        for polygon in polygons(feature):
-            for number, ring in enumerate(polygon):
-                assert ring[0] == ring[-1]
-                assert len(ring) >= 5
-                assert len({tuple(point) for point in ring}) == len(ring) - 1
-                x, y = np.array(ring).T
-                area = (x[:-1] * y[1:] - x[1:] * y[:-1]).sum()
-                assert (area > 0) == (number == 0)
-                height, width = labels.shape
-                assert x.min() >= 0 <= y.min()
-                assert x.max() <= width
-                assert y.max() <= height
+def test_rings_are_closed_wound_by_the_right_hand_and_simple(tmp_path, subtests):
+    for name, labels in HARD.items():
+        with subtests.test(labels=name):
+            for feature in read(tmp_path, labels):
+                for polygon in polygons(feature):
+                    for number, ring in enumerate(polygon):
+                        assert ring[0] == ring[-1]
+                        assert len(ring) >= 5
+                        assert len({tuple(point) for point in ring}) == len(ring) - 1
+                        x, y = np.array(ring).T
+                        area = (x[:-1] * y[1:] - x[1:] * y[:-1]).sum()
+                        assert (area > 0) == (number == 0)
+                        height, width = labels.shape
+                        assert x.min() >= 0 <= y.min()
+                        assert x.max() <= width
+                        assert y.max() <= height
 
 
 def test_a_pixel_is_a_square_from_its_number_to_the_next(tmp_path):

@@ -16,7 +16,6 @@ from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
 
-MAPS = pytest.mark.parametrize("labels", HARD.values(), ids=HARD.keys())
 KIND_ROWS = {label: ClassRow(kind.name) for label, kind in enumerate(KINDS, 1)}
 
 
@@ -32,18 +31,19 @@ def lines(path, shape):
         yield int(index), shares * (width, height)
 
 
-@MAPS
-def test_filling_gives_the_labels_back(tmp_path, labels):
-    rows = {2: ClassRow("two"), 70: ClassRow("absent")}
-    write_yolo(tmp_path / "a.txt", LabelledImage("a", labels, rows))
-    order = sorted({2, 70, *np.unique(labels[labels > 0]).tolist()})
-    painted = np.zeros(labels.shape, np.int64)
-    for index, corners in lines(tmp_path / "a.txt", labels.shape):
-        mask = filled([corners], labels.shape)
-        assert ndimage.label(mask, np.ones((3, 3)))[1] == 1
-        assert not painted[mask].any()
-        painted[mask] = order[index]
-    np.testing.assert_array_equal(painted, labels)
+def test_filling_gives_the_labels_back(tmp_path, subtests):
+    for name, labels in HARD.items():
+        with subtests.test(labels=name):
+            rows = {2: ClassRow("two"), 70: ClassRow("absent")}
+            write_yolo(tmp_path / "a.txt", LabelledImage("a", labels, rows))
+            order = sorted({2, 70, *np.unique(labels[labels > 0]).tolist()})
+            painted = np.zeros(labels.shape, np.int64)
+            for index, corners in lines(tmp_path / "a.txt", labels.shape):
+                mask = filled([corners], labels.shape)
+                assert ndimage.label(mask, np.ones((3, 3)))[1] == 1
+                assert not painted[mask].any()
+                painted[mask] = order[index]
+            np.testing.assert_array_equal(painted, labels)
 
 
 @pytest.mark.parametrize("shape", [(2, 65536), (65536, 2), (3, 40001)])

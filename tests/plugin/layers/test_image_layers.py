@@ -74,30 +74,36 @@ def any_plane(layer):
 
 # napari's own warning where a tilted stack is shown, which is the point of this test
 @pytest.mark.filterwarnings("ignore:Non-orthogonal slicing is being requested:UserWarning")
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("region", REGIONS.values(), ids=REGIONS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_labels_lie_exactly_over_their_pixels(kind, region, seed):
-    ndim = any_image(kind, seed).ndim
-    units = ("s", "mm", "um", "nm")[-ndim:]
-    labels = ("t", "z", "y", "x")[-ndim:]
-    image = any_image(kind, seed, units=units, axis_labels=labels, **any_transforms(ndim, seed))
-    choice = ImageChoice(image, "image", any_plane(image), region)
-    layer = Labels(np.zeros(labels_shape(choice), np.uint8), **transforms(choice))
+def test_labels_lie_exactly_over_their_pixels(subtests):
+    for kind in KINDS:
+        for region in REGIONS.values():
+            for seed in range(4):
+                with subtests.test(kind=kind, region=region, seed=seed):
+                    ndim = any_image(kind, seed).ndim
+                    units = ("s", "mm", "um", "nm")[-ndim:]
+                    labels = ("t", "z", "y", "x")[-ndim:]
+                    image = any_image(
+                        kind, seed, units=units, axis_labels=labels, **any_transforms(ndim, seed)
+                    )
+                    choice = ImageChoice(image, "image", any_plane(image), region)
+                    layer = Labels(np.zeros(labels_shape(choice), np.uint8), **transforms(choice))
 
-    first = np.zeros(ndim)
-    if region is not None:
-        first[-2:] = [part.start for part in region]
-    for index in np.random.default_rng(seed).uniform(-3, 40, size=(5, ndim)):
-        np.testing.assert_allclose(
-            layer.data_to_world(index), image.data_to_world(index + first), rtol=1e-9, atol=1e-9
-        )
-    assert layer.units == image.units
-    assert layer.axis_labels == image.axis_labels
+                    first = np.zeros(ndim)
+                    if region is not None:
+                        first[-2:] = [part.start for part in region]
+                    for index in np.random.default_rng(seed).uniform(-3, 40, size=(5, ndim)):
+                        np.testing.assert_allclose(
+                            layer.data_to_world(index),
+                            image.data_to_world(index + first),
+                            rtol=1e-9,
+                            atol=1e-9,
+                        )
+                    assert layer.units == image.units
+                    assert layer.axis_labels == image.axis_labels
 
-    pixels = choice.read()
-    layer.data[place(choice)] = 1
-    assert np.count_nonzero(layer.data) == pixels.shape[0] * pixels.shape[1]
+                    pixels = choice.read()
+                    layer.data[place(choice)] = 1
+                    assert np.count_nonzero(layer.data) == pixels.shape[0] * pixels.shape[1]
 
 
 def test_a_moved_image_takes_later_results_along():
@@ -152,23 +158,21 @@ def test_a_map_of_another_size_ends_where_its_pixels_end(kind, region):
 # ------------------------------------------------------------------ reading
 
 
-@pytest.mark.parametrize("region", REGIONS.values(), ids=REGIONS)
-@pytest.mark.parametrize(
-    ("kind", "dtype"),
-    [
+def test_read_gives_the_pixels_of_the_plane_and_region(subtests):
+    for kind, dtype in [
         *((kind, "uint8") for kind in KINDS),
         *(("stack", dtype) for dtype in (">u2", "int32", "float16", "float64", "bool")),
         ("rgb stack", "float32"),
-    ],
-)
-def test_read_gives_the_pixels_of_the_plane_and_region(kind, dtype, region):
-    image = any_image(kind, 0)
-    image = Image(image.data.astype(dtype), rgb=image.rgb)
-    plane = any_plane(image)
-    rows, columns = region or (slice(None), slice(None))
-    pixels = ImageChoice(image, "", plane, region).read()
-    np.testing.assert_array_equal(pixels, image.data[plane][rows, columns])
-    assert pixels.dtype == np.dtype(dtype)
+    ]:
+        for region in REGIONS.values():
+            with subtests.test(kind=kind, dtype=dtype, region=region):
+                image = any_image(kind, 0)
+                image = Image(image.data.astype(dtype), rgb=image.rgb)
+                plane = any_plane(image)
+                rows, columns = region or (slice(None), slice(None))
+                pixels = ImageChoice(image, "", plane, region).read()
+                np.testing.assert_array_equal(pixels, image.data[plane][rows, columns])
+                assert pixels.dtype == np.dtype(dtype)
 
 
 def test_read_is_a_copy_also_of_lazy_data():

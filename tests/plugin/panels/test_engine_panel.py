@@ -141,14 +141,15 @@ CONFIGS = (
 )
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_any_configuration_comes_back_as_it_was(panel, config):
-    panel.set_config(config)
-    assert panel.config() == config
-    panel.set_cached(on_disk("ViT-B/16"))  # renames entries, chooses none
-    assert panel.config() == config
-    panel.set_config(SegmentationConfig())
-    assert panel.config() == SegmentationConfig()
+def test_any_configuration_comes_back_as_it_was(panel, subtests):
+    for config in CONFIGS:
+        with subtests.test(config=config):
+            panel.set_config(config)
+            assert panel.config() == config
+            panel.set_cached(on_disk("ViT-B/16"))  # renames entries, chooses none
+            assert panel.config() == config
+            panel.set_config(SegmentationConfig())
+            assert panel.config() == SegmentationConfig()
 
 
 def test_after_every_configuration_the_next_one_comes_back_too(panel):

@@ -76,22 +76,34 @@ def cliper_labels(maps, class_scores, *, class_threshold, background_threshold, 
     return np.where(p.max(axis=0) > 0, 1 + p.argmax(axis=0), 0)
 
 
-@pytest.mark.parametrize("min_max", [False, True])
-@pytest.mark.parametrize("background_threshold", [-1, 0, 0.25, 0.5, 0.9, 1.4])
-@pytest.mark.parametrize("class_threshold", [0, 0.5, 0.7, 9])
-def test_cliper_rule(rng, class_threshold, background_threshold, min_max):
-    maps = rng.random((4, *GRID), np.float32) * np.float32([[[2]], [[0.6]], [[1]], [[0.4]]])
-    class_scores = np.float32([1.5, 0.5, 0.8, 0.3])  # one of them exactly on a threshold
-    wish = {
-        "class_threshold": class_threshold,
-        "background_threshold": background_threshold,
-        "min_max": min_max,
-    }
-    found = scores_of(maps, class_scores).to_labels(**wish)
-    expected = cliper_labels(maps, class_scores, **wish)
-    assert found.dtype == np.uint8
-    assert (found != expected).mean() < 0.002  # a pixel may sit on a threshold
-    assert set(np.unique(found)) <= {0, *(1 + np.flatnonzero(class_scores > class_threshold))}
+def test_cliper_rule(rng, subtests):
+    for class_threshold in [0, 0.5, 0.7, 9]:
+        for background_threshold in [-1, 0, 0.25, 0.5, 0.9, 1.4]:
+            for min_max in [False, True]:
+                with subtests.test(
+                    class_threshold=class_threshold,
+                    background_threshold=background_threshold,
+                    min_max=min_max,
+                ):
+                    maps = rng.random((4, *GRID), np.float32) * np.float32(
+                        [[[2]], [[0.6]], [[1]], [[0.4]]]
+                    )
+                    class_scores = np.float32(
+                        [1.5, 0.5, 0.8, 0.3]
+                    )  # one of them exactly on a threshold
+                    wish = {
+                        "class_threshold": class_threshold,
+                        "background_threshold": background_threshold,
+                        "min_max": min_max,
+                    }
+                    found = scores_of(maps, class_scores).to_labels(**wish)
+                    expected = cliper_labels(maps, class_scores, **wish)
+                    assert found.dtype == np.uint8
+                    assert (found != expected).mean() < 0.002  # a pixel may sit on a threshold
+                    assert set(np.unique(found)) <= {
+                        0,
+                        *(1 + np.flatnonzero(class_scores > class_threshold)),
+                    }
 
 
 def test_background_plane_wins_where_no_class_is_sure():
@@ -133,30 +145,38 @@ def probability_labels(logits, owner, *, threshold, class_threshold, area_thresh
 CLASS_SCORES = np.float32([0.9, 0.8, 0.4])
 
 
-@pytest.mark.parametrize("threshold", [0, 0.3, 0.6])
-@pytest.mark.parametrize("class_threshold", [0, 0.5])
-@pytest.mark.parametrize("area_threshold", [0, 0.3])
-@pytest.mark.parametrize("owner", [(0, 0, 1, 2, -1, -1), (0, 1, 2, 2, 1, 0)], ids=str)
-def test_probability_rule(rng, threshold, class_threshold, area_threshold, owner):
-    logits = rng.normal(size=(len(owner), *GRID)).astype(np.float32) * 3
-    logits[0] += 1
-    scores = scores_of(
-        np.zeros((3, *GRID)),
-        CLASS_SCORES,
-        method="sclip",
-        logits=logits,
-        owner=owner,
-        settings={"area_threshold": area_threshold},
-    )
-    found = scores.to_labels(class_threshold=class_threshold, background_threshold=threshold)
-    expected = probability_labels(
-        logits,
-        owner,
-        threshold=threshold,
-        class_threshold=class_threshold,
-        area_threshold=area_threshold,
-    )
-    assert (found != expected).mean() < 0.002
+def test_probability_rule(rng, subtests):
+    for owner in [(0, 0, 1, 2, -1, -1), (0, 1, 2, 2, 1, 0)]:
+        for area_threshold in [0, 0.3]:
+            for class_threshold in [0, 0.5]:
+                for threshold in [0, 0.3, 0.6]:
+                    with subtests.test(
+                        owner=owner,
+                        area_threshold=area_threshold,
+                        class_threshold=class_threshold,
+                        threshold=threshold,
+                    ):
+                        logits = rng.normal(size=(len(owner), *GRID)).astype(np.float32) * 3
+                        logits[0] += 1
+                        scores = scores_of(
+                            np.zeros((3, *GRID)),
+                            CLASS_SCORES,
+                            method="sclip",
+                            logits=logits,
+                            owner=owner,
+                            settings={"area_threshold": area_threshold},
+                        )
+                        found = scores.to_labels(
+                            class_threshold=class_threshold, background_threshold=threshold
+                        )
+                        expected = probability_labels(
+                            logits,
+                            owner,
+                            threshold=threshold,
+                            class_threshold=class_threshold,
+                            area_threshold=area_threshold,
+                        )
+                        assert (found != expected).mean() < 0.002
 
 
 @pytest.mark.parametrize("rows", [1, 5, 22])
