@@ -325,7 +325,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except FileNotFoundError:
         raise FileError(
-            f"Cannot write {folder}: the project's folder is missing. Is its disk connected?"
+            f"Cannot write {folder}: the project's folder is gone. Is its disk connected?"
         ) from None
     except OSError as error:
         raise cannot("write", folder, error) from error
