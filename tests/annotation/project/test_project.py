@@ -664,7 +664,10 @@ def test_an_image_of_another_size_than_its_annotation_is_refused(project):
     ("state", "hint_labels"),
     [
         (AnnotationState(np.zeros((0, 4), np.uint16), np.zeros((0, 4), np.uint8), {}), "no pixel"),
-        (AnnotationState(np.zeros((2, 2), np.uint16), np.full((2, 2), 3, np.uint8), {}), "edit mask has the value 3"),
+        (
+            AnnotationState(np.zeros((2, 2), np.uint16), np.full((2, 2), 3, np.uint8), {}),
+            "edit mask has the value 3",
+        ),
         (state_of(classes={0: ClassRow("x")}), "label 0"),
         (state_of(classes={65536: ClassRow("x")}), "label 65536"),
         (state_of(score=float("nan")), "JSON"),

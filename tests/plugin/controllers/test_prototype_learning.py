@@ -263,7 +263,7 @@ def test_looks_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
     prototypes = of_another(learnt(nonsense, qtbot))
     nonsense.learning_controller.begin_with(prototypes, None)
     panel = nonsense.prototypes_panel
-    assert "are of ViT-B/16, and the engine runs demo" in panel.note.text()
+    assert "with ViT-B/16, but the engine runs demo" in panel.note.text()
     assert "ViT-B/16" in panel.learn_button.toolTip()
     run(nonsense)
     assert "looks were left out" in message(nonsense)
@@ -319,7 +319,7 @@ def test_looks_that_cannot_be_used_are_refused_and_the_classes_loaded(
     assert nonsense.classes_panel.load_from(file)
     idle(nonsense, qtbot)
     shown = {
-        "of another model": "are of ViT-B/16, and the engine runs demo",
+        "of another model": "with ViT-B/16, but the engine runs demo",
         "other weights": "other weights",
         "damaged": "cut off",
     }
