@@ -194,7 +194,7 @@ def test_classes_go_by_name_and_those_not_asked_for_are_left_out(result, run, se
     result.classes_panel.buttons.remove.click()
     run(result)
     settle(result)
-    assert "left out: bacterium" in result.corrections_panel.state.text()
+    assert "this run: bacterium" in result.corrections_panel.state.text()
 
 
 def test_only_the_region_of_the_result_is_concerned(dock, run, settle):
@@ -267,10 +267,10 @@ def test_buttons_say_why_they_are_grey(dock):
     panel = dock.corrections_panel
     for widget in (panel.next_button, panel.uncertainty):
         assert not widget.isEnabled()
-        assert "press Run" in widget.toolTip()
+        assert "Press Run" in widget.toolTip()
     assert panel.click_button.isEnabled()
     dock.correction_controller.next_uncertain()
-    assert "press Run" in dock.run_panel.message.text()
+    assert "Press Run" in dock.run_panel.message.text()
     dock.viewer.layers.clear()
     assert not panel.click_button.isEnabled()
     assert panel.click_button.toolTip()
@@ -356,6 +356,7 @@ def test_after_accept_a_hint_shows_the_prediction_above_the_labels_until_the_nex
 
 def test_what_a_hint_changes_is_seen_on_the_screen(result, settle):
     """Compared as images of the canvas, which is all that a person has."""
+    result.viewer.window._qt_window.show()
     result.annotation_panel.accept_button.click()
     before = predicted(result).data.copy()
     label = int(np.bincount(before[before > 0]).argmax())
@@ -482,7 +483,7 @@ def test_places_of_a_stack_and_in_3d(dock, run, settle):
     settle(dock)
     assert dock.shown.choice.plane == (1,)
     dock.viewer.dims.set_point(0, 0)
-    assert "was not run" in look(dock, settle)
+    assert "was not run" in dock.corrections_panel.next_button.toolTip()
     dock.viewer.dims.set_point(0, 3)
     assert look(dock, settle).startswith("Uncertain place 1 of ")
     assert dock.viewer.dims.point[0] == 3
@@ -490,4 +491,4 @@ def test_places_of_a_stack_and_in_3d(dock, run, settle):
         camera(dock), np.array(dock.correction_controller.uncertain_places.places[0]) / 2
     )
     dock.viewer.dims.ndisplay = 3
-    assert "2-D view" in look(dock, settle)
+    assert "2-D view" in dock.corrections_panel.next_button.toolTip()

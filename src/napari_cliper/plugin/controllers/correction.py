@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 UNCERTAIN_KEY = "Alt-U"
 """Go to the next uncertain place."""
 
+RAISED = "It is drawn above what you accepted: press Accept to update your labels."
+
 HINT_DELAY = 10  # milliseconds: changes within it are one
 
 
@@ -118,7 +120,6 @@ class CorrectionController(QObject):
         self._affinity: tuple[Shown, ImageAffinity] | None = None
         self._taught: NDArray[np.int32] | None = None  # what the result on the screen follows
         self._hints: WeakKeyDictionary[Shown, NDArray[np.int32]] = WeakKeyDictionary()
-        self._hinted = False  # a person waits to be told what their hint has done
         self._again = False  # evidence has changed while it was gathered
         self._state = 0  # counts what makes doubts old
         self._at = 0  # the place to go to next
@@ -230,8 +231,9 @@ class CorrectionController(QObject):
         accepted = annotation is not None and annotation.fits and bool(
             (annotation.edits.edit_mask[annotation.place_of(shown.choice)] == ACCEPTED).any()
         )  # fmt: skip
-        self._hinted = True
         self._result.reveal(annotation.layer if annotation is not None and accepted else None)
+        if self._result.raised and self._result.live:
+            self.said.emit(f"The prediction follows your hint. {RAISED}", False)
 
     def _on_spread(self, wanted: bool) -> None:
         if not wanted:
@@ -294,11 +296,9 @@ class CorrectionController(QObject):
         wanted = shown is self._shown() and self._panel.spread.isChecked()
         if not wanted or self._affinity is None:
             return
-        words = _in_words(hints, follows=self._result.live, raised=self._result.raised)
-        self._panel.show_state(words)
-        if self._hinted and words:
-            self.message.emit(words, False)
-        self._hinted = False
+        self._panel.show_state(
+            _in_words(hints, follows=self._result.live, raised=self._result.raised)
+        )
         before = self._taught
         nothing = before is None and not (hints.painted or hints.clicked)
         if nothing or (before is not None and np.array_equal(before, hints.hint_labels)):
@@ -433,9 +433,7 @@ def _in_words(hints: Hints, *, follows: bool, raised: bool) -> str:
     if parts and not follows:
         lines.append("You edited the prediction layer, so it no longer follows hints. Run again.")
     elif parts and raised:
-        lines.append(
-            "The prediction is drawn above what you accepted. Press Accept to update your labels."
-        )
+        lines.append(RAISED)
     if hints.left_out:
         lines.append(f"Not among the classes of this run: {', '.join(hints.left_out)}.")
     return " ".join(lines)

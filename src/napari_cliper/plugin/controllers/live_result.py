@@ -256,18 +256,20 @@ class LiveResult(QObject):
         except InvalidInputError as error:
             return None, str(error)
         layers = self._viewer.layers
-        of_image = [one for one in self.kept if one.shown.choice.layer is seen.layer]
+        every = [one for one in self.kept if one.shown.choice.layer is seen.layer]
+        of_image = [one for one in every if one.shown.choice.is_current]
         of_plane = [one for one in of_image if one.shown.choice.plane == seen.plane]
-        current = [one for one in of_plane if one.shown.choice.is_current]
         there = [
-            one for one in current if any(s.layer in layers for s in one.shown.predictions.values())
+            one
+            for one in of_plane
+            if any(s.layer in layers for s in one.shown.predictions.values())
         ]
         if there:
             return self._preferred(there), ""
         plane = _plane_in_words(seen)
-        if current:
-            return None, f"The prediction layer of {plane} was removed. Press Run again."
         if of_plane:
+            return None, f"The prediction layer of {plane} was removed. Press Run again."
+        if every and not of_image:
             return None, f"{seen.name} has other pixels now. Press Run again."
         if self.kept.was_dropped(seen):
             return None, (

@@ -73,7 +73,9 @@ class Prediction:
 
     def go_to(self, choice: ImageChoice) -> None:
         """Be of another choice of the same image from now on."""
-        self.choice, self._written = choice, None
+        if choice.key != self.choice.key:
+            self._written = np.array(self.layer.data[place(choice)])
+        self.choice = choice
 
     def write(self, labels: NDArray[Any]) -> None:
         """Show labels; nothing happens once the layer is a person's."""
