@@ -233,7 +233,7 @@ class CorrectionController(QObject):
         )  # fmt: skip
         self._result.reveal(annotation.layer if annotation is not None and accepted else None)
         if self._result.raised and self._result.live:
-            self.said.emit(f"The prediction follows your hint. {RAISED}", False)
+            self.message.emit(f"The prediction follows your hint. {RAISED}", False)
 
     def _on_spread(self, wanted: bool) -> None:
         if not wanted:
