@@ -265,7 +265,7 @@ def test_the_record_says_what_became_black_and_white(segmenter):
         "black": 20.0, "white": 90.0, "source": "contrast limits"
     }  # fmt: skip
     scores = segmenter.score(limited, CLASSES)
-    assert any("values 20 to 90 (the contrast limits)" in note for note in scores.record["notes"])
+    assert any("values 20 to 90 (contrast limits)" in note for note in scores.record["notes"])
     default = segmenter.embed(grey).record["image"]["contrast"]
     assert default["source"] == "percentiles 0.1 and 99.9"
     assert segmenter.embed(IMAGE).record["image"]["contrast"] is None
@@ -318,7 +318,7 @@ def test_budget_follows_the_memory(config, monkeypatch):
                 )
             ).check(IMAGE)
         patches = 64 * round(64 * columns / rows)  # the shorter side is 64 patches
-        assert f"makes {patches:,} patches for the foundation model" in str(caught.value)
+        assert f"has {patches:,} patches for the foundation model" in str(caught.value)
 
 
 @pytest.mark.parametrize("layer", [-4, 3])
