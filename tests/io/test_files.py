@@ -11,8 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_cliper.io.files import FileError, whole_files, write_json
+from napari_cliper.io.files import FileError, whole_files
 from napari_cliper.io.images import read_image_file
+from napari_cliper.io.json_records import write_json
 from napari_cliper.labels.palette import class_colours
 
 RED = np.zeros((10, 12, 3), np.uint8)

@@ -25,6 +25,7 @@ from napari_cliper.segmentation import (
 )
 from napari_cliper.segmentation.methods.last_block import LastBlockMethod
 from napari_cliper.segmentation.methods.template import Template as MethodTemplate
+from napari_cliper.segmentation.models.registry import ROWS
 from napari_cliper.segmentation.refiners.protocol import Refiner
 from napari_cliper.segmentation.refiners.template import Template as RefinerTemplate
 
@@ -64,7 +65,7 @@ ENCODER = WeightsEntry(
 @pytest.fixture
 def added(monkeypatch):
     """The toys, in their tables."""
-    for table, row in ((METHODS, METHOD), (REFINERS, REFINER), (REGISTRY, ENCODER)):
+    for table, row in ((METHODS, METHOD), (REFINERS, REFINER), (ROWS, ENCODER)):
         monkeypatch.setitem(table, row.name, row)
 
 

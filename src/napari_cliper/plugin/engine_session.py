@@ -419,7 +419,7 @@ def _usable(
     try:
         prototypes.check_model(segmenter.identity, segmenter.config.model)
     except InvalidInputError as error:
-        return None, (f"The looks were left out. {error}",)
+        return None, (f"The prototypes were left out. {error}",)
     return prototypes, ()
 
 

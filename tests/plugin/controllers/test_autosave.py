@@ -139,7 +139,7 @@ def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, an
     assert other.classes_panel.classes() == rows
     assert other.engine_panel.config() == SegmentationConfig(model="demo", device="cpu")
     press(late, "Continue")
-    qtbot.waitUntil(lambda: "Another napari window" in late.run_panel.message.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "another napari window" in late.run_panel.message.text(), timeout=5000)
     # it goes on in the same session, and a project takes it out of there
     found.layer.paint((60, 60), 2)
     saved(other, qtbot)

@@ -266,7 +266,7 @@ def test_looks_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
     assert "with ViT-B/16, but the engine runs demo" in panel.note.text()
     assert "ViT-B/16" in panel.learn_button.toolTip()
     run(nonsense)
-    assert "looks were left out" in message(nonsense)
+    assert "prototypes were left out" in message(nonsense)
     assert "prototypes" not in nonsense.shown.outcome.scores.record
     assert nonsense.learning_controller.prototypes is prototypes
     nonsense.learning_controller.learn_by_itself(nonsense.annotation_controller.current())

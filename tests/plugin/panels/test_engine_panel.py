@@ -29,6 +29,7 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
 )
 from napari_cliper.segmentation.config import presets
+from napari_cliper.segmentation.models.registry import ROWS
 
 NARROW = 308  # what is left of 320 pixels between the dock's margins
 
@@ -59,7 +60,7 @@ def test_a_row_of_a_table_is_an_entry_of_the_form(qtbot, monkeypatch):
     for table, row in (
         (METHODS, replace(METHODS["clip"], name="toy", title="A toy method")),
         (REFINERS, replace(REFINERS["pamr"], name="toy", title="A toy refiner")),
-        (REGISTRY, replace(REGISTRY["dino-vits8"], name="toy-encoder")),
+        (ROWS, replace(REGISTRY["dino-vits8"], name="toy-encoder")),
     ):
         monkeypatch.setitem(table, row.name, row)
     panel = EnginePanel()

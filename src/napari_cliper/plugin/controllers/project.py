@@ -97,6 +97,7 @@ class ProjectController(QObject):
         self._status: dict[str, Status] = {}
         self._uncertain: Mapping[str, float] = {}
         self._opening: Path | None = None
+        self._closed = False
         self._timer = once(self, SAVE_AFTER, self.save_soon)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
@@ -117,6 +118,7 @@ class ProjectController(QObject):
         self.save_now(ask=False)
         self._annotation_controller.leaving.disconnect(self._on_annotation_leaving)
         self.project = self._opening = None
+        self._closed = True
 
     # ------------------------------------------------------------------ projects
 
@@ -437,7 +439,8 @@ class ProjectController(QObject):
     def _on_finished(self, job: Job) -> None:
         if self.job is job:
             self.job, self._writing = None, ""
-        self._show()
+        if not self._closed:  # a job may end after Qt has deleted the panel
+            self._show()
 
     def _show(self) -> None:
         if self.project is None:

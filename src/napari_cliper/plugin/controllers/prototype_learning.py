@@ -169,9 +169,9 @@ class PrototypeLearning(QObject):
         if learnt == chosen:
             return ""
         return (
-            f"These looks are of {learnt}, and the engine runs {chosen}, which they mean nothing "
-            f"to: it runs without them. They are kept: choose {learnt} to go on with them, or "
-            "remove them to learn anew."
+            f"These prototypes were learned with {learnt}, but the engine runs {chosen}, which "
+            f"cannot use them. They are kept: choose {learnt} to use them, or remove them to "
+            "learn new ones."
         )
 
     # ------------------------------------------------------------------ learning

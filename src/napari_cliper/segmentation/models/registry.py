@@ -180,7 +180,8 @@ _ENTRIES = (
     _foundation("dinov2-vitl14", "vit_large_patch14_dinov2.lvd142m", 14, 1_217_510_000),
 )
 
-REGISTRY: Mapping[str, WeightsEntry] = {row.name: row for row in _ENTRIES}
+ROWS = {row.name: row for row in _ENTRIES}
+REGISTRY: Mapping[str, WeightsEntry] = MappingProxyType(ROWS)
 
 _KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
     dict(zip(get_args(Kind), ("CLIP model", "diffusion model", "foundation model"), strict=True))
