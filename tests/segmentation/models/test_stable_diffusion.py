@@ -391,8 +391,9 @@ def test_precision_of_the_parts(whole_folder, dtype, of_vae):
 def test_how_far_bfloat16_is_off(model, whole_folder, image):
     """Half the sum of a row's differences bounds what any map in [0, 1] can change by.
 
-    These weights are random and scaled up, so this is no measure of a trained network, and how far
-    rounding carries depends on the processor; but another image is farther off.
+    These weights are random and scaled up, so this is no measure of a trained network. Measured:
+    0.097 with PyTorch's AVX2 and AVX-512 kernels, 0.201 with its scalar ones, 0.355 between this
+    image and its mirror image.
     """
     half = load(whole_folder, torch.bfloat16)
     half.prompt = model.prompt
@@ -407,7 +408,9 @@ def test_how_far_bfloat16_is_off(model, whole_folder, image):
         return (found - expected).abs().sum(dim=-1).mean() / 2  # over (heads, n)
 
     expected = maps(model)
-    assert 0 < off(maps(half)) < off(maps(model, pixels.flip(-1)))
+    limit = 0.25 if torch.backends.cpu.get_cpu_capability() == "DEFAULT" else 0.15
+    assert 0 < off(maps(half)) < limit
+    assert limit < off(maps(model, pixels.flip(-1)))
 
 
 # --- the empty prompt
