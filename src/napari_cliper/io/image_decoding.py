@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from .files import FileError, cannot
-from .tiff_structure import MAGICS, StructureError, UnsupportedTiffError, check_structure
+from .tiff_structure import MAGICS, StructureError, UnsupportedImageError, check_structure
 
 Colours = Literal["grey", "white is zero", "palette", "rgb", "rgba", "grey and alpha", "cmyk"]
 """What the numbers of an image file stand for."""
@@ -166,7 +166,7 @@ def _explained(path: Path) -> Iterator[None]:
         ) from None
     except Image.DecompressionBombError as error:
         raise FileError(f"{path} is too large: {error}. Save it as TIFF.") from error
-    except (UnsupportedTiffError, NotImplementedError) as error:
+    except (UnsupportedImageError, NotImplementedError) as error:  # the libraries raise the second
         raise FileError(
             f"{path} cannot be read: {error}. Save it as a TIFF of 8 or 16 bits, uncompressed or "
             "compressed with LZW or Deflate."
@@ -234,7 +234,7 @@ def _decode_other(path: Path) -> DecodedImage:
         depth, samples = _png_numbers(path) if name == "PNG" else (8, len(image.getbands()))
         _check_size(path, image.size, depth * samples)
         if name == "PPM" and image.mode == "RGB" and _ppm_maximum(path) > 255:
-            raise NotImplementedError("it holds colours of more than 8 bits a channel")
+            raise UnsupportedImageError("it holds colours of more than 8 bits a channel")
         orientation = int(image.getexif().get(0x0112, 1))
         texts = {k: str(v) for k, v in image.info.items() if isinstance(k, str)}
         if name == "PNG" and depth == 16 and samples > 1:  # Pillow would cut them to 8 bits
@@ -245,7 +245,7 @@ def _decode_other(path: Path) -> DecodedImage:
             palette = None
         else:
             if image.mode not in _PILLOW:
-                raise NotImplementedError(f"it has the mode {image.mode}")
+                raise UnsupportedImageError(f"it has the mode {image.mode}")
             colours = _PILLOW[image.mode]
             palette = _palette(image) if image.mode in ("P", "PA") else None
             pixels = np.array(image.convert("RGB") if image.mode == "YCbCr" else image)
@@ -326,7 +326,7 @@ def _decode_tiff(path: Path) -> DecodedImage:
         lengths = _pixel_length(page, 283), _pixel_length(page, 282)
         table = page.colormap
     if "Y" not in axes or "X" not in axes:
-        raise NotImplementedError(f"it has the axes {axes}, and rows and columns are needed")
+        raise UnsupportedImageError(f"it has the axes {axes}, and rows and columns are needed")
     pixels, axes, colours = _samples_last(pixels, axes, colours)
     palette = None
     if table is not None:
@@ -421,7 +421,7 @@ def _tiff_colours(page: Any) -> Colours:
 
     Raises
     ------
-    UnsupportedTiffError
+    UnsupportedImageError
         For colours that are not read.
     """
     kind, samples = page.photometric, int(page.samplesperpixel)
@@ -441,7 +441,7 @@ def _tiff_colours(page: Any) -> Colours:
     if kind == tifffile.PHOTOMETRIC.SEPARATED and samples == 4 and ink_set == 1:
         return "cmyk"
     called = getattr(kind, "name", kind)
-    raise UnsupportedTiffError(
+    raise UnsupportedImageError(
         f"it stores {samples} samples a pixel as {called}, which is neither grey, palette, RGB "
         "nor CMYK"
     )

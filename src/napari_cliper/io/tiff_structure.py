@@ -58,7 +58,7 @@ class StructureError(ValueError):
     """What is wrong with the structure of a TIFF."""
 
 
-class UnsupportedTiffError(ValueError):
+class UnsupportedImageError(ValueError):
     """A TIFF that is stored in a way that is not read."""
 
 
@@ -101,7 +101,7 @@ def check_structure(file: BinaryIO) -> int:
     StructureError
         For a chain of pages that is circular, tags or pixels that lie outside of the file, and
         sizes that cannot be decoded from as few bytes.
-    UnsupportedTiffError
+    UnsupportedImageError
         For a compression that is not read.
     """
     return _Walk(file).run()
@@ -190,7 +190,7 @@ class _Walk:
         if not (width and length and depth and samples and bits):
             raise StructureError(f"one of its pages is {length} x {width} pixels of {bits} bits")
         if compression not in EXPANSION:
-            raise UnsupportedTiffError(f"its compression has the number {compression}")
+            raise UnsupportedImageError(f"its compression has the number {compression}")
         tiled = _TILE_WIDTH in tags or _TILE_OFFSETS in tags
         if tiled:
             sides = [one(_TILE_WIDTH, 0), one(_TILE_LENGTH, 0), one(_TILE_DEPTH, 1)]
