@@ -59,7 +59,7 @@ class StructureError(ValueError):
 
 
 class UnsupportedImageError(ValueError):
-    """A TIFF that is stored in a way that is not read."""
+    """An image that is stored in a way that napari-cliper does not read."""
 
 
 @dataclass(frozen=True)
