@@ -390,7 +390,7 @@ class Autosave(QObject):
                 problems.append(one.problem)
             else:
                 self._bring_back(session, one)
-        self.found = [one for one in self.found if one is not found]
+        self.found = [one for one in self.found if one.folder != found.folder]
         if left:
             self.found.insert(0, replace(found, images=tuple(left)))
             self.message.emit(" ".join(problems), True)
