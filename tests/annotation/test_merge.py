@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from napari_cliper.annotation.completion import done
 from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
-from napari_cliper.annotation.merge import RULE_NAMES, RULES, accept, region_at
+from napari_cliper.annotation.merge import RULES, accept, region_at
 from napari_cliper.segmentation import InvalidInputError
 
 SHAPE = (30, 40)
@@ -86,10 +86,6 @@ def test_accepting_again_changes_nothing(random_state, rule):
     twice = accept(*once, prediction, rule)
     for one, two in zip(once, twice, strict=True):
         np.testing.assert_array_equal(one, two)
-
-
-def test_rules_have_words():
-    assert set(RULE_NAMES) == set(RULES)
 
 
 def test_what_is_refused(random_state):

@@ -128,7 +128,7 @@ def test_a_rectangle_on_a_turned_and_scaled_image(dock, run):
     )
     assert layer.units == shapes.units
     choose(dock, layer)
-    where = dock.image_panel.parts
+    where = dock.image_panel.regions
     where.setCurrentIndex(where.findText(shapes.name))
     rows, columns = dock.image_panel.choice().region
     assert (rows, columns) == (slice(10, 74), slice(20, 100))

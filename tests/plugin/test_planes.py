@@ -226,7 +226,7 @@ def test_regions_of_one_plane_are_told_apart(stack, run):
     whole = stack.shown
     corners = [(0, 10, 10), (0, 10, 49), (0, 49, 49), (0, 49, 10)]
     shapes = stack.viewer.add_shapes([corners], name="box", scale=(2, 1, 1))
-    stack.image_panel.parts.setCurrentText("rectangle in box")
+    stack.image_panel.regions.setCurrentText("rectangle in box")
     run(stack)
     part = stack.shown
     assert part.choice.region == (slice(10, 50), slice(10, 50))
@@ -235,7 +235,7 @@ def test_regions_of_one_plane_are_told_apart(stack, run):
     stack.viewer.layers.selection.active = part.predictions["refined"].layer
     assert stack.shown is part
     stack.viewer.layers.selection.active = shapes
-    stack.image_panel.parts.setCurrentText("whole image")
+    stack.image_panel.regions.setCurrentText("whole image")
     assert stack.shown is whole
 
 
@@ -268,7 +268,7 @@ def test_a_region_is_accepted_in_the_plane_where_it_is_clicked(stack):
     class Click:
         handled = False
 
-    stack.annotation_panel.scope.setCurrentIndex(list(SCOPES).index("region"))
+    stack.annotation_panel.scope.setCurrentIndex(SCOPES.index("region"))
     stack.annotation_panel.accept_button.click()
     go_to(stack, 0)
     layer = stack.shown.predictions["refined"].layer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from types import MappingProxyType
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,17 +14,6 @@ from .edit_mask import ACCEPTED, OPEN, PAINTED, EditMask, Labels
 
 Rule = Literal["empty", "unpainted", "all"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-RULE_NAMES = MappingProxyType(
-    {
-        "empty": ("into empty pixels only", "What has a label, and what you painted, stays."),
-        "unpainted": (
-            "Keep hand-painted pixels",
-            "What was accepted before is replaced; what you painted or erased stays.",
-        ),
-        "all": ("replacing everything", "What you painted is replaced as well; asks first."),
-    }
-)
-"""Label and explanation of each rule."""
 
 
 def accept(

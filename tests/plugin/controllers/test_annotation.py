@@ -30,7 +30,7 @@ def annotation(dock):
 
 
 def scope(dock, name):
-    dock.annotation_panel.scope.setCurrentIndex(list(SCOPES).index(name))
+    dock.annotation_panel.scope.setCurrentIndex(SCOPES.index(name))
 
 
 def rule(dock, index):

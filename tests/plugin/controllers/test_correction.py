@@ -199,7 +199,7 @@ def test_classes_go_by_name_and_those_not_asked_for_are_left_out(result, run, se
 
 def test_only_the_region_of_the_result_is_concerned(dock, run, settle):
     dock.viewer.add_shapes([[(10, 20), (10, 99), (79, 99), (79, 20)]])
-    dock.image_panel.parts.setCurrentIndex(2)
+    dock.image_panel.regions.setCurrentIndex(2)
     run(dock)
     settle(dock)
     before = predicted(dock).data.copy()

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QColorDialog
 
 from napari_cliper.io.class_list import ClassRow, read_classes, write_classes
 from napari_cliper.labels.palette import class_colours
+from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.panels.classes_model import COLOUR_ROLE, HISTORY, Column
 from napari_cliper.plugin.panels.classes_panel import ClassesPanel
 from napari_cliper.segmentation import InvalidInputError
@@ -176,7 +177,7 @@ def test_words_are_edited_in_place(qtbot, panel, told):
     [
         (Column.NAME, "", "no name"),
         (Column.NAME, "dog", "'dog' is the name of two classes"),
-        (Column.NAME, "bird, bee", "'bird, bee' has a comma"),
+        (Column.NAME, "bird, bee", "'bird, bee' contains a comma"),
         (Column.SYNONYMS, "a,,b", "'cat' has an empty synonym"),
         (Column.SYNONYMS, "Dog", "'dog' stands in two classes"),
         (Column.SYNONYMS, "a, A", "'A' is repeated in the class 'cat'"),
@@ -282,7 +283,7 @@ def test_remove_and_move_keep_colours(qtbot, panel, told):
     qtbot.keyClick(panel.table, Key.Key_Up, Qt.KeyboardModifier.AltModifier)
     assert names(panel) == ["c", "a", "b", "d"]
     assert not panel.buttons.up.isEnabled()
-    assert "first already" in panel.buttons.up.toolTip()
+    assert panel.buttons.up.toolTip() == ui_text.MOVE_UP_WHY_NOT
     press(qtbot, panel.buttons.down)
     press(qtbot, panel.buttons.remove)
     assert names(panel) == ["a", "b", "d"]
@@ -293,7 +294,7 @@ def test_remove_and_move_keep_colours(qtbot, panel, told):
     panel.table.choose([0, 1, 2, 3])
     qtbot.keyClick(panel.table, Key.Key_Delete)
     assert names(panel) == []
-    assert "Choose" in panel.buttons.remove.toolTip()
+    assert panel.buttons.remove.toolTip() == ui_text.NO_ROW_SELECTED
     assert "no classes" in panel.buttons.save.toolTip()
 
 

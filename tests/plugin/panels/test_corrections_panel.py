@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt
 
 from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.panels.corrections_panel import CorrectionsPanel
 
 NARROW = 308  # what is left of 320 pixels between the dock's margins
@@ -24,7 +25,7 @@ def panel(qtbot):
 def test_fits_a_narrow_dock_whatever_it_says(panel):
     panel.show_classes([ClassRow("a very long name of a class " * 5)], BACKGROUND)
     panel.show_state(
-        "Hints used: 12 clicks. Not among the classes of this run: nucleus, fibre. " * 5
+        "Hints used: 12 clicks. Not used, because this run has no such class: nucleus, fibre. " * 5
     )
     assert panel.minimumSizeHint().width() <= NARROW
 
@@ -37,11 +38,11 @@ def test_corrections_spread_by_default_and_the_box_tells(panel, qtbot):
 
 
 def test_buttons_tell_once_they_are_not_grey(panel, qtbot):
-    panel.set_available("Choose an image first.", "There is no result yet: press Run.")
+    panel.set_available(ui_text.CHOOSE_IMAGE_FIRST, ui_text.NO_RESULT)
     assert not panel.click_button.isEnabled()
-    assert panel.click_button.toolTip() == "Choose an image first."
+    assert panel.click_button.toolTip() == ui_text.CHOOSE_IMAGE_FIRST
     assert not panel.next_button.isEnabled()
-    assert panel.uncertainty.toolTip() == "There is no result yet: press Run."
+    assert panel.uncertainty.toolTip() == ui_text.NO_RESULT
     panel.set_available("", "")
     with qtbot.waitSignal(panel.click_wanted):
         qtbot.mouseClick(panel.click_button, Qt.MouseButton.LeftButton)

@@ -12,8 +12,9 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_cliper.demo.scenes import KINDS
+from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.panels.engine_panel import EnginePanel
-from napari_cliper.plugin.panels.engine_text import (
+from napari_cliper.plugin.ui_text import (
     PRESET_NAMES,
     TEMPLATE_NAMES,
     plain_name,
@@ -170,13 +171,13 @@ def test_what_a_person_chooses_and_types_is_in_the_configuration(panel, qtbot):
     choose(qtbot, form.model.box, "ViT-L/14")
     choose(qtbot, form.refiner, "DINO")
     choose(qtbot, form.foundation, "dinov2-vits14")
-    choose(qtbot, form.background.box, "own words")
+    choose(qtbot, form.background.box, ui_text.BACKGROUND_OWN)
     type_into(qtbot, form.background.edit, "soil, leaf litter,")
-    choose(qtbot, form.templates.box, "own")
+    choose(qtbot, form.templates.box, ui_text.OWN_TEMPLATES)
     type_into(qtbot, form.templates.edit, "a {} in a dish | {}")
     choose(qtbot, form.protocol, "Cityscapes")
     type_into(qtbot, form.shorter_side, "448")
-    choose(qtbot, form.windows.box, "own size")
+    choose(qtbot, form.windows.box, ui_text.WINDOWS_OWN)
     type_into(qtbot, form.windows.size, "224")
     type_into(qtbot, form.stride, "56")
     type_into(qtbot, form.device.lineEdit(), "cuda:1 ")
@@ -229,7 +230,7 @@ def test_nothing_or_zero_is_as_published(panel, qtbot):
 
 def test_problems_are_the_engines_words(panel, qtbot):
     form = panel.form
-    choose(qtbot, form.model.box, "another")
+    choose(qtbot, form.model.box, ui_text.OTHER_MODEL)
     assert panel.problem().startswith("No model is named.")
     assert panel.folder.toggleButton().text().startswith("▼ &Engine: CLIPer · no model")
     type_into(qtbot, form.model.edit, "ViT-B/61")
@@ -247,10 +248,10 @@ def test_problems_are_the_engines_words(panel, qtbot):
 @pytest.mark.parametrize(
     ("field", "entry", "text", "words"),
     [
-        ("background", "own", "soil,,air", "empty background word"),
-        ("templates", "own", "a photo", "no place for the word"),
-        ("windows", "own", "0", "The windows have no size."),
-        ("windows", "own", "64", "gaps"),
+        ("background", "custom", "soil,,air", "empty background word"),
+        ("templates", "custom", "a photo", "no place for the word"),
+        ("windows", "custom", "0", ui_text.NO_WINDOW_SIZE),
+        ("windows", "custom", "64", "gaps"),
         ("diffusion", "a folder", "", "No folder is named"),
         ("diffusion", "a folder", "sd21", "Unknown diffusion model"),
     ],
@@ -275,7 +276,7 @@ def test_a_grey_row_is_in_nobodys_way(panel, qtbot):
 def test_browse_puts_the_file_there(panel, qtbot, monkeypatch):
     answer = ["/somewhere/own clip.safetensors"]
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (answer[0], ""))
-    choose(qtbot, panel.form.model.box, "another")
+    choose(qtbot, panel.form.model.box, ui_text.OTHER_MODEL)
     assert not panel.form.diffusion.browse.isVisible()
     qtbot.mouseClick(panel.form.model.browse, Qt.MouseButton.LeftButton)
     assert panel.config().model == "/somewhere/own clip.safetensors"
@@ -305,7 +306,7 @@ def grey(panel):
         ({"method": "proxyclip"}, {"Diffusion", "Seed"}),
         ({"method": "proxyclip", "window": 0}, {"Diffusion", "Seed", "Stride"}),
         ({"window": 224}, {"DINO"}),
-        ({"model": "demo"}, {"Diffusion", "Seed", "DINO", "Stride", "Tuned for"}),
+        ({"model": "demo"}, {"Diffusion", "Seed", "DINO", "Stride", ui_text.PRESET_LABEL}),
     ],
 )
 def test_what_does_not_apply_is_grey_and_says_why(panel, wishes, expected):
@@ -314,14 +315,14 @@ def test_what_does_not_apply_is_grey_and_says_why(panel, wishes, expected):
     form = panel.form
     if "Diffusion" in expected:
         for part in (form.diffusion.box, form.diffusion.edit, form._labels[form.diffusion][0]):
-            assert part.toolTip().startswith("Only Stable Diffusion as the refiner uses it")
+            assert part.toolTip().startswith("Used only by the refiner Stable Diffusion.")
     if "Stride" in expected:
-        assert form.stride.toolTip() == "There are no windows."
-    if "Tuned for" in expected:
-        assert form.protocol.toolTip() == "demo has one set of numbers for all images."
+        assert form.stride.toolTip() == ui_text.WINDOWS_ARE_OFF
+    if ui_text.PRESET_LABEL in expected:
+        assert form.protocol.toolTip() == ui_text.one_preset(model="demo")
     panel.set_config(SegmentationConfig())
-    assert "Only" not in form.diffusion.box.toolTip()
-    assert "Only" not in form._labels[form.diffusion][0].toolTip()
+    assert "Used only" not in form.diffusion.box.toolTip()
+    assert "Used only" not in form._labels[form.diffusion][0].toolTip()
 
 
 def test_as_published_says_what_it_means(panel, qtbot):
@@ -330,7 +331,7 @@ def test_as_published_says_what_it_means(panel, qtbot):
     choose(qtbot, form.method, "SCLIP")
     assert form.refiner.currentText() == "as published (no refiner)"
     assert form.windows.box.currentText() == "as published (224 px)"
-    assert form.templates.box.currentText() == "as published (80 of OpenAI)"
+    assert form.templates.box.currentText() == "as published (80 by OpenAI)"
     choose(qtbot, form.model.box, "demo")
     assert form.refiner.currentText() == "as published (PAMR)"
     assert form.background.box.currentText() == "as published (demo)"
@@ -345,7 +346,7 @@ def test_background_lists_fill_the_line_and_typing_makes_them_own(panel, qtbot):
     field.edit.setFocus()
     qtbot.keyClick(field.edit, Qt.Key.Key_End)
     qtbot.keyClicks(field.edit, ", pollen")
-    assert field.box.currentText() == "own words"
+    assert field.box.currentText() == ui_text.BACKGROUND_OWN
     assert panel.config().background == (*BACKGROUND_WORDS["microscopy"], "pollen")
     type_into(qtbot, field.edit, "none")
     qtbot.keyClick(field.edit, Qt.Key.Key_Return)
@@ -357,7 +358,7 @@ def test_the_demo_list_is_offered_with_the_demo_model(panel):
     box = panel.form.background.box
     item = box.model().item(box.findText("demo"))
     assert not item.isEnabled()
-    assert "not chosen" in item.toolTip()
+    assert item.toolTip() == ui_text.DEMO_BACKGROUND_WHY_NOT
     panel.set_config(SegmentationConfig(model="demo"))
     assert item.isEnabled()
 
@@ -429,13 +430,13 @@ def test_offline_forbids_downloads_and_says_so(panel):
 def test_entries_say_what_is_on_disk(panel):
     box = panel.form.model.box
     assert [box.itemText(index) for index in range(3)] == [
-        "demo (in the package)",
+        "demo (included)",
         "ViT-B/16 (599 MB)",
         "ViT-L/14 (1.7 GB)",
     ]
     panel.set_cached(on_disk("ViT-L/14"))
     assert [box.itemText(index) for index in range(3)] == [
-        "demo (in the package)",
+        "demo (included)",
         "ViT-B/16 (599 MB to download)",
         "ViT-L/14 (on disk)",
     ]
@@ -452,7 +453,7 @@ def test_the_demo_models_words_stay_in_sight(panel):
     panel.set_config(SegmentationConfig(model="demo"))
     assert panel.known_label.isVisible()
     assert all(kind.name in panel.known_label.text() for kind in KINDS)
-    assert panel.known_label.toolTip() == "All the words it knows: nucleus, Yeast cell."
+    assert panel.known_label.toolTip() == ui_text.demo_words(("nucleus", "Yeast cell"))
     assert panel.unknown_words(("NUCLEUS", "yeast cell", "cat", "Dog")) == ("cat", "Dog")
     panel.set_known_words(())
     assert not panel.known_label.isVisible()
@@ -493,7 +494,7 @@ def test_rows_that_open_push_the_others_down(panel, qtbot):
 
     qtbot.wait(1)
     before = gap()
-    choose(qtbot, panel.form.model.box, "another")
+    choose(qtbot, panel.form.model.box, ui_text.OTHER_MODEL)
     qtbot.waitUntil(lambda: gap() > before)
     assert panel.form.model.edit.height() >= panel.form.model.edit.minimumSizeHint().height()
     assert panel.form.height() >= panel.form.minimumSizeHint().height()

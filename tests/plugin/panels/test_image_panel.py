@@ -12,6 +12,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
 from napari_cliper.plugin.panels.image_panel import ImagePanel
 
@@ -57,7 +58,7 @@ def test_without_an_image(panel):
     assert panel.choice() is None
     assert panel.why_not().startswith("There is no image.")
     assert panel.summary.text() == panel.why_not()
-    for combo in (panel.images, panel.parts):
+    for combo in (panel.images, panel.regions):
         assert not combo.isEnabled()
         assert combo.toolTip() == panel.why_not()
 
@@ -185,7 +186,7 @@ def test_a_3d_view_has_no_current_plane(viewer, panel):
     viewer.add_image(pixels(20, 30), name="flat")
     choose(panel.images, "flat")  # needs no 2-D view
     assert panel.choice().plane == ()
-    choose(panel.parts, "what is visible now")
+    choose(panel.regions, ui_text.REGIONS["visible"])
     assert "only in the 2-D view" in panel.why_not()
     viewer.dims.ndisplay = 2
     assert panel.why_not() == ""
@@ -210,17 +211,21 @@ def test_other_data_of_another_shape(viewer, panel, which):
 
 def test_rectangles_are_offered_where_there_are_any(viewer, panel):
     viewer.add_image(pixels(40, 50), name="one")
-    item = panel.parts.model().item(2)
+    item = panel.regions.model().item(2)
     assert item.text() == "rectangle in a Shapes layer"
     assert not item.isEnabled()
-    assert "Draw a rectangle" in item.toolTip()
+    assert item.toolTip() == ui_text.NO_RECTANGLE
     shapes = viewer.add_shapes(name="drawn", ndim=2)
     shapes.add_ellipses(box(0, 0, 30, 30))
-    assert not panel.parts.model().item(2).isEnabled()
+    assert not panel.regions.model().item(2).isEnabled()
     shapes.add_rectangles(box(10, 5, 29, 24))
-    assert offered(panel.parts) == ["whole image", "what is visible now", "rectangle in drawn"]
-    shapes.name = "marks"
-    choose(panel.parts, "rectangle in marks")
+    assert offered(panel.regions) == [
+        "whole image",
+        ui_text.REGIONS["visible"],
+        "rectangle in drawn",
+    ]
+    shapes.name = "other"
+    choose(panel.regions, "rectangle in other")
     assert panel.choice().region == (slice(10, 30), slice(5, 25))
     assert panel.summary.text() == "20 x 20 of 40 x 50 pixels"
     np.testing.assert_array_equal(panel.choice().read(), viewer.layers[0].data[10:30, 5:25])
@@ -229,7 +234,7 @@ def test_rectangles_are_offered_where_there_are_any(viewer, panel):
 def test_the_rectangle_follows_what_is_drawn_selected_and_moved(viewer, panel):
     image = viewer.add_image(pixels(40, 50), name="one")
     shapes = viewer.add_shapes([box(10, 5, 29, 24)], shape_type="rectangle", name="drawn")
-    choose(panel.parts, "rectangle in drawn")
+    choose(panel.regions, "rectangle in drawn")
     panel.changes.clear()
     shapes.add_rectangles(box(0, 0, 15, 15))
     assert panel.choice().region == (slice(0, 16), slice(0, 16))
@@ -248,7 +253,7 @@ def test_the_rectangle_follows_what_is_drawn_selected_and_moved(viewer, panel):
 def test_a_rectangle_that_goes(viewer, panel):
     viewer.add_image(pixels(40, 50), name="one")
     shapes = viewer.add_shapes([box(10, 5, 29, 24)], shape_type="rectangle", name="drawn")
-    choose(panel.parts, "rectangle in drawn")
+    choose(panel.regions, "rectangle in drawn")
     shapes.selected_data = {0}
     shapes.remove_selected()  # perhaps to draw another
     assert panel.choice() is None
@@ -259,13 +264,13 @@ def test_a_rectangle_that_goes(viewer, panel):
     assert "4 x 30 pixels; each side needs at least 8" in panel.why_not()
     assert panel.summary.text() == panel.why_not()
     viewer.layers.remove("drawn")
-    assert panel.parts.currentText() == "whole image"
+    assert panel.regions.currentText() == "whole image"
     assert panel.choice().region is None
 
 
 def test_what_is_visible_follows_the_camera(viewer, panel):
     viewer.add_image(pixels(400, 500), name="one")
-    choose(panel.parts, "what is visible now")
+    choose(panel.regions, ui_text.REGIONS["visible"])
     panel.changes.clear()
     viewer.canvas.size = (300, 600)
     viewer.scene.camera.zoom = 6
@@ -289,14 +294,14 @@ def test_it_fits_a_narrow_dock(viewer, panel, qtbot):
     viewer.add_image(pixels(2, 6, 20, 30), name="a name of many words " * 5)
     viewer.add_shapes([box(1, 1, 19, 19)], shape_type="rectangle", name="another long name " * 5)
     choose(panel.planes, "chosen plane")
-    panel.parts.setCurrentIndex(2)
+    panel.regions.setCurrentIndex(2)
     assert panel.minimumSizeHint().width() <= 300
     panel.resize(320, 200)
     panel.show()
     qtbot.waitExposed(panel)
-    for widget in (panel.images, panel.planes, panel.parts, panel.summary):
+    for widget in (panel.images, panel.planes, panel.regions, panel.summary):
         assert widget.geometry().right() < 320
-    assert "another long name another" in panel.parts.toolTip()
+    assert "another long name another" in panel.regions.toolTip()
     assert "many words a name" in panel.images.toolTip()
 
 
@@ -309,7 +314,7 @@ def test_the_keyboard_reaches_everything_in_order(viewer, panel):
             chain.append(widget)
         widget = widget.nextInFocusChain()
     spins = [spin for _, spin in panel._spins]
-    expected = [panel.images, panel.planes, *spins, panel.parts]
+    expected = [panel.images, panel.planes, *spins, panel.regions]
     assert [one for one in chain if one in expected] == expected
 
 
@@ -380,7 +385,7 @@ def test_nothing_listens_afterwards(how):
 def test_removed_layers_are_let_go(panel, viewer):
     layer = viewer.add_image(pixels(20, 30))
     shapes = viewer.add_shapes([box(1, 1, 19, 19)], shape_type="rectangle")
-    panel.parts.setCurrentIndex(2)
+    panel.regions.setCurrentIndex(2)
     raw = [one for one in viewer.layers]  # noqa: C416 - not the proxies
     gone = [weakref.ref(one) for one in raw]
     assert panel._image is raw[0]
@@ -388,7 +393,7 @@ def test_removed_layers_are_let_go(panel, viewer):
     del layer, shapes, raw
     gc.collect()
     assert panel._image is None
-    assert panel.parts.currentText() == "whole image"
+    assert panel.regions.currentText() == "whole image"
     held = [ref() for ref in gone if ref() is not None]
     assert not any(panel in gc.get_referrers(one) for one in held)
 
@@ -412,7 +417,7 @@ def test_in_a_real_window(make_napari_viewer, qtbot, how):
     gone = []
     panel.destroyed.connect(lambda: gone.append(1))
     dock = viewer.window.add_dock_widget(panel, name="panel")
-    choose(panel.parts, "what is visible now")
+    choose(panel.regions, ui_text.REGIONS["visible"])
     viewer.scene.camera.zoom *= 4
     viewer.scene.camera.center = (0, 100, 150)
     qtbot.waitUntil(lambda: viewer.layers[0].corner_pixels[0, 1] > 0)

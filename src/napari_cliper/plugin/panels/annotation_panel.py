@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QSpinBox, QWidget
 
 from ...annotation.cleanup import CLEANING, Cleanup
 from ...annotation.completion import Done
-from ...annotation.merge import RULE_NAMES, RULES, Rule
+from ...annotation.merge import RULES, Rule
+from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.wrapping_label import wrapping
 
 Scope = Literal["all", "chosen", "rectangle", "region"]
-SCOPES: Mapping[Scope, tuple[str, str]] = MappingProxyType(
-    {
-        "all": ("all classes", "Everything, the background included."),
-        "chosen": ("the chosen classes", "The classes whose rows are chosen in the table."),
-        "rectangle": ("the rectangle", "What lies in the rectangle of the topmost Shapes layer."),
-        "region": ("the region I click", "One connected region: press the button, then click it."),
-    }
-)
-"""Name and explanation by what is accepted or cleaned."""
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True)
@@ -49,19 +41,19 @@ class AnnotationPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        title = QLabel("<b>Annotation</b>")
-        title.setToolTip("The layer that you stand behind; predictions are taken into it.")
+        title = QLabel(ui_text.ANNOTATION)
+        title.setToolTip(ui_text.ANNOTATION_TIP)
         self.done = wrapping()
-        self.accept_button = QPushButton("Accept")
-        self.scope = _combo(SCOPES, "What is accepted or cleaned.")
-        self.rule = _combo(RULE_NAMES, "Where it may go.")
-        self.clean_button = QPushButton("Clean")
+        self.accept_button = QPushButton(ui_text.ACCEPT)
+        self.scope = _combo(ui_text.SCOPES, ui_text.SCOPE_TIP)
+        self.rule = _combo(ui_text.RULE_NAMES, ui_text.RULE_TIP)
+        self.clean_button = QPushButton(ui_text.CLEAN)
         self.tool = _combo(
             {name: (tool.words, tool.help) for name, tool in CLEANING.items()},
-            "What is done to the annotation, in the plane that is seen.",
+            ui_text.TOOL_TIP,
         )
         self.amount = QSpinBox()
-        self.amount.setAccessibleName("How much")
+        self.amount.setAccessibleName(ui_text.AMOUNT_NAME)
         self.amount.setMaximum(1_000_000)
 
         grid = QGridLayout(self)
@@ -74,12 +66,10 @@ class AnnotationPanel(QWidget):
         grid.addWidget(self.tool, 3, 1)
         grid.addWidget(self.amount, 3, 2)
         grid.addWidget(self.done, 4, 0, 1, 3)
-        self.import_button = QPushButton("&Import ...")
-        self.import_button.setToolTip(
-            "Take labels from a TIFF, a PNG or COCO JSON. One undo step; classes go by name."
-        )
-        self.export_button = QPushButton("&Export ...")
-        self.export_button.setToolTip("For training, ImageJ, QuPath, spreadsheets, ...")
+        self.import_button = QPushButton(ui_text.IMPORT)
+        self.import_button.setToolTip(ui_text.IMPORT_TIP)
+        self.export_button = QPushButton(ui_text.EXPORT)
+        self.export_button.setToolTip(ui_text.EXPORT_TIP)
         row = QHBoxLayout()
         row.addWidget(self.import_button)
         row.addWidget(self.export_button)
@@ -92,14 +82,14 @@ class AnnotationPanel(QWidget):
         self.export_button.clicked.connect(self.export_wanted)
         self.tool.currentIndexChanged.connect(self._show_amount)
         self._show_amount()
-        self.set_available("There is no prediction yet: press Run.", "There is no annotation yet.")
+        self.set_available(ui_text.NO_PREDICTION, ui_text.NO_ANNOTATION)
         self.show_done(None)
 
     # ------------------------------------------------------------------ wishes
 
     def chosen_scope(self) -> Scope:
         """What is accepted or cleaned."""
-        return list(SCOPES)[self.scope.currentIndex()]
+        return SCOPES[self.scope.currentIndex()]
 
     def chosen_rule(self) -> Rule:
         """Where an accept may go."""
@@ -120,8 +110,8 @@ class AnnotationPanel(QWidget):
         if amount is not None:
             self.amount.setMinimum(amount.least)
             self.amount.setValue(amount.default)
-            self.amount.setSuffix(" px")
-            self.amount.setToolTip(f"{amount.words}, in {amount.unit}.")
+            self.amount.setSuffix(ui_text.PIXELS_SUFFIX)
+            self.amount.setToolTip(ui_text.amount_tip(amount))
 
     # ------------------------------------------------------------------ showing
 
@@ -134,26 +124,13 @@ class AnnotationPanel(QWidget):
             Reasons; empty where it can be done.
         """
         self.accept_button.setEnabled(not no_accept)
-        self.accept_button.setToolTip(
-            no_accept or "Take the prediction into the annotation. One undo step."
-        )
+        self.accept_button.setToolTip(no_accept or ui_text.ACCEPT_TIP)
         self.clean_button.setEnabled(not no_clean)
-        self.clean_button.setToolTip(no_clean or "Tidy the annotation up. One undo step.")
+        self.clean_button.setToolTip(no_clean or ui_text.CLEAN_TIP)
 
     def show_done(self, done: Done | None) -> None:
         """Say how much is done."""
-        if done is None:
-            self.done.setText("Nothing accepted or painted yet.")
-            return
-        parts = [
-            f"{done.labelled:.0%} labelled",
-            f"{done.decided:.0%} decided",
-            f"{done.classes} {'class' if done.classes == 1 else 'classes'}",
-        ]
-        if done.open_regions:
-            word = "region" if done.open_regions == 1 else "regions"
-            parts.append(f"{done.open_regions} suggested {word} open")
-        self.done.setText(", ".join(parts) + ".")
+        self.done.setText(ui_text.done_text(done))
 
 
 def _combo(entries: Mapping[Any, tuple[str, str]], tip: str) -> ElidingComboBox:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
-_NONE_CHOSEN = "Choose a row first."
+from .. import ui_text
 
 
 class ClassesButtons(QWidget):
@@ -27,18 +27,16 @@ class ClassesButtons(QWidget):
             row.addWidget(made)
             return made
 
-        self.add = button("+", "Add")
-        self.remove = button("\N{MINUS SIGN}", "Remove")
-        self.up = button("\N{UPWARDS ARROW}", "Move up")
-        self.down = button("\N{DOWNWARDS ARROW}", "Move down")
-        self.undo = button("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "Undo")
-        self.redo = button("\N{CLOCKWISE OPEN CIRCLE ARROW}", "Redo")
+        self.add = button("+", ui_text.ADD)
+        self.remove = button("\N{MINUS SIGN}", ui_text.REMOVE)
+        self.up = button("\N{UPWARDS ARROW}", ui_text.MOVE_UP)
+        self.down = button("\N{DOWNWARDS ARROW}", ui_text.MOVE_DOWN)
+        self.undo = button("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", ui_text.UNDO)
+        self.redo = button("\N{CLOCKWISE OPEN CIRCLE ARROW}", ui_text.REDO)
         row.addStretch(1)
-        self.load = button("Loa&d\N{HORIZONTAL ELLIPSIS}", "Load classes")
-        self.save = button("&Save\N{HORIZONTAL ELLIPSIS}", "Save classes")
-        self.load.setToolTip(
-            "Read classes from a file: YAML, JSON, or text with one class per line."
-        )
+        self.load = button(ui_text.LOAD_CLASSES, ui_text.LOAD_CLASSES_NAME)
+        self.save = button(ui_text.SAVE_CLASSES, ui_text.SAVE_CLASSES_NAME)
+        self.load.setToolTip(ui_text.LOAD_CLASSES_TIP)
 
     def show_state(
         self,
@@ -63,21 +61,21 @@ class ClassesButtons(QWidget):
         """
         some, size = set(chosen), len(chosen)
         states = (
-            (self.add, pending, "Add the words above (Enter).",
-             "Type words into the field above first."),
-            (self.remove, size > 0, "Remove the chosen classes (Delete).", _NONE_CHOSEN),
-            (self.up, bool(some - set(range(size))), "Move the chosen classes up (Alt+Up).",
-             "The first already." if size else _NONE_CHOSEN),
+            (self.add, pending, ui_text.ADD_TIP,
+             ui_text.ADD_WHY_NOT),
+            (self.remove, size > 0, ui_text.REMOVE_CLASSES_TIP, ui_text.NO_ROW_SELECTED),
+            (self.up, bool(some - set(range(size))), ui_text.MOVE_UP_TIP,
+             ui_text.MOVE_UP_WHY_NOT if size else ui_text.NO_ROW_SELECTED),
             (self.down, bool(some - set(range(count - size, count))),
-             "Move the chosen classes down (Alt+Down).",
-             "The last already." if size else _NONE_CHOSEN),
-            (self.undo, can_undo, "Undo the last change of the classes (Ctrl+Z).",
-             "There is nothing to undo."),
-            (self.redo, can_redo, "Redo what was undone (Ctrl+Shift+Z).",
-             "There is nothing to redo."),
+             ui_text.MOVE_DOWN_TIP,
+             ui_text.MOVE_DOWN_WHY_NOT if size else ui_text.NO_ROW_SELECTED),
+            (self.undo, can_undo, ui_text.UNDO_CLASSES_TIP,
+             ui_text.NOTHING_TO_UNDO),
+            (self.redo, can_redo, ui_text.REDO_CLASSES_TIP,
+             ui_text.NOTHING_TO_REDO),
             (self.save, count > 0,
-             "Write the classes to a file: YAML, JSON, or text with one class per line.",
-             "There are no classes to save."),
+             ui_text.SAVE_CLASSES_TIP,
+             ui_text.SAVE_CLASSES_WHY_NOT),
         )  # fmt: skip
         for button, enabled, tooltip, why_not in states:
             button.setEnabled(enabled)

@@ -15,6 +15,7 @@ from qtpy.QtGui import QColor, QFont
 
 from ...io.class_list import ClassRow, check_rows, with_colours
 from ...segmentation import InvalidInputError
+from .. import ui_text
 
 Role = Qt.ItemDataRole
 Rows = tuple[ClassRow, ...]
@@ -42,21 +43,21 @@ class Column(IntEnum):
 
 HEADERS: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
-        Column.COLOUR: ("", "Colour of the label. Double-click or press Enter to change it."),
-        Column.NAME: ("Name", "What to look for, in plain words. Double-click to change it."),
+        Column.COLOUR: ("", ui_text.COLOUR_HEADER_TIP),
+        Column.NAME: (ui_text.NAME_HEADER, ui_text.NAME_HEADER_TIP),
         Column.SYNONYMS: (
-            "Synonyms",
-            "Other words for the same class, with commas between. Double-click to change them.",
+            ui_text.SYNONYMS_HEADER,
+            ui_text.SYNONYMS_HEADER_TIP,
         ),
         Column.BACKGROUND: (
-            "Bg",
-            "Background: this class takes pixels away from the others, but gets no label.",
+            ui_text.BACKGROUND_HEADER,
+            ui_text.BACKGROUND_HEADER_TIP,
         ),
         Column.SCORE: (
-            "Score",
-            "How well the class fits the image in the last run. Higher is better; it may exceed 1.",
+            ui_text.SCORE_HEADER,
+            ui_text.SCORE_HEADER_TIP,
         ),
-        Column.VISIBLE: ("Show", "Whether the label of this class is shown."),
+        Column.VISIBLE: (ui_text.SHOW_HEADER, ui_text.SHOW_HEADER_TIP),
     }
 )
 
@@ -222,7 +223,7 @@ class ClassesModel(QAbstractTableModel):
         if role == Role.DisplayRole:
             return text
         if role == Role.AccessibleTextRole:
-            return text or "Colour"
+            return text or ui_text.COLOUR_HEADER
         return tooltip if role == Role.ToolTipRole else None
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
@@ -261,10 +262,7 @@ class ClassesModel(QAbstractTableModel):
             words = text.replace(";", ",").replace("|", ",").split(",") if text.strip() else ()
             return self.change(row, synonyms=tuple(words))
         if "," in text or ";" in text:
-            self.refused.emit(
-                f"The name {text!r} has a comma. Type several classes into the field above, and "
-                "synonyms into the next column."
-            )
+            self.refused.emit(ui_text.name_with_comma(text))
             return False
         return self.change(row, name=text)
 
@@ -318,18 +316,20 @@ class ClassesModel(QAbstractTableModel):
     def _tooltip(self, index: QModelIndex) -> str | None:
         row, column = self._rows[index.row()], index.column()
         if row.background and column in (Column.COLOUR, Column.VISIBLE):
-            return "Background has no label, so no colour, and nothing to show or hide."
+            return ui_text.BACKGROUND_CELL_TIP
         if column == Column.COLOUR:
-            return f"Label {self.label(index.row())}. Double-click or press Enter to choose."
+            return ui_text.label_tip(self.label(index.row()))
         text = self._text(index) if column in (Column.NAME, Column.SYNONYMS) else None
         if text and column == Column.NAME and row.prompt is not None:
-            text += f" (prompt: {row.prompt})"
+            text = ui_text.with_prompt(name=text, prompt=row.prompt)
         return f"<span>{escape(text)}</span>" if text else HEADERS[column][1]
 
     def _accessible(self, index: QModelIndex) -> str | None:
         row, column = self._rows[index.row()], index.column()
         if column == Column.COLOUR:
             return (
-                "background" if row.background else "#{:02x}{:02x}{:02x}".format(*row.colour or ())
+                ui_text.BACKGROUND_NAME
+                if row.background
+                else "#{:02x}{:02x}{:02x}".format(*row.colour or ())
             )
         return self._text(index)

@@ -28,17 +28,12 @@ from ...io.class_list import (
 )
 from ...io.files import FileError
 from ...segmentation import InvalidInputError, parse_classes
+from .. import ui_text
 from ..qt.wrapping_label import wrapping
 from .classes_buttons import ClassesButtons
 from .classes_model import ClassesModel, Rows, moved, words_of
 from .classes_table import ClassesTable
 
-_FORMATS: Mapping[str, str] = {
-    "YAML (*.yaml *.yml)": "yaml",
-    "JSON (*.json)": "json",
-    "One class per line (*.txt)": "txt",
-}
-_ALL = "Lists of classes (*.yaml *.yml *.json *.txt)"
 _FIELD_LIMIT = 2**22
 _LONG_WORD = re.compile(r"([\\/_]|[^\s\\/_]{24}(?=[^\s\\/_]))")
 
@@ -80,16 +75,13 @@ class ClassesPanel(QWidget):
         self._pending = False
         self.model = ClassesModel(self)
         self.table = ClassesTable(self.model)
-        self.table.setAccessibleName("Classes")
+        self.table.setAccessibleName(ui_text.CLASSES_NAME)
         self.field = QLineEdit()
         self.field.setMaxLength(_FIELD_LIMIT)
         self.field.setClearButtonEnabled(True)
-        self.field.setPlaceholderText("cup=mug, spoon, table")
-        self.field.setToolTip(
-            "Words to look for, with commas between; synonyms as cup=mug|beaker. "
-            "Pasted lines work too. Enter adds them."
-        )
-        label = QLabel("W&ords")
+        self.field.setPlaceholderText(ui_text.WORDS_PLACEHOLDER)
+        self.field.setToolTip(ui_text.WORDS_TIP)
+        label = QLabel(ui_text.WORDS_LABEL)
         label.setBuddy(self.field)
         self.message = wrapping()
         self.message.hide()
@@ -201,11 +193,9 @@ class ClassesPanel(QWidget):
     def problem(self) -> str:
         """Why these classes cannot run, or ``""``."""
         if not self.classes():
-            return "There is no word to look for. Give at least one, such as 'nucleus'."
+            return ui_text.NO_WORDS
         if all(row.background for row in self.classes()):
-            return (
-                "Every class is background, so there is nothing to label. Untick one, or add one."
-            )
+            return ui_text.ALL_BACKGROUND
         return ""
 
     def undo(self) -> None:
@@ -225,10 +215,10 @@ class ClassesPanel(QWidget):
             self._say(str(error))
             return False
         except InvalidInputError as error:
-            self._say(f"Cannot read {path}: {error}")
+            self._say(ui_text.cannot_read(path=path, error=error))
             return False
         if not rows:
-            self._say(f"There are no classes in {path}.")
+            self._say(ui_text.no_classes_in(path))
             return False
         self._folder = str(Path(path).parent)
         if not self.model.propose(rows):
@@ -290,23 +280,29 @@ class ClassesPanel(QWidget):
         one = self.classes()[row]
         if one.background or one.colour is None:
             return
-        chosen = QColorDialog.getColor(QColor(*one.colour), self, f"Colour of {one.name}")
+        chosen = QColorDialog.getColor(QColor(*one.colour), self, ui_text.colour_title(one.name))
         # The dialog let events pass: the row may have moved or gone.
         if chosen.isValid() and one in self.classes():
             colour = (chosen.red(), chosen.green(), chosen.blue())
             self.model.change(self.classes().index(one), colour=colour)
 
     def _on_load(self) -> None:
-        filters = ";;".join((_ALL, *_FORMATS))
-        path, _ = QFileDialog.getOpenFileName(self, "Load classes", self._folder, filters)
+        filters = ";;".join((ui_text.CLASS_FILES, *ui_text.CLASS_FILE_FORMATS))
+        path, _ = QFileDialog.getOpenFileName(
+            self, ui_text.LOAD_CLASSES_TITLE, self._folder, filters
+        )
         if path:
             self.load_from(path)
 
     def _on_save(self) -> None:
-        dialog = QFileDialog(self, "Save classes", self._folder, ";;".join(_FORMATS))
+        dialog = QFileDialog(
+            self, ui_text.SAVE_CLASSES_TITLE, self._folder, ";;".join(ui_text.CLASS_FILE_FORMATS)
+        )
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("yaml")
-        dialog.filterSelected.connect(lambda name: dialog.setDefaultSuffix(_FORMATS[name]))
+        dialog.filterSelected.connect(
+            lambda name: dialog.setDefaultSuffix(ui_text.CLASS_FILE_FORMATS[name])
+        )
         if dialog.exec():
             self.save_to(dialog.selectedFiles()[0])
         dialog.deleteLater()

@@ -11,19 +11,11 @@ from superqt.utils import signals_blocked
 
 from ...annotation.user_hints import BACKGROUND
 from ...labels.label_class import ClassRow
+from .. import ui_text
 from ..layers.clicks_layer import BACKGROUND_COLOUR, class_colours_of
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.wrapping_label import wrapping
 
-_TIPS = {
-    "spread": (
-        "What you paint in the annotation and what you click changes the prediction wherever it "
-        "looks alike. Off: the prediction is what the words alone say."
-    ),
-    "uncertainty": "Shows an image layer: bright where the two best classes are nearly even.",
-    "click": "Each click in the image says which class is there. Delete a point to take it back.",
-    "next": "Go to the most uncertain place that you have not decided yet, and then on.",
-}
 _SWATCH = 12  # pixels
 
 
@@ -42,16 +34,16 @@ class CorrectionsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        title = QLabel("<b>Corrections</b>")
-        title.setToolTip("A few strokes and clicks teach what words cannot say.")
-        self.spread = QCheckBox("Corrections spread")
+        title = QLabel(ui_text.CORRECTIONS)
+        title.setToolTip(ui_text.CORRECTIONS_TIP)
+        self.spread = QCheckBox(ui_text.PROPAGATE)
         self.spread.setChecked(True)
-        self.spread.setToolTip(_TIPS["spread"])
-        self.uncertainty = QCheckBox("Uncertainty")
-        self.click_button = QPushButton("Click")
-        self.classes = ElidingComboBox("The class of the next click.")
-        self.classes.setAccessibleName("Class of the next click")
-        self.next_button = QPushButton("Next uncertain")
+        self.spread.setToolTip(ui_text.PROPAGATE_TIP)
+        self.uncertainty = QCheckBox(ui_text.UNCERTAINTY)
+        self.click_button = QPushButton(ui_text.CLICK)
+        self.classes = ElidingComboBox(ui_text.CLICK_CLASS_TIP)
+        self.classes.setAccessibleName(ui_text.CLICK_CLASS_NAME)
+        self.next_button = QPushButton(ui_text.NEXT_UNCERTAIN)
         self.state = wrapping()
 
         grid = QGridLayout(self)
@@ -72,7 +64,7 @@ class CorrectionsPanel(QWidget):
         self.next_button.clicked.connect(self.next_wanted)
         self._names: list[str] = []
         self.show_classes((), BACKGROUND)
-        self.set_available("Choose an image first.", "There is no result yet: press Run.")
+        self.set_available(ui_text.CHOOSE_IMAGE_FIRST, ui_text.NO_RESULT)
         self.show_state("")
 
     def show_classes(self, rows: Sequence[ClassRow], chosen: str) -> None:
@@ -83,7 +75,7 @@ class CorrectionsPanel(QWidget):
         with signals_blocked(self.classes):
             self.classes.clear()
             for index, name in enumerate(self._names):
-                self.classes.offer(name, "None of the classes." if name == BACKGROUND else "")
+                self.classes.offer(name, ui_text.BACKGROUND_CLICK_TIP if name == BACKGROUND else "")
                 swatch = QPixmap(_SWATCH, _SWATCH)
                 swatch.fill(QColor.fromRgbF(*colours[name]))
                 self.classes.setItemIcon(index, QIcon(swatch))
@@ -93,7 +85,7 @@ class CorrectionsPanel(QWidget):
         """Show which class is clicked; one that is not offered is added."""
         if name not in self._names:
             self._names.append(name)
-            self.classes.offer(name, "Not in the table of classes.")
+            self.classes.offer(name, ui_text.NOT_IN_TABLE)
         with signals_blocked(self.classes):
             self.classes.setCurrentIndex(self._names.index(name))
         self.classes.explain("")
@@ -111,10 +103,13 @@ class CorrectionsPanel(QWidget):
             Reasons; empty where it can be done.
         """
         self.click_button.setEnabled(not no_click)
-        self.click_button.setToolTip(no_click or _TIPS["click"])
-        for widget, name in ((self.next_button, "next"), (self.uncertainty, "uncertainty")):
+        self.click_button.setToolTip(no_click or ui_text.CLICK_TIP)
+        for widget, tip in (
+            (self.next_button, ui_text.NEXT_UNCERTAIN_TIP),
+            (self.uncertainty, ui_text.UNCERTAINTY_TIP),
+        ):
             widget.setEnabled(not no_next)
-            widget.setToolTip(no_next or _TIPS[name])
+            widget.setToolTip(no_next or tip)
 
     def show_state(self, text: str) -> None:
         """Say what was taught."""

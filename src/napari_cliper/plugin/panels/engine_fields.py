@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
 
 
@@ -225,9 +226,9 @@ class OwnChoice(BoxAndLine):
         self.box.add(OWN, own.entry, own.placeholder)
         self.edit.setPlaceholderText(own.placeholder)
         self.edit.setToolTip(own.placeholder)
-        self.browse = QPushButton("Browse\N{HORIZONTAL ELLIPSIS}")
+        self.browse = QPushButton(ui_text.BROWSE)
         self.browse.setAutoDefault(False)
-        self.browse.setToolTip(f"Look for it on this machine. {own.placeholder}")
+        self.browse.setToolTip(ui_text.browse_tip(own.placeholder))
         self.line.addWidget(self.browse)
         self._show_line()
         self.box.currentIndexChanged.connect(self._on_index)

@@ -28,9 +28,8 @@ from ...segmentation import (
     SegmentationConfig,
     published_settings,
 )
-from .engine_fields import PUBLISHED, Choice, DeviceBox, NumberEdit, Own, OwnChoice
-from .engine_lists import BackgroundField, WindowsField
-from .engine_text import (
+from .. import ui_text
+from ..ui_text import (
     DEVICES,
     FURTHER_NAMES,
     PRECISION_NAMES,
@@ -38,18 +37,20 @@ from .engine_text import (
     TEMPLATE_NAMES,
     weights_text,
 )
+from .engine_fields import PUBLISHED, Choice, DeviceBox, NumberEdit, Own, OwnChoice
+from .engine_lists import BackgroundField, WindowsField
 
 _DEFAULT = SegmentationConfig()
 
 
 def _ask_checkpoint(parent: QWidget) -> str:
-    patterns = "Checkpoints (*.safetensors *.bin *.pt *.pth)"
-    path, _ = QFileDialog.getOpenFileName(parent, "A checkpoint of CLIP", "", patterns)
+    patterns = ui_text.CHECKPOINT_FILES
+    path, _ = QFileDialog.getOpenFileName(parent, ui_text.CHECKPOINT_TITLE, "", patterns)
     return str(path)
 
 
 def _ask_folder(parent: QWidget) -> str:
-    return str(QFileDialog.getExistingDirectory(parent, "A diffusers folder"))
+    return str(QFileDialog.getExistingDirectory(parent, ui_text.DIFFUSERS_TITLE))
 
 
 def _registered(kind: str) -> list[tuple[str, str, str]]:
@@ -72,64 +73,58 @@ class EngineForm(QWidget):
         self._further: dict[str, Any] = {}
         self._labels: dict[QWidget, tuple[QLabel, str]] = {}
 
-        self.method = Choice("How CLIP's patches are read.")
+        self.method = Choice(ui_text.METHOD_TIP)
         for method in METHODS.values():
             self.method.add(method.name, method.title, method.description)
         self.model = OwnChoice(
-            "The CLIP that knows the words.",
+            ui_text.MODEL_TIP,
             _registered("clip"),
-            Own("another", "open_clip:NAME/TAG, or a file", browse=_ask_checkpoint),
+            Own(ui_text.OTHER_MODEL, ui_text.OTHER_MODEL_PLACEHOLDER, browse=_ask_checkpoint),
         )
-        self.refiner = Choice("What sharpens the borders of the coarse map.")
+        self.refiner = Choice(ui_text.REFINER_TIP)
         self.refiner.add(
             PUBLISHED,
-            "as published",
-            "Stable Diffusion for CLIPer, none for the other methods, PAMR for the demo model.",
+            ui_text.AS_PUBLISHED,
+            ui_text.REFINER_PUBLISHED_TIP,
         )
         for refiner in REFINERS.values():
             self.refiner.add(refiner.name, refiner.title, refiner.description)
         self.diffusion = OwnChoice(
-            "Which Stable Diffusion refines.",
+            ui_text.DIFFUSION_TIP,
             _registered("diffusion"),
-            Own("a folder\N{HORIZONTAL ELLIPSIS}", "a diffusers folder", browse=_ask_folder),
+            Own(ui_text.OTHER_FOLDER, ui_text.OTHER_FOLDER_PLACEHOLDER, browse=_ask_folder),
         )
-        self.foundation = Choice("Which DINO the method or the refiner looks through.")
+        self.foundation = Choice(ui_text.DINO_TIP)
         for entry in _registered("foundation"):
             self.foundation.add(*entry)
-        self.background = BackgroundField(
-            "Words for what is in the image but is no class. They compete with the classes."
-        )
+        self.background = BackgroundField(ui_text.BACKGROUND_TIP)
         self.templates = OwnChoice(
-            "The sentences that a word is put into before CLIP reads it.",
-            [(PUBLISHED, "as published", "What the published settings say.")]
+            ui_text.TEMPLATES_TIP,
+            [(PUBLISHED, ui_text.AS_PUBLISHED, ui_text.TEMPLATES_PUBLISHED_TIP)]
             + [(name, *TEMPLATE_NAMES[name]) for name in TEMPLATE_SETS],
             Own(
-                "own sentences",
-                "a {} in a microscope | a stained {}",
+                ui_text.OWN_TEMPLATES,
+                ui_text.OWN_TEMPLATES_PLACEHOLDER,
                 parse=lambda text: tuple(part.strip() for part in text.split("|")),
                 show=" | ".join,
             ),
         )
-        self.protocol = Choice("Whose published numbers fill what is left as published.")
+        self.protocol = Choice(ui_text.PRESET_TIP)
         for name, words in PRESET_NAMES.items():
             self.protocol.add(name, *words)
-        self.shorter_side = NumberEdit(
-            "What the image's shorter side is resized to, in pixels. Empty or 0: as published."
-        )
-        self.windows = WindowsField("Whether CLIP sees the image whole or window by window.")
-        self.stride = NumberEdit(
-            "The distance of the windows, in pixels. Empty or 0: as published."
-        )
-        self.device = DeviceBox("What computes. Another one can be typed, such as cuda:1.")
+        self.shorter_side = NumberEdit(ui_text.SHORTER_SIDE_TIP)
+        self.windows = WindowsField(ui_text.WINDOWS_TIP)
+        self.stride = NumberEdit(ui_text.STRIDE_TIP)
+        self.device = DeviceBox(ui_text.DEVICE_TIP)
         for name, tip in DEVICES.items():
             self.device.add(name, name, tip)
-        self.precision = Choice("What the networks compute in.")
+        self.precision = Choice(ui_text.PRECISION_TIP)
         for precision in PRECISIONS:
             self.precision.add(precision, precision, PRECISION_NAMES[precision])
-        self.seed = NumberEdit("Of the noise that Stable Diffusion starts from.", zero=0)
-        self.seed.setPlaceholderText("0")
-        self.offline = QCheckBox("Offline")
-        self.offline.setToolTip("Never ask the network; use what is on disk.")
+        self.seed = NumberEdit(ui_text.SEED_TIP, zero=0)
+        self.seed.setPlaceholderText(ui_text.SEED_PLACEHOLDER)
+        self.offline = QCheckBox(ui_text.OFFLINE)
+        self.offline.setToolTip(ui_text.OFFLINE_TIP)
         self.further = QPushButton()
         self._lay_out()
         self._connect()
@@ -145,20 +140,20 @@ class EngineForm(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         for text, field in (
-            ("&Method", self.method),
-            ("Mo&del", self.model),
-            ("Refiner", self.refiner),
-            ("Diffusion", self.diffusion),
-            ("DINO", self.foundation),
-            ("Bac&kground", self.background),
-            ("Prompts", self.templates),
-            ("Tuned for", self.protocol),
-            ("Shorter side", self.shorter_side),
-            ("Windows", self.windows),
-            ("Stride", self.stride),
-            ("Device", self.device),
-            ("Precision", self.precision),
-            ("Seed", self.seed),
+            (ui_text.METHOD_LABEL, self.method),
+            (ui_text.MODEL_LABEL, self.model),
+            (ui_text.REFINER_LABEL, self.refiner),
+            (ui_text.DIFFUSION_LABEL, self.diffusion),
+            (ui_text.DINO_LABEL, self.foundation),
+            (ui_text.BACKGROUND_LABEL, self.background),
+            (ui_text.TEMPLATES_LABEL, self.templates),
+            (ui_text.PRESET_LABEL, self.protocol),
+            (ui_text.SHORTER_SIDE_LABEL, self.shorter_side),
+            (ui_text.WINDOWS_LABEL, self.windows),
+            (ui_text.STRIDE_LABEL, self.stride),
+            (ui_text.DEVICE_LABEL, self.device),
+            (ui_text.PRECISION_LABEL, self.precision),
+            (ui_text.SEED_LABEL, self.seed),
         ):
             label = QLabel(text)
             label.setBuddy(field)
@@ -169,9 +164,7 @@ class EngineForm(QWidget):
             form.addRow(label, field)
             self._labels[field] = label, tip
         form.addRow(self.offline)
-        self.further.setToolTip(
-            "These came with the configuration. Press to leave them as published."
-        )
+        self.further.setToolTip(ui_text.FURTHER_TIP)
         self.further.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         form.addRow(self.further)
 
@@ -205,9 +198,7 @@ class EngineForm(QWidget):
             For wishes that cannot work.
         """
         if not self.model.value():
-            raise InvalidInputError(
-                "No model is named. Type open_clip:NAME/TAG, or choose a checkpoint file."
-            )
+            raise InvalidInputError(ui_text.NO_MODEL_NAMED)
         return SegmentationConfig(
             method=self.method.value(),
             model=self.model.value(),
@@ -232,9 +223,7 @@ class EngineForm(QWidget):
         name: str = self.diffusion.value()
         needed = self.outline().needs_diffusion
         if not name and needed:
-            raise InvalidInputError(
-                "No folder is named for the diffusion model. Type one, or choose another model."
-            )
+            raise InvalidInputError(ui_text.NO_DIFFUSION_NAMED)
         if not needed:
             try:
                 return replace(_DEFAULT, diffusion_model=name or "?").diffusion_model
@@ -307,37 +296,38 @@ class EngineForm(QWidget):
         outline = self.outline()
         settings = outline.settings()
         published = replace(outline, refiner=None).chosen_refiner
-        self.refiner.relabel(PUBLISHED, f"as published ({REFINERS[published].title})")
+        self.refiner.relabel(PUBLISHED, ui_text.as_published(REFINERS[published].title))
         self.templates.box.relabel(
-            PUBLISHED, f"as published ({TEMPLATE_NAMES[settings.templates][0]})"
+            PUBLISHED, ui_text.as_published(TEMPLATE_NAMES[settings.templates][0])
         )
         self.background.show_published(outline.chosen_background, demo=outline.model == "demo")
-        self.shorter_side.setPlaceholderText(f"as published ({settings.shorter_side} px)")
+        self.shorter_side.setPlaceholderText(
+            ui_text.as_published(ui_text.pixels(settings.shorter_side))
+        )
         self.windows.show_published(settings.window, settings.shorter_side)
-        self.stride.setPlaceholderText(f"as published ({settings.stride} px)")
+        self.stride.setPlaceholderText(ui_text.as_published(ui_text.pixels(settings.stride)))
 
         name = REFINERS[outline.chosen_refiner].title
-        with_diffusion = f"Only Stable Diffusion as the refiner uses it; now there is {name}."
-        with_dino = f"Only ProxyCLIP and the refiner DINO use it; now there is {name}."
+        with_diffusion = ui_text.needs_diffusion(refiner=name)
+        with_dino = ui_text.needs_dino(refiner=name)
         self._allow(self.diffusion, "" if outline.needs_diffusion else with_diffusion)
         self._allow(self.seed, "" if outline.needs_diffusion else with_diffusion)
         self._allow(self.foundation, "" if outline.needs_foundation else with_dino)
         window = self.windows.shown(settings.window)
-        self._allow(self.stride, "" if window else "There are no windows.")
+        self._allow(self.stride, "" if window else ui_text.WINDOWS_ARE_OFF)
         self._allow(self.protocol, self._why_no_benchmark(outline))
         for field in (self.method, self.refiner, self.precision, self.device):
             field.explain("")
         for composite in (self.model, self.background, self.templates):
             composite.explain("")
         self.windows.box.explain("")
-        further = ", ".join(f"{FURTHER_NAMES[k]} {v:g}" for k, v in self._further.items())
-        self.further.setText(f"Also: {further} \N{MULTIPLICATION SIGN}")
-        self.further.setVisible(bool(further))
+        self.further.setText(ui_text.further_settings(self._further))
+        self.further.setVisible(bool(self._further))
 
     def _why_no_benchmark(self, outline: SegmentationConfig) -> str:
         """Why the data set of the published numbers makes no difference, if so."""
         rows = {published_settings(outline.method, outline.model, name) for name in PRESET_NAMES}
-        return "" if len(rows) > 1 else f"{outline.model} has one set of numbers for all images."
+        return "" if len(rows) > 1 else ui_text.one_preset(model=outline.model)
 
     def _allow(self, field: Any, why_grey: str) -> None:
         label, tip = self._labels[field]

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QLineEdit, QWidget
 from superqt.utils import signals_blocked
 
 from ...segmentation import BACKGROUND_WORDS, InvalidInputError, parse_words
+from .. import ui_text
 from .engine_fields import OWN, PUBLISHED, BoxAndLine, NumberEdit
 
 
@@ -15,12 +16,12 @@ class WindowsField(BoxAndLine):
     """Sliding windows: as published, none, or of a size."""
 
     def __init__(self, tip: str, parent: QWidget | None = None) -> None:
-        self.size = NumberEdit("Side of a window in pixels.", zero=0)
+        self.size = NumberEdit(ui_text.WINDOW_SIDE_TIP, zero=0)
         super().__init__(tip, self.size, parent)
-        self.box.add(PUBLISHED, "as published")
-        self.box.add(0, "off", "The whole image at once.")
-        self.box.add(OWN, "own size", "Windows with the side that stands below.")
-        self.size.setPlaceholderText("side in pixels")
+        self.box.add(PUBLISHED, ui_text.AS_PUBLISHED)
+        self.box.add(0, ui_text.WINDOWS_OFF, ui_text.WINDOWS_OFF_TIP)
+        self.box.add(OWN, ui_text.WINDOWS_OWN, ui_text.WINDOWS_OWN_TIP)
+        self.size.setPlaceholderText(ui_text.WINDOW_SIDE_PLACEHOLDER)
         self._predicted = 224
         self.size.setVisible(False)
         self.box.currentIndexChanged.connect(self._on_index)
@@ -39,9 +40,7 @@ class WindowsField(BoxAndLine):
             return chosen
         size = self.size.value()
         if not size:
-            raise InvalidInputError(
-                "The windows have no size. Type their side in pixels, or choose 'off'."
-            )
+            raise InvalidInputError(ui_text.NO_WINDOW_SIZE)
         return size
 
     def set_value(self, value: Any) -> None:
@@ -54,7 +53,10 @@ class WindowsField(BoxAndLine):
 
     def show_published(self, window: int, shorter_side: int) -> None:
         """Say what "as published" means, and what to begin with."""
-        self.box.relabel(PUBLISHED, f"as published ({f'{window} px' if window else 'off'})")
+        self.box.relabel(
+            PUBLISHED,
+            ui_text.as_published(ui_text.pixels(window) if window else ui_text.WINDOWS_OFF),
+        )
         self._predicted = window or shorter_side
 
     def shown(self, published: int) -> int:
@@ -80,17 +82,17 @@ class BackgroundField(BoxAndLine):
         super().__init__(tip, QLineEdit(), parent)
         self._given: tuple[str, tuple[str, ...]] | None = None
         self._published: tuple[str, ...] = ()
-        self.box.add(PUBLISHED, "as published")
+        self.box.add(PUBLISHED, ui_text.AS_PUBLISHED)
         for name, words in BACKGROUND_WORDS.items():
             self.box.add(name, name, self._list_tip(words))
-        self.box.add(OWN, "own words", "The words that stand below, separated by commas.")
+        self.box.add(OWN, ui_text.BACKGROUND_OWN, ui_text.BACKGROUND_OWN_TIP)
         self.box.currentIndexChanged.connect(self._on_index)
         self.edit.textEdited.connect(self._on_edited)
         self.edit.editingFinished.connect(self._on_edited_to_the_end)
 
     @staticmethod
     def _list_tip(words: tuple[str, ...]) -> str:
-        return ", ".join(words) or "No words for the background."
+        return ", ".join(words) or ui_text.NO_BACKGROUND_WORDS
 
     def value(self) -> tuple[str, ...] | None:
         """The words, or None for the default.
@@ -124,8 +126,8 @@ class BackgroundField(BoxAndLine):
         """Say what "as published" means, and whether the demo's list is offered."""
         self._published = words
         name = next((name for name, same in BACKGROUND_WORDS.items() if same == words), "")
-        self.box.relabel(PUBLISHED, f"as published ({name})" if name else "as published")
-        why = "" if demo else "These are the grounds that the demo model knows; it is not chosen."
+        self.box.relabel(PUBLISHED, ui_text.as_published(name) if name else ui_text.AS_PUBLISHED)
+        why = "" if demo else ui_text.DEMO_BACKGROUND_WHY_NOT
         self.box.permit("demo", why, self._list_tip(BACKGROUND_WORDS["demo"]))
         self._show()
 
@@ -133,7 +135,7 @@ class BackgroundField(BoxAndLine):
         """Let the edit line say what is chosen."""
         chosen = self.box.value()
         words = self._published if chosen is PUBLISHED else BACKGROUND_WORDS.get(chosen, ())
-        placeholder = "words, separated by commas" if chosen is OWN else self._list_tip(words)
+        placeholder = ui_text.BACKGROUND_PLACEHOLDER if chosen is OWN else self._list_tip(words)
         self.edit.setPlaceholderText(placeholder)
         if chosen is not OWN:
             self.edit.setText("" if chosen is PUBLISHED else ", ".join(words))

@@ -17,16 +17,15 @@ from ...segmentation import (
     SegmentationConfig,
     WeightsEntry,
 )
+from .. import ui_text
 from ..qt.wrapping_label import wrapping
-from .engine_form import EngineForm
-from .engine_text import (
+from ..ui_text import (
     missing_text,
     plain_name,
 )
+from .engine_form import EngineForm
 
 _AS_HIGH_AS_NEEDED = 16777215  # QWIDGETSIZE_MAX
-_WAY_ROUND = "Or choose the refiner PAMR, which needs no download."
-_OFFLINE = "Offline is ticked: nothing may be downloaded."
 
 
 class MissingLine(QWidget):
@@ -49,8 +48,8 @@ class MissingLine(QWidget):
         super().__init__(parent)
         self.name = row.name
         self.text = wrapping(missing_text(row, way_round))
-        self.button = QPushButton("Download")
-        self.button.setAccessibleName(f"Download {plain_name(row.name)}")
+        self.button = QPushButton(ui_text.DOWNLOAD)
+        self.button.setAccessibleName(ui_text.download_name(row))
         self._offline, self._purpose = offline, row.purpose
         self.set_busy(busy=False)
         self.button.clicked.connect(self._on_clicked)
@@ -66,7 +65,7 @@ class MissingLine(QWidget):
         """Grey the button while a job runs; `busy` is what the window does."""
         self.button.setEnabled(not busy and not self._offline)
         self.button.setToolTip(
-            _OFFLINE if self._offline else "Wait for the run to end, or cancel it."
+            ui_text.OFFLINE_WHY_NOT if self._offline else ui_text.BUSY_WHY_NOT
             if busy else self._purpose
         )  # fmt: skip
 
@@ -231,16 +230,15 @@ class EnginePanel(QWidget):
     def summary(self) -> str:
         """The choice in a line."""
         method = METHODS[self.form.method.value()].title
-        model = plain_name(self.form.model.value()) or "no model"
+        model = plain_name(self.form.model.value()) or ui_text.NO_MODEL
         refiner = REFINERS[self.form.outline().chosen_refiner].title
-        return f"{method} \N{MIDDLE DOT} {model} \N{MIDDLE DOT} {refiner}"
+        return ui_text.engine_summary(method=method, model=model, refiner=refiner)
 
     def _refresh(self) -> None:
         self._show_title()
         self._show_missing()
-        kinds = ", ".join(kind.name for kind in KINDS)
-        self.known_label.setText(f"The demo model knows synthetic scenes alone: {kinds}.")
-        self.known_label.setToolTip(f"All the words it knows: {', '.join(self._known)}.")
+        self.known_label.setText(ui_text.demo_kinds([kind.name for kind in KINDS]))
+        self.known_label.setToolTip(ui_text.demo_words(self._known))
         self.known_label.setVisible(bool(self._known) and self.form.model.value() == "demo")
 
     def _show_title(self) -> None:
@@ -248,11 +246,13 @@ class EnginePanel(QWidget):
         arrow = "\N{BLACK DOWN-POINTING TRIANGLE}" if self.folder.isExpanded() else "\u25b6"
         summary = self.summary()
         text = header.fontMetrics().elidedText(
-            f"{arrow} Engine: {summary}", Qt.TextElideMode.ElideRight, header.width() - 12
+            f"{arrow} {ui_text.engine_title(summary)}",
+            Qt.TextElideMode.ElideRight,
+            header.width() - 12,
         )
-        header.setText(text.replace("&", "&&").replace("Engine", "&Engine", 1))
-        header.setAccessibleName(f"Engine: {summary}")
-        header.setToolTip(self.problem() or f"How to segment: {summary}. Press for more.")
+        header.setText(text.replace("&", "&&").replace(ui_text.ENGINE, f"&{ui_text.ENGINE}", 1))
+        header.setAccessibleName(ui_text.engine_title(summary))
+        header.setToolTip(self.problem() or ui_text.engine_tip(summary))
 
     def _show_missing(self) -> None:
         missing, offline = self.missing(), self.form.offline.isChecked()
@@ -271,7 +271,7 @@ class EnginePanel(QWidget):
             refines = row.kind == "diffusion" or (
                 row.kind == "foundation" and row.kind not in METHODS[config.method].needs
             )
-            line = MissingLine(row, _WAY_ROUND if refines else "", offline=offline)
+            line = MissingLine(row, ui_text.USE_PAMR if refines else "", offline=offline)
             line.download_requested.connect(self.download_requested)
             line.set_busy(busy=self._busy)
             self._lines.addWidget(line)

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from ...io.formats import FORMATS
+from .. import ui_text
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class ExportDialog(QDialog):
 
     def __init__(self, images: int, folder: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Export the annotation")
+        self.setWindowTitle(ui_text.EXPORT_TITLE)
         column = QVBoxLayout(self)
         self.boxes: dict[str, QCheckBox] = {}
         for name, one in FORMATS.items():
@@ -62,17 +63,17 @@ class ExportDialog(QDialog):
             box.toggled.connect(self._update)
             column.addWidget(box)
             self.boxes[name] = box
-        self.every_image = QCheckBox(f"All {images} annotated images of the project")
+        self.every_image = QCheckBox(ui_text.every_image(images))
         self.every_image.setVisible(images > 1)
         self.every_image.setChecked(images > 1)
-        self.overwrite = QCheckBox("Replace files that are there")
+        self.overwrite = QCheckBox(ui_text.OVERWRITE)
         self.folder = QLineEdit(folder)
-        self.folder.setAccessibleName("Folder")
+        self.folder.setAccessibleName(ui_text.FOLDER_LABEL)
         self.folder.textChanged.connect(self._update)
-        browse = QPushButton("Browse ...")
+        browse = QPushButton(ui_text.BROWSE)
         browse.clicked.connect(self._on_browse)
         row = QHBoxLayout()
-        row.addWidget(QLabel("Folder"))
+        row.addWidget(QLabel(ui_text.FOLDER_LABEL))
         row.addWidget(self.folder, 1)
         row.addWidget(browse)
         column.addLayout(row)
@@ -100,9 +101,11 @@ class ExportDialog(QDialog):
         save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
         ready = bool(request.formats and self.folder.text().strip())
         save.setEnabled(ready)
-        save.setToolTip("" if ready else "Tick a format and name a folder.")
+        save.setToolTip("" if ready else ui_text.EXPORT_WHY_NOT)
 
     def _on_browse(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Export into", self.folder.text())
+        folder = QFileDialog.getExistingDirectory(
+            self, ui_text.EXPORT_FOLDER_TITLE, self.folder.text()
+        )
         if folder:
             self.folder.setText(folder)

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from ...segmentation import InvalidInputError
+from .. import ui_text
 from ..layers.image_layers import (
     ImageChoice,
     Region,
@@ -34,10 +35,6 @@ from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.listeners import Listeners
 from ..qt.wrapping_label import wrapping
 
-PARTS: dict[str, str] = {"whole": "whole image", "visible": "what is visible now"}
-NO_RECTANGLE = "Draw a rectangle in a Shapes layer first; then it is offered here."
-NO_IMAGE = "There is no image. Open one, or take one from File > Open Sample."
-
 _MOVES = ("scale", "translate", "rotate", "shear", "affine", "units")
 _IMAGE_EVENTS = ("name", "data", "axis_labels", *_MOVES)
 _SHAPES_EVENTS = ("name", "data", "highlight", *_MOVES)  # highlight: another selection
@@ -46,7 +43,7 @@ _DIMS_EVENTS = ("current_step", "ndisplay", "order", "ndim")
 
 
 class ImagePanel(QWidget):
-    """Combos for the image, its plane and the part of it.
+    """Combos for the image, its plane and the region of it.
 
     `changed` is emitted when another run would follow from it: another image or name, plane,
     region, or reason why there is none.
@@ -64,25 +61,23 @@ class ImagePanel(QWidget):
         self._images: list[Image] = []
         self._image: Image | None = None
         self._by_hand = False  # whether the user chose the image here
-        self._parts: list[str | Shapes] = []
-        self._part: str | Shapes = "whole"
+        self._regions: list[str | Shapes] = []
+        self._chosen_region: str | Shapes = "whole"
         self._spins: list[tuple[QLabel, QSpinBox]] = []
         self._told: tuple[Any, ...] = ()
 
-        self.images = ElidingComboBox(
-            "The image layer that is segmented: the active one, until another is chosen here."
-        )
-        self.planes = ElidingComboBox("Which plane of the stack is segmented.")
-        self.planes.offer("current plane", "The one at which the sliders stand.")
-        self.planes.offer("chosen plane", "The one whose numbers stand below.")
-        self.parts = ElidingComboBox("Which part of the image is segmented.")
+        self.images = ElidingComboBox(ui_text.IMAGE_TIP)
+        self.planes = ElidingComboBox(ui_text.PLANE_TIP)
+        self.planes.offer(ui_text.CURRENT_PLANE, ui_text.CURRENT_PLANE_TIP)
+        self.planes.offer(ui_text.CHOSEN_PLANE, ui_text.CHOSEN_PLANE_TIP)
+        self.regions = ElidingComboBox(ui_text.REGION_TIP)
         self.summary = wrapping()
         self._lay_out()
 
         self.images.currentIndexChanged.connect(self._on_image)
         self.images.activated.connect(self._on_chosen)  # also where it is the one that was shown
         self.planes.currentIndexChanged.connect(self._on_planes)
-        self.parts.currentIndexChanged.connect(self._on_part)
+        self.regions.currentIndexChanged.connect(self._on_region)
         self._listeners = Listeners()
         self.destroyed.connect(self._listeners.clear)
         self._listen()
@@ -102,7 +97,7 @@ class ImagePanel(QWidget):
             With the reason why there is none: no image, a 3-D view, sliders outside of it.
         """
         if self._image is None or self._image not in self._viewer.layers:
-            raise InvalidInputError(NO_IMAGE)
+            raise InvalidInputError(ui_text.NO_IMAGE)
         plane = current_plane(self._viewer, self._image)
         return ImageChoice(self._image, self._image.name, plane)
 
@@ -128,7 +123,7 @@ class ImagePanel(QWidget):
 
     def _look(self) -> tuple[ImageChoice | None, str]:
         if self._image is None:
-            return None, NO_IMAGE
+            return None, ui_text.NO_IMAGE
         try:
             plane, region = self._plane(self._image), self._region(self._image)
         except InvalidInputError as error:
@@ -141,12 +136,12 @@ class ImagePanel(QWidget):
         return tuple(spin.value() for _, spin in self._spins)
 
     def _region(self, layer: Image) -> Region | None:
-        if self._part == "visible":
+        if self._chosen_region == "visible":
             return visible_region(self._viewer, layer)
-        if self._part == "whole":
+        if self._chosen_region == "whole":
             check_whole(layer)
             return None
-        return rectangle_region(self._viewer, layer, self._part)
+        return rectangle_region(self._viewer, layer, self._chosen_region)
 
     # ------------------------------------------------------------------ layout
 
@@ -154,9 +149,9 @@ class ImagePanel(QWidget):
         self._grid = grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setColumnStretch(1, 1)
-        grid.addWidget(_label("&Image", self.images), 0, 0)
+        grid.addWidget(_label(ui_text.IMAGE_LABEL, self.images), 0, 0)
         grid.addWidget(self.images, 0, 1)
-        self._plane_label = _label("Plane", self.planes)
+        self._plane_label = _label(ui_text.PLANE_LABEL, self.planes)
         grid.addWidget(self._plane_label, 1, 0)
         grid.addWidget(self.planes, 1, 1)
         self._axes = QWidget()
@@ -164,8 +159,8 @@ class ImagePanel(QWidget):
         self._axes_grid.setContentsMargins(0, 0, 0, 0)
         self._axes_grid.setColumnStretch(1, 1)
         grid.addWidget(self._axes, 2, 1)
-        grid.addWidget(_label("Par&t", self.parts), 3, 0)
-        grid.addWidget(self.parts, 3, 1)
+        grid.addWidget(_label(ui_text.REGION_LABEL, self.regions), 3, 0)
+        grid.addWidget(self.regions, 3, 1)
         grid.addWidget(self.summary, 4, 0, 1, 2)
 
     def _fill_images(self) -> None:
@@ -184,7 +179,7 @@ class ImagePanel(QWidget):
                 self.images.offer(layer.name)
             if self._image is not None:
                 self.images.setCurrentIndex(self._images.index(self._image))
-        self.images.explain("" if self._images else NO_IMAGE)
+        self.images.explain("" if self._images else ui_text.NO_IMAGE)
 
     def _preferred(self) -> Image | None:
         """The active image, another selected one, or the topmost."""
@@ -194,22 +189,22 @@ class ImagePanel(QWidget):
             next((one for one in self._images if one in selection), next(iter(self._images), None)),
         )
 
-    def _fill_parts(self) -> None:
+    def _fill_regions(self) -> None:
         """Offer the whole, the view, and each Shapes layer that holds a rectangle."""
         every = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
-        if self._part not in (*PARTS, *every):
-            self._part = "whole"
-        shapes = [one for one in every if one is self._part or rectangles(one)]
-        self._parts = ["whole", "visible", *shapes]
-        names = [*PARTS.values(), *(f"rectangle in {one.name}" for one in shapes)]
-        with signals_blocked(self.parts):
-            self.parts.clear()
+        if self._chosen_region not in (*ui_text.REGIONS, *every):
+            self._chosen_region = "whole"
+        shapes = [one for one in every if one is self._chosen_region or rectangles(one)]
+        self._regions = ["whole", "visible", *shapes]
+        names = [*ui_text.REGIONS.values(), *(ui_text.rectangle_in(one.name) for one in shapes)]
+        with signals_blocked(self.regions):
+            self.regions.clear()
             for name in names:
-                self.parts.offer(name)
+                self.regions.offer(name)
             if not shapes:
-                self.parts.offer("rectangle in a Shapes layer", NO_RECTANGLE, enabled=False)
-            self.parts.setCurrentIndex(self._parts.index(self._part))
-        self.parts.explain("" if self._image is not None else NO_IMAGE)
+                self.regions.offer(ui_text.RECTANGLE, ui_text.NO_RECTANGLE, enabled=False)
+            self.regions.setCurrentIndex(self._regions.index(self._chosen_region))
+        self.regions.explain("" if self._image is not None else ui_text.NO_IMAGE)
 
     def _fill_axes(self) -> None:
         """One number for each leading axis of the image; nothing for a single plane."""
@@ -224,7 +219,7 @@ class ImagePanel(QWidget):
         for axis, (size, (label, spin)) in enumerate(zip(sizes, self._spins, strict=True)):
             name = axis_name(layer, axis)
             label.setText(name)
-            spin.setToolTip(f"Index along {name}, 0 to {size - 1}.")
+            spin.setToolTip(ui_text.plane_index_tip(axis=name, last=size - 1))
             spin.setAccessibleName(name)
             with signals_blocked(spin):
                 spin.setRange(0, size - 1)
@@ -239,7 +234,7 @@ class ImagePanel(QWidget):
         self._axes_grid.addWidget(label, row, 0)
         self._axes_grid.addWidget(spin, row, 1)
         QWidget.setTabOrder(self._spins[-1][1] if self._spins else self.planes, spin)
-        QWidget.setTabOrder(spin, self.parts)
+        QWidget.setTabOrder(spin, self.regions)
         spin.valueChanged.connect(self._tell)
         self._spins.append((label, spin))
 
@@ -271,9 +266,9 @@ class ImagePanel(QWidget):
         self._axes.setVisible(index == 1 and bool(self._spins))
         self._tell()
 
-    def _on_part(self, index: int) -> None:
-        self._part = self._parts[index]
-        self._fill_parts()
+    def _on_region(self, index: int) -> None:
+        self._chosen_region = self._regions[index]
+        self._fill_regions()
         self._tell()
 
     def _tell(self, *_: Any) -> None:
@@ -322,7 +317,7 @@ class ImagePanel(QWidget):
         elif kind == "inserted":
             self._listen_to(event.value)
         self._fill_images()
-        self._fill_parts()
+        self._fill_regions()
         self._tell()
 
     def _on_active(self, _event: Any = None) -> None:
@@ -344,8 +339,8 @@ class ImagePanel(QWidget):
 
     def _on_shapes_event(self, event: Any) -> None:
         if event.type in ("name", "data"):
-            self._fill_parts()
-        if event.type == "name" or event.source is self._part:
+            self._fill_regions()
+        if event.type == "name" or event.source is self._chosen_region:
             self._tell()
 
     def _on_view(self, _event: Any = None) -> None:
@@ -379,9 +374,13 @@ def _in_words(choice: ImageChoice | None) -> str:
         return ""
     layer = choice.layer
     rows, columns = image_shape(layer)[-2:]
-    size = f"{rows} x {columns} pixels"
+    region = None
     if choice.region is not None:
-        rows, columns = (part.stop - part.start for part in choice.region)
-        size = f"{rows} x {columns} of {size}"
-    planes = [f"{axis_name(layer, axis)} {index}" for axis, index in enumerate(choice.plane)]
-    return ", ".join([size, *(["RGB"] if layer.rgb else []), *planes])
+        height, width = (side.stop - side.start for side in choice.region)
+        region = height, width
+    size = ui_text.image_size(rows=rows, columns=columns, region=region)
+    planes = [
+        ui_text.axis_index(axis=axis_name(layer, axis), index=index)
+        for axis, index in enumerate(choice.plane)
+    ]
+    return ", ".join([size, *([ui_text.RGB] if layer.rgb else []), *planes])

@@ -17,8 +17,7 @@ from qtpy.QtWidgets import (
 
 from ...io.readers.label_files import Imported, Matching
 from ...labels.label_class import ClassRow
-
-NEW, LEAVE_OUT = "a new class", "leave it out"
+from .. import ui_text
 
 
 class ImportDialog(QDialog):
@@ -40,9 +39,11 @@ class ImportDialog(QDialog):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Which class is it?")
+        self.setWindowTitle(ui_text.MATCH_TITLE)
         self._names = {
-            label: imported.classes[label].name if label in imported.classes else f"label {label}"
+            label: imported.classes[label].name
+            if label in imported.classes
+            else ui_text.label_name(label)
             for label in matching.open
         }
         taken = {row.name.casefold() for row in classes.values()}
@@ -53,14 +54,14 @@ class ImportDialog(QDialog):
             for number, row in classes.items():
                 box.addItem(row.name, number)
             if self._names[label].casefold() not in taken:
-                box.addItem(NEW, NEW)
-            box.addItem(LEAVE_OUT, None)
-            box.setPlaceholderText("choose")
+                box.addItem(ui_text.NEW_CLASS, ui_text.NEW_CLASS)
+            box.addItem(ui_text.LEAVE_OUT, None)
+            box.setPlaceholderText(ui_text.MATCH_PLACEHOLDER)
             named = label in imported.classes and label not in matching.clashing
-            box.setCurrentIndex(box.findText(NEW) if named else -1)
+            box.setCurrentIndex(box.findText(ui_text.NEW_CLASS) if named else -1)
             box.currentIndexChanged.connect(self._update)
             why = matching.clashing.get(label, "")
-            name = QLabel(f"{label}: {self._names[label]}" + (f"\n({why})" if why else ""))
+            name = QLabel(ui_text.label_to_match(label=label, name=self._names[label], why=why))
             name.setWordWrap(True)
             rows.addRow(name, box)
             self.boxes[label] = box
@@ -70,7 +71,7 @@ class ImportDialog(QDialog):
         scroll.setWidgetResizable(True)
         scroll.setWidget(inside)
         column = QVBoxLayout(self)
-        column.addWidget(QLabel("The names in the file do not say which classes these are here:"))
+        column.addWidget(QLabel(ui_text.MATCH_TEXT))
         column.addWidget(scroll)
         self.buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
@@ -84,14 +85,14 @@ class ImportDialog(QDialog):
         chosen = all(box.currentIndex() >= 0 for box in self.boxes.values())
         okay = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
         okay.setEnabled(chosen)
-        okay.setToolTip("" if chosen else "Choose for every label.")
+        okay.setToolTip("" if chosen else ui_text.MATCH_WHY_NOT)
 
     def assignments(self) -> dict[int, int | None]:
         """By label of the file: a class here, or None to leave it out; without the new ones."""
         return {label: box.currentData() for label, box in self.boxes.items()
-                if box.currentData() != NEW}  # fmt: skip
+                if box.currentData() != ui_text.NEW_CLASS}  # fmt: skip
 
     def new_classes(self) -> dict[int, str]:
         """By label of the file: the name of a class to be made."""
         return {label: self._names[label] for label, box in self.boxes.items()
-                if box.currentData() == NEW}  # fmt: skip
+                if box.currentData() == ui_text.NEW_CLASS}  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
+from .. import ui_text
 from ..qt.wrapping_label import wrapping
 
 SHOWN = 3
@@ -31,7 +32,7 @@ class Offer:
     what: Any
     text: str
     accept: str
-    discard: str = "Discard"
+    discard: str = ui_text.DISCARD
 
 
 class OffersPanel(QWidget):
@@ -64,7 +65,7 @@ class OffersPanel(QWidget):
         for index, row in enumerate(self.rows):
             self._column.insertWidget(index, row)
         left = len(self.offers) - len(self.rows)
-        self.more.setText(f"{left} more below these." if left > 0 else "")
+        self.more.setText(ui_text.more_offers(left) if left > 0 else "")
         self.more.setVisible(left > 0)
         self.setVisible(bool(self.offers))
 

@@ -16,17 +16,11 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from ...annotation.project.project import ProjectImage, Status
+from ...annotation.project.project import ProjectImage
+from .. import ui_text
 from ..qt.folding import folding
 from ..qt.wrapping_label import wrapping
 
-STATUS_NAMES: Mapping[Status, str] = MappingProxyType(
-    {"open": "nothing yet", "started": "begun", "done": "done"}
-)
-NO_PROJECT = (
-    "No project. Annotations are saved automatically, and offered when the dock opens again. Save "
-    "as ... puts them into a folder of yours."
-)
 _ROWS_SEEN = 5
 
 
@@ -46,20 +40,18 @@ class ProjectPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = folding("Project")
-        self.where = wrapping(NO_PROJECT)
-        self.new_button = _button("&Folder of images ...", "Work through a folder of images.")
-        self.open_button = _button("Op&en ...", "Go on with a project.")
-        self.save_button = _button(
-            "&Save as ...", "Keep the annotation of this image in a new project."
-        )
+        self.folder = folding(ui_text.PROJECT)
+        self.where = wrapping(ui_text.NO_PROJECT)
+        self.new_button = _button(ui_text.NEW_PROJECT, ui_text.NEW_PROJECT_TIP)
+        self.open_button = _button(ui_text.OPEN_PROJECT, ui_text.OPEN_PROJECT_TIP)
+        self.save_button = _button(ui_text.SAVE_PROJECT, ui_text.SAVE_PROJECT_TIP)
         self.images = QListWidget()
-        self.images.setAccessibleName("Images of the project")
+        self.images.setAccessibleName(ui_text.PROJECT_IMAGES)
         self.images.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.previous_button = _button("Pre&vious", "Go to the image before.")
-        self.next_button = _button("Next", "Go to the next image.")
-        self.done_button = _button("&Done", "Mark the image as done, or as not done, and go on.")
-        self.order_button = QPushButton("Most uncertain first")
+        self.previous_button = _button(ui_text.PREVIOUS, ui_text.PREVIOUS_TIP)
+        self.next_button = _button(ui_text.NEXT, ui_text.NEXT_TIP)
+        self.done_button = _button(ui_text.DONE, ui_text.DONE_TIP)
+        self.order_button = QPushButton(ui_text.ORDER)
         inside = QWidget()
         grid = QGridLayout(inside)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -92,11 +84,7 @@ class ProjectPanel(QWidget):
     def set_orderable(self, why_not: str) -> None:
         """Allow ordering by uncertainty, or say in the tooltip why it is grey."""
         self.order_button.setEnabled(not why_not)
-        self.order_button.setToolTip(
-            why_not
-            or "Run the words over all images that are not done, and order these by how unsure "
-            "the result is where nothing is accepted or painted yet."
-        )
+        self.order_button.setToolTip(why_not or ui_text.ORDER_TIP)
 
     def show_images(
         self,
@@ -118,20 +106,16 @@ class ProjectPanel(QWidget):
             How unsure a result was, 0 to 1, of the images for which that is known.
         """
         finished = sum(image.status == "done" for image in images)
-        self.where.setText(
-            f"{where}: {finished} of {len(images)} done. Saved by itself." if where else NO_PROJECT
-        )
+        self.where.setText(ui_text.project_state(folder=where, done=finished, images=len(images)))
         self._names = [image.name for image in images]
         with signals_blocked(self.images):
             self.images.clear()
             for image in images:
-                words, tip = f"{image.name}: {STATUS_NAMES[image.status]}", str(image.path)
-                if image.name in uncertain:
-                    value = uncertain[image.name]
-                    words = f"{words}, {value:.0%} uncertain"
-                    tip = f"{tip}\nUncertain when the images were ordered: {value:.3f} of 1"
-                item = QListWidgetItem(words)
-                item.setToolTip(tip)
+                value = uncertain.get(image.name)
+                item = QListWidgetItem(
+                    ui_text.project_image(name=image.name, status=image.status, uncertainty=value)
+                )
+                item.setToolTip(ui_text.project_image_tip(path=image.path, uncertainty=value))
                 self.images.addItem(item)
             if current in self._names:
                 self.images.setCurrentRow(self._names.index(current))

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from .. import ui_text
 from ..qt.folding import folding
 from ..qt.wrapping_label import wrapping
 
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 _SIDE = 48  # pixels of an image
 _ROWS_SEEN = 3
 _STEPS = 100
-_NOTHING = "Nothing has been learned yet."
-_AUTOMATIC = (
-    "Words count at first; the more images a class was learned from, the more its looks count."
-)
 
 
 class LooksList(QListWidget):
@@ -44,7 +41,7 @@ class LooksList(QListWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setAccessibleName("What the classes look like")
+        self.setAccessibleName(ui_text.PROTOTYPES)
         self.setIconSize(QSize(_SIDE, _SIDE))
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
@@ -73,24 +70,22 @@ class PrototypesPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = folding("Looks")
-        self.folder.setToolTip("What classes look like helps where words fail.")
-        self.learn_button = QPushButton("Learn from t&his image")
-        self.by_itself = QCheckBox("Learn from each image that is done")
+        self.folder = folding(ui_text.PROTOTYPES)
+        self.folder.setToolTip(ui_text.PROTOTYPES_TIP)
+        self.learn_button = QPushButton(ui_text.LEARN)
+        self.by_itself = QCheckBox(ui_text.LEARN_DONE)
         self.by_itself.setChecked(True)
-        self.by_itself.setToolTip(
-            "When an image of the project is marked as done, and when all of an image is accepted."
-        )
+        self.by_itself.setToolTip(ui_text.LEARN_DONE_TIP)
         self.note = wrapping()
         self.pictures = LooksList()
-        self.remove_button = QPushButton("Re&move")
-        self.undo_button = QPushButton("Undo")
+        self.remove_button = QPushButton(ui_text.REMOVE_PROTOTYPES)
+        self.undo_button = QPushButton(ui_text.UNDO)
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Share of the looks against the words")
+        self.slider.setAccessibleName(ui_text.WEIGHT_NAME)
         self.slider.setRange(0, _STEPS)
         self.slider.setValue(_STEPS // 2)
         self.slider.setMinimumWidth(80)
-        self.automatic = QCheckBox("automatic")
+        self.automatic = QCheckBox(ui_text.AUTOMATIC)
         self.automatic.setChecked(True)
         self._lay_out()
         self._items: list[Prototype] = []
@@ -103,11 +98,16 @@ class PrototypesPanel(QWidget):
         self.slider.valueChanged.connect(self._on_share)
         self.automatic.toggled.connect(self._on_share)
         self.show_prototypes((), can_undo=False)
-        self.set_available(_NOTHING)
+        self.set_available(ui_text.NOTHING_LEARNED)
 
     def _lay_out(self) -> None:
         share = QHBoxLayout()
-        for widget in (QLabel("Words"), self.slider, QLabel("looks"), self.automatic):
+        for widget in (
+            QLabel(ui_text.WORDS_END),
+            self.slider,
+            QLabel(ui_text.PROTOTYPES_END),
+            self.automatic,
+        ):
             share.addWidget(widget)
         share.setStretchFactor(self.slider, 1)
         inside = QWidget()
@@ -163,8 +163,7 @@ class PrototypesPanel(QWidget):
                 self.pictures.addItem(_item(one))
         self.pictures.setVisible(bool(items))
         classes = len({one.name.casefold() for one in items if one.name})
-        of = f"{classes} {'class' if classes == 1 else 'classes'}"
-        self.folder.setText(f"Looks: {len(items)}, of {of}" if items else "Looks")
+        self.folder.setText(ui_text.prototypes_title(number=len(items), classes=classes))
         self._update()
 
     def set_available(self, no_learn: str, note: str = "") -> None:
@@ -180,23 +179,21 @@ class PrototypesPanel(QWidget):
         self.note.setText(note)
         self.note.setVisible(bool(note))
         self.learn_button.setEnabled(not no_learn)
-        self.learn_button.setToolTip(
-            no_learn
-            or "Take what is accepted or painted, in the plane that is chosen, as examples of the "
-            "classes."
-        )
+        self.learn_button.setToolTip(no_learn or ui_text.LEARN_TIP)
 
     def _update(self) -> None:
         """Grey out what cannot be done now, and say why."""
-        nothing = "" if self._items else _NOTHING
-        chosen = nothing or ("" if self.pictures.selectedIndexes() else "Choose an image first.")
-        can_undo = "" if self._can_undo else "There is nothing to undo."
-        moved = nothing or (_AUTOMATIC if self.automatic.isChecked() else "")
+        nothing = "" if self._items else ui_text.NOTHING_LEARNED
+        chosen = nothing or (
+            "" if self.pictures.selectedIndexes() else ui_text.SELECT_PROTOTYPE_FIRST
+        )
+        can_undo = "" if self._can_undo else ui_text.NOTHING_TO_UNDO
+        moved = nothing or (ui_text.AUTOMATIC_TIP if self.automatic.isChecked() else "")
         for widget, why_not, tip in (
-            (self.remove_button, chosen, "Forget what is chosen (Delete)."),
-            (self.undo_button, can_undo, "Take the last change of the looks back."),
-            (self.automatic, nothing, _AUTOMATIC),
-            (self.slider, moved, "How much looks count against words."),
+            (self.remove_button, chosen, ui_text.REMOVE_PROTOTYPES_TIP),
+            (self.undo_button, can_undo, ui_text.UNDO_PROTOTYPES_TIP),
+            (self.automatic, nothing, ui_text.AUTOMATIC_TIP),
+            (self.slider, moved, ui_text.WEIGHT_TIP),
         ):
             widget.setEnabled(not why_not)
             widget.setToolTip(why_not or tip)
@@ -212,15 +209,11 @@ class PrototypesPanel(QWidget):
 
 def _item(one: Prototype) -> QListWidgetItem:
     """An image with the class and the image that it is of."""
-    name = one.name or "background"
-    more = len(one.sources) - 1
-    source = one.sources[0] if one.sources else ""
-    item = QListWidgetItem(f"{name}\n{source}{f' and {more} more' if more else ''}")
+    item = QListWidgetItem(ui_text.prototype_entry(name=one.name, sources=one.sources))
     rows, columns, _ = one.thumbnail.shape
     picture = QImage(
         one.thumbnail.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888
     )
     item.setIcon(QIcon(QPixmap.fromImage(picture)))
-    patches = f"{one.patches} {'patch' if one.patches == 1 else 'patches'}"
-    item.setToolTip(f"{name}: the mean of {patches} of {', '.join(one.sources)}")
+    item.setToolTip(ui_text.prototype_tip(name=one.name, patches=one.patches, sources=one.sources))
     return item

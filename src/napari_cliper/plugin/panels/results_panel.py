@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
 
+from .. import ui_text
 from ..qt.folding import folding
 from ..qt.wrapping_label import wrapping
 
@@ -20,16 +21,13 @@ class ResultsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = folding("Results")
-        self.details = wrapping("Nothing yet.")
-        self.score_maps = QCheckBox("Show the &score maps as layers")
-        self.score_maps.setToolTip("Adds one image layer with a plane for each class.")
+        self.folder = folding(ui_text.RESULTS)
+        self.details = wrapping(ui_text.NO_RESULTS)
+        self.score_maps = QCheckBox(ui_text.SCORE_MAPS)
+        self.score_maps.setToolTip(ui_text.SCORE_MAPS_TIP)
         self.score_maps.toggled.connect(self.score_maps_toggled)
-        self.unload_button = QPushButton("Unload")
-        self.unload_button.setToolTip(
-            "Free the networks and the memory of the GPU. The next run loads them again; layers "
-            "and thresholds stay as they are."
-        )
+        self.unload_button = QPushButton(ui_text.UNLOAD)
+        self.unload_button.setToolTip(ui_text.UNLOAD_TIP)
         self.unload_button.clicked.connect(self.unload)
         for widget in (self.details, self.score_maps, self.unload_button):
             self.folder.addWidget(widget)
@@ -39,7 +37,7 @@ class ResultsPanel(QWidget):
 
     def show_summary(self, title: str, details: str) -> None:
         """Say in a few words, and in some more, what there is."""
-        self.folder.setText(f"Results: {title}" if title else "Results")
+        self.folder.setText(ui_text.results_title(title))
         self.details.setText(details)
 
     def set_loaded(self, *, loaded: bool) -> None:

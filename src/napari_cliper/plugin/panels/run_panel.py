@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
 )
 
 from ...segmentation import Progress
+from .. import ui_text
 from ..qt.wrapping_label import wrapping
 
 _BAR_STEPS = 1000
@@ -29,9 +30,9 @@ class RunPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.run_button = QPushButton("&Run")
+        self.run_button = QPushButton(ui_text.RUN)
         self.run_button.setDefault(True)
-        self.cancel_button = QPushButton("Cance&l")
+        self.cancel_button = QPushButton(ui_text.CANCEL)
         self.bar = QProgressBar()
         self.bar.setRange(0, _BAR_STEPS)
         self.bar.setTextVisible(False)
@@ -70,12 +71,12 @@ class RunPanel(QWidget):
         self._running = True
         self.show_message("")
         self.bar.setRange(0, 0)
-        self.stage.setText("Starting")
+        self.stage.setText(ui_text.STARTING)
         self._update_buttons()
 
     def stopping(self) -> None:
         """The job was asked to end."""
-        self.stage.setText("Stopping")
+        self.stage.setText(ui_text.STOPPING)
         self.cancel_button.setEnabled(False)
 
     def show_progress(self, progress: Progress) -> None:
@@ -87,12 +88,12 @@ class RunPanel(QWidget):
             self._stage_started = (progress.stage, now)
         if not progress.total:
             self.bar.setRange(0, 0)
-            self.stage.setText(progress.stage)
+            self.stage.setText(ui_text.stage_text(progress, None))
             return
         share = progress.done / progress.total
         self.bar.setRange(0, _BAR_STEPS)
         self.bar.setValue(round(share * _BAR_STEPS))
-        self.stage.setText(f"{progress.stage}, {_amount(progress)}{_left(share, now - started)}")
+        self.stage.setText(ui_text.stage_text(progress, _seconds_left(share, now - started)))
 
     def end_quietly(self, message: str) -> None:
         """The job has ended; say how, unless something else was said while it ran."""
@@ -119,29 +120,16 @@ class RunPanel(QWidget):
     def _update_buttons(self) -> None:
         self.run_button.setEnabled(not self._running and not self._why_not)
         self.run_button.setToolTip(
-            "It is running."
-            if self._running
-            else self._why_not or "Look for the words in the image."
+            ui_text.RUN_WHY_NOT if self._running else self._why_not or ui_text.RUN_TIP
         )
         self.cancel_button.setEnabled(self._running)
         self.cancel_button.setToolTip(
-            "Stop within a second and leave everything as it was."
-            if self._running
-            else "Nothing is running."
+            ui_text.CANCEL_TIP if self._running else ui_text.CANCEL_WHY_NOT
         )
         self.bar.setVisible(self._running)
         self.stage.setVisible(self._running)
 
 
-def _amount(progress: Progress) -> str:
-    if progress.unit == "byte":
-        return f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB"
-    return f"{min(progress.done + 1, progress.total)} of {progress.total}"
-
-
-def _left(share: float, elapsed: float) -> str:
+def _seconds_left(share: float, elapsed: float) -> float | None:
     """The time that a stage will still take, once there is enough to judge by."""
-    if share < 0.05 or elapsed < 1:
-        return ""
-    seconds = elapsed / share * (1 - share)
-    return f", {seconds / 60:.0f} min left" if seconds >= 90 else f", {seconds:.0f} s left"
+    return None if share < 0.05 or elapsed < 1 else elapsed / share * (1 - share)

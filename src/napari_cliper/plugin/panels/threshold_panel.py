@@ -10,6 +10,7 @@ from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from ...segmentation import Thresholds
+from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
 
 if TYPE_CHECKING:
@@ -32,33 +33,29 @@ class ThresholdPanel(QWidget):
         self.class_slider, self.class_default = self._slider(
             grid,
             0,
-            "&Class threshold",
-            "A class whose score is not above this is taken to be absent.",
+            ui_text.CLASS_THRESHOLD,
+            ui_text.CLASS_THRESHOLD_TIP,
         )
         self.background_slider, self.background_default = self._slider(
             grid,
             2,
-            "Background threshold",
-            "A pixel whose best class is below this becomes background.",
+            ui_text.BACKGROUND_THRESHOLD,
+            ui_text.BACKGROUND_THRESHOLD_TIP,
         )
-        self.min_max = QCheckBox("Stretch each class to its own range")
-        self.min_max.setToolTip(
-            "Brings faint classes up to strong ones (CLIPer's min-max normalisation)."
-        )
+        self.min_max = QCheckBox(ui_text.MIN_MAX)
+        self.min_max.setToolTip(ui_text.MIN_MAX_TIP)
         grid.addWidget(self.min_max, 4, 0, 1, 3)
 
-        self.own = QCheckBox("&Own threshold for")
-        self.own.setToolTip(
-            "In the place of the background threshold, for the pixels of one class."
-        )
-        self.own_class = ElidingComboBox("A class; choosing a row of the table chooses it too.")
-        self.own_class.setAccessibleName("Class with a threshold of its own")
+        self.own = QCheckBox(ui_text.PER_CLASS)
+        self.own.setToolTip(ui_text.PER_CLASS_TIP)
+        self.own_class = ElidingComboBox(ui_text.PER_CLASS_CHOICE_TIP)
+        self.own_class.setAccessibleName(ui_text.PER_CLASS_NAME)
         self.own_slider = _threshold_slider(self.own.toolTip())
-        self.own_slider.setAccessibleName("Threshold of that class")
+        self.own_slider.setAccessibleName(ui_text.PER_CLASS_SLIDER)
         grid.addWidget(self.own, 5, 0)
         grid.addWidget(self.own_class, 5, 1, 1, 2)
         grid.addWidget(self.own_slider, 6, 0, 1, 3)
-        self.working = QLabel("Making the labels ...")
+        self.working = QLabel(ui_text.UPDATING_LABELS)
         grid.addWidget(self.working, 7, 0, 1, 3)
 
         self._defaults = Thresholds(0.0, 0.0)
@@ -85,7 +82,7 @@ class ThresholdPanel(QWidget):
         label.setToolTip(tip)
         default = QToolButton()
         default.setAutoRaise(True)
-        default.setToolTip("Go back to the published value.")
+        default.setToolTip(ui_text.DEFAULT_TIP)
         grid.addWidget(label, row, 0, 1, 2)
         grid.addWidget(default, row, 2)
         grid.addWidget(slider, row + 1, 0, 1, 3)
@@ -124,8 +121,8 @@ class ThresholdPanel(QWidget):
             self.class_slider.setRange(0, max(top, settings.class_threshold))
             for slider in (self.background_slider, self.own_slider):
                 slider.setRange(0, max(pixel_top, settings.background_threshold))
-            self.class_default.setText(f"default {settings.class_threshold:.2f}")
-            self.background_default.setText(f"default {settings.background_threshold:.2f}")
+            self.class_default.setText(ui_text.default_value(settings.class_threshold))
+            self.background_default.setText(ui_text.default_value(settings.background_threshold))
             self.class_slider.setValue(values.class_threshold)
             self.background_slider.setValue(values.background_threshold)
             self.min_max.setChecked(values.min_max)
@@ -148,7 +145,7 @@ class ThresholdPanel(QWidget):
         if index >= 0:
             self.own_class.setCurrentIndex(index)
 
-    def set_available(self, *, available: bool, why_not: str = "There is no result yet.") -> None:
+    def set_available(self, *, available: bool, why_not: str = ui_text.NO_RESULT) -> None:
         """Grey the sliders, and say why."""
         self.setEnabled(available)
         self.setToolTip("" if available else why_not)
