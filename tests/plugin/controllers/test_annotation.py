@@ -9,6 +9,7 @@ from napari.settings import get_settings
 
 from napari_cliper.annotation.cleanup import CLEANING
 from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
+from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.controllers.annotation import ACCEPT_KEY, NEXT_KEY, NTH_KEYS, PREVIOUS_KEY
 from napari_cliper.plugin.controllers.hint_history import REDO_KEY, UNDO_KEY
 from napari_cliper.plugin.panels.annotation_panel import SCOPES
@@ -63,7 +64,7 @@ def test_buttons_say_why_they_are_grey(dock):
     panel = dock.annotation_panel
     assert not panel.accept_button.isEnabled()
     assert "Press Run" in panel.accept_button.toolTip()
-    assert "accept something" in panel.clean_button.toolTip()
+    assert "no annotation yet" in panel.clean_button.toolTip()
 
 
 def test_accept_all_makes_one_annotation_that_one_undo_takes_back(result):
@@ -355,7 +356,7 @@ def test_colours_of_the_table_are_those_of_the_annotation(result):
 
 def test_what_is_done_is_counted(result, qtbot):
     settle(result, qtbot)
-    assert "Nothing accepted" in result.annotation_panel.done.text()
+    assert ui_text.NOTHING_DONE in result.annotation_panel.done.text()
     scope(result, "chosen")
     result.classes_panel.table.choose([0])
     accept(result)

@@ -124,7 +124,8 @@ def test_painted_pixels_become_looks_and_the_image_is_asked_again(nonsense, run,
     seen = dock.prototypes_panel._items[0].thumbnail[20, 30]
     assert first.pixelColor(30, 20).getRgb()[:3] == tuple(seen.tolist())
     assert (
-        f"Looks: {len(prototypes)}, of {len(NAMES)} classes" in dock.prototypes_panel.folder.text()
+        f"Visual prototypes: {len(prototypes)}, of {len(NAMES)} classes"
+        in dock.prototypes_panel.folder.text()
     )
 
     outcome = dock.shown.outcome
@@ -233,7 +234,7 @@ def test_looks_are_removed_by_button_and_key_and_come_back(nonsense, run, qtbot)
     panel.pictures.selectAll()
     qtbot.keyClick(panel.pictures, Qt.Key.Key_Delete)
     assert nonsense.learning_controller.prototypes is None
-    assert panel.folder.text() == "Looks"
+    assert panel.folder.text() == "Visual prototypes"
     idle(nonsense, qtbot)
     assert "prototypes" not in nonsense.shown.outcome.scores.record
     panel.undo_button.click()
@@ -485,8 +486,8 @@ def test_the_most_uncertain_images_come_first(project, qtbot, tmp_path):
     best = sorted(names, key=lambda name: -values[name])
     kept = [image.name for image in Project.open(tmp_path / "project").images]
     assert kept == [*best, "bad", "scene 1"]
-    assert rows(dock)[0] == f"{best[0]}: nothing yet, {values[best[0]]:.0%} uncertain"
-    assert rows(dock)[-2:] == ["bad: nothing yet", "scene 1: done"]
+    assert rows(dock)[0] == f"{best[0]}: not started, {values[best[0]]:.0%} uncertain"
+    assert rows(dock)[-2:] == ["bad: not started", "scene 1: done"]
     assert f"{values[best[0]]:.3f}" in dock.project_panel.images.item(0).toolTip()
     assert "Ordered 4 images" in message(dock)
     assert "bad could not be looked at" in message(dock)
