@@ -7,7 +7,6 @@ No Qt here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from ..annotation.completion import Done
     from ..annotation.merge import Rule
     from ..annotation.project.project import Status
-    from ..segmentation import Progress, Shortfall, WeightsEntry
+    from ..segmentation import Progress, WeightsEntry
 
 
 def count(number: int, one: str, several: str = "") -> str:
@@ -37,45 +36,12 @@ def listed(names: Sequence[str], most: int) -> str:
 
 # ---------------------------------------------------------------------- everywhere
 
-DOCK = "CLIPer segmentation"
 DISCARD = "Discard"
 UNDO = "Undo"
 BROWSE = "Browse ..."
 NOTHING_TO_UNDO = "There is nothing to undo."
 CHOOSE_IMAGE_FIRST = "Choose an image first."
 BACKGROUND_NAME = "background"
-
-
-def choice_now(*, tip: str, text: str) -> str:
-    """The tooltip of a box: what it is for, and what is chosen."""
-    return f"{tip} Now: {text}."
-
-
-def not_saved(*, error: str) -> str:
-    """An annotation could not be written."""
-    return f"Not saved: {error}"
-
-
-def another_size(*, image: str, layer: str = "") -> str:
-    """An image was replaced by one that its annotation does not fit."""
-    cure = f" Save or remove the layer {layer} first." if layer else ""
-    return f"{image} no longer has the size of its annotation.{cure}"
-
-
-def too_old_napari(*, needed: str, installed: str) -> str:
-    """The installed napari is older than this plugin needs."""
-    return (
-        f"napari-cliper needs napari {needed} or later; napari {installed} is installed. "
-        f'Upgrade it with: pip install --upgrade "napari>={needed}"'
-    )
-
-
-def unexpected_error(error: BaseException) -> str:
-    """An error that the engine did not raise on purpose."""
-    return (
-        f"Unexpected error: {type(error).__name__}: {error}. Nothing was changed. The log has the "
-        "details. Try again, or choose other settings."
-    )
 
 
 # ---------------------------------------------------------------------- image panel
@@ -116,73 +82,6 @@ def image_size(*, rows: int, columns: int, region: tuple[int, int] | None = None
 def axis_index(*, axis: str, index: int) -> str:
     """A position along an axis, such as ``z 5``."""
     return f"{axis} {index}"
-
-
-def unnamed_axis(label: str) -> str:
-    """An axis without a name."""
-    return f"axis {label}"
-
-
-def plane_of(*, indices: str, image: str) -> str:
-    """A plane in words, such as ``z 5 of stack``; the image alone if it is a single plane."""
-    return f"{indices} of {image}" if indices else image
-
-
-def labels_too_large(*, image: str, sides: str, needed: float, free: float) -> str:
-    """The labels of a stack do not fit in memory; sizes in bytes."""
-    return (
-        f"The labels of {image} ({sides}) need {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB "
-        "of memory are free. Choose a rectangle, or split the stack."
-    )
-
-
-def axis_is_displayed(*, axis: str, image: str) -> str:
-    """The viewer shows a stack in 3-D, or from the side."""
-    return (
-        f"The viewer displays the axis {axis}, so {image} has no current plane. Go back to the "
-        "2-D view, or choose a plane."
-    )
-
-
-def slider_outside(*, axis: str, index: int, image: str, last: int) -> str:
-    """The sliders point outside of the image."""
-    return (
-        f"The viewer is at {axis} {index}, but {image} goes from 0 to {last}. Move the slider, or "
-        "choose a plane."
-    )
-
-
-def no_rectangle_in(layer: str) -> str:
-    """The chosen Shapes layer holds no rectangle."""
-    return f"{layer} contains no rectangle. Draw one, or choose the whole image."
-
-
-def the_rectangle_in(layer: str) -> str:
-    """Begins a sentence about a rectangle."""
-    return f"The rectangle in {layer}"
-
-
-THE_VISIBLE_REGION = "The visible region"
-A_POSITION = "A position"
-OR_WHOLE_IMAGE = ", or choose the whole image"
-
-
-def lies_outside(*, what: str, image: str) -> str:
-    """A region has no pixel of the image."""
-    return f"{what} lies outside {image}."
-
-
-def only_in_flat_view(*, what: str, image: str, axes: str, way_out: str) -> str:
-    """A region or position needs the 2-D view."""
-    return (
-        f"{what} of {image} is defined only in the 2-D view of {axes}. Go back to that "
-        f"view{way_out}."
-    )
-
-
-def too_small(*, what: str, rows: int, columns: int, least: int) -> str:
-    """A region or image has too few pixels."""
-    return f"{what} has {rows} x {columns} pixels; each side needs at least {least}."
 
 
 # ---------------------------------------------------------------------- classes panel
@@ -535,13 +434,6 @@ CANCEL_TIP = "Stop the job within a second. Nothing is changed."
 CANCEL_WHY_NOT = "Nothing is running."
 STARTING = "Starting"
 STOPPING = "Stopping"
-STOPPED = "Cancelled. Nothing was changed."
-
-LOADING_PYTORCH = "Loading PyTorch (once per session)"
-READING_IMAGE = "Reading the image"
-WAITING_FOR_CANCELLED = "Waiting for the cancelled job to end"
-MAKING_LABELS = "Making labels"
-LEARNING = "Learning visual prototypes"
 
 
 def stage_text(progress: Progress, seconds_left: float | None) -> str:
@@ -561,47 +453,9 @@ def stage_text(progress: Progress, seconds_left: float | None) -> str:
     return f"{progress.stage}, {amount}{left}"
 
 
-def run_done(*, seconds: float, encoded: bool, on_screen: bool, notes: str) -> str:
-    """A run has ended."""
-    took = f"Done in {seconds:.1f} s." if encoded else "Done, with the stored image features."
-    where = "" if on_screen else "The result belongs to a plane that is not on the screen."
-    return " ".join(part for part in (took, where, notes) if part)
-
-
-DROPPED_FOR_PROJECT = "A project was opened during the run, so the result was discarded. Run again."
-WAIT_FOR_JOB = "A job is running. Wait for it to end, or cancel it."
-NO_IMAGE_GIVEN = "No image was given."
-
-
-def dropped_for_image(image: str) -> str:
-    """The image of a run has gone or changed."""
-    return (
-        f"{image} was removed or replaced during the run, so the result was discarded. Run again."
-    )
-
-
 def downloaded(name: str) -> str:
     """Weights are on disk."""
     return f"{name} has been downloaded."
-
-
-def weights_missing(rows: Sequence[WeightsEntry]) -> str:
-    """Weights must be downloaded before a run."""
-    names = " and ".join(f"{row.name} ({size_text(row.size)})" for row in rows)
-    return f"Not on this machine yet: {names}. Press Download above first."
-
-
-def unknown_words(words: Sequence[str]) -> str:
-    """Words that the demo model was never trained on."""
-    return f"The demo model does not know: {', '.join(words)}."
-
-
-NOT_SAVED_TITLE = "Annotations are not saved"
-
-
-def close_question(problem: str) -> str:
-    """Whether to close the window though something could not be saved."""
-    return f"{problem} Close anyway and lose these changes?"
 
 
 # ---------------------------------------------------------------------- threshold panel
@@ -633,59 +487,6 @@ def default_value(value: float) -> str:
 # ---------------------------------------------------------------------- the result on the screen
 
 NO_PREDICTION = "There is no prediction yet. Press Run."
-LAYERS_EDITED = (
-    "You edited the prediction layers, so they no longer change. Run again for new ones."
-)
-
-
-def layer_edited(layer: str) -> str:
-    """A prediction layer was painted on."""
-    return f"You edited {layer}, so it no longer changes. The next result becomes a new layer."
-
-
-def prediction_removed(plane: str) -> str:
-    """The layer of a result was removed."""
-    return f"The prediction layer of {plane} was removed. Press Run again."
-
-
-def pixels_changed(image: str) -> str:
-    """The data of an image was replaced."""
-    return f"The pixels of {image} have changed. Press Run again."
-
-
-def scores_dropped(plane: str) -> str:
-    """A result made room for others."""
-    return (
-        f"The scores of {plane} were removed to free memory; the prediction stays in its layer. "
-        "Press Run to accept or change it."
-    )
-
-
-def not_run(plane: str, others: Sequence[str] = (), most: int = 0) -> str:
-    """A plane without a result; others that have one."""
-    go = f", or go to {listed(others, most)}" if others else ""
-    return f"There is no result for {plane}. Press Run{go}."
-
-
-def nothing_found(short: Sequence[Shortfall], *, hinted: bool, most: int) -> str:
-    """Which classes stay below which threshold, and what to do."""
-    absent = [one for one in short if one.kind == "class"]
-    weak = [one for one in short if one.kind == "pixel"]
-    lines = ["Nothing was found."]
-    if weak:
-        named = [f"{one.name} (best {one.value:.2f} of {one.threshold:.2f})" for one in weak]
-        lines.append(f"No pixel reaches the background threshold: {listed(named, most)}.")
-    if absent:
-        named = [f"{one.name} {one.value:.2f}" for one in absent]
-        lines.append(
-            f"Not above the class threshold of {absent[0].threshold:.2f}: {listed(named, most)}."
-        )
-    if hinted:
-        lines.append("Your hints also count: undo some, or click on an object.")
-    else:
-        which = "background" if weak else "class"
-        lines.append(f"Lower the {which} threshold, try other words, or click on an object.")
-    return " ".join(lines)
 
 
 # ---------------------------------------------------------------------- annotation panel
@@ -729,14 +530,7 @@ IMPORT_TIP = (
 EXPORT = "&Export ..."
 EXPORT_TIP = "Write the annotation for training, ImageJ, QuPath, spreadsheets and more."
 NO_ANNOTATION = "There is no annotation yet. Accept a prediction or paint first."
-CLEANING_RUNS = "Cleaning is running. Wait for it to end."
 NOTHING_DONE = "Nothing is accepted or painted yet."
-OTHER_PLANE = "The prediction belongs to another plane. Go to that plane first."
-NO_CLASS_SELECTED = "No class is selected. Select rows in the table first."
-NO_RECTANGLE_DRAWN = "There is no rectangle. Draw one in a Shapes layer first."
-CLICK_REGION = "Click a region. To change what is accepted or cleaned, press the button again."
-PAINTED_MEANWHILE = "You painted during cleaning, so nothing was changed. Press Clean again."
-REPLACE_PAINTED_TITLE = "Replace hand-painted pixels?"
 
 
 def amount_tip(amount: Amount) -> str:
@@ -763,53 +557,9 @@ def accepted(*, changed: int) -> str:
     return f"Accepted: {count(changed, 'pixel')} changed."
 
 
-def nothing_to_accept(why: str) -> str:
-    """The prediction is empty."""
-    return f"There is nothing to accept. {why}"
-
-
 def cleaned(*, changed: int) -> str:
     """The annotation was cleaned."""
     return f"Cleaned: {count(changed, 'pixel')} changed."
-
-
-def replace_painted_question(*, painted: int) -> str:
-    """Whether Accept may replace what was painted."""
-    return (
-        f"{count(painted, 'hand-painted pixel')} may be replaced. Continue? Undo brings them back "
-        "in one step."
-    )
-
-
-def image_removed(image: str) -> str:
-    """The image to annotate is gone."""
-    return f"{image} was removed. Choose another image."
-
-
-def choose_as_image(image: str) -> str:
-    """Another image than the annotated one is chosen."""
-    return f"Choose {image} as the image first."
-
-
-def brush_paints(name: str) -> str:
-    """The class of the brush, in the status bar."""
-    return f"The brush paints {name}."
-
-
-def annotation_layer(image: str) -> str:
-    """The name of an annotation layer."""
-    return f"{image} annotation"
-
-
-def labels_refused(
-    *, layer: str, shape: Sequence[int], dtype: object, given: Sequence[int], low: int, high: int
-) -> str:
-    """An annotation layer was given an array that does not fit."""
-    return (
-        f"{layer} takes labels from 0 to 65535 of shape {tuple(shape)}, not {dtype} of shape "
-        f"{tuple(given)} from {low} to {high}. The previous labels were restored. Add the other "
-        "array as a layer of its own."
-    )
 
 
 # ---------------------------------------------------------------------- corrections panel
@@ -831,65 +581,6 @@ NEXT_UNCERTAIN = "Next uncertain"
 NEXT_UNCERTAIN_TIP = "Go to the next uncertain place that you have not decided yet."
 BACKGROUND_CLICK_TIP = "None of the classes."
 NOT_IN_TABLE = "Not in the table of classes."
-COMPUTING_SIMILARITY = "Computing similar regions ..."
-NO_UNCERTAIN_PLACE = "No uncertain place is left to decide."
-
-
-def click_on(name: str) -> str:
-    """What to do after Click was pressed."""
-    return f"Click on {name}. Similar regions follow."
-
-
-def clicks_layer(image: str) -> str:
-    """The name of a Points layer."""
-    return f"{image} clicks"
-
-
-def clicks_not_kept(error: object) -> str:
-    """Clicks cannot be stored with an annotation."""
-    return f"Clicks were not saved: {error}"
-
-
-def cannot_propagate(error: str) -> str:
-    """Similar regions could not be computed."""
-    return f"Corrections cannot propagate: {error}"
-
-
-def hints_kept(why: str) -> str:
-    """Hints on a plane that has no result."""
-    return f"Your hints are saved. {why}"
-
-
-def uncertain_place(*, number: int, of: int) -> str:
-    """Which uncertain place is shown."""
-    last = " This is the last one; press again to start over." if number == of else ""
-    return f"Uncertain place {number} of {of}.{last}"
-
-
-def no_uncertainty(error: str) -> str:
-    """The uncertainty could not be computed."""
-    return f"Cannot compute the uncertainty: {error}"
-
-
-def hints_used(
-    *, clicked: int, painted: int, left_out: Sequence[str], follows: bool, raised: bool
-) -> str:
-    """Which hints are used, and how their effect is shown."""
-    parts = []
-    if clicked:
-        parts.append(count(clicked, "click"))
-    if painted:
-        parts.append(count(painted, "painted pixel"))
-    lines = [f"Hints used: {' and '.join(parts)}."] if parts else []
-    if parts and not follows:
-        lines.append("You edited the prediction layer, so it no longer follows hints. Run again.")
-    elif parts and raised:
-        lines.append(
-            "The prediction is drawn above what you accepted. Press Accept to update your labels."
-        )
-    if left_out:
-        lines.append(f"Not used, because this run has no such class: {', '.join(left_out)}.")
-    return " ".join(lines)
 
 
 # ---------------------------------------------------------------------- prototypes panel
@@ -934,85 +625,6 @@ def prototype_tip(*, name: str, patches: int, sources: Sequence[str]) -> str:
     return f"{name or BACKGROUND_NAME}: the mean of {several} of {', '.join(sources)}"
 
 
-def nothing_annotated(image: str) -> str:
-    """There is no annotation to learn from."""
-    return f"{image} has no annotation yet. Accept or paint something first."
-
-
-MODEL_MISSING = "The model is not on this machine yet. Press Download above first."
-NOTHING_CONFIRMED = "Nothing is accepted or painted here yet."
-ONLY_BACKGROUND = "Only background is accepted or painted here, so there is no class to learn."
-
-
-def other_model(*, learned: str, chosen: str) -> str:
-    """Prototypes of another model than the chosen one are not used."""
-    return (
-        f"These prototypes belong to the model {learned} and are not used with {chosen}. To use "
-        f"them, choose {learned}; to learn new ones, remove them."
-    )
-
-
-def not_learned(*, image: str, why: str) -> str:
-    """Nothing was learned from a finished image."""
-    return f"Nothing was learned from {image}. {why}"
-
-
-def source_name(*, image: str, plane: Sequence[int]) -> str:
-    """Where prototypes come from: an image, with the indices of its plane."""
-    return f"{image} [{', '.join(map(str, plane))}]" if plane else image
-
-
-def dropped_for_classes(source: str) -> str:
-    """The classes were replaced while prototypes were learned."""
-    return f"The classes were replaced meanwhile, so what was learned from {source} was discarded."
-
-
-def no_class_to_learn(source: str) -> str:
-    """An annotation has no class of the table."""
-    return f"Nothing was learned from {source}: its annotation has no class in the table."
-
-
-def learned_from(*, source: str, classes: int) -> str:
-    """Prototypes were learned."""
-    return f"Learned {_classes(classes)} from {source}."
-
-
-def put_aside(name: str) -> str:
-    """An older file of prototypes was renamed."""
-    return f"The older prototype file was renamed to {name}."
-
-
-def prototypes_not_saved(error: object) -> str:
-    """Classes were saved, but not their prototypes."""
-    return f"The classes were saved, but not their prototypes. {error}"
-
-
-NO_PROTOTYPES_BESIDE = (
-    "There is no prototype file beside these classes, so no prototypes are used now. Press Undo "
-    "in Visual prototypes to bring back the previous ones."
-)
-
-
-def other_classes_loaded(name: str) -> str:
-    """Classes were loaded while a prototype file was read."""
-    return f"Other classes were loaded meanwhile, so {name} was discarded."
-
-
-def prototypes_not_loaded(error: str) -> str:
-    """Classes were loaded, but not their prototypes."""
-    return f"The classes were loaded, but not their prototypes. {error}"
-
-
-def prototypes_loaded(number: int) -> str:
-    """Prototypes were read with their classes."""
-    return f"Loaded {count(number, 'visual prototype')}."
-
-
-def prototypes_left_out(error: object) -> str:
-    """A run could not use the prototypes."""
-    return f"The prototypes were not used. {error}"
-
-
 # ---------------------------------------------------------------------- project panel
 
 PROJECT = "Project"
@@ -1041,11 +653,6 @@ ORDER_TIP = (
     "Run the words on all images that are not done, and sort these images by the uncertainty of "
     "what is not accepted or painted yet."
 )
-IMAGES_TITLE = "Folder of images"
-NEW_PROJECT_TITLE = "New project folder"
-OPEN_PROJECT_TITLE = "Open a project"
-CHANGED_ON_DISK_TITLE = "Changed by another program"
-NO_ANNOTATION_TO_SAVE = "There is no annotation yet. Accept, paint or import something first."
 
 
 def project_state(*, folder: str, done: int, images: int) -> str:
@@ -1068,83 +675,12 @@ def project_image_tip(*, path: Path, uncertainty: float | None) -> str:
     return f"{path}\nUncertainty when the images were sorted: {uncertainty:.3f} of 1"
 
 
-def no_image_in(folder: object) -> str:
-    """A folder holds no image file."""
-    return f"There is no image in {folder}. Choose another folder."
-
-
-def annotations_folder(name: str) -> str:
-    """The proposed name of a project folder."""
-    return f"{name} annotations"
-
-
-def overwrite_question(error: object) -> str:
-    """Whether to replace what another program has saved."""
-    return f"{error} Replace it with the annotation in this window?"
-
-
-DROPPED_ORDER = "Another project was opened meanwhile, so the images were not sorted."
-
-
-def ordered(*, number: int, problems: Mapping[str, str], most: int) -> str:
-    """The images were sorted; those that could not be read are named with the reason."""
-    lines = [f"Sorted {count(number, 'image')}, most uncertain first."]
-    named = list(problems.items())
-    lines += [f"{name} could not be read: {why}" for name, why in named[:most]]
-    if len(named) > most:
-        others = count(len(named) - most, "more image")
-        lines.append(f"{others} could not be read. They are at the end of the list.")
-    return "\n".join(lines)
-
-
 # ---------------------------------------------------------------------- saved sessions
-
-RESTORE = "Restore"
-CONTINUE = "Continue"
-DISCARD_TITLE = "Discard annotations?"
-ANNOTATIONS_BACK = "The annotations are back. They are saved automatically."
-SAVING = "Annotations are being saved. Try again in a moment."
 
 
 def more_offers(number: int) -> str:
     """How many offers are not shown."""
     return f"{number} more are not shown."
-
-
-def annotation_removed(image: str) -> str:
-    """The layer of an annotation was removed."""
-    return f"The annotation of {image} was removed."
-
-
-def annotation_back(image: str) -> str:
-    """A removed annotation was restored."""
-    return f"The annotation of {image} is back."
-
-
-def session_name(images: Sequence[str]) -> str:
-    """What the annotations of a session are called."""
-    if not images:
-        return "an earlier session"
-    more = len(images) - 1
-    return f"{images[0]} and {count(more, 'more image')}" if more else images[0]
-
-
-def session_offer(*, images: Sequence[str], saved: datetime | None, problem: str) -> str:
-    """The annotations of an earlier session."""
-    if problem:
-        return f"Cannot read annotations of an earlier session: {problem}"
-    when = "" if saved is None else f" from {saved:%d %b %Y, %H:%M}"
-    return f"There are annotations of {session_name(images)}{when} that are in no project."
-
-
-def discard_question(images: str) -> str:
-    """Whether to delete annotations."""
-    return f"Delete the annotations of {images}? This cannot be undone."
-
-
-def open_image_first(*, problem: str, where: object) -> str:
-    """The image of an annotation is not where it was."""
-    return f"{problem} Open {where} in napari, then press {CONTINUE} again."
 
 
 # ---------------------------------------------------------------------- export and import
@@ -1154,12 +690,7 @@ EXPORT_FOLDER_TITLE = "Export to folder"
 FOLDER_LABEL = "Folder"
 OVERWRITE = "Replace existing files"
 EXPORT_WHY_NOT = "Tick a format and choose a folder."
-NOTHING_TO_EXPORT = "There is no annotation to export. Accept a prediction or paint first."
-EXCHANGE_RUNS = "An export or import is running. Wait for it to end."
 
-IMPORT_TITLE = "Import labels"
-CHOOSE_IMAGE_TO_IMPORT = "Choose an image first. Labels are imported onto an image."
-NOTHING_IMPORTED = "Cancelled. Nothing was imported."
 MATCH_TITLE = "Match classes"
 MATCH_TEXT = "Choose the class of each label in the file:"
 MATCH_PLACEHOLDER = "choose"
@@ -1170,22 +701,6 @@ NEW_CLASS, LEAVE_OUT = "a new class", "do not import"
 def every_image(images: int) -> str:
     """A box to export more than the image in the window."""
     return f"All {images} annotated images of the project"
-
-
-def exported(*, folder: str, files: Sequence[str], notes: Sequence[str], most: int) -> str:
-    """Files were written."""
-    shown = ", ".join(files[:most]) + (" ..." if len(files) > most else "")
-    return " ".join([f"Exported to {folder}: {shown}.", *notes])
-
-
-def label_files(patterns: str) -> str:
-    """The filter of the file dialog."""
-    return f"Labels ({patterns})"
-
-
-def removed_while_importing(layer: str) -> str:
-    """The annotation layer has gone."""
-    return f"{layer} was removed meanwhile, so nothing was imported."
 
 
 def imported(*, source: str, changed: int) -> str:
@@ -1201,11 +716,6 @@ def label_name(label: int) -> str:
 def label_to_match(*, label: int, name: str, why: str) -> str:
     """A label of the file, and why its class is not clear."""
     return f"{label}: {name}" + (f"\n({why})" if why else "")
-
-
-def name_taken(path: object) -> str:
-    """A file exists whose name differs from the typed one."""
-    return f"{path} exists already. Choose another name, or type this one."
 
 
 # ---------------------------------------------------------------------- results panel
@@ -1224,52 +734,3 @@ UNLOAD_TIP = (
 def results_title(title: str) -> str:
     """The header of the results panel."""
     return f"{RESULTS}: {title}" if title else RESULTS
-
-
-def results_summary(*, layers: int, seconds: float, device: str) -> str:
-    """A result in a few words."""
-    return f"{layers} layers, {seconds:.1f} s, {device}"
-
-
-def result_details(
-    *, layers: Sequence[str], seconds: Mapping[str, float], device: str, precision: str
-) -> list[str]:
-    """The layers and the time of a result."""
-    stages = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
-    return [f"Layers: {', '.join(layers)}", f"Time: {stages}, on {device} in {precision}"]
-
-
-def memory_details(*, networks: int, images: int, kept: int, capacity: int) -> list[str]:
-    """The memory in use, in bytes."""
-    return [
-        f"Networks in memory: {networks / 1e9:.2f} GB",
-        f"Stored images: {images}, {kept / 1e6:.0f} of {capacity / 1e6:.0f} MB",
-    ]
-
-
-def stage_layer(*, image: str, stage: str) -> str:
-    """The name of a prediction layer."""
-    return f"{image} {stage}"
-
-
-def score_layer(*, image: str, name: str) -> str:
-    """The name of a score map."""
-    return f"{image} {name} score"
-
-
-def uncertainty_layer(image: str) -> str:
-    """The name of an uncertainty map."""
-    return f"{image} uncertainty"
-
-
-# ---------------------------------------------------------------------- demo and sample data
-
-DEMO_TITLE = "napari-cliper demo"
-DEMO_SCENE = "scene"
-MIXED_SCENE = "mixed scene"
-FLUORESCENCE_SCENE = "fluorescence scene"
-
-
-def ground_truth_layer(scene: str) -> str:
-    """The name of a scene's labels."""
-    return f"{scene} ground truth"
