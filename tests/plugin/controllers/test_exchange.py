@@ -20,7 +20,7 @@ from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.plugin.controllers import exchange
 from napari_cliper.plugin.panels.export_dialog import ExportDialog, ExportRequest
-from napari_cliper.plugin.panels.import_dialog import LEAVE_OUT, NEW
+from napari_cliper.plugin.ui_text import LEAVE_OUT, NEW_CLASS
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatc
 
     def fill(dialog):
         requested.append(list(dialog.boxes))
-        assert dialog.boxes[7].currentText() == NEW
+        assert dialog.boxes[7].currentText() == NEW_CLASS
         return QDialog.DialogCode.Accepted
 
     answer(monkeypatch, fill)

@@ -97,7 +97,7 @@ def test_words_and_thresholds_go_from_image_to_image(project, run, qtbot):
     dock.project_panel.next_button.click()
     loaded(dock, qtbot, "scene 2")
     assert [layer.name for layer in dock.viewer.layers] == ["scene 2"]
-    assert texts(dock)[0] == "scene 1: begun"
+    assert texts(dock)[0] == "scene 1: in progress"
     run(dock)
     assert dock.threshold_panel.values().background_threshold == pytest.approx(0.6)
     assert [row.name for row in dock.classes_panel.classes()] == names
@@ -121,7 +121,7 @@ def test_done_goes_on_and_stands_in_the_list(project, qtbot):
     loaded(dock, qtbot, "scene 1")
     dock.project_panel.done_button.click()
     saved(dock, qtbot)
-    assert texts(dock)[0] == "scene 1: begun"
+    assert texts(dock)[0] == "scene 1: in progress"
 
 
 def test_a_prediction_that_was_edited_stays_in_the_window(project, run, qtbot):
