@@ -1,4 +1,4 @@
-"""The options of every command that segments by looks as well as by words."""
+"""The options of every command that segments with prototypes as well as words."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def learn(
 
 def _print(learnt: LearnResult) -> None:
     """What was learned, with the notes under it."""
-    table = Table(title="learnt", title_justify="left")
+    table = Table(title="learned", title_justify="left")
     table.add_column("class")
     for column in ("prototypes", "images", "patches"):
         table.add_column(column, justify="right")

@@ -528,7 +528,7 @@ class Project:
     # ------------------------------------------------------------------ settings
 
     def settings(self) -> ProjectSettings:
-        """Classes with their looks, thresholds, configuration; defaults where none were saved.
+        """Classes with their prototypes, thresholds, configuration; defaults where none were saved.
 
         Raises
         ------

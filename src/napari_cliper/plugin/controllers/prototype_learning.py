@@ -1,4 +1,4 @@
-"""Between annotations and looks: what a person confirmed shows the engine what classes look like.
+"""Learn visual prototypes of the classes from confirmed pixels, and keep them with the classes.
 
 Learning waits until the dock is free, and the thread learns from one image alone: what it finds is
 joined to what is there when it comes back, so that nothing that changed meanwhile is lost.
@@ -76,7 +76,7 @@ class PrototypeLearning(QObject):
         self._before: list[Prototypes | None] = []
         self._number = 0  # of the list of classes: what was learned for another one is dropped
         self._waiting: dict[str, tuple[Work, Callable[[Any], str]]] = {}
-        self._refused: set[Path] = set()  # files whose looks are not these
+        self._refused: set[Path] = set()  # files that hold other prototypes
         panel.learn_wanted.connect(self.learn)
         panel.remove_wanted.connect(self.remove)
         panel.undo_wanted.connect(self.undo)
@@ -93,11 +93,11 @@ class PrototypeLearning(QObject):
 
     @property
     def share(self) -> float | None:
-        """The share of the looks against the words; None grows with the evidence."""
+        """The weight of the prototypes against the words; None: it grows with the examples."""
         return self._panel.share()
 
     def begin_with(self, prototypes: Prototypes | None, share: float | None) -> None:
-        """Go on with the looks of a project."""
+        """Use the prototypes of a project from now on."""
         self._number += 1
         self._waiting.clear()
         self._before.clear()
@@ -106,12 +106,12 @@ class PrototypeLearning(QObject):
         self._show()
 
     def remove(self, gone: list[Prototype]) -> None:
-        """Forget some looks."""
+        """Remove some prototypes."""
         if self.prototypes is not None:
             self._change(self.prototypes.without(*gone))
 
     def undo(self) -> None:
-        """Take the last change of the looks back."""
+        """Undo the last change of the prototypes."""
         if self._before:
             self.prototypes = self._before.pop()
             self._show()
@@ -221,19 +221,19 @@ class PrototypeLearning(QObject):
 
     def _on_learnt(self, number: int, source: str, ask_again: bool, found: Prototypes) -> str:
         if number != self._number:
-            return f"The classes were replaced meanwhile: what {source} taught was dropped."
+            return f"The classes were replaced meanwhile: the prototypes of {source} were dropped."
         if not found:
             self._forget(source, ask_again=ask_again)
-            return f"{source} taught nothing: its annotation has no class in the list."
+            return f"Nothing was learned from {source}: its annotation has no class of the list."
         self._change(
             found if self.prototypes is None else self.prototypes.joined(found),
             ask_again=ask_again,
         )
         classes = len({one.name for one in found.items if one.name})
-        return f"Learnt from {source}: {classes} {'class' if classes == 1 else 'classes'}."
+        return f"Learned from {source}: {classes} {'class' if classes == 1 else 'classes'}."
 
     def _forget(self, source: str, *, ask_again: bool) -> None:
-        """Drop what an image taught before: nothing in it is confirmed any more."""
+        """Remove the prototypes of an image in which nothing is confirmed any more."""
         if self.prototypes is not None:
             kept = self.prototypes.without_source(source)
             if len(kept) < len(self.prototypes):
@@ -254,7 +254,7 @@ class PrototypeLearning(QObject):
     # ------------------------------------------------------------------ with the list of classes
 
     def save_beside(self, classes: Path) -> None:
-        """Keep the looks beside a list of classes; where there are none, put old ones aside."""
+        """Save the prototypes beside a class list; if there are none, rename an old file."""
         path = beside(classes)
         try:
             if path.exists() and (
@@ -263,24 +263,26 @@ class PrototypeLearning(QObject):
                 aside = _free_name(path)
                 path.replace(aside)
                 self._refused.discard(path)
-                self.message.emit(f"The looks that were kept there are in {aside.name} now.", False)
+                self.message.emit(
+                    f"The prototypes that were saved there are in {aside.name} now.", False
+                )
             if self.prototypes is not None:
                 write_prototypes(path, self.prototypes)
         except OSError as error:
             self.message.emit(str(cannot("write", path, error)), True)
         except FileError as error:
-            self.message.emit(f"The classes were saved, but not their looks. {error}", True)
+            self.message.emit(f"The classes were saved, but not their prototypes. {error}", True)
 
     def load_beside(self, classes: Path) -> None:
-        """Go on with the looks that are kept beside a list of classes, or with none."""
+        """Use the prototypes that are saved beside a class list, or none."""
         self._number += 1
         path = beside(classes)
         if not path.exists():
             if self.prototypes is not None:
                 self._change(None)
                 self.message.emit(
-                    "No looks are kept beside these classes, so there are none now. Undo in Looks "
-                    "brings back those that there were.",
+                    "No prototypes are saved beside these classes, so there are none now. Undo under "
+                    "Visual prototypes brings the earlier ones back.",
                     False,
                 )
             return
@@ -298,9 +300,9 @@ class PrototypeLearning(QObject):
             self._refused.add(path)
             if self.prototypes is not None:
                 self._change(None)
-            raise InvalidInputError(f"The classes were loaded without their looks. {found}")
+            raise InvalidInputError(f"The classes were loaded without their prototypes. {found}")
         self._change(found)
-        return f"Loaded {len(found)} looks of the classes."
+        return f"Loaded {len(found)} prototypes of the classes."
 
 
 def _free_name(path: Path) -> Path:
@@ -329,7 +331,7 @@ def _read(
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> Prototypes | str:
-    """The looks of a file, or why not: the classes are there all the same."""
+    """The prototypes of a file, or the reason why they cannot be used."""
     try:
         return session.prototypes_of(path, config, on_disk, report, should_stop)
     except (FileError, InvalidInputError) as error:

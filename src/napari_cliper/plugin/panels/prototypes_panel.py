@@ -57,7 +57,7 @@ class LooksList(QListWidget):
 
 
 class PrototypesPanel(QWidget):
-    """Buttons, the images, and the slider between words and looks.
+    """Buttons, the examples, and the slider between words and prototypes.
 
     Emits what is wanted; is told by `show_prototypes`, `show_share` and `set_available`.
     `remove_wanted` carries the chosen prototypes, `share_changed` a float or None.
@@ -129,7 +129,7 @@ class PrototypesPanel(QWidget):
     # ------------------------------------------------------------------ values in and out
 
     def share(self) -> float | None:
-        """The share of the looks against the words, 0 to 1; None for automatic."""
+        """The weight of the prototypes against the words, 0 to 1; None for automatic."""
         return None if self.automatic.isChecked() else self.slider.value() / _STEPS
 
     def show_share(self, share: float | None) -> None:
