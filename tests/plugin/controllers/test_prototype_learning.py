@@ -1,4 +1,4 @@
-"""Looks of classes in the dock: learned from what a person confirmed, used, kept and put right."""
+"""Visual prototypes in the dock: learned from what a person confirmed, used, kept and put right."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_painted_pixels_become_looks_and_the_image_is_asked_again(nonsense, run,
     dock.viewer.layers.selection.active = mine.layer
     dock.prototypes_panel.learn_button.click()
     qtbot.waitUntil(lambda: dock.learning_controller.prototypes is not None, timeout=60_000)
-    assert f"Learnt from scene: {len(NAMES)}" in message(dock)
+    assert f"Learned from scene: {len(NAMES)}" in message(dock)
     idle(dock, qtbot)
 
     prototypes = dock.learning_controller.prototypes
@@ -291,7 +291,7 @@ def test_looks_are_kept_beside_the_list_of_classes(nonsense, qtbot, tmp_path):
     found = nonsense.learning_controller.prototypes
     np.testing.assert_allclose(vectors(found), vectors(prototypes), atol=1e-6)
     assert nonsense.prototypes_panel.pictures.count() == len(prototypes)
-    assert f"Loaded {len(prototypes)} looks" in message(nonsense)
+    assert f"Loaded {len(prototypes)} prototypes" in message(nonsense)
 
 
 def test_a_list_without_looks_has_none_and_undo_brings_them_back(nonsense, qtbot, tmp_path):
@@ -299,7 +299,7 @@ def test_a_list_without_looks_has_none_and_undo_brings_them_back(nonsense, qtbot
     prototypes = learnt(nonsense, qtbot)
     assert nonsense.classes_panel.load_from(tmp_path / "words.txt")
     assert nonsense.learning_controller.prototypes is None
-    assert "Undo in Looks" in message(nonsense)
+    assert "Undo under Visual prototypes" in message(nonsense)
     nonsense.prototypes_panel.undo_button.click()
     assert nonsense.learning_controller.prototypes is prototypes
 
@@ -325,7 +325,7 @@ def test_looks_that_cannot_be_used_are_refused_and_the_classes_loaded(
         "other weights": "other weights",
         "damaged": "cut off",
     }
-    assert "loaded without their looks" in message(nonsense)
+    assert "loaded without their prototypes" in message(nonsense)
     assert shown[kind] in message(nonsense)
     assert nonsense.learning_controller.prototypes is None
     assert [row.name for row in nonsense.classes_panel.classes()] == list(NAMES.values())
@@ -338,7 +338,7 @@ def test_looks_that_cannot_be_written_are_told(nonsense, qtbot, tmp_path):
     learnt(nonsense, qtbot)
     beside(tmp_path / "mine.yaml").mkdir()
     assert nonsense.classes_panel.save_to(tmp_path / "mine.yaml")
-    assert "not their looks" in message(nonsense)
+    assert "not their prototypes" in message(nonsense)
     assert "folder stands where a file is needed" in message(nonsense)
 
 

@@ -263,9 +263,7 @@ class PrototypeLearning(QObject):
                 aside = _free_name(path)
                 path.replace(aside)
                 self._refused.discard(path)
-                self.message.emit(
-                    f"The prototypes that were saved there are in {aside.name} now.", False
-                )
+                self.message.emit(f"The earlier prototypes are in {aside.name} now.", False)
             if self.prototypes is not None:
                 write_prototypes(path, self.prototypes)
         except OSError as error:
@@ -281,8 +279,8 @@ class PrototypeLearning(QObject):
             if self.prototypes is not None:
                 self._change(None)
                 self.message.emit(
-                    "No prototypes are saved beside these classes, so there are none now. Undo under "
-                    "Visual prototypes brings the earlier ones back.",
+                    "No prototypes are saved beside these classes, so there are none now. Undo "
+                    "under Visual prototypes brings the earlier ones back.",
                     False,
                 )
             return
