@@ -167,7 +167,7 @@ def labelled_images() -> None:
     dock.prototypes_panel.folder.expand()
     wait(SETTLE)
     dock.scroll_to(dock.prototypes_panel)
-    window.shoot("dock-looks")
+    window.shoot("dock-prototypes")
     viewer.close()
 
 

@@ -689,3 +689,15 @@ def test_the_demo_in_a_window_of_its_own(tmp_path):
     with Image.open(picture) as image:
         assert image.width > 1000
         assert len(image.convert("RGB").getcolors(1 << 24)) > 1000
+
+
+def test_no_panel_is_wider_than_the_dock(dock):
+    """The dock may be 300 pixels wide; there is no bar to scroll sideways."""
+    dock.resize(dock.minimumWidth(), 900)
+    widths = {
+        name: panel.minimumSizeHint().width()
+        for name, panel in vars(dock).items()
+        if name.endswith("_panel") and panel.isVisibleTo(dock)
+    }
+    assert len(widths) > 8
+    assert {name: width for name, width in widths.items() if width > 294} == {}

@@ -102,12 +102,7 @@ class PrototypesPanel(QWidget):
 
     def _lay_out(self) -> None:
         share = QHBoxLayout()
-        for widget in (
-            QLabel(ui_text.WORDS_END),
-            self.slider,
-            QLabel(ui_text.PROTOTYPES_END),
-            self.automatic,
-        ):
+        for widget in (QLabel(ui_text.WORDS_END), self.slider, QLabel(ui_text.PROTOTYPES_END)):
             share.addWidget(widget)
         share.setStretchFactor(self.slider, 1)
         inside = QWidget()
@@ -120,6 +115,7 @@ class PrototypesPanel(QWidget):
         grid.addWidget(self.remove_button, 4, 0)
         grid.addWidget(self.undo_button, 4, 1)
         grid.addLayout(share, 5, 0, 1, 2)
+        grid.addWidget(self.automatic, 6, 0, 1, 2)
         self.pictures.setFixedHeight(_ROWS_SEEN * (_SIDE + 8))
         self.folder.addWidget(inside)
         layout = QVBoxLayout(self)
