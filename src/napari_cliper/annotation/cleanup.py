@@ -1,8 +1,8 @@
 """Clean up labels: fill holes, remove specks, smooth edges, keep the largest region, grow, shrink.
 
-Pure functions on one plane of labels. Each takes the classes to change and optional masks of the
-pixels that may and may not change; the operation is computed on the whole plane and applied within
-the masks. Regions are 8-connected, the background is 4-connected.
+`CLEANING` lists the tools. Each works on one plane of labels, takes the classes to change, and
+changes pixels of a mask only; what it does is computed on the whole plane. Regions are 8-connected,
+the background is 4-connected.
 
 Built on the morphology of scipy and scikit-image.
 """
@@ -28,42 +28,16 @@ _NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0
 
 
 # ---------------------------------------------------------------------- the six tools
+# Each takes the labels (Y, X), the labels of the classes to change, and a mask (Y, X) of the pixels
+# that may change, all checked by `Tool`; it returns a new array of the same dtype.
 
 
-def fill_holes(
-    labels: LabelArray,
-    chosen: Collection[int],
-    *,
-    where: Mask | None = None,
-    locked: Mask | None = None,
-) -> LabelArray:
+def fill_holes(labels: LabelArray, chosen: Collection[int], free: Mask) -> LabelArray:
     """Fill background holes that a class encloses.
 
     Other classes inside a hole are kept: only the background around them is filled. Background
     enclosed by such an inner class is a hole of that class.
-
-    Parameters
-    ----------
-    labels : (Y, X) uint8 or uint16 array
-        0 is background.
-    chosen : collection of int
-        Labels whose holes are filled.
-    where : (Y, X) bool array, optional
-        Pixels that may change; default: all.
-    locked : (Y, X) bool array, optional
-        Pixels that must not change; default: none.
-
-    Returns
-    -------
-    (Y, X) array
-        A new array of the same dtype.
-
-    Raises
-    ------
-    InvalidInputError
-        For arrays that are not one plane, masks of another shape, and labels out of range.
     """
-    free = _check(labels, chosen, where, locked)
     # Background is 4-connected, because classes are 8-connected.
     pieces = measure.label(labels == 0, connectivity=1)
     filled = labels.copy()
@@ -76,14 +50,7 @@ def fill_holes(
     return np.where(free, filled, labels)
 
 
-def remove_specks(
-    labels: LabelArray,
-    chosen: Collection[int],
-    *,
-    size: int,
-    where: Mask | None = None,
-    locked: Mask | None = None,
-) -> LabelArray:
+def remove_specks(labels: LabelArray, chosen: Collection[int], free: Mask, size: int) -> LabelArray:
     """Replace small regions by the label that surrounds them.
 
     A speck gets the most common label (background included) of the pixels around it; ties go to the
@@ -92,37 +59,16 @@ def remove_specks(
 
     Parameters
     ----------
-    labels, chosen, where, locked
-        As for `fill_holes`.
     size : int
         Regions with fewer pixels are removed.
-
-    Returns
-    -------
-    (Y, X) array
-        A new array of the same dtype.
-
-    Raises
-    ------
-    InvalidInputError
-        As for `fill_holes`, and for a negative size.
     """
-    _check_amount(size, "pixels")
-    free = _check(labels, chosen, where, locked)
     regions = measure.label(_only(labels, chosen), connectivity=2)
     small = np.bincount(regions.ravel()) < size
     small[0] = False
     return _given_to_surroundings(labels, np.where(small[regions] & free, regions, 0))
 
 
-def smooth(
-    labels: LabelArray,
-    chosen: Collection[int],
-    *,
-    radius: float,
-    where: Mask | None = None,
-    locked: Mask | None = None,
-) -> LabelArray:
+def smooth(labels: LabelArray, chosen: Collection[int], free: Mask, radius: float) -> LabelArray:
     """Smooth the edges between the chosen classes and towards the background.
 
     Each pixel of a chosen class or of the background gets the most common of these labels in its
@@ -131,23 +77,9 @@ def smooth(
 
     Parameters
     ----------
-    labels, chosen, where, locked
-        As for `fill_holes`.
     radius : float
         In pixels; thinner structures are likely to disappear.
-
-    Returns
-    -------
-    (Y, X) array
-        A new array of the same dtype.
-
-    Raises
-    ------
-    InvalidInputError
-        As for `fill_holes`, and for a negative radius.
     """
-    _check_amount(radius, "pixels")
-    free = _check(labels, chosen, where, locked)
     if radius == 0 or labels.size == 0:
         return labels.copy()
     spread = (radius + 0.5) / 2  # standard deviation of a disc, up to the outer edge of its pixels
@@ -168,34 +100,12 @@ _AS_COMMON = 1e-3
 """Weights that differ by less count as a tie, to absorb rounding and pixel steps."""
 
 
-def keep_largest(
-    labels: LabelArray,
-    chosen: Collection[int],
-    *,
-    where: Mask | None = None,
-    locked: Mask | None = None,
-) -> LabelArray:
+def keep_largest(labels: LabelArray, chosen: Collection[int], free: Mask) -> LabelArray:
     """Keep the largest region of each class; replace the others by the label that surrounds them.
 
     Ties go to the region whose first pixel comes first in row-major order. The replacement label is
     chosen as in `remove_specks`.
-
-    Parameters
-    ----------
-    labels, chosen, where, locked
-        As for `fill_holes`.
-
-    Returns
-    -------
-    (Y, X) array
-        A new array of the same dtype.
-
-    Raises
-    ------
-    InvalidInputError
-        As for `fill_holes`.
     """
-    free = _check(labels, chosen, where, locked)
     regions = measure.label(_only(labels, chosen), connectivity=2)
     sizes = np.bincount(regions.ravel())
     kept = [0]
@@ -205,14 +115,7 @@ def keep_largest(
     return _given_to_surroundings(labels, np.where(free & ~np.isin(regions, kept), regions, 0))
 
 
-def grow(
-    labels: LabelArray,
-    chosen: Collection[int],
-    *,
-    pixels: float,
-    where: Mask | None = None,
-    locked: Mask | None = None,
-) -> LabelArray:
+def grow(labels: LabelArray, chosen: Collection[int], free: Mask, pixels: float) -> LabelArray:
     """Expand classes into the background.
 
     Classes do not grow into or across other classes. Background between two growing classes goes
@@ -220,23 +123,9 @@ def grow(
 
     Parameters
     ----------
-    labels, chosen, where, locked
-        As for `fill_holes`.
     pixels : float
         Euclidean distance in pixels.
-
-    Returns
-    -------
-    (Y, X) array
-        A new array of the same dtype.
-
-    Raises
-    ------
-    InvalidInputError
-        As for `fill_holes`, and for a negative distance.
     """
-    _check_amount(pixels, "pixels")
-    free = _check(labels, chosen, where, locked)
     seeds = _only(labels, chosen)
     if not seeds.any():
         return labels.copy()
@@ -249,37 +138,16 @@ def grow(
     return np.where((labels == 0) & joined, grown, labels).astype(labels.dtype)
 
 
-def shrink(
-    labels: LabelArray,
-    chosen: Collection[int],
-    *,
-    pixels: float,
-    where: Mask | None = None,
-    locked: Mask | None = None,
-) -> LabelArray:
+def shrink(labels: LabelArray, chosen: Collection[int], free: Mask, pixels: float) -> LabelArray:
     """Shrink classes: pixels near their edges become background.
 
     The border of the plane does not count as an edge.
 
     Parameters
     ----------
-    labels, chosen, where, locked
-        As for `fill_holes`.
     pixels : float
         Pixels up to this distance from another label or background are removed.
-
-    Returns
-    -------
-    (Y, X) array
-        A new array of the same dtype.
-
-    Raises
-    ------
-    InvalidInputError
-        As for `fill_holes`, and for a negative distance.
     """
-    _check_amount(pixels, "pixels")
-    free = _check(labels, chosen, where, locked)
     shrunk = labels.copy()
     for label in _labels_of(chosen):
         own = labels == label
@@ -298,8 +166,6 @@ class Amount:
 
     Parameters
     ----------
-    keyword : str
-        Keyword argument of the function.
     words : str
         Label in the window.
     default : int
@@ -308,7 +174,6 @@ class Amount:
         Smallest value that has an effect.
     """
 
-    keyword: str
     words: str
     default: int
     unit: str
@@ -343,13 +208,39 @@ class Tool:
         amount: float | None = None,
         *,
         where: Mask | None = None,
-        locked: Mask | None = None,
     ) -> LabelArray:
-        """Run the tool; `amount` None means its default. See `fill_holes` for the rest."""
-        number: dict[str, Any] = {}
-        if self.amount is not None:
-            number[self.amount.keyword] = self.amount.default if amount is None else amount
-        return self.function(labels, chosen, where=where, locked=locked, **number)
+        """Return cleaned labels.
+
+        Parameters
+        ----------
+        labels : (Y, X) uint8 or uint16 array
+            0 is background.
+        chosen : collection of int
+            Labels of the classes to clean.
+        amount : float, optional
+            Value of the numeric parameter, 0 or more; None means its default.
+        where : (Y, X) bool array, optional
+            Pixels that may change; default: all.
+
+        Returns
+        -------
+        (Y, X) array
+            A new array of the same dtype.
+
+        Raises
+        ------
+        InvalidInputError
+            For arrays that are not one plane, a mask of another shape, labels out of range, and
+            an amount below 0.
+        """
+        _check(labels, chosen, where)
+        free = np.ones(labels.shape, dtype=bool) if where is None else where
+        if self.amount is None:
+            return self.function(labels, chosen, free)
+        amount = self.amount.default if amount is None else amount
+        if not amount >= 0:  # NaN is not either
+            raise InvalidInputError(f"{amount} {self.amount.unit} is not possible. Give 0 or more.")
+        return self.function(labels, chosen, free, amount)
 
 
 Cleanup = Literal["fill holes", "remove specks", "smooth", "keep largest", "grow", "shrink"]
@@ -365,13 +256,13 @@ CLEANING: Mapping[Cleanup, Tool] = MappingProxyType(
             "Remove specks",
             "Replaces smaller regions by the label that surrounds them.",
             remove_specks,
-            Amount("size", "Smaller than", 50, "pixels", least=2),
+            Amount("Smaller than", 50, "pixels", least=2),
         ),
         "smooth": Tool(
             "Smooth edges",
             "Smooths the edges between classes and towards the background.",
             smooth,
-            Amount("radius", "Radius", 3, "pixels"),
+            Amount("Radius", 3, "pixels"),
         ),
         "keep largest": Tool(
             "Keep the largest",
@@ -382,13 +273,13 @@ CLEANING: Mapping[Cleanup, Tool] = MappingProxyType(
             "Grow",
             "Expands classes into the background.",
             grow,
-            Amount("pixels", "By", 2, "pixels"),
+            Amount("By", 2, "pixels"),
         ),
         "shrink": Tool(
             "Shrink",
             "Turns the edges of classes into background.",
             shrink,
-            Amount("pixels", "By", 2, "pixels"),
+            Amount("By", 2, "pixels"),
         ),
     }
 )
@@ -398,10 +289,7 @@ CLEANING: Mapping[Cleanup, Tool] = MappingProxyType(
 # ---------------------------------------------------------------------- what they share
 
 
-def _check(
-    labels: LabelArray, chosen: Collection[int], where: Mask | None, locked: Mask | None
-) -> Mask:
-    """Check the arguments; return a mask of the pixels that may change."""
+def _check(labels: LabelArray, chosen: Collection[int], where: Mask | None) -> None:
     if labels.ndim != 2 or labels.dtype.kind != "u":
         raise InvalidInputError(
             f"Labels with {labels.ndim} dimensions and type {labels.dtype} cannot be cleaned. Give "
@@ -414,22 +302,10 @@ def _check(
             f"There is no label {wrong[0]} in labels of type {labels.dtype}. Choose labels from 1 "
             f"to {highest}."
         )
-    free = np.ones(labels.shape, dtype=bool)
-    for name, mask in (("selection", where), ("mask of locked pixels", locked)):
-        if mask is not None and mask.shape != labels.shape:
-            raise InvalidInputError(
-                f"The {name} {mask.shape} and the labels {labels.shape} differ in size."
-            )
-    if where is not None:
-        free &= where
-    if locked is not None:
-        free &= ~locked
-    return free
-
-
-def _check_amount(amount: float, unit: str) -> None:
-    if not amount >= 0:  # NaN is not either
-        raise InvalidInputError(f"{amount} {unit} is not possible. Give 0 or more.")
+    if where is not None and where.shape != labels.shape:
+        raise InvalidInputError(
+            f"The selection {where.shape} and the labels {labels.shape} differ in size."
+        )
 
 
 def _labels_of(chosen: Collection[int]) -> list[int]:
