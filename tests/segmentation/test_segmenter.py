@@ -370,7 +370,7 @@ def test_windows_go_in_batches_no_larger_than_the_image(config, monkeypatch, win
     alone = segmenter.embed(IMAGE)
     for part, expected in zip(found.windows, alone.windows, strict=True):
         assert part.window == expected.window
-        # A batch adds the same numbers in another order: some units of the last place of the largest.
+        # A batch adds in another order: some units in the last place of the largest value.
         largest = float(expected.features.abs().max())
         torch.testing.assert_close(part.features, expected.features, rtol=0, atol=1e-5 * largest)
     torch.testing.assert_close(
