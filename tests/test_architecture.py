@@ -110,7 +110,7 @@ LAYOUT = {
     "evaluation": (),
     "demo": ("scenes",),
     "workflows": (),
-    "plugin": ("qt", "layers", "panels", "controllers", "contributions"),
+    "plugin": ("ui_text", "qt", "layers", "panels", "controllers", "contributions"),
     "cli": (),
 }  # fmt: skip
 """The folders from the bottom up, and the folders in each. A file imports from its own folder and

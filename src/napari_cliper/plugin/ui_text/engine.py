@@ -1,8 +1,4 @@
-"""Every text that the window shows, grouped by the panel or the task it belongs to.
-
-The rest of `plugin` refers to these names. ``&`` stands before the letter that works with Alt.
-No Qt here.
-"""
+"""Texts of the engine panel: models, settings, downloads."""
 
 from __future__ import annotations
 
@@ -12,184 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..annotation.cleanup import Amount
-    from ..annotation.completion import Done
-    from ..annotation.merge import Rule
-    from ..annotation.project.project import Status
-    from ..segmentation import Progress, WeightsEntry
-
-
-def count(number: int, one: str, several: str = "") -> str:
-    """A number with its noun: ``1 class``, ``1,200 pixels``."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
-
-
-def _classes(number: int) -> str:
-    return count(number, "class", "classes")
-
-
-def listed(names: Sequence[str], most: int) -> str:
-    """The first names with commas between, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
-# ---------------------------------------------------------------------- everywhere
-
-DISCARD = "Discard"
-UNDO = "Undo"
-BROWSE = "Browse ..."
-NOTHING_TO_UNDO = "There is nothing to undo."
-CHOOSE_IMAGE_FIRST = "Choose an image first."
-BACKGROUND_NAME = "background"
-
-
-# ---------------------------------------------------------------------- image panel
-
-NO_IMAGE = "There is no image. Open one, or choose one in File > Open Sample."
-NO_RECTANGLE = "To choose a rectangle here, draw one in a Shapes layer first."
-IMAGE_LABEL = "&Image"
-IMAGE_TIP = "The image layer to segment. Follows the active layer until you choose one here."
-PLANE_LABEL = "Plane"
-PLANE_TIP = "The plane of the stack to segment."
-CURRENT_PLANE = "current plane"
-CURRENT_PLANE_TIP = "The plane at the position of the sliders."
-CHOSEN_PLANE = "chosen plane"
-CHOSEN_PLANE_TIP = "The plane with the indices below."
-REGION_LABEL = "Re&gion"
-REGION_TIP = "The region of the image to segment."
-REGIONS: Mapping[str, str] = MappingProxyType({"whole": "whole image", "visible": "visible region"})
-RECTANGLE = "rectangle in a Shapes layer"
-RGB = "RGB"
-
-
-def rectangle_in(layer: str) -> str:
-    """A rectangle that can be chosen."""
-    return f"rectangle in {layer}"
-
-
-def plane_index_tip(*, axis: str, last: int) -> str:
-    """What a box for the index along an axis takes."""
-    return f"Index along {axis}, 0 to {last}."
-
-
-def image_size(*, rows: int, columns: int, region: tuple[int, int] | None = None) -> str:
-    """The size of an image, or of a region in it."""
-    whole = f"{rows} x {columns} pixels"
-    return whole if region is None else f"{region[0]} x {region[1]} of {whole}"
-
-
-def axis_index(*, axis: str, index: int) -> str:
-    """A position along an axis, such as ``z 5``."""
-    return f"{axis} {index}"
-
-
-# ---------------------------------------------------------------------- classes panel
-
-CLASSES_NAME = "Classes"
-WORDS_LABEL = "W&ords"
-WORDS_PLACEHOLDER = "cup=mug, spoon, table"
-WORDS_TIP = (
-    "Words to look for, separated by commas. Write synonyms as cup=mug|beaker. You can paste "
-    "several lines. Press Enter to add them."
-)
-NO_WORDS = "There are no words to look for. Add at least one, such as 'nucleus'."
-ALL_BACKGROUND = (
-    "Every class is background, so there is nothing to label. Untick Bg for one class, or add "
-    "another class."
-)
-CLASS_FILES = "Class lists (*.yaml *.yml *.json *.txt)"
-CLASS_FILE_FORMATS: Mapping[str, str] = MappingProxyType(
-    {
-        "YAML (*.yaml *.yml)": "yaml",
-        "JSON (*.json)": "json",
-        "One class per line (*.txt)": "txt",
-    }
-)
-"""The file suffix by the filter of the file dialog."""
-LOAD_CLASSES_TITLE = "Load classes"
-SAVE_CLASSES_TITLE = "Save classes"
-
-ADD = "Add"
-ADD_TIP = "Add the words above (Enter)."
-ADD_WHY_NOT = "Type words into the field above first."
-REMOVE = "Remove"
-REMOVE_CLASSES_TIP = "Remove the selected classes (Delete)."
-MOVE_UP = "Move up"
-MOVE_UP_TIP = "Move the selected classes up (Alt+Up)."
-MOVE_UP_WHY_NOT = "The selected classes are at the top."
-MOVE_DOWN = "Move down"
-MOVE_DOWN_TIP = "Move the selected classes down (Alt+Down)."
-MOVE_DOWN_WHY_NOT = "The selected classes are at the bottom."
-NO_ROW_SELECTED = "Select a row first."
-UNDO_CLASSES_TIP = "Undo the last change to the classes (Ctrl+Z)."
-REDO = "Redo"
-REDO_CLASSES_TIP = "Redo the last change that was undone (Ctrl+Shift+Z)."
-NOTHING_TO_REDO = "There is nothing to redo."
-LOAD_CLASSES = "Loa&d ..."
-LOAD_CLASSES_NAME = "Load classes"
-LOAD_CLASSES_TIP = "Read classes from a file: YAML, JSON, or text with one class per line."
-SAVE_CLASSES = "&Save ..."
-SAVE_CLASSES_NAME = "Save classes"
-SAVE_CLASSES_TIP = "Write the classes to a file: YAML, JSON, or text with one class per line."
-SAVE_CLASSES_WHY_NOT = "There are no classes to save."
-
-COLOUR_HEADER = "Colour"
-COLOUR_HEADER_TIP = "The colour of the label. Double-click or press Enter to change it."
-NAME_HEADER = "Name"
-NAME_HEADER_TIP = "What to look for, in plain words. Double-click to change it."
-SYNONYMS_HEADER = "Synonyms"
-SYNONYMS_HEADER_TIP = (
-    "Other words for the same class, separated by commas. Double-click to change them."
-)
-BACKGROUND_HEADER = "Bg"
-BACKGROUND_HEADER_TIP = (
-    "Background: this class competes with the others for pixels, but gets no label."
-)
-SCORE_HEADER = "Score"
-SCORE_HEADER_TIP = (
-    "How well the class matches the image in the last run. Higher is better; values above 1 are "
-    "possible."
-)
-SHOW_HEADER = "Show"
-SHOW_HEADER_TIP = "Show or hide the label of this class."
-BACKGROUND_CELL_TIP = "A background class has no label, so it has no colour and cannot be shown."
-
-
-def colour_title(name: str) -> str:
-    """The title of the dialog for a colour."""
-    return f"Colour of {name}"
-
-
-def label_tip(label: int) -> str:
-    """The tooltip of a colour."""
-    return f"Label {label}. Double-click or press Enter to choose a colour."
-
-
-def with_prompt(*, name: str, prompt: str) -> str:
-    """A class with the sentence that CLIP reads for it."""
-    return f"{name} (prompt: {prompt})"
-
-
-def name_with_comma(text: str) -> str:
-    """A comma was typed into the name of a class."""
-    return (
-        f"The name {text!r} contains a comma. Type several classes into the field above, and "
-        "synonyms into the next column."
-    )
-
-
-def cannot_read(*, path: object, error: object) -> str:
-    """A list of classes cannot be used."""
-    return f"Cannot read {path}: {error}"
-
-
-def no_classes_in(path: object) -> str:
-    """A list of classes is empty."""
-    return f"There are no classes in {path}."
-
-
-# ---------------------------------------------------------------------- engine panel
+    from ...segmentation import WeightsEntry
 
 PRESET_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -204,7 +23,6 @@ PRESET_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Name and tooltip by preset."""
-
 TEMPLATE_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "cliper-15": ("15 by CLIPer", "Sentences such as 'a photo of a small cat.'"),
@@ -214,7 +32,6 @@ TEMPLATE_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Name and tooltip by template set."""
-
 PRECISION_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "auto": "float16 on CUDA, float32 elsewhere.",
@@ -224,7 +41,6 @@ PRECISION_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Tooltip by precision."""
-
 DEVICES: Mapping[str, str] = MappingProxyType(
     {
         "auto": "The fastest available device: CUDA, then MPS, then the CPU.",
@@ -234,7 +50,6 @@ DEVICES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Tooltip by device. Only torch knows which are available, and a form must not load torch."""
-
 FURTHER_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "select_layer": "layer",
@@ -243,7 +58,6 @@ FURTHER_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Settings without a row in the form, which a configuration may include."""
-
 METHOD_LABEL = "&Method"
 METHOD_TIP = "How the patch features of CLIP are computed."
 MODEL_LABEL = "Mo&del"
@@ -280,7 +94,6 @@ SEED_PLACEHOLDER = "0"
 OFFLINE = "Offline"
 OFFLINE_TIP = "Never use the network; use only models on disk."
 FURTHER_TIP = "These settings came with the configuration. Press to reset them to 'as published'."
-
 AS_PUBLISHED = "as published"
 REFINER_PUBLISHED_TIP = (
     "Stable Diffusion for CLIPer, PAMR for the demo model, none for the other methods."
@@ -300,7 +113,6 @@ NO_DIFFUSION_NAMED = (
     "No folder is named for the diffusion model. Type one, or choose another model."
 )
 WINDOWS_ARE_OFF = "Windows are off, so there is no stride."
-
 WINDOW_SIDE_TIP = "The side of a window, in pixels."
 WINDOW_SIDE_PLACEHOLDER = "side in pixels"
 WINDOWS_OFF = "off"
@@ -315,7 +127,6 @@ NO_BACKGROUND_WORDS = "No words for the background."
 DEMO_BACKGROUND_WHY_NOT = (
     "Only the demo model knows these backgrounds. Choose the demo model to use them."
 )
-
 NO_MODEL = "no model"
 USE_PAMR = "Or choose the refiner PAMR, which needs no download."
 OFFLINE_WHY_NOT = "Offline is ticked. Untick it to download."
@@ -422,315 +233,3 @@ def demo_kinds(kinds: Sequence[str]) -> str:
 def demo_words(words: Sequence[str]) -> str:
     """All words of the demo model."""
     return f"All words it knows: {', '.join(words)}."
-
-
-# ---------------------------------------------------------------------- run panel
-
-RUN = "&Run"
-RUN_TIP = "Find the words in the image."
-RUN_WHY_NOT = "A job is running."
-CANCEL = "Cance&l"
-CANCEL_TIP = "Stop the job within a second. Nothing is changed."
-CANCEL_WHY_NOT = "Nothing is running."
-STARTING = "Starting"
-STOPPING = "Stopping"
-
-
-def stage_text(progress: Progress, seconds_left: float | None) -> str:
-    """The stage of a job, how much of it is done, and the time left if that is known."""
-    if not progress.total:
-        return progress.stage
-    if progress.unit == "byte":
-        amount = f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB"
-    else:
-        amount = f"{min(progress.done + 1, progress.total)} of {progress.total}"
-    if seconds_left is None:
-        left = ""
-    elif seconds_left >= 90:
-        left = f", {seconds_left / 60:.0f} min left"
-    else:
-        left = f", {seconds_left:.0f} s left"
-    return f"{progress.stage}, {amount}{left}"
-
-
-def downloaded(name: str) -> str:
-    """Weights are on disk."""
-    return f"{name} has been downloaded."
-
-
-# ---------------------------------------------------------------------- threshold panel
-
-CLASS_THRESHOLD = "&Class threshold"
-CLASS_THRESHOLD_TIP = "A class counts as absent unless its score is above this value."
-BACKGROUND_THRESHOLD = "Background threshold"
-BACKGROUND_THRESHOLD_TIP = "A pixel becomes background if its best class is below this value."
-MIN_MAX = "Min-max normalise each class"
-MIN_MAX_TIP = (
-    "Rescale the map of each class by its own minimum and maximum, as CLIPer does. This brings up "
-    "classes with low scores."
-)
-PER_CLASS = "Thresh&old for"
-PER_CLASS_TIP = "Replaces the background threshold for the pixels of one class."
-PER_CLASS_NAME = "Class with a per-class threshold"
-PER_CLASS_CHOICE_TIP = "The class. You can also select its row in the table."
-PER_CLASS_SLIDER = "Per-class threshold"
-UPDATING_LABELS = "Updating the labels ..."
-DEFAULT_TIP = "Reset to the published value."
-NO_RESULT = "There is no result yet. Press Run."
-
-
-def default_value(value: float) -> str:
-    """A button that resets a threshold."""
-    return f"default {value:.2f}"
-
-
-# ---------------------------------------------------------------------- the result on the screen
-
-NO_PREDICTION = "There is no prediction yet. Press Run."
-
-
-# ---------------------------------------------------------------------- annotation panel
-
-ANNOTATION = "<b>Annotation</b>"
-ANNOTATION_TIP = "The labels you have accepted, painted or imported."
-ACCEPT = "Accept"
-ACCEPT_TIP = "Copy the prediction into the annotation. Undo takes it back in one step."
-CLEAN = "Clean"
-CLEAN_TIP = "Clean the annotation. Undo takes it back in one step."
-SCOPE_TIP = "What to accept or clean."
-SCOPES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "all": ("all classes", "All classes and the background."),
-        "chosen": ("the selected classes", "The classes selected in the table."),
-        "rectangle": ("the rectangle", "The rectangle in the topmost Shapes layer."),
-        "region": ("the region I click", "One connected region: press the button, then click it."),
-    }
-)
-"""Name and tooltip by what is accepted or cleaned."""
-RULE_TIP = "Which pixels Accept may change."
-RULE_NAMES: Mapping[Rule, tuple[str, str]] = MappingProxyType(
-    {
-        "empty": ("unlabelled pixels only", "Labelled and hand-painted pixels stay unchanged."),
-        "unpainted": (
-            "keep hand-painted pixels",
-            "Replaces accepted pixels; pixels that you painted or erased stay unchanged.",
-        ),
-        "all": ("replace all pixels", "Also replaces hand-painted pixels; asks first."),
-    }
-)
-"""Name and tooltip by the rule of Accept."""
-TOOL_TIP = "How to clean the annotation of the plane on the screen."
-AMOUNT_NAME = "Amount"
-PIXELS_SUFFIX = " px"
-IMPORT = "&Import ..."
-IMPORT_TIP = (
-    "Read labels from a TIFF, PNG or COCO JSON file. Classes are matched by name. Undo takes it "
-    "back in one step."
-)
-EXPORT = "&Export ..."
-EXPORT_TIP = "Write the annotation for training, ImageJ, QuPath, spreadsheets and more."
-NO_ANNOTATION = "There is no annotation yet. Accept a prediction or paint first."
-NOTHING_DONE = "Nothing is accepted or painted yet."
-
-
-def amount_tip(amount: Amount) -> str:
-    """What the number of a cleaning tool means."""
-    return f"{amount.words}, in {amount.unit}."
-
-
-def done_text(done: Done | None) -> str:
-    """How much of a plane is annotated."""
-    if done is None:
-        return NOTHING_DONE
-    parts = [
-        f"{done.labelled:.0%} labelled",
-        f"{done.decided:.0%} decided",
-        _classes(done.classes),
-    ]
-    if done.open_regions:
-        parts.append(f"{count(done.open_regions, 'predicted region')} open")
-    return ", ".join(parts) + "."
-
-
-def accepted(*, changed: int) -> str:
-    """A prediction was accepted."""
-    return f"Accepted: {count(changed, 'pixel')} changed."
-
-
-def cleaned(*, changed: int) -> str:
-    """The annotation was cleaned."""
-    return f"Cleaned: {count(changed, 'pixel')} changed."
-
-
-# ---------------------------------------------------------------------- corrections panel
-
-CORRECTIONS = "<b>Corrections</b>"
-CORRECTIONS_TIP = "Correct the prediction with a few strokes and clicks."
-PROPAGATE = "Propagate corrections"
-PROPAGATE_TIP = (
-    "Your strokes and clicks also change the prediction in similar regions. Off: only the words "
-    "count."
-)
-UNCERTAINTY = "Uncertainty"
-UNCERTAINTY_TIP = "Show an image layer that is bright where the two best classes are close."
-CLICK = "Click"
-CLICK_TIP = "Click in the image to say which class is there. Delete a point to take it back."
-CLICK_CLASS_TIP = "The class of the next click."
-CLICK_CLASS_NAME = "Class of the next click"
-NEXT_UNCERTAIN = "Next uncertain"
-NEXT_UNCERTAIN_TIP = "Go to the next uncertain place that you have not decided yet."
-BACKGROUND_CLICK_TIP = "None of the classes."
-NOT_IN_TABLE = "Not in the table of classes."
-
-
-# ---------------------------------------------------------------------- prototypes panel
-
-PROTOTYPES = "Visual prototypes"
-PROTOTYPES_TIP = "Example patches of each class. They help where words fail."
-LEARN = "Learn from t&his image"
-LEARN_TIP = "Use what is accepted or painted in the chosen plane as examples of the classes."
-LEARN_DONE = "Learn from each finished image"
-LEARN_DONE_TIP = (
-    "Learn when you mark an image of the project as done, and when you accept a whole image."
-)
-NOTHING_LEARNED = "No visual prototypes have been learned yet."
-SELECT_PROTOTYPE_FIRST = "Select an example first."
-REMOVE_PROTOTYPES = "Re&move"
-REMOVE_PROTOTYPES_TIP = "Remove the selected prototypes (Delete)."
-UNDO_PROTOTYPES_TIP = "Undo the last change to the prototypes."
-WORDS_END = "Words"
-PROTOTYPES_END = "prototypes"
-WEIGHT_NAME = "Weight of the prototypes"
-WEIGHT_TIP = "The weight of the prototypes relative to the words."
-AUTOMATIC = "automatic"
-AUTOMATIC_TIP = (
-    "Words count most at first. The more images a class was learned from, the more its prototypes "
-    "count."
-)
-
-
-def prototypes_title(*, number: int, classes: int) -> str:
-    """The header of the prototypes panel."""
-    return f"{PROTOTYPES}: {number}, of {_classes(classes)}" if number else PROTOTYPES
-
-
-def prototype_entry(*, name: str, sources: Sequence[str]) -> str:
-    """A prototype in the list: its class and where it comes from."""
-    return f"{name or BACKGROUND_NAME}\n{listed(sources, 1)}"
-
-
-def prototype_tip(*, name: str, patches: int, sources: Sequence[str]) -> str:
-    """What a prototype was made from."""
-    several = count(patches, "patch", "patches")
-    return f"{name or BACKGROUND_NAME}: the mean of {several} of {', '.join(sources)}"
-
-
-# ---------------------------------------------------------------------- project panel
-
-PROJECT = "Project"
-STATUS_NAMES: Mapping[Status, str] = MappingProxyType(
-    {"open": "not started", "started": "in progress", "done": "done"}
-)
-NO_PROJECT = (
-    "No project. Annotations are saved automatically and offered the next time this panel opens. "
-    "Press Save as ... to save them in a folder of your choice."
-)
-NEW_PROJECT = "&Folder of images ..."
-NEW_PROJECT_TIP = "Annotate the images of a folder."
-OPEN_PROJECT = "Op&en ..."
-OPEN_PROJECT_TIP = "Open a project."
-SAVE_PROJECT = "&Save as ..."
-SAVE_PROJECT_TIP = "Save the annotation of this image in a new project."
-PROJECT_IMAGES = "Images of the project"
-PREVIOUS = "Pre&vious"
-PREVIOUS_TIP = "Go to the previous image."
-NEXT = "Next"
-NEXT_TIP = "Go to the next image."
-DONE = "&Done"
-DONE_TIP = "Mark the image as done and go to the next. Press again to mark it as not done."
-ORDER = "Most uncertain first"
-ORDER_TIP = (
-    "Run the words on all images that are not done, and sort these images by the uncertainty of "
-    "what is not accepted or painted yet."
-)
-
-
-def project_state(*, folder: str, done: int, images: int) -> str:
-    """The line above the list of images."""
-    if not folder:
-        return NO_PROJECT
-    return f"{folder}: {done} of {images} done. Changes are saved automatically."
-
-
-def project_image(*, name: str, status: Status, uncertainty: float | None) -> str:
-    """An image in the list."""
-    text = f"{name}: {STATUS_NAMES[status]}"
-    return text if uncertainty is None else f"{text}, {uncertainty:.0%} uncertain"
-
-
-def project_image_tip(*, path: Path, uncertainty: float | None) -> str:
-    """The tooltip of an image in the list."""
-    if uncertainty is None:
-        return str(path)
-    return f"{path}\nUncertainty when the images were sorted: {uncertainty:.3f} of 1"
-
-
-# ---------------------------------------------------------------------- saved sessions
-
-
-def more_offers(number: int) -> str:
-    """How many offers are not shown."""
-    return f"{number} more are not shown."
-
-
-# ---------------------------------------------------------------------- export and import
-
-EXPORT_TITLE = "Export annotations"
-EXPORT_FOLDER_TITLE = "Export to folder"
-FOLDER_LABEL = "Folder"
-OVERWRITE = "Replace existing files"
-EXPORT_WHY_NOT = "Tick a format and choose a folder."
-
-MATCH_TITLE = "Match classes"
-MATCH_TEXT = "Choose the class of each label in the file:"
-MATCH_PLACEHOLDER = "choose"
-MATCH_WHY_NOT = "Choose a class for every label."
-NEW_CLASS, LEAVE_OUT = "a new class", "do not import"
-
-
-def every_image(images: int) -> str:
-    """A box to export more than the image in the window."""
-    return f"All {images} annotated images of the project"
-
-
-def imported(*, source: str, changed: int) -> str:
-    """Labels were imported."""
-    return f"Imported {source}: {count(changed, 'pixel')} changed."
-
-
-def label_name(label: int) -> str:
-    """A label without a class name."""
-    return f"label {label}"
-
-
-def label_to_match(*, label: int, name: str, why: str) -> str:
-    """A label of the file, and why its class is not clear."""
-    return f"{label}: {name}" + (f"\n({why})" if why else "")
-
-
-# ---------------------------------------------------------------------- results panel
-
-RESULTS = "Results"
-NO_RESULTS = "No results yet."
-SCORE_MAPS = "Show the &score maps as layers"
-SCORE_MAPS_TIP = "Add an image layer with the score map of each class."
-UNLOAD = "Unload"
-UNLOAD_TIP = (
-    "Free the memory of the networks, on the GPU too. The next run loads them again. Layers and "
-    "thresholds stay unchanged."
-)
-
-
-def results_title(title: str) -> str:
-    """The header of the results panel."""
-    return f"{RESULTS}: {title}" if title else RESULTS

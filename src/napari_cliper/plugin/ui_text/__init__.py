@@ -1,0 +1,17 @@
+"""Every text that the window shows, one module for each subject.
+
+The rest of `plugin` refers to these names as ``ui_text.NAME``. ``&`` stands before the letter that
+works with Alt. No Qt here.
+"""
+
+from .annotation import *
+from .classes import *
+from .common import *
+from .demo import *
+from .engine import *
+from .exchange import *
+from .image import *
+from .project import *
+from .prototypes import *
+from .result import *
+from .run import *

@@ -1,0 +1,218 @@
+"""Texts of the annotation: accept, clean, paint, corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from .common import count, count_classes
+
+if TYPE_CHECKING:
+    from ...annotation.cleanup import Amount
+    from ...annotation.completion import Done
+    from ...annotation.merge import Rule
+
+
+# ---------------------------------------------------------------------- annotation panel
+
+ANNOTATION = "<b>Annotation</b>"
+ANNOTATION_TIP = "The labels you have accepted, painted or imported."
+ACCEPT = "Accept"
+ACCEPT_TIP = "Copy the prediction into the annotation. Undo takes it back in one step."
+CLEAN = "Clean"
+CLEAN_TIP = "Clean the annotation. Undo takes it back in one step."
+SCOPE_TIP = "What to accept or clean."
+SCOPES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "all": ("all classes", "All classes and the background."),
+        "chosen": ("the selected classes", "The classes selected in the table."),
+        "rectangle": ("the rectangle", "The rectangle in the topmost Shapes layer."),
+        "region": ("the region I click", "One connected region: press the button, then click it."),
+    }
+)
+"""Name and tooltip by what is accepted or cleaned."""
+RULE_TIP = "Which pixels Accept may change."
+RULE_NAMES: Mapping[Rule, tuple[str, str]] = MappingProxyType(
+    {
+        "empty": ("unlabelled pixels only", "Labelled and hand-painted pixels stay unchanged."),
+        "unpainted": (
+            "keep hand-painted pixels",
+            "Replaces accepted pixels; pixels that you painted or erased stay unchanged.",
+        ),
+        "all": ("replace all pixels", "Also replaces hand-painted pixels; asks first."),
+    }
+)
+"""Name and tooltip by the rule of Accept."""
+TOOL_TIP = "How to clean the annotation of the plane on the screen."
+AMOUNT_NAME = "Amount"
+PIXELS_SUFFIX = " px"
+IMPORT = "&Import ..."
+IMPORT_TIP = (
+    "Read labels from a TIFF, PNG or COCO JSON file. Classes are matched by name. Undo takes it "
+    "back in one step."
+)
+EXPORT = "&Export ..."
+EXPORT_TIP = "Write the annotation for training, ImageJ, QuPath, spreadsheets and more."
+NO_ANNOTATION = "There is no annotation yet. Accept a prediction or paint first."
+CLEANING_RUNS = "Cleaning is running. Wait for it to end."
+NOTHING_DONE = "Nothing is accepted or painted yet."
+OTHER_PLANE = "The prediction belongs to another plane. Go to that plane first."
+NO_CLASS_SELECTED = "No class is selected. Select rows in the table first."
+NO_RECTANGLE_DRAWN = "There is no rectangle. Draw one in a Shapes layer first."
+CLICK_REGION = "Click a region. To change what is accepted or cleaned, press the button again."
+PAINTED_MEANWHILE = "You painted during cleaning, so nothing was changed. Press Clean again."
+REPLACE_PAINTED_TITLE = "Replace hand-painted pixels?"
+
+
+def amount_tip(amount: Amount) -> str:
+    """What the number of a cleaning tool means."""
+    return f"{amount.words}, in {amount.unit}."
+
+
+def done_text(done: Done | None) -> str:
+    """How much of a plane is annotated."""
+    if done is None:
+        return NOTHING_DONE
+    parts = [
+        f"{done.labelled:.0%} labelled",
+        f"{done.decided:.0%} decided",
+        count_classes(done.classes),
+    ]
+    if done.open_regions:
+        parts.append(f"{count(done.open_regions, 'predicted region')} open")
+    return ", ".join(parts) + "."
+
+
+def accepted(*, changed: int) -> str:
+    """A prediction was accepted."""
+    return f"Accepted: {count(changed, 'pixel')} changed."
+
+
+def nothing_to_accept(why: str) -> str:
+    """The prediction is empty."""
+    return f"There is nothing to accept. {why}"
+
+
+def cleaned(*, changed: int) -> str:
+    """The annotation was cleaned."""
+    return f"Cleaned: {count(changed, 'pixel')} changed."
+
+
+def replace_painted_question(*, painted: int) -> str:
+    """Whether Accept may replace what was painted."""
+    return (
+        f"{count(painted, 'hand-painted pixel')} may be replaced. Continue? Undo brings them back "
+        "in one step."
+    )
+
+
+def image_removed(image: str) -> str:
+    """The image to annotate is gone."""
+    return f"{image} was removed. Choose another image."
+
+
+def choose_as_image(image: str) -> str:
+    """Another image than the annotated one is chosen."""
+    return f"Choose {image} as the image first."
+
+
+def brush_paints(name: str) -> str:
+    """The class of the brush, in the status bar."""
+    return f"The brush paints {name}."
+
+
+def annotation_layer(image: str) -> str:
+    """The name of an annotation layer."""
+    return f"{image} annotation"
+
+
+def labels_refused(
+    *, layer: str, shape: Sequence[int], dtype: object, given: Sequence[int], low: int, high: int
+) -> str:
+    """An annotation layer was given an array that does not fit."""
+    return (
+        f"{layer} takes labels from 0 to 65535 of shape {tuple(shape)}, not {dtype} of shape "
+        f"{tuple(given)} from {low} to {high}. The previous labels were restored. Add the other "
+        "array as a layer of its own."
+    )
+
+
+# ---------------------------------------------------------------------- corrections panel
+
+CORRECTIONS = "<b>Corrections</b>"
+CORRECTIONS_TIP = "Correct the prediction with a few strokes and clicks."
+PROPAGATE = "Propagate corrections"
+PROPAGATE_TIP = (
+    "Your strokes and clicks also change the prediction in similar regions. Off: only the words "
+    "count."
+)
+UNCERTAINTY = "Uncertainty"
+UNCERTAINTY_TIP = "Show an image layer that is bright where the two best classes are close."
+CLICK = "Click"
+CLICK_TIP = "Click in the image to say which class is there. Delete a point to take it back."
+CLICK_CLASS_TIP = "The class of the next click."
+CLICK_CLASS_NAME = "Class of the next click"
+NEXT_UNCERTAIN = "Next uncertain"
+NEXT_UNCERTAIN_TIP = "Go to the next uncertain place that you have not decided yet."
+BACKGROUND_CLICK_TIP = "None of the classes."
+NOT_IN_TABLE = "Not in the table of classes."
+COMPUTING_SIMILARITY = "Computing similar regions ..."
+NO_UNCERTAIN_PLACE = "No uncertain place is left to decide."
+
+
+def click_on(name: str) -> str:
+    """What to do after Click was pressed."""
+    return f"Click on {name}. Similar regions follow."
+
+
+def clicks_layer(image: str) -> str:
+    """The name of a Points layer."""
+    return f"{image} clicks"
+
+
+def clicks_not_kept(error: object) -> str:
+    """Clicks cannot be stored with an annotation."""
+    return f"Clicks were not saved: {error}"
+
+
+def cannot_propagate(error: str) -> str:
+    """Similar regions could not be computed."""
+    return f"Corrections cannot propagate: {error}"
+
+
+def hints_kept(why: str) -> str:
+    """Hints on a plane that has no result."""
+    return f"Your hints are saved. {why}"
+
+
+def uncertain_place(*, number: int, of: int) -> str:
+    """Which uncertain place is shown."""
+    last = " This is the last one; press again to start over." if number == of else ""
+    return f"Uncertain place {number} of {of}.{last}"
+
+
+def no_uncertainty(error: str) -> str:
+    """The uncertainty could not be computed."""
+    return f"Cannot compute the uncertainty: {error}"
+
+
+def hints_used(
+    *, clicked: int, painted: int, left_out: Sequence[str], follows: bool, raised: bool
+) -> str:
+    """Which hints are used, and how their effect is shown."""
+    parts = []
+    if clicked:
+        parts.append(count(clicked, "click"))
+    if painted:
+        parts.append(count(painted, "painted pixel"))
+    lines = [f"Hints used: {' and '.join(parts)}."] if parts else []
+    if parts and not follows:
+        lines.append("You edited the prediction layer, so it no longer follows hints. Run again.")
+    elif parts and raised:
+        lines.append(
+            "The prediction is drawn above what you accepted. Press Accept to update your labels."
+        )
+    if left_out:
+        lines.append(f"Not used, because this run has no such class: {', '.join(left_out)}.")
+    return " ".join(lines)

@@ -1,0 +1,106 @@
+"""Texts of the classes panel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+CLASSES_NAME = "Classes"
+WORDS_LABEL = "W&ords"
+WORDS_PLACEHOLDER = "cup=mug, spoon, table"
+WORDS_TIP = (
+    "Words to look for, separated by commas. Write synonyms as cup=mug|beaker. You can paste "
+    "several lines. Press Enter to add them."
+)
+NO_WORDS = "There are no words to look for. Add at least one, such as 'nucleus'."
+ALL_BACKGROUND = (
+    "Every class is background, so there is nothing to label. Untick Bg for one class, or add "
+    "another class."
+)
+CLASS_FILES = "Class lists (*.yaml *.yml *.json *.txt)"
+CLASS_FILE_FORMATS: Mapping[str, str] = MappingProxyType(
+    {
+        "YAML (*.yaml *.yml)": "yaml",
+        "JSON (*.json)": "json",
+        "One class per line (*.txt)": "txt",
+    }
+)
+"""The file suffix by the filter of the file dialog."""
+LOAD_CLASSES_TITLE = "Load classes"
+SAVE_CLASSES_TITLE = "Save classes"
+ADD = "Add"
+ADD_TIP = "Add the words above (Enter)."
+ADD_WHY_NOT = "Type words into the field above first."
+REMOVE = "Remove"
+REMOVE_CLASSES_TIP = "Remove the selected classes (Delete)."
+MOVE_UP = "Move up"
+MOVE_UP_TIP = "Move the selected classes up (Alt+Up)."
+MOVE_UP_WHY_NOT = "The selected classes are at the top."
+MOVE_DOWN = "Move down"
+MOVE_DOWN_TIP = "Move the selected classes down (Alt+Down)."
+MOVE_DOWN_WHY_NOT = "The selected classes are at the bottom."
+NO_ROW_SELECTED = "Select a row first."
+UNDO_CLASSES_TIP = "Undo the last change to the classes (Ctrl+Z)."
+REDO = "Redo"
+REDO_CLASSES_TIP = "Redo the last change that was undone (Ctrl+Shift+Z)."
+NOTHING_TO_REDO = "There is nothing to redo."
+LOAD_CLASSES = "Loa&d ..."
+LOAD_CLASSES_NAME = "Load classes"
+LOAD_CLASSES_TIP = "Read classes from a file: YAML, JSON, or text with one class per line."
+SAVE_CLASSES = "&Save ..."
+SAVE_CLASSES_NAME = "Save classes"
+SAVE_CLASSES_TIP = "Write the classes to a file: YAML, JSON, or text with one class per line."
+SAVE_CLASSES_WHY_NOT = "There are no classes to save."
+COLOUR_HEADER = "Colour"
+COLOUR_HEADER_TIP = "The colour of the label. Double-click or press Enter to change it."
+NAME_HEADER = "Name"
+NAME_HEADER_TIP = "What to look for, in plain words. Double-click to change it."
+SYNONYMS_HEADER = "Synonyms"
+SYNONYMS_HEADER_TIP = (
+    "Other words for the same class, separated by commas. Double-click to change them."
+)
+BACKGROUND_HEADER = "Bg"
+BACKGROUND_HEADER_TIP = (
+    "Background: this class competes with the others for pixels, but gets no label."
+)
+SCORE_HEADER = "Score"
+SCORE_HEADER_TIP = (
+    "How well the class matches the image in the last run. Higher is better; values above 1 are "
+    "possible."
+)
+SHOW_HEADER = "Show"
+SHOW_HEADER_TIP = "Show or hide the label of this class."
+BACKGROUND_CELL_TIP = "A background class has no label, so it has no colour and cannot be shown."
+
+
+def colour_title(name: str) -> str:
+    """The title of the dialog for a colour."""
+    return f"Colour of {name}"
+
+
+def label_tip(label: int) -> str:
+    """The tooltip of a colour."""
+    return f"Label {label}. Double-click or press Enter to choose a colour."
+
+
+def with_prompt(*, name: str, prompt: str) -> str:
+    """A class with the sentence that CLIP reads for it."""
+    return f"{name} (prompt: {prompt})"
+
+
+def name_with_comma(text: str) -> str:
+    """A comma was typed into the name of a class."""
+    return (
+        f"The name {text!r} contains a comma. Type several classes into the field above, and "
+        "synonyms into the next column."
+    )
+
+
+def cannot_read(*, path: object, error: object) -> str:
+    """A list of classes cannot be used."""
+    return f"Cannot read {path}: {error}"
+
+
+def no_classes_in(path: object) -> str:
+    """A list of classes is empty."""
+    return f"There are no classes in {path}."

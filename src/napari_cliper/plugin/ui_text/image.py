@@ -1,0 +1,106 @@
+"""Texts of the image panel: images, planes, regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+NO_IMAGE = "There is no image. Open one, or choose one in File > Open Sample."
+NO_RECTANGLE = "To choose a rectangle here, draw one in a Shapes layer first."
+IMAGE_LABEL = "&Image"
+IMAGE_TIP = "The image layer to segment. Follows the active layer until you choose one here."
+PLANE_LABEL = "Plane"
+PLANE_TIP = "The plane of the stack to segment."
+CURRENT_PLANE = "current plane"
+CURRENT_PLANE_TIP = "The plane at the position of the sliders."
+CHOSEN_PLANE = "chosen plane"
+CHOSEN_PLANE_TIP = "The plane with the indices below."
+REGION_LABEL = "Re&gion"
+REGION_TIP = "The region of the image to segment."
+REGIONS: Mapping[str, str] = MappingProxyType({"whole": "whole image", "visible": "visible region"})
+RECTANGLE = "rectangle in a Shapes layer"
+RGB = "RGB"
+
+
+def rectangle_in(layer: str) -> str:
+    """A rectangle that can be chosen."""
+    return f"rectangle in {layer}"
+
+
+def plane_index_tip(*, axis: str, last: int) -> str:
+    """What a box for the index along an axis takes."""
+    return f"Index along {axis}, 0 to {last}."
+
+
+def image_size(*, rows: int, columns: int, region: tuple[int, int] | None = None) -> str:
+    """The size of an image, or of a region in it."""
+    whole = f"{rows} x {columns} pixels"
+    return whole if region is None else f"{region[0]} x {region[1]} of {whole}"
+
+
+def axis_index(*, axis: str, index: int) -> str:
+    """A position along an axis, such as ``z 5``."""
+    return f"{axis} {index}"
+
+
+def unnamed_axis(label: str) -> str:
+    """An axis without a name."""
+    return f"axis {label}"
+
+
+def plane_of(*, indices: str, image: str) -> str:
+    """A plane in words, such as ``z 5 of stack``; the image alone if it is a single plane."""
+    return f"{indices} of {image}" if indices else image
+
+
+def labels_too_large(*, image: str, sides: str, needed: float, free: float) -> str:
+    """The labels of a stack do not fit in memory; sizes in bytes."""
+    return (
+        f"The labels of {image} ({sides}) need {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB "
+        "of memory are free. Choose a rectangle, or split the stack."
+    )
+
+
+def axis_is_displayed(*, axis: str, image: str) -> str:
+    """The viewer shows a stack in 3-D, or from the side."""
+    return (
+        f"The viewer displays the axis {axis}, so {image} has no current plane. Go back to the "
+        "2-D view, or choose a plane."
+    )
+
+
+def slider_outside(*, axis: str, index: int, image: str, last: int) -> str:
+    """The sliders point outside of the image."""
+    return (
+        f"The viewer is at {axis} {index}, but {image} goes from 0 to {last}. Move the slider, or "
+        "choose a plane."
+    )
+
+
+def no_rectangle_in(layer: str) -> str:
+    """The chosen Shapes layer holds no rectangle."""
+    return f"{layer} contains no rectangle. Draw one, or choose the whole image."
+
+
+def the_rectangle_in(layer: str) -> str:
+    """Begins a sentence about a rectangle."""
+    return f"The rectangle in {layer}"
+
+
+THE_VISIBLE_REGION = "The visible region"
+OR_WHOLE_IMAGE = ", or choose the whole image"
+
+
+def lies_outside(*, what: str, image: str) -> str:
+    """A region has no pixel of the image."""
+    return f"{what} lies outside {image}."
+
+
+def only_in_flat_view(*, image: str, axes: str, way_out: str = "") -> str:
+    """A region or position needs the 2-D view."""
+    return f"{image} must be shown in the 2-D view of {axes}. Go back to that view{way_out}."
+
+
+def too_small(*, what: str, rows: int, columns: int, least: int) -> str:
+    """A region or image has too few pixels."""
+    return f"{what} has {rows} x {columns} pixels; each side needs at least {least}."

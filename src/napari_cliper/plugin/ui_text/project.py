@@ -1,0 +1,148 @@
+"""Texts of projects and of annotations from earlier sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from .common import count
+
+if TYPE_CHECKING:
+    from ...annotation.project.project import Status
+
+
+# ---------------------------------------------------------------------- project panel
+
+PROJECT = "Project"
+STATUS_NAMES: Mapping[Status, str] = MappingProxyType(
+    {"open": "not started", "started": "in progress", "done": "done"}
+)
+NO_PROJECT = (
+    "No project. Annotations are saved automatically and offered the next time this panel opens. "
+    "Press Save as ... to save them in a folder of your choice."
+)
+NEW_PROJECT = "&Folder of images ..."
+NEW_PROJECT_TIP = "Annotate the images of a folder."
+OPEN_PROJECT = "Op&en ..."
+OPEN_PROJECT_TIP = "Open a project."
+SAVE_PROJECT = "&Save as ..."
+SAVE_PROJECT_TIP = "Save the annotation of this image in a new project."
+PROJECT_IMAGES = "Images of the project"
+PREVIOUS = "Pre&vious"
+PREVIOUS_TIP = "Go to the previous image."
+NEXT = "Next"
+NEXT_TIP = "Go to the next image."
+DONE = "&Done"
+DONE_TIP = "Mark the image as done and go to the next. Press again to mark it as not done."
+ORDER = "Most uncertain first"
+ORDER_TIP = (
+    "Run the words on all images that are not done, and sort these images by the uncertainty of "
+    "what is not accepted or painted yet."
+)
+IMAGES_TITLE = "Folder of images"
+NEW_PROJECT_TITLE = "New project folder"
+OPEN_PROJECT_TITLE = "Open a project"
+CHANGED_ON_DISK_TITLE = "Changed by another program"
+NO_ANNOTATION_TO_SAVE = "There is no annotation yet. Accept, paint or import something first."
+
+
+def project_state(*, folder: str, done: int, images: int) -> str:
+    """The line above the list of images."""
+    if not folder:
+        return NO_PROJECT
+    return f"{folder}: {done} of {images} done. Changes are saved automatically."
+
+
+def project_image(*, name: str, status: Status, uncertainty: float | None) -> str:
+    """An image in the list."""
+    text = f"{name}: {STATUS_NAMES[status]}"
+    return text if uncertainty is None else f"{text}, {uncertainty:.0%} uncertain"
+
+
+def project_image_tip(*, path: Path, uncertainty: float | None) -> str:
+    """The tooltip of an image in the list."""
+    if uncertainty is None:
+        return str(path)
+    return f"{path}\nUncertainty when the images were sorted: {uncertainty:.3f} of 1"
+
+
+def no_image_in(folder: object) -> str:
+    """A folder holds no image file."""
+    return f"There is no image in {folder}. Choose another folder."
+
+
+def annotations_folder(name: str) -> str:
+    """The proposed name of a project folder."""
+    return f"{name} annotations"
+
+
+def overwrite_question(error: object) -> str:
+    """Whether to replace what another program has saved."""
+    return f"{error} Replace it with the annotation in this window?"
+
+
+DROPPED_ORDER = "Another project was opened meanwhile, so the images were not sorted."
+
+
+def ordered(*, number: int, problems: Mapping[str, str], most: int) -> str:
+    """The images were sorted; those that could not be read are named with the reason."""
+    lines = [f"Sorted {count(number, 'image')}, most uncertain first."]
+    named = list(problems.items())
+    lines += [f"{name} could not be read: {why}" for name, why in named[:most]]
+    if len(named) > most:
+        others = count(len(named) - most, "more image")
+        lines.append(f"{others} could not be read. They are at the end of the list.")
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------------- saved sessions
+
+RESTORE = "Restore"
+CONTINUE = "Continue"
+DISCARD_TITLE = "Discard annotations?"
+ANNOTATIONS_BACK = "The annotations are back. They are saved automatically."
+SAVING = "Annotations are being saved. Try again in a moment."
+
+
+def more_offers(number: int) -> str:
+    """How many offers are not shown."""
+    return f"{number} more are not shown."
+
+
+def annotation_removed(image: str) -> str:
+    """The layer of an annotation was removed."""
+    return f"The annotation of {image} was removed."
+
+
+def annotation_back(image: str) -> str:
+    """A removed annotation was restored."""
+    return f"The annotation of {image} is back."
+
+
+def session_name(images: Sequence[str]) -> str:
+    """What the annotations of a session are called."""
+    if not images:
+        return "an earlier session"
+    more = len(images) - 1
+    return f"{images[0]} and {count(more, 'more image')}" if more else images[0]
+
+
+def session_offer(*, images: Sequence[str], saved: datetime | None, problem: str) -> str:
+    """The annotations of an earlier session."""
+    if problem:
+        return f"Cannot read annotations of an earlier session: {problem}"
+    when = "" if saved is None else f" from {saved:%d %b %Y, %H:%M}"
+    return f"There are annotations of {session_name(images)}{when} that are in no project."
+
+
+def discard_question(images: str) -> str:
+    """Whether to delete annotations."""
+    return f"Delete the annotations of {images}? This cannot be undone."
+
+
+def open_image_first(*, problem: str, where: object) -> str:
+    """The image of an annotation is not where it was."""
+    return f"{problem} Open {where} in napari, then press {CONTINUE} again."

@@ -1,0 +1,149 @@
+"""Texts about results: thresholds, predictions, score maps, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from .common import listed
+
+if TYPE_CHECKING:
+    from ...segmentation import Shortfall
+
+
+# ---------------------------------------------------------------------- threshold panel
+
+CLASS_THRESHOLD = "&Class threshold"
+CLASS_THRESHOLD_TIP = "A class counts as absent unless its score is above this value."
+BACKGROUND_THRESHOLD = "Background threshold"
+BACKGROUND_THRESHOLD_TIP = "A pixel becomes background if its best class is below this value."
+MIN_MAX = "Min-max normalise each class"
+MIN_MAX_TIP = (
+    "Rescale the map of each class by its own minimum and maximum, as CLIPer does. This brings up "
+    "classes with low scores."
+)
+PER_CLASS = "Thresh&old for"
+PER_CLASS_TIP = "Replaces the background threshold for the pixels of one class."
+PER_CLASS_NAME = "Class with a per-class threshold"
+PER_CLASS_CHOICE_TIP = "The class. You can also select its row in the table."
+PER_CLASS_SLIDER = "Per-class threshold"
+UPDATING_LABELS = "Updating the labels ..."
+DEFAULT_TIP = "Reset to the published value."
+NO_RESULT = "There is no result yet. Press Run."
+
+
+def default_value(value: float) -> str:
+    """A button that resets a threshold."""
+    return f"default {value:.2f}"
+
+
+# ---------------------------------------------------------------------- the result on the screen
+
+NO_PREDICTION = "There is no prediction yet. Press Run."
+LAYERS_EDITED = (
+    "You edited the prediction layers, so they no longer change. Run again for new ones."
+)
+
+
+def layer_edited(layer: str) -> str:
+    """A prediction layer was painted on."""
+    return f"You edited {layer}, so it no longer changes. The next result becomes a new layer."
+
+
+def prediction_removed(plane: str) -> str:
+    """The layer of a result was removed."""
+    return f"The prediction layer of {plane} was removed. Press Run again."
+
+
+def pixels_changed(image: str) -> str:
+    """The data of an image was replaced."""
+    return f"The pixels of {image} have changed. Press Run again."
+
+
+def scores_dropped(plane: str) -> str:
+    """A result made room for others."""
+    return (
+        f"The scores of {plane} were removed to free memory; the prediction stays in its layer. "
+        "Press Run to accept or change it."
+    )
+
+
+def not_run(plane: str, others: Sequence[str] = (), most: int = 0) -> str:
+    """A plane without a result; others that have one."""
+    go = f", or go to {listed(others, most)}" if others else ""
+    return f"There is no result for {plane}. Press Run{go}."
+
+
+def nothing_found(short: Sequence[Shortfall], *, hinted: bool, most: int) -> str:
+    """Which classes stay below which threshold, and what to do."""
+    absent = [one for one in short if one.kind == "class"]
+    weak = [one for one in short if one.kind == "pixel"]
+    lines = ["Nothing was found."]
+    if weak:
+        named = [f"{one.name} (best {one.value:.2f} of {one.threshold:.2f})" for one in weak]
+        lines.append(f"No pixel reaches the background threshold: {listed(named, most)}.")
+    if absent:
+        named = [f"{one.name} {one.value:.2f}" for one in absent]
+        lines.append(
+            f"Not above the class threshold of {absent[0].threshold:.2f}: {listed(named, most)}."
+        )
+    if hinted:
+        lines.append("Your hints also count: undo some, or click on an object.")
+    else:
+        which = "background" if weak else "class"
+        lines.append(f"Lower the {which} threshold, try other words, or click on an object.")
+    return " ".join(lines)
+
+
+# ---------------------------------------------------------------------- results panel
+
+RESULTS = "Results"
+NO_RESULTS = "No results yet."
+SCORE_MAPS = "Show the &score maps as layers"
+SCORE_MAPS_TIP = "Add an image layer with the score map of each class."
+UNLOAD = "Unload"
+UNLOAD_TIP = (
+    "Free the memory of the networks, on the GPU too. The next run loads them again. Layers and "
+    "thresholds stay unchanged."
+)
+
+
+def results_title(title: str) -> str:
+    """The header of the results panel."""
+    return f"{RESULTS}: {title}" if title else RESULTS
+
+
+def results_summary(*, layers: int, seconds: float, device: str) -> str:
+    """A result in a few words."""
+    return f"{layers} layers, {seconds:.1f} s, {device}"
+
+
+def result_details(
+    *, layers: Sequence[str], seconds: Mapping[str, float], device: str, precision: str
+) -> list[str]:
+    """The layers and the time of a result."""
+    stages = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+    return [f"Layers: {', '.join(layers)}", f"Time: {stages}, on {device} in {precision}"]
+
+
+def memory_details(*, networks: int, images: int, kept: int, capacity: int) -> list[str]:
+    """The memory in use, in bytes."""
+    return [
+        f"Networks in memory: {networks / 1e9:.2f} GB",
+        f"Stored images: {images}, {kept / 1e6:.0f} of {capacity / 1e6:.0f} MB",
+    ]
+
+
+def stage_layer(*, image: str, stage: str) -> str:
+    """The name of a prediction layer."""
+    return f"{image} {stage}"
+
+
+def score_layer(*, image: str, name: str) -> str:
+    """The name of a score map."""
+    return f"{image} {name} score"
+
+
+def uncertainty_layer(image: str) -> str:
+    """The name of an uncertainty map."""
+    return f"{image} uncertainty"
