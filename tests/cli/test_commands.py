@@ -203,7 +203,7 @@ def test_images_that_cannot_be_segmented_do_not_stop_the_others(segment, picture
 def test_nothing_but_wrong_images_is_wrong_input(segment, picture, tmp_path):
     result = segment(*unfit_files(tmp_path, picture))
     assert result.exit_code == 2
-    assert "There is no image that can be segmented" in result.stderr
+    assert "None of the images can be segmented" in result.stderr
     assert not (tmp_path / "out").exists()
 
 

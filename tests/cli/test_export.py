@@ -304,7 +304,7 @@ def test_yolo_says_which_images_it_lacks(export, tmp_path):
     path = label_file(tmp_path, "one.png", {1: ClassRow("a")}, [[1, 0], [0, 0]])
     result = export(path, "--format", "yolo")
     assert result.exit_code == 0, result.output
-    assert "no 8 bit image of one" in words(result)
+    assert "no 8-bit image of one" in words(result)
 
 
 def test_the_numbers_of_tomorrow_are_those_of_today():

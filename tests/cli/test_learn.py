@@ -270,7 +270,7 @@ def test_prototypes_do_what_words_that_mean_nothing_cannot(root, learnt, tmp_pat
     alone, helped = (iou_of(root, tmp_path / folder) for folder in ("words", "looks"))
     assert alone < 0.3
     assert helped > 0.6
-    assert f"Without prototypes, by words alone: {NEVER}." in words(result)
+    assert f"No prototypes, segmented by words only: {NEVER}." in words(result)
 
 
 def test_the_record_says_which_prototypes_and_how_sure(root, learnt, tmp_path):

@@ -25,7 +25,7 @@ def test_demo_command_shows_table_measure_and_image(tmp_path):
     assert result.exit_code == 0, result.output
     assert picture.stat().st_size > 10_000
     assert "mIoU" in result.stdout
-    assert "no judge of quality on real images" in " ".join(result.stdout.split())
+    assert "says nothing about accuracy on real images" in " ".join(result.stdout.split())
 
 
 def test_methods_keep_the_order_that_was_measured():

@@ -289,7 +289,7 @@ def test_killed_command_goes_on(whole, scenes, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["evaluate"], "nothing to measure with"),
+        (["evaluate"], "ground truth is missing"),
         (["evaluate", "--root", "x", "--classes", "y.txt"], "Leave out"),
         (["evaluate", "--root", ".", "--protocol", "voc"], "'voc21'"),
         (["evaluate", "--root", "nowhere"], "no folder nowhere"),

@@ -1,4 +1,4 @@
-"""The command line: one module for each command."""
+"""The command line `napari-cliper`."""
 
 from .commands import app, main
 

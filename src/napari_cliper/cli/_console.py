@@ -1,4 +1,4 @@
-"""What the commands share: two streams, exit statuses, errors in words, progress bars."""
+"""Console output shared by all commands: streams, exit statuses, errors and progress bars."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ FAILED, WRONG_INPUT, STOPPED = 1, 2, 130
 
 
 def fail(message: str, status: int) -> NoReturn:
-    """Say what went wrong and end the command."""
+    """Print an error to the error stream and exit with `status`."""
     err.print(f"[bold red]Error:[/] {escape(message)}", soft_wrap=True)
     raise typer.Exit(status)
 
 
 @contextmanager
 def readable_errors(stopped: str = "Cancelled. No partial files were written.") -> Iterator[None]:
-    """Turn the project's errors into one line and an exit status.
+    """Print the project's errors as one line and exit with the matching status.
 
     Parameters
     ----------
     stopped : str
-        What a person who stops the command is told.
+        Message printed when the user stops the command.
     """
     try:
         yield
@@ -63,43 +63,48 @@ def readable_errors(stopped: str = "Cancelled. No partial files were written.") 
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Make the first Ctrl-C something to be asked for; the second one ends the work at once.
+    """Turn the first Ctrl-C into a flag; the second one raises KeyboardInterrupt.
 
-    Python drops a KeyboardInterrupt that comes while it runs a callback of its own.
+    A flag, because Python drops a KeyboardInterrupt raised inside some of its own callbacks.
+
+    Yields
+    ------
+    callable
+        Returns True once Ctrl-C was pressed.
     """
     requested = threading.Event()
 
-    def note(*_: object) -> None:
+    def on_interrupt(*_: object) -> None:
         if requested.is_set():
             raise KeyboardInterrupt
         requested.set()
 
-    before = signal.signal(signal.SIGINT, note)
+    before = signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield requested.is_set
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-class _Amount(ProgressColumn):
-    """Steps as 3/12, downloads as 40/600 MB."""
+class _DoneColumn(ProgressColumn):
+    """The amount done: steps as 3/12, downloads as 40/600 MB."""
 
     steps, download = MofNCompleteColumn(), DownloadColumn()
 
     def render(self, task: Task) -> Text:
-        """Choose by the task's unit."""
+        """Render steps or bytes, by the task's unit."""
         column = self.download if task.fields["unit"] == "byte" else self.steps
         return column.render(task)
 
 
 class Bars:
-    """One bar for each stage, on the error stream."""
+    """One progress bar per stage, on the error stream."""
 
     def __init__(self) -> None:
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            _Amount(),
+            _DoneColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=err,
@@ -108,7 +113,7 @@ class Bars:
         self.tasks: dict[str, TaskID] = {}
 
     def report(self, where: Where) -> None:
-        """Show where the job is; a new stage ends the one before."""
+        """Update the bar of the current stage; a new stage hides the earlier bars."""
         if where.stage not in self.tasks:
             for task in self.tasks.values():
                 total = self.progress.tasks[task].total

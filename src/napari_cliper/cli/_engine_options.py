@@ -1,7 +1,7 @@
-"""The engine's options, written once for every command that runs it.
+"""Engine options shared by every command that runs the engine.
 
-A command takes one parameter of the type `EngineOptions` and is decorated with
-`takes_engine_options`: on the command line it then has an option for each of the fields.
+A command takes one parameter of type `EngineOptions` and is decorated with
+`takes_engine_options`. On the command line it then has one option per field.
 """
 
 from __future__ import annotations
@@ -18,54 +18,57 @@ from ..segmentation import METHODS, REFINERS, SegmentationConfig, parse_words
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What a person may say of the engine on the command line; see the options' help."""
+    """Engine options of the command line; the help text of each option describes it."""
 
     background: Annotated[
         str | None,
-        typer.Option(help="Words for the rest, or one of the lists photo, microscopy, none."),
+        typer.Option(help="Background words, or one of the lists photo, microscopy, none."),
     ] = None
     model: Annotated[
         str,
-        typer.Option(help="ViT-B/16, ViT-L/14, ViT-H/14, demo, open_clip:NAME/TAG or a file."),
+        typer.Option(
+            help="ViT-B/16, ViT-L/14, ViT-H/14, demo, open_clip:NAME/TAG or a checkpoint file."
+        ),
     ] = SegmentationConfig.model
     method: Annotated[str, typer.Option(help=", ".join(METHODS))] = SegmentationConfig.method
     refiner: Annotated[
-        str | None, typer.Option(help=", ".join(REFINERS) + "; default: by method and model.")
+        str | None,
+        typer.Option(help=", ".join(REFINERS) + "; default: depends on method and model."),
     ] = None
     diffusion_model: Annotated[
-        str, typer.Option(help="A name of `napari-cliper models`, or a diffusers folder.")
+        str, typer.Option(help="A name from `napari-cliper models`, or a diffusers folder.")
     ] = SegmentationConfig.diffusion_model
-    foundation_model: Annotated[str, typer.Option(help="A name of `napari-cliper models`.")] = (
+    foundation_model: Annotated[str, typer.Option(help="A name from `napari-cliper models`.")] = (
         SegmentationConfig.foundation_model
     )
     templates: Annotated[
         str | None, typer.Option(help="cliper-15, openai-80, openai-7, word, or a prompt with {}.")
     ] = None
-    protocol: Annotated[str, typer.Option(help="Whose published settings are the defaults.")] = (
-        SegmentationConfig.protocol
-    )
+    protocol: Annotated[
+        str, typer.Option(help="Benchmark whose published settings are the defaults.")
+    ] = SegmentationConfig.protocol
     shorter_side: Annotated[
         int | None, typer.Option(help="Resize the shorter side to this many pixels.")
     ] = None
     window: Annotated[
-        int | None, typer.Option(help="Side of the sliding windows in pixels; 0 for none.")
+        int | None, typer.Option(help="Side of the sliding windows in pixels; 0 turns them off.")
     ] = None
     class_threshold: Annotated[
-        float | None, typer.Option(help="A class whose score is not above it is absent.")
+        float | None, typer.Option(help="A class is present only if its score is above this.")
     ] = None
     background_threshold: Annotated[
-        float | None, typer.Option(help="A pixel whose best class is below it is background.")
+        float | None, typer.Option(help="A pixel whose best score is below this is background.")
     ] = None
     min_max: Annotated[
-        bool | None, typer.Option(help="Stretch each class to [0, 1] first (CLIPer).")
+        bool | None, typer.Option(help="Min-max normalise each class first (CLIPer).")
     ] = None
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
     precision: Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")] = "auto"
-    seed: Annotated[int, typer.Option(help="Of the diffusion model's noise.")] = 0
+    seed: Annotated[int, typer.Option(help="Seed of the diffusion model's noise.")] = 0
     offline: Annotated[bool, typer.Option(help="Use only weights that are on disk.")] = False
 
     def config(self) -> SegmentationConfig:
-        """The engine's configuration.
+        """Return the engine configuration; the thresholds are not part of it.
 
         Raises
         ------
@@ -91,7 +94,7 @@ class EngineOptions:
         )
 
     def thresholds(self) -> dict[str, Any]:
-        """Keywords of `ScoreMaps.to_labels`; None is the default."""
+        """Keyword arguments for `ScoreMaps.to_labels`; None stands for the default."""
         return {
             "class_threshold": self.class_threshold,
             "background_threshold": self.background_threshold,
@@ -100,45 +103,46 @@ class EngineOptions:
 
 
 def takes_engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Put the engine's options in the place of a command's `EngineOptions` parameter.
+    """Replace a command's `EngineOptions` parameter with one parameter per field.
 
     Parameters
     ----------
     command : callable
-        A function for typer; it is called with keywords alone.
+        A typer command with exactly one `EngineOptions` parameter; called with keyword
+        arguments only.
 
     Returns
     -------
     callable
-        The same command with one parameter for each field.
+        The command with the signature that typer reads.
     """
-    hints = get_type_hints(command, include_extras=True)
-    (place,) = (name for name, hint in hints.items() if hint is EngineOptions)
-    engine_hints = get_type_hints(EngineOptions, include_extras=True)
+    annotations = get_type_hints(command, include_extras=True)
+    (engine_name,) = (name for name, hint in annotations.items() if hint is EngineOptions)
+    engine_annotations = get_type_hints(EngineOptions, include_extras=True)
     options = {field.name: field.default for field in fields(EngineOptions)}
 
     parameters = []
     for name, parameter in inspect.signature(command).parameters.items():
-        if name == place:
+        if name == engine_name:
             parameters += [
                 inspect.Parameter(
                     option,
                     inspect.Parameter.KEYWORD_ONLY,
                     default=default,
-                    annotation=engine_hints[option],
+                    annotation=engine_annotations[option],
                 )
                 for option, default in options.items()
             ]
         else:
             parameters.append(
-                parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+                parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=annotations[name])
             )
 
     def run(**given: Any) -> None:
         engine = EngineOptions(**{name: given.pop(name) for name in options})
-        command(**given, **{place: engine})
+        command(**given, **{engine_name: engine})
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run

@@ -1,4 +1,4 @@
-"""The options of every command that segments with prototypes as well as words."""
+"""Prototype options shared by the commands that segment with words and visual prototypes."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
     from ..segmentation import Prototypes, Segmenter
 
 SHOWN = 10
-"""Names that a note lists before it counts the rest."""
+"""Most class names that a note lists; the rest are only counted."""
 
 PrototypesOption = Annotated[
     Path | None,
-    typer.Option("--prototypes", help="What classes look like: a file of `napari-cliper learn`."),
+    typer.Option("--prototypes", help="Visual prototypes: a file from `napari-cliper learn`."),
 ]
 PrototypeWeightOption = Annotated[
     float | None,
     typer.Option(
         "--prototype-weight",
-        help="How much the prototypes count against the words, 0 to 1; default: the more the "
-        "more images they were learned from.",
+        help="Weight of the prototypes against the words, 0 (words only) to 1 (prototypes only); "
+        "default: grows with the number of images they were learned from.",
     ),
 ]
 
 
 def chosen_prototypes(file: Path | None, prototype_weight: float | None) -> Prototypes | None:
-    """The prototypes of a command's options.
+    """Read the prototypes of a command's options; None without ``--prototypes``.
 
     Raises
     ------
     InvalidInputError
-        For a share that is none, or one without prototypes.
+        For a weight outside 0 to 1, or a weight without prototypes.
     FileError
         For a file that cannot be read.
     """
@@ -62,29 +62,29 @@ def matched(
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool] | None = None,
 ) -> Segmenter:
-    """Load CLIP alone and see whether the prototypes are of it; the rest can wait.
+    """Load CLIP without the refiner and check that the prototypes were learned with it.
 
     Returns
     -------
     Segmenter
-        The same with CLIP loaded.
+        The same segmenter with CLIP loaded; the refiner is loaded later.
 
     Raises
     ------
     InvalidInputError
-        For prototypes of another CLIP.
+        For prototypes learned with another CLIP model.
     """
     config = segmenter.config
-    light = segmenter.with_config(replace(config, refiner="none"))
-    light.load(report=report, should_stop=should_stop)
-    prototypes.check_model(light.identity, config.model)
-    return light.with_config(config)
+    without_refiner = segmenter.with_config(replace(config, refiner="none"))
+    without_refiner.load(report=report, should_stop=should_stop)
+    prototypes.check_model(without_refiner.identity, config.model)
+    return without_refiner.with_config(config)
 
 
-def note_unlearnt(prototypes: Prototypes, classes: Sequence[ClassPrompt]) -> None:
-    """Say which classes the prototypes do not show."""
+def note_missing_prototypes(prototypes: Prototypes, classes: Sequence[ClassPrompt]) -> None:
+    """Print a note that names the classes without prototypes."""
     names = [one.name for one in classes if not prototypes.of(one.name)]
     if names:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        note = f"Without prototypes, by words alone: {', '.join(names[:SHOWN])}{more}."
+        note = f"No prototypes, segmented by words only: {', '.join(names[:SHOWN])}{more}."
         err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)

@@ -1,6 +1,7 @@
 """The command line: `napari-cliper segment`, `learn`, `evaluate`, `export`, `models`, `demo`.
 
-Exit status: 0 done, 1 failed at work (weights, memory, disk), 2 wrong input, 130 stopped.
+Exit status: 0 success, 1 failure while running (weights, memory, disk), 2 invalid input, 130
+stopped by the user.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ._prototype_options import (
     PrototypeWeightOption,
     chosen_prototypes,
     matched,
-    note_unlearnt,
+    note_missing_prototypes,
 )
 from .evaluate import evaluate
 from .export import export
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from ..segmentation import ScoreMaps
 
 SHOWN = 30
-"""Images in the table of the most uncertain; uncertainty.csv has all."""
+"""Most rows in the table of uncertain images; uncertainty.csv lists every image."""
 
 app = typer.Typer(
     help="Type a few words, get label maps: open-vocabulary segmentation of images.",
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models = typer.Typer(help="The weights: what there is, how big, what is on this machine.")
+models = typer.Typer(help="List the available weights, their sizes, and which are on disk.")
 app.add_typer(models, name="models")
 
 
@@ -73,24 +74,26 @@ def segment(
         list[Path], typer.Argument(help="Images (TIFF, PNG, JPEG, ...), or folders of them.")
     ],
     labels: Annotated[
-        str, typer.Option(help='The words: "nucleus=cell nucleus|nuclei, bacteria".')
+        str,
+        typer.Option(help='Classes, with synonyms: "nucleus=cell nucleus|nuclei, bacteria".'),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for the results; made where missing.")],
+    output: Annotated[Path, typer.Option(help="Folder for the results; created if missing.")],
     prototypes: PrototypesOption = None,
     prototype_weight: PrototypeWeightOption = None,
     *,
     engine: EngineOptions,
     overwrite: Annotated[
-        bool, typer.Option(help="Replace earlier results, never a file of anything else.")
+        bool, typer.Option(help="Replace earlier results; other files are never replaced.")
     ] = False,
 ) -> None:
-    """Segment images by your words, and by what classes look like.
+    """Segment images with your words and, optionally, visual prototypes.
 
-    An image that cannot be segmented is named, and the others are done; the exit status is then 1.
+    For each image, the output folder gets the labels (NAME_coarse.tif, NAME_refined.tif), a
+    colour overlay (NAME_overlay.png) and the settings and results (NAME.json). With several
+    images, uncertainty.csv lists all images of the folder, the most uncertain first.
 
-    For each image the folder gets the labels (NAME_coarse.tif, NAME_refined.tif), a colour
-    overlay (NAME_overlay.png) and the record of what was done (NAME.json). After several
-    images, uncertainty.csv lists those of the folder, the most uncertain first.
+    If an image cannot be segmented, an error names it, the others are still segmented, and the
+    exit status is 1.
     """
     with readable_errors():
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
@@ -111,11 +114,11 @@ def segment(
         for problem in unfit.values():
             err.print(f"[bold red]Error:[/] {escape(problem)}", soft_wrap=True)
         if len(unfit) == len(images):
-            fail("There is no image that can be segmented.", WRONG_INPUT)
+            fail("None of the images can be segmented.", WRONG_INPUT)
         failed = len(unfit)
         with stopping() as should_stop:
             if chosen is not None:
-                note_unlearnt(chosen, classes)
+                note_missing_prototypes(chosen, classes)
                 bars = Bars()
                 with bars.progress:
                     segmenter = matched(segmenter, chosen, bars.report, should_stop)
@@ -137,7 +140,7 @@ def segment(
                             prototype_weight=prototype_weight,
                             replace="own" if overwrite else "nothing",
                         )
-                except (FileError, InvalidInputError, OutOfMemoryError) as error:  # this one alone
+                except (FileError, InvalidInputError, OutOfMemoryError) as error:  # only this image
                     err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
                     failed += 1
                     continue
@@ -151,7 +154,7 @@ def segment(
 def _print_scores(
     title: str, scores: ScoreMaps, counts: list[int], uncertainty: float | None = None
 ) -> None:
-    """A table of the classes, with the uncertainty and the notes under it."""
+    """Print a table of the classes, followed by the mean uncertainty and the notes."""
     table = Table(title=escape(title), title_justify="left")
     table.add_column("label", justify="right")
     table.add_column("class")
@@ -170,7 +173,7 @@ def _print_scores(
 
 
 def _print_uncertainty(ordered: list[tuple[str, float]]) -> None:
-    """Where to look first."""
+    """Print the most uncertain images."""
     table = Table(title="most uncertain first", title_justify="left")
     table.add_column("image")
     table.add_column("uncertainty", justify="right")
@@ -188,13 +191,13 @@ app.command()(export)
 
 @models.callback(invoke_without_command=True)
 def _list_models(context: typer.Context) -> None:
-    """List the weights."""
+    """Print a table of the weights."""
     if context.invoked_subcommand:
         return
     from ..segmentation import cached  # noqa: PLC0415 - the hub's library, only when needed
 
     table = Table(title="Weights", title_justify="left")
-    for column in ("name", "size", "licence", "on disk", "what for"):
+    for column in ("name", "size", "licence", "on disk", "used for"):
         numeric, whole = column == "size", column in ("name", "size", "on disk")
         table.add_column(column, justify="right" if numeric else "left", no_wrap=whole)
     for row in REGISTRY.values():
@@ -203,8 +206,8 @@ def _list_models(context: typer.Context) -> None:
         table.add_row(row.name, _size(row.size), row.licence, on_disk, purpose)
     out.print(table)
     out.print(
-        "Also: any ViT of open_clip as open_clip:NAME/TAG, or a checkpoint file. "
-        "Fetch with: napari-cliper models download NAME",
+        "Also: any open_clip ViT as open_clip:NAME/TAG, or a checkpoint file. "
+        "To download: napari-cliper models download NAME",
         soft_wrap=True,
     )
 
@@ -215,9 +218,11 @@ def _size(size: int) -> str:
 
 @models.command("download")
 def download(
-    name: Annotated[str, typer.Argument(help="A name of `napari-cliper models`, or open_clip:...")],
+    name: Annotated[
+        str, typer.Argument(help="A name from `napari-cliper models`, or open_clip:NAME/TAG.")
+    ],
 ) -> None:
-    """Fetch weights into the cache that tools of the hub share."""
+    """Download weights into the Hugging Face cache, which other tools share."""
     with readable_errors():
         from ..segmentation import Monitor, fetch, weights_of  # noqa: PLC0415 - torch, as above
 
@@ -231,23 +236,24 @@ def download(
 
 @app.command()
 def demo(
-    seed: Annotated[int | None, typer.Option(help="Which scene is made.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the synthetic scene.")] = None,
     screenshot: Annotated[
-        Path | None, typer.Option(help="Save the window here after the result, and quit.")
+        Path | None, typer.Option(help="Save a screenshot of the window to this file, and quit.")
     ] = None,
     headless: Annotated[
-        bool, typer.Option("--headless", help="No window: a table, the measure and an image.")
+        bool,
+        typer.Option("--headless", help="Open no window; print the results and save an image."),
     ] = False,
-    output: Annotated[Path, typer.Option(help="Where the image of --headless goes.")] = Path(
+    output: Annotated[Path, typer.Option(help="Image file that --headless writes.")] = Path(
         "napari-cliper-demo.png"
     ),
     compare: Annotated[
-        int, typer.Option(help="Instead: measure every method on this many held-out scenes.")
+        int, typer.Option(help="Measure every method on this many held-out scenes instead.")
     ] = 0,
 ) -> None:
-    """Make a scene and segment it with the small model that comes along.
+    """Segment a synthetic scene with the small demo model, which is included.
 
-    Opens napari with the scene and the dock, and runs. Where there is no display, the window is
+    Opens napari with the scene and the dock widget, and runs. Without a display, the window is
     drawn on a virtual one (Xvfb) and saved as an image.
     """
     with readable_errors():
@@ -274,7 +280,7 @@ def _compare(scenes: int) -> None:
 
 
 def _demo_headless(seed: int | None, output: Path) -> None:
-    """Segment a scene, print the table and the measure, write the image."""
+    """Segment a scene, print the classes and the mIoU, write the overlay image."""
     check_places([output])
     from ..demo.run import DEMO_SEED, segment_scene  # noqa: PLC0415 - torch, as above
     from ..io.writers.overlay import label_counts, overlay  # noqa: PLC0415
@@ -291,15 +297,16 @@ def _demo_headless(seed: int | None, output: Path) -> None:
     counts = label_counts(result.labels, len(rows))
     _print_scores(f"scene {result.scene.seed}", result.scores, counts)
     out.print(f"mIoU against the scene's ground truth: {result.mean_iou:.3f}")
-    out.print(f"The image: {output}", soft_wrap=True, highlight=False)
+    out.print(f"Image written to {output}", soft_wrap=True, highlight=False)
     out.print(
-        "The demo model knows synthetic scenes alone; it is no judge of quality on real images.",
+        "The demo model knows only synthetic scenes; it says nothing about accuracy on real "
+        "images.",
         soft_wrap=True,
     )
 
 
 def _demo_window(seed: int | None, screenshot: Path | None) -> None:
-    """Open napari with a scene and the dock, and run."""
+    """Open napari with a scene and the dock widget, and run."""
     if find_spec("napari") is None:
         raise InvalidInputError(
             'napari is not installed. Install it with pip install "napari-cliper[all]", or use '
@@ -311,16 +318,16 @@ def _demo_window(seed: int | None, screenshot: Path | None) -> None:
         virtual = shutil.which("xvfb-run")
         if virtual is None:
             raise InvalidInputError(
-                "There is no display, and no virtual one. Install it with apt-get install xvfb, or "
-                "use napari-cliper demo --headless."
+                "There is no display. Install a virtual one with apt-get install xvfb, or use "
+                "napari-cliper demo --headless."
             )
-        picture = screenshot or Path("napari-cliper-demo.png")
+        image_file = screenshot or Path("napari-cliper-demo.png")
         command = [virtual, "-a", "-s", "-screen 0 1600x1000x24"]
         command += [sys.executable, "-m", "napari_cliper"]
-        wishes = ["demo", "--screenshot", str(picture)]
-        wishes += [] if seed is None else ["--seed", str(seed)]
+        command += ["demo", "--screenshot", str(image_file)]
+        command += [] if seed is None else ["--seed", str(seed)]
         out.print("There is no display: the window is drawn on a virtual one.")
-        status = subprocess.run([*command, *wishes], check=False).returncode  # noqa: S603
+        status = subprocess.run(command, check=False).returncode  # noqa: S603
         raise typer.Exit(status)
     from ..demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE  # noqa: PLC0415 - torch, as above
     from ..demo.scenes import make_scene  # noqa: PLC0415
@@ -331,12 +338,12 @@ def _demo_window(seed: int | None, screenshot: Path | None) -> None:
     if problem:
         fail(problem, FAILED)
     if screenshot is not None:
-        out.print(f"The window: {screenshot}", soft_wrap=True, highlight=False)
+        out.print(f"Screenshot written to {screenshot}", soft_wrap=True, highlight=False)
 
 
 def main() -> None:
     """Run the command line."""
-    for stream in (sys.stdout, sys.stderr):  # names of files may hold what a terminal cannot show
+    for stream in (sys.stdout, sys.stderr):  # file names may not be encodable in the terminal
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     sys.exit(app())

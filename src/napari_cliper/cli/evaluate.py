@@ -17,16 +17,16 @@ from ._prototype_options import (
     PrototypeWeightOption,
     chosen_prototypes,
     matched,
-    note_unlearnt,
+    note_missing_prototypes,
 )
 
 if TYPE_CHECKING:
     from ..evaluation.runner import Evaluation
 
 SHOWN = 30
-"""Classes in the table on the screen; classes.csv has all."""
+"""Most classes in the printed table; classes.csv lists all."""
 
-_STOPPED = "Stopped. The images that are done are kept: the same command goes on from there."
+_STOPPED = "Stopped. Finished images are kept. Run the same command again to continue."
 
 
 @takes_engine_options
@@ -34,39 +34,41 @@ def evaluate(
     images: Annotated[Path | None, typer.Argument(help="Folder of images.")] = None,
     labels: Annotated[
         Path | None,
-        typer.Argument(help="Folder of label PNGs or TIFFs of the same names, or a COCO JSON."),
+        typer.Argument(help="Folder of label PNGs or TIFFs with the same names, or a COCO JSON."),
     ] = None,
     *,
     output: Annotated[
-        Path, typer.Option(help="Folder for the results; made where missing.")
+        Path, typer.Option(help="Folder for the results; created if missing.")
     ] = Path("napari-cliper-evaluation"),
     classes: Annotated[
         Path | None,
-        typer.Option(help="The classes (.yaml, .json, .txt): label 1 is the first, 0 the rest."),
+        typer.Option(
+            help="The classes (.yaml, .json, .txt): label 1 is the first, 0 is background."
+        ),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="Instead: where the dataset of --protocol lies, with its classes."),
+        typer.Option(help="Folder of the benchmark dataset that --protocol names."),
     ] = None,
     ignore: Annotated[
         list[int] | None,
-        typer.Option(help="A label whose pixels do not count; may be repeated. Default: 255."),
+        typer.Option(help="A label whose pixels are ignored; may be repeated. Default: 255."),
     ] = None,
     stage: Annotated[
-        str | None, typer.Option(help="coarse or refined; default: refined where there is one.")
+        str | None, typer.Option(help="coarse or refined; default: refined if there is a refiner.")
     ] = None,
     prototypes: PrototypesOption = None,
     prototype_weight: PrototypeWeightOption = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many images; 0 for all.")] = 0,
+    limit: Annotated[int, typer.Option(help="Use only the first N images; 0 for all.")] = 0,
     engine: EngineOptions,
     overwrite: Annotated[
-        bool, typer.Option(help="Forget what an earlier run left in the folder.")
+        bool, typer.Option(help="Discard the results of an earlier run in the folder.")
     ] = False,
 ) -> None:
-    """Measure the engine against ground truth: mIoU, accuracy, outlines, confusion.
+    """Measure accuracy against ground truth: mIoU, pixel accuracy, boundary F1, confusion matrix.
 
-    Either IMAGES, LABELS and --classes, or --protocol and --root. A run that was stopped goes
-    on where it was when the same command is given again.
+    Give either IMAGES, LABELS and --classes, or --protocol and --root. To continue a run that
+    was stopped, give the same command again.
     """
     with readable_errors(_STOPPED):
         from ..evaluation.dataset import Dataset, from_benchmark, from_files  # noqa: PLC0415
@@ -80,13 +82,13 @@ def evaluate(
         if root is not None:
             if images or labels or classes or ignore:
                 raise InvalidInputError(
-                    "--root brings images, labels, classes and what is ignored. Leave out "
-                    "IMAGES, LABELS, --classes and --ignore, or leave out --root."
+                    "--root already defines the images, labels, classes and ignored labels. Leave "
+                    "out IMAGES, LABELS, --classes and --ignore, or leave out --root."
                 )
             dataset = from_benchmark(engine.protocol, root, config.method)
         elif images is None or labels is None or classes is None:
             raise InvalidInputError(
-                "There is nothing to measure with. Give IMAGES, LABELS and --classes FILE, or "
+                "The ground truth is missing. Give IMAGES, LABELS and --classes FILE, or "
                 "--protocol NAME and --root FOLDER."
             )
         else:
@@ -95,7 +97,7 @@ def evaluate(
         with bars.progress:
             segmenter = Segmenter(dataset.configured(config))
             if chosen is not None:
-                note_unlearnt(chosen, dataset.classes)
+                note_missing_prototypes(chosen, dataset.classes)
                 segmenter = matched(segmenter, chosen, bars.report)
             result = run(
                 segmenter,
@@ -110,32 +112,32 @@ def evaluate(
             )
             write_report(output, result, report=bars.report)
         _print(result)
-        out.print(f"The results: {output}", soft_wrap=True, highlight=False)
+        out.print(f"Results written to {output}", soft_wrap=True, highlight=False)
 
 
 def _print(result: Evaluation) -> None:
-    """The figures as tables, with the notes under them."""
+    """Print the metrics as tables, followed by the notes."""
     from ..evaluation.runner import left_out  # noqa: PLC0415 - heavy
 
     scores = result.scores
     missing = escape("\n".join(left_out(result)))
-    figures = Table(title=escape(result.dataset.title), title_justify="left", caption=missing)
-    figures.caption_justify = "left"
-    figures.add_column("figure")
-    figures.add_column("value", justify="right")
+    metrics = Table(title=escape(result.dataset.title), title_justify="left", caption=missing)
+    metrics.caption_justify = "left"
+    metrics.add_column("metric")
+    metrics.add_column("value", justify="right")
     for name, value in result.figures.items():
-        figures.add_row(name, f"{value:.4f}")
-    out.print(figures)
+        metrics.add_row(name, f"{value:.4f}")
+    out.print(metrics)
     table = Table(title="classes", title_justify="left")
     table.add_column("class")
     for column in ("IoU", "accuracy", "boundary F1"):
         table.add_column(column, justify="right")
     rows = list(zip(result.names, scores.iou, scores.accuracy, scores.boundary, strict=True))
-    there = [row for row, count in zip(rows, scores.confusion.sum(axis=1), strict=True) if count]
-    for name, *values in there[:SHOWN]:
+    present = [row for row, count in zip(rows, scores.confusion.sum(axis=1), strict=True) if count]
+    for name, *values in present[:SHOWN]:
         table.add_row(escape(name), *(f"{value:.4f}" for value in values))
-    if len(there) > SHOWN:
-        table.add_row(f"{len(there) - SHOWN} more: classes.csv")
+    if len(present) > SHOWN:
+        table.add_row(f"{len(present) - SHOWN} more: classes.csv")
     out.print(table)
     for note in result.notes:
         err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)

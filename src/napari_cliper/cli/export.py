@@ -1,4 +1,4 @@
-"""`napari-cliper export`: hand annotations and labels on in other formats."""
+"""`napari-cliper export`: export annotations and labels in other formats."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
     from ..labels.labelled_image import LabelledImage
 
 SHOWN = 30
-"""Classes in the table on the screen."""
+"""Most classes in the printed table."""
 
 
 def export(
     sources: Annotated[
         list[Path],
-        typer.Argument(help="Annotation projects, or labels: TIFF, PNG, COCO JSON."),
+        typer.Argument(help="Annotation projects, or label files: TIFF, PNG, COCO JSON."),
     ],
     *,
     formats: Annotated[
         list[str], typer.Option("--format", help=f"May be repeated: {', '.join(FORMATS)}.")
     ],
-    output: Annotated[Path, typer.Option(help="Folder for the files; made where missing.")],
+    output: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")],
     classes: Annotated[
         Path | None,
-        typer.Option(help="The classes (.yaml, .json, .txt): the first has number 1, and so on."),
+        typer.Option(help="The classes (.yaml, .json, .txt): the first is label 1, and so on."),
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the images that belong to label files, of the same names."),
+        typer.Option(help="Folder of the images of the label files, with the same names."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option(help="Replace earlier exports, never a file of anything else.")
+        bool, typer.Option(help="Replace earlier exports; other files are never replaced.")
     ] = False,
 ) -> None:
-    """Hand annotations on: to ImageJ, QuPath, COCO, YOLO, OME-Zarr, tables, images.
+    """Export annotations for ImageJ, QuPath, COCO, YOLO, OME-Zarr, or as tables and images.
 
-    A class has the same number in every image. With more than one format each has a folder of
-    its own. All files appear, or none.
+    A class has the same number in every image. With several formats, each gets its own folder.
+    Either all files are written or none.
     """
     with readable_errors():
         from ..io.export import export_images  # noqa: PLC0415 - heavy
@@ -65,41 +65,41 @@ def export(
 
 
 def _report(images: LazyImages, formats: Sequence[str]) -> list[str]:
-    """Print the classes with their numbers, and in how many images each is; return notes."""
+    """Print a table of the classes and the number of images with each; return the notes."""
     from ..io.export import export_notes  # noqa: PLC0415 - as above
     from ..labels.categories import categories_of, used_labels  # noqa: PLC0415 - heavy
 
     used: list[list[int]] = []
     missing: list[str] = []
-    told: list[str] = []
+    notes: list[str] = []
 
-    def noted() -> Iterator[LabelledImage]:
+    def inspected() -> Iterator[LabelledImage]:
         for image in images:
             used.append(used_labels(image))
             if "yolo" in formats and (image.image is None or image.image.dtype != "uint8"):
                 missing.append(image.name)
-            told.extend(export_notes(image, formats))
+            notes.extend(export_notes(image, formats))
             yield image
 
-    numbered = categories_of(noted()).by_id
+    numbered = categories_of(inspected()).by_id
     count = "1 image" if len(used) == 1 else f"{len(used)} images"
     table = Table(title=f"Classes of {count}", title_justify="left")
     table.add_column("number", justify="right")
     table.add_column("class")
     table.add_column("in images", justify="right")
     for number, category in list(numbered.items())[:SHOWN]:
-        there = sum(number in labels for labels in used)
-        table.add_row(str(number), escape(category.name), str(there))
+        count_with = sum(number in labels for labels in used)
+        table.add_row(str(number), escape(category.name), str(count_with))
     if len(numbered) > SHOWN:
         table.add_row("", f"{len(numbered) - SHOWN} more", "")
     out.print(table)
-    return [*_missing_images(missing), *told]
+    return [*_missing_images(missing), *notes]
 
 
 def _missing_images(missing: Sequence[str]) -> list[str]:
-    """Which images YOLO trains on without an image of its own making."""
+    """Return a note that names the images that the YOLO export could not write as PNG."""
     if not missing:
         return []
     names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-    advice = "Put one into images/train, or name a folder of 8 bit images with --images."
-    return [f"YOLO has no 8 bit image of {names}. {advice}"]
+    advice = "Put one into images/train, or give a folder of 8-bit images with --images."
+    return [f"The YOLO export has no 8-bit image of {names}. {advice}"]

@@ -1,4 +1,4 @@
-"""`napari-cliper learn`: what classes look like, from labelled images."""
+"""`napari-cliper learn`: learn visual prototypes of classes from labelled images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..workflows.learn_prototypes import LearnResult
 
 SHOWN = 30
-"""Classes in the table on the screen."""
+"""Most classes in the printed table."""
 
 
 @takes_engine_options
@@ -27,36 +27,38 @@ def learn(
     labels: Annotated[
         Path,
         typer.Argument(
-            help="Folder of label PNGs or TIFFs of the same names, or a COCO JSON. Scribbles do: "
-            "let pixels that you did not draw on have a label that is ignored, such as 255."
+            help="Folder of label PNGs or TIFFs with the same names, or a COCO JSON. Scribbles "
+            "are enough: give the pixels you did not draw on an ignored label, such as 255."
         ),
     ],
     *,
     classes: Annotated[
         Path,
-        typer.Option(help="The classes (.yaml, .json, .txt): label 1 is the first, 0 the rest."),
+        typer.Option(
+            help="The classes (.yaml, .json, .txt): label 1 is the first, 0 is background."
+        ),
     ],
     output: Annotated[
-        Path, typer.Option(help="The file to write, such as classes.prototypes.safetensors.")
+        Path, typer.Option(help="File to write, such as classes.prototypes.safetensors.")
     ],
     ignore: Annotated[
         list[int] | None,
         typer.Option(
-            help="A label whose pixels teach nothing; may be repeated. Default: 255. Ignore 0 as "
-            "well where it stands for what nobody has drawn on, and not for background."
+            help="A label whose pixels are ignored; may be repeated. Default: 255. Also ignore 0 "
+            "if it means unlabelled rather than background."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many images; 0 for all.")] = 0,
+    limit: Annotated[int, typer.Option(help="Use only the first N images; 0 for all.")] = 0,
     engine: EngineOptions,
     overwrite: Annotated[
-        bool, typer.Option(help="Replace an earlier result, never another file.")
+        bool, typer.Option(help="Replace an earlier result; other files are never replaced.")
     ] = False,
 ) -> None:
-    """Learn what classes look like from images with labels or scribbles.
+    """Learn visual prototypes of classes from images with labels or scribbles.
 
-    The file then helps words that CLIP never read about: give it to segment and evaluate with
-    --prototypes, and the same model and method. Words, thresholds and the refiner have no part
-    in learning.
+    Prototypes help with classes whose words CLIP does not know. Pass the file to segment and
+    evaluate with --prototypes, with the same model and method. Background words, templates,
+    thresholds and the refiner do not affect learning.
     """
     with readable_errors():
         from ..evaluation.dataset import from_files  # noqa: PLC0415 - heavy
@@ -70,27 +72,27 @@ def learn(
         dataset = from_files(images, labels, classes, ignore=ignore).first(limit)
         bars = Bars()
         with stopping() as should_stop, bars.progress:
-            learnt = learn_files(
+            result = learn_files(
                 Segmenter(config), dataset, output, report=bars.report, should_stop=should_stop
             )
             write_prototypes(
-                output, learnt.prototypes, replace=replace_files, inputs=[labels, classes]
+                output, result.prototypes, replace=replace_files, inputs=[labels, classes]
             )
-        _print(learnt)
-        out.print(f"The prototypes: {output}", soft_wrap=True, highlight=False, markup=False)
+        _print(result)
+        out.print(f"Prototypes written to {output}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _print(learnt: LearnResult) -> None:
-    """What was learned, with the notes under it."""
-    table = Table(title="learned", title_justify="left")
+def _print(result: LearnResult) -> None:
+    """Print a table of the learned prototypes, followed by the notes."""
+    table = Table(title="prototypes", title_justify="left")
     table.add_column("class")
     for column in ("prototypes", "images", "patches"):
         table.add_column(column, justify="right")
-    for one in learnt.classes[:SHOWN]:
+    for one in result.classes[:SHOWN]:
         counts = (one.prototypes, one.images, one.patches)
         table.add_row(escape(one.name), *(f"{count:,}" for count in counts))
-    if len(learnt.classes) > SHOWN:
-        table.add_row(f"{len(learnt.classes) - SHOWN} more")
+    if len(result.classes) > SHOWN:
+        table.add_row(f"{len(result.classes) - SHOWN} more")
     out.print(table)
-    for note in learnt.notes:
+    for note in result.notes:
         err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
