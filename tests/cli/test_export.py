@@ -26,6 +26,7 @@ from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.io.class_list import write_classes
 from napari_cliper.io.export import export_images
 from napari_cliper.io.formats import FORMATS
+from napari_cliper.io.lazy_images import summary_of
 from napari_cliper.io.writers.coco import write_coco
 from napari_cliper.io.writers.png import write_indexed_png
 from napari_cliper.io.writers.tiff import write_ome_tiff
@@ -319,9 +320,10 @@ def test_the_numbers_of_tomorrow_are_those_of_today():
         labels = rng.choice([0, *numbers], (6, 7)).astype(np.uint8)
         labels.setflags(write=False)
         images.append(LabelledImage(str(index), labels, classes))
+    summaries = list(map(summary_of, images))
     for count in range(1, 9):
-        some = one_numbering(images[:count], {}).images
-        every = tuple(one_numbering(images, {}).images)
+        some, _ = one_numbering(images[:count], summaries[:count], {})
+        every = tuple(one_numbering(images, summaries, {})[0])
         for image, other, before in zip(some, every[:count], images[:count], strict=True):
             np.testing.assert_array_equal(image.labels, other.labels)
             for label, row in before.classes.items():
@@ -449,7 +451,7 @@ def test_numbers_that_cannot_be_one_numbering(first, second, hint_labels):
     labels = np.array([[2, 0]], np.uint8)
     images = [LabelledImage("one", labels, first), LabelledImage("two", labels, second)]
     with pytest.raises(InvalidInputError, match=hint_labels):
-        one_numbering(images, {})
+        one_numbering(images, list(map(summary_of, images)), {})
 
 
 def test_nothing_is_replaced_unless_allowed(export, project, tmp_path):

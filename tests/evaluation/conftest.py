@@ -8,7 +8,8 @@ from PIL import Image
 from napari_cliper.demo.run import HELD_OUT_SEED, all_classes
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.evaluation.dataset import from_files
-from napari_cliper.io.class_list import rows_of, write_classes
+from napari_cliper.io.class_list import write_classes
+from napari_cliper.labels.label_class import rows_of
 from napari_cliper.segmentation import SegmentationConfig, Segmenter
 
 SCENES = 10

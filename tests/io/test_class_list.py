@@ -8,14 +8,9 @@ import time
 import pytest
 import yaml
 
-from napari_cliper.io.class_list import (
-    ClassRow,
-    check_rows,
-    read_classes,
-    with_colours,
-    write_classes,
-)
+from napari_cliper.io.class_list import read_classes, write_classes
 from napari_cliper.io.files import FileError
+from napari_cliper.labels.label_class import ClassRow, check_rows, with_colours
 from napari_cliper.labels.palette import class_colours
 from napari_cliper.segmentation import InvalidInputError, parse_classes
 

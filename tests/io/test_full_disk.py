@@ -10,7 +10,7 @@ import pytest
 
 from napari_cliper.io.files import FileError, whole_files
 from napari_cliper.io.writers.measurements import write_measurements
-from napari_cliper.io.writers.npz import write_npy, write_npz
+from napari_cliper.io.writers.npz import write_npz
 from napari_cliper.io.writers.ome_zarr import write_ome_zarr
 from napari_cliper.io.writers.png import write_indexed_png, write_plain_png
 from napari_cliper.io.writers.tiff import write_label_tiff, write_ome_tiff
@@ -20,7 +20,7 @@ from napari_cliper.labels.labelled_image import LabelledImage
 resource = pytest.importorskip("resource")
 
 WRITERS = [
-    write_label_tiff, write_ome_tiff, write_indexed_png, write_plain_png, write_npy, write_npz,
+    write_label_tiff, write_ome_tiff, write_indexed_png, write_plain_png, write_npz,
     write_ome_zarr, write_measurements,
 ]  # fmt: skip
 LABELS = np.random.default_rng(0).integers(0, 254, (200, 300), np.uint8)

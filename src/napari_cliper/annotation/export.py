@@ -16,9 +16,6 @@ from ..segmentation import InvalidInputError
 from .edit_mask import OPEN, AnnotationState
 from .project.project import Project
 
-GEOMETRY = ("pixel_size", "units", "axes")
-"""Keys of a record's geometry."""
-
 
 def labelled_of(
     state: AnnotationState,

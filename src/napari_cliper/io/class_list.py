@@ -20,21 +20,8 @@ import yaml
 
 from napari_cliper.segmentation import InvalidInputError
 
-from ..labels.label_class import ClassRow, Colour, check_rows, rows_of, with_colours
+from ..labels.label_class import ClassRow, Colour
 from .files import FileError, cannot, whole_files
-
-__all__ = [
-    "SUFFIXES",
-    "ClassRow",
-    "Colour",
-    "check_rows",
-    "from_record",
-    "read_classes",
-    "rows_of",
-    "to_record",
-    "with_colours",
-    "write_classes",
-]
 
 MAX_BYTES = 8 * 2**20
 """A list of 65534 classes takes less; a larger file is something else."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..segmentation import MAX_CLASSES, ClassPrompt, InvalidInputError, check_repeated
 from .palette import class_colours
 
 Colour = tuple[int, int, int]
-
-"""What a label layer of 16 bits can number, one value kept free (as the engine counts)."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,23 @@ def check_rows(rows: Sequence[ClassRow]) -> None:
     check_repeated([row.as_prompt() for row in rows])
 
 
+def colours_of(classes: Mapping[int, ClassRow]) -> dict[int, Colour]:
+    """Return the colour of each class by label: its own, or the default of its label.
+
+    Parameters
+    ----------
+    classes : mapping of int to ClassRow
+        By label, 1 or more.
+    """
+    bare = [label for label, row in classes.items() if row.colour is None]
+    defaults = _defaults(max(bare, default=0))
+    return {label: row.colour or defaults[label - 1] for label, row in classes.items()}
+
+
+def _defaults(count: int) -> list[Colour]:
+    return [(int(red), int(green), int(blue)) for red, green, blue in class_colours(count)]
+
+
 def with_colours(rows: Sequence[ClassRow]) -> tuple[ClassRow, ...]:
     """The rows, those that have a label and no colour given one.
 
@@ -93,9 +108,7 @@ def with_colours(rows: Sequence[ClassRow]) -> tuple[ClassRow, ...]:
     """
     if all(row.colour is not None or row.background for row in rows):
         return tuple(rows)
-    palette: list[Colour] = [
-        (int(red), int(green), int(blue)) for red, green, blue in class_colours(len(rows))
-    ]
+    palette = _defaults(len(rows))
     used = {row.colour for row in rows}
     free = (colour for colour in palette if colour not in used)
     coloured, label = [], 0

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
 from .axes import Position, axes_from_names, plane_suffix
-from .label_class import ClassRow, Colour
-from .palette import class_colours
+from .label_class import ClassRow, Colour, colours_of
 
 LabelArray = NDArray[np.uint8 | np.uint16]
 
@@ -106,10 +105,7 @@ class LabelledImage:
     @property
     def colours(self) -> dict[int, Colour]:
         """The colour of each class, by label."""
-        bare = [label for label, row in self.classes.items() if row.colour is None]
-        defaults = class_colours(max(bare, default=0)).tolist()
-        return {label: row.colour or tuple(defaults[label - 1])
-                for label, row in self.classes.items()}  # fmt: skip
+        return colours_of(self.classes)
 
     def planes(self) -> Iterator[LabelledImage]:
         """The (Y, X) planes, one after the other; their names end with the plane's indices."""

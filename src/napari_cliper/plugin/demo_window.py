@@ -10,8 +10,8 @@ import napari
 from qtpy.QtCore import Qt, QTimer
 
 from ..demo.scenes import KINDS, Scene
-from ..io.class_list import ClassRow
 from ..io.files import FileError, whole_files
+from ..labels.label_class import ClassRow
 from ..segmentation import SegmentationConfig
 from .dock import CliperWidget
 

@@ -20,8 +20,8 @@ from qtpy.QtWidgets import QFrame, QMainWindow, QMessageBox, QScrollArea, QVBoxL
 
 from ..annotation.project.project import ProjectSettings
 from ..annotation.project.settings import default_thresholds
-from ..io.class_list import ClassRow
 from ..io.files import FileError
+from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave

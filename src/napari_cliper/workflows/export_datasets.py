@@ -95,9 +95,9 @@ def gather(
     inputs = [path for source in sources for path in _files(source)]
     inputs += [path for paths in (found or {}).values() for path in paths]
     inputs += [] if classes is None else [classes]
-    moves, moved = _moves(summaries, given)
     every = LazyImages(lambda: chain.from_iterable(images))
-    return Gathered(_numbered(every, moves, given), (*notes, *moved), tuple(inputs))
+    numbered, moved = one_numbering(every, summaries, given)
+    return Gathered(numbered, (*notes, *moved), tuple(inputs))
 
 
 def _given(path: Path | None) -> Mapping[int, ClassRow]:
@@ -265,21 +265,25 @@ def _labelled(
 # ---------------------------------------------------------------------- one numbering
 
 
-def one_numbering(images: Images, given: Mapping[int, ClassRow]) -> Gathered:
+def one_numbering(
+    images: Images, summaries: Sequence[Summary], given: Mapping[int, ClassRow]
+) -> tuple[LazyImages, list[str]]:
     """Give every class the same number in all images.
 
     Parameters
     ----------
     images : sequence of LabelledImage or LazyImages
+    summaries : sequence of Summary
+        One for each image.
     given : mapping of int to ClassRow
         Classes whose number is settled; every image gets them. A colour and synonyms that stand
         here go before those of an image.
 
     Returns
     -------
-    Gathered
-        A class that has no number yet keeps its label where that is free, else it takes the
-        next. A note tells of each that is numbered otherwise than in its image.
+    (LazyImages, list of str)
+        The images and notes. A class without a number keeps its label if that is free, else it
+        takes the next one. A note names each class whose number differs from its image's label.
 
     Raises
     ------
@@ -287,14 +291,8 @@ def one_numbering(images: Images, given: Mapping[int, ClassRow]) -> Gathered:
         For two classes of one name in an image, and a label without a class whose number is
         another image's class.
     """
-    moves, notes = _moves(list(map(summary_of, images)), given)
-    return Gathered(_numbered(images, moves, given), tuple(notes))
-
-
-def _numbered(
-    images: Images, moves: Sequence[Mapping[int, int]], given: Mapping[int, ClassRow]
-) -> LazyImages:
-    return LazyImages(lambda: map(partial(_moved, given), images, moves))
+    moves, notes = _moves(summaries, given)
+    return LazyImages(lambda: map(partial(_moved, given), images, moves)), notes
 
 
 def _moves(

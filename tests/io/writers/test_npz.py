@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from napari_cliper.io.writers.npz import write_npy, write_npz
+from napari_cliper.io.writers.npz import write_npz
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
-
-
-@pytest.mark.parametrize("name", ["a.npy", "a b", "ä.array"])
-@pytest.mark.parametrize("shape", [(1, 1), (3, 4), (2, 3, 4)])
-def test_npy_is_the_array_under_exactly_the_name(tmp_path, name, shape):
-    labels = np.random.default_rng(0).integers(0, 65535, shape, np.uint16, endpoint=True)
-    write_npy(tmp_path / name, LabelledImage("a", labels, {}))
-    assert [path.name for path in tmp_path.glob("[!.]*")] == [name]
-    read = np.load(tmp_path / name, allow_pickle=False)
-    assert read.dtype == labels.dtype
-    np.testing.assert_array_equal(read, labels)
 
 
 def test_npz_says_what_the_labels_mean(tmp_path):

@@ -9,7 +9,8 @@ from qtpy.QtCore import QModelIndex, QPoint, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication, QColorDialog
 
-from napari_cliper.io.class_list import ClassRow, read_classes, write_classes
+from napari_cliper.io.class_list import read_classes, write_classes
+from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.palette import class_colours
 from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.panels.classes_model import COLOUR_ROLE, HISTORY, Column

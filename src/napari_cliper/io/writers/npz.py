@@ -1,4 +1,4 @@
-"""Labels as NumPy's own files; nothing in them is pickled."""
+"""Labels as NumPy archives; nothing in them is pickled."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ import numpy as np
 
 from ...labels.label_names import label_names
 from ...labels.labelled_image import LabelledImage
-from ..short_writes import full_when_short
-
-
-def write_npy(path: Path, image: LabelledImage) -> None:
-    """Write the label array alone, in its own dtype and shape."""
-    with full_when_short(path), path.open("wb") as file:  # a name would be given the ending .npy
-        np.save(file, image.labels, allow_pickle=False)
 
 
 def write_npz(path: Path, image: LabelledImage) -> None:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from ...annotation.user_hints import BACKGROUND, Clicks
-from ...labels.label_class import ClassRow
-from ...labels.palette import class_colours
+from ...labels.label_class import ClassRow, colours_of
 from ..qt.keys import Keys, bind
 from ..qt.listeners import Listeners
 from .image_layers import OUTPUT_KEY, ImageChoice, image_shape, transforms
@@ -205,9 +204,8 @@ def _classes(points: _Points) -> list[Any]:
 
 def class_colours_of(rows: Sequence[ClassRow]) -> dict[str, tuple[float, float, float, float]]:
     """The colours of classes, 0 to 1, by name."""
-    defaults = class_colours(len(rows))
-    colours = {}
-    for index, row in enumerate(rows):
-        red, green, blue = (float(part) / 255 for part in row.colour or defaults[index])
-        colours[row.name] = red, green, blue, 1.0
-    return colours
+    colours = colours_of(dict(enumerate(rows, 1))).values()
+    return {
+        row.name: (red / 255, green / 255, blue / 255, 1.0)
+        for row, (red, green, blue) in zip(rows, colours, strict=True)
+    }

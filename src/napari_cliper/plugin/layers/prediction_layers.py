@@ -18,8 +18,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from ...io.class_list import ClassRow
-from ...labels.palette import class_colours
+from ...labels.label_class import ClassRow, colours_of
 from ..qt.keys import bind
 from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
 
@@ -220,9 +219,7 @@ def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:
 
 def colours_of_labels(classes: Mapping[int, ClassRow]) -> DirectLabelColormap:
     """The classes' colours by label; invisible classes are clear, labels beyond them white."""
-    defaults = class_colours(max(classes, default=0))
     colours: dict[int | None, Any] = {0: "transparent", None: BEYOND}
-    for label, row in classes.items():
-        rgb = row.colour or defaults[label - 1]
-        colours[label] = (*(float(part) / 255 for part in rgb), float(row.visible))
+    for label, rgb in colours_of(classes).items():
+        colours[label] = (*(part / 255 for part in rgb), float(classes[label].visible))
     return DirectLabelColormap(color_dict=colours)

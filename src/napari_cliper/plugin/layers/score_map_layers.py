@@ -10,7 +10,7 @@ from napari.layers import Image
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from ...io.class_list import ClassRow
+from ...labels.label_class import ClassRow
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 
 MOST = 20  # layers; of more classes those with the highest scores are shown

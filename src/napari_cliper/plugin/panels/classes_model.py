@@ -13,7 +13,7 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 from qtpy.QtGui import QColor, QFont
 
-from ...io.class_list import ClassRow, check_rows, with_colours
+from ...labels.label_class import ClassRow, check_rows, with_colours
 from ...segmentation import InvalidInputError
 from .. import ui_text
 

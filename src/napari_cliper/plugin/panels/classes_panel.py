@@ -18,15 +18,9 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from ...io.class_list import (
-    ClassRow,
-    check_rows,
-    read_classes,
-    rows_of,
-    with_colours,
-    write_classes,
-)
+from ...io.class_list import read_classes, write_classes
 from ...io.files import FileError
+from ...labels.label_class import ClassRow, check_rows, rows_of, with_colours
 from ...segmentation import InvalidInputError, parse_classes
 from .. import ui_text
 from ..qt.wrapping_label import wrapping
