@@ -8,10 +8,17 @@ import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
 
 from ...io.filenames import Names, file_name
-from ...io.files import FileError, cannot
+from ...io.files import FileError, cannot, whole_files
 from ...io.image_decoding import is_image
+from ...io.short_writes import full_when_short
+from ...segmentation import atomic
 
 LONGEST = 120
 """Bytes that an image's name may take in names of files; the rest of 255 is for endings."""
@@ -116,3 +123,41 @@ def found_below(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
         raise FileError(f"There is no folder {folder}. Check the name.")
     below = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
     return sorted(path for path in below if fits(path))
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse to write if a project's folder is gone; writing would create it again.
+
+    Raises
+    ------
+    FileError
+    """
+    if not folder.is_dir():
+        raise FileError(f"The project's folder {folder} is gone. Is its disk connected?")
+
+
+def write_copy(path: Path, array: NDArray[Any], *, rgb: bool) -> None:
+    """Write the pixels of an image without a file as a losslessly compressed TIFF.
+
+    Parameters
+    ----------
+    path : Path
+        ``copies/NAME.tif`` in the project's folder; appears whole or not at all.
+    array : (..., Y, X) or (..., Y, X, C) array
+    rgb : bool
+        Whether the last axis holds red, green, blue and perhaps alpha.
+
+    Raises
+    ------
+    FileError
+        For a full disk and the like.
+    """
+    check_folder(path.parent.parent)
+    with whole_files(path.parent, replace="any") as staging, full_when_short(path):
+        tifffile.imwrite(
+            staging / path.name,
+            np.ascontiguousarray(array),
+            photometric="rgb" if rgb else "minisblack",
+            compression="zlib",
+        )
+        atomic.sync_file(staging / path.name)

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ...io.filenames import folded
+from ...io.files import FileError
 from ...io.json_records import check_keys, mapping, sides, text, whole
 from ...segmentation import InvalidInputError
-from .image_files import as_file, is_there, relative
+from .annotation_store import ChangedOnDiskError
+from .image_files import ImageNames, as_file, found_below, is_there, relative, settled
 
 FILE = "project.cliper.json"
 FORMAT = "napari-cliper project"
 VERSION = 1
+ANNOTATIONS = "annotations"
 COPIES = "copies"
 """The folder with the pixels of images that have no file of their own."""
 
@@ -119,6 +123,61 @@ class ImageList:
         others = [entry for entry in self.entries if entry.name not in set(names)]
         return replace(self, entries=(*named, *others))
 
+    def with_files(self, folder: Path, images: Sequence[str | Path]) -> ImageList:
+        """Return the list with image files appended.
+
+        Parameters
+        ----------
+        folder : Path
+            Of the project.
+        images : sequence of path-like
+
+        Raises
+        ------
+        FileError
+            For a file that does not exist.
+        InvalidInputError
+            For an image that is in the list or given twice.
+        """
+        entries = list(self.entries)
+        places = {entry.place(folder) for entry in entries}
+        names, files = ImageNames(entry.name for entry in entries), free_files(folder, self)
+        for image in images:
+            path = settled(image)
+            if path in places:
+                raise InvalidInputError(f"{path} is there twice. Give each image once.")
+            if not is_there(path):
+                raise FileError(f"There is no image at {path}. Check the name.")
+            places.add(path)
+            name = names.of_image(path)
+            entries.append(entry_of(path, folder, name, files.as_file(name)))
+        return replace(self, entries=tuple(entries))
+
+    def with_entry(self, entry: Entry) -> ImageList:
+        """Return the list with an entry appended.
+
+        Raises
+        ------
+        ChangedOnDiskError
+            If another program has added an image of that name.
+        """
+        if any(entry.name == one.name or entry.file == one.file for one in self.entries):
+            raise ChangedOnDiskError(
+                f"Another program has just added an image called {entry.name!r}. Add it once more."
+            )
+        return replace(self, entries=(*self.entries, entry))
+
+    def without(self, name: str) -> ImageList:
+        """Return the list without the image of a name."""
+        left = tuple(one for one in self.entries if one.name != name)
+        return replace(self, entries=left, current="" if self.current == name else self.current)
+
+    def moved(self, folder: Path, places: Mapping[str, Path]) -> ImageList:
+        """Return the list with new paths, by image name, of files that were moved."""
+        return replace(self, entries=tuple(
+            entry_of(places[one.name], folder, one.name, one.file) if one.name in places else one
+            for one in self.entries))  # fmt: skip
+
     def to_record(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {
@@ -139,6 +198,40 @@ def entry_of(path: Path, folder: Path, name: str, file: str) -> Entry:
         For a file that is not there.
     """
     return Entry(name, file, relative(path, folder), path.as_posix(), path.stat().st_size)
+
+
+def free_files(folder: Path, found: ImageList) -> ImageNames:
+    """Return what files of new images may be called: no name that would replace a file."""
+    there = [path.stem for part in (ANNOTATIONS, COPIES) for path in (folder / part).glob("*.*")]
+    return ImageNames([*(entry.file for entry in found.entries), *there])
+
+
+def found_again(folder: Path, lost: Sequence[Entry]) -> dict[str, Path]:
+    """Find the files of images in a folder and those inside it, by file name and size.
+
+    Returns
+    -------
+    dict of str to Path
+        Paths by image name; images that several files may be, or that share a file, are left out.
+
+    Raises
+    ------
+    FileError
+        For a folder that does not exist.
+    """
+    looked_for: dict[tuple[str, int], list[str]] = {}
+    for one in lost:
+        looked_for.setdefault((Path(one.path).name, one.size), []).append(one.name)
+    places: dict[tuple[str, int], list[Path]] = {}
+    names = {name for name, _ in looked_for}
+    for path in found_below(folder, lambda path: path.name in names):
+        with suppress(OSError):
+            places.setdefault((path.name, path.stat().st_size), []).append(path)
+    return {
+        images[0]: settled(places[key][0])
+        for key, images in looked_for.items()
+        if len(images) == 1 and len(places.get(key, ())) == 1
+    }
 
 
 def list_from_record(record: dict[str, Any]) -> ImageList:

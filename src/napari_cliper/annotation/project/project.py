@@ -20,37 +20,36 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
-from ...io.class_list import read_classes, write_classes
-from ...io.filenames import Names, folded
-from ...io.files import FileError, cannot, whole_files
+from ...io.filenames import Names
+from ...io.files import FileError, cannot
 from ...io.images import read_picture_with_axes
 from ...io.json_records import content_of, encoded, understood
-from ...io.prototype_file import read_prototypes, write_prototypes
-from ...io.short_writes import full_when_short
 from ...labels.axes import axes_from_names
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds, atomic
 from ..edit_mask import AnnotationState
 from .annotation_record import AnnotationRecord, Status, remove, with_axes
-from .annotation_store import AnnotationStore, ChangedOnDiskError, Seen
-from .image_files import ImageNames, found_below, images_in, is_there, settled
-from .image_list import COPIES, FILE, Entry, ImageList, entry_of, list_from_record
-from .settings import (
-    ProjectSettings,
-    default_thresholds,
-    settings_from_record,
-    settings_to_record,
+from .annotation_store import AnnotationStore, ChangedOnDiskError
+from .image_files import images_in, is_there, write_copy
+from .image_list import (
+    ANNOTATIONS,
+    COPIES,
+    FILE,
+    Entry,
+    ImageList,
+    found_again,
+    free_files,
+    list_from_record,
 )
+from .settings import ProjectSettings
+from .settings_files import SettingsFiles, free_names
 
 if TYPE_CHECKING:
     from ...segmentation import Prototypes
@@ -65,11 +64,6 @@ __all__ = [
     "images_in",
     "is_project",
 ]
-
-ANNOTATIONS = "annotations"
-CLASSES = "classes.yaml"
-PROTOTYPES = "prototypes.safetensors"
-SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -113,8 +107,7 @@ class Project:
         self._lock = threading.RLock()  # held for the moment that a small file takes
         self._adding = threading.Lock()  # held while pixels are copied
         self._store = AnnotationStore(folder / ANNOTATIONS)
-        self._settings_seen = Seen()
-        self._prototypes: Prototypes | None = None  # as they are on the disk
+        self._settings = SettingsFiles(folder)
         self._places: dict[Entry, Path] = {}  # looking takes a while on a network's disk
         self._list = ImageList()
         self._read_list()
@@ -147,8 +140,8 @@ class Project:
             raise FileError(f"{folder} is a project already. Open it, or choose another folder.")
         try:
             folder = folder.resolve()
-            files = _free_names(folder)
-            found = _with_files(ImageList(files=files), folder, images)
+            files = free_names(folder)
+            found = ImageList(files=files).with_files(folder, images)
             folder.mkdir(parents=True, exist_ok=True)
             atomic.write(folder / FILE, encoded(found.to_record(), FILE))
         except OSError as error:
@@ -274,7 +267,7 @@ class Project:
         """
         with self._lock:
             before = {entry.name for entry in self._list.entries}
-            self._change_list(lambda found: _with_files(found, self.folder, images))
+            self._change_list(lambda found: found.with_files(self.folder, images))
             return tuple(image for image in self.images if image.name not in before)
 
     def add_image(
@@ -321,13 +314,13 @@ class Project:
                 self._read_list()
                 found = self._list
             own = Names(one.name for one in found.entries).first_free(name or "image")
-            file = _free_files(self.folder, found).as_file(own)
+            file = free_files(self.folder, found).as_file(own)
             entry = Entry(own, file, f"{COPIES}/{file}.tif", shape=array.shape, axes=axes)
             if keep_pixels:
-                self._write_copy(entry, array, rgb=rgb)
+                write_copy(self.folder / entry.path, array, rgb=rgb)
             try:
-                self._change_list(lambda images: _with_entry(images, entry))
-            except Exception:
+                self._change_list(lambda images: images.with_entry(entry))
+            except BaseException:  # whatever happened, an image off the list leaves no copy
                 remove(self.folder, (entry.path,))
                 raise
             return self.image(own)
@@ -343,14 +336,7 @@ class Project:
             Where the list cannot be written; all is then as before.
         """
         entry = self._list.get(name)
-
-        def without(found: ImageList) -> ImageList:
-            left = tuple(one for one in found.entries if one.name != name)
-            return replace(
-                found, entries=left, current="" if found.current == name else found.current
-            )
-
-        self._change_list(without)
+        self._change_list(lambda found: found.without(name))
         self._store.remove(entry.file)
         copy = f"{COPIES}/{entry.file}.tif"
         if entry.is_copy and entry.path == copy:
@@ -374,27 +360,9 @@ class Project:
         """
         lost = {image.name for image in self.missing}
         entries = [one for one in self._list.entries if one.name in lost and not one.is_copy]
-        looked_for: dict[tuple[str, int], list[str]] = {}
-        for one in entries:
-            looked_for.setdefault((Path(one.path).name, one.size), []).append(one.name)
-        places: dict[tuple[str, int], list[Path]] = {}
-        names = {name for name, _ in looked_for}
-        for path in found_below(Path(folder), lambda path: path.name in names):
-            with suppress(OSError):
-                places.setdefault((path.name, path.stat().st_size), []).append(path)
-        sure = {
-            lost_names[0]: settled(places[key][0])
-            for key, lost_names in looked_for.items()
-            if len(lost_names) == 1 and len(places.get(key, ())) == 1
-        }
-
-        def moved(found: ImageList) -> ImageList:
-            return replace(found, entries=tuple(
-                entry_of(sure[one.name], self.folder, one.name, one.file)
-                if one.name in sure else one for one in found.entries))  # fmt: skip
-
-        if sure:
-            self._change_list(moved)
+        places = found_again(Path(folder), entries)
+        if places:
+            self._change_list(lambda found: found.moved(self.folder, places))
         return self.missing
 
     def read_image(self, name: str) -> NDArray[Any]:
@@ -536,23 +504,7 @@ class Project:
             For files that cannot be read or understood, with the place in them.
         """
         with self._lock:
-            classes, settings, prototype_weight = map(self._own, (CLASSES, SETTINGS, PROTOTYPES))
-            rows = read_classes(classes) if content_of(classes) is not None else ()
-            content = content_of(settings)
-            if content is None:
-                config = SegmentationConfig()
-                found = ProjectSettings(rows, default_thresholds(config), config)
-            else:
-                found = understood(
-                    settings, content, lambda record: settings_from_record(record, rows)
-                )
-            prototypes = None
-            if content_of(prototype_weight) is not None:
-                prototypes = read_prototypes(prototype_weight)
-            for path in (classes, settings, prototype_weight):
-                self._settings_seen.see(path, content_of(path))
-            self._prototypes = prototypes
-            return replace(found, prototypes=prototypes)
+            return self._settings.read(self._list.files)
 
     def save_settings(
         self,
@@ -579,38 +531,9 @@ class Project:
         InvalidInputError
             For numbers that are none.
         """
-        content = encoded(settings_to_record(thresholds, config, prototype_weight), "The settings")
+        settings = ProjectSettings(tuple(classes), thresholds, config, prototypes, prototype_weight)
         with self._lock:
-            paths = [self._own(name) for name in (CLASSES, SETTINGS, PROTOTYPES)]
-            names = [path.name for path in paths]
-            if not overwrite:
-                for path in paths:
-                    self._settings_seen.check(path, path.name)
-            self._check_there()
-            with whole_files(self.folder, replace="any") as staging:
-                write_classes(staging / names[0], classes)
-                (staging / names[1]).write_bytes(content)
-                if prototypes and not self._are_kept(prototypes):
-                    write_prototypes(staging / names[2], prototypes, replace="any")
-                for path in staging.iterdir():
-                    atomic.sync_file(path)
-            if not prototypes:
-                remove(self.folder, (names[2],))
-            atomic.sync_folder(self.folder)
-            for path in paths:
-                self._settings_seen.see(path, content_of(path))
-            self._prototypes = prototypes
-
-    def _own(self, usual: str) -> Path:
-        """The project's own file of a usual name, whatever it is called here."""
-        return self.folder / self._list.files.get(usual, usual)
-
-    def _are_kept(self, prototypes: Prototypes) -> bool:
-        """Whether these are on the disk already: they are larger than the rest together."""
-        path = self._own(PROTOTYPES)
-        content = content_of(path)
-        there = content is not None and self._settings_seen.same(path, content)
-        return there and prototypes is self._prototypes
+            self._settings.save(self._list.files, settings, overwrite=overwrite)
 
     # ------------------------------------------------------------------ the list
 
@@ -647,67 +570,3 @@ class Project:
                 self._places[entry] = entry.place(self.folder)
                 self._store.known(entry.file)
         self._list = found
-
-    def _write_copy(self, entry: Entry, array: NDArray[Any], *, rgb: bool) -> None:
-        self._check_there()
-        path = Path(entry.path)
-        with (
-            whole_files(self.folder / path.parent, replace="any") as staging,
-            full_when_short(path),
-        ):
-            tifffile.imwrite(
-                staging / path.name,
-                np.ascontiguousarray(array),
-                photometric="rgb" if rgb else "minisblack",
-                compression="zlib",
-            )
-            atomic.sync_file(staging / path.name)
-
-    def _check_there(self) -> None:
-        """Refuse to write where the project's folder is gone: it would be made anew."""
-        if not self.folder.is_dir():
-            raise FileError(f"The project's folder {self.folder} is gone. Is its disk connected?")
-
-
-def _with_files(found: ImageList, folder: Path, images: Sequence[str | Path]) -> ImageList:
-    """A list with image files at its end."""
-    entries = list(found.entries)
-    places = {entry.place(folder) for entry in entries}
-    names, files = ImageNames(entry.name for entry in entries), _free_files(folder, found)
-    for image in images:
-        path = settled(image)
-        if path in places:
-            raise InvalidInputError(f"{path} is there twice. Give each image once.")
-        if not is_there(path):
-            raise FileError(f"There is no image at {path}. Check the name.")
-        places.add(path)
-        name = names.of_image(path)
-        entries.append(entry_of(path, folder, name, files.as_file(name)))
-    return replace(found, entries=tuple(entries))
-
-
-def _free_names(folder: Path) -> dict[str, str]:
-    """What the files of a new project are called whose usual name is taken."""
-    there = {folded(path.name) for path in folder.glob("*")}
-    names = {}
-    for usual in (CLASSES, SETTINGS, PROTOTYPES):
-        if folded(usual) in there:
-            stem, ending = Path(usual).stem, Path(usual).suffix
-            free = Names(Path(name).stem for name in there)
-            names[usual] = free.first_free(f"project {stem}") + ending
-    return names
-
-
-def _free_files(folder: Path, found: ImageList) -> ImageNames:
-    """What new images' files may be called: nothing that would take over what lies there."""
-    there = [path.stem for part in (ANNOTATIONS, COPIES) for path in (folder / part).glob("*.*")]
-    return ImageNames([*(entry.file for entry in found.entries), *there])
-
-
-def _with_entry(found: ImageList, entry: Entry) -> ImageList:
-    """A list with an image at its end, if nobody has added one of that name meanwhile."""
-    if any(entry.name == one.name or entry.file == one.file for one in found.entries):
-        raise ChangedOnDiskError(
-            f"Another program has just added an image called {entry.name!r}. Add it once more."
-        )
-    return replace(found, entries=(*found.entries, entry))

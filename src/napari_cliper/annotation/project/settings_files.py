@@ -1,0 +1,118 @@
+"""The files of a project that hold for all its images: classes, thresholds, prototypes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...io.class_list import read_classes, write_classes
+from ...io.filenames import Names, folded
+from ...io.files import whole_files
+from ...io.json_records import content_of, encoded, understood
+from ...io.prototype_file import read_prototypes, write_prototypes
+from ...segmentation import SegmentationConfig, atomic
+from .annotation_record import remove
+from .annotation_store import Seen
+from .image_files import check_folder
+from .settings import (
+    ProjectSettings,
+    default_thresholds,
+    settings_from_record,
+    settings_to_record,
+)
+
+if TYPE_CHECKING:
+    from ...segmentation import Prototypes
+
+CLASSES = "classes.yaml"
+PROTOTYPES = "prototypes.safetensors"
+SETTINGS = "settings.json"
+
+
+class SettingsFiles:
+    """Read and save the settings of a project without overwriting changes of other programs.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the project.
+
+    Notes
+    -----
+    `files` of the methods says what the project's own files are called where another program's
+    file had the usual name first (`ImageList.files`).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._seen = Seen()
+        self._prototypes: Prototypes | None = None  # as they are on the disk
+
+    def read(self, files: Mapping[str, str]) -> ProjectSettings:
+        """See `Project.settings`."""
+        paths = classes, settings, prototypes = self._paths(files)
+        rows = read_classes(classes) if content_of(classes) is not None else ()
+        content = content_of(settings)
+        if content is None:
+            config = SegmentationConfig()
+            found = ProjectSettings(rows, default_thresholds(config), config)
+        else:
+            found = understood(settings, content, lambda record: settings_from_record(record, rows))
+        there = content_of(prototypes) is not None
+        self._prototypes = read_prototypes(prototypes) if there else None
+        for path in paths:
+            self._seen.see(path, content_of(path))
+        return replace(found, prototypes=self._prototypes)
+
+    def save(self, files: Mapping[str, str], settings: ProjectSettings, *, overwrite: bool) -> None:
+        """See `Project.save_settings`."""
+        content = encoded(
+            settings_to_record(settings.thresholds, settings.config, settings.prototype_weight),
+            "The settings",
+        )
+        paths = self._paths(files)
+        names = [path.name for path in paths]
+        if not overwrite:
+            for path in paths:
+                self._seen.check(path, path.name)
+        check_folder(self.folder)
+        prototypes = settings.prototypes
+        with whole_files(self.folder, replace="any") as staging:
+            write_classes(staging / names[0], settings.classes)
+            (staging / names[1]).write_bytes(content)
+            if prototypes and not self._are_on_disk(prototypes, paths[2]):
+                write_prototypes(staging / names[2], prototypes, replace="any")
+            for path in staging.iterdir():
+                atomic.sync_file(path)
+        if not prototypes:
+            remove(self.folder, (names[2],))
+        atomic.sync_folder(self.folder)
+        for path in paths:
+            self._seen.see(path, content_of(path))
+        self._prototypes = prototypes
+
+    def _paths(self, files: Mapping[str, str]) -> tuple[Path, Path, Path]:
+        classes, settings, prototypes = (
+            self.folder / files.get(usual, usual) for usual in (CLASSES, SETTINGS, PROTOTYPES)
+        )
+        return classes, settings, prototypes
+
+    def _are_on_disk(self, prototypes: Prototypes, path: Path) -> bool:
+        """Return whether these need no writing: they are larger than the rest together."""
+        content = content_of(path)
+        there = content is not None and self._seen.same(path, content)
+        return there and prototypes is self._prototypes
+
+
+def free_names(folder: Path) -> dict[str, str]:
+    """Return what the files of a new project are called whose usual name is taken."""
+    there = {folded(path.name) for path in folder.glob("*")}
+    names = {}
+    for usual in (CLASSES, SETTINGS, PROTOTYPES):
+        if folded(usual) in there:
+            stem, ending = Path(usual).stem, Path(usual).suffix
+            free = Names(Path(name).stem for name in there)
+            names[usual] = free.first_free(f"project {stem}") + ending
+    return names
