@@ -1,0 +1,9 @@
+"""Synthetic microscopy-like scenes with their exact label map."""
+
+from __future__ import annotations
+
+from .backgrounds import GROUNDS, Ground
+from .objects import KINDS, Kind
+from .scene import Scene, make_scene
+
+__all__ = ["GROUNDS", "KINDS", "Ground", "Kind", "Scene", "make_scene"]

@@ -1,0 +1,114 @@
+"""What the objects of a scene lie on: the grounds, and how each is drawn.
+
+Lattice noise is Perlin's ("An image synthesizer", SIGGRAPH 1985), with cubic B-spline weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .colours import Colour, Plane, mix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the objects lie on: its name, and other words for it."""
+
+    name: str
+    synonyms: tuple[str, ...]
+
+
+GROUNDS: tuple[Ground, ...] = (
+    Ground("dark fluorescence field", ("dark field", "fluorescence background")),
+    Ground("bright field", ("bright background", "clear slide")),
+    Ground("stained tissue", ("tissue", "pink tissue section")),
+    Ground("agar", ("agar plate", "culture medium")),
+    Ground("phase contrast field", ("phase contrast", "grey background")),
+)
+
+
+def _field(shape: tuple[int, int], cells: float, rng: np.random.Generator) -> Plane:
+    """Draw smooth noise of about unit spread, `cells` knots to the shorter side: (Y, X)."""
+    taps, knots = [], []
+    for side in shape:
+        at = (np.arange(side, dtype=np.float32) + 0.5) * (cells / min(shape))
+        start = at.astype(np.intp)
+        t = at - start
+        s = 1.0 - t
+        bumps = (s**3, 4 - 6 * t**2 + 3 * t**3, 4 - 6 * s**2 + 3 * s**3, t**3)
+        taps.append([(start + i, bump / 6.0) for i, bump in enumerate(bumps)])
+        knots.append(math.ceil(cells * side / min(shape)) + 4)
+    lattice = rng.standard_normal(knots, dtype=np.float32)
+    rows = np.add.reduce([lattice[i] * w[:, None] for i, w in taps[0]])  # (Y, knots)
+    field = np.add.reduce([rows[:, i] * w for i, w in taps[1]])  # (Y, X)
+    return np.asarray(field * 2.0, np.float32)
+
+
+def _tinted(colour: Plane, light: Plane) -> Plane:
+    return np.asarray(np.clip(light[..., None] * colour, 0.0, 1.0))  # (Y, X, 3)
+
+
+def _dark_field(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
+    """Draw near black, with a haze of light from other planes of focus."""
+    colour = mix(((0.05, 0.06, 0.14), (0.04, 0.10, 0.09), (0.09, 0.06, 0.09)), 0.01, rng)
+    haze = 0.9 + 0.4 * _field(shape, 3.0, rng) + 0.18 * _field(shape, 14.0, rng)
+    return _tinted(colour, np.maximum(haze, 0.25))
+
+
+def _bright_field(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
+    """Draw lamp light through a clean slide, with some dust out of focus."""
+    colour = mix(((0.93, 0.92, 0.88), (0.88, 0.91, 0.93), (0.95, 0.90, 0.80)), 0.01, rng)
+    dust = np.maximum(_field(shape, 20.0, rng) - 1.9, 0.0)
+    return _tinted(colour, 0.97 + 0.02 * _field(shape, 4.0, rng) - 0.16 * dust)
+
+
+def _tissue(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
+    """Draw bundles of eosin-stained stroma, paler where the section has gaps."""
+    colour = mix(((0.92, 0.66, 0.78), (0.86, 0.58, 0.72), (0.94, 0.72, 0.76)), 0.02, rng)
+    way = rng.uniform(0, math.tau)
+    y, x = (np.arange(side, dtype=np.float32) / min(shape) for side in shape)
+    along = math.cos(way) * x[None, :] + math.sin(way) * y[:, None]
+    bend = _field(shape, 3.5, rng)
+    bundles = np.sin(rng.uniform(40.0, 60.0) * along + 4.0 * bend + 1.2 * _field(shape, 9.0, rng))
+    stroma = _tinted(colour, 0.96 + 0.07 * bundles + 0.035 * _field(shape, 40.0, rng))
+    gap = np.clip(_field(shape, 5.0, rng) - 0.9, 0.0, 1.0)[..., None]
+    return np.asarray(stroma + gap * 0.7 * (0.94 - stroma))
+
+
+def _agar(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
+    """Draw an amber jelly, cloudy and grainy."""
+    colour = mix(((0.80, 0.66, 0.42), (0.74, 0.66, 0.48), (0.84, 0.70, 0.50)), 0.02, rng)
+    cloud = 0.06 * _field(shape, 6.0, rng) + 0.05 * _field(shape, 24.0, rng)
+    return _tinted(colour, 0.94 + cloud + 0.05 * _field(shape, 64.0, rng))
+
+
+def _phase_contrast(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
+    """Draw middle grey with the ripples that phase rings leave."""
+    colour = mix(((0.50, 0.52, 0.52), (0.46, 0.52, 0.48), (0.52, 0.52, 0.56)), 0.01, rng)
+    ripple = np.sin(3.0 * _field(shape, 8.0, rng))
+    return _tinted(colour, 1.0 + 0.06 * ripple + 0.06 * _field(shape, 48.0, rng))
+
+
+class Backdrop(NamedTuple):
+    """How a ground is drawn, and the light around objects on it."""
+
+    draw: Callable[[tuple[int, int], np.random.Generator], Plane]
+    halo: Colour | None  # colour of the light around an object; None: the object's own
+    halo_strength: float
+    dark: bool = False  # objects glow
+
+
+BACKDROPS: dict[str, Backdrop] = {
+    "dark fluorescence field": Backdrop(_dark_field, None, 0.22, dark=True),
+    "bright field": Backdrop(_bright_field, (0.45, 0.45, 0.45), 0.25),
+    "stained tissue": Backdrop(_tissue, (0.95, 0.90, 0.93), 0.55),
+    "agar": Backdrop(_agar, (0.40, 0.30, 0.15), 0.35),
+    "phase contrast field": Backdrop(_phase_contrast, (0.95, 0.96, 0.95), 0.60),
+}

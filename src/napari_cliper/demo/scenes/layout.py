@@ -1,0 +1,99 @@
+"""Where the objects of a scene lie, and how they are painted over the ground."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .backgrounds import Backdrop
+from .colours import Plane, mix
+from .objects import DRAWINGS, KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Thing(NamedTuple):
+    """One object to be drawn; lengths in shorter sides of the image."""
+
+    kind: str
+    y: float
+    x: float
+    radius: float
+    angle: float
+
+
+def lay_out(shape: tuple[int, int], kinds: Sequence[str], rng: np.random.Generator) -> list[Thing]:
+    """Place 4 to 9 objects per square of the shorter side, some of them touching.
+
+    Centres keep 0.72 of the sum of the radii between them where there is room, so that
+    objects overlap but none hides another wholly.
+    """
+    if not kinds:
+        return []
+    high, wide = (side / min(shape) for side in shape)
+    per_square = int(rng.integers(4, 10))
+    count = max(len(kinds), round(per_square * min(high * wide, 40.0)))
+    names = list(kinds) + [kinds[int(rng.integers(len(kinds)))] for _ in range(count - len(kinds))]
+    largest = 0.19 - 0.006 * (max(per_square, min(count, 9)) - 4)
+    cluster = rng.uniform(0.0, 0.6)  # how readily this scene's objects touch
+    spots = np.empty((0, 3))  # y, x, radius
+    things = []
+    for index in rng.permutation(count).tolist():
+        drawing = DRAWINGS[names[index]]
+        radius = drawing.size * largest * rng.uniform(0.65, 1.0)
+        edge = 0.6 * radius
+        tries = rng.uniform((edge, edge), (high - edge, wide - edge), (24, 2))
+        around, gap, near = rng.uniform(0.0, math.tau, 24), rng.uniform(0.75, 1.0), rng.random()
+        if len(spots) and near < cluster:
+            parent = spots[int(near / cluster * len(spots))]
+            tries[:12] = parent[:2] + (
+                gap * (parent[2] + radius) * np.stack([np.sin(around), np.cos(around)], 1)[:12]
+            )
+            tries = np.clip(tries, edge, (high - edge, wide - edge))
+        far = np.hypot(*(tries[:, None, :2] - spots[None, :, :2]).transpose(2, 0, 1))
+        slack = np.min(far - 0.72 * (spots[:, 2] + radius), axis=1, initial=1.0)
+        best = int(np.argmax(np.minimum(slack, 0.0)))  # the first with room, else the least bad
+        y, x = tries[best].tolist()
+        spots = np.vstack([spots, (y, x, radius)])
+        things.append(Thing(names[index], y, x, radius, rng.uniform(0.0, math.tau)))
+    return things
+
+
+def put(
+    thing: Thing,
+    stain: Plane,
+    backdrop: Backdrop,
+    image: Plane,
+    labels: NDArray[np.uint8],
+    rng: np.random.Generator,
+) -> None:
+    """Paint one object into `image` and `labels`, within its bounding box."""
+    drawing = DRAWINGS[thing.kind]
+    height, width = labels.shape
+    short = min(height, width)
+    reach = thing.radius * (drawing.reach + 0.4)  # the halo lies around the outline
+    top, left = (max(0, math.floor((c - reach) * short)) for c in (thing.y, thing.x))
+    bottom = min(height, math.ceil((thing.y + reach) * short))
+    right = min(width, math.ceil((thing.x + reach) * short))
+    y = ((np.arange(top, bottom, dtype=np.float32) + 0.5) / short - thing.y) / thing.radius
+    x = ((np.arange(left, right, dtype=np.float32) + 0.5) / short - thing.x) / thing.radius
+    cos, sin = math.cos(thing.angle), math.sin(thing.angle)
+    u = cos * x[None, :] + sin * y[:, None]  # (h, w), in radii, along the object
+    v = cos * y[:, None] - sin * x[None, :]  # (h, w), across it
+    depth, shade, opacity = drawing.draw(u, v, rng)
+
+    base = mix((stain,), 0.03, rng)  # each object takes the stain a little differently
+    cover = np.clip(depth * (thing.radius * short) + 0.5, 0.0, 1.0)  # share of the pixel
+    halo = np.exp(np.minimum(depth, 0.0) / 0.13) * backdrop.halo_strength
+    box = image[top:bottom, left:right]
+    around = np.asarray(base if backdrop.halo is None else backdrop.halo, np.float32)
+    box += (halo * (1.0 - cover))[..., None] * (around - box)
+    colour = np.minimum(shade, 1.0)[..., None] * base
+    colour += np.maximum(shade - 1.0, 0.0)[..., None] * (1.0 - base)
+    box += (cover * opacity)[..., None] * (colour - box)
+    names = [kind.name for kind in KINDS]
+    labels[top:bottom, left:right][depth > 0] = names.index(thing.kind) + 1
