@@ -42,7 +42,6 @@ from napari_cliper.segmentation import (
     ScoreMaps,
     SegmentationConfig,
     Segmenter,
-    Thresholds,
     image_affinity,
 )
 
@@ -127,19 +126,13 @@ class Tally:
 # ---------------------------------------------------------------------- labels
 
 
-def thresholds(scores: ScoreMaps) -> Thresholds:
-    """The default thresholds of the method and model."""
-    chosen = scores.settings
-    return Thresholds(chosen.class_threshold, chosen.background_threshold, chosen.min_max)
-
-
 def corrected(scores: ScoreMaps, affinity: Any, hints: Iterable[Labels]) -> Iterator[Labels]:
     """Labels corrected by each set of hints in turn."""
     live = LiveLabels(scores, "refined")
     for hint_labels in hints:
         live.apply_hints(affinity, hint_labels)
-        live.prepare(thresholds(scores))
-        yield live.labels(thresholds(scores))
+        live.prepare(scores.settings.thresholds)
+        yield live.labels(scores.settings.thresholds)
 
 
 def kept(labels: Labels, hint_labels: Labels) -> Labels:
@@ -279,7 +272,7 @@ def measure_seconds() -> dict[str, Any]:
     prepared = [seconds(lambda: image_affinity(embedding)) for _ in range(ROUNDS)]
     affinity = image_affinity(embedding)
     scores = segmenter.score(embedding, classes)
-    chosen = thresholds(scores)
+    chosen = scores.settings.thresholds
     live = LiveLabels(scores, "refined")
     live.prepare(chosen)
 

@@ -161,11 +161,12 @@ def agreement(ours: Any, theirs: Any) -> dict[str, float]:
 def changed(segmenters: Mapping[str, Segmenter], bench: Bench) -> dict[str, float]:
     """Which share of the labels is another in bfloat16: of these weights, and of trained ones."""
     found = {name: one.score(one.embed(bench.image), WORDS) for name, one in segmenters.items()}
+    every_class = found["float32"].settings.thresholds.with_values(class_threshold=0)
     shares = {
         f"bfloat16, random weights, {stage}": float(
             (
-                found["float32"].to_labels(stage=stage, class_threshold=0)
-                != found["bfloat16"].to_labels(stage=stage, class_threshold=0)
+                found["float32"].to_labels(every_class, stage=stage)
+                != found["bfloat16"].to_labels(every_class, stage=stage)
             ).mean()
         )
         for stage in ("coarse", "refined")
@@ -187,7 +188,7 @@ def reordered(segmenter: Segmenter, bench: Bench) -> float:
 
     def labels() -> Any:
         scores = segmenter.score(segmenter.embed(bench.image), WORDS)
-        return scores.to_labels(class_threshold=0)
+        return scores.to_labels(scores.settings.thresholds.with_values(class_threshold=0))
 
     before = labels()
     unet = segmenter._loaded["diffusion"].network.unet  # noqa: SLF001 - nobody else would

@@ -29,6 +29,7 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
     Segmenter,
     Stopped,
+    Thresholds,
 )
 
 
@@ -145,7 +146,7 @@ def test_an_image_that_has_changed_is_done_again(segmenter, scenes, tmp_path):
     [
         ({"config": {"method": "sclip"}}, "config.method"),
         ({"config": {"shorter_side": 128}}, "shorter_side"),
-        ({"limits": {"class_threshold": 0.7}}, "thresholds"),
+        ({"thresholds": Thresholds(0.7, 0.4, min_max=True)}, "thresholds"),
         ({"stage": "coarse"}, "stage"),
         ({"ignore": (0, 255)}, "ground truth"),
     ],
@@ -158,7 +159,7 @@ def test_another_runs_results_are_refused_until_overwrite(
     shutil.copytree(whole[0], folder)
     other = segmenter.with_config(replace(segmenter.config, **change.get("config", {})))
     data = from_files(*scenes, ignore=change.get("ignore")).first(1)
-    options = {"stage": change.get("stage"), "thresholds": change.get("limits")}
+    options = {"stage": change.get("stage"), "thresholds": change.get("thresholds")}
     with pytest.raises(InvalidInputError, match=words):
         evaluate(other, data, folder, **options)
     assert len(evaluate(other, data, folder, overwrite=True, **options).entries) == 1

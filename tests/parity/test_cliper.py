@@ -18,7 +18,7 @@ from napari_cliper.segmentation.features.preprocessing import (
     resized,
 )
 from napari_cliper.segmentation.features.tiling import Window
-from napari_cliper.segmentation.labelling.label_rule import cliper_best, pixel_score
+from napari_cliper.segmentation.labelling.label_rule import LabelRule, cliper_best, pixel_score
 from napari_cliper.segmentation.methods.cliper import cliper_maps, read_early_layers
 from napari_cliper.segmentation.models import clip
 from napari_cliper.segmentation.models.clip_image_encoder import (
@@ -152,12 +152,13 @@ def test_pixel_score(cliper_case, encoder):
 @pytest.mark.parametrize("key", ["label_map_normalized", "label_map_raw"])
 def test_label_map(cliper_case, encoder, key):
     coarse = torch.from_numpy(coarse_of(cliper_case, encoder))
-    threshold = cliper_case.config["background_thr"]
-    labels = cliper_best(
+    best = cliper_best(
         coarse,
         coarse.amax(dim=(1, 2)),
         cliper_case["image"].shape[:2],
         class_threshold=cliper_case.config["class_thr"],
         min_max=key == "label_map_normalized",
-    ).above(threshold)
+    )
+    levels = np.full(len(coarse) + 1, cliper_case.config["background_thr"])
+    labels = LabelRule(levels, background_competes=True).labels(best)
     assert (labels == cliper_case[key]).mean() >= 0.995

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_cliper.segmentation.features.preprocessing import squashed
-from napari_cliper.segmentation.labelling.label_rule import cliper_best
+from napari_cliper.segmentation.labelling.label_rule import LabelRule, cliper_best
 from napari_cliper.segmentation.models.stable_diffusion import Diffusion, load
 from napari_cliper.segmentation.refiners.attention_maps import (
     SelfAttention,
@@ -88,12 +88,13 @@ def test_refined_and_class_score(diffusion_case, model, latents, form):
 def test_label_map(diffusion_case, model, latents, key):
     refined = torch.from_numpy(refined_of(diffusion_case, model, latents))
     score = (refined.amax(dim=(1, 2)) + diffusion_case.tensor("coarse").amax(dim=(1, 2))) / 2
-    threshold = diffusion_case.config["background_thr"]
-    labels = cliper_best(
+    best = cliper_best(
         refined,
         score,
         diffusion_case["image"].shape[:2],
         class_threshold=diffusion_case.config["class_thr"],
         min_max=key == "label_map_normalized",
-    ).above(threshold)
+    )
+    levels = np.full(len(refined) + 1, diffusion_case.config["background_thr"])
+    labels = LabelRule(levels, background_competes=True).labels(best)
     assert (labels == diffusion_case[key]).mean() >= 0.995

@@ -209,11 +209,7 @@ def test_thresholds_are_live_and_make_no_layer_and_no_undo_step(dock, run, qtbot
     dock.threshold_panel.background_slider.setValue(0.8)
     qtbot.waitUntil(lambda: not np.array_equal(layer.data, before), timeout=2000)
     values = dock.threshold_panel.values()
-    expected = scores.to_labels(
-        class_threshold=values.class_threshold,
-        background_threshold=values.background_threshold,
-        min_max=values.min_max,
-    )
+    expected = scores.to_labels(values)
     np.testing.assert_array_equal(layer.data, expected)
     assert len(dock.viewer.layers) == count
     changed = layer.data.copy()
@@ -249,9 +245,7 @@ def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot, method
     middle = float(np.median(scores.stage().class_scores))
     dock.threshold_panel.class_slider.setValue(middle)
     values = dock.threshold_panel.values()
-    expected = scores.to_labels(
-        class_threshold=values.class_threshold, background_threshold=values.background_threshold
-    )
+    expected = scores.to_labels(values)
     assert not np.array_equal(layer.data, expected)
     qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)
 
@@ -272,19 +266,10 @@ def test_labels_that_take_long_are_made_in_the_thread(dock, run, qtbot, monkeypa
     wished = dock.threshold_panel.values()
     monkeypatch.undo()
     qtbot.waitUntil(lambda: dock.result.job is None, timeout=5000)
-    expected = scores.to_labels(
-        class_threshold=wished.class_threshold,
-        background_threshold=wished.background_threshold,
-        min_max=wished.min_max,
-    )
+    expected = scores.to_labels(wished)
     qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=5000)
     coarse = labels_of(dock, "coarse")
-    expected = scores.to_labels(
-        stage="coarse",
-        class_threshold=wished.class_threshold,
-        background_threshold=wished.background_threshold,
-        min_max=wished.min_max,
-    )
+    expected = scores.to_labels(wished, stage="coarse")
     qtbot.waitUntil(lambda: np.array_equal(coarse.data, expected), timeout=5000)
     assert threading.main_thread() not in makers
 
@@ -308,7 +293,7 @@ def test_a_class_with_a_threshold_of_its_own(dock, run, qtbot):
     dock.threshold_panel.own.click()
     dock.threshold_panel.own_slider.setValue(0.85)
     values = dock.threshold_panel.values()
-    expected = scores.to_labels(own_thresholds={"pollen grain": values.per_class["pollen grain"]})
+    expected = scores.to_labels(values)
     assert (expected == 1).sum() < (before == 1).sum()
     np.testing.assert_array_equal(expected[before != 1], before[before != 1])
     qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)

@@ -113,7 +113,9 @@ def test_an_image_and_words_become_labels(config, method, window, refiner):
         assert scores.refined.maps.shape[1:] == embedding.resized.shape[:2]
         assert (scores.refined.maps.max(axis=(1, 2)) <= maps.max(axis=(1, 2)) + 1e-6).all()
 
-    labels = scores.to_labels(class_threshold=0, background_threshold=0.01)
+    labels = scores.to_labels(
+        scores.settings.thresholds.with_values(class_threshold=0, background_threshold=0.01)
+    )
     assert labels.shape == IMAGE.shape[:2]
     assert labels.dtype == np.uint8
     assert 0 < labels.max() <= 2

@@ -13,7 +13,14 @@ from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 
-from ..segmentation import METHODS, REFINERS, SegmentationConfig, parse_words
+from ..segmentation import (
+    METHODS,
+    REFINERS,
+    SegmentationConfig,
+    Settings,
+    Thresholds,
+    parse_words,
+)
 
 
 @dataclass(frozen=True)
@@ -93,13 +100,13 @@ class EngineOptions:
             offline=self.offline,
         )
 
-    def thresholds(self) -> dict[str, Any]:
-        """Keyword arguments for `ScoreMaps.to_labels`; None stands for the default."""
-        return {
-            "class_threshold": self.class_threshold,
-            "background_threshold": self.background_threshold,
-            "min_max": self.min_max,
-        }
+    def thresholds(self, settings: Settings) -> Thresholds:
+        """The thresholds given, and the default ones of the settings."""
+        return settings.thresholds.with_values(
+            class_threshold=self.class_threshold,
+            background_threshold=self.background_threshold,
+            min_max=self.min_max,
+        )
 
 
 def takes_engine_options(command: Callable[..., None]) -> Callable[..., None]:

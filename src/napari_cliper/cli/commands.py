@@ -99,9 +99,9 @@ def segment(
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
 
         classes = parse_classes(labels)
-        thresholds = engine.thresholds()
         chosen = chosen_prototypes(prototypes, prototype_weight)
         segmenter = Segmenter(engine.config())
+        thresholds = engine.thresholds(segmenter.settings)
         from ..workflows.segment_files import (  # noqa: PLC0415 - torch
             check_inputs,
             find_images,

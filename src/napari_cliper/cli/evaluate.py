@@ -104,7 +104,7 @@ def evaluate(
                 dataset.first(limit),
                 output,
                 stage=cast("Any", stage),
-                thresholds=engine.thresholds(),
+                thresholds=engine.thresholds(segmenter.settings),
                 prototypes=chosen,
                 prototype_weight=prototype_weight,
                 overwrite=overwrite,

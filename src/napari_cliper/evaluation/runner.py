@@ -17,7 +17,7 @@ from PIL import Image
 from .. import __version__
 from ..io.files import cannot, check_places, whole_files
 from ..io.prototype_file import prototypes_record
-from ..segmentation import InvalidInputError, Monitor, Progress
+from ..segmentation import InvalidInputError, Monitor, Progress, Thresholds
 from . import checkpoint as checkpoints
 from .checkpoint import Checkpoint, Entry
 from .dataset import Dataset, Pair, some
@@ -98,7 +98,7 @@ def evaluate(
     folder: Path,
     *,
     stage: Stage | None = None,
-    thresholds: Mapping[str, Any] | None = None,
+    thresholds: Thresholds | None = None,
     prototypes: Prototypes | None = None,
     prototype_weight: float | None = None,
     overwrite: bool = False,
@@ -119,8 +119,8 @@ def evaluate(
         Made where it is missing.
     stage : {'coarse', 'refined'}, optional
         Default: refined where there is a refiner.
-    thresholds : mapping, optional
-        Keywords of `ScoreMaps.to_labels`; None is the default.
+    thresholds : Thresholds, optional
+        Default: those of the segmenter's settings.
     prototypes : Prototypes, optional
         What classes look like.
     prototype_weight : float, optional
@@ -141,9 +141,9 @@ def evaluate(
     SegmentationError
     """
     monitor = Monitor(report or (lambda progress: None), should_stop or (lambda: False))
-    limits = {name: value for name, value in (thresholds or {}).items() if value is not None}
+    thresholds = thresholds or segmenter.settings.thresholds
     segmenter.check_words(dataset.classes)
-    settings = _settings(segmenter, dataset, stage, limits)
+    settings = _settings(segmenter, dataset, stage, thresholds)
     if prototypes is not None:
         settings["prototypes"] = {
             **prototypes_record(prototypes),
@@ -180,7 +180,7 @@ def evaluate(
             prototype_weight=prototype_weight,
             should_stop=monitor.should_stop,
         )
-        labels = maps.to_labels(stage=stage, **limits)
+        labels = maps.to_labels(thresholds, stage=stage)
         seconds = time.perf_counter() - start
         checkpoint.check_engine(_engine(maps))
         scores = image_scores(truth, labels, count)
@@ -221,7 +221,7 @@ def left_out(result: Evaluation) -> tuple[str, ...]:
 
 
 def _settings(
-    segmenter: Segmenter, dataset: Dataset, stage: Stage | None, limits: Mapping[str, Any]
+    segmenter: Segmenter, dataset: Dataset, stage: Stage | None, thresholds: Thresholds
 ) -> dict[str, Any]:
     """Everything that the figures depend on, but for the images."""
     config = segmenter.config
@@ -248,10 +248,7 @@ def _settings(
         **{f"config.{name}": value for name, value in wishes.items()},
         **{f"settings.{name}": value for name, value in defaults.items()},
         "stage": stage,
-        "thresholds": {
-            name: limits.get(name, defaults[name])
-            for name in ("class_threshold", "background_threshold", "min_max")
-        },
+        "thresholds": thresholds.as_dict,
         "names": list(dataset.names),
         "classes": [[*one.words, one.prompt] for one in dataset.classes],
         "ground truth": dict(dataset.record),

@@ -19,7 +19,6 @@ from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QMainWindow, QMessageBox, QScrollArea, QVBoxLayout, QWidget
 
 from ..annotation.project.project import ProjectSettings
-from ..annotation.project.settings import default_thresholds
 from ..io.files import FileError
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
@@ -488,7 +487,7 @@ class CliperWidget(QWidget):
         if self.engine_panel.problem():
             return None
         config = self.engine_panel.config()
-        thresholds = self.result.thresholds_for(config) or default_thresholds(config)
+        thresholds = self.result.thresholds_for(config) or config.settings().thresholds
         return ProjectSettings(
             self.classes_panel.classes(),
             thresholds,

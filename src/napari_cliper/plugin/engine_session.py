@@ -175,7 +175,7 @@ class Session:
         start = time.perf_counter()
         scores, embedding, notes, encoded = self._scores(request, report, should_stop)
         report(Progress("Making labels", 0, 0))
-        thresholds = request.thresholds or _published(scores)
+        thresholds = request.thresholds or scores.settings.thresholds
         live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
         for one in live.values():
             one.prepare(thresholds)
@@ -239,7 +239,7 @@ class Session:
         """
         scores, *_ = self._scores(request, report, should_stop, passing=True)
         live = LiveLabels(scores, scores.stages[-1])
-        return live.uncertainty(request.thresholds or _published(scores))
+        return live.uncertainty(request.thresholds or scores.settings.thresholds)
 
     def prototypes_of(
         self,
@@ -402,12 +402,6 @@ class Session:
     def _bytes_of(self, embedding: ImageEmbedding) -> int:
         affinity = self._affinities.get(embedding)
         return embedding.nbytes + (0 if affinity is None else affinity.nbytes)
-
-
-def _published(scores: ScoreMaps) -> Thresholds:
-    """The thresholds that go with scores by default."""
-    settings = scores.settings
-    return Thresholds(settings.class_threshold, settings.background_threshold, settings.min_max)
 
 
 def _usable(

@@ -24,7 +24,8 @@ from .errors import (
     WeightsUnavailableError,
 )
 from .features.contrast import to_8bit
-from .labelling.live_labels import LiveLabels, Shortfall, Thresholds
+from .labelling.live_labels import LiveLabels, Shortfall
+from .labelling.thresholds import Thresholds
 from .methods.table import METHODS, MethodRow
 from .models.registry import REGISTRY, WeightsEntry
 from .progress import Monitor, Progress

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from .errors import InvalidInputError, unknown_choice
+from .labelling.thresholds import Thresholds
 from .methods.table import METHODS
 from .models import registry
 from .models.registry import Network
@@ -55,7 +56,7 @@ class Settings:
     background_threshold : float
         A pixel whose best class is below it is background.
     min_max : bool
-        Whether each class is stretched to [0, 1] over the image before that (CLIPer).
+        Whether each class is min-max normalised over the image before that (CLIPer).
     area_threshold : float
         A class that covers no more than this share of the labelled pixels is absent
         (SCLIP).
@@ -77,6 +78,11 @@ class Settings:
     area_threshold: float
     templates: str
     validated: bool = True
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The default thresholds of the method and model."""
+        return Thresholds(self.class_threshold, self.background_threshold, self.min_max)
 
     @property
     def as_dict(self) -> dict[str, Any]:

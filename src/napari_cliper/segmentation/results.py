@@ -24,6 +24,7 @@ from .features.tiling import Window
 from .labelling.label_rule import (
     BestClass,
     LabelArray,
+    LabelRule,
     RankedBest,
     cliper_best,
     cliper_plane,
@@ -33,6 +34,7 @@ from .labelling.label_rule import (
     probability_planes,
     probability_prefixes,
 )
+from .labelling.thresholds import Thresholds
 from .labelling.uncertainty import ScorePlanes
 from .prompts import ClassPrompt
 from .refiners.attention_maps import SelfAttention
@@ -163,7 +165,7 @@ class ScoreMaps:
     shape : (int, int)
         (Y, X) of the image.
     settings : Settings
-        The thresholds that are the defaults of the method and model, and the rest.
+        Every number of the method; its `thresholds` are the defaults.
     owner : tuple of int
         Whose word each query was (see `scoring.Queries`).
     notes : tuple of str
@@ -206,30 +208,39 @@ class ScoreMaps:
             )
         return found
 
+    def rule(self, thresholds: Thresholds | None = None) -> LabelRule:
+        """The rule that turns each pixel's best class into labels.
+
+        Raises
+        ------
+        InvalidInputError
+            For a per-class threshold of an unknown class.
+        """
+        return LabelRule.of(
+            thresholds or self.settings.thresholds,
+            [one.name for one in self.classes],
+            background_competes=self.config.rule == "cliper",
+        )
+
     def best(
-        self,
-        *,
-        stage: Stage | None = None,
-        class_threshold: float | None = None,
-        min_max: bool | None = None,
+        self, thresholds: Thresholds | None = None, *, stage: Stage | None = None
     ) -> BestClass:
-        """Each pixel's best class; `BestClass.above` makes labels of it in no time.
+        """Each pixel's best class of those above the class threshold.
 
         The parameters are those of `to_labels`.
         """
         maps = self.stage(stage)
-        if class_threshold is None:
-            class_threshold = self.settings.class_threshold
+        thresholds = thresholds or self.settings.thresholds
         scores = torch.from_numpy(maps.class_scores)
         if self.config.rule == "cliper":
             return cliper_best(
                 torch.from_numpy(maps.maps),
                 scores,
                 self.shape,
-                class_threshold=class_threshold,
-                min_max=self.settings.min_max if min_max is None else min_max,
+                class_threshold=thresholds.class_threshold,
+                min_max=thresholds.min_max,
             )
-        if min_max:
+        if thresholds.min_max:
             raise InvalidInputError(
                 f"min_max belongs to CLIPer's rule; {self.config.method} labels by probability."
             )
@@ -238,19 +249,23 @@ class ScoreMaps:
             planes,
             self.shape,
             to_classes,
-            present=scores > class_threshold,
+            present=scores > thresholds.class_threshold,
             area_threshold=self.settings.area_threshold,
         )
 
     def ranked(
-        self, *, stage: Stage | None = None, min_max: bool | None = None, limit: int = 1 << 29
+        self,
+        thresholds: Thresholds | None = None,
+        *,
+        stage: Stage | None = None,
+        limit: int = 1 << 29,
     ) -> RankedBest | None:
         """The best classes for every class threshold, so that both thresholds are live.
 
         Parameters
         ----------
-        stage, min_max
-            As in `to_labels`.
+        thresholds, stage
+            As in `to_labels`; only `min_max` counts.
         limit : int
             Bytes that this may take: five for each pixel and class, six from 256 classes on.
 
@@ -267,9 +282,9 @@ class ScoreMaps:
             return None
         scores = torch.from_numpy(maps.class_scores)
         if self.config.rule == "cliper":
-            stretched = self.settings.min_max if min_max is None else min_max
+            min_max = (thresholds or self.settings.thresholds).min_max
             bests = tuple(
-                cliper_prefixes(torch.from_numpy(maps.maps), scores, self.shape, min_max=stretched)
+                cliper_prefixes(torch.from_numpy(maps.maps), scores, self.shape, min_max=min_max)
             )
         else:
             planes, to_classes = self._probability_planes(maps)
@@ -277,7 +292,11 @@ class ScoreMaps:
         return RankedBest(tuple(sorted(maps.class_scores.tolist(), reverse=True)), bests)
 
     def planes(
-        self, chosen: Sequence[int], *, stage: Stage | None = None, min_max: bool | None = None
+        self,
+        chosen: Sequence[int],
+        thresholds: Thresholds | None = None,
+        *,
+        stage: Stage | None = None,
     ) -> ScorePlanes:
         """What the labels compare at every pixel, for chosen classes.
 
@@ -285,17 +304,17 @@ class ScoreMaps:
         ----------
         chosen : sequence of int
             Indices of classes; four bytes are taken for each of them and pixel.
-        stage, min_max
-            As in `to_labels`.
+        thresholds, stage
+            As in `to_labels`; only `min_max` counts.
         """
         maps = self.stage(stage)
-        stretched = self.settings.min_max if min_max is None else min_max
+        min_max = (thresholds or self.settings.thresholds).min_max
         background = None
         if self.config.rule == "cliper":
             planes = torch.empty(len(chosen), *self.shape)
             for index, plane in zip(chosen, planes, strict=True):
                 one, score = torch.from_numpy(maps.maps[index]), float(maps.class_scores[index])
-                plane.copy_(cliper_plane(one, score, self.shape, min_max=stretched))
+                plane.copy_(cliper_plane(one, score, self.shape, min_max=min_max))
         else:
             sources, to_classes = self._probability_planes(maps)
             planes, background = probability_planes(sources, self.shape, to_classes, chosen)
@@ -308,63 +327,30 @@ class ScoreMaps:
         )
 
     def to_labels(
-        self,
-        *,
-        stage: Stage | None = None,
-        class_threshold: float | None = None,
-        background_threshold: float | None = None,
-        min_max: bool | None = None,
-        own_thresholds: Mapping[str, float] | None = None,
+        self, thresholds: Thresholds | None = None, *, stage: Stage | None = None
     ) -> LabelArray:
-        """Make labels; thresholds not given are the defaults of the method and model.
+        """Turn the score maps into labels.
 
         Parameters
         ----------
+        thresholds : Thresholds, optional
+            Default: those of the method and model, ``settings.thresholds``. To change one of
+            them: ``scores.settings.thresholds.with_values(background_threshold=0.3)``.
         stage : {'coarse', 'refined'}, optional
             Default: refined where there is a refiner.
-        class_threshold : float, optional
-            A class whose score is not above it is absent. No upper bound.
-        background_threshold : float, optional
-            A pixel whose best class is below it becomes 0. With CLIPer and 0 or less, the
-            background competes as a plane of its own.
-        min_max : bool, optional
-            Whether each class is stretched to [0, 1] first (CLIPer only).
-        own_thresholds : mapping of str to float, optional
-            By name of a class: what its pixels have to reach in the place of
-            `background_threshold`.
 
         Returns
         -------
         (Y, X) uint8 or uint16 array
             0 is background, i + 1 is ``classes[i]``.
-        """
-        if background_threshold is None:
-            background_threshold = self.settings.background_threshold
-        best = self.best(
-            stage=stage,
-            class_threshold=class_threshold,
-            min_max=min_max,
-        )
-        return best.above(background_threshold, self.by_label(own_thresholds or {}))
-
-    def by_label(self, own_thresholds: Mapping[str, float]) -> dict[int, float]:
-        """Thresholds of single classes by label.
-
-        Parameters
-        ----------
-        own_thresholds : mapping of str to float
-            By name.
 
         Raises
         ------
         InvalidInputError
-            For a name that is no class.
+            For a per-class threshold of an unknown class, a stage that there is not, and
+            `min_max` with a method other than CLIPer.
         """
-        labels = {one.name: index + 1 for index, one in enumerate(self.classes)}
-        for name in own_thresholds:
-            if name not in labels:
-                raise unknown_choice("class", name, tuple(labels))
-        return {labels[name]: threshold for name, threshold in own_thresholds.items()}
+        return self.rule(thresholds).labels(self.best(thresholds, stage=stage))
 
     def _probability_planes(self, maps: StageMaps) -> tuple[Tensor, Any]:
         """Planes to interpolate, and how interpolated planes become class probabilities."""

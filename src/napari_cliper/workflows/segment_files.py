@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -161,7 +161,7 @@ def segment_file(
     path: Path,
     classes: Sequence[ClassPrompt],
     output: Path,
-    thresholds: Mapping[str, Any],
+    thresholds: Thresholds,
     report: Any,
     should_stop: Callable[[], bool],
     *,
@@ -175,8 +175,8 @@ def segment_file(
 
     Parameters
     ----------
-    thresholds : mapping
-        Keywords of `ScoreMaps.to_labels`; None is the default.
+    thresholds : Thresholds
+        What the labels are made with.
     report : callable
         Called with `Progress`.
     should_stop : callable
@@ -210,7 +210,7 @@ def _segment_file(
     path: Path,
     classes: Sequence[ClassPrompt],
     output: Path,
-    thresholds: Mapping[str, Any],
+    thresholds: Thresholds,
     report: Any,
     should_stop: Callable[[], bool],
     *,
@@ -224,13 +224,12 @@ def _segment_file(
         embedding, classes, prototypes=prototypes, prototype_weight=prototype_weight, **wishes
     )
     rows = dict(enumerate(rows_of(scores.classes), 1))
-    labels = {stage: scores.to_labels(stage=stage, **thresholds) for stage in scores.stages}
+    labels = {stage: scores.to_labels(thresholds, stage=stage) for stage in scores.stages}
     final = labels[scores.stages[-1]]
     counts = label_counts(final, len(rows))
-    used = _used(scores, thresholds)
     live = LiveLabels(scores, scores.stages[-1], limit=0)  # these thresholds alone
-    uncertainty = float(live.uncertainty(Thresholds(**used)).mean(dtype="float64"))
-    record = _record(path, scores, used, counts, uncertainty)
+    uncertainty = float(live.uncertainty(thresholds).mean(dtype="float64"))
+    record = _record(path, scores, thresholds, counts, uncertainty)
     if prototypes is not None:
         record["prototypes"] = {
             **prototypes_record(prototypes),
@@ -273,16 +272,10 @@ def _naming_memory(path: Path, doing: str) -> Iterator[None]:
         ) from error
 
 
-def _used(scores: ScoreMaps, thresholds: Mapping[str, Any]) -> dict[str, Any]:
-    """The thresholds, with the defaults where there is no wish."""
-    defaults = scores.settings.as_dict
-    return {name: defaults[name] if value is None else value for name, value in thresholds.items()}
-
-
 def _record(
     path: Path,
     scores: ScoreMaps,
-    thresholds: Mapping[str, Any],
+    thresholds: Thresholds,
     counts: Sequence[int],
     uncertainty: float,
 ) -> dict[str, Any]:
@@ -292,7 +285,7 @@ def _record(
         "file": path.name,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         **scores.record,
-        "thresholds": dict(thresholds),
+        "thresholds": thresholds.as_dict,
         "pixels": [
             {"label": label, "pixels": count, "share": count / total}
             for label, count in enumerate(counts)

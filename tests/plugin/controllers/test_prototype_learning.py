@@ -22,7 +22,6 @@ from napari_cliper.segmentation import (
     Prototypes,
     SegmentationConfig,
     Segmenter,
-    Thresholds,
 )
 
 SHAPE = (96, 128)
@@ -450,10 +449,7 @@ def values_by_python(dock, names, tmp_path):
     """The mean uncertainty of whole scenes, by the engine alone."""
     config = dock.engine_panel.config()
     segmenter = Segmenter(config)
-    settings = config.settings()
-    thresholds = Thresholds(
-        settings.class_threshold, settings.background_threshold, settings.min_max
-    )
+    thresholds = config.settings().thresholds
     words = [row.name for row in dock.classes_panel.classes()]
     project = Project.open(tmp_path / "project")
     found = {}

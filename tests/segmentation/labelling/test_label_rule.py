@@ -96,7 +96,7 @@ def test_cliper_rule(rng, subtests):
                         "background_threshold": background_threshold,
                         "min_max": min_max,
                     }
-                    found = scores_of(maps, class_scores).to_labels(**wish)
+                    found = scores_of(maps, class_scores).to_labels(Thresholds(**wish))
                     expected = cliper_labels(maps, class_scores, **wish)
                     assert found.dtype == np.uint8
                     assert (found != expected).mean() < 0.002  # a pixel may sit on a threshold
@@ -108,9 +108,7 @@ def test_cliper_rule(rng, subtests):
 
 def test_background_plane_wins_where_no_class_is_sure():
     maps = np.linspace(0, 1, 7, dtype=np.float32).reshape(1, 1, 7).repeat(5, axis=1)
-    found = scores_of(maps, [1.0]).to_labels(
-        class_threshold=0, background_threshold=0, min_max=False
-    )
+    found = scores_of(maps, [1.0]).to_labels(Thresholds(0, 0))
     full = bilinear(maps, SHAPE)[0]
     # (1 - p)^2 > p below p = 0.382
     np.testing.assert_array_equal(found == 1, full / (full.max() + 1e-5) > (3 - 5**0.5) / 2)
@@ -118,9 +116,9 @@ def test_background_plane_wins_where_no_class_is_sure():
 
 def test_thresholds_have_no_upper_bound_of_one(rng):
     scores = scores_of(rng.random((2, *GRID)) + 0.1, [5.2, 1.2])
-    found = scores.to_labels(class_threshold=2, background_threshold=3, min_max=False)
+    found = scores.to_labels(Thresholds(2, 3))
     assert set(np.unique(found)) == {0, 1}
-    assert not scores.to_labels(class_threshold=5.3).any()
+    assert not scores.to_labels(scores.settings.thresholds.with_values(class_threshold=5.3)).any()
 
 
 # ---------------------------------------------------------------------- the other methods' rule
@@ -166,9 +164,7 @@ def test_probability_rule(rng, subtests):
                             owner=owner,
                             settings={"area_threshold": area_threshold},
                         )
-                        found = scores.to_labels(
-                            class_threshold=class_threshold, background_threshold=threshold
-                        )
+                        found = scores.to_labels(Thresholds(class_threshold, threshold))
                         expected = probability_labels(
                             logits,
                             owner,
@@ -207,7 +203,7 @@ def test_area_threshold_gives_a_small_class_to_the_next_best():
     maps = np.zeros((3, 20, 20))
     kept = scores_of(maps, [1, 1, 1], settings={"area_threshold": 0.0}, **wish)
     gone = scores_of(maps, [1, 1, 1], settings={"area_threshold": 0.1}, **wish)
-    kept, gone = (scores.to_labels(background_threshold=0) for scores in (kept, gone))
+    kept, gone = (scores.to_labels(Thresholds(0, 0)) for scores in (kept, gone))
     assert (kept == 3).sum() == 4
     np.testing.assert_array_equal(gone[:, :10], 2)
     np.testing.assert_array_equal(gone[:, 10:], 1)
@@ -217,9 +213,7 @@ def test_area_threshold_gives_a_small_class_to_the_next_best():
 def test_refined_probabilities_are_labelled_as_they_are(rng, with_background):
     maps = rng.random((2, *SHAPE), np.float32)
     background = rng.random(SHAPE, np.float32) if with_background else None
-    found = scores_of(maps, method="clip", background=background).to_labels(
-        background_threshold=0.6
-    )
+    found = scores_of(maps, method="clip", background=background).to_labels(Thresholds(0, 0.6))
     planes = np.stack([np.zeros(SHAPE) if background is None else background, *maps])
     expected = np.where(planes.max(axis=0) < 0.6, 0, planes.argmax(axis=0))
     np.testing.assert_array_equal(found, expected)
@@ -236,7 +230,7 @@ def test_label_type_holds_every_class(method, classes, dtype):
     maps = np.full((classes, 4, 4), 0.01, np.float32)
     maps[classes - 1] = 0.9
     scores = scores_of(maps, method=method, shape=(9, 9), settings={"min_max": False})
-    found = scores.to_labels(class_threshold=0, background_threshold=0.001)
+    found = scores.to_labels(Thresholds(0, 0.001))
     assert found.dtype == dtype
     assert (found == classes).all()
 
@@ -245,12 +239,14 @@ def test_label_type_holds_every_class(method, classes, dtype):
 @pytest.mark.parametrize("threshold", [1e-3, 0.2, 0.5, 2.0])
 def test_best_above_a_threshold_is_what_to_labels_gives(rng, method, threshold):
     scores = scores_of(rng.random((3, *GRID)), method=method)
-    best = scores.best(class_threshold=0.1)
-    found = scores.to_labels(class_threshold=0.1, background_threshold=threshold)
-    np.testing.assert_array_equal(best.above(threshold), found)
-    again = scores.to_labels(class_threshold=0.1, background_threshold=threshold)
-    np.testing.assert_array_equal(again, found)
-    assert best.label.dtype == best.above(threshold).dtype == found.dtype
+    wished = scores.settings.thresholds.with_values(
+        class_threshold=0.1, background_threshold=threshold
+    )
+    best = scores.best(replace(wished, background_threshold=7))
+    found = scores.to_labels(wished)
+    np.testing.assert_array_equal(scores.rule(wished).labels(best), found)
+    np.testing.assert_array_equal(scores.to_labels(wished), found)
+    assert best.label.dtype == found.dtype
 
 
 METHODS_AND_MIN_MAX = [
@@ -275,15 +271,11 @@ def test_ranked_answers_every_threshold_as_best_does(
         background=background,
         settings=NO_AREAS,
     )
-    ranked = scores.ranked(min_max=min_max)
+    ranked = scores.ranked(Thresholds(0, 0, min_max))
     for class_threshold, background_threshold in MOVES:
+        wished = Thresholds(class_threshold, background_threshold, min_max)
         np.testing.assert_array_equal(
-            ranked.at(class_threshold).above(background_threshold),
-            scores.to_labels(
-                class_threshold=class_threshold,
-                background_threshold=background_threshold,
-                min_max=min_max,
-            ),
+            scores.rule(wished).labels(ranked.at(class_threshold)), scores.to_labels(wished)
         )
 
 
@@ -307,11 +299,7 @@ def test_live_labels_are_those_of_the_thresholds(rng, method, min_max, limit):
     live = LiveLabels(scores, "coarse", limit=limit)
     for class_threshold, background_threshold in MOVES:
         wished = Thresholds(class_threshold, background_threshold, min_max)
-        expected = scores.to_labels(
-            class_threshold=class_threshold,
-            background_threshold=background_threshold,
-            min_max=min_max,
-        )
+        expected = scores.to_labels(wished)
         live.prepare(wished)
         assert live.ready(wished)
         assert live.ready(replace(wished, background_threshold=0.123))
@@ -323,15 +311,12 @@ def test_live_labels_are_those_of_the_thresholds(rng, method, min_max, limit):
 @pytest.mark.parametrize("method", ["cliper", "sclip"])
 def test_a_class_with_a_threshold_of_its_own(rng, method):
     scores = scores_of(rng.random((3, *GRID)), method=method)
-    wishes = {"class_threshold": 0.0, "min_max": False}
-    everywhere = scores.to_labels(background_threshold=1e-6, **wishes)
-    value = scores.best(**wishes).value.numpy()
+    everywhere = scores.to_labels(Thresholds(0, 1e-6))
+    value = scores.best(Thresholds(0, 0)).value.numpy()
     for own in (-1.0, 0.3, 0.6, 9.0):
-        found = scores.to_labels(
-            background_threshold=0.4, own_thresholds={"class 1": own}, **wishes
-        )
-        usual = scores.to_labels(background_threshold=0.4, **wishes)
-        only = scores.to_labels(background_threshold=own, **wishes)
+        found = scores.to_labels(Thresholds(0, 0.4, per_class={"class 1": own}))
+        usual = scores.to_labels(Thresholds(0, 0.4))
+        only = scores.to_labels(Thresholds(0, own))
         np.testing.assert_array_equal(found, np.where(everywhere == 2, only, usual))
         if own > 0:
             np.testing.assert_array_equal(found == 2, (everywhere == 2) & (value >= own))
@@ -340,7 +325,7 @@ def test_a_class_with_a_threshold_of_its_own(rng, method):
 def test_a_threshold_of_a_class_that_is_not_there(rng):
     scores = scores_of(rng.random((3, *GRID)))
     with pytest.raises(InvalidInputError, match="'dragon'"):
-        scores.to_labels(own_thresholds={"dragon": 0.5})
+        scores.to_labels(Thresholds(0, 0.4, per_class={"dragon": 0.5}))
     live = LiveLabels(scores, "coarse")  # a class may go while its threshold stays
     wished = Thresholds(0, 0.4, per_class={"dragon": 0.5})
     np.testing.assert_array_equal(live.labels(wished), live.labels(replace(wished, per_class={})))
@@ -352,7 +337,7 @@ def test_labels_change_neither_maps_nor_what_was_kept(rng, method):
     maps, class_scores = scores.coarse.maps.copy(), scores.coarse.class_scores.copy()
     best = scores.best()
     label = best.label.copy()
-    best.above(0.1)[:] = 9
+    scores.rule().labels(best)[:] = 9
     scores.to_labels()[:] = 9
     np.testing.assert_array_equal(best.label, label)
     np.testing.assert_array_equal(scores.coarse.maps, maps)
@@ -362,7 +347,7 @@ def test_labels_change_neither_maps_nor_what_was_kept(rng, method):
 def test_defaults_are_the_published_thresholds(rng):
     scores = scores_of(rng.random((3, *GRID)), [0.9, 0.71, 0.69])
     found = scores.to_labels()
-    expected = scores.to_labels(class_threshold=0.7, background_threshold=0.6, min_max=True)
+    expected = scores.to_labels(Thresholds(0.7, 0.6, min_max=True))
     np.testing.assert_array_equal(found, expected)
     assert set(np.unique(found)) == {0, 1, 2}
 
@@ -381,7 +366,7 @@ def test_stages(rng):
     [
         ({"stage": "refined"}, "Ask for the coarse ones"),
         ({"stage": "corse"}, "Did you mean 'coarse'"),
-        ({"min_max": True}, "sclip labels by probability"),
+        ({"thresholds": Thresholds(0, 0, min_max=True)}, "sclip labels by probability"),
     ],
     ids=str,
 )

@@ -21,7 +21,7 @@ from napari_cliper.segmentation import (
     Thresholds,
     image_affinity,
 )
-from napari_cliper.segmentation.labelling.uncertainty import COMPETING_BACKGROUND
+from napari_cliper.segmentation.labelling.label_rule import COMPETING_BACKGROUND
 
 MEANINGLESS = tuple(
     ClassPrompt(word)

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from napari_cliper.segmentation.labelling.label_rule import COMPETING_BACKGROUND, LabelRule
 from napari_cliper.segmentation.labelling.uncertainty import (
-    COMPETING_BACKGROUND,
     ScorePlanes,
     corrected_labels,
-    levels_of,
     most_uncertain,
     uncertainty,
     wrong_by,
@@ -21,10 +20,12 @@ SHAPE = (5, 7)
 REGIONS = np.arange(35, dtype=np.int32).reshape(SHAPE) % 4
 
 
-def levels(planes, threshold, own):
-    """CLIPer's rule where there is no plane of background words."""
-    competes = planes.background is None
-    return levels_of(planes.total, threshold, own, background_competes=competes)
+def rule(planes, threshold, own=None):
+    """CLIPer's rule where there is no plane of background words; `own` by label."""
+    levels = np.full(planes.total + 1, threshold, float)
+    for label, value in (own or {}).items():
+        levels[label] = value
+    return LabelRule(levels, background_competes=planes.background is None)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def stacked(planes, shift, threshold) -> np.ndarray:
 
 def test_labels_are_the_highest_plane(planes):
     shift = shifted()
-    found = corrected_labels(planes, shift, levels(planes, 0.4, {}))
+    found = corrected_labels(planes, shift, rule(planes, 0.4))
     np.testing.assert_array_equal(found, stacked(planes, shift, 0.4).argmax(axis=0))
 
 
@@ -62,7 +63,7 @@ def test_the_background_words_compete(planes):
     rest = np.random.default_rng(5).random(SHAPE, np.float32)
     with_rest = ScorePlanes(planes.chosen, planes.classes, rest, SHAPE, 6)
     shift = shifted()
-    found = corrected_labels(with_rest, shift, levels(with_rest, 0.1, {}))
+    found = corrected_labels(with_rest, shift, rule(with_rest, 0.1))
     np.testing.assert_array_equal(found, stacked(with_rest, shift, 0.1).argmax(axis=0))
 
 
@@ -75,26 +76,26 @@ def test_wrong_by(planes, threshold):
     rows, columns = np.nonzero(hint_labels != OPEN)
     own = every[hint_labels[rows, columns], rows, columns]
     expected = every[:, rows, columns].max(axis=0) - own
-    found = wrong_by(planes, hint_labels, levels(planes, threshold, {}))
+    found = wrong_by(planes, hint_labels, rule(planes, threshold))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_where_no_class_competes_the_background_is_not_its_square(planes):
     """Evidence takes scores beyond (3 + 5^0.5) / 2, where (1 - score)^2 is the larger again."""
     shift = Shift(torch.full((6, 4), 3.0), REGIONS, np.full(SHAPE, OPEN, np.int32))
-    assert corrected_labels(planes, shift, levels(planes, 0, {})).all()
+    assert corrected_labels(planes, shift, rule(planes, 0)).all()
 
 
 def test_what_was_said_stays(planes):
     hint_labels = np.full(SHAPE, OPEN, np.int32)
     hint_labels[2, 2:4] = 5, 0
-    found = corrected_labels(planes, shifted(hint_labels), levels(planes, 0.1, {}))
+    found = corrected_labels(planes, shifted(hint_labels), rule(planes, 0.1))
     assert found[2, 2:4].tolist() == [5, 0]
 
 
 def test_a_class_has_to_reach_its_own_threshold(planes):
     """Its pixels are wrong by what they lack, and doubtful near it."""
-    own = levels(planes, 0.1, {3: 0.9})
+    own = rule(planes, 0.1, {3: 0.9})
     hint_labels = np.full(SHAPE, OPEN, np.int32)
     best = np.argmax(planes.classes, axis=0)  # class 2 is the second plane
     value = planes.classes[1]
@@ -104,7 +105,7 @@ def test_a_class_has_to_reach_its_own_threshold(planes):
     assert lacking == pytest.approx(0.9 - value[row, column])
     hint_labels[row, column] = 0
     assert float(wrong_by(planes, hint_labels, own)) == 0
-    assert float(wrong_by(planes, hint_labels, levels(planes, 0.9, {3: 0.1}))) > 0
+    assert float(wrong_by(planes, hint_labels, rule(planes, 0.9, {3: 0.1}))) > 0
     none = Shift(torch.zeros(6, 4), REGIONS, np.full(SHAPE, OPEN, np.int32))
     labels = corrected_labels(planes, none, own)
     assert (labels[(best == 1) & (value < 0.9)] == 0).all()
@@ -120,15 +121,15 @@ def test_uncertainty_is_the_share_between_the_two_best(planes):
     second, first = np.sort(np.maximum(stacked(planes, shift, 0.4), 0), axis=0)[-2:]
     expected = 1 - (first - second) / (first + second)
     expected[1, 1] = 0
-    found = uncertainty([planes], shift, levels(planes, 0.4, {}))
+    found = uncertainty([planes], shift, rule(planes, 0.4))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_uncertainty_of_parts_is_that_of_all(planes):
-    every = uncertainty([planes], None, levels(planes, 0.4, {}))
+    every = uncertainty([planes], None, rule(planes, 0.4))
     parts = [planes.weighted({index: 1}) for index in planes.chosen]
-    np.testing.assert_array_equal(uncertainty(parts, None, levels(planes, 0.4, {})), every)
+    np.testing.assert_array_equal(uncertainty(parts, None, rule(planes, 0.4)), every)
 
 
 def test_most_uncertain_goes_from_doubt_to_doubt():

@@ -194,7 +194,7 @@ def test_proxyclip_from_an_image_to_labels(tiny_clip, image):
     np.testing.assert_allclose(
         scores.coarse.maps.sum(axis=0) + scores.coarse.background, 1, atol=1e-5
     )
-    labels = scores.to_labels(background_threshold=0)
+    labels = scores.to_labels(scores.settings.thresholds.with_values(background_threshold=0))
     assert labels.shape == (70, 100)
     assert set(np.unique(labels)) <= {0, 1, 2}
 
@@ -231,9 +231,10 @@ def test_refiner_behind_another_method(foundation, tiny_clip, image, method):
         expected = refine_with_attention(torch.from_numpy(scores.coarse.maps), attention)
         np.testing.assert_allclose(scores.refined.maps, expected, atol=1e-4)
     assert scores.to_labels().shape == (70, 100)
+    thresholds = scores.settings.thresholds.with_values(background_threshold=0)
     assert not np.allclose(
-        scores.to_labels(stage="coarse", background_threshold=0),
-        scores.to_labels(stage="refined", background_threshold=0),
+        scores.to_labels(thresholds, stage="coarse"),
+        scores.to_labels(thresholds, stage="refined"),
     )
 
 

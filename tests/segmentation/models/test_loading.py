@@ -137,7 +137,9 @@ def test_bfloat16_on_a_cpu_gives_nearly_the_same_labels(tiny_clip, image, method
         embedding = segmenter.embed(image)
         assert embedding.record["precision"] == precision
         scores = segmenter.score(embedding, WORDS, background=["grass"])
-        return scores.to_labels(class_threshold=0, background_threshold=0)
+        return scores.to_labels(
+            scores.settings.thresholds.with_values(class_threshold=0, background_threshold=0)
+        )
 
     exact, half = labels("float32"), labels("bfloat16")
     assert len(np.unique(exact)) > 1

@@ -173,7 +173,9 @@ def test_behind_another_method(tiny_clip, whole_folder, image, method):
     )
     scores = segmenter.score(segmenter.embed(image), WORDS, background=["grass"])
     assert scores.refined.maps.shape == (2, SIDE, SIDE)
-    assert scores.to_labels(background_threshold=0).shape == (60, 90)
+    assert scores.to_labels(
+        scores.settings.thresholds.with_values(background_threshold=0)
+    ).shape == (60, 90)
 
 
 def test_the_seed_is_the_noise_and_is_in_the_record(tiny_clip, whole_folder, image):

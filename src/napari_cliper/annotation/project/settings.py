@@ -43,12 +43,6 @@ class ProjectSettings:
     prototype_weight: float | None = None
 
 
-def default_thresholds(config: SegmentationConfig) -> Thresholds:
-    """Those that a configuration asks for."""
-    settings = config.settings()
-    return Thresholds(settings.class_threshold, settings.background_threshold, settings.min_max)
-
-
 # ---------------------------------------------------------------------- thresholds
 
 
@@ -151,7 +145,7 @@ def settings_from_record(record: Any, classes: Sequence[ClassRow]) -> ProjectSet
     found = check_keys(record, ("thresholds", "config", "prototype_weight"), "it")
     config = config_from_record(found.get("config", {}))
     given = found.get("thresholds")
-    thresholds = default_thresholds(config) if given is None else thresholds_from_record(given)
+    thresholds = config.settings().thresholds if given is None else thresholds_from_record(given)
     prototype_weight = _or_none(number)(found.get("prototype_weight"), "prototype_weight")
     if prototype_weight is not None and not 0 <= prototype_weight <= 1:
         raise InvalidInputError(

@@ -18,7 +18,6 @@ from .annotation_store import Seen
 from .image_files import check_folder
 from .settings import (
     ProjectSettings,
-    default_thresholds,
     settings_from_record,
     settings_to_record,
 )
@@ -57,7 +56,7 @@ class SettingsFiles:
         content = content_of(settings)
         if content is None:
             config = SegmentationConfig()
-            found = ProjectSettings(rows, default_thresholds(config), config)
+            found = ProjectSettings(rows, config.settings().thresholds, config)
         else:
             found = understood(settings, content, lambda record: settings_from_record(record, rows))
         there = content_of(prototypes) is not None

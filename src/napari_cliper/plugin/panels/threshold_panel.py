@@ -108,21 +108,18 @@ class ThresholdPanel(QWidget):
         values : Thresholds
             Where the sliders start.
         """
-        settings = scores.settings
-        self._defaults = Thresholds(
-            settings.class_threshold, settings.background_threshold, settings.min_max
-        )
+        defaults = self._defaults = scores.settings.thresholds
         self._has_min_max = scores.config.rule == "cliper"
         self._own = dict(values.per_class)
         # The highest values that can make a difference; CLIPer's scores may be over 1.
         top = max(float(scores.stage().class_scores.max()), 0.01)
         pixel_top = max(top, 1.0 if self._has_min_max else 0.0)
         with signals_blocked(self):
-            self.class_slider.setRange(0, max(top, settings.class_threshold))
+            self.class_slider.setRange(0, max(top, defaults.class_threshold))
             for slider in (self.background_slider, self.own_slider):
-                slider.setRange(0, max(pixel_top, settings.background_threshold))
-            self.class_default.setText(ui_text.default_value(settings.class_threshold))
-            self.background_default.setText(ui_text.default_value(settings.background_threshold))
+                slider.setRange(0, max(pixel_top, defaults.background_threshold))
+            self.class_default.setText(ui_text.default_value(defaults.class_threshold))
+            self.background_default.setText(ui_text.default_value(defaults.background_threshold))
             self.class_slider.setValue(values.class_threshold)
             self.background_slider.setValue(values.background_threshold)
             self.min_max.setChecked(values.min_max)

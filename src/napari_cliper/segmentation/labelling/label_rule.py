@@ -1,4 +1,4 @@
-"""Score maps become a label array.
+"""Score maps and thresholds become a label array.
 
 Sources: CLIPer (arXiv 2411.13836) for `cliper_best`; SCLIP (2312.01597),
 ClearCLIP (2407.12442) and ProxyCLIP (2408.04883) for `probability_best`. Pure
@@ -10,7 +10,7 @@ Notation: T classes, (h, w) the grid of the maps, (Y, X) the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,7 +20,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import unknown_choice
+from .thresholds import Thresholds
+
 LabelArray = NDArray[np.uint8 | np.uint16]
+
+COMPETING_BACKGROUND = (3 - 5**0.5) / 2
+"""Where a score equals (1 - score)^2."""
 
 BLOCK_BYTES = 1 << 26
 """How much memory `probability_best` lets one block of rows take."""
@@ -28,7 +34,7 @@ BLOCK_BYTES = 1 << 26
 
 @dataclass(frozen=True, eq=False)
 class BestClass:
-    """Each pixel's best class: all that a background threshold needs.
+    """Each pixel's best class: all that `LabelRule.labels` needs.
 
     Parameters
     ----------
@@ -36,38 +42,71 @@ class BestClass:
         The best class's score; 0 where no class is present.
     label : (Y, X) uint8 or uint16 array
         1 + the index of the best class; 0 where no class is present.
-    background_competes : bool
-        Whether at a threshold of 0 or less the background is a plane of its own,
-        (1 - best value)^2, that may win (CLIPer's rule).
     """
 
     value: Tensor
     label: LabelArray
-    background_competes: bool = False
 
-    def above(
-        self, background_threshold: float, own_thresholds: Mapping[int, float] | None = None
-    ) -> LabelArray:
-        """The labels, with 0 where the background wins.
 
-        Parameters
-        ----------
-        background_threshold : float
-        own_thresholds : mapping of int to float, optional
-            By label: what its pixels have to reach in the place of `background_threshold`.
+@dataclass(frozen=True, eq=False)
+class LabelRule:
+    """The rule by which the best class of a pixel wins over the background, or loses to it.
+
+    Parameters
+    ----------
+    thresholds : (T + 1,) float64 array
+        By label of the best class: the score that a pixel must reach.
+    background_competes : bool
+        Whether at a threshold of 0 or less the background has a score of its own,
+        (1 - best score)^2 (CLIPer).
+    """
+
+    thresholds: NDArray[np.float64]
+    background_competes: bool
+
+    @classmethod
+    def of(
+        cls, thresholds: Thresholds, names: Sequence[str], *, background_competes: bool
+    ) -> LabelRule:
+        """Make the rule for classes, whose labels are 1, 2, ...
+
+        Raises
+        ------
+        InvalidInputError
+            For a per-class threshold of an unknown class.
         """
-        kept = self._reach(background_threshold)
-        for label, threshold in (own_thresholds or {}).items():
-            own = self.label == label
-            kept[own] = self._reach(threshold)[own]
-        labels: LabelArray = np.multiply(self.label, kept, dtype=self.label.dtype)
+        values = np.full(len(names) + 1, thresholds.background_threshold, np.float64)
+        for name, threshold in thresholds.per_class.items():
+            if name not in names:
+                raise unknown_choice("class", name, tuple(names))
+            values[names.index(name) + 1] = threshold
+        return cls(values, background_competes)
+
+    def labels(self, best: BestClass) -> LabelArray:
+        """Labels (Y, X): the best class, or 0 where the background wins."""
+        won = self._reached(best.value, float(self.thresholds[0]))
+        for label in np.flatnonzero(self.thresholds != self.thresholds[0]).tolist():
+            of_class = best.label == label
+            won[of_class] = self._reached(best.value, float(self.thresholds[label]))[of_class]
+        labels: LabelArray = np.multiply(best.label, won, dtype=best.label.dtype)
         return labels
 
-    def _reach(self, threshold: float) -> NDArray[np.bool_]:
-        """Where the best class wins over the background; (Y, X)."""
+    def _reached(self, value: Tensor, threshold: float) -> NDArray[np.bool_]:
         if threshold <= 0 and self.background_competes:
-            return (self.value > (1 - self.value) ** 2).numpy()
-        return (self.value >= threshold).numpy()
+            return (value > (1 - value) ** 2).numpy()
+        return (value >= threshold).numpy()
+
+    @property
+    def background_scores(self) -> NDArray[np.float32]:
+        """By label of the best class: the score that the background has against it, (T + 1,).
+
+        For scores that hints have changed. A background that competes gets the score at which
+        (1 - score)^2 is equal; unlike the square, it doesn't win again against scores above 2.6.
+        """
+        found = self.thresholds.astype(np.float32)
+        if self.background_competes:
+            found[found <= 0] = COMPETING_BACKGROUND
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +182,7 @@ def cliper_prefixes(
     shape : (int, int)
         (Y, X).
     min_max : bool
-        Whether each class is stretched to [0, 1] over the image.
+        Whether each class is min-max normalised over the image.
 
     Yields
     ------
@@ -153,12 +192,12 @@ def cliper_prefixes(
     dtype = label_dtype(len(maps))
     value = torch.zeros(shape)
     label = np.zeros(shape, dtype)
-    yield BestClass(value, label, background_competes=True)
+    yield BestClass(value, label)
     for index in torch.argsort(class_scores, descending=True, stable=True).tolist():
         score = cliper_plane(maps[index], float(class_scores[index]), shape, min_max=min_max)
         label = np.where((score > value).numpy(), dtype.type(index + 1), label)
         value = torch.maximum(value, score)
-        yield BestClass(value, label, background_competes=True)
+        yield BestClass(value, label)
 
 
 def cliper_best(

@@ -8,7 +8,7 @@ evidence (`spreading`) labels are prepared anew for each change of either.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from .thresholds import Thresholds
 
 if TYPE_CHECKING:
     from ..propagation.label_propagation import ImageAffinity, Shift
     from ..results import ScoreMaps, Stage
-    from .label_rule import BestClass, LabelArray, RankedBest
+    from .label_rule import BestClass, LabelArray, LabelRule, RankedBest
     from .uncertainty import ScorePlanes
 
 
@@ -31,34 +32,6 @@ PART_BYTES = 1 << 28
 
 RUNNERS_UP = 8
 """So many classes of the highest scores count for the uncertainty, whether they win or not."""
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """What labels are made with.
-
-    Parameters
-    ----------
-    class_threshold, background_threshold : float
-    min_max : bool
-    per_class : mapping of str to float
-        Thresholds of single classes, in the place of `background_threshold`.
-    """
-
-    class_threshold: float
-    background_threshold: float
-    min_max: bool = False
-    per_class: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return {
-            "class_threshold": self.class_threshold,
-            "background_threshold": self.background_threshold,
-            "min_max": self.min_max,
-            "per_class": dict(self.per_class),
-        }
 
 
 @dataclass(frozen=True)
@@ -212,7 +185,7 @@ class LiveLabels:
         learning_request = self._learning_request
         if learning_request is None:
             best = self._plain(thresholds)
-            return best.above(thresholds.background_threshold, self._own(thresholds))
+            return self._rule(thresholds).labels(best)
         return self._correct(thresholds, learning_request).copy()
 
     def uncertainty(self, thresholds: Thresholds) -> NDArray[np.float32]:
@@ -243,7 +216,7 @@ class LiveLabels:
             else (self._planes_of(thresholds, every),)
         )
         uncertainty: NDArray[np.float32] = _corrections().uncertainty(
-            parts, shift, self._levels(thresholds)
+            parts, shift, self._rule(thresholds)
         )
         return uncertainty
 
@@ -259,7 +232,7 @@ class LiveLabels:
         """
         best = self._plain(thresholds)
         scores = self.scores.stage(self.stage).class_scores
-        labels = best.above(thresholds.background_threshold, self._own(thresholds))
+        labels = self._rule(thresholds).labels(best)
         found = set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
         values = best.value.numpy()
         short = []
@@ -278,21 +251,9 @@ class LiveLabels:
 
     # ------------------------------------------------------------------ parts
 
-    def _own(self, thresholds: Thresholds) -> dict[int, float]:
-        """Thresholds of single classes by label; of those that the result has."""
-        names = {one.name for one in self.scores.classes}
-        own = {name: value for name, value in thresholds.per_class.items() if name in names}
-        return self.scores.by_label(own)
-
-    def _levels(self, thresholds: Thresholds) -> NDArray[np.float32]:
-        """What pixels have to reach, by the label that is best there."""
-        levels: NDArray[np.float32] = _corrections().levels_of(
-            len(self.scores.classes),
-            thresholds.background_threshold,
-            self._own(thresholds),
-            background_competes=self.scores.config.rule == "cliper",
-        )
-        return levels
+    def _rule(self, thresholds: Thresholds) -> LabelRule:
+        """The labelling rule; thresholds of classes that the result lacks are ignored."""
+        return self.scores.rule(thresholds.only_for([one.name for one in self.scores.classes]))
 
     def _find_corrected(
         self, thresholds: Thresholds, learning_request: _LearningRequest
@@ -312,7 +273,7 @@ class LiveLabels:
         labels = self._find_corrected(thresholds, learning_request)
         if labels is None:
             planes, shift = self._moved(thresholds, learning_request)
-            labels = _corrections().corrected_labels(planes, shift, self._levels(thresholds))
+            labels = _corrections().corrected_labels(planes, shift, self._rule(thresholds))
             self._corrected = _Corrected(learning_request, _key(thresholds), labels)
         return labels
 
@@ -330,11 +291,11 @@ class LiveLabels:
         if found is not None:
             return found
         least, min_max = thresholds.class_threshold, thresholds.min_max
-        ranked = self.scores.ranked(stage=self.stage, min_max=min_max, limit=self._limit)
+        ranked = self.scores.ranked(thresholds, stage=self.stage, limit=self._limit)
         if ranked is not None:
             self._ranked = min_max, ranked
             return ranked.at(least)
-        best = self.scores.best(stage=self.stage, class_threshold=least, min_max=min_max)
+        best = self.scores.best(thresholds, stage=self.stage)
         self._best = (least, min_max), best
         return best
 
@@ -346,10 +307,9 @@ class LiveLabels:
 
         planes = self._planes_of(thresholds, self._weights(thresholds, learning_request.named))
         wrong = _corrections().wrong_by(
-            planes, learning_request.hint_labels, self._levels(thresholds)
+            planes, learning_request.hint_labels, self._rule(thresholds)
         )
-        own = self._own(thresholds)
-        words = self._plain(thresholds).above(thresholds.background_threshold, own)
+        words = self._rule(thresholds).labels(self._plain(thresholds))
         classes = len(self.scores.classes)
         return planes, shift_by(
             learning_request.affinity, learning_request.hint_labels, wrong, words, classes
@@ -382,8 +342,7 @@ class LiveLabels:
             yield planes.weighted({index: weights[index] for index in some})
 
     def _made(self, thresholds: Thresholds, chosen: Sequence[int]) -> ScorePlanes:
-        min_max = thresholds.min_max if self.scores.config.rule == "cliper" else None
-        return self.scores.planes(chosen, stage=self.stage, min_max=min_max)
+        return self.scores.planes(chosen, thresholds, stage=self.stage)
 
 
 def _key(thresholds: Thresholds) -> _Key:

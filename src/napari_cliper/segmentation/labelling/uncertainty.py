@@ -19,10 +19,7 @@ from skimage.feature import peak_local_max
 from torch import Tensor
 
 from ..propagation.label_propagation import OPEN, Shift
-from .label_rule import LabelArray, label_dtype
-
-COMPETING_BACKGROUND = (3 - 5**0.5) / 2
-"""Where a score equals (1 - score)^2: CLIPer's background at a threshold of 0 or less."""
+from .label_rule import LabelArray, LabelRule, label_dtype
 
 UNCERTAIN = 0.2
 """The least uncertainty of a place that is worth a look."""
@@ -73,29 +70,7 @@ class ScorePlanes:
             yield index, plane if shift is None else np.add(plane, shift.of(index, place), place)
 
 
-def levels_of(
-    total: int, threshold: float, own: Mapping[int, float], *, background_competes: bool
-) -> NDArray[np.float32]:
-    """What pixels have to reach, by the label that is best there, (T + 1,).
-
-    Parameters
-    ----------
-    total : int
-        T.
-    threshold, own, background_competes
-        As in `labels.BestClass`.
-    """
-    found = np.full(total + 1, threshold, np.float32)
-    for label, value in own.items():
-        found[label] = value
-    if background_competes:
-        found[found <= 0] = COMPETING_BACKGROUND
-    return found
-
-
-def wrong_by(
-    planes: ScorePlanes, hint_labels: NDArray[np.int32], levels: NDArray[np.float32]
-) -> Tensor:
+def wrong_by(planes: ScorePlanes, hint_labels: NDArray[np.int32], rule: LabelRule) -> Tensor:
     """How far the best score is above that of what a person said, (P,); 0 where it is the best.
 
     Parameters
@@ -103,8 +78,7 @@ def wrong_by(
     planes : ScorePlanes
     hint_labels : (Y, X) int32 array
         See `spreading.shift_by`; every class that is said has a plane.
-    levels : (T + 1,) float32 array
-        See `levels_of`.
+    rule : LabelRule
     """
     known = np.nonzero(hint_labels != OPEN)
     named = hint_labels[known]  # (P,)
@@ -115,14 +89,14 @@ def wrong_by(
         winner[values > best] = index + 1
         np.maximum(best, values, out=best)
         np.copyto(own, values, where=named == index + 1)
-    floor = levels[np.where(named, named, winner)]
+    floor = rule.background_scores[np.where(named, named, winner)]
     if planes.background is not None:
         np.maximum(floor, planes.background[known], out=floor)
     np.copyto(own, floor, where=named == 0)
     return torch.from_numpy(np.maximum(best, floor) - own).clamp(min=0)
 
 
-def corrected_labels(planes: ScorePlanes, shift: Shift, levels: NDArray[np.float32]) -> LabelArray:
+def corrected_labels(planes: ScorePlanes, shift: Shift, rule: LabelRule) -> LabelArray:
     """The labels under evidence, by the rule of the method; what was said stays.
 
     The parameters are those of `uncertainty`.
@@ -134,7 +108,7 @@ def corrected_labels(planes: ScorePlanes, shift: Shift, levels: NDArray[np.float
         np.greater(plane, value, out=better)
         np.copyto(label, dtype.type(index + 1), where=better)
         np.maximum(value, plane, out=value)
-    label[value < levels[label]] = 0
+    label[value < rule.background_scores[label]] = 0
     if planes.background is not None:
         label[planes.background >= value] = 0
     np.copyto(label, shift.hint_labels, casting="unsafe", where=shift.hint_labels != OPEN)
@@ -142,7 +116,7 @@ def corrected_labels(planes: ScorePlanes, shift: Shift, levels: NDArray[np.float
 
 
 def uncertainty(
-    parts: Iterable[ScorePlanes], shift: Shift | None, levels: NDArray[np.float32]
+    parts: Iterable[ScorePlanes], shift: Shift | None, rule: LabelRule
 ) -> NDArray[np.float32]:
     """How near the two best are to each other at every pixel, the background among them.
 
@@ -152,8 +126,7 @@ def uncertainty(
         At least one. Of many classes some at a time, so that not all are in memory.
     shift : Shift or None
         What evidence moves; where a person said something it is sure.
-    levels : (T + 1,) float32 array
-        See `levels_of`.
+    rule : LabelRule
 
     Returns
     -------
@@ -170,7 +143,7 @@ def uncertainty(
             np.minimum(first, plane, out=lower)
             np.maximum(second, lower, out=second)
             np.maximum(first, plane, out=first)
-    floor = levels[label]
+    floor = rule.background_scores[label]
     if planes.background is not None:
         np.maximum(floor, planes.background, out=floor)
     np.maximum(second, np.minimum(first, floor), out=second)
