@@ -11,8 +11,9 @@ from PIL import Image
 from pycocotools import mask as mask_tool
 from pycocotools.coco import COCO
 
+from napari_cliper.evaluation.benchmark_dataset import from_benchmark
 from napari_cliper.evaluation.benchmarks import BENCHMARKS, read_benchmark
-from napari_cliper.evaluation.dataset import from_benchmark, from_files
+from napari_cliper.evaluation.dataset import from_files
 from napari_cliper.evaluation.metrics import IGNORED
 from napari_cliper.io.files import FileError
 from napari_cliper.io.readers.coco import read_coco

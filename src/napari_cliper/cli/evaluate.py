@@ -71,7 +71,8 @@ def evaluate(
     was stopped, give the same command again.
     """
     with readable_errors(_STOPPED):
-        from ..evaluation.dataset import Dataset, from_benchmark, from_files  # noqa: PLC0415
+        from ..evaluation.benchmark_dataset import from_benchmark  # noqa: PLC0415
+        from ..evaluation.dataset import Dataset, from_files  # noqa: PLC0415
         from ..evaluation.report import write_report  # noqa: PLC0415
         from ..evaluation.runner import evaluate as run  # noqa: PLC0415 - as torch, below
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels.axes import axes_from_names
+from .decoded_image import DecodedImage
 from .files import FileError
-from .image_decoding import DecodedImage, decode_image
+from .image_decoding import decode_image
 
 
 def read_image_file(path: Path) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..labels.axes import UNKNOWN, axes_from_names
 from ..labels.labelled_image import PIXEL
 from ..labels.units import Kind, known_unit
-from .image_decoding import DecodedImage
+from .decoded_image import DecodedImage
 from .writers.tiff import AXES_KEY, AXES_NAMESPACE
 
 _LETTERS = frozenset("TZCYX" + UNKNOWN)

@@ -293,7 +293,6 @@ def test_another_order_is_kept(project, tmp_path):
     assert [image.name for image in found] == ["c", "a", "b", "d"]
     assert [image.name for image in Project.open(project.folder).images] == ["c", "a", "b", "d"]
     assert project.image("b").status == "done"
-    assert project.neighbour("c").name == "a"
     for wrong, hint_labels in ((["c", "c"], "'c' is there twice"), (["x"], "no image called 'x'")):
         with pytest.raises(InvalidInputError, match=hint_labels):
             project.reorder(wrong)
@@ -337,10 +336,6 @@ def test_images_stay_in_the_order_in_which_they_were_given(tmp_path):
     project = Project.create(tmp_path / "p", images)
     assert [image.name for image in project.images] == ["z", "b", "m10", "m9"]
     assert [image.path for image in project.images] == images
-    assert project.neighbour("z").name == "b"
-    assert project.neighbour("b", -1).name == "z"
-    assert project.neighbour("z", -1) is None
-    assert project.neighbour("m9") is None
 
 
 def test_equal_stems_get_names_and_files_of_their_own(tmp_path):

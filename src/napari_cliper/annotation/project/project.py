@@ -210,12 +210,6 @@ class Project:
         with self._lock:
             return self._image(self._list.get(name))
 
-    def neighbour(self, name: str, step: int = 1) -> ProjectImage | None:
-        """The image so many places behind another one, or before it; None beyond the ends."""
-        images, requested = self.images, self.image(name)
-        place = [image.name for image in images].index(requested.name) + step
-        return images[place] if 0 <= place < len(images) else None
-
     def go_to(self, name: str) -> ProjectImage:
         """Make an image the current one.
 

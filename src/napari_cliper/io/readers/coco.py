@@ -1,8 +1,4 @@
-"""Labels from COCO JSON: polygons and run-length codes, drawn as pycocotools draws them.
-
-Polygons are drawn by pycocotools itself. Codes are decoded here: pycocotools reads past the end
-of a damaged one.
-"""
+"""Labels from COCO JSON: polygons and run-length codes, drawn as pycocotools draws them."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import json
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -24,9 +19,7 @@ from ...labels.label_class import ClassRow, Colour
 from ...segmentation import InvalidInputError
 from ..filenames import file_name
 from ..files import FileError, cannot
-
-Runs = NDArray[np.int64]
-"""Lengths of runs down the columns, the first of them background."""
+from .coco_masks import pixels_of, runs_of
 
 MAX_PIXELS = 2**31
 """What an image may have: the codes count in 32 bits."""
@@ -86,7 +79,7 @@ class CocoFile:
         for one in self.of_image(image):
             label = labels[one["category_id"]]
             try:
-                drawn.append((_runs(one.get("segmentation"), shape), label))
+                drawn.append((runs_of(one.get("segmentation"), shape), label))
             except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise FileError(
                     f"Annotation {reprlib.repr(one.get('id'))} of {image['file_name']} in "
@@ -95,7 +88,7 @@ class CocoFile:
                 ) from error
         canvas = np.zeros(shape[0] * shape[1], dtype=np.uint16)
         for runs, label in sorted(drawn, key=lambda one: -int(one[0][1::2].sum())):  # stable
-            canvas[_pixels(runs)] = label
+            canvas[pixels_of(runs)] = label
         return np.ascontiguousarray(canvas.reshape(shape[::-1]).T)
 
     def read(self, image_name: str | None = None) -> Imported:
@@ -425,81 +418,3 @@ def _colour(value: Any) -> Colour | None:
     ):
         return value[0], value[1], value[2]
     return None
-
-
-# ---------------------------------------------------------------------- segmentations
-
-
-def _pixels(runs: Runs) -> NDArray[np.int64]:
-    """Where the pixels of the odd runs are, counted down the columns."""
-    ends = np.cumsum(runs)
-    starts, lengths = (ends - runs)[1::2], runs[1::2]
-    before = np.cumsum(lengths) - lengths
-    found: NDArray[np.int64] = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
-    return found
-
-
-def _runs(segmentation: Any, shape: tuple[int, int]) -> Runs:
-    if not segmentation:
-        raise ValueError("it has no segmentation (a box does not say which pixels)")
-    if isinstance(segmentation, list):
-        segmentation = _drawn(segmentation, shape)
-    size, counts = segmentation["size"], segmentation["counts"]
-    if list(size) != list(shape):
-        raise ValueError(f"its size is {size}, the image's {list(shape)}")
-    if isinstance(counts, str | bytes):
-        counts = _decoded(counts)
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
-        raise ValueError("a run is no length")
-    if sum(counts) != shape[0] * shape[1]:
-        raise ValueError(f"its runs cover {sum(counts)} pixels of {shape[0] * shape[1]}")
-    return np.array(counts, dtype=np.int64)
-
-
-def _drawn(polygons: Sequence[Any], shape: tuple[int, int]) -> dict[str, Any]:
-    """The code of some polygons, of which at least one must have three points."""
-    farthest = 2 * max(shape)
-    rings = []
-    for polygon in polygons:
-        points = np.array(polygon, dtype=np.float64)
-        if (
-            points.ndim != 1
-            or len(points) % 2
-            or not all(isinstance(one, int | float) for one in polygon)
-        ):
-            raise ValueError("a polygon is no list of x, y, x, y, ...")
-        if not (np.abs(points) <= farthest).all():  # pycocotools walks along every edge
-            raise ValueError("a polygon lies far outside of the image")
-        if len(points) >= 6:
-            rings.append(points.tolist())
-    tool: Any = import_module("pycocotools.mask")  # it carries no types
-    if not rings:
-        raise ValueError("none of its polygons has three points")
-    code: dict[str, Any] = tool.merge(tool.frPyObjects(rings, *shape))
-    return code
-
-
-def _decoded(text: str | bytes) -> list[int]:
-    """The runs of a compressed code, as pycocotools' maskApi.c describes it.
-
-    Each number is written in characters of 5 bits, the lowest first; bit 6 says that more follow,
-    and the fifth of the last is the sign. From the third on numbers are differences to the one
-    two before.
-    """
-    counts: list[int] = []
-    value = shift = 0
-    for byte in text.encode("ascii") if isinstance(text, str) else text:
-        bits = byte - 48
-        if not 0 <= bits < 64 or shift > 35:
-            raise ValueError("its code is damaged")
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = shift = 0
-    if shift:
-        raise ValueError("its code ends too early")
-    return counts

@@ -25,8 +25,9 @@ from ...labels.imported_labels import HIGHEST, Imported, as_labels, fitted, fitt
 from ...labels.label_class import ClassRow, Colour
 from ...segmentation import InvalidInputError
 from ..class_list import from_record
+from ..decoded_image import DecodedImage
 from ..files import FileError
-from ..image_decoding import DecodedImage, decode_image
+from ..image_decoding import decode_image
 from ..tiff_axes import with_axes_of_tiff
 from ..writers.png import CLASSES_KEY, IGNORE, IGNORE_COLOUR
 from ..writers.tiff import CLASSES_NAMESPACE, COLOURS_NAMESPACE
