@@ -244,7 +244,7 @@ def test_too_little_memory_is_said_and_the_next_image_is_done(
     monkeypatch.setattr(batch, where, greedy)
     result = segment(large, picture)
     assert result.exit_code == 1
-    assert "large.png: this machine has not enough memory" in " ".join(result.stderr.split())
+    assert "large.png: there is not enough memory" in " ".join(result.stderr.split())
     out = tmp_path / "out"
     assert (out / "field_overlay.png").exists()
     assert (out / "large_refined.tif").exists() == (where == "overlay")

@@ -442,9 +442,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("first", "second", "hint_labels"),
     [
-        ({2: ClassRow("a")}, {}, "does not say what its label 2 is"),
-        ({1: ClassRow("a"), 2: ClassRow("A")}, {}, "two classes called"),
-        ({2: ClassRow("a"), 65535: ClassRow("b")}, {2: ClassRow("c")}, "labels end at 65535"),
+        ({2: ClassRow("a")}, {}, "has no name for label 2"),
+        ({1: ClassRow("a"), 2: ClassRow("A")}, {}, "two classes named"),
+        ({2: ClassRow("a"), 65535: ClassRow("b")}, {2: ClassRow("c")}, "highest label is 65535"),
     ],
 )
 def test_numbers_that_cannot_be_one_numbering(first, second, hint_labels):

@@ -124,14 +124,14 @@ def test_the_table_says_what_was_learned_and_what_was_not(root, learnt):
         assert all(row)
         assert f"{name or 'background'} │" in hint_labels
         assert cells in " ".join(hint_labels.replace("│", " │ ").split())
-    assert f"Never seen, so that words alone will stand for them: {NEVER}." in hint_labels
+    assert f"Classes without labelled pixels, found by words only: {NEVER}." in hint_labels
     assert not prototypes.of(NEVER)
     assert prototypes.model == "demo"
     sources = {source for one in prototypes.items for source in one.sources}
     assert sources == {f"scene {seed:02d}" for seed in range(6)}
 
 
-def test_pixels_that_are_ignored_teach_nothing(root, tmp_path):
+def test_ignored_pixels_are_not_learned_from(root, tmp_path):
     """Scribbles on a label of 7 in the place of 255, and one image with none at all."""
     folder = tmp_path / "train"
     shutil.copytree(root / "train", folder)
@@ -144,10 +144,10 @@ def test_pixels_that_are_ignored_teach_nothing(root, tmp_path):
         Image.fromarray(labels).save(path)
     result = learn(tmp_path, tmp_path / "a.safetensors")
     assert result.exit_code == 2
-    assert "holds the numbers 7" in words(result)
+    assert "contains the labels 7" in words(result)
     result = learn(tmp_path, tmp_path / "a.safetensors", "--ignore", 7)
     assert result.exit_code == 0, result.output
-    assert "No pixel is labelled in: scene 05." in words(result)
+    assert "Images without a labelled pixel: scene 05." in words(result)
     result = learn(tmp_path, tmp_path / "b.safetensors", "--ignore", 7, "--ignore", 0)
     assert "No pixel is labelled as background" in words(result)
     with_ground, without = (read_prototypes(tmp_path / f"{one}.safetensors") for one in "ab")
@@ -195,7 +195,7 @@ def test_a_file_stays_until_overwrite(root, tmp_path):
         (("--output", "{tmp}"), "end in .safetensors"),
         (("--output", "{tmp}/folder.safetensors"), "is a folder"),
         (("--classes", "{tmp}/none.txt"), "no such file"),
-        (("--ignore", "-1"), "Labels to ignore"),
+        (("--ignore", "-1"), "label to ignore is"),
         (("--limit", "-1"), "The limit is -1"),
         (("--model", "ViT-B16"), "'ViT-B/16'"),
     ],

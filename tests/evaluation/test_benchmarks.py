@@ -1,4 +1,4 @@
-"""The protocols: counts, and lists and numbers that other libraries know too."""
+"""The benchmarks: class counts, and lists and numbers checked against other libraries."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ PUBLISHED = list(
 )
 
 
-def test_every_published_protocol_is_there():
+def test_every_published_benchmark_is_there():
     assert set(BENCHMARKS) == {row["protocol"] for row in PUBLISHED} == set(COUNTS)
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_counts_and_uniqueness(name):
-    protocol = read_benchmark(name)
-    assert len(protocol.classes) == len(set(protocol.classes)) == COUNTS[name]
-    assert all(isinstance(one, str) and one == one.strip() for one in protocol.classes)
-    for wording in protocol.wordings.values():
-        assert set(wording.say) <= set(protocol.classes)
-        assert all(words for words in wording.say.values())
+    benchmark = read_benchmark(name)
+    assert len(benchmark.classes) == len(set(benchmark.classes)) == COUNTS[name]
+    assert all(isinstance(one, str) and one == one.strip() for one in benchmark.classes)
+    for wording in benchmark.wordings.values():
+        assert set(wording.words) <= set(benchmark.classes)
+        assert all(words for words in wording.words.values())
 
 
 def test_ignored_labels_are_the_published_ones(subtests):
@@ -49,10 +49,10 @@ def test_ignored_labels_are_the_published_ones(subtests):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_the_engine_takes_the_words_of_every_method(name, method):
-    protocol = read_benchmark(name)
-    prompts = protocol.prompts(method)
-    assert len(prompts) == len(protocol.classes)
-    _, dropped = usable_background(prompts, protocol.wording(method).background)
+    benchmark = read_benchmark(name)
+    prompts = benchmark.prompts(method)
+    assert len(prompts) == len(benchmark.classes)
+    _, dropped = usable_background(prompts, benchmark.wording(method).background)
     # SCLIP and ProxyCLIP have a bed among the background, which COCO has among the classes.
     assert dropped == (
         ("bed",)
@@ -119,13 +119,13 @@ def test_raw_numbers_of_coco_stuff_are_categories_less_one(coco):
 
 
 def test_cityscapes_numbers_are_those_that_torchvision_knows():
-    protocol = read_benchmark("cityscapes")
+    benchmark = read_benchmark("cityscapes")
     scored = sorted(
         (one for one in Cityscapes.classes if not one.ignore_in_eval), key=lambda c: c.train_id
     )
-    assert list(protocol.classes) == [one.name for one in scored]
+    assert list(benchmark.classes) == [one.name for one in scored]
     assert [one.train_id for one in scored] == list(range(19))
-    (numbers,) = (one.numbers for one in protocol.layouts if not isinstance(one.numbers, str))
+    (numbers,) = (one.numbers for one in benchmark.layouts if not isinstance(one.numbers, str))
     assert list(numbers) == [one.id for one in scored]
 
 
@@ -162,7 +162,5 @@ def test_no_word_of_a_file_is_read_as_something_else(name):
     words = [*data.get("classes", [])]
     for family in data["families"].values():
         words += family["background"]
-        words += [
-            word for hint_labels in (family.get("say") or {}).values() for word in hint_labels
-        ]
+        words += [word for several in (family.get("words") or {}).values() for word in several]
     assert all(isinstance(word, str) and "  " not in word for word in words)

@@ -31,7 +31,7 @@ def save(path, array, **options):
     return path
 
 
-def picture(path, shape=SHAPE):
+def write_image(path, shape=SHAPE):
     return save(path, np.full((*shape, 3), 90, dtype=np.uint8))
 
 
@@ -74,7 +74,7 @@ def indexed(array):
 )  # fmt: skip
 def test_label_numbers_are_read_as_they_are(folders, suffix, dtype):
     images, labels, classes = folders
-    picture(images / "a b.jpg")
+    write_image(images / "a b.jpg")
     if suffix == ".TIF":
         tifffile.imwrite(labels / "a b.TIF", numbers(0, 1, 3, 255, dtype=dtype))
     else:
@@ -85,7 +85,7 @@ def test_label_numbers_are_read_as_they_are(folders, suffix, dtype):
 
 def test_an_indexed_png_is_its_indices_not_its_colours(folders):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     indexed(numbers(0, 2, 255)).save(labels / "a.png")
     (truth,) = truths(from_files(images, labels, classes))
     assert truth[0, :3].tolist() == [0, 2, IGNORED]
@@ -93,7 +93,7 @@ def test_an_indexed_png_is_its_indices_not_its_colours(folders):
 
 def test_ignored_numbers_are_a_choice(folders):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     save(labels / "a.png", numbers(1, 0, 9))
     (truth,) = truths(from_files(images, labels, classes, ignore=(0, 9)))
     assert truth[0, :3].tolist() == [1, IGNORED, IGNORED]
@@ -102,7 +102,7 @@ def test_ignored_numbers_are_a_choice(folders):
 def test_255_is_a_class_where_there_are_so_many(folders):
     images, labels, classes = folders
     classes.write_text("\n".join(f"word {i}" for i in range(300)))
-    picture(images / "a.png")
+    write_image(images / "a.png")
     save(labels / "a.png", numbers(0, 255, 300, dtype=np.uint16))
     (truth,) = truths(from_files(images, labels, classes))
     assert truth[0, :3].tolist() == [0, 255, 300]
@@ -112,7 +112,7 @@ def test_background_rows_have_no_label_but_compete(folders):
     images, labels, classes = folders
     classes = classes.with_suffix(".yaml")
     classes.write_text("- {name: agar, synonyms: [jelly], background: true}\n- cell\n")
-    picture(images / "a.png")
+    write_image(images / "a.png")
     save(labels / "a.png", numbers(0, 1))
     dataset = from_files(images, labels, classes)
     assert dataset.names == ("cell",)
@@ -123,7 +123,7 @@ def test_background_rows_have_no_label_but_compete(folders):
 @pytest.mark.parametrize(
     ("label", "words"),
     [
-        (numbers(0, 4, 7), "numbers 4, 7, but there are only 3 classes"),
+        (numbers(0, 4, 7), "labels 4, 7, but there are only 3 classes"),
         (numbers(0, 1)[:, :-1], r"a.png is 17 x 12 pixels, its ground truth 16 x 12"),
         (np.zeros((*SHAPE, 3), np.uint8), r"a\.png holds colours"),
         (np.zeros((*SHAPE, 4), np.uint8), r"a\.png holds colours"),
@@ -132,7 +132,7 @@ def test_background_rows_have_no_label_but_compete(folders):
 )
 def test_wrong_labels_are_named_before_any_work(folders, label, words):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     save(labels / "a.png", label)
     with pytest.raises(InvalidInputError, match=words):
         from_files(images, labels, classes).check(Monitor())
@@ -149,7 +149,7 @@ def test_wrong_labels_are_named_before_any_work(folders, label, words):
 )
 def test_wrong_tiffs_are_refused(folders, array):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     tifffile.imwrite(labels / "a.tif", array, photometric="minisblack")
     with pytest.raises(InvalidInputError, match=r"a\.tif"):
         from_files(images, labels, classes).check(Monitor())
@@ -158,7 +158,7 @@ def test_wrong_tiffs_are_refused(folders, array):
 def test_all_problems_are_listed_and_many_counted(folders):
     images, labels, classes = folders
     for index in range(14):
-        picture(images / f"{index:02}.png")
+        write_image(images / f"{index:02}.png")
         save(labels / f"{index:02}.png", numbers(0, 200))
     with pytest.raises(InvalidInputError) as error:
         from_files(images, labels, classes).check(Monitor())
@@ -170,7 +170,7 @@ def test_all_problems_are_listed_and_many_counted(folders):
 
 def test_damaged_files_are_named(folders):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     (labels / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
     with pytest.raises(InvalidInputError, match=r"a\.png"):
         from_files(images, labels, classes).check(Monitor())
@@ -179,7 +179,7 @@ def test_damaged_files_are_named(folders):
 def test_images_without_labels_are_refused_and_labels_without_images_noted(folders):
     images, labels, classes = folders
     for name in ("a", "b"):
-        picture(images / f"{name}.png")
+        write_image(images / f"{name}.png")
     save(labels / "a.png", numbers(0, 1))
     with pytest.raises(InvalidInputError, match=r"b\.png"):
         from_files(images, labels, classes)
@@ -192,8 +192,8 @@ def test_images_without_labels_are_refused_and_labels_without_images_noted(folde
 
 def test_two_files_of_one_name_are_refused(folders):
     images, labels, classes = folders
-    picture(images / "a.png")
-    picture(images / "a.jpg")
+    write_image(images / "a.png")
+    write_image(images / "a.jpg")
     with pytest.raises(InvalidInputError, match="differ only in the suffix"):
         from_files(images, labels, classes)
 
@@ -201,7 +201,7 @@ def test_two_files_of_one_name_are_refused(folders):
 @pytest.mark.parametrize("which", [0, 1])
 def test_missing_and_empty_folders(folders, which, tmp_path):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     given = [images, labels]
     given[which] = tmp_path / "nowhere"
     with pytest.raises(FileError, match="nowhere"):
@@ -214,7 +214,7 @@ def test_missing_and_empty_folders(folders, which, tmp_path):
 def test_limit(folders):
     images, labels, classes = folders
     for name in "abc":
-        picture(images / f"{name}.png")
+        write_image(images / f"{name}.png")
         save(labels / f"{name}.png", numbers(0, 1))
     dataset = from_files(images, labels, classes)
     assert [pair.name for pair in dataset.first(2).pairs] == ["a", "b"]
@@ -260,7 +260,7 @@ SHAPES = {
 @pytest.mark.parametrize("kind", SHAPES)
 def test_coco_masks_are_those_of_pycocotools(folders, kind, capsys):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     path = coco_file(
         labels / "truth.json", [{"category_id": 15, "segmentation": SHAPES[kind], "area": 9}]
     )
@@ -274,7 +274,7 @@ def test_coco_masks_are_those_of_pycocotools(folders, kind, capsys):
 
 def test_small_annotations_lie_over_large_ones_whatever_their_order(folders):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     small = {"category_id": 5, "segmentation": [[4, 4, 7, 4, 7, 7, 4, 7]], "area": 9}
     large = {"category_id": 15, "segmentation": [[1, 1, 15, 1, 15, 11, 1, 11]], "area": 140}
     both = [
@@ -290,7 +290,7 @@ def test_small_annotations_lie_over_large_ones_whatever_their_order(folders):
 
 def test_categories_are_found_by_synonyms_and_any_case(folders):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     path = coco_file(
         labels / "t.json",
         [{"category_id": 5, "segmentation": SHAPES["polygon"]}],
@@ -301,7 +301,7 @@ def test_categories_are_found_by_synonyms_and_any_case(folders):
 
 def test_a_category_that_is_no_class_is_named(folders):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     path = coco_file(
         labels / "t.json",
         [{"category_id": 5, "segmentation": SHAPES["polygon"]}],
@@ -330,7 +330,7 @@ def test_a_category_that_is_no_class_is_named(folders):
 )
 def test_a_segmentation_that_cannot_be_drawn_is_named(folders, segmentation):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     path = coco_file(labels / "t.json", [{"category_id": 5, "segmentation": segmentation}])
     with pytest.raises(InvalidInputError, match=r"Annotation 0 of a\.png"):
         from_files(images, path, classes).check(Monitor())
@@ -339,7 +339,7 @@ def test_a_segmentation_that_cannot_be_drawn_is_named(folders, segmentation):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": [1]}', '{"images": [{"id": 1}]}'])
 def test_what_is_no_coco_json_is_refused(folders, text):
     images, labels, classes = folders
-    picture(images / "a.png")
+    write_image(images / "a.png")
     path = labels / "t.json"
     path.write_text(text)
     with pytest.raises(FileError, match="no COCO JSON"):
@@ -358,7 +358,7 @@ def test_images_of_a_json_keep_their_annotations_whatever_their_ids(folders):
         "annotations": [],
     }
     for name, corner in boxes.items():
-        picture(images / name)
+        write_image(images / name)
         if corner:
             (x, y), side = corner, 3
             ring = [x, y, x + side, y, x + side, y + side, x, y + side]
@@ -394,23 +394,23 @@ def test_of_images_of_one_name_the_folder_tells_which_is_meant(tmp_path):
     (tmp_path / "set.json").write_text(json.dumps(record))
     (tmp_path / "classes.txt").write_text("nucleus\ncell\n")
     for folder, label in (("train", 1), ("val", 2)):
-        picture(tmp_path / folder / "001.png")
+        write_image(tmp_path / folder / "001.png")
         data = from_files(tmp_path / folder, tmp_path / "set.json", tmp_path / "classes.txt")
         (truth,) = truths(data)
         assert set(np.unique(truth)) == {0, label}
-    picture(tmp_path / "test" / "001.png")
+    write_image(tmp_path / "test" / "001.png")
     with pytest.raises(InvalidInputError, match=r"001.png may be train/001.png or val/001.png"):
         from_files(tmp_path / "test", tmp_path / "set.json", tmp_path / "classes.txt")
 
 
 def test_a_image_that_the_json_does_not_know_is_named(folders):
     images, labels, classes = folders
-    picture(images / "b.png")
+    write_image(images / "b.png")
     with pytest.raises(InvalidInputError, match=r"b\.png"):
         from_files(images, coco_file(labels / "t.json", []), classes)
 
 
-# ---------------------------------------------------------------------- protocols
+# ---------------------------------------------------------------------- benchmarks
 
 
 I = IGNORED  # noqa: E741 - short, for the table
@@ -483,7 +483,7 @@ TREES = {
 @pytest.mark.parametrize("case", TREES)
 def test_datasets_are_read_where_they_usually_lie(tmp_path, case):
     image, truth, names, meaning = TREES[case]
-    picture(tmp_path / image)
+    write_image(tmp_path / image)
     save(tmp_path / truth, numbers(*meaning))
     if names:
         path = tmp_path / names
@@ -495,17 +495,17 @@ def test_datasets_are_read_where_they_usually_lie(tmp_path, case):
     assert found[0, : len(meaning)].tolist() == list(meaning.values())
     assert dataset.names == read_benchmark(name).classes
     assert dataset.background == read_benchmark(name).wording("sclip").background
-    if read_benchmark(name).pictures:
+    if read_benchmark(name).image_count:
         assert "not comparable" in dataset.notes[0]
 
 
-def test_every_protocol_has_a_tree_here():
+def test_every_benchmark_has_a_tree_here():
     assert {case.split()[0] for case in TREES} == set(BENCHMARKS)
 
 
 def test_cliper_reads_cityscapes_as_two_halves(tmp_path):
     image, truth, _, _ = TREES["cityscapes"]
-    picture(tmp_path / image, (6, 12))
+    write_image(tmp_path / image, (6, 12))
     array = np.repeat([[3] * 6 + [9] * 6], 6, axis=0).astype(np.uint8)
     save(tmp_path / truth, array)
     dataset = from_benchmark("cityscapes", tmp_path, "cliper")
@@ -518,7 +518,7 @@ def test_cliper_reads_cityscapes_as_two_halves(tmp_path):
 
 
 def test_coco_object_from_instances(tmp_path):
-    picture(tmp_path / "val2017/000000000139.jpg")
+    write_image(tmp_path / "val2017/000000000139.jpg")
     (tmp_path / "annotations").mkdir()
     path = tmp_path / "annotations/instances_val2017.json"
     coco_file(
@@ -541,7 +541,7 @@ def test_a_dataset_that_is_not_there_says_what_was_looked_for(tmp_path):
 
 def test_a_missing_truth_of_a_listed_image_is_named(tmp_path):
     image, truth, names, _ = TREES["context59"]
-    picture(tmp_path / image)
+    write_image(tmp_path / image)
     save(tmp_path / truth, numbers(0, 1))
     (tmp_path / names).parent.mkdir(parents=True)
     (tmp_path / names).write_text("2008_2\n2008_3\n")

@@ -92,9 +92,9 @@ def test_nothing_to_measure_is_no_number():
     ("truth", "predicted", "words"),
     [
         (np.zeros((2, 3), int), np.zeros((3, 2), int), "differ in size"),
-        (np.full((2, 3), 4), np.zeros((2, 3), int), "ground truth hold the number 4"),
-        (np.zeros((2, 3), int), np.full((2, 3), 3), "labels hold the number 3"),
-        (np.full((2, 3), -1), np.zeros((2, 3), int), "the number -1"),
+        (np.full((2, 3), 4), np.zeros((2, 3), int), "ground truth contain the value 4"),
+        (np.zeros((2, 3), int), np.full((2, 3), 3), "labels contain the value 3"),
+        (np.full((2, 3), -1), np.zeros((2, 3), int), "the value -1"),
     ],
 )
 def test_labels_without_a_class_are_refused(truth, predicted, words):

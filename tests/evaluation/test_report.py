@@ -124,13 +124,13 @@ def test_darkness_in_the_matrix_is_the_share(count):
     names = [f"name {index}" for index in range(count)]
     if count > 1:
         confusion[0, 1] = 100
-    picture = np.array(confusion_figure(confusion, names)).astype(int)
-    assert max(picture.shape) < 4000
+    drawn = np.array(confusion_figure(confusion, names)).astype(int)
+    assert max(drawn.shape) < 4000
     cell = 44 if count < 30 else 16
-    start = picture.shape[0] - 12 - cell * count if count > 1 else None
+    start = drawn.shape[0] - 12 - cell * count if count > 1 else None
     if start is not None:
         corner = [
-            picture[start + row * cell + 2, start + column * cell + 2]
+            drawn[start + row * cell + 2, start + column * cell + 2]
             for row, column in ((0, 0), (0, 1), (1, 0), (1, 1))
         ]
         assert corner[3].tolist() == [8, 48, 107]  # all of them right
@@ -155,17 +155,17 @@ def test_the_sheet_shows_image_truth_and_labels_side_by_side():
     truth[:, :40] = IGNORED
     labels = np.zeros((60, 80), dtype=np.uint8)
     labels[:30] = 1
-    annotation_record = np.array(
-        contact_sheet([ContactRow("one", image, truth, labels)], ["a", "b"])
-    ).astype(int)
+    sheet = np.array(contact_sheet([ContactRow("one", image, truth, labels)], ["a", "b"])).astype(
+        int
+    )
     colours = class_colours(2).astype(float)
     left, top = [12 + index * 92 for index in range(3)], 12 + 22
-    assert annotation_record[top + 20, left[0] + 60].tolist() == [200] * 3
-    assert annotation_record[top + 20, left[1] + 20].tolist() == [224, 224, 192]
+    assert sheet[top + 20, left[0] + 60].tolist() == [200] * 3
+    assert sheet[top + 20, left[1] + 20].tolist() == [224, 224, 192]
     mixed = 0.6 * 200 + 0.4 * colours
-    np.testing.assert_allclose(annotation_record[top + 20, left[1] + 60], mixed[1], atol=1)
-    np.testing.assert_allclose(annotation_record[top + 15, left[2] + 60], mixed[0], atol=1)
-    assert annotation_record[top + 45, left[2] + 60].tolist() == [200] * 3
+    np.testing.assert_allclose(sheet[top + 20, left[1] + 60], mixed[1], atol=1)
+    np.testing.assert_allclose(sheet[top + 15, left[2] + 60], mixed[0], atol=1)
+    assert sheet[top + 45, left[2] + 60].tolist() == [200] * 3
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,6 @@ def test_the_sheet_shows_image_truth_and_labels_side_by_side():
 def test_the_sheet_takes_any_image(image):
     shape = image.shape[:2]
     row = ContactRow("細胞 " * 40, image, np.zeros(shape, np.uint16), np.zeros(shape, np.uint16))
-    annotation_record = contact_sheet([row, row], ["a"])
-    assert annotation_record.width >= 240
-    assert annotation_record.height > 2 * 22
+    sheet = contact_sheet([row, row], ["a"])
+    assert sheet.width >= 240
+    assert sheet.height > 2 * 22

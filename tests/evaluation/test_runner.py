@@ -1,4 +1,4 @@
-"""A run as a person sees it: figures, stopping and going on, and what is refused."""
+"""Evaluation runs as a user sees them: metrics, stopping and resuming, and errors."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_command_end_to_end(whole, scenes, tmp_path):
 
 
 @pytest.mark.parametrize("way", ["ignored", "absent"])
-def test_a_class_without_a_part_in_the_figures_is_named(scenes, tmp_path, way):
+def test_a_class_left_out_of_the_metrics_is_named(scenes, tmp_path, way):
     images, labels, _ = scenes
     more = []
     classes = tmp_path / "classes.txt"
@@ -257,7 +257,7 @@ def test_a_class_without_a_part_in_the_figures_is_named(scenes, tmp_path, way):
     name = names[0] if way == "ignored" else "unicorn"
     why = {
         "ignored": "because their labels are ignored",
-        "absent": "because no pixel of the ground truth has their labels",
+        "absent": "because they do not occur in the ground truth",
     }[way]
     summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
     for hint_labels in (result.stdout, result.stderr, " ".join(summary["notes"])):
@@ -306,7 +306,7 @@ def test_wrong_input_is_named(tmp_path, monkeypatch, arguments, words):
     assert list(tmp_path.glob("[!.]*")) == []
 
 
-def test_a_protocol_from_the_command_line(tmp_path):
+def test_a_benchmark_from_the_command_line(tmp_path):
     root = tmp_path / "VOCdevkit" / "VOC2012"
     for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / part).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""How well labels agree with ground truth: metrics, published protocols, runs, reports.
+"""Evaluation against ground truth: metrics, published benchmarks, evaluation runs, reports.
 
-Knows nothing of napari or Qt; importing it loads no torch.
+Imports neither napari nor Qt; importing it does not load torch.
 """

@@ -1,16 +1,21 @@
-"""Published evaluation protocols: classes, how each method says them, where datasets keep what.
+"""Published benchmarks: their classes, each method's words for them, and the dataset layouts.
 
-One YAML file for each in ``protocols/``, under the name that the engine's settings have for it
-(`SegmentationConfig.protocol`). Class names and their order are the datasets' own. What a method
-says for a class instead of its name, and its background words, are taken from the class lists
-that were published with the methods' programs; the first lines of each file say where a list was
-not at hand and what stands for it. `clip` and `maskclip` speak as `sclip` and `clearclip`, as
-their settings do.
+Each benchmark is one YAML file in ``benchmarks/``, named as in `SegmentationConfig.protocol`.
+Class names and their order are those of the datasets. The words that a method uses for a class,
+and its background words, come from the class lists published with the methods' code; the comment
+at the top of each file says where no list was available and what is used instead. `clip` and
+`maskclip` use the words of `sclip` and `clearclip`, whose settings they also share.
 
-Keys of a file: ``title``; ``pictures``, how many the whole split has; ``background``, whether
-label 0 is scored or ignored; ``classes``; ``layouts``, tried in order; ``families``, by method,
-with ``background`` words, what to ``say`` for a class (a word, then its synonyms) and into how
-many ``strips`` an image is cut; ``base``, a file whose keys count where this one has none.
+Keys of a file:
+
+- ``title``
+- ``image_count``: number of images in the full split
+- ``background``: whether label 0 is scored or ignored
+- ``classes``
+- ``layouts``: tried in this order
+- ``families``: by method, the ``background`` words, the ``words`` for a class (a word, then its
+  synonyms; default: its name), and the number of ``strips`` an image is cut into
+- ``base``: another file, which supplies the keys that are missing here
 """
 
 from __future__ import annotations
@@ -33,21 +38,22 @@ BENCHMARKS = (
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which a dataset lies on disk.
+    """A folder layout of a dataset on disk.
 
     Parameters
     ----------
     roots : tuple of str
-        Where it may begin, from the folder that is given.
+        Folders in which the layout may start, relative to the folder that the user gives.
     images, truth : str
-        Patterns; each ``*`` of `truth` stands for what it was in `images`. `truth` without one
-        is a COCO JSON.
+        Glob patterns of the image and ground truth files. Each ``*`` of `truth` is replaced by
+        the text that the same ``*`` matched in `images`. A `truth` without ``*`` is a COCO JSON.
     numbers : str or tuple of int
-        What the numbers in the ground truth mean. ``"index"``: 0 is the rest, 255 ignored,
-        others the class; ``"train"``: the same, but classes from 0 on and no rest; ``"coco"``:
-        categories by name. A tuple: the number of each class; all others are ignored.
+        Meaning of the ground truth's pixel values. ``"index"``: 0 is background, 255 is ignored,
+        other values are the class number. ``"train"``: the same, but classes start at 0 and there
+        is no background. ``"coco"``: categories, matched by name. A tuple: the pixel value of
+        each class; all other values are ignored.
     names : str, optional
-        A text file with what stands for the ``*``, a line each.
+        A text file whose first word in each line replaces the ``*``.
     """
 
     roots: tuple[str, ...]
@@ -59,25 +65,27 @@ class Layout:
 
 @dataclass(frozen=True)
 class Wording:
-    """How a method puts a protocol's classes to the text encoder.
+    """The words that a method uses for the classes of a benchmark.
 
     Parameters
     ----------
     background : tuple of str
-    say : mapping
-        What stands for a class's name: a word, then its synonyms.
+        Background words.
+    words : mapping of str to tuple of str
+        By class name, the word used instead and its synonyms. Classes that are missing are
+        prompted by their name.
     strips : int
-        Into how many strips, side by side, each image is cut.
+        Number of side-by-side strips that each image is cut into.
     """
 
     background: tuple[str, ...]
-    say: Mapping[str, tuple[str, ...]]
+    words: Mapping[str, tuple[str, ...]]
     strips: int = 1
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What makes figures comparable with published ones.
+    """A published benchmark, so that results are comparable with published ones.
 
     Parameters
     ----------
@@ -85,12 +93,13 @@ class Benchmark:
     classes : tuple of str
         Label i + 1 is ``classes[i]``.
     background : bool
-        Whether label 0 is scored; else its pixels are ignored.
+        Whether label 0 is scored; otherwise its pixels are ignored.
     layouts : tuple of Layout
-    wordings : mapping
-        By family.
-    images : int
-        How many the whole split has; 0 where published counts differ.
+        Tried in this order.
+    wordings : mapping of str to Wording
+        By method family.
+    image_count : int
+        Number of images in the full split; 0 if published counts differ.
     """
 
     name: str
@@ -99,35 +108,35 @@ class Benchmark:
     background: bool
     layouts: tuple[Layout, ...]
     wordings: Mapping[str, Wording]
-    pictures: int = 0
+    image_count: int = 0
 
     def wording(self, method: str) -> Wording:
-        """How a method says the classes."""
+        """Return the words that a method uses."""
         return self.wordings[METHODS[method].published_with]
 
     def prompts(self, method: str) -> tuple[ClassPrompt, ...]:
-        """The classes as a method asks for them, in the order of the labels."""
-        say = self.wording(method).say
-        words = (say.get(name, (name,)) for name in self.classes)
+        """Return a method's prompts for the classes, in the order of the labels."""
+        words_of = self.wording(method).words
+        words = (words_of.get(name, (name,)) for name in self.classes)
         return tuple(ClassPrompt(first, tuple(synonyms)) for first, *synonyms in words)
 
 
 @cache
 def read_benchmark(name: str) -> Benchmark:
-    """A protocol by its name.
+    """Read a benchmark by its name.
 
     Raises
     ------
     InvalidInputError
-        For a name that is none of `BENCHMARKS`.
+        For a name that is not in `BENCHMARKS`.
     """
     if name not in BENCHMARKS:
-        raise InvalidInputError(f"Unknown protocol {name!r}. Known: {', '.join(BENCHMARKS)}.")
+        raise InvalidInputError(f"Unknown benchmark {name!r}. Known: {', '.join(BENCHMARKS)}.")
     data = _data(name)
     wordings = {
         family: Wording(
             background=tuple(entry["background"]),
-            say=MappingProxyType({k: tuple(v) for k, v in (entry.get("say") or {}).items()}),
+            words=MappingProxyType({k: tuple(v) for k, v in (entry.get("words") or {}).items()}),
             strips=entry.get("strips", 1),
         )
         for family, entry in data["families"].items()
@@ -139,12 +148,12 @@ def read_benchmark(name: str) -> Benchmark:
         background=data["background"],
         layouts=tuple(_layout(entry) for entry in data["layouts"]),
         wordings=MappingProxyType(wordings),
-        pictures=data.get("pictures", 0),
+        image_count=data.get("image_count", 0),
     )
 
 
 def _data(name: str) -> dict[str, Any]:
-    """A file's keys over those of its base; families one by one."""
+    """Read a file's keys; keys and families that it lacks come from its base."""
     path = files(__package__) / "benchmarks" / f"{name}.yaml"
     data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     if "base" not in data:

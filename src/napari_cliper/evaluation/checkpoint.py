@@ -1,7 +1,7 @@
-"""The file that lets a stopped evaluation go on: one JSON line for each image that is done.
+"""Checkpoint file of an evaluation, so that it can be resumed: one JSON line per finished image.
 
-The first line says what was measured with; a run with other settings is refused rather than
-mixed in. A line that a crash cut short is dropped.
+The first line holds the settings; a run with other settings is refused. A last line that a crash
+truncated is dropped.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _START = b'{"version": '
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One image that is done.
+    """The result of one finished image.
 
     Parameters
     ----------
     name : str
-        The pair's.
+        Name of the pair.
     digest : str
-        SHA-256 of the image's file and the labels: whether it is still the same image.
+        SHA-256 of the image file and the true labels, to detect changes.
     scores : Scores
     labels_file : str
-        Where the labels are kept, from the journal's folder.
+        Path of the predicted labels, relative to the checkpoint's folder.
     seconds : float
-        How long it took.
+        Duration of the segmentation.
     notes : tuple of str
-        What the engine said of it.
+        Notes of the engine on this image.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Entry:
     notes: tuple[str, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
-        """A JSON-safe mapping; of the confusion matrix only what is not 0."""
+        """Return a JSON-safe mapping; only nonzero cells of the confusion matrix are stored."""
         confusion, boundary = self.scores.confusion, self.scores.boundary
         mean = self.scores.mean_boundary_f1
         return {
@@ -72,7 +72,7 @@ class Entry:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], count: int) -> Entry:
-        """The entry of a mapping; `count` is the number of labels."""
+        """Restore an entry from `to_record`; `count` is the number of labels."""
         confusion = np.zeros((count, count), dtype=np.int64)
         for row, column, pixels in record["confusion"]:
             confusion[row, column] = pixels
@@ -91,22 +91,23 @@ class Entry:
 
 
 class Checkpoint:
-    """The images that are done, on disk and in memory.
+    """The finished images of an evaluation, on disk and in memory.
 
     Parameters
     ----------
     path : Path
+        Read if it exists; otherwise created by the first `append`.
     settings : mapping
-        Everything that the figures depend on, JSON-safe.
+        Everything that the metrics depend on; JSON-safe.
     count : int
-        Number of labels.
+        Number of labels, background included.
 
     Raises
     ------
     FileError
-        For a file that cannot be read or is no journal.
+        For a file that cannot be read or is not a checkpoint.
     InvalidInputError
-        Where the file is of a run with other settings; it names them.
+        If the file belongs to a run with other settings; the message names them.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], count: int) -> None:
@@ -135,7 +136,8 @@ class Checkpoint:
             if isinstance(error, InvalidInputError):
                 raise
             raise FileError(
-                f"{path} is damaged: {error!r}. Give --overwrite to start anew, or another folder."
+                f"{path} is damaged: {error!r}. Use --overwrite to start again, or choose another "
+                "folder."
             ) from error
 
     def _check(self, header: Mapping[str, Any]) -> None:
@@ -144,33 +146,34 @@ class Checkpoint:
         differ = [key for key in keys if theirs.get(key) != self.settings.get(key)]
         if differ:
             raise InvalidInputError(
-                f"{self.path} is of a run with other settings: {', '.join(differ)}. Choose another "
-                "folder, run with the same settings, or give --overwrite to start anew."
+                f"{self.path} belongs to a run with other settings: {', '.join(differ)}. Choose "
+                "another folder, use the same settings, or use --overwrite to start again."
             )
         self.engine = header["engine"]
 
     def check_engine(self, engine: Mapping[str, Any]) -> None:
-        """Refuse weights other than those that the images before were measured with.
+        """Check that the weights are those of the finished images.
 
         Raises
         ------
         InvalidInputError
+            For other weights.
         """
         new = json.loads(json.dumps(engine))
         if self.engine and self.engine["weights"] != new["weights"]:
             raise InvalidInputError(
-                f"The weights have changed since {self.path} was begun. Give --overwrite to start "
-                "anew, or another folder."
+                f"The weights have changed since {self.path} was created. Use --overwrite to start "
+                "again, or choose another folder."
             )
         self.engine = self.engine or new
 
     def append(self, entry: Entry) -> None:
-        """Keep an image that is done; when this returns it is on the disk.
+        """Add a finished image; it is on disk (fsync) when this returns.
 
         Raises
         ------
         FileError
-            For a full disk and the like; what was there before stays.
+            If it cannot be written; earlier entries are kept.
         """
         lines = [] if self._whole else [self._header()]
         lines.append(entry.to_record())
@@ -195,12 +198,12 @@ class Checkpoint:
 
 
 def remove(path: Path) -> None:
-    """Forget the images that are done: delete the journal, if there is one.
+    """Delete a checkpoint file, if there is one.
 
     Raises
     ------
     FileError
-        For a file of that name which is no journal; it stays.
+        For a file that is not a checkpoint, which is left alone, or that cannot be deleted.
     """
     try:
         _check_start(path, path.read_bytes())
@@ -212,10 +215,10 @@ def remove(path: Path) -> None:
 
 
 def _check_start(path: Path, content: bytes) -> None:
-    """Refuse a file that does not begin as a journal does; a crash may have cut it short."""
+    """Check that a file starts like a checkpoint; a crash may have truncated it."""
     start = content[: len(_START)]
     if start != _START[: len(start)]:
         raise FileError(
-            f"{path} is no journal of an evaluation, and napari-cliper never replaces files of "
-            "others. Choose another folder, or move the file away."
+            f"{path} was not written by an evaluation, and napari-cliper does not replace other "
+            "files. Choose another folder, or move the file."
         )

@@ -1,4 +1,4 @@
-"""Images with their ground truth: two folders, or a folder and a COCO JSON."""
+"""Images with ground truth: two folders, or a folder and a COCO JSON."""
 
 from __future__ import annotations
 
@@ -32,29 +32,30 @@ from .ground_truth import (
 )
 from .metrics import IGNORED
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
-"""Files of a folder that are taken for images."""
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
+"""Suffixes of the files in a folder that are read as images."""
 
-LABEL_IMAGES = (".png", ".tif", ".tiff")
-"""Files of a folder that are taken for labels: formats that keep numbers as they are."""
+LABEL_SUFFIXES = (".png", ".tif", ".tiff")
+"""Suffixes of the files in a folder that are read as labels: lossless formats only."""
 
 SHOWN = 10
-"""Problems that an error lists before it counts the rest."""
+"""Most problems or names that a message lists; the rest are only counted."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and where its ground truth is.
+    """An image and its ground truth.
 
     Parameters
     ----------
     name : str
-        No two pairs of a dataset have the same.
+        Unique within a dataset.
     image, truth : Path
+        Files of the image and of its ground truth.
     key : int
-        Which of its images, where `truth` is a COCO JSON.
+        Index of the image in `truth`, if that is a COCO JSON.
     strip : (int, int)
-        Which of how many strips, side by side, of the image.
+        Index and number of the side-by-side strips of the image; (0, 1) is the whole image.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Pair:
     strip: tuple[int, int] = (0, 1)
 
     def cut(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The strip of a (Y, X) or (Y, X, C) array."""
+        """Return this pair's strip of a (Y, X) or (Y, X, C) array; a view."""
         index, count = self.strip
         width = array.shape[1]
         return array[:, index * width // count : (index + 1) * width // count]
@@ -72,26 +73,26 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images, their ground truth, and what to ask for.
+    """Images, their ground truth, and the prompts of the classes.
 
     Parameters
     ----------
     title : str
     names : tuple of str
-        What label i + 1 is called in the results.
+        Name of label i + 1 in the results.
     classes : tuple of ClassPrompt
-        How it is asked for.
+        Prompt of label i + 1.
     pairs : tuple of Pair
     read_truth : callable
-        From a pair to the labels (Y, X) of its whole image, `IGNORED` among them.
+        Maps a pair to the (Y, X) uint16 labels of its whole image; ignored pixels are `IGNORED`.
     background : tuple of str, optional
-        Background words in place of the engine's, unless a person gave others.
+        Background words used instead of the engine's, unless the user gave some.
     more_background : tuple of str
-        Background words beside those.
+        Background words used in addition.
     record : mapping
         How the ground truth is read; JSON-safe.
     notes : tuple of str
-        What a person should know.
+        Messages for the user.
     """
 
     title: str
@@ -105,14 +106,14 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def configured(self, config: SegmentationConfig) -> SegmentationConfig:
-        """The engine's configuration with the background words of the dataset."""
+        """Return the configuration with the background words of the dataset."""
         words = config.background
         if words is None:
             words = config.chosen_background if self.background is None else self.background
         return replace(config, background=tuple(dict.fromkeys((*words, *self.more_background))))
 
     def first(self, limit: int) -> Dataset:
-        """Only the first so many pairs; all of them for 0.
+        """Return the dataset with its first `limit` pairs only; all of them for 0.
 
         Raises
         ------
@@ -123,45 +124,50 @@ class Dataset:
             raise InvalidInputError(f"The limit is {limit}. Give a number of images, 0 for all.")
         if not limit or limit >= len(self.pairs):
             return self
-        note = f"Only the first {limit} of {len(self.pairs)} images were taken."
+        note = f"Only the first {limit} of {len(self.pairs)} images were used."
         return replace(self, pairs=self.pairs[:limit], notes=(*self.notes, note))
 
     def image(self, pair: Pair) -> NDArray[Any]:
-        """A pair's image.
+        """Read a pair's image, (Y, X) or (Y, X, C).
 
         Raises
         ------
         FileError
+            For a file that cannot be read.
         """
         return pair.cut(read_image_file(pair.image))
 
     def truth(self, pair: Pair) -> NDArray[np.uint16]:
-        """A pair's labels, (Y, X): 0 to the number of classes, or `IGNORED`.
+        """Read a pair's labels, (Y, X) uint16: 0 to the number of classes, or `IGNORED`.
 
         Raises
         ------
-        FileError, InvalidInputError
+        FileError
+            For a file that cannot be read.
+        InvalidInputError
+            For a file that is not a label image, or that has labels without a class.
         """
         return pair.cut(self.read_truth(pair))
 
     def check(
-        self, monitor: Monitor, look: Callable[[NDArray[Any]], object] = lambda image: None
+        self, monitor: Monitor, check_image: Callable[[NDArray[Any]], object] = lambda image: None
     ) -> None:
-        """Look at every image and its ground truth, before any network runs.
+        """Read every image and its ground truth and report all problems, before any model runs.
 
         Parameters
         ----------
         monitor : Monitor
-        look : callable
-            Called with each image; raises `InvalidInputError` where it will not do.
+        check_image : callable
+            Called with each image; raises `InvalidInputError` for one that cannot be segmented.
 
         Raises
         ------
         InvalidInputError
-            Listing what is missing, of another size, or has labels without a class.
+            Listing the files that cannot be read, labels of another size than their image, and
+            labels without a class.
         """
         if not self.pairs:
-            raise InvalidInputError(f"{self.title}: there is no image to measure with.")
+            raise InvalidInputError(f"{self.title} has no images.")
         problems = []
         for index, pair in enumerate(self.pairs):
             monitor.tell("Checking the ground truth", index, len(self.pairs))
@@ -174,17 +180,17 @@ class Dataset:
             if truth.shape != size:
                 problems.append(
                     f"{pair.image} is {size[1]} x {size[0]} pixels, its ground truth "
-                    f"{truth.shape[1]} x {truth.shape[0]}. Give labels of the image's size."
+                    f"{truth.shape[1]} x {truth.shape[0]}. Give labels of the same size."
                 )
             try:
-                look(image)
+                check_image(image)
             except InvalidInputError as error:
                 problems.append(f"{pair.image}: {error}")
-        refuse(problems)
+        raise_problems(problems)
 
 
-def refuse(problems: Sequence[str]) -> None:
-    """Raise one error for all problems, if there are any."""
+def raise_problems(problems: Sequence[str]) -> None:
+    """Raise one InvalidInputError that lists all problems, if there are any."""
     unique = list(dict.fromkeys(problems))
     if unique:
         more = [f"... and {len(unique) - SHOWN} more."] if len(unique) > SHOWN else []
@@ -197,35 +203,39 @@ def refuse(problems: Sequence[str]) -> None:
 def from_files(
     images: Path, labels: Path, classes: Path, *, ignore: Sequence[int] | None = None
 ) -> Dataset:
-    """A folder of images with a folder of label images, or with a COCO JSON.
+    """Match a folder of images with a folder of label images, or with a COCO JSON.
 
     Parameters
     ----------
     images : Path
-        A folder; every image in it takes part.
+        A folder; every image in it is used.
     labels : Path
-        A folder with a PNG or TIFF of the same name for each, or a ``.json``.
+        A folder with a PNG or TIFF of the same name for each image, or a ``.json`` file.
     classes : Path
-        A list of classes (`read_classes`); label 1 is the first that is no background.
+        A class list (see `read_classes`); label 1 is its first class that is not background.
     ignore : sequence of int, optional
-        Labels whose pixels count nowhere; default: 255, where that is no class. 0 leaves the
-        background out.
+        Labels whose pixels are ignored. Default: 255, unless that is a class. With 0, the
+        background is not scored.
 
     Raises
     ------
-    FileError, InvalidInputError
-        For files that are missing, and images that cannot be matched.
+    FileError
+        For a folder or file that is missing or cannot be read.
+    InvalidInputError
+        For images without labels, or with several candidates.
     """
     rows = read_classes(classes)
     check_repeated([row.as_prompt() for row in rows])
     prompts = tuple(row.as_prompt() for row in rows if not row.background)
     if not prompts:
-        raise InvalidInputError(f"{classes} has no class that is not background. Add one.")
+        raise InvalidInputError(f"All classes in {classes} are background. Add another class.")
     if ignore is None:
         ignore = (255,) if len(prompts) < 255 else ()
     for number in ignore:
         if not 0 <= number <= IGNORED:
-            raise InvalidInputError(f"Labels to ignore are 0 to {IGNORED}; {number} is not.")
+            raise InvalidInputError(
+                f"The label to ignore is {number}. Give a label from 0 to {IGNORED}."
+            )
     names = tuple(one.name for one in prompts)
     table = label_table(len(prompts), ignore=ignore)
     coco = labels.suffix.lower() == ".json"
@@ -255,17 +265,17 @@ def _folder_pairs(
     _names: Sequence[str],
     table: LabelTable,
 ) -> _Matched:
-    pictures = _by_stem(images, PICTURES, "pictures")
-    truths = _by_stem(labels, LABEL_IMAGES, "labels")
-    missing = [path.name for stem, path in pictures.items() if stem not in truths]
+    image_files = _by_stem(images, IMAGE_SUFFIXES, "images")
+    truths = _by_stem(labels, LABEL_SUFFIXES, "labels")
+    missing = [path.name for stem, path in image_files.items() if stem not in truths]
     if missing:
         raise InvalidInputError(
-            f"{some(missing)} of {images} have no labels in {labels}. Put a PNG or TIFF of the "
-            "same name there, or take the images out."
+            f"Images in {images} without labels in {labels}: {some(missing)}. Add a PNG or TIFF "
+            "of the same name for each, or remove these images."
         )
-    spare = [path.name for stem, path in truths.items() if stem not in pictures]
-    notes = (f"Labels without an image were left out: {some(spare)}.",) if spare else ()
-    pairs = tuple(Pair(stem, path, truths[stem]) for stem, path in pictures.items())
+    unused = [path.name for stem, path in truths.items() if stem not in image_files]
+    notes = (f"Labels without an image were skipped: {some(unused)}.",) if unused else ()
+    pairs = tuple(Pair(stem, path, truths[stem]) for stem, path in image_files.items())
     return pairs, lambda pair: apply_table(read_numbers(pair.truth), table, pair.truth), notes
 
 
@@ -277,49 +287,50 @@ def _coco_pairs(
     table: LabelTable,
 ) -> _Matched:
     coco = open_coco(labels)
-    found = _images_in(images, PICTURES, "pictures")
-    pictures = {unicodedata.normalize("NFC", path.name): path for path in found}
-    keys = places_of(coco, images, set(pictures))
-    missing = [name for name in pictures if name not in keys]
+    found = _images_in(images, IMAGE_SUFFIXES, "images")
+    image_files = {unicodedata.normalize("NFC", path.name): path for path in found}
+    keys = coco_indices(coco, images, set(image_files))
+    missing = [name for name in image_files if name not in keys]
     if missing:
         raise InvalidInputError(
-            f"{some(missing)} of {images} are not among the images of {labels}. Take them out, "
-            "or add them to the file."
+            f"Images in {images} that {labels} does not list: {some(missing)}. Remove these "
+            "images, or add them to the file."
         )
-    spare = len(keys) - len(pictures)
-    notes = (f"{spare} images of {labels.name} have no image and were left out.",)
-    pairs = tuple(Pair(name, path, labels, keys[name]) for name, path in pictures.items())
-    return pairs, coco_reader(coco, classes, names, table), notes if spare else ()
+    unused = len(keys) - len(image_files)
+    notes = (f"{unused} entries of {labels.name} have no image file and were skipped.",)
+    pairs = tuple(Pair(name, path, labels, keys[name]) for name, path in image_files.items())
+    return pairs, coco_reader(coco, classes, names, table), notes if unused else ()
 
 
-def places_of(coco: CocoFile, folder: Path, wanted: Collection[str]) -> dict[str, int]:
-    """Which of the images is called what, without their folders.
+def coco_indices(coco: CocoFile, folder: Path, wanted: Collection[str]) -> dict[str, int]:
+    """Map file names, without folders, to indices of a COCO file's images.
 
-    Of several of one name in different folders it is the one in the folder of the images.
+    If several images have the same name in different folders, the one whose folder has the name
+    of `folder` is chosen.
 
     Raises
     ------
     InvalidInputError
-        For an image that is wanted and may be either of several images.
+        For a wanted name that matches several images.
     """
-    places: dict[str, list[int]] = {}
+    indices: dict[str, list[int]] = {}
     paths = [PurePosixPath(unicodedata.normalize("NFC", name)) for name in coco.names]
     for index, path in enumerate(paths):
-        places.setdefault(path.name, []).append(index)
+        indices.setdefault(path.name, []).append(index)
     problems = []
-    for name, several in places.items():
+    for name, several in indices.items():
         if len(several) == 1:
             continue
         here = [index for index in several if paths[index].parent.name == folder.name]
         if len(here) == 1:
-            places[name] = here
+            indices[name] = here
         elif name in wanted:
             problems.append(
                 f"{folder / name} may be {' or '.join(coco.names[one] for one in several)} of "
-                f"{coco.path}. Give the folder a name that tells them apart."
+                f"{coco.path}. Rename the image folder to match one of them."
             )
-    refuse(problems)
-    return {name: several[0] for name, several in places.items()}
+    raise_problems(problems)
+    return {name: several[0] for name, several in indices.items()}
 
 
 def coco_reader(
@@ -331,7 +342,7 @@ def coco_reader(
 
 
 def _images_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:
-    """The files of a folder with one of the suffixes, by name; hidden ones left out."""
+    """List the files of a folder with one of the suffixes, sorted by name, without hidden files."""
     if not folder.is_dir():
         raise FileError(f"There is no folder {folder}. Give the folder of the {what}.")
     try:
@@ -342,7 +353,9 @@ def _images_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:
         path for path in inside if path.suffix.lower() in suffixes and not path.name.startswith(".")
     ]
     if not found:
-        raise InvalidInputError(f"{folder} has no {what} ({', '.join(suffixes)}).")
+        raise InvalidInputError(
+            f"The folder {folder} has no {what} ({', '.join(suffixes)}). Give another folder."
+        )
     return found
 
 
@@ -353,13 +366,13 @@ def _by_stem(folder: Path, suffixes: Sequence[str], what: str) -> dict[str, Path
         if stem in found:
             raise InvalidInputError(
                 f"{found[stem].name} and {path.name} in {folder} differ only in the suffix, "
-                f"so it is not clear which {what} are meant. Keep one of them there."
+                f"so the choice of {what} is ambiguous. Keep only one of them there."
             )
         found[stem] = path
     return found
 
 
 def some(names: Sequence[str]) -> str:
-    """A list of names in a sentence; of many the first, and how many more."""
+    """Join names for a message; beyond `SHOWN`, only the number of further names is given."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

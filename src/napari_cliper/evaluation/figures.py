@@ -1,4 +1,4 @@
-"""The images of an evaluation: the confusion matrix, and the images that went worst."""
+"""Figures of an evaluation: the confusion matrix, and a contact sheet of the worst images."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from ..labels.labelled_image import LabelledImage
 from .metrics import IGNORED
 
 IGNORED_COLOUR = (224, 224, 192)
-"""What PASCAL VOC paints ignored pixels with."""
+"""Colour of ignored pixels, as in PASCAL VOC."""
 
 CELL, SMALL_CELL, MANY = 44, 16, 30
-"""Side of a cell of the matrix in pixels, and from how many labels on it is small."""
+"""Side of a matrix cell in pixels: normal, small, and the label count from which it is small."""
 
 PANEL = 240
 """Longer side of an image on the contact sheet, in pixels."""
 
 GAP = 12
+"""Space between elements, in pixels."""
 
 _DARK = np.array((8, 48, 107))
 _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc", "DejaVuSans.ttf")
@@ -32,20 +33,20 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def confusion_figure(confusion: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
-    """Draw a confusion matrix: how a label's true pixels were labelled.
+    """Draw a confusion matrix, normalised by row.
 
     Parameters
     ----------
     confusion : (C, C) int64 array
-        Row: true label; column: given label.
+        Pixel counts; row: true label, column: predicted label.
     names : sequence of str
-        Of the C labels.
+        Names of the C labels.
 
     Returns
     -------
     PIL.Image.Image
-        Only the labels that are in the truth or were given; each row's shares, in per cent
-        where there is room.
+        RGB. Labels that occur in neither the truth nor the prediction are left out. Percentages
+        are written only in large cells.
     """
     seen = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
     part = confusion[np.ix_(seen, seen)]
@@ -57,7 +58,9 @@ def confusion_figure(confusion: NDArray[np.int64], names: Sequence[str]) -> Imag
     side = margin + cell * len(seen) + GAP
     canvas = Image.new("RGB", (max(side, 240), max(side, 120)), "white")
     draw = ImageDraw.Draw(canvas)
-    draw.text((GAP, 4), "rows: true, columns: given", fill="grey", font=ImageFont.load_default(12))
+    draw.text(
+        (GAP, 4), "rows: true, columns: predicted", fill="grey", font=ImageFont.load_default(12)
+    )
     for index, name in enumerate(shown):
         at = margin + index * cell
         draw.text(
@@ -79,15 +82,16 @@ def confusion_figure(confusion: NDArray[np.int64], names: Sequence[str]) -> Imag
 
 @dataclass(frozen=True, eq=False)
 class ContactRow:
-    """One image of the contact sheet.
+    """One row of the contact sheet: an image with its true and predicted labels.
 
     Parameters
     ----------
     caption : str
     image : (Y, X) or (Y, X, C) array
     truth : (Y, X) uint16 array
-        `IGNORED` among the labels.
-    labels : (Y, X) array of int
+        Labels and `IGNORED`.
+    labels : (Y, X) uint8 or uint16 array
+        The prediction.
     """
 
     caption: str
@@ -97,17 +101,18 @@ class ContactRow:
 
 
 def contact_sheet(rows: Sequence[ContactRow], names: Sequence[str]) -> Image.Image:
-    """Images one under the other: the image, the ground truth, the labels, and a legend.
+    """Draw a contact sheet: per row the image, the ground truth, the prediction and a legend.
 
     Parameters
     ----------
     rows : sequence of ContactRow
     names : sequence of str
-        Of the labels from 1 on.
+        Names of the labels from 1 on.
 
     Returns
     -------
     PIL.Image.Image
+        RGB.
     """
     classes = {label: ClassRow(name) for label, name in enumerate(names, 1)}
     strips = [_strip(row, classes) for row in rows]
@@ -122,7 +127,7 @@ def contact_sheet(rows: Sequence[ContactRow], names: Sequence[str]) -> Image.Ima
 
 
 def _strip(row: ContactRow, classes: dict[int, ClassRow]) -> Image.Image:
-    """A caption, and under it three panels and the legend of all labels in them."""
+    """Draw one row: the caption, and below it three panels and the legend of their labels."""
     ignored = row.truth == IGNORED
     truth = np.where(ignored, 0, row.truth).astype(np.uint16)
     bare = np.zeros(truth.shape, dtype=np.uint8)
@@ -154,13 +159,13 @@ def _panel(
     image: NDArray[np.generic],
     classes: dict[int, ClassRow],
 ) -> Image.Image:
-    """Labels over their image, without the legend."""
+    """Draw labels over their image, without the legend."""
     drawn = overlay(LabelledImage("panel", labels, classes, image=image))
     return drawn.crop((0, 0, labels.shape[1], labels.shape[0]))
 
 
 def _upright(text: str, font: Font, cell: int) -> Image.Image:
-    """A name that reads from bottom to top, in the middle of a column."""
+    """Draw a name from bottom to top, centred in a column of the matrix."""
     flat = Image.new("RGB", (_width(text, font) + 4, cell), "white")
     ImageDraw.Draw(flat).text((2, cell / 2), text, fill="black", font=font, anchor=_at(font, "lm"))
     return flat.transpose(Image.Transpose.ROTATE_90)
@@ -176,12 +181,12 @@ def _width(text: str, font: Font) -> int:
 
 
 def _at(font: Font, anchor: str) -> str | None:
-    """An anchor, which Pillow's bitmap font does not have."""
+    """Return a text anchor, or None for Pillow's bitmap font, which supports none."""
     return anchor if isinstance(font, ImageFont.FreeTypeFont) else None
 
 
 def _font(text: str, size: int) -> Font:
-    """A font that has the letters of a text, as far as this system has one."""
+    """Load a font that covers a text, if the system has one."""
     if not text.isascii():
         for name in _WIDE_FONTS:
             try:

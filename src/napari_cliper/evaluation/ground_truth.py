@@ -1,4 +1,4 @@
-"""Ground truth from files: label images and COCO JSON, as arrays of label numbers."""
+"""Read ground truth from label images and COCO JSON, as arrays of labels."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from ..segmentation import MAX_CLASSES, ClassPrompt, InvalidInputError
 from .metrics import IGNORED
 
 UNKNOWN = -1
-"""In a table of labels: a number that nobody has explained."""
+"""In a `LabelTable`: a pixel value without a meaning."""
 
 LabelTable = NDArray[np.int32]
+"""(65536,): the label of each pixel value on disk, `IGNORED` or `UNKNOWN`."""
 
 
 def label_table(
     count: int, *, ignore: Collection[int] = (255,), first: int = 1, rest: int = 0
 ) -> LabelTable:
-    """What the numbers 0 to 65535 on disk mean, where classes are numbered one by one.
+    """Return the meaning of the pixel values 0 to 65535 for consecutively numbered classes.
 
     Parameters
     ----------
     count : int
         Number of classes.
     ignore : collection of int
-        Numbers whose pixels count nowhere; before all else.
+        Values whose pixels are ignored, even if they are a class.
     first : int
-        The number of the first class.
+        Value of the first class.
     rest : int
-        What 0 means where it is no class: label 0, or `IGNORED`.
+        Meaning of 0 if it is not a class: label 0, or `IGNORED`.
 
     Returns
     -------
@@ -51,19 +52,32 @@ def label_table(
 
 
 def listed_table(numbers: Sequence[int]) -> LabelTable:
-    """As `label_table`, where class i + 1 has ``numbers[i]`` and all others are ignored."""
+    """As `label_table`, where class i + 1 has the value ``numbers[i]``; others are ignored."""
     table = np.full(MAX_CLASSES + 2, IGNORED, dtype=np.int32)
     table[list(numbers)] = np.arange(1, len(numbers) + 1)
     return table
 
 
 def apply_table(numbers: NDArray[Any], table: LabelTable, where: Path) -> NDArray[np.uint16]:
-    """Numbers as they are on disk to labels and `IGNORED`.
+    """Convert pixel values to labels.
+
+    Parameters
+    ----------
+    numbers : (Y, X) array of int
+        Pixel values as read from disk.
+    table : LabelTable
+    where : Path
+        The file, for the error message.
+
+    Returns
+    -------
+    (Y, X) uint16 array
+        Labels and `IGNORED`.
 
     Raises
     ------
     InvalidInputError
-        Naming the numbers that are unknown.
+        Naming the values that are unknown.
     """
     found = np.unique(numbers)
     wrong = [int(n) for n in found if not 0 <= n < len(table) or table[n] == UNKNOWN]
@@ -71,15 +85,15 @@ def apply_table(numbers: NDArray[Any], table: LabelTable, where: Path) -> NDArra
         several = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
         last = int(np.max(table[table != IGNORED], initial=0))
         raise InvalidInputError(
-            f"{where} holds the numbers {several}, but there are only {last} classes. Add the "
-            "classes, or have the numbers ignored."
+            f"{where} contains the labels {several}, but there are only {last} classes. Add the "
+            "classes, or ignore these labels."
         )
     labels: NDArray[np.uint16] = table[numbers].astype(np.uint16)
     return labels
 
 
 def read_numbers(path: Path) -> NDArray[Any]:
-    """The numbers of a label image; of an indexed one the indices, not the colours.
+    """Read the pixel values of a label image; for indexed colours, the indices.
 
     Returns
     -------
@@ -99,8 +113,8 @@ def read_numbers(path: Path) -> NDArray[Any]:
                            if n > 1 or axis in "YX"])  # fmt: skip
     if array.ndim != 2:
         raise InvalidInputError(
-            f"{path} is no label image: it is a stack of shape {array.shape}. Give one whole "
-            "number for each pixel: a grey or indexed PNG, or a TIFF of integers."
+            f"{path} is a stack of shape {array.shape}, not a 2D label image. Give one integer "
+            "per pixel: a greyscale or indexed PNG, or an integer TIFF."
         )
     return array
 
@@ -108,20 +122,20 @@ def read_numbers(path: Path) -> NDArray[Any]:
 def category_labels(
     coco: CocoFile, classes: Sequence[ClassPrompt], names: Sequence[str]
 ) -> dict[int, int]:
-    """The label of each category that is a class: by its name, or a word of the class.
+    """Match COCO categories to classes by name, ignoring case.
 
     Parameters
     ----------
     coco : CocoFile
     classes : sequence of ClassPrompt
-        Label i + 1 is ``classes[i]``.
+        Label i + 1 is ``classes[i]``; a category matches any of its words.
     names : sequence of str
-        What the labels are called in the results; these go before words.
+        Names of the labels in the results; they take precedence over words.
 
     Returns
     -------
     dict of int to int
-        By category id; categories that are no class are left out.
+        Label by category id; categories that match no class are missing.
     """
     by_word = {word.casefold(): label for label, one in enumerate(classes, 1)
                for word in one.words}  # fmt: skip
@@ -131,15 +145,15 @@ def category_labels(
 
 
 def coco_numbers(coco: CocoFile, index: int, labels: Mapping[int, int]) -> NDArray[np.uint16]:
-    """The labels of one image of a COCO JSON.
+    """Draw the labels of one image of a COCO JSON.
 
     Parameters
     ----------
     coco : CocoFile
     index : int
-        Which of its images.
-    labels : mapping
-        By category; see `category_labels`.
+        Index of the image.
+    labels : mapping of int to int
+        Label by category id; see `category_labels`.
 
     Returns
     -------
@@ -159,7 +173,7 @@ def coco_numbers(coco: CocoFile, index: int, labels: Mapping[int, int]) -> NDArr
             called = {known["id"]: str(known["name"]) for known in coco.categories}
             raise InvalidInputError(
                 f"{image['file_name']} in {coco.path} has the category "
-                f"{called.get(category, f'number {category}')!r}, which is no class. Add it to the "
-                "classes, or take its annotations out."
+                f"{called.get(category, f'number {category}')!r}, which is not in the class list. "
+                "Add it to the list, or remove its annotations."
             )
     return coco.draw(image, labels)

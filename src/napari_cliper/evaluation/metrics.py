@@ -1,9 +1,10 @@
-"""Figures of agreement between label maps and ground truth. Pure functions.
+"""Metrics that compare label maps with ground truth. Pure functions.
 
-Sources: the confusion matrix and what follows from it as in the PASCAL VOC challenge
-(Everingham et al., IJCV 2010); the boundary score is BF of Csurka, Larlus and Perronnin, "What
-is a good evaluation measure for semantic segmentation?", BMVC 2013, whose tolerance is 0.75 % of
-the image's diagonal. What the paper leaves open is said at `boundary_f1`.
+Sources: IoU and accuracies from the confusion matrix as in the PASCAL VOC challenge (Everingham
+et al., IJCV 2010); the boundary F1 score is BF of Csurka, Larlus and Perronnin, "What is a good
+evaluation measure for semantic segmentation?", BMVC 2013, with a tolerance of 0.75 % of the
+image's diagonal. `boundary_f1` describes how ignored pixels, which the paper does not cover, are
+treated.
 
 Notation: C labels, label 0 (background) included; (Y, X) the image.
 """
@@ -22,10 +23,10 @@ from scipy.spatial import cKDTree
 from ..segmentation import InvalidInputError
 
 IGNORED = 65535
-"""A pixel of the ground truth that counts nowhere. No class has this number."""
+"""Label of ignored pixels in the ground truth. No class has this number."""
 
 TOLERANCE = 0.0075
-"""How far a boundary may be off, as a share of the image's diagonal (Csurka et al. 2013)."""
+"""Boundary tolerance as a fraction of the image's diagonal (Csurka et al. 2013)."""
 
 
 def confusion_matrix(
@@ -34,7 +35,7 @@ def confusion_matrix(
     count: int,
     ignore: Collection[int] = (IGNORED,),
 ) -> NDArray[np.int64]:
-    """Count pixels by their true and their given label.
+    """Count pixels by true and predicted label.
 
     Parameters
     ----------
@@ -48,12 +49,13 @@ def confusion_matrix(
     Returns
     -------
     (C, C) int64 array
-        Row: true label; column: given label.
+        Row: true label; column: predicted label.
 
     Raises
     ------
     InvalidInputError
-        For arrays of different size and labels that are neither below `count` nor ignored.
+        For arrays of different shapes, and for labels that are not below `count`, unless they
+        are ignored.
     """
     if truth.shape != predicted.shape:
         raise InvalidInputError(
@@ -65,8 +67,8 @@ def confusion_matrix(
         if values.size and not (values.min() >= 0 and values.max() < count):
             wrong = int(values.min()) if values.min() < 0 else int(values.max())
             raise InvalidInputError(
-                f"The {what} hold the number {wrong}, but there are only the labels 0 to "
-                f"{count - 1}. Add the class, or have the number ignored."
+                f"The {what} contain the value {wrong}, but the classes have the labels 0 to "
+                f"{count - 1}. Add the class, or ignore this label."
             )
     return np.bincount(rows * count + columns, minlength=count * count).reshape(count, count)
 
@@ -77,36 +79,36 @@ def class_iou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     Returns
     -------
     (C,) float64 array
-        NaN for a label that is neither in the truth nor given; 0 for one that is given without
-        being in the truth.
+        0 to 1. NaN for a label that occurs in neither the truth nor the prediction; 0 for one
+        that occurs only in the prediction.
     """
     hit = np.diag(confusion)
     return _ratio(hit, confusion.sum(axis=0) + confusion.sum(axis=1) - hit)
 
 
 def class_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The share of each label's true pixels that got it (recall); NaN where it has none."""
+    """Recall of each label, (C,) float64, 0 to 1; NaN for a label that is not in the truth."""
     return _ratio(np.diag(confusion), confusion.sum(axis=1))
 
 
 def mean_iou(confusion: NDArray[np.int64]) -> float:
-    """The mean IoU over the labels that occur in the ground truth; NaN where there is none."""
+    """Mean IoU over the labels that occur in the ground truth; NaN if there are none."""
     return _mean(class_iou(confusion)[confusion.sum(axis=1) > 0])
 
 
 def boundary_f1(
     truth: NDArray[Any], predicted: NDArray[Any], count: int, tolerance: float = TOLERANCE
 ) -> NDArray[np.float64]:
-    """How well the outlines of each label agree in one image.
+    """Boundary F1 score of each label in one image.
 
-    A label's outline are its pixels beside (up, down, left, right) another label; the image's
-    border is none. Precision is the share of the given outline that lies within the tolerance
-    of the true one, recall the converse, and the score their harmonic mean.
+    The boundary of a label is the set of its pixels that have a 4-neighbour of another label; the
+    image border is not a boundary. Precision is the fraction of the predicted boundary within
+    the tolerance of the true boundary, recall the converse, and the score their harmonic mean.
 
-    Ignored pixels are where the paper is silent. Many a ground truth has a thin ignored band
-    instead of outlines (PASCAL VOC): ignored pixels within the tolerance of others take the
-    label of the nearest, so that the outline runs along the middle of the band. Deeper ones
-    count nowhere, and what borders on them is no outline.
+    The paper does not cover ignored pixels. Some ground truth has a thin ignored band in place
+    of boundaries (PASCAL VOC). Ignored pixels within the tolerance of labelled ones therefore
+    take the nearest label, which places the boundary in the middle of the band. Ignored pixels
+    farther inside are excluded, and pixels next to them are not boundary pixels.
 
     Parameters
     ----------
@@ -115,12 +117,13 @@ def boundary_f1(
     count : int
         C.
     tolerance : float
-        Share of the image's diagonal.
+        Fraction of the image's diagonal.
 
     Returns
     -------
     (C,) float64 array
-        0 to 1. NaN for a label that is not in the truth, and where neither has an outline.
+        0 to 1. NaN for a label that is not in the truth, and for one that has a boundary in
+        neither array.
     """
     scores = np.full(count, np.nan)
     reach = tolerance * float(np.hypot(*truth.shape)) + 1e-6  # the search below is exclusive
@@ -131,21 +134,21 @@ def boundary_f1(
     if ignored.any():
         distance, nearest = ndimage.distance_transform_edt(ignored, return_indices=True)
         truth, outside = truth[tuple(nearest)], distance > reach
-    true_edge, given_edge = _edges(truth, outside), _edges(predicted, outside)
+    true_edge, predicted_edge = _edges(truth, outside), _edges(predicted, outside)
     for label in np.unique(truth[~outside]):
         true = np.argwhere(true_edge & (truth == label))
-        given = np.argwhere(given_edge & (predicted == label))
-        if len(true) and len(given):
-            precision, recall = _share_near(given, true, reach), _share_near(true, given, reach)
+        found = np.argwhere(predicted_edge & (predicted == label))
+        if len(true) and len(found):
+            precision, recall = _share_near(found, true, reach), _share_near(true, found, reach)
             total = precision + recall
             scores[label] = 2 * precision * recall / total if total else 0.0
-        elif len(true) or len(given):
+        elif len(true) or len(found):
             scores[label] = 0.0
     return scores
 
 
 def _edges(labels: NDArray[Any], outside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels beside another label, where both lie inside."""
+    """Mask of the pixels with a 4-neighbour of another label; `outside` pixels are excluded."""
     edge = np.zeros(labels.shape, dtype=bool)
     for low, high in (
         (np.s_[:, :-1], np.s_[:, 1:]),
@@ -158,23 +161,23 @@ def _edges(labels: NDArray[Any], outside: NDArray[np.bool_]) -> NDArray[np.bool_
 
 
 def _share_near(points: NDArray[Any], others: NDArray[Any], reach: float) -> float:
-    """The share of points (N, 2) with one of the others (M, 2) within reach."""
+    """Fraction of the points (N, 2) that have one of the others (M, 2) within `reach` pixels."""
     distance, _ = cKDTree(others).query(points, distance_upper_bound=reach)
     return float(np.isfinite(distance).mean())
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The figures of one image, or of many together.
+    """Metrics of one image, or of several images combined.
 
     Parameters
     ----------
     confusion : (C, C) int64 array
-        Of all pixels together; row: true label, column: given label.
+        Pixel counts, summed over images; row: true label, column: predicted label.
     boundary : (C,) float64 array
-        `boundary_f1` of each label, averaged over the images that have one; NaN for none.
+        `boundary_f1` of each label, averaged over the images where it is defined; NaN if none.
     mean_boundary_f1 : float
-        The mean over images of each image's mean over its labels; NaN for none.
+        Mean over images of each image's mean over its labels; NaN if none.
     """
 
     confusion: NDArray[np.int64]
@@ -193,38 +196,38 @@ class Scores:
 
     @property
     def mean_iou(self) -> float:
-        """Over the labels that occur in the ground truth, as published protocols have it."""
+        """Mean IoU over the labels that occur in the ground truth, as in published benchmarks."""
         return mean_iou(self.confusion)
 
     @property
     def mean_iou_found(self) -> float:
-        """Over the labels that occur in the ground truth or were given (as in mmsegmentation).
+        """Mean IoU over the labels in the ground truth or the prediction (as in mmsegmentation).
 
-        The same as `mean_iou` as soon as every class occurs; else lower, because a label that
-        was given without being there counts as 0.
+        Equal to `mean_iou` if every class occurs in the ground truth; otherwise it may be lower,
+        because a label that occurs only in the prediction has an IoU of 0.
         """
         return _mean(self.iou)
 
     @property
     def pixel_accuracy(self) -> float:
-        """The share of pixels with the right label."""
+        """Fraction of pixels with the correct label; NaN if there are no pixels."""
         total = int(self.confusion.sum())
         return float(np.trace(self.confusion)) / total if total else float("nan")
 
     @property
     def mean_accuracy(self) -> float:
-        """The mean of `class_accuracy` over the labels that occur in the ground truth."""
+        """Mean of `class_accuracy` over the labels that occur in the ground truth."""
         return _mean(self.accuracy)
 
 
 def image_scores(truth: NDArray[Any], predicted: NDArray[Any], count: int) -> Scores:
-    """The figures of one image; parameters as in `boundary_f1`."""
+    """Compute the metrics of one image; parameters as in `boundary_f1`."""
     boundary = boundary_f1(truth, predicted, count)
     return Scores(confusion_matrix(truth, predicted, count), boundary, _mean(boundary))
 
 
 def together(images: Iterable[Scores], count: int) -> Scores:
-    """The figures of many images, pixels of all of them counted together.
+    """Combine the metrics of several images; confusion matrices are summed.
 
     Parameters
     ----------
@@ -245,13 +248,13 @@ def together(images: Iterable[Scores], count: int) -> Scores:
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """`part` / `whole`, NaN where `whole` is 0."""
+    """Divide elementwise; NaN where `whole` is 0."""
     result = np.full(len(part), np.nan)
     np.divide(part, whole, out=result, where=whole > 0)
     return result
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """The mean of the values that are numbers; NaN (and no warning) where there is none."""
+    """Mean without NaN values; NaN, and no warning, if none are left."""
     numbers = values[~np.isnan(values)]
     return float(numbers.mean()) if numbers.size else float("nan")

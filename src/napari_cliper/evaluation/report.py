@@ -1,10 +1,13 @@
-"""The files of an evaluation: a summary, tables, and two images.
+"""Report files of an evaluation: a summary, tables and two images.
 
-``summary.json`` has the figures and all that they were measured with; ``classes.csv`` and
-``images.csv`` a line for each class and image; ``confusion.csv`` the matrix in pixels (rows: true,
-columns: given); ``confusion.png`` the same as shares; ``worst.png`` the images that went worst.
-None holds a time or a date: the same run writes the same bytes. Tables start with a byte order
-mark, without which spreadsheets take UTF-8 for something else.
+- ``summary.json``: the metrics and all settings
+- ``classes.csv``, ``images.csv``: one row per class and per image
+- ``confusion.csv``: the confusion matrix in pixels (rows: true, columns: predicted)
+- ``confusion.png``: the same, each row normalised
+- ``worst.png``: the images with the lowest mIoU
+
+No file holds a time or date, so the same run writes the same bytes. Tables start with a byte
+order mark, because some spreadsheet programs otherwise misread UTF-8.
 """
 
 from __future__ import annotations
@@ -25,17 +28,18 @@ from .runner import REPORT, Evaluation
 __all__ = ["REPORT", "WORST", "summary", "worst_entries", "write_report"]
 
 WORST = 10
+"""Number of images in ``worst.png``."""
 
 
 def write_report(
     folder: Path, result: Evaluation, *, report: Callable[[Progress], None] | None = None
 ) -> None:
-    """Write the files; they appear together or not at all.
+    """Write the report files, either all of them or none.
 
     Parameters
     ----------
     folder : Path
-        Made where it is missing. An earlier report in it is replaced.
+        Created if missing. An earlier report in it is replaced.
     result : Evaluation
     report : callable, optional
         Called with a `Progress`.
@@ -43,7 +47,7 @@ def write_report(
     Raises
     ------
     FileError
-        For a full disk, a missing permission and the like, and for images that are gone.
+        If a file cannot be written, or an image can no longer be read.
     """
     tell = report or (lambda progress: None)
     names = result.names
@@ -57,7 +61,7 @@ def write_report(
         _write_table(staging / "images.csv", _image_rows(result))
         _write_table(
             staging / "confusion.csv",
-            [["true / given", *map(_cell, names)]]
+            [["true / predicted", *map(_cell, names)]]
             + [[_cell(name), *map(int, row)] for name, row in zip(names, confusion, strict=True)],
         )
         confusion_figure(confusion, names).save(staging / "confusion.png")
@@ -66,7 +70,7 @@ def write_report(
 
 
 def summary(result: Evaluation) -> dict[str, Any]:
-    """The figures and what they were measured with, as JSON can hold it."""
+    """Return the metrics and all settings, JSON-safe: NaN becomes None."""
     scores = result.scores
     return {
         "dataset": result.dataset.title,
@@ -88,7 +92,7 @@ def summary(result: Evaluation) -> dict[str, Any]:
 
 
 def worst_entries(result: Evaluation) -> list[Entry]:
-    """The images of the lowest mIoU, worst first; of equal ones the first by name."""
+    """Return the `WORST` images with the lowest mIoU, lowest first, ties sorted by name."""
     measured = [one for one in result.entries if not math.isnan(one.scores.mean_iou)]
     return sorted(measured, key=lambda one: (one.scores.mean_iou, one.name))[:WORST]
 
@@ -106,8 +110,8 @@ def _contact_row(result: Evaluation, entry: Entry) -> ContactRow:
 def _class_rows(result: Evaluation) -> Iterable[Sequence[Any]]:
     scores = result.scores
     yield (
-        "label", "class", "IoU", "accuracy", "boundary F1", "true pixels", "given pixels",
-        "right pixels",
+        "label", "class", "IoU", "accuracy", "boundary F1", "true pixels", "predicted pixels",
+        "correct pixels",
     )  # fmt: skip
     for label, name in enumerate(result.names):
         values = (scores.iou[label], scores.accuracy[label], scores.boundary[label])
@@ -130,7 +134,7 @@ def _write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _text(value: float) -> str:
-    """Six digits; nothing for what is no number."""
+    """Format with six decimals; NaN is empty."""
     return "" if math.isnan(value) else f"{value:.6f}"
 
 
@@ -139,5 +143,5 @@ def _number(value: float) -> float | None:
 
 
 def _cell(text: str) -> str:
-    """A word that no spreadsheet takes for a formula."""
+    """Escape text that a spreadsheet program would read as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text

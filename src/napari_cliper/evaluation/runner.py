@@ -1,4 +1,4 @@
-"""Measure the engine on a dataset, image by image, so that it can be stopped and go on."""
+"""Evaluate the engine on a dataset, image by image; a stopped evaluation can be resumed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..segmentation import Prototypes, ScoreMaps, Segmenter, Stage
 
 LABELS_FOLDER = "labels"
+"""Folder of the predicted labels, within the folder of results."""
 
 REPORT = (
     "summary.json", "classes.csv", "images.csv", "confusion.csv", "confusion.png", "worst.png",
@@ -37,21 +38,21 @@ REPORT = (
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What came out.
+    """The result of an evaluation.
 
     Parameters
     ----------
     dataset : Dataset
     entries : tuple of Entry
-        One for each pair, in their order.
+        One per pair of the dataset, in the same order.
     scores : Scores
-        Of all images together.
+        All images combined.
     record : mapping
-        What it was measured with; JSON-safe, the same from run to run.
+        All settings; JSON-safe, and identical for identical runs.
     folder : Path
-        Where the labels of each image are kept.
+        Folder of the results, with the predicted labels of each image.
     notes : tuple of str
-        What a person should know.
+        Messages for the user; those on classes left out of the metrics are added.
     """
 
     dataset: Dataset
@@ -62,32 +63,33 @@ class Evaluation:
     notes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Say which classes have no part in the figures."""
+        """Add the notes on classes that are left out of the metrics."""
         object.__setattr__(self, "notes", (*left_out(self), *self.notes))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each label is called, the background first."""
+        """Name of each label, the background first."""
         return ("background", *self.dataset.names)
 
     @property
     def figures(self) -> dict[str, float]:
-        """The figures in one number each; NaN where there is nothing to measure."""
+        """The summary metrics by name; NaN where a metric is undefined."""
         scores = self.scores
         return {
             "mIoU": scores.mean_iou,
-            "mIoU, labels found by mistake too": scores.mean_iou_found,
+            "mIoU, predicted classes included": scores.mean_iou_found,
             "pixel accuracy": scores.pixel_accuracy,
             "mean accuracy": scores.mean_accuracy,
             "boundary F1": scores.mean_boundary_f1,
         }
 
     def labels(self, entry: Entry) -> NDArray[Any]:
-        """The labels (Y, X) that an image was given.
+        """Read the predicted labels of an image, (Y, X) uint8 or uint16.
 
         Raises
         ------
         FileError
+            For a file that cannot be read.
         """
         return read_numbers(self.folder / entry.labels_file)
 
@@ -105,40 +107,42 @@ def evaluate(
     report: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Evaluation:
-    """Segment every image of a dataset and compare with its ground truth.
+    """Segment every image of a dataset and compare it with the ground truth.
 
-    Each image that is done is kept in the folder. Run again with the same settings, only the
-    others are measured; the figures are those of a run in one go.
+    The result of each image is saved as soon as it is finished. Running again with the same
+    settings processes only the remaining images; the metrics equal those of an uninterrupted
+    run.
 
     Parameters
     ----------
     segmenter : Segmenter
-        Its configuration should be `Dataset.configured`.
+        Created with the configuration that `Dataset.configured` returns.
     dataset : Dataset
     folder : Path
-        Made where it is missing.
+        Folder of the results; created if missing.
     stage : {'coarse', 'refined'}, optional
-        Default: refined where there is a refiner.
+        Default: refined if there is a refiner.
     thresholds : Thresholds, optional
         Default: those of the segmenter's settings.
     prototypes : Prototypes, optional
-        What classes look like.
+        Visual prototypes of classes.
     prototype_weight : float, optional
-        How much that counts against the words; see `Segmenter.score`.
+        Weight of the prototypes against the words, 0 to 1; see `Segmenter.score`.
     overwrite : bool
-        Forget the images that are done.
+        Discard the images that an earlier run finished.
     report : callable, optional
         Called with a `Progress`.
     should_stop : callable, optional
-        Asked often; once it returns True this ends with `Stopped`.
+        Called often; if it returns True, `Stopped` is raised.
 
     Raises
     ------
     InvalidInputError
-        For wrong input, before any network runs, and for a folder of a run with other settings.
+        For invalid input, before any model runs, and for a folder of a run with other settings.
     FileError
         For a file that cannot be read or written.
     SegmentationError
+        As raised by the engine, such as missing weights or too little memory.
     """
     monitor = Monitor(report or (lambda progress: None), should_stop or (lambda: False))
     thresholds = thresholds or segmenter.settings.thresholds
@@ -158,7 +162,7 @@ def evaluate(
     count = len(dataset.names) + 1
     checkpoint = Checkpoint(path, settings, count)
     dataset.check(monitor, segmenter.check)
-    _make(folder)
+    _make_folder(folder)
 
     loaded = False
     for index, pair in enumerate(dataset.pairs):
@@ -189,27 +193,27 @@ def evaluate(
     monitor.tell("Measuring the images", len(dataset.pairs), len(dataset.pairs))
 
     entries = tuple(checkpoint.entries[pair.name] for pair in dataset.pairs)
-    hint_labels = (note for entry in entries for note in entry.notes)
+    image_notes = (note for entry in entries for note in entry.notes)
     return Evaluation(
         dataset=dataset,
         entries=entries,
         scores=together((entry.scores for entry in entries), count),
         record={**checkpoint.settings, **checkpoint.engine},
         folder=folder,
-        notes=tuple(dict.fromkeys((*dataset.notes, *hint_labels))),
+        notes=tuple(dict.fromkeys((*dataset.notes, *image_notes))),
     )
 
 
 def left_out(result: Evaluation) -> tuple[str, ...]:
-    """Which labels have no part in the figures, and why: a sentence for each reason."""
+    """Return notes that name the classes left out of the metrics, one per reason."""
     ignored = set(result.dataset.record.get("ignored", ()))
     pixels = result.scores.confusion.sum(axis=1)
     absent = [label for label, count in enumerate(pixels) if not count]
     reasons = {
-        "are left out of the figures, because their labels are ignored": [
+        "are left out of the metrics because their labels are ignored": [
             result.names[label] for label in absent if label in ignored
         ],
-        "are left out of the figures, because no pixel of the ground truth has their labels": [
+        "are left out of the metrics because they do not occur in the ground truth": [
             result.names[label] for label in absent if label not in ignored
         ],
     }
@@ -223,16 +227,16 @@ def left_out(result: Evaluation) -> tuple[str, ...]:
 def _settings(
     segmenter: Segmenter, dataset: Dataset, stage: Stage | None, thresholds: Thresholds
 ) -> dict[str, Any]:
-    """Everything that the figures depend on, but for the images."""
+    """Everything that the metrics depend on, except the images."""
     config = segmenter.config
-    wishes = {
+    config_values = {
         **asdict(config),
         "refiner": config.chosen_refiner,
         "background": list(config.chosen_background),
         "device": str(segmenter.device),
         "precision": str(segmenter.dtype).removeprefix("torch."),
     }
-    del wishes["offline"]
+    del config_values["offline"]
     defaults = segmenter.settings.as_dict
     if stage not in (None, "coarse", "refined"):
         raise InvalidInputError(f"Unknown stage {stage!r}. Known: coarse, refined.")
@@ -240,12 +244,12 @@ def _settings(
         stage = "refined" if config.refines else "coarse"
     if stage == "refined" and not config.refines:
         raise InvalidInputError(
-            "There are no refined labels to measure: the refiner is 'none'. Choose the stage "
+            "The refiner is 'none', so there are no refined labels to evaluate. Choose the stage "
             "'coarse', or a refiner."
         )
     return {
         "napari-cliper": __version__,
-        **{f"config.{name}": value for name, value in wishes.items()},
+        **{f"config.{name}": value for name, value in config_values.items()},
         **{f"settings.{name}": value for name, value in defaults.items()},
         "stage": stage,
         "thresholds": thresholds.as_dict,
@@ -256,12 +260,12 @@ def _settings(
 
 
 def _engine(maps: ScoreMaps) -> dict[str, Any]:
-    """What the engine alone knows: its weights and the versions of the libraries."""
+    """The engine's weights and library versions, which are known only after it ran."""
     return {name: maps.record[name] for name in ("weights", "versions")}
 
 
 def _digest(pair: Pair, truth: NDArray[np.uint16]) -> str:
-    """Of the image's file, the strip and the labels."""
+    """SHA-256 of the image file, the strip and the true labels."""
     found = hashlib.sha256(f"{pair.strip} {truth.shape}".encode())
     try:
         found.update(pair.image.read_bytes())
@@ -272,7 +276,7 @@ def _digest(pair: Pair, truth: NDArray[np.uint16]) -> str:
 
 
 def _labels_file(pair: Pair) -> str:
-    """Where an image's labels are kept, from the folder of results."""
+    """Path of an image's predicted labels, relative to the folder of results."""
     safe = re.sub(r"[^\w.-]+", "_", pair.name)[:80]
     if safe != pair.name:
         digest = hashlib.sha256(pair.name.encode(errors="backslashreplace"))
@@ -281,13 +285,13 @@ def _labels_file(pair: Pair) -> str:
 
 
 def _write_labels(folder: Path, pair: Pair, labels: NDArray[Any], inputs: list[Path]) -> str:
-    """Keep an image's labels as a grey PNG; return where, from the folder."""
+    """Save an image's labels as a greyscale PNG; return its path relative to the folder."""
     name = _labels_file(pair)
     with whole_files(folder / LABELS_FOLDER, inputs=inputs) as staging:
         Image.fromarray(labels).save(staging / Path(name).name)
     return name
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     with whole_files(folder):
-        """Nothing is written; the folder is there afterwards, or the error says why not."""
+        """Create the folder without a file in it, or raise the error that says why not."""

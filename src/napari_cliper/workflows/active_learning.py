@@ -1,7 +1,7 @@
-"""Which image of a project to look at next: the one of which the engine is least sure.
+"""Rank a project's images for annotation, the most uncertain prediction first.
 
-An image counts by the mean uncertainty of the pixels that nobody has decided on. Of a stack the
-middle plane is asked, which a viewer shows first.
+The value of an image is the mean uncertainty over its open pixels (neither accepted nor
+painted). For a stack it is computed on the middle plane, which the viewer shows first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..io.files import FileError
 from ..segmentation import InvalidInputError, Monitor, OutOfMemoryError, Progress
 
 Ask = Callable[[NDArray[Any], Callable[[Progress], None]], NDArray[np.float32]]
-"""Gives the uncertainty (Y, X) of an image (Y, X[, C]); told where to report."""
+"""Maps an image (Y, X[, C]) and a progress callback to its uncertainty, (Y, X) float32, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Ranking:
     Parameters
     ----------
     order : tuple of str
-        All names: those that are not done by their values, those that could not be looked
-        at, and those that are done in the order that they had.
+        All names: the images that are not done by decreasing uncertainty, then those that
+        could not be processed, then those that are done, in their previous order.
     values : mapping of str to float
-        0 to 1, of those that were looked at.
+        Mean uncertainty of the processed images, 0 to 1.
     problems : mapping of str to str
-        Why the others were not.
+        Error message of each image that could not be processed.
     """
 
     order: tuple[str, ...]
@@ -44,21 +44,23 @@ class Ranking:
 
 
 def uncertain_first(project: Project, ask: Ask, monitor: Monitor | None = None) -> Ranking:
-    """Look at every image of a project that is not done, and rank them.
+    """Rank the images of a project that are not done by their mean uncertainty.
 
     Parameters
     ----------
     project : Project
-        Is read, not changed (`Project.reorder` does that).
+        Only read; apply the order with `Project.reorder`.
     ask : callable
+        Computes the uncertainty of one image; see `Ask`.
     monitor : Monitor, optional
 
     Raises
     ------
     InvalidInputError
-        Where none of them could be looked at, with the reason of the first.
+        If no image could be processed; the message gives the reason for the first.
     SegmentationError
-        As `ask`, but for images that it cannot work with, which are put behind.
+        As raised by `ask`. `InvalidInputError` and `OutOfMemoryError` only concern one image
+        and are returned in `Ranking.problems`.
     """
     monitor = monitor or Monitor()
     images = project.images
@@ -66,7 +68,7 @@ def uncertain_first(project: Project, ask: Ask, monitor: Monitor | None = None) 
     values: dict[str, float] = {}
     problems: dict[str, str] = {}
     for index, name in enumerate(wanted):
-        monitor.tell("Looking at the images", index, len(wanted))
+        monitor.tell("Ranking the images", index, len(wanted))
         try:
             pixels, confirmed = open_plane(project, name)
             uncertainty = ask(pixels, partial(_pass_downloads, monitor))
@@ -75,19 +77,20 @@ def uncertain_first(project: Project, ask: Ask, monitor: Monitor | None = None) 
         else:
             values[name] = mean_of_open(uncertainty, confirmed)
     if problems and not values:
-        raise InvalidInputError(f"None of the images could be looked at. {problems[wanted[0]]}")
-    order = sorted(values, key=lambda name: -values[name])  # equal ones keep their order
+        raise InvalidInputError(f"None of the images could be processed. {problems[wanted[0]]}")
+    order = sorted(values, key=lambda name: -values[name])  # stable: ties keep their order
     done = [image.name for image in images if image.status == "done"]
     return Ranking((*order, *problems, *done), values, problems)
 
 
 def open_plane(project: Project, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """The plane of an image that is looked at, and which of its pixels are decided.
+    """Read the middle plane of an image, and the mask of its accepted or painted pixels.
 
     Returns
     -------
-    (Y, X) or (Y, X, C) array
-    (Y, X) bool array
+    pixels : (Y, X) or (Y, X, C) array
+    confirmed : (Y, X) bool array
+        All False for an image without an annotation of its size.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def open_plane(project: Project, name: str) -> tuple[NDArray[Any], NDArray[np.bo
 
 
 def mean_of_open(uncertainty: NDArray[np.floating], confirmed: NDArray[np.bool_]) -> float:
-    """The mean uncertainty of the pixels that are not confirmed; 0 where all are.
+    """Mean uncertainty over the pixels that are not confirmed; 0 if all are.
 
     Parameters
     ----------
@@ -116,6 +119,6 @@ def mean_of_open(uncertainty: NDArray[np.floating], confirmed: NDArray[np.bool_]
 
 
 def _pass_downloads(monitor: Monitor, progress: Progress) -> None:
-    """Tell of what comes before the first image; the steps of each would hide how many are left."""
+    """Report downloads only; the steps within each image would hide the overall progress."""
     if progress.unit == "byte":
         monitor.report(progress)

@@ -1,7 +1,7 @@
-"""What `napari-cliper export` exports: projects and label files, with one numbering of classes.
+"""Collect projects and label files for `napari-cliper export`, with consistent class numbers.
 
-Training programs know a class by its number. So a class has the same number in every image of an
-export: the one it had first, or its place in a list of classes that is given.
+Training programs identify a class by its number, so a class has the same number in every image
+of an export: its label in the first image that has it, or its position in a given class list.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from ..labels.labelled_image import LabelledImage
 from ..segmentation import InvalidInputError
 
 ENDINGS = (".ome", "_refined", "_coarse", "_labels")
-"""What label files are called beyond the image's name: by OME-TIFF, and by our own exports."""
+"""Endings added to the image's name in the name of its label file, by OME-TIFF and our exports."""
 
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """What is exported.
+    """The images to export.
 
     Parameters
     ----------
     images : LazyImages
         A class has the same number in all of them.
     notes : tuple of str
-        What a person should know of it.
+        Messages for the user.
     inputs : tuple of Path
-        The files that the images come from.
+        The files that the images are read from.
     """
 
     images: LazyImages
@@ -54,32 +54,32 @@ class Gathered:
 
 
 def gather(
-    sources: Sequence[Path], classes: Path | None = None, pictures: Path | None = None
+    sources: Sequence[Path], classes: Path | None = None, images_folder: Path | None = None
 ) -> Gathered:
-    """Read all sources, and number their classes alike.
+    """Open all sources and give their classes consistent numbers.
 
     Parameters
     ----------
     sources : sequence of Path
-        Each an annotation project (its folder or its file), of which every image that has an
-        annotation is taken, or a file of labels (`importing.SUFFIXES`), of a COCO JSON every
-        image. Pixels on which nobody has decided are ignored.
+        Annotation projects (folder or project file), of which all images with an annotation are
+        exported, and label files (`label_files.SUFFIXES`); of a COCO JSON, all images. Open
+        pixels of a project are ignored pixels of the export.
     classes : Path, optional
-        A list of classes. The first that is no background has the number 1 and names label 1
-        of files that name no classes, and so on; classes that occur nowhere take part too.
-    images : Path, optional
-        A folder with an image for each label file, of the same name or of the name without
-        one of `ENDINGS`.
+        A class list. Its first class that is not background has the number 1, and so on. It
+        names the labels of files without class names; classes that occur nowhere are exported
+        too.
+    images_folder : Path, optional
+        A folder with an image for each label file, with the same name, apart from `ENDINGS`.
 
     Raises
     ------
     InvalidInputError
-        Naming every source that cannot be exported, and why.
+        Listing every source that cannot be exported, and why.
     FileError
-        For a list of classes or a folder that cannot be read.
+        For a class list or folder that cannot be read.
     """
     given = _given(classes)
-    found = _pictures(pictures)
+    found = _image_files(images_folder)
     images: list[LazyImages] = []
     summaries: list[Summary] = []
     notes: dict[str, None] = {}
@@ -107,19 +107,19 @@ def _given(path: Path | None) -> Mapping[int, ClassRow]:
     check_rows(rows)
     given = dict(enumerate((row for row in rows if not row.background), 1))
     if not given:
-        raise InvalidInputError(f"{path} has no class that is not background. Add one.")
+        raise InvalidInputError(f"All classes in {path} are background. Add another class.")
     return MappingProxyType(given)
 
 
 # ---------------------------------------------------------------------- images
 
 
-def _pictures(folder: Path | None) -> Mapping[str, list[Path]] | None:
-    """The images of a folder by the name without the suffix."""
+def _image_files(folder: Path | None) -> Mapping[str, list[Path]] | None:
+    """List the images of a folder, by name without suffix."""
     if folder is None:
         return None
     if not folder.is_dir():
-        raise FileError(f"{folder} is no folder. --images names the folder of the images.")
+        raise FileError(f"There is no folder {folder}. Give the folder of the images.")
     known = Image.registered_extensions()
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
@@ -129,36 +129,41 @@ def _pictures(folder: Path | None) -> Mapping[str, list[Path]] | None:
     return MappingProxyType(found)
 
 
-def _picture(
-    name: str, source: Path, pictures: Mapping[str, list[Path]] | None, file_name: str = ""
+def _image_file(
+    name: str, source: Path, image_files: Mapping[str, list[Path]] | None, file_name: str = ""
 ) -> Path | None:
-    """The image of some labels; None where no folder is named.
+    """Find the image of a label file; None if no image folder was given.
 
     Parameters
     ----------
     name : str
-        What the labels are called, without a suffix.
+        Name of the labels, without a suffix.
+    source : Path
+        The label file.
+    image_files : mapping, optional
+        See `_image_files`.
     file_name : str
-        The name of the image's file, where the labels tell it.
+        File name of the image, if the labels store it.
     """
-    if pictures is None:
+    if image_files is None:
         return None
     name, file_name = (unicodedata.normalize("NFC", one) for one in (name, file_name))
     # "field.ome_refined" belongs to "field.ome.tif", whose name without suffixes is "field".
     stems = (name, *(name.removesuffix(ending) for ending in ENDINGS))
     for stem in dict.fromkeys([*stems, *(one.removesuffix(".ome") for one in stems)]):
-        fitting = [path for path in pictures.get(stem, ()) if path.resolve() != source.resolve()]
-        exact = [one for one in fitting if unicodedata.normalize("NFC", one.name) == file_name]
-        fitting = exact or fitting
-        if len(fitting) > 1:
+        matches = [path for path in image_files.get(stem, ()) if path.resolve() != source.resolve()]
+        exact = [one for one in matches if unicodedata.normalize("NFC", one.name) == file_name]
+        matches = exact or matches
+        if len(matches) > 1:
             raise InvalidInputError(
-                f"{fitting[0]} and {fitting[1].name} may both be the image of {source}. Leave "
+                f"{matches[0]} and {matches[1].name} may both be the image of {source}. Keep only "
                 "one of them in the folder."
             )
-        if fitting:
-            return fitting[0]
+        if matches:
+            return matches[0]
     raise InvalidInputError(
-        f"{source}: --images has no image called {name}. Put it there, or leave --images out."
+        f"{source}: the folder of --images has no image named {name}. Add it, or leave out "
+        "--images."
     )
 
 
@@ -168,10 +173,10 @@ def _picture(
 def _readers(
     source: Path,
     given: Mapping[int, ClassRow],
-    pictures: Mapping[str, list[Path]] | None,
+    image_files: Mapping[str, list[Path]] | None,
     notes: dict[str, None],
 ) -> Iterator[Reader]:
-    """What reads each image of a source; what a person should know of it goes into `notes`."""
+    """Yield a reader for each image of a source; messages for the user are added to `notes`."""
     if is_project(source):
         project = Project.open(source)
         readers = readers_of(project)
@@ -180,48 +185,48 @@ def _readers(
         yield from readers
     elif source.is_dir():
         raise InvalidInputError(
-            f"{source} is a folder and no annotation project. Name the label files in it."
+            f"The folder {source} is not an annotation project. Give the label files in it."
         )
     elif source.suffix.lower() == ".json":
         coco = open_coco(source)
         for name in coco.names:
-            yield partial(_of_coco, coco, name, source, given, pictures, notes)
+            yield partial(_read_from_coco, coco, name, source, given, image_files, notes)
     elif source.suffix.lower() in SUFFIXES:
-        yield partial(_of_file, source, given, pictures)
+        yield partial(_read_file, source, given, image_files)
     else:
         raise InvalidInputError(
-            f"{source} is no annotation project and no label file ({', '.join(SUFFIXES)})."
+            f"{source} is neither an annotation project nor a label file ({', '.join(SUFFIXES)})."
         )
 
 
-def _of_coco(
+def _read_from_coco(
     coco: CocoFile,
     name: str,
     source: Path,
     given: Mapping[int, ClassRow],
-    pictures: Mapping[str, list[Path]] | None,
+    image_files: Mapping[str, list[Path]] | None,
     notes: dict[str, None],
 ) -> LabelledImage:
     stem = PurePosixPath(name.replace("\\", "/")).stem
-    picture = _picture(stem, source, pictures, PurePosixPath(name).name)
+    image_path = _image_file(stem, source, image_files, PurePosixPath(name).name)
     imported = coco.read(name)
     for category, label in imported.renumbered.items():
         row = imported.classes.get(label)
         called = "" if row is None else f" ({row.name!r})"
         notes[f"Category {category}{called} of {source} has the label {label} here."] = None
-    return _labelled(stem, imported, given, picture, name)
+    return _labelled(stem, imported, given, image_path, name)
 
 
-def _of_file(
-    source: Path, given: Mapping[int, ClassRow], pictures: Mapping[str, list[Path]] | None
+def _read_file(
+    source: Path, given: Mapping[int, ClassRow], image_files: Mapping[str, list[Path]] | None
 ) -> LabelledImage:
     stem = source.stem.removesuffix(".ome")
-    picture = _picture(stem, source, pictures)
-    return _labelled(stem, read_labels(source), given, picture, "")
+    image_path = _image_file(stem, source, image_files)
+    return _labelled(stem, read_labels(source), given, image_path, "")
 
 
 def _files(source: Path) -> list[Path]:
-    """The file of a source; of a project its images."""
+    """List the files that an export of a source reads: its images for a project, or itself."""
     return [one.path for one in Project.open(source).images] if is_project(source) else [source]
 
 
@@ -229,10 +234,10 @@ def _labelled(
     name: str,
     imported: Imported,
     given: Mapping[int, ClassRow],
-    picture: Path | None,
+    image_path: Path | None,
     image_file: str,
 ) -> LabelledImage:
-    """The labels of a file; those it does not name are named by the list."""
+    """Combine labels with their image; labels without a name take it from the class list."""
     classes = dict(imported.classes)
     for label in imported.present():
         if label in classes:
@@ -241,8 +246,8 @@ def _labelled(
             classes[label] = given[label]
         elif given:
             raise InvalidInputError(
-                f"{imported.source} has the label {label}, and the list of classes has "
-                f"{len(given)}. Add the ones that are missing."
+                f"{imported.source} has the label {label}, but the class list has only "
+                f"{len(given)} classes. Add the missing ones."
             )
     for label, row in classes.items():
         if row.colour is None and label in imported.colours:
@@ -252,8 +257,8 @@ def _labelled(
         name,
         imported.labels,
         classes,
-        image=None if picture is None else read_image_file(picture),
-        image_file=(image_file or ("" if picture is None else picture.name)) if flat else "",
+        image=None if image_path is None else read_image_file(image_path),
+        image_file=(image_file or ("" if image_path is None else image_path.name)) if flat else "",
         pixel_size=imported.pixel_size,
         units=imported.units,
         axes=imported.axes,
@@ -276,8 +281,8 @@ def one_numbering(
     summaries : sequence of Summary
         One for each image.
     given : mapping of int to ClassRow
-        Classes whose number is settled; every image gets them. A colour and synonyms that stand
-        here go before those of an image.
+        Classes with fixed numbers; every image gets them. Their colours and synonyms take
+        precedence over those of an image.
 
     Returns
     -------
@@ -288,8 +293,8 @@ def one_numbering(
     Raises
     ------
     InvalidInputError
-        For two classes of one name in an image, and a label without a class whose number is
-        another image's class.
+        For two classes of the same name in an image, and for a label without a class whose
+        number another image uses for a class.
     """
     moves, notes = _moves(summaries, given)
     return LazyImages(lambda: map(partial(_moved, given), images, moves)), notes
@@ -298,7 +303,7 @@ def one_numbering(
 def _moves(
     images: Sequence[Summary], given: Mapping[int, ClassRow]
 ) -> tuple[list[dict[int, int]], list[str]]:
-    """The number of each label of each image in the export, and notes; see `one_numbering`."""
+    """Return, for each image, the number of each label in the export; and the notes."""
     rows = dict(given)
     numbers = {row.name.casefold(): number for number, row in given.items()}
     moves: list[dict[int, int]] = []
@@ -314,12 +319,12 @@ def _moves(
             number = numbers[key]
             if number in taken:
                 raise InvalidInputError(
-                    f"{image.name} has two classes called {row.name!r}. Rename or join them."
+                    f"{image.name} has two classes named {row.name!r}. Rename or merge them."
                 )
             if number > HIGHEST:
                 raise InvalidInputError(
-                    f"{row.name!r} of {image.name} would be number {number}, and labels end at "
-                    f"{HIGHEST}. Give the classes lower numbers with --classes."
+                    f"{row.name!r} of {image.name} would get the number {number}, but the highest "
+                    f"label is {HIGHEST}. Give the classes lower numbers with --classes."
                 )
             taken.add(number)
             move[label] = number
@@ -330,8 +335,8 @@ def _moves(
         for label in image.used:
             if label not in move and label in rows:
                 raise InvalidInputError(
-                    f"{image.name} does not say what its label {label} is; elsewhere {label} is "
-                    f"{rows[label].name!r}. Name the classes with --classes."
+                    f"{image.name} has no name for label {label}, which is {rows[label].name!r} in "
+                    "another image. Name the classes with --classes."
                 )
     return moves, list(notes)
 

@@ -1,4 +1,4 @@
-"""Labelled images in, visual prototypes out: what `napari-cliper learn` does."""
+"""Learn visual prototypes from labelled images, as `napari-cliper learn` does."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Pro
 
 @dataclass(frozen=True)
 class LearnedClass:
-    """How much was learned of a class.
+    """The number of prototypes learned for a class.
 
     Parameters
     ----------
     name : str
     prototypes, images, patches : int
-        Number of prototypes, of the images they are from, and of the patches in them.
+        Number of prototypes, of images they come from, and of patches averaged in them.
     """
 
     name: str
@@ -32,15 +32,15 @@ class LearnedClass:
 
 @dataclass(frozen=True, eq=False)
 class LearnResult:
-    """What a folder of labelled images taught.
+    """Prototypes learned from a dataset.
 
     Parameters
     ----------
     prototypes : Prototypes
     classes : tuple of LearnedClass
-        The background first, then the classes in their order, those that were not seen too.
+        The background first, then all classes in order, including those that never occurred.
     notes : tuple of str
-        What a person should know.
+        Messages for the user.
     """
 
     prototypes: Prototypes
@@ -49,18 +49,18 @@ class LearnResult:
 
 
 def check_output(path: Path, *, replace: Replace, inputs: Iterable[Path]) -> None:
-    """Refuse a file that cannot be written, before any long work starts.
+    """Check that a prototype file can be written, before any long work starts.
 
     Parameters
     ----------
     path : Path
     replace, inputs
-        As in `export.files.whole_files`.
+        As in `io.files.whole_files`.
 
     Raises
     ------
     InvalidInputError
-        For another suffix, a folder, and a file that is there already.
+        For a wrong suffix, a folder, or an existing file that may not be replaced.
     """
     try:
         check_suffix(path)
@@ -69,7 +69,7 @@ def check_output(path: Path, *, replace: Replace, inputs: Iterable[Path]) -> Non
     except FileError as error:
         raise InvalidInputError(str(error)) from error
     if path.is_dir():
-        raise InvalidInputError(f"{path} is a folder. Name the file to write in it.")
+        raise InvalidInputError(f"{path} is a folder. Give the name of a file.")
 
 
 def learn_files(
@@ -80,33 +80,34 @@ def learn_files(
     report: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> LearnResult:
-    """Learn what the classes look like from images with labels.
+    """Learn visual prototypes of the classes from labelled images.
 
     Parameters
     ----------
     segmenter : Segmenter
-        Its words, thresholds and refiner do not matter.
+        Its background words, templates and refiner have no effect.
     dataset : Dataset
-        Pixels whose label is ignored teach nothing; label 0 teaches the background.
+        Ignored pixels are not used; label 0 is learned as background.
     output : Path
-        Where the prototypes will be written: its folder is made now, where it is missing.
+        File that the caller will write; its folder is created now if it is missing.
     report : callable, optional
         Called with a `Progress`.
     should_stop : callable, optional
-        Asked often; once it returns True this ends with `Stopped`.
+        Called often; if it returns True, `Stopped` is raised.
 
     Raises
     ------
     InvalidInputError
-        For wrong input, before any network runs, and where no pixel is labelled.
+        For invalid input, before any model runs, and if all pixels are ignored.
     FileError
-        For a file that cannot be read, and a folder that cannot be written.
+        For a file that cannot be read, or a folder that cannot be written to.
     SegmentationError
+        As raised by the engine, such as missing weights or too little memory.
     """
     monitor = Monitor(report or (lambda progress: None), should_stop or (lambda: False))
     dataset.check(monitor, segmenter.check)
     with whole_files(output.parent):
-        """Nothing is written yet; a folder that cannot be used is an error now, not at the end."""
+        """Create the folder now, so that an unusable one is an error before the long work."""
     segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
     names = dict(enumerate(dataset.names, 1))
     prototypes: Prototypes | None = None
@@ -130,13 +131,13 @@ def learn_files(
     if not prototypes:
         raise InvalidInputError(
             f"There is nothing to learn: every pixel of the labels of {dataset.title} is ignored. "
-            "Label some, or have fewer labels ignored."
+            "Label some pixels, or ignore fewer labels."
         )
-    return _learnt(dataset, prototypes, blank)
+    return _with_counts(dataset, prototypes, blank)
 
 
-def _learnt(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> LearnResult:
-    """Count what was learned, and say what was not."""
+def _with_counts(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> LearnResult:
+    """Add counts per class, and notes on classes and images without labels."""
     classes = tuple(
         LearnedClass(
             name or "background",
@@ -148,13 +149,13 @@ def _learnt(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> Learn
     )
     notes = list(dataset.notes)
     if blank:
-        notes.append(f"No pixel is labelled in: {some(blank)}.")
+        notes.append(f"Images without a labelled pixel: {some(blank)}.")
     if not classes[0].prototypes:
         notes.append(
-            "No pixel is labelled as background: its words alone will stand for it. Label some "
-            "with 0, which teaches much."
+            "No pixel is labelled as background, so it will be found by words only. Label some "
+            "background pixels with 0; this improves results a lot."
         )
     unseen = [one.name for one in classes[1:] if not one.prototypes]
     if unseen:
-        notes.append(f"Never seen, so that words alone will stand for them: {some(unseen)}.")
+        notes.append(f"Classes without labelled pixels, found by words only: {some(unseen)}.")
     return LearnResult(prototypes, classes, tuple(notes))

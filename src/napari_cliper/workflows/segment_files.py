@@ -1,4 +1,4 @@
-"""Image files in, result files out: what `napari-cliper segment` does with each."""
+"""Segment image files and write the result files, as `napari-cliper segment` does."""
 
 from __future__ import annotations
 
@@ -43,22 +43,25 @@ from ..segmentation import (
 )
 
 SUFFIXES = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
+"""Endings of the result files of an image."""
 
 UNCERTAINTY = "uncertainty.csv"
+"""Name of the table of mean uncertainties."""
+
 _COLUMNS = ("image", "uncertainty")
 
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """What came out for one image.
+    """The result for one image.
 
     Parameters
     ----------
     scores : ScoreMaps
     counts : list of int
-        Pixels of each label, background first.
+        Number of pixels of each label, background first.
     uncertainty : float
-        The mean over the image, 0 (sure) to 1; see `LiveLabels.uncertainty`.
+        Mean uncertainty of the image, 0 (certain) to 1; see `LiveLabels.uncertainty`.
     """
 
     scores: ScoreMaps
@@ -67,13 +70,19 @@ class Segmented:
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
-    """The images of some files and folders.
+    """Expand folders into their image files.
 
     Parameters
     ----------
     paths : sequence of Path
-        Of a folder every file that is called like an image takes part, 2 before 10, but not the
-        results of an earlier run, hidden files and folders in it.
+        Files are taken as they are. Of a folder, all files with an image suffix are taken in
+        natural order (2 before 10), except hidden files and the results of earlier runs;
+        subfolders are skipped.
+
+    Returns
+    -------
+    list of Path
+        Without duplicates.
 
     Raises
     ------
@@ -100,7 +109,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             and not own.wrote(file)
         ]  # fmt: skip
         if not found:
-            raise InvalidInputError(f"There is no image in the folder {path}. Name another folder.")
+            raise InvalidInputError(f"There is no image in the folder {path}. Give another folder.")
         images += found
     return list(dict.fromkeys(images))
 
@@ -113,18 +122,18 @@ def check_inputs(
     *,
     overwrite: bool,
 ) -> dict[Path, str]:
-    """Look at the whole input before any long work starts.
+    """Check classes, images and output files before any long work starts.
 
     Returns
     -------
     dict of Path to str
-        What is wrong with each image that cannot be segmented; the others can.
+        Error message of each image that cannot be segmented; the others can.
 
     Raises
     ------
     InvalidInputError
-        For words that cannot be asked for, two images that would have the same results, and
-        results that are there already.
+        For invalid classes, for two images with the same result files, and for existing files
+        that may not be replaced.
     """
     segmenter.check_words(classes)
     stems: dict[str, Path] = {}
@@ -133,7 +142,7 @@ def check_inputs(
         other = stems.setdefault(folded(path.stem), path)
         if other is not path:
             problems.append(
-                f"{other} and {path} would write the same files. Segment them into two folders."
+                f"{other} and {path} have the same result files. Use two output folders."
             )
     results = [output / (path.stem + suffix) for path in images for suffix in SUFFIXES]
     try:
@@ -169,24 +178,29 @@ def segment_file(
     prototype_weight: float | None = None,
     replace: Replace = "nothing",
 ) -> Segmented:
-    """Segment one image and write its files, which appear together or not at all.
+    """Segment one image and write its result files, either all of them or none.
 
-    Where memory does not suffice for the overlay, the other files are written all the same.
+    If memory is too small for the overlay, the other files are still written.
 
     Parameters
     ----------
+    segmenter : Segmenter
+    path : Path
+        The image.
+    classes : sequence of ClassPrompt
+    output : Path
+        Folder of the results.
     thresholds : Thresholds
-        What the labels are made with.
     report : callable
-        Called with `Progress`.
+        Called with a `Progress`.
     should_stop : callable
-        Asked whether to end.
+        Called often; if it returns True, `Stopped` is raised.
     prototypes : Prototypes, optional
-        What classes look like.
+        Visual prototypes of classes.
     prototype_weight : float, optional
-        How much that counts against the words; see `Segmenter.score`.
+        Weight of the prototypes against the words, 0 to 1; see `Segmenter.score`.
     replace : str
-        As in `export.files.whole_files`.
+        As in `io.files.whole_files`.
 
     Returns
     -------
@@ -197,6 +211,8 @@ def segment_file(
     FileError
         For an image that cannot be read or a result that cannot be written.
     SegmentationError
+        As raised by the engine. `OutOfMemoryError` is also raised after the other files were
+        written without the overlay.
     """
     with _naming_memory(path, "segmenting it"):
         return _segment_file(
@@ -218,16 +234,16 @@ def _segment_file(
     prototype_weight: float | None,
     replace: Replace,
 ) -> Segmented:
-    wishes = {"report": report, "should_stop": should_stop}
-    embedding = segmenter.embed(read_image_file(path), **wishes)
+    callbacks = {"report": report, "should_stop": should_stop}
+    embedding = segmenter.embed(read_image_file(path), **callbacks)
     scores = segmenter.score(
-        embedding, classes, prototypes=prototypes, prototype_weight=prototype_weight, **wishes
+        embedding, classes, prototypes=prototypes, prototype_weight=prototype_weight, **callbacks
     )
     rows = dict(enumerate(rows_of(scores.classes), 1))
     labels = {stage: scores.to_labels(thresholds, stage=stage) for stage in scores.stages}
     final = labels[scores.stages[-1]]
     counts = label_counts(final, len(rows))
-    live = LiveLabels(scores, scores.stages[-1], limit=0)  # these thresholds alone
+    live = LiveLabels(scores, scores.stages[-1], limit=0)  # limit 0: no cache, as it is used once
     uncertainty = float(live.uncertainty(thresholds).mean(dtype="float64"))
     record = _record(path, scores, thresholds, counts, uncertainty)
     if prototypes is not None:
@@ -254,21 +270,21 @@ def _segment_file(
         write_json(folder / f"{path.stem}.json", record)
     if no_overlay is not None:
         raise OutOfMemoryError(
-            f"{path}: this machine has not enough memory for the overlay. The labels are written. "
-            "Close other programs, or cut the image into smaller ones."
+            f"{path}: there is not enough memory for the overlay. The labels were written. Close "
+            "other programs, or split the image into smaller ones."
         ) from no_overlay
     return Segmented(scores, counts, uncertainty)
 
 
 @contextmanager
 def _naming_memory(path: Path, doing: str) -> Iterator[None]:
-    """Turn a lack of memory into an error that names the image and the way out."""
+    """Turn a MemoryError into an OutOfMemoryError that names the image."""
     try:
         yield
     except MemoryError as error:
         raise OutOfMemoryError(
-            f"{path}: this machine has not enough memory for {doing}. Close other programs, or cut "
-            "the image into smaller ones."
+            f"{path}: there is not enough memory for {doing}. Close other programs, or split the "
+            "image into smaller ones."
         ) from error
 
 
@@ -279,7 +295,7 @@ def _record(
     counts: Sequence[int],
     uncertainty: float,
 ) -> dict[str, Any]:
-    """The engine's record, with the file, the thresholds, the counts and the uncertainty."""
+    """Extend the engine's record by the file, the thresholds, the counts and the uncertainty."""
     total = sum(counts)
     return {
         "file": path.name,
@@ -294,25 +310,26 @@ def _record(
     }
 
 
-# ---------------------------------------------------------------------- the list
+# ---------------------------------------------------------------------- uncertainty table
 
 
 def write_uncertainty(output: Path) -> list[tuple[str, float]]:
-    """List the images whose records are in a folder, the most uncertain first.
+    """Write the table of mean uncertainties of all results in a folder, highest first.
 
     Parameters
     ----------
     output : Path
-        Where `segment_file` wrote; the list is put there too, as `UNCERTAINTY`.
+        Folder that `segment_file` wrote to; the table `UNCERTAINTY` is written there too.
 
     Returns
     -------
     list of (str, float)
-        Name of the image's file and its mean uncertainty.
+        File name and mean uncertainty of each image.
 
     Raises
     ------
     FileError
+        For a folder that cannot be read or written to.
     """
     try:
         records = [_read_record(path) for path in output.glob("*.json")]
@@ -327,7 +344,7 @@ def write_uncertainty(output: Path) -> list[tuple[str, float]]:
 
 
 def _read_record(path: Path) -> tuple[str, float] | None:
-    """File and uncertainty of a record; None for another kind of JSON."""
+    """Read file name and uncertainty of a record; None for any other JSON file."""
     try:
         record = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
