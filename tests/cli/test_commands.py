@@ -277,7 +277,7 @@ def test_two_images_of_one_name_do_not_overwrite_each_other(segment, picture, tm
     twin.write_bytes(picture.read_bytes())
     result = segment(picture, twin)
     assert result.exit_code == 2
-    assert "same files" in result.stderr
+    assert "same result files" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -404,8 +404,8 @@ def test_wrong_formats_and_sources_are_all_named(export, tmp_path):
     names = ("gone.tif", "folder", "notes.txt", "cut.png", "list.json", "colours.png", "empty")
     result = export(*(tmp_path / name for name in names), "--format", "png")
     assert result.exit_code == 2
-    for part in (*names, "no such file", "no annotation project", "no COCO JSON", "holds colours",
-                 f"No image of the project {empty.folder}"):  # fmt: skip
+    for part in (*names, "no such file", "not an annotation project", "no COCO JSON",
+                 "holds colours", f"No image of the project {empty.folder}"):  # fmt: skip
         assert part in words(result)
     assert not (tmp_path / "out").exists()
 
@@ -414,8 +414,8 @@ def test_wrong_formats_and_sources_are_all_named(export, tmp_path):
     ("fields", "words_said"),
     [
         ({"labels": [[1, 9], [0, 0]], "classes": "a\nb\n"}, "has the label 9"),
-        ({"labels": [[1, 0], [0, 0]], "classes": ""}, "no class"),
-        ({"labels": [[1, 0], [0, 0]], "images": ()}, "no image called one"),
+        ({"labels": [[1, 0], [0, 0]], "classes": ""}, "are background"),
+        ({"labels": [[1, 0], [0, 0]], "images": ()}, "no image named one"),
         ({"labels": [[1, 0], [0, 0]], "images": ("one.png", "one.tif")}, "may both be the image"),
         ({"labels": [[1, 0], [0, 0]], "images": ("one.png",)}, "differ in size"),
     ],

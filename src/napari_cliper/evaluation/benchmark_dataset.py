@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..io.files import FileError, cannot
 from ..io.readers.coco import open_coco
 from .benchmarks import Benchmark, Layout, read_benchmark
-from .dataset import Dataset, Pair, coco_reader, coco_indices, raise_problems
+from .dataset import Dataset, Pair, coco_indices, coco_reader, raise_problems
 from .ground_truth import apply_table, label_table, listed_table, read_numbers
 from .metrics import IGNORED
 
