@@ -369,7 +369,7 @@ def test_the_first_edit_freezes_and_the_next_result_is_a_new_layer(dock, run):
     run(dock)
     mine = labels_of(dock)
     paint(mine)
-    assert "yours now" in message(dock)
+    assert "no longer changes" in message(dock)
     kept = mine.data.copy()
     dock.threshold_panel.background_slider.setValue(0.9)
     dock.result._relabel(visible=True)
@@ -459,7 +459,7 @@ def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run, monk
         assert time.monotonic() - requested[0] < 1, stage
         assert list(dock.viewer.layers) == layers, stage
         assert dock.shown is shown
-        assert "Stopped" in message(dock)
+        assert "Cancelled" in message(dock)
         assert dock.run_panel.run_button.isEnabled()
     monkeypatch.undo()
     run(dock)
@@ -494,11 +494,11 @@ def test_weights_are_downloaded_from_the_dock(dock, qtbot):
     request_for_dino(dock, qtbot)
     (line,) = dock.engine_panel.lines
     assert "licence" in line.text.text()
-    assert "Download first" in dock.run_panel.run_button.toolTip()
+    assert "Press Download" in dock.run_panel.run_button.toolTip()
     line.button.click()
     assert not dock.engine_panel.lines[0].button.isEnabled()  # one job at a time, and it says so
     qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
-    assert "on this machine now" in message(dock)
+    assert "has been downloaded" in message(dock)
     assert dock.engine_panel.lines == []
     assert dock.run_panel.run_button.isEnabled()
 
@@ -515,7 +515,7 @@ def test_cancel_ends_a_download_within_a_second(dino_hub, dock, qtbot, stalled):
     dock.run_panel.cancel_button.click()
     qtbot.waitUntil(lambda: dock.job is None, timeout=5000)
     assert time.monotonic() - started < 1
-    assert "Stopped" in message(dock)
+    assert "Cancelled" in message(dock)
     assert dock.engine_panel.lines[0].button.isEnabled()
 
 
@@ -529,7 +529,7 @@ def test_a_model_of_open_clips_table_is_offered_for_download(hub, dock, qtbot):
     qtbot.waitUntil(lambda: len(dock.engine_panel.lines) == 1, timeout=60_000)
     dock.engine_panel.lines[0].button.click()
     qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
-    assert "on this machine now" in message(dock)
+    assert "has been downloaded" in message(dock)
     assert dock.engine_panel.lines == []
     assert any(request.startswith("GET /roberta-base/") for request in hub.requested)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_cliper.plugin.pytorch_loading import LOADING_PYTORCH
+from napari_cliper.plugin.ui_text import LOADING_PYTORCH
 from napari_cliper.segmentation import REGISTRY
 
 pytestmark = pytest.mark.one_binding
@@ -33,7 +33,7 @@ def seen_in(what, **environment):
 def test_download_is_the_first_button_that_is_pressed(hub, tmp_path):
     hub.files[DINO.repositories[0], DINO.files[0][0]] = os.urandom(400_000)
     found = seen_in("download", HF_ENDPOINT=hub.url, HF_HUB_CACHE=str(tmp_path / "fresh"))
-    assert "on this machine now" in found["message"]
+    assert "has been downloaded" in found["message"]
     assert found["missing"] == 0
     assert any("MB" in stage for stage in found["stages"])
 
@@ -51,7 +51,7 @@ def test_cancel_while_pytorch_is_loaded_and_run_again():
     found = seen_in("cancel")
     assert not found["imported"]  # it was cancelled in the middle of the import
     assert found["seconds"] < 3  # one of an idle machine; this one may run other tests beside it
-    assert "Stopped" in found["cancelled"]
+    assert "Cancelled" in found["cancelled"]
     assert LOADING_PYTORCH in found["stages"]
     assert "Done" in found["message"]
     assert found["layers"] == ["scene", "scene coarse", "scene refined"]

@@ -70,17 +70,20 @@ def test_a_plane_that_was_not_run_says_so_and_nothing_can_be_done(stack, settle)
     before = stack.shown.predictions["refined"].layer.data.copy()
     layer = stack.shown.predictions["refined"].layer
     go_to(stack, 1)
-    assert disabled_because(stack) == "z 1 of stack was not run. Press Run, or go to z 0, z 2."
+    assert (
+        disabled_because(stack)
+        == "There is no result for z 1 of stack. Press Run, or go to z 0, z 2."
+    )
     assert stack.shown is None
     assert list(layer.features) == ["index", "class"]  # no pixels of another plane under the cursor
     stack.annotation_controller.accept()  # a key would do it
     stack.annotation_controller.accept_under_cursor()
     assert annotation(stack) is None
-    assert "was not run" in stack.run_panel.message.text()
+    assert "no result for" in stack.run_panel.message.text()
     stack.corrections_panel.click_button.click()
     stack.correction_controller.click_controller.all[0].layer.add((1, 30, 30))
     settle(stack)
-    assert "Your hints are kept. z 1 of stack was not run" in stack.corrections_panel.state.text()
+    assert "Your hints are saved. There is no result" in stack.corrections_panel.state.text()
     np.testing.assert_array_equal(layer.data, before)
 
 
@@ -158,11 +161,11 @@ def test_hints_stay_with_their_plane(stack, settle):
 
 def test_in_3d_and_outside_of_the_image_nothing_can_be_done(stack):
     stack.viewer.dims.ndisplay = 3
-    assert "Go back to its 2-D view" in disabled_because(stack)
+    assert "Go back to the 2-D view" in disabled_because(stack)
     stack.viewer.dims.ndisplay = 2
     assert stack.shown is not None
     stack.viewer.dims.order = (1, 0, 2)
-    assert "Go back to its 2-D view" in disabled_because(stack)
+    assert "Go back to the 2-D view" in disabled_because(stack)
     stack.viewer.dims.order = (0, 1, 2)
     stack.viewer.add_image(np.zeros((20, 64, 80)), name="deeper", scale=(2, 1, 1))
     stack.image_panel.images.setCurrentText("stack")
@@ -173,7 +176,7 @@ def test_in_3d_and_outside_of_the_image_nothing_can_be_done(stack):
 def test_another_image_has_no_result_of_this_one(stack, run):
     other = stack.viewer.add_image(SCENES[0], name="other")
     stack.image_panel.images.setCurrentText("other")
-    assert disabled_because(stack) == "other was not run. Press Run."
+    assert disabled_because(stack) == "There is no result for other. Press Run."
     run(stack)
     stack.annotation_panel.accept_button.click()
     assert annotation(stack) is None
@@ -181,7 +184,7 @@ def test_another_image_has_no_result_of_this_one(stack, run):
     stack.image_panel.images.setCurrentText("stack")
     assert stack.shown.choice.layer is stack.viewer.layers["stack"]
     stack.viewer.layers["stack"].data = np.stack(SCENES[::-1])
-    assert disabled_because(stack) == "stack has other pixels now. Press Run again."
+    assert disabled_because(stack) == "The pixels of stack have changed. Press Run again."
     stack.viewer.layers.remove("stack")
     assert {one.shown.choice.layer for one in stack.result.kept} == {other}
 
@@ -194,7 +197,7 @@ def test_a_result_that_comes_late_is_of_its_own_plane(stack, qtbot, settle):
     before = layer.data[2].copy()
     qtbot.waitUntil(lambda: stack.job is None, timeout=20_000)
     assert stack.shown.choice.plane == (2,)
-    assert "another plane" in stack.run_panel.message.text()
+    assert "a plane that is not on the screen" in stack.run_panel.message.text()
     settle(stack)
     np.testing.assert_array_equal(layer.data[2], before)
     assert layer.data[1].any()
@@ -249,7 +252,7 @@ def test_results_that_take_too_much_memory_go_and_say_so(stack, run, settle):
     stack.result.kept.capacity = 1
     go_to(stack, 2)
     go_to(stack, 0)
-    assert "dropped to free memory" in disabled_because(stack)
+    assert "removed to free memory" in disabled_because(stack)
     np.testing.assert_array_equal(layer.data[0], before)
     run(stack)
     np.testing.assert_array_equal(layer.data[0], before)

@@ -45,9 +45,9 @@ def test_result_and_progress_arrive_in_the_main_thread(run):
     [
         (InvalidInputError("no word"), "no word"),
         (RuntimeError("CUDA out of memory"), "out of memory"),  # generator workers swallow this
-        (KeyError("x"), "not foreseen"),
+        (KeyError("x"), "Unexpected error"),
         (MemoryError("big"), "big"),
-        (SystemExit(3), "not foreseen"),
+        (SystemExit(3), "Unexpected error"),
     ],
 )
 def test_every_error_reaches_the_person(run, error, words):

@@ -13,6 +13,7 @@ from ..demo.scenes import KINDS, Scene
 from ..io.files import FileError, whole_files
 from ..labels.label_class import ClassRow
 from ..segmentation import SegmentationConfig
+from . import ui_text
 from .dock import CliperWidget
 
 SIZE = (1280, 860)  # pixels of the window
@@ -33,10 +34,10 @@ def show_demo(scene: Scene, screenshot: Path | None) -> str:
     str
         What went wrong, "" if nothing did; only known with `screenshot`.
     """
-    viewer = napari.Viewer(title="napari-cliper demo")
+    viewer = napari.Viewer(title=ui_text.DEMO_TITLE)
     viewer.window.resize(*SIZE)
-    viewer.add_image(scene.image, name="scene")
-    _, added = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
+    viewer.add_image(scene.image, name=ui_text.DEMO_SCENE)
+    _, added = viewer.window.add_plugin_dock_widget("napari-cliper", ui_text.DOCK)
     dock = cast("CliperWidget", added)
     dock.engine_panel.set_config(SegmentationConfig(model="demo"))
     dock.classes_panel.set_classes(

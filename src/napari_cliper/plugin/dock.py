@@ -22,13 +22,14 @@ from ..annotation.project.project import ProjectSettings
 from ..io.files import FileError
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
+from . import ui_text
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
 from .controllers.correction import CorrectionController
 from .controllers.exchange import Exchange
 from .controllers.image_order import ImageOrder
 from .controllers.kept_results import Shown
-from .controllers.live_result import NOTHING_RUN, LiveResult
+from .controllers.live_result import LiveResult
 from .controllers.project import ProjectController
 from .controllers.prototype_learning import PrototypeLearning
 from .engine_session import (
@@ -290,7 +291,7 @@ class CliperWidget(QWidget):
     def _order_request(self) -> Request | str:
         """What the images of a project are asked, or why there is nothing to ask."""
         if self.job is not None:
-            return "Something is running. Wait for it, or cancel it."
+            return ui_text.WAIT_FOR_JOB
         if not self.classes_panel.finish_editing():
             return self.classes_panel.message.text()
         why_not = self._no_words() or self._no_engine()
@@ -343,12 +344,10 @@ class CliperWidget(QWidget):
         if self._closed:
             return
         if number != self._run_number:
-            self.run_panel.end("A project was opened while it ran: its result was dropped.")
+            self.run_panel.end(ui_text.DROPPED_FOR_PROJECT)
             return
         if choice.layer not in self.viewer.layers or not choice.is_current:
-            self.run_panel.end(
-                f"{choice.name} was removed or replaced while it ran: its result was dropped."
-            )
+            self.run_panel.end(ui_text.dropped_for_image(choice.name))
             return
         active = self.viewer.layers.selection.active
         self.result.show(choice, rows, config, outcome)
@@ -358,14 +357,15 @@ class CliperWidget(QWidget):
         if again and behind is not None:
             self.viewer.layers.selection.active = active  # a person is painting or clicking there
         notes = " ".join((*outcome.scores.notes, *outcome.notes))
-        done = (
-            f"Done in {outcome.seconds:.1f} s." if outcome.encoded else "Done; the image was known."
+        result = self.result.shown
+        self.run_panel.end(
+            ui_text.run_done(
+                seconds=outcome.seconds,
+                encoded=outcome.encoded,
+                on_screen=result is not None and result.outcome is outcome,
+                notes=notes,
+            )
         )
-        if self.result.shown is None or self.result.shown.outcome is not outcome:
-            elsewhere = "The result is of another plane than the one on the screen."
-            self.run_panel.end(f"{done} {elsewhere} {notes}".strip())
-        else:
-            self.run_panel.end(f"{done} {notes}".strip())
 
     def _on_labels_failed(self, message: str) -> None:
         self._say(message, error=True)
@@ -379,7 +379,7 @@ class CliperWidget(QWidget):
         self.viewer.status = message.splitlines()[0]
 
     def _on_stopped(self) -> None:
-        self.run_panel.end("Stopped. Everything is as it was.")
+        self.run_panel.end(ui_text.STOPPED)
 
     def _on_finished(self) -> None:
         self.job = None
@@ -413,7 +413,8 @@ class CliperWidget(QWidget):
         """Say why there is nothing to accept on the screen, once there are results at all."""
         why_not = self.result.why_not or self.result.why_empty()
         nothing_run = (
-            self.result.why_not == NOTHING_RUN or next(iter(self.result.kept), None) is None
+            self.result.why_not == ui_text.NO_PREDICTION
+            or next(iter(self.result.kept), None) is None
         )
         self.state.setText("" if nothing_run else why_not)
         self.state.setVisible(bool(self.state.text()))
@@ -469,16 +470,11 @@ class CliperWidget(QWidget):
             self.threshold_panel.choose_class(rows[label - 1].name)
 
     def _on_frozen(self, prediction: Prediction) -> None:
-        message = (
-            f"{prediction.layer.name} is yours now: it keeps what you paint, and the next result "
-            "becomes a new layer."
-        )
+        message = ui_text.layer_edited(prediction.layer.name)
         self.run_panel.show_message(message)
         self.viewer.status = message
         if not self.result.live:
-            self.threshold_panel.set_available(
-                available=False, why_not="The layers are yours now. Run again for new ones."
-            )
+            self.threshold_panel.set_available(available=False, why_not=ui_text.LAYERS_EDITED)
 
     # ------------------------------------------------------------------ projects
 
@@ -524,7 +520,7 @@ class CliperWidget(QWidget):
             self._start(partial(fetch_weights, name), partial(self._on_downloaded, name))
 
     def _on_downloaded(self, name: str, _nothing: None) -> None:
-        self.run_panel.end(f"{name} is on this machine now.")
+        self.run_panel.end(ui_text.downloaded(name))
 
     def _look_up_weights(self) -> None:
         """See in a thread which weights are on disk."""
@@ -570,20 +566,23 @@ class CliperWidget(QWidget):
         count, kept = self.session.kept
         networks = self.session.network_bytes
         self.results_panel.set_loaded(loaded=networks > 0)
-        lines = [f"Networks in memory: {networks / 1e9:.2f} GB"]
-        lines.append(
-            f"Images kept: {count}, {kept / 1e6:.0f} of {self.session.capacity / 1e6:.0f} MB"
+        lines = ui_text.memory_details(
+            networks=networks, images=count, kept=kept, capacity=self.session.capacity
         )
         title = ""
         if self.shown is not None:
             record = self.shown.outcome.scores.record
-            seconds = self.shown.outcome.seconds
-            title = f"{len(self.shown.predictions)} layers, {seconds:.1f} s, {record['device']}"
-            lines.insert(
-                0, f"Layers: {', '.join(s.layer.name for s in self.shown.predictions.values())}"
+            layers = [one.layer.name for one in self.shown.predictions.values()]
+            title = ui_text.results_summary(
+                layers=len(layers), seconds=self.shown.outcome.seconds, device=record["device"]
             )
-            stages = ", ".join(f"{name} {value:.2f} s" for name, value in record["seconds"].items())
-            lines.insert(1, f"Time: {stages}, on {record['device']} in {record['precision']}")
+            details = ui_text.result_details(
+                layers=layers,
+                seconds=record["seconds"],
+                device=record["device"],
+                precision=record["precision"],
+            )
+            lines = [*details, *lines]
         self.results_panel.show_summary(title, "\n".join(lines))
 
     # ------------------------------------------------------------------ readiness, closing
@@ -599,10 +598,7 @@ class CliperWidget(QWidget):
 
     def _missing_weights(self) -> str:
         missing: Sequence[WeightsEntry] = self.engine_panel.missing()
-        if not missing:
-            return ""
-        names = " and ".join(f"{row.name} ({row.size / 1e6:.0f} MB)" for row in missing)
-        return f"{names}: not on this machine yet. Download first, above."
+        return ui_text.weights_missing(missing) if missing else ""
 
     def _update_ready(self) -> None:
         self.run_panel.set_ready(self._why_not())
@@ -616,7 +612,7 @@ class CliperWidget(QWidget):
         words = [w for row in self.classes_panel.classes() for w in (row.name, *row.synonyms)]
         unknown = self.engine_panel.unknown_words(words)
         if unknown and self.job is None:
-            self.run_panel.show_message(f"The demo model does not know: {', '.join(unknown)}.")
+            self.run_panel.show_message(ui_text.unknown_words(unknown))
 
     def event(self, event: QEvent) -> bool:
         """End when napari takes the widget out of its dock, which does not close it."""
@@ -658,9 +654,10 @@ class CliperWidget(QWidget):
         )
 
     def _ask_to_close(self) -> bool:
-        question = f"{self.run_panel.message.text()} Close all the same and lose it?"
+        question = ui_text.close_question(self.run_panel.message.text())
         return bool(
-            QMessageBox.question(self, "Not saved", question) == QMessageBox.StandardButton.Yes
+            QMessageBox.question(self, ui_text.NOT_SAVED_TITLE, question)
+            == QMessageBox.StandardButton.Yes
         )
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
@@ -700,12 +697,9 @@ def check_napari() -> None:
     installed = version("napari")
     if tuple(int(part) for part in installed.split(".")[:2]) < NAPARI_NEEDED:
         needed = ".".join(map(str, NAPARI_NEEDED))
-        raise RuntimeError(
-            f"napari-cliper needs napari {needed} or later, and this is napari {installed}. "
-            f'Upgrade it with: pip install --upgrade "napari>={needed}"'
-        )
+        raise RuntimeError(ui_text.too_old_napari(needed=needed, installed=installed))
 
 
 def _no_image() -> NDArray[Any]:
     """Stands where every image of a project will give its own pixels."""
-    raise InvalidInputError("No image was given.")
+    raise InvalidInputError(ui_text.NO_IMAGE_GIVEN)

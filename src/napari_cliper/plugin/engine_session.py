@@ -32,6 +32,7 @@ from ..segmentation import (
     Thresholds,
     WeightsEntry,
 )
+from . import ui_text
 from .pytorch_loading import load_pytorch
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class Session:
         """
         start = time.perf_counter()
         scores, embedding, notes, encoded = self._scores(request, report, should_stop)
-        report(Progress("Making labels", 0, 0))
+        report(Progress(ui_text.MAKING_LABELS, 0, 0))
         thresholds = request.thresholds or scores.settings.thresholds
         live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
         for one in live.values():
@@ -218,7 +219,7 @@ class Session:
         """
         with self._segmenter_for(learning_request.config, report, should_stop) as segmenter:
             embedding, _ = self._embedding(segmenter, learning_request, report, should_stop)
-            report(Progress("Learning what the classes look like", 0, 0))
+            report(Progress(ui_text.LEARNING, 0, 0))
             return segmenter.learn(
                 embedding,
                 learning_request.labels,
@@ -338,7 +339,7 @@ class Session:
 
         One that is only passed by is kept where there is room, and takes no other's place.
         """
-        report(Progress("Reading the image", 0, 0))
+        report(Progress(ui_text.READING_IMAGE, 0, 0))
         pixels, contrast = requested.read(), requested.contrast()
         key = (segmenter.config.embedding_key, _digest(pixels), contrast)
         embedding = self._recall(key)
@@ -371,7 +372,7 @@ class Session:
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it runs
 
         while not self._in_use.acquire(timeout=0.1):
-            monitor.tell("Waiting for the cancelled job to end", 0, 0)
+            monitor.tell(ui_text.WAITING_FOR_CANCELLED, 0, 0)
         try:
             with self._lock:
                 if self._segmenter is None:
@@ -413,7 +414,7 @@ def _usable(
     try:
         prototypes.check_model(segmenter.identity, segmenter.config.model)
     except InvalidInputError as error:
-        return None, (f"The prototypes were left out. {error}",)
+        return None, (ui_text.prototypes_left_out(error),)
     return prototypes, ()
 
 

@@ -13,9 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..segmentation import Progress
-
-LOADING_PYTORCH = "Loading PyTorch (once per session)"
-"""The stage that a job reports while it waits for PyTorch."""
+from . import ui_text
 
 _SEGMENTER = "napari_cliper.segmentation.segmenter"
 
@@ -33,7 +31,7 @@ def load_pytorch(report: Callable[[Progress], None] = lambda progress: None) -> 
     """
     if hasattr(sys.modules.get(_SEGMENTER), "Segmenter"):
         return
-    report(Progress(LOADING_PYTORCH, 0, 0))
+    report(Progress(ui_text.LOADING_PYTORCH, 0, 0))
     if sys.platform == "linux":
         # In the order in which `import torch` opens them.
         _open_library("torch", "lib/libtorch_global_deps.so", os.RTLD_NOW | os.RTLD_GLOBAL)

@@ -17,6 +17,7 @@ from qtpy.QtCore import QCoreApplication, QObject, Qt, Signal
 
 from ..io.files import FileError
 from ..segmentation import Progress, SegmentationError, Stopped
+from . import ui_text
 from .pytorch_loading import load_triton_apart
 from .qt.timers import once
 
@@ -171,7 +172,4 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, SegmentationError | FileError | OSError):
         return str(error)
     logger.error("A job failed.", exc_info=error)
-    return (
-        f"Something went wrong that was not foreseen: {type(error).__name__}: {error}. Nothing was "
-        "changed. The details are in the log; try again, or choose other settings."
-    )
+    return ui_text.unexpected_error(error)

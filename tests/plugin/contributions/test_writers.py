@@ -171,7 +171,7 @@ def test_plain_png_when_it_is_chosen(tmp_path):
     assert written == str(tmp_path / "many v1.2.png")
     with Image.open(written) as picture:
         np.testing.assert_array_equal(np.array(picture), labels)
-    with pytest.raises(FileError, match="there already"):
+    with pytest.raises(FileError, match="exists already"):
         chosen.exec(args=(str(tmp_path / "many v1.2"), [layer.as_layer_data_tuple()]))
 
 

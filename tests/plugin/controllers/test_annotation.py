@@ -149,7 +149,7 @@ def test_what_is_missing_is_told(result):
     scope(result, "chosen")
     result.classes_panel.table.choose([])
     accept(result)
-    assert "Choose rows" in message(result)
+    assert "Select rows" in message(result)
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -293,7 +293,7 @@ def test_painting_while_it_cleans_is_kept(result, qtbot):
     painted = mine.layer.data.copy()
     qtbot.waitUntil(lambda: result.annotation_controller.job is None, timeout=5000)
     np.testing.assert_array_equal(mine.layer.data, painted)
-    assert "Press again" in message(result)
+    assert "Press Clean again" in message(result)
 
 
 # ---------------------------------------------------------------------- brush and counts
@@ -403,7 +403,7 @@ def test_what_is_no_annotation_is_put_back(result, qtbot, other):
     mine = accept(result)
     before = mine.layer.data.copy()
     mine.layer.data = other
-    assert "What was there is back" in message(result)
+    assert "previous labels were restored" in message(result)
     np.testing.assert_array_equal(mine.layer.data, before)
     mine.layer.paint((5, 5), 3)
     qtbot.wait(20)
@@ -415,10 +415,10 @@ def test_an_image_that_was_replaced_is_told(result, qtbot):
     layer = result.viewer.layers["scene"]
     layer.data = np.stack([layer.data] * 3)
     settle(result, qtbot)
-    assert "other pixels" in result.annotation_panel.accept_button.toolTip()
+    assert "have changed" in result.annotation_panel.accept_button.toolTip()
     assert not result.annotation_panel.accept_button.isEnabled()
     result.annotation_panel.clean_button.click()
-    assert "another size" in message(result)
+    assert "no longer has the size" in message(result)
     assert annotation(result) is mine
 
 

@@ -123,7 +123,7 @@ def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, an
 
     other = another()
     (text,) = offers(other)
-    assert text.startswith("Unsaved annotations of scene from ")
+    assert text.startswith("There are annotations of scene from ")
     late = another()
     press(other, "Continue")
     qtbot.waitUntil(lambda: len(other.annotation_controller.all) == 1, timeout=10_000)

@@ -408,7 +408,7 @@ def test_the_camera_goes_from_place_to_place_and_starts_again(result, settle):
     np.testing.assert_allclose(centers[:-1], places)
     np.testing.assert_allclose(centers[-1], places[0])
     assert shown[0] == f"Uncertain place 1 of {len(places)}."
-    assert "starts again" in shown[len(places) - 1]
+    assert "start over" in shown[len(places) - 1]
     assert shown[-1] == shown[0]
 
 
@@ -429,7 +429,7 @@ def test_decided_places_are_passed_over(result, settle):
     result.annotation_panel.rule.setCurrentIndex(1)
     result.annotation_panel.accept_button.click()
     settle(result)
-    assert look(result, settle).startswith("No place is left")
+    assert look(result, settle).startswith("No uncertain place is left")
 
 
 def test_the_key_is_bound_on_our_layers(result, settle):
@@ -483,7 +483,7 @@ def test_places_of_a_stack_and_in_3d(dock, run, settle):
     settle(dock)
     assert dock.shown.choice.plane == (1,)
     dock.viewer.dims.set_point(0, 0)
-    assert "was not run" in dock.corrections_panel.next_button.toolTip()
+    assert "no result for" in dock.corrections_panel.next_button.toolTip()
     dock.viewer.dims.set_point(0, 3)
     assert look(dock, settle).startswith("Uncertain place 1 of ")
     assert dock.viewer.dims.point[0] == 3

@@ -443,7 +443,7 @@ def test_a_result_that_was_asked_with_other_words_is_dropped(dock, run, qtbot, p
     dock.project_controller.open(tmp_path / "p")
     loaded(dock, qtbot, "scene 1")
     qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
-    assert "dropped" in message(dock)
+    assert "discarded" in message(dock)
     assert dock.shown is None
     run(dock)
     assert dock.threshold_panel.values().background_threshold == pytest.approx(0.77)

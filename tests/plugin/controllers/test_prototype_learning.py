@@ -111,7 +111,7 @@ def test_painted_pixels_become_looks_and_the_image_is_asked_again(nonsense, run,
     dock.viewer.layers.selection.active = mine.layer
     dock.prototypes_panel.learn_button.click()
     qtbot.waitUntil(lambda: dock.learning_controller.prototypes is not None, timeout=60_000)
-    assert f"Learned from scene: {len(NAMES)}" in message(dock)
+    assert f"Learned {len(NAMES)} classes from scene." in message(dock)
     idle(dock, qtbot)
 
     prototypes = dock.learning_controller.prototypes
@@ -264,10 +264,10 @@ def test_looks_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
     prototypes = of_another(learnt(nonsense, qtbot))
     nonsense.learning_controller.begin_with(prototypes, None)
     panel = nonsense.prototypes_panel
-    assert "with ViT-B/16, but the engine runs demo" in panel.note.text()
+    assert "belong to the model ViT-B/16" in panel.note.text()
     assert "ViT-B/16" in panel.learn_button.toolTip()
     run(nonsense)
-    assert "prototypes were left out" in message(nonsense)
+    assert "prototypes were not used" in message(nonsense)
     assert "prototypes" not in nonsense.shown.outcome.scores.record
     assert nonsense.learning_controller.prototypes is prototypes
     nonsense.learning_controller.learn_by_itself(nonsense.annotation_controller.current())
@@ -290,7 +290,7 @@ def test_looks_are_kept_beside_the_list_of_classes(nonsense, qtbot, tmp_path):
     found = nonsense.learning_controller.prototypes
     np.testing.assert_allclose(vectors(found), vectors(prototypes), atol=1e-6)
     assert nonsense.prototypes_panel.pictures.count() == len(prototypes)
-    assert f"Loaded {len(prototypes)} prototypes" in message(nonsense)
+    assert f"Loaded {len(prototypes)} visual prototypes" in message(nonsense)
 
 
 def test_a_list_without_looks_has_none_and_undo_brings_them_back(nonsense, qtbot, tmp_path):
@@ -298,7 +298,7 @@ def test_a_list_without_looks_has_none_and_undo_brings_them_back(nonsense, qtbot
     prototypes = learnt(nonsense, qtbot)
     assert nonsense.classes_panel.load_from(tmp_path / "words.txt")
     assert nonsense.learning_controller.prototypes is None
-    assert "Undo under Visual prototypes" in message(nonsense)
+    assert "Undo in Visual prototypes" in message(nonsense)
     nonsense.prototypes_panel.undo_button.click()
     assert nonsense.learning_controller.prototypes is prototypes
 
@@ -324,7 +324,7 @@ def test_looks_that_cannot_be_used_are_refused_and_the_classes_loaded(
         "other weights": "other weights",
         "damaged": "cut off",
     }
-    assert "loaded without their prototypes" in message(nonsense)
+    assert "loaded, but not their prototypes" in message(nonsense)
     assert shown[kind] in message(nonsense)
     assert nonsense.learning_controller.prototypes is None
     assert [row.name for row in nonsense.classes_panel.classes()] == list(NAMES.values())
@@ -434,7 +434,7 @@ def test_what_is_learned_for_another_project_is_dropped(project, qtbot, tmp_path
     gate.set()
     idle(project, qtbot)
     assert project.learning_controller.prototypes is None
-    assert "dropped" in message(project)
+    assert "discarded" in message(project)
 
 
 # ---------------------------------------------------------------------- most uncertain first
@@ -486,8 +486,8 @@ def test_the_most_uncertain_images_come_first(project, qtbot, tmp_path):
     assert rows(dock)[0] == f"{best[0]}: not started, {values[best[0]]:.0%} uncertain"
     assert rows(dock)[-2:] == ["bad: not started", "scene 1: done"]
     assert f"{values[best[0]]:.3f}" in dock.project_panel.images.item(0).toolTip()
-    assert "Ordered 4 images" in message(dock)
-    assert "bad could not be looked at" in message(dock)
+    assert "Sorted 4 images" in message(dock)
+    assert "bad could not be read" in message(dock)
     assert dock.project_controller.current == "scene 2"
 
 
@@ -505,7 +505,7 @@ def test_an_order_that_is_cancelled_changes_nothing(project, qtbot, monkeypatch)
     gate.set()
     idle(project, qtbot)
     assert rows(project) == before
-    assert "Stopped" in message(project)
+    assert "Cancelled" in message(project)
 
 
 def test_why_images_cannot_be_ordered_is_said(project):

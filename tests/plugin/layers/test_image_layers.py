@@ -269,15 +269,15 @@ def test_no_current_plane():
     image = any_image("stack", 0, name="cells", axis_labels=("z", "y", "x"))
     viewer.add_layer(image)
     viewer.dims.point = (17, 0, 0)
-    with pytest.raises(InvalidInputError, match=r"stands at z 17, but cells goes from 0 to 4"):
+    with pytest.raises(InvalidInputError, match=r"is at z 17, but cells goes from 0 to 4"):
         current_plane(viewer, image)
     viewer.dims.point = (2, 0, 0)
     viewer.dims.ndisplay = 3
-    with pytest.raises(InvalidInputError, match="shows all of z at once"):
+    with pytest.raises(InvalidInputError, match="displays all of z at once"):
         current_plane(viewer, image)
     viewer.dims.ndisplay = 2
     viewer.dims.order = (1, 0, 2)
-    with pytest.raises(InvalidInputError, match="shows all of z at once"):
+    with pytest.raises(InvalidInputError, match="displays all of z at once"):
         current_plane(viewer, image)
     viewer.dims.order = (0, 2, 1)  # only transposed: the slider is still that of z
     assert current_plane(viewer, image) == (2,)
@@ -368,8 +368,8 @@ def test_the_selected_rectangle_goes_before_the_one_drawn_last():
 @pytest.mark.parametrize(
     ("rectangle", "words"),
     [
-        (box(100, 100, 130, 130), "outside of cells"),
-        (box(-30, 0, -0.6, 30), "outside of cells"),
+        (box(100, 100, 130, 130), "outside cells"),
+        (box(-30, 0, -0.6, 30), "outside cells"),
         (box(2, 2, 4, 25), "3 x 24 pixels; each side needs at least 8"),
         (box(2, 2, 2.2, 25), "1 x 24 pixels"),
         (box(2.2, 2, 2.4, 25), "0 x 24 pixels"),
@@ -383,7 +383,7 @@ def test_a_rectangle_of_too_little(rectangle, words):
         rectangle_region(viewer, image, shapes)
     shapes.selected_data = {0}
     shapes.remove_selected()
-    with pytest.raises(InvalidInputError, match="holds no rectangle"):
+    with pytest.raises(InvalidInputError, match="contains no rectangle"):
         rectangle_region(viewer, image, shapes)
 
 
@@ -413,10 +413,10 @@ def test_what_is_visible_without_a_window():
     viewer.scene.camera.center = (0, 500, 400)
     assert visible_region(viewer, image) == (slice(150, 251), slice(225, 276))
     viewer.scene.camera.center = (0, 5000, 400)
-    with pytest.raises(InvalidInputError, match="outside of cells"):
+    with pytest.raises(InvalidInputError, match="outside cells"):
         visible_region(viewer, image)
     viewer.dims.ndisplay = 3
-    with pytest.raises(InvalidInputError, match="only in the 2-D view"):
+    with pytest.raises(InvalidInputError, match="in the 2-D view"):
         visible_region(viewer, image)
 
 

@@ -181,13 +181,13 @@ def test_a_3d_view_has_no_current_plane(viewer, panel):
     viewer.add_image(pixels(6, 20, 30), name="deep")
     viewer.dims.ndisplay = 3
     assert panel.choice() is None
-    assert "shows all of axis -3 at once" in panel.why_not()
+    assert "displays all of axis -3 at once" in panel.why_not()
     assert panel.changes
     viewer.add_image(pixels(20, 30), name="flat")
     choose(panel.images, "flat")  # needs no 2-D view
     assert panel.choice().plane == ()
     choose(panel.regions, ui_text.REGIONS["visible"])
-    assert "only in the 2-D view" in panel.why_not()
+    assert "in the 2-D view" in panel.why_not()
     viewer.dims.ndisplay = 2
     assert panel.why_not() == ""
 
@@ -257,9 +257,9 @@ def test_a_rectangle_that_goes(viewer, panel):
     shapes.selected_data = {0}
     shapes.remove_selected()  # perhaps to draw another
     assert panel.choice() is None
-    assert "drawn holds no rectangle" in panel.why_not()
+    assert "drawn contains no rectangle" in panel.why_not()
     shapes.add_rectangles(box(90, 90, 120, 120))
-    assert "lies outside of one" in panel.why_not()
+    assert "lies outside one" in panel.why_not()
     shapes.add_rectangles(box(1, 1, 4, 30))
     assert "4 x 30 pixels; each side needs at least 8" in panel.why_not()
     assert panel.summary.text() == panel.why_not()
@@ -278,7 +278,7 @@ def test_what_is_visible_follows_the_camera(viewer, panel):
     assert panel.choice().region == (slice(175, 226), slice(200, 301))
     assert len(panel.changes) >= 2
     viewer.scene.camera.center = (0, 9000, 250)
-    assert "in view lies outside of one" in panel.why_not()
+    assert "visible region lies outside one" in panel.why_not()
 
 
 def test_a_tiny_image(viewer, panel):

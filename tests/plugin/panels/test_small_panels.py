@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.panels.results_panel import ResultsPanel
 from napari_cliper.plugin.panels.run_panel import RunPanel
 from napari_cliper.plugin.panels.threshold_panel import ThresholdPanel
@@ -51,10 +52,10 @@ def test_running_allows_only_cancel(panel, qtbot):
     assert run.bar.isVisible()
     with qtbot.waitSignal(run.cancel):
         qtbot.mouseClick(run.cancel_button, Qt.MouseButton.LeftButton)
-    run.end("Stopped.")
+    run.end(ui_text.STOPPED)
     assert run.run_button.isEnabled()
     assert not run.bar.isVisible()
-    assert run.message.text() == "Stopped."
+    assert run.message.text() == ui_text.STOPPED
 
 
 def test_progress_is_told_in_words(panel, monkeypatch):

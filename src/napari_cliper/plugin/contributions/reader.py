@@ -11,6 +11,7 @@ from napari import current_viewer
 from qtpy.QtCore import QTimer
 
 from ...annotation.project.image_list import FILE
+from .. import ui_text
 
 LayerData = tuple[Any, ...]
 
@@ -44,5 +45,5 @@ def read_project(path: str) -> list[LayerData]:
 
 
 def _open_in_dock(viewer: Any, path: str) -> None:
-    _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", ui_text.DOCK)
     dock.project_controller.open(Path(path))

@@ -10,6 +10,7 @@ from skimage import data
 
 from ...demo.scenes import KINDS, make_scene
 from ...labels.palette import class_colours
+from .. import ui_text
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
@@ -18,12 +19,12 @@ SCENE_SHAPE = (512, 640)
 
 def mixed_scene() -> list[LayerData]:
     """A scene of several kinds in phase contrast, and what is where."""
-    return _scene("mixed scene", seed=1_000_002)
+    return _scene(ui_text.MIXED_SCENE, seed=1_000_002)
 
 
 def fluorescence_scene() -> list[LayerData]:
     """A scene on a dark fluorescence field, and what is where."""
-    return _scene("fluorescence scene", seed=1_000_015)
+    return _scene(ui_text.FLUORESCENCE_SCENE, seed=1_000_015)
 
 
 def _scene(name: str, *, seed: int) -> list[LayerData]:
@@ -31,9 +32,9 @@ def _scene(name: str, *, seed: int) -> list[LayerData]:
     colours: dict[int | None, Any] = {0: "transparent", None: "white"}
     for index, colour in enumerate(class_colours(len(KINDS))):
         colours[index + 1] = (colour / 255).tolist()
-    names = ["background", *(kind.name for kind in KINDS)]
+    names = [ui_text.BACKGROUND_NAME, *(kind.name for kind in KINDS)]
     truth = {
-        "name": f"{name} ground truth",
+        "name": ui_text.ground_truth_layer(name),
         "visible": False,
         "colormap": colours,
         "features": {"index": np.arange(len(names)), "class": names},

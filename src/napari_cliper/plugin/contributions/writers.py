@@ -16,6 +16,7 @@ from typing import Any
 from ...io.files import FileError, whole_files
 from ...io.formats import FORMATS
 from ...segmentation import SegmentationError
+from .. import ui_text
 from ..layers.labelled_layer import labelled_of_layer, record_of
 
 Layers = Sequence[tuple[Any, Mapping[str, Any], str]]
@@ -63,7 +64,7 @@ def _with_ending(path: Path, endings: tuple[str, ...]) -> Path:
         return path
     target = path.with_name(path.name + endings[0])
     if target.exists():
-        raise FileError(f"{target} is there already. Choose another name, or type this one.")
+        raise FileError(ui_text.name_taken(target))
     return target
 
 

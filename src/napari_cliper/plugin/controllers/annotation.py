@@ -20,6 +20,7 @@ from ...annotation.edit_mask import PAINTED, AnnotationState
 from ...annotation.merge import region_at
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, Progress
+from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer, Place
 from ..layers.image_layers import ImageChoice, pixel_under, rectangle_region
 from ..layers.prediction_layers import Prediction
@@ -146,7 +147,7 @@ class AnnotationController(QObject):
             For an image that was removed, or replaced by one of another size.
         """
         if image not in self._viewer.layers:
-            raise InvalidInputError(f"{name} was removed. Choose another image.")
+            raise InvalidInputError(ui_text.image_removed(name))
         found = self.of(image)
         if found is not None and state is None:
             self._check_fits(found)
@@ -189,8 +190,7 @@ class AnnotationController(QObject):
     def _check_fits(annotation: AnnotationLayer) -> None:
         if not annotation.fits:
             raise InvalidInputError(
-                f"{annotation.name} has another size now than its annotation. Save or remove the "
-                f"layer {annotation.layer.name} first."
+                ui_text.another_size(image=annotation.name, layer=annotation.layer.name)
             )
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
@@ -200,9 +200,9 @@ class AnnotationController(QObject):
     def update_available(self) -> None:
         """Bring the buttons up to what there is."""
         no_accept = self._result.why_not or self._result.why_empty()
-        no_clean = "" if self.current() else "There is no annotation yet: accept something."
+        no_clean = "" if self.current() else ui_text.NO_ANNOTATION
         if self.job is not None:
-            no_clean = "It is cleaning."
+            no_clean = ui_text.CLEANING_RUNS
         self._panel.set_available(no_accept, no_clean)
 
     # ------------------------------------------------------------------ accept
@@ -231,7 +231,7 @@ class AnnotationController(QObject):
             labels = self._labels(prediction)
             *plane, row, column = pixel_under(self._viewer, prediction.layer, world)
             if tuple(plane) != prediction.choice.plane:
-                raise InvalidInputError("The prediction is of another plane. Go there first.")
+                raise InvalidInputError(ui_text.OTHER_PLANE)
             self._accept(prediction, where=region_at(labels, row, column))
 
     def _accept(
@@ -248,8 +248,7 @@ class AnnotationController(QObject):
         if where is not None:
             painted = painted & where
         if rule == "all" and painted.any() and not self.confirm(
-            f"{np.count_nonzero(painted):,} pixels that you painted may be replaced. Go on? One "
-            "undo brings them back."
+            ui_text.replace_painted_question(painted=int(np.count_nonzero(painted)))
         ):  # fmt: skip
             return
         shown = self._result.shown
@@ -261,7 +260,7 @@ class AnnotationController(QObject):
         if chosen is None and where is None:
             prediction.layer.visible = False  # else it would show through what is erased
             self._viewer.layers.selection.active = annotation.layer
-        self.message.emit(f"Accepted: {changed:,} pixels changed.", False)
+        self.message.emit(ui_text.accepted(changed=changed), False)
         self.update_available()
         if chosen is None and where is None:
             self.accepted_all.emit(annotation)
@@ -273,7 +272,7 @@ class AnnotationController(QObject):
         if found is None:
             raise InvalidInputError(self._result.why_not)
         if why_empty := self._result.why_empty():
-            raise InvalidInputError(f"There is nothing to accept. {why_empty}")
+            raise InvalidInputError(ui_text.nothing_to_accept(why_empty))
         return found
 
     @staticmethod
@@ -287,14 +286,14 @@ class AnnotationController(QObject):
         rows = self._classes.classes()
         names = {rows[i].name for i in self._classes.table.chosen_rows() if not rows[i].background}
         if not names:
-            raise InvalidInputError("No class is chosen. Choose rows in the table first.")
+            raise InvalidInputError(ui_text.NO_CLASS_SELECTED)
         return names
 
     def _rectangle(self, choice: ImageChoice) -> NDArray[np.bool_]:
         """The rectangle as a mask over a choice's pixels."""
         shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
         if not shapes:
-            raise InvalidInputError("There is no rectangle. Draw one in a Shapes layer first.")
+            raise InvalidInputError(ui_text.NO_RECTANGLE_DRAWN)
         active = self._viewer.layers.selection.active
         layer = active if active in shapes else shapes[-1]
         inside = np.zeros(choice.source.shape[choice.layer.ndim - 2 :][:2], bool)
@@ -307,7 +306,7 @@ class AnnotationController(QObject):
         self._use_click = use
         self._click_controller = True
         self._viewer.mouse_drag_callbacks.append(self._on_click)
-        self.message.emit("Click a region. Press the button again to change what is taken.", False)
+        self.message.emit(ui_text.CLICK_REGION, False)
 
     def _stop_clicking(self) -> None:
         if self._click_controller:
@@ -337,9 +336,9 @@ class AnnotationController(QObject):
     def _clean(self, world: Any | None) -> None:
         annotation, choice = self.current(), self._images.on_screen()
         if annotation is None:
-            raise InvalidInputError("There is no annotation yet. Accept something first.")
+            raise InvalidInputError(ui_text.NO_ANNOTATION)
         if choice.layer is not annotation.image:
-            raise InvalidInputError(f"Choose {annotation.name} as the image first.")
+            raise InvalidInputError(ui_text.choose_as_image(annotation.name))
         if self.job is not None:
             return
         self._check_fits(annotation)
@@ -371,12 +370,10 @@ class AnnotationController(QObject):
         if annotation not in self._all:
             return
         if not np.array_equal(annotation.edits.labels[place], before):
-            self.message.emit(
-                "You painted while it cleaned; nothing was changed. Press again.", True
-            )
+            self.message.emit(ui_text.PAINTED_MEANWHILE, True)
             return
         changed = annotation.rewrite(place, labels)
-        self.message.emit(f"Cleaned: {changed:,} pixels changed.", False)
+        self.message.emit(ui_text.cleaned(changed=changed), False)
 
     def _on_clean_finished(self) -> None:
         self.job = None
@@ -398,7 +395,7 @@ class AnnotationController(QObject):
             if row.name in names:
                 active.selected_label = names.index(row.name) + 1
         self._last_brushed = row.name
-        self._viewer.status = f"The brush paints {row.name}."
+        self._viewer.status = ui_text.brush_paints(row.name)
         self.brushed.emit(row.name)
 
     def brush_step(self, step: int) -> None:
@@ -494,7 +491,7 @@ class AnnotationController(QObject):
         self.message.emit(message, True)
 
     def _ask(self, question: str) -> bool:
-        answer = QMessageBox.question(self._panel, "Replace what you painted?", question)
+        answer = QMessageBox.question(self._panel, ui_text.REPLACE_PAINTED_TITLE, question)
         return bool(answer == QMessageBox.StandardButton.Yes)
 
 

@@ -29,6 +29,7 @@ from ...io.files import FileError
 from ...io.images import read_image_file
 from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError, Progress
+from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice, labels_shape
 from ..panels.offers_panel import Offer, OffersPanel
@@ -242,7 +243,7 @@ class Autosave(QObject):
         self._unsaved.update(task.annotation for task in tasks)  # tried again with the next change
         if message != self._told or self._closed:
             self._told = message
-            self.message.emit(f"Not saved: {message}", True)
+            self.message.emit(ui_text.not_saved(error=message), True)
 
     def _wait(self) -> None:
         """Let the job that runs come to its end; what it could not save is unsaved again."""
@@ -325,7 +326,7 @@ class Autosave(QObject):
                 self._places[annotation] = self._places.pop(lost)
             self._unsaved.discard(lost)
         annotation.changed.emit()
-        self.message.emit(f"The annotation of {lost.name} is back.", False)
+        self.message.emit(ui_text.annotation_back(lost.name), False)
         self._show()
 
     # ------------------------------------------------------------------ earlier sessions
@@ -359,7 +360,7 @@ class Autosave(QObject):
     def resume(self, found: FoundSession) -> None:
         """Go on with an earlier session: its images and annotations come into the window."""
         if self.job is not None:
-            self.message.emit("Annotations are being saved. Try again in a moment.", True)
+            self.message.emit(ui_text.SAVING, True)
             return
         held = next((one for one in self._sessions if one.folder == found.folder), None)
         placed = {name for session, name in self._places.values() if session is held}
@@ -395,7 +396,7 @@ class Autosave(QObject):
             self.found.insert(0, replace(found, images=tuple(left)))
             self.message.emit(" ".join(problems), True)
         else:
-            self.message.emit("The annotations are back. They are saved automatically.", False)
+            self.message.emit(ui_text.ANNOTATIONS_BACK, False)
         self._show()
 
     def _bring_back(self, session: Session, one: _Found) -> None:
@@ -429,9 +430,9 @@ class Autosave(QObject):
 
     def _show(self) -> None:
         removed = [
-            Offer(one, f"The annotation of {one.name} was removed.", "Restore") for one in self.lost
+            Offer(one, ui_text.annotation_removed(one.name), ui_text.RESTORE) for one in self.lost
         ]
-        earlier = [Offer(one, _in_words(one), "Continue") for one in self.found]
+        earlier = [Offer(one, _offer_text(one), ui_text.CONTINUE) for one in self.found]
         self._panel.show_offers((*removed, *earlier))
 
     def _on_accepted(self, what: AnnotationLayer | FoundSession) -> None:
@@ -441,8 +442,8 @@ class Autosave(QObject):
             self.restore(what)
 
     def _on_discarded(self, what: AnnotationLayer | FoundSession) -> None:
-        name = _names(what.images) if isinstance(what, FoundSession) else what.name
-        if not self.confirm(f"Delete the annotations of {name}? They cannot be brought back."):
+        name = ui_text.session_name(what.images) if isinstance(what, FoundSession) else what.name
+        if not self.confirm(ui_text.discard_question(name)):
             return
         if not isinstance(what, FoundSession):
             self.lost.remove(what)
@@ -465,7 +466,7 @@ class Autosave(QObject):
             held.project.remove_image(name)
 
     def _ask(self, question: str) -> bool:
-        answer = QMessageBox.question(self._panel, "Discard annotations?", question)
+        answer = QMessageBox.question(self._panel, ui_text.DISCARD_TITLE, question)
         return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _say_error(self, message: str) -> None:
@@ -529,7 +530,7 @@ def _read(
             return _Found(name, state, shown, None, layer)
     if pixels is None:
         where = shown.get("path") or shown.get("name", name)
-        problem = f"{problem} Open {where} in napari, then press Continue again."
+        problem = ui_text.open_image_first(problem=problem, where=where)
     return _Found(name, state, shown, pixels, None, problem)
 
 
@@ -610,16 +611,5 @@ def _place_of(layer: Any) -> tuple[str, str] | None:
     return place if isinstance(place, tuple) and len(place) == 2 else None
 
 
-def _names(names: tuple[str, ...]) -> str:
-    if not names:
-        return "an earlier session"
-    more = len(names) - 1
-    others = "" if not more else f" and {more} more {'image' if more == 1 else 'images'}"
-    return f"{names[0]}{others}"
-
-
-def _in_words(found: FoundSession) -> str:
-    if found.problem:
-        return f"Unsaved annotations cannot be read: {found.problem}"
-    when = "" if found.saved is None else f" from {found.saved:%d %b %Y, %H:%M}"
-    return f"Unsaved annotations of {_names(found.images)}{when}."
+def _offer_text(found: FoundSession) -> str:
+    return ui_text.session_offer(images=found.images, saved=found.saved, problem=found.problem)

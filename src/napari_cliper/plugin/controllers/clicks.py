@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from ...annotation.user_hints import BACKGROUND
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError
+from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.clicks_layer import ClicksLayer
 from ..panels.classes_panel import ClassesPanel
@@ -106,7 +107,7 @@ class ClickController(QObject):
         clicks.choose(self._panel.chosen_class())
         self._viewer.layers.selection.active = clicks.layer
         clicks.layer.mode = "add"
-        self.message.emit(f"Click on {clicks.chosen}: what looks alike follows.", False)
+        self.message.emit(ui_text.click_on(clicks.chosen), False)
 
     def undo(self) -> None:
         """Undo the newest stroke or click of the image whose layer is active."""
@@ -186,7 +187,7 @@ class ClickController(QObject):
         try:
             annotation = self._annotation_controller.begin(clicks.image, clicks.name)
         except InvalidInputError as error:
-            self.message.emit(f"Clicks are not kept: {error}", True)
+            self.message.emit(ui_text.clicks_not_kept(error), True)
             return
         if self._viewer.layers.selection.active is not active:
             self._viewer.layers.selection.active = active

@@ -28,6 +28,7 @@ from ...annotation.user_hints import (
     hints_of,
 )
 from ...segmentation import InvalidInputError, LiveLabels, Progress, Thresholds
+from .. import ui_text
 from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice, labels_shape, world_of
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 UNCERTAIN_KEY = "Alt-U"
 """Go to the next uncertain place."""
-
-RAISED = "It is drawn above what you accepted: press Accept to update your labels."
 
 HINT_DELAY = 10  # milliseconds: changes within it are one
 
@@ -198,7 +197,7 @@ class CorrectionController(QObject):
         job.succeeded.connect(partial(self._on_affinity, shown))
         job.failed.connect(partial(self._on_no_affinity))
         job.finished.connect(partial(self._on_prepared, job))
-        self._panel.show_state("Finding out what looks alike ...")
+        self._panel.show_state(ui_text.COMPUTING_SIMILARITY)
         job.start()
 
     def _on_affinity(self, shown: Shown, affinity: ImageAffinity) -> None:
@@ -208,7 +207,7 @@ class CorrectionController(QObject):
 
     def _on_no_affinity(self, message: str) -> None:
         self._panel.show_state("")
-        self.message.emit(f"Corrections cannot spread: {message}", True)
+        self.message.emit(ui_text.cannot_propagate(message), True)
 
     def _on_prepared(self, job: Job) -> None:
         if self.preparing is job:
@@ -217,7 +216,7 @@ class CorrectionController(QObject):
     def _on_changed(self, annotation: AnnotationLayer) -> None:
         shown = self._shown()
         if shown is None and self._panel.spread.isChecked():
-            self._panel.show_state(f"Your hints are kept. {self._result.why_not}")
+            self._panel.show_state(ui_text.hints_kept(self._result.why_not))
         elif shown is not None and shown.choice.layer is annotation.image:
             self._forget_uncertain_places()
             if not self._timer.isActive():
@@ -233,7 +232,7 @@ class CorrectionController(QObject):
         )  # fmt: skip
         self._result.reveal(annotation.layer if annotation is not None and accepted else None)
         if self._result.raised and self._result.live:
-            self.message.emit(f"The prediction follows your hint. {RAISED}", False)
+            self.message.emit(ui_text.FOLLOWS_HINT, False)
 
     def _on_spread(self, wanted: bool) -> None:
         if not wanted:
@@ -297,7 +296,13 @@ class CorrectionController(QObject):
         if not wanted or self._affinity is None:
             return
         self._panel.show_state(
-            _in_words(hints, follows=self._result.live, raised=self._result.raised)
+            ui_text.hints_used(
+                clicked=hints.clicked,
+                painted=hints.painted,
+                left_out=hints.left_out,
+                follows=self._result.live,
+                raised=self._result.raised,
+            )
         )
         before = self._taught
         nothing = before is None and not (hints.painted or hints.clicked)
@@ -394,7 +399,7 @@ class CorrectionController(QObject):
         self._go_when_known = False
         shown = self._shown()
         if shown is None or not places:
-            self.message.emit("No place is left that is uncertain and not decided.", False)
+            self.message.emit(ui_text.NO_UNCERTAIN_PLACE, False)
             return
         number = self._at % len(places)
         try:
@@ -409,34 +414,15 @@ class CorrectionController(QObject):
                 dims.set_point(axis, value)
         center = [world[axis - dims.ndim] for axis in dims.displayed]
         self._viewer.scene.camera.center = (0, *center)
-        again = " These are all; the next press starts again." if self._at == len(places) else ""
-        self.message.emit(f"Uncertain place {self._at} of {len(places)}.{again}", False)
+        self.message.emit(ui_text.uncertain_place(number=self._at, of=len(places)), False)
 
     def _on_no_uncertain_places(self, message: str) -> None:
         self._go_when_known = False
         self._panel.uncertainty.setChecked(False)
-        self.message.emit(f"The uncertainty is not known: {message}", True)
+        self.message.emit(ui_text.no_uncertainty(message), True)
 
     def _say_error(self, message: str) -> None:
         self.message.emit(message, True)
-
-
-def _in_words(hints: Hints, *, follows: bool, raised: bool) -> str:
-    """Which hints are used, and how their effect is shown."""
-    parts = []
-    if hints.clicked:
-        parts.append(f"{hints.clicked:,} {'click' if hints.clicked == 1 else 'clicks'}")
-    if hints.painted:
-        word = "pixel" if hints.painted == 1 else "pixels"
-        parts.append(f"{hints.painted:,} painted {word}")
-    lines = [f"Hints used: {' and '.join(parts)}."] if parts else []
-    if parts and not follows:
-        lines.append("You edited the prediction layer, so it no longer follows hints. Run again.")
-    elif parts and raised:
-        lines.append(RAISED)
-    if hints.left_out:
-        lines.append(f"Not among the classes of this run: {', '.join(hints.left_out)}.")
-    return " ".join(lines)
 
 
 def _hints(

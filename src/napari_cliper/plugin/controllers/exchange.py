@@ -26,6 +26,7 @@ from ...labels.axes import axes_from_names
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
 from ...segmentation import InvalidInputError, Progress
+from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer, Place
 from ..layers.image_layers import ImageChoice
 from ..panels.classes_panel import ClassesPanel
@@ -36,6 +37,8 @@ from .annotation import AnnotationController
 
 if TYPE_CHECKING:
     from ..panels.export_dialog import ExportRequest
+
+FILES_NAMED = 4
 
 Gather = Callable[[], Images]
 
@@ -102,7 +105,7 @@ class Exchange(QObject):
         project = self.project_images()
         annotation = self._annotation_controller.current()
         if annotation is None and not project.count:
-            self.message.emit("There is no annotation to export. Accept something first.", True)
+            self.message.emit(ui_text.NOTHING_TO_EXPORT, True)
             return
         from ..panels.export_dialog import ExportDialog  # noqa: PLC0415 - zarr and more, when it is wanted
 
@@ -117,7 +120,7 @@ class Exchange(QObject):
     ) -> None:
         """Write in a thread."""
         if self.job is not None:
-            self.message.emit("An export or import runs already. Wait for its end.", True)
+            self.message.emit(ui_text.EXCHANGE_RUNS, True)
             return
         self.folder = str(request.folder)
         gather, inputs = project.gather, list(project.files)
@@ -130,8 +133,9 @@ class Exchange(QObject):
 
     def _on_exported(self, exported: tuple[list[Path], list[str]]) -> None:
         made, notes = exported
-        names = ", ".join(path.name for path in made[:4]) + (" ..." if len(made) > 4 else "")
-        self.message.emit(" ".join([f"Exported into {self.folder}: {names}.", *notes]), False)
+        names = [path.name for path in made]
+        text = ui_text.exported(folder=self.folder, files=names, notes=notes, most=FILES_NAMED)
+        self.message.emit(text, False)
 
     # ------------------------------------------------------------------ import
 
@@ -139,11 +143,11 @@ class Exchange(QObject):
         """Ask for a file and take its labels into the annotation."""
         choice = self._images.choice()
         if choice is None:
-            self.message.emit("Choose an image first: labels are taken onto one.", True)
+            self.message.emit(ui_text.CHOOSE_IMAGE_TO_IMPORT, True)
             return
         patterns = " ".join(f"*{suffix}" for suffix in SUFFIXES)
         path, _ = QFileDialog.getOpenFileName(
-            self._parent, "Import labels", self.folder, f"Labels ({patterns})"
+            self._parent, ui_text.IMPORT_TITLE, self.folder, ui_text.label_files(patterns)
         )
         if path:
             self.read(Path(path))
@@ -176,13 +180,11 @@ class Exchange(QObject):
             accepted = bool(dialog.exec())
             dialog.deleteLater()
             if not accepted:
-                self.message.emit("Nothing was imported.", False)
+                self.message.emit(ui_text.NOTHING_IMPORTED, False)
                 return
             assignments = dialog.assignments()
             if self._annotation_controller.behind(annotation.layer) is None:
-                raise InvalidInputError(
-                    f"{annotation.layer.name} was removed meanwhile; nothing was imported."
-                )
+                raise InvalidInputError(ui_text.removed_while_importing(annotation.layer.name))
             for label, name in dialog.new_classes().items():
                 row = imported.classes.get(label, ClassRow(name))
                 assignments[label] = annotation.number_of(row, label)
@@ -194,7 +196,7 @@ class Exchange(QObject):
         annotation.show_classes(self._rows())
         before = annotation.edits.labels[place]
         changed = annotation.rewrite(place, np.where(labels > 0, labels, before))
-        self.message.emit(f"Imported {imported.source}: {changed:,} pixels changed.", False)
+        self.message.emit(ui_text.imported(source=imported.source, changed=changed), False)
 
     def _rows(self) -> list[ClassRow]:
         return [row for row in self._classes.classes() if not row.background]

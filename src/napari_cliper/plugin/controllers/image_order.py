@@ -13,12 +13,13 @@ from qtpy.QtCore import QObject, Signal
 from ...annotation.project.project import Project
 from ...segmentation import Monitor, Progress
 from ...workflows.active_learning import Ranking, uncertain_first
+from .. import ui_text
 from ..engine_session import Request, Session
 from ..panels.project_panel import ProjectPanel
 from .project import ProjectController
 from .prototype_learning import Start
 
-_NAMED = 3
+IMAGES_NAMED = 3
 """So many images that could not be looked at are named with the reason."""
 
 
@@ -65,15 +66,11 @@ class ImageOrder(QObject):
 
     def _on_ranked(self, project: Project, ranking: Ranking) -> str:
         if project is not self._project_controller.project:
-            return "Another project was opened meanwhile: the order was dropped."
+            return ui_text.DROPPED_ORDER
         self._project_controller.reorder(ranking)
-        count = len(ranking.values)
-        lines = [f"Ordered {count} {'image' if count == 1 else 'images'}, most uncertain first."]
-        problems = list(ranking.problems.items())
-        lines += [f"{name} could not be looked at: {why}" for name, why in problems[:_NAMED]]
-        if len(problems) > _NAMED:
-            lines.append(f"Nor could {len(problems) - _NAMED} others. They are behind the rest.")
-        return "\n".join(lines)
+        return ui_text.ordered(
+            number=len(ranking.values), problems=ranking.problems, most=IMAGES_NAMED
+        )
 
 
 def _ranked(

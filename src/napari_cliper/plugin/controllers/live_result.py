@@ -22,9 +22,9 @@ from ...segmentation import (
     LiveLabels,
     Progress,
     SegmentationConfig,
-    Shortfall,
     Thresholds,
 )
+from .. import ui_text
 from ..engine_session import Outcome
 from ..layers.image_layers import ImageChoice, axis_name, place
 from ..layers.prediction_layers import Prediction, Predictions, label_colours
@@ -38,7 +38,6 @@ from .kept_results import Kept, KeptResults, Shown
 if TYPE_CHECKING:
     from ...segmentation import ImageAffinity
 
-NOTHING_RUN = "There is no prediction yet. Press Run."
 PLANES_NAMED = 3
 CLASSES_NAMED = 4
 RELABEL_AFTER = 10  # milliseconds: moves of a slider within it are one
@@ -85,7 +84,7 @@ class LiveResult(QObject):
         self._predictions = Predictions(viewer, on_frozen, keys)
         self.kept = KeptResults()
         self._current: Kept | None = None
-        self.why_not = NOTHING_RUN
+        self.why_not = ui_text.NO_PREDICTION
         """Why there is no result on the screen; empty where there is one."""
         self._last: tuple[SegmentationConfig, Thresholds] | None = None
         self.job: Job | None = None
@@ -126,7 +125,9 @@ class LiveResult(QObject):
         if seen is None or shown is None or seen.layer.data[place(seen.choice)].any():
             return ""
         live = next(one for stage, one in shown.outcome.live.items() if stage == seen.stage)
-        return _nothing_found(live.shortfalls(self._thresholds.values()), taught=live.taught)
+        return ui_text.nothing_found(
+            live.shortfalls(self._thresholds.values()), hinted=live.taught, most=CLASSES_NAMED
+        )
 
     def thresholds_for(self, config: SegmentationConfig) -> Thresholds | None:
         """The thresholds that the next result of a configuration keeps; None for its defaults."""
@@ -235,9 +236,7 @@ class LiveResult(QObject):
             prediction.go_to(shown.choice)
         self._describe(kept)
         if not self.live:
-            self._thresholds.set_available(
-                available=False, why_not="The layers are yours now. Run again for new ones."
-            )
+            self._thresholds.set_available(available=False, why_not=ui_text.LAYERS_EDITED)
         if kept.behind:
             kept.behind = False
             self._on_moved()
@@ -268,22 +267,18 @@ class LiveResult(QObject):
             return self._preferred(there), ""
         plane = _plane_in_words(seen)
         if of_plane:
-            return None, f"The prediction layer of {plane} was removed. Press Run again."
+            return None, ui_text.prediction_removed(plane)
         if every and not of_image:
-            return None, f"{seen.name} has other pixels now. Press Run again."
+            return None, ui_text.pixels_changed(seen.name)
         if self.kept.was_dropped(seen):
-            return None, (
-                f"The scores of {plane} were dropped to free memory; its prediction stays in its "
-                "layer. Press Run to accept or change it."
-            )
+            return None, (ui_text.scores_dropped(plane))
         if of_image and seen.plane:
             planes = sorted({one.shown.choice.plane for one in of_image})
-            known = ", ".join(_indices_in_words(seen, one) for one in planes[:PLANES_NAMED])
-            more = f" and {len(planes) - PLANES_NAMED} more" if len(planes) > PLANES_NAMED else ""
-            return None, f"{plane} was not run. Press Run, or go to {known}{more}."
+            known = [_indices_in_words(seen, one) for one in planes]
+            return None, ui_text.not_run(plane, known, PLANES_NAMED)
         if next(iter(self.kept), None) is not None:
-            return None, f"{plane} was not run. Press Run."
-        return None, NOTHING_RUN
+            return None, ui_text.not_run(plane)
+        return None, ui_text.NO_PREDICTION
 
     def _preferred(self, found: list[Kept]) -> Kept:
         """Of several regions that of the active layer, the chosen one, or the last."""
@@ -423,37 +418,14 @@ class LiveResult(QObject):
 def _plane_in_words(choice: ImageChoice) -> str:
     """Such as ``z 5 of stack``; the name alone for a single plane."""
     indices = _indices_in_words(choice, choice.plane)
-    return f"{indices} of {choice.name}" if indices else choice.name
+    return ui_text.plane_of(indices=indices, image=choice.name)
 
 
 def _indices_in_words(choice: ImageChoice, plane: tuple[int, ...]) -> str:
-    return ", ".join(f"{axis_name(choice.layer, axis)} {at}" for axis, at in enumerate(plane))
-
-
-def _nothing_found(short: Sequence[Shortfall], *, taught: bool) -> str:
-    """Which classes stay below which threshold, and what to do."""
-    absent = [one for one in short if one.kind == "class"]
-    weak = [one for one in short if one.kind == "pixel"]
-    lines = ["Nothing was found."]
-    if weak:
-        named = [f"{one.name} (best {one.value:.2f} of {one.threshold:.2f})" for one in weak]
-        lines.append(f"No pixel reaches the background threshold: {_some(named)}.")
-    if absent:
-        named = [f"{one.name} {one.value:.2f}" for one in absent]
-        lines.append(
-            f"Scores not above the class threshold of {absent[0].threshold:.2f}: {_some(named)}."
-        )
-    if taught:
-        lines.append("Your hints count as well: undo some, or click on an object.")
-    else:
-        which = "background" if weak else "class"
-        lines.append(f"Lower the {which} threshold, try other words, or click on an object.")
-    return " ".join(lines)
-
-
-def _some(named: Sequence[str]) -> str:
-    more = len(named) - CLASSES_NAMED
-    return ", ".join(named[:CLASSES_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(
+        ui_text.axis_index(axis=axis_name(choice.layer, axis), index=at)
+        for axis, at in enumerate(plane)
+    )
 
 
 def _prepare(

@@ -33,6 +33,7 @@ from ...io.images import read_image_file
 from ...io.lazy_images import LazyImages, read_in_turn
 from ...labels.axes import UNKNOWN, axes_from_names, napari_names
 from ...segmentation import InvalidInputError, Progress
+from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..panels.project_panel import ProjectPanel
 from ..qt.timers import once
@@ -171,7 +172,7 @@ class ProjectController(QObject):
         """Begin a project of the image that is annotated in the window."""
         annotation = self._annotation_controller.current()
         if annotation is None:
-            self.message.emit("There is no annotation yet. Accept or import something first.", True)
+            self.message.emit(ui_text.NO_ANNOTATION_TO_SAVE, True)
             return
         # What cannot be saved in its project is kept by the new one.
         if not self.save_now(ask=False) and annotation.image is not self.layer:
@@ -200,7 +201,7 @@ class ProjectController(QObject):
 
     def _on_new(self) -> None:
         start = str(Path.home())
-        pictures = QFileDialog.getExistingDirectory(self._panel, "Folder of images", start)
+        pictures = QFileDialog.getExistingDirectory(self._panel, ui_text.IMAGES_TITLE, start)
         if not pictures:
             return
         try:
@@ -209,20 +210,20 @@ class ProjectController(QObject):
             self._say_error(str(error))
             return
         if not found:
-            self._say_error(f"There is no image in {pictures}. Choose another folder.")
+            self._say_error(ui_text.no_image_in(pictures))
             return
-        proposed = str(Path(pictures).with_name(f"{Path(pictures).name} annotations"))
-        folder, _ = QFileDialog.getSaveFileName(self._panel, "New project folder", proposed)
+        proposed = str(Path(pictures).with_name(ui_text.annotations_folder(Path(pictures).name)))
+        folder, _ = QFileDialog.getSaveFileName(self._panel, ui_text.NEW_PROJECT_TITLE, proposed)
         if folder:
             self.create(Path(folder), found)
 
     def _on_open(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self._panel, "Open a project")
+        folder = QFileDialog.getExistingDirectory(self._panel, ui_text.OPEN_PROJECT_TITLE)
         if folder:
             self.open(Path(folder))
 
     def _on_save_as(self) -> None:
-        folder, _ = QFileDialog.getSaveFileName(self._panel, "New project folder")
+        folder, _ = QFileDialog.getSaveFileName(self._panel, ui_text.NEW_PROJECT_TITLE)
         if folder:
             self.save_as(Path(folder))
 
@@ -387,7 +388,7 @@ class ProjectController(QObject):
             try:
                 write()
             except ChangedOnDiskError as error:
-                if not (ask and self.confirm(f"{error} Replace it with what is here?")):
+                if not (ask and self.confirm(ui_text.overwrite_question(error))):
                     raise
                 write(overwrite=True)
         except (FileError, InvalidInputError) as error:
@@ -429,7 +430,7 @@ class ProjectController(QObject):
         if self.job is not job:
             return  # it was waited for, and tried again
         self._unsaved.add(name)  # and it is tried again with the next change
-        self.message.emit(f"Not saved: {message}", True)
+        self.message.emit(ui_text.not_saved(error=message), True)
 
     def _start(self, job: Job) -> None:
         self.job = job
@@ -456,7 +457,7 @@ class ProjectController(QObject):
         self.message.emit(message, True)
 
     def _ask(self, question: str) -> bool:
-        answer = QMessageBox.question(self._panel, "Changed by another program", question)
+        answer = QMessageBox.question(self._panel, ui_text.CHANGED_ON_DISK_TITLE, question)
         return bool(answer == QMessageBox.StandardButton.Yes)
 
     # ------------------------------------------------------------------ export

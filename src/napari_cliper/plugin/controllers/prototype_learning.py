@@ -19,6 +19,7 @@ from ...io.files import FileError, cannot
 from ...io.own_files import OwnFiles
 from ...io.prototype_file import beside, write_prototypes
 from ...segmentation import InvalidInputError, Progress, SegmentationConfig
+from .. import ui_text
 from ..engine_session import LearningRequest, Session
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice
@@ -143,7 +144,7 @@ class PrototypeLearning(QObject):
         if isinstance(choice, str):
             return choice
         if annotation is None or choice.layer is not annotation.image:
-            return f"{choice.name} has no annotation yet: accept or paint something first."
+            return ui_text.nothing_annotated(choice.name)
         return (
             _nothing_confirmed(annotation, choice) or self._no_engine() or self._of_another_model()
         )
@@ -159,7 +160,7 @@ class PrototypeLearning(QObject):
             return str(error)
 
     def _no_engine(self) -> str:
-        missing = "The model is not on this machine yet. Download first, above."
+        missing = ui_text.MODEL_MISSING
         return self._engine.problem() or (missing if self._engine.missing() else "")
 
     def _of_another_model(self) -> str:
@@ -168,11 +169,7 @@ class PrototypeLearning(QObject):
         learnt, chosen = self.prototypes.model, self._engine.config().model
         if learnt == chosen:
             return ""
-        return (
-            f"These prototypes were learned with {learnt}, but the engine runs {chosen}, which "
-            f"cannot use them. They are kept: choose {learnt} to use them, or remove them to "
-            "learn new ones."
-        )
+        return ui_text.other_model(learned=learnt, chosen=chosen)
 
     # ------------------------------------------------------------------ learning
 
@@ -196,21 +193,20 @@ class PrototypeLearning(QObject):
         if not wanted or _nothing_confirmed(annotation, choice):
             return
         if why_not := self._of_another_model():
-            self.message.emit(f"Nothing was learned from {annotation.name}. {why_not}", False)
+            self.message.emit(ui_text.not_learned(image=annotation.name, why=why_not), False)
             return
         self._learn(annotation, choice, ask_again=False)
 
     def _learn(self, annotation: AnnotationLayer, choice: ImageChoice, *, ask_again: bool) -> None:
         annotation.follow()
         place = annotation.place_of(choice)
-        plane = f" [{', '.join(map(str, choice.plane))}]" if choice.plane else ""
         learning_request = LearningRequest(
             choice.read,
             self._engine.config(),
             annotation.edits.labels[place].copy(),
             annotation.edits.edit_mask[place] != OPEN,
             {label: row.name for label, row in annotation.classes.items()},
-            annotation.name + plane,
+            ui_text.source_name(image=annotation.name, plane=choice.plane),
             choice.contrast,
         )
         self._when_free(
@@ -221,16 +217,16 @@ class PrototypeLearning(QObject):
 
     def _on_learnt(self, number: int, source: str, ask_again: bool, found: Prototypes) -> str:
         if number != self._number:
-            return f"The classes were replaced meanwhile: the prototypes of {source} were dropped."
+            return ui_text.dropped_for_classes(source)
         if not found:
             self._forget(source, ask_again=ask_again)
-            return f"Nothing was learned from {source}: its annotation has no class of the list."
+            return ui_text.no_class_to_learn(source)
         self._change(
             found if self.prototypes is None else self.prototypes.joined(found),
             ask_again=ask_again,
         )
         classes = len({one.name for one in found.items if one.name})
-        return f"Learned from {source}: {classes} {'class' if classes == 1 else 'classes'}."
+        return ui_text.learned_from(source=source, classes=classes)
 
     def _forget(self, source: str, *, ask_again: bool) -> None:
         """Remove the prototypes of an image in which nothing is confirmed any more."""
@@ -263,13 +259,13 @@ class PrototypeLearning(QObject):
                 aside = _free_name(path)
                 path.replace(aside)
                 self._refused.discard(path)
-                self.message.emit(f"The earlier prototypes are in {aside.name} now.", False)
+                self.message.emit(ui_text.put_aside(aside.name), False)
             if self.prototypes is not None:
                 write_prototypes(path, self.prototypes)
         except OSError as error:
             self.message.emit(str(cannot("write", path, error)), True)
         except FileError as error:
-            self.message.emit(f"The classes were saved, but not their prototypes. {error}", True)
+            self.message.emit(ui_text.prototypes_not_saved(error), True)
 
     def load_beside(self, classes: Path) -> None:
         """Use the prototypes that are saved beside a class list, or none."""
@@ -279,8 +275,7 @@ class PrototypeLearning(QObject):
             if self.prototypes is not None:
                 self._change(None)
                 self.message.emit(
-                    "No prototypes are saved beside these classes, so there are none now. Undo "
-                    "under Visual prototypes brings the earlier ones back.",
+                    ui_text.NO_PROTOTYPES_BESIDE,
                     False,
                 )
             return
@@ -293,14 +288,14 @@ class PrototypeLearning(QObject):
 
     def _on_loaded(self, number: int, path: Path, found: Prototypes | str) -> str:
         if number != self._number:
-            return f"Other classes were loaded meanwhile: {path.name} was dropped."
+            return ui_text.other_classes_loaded(path.name)
         if isinstance(found, str):
             self._refused.add(path)
             if self.prototypes is not None:
                 self._change(None)
-            raise InvalidInputError(f"The classes were loaded without their prototypes. {found}")
+            raise InvalidInputError(ui_text.prototypes_not_loaded(found))
         self._change(found)
-        return f"Loaded {len(found)} prototypes of the classes."
+        return ui_text.prototypes_loaded(len(found))
 
 
 def _free_name(path: Path) -> Path:
@@ -311,13 +306,13 @@ def _free_name(path: Path) -> Path:
 
 def _nothing_confirmed(annotation: AnnotationLayer, choice: ImageChoice) -> str:
     if not annotation.fits:
-        return f"{annotation.name} has another size now than its annotation."
+        return ui_text.another_size(image=annotation.name)
     place = annotation.place_of(choice)
     confirmed = annotation.edits.edit_mask[place] != OPEN
     if not confirmed.any():
-        return "Nothing is accepted or painted here yet."
+        return ui_text.NOTHING_CONFIRMED
     if not annotation.edits.labels[place][confirmed].any():
-        return "Only background is accepted or painted here, which shows no class."
+        return ui_text.ONLY_BACKGROUND
     return ""
 
 

@@ -20,6 +20,7 @@ from ...annotation.merge import Rule, accept
 from ...annotation.user_hints import Clicks, clicks_in
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
+from .. import ui_text
 from ..qt.keys import bind
 from ..qt.listeners import Listeners
 from ..qt.timers import once
@@ -73,7 +74,7 @@ class AnnotationLayer(QObject):
         self.clicks: Clicks = clicks_in(self.record.pop(CLICKS, None))
         self.layer = Labels(
             labels,
-            name=f"{name} annotation",
+            name=ui_text.annotation_layer(name),
             metadata={OUTPUT_KEY: {"annotation_of": name}},
             **transforms(whole),
         )
@@ -128,7 +129,7 @@ class AnnotationLayer(QObject):
         self.layer.features = pd.DataFrame(
             {
                 "index": [0, *self.classes],
-                "class": ["background", *(row.name for row in self.classes.values())],
+                "class": [ui_text.BACKGROUND_NAME, *(row.name for row in self.classes.values())],
             }
         )
 
@@ -273,10 +274,14 @@ class AnnotationLayer(QObject):
         if given.shape != self.edits.labels.shape or not np.array_equal(new, given):
             self.layer.data = self.edits.labels
             self.refused.emit(
-                f"{self.layer.name} takes labels from 0 to 65535 of the shape "
-                f"{self.edits.labels.shape}, not {given.dtype} of {given.shape} with "
-                f"{given.min(initial=0)} to {given.max(initial=0)}. What was there is back; add "
-                "the other labels as a layer of their own."
+                ui_text.labels_refused(
+                    layer=self.layer.name,
+                    shape=self.edits.labels.shape,
+                    dtype=given.dtype,
+                    given=given.shape,
+                    low=given.min(initial=0),
+                    high=given.max(initial=0),
+                )
             )
             return
         self.edits.labels[...] = new

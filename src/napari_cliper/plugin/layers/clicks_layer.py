@@ -18,6 +18,7 @@ from qtpy.QtCore import QObject, Signal
 
 from ...annotation.user_hints import BACKGROUND, Clicks
 from ...labels.label_class import ClassRow, colours_of
+from .. import ui_text
 from ..qt.keys import Keys, bind
 from ..qt.listeners import Listeners
 from .image_layers import OUTPUT_KEY, ImageChoice, image_shape, transforms
@@ -76,7 +77,7 @@ class ClicksLayer(QObject):
         self.layer = Points(
             np.array(points, float).reshape(-1, axes),
             ndim=axes,
-            name=f"{name} clicks",
+            name=ui_text.clicks_layer(name),
             features=pd.DataFrame({COLUMN: np.array(classes, object)}),
             feature_defaults={COLUMN: BACKGROUND},
             size=max(min(image_shape(image)[-2:]) / 50, 1),

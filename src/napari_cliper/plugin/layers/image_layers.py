@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError
+from .. import ui_text
 
 Region = tuple[slice, slice]
 
@@ -151,8 +152,7 @@ def check_memory(choice: ImageChoice) -> None:
     if needed > free:
         sides = " x ".join(map(str, shape))
         raise InvalidInputError(
-            f"The labels of {choice.name} ({sides}) need {needed / 1e9:.1f} GB, and "
-            f"{free / 1e9:.1f} GB are free. Choose a rectangle, or cut the stack into parts."
+            ui_text.labels_too_large(image=choice.name, sides=sides, needed=needed, free=free)
         )
 
 
@@ -238,7 +238,7 @@ def _first_pixel(choice: ImageChoice, ndim: int) -> NDArray[np.float64]:
 def axis_name(layer: Image, axis: int) -> str:
     """What a person calls an axis; ``axis -3`` where nobody has named it."""
     label = str(layer.axis_labels[axis])
-    return f"axis {label}" if label.lstrip("-").isdigit() else label
+    return ui_text.unnamed_axis(label) if label.lstrip("-").isdigit() else label
 
 
 def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
@@ -254,8 +254,7 @@ def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
     shown = [axis for axis in _displayed(viewer, layer) if 0 <= axis < leading]
     if shown:
         raise InvalidInputError(
-            f"The viewer shows all of {axis_name(layer, shown[0])} at once, so no plane of "
-            f"{layer.name} is the current one. Go back to its 2-D view, or choose a plane."
+            ui_text.axis_is_displayed(axis=axis_name(layer, shown[0]), image=layer.name)
         )
     world = np.array(dims.point, dtype=float)
     world[list(dims.displayed)] = 0  # as napari slices: what is shown moves no slider
@@ -265,8 +264,9 @@ def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
         last = image_shape(layer)[axis] - 1
         if not 0 <= index <= last:
             raise InvalidInputError(
-                f"The viewer stands at {axis_name(layer, axis)} {index}, but {layer.name} goes "
-                f"from 0 to {last}. Move the slider, or choose a plane."
+                ui_text.slider_outside(
+                    axis=axis_name(layer, axis), index=index, image=layer.name, last=last
+                )
             )
     return plane
 
@@ -288,16 +288,14 @@ def rectangle_region(viewer: Viewer, layer: Image, shapes: Shapes) -> Region:
     """
     found = rectangles(shapes)
     if not found:
-        raise InvalidInputError(
-            f"{shapes.name} holds no rectangle. Draw one, or choose the whole image."
-        )
+        raise InvalidInputError(ui_text.no_rectangle_in(shapes.name))
     chosen = max(set(found) & set(shapes.selected_data), default=found[-1])
     dims_units = viewer.dims.units
     corners = [
         _world_to_data(viewer, layer, _in_units(world, shapes.units, dims_units))
         for world in map(shapes.data_to_world, shapes.data[chosen])
     ]
-    return _clipped(layer, np.array(corners)[:, -2:], f"The rectangle in {shapes.name}")
+    return _clipped(layer, np.array(corners)[:, -2:], ui_text.the_rectangle_in(shapes.name))
 
 
 def visible_region(viewer: Viewer, layer: Image) -> Region:
@@ -308,8 +306,8 @@ def visible_region(viewer: Viewer, layer: Image) -> Region:
     InvalidInputError
         Where the viewer does not show the image's last two axes in 2-D, or shows too little.
     """
-    _check_flat(viewer, layer, "What is visible of", ", or choose the whole image")
-    return _clipped(layer, _view_corners(viewer, layer), "The part of the image in view")
+    _check_flat(viewer, layer, ui_text.OR_WHOLE_IMAGE)
+    return _clipped(layer, _view_corners(viewer, layer), ui_text.THE_VISIBLE_REGION)
 
 
 def geometry_of(layer: Layer) -> dict[str, Any]:
@@ -341,7 +339,7 @@ def world_of(viewer: Viewer, choice: ImageChoice, row: int, column: int) -> NDAr
         Where the viewer does not show the image's last two axes in 2-D.
     """
     layer = choice.layer
-    _check_flat(viewer, layer, "A place in")
+    _check_flat(viewer, layer)
     position = _first_pixel(choice, layer.ndim)
     position[: len(choice.plane)] = choice.plane
     position[-2:] += row, column
@@ -396,7 +394,7 @@ def _clipped(layer: Image, points: NDArray[np.float64], what: str) -> Region:
     low, high = points.min(axis=0), points.max(axis=0)
     edge = np.array(shape) - 0.5
     if not (np.isfinite(points).all() and (high >= -0.5).all() and (low <= edge).all()):
-        raise InvalidInputError(f"{what} lies outside of {layer.name}.")
+        raise InvalidInputError(ui_text.lies_outside(what=what, image=layer.name))
     start = [max(int(np.ceil(value - _EDGE)), 0) for value in low]
     stop = [
         min(int(np.floor(value + _EDGE)) + 1, side) for value, side in zip(high, shape, strict=True)
@@ -406,11 +404,11 @@ def _clipped(layer: Image, points: NDArray[np.float64], what: str) -> Region:
     return region
 
 
-def _check_flat(viewer: Viewer, layer: Image, what: str, way_out: str = "") -> None:
+def _check_flat(viewer: Viewer, layer: Image, way_out: str = "") -> None:
     if sorted(_displayed(viewer, layer)) != [layer.ndim - 2, layer.ndim - 1]:
-        axes = " and ".join(axis_name(layer, axis) for axis in (-2, -1))
+        axes = [axis_name(layer, axis) for axis in (-2, -1)]
         raise InvalidInputError(
-            f"{what} {layer.name} is known only in the 2-D view of {axes}. Go back to it{way_out}."
+            ui_text.only_in_flat_view(image=layer.name, axes=axes, way_out=way_out)
         )
 
 
@@ -418,5 +416,5 @@ def _check_sides(sides: tuple[int, ...], what: str) -> None:
     if min(sides) < MIN_SIDE:
         rows, columns = (max(side, 0) for side in sides)
         raise InvalidInputError(
-            f"{what} has {rows} x {columns} pixels; each side needs at least {MIN_SIDE}."
+            ui_text.too_small(what=what, rows=rows, columns=columns, least=MIN_SIDE)
         )

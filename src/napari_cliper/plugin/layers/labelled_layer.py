@@ -18,6 +18,7 @@ from ...labels.axes import axes_from_names
 from ...labels.imported_labels import as_labels
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import PIXEL, LabelledImage
+from .. import ui_text
 from .image_layers import OUTPUT_KEY
 
 
@@ -52,7 +53,7 @@ def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> La
     record = record_of(attributes)
     names = _names(attributes.get("features"))
     if names is None:
-        names = {int(label): f"label {label}" for label in np.unique(labels) if label}
+        names = {int(label): ui_text.label_name(int(label)) for label in np.unique(labels) if label}
     return LabelledImage(
         name,
         labels,

@@ -19,6 +19,7 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 
 from ...labels.label_class import ClassRow, colours_of
+from .. import ui_text
 from ..qt.keys import bind
 from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
 
@@ -91,7 +92,7 @@ class Prediction:
         record: Mapping[str, Any],
     ) -> None:
         """The record, and the table by which napari names the class under the cursor."""
-        names = ["background", *(row.name for row in rows)]
+        names = [ui_text.BACKGROUND_NAME, *(row.name for row in rows)]
         self.layer.features = pd.DataFrame(
             {
                 "index": range(len(names)),
@@ -184,7 +185,7 @@ class Predictions:
     def _add(self, choice: ImageChoice, stage: str, dtype: Any) -> Prediction:
         layer = Labels(
             np.zeros(labels_shape(choice), dtype),
-            name=f"{choice.name} {stage}",
+            name=ui_text.stage_layer(image=choice.name, stage=stage),
             **transforms(choice),
         )
         prediction = Prediction(layer, choice, stage)

@@ -11,6 +11,7 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 
 from ...labels.label_class import ClassRow
+from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 
 MOST = 20  # layers; of more classes those with the highest scores are shown
@@ -54,7 +55,7 @@ class ScoreMapLayers:
         for index in np.argsort(-scores)[:MOST]:
             layer = Image(
                 maps[index].copy().reshape((1,) * len(choice.plane) + maps.shape[1:]),
-                name=f"{choice.name} {rows[index].name} score",
+                name=ui_text.score_layer(image=choice.name, name=rows[index].name),
                 colormap="magma",
                 blending="additive",
                 contrast_limits=(0, max(float(scores.max()), 1e-3)),

@@ -9,6 +9,7 @@ from napari.layers import Image, Layer
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
+from .. import ui_text
 from ..qt.keys import Keys, bind
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 
@@ -59,7 +60,7 @@ class UncertaintyLayer:
         active = self._viewer.layers.selection.active
         self.layer = Image(
             data,
-            name=f"{choice.name} uncertainty",
+            name=ui_text.uncertainty_layer(choice.name),
             colormap="magma",
             blending="translucent",  # additive would be white over a bright image
             opacity=0.6,

@@ -13,6 +13,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from .. import ui_text
+
 
 class ElidingComboBox(QComboBox):
     """Shows the ends of what is too long; the whole stands in the tooltips.
@@ -45,7 +47,7 @@ class ElidingComboBox(QComboBox):
     def explain(self, why_grey: str) -> None:
         """Make the box grey and say why; or, with an empty reason, say what is chosen."""
         self.setEnabled(not why_grey)
-        self.setToolTip(why_grey or f"{self._tip} Now: {self.currentText()}.")
+        self.setToolTip(why_grey or ui_text.choice_now(tip=self._tip, text=self.currentText()))
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw as always, with a part of a long text left out."""

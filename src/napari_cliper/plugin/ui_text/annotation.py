@@ -158,6 +158,8 @@ NEXT_UNCERTAIN_TIP = "Go to the next uncertain place that you have not decided y
 BACKGROUND_CLICK_TIP = "None of the classes."
 NOT_IN_TABLE = "Not in the table of classes."
 COMPUTING_SIMILARITY = "Computing similar regions ..."
+RAISED = "The prediction is drawn above what you accepted. Press Accept to update your labels."
+FOLLOWS_HINT = f"The prediction follows your hint. {RAISED}"
 NO_UNCERTAIN_PLACE = "No uncertain place is left to decide."
 
 
@@ -210,9 +212,7 @@ def hints_used(
     if parts and not follows:
         lines.append("You edited the prediction layer, so it no longer follows hints. Run again.")
     elif parts and raised:
-        lines.append(
-            "The prediction is drawn above what you accepted. Press Accept to update your labels."
-        )
+        lines.append(RAISED)
     if left_out:
         lines.append(f"Not used, because this run has no such class: {', '.join(left_out)}.")
     return " ".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 NO_IMAGE = "There is no image. Open one, or choose one in File > Open Sample."
@@ -64,8 +64,8 @@ def labels_too_large(*, image: str, sides: str, needed: float, free: float) -> s
 def axis_is_displayed(*, axis: str, image: str) -> str:
     """The viewer shows a stack in 3-D, or from the side."""
     return (
-        f"The viewer displays the axis {axis}, so {image} has no current plane. Go back to the "
-        "2-D view, or choose a plane."
+        f"The viewer displays all of {axis} at once, so {image} has no current plane. Go back to "
+        "the 2-D view, or choose a plane."
     )
 
 
@@ -96,9 +96,10 @@ def lies_outside(*, what: str, image: str) -> str:
     return f"{what} lies outside {image}."
 
 
-def only_in_flat_view(*, image: str, axes: str, way_out: str = "") -> str:
+def only_in_flat_view(*, image: str, axes: Sequence[str], way_out: str = "") -> str:
     """A region or position needs the 2-D view."""
-    return f"{image} must be shown in the 2-D view of {axes}. Go back to that view{way_out}."
+    view = f"the 2-D view of {' and '.join(axes)}"
+    return f"{image} must be shown in {view}. Go back to that view{way_out}."
 
 
 def too_small(*, what: str, rows: int, columns: int, least: int) -> str:
