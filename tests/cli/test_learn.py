@@ -282,7 +282,7 @@ def test_the_record_says_which_prototypes_and_how_sure(root, learnt, tmp_path):
         assert len(record["prototypes"]["sha256"]) == 64
         assert record["prototypes"]["prototype_weight"] == 0.75
         assert record["prototypes"]["prototypes"] == len(read_prototypes(learnt))
-        requested = {one["class"]: one["share"] for one in record["prototypes"]["asked"]}
+        requested = {one["class"]: one["weight"] for one in record["prototypes"]["asked"]}
         assert requested == dict.fromkeys((*NAMES, "background"), 0.75)
         assert 0 < record["uncertainty"] < 1
         assert f"mean uncertainty: {record['uncertainty']:.3f}" in result.stdout

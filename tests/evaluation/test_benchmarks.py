@@ -21,7 +21,7 @@ COUNTS = {
 
 PUBLISHED = list(
     csv.DictReader(
-        (files("napari_cliper.segmentation") / "protocols.csv").read_text("utf-8").splitlines()
+        (files("napari_cliper.segmentation") / "presets.csv").read_text("utf-8").splitlines()
     )
 )
 

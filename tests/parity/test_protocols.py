@@ -9,13 +9,13 @@ from napari_cliper.segmentation import METHODS, published_settings
 
 
 def test_table_is_the_reference(reference):
-    ours = (files("napari_cliper.segmentation") / "protocols.csv").read_text()
+    ours = (files("napari_cliper.segmentation") / "presets.csv").read_text()
     theirs = reference / "protocols.csv"
     assert not theirs.exists() or ours.split() == theirs.read_text().split()
 
 
 def test_every_row_gives_its_settings():
-    text = (files("napari_cliper.segmentation") / "protocols.csv").read_text()
+    text = (files("napari_cliper.segmentation") / "presets.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
     assert {row["method"] for row in rows} <= set(METHODS)
     for row in rows:

@@ -359,7 +359,7 @@ def test_windows_go_in_batches_no_larger_than_the_image(config, monkeypatch, win
     """As many in a pass as have no more pairs of patches than the whole image."""
     segmenter = Segmenter(config(shorter_side=96, window=window, stride=16))
     segmenter.load()
-    conv = segmenter._loaded["clip"].network.image.visual.conv1
+    conv = segmenter.networks.loaded["clip"].network.image.visual.conv1
     batches = []
     handle = conv.register_forward_hook(lambda _m, args, _o: batches.append(len(args[0])))
     found = segmenter.embed(IMAGE)
@@ -386,7 +386,7 @@ def test_windows_go_in_batches_no_larger_than_the_image(config, monkeypatch, win
 def test_changing_the_words_runs_no_image_network(config):
     segmenter = Segmenter(config(refiner="pamr"))
     embedding = segmenter.embed(IMAGE)
-    network = segmenter._loaded["clip"].network
+    network = segmenter.networks.loaded["clip"].network
     with Passes(network.image.visual) as image_passes:
         first = segmenter.score(embedding, CLASSES)
         second = segmenter.score(embedding, [ClassPrompt("dog"), ClassPrompt("cat")])
@@ -430,7 +430,7 @@ def test_words_are_checked_before_anything_is_loaded(config):
         segmenter.check_words(CLASSES[:1])
     with pytest.raises(InvalidInputError, match="no word to look for"):
         segmenter.check_words([])
-    assert not segmenter._loaded
+    assert not segmenter.networks.loaded
 
 
 @pytest.mark.parametrize("method", ["cliper", "maskclip"])
@@ -462,7 +462,7 @@ def test_background_word_that_is_a_class_is_dropped_with_a_note(segmenter, embed
 
 def test_words_that_the_model_does_not_know_are_named(config, embedding):
     segmenter = Segmenter(config())
-    segmenter._source = replace(segmenter.source, words=("Nucleus", "bacteria"))
+    segmenter.networks._source = replace(segmenter.source, words=("Nucleus", "bacteria"))
     notes = segmenter.score(embedding, CLASSES).notes
     assert any("does not know: cell nucleus. It knows only: Nucleus, bac" in one for one in notes)
     known = segmenter.score(embedding, [ClassPrompt("nucleus"), ClassPrompt("Bacteria")]).notes
@@ -496,7 +496,7 @@ def test_templates_are_averaged_as_unit_words(config):
     templates = ("a {}.", "one small {} here")
     segmenter = Segmenter(config(templates=templates, background=()))
     embedding = segmenter.embed(IMAGE)
-    network = segmenter._loaded["clip"].network.text
+    network = segmenter.networks.loaded["clip"].network.text
     found = segmenter._queries([ClassPrompt("dog")], ["sky"], [], loading.Monitor()).vectors
     for word, vector in zip(("dog", "sky"), found, strict=True):
         tokens = network.tokenizer([t.format(word) for t in templates])
@@ -587,13 +587,13 @@ def test_stopping_anywhere_leaves_a_segmenter_that_works(config, method):
     expected = job(segmenter, should_stop=endless).refined.maps
     requested = 10**9 - endless.left
     for times in sorted({0, 1, requested - 1, *range(2, requested, requested // 8)}):
-        segmenter._words.clear()
+        segmenter.networks.text_embeddings.clear()
         stop = Patience(times)
         with pytest.raises(Stopped, match="Stopped on request"):
             job(segmenter, should_stop=stop)
         assert time.perf_counter() - stop.ended < 1
     np.testing.assert_array_equal(job(segmenter).refined.maps, expected)
-    network = segmenter._loaded["clip"].network
+    network = segmenter.networks.loaded["clip"].network
     for tower in (network.image.visual, network.text.model):
         assert not any(module._forward_pre_hooks for module in tower.modules())
 
@@ -613,7 +613,7 @@ def test_two_jobs_share_one_network_and_a_waiting_one_can_be_stopped(config):
     one, two = Segmenter(config()), Segmenter(config(logit_scale=50.0))
     one.load()
     two.load()
-    assert one._loaded["clip"] is two._loaded["clip"]
+    assert one.networks.loaded["clip"] is two.networks.loaded["clip"]
     inside, go_on, results = threading.Event(), threading.Event(), []
 
     def wait(_progress):
@@ -654,7 +654,7 @@ def test_embedding_serves_every_wish_it_does_not_depend_on(config, segmenter, em
     own = Segmenter(config(**other))
     expected = own.score(own.embed(IMAGE), CLASSES).stage().maps
     lent = segmenter.with_config(config(**other))
-    assert lent._loaded["clip"] is segmenter._loaded["clip"]
+    assert lent.networks.loaded["clip"] is segmenter.networks.loaded["clip"]
     found = lent.score(embedding, CLASSES).stage().maps
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
@@ -662,8 +662,8 @@ def test_embedding_serves_every_wish_it_does_not_depend_on(config, segmenter, em
 def test_another_model_brings_its_own_network(config, segmenter, embedding):
     segmenter.score(embedding, CLASSES)
     other = segmenter.with_config(config(precision="bfloat16"))
-    assert not other._loaded
-    assert not other._words
+    assert not other.networks.loaded
+    assert not other.networks.text_embeddings
     assert segmenter.nbytes > other.nbytes == 0
 
 
@@ -721,7 +721,7 @@ def test_record_tells_how_it_was_made(config, tiny_clip):
 def test_no_memory_left_names_the_ways_out(config, tower, error):
     segmenter = Segmenter(config(method="maskclip"))
     embedding = segmenter.embed(IMAGE)
-    network = segmenter._loaded["clip"].network
+    network = segmenter.networks.loaded["clip"].network
     module = network.image.visual.conv1 if tower == "image" else network.text.model.ln_final
 
     def fail(_module, _inputs):
@@ -751,7 +751,9 @@ def test_other_errors_of_torch_are_not_called_memory(config):
     def fail(_module, _inputs):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    handle = segmenter._loaded["clip"].network.image.visual.conv1.register_forward_pre_hook(fail)
+    handle = segmenter.networks.loaded["clip"].network.image.visual.conv1.register_forward_pre_hook(
+        fail
+    )
     try:
         with pytest.raises(RuntimeError, match="mat1"):
             segmenter.embed(IMAGE)
@@ -773,7 +775,7 @@ def test_unloaded_networks_are_freed_and_come_back(config):
 def test_image_tower_alone_encodes_images_but_no_words(config, embedding, monkeypatch):
     bare = Segmenter(config())
     bare.load()
-    loaded = bare._loaded["clip"]
+    loaded = bare.networks.loaded["clip"]
     monkeypatch.setattr(loaded, "network", replace(loaded.network, text=None))
     with pytest.raises(InvalidInputError, match=r"no text tower.*Choose a whole CLIP"):
         bare.score(embedding, [ClassPrompt("never asked"), ClassPrompt("before")])

@@ -533,7 +533,7 @@ class CliperWidget(QWidget):
 
     def _on_looked_up(self, found: WeightsFound) -> None:
         self.engine_panel.set_cached(found.on_disk, found.requested, found.row)
-        self.engine_panel.set_known_words(found.known_words)
+        self.engine_panel.set_known_words(found.vocabulary)
         self._update_ready()
 
     def _on_lookup_finished(self) -> None:

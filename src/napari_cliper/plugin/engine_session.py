@@ -457,14 +457,14 @@ class WeightsFound:
         The name that was asked for beside the registry's; empty for none.
     row : WeightsEntry or None
         Its weights, where they can be fetched.
-    known_words : tuple of str
+    vocabulary : tuple of str
         The words of the demo model.
     """
 
     on_disk: Mapping[str, bool]
     requested: str
     row: WeightsEntry | None
-    known_words: tuple[str, ...]
+    vocabulary: tuple[str, ...]
 
 
 def weights_on_disk(
@@ -477,7 +477,7 @@ def weights_on_disk(
     name : str
         A model of open_clip's table, or empty; what cannot be fetched is passed over.
     """
-    from ..segmentation import cached, known_words  # noqa: PLC0415 - heavy
+    from ..segmentation import cached, vocabulary  # noqa: PLC0415 - heavy
 
     on_disk = {one: cached(entry) is not None for one, entry in REGISTRY.items()}
     row = None
@@ -489,4 +489,4 @@ def weights_on_disk(
             rows = weights_of(name)
             row = rows[0]
             on_disk[name] = all(cached(one) is not None for one in rows)
-    return WeightsFound(on_disk, name, row, known_words(REGISTRY["demo"]))
+    return WeightsFound(on_disk, name, row, vocabulary(REGISTRY["demo"]))

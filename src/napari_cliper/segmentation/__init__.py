@@ -43,7 +43,7 @@ from .refiners.table import REFINERS, RefinerRow
 if TYPE_CHECKING:
     from .labelling.uncertainty import most_uncertain
     from .models.loading import weights_of
-    from .models.weights import cached, fetch, known_words
+    from .models.weights import cached, fetch, vocabulary
     from .propagation.label_propagation import OPEN, ImageAffinity
     from .propagation.superpixel_graph import image_affinity
     from .results import ImageEmbedding, ScoreMaps, Stage, StageMaps
@@ -64,7 +64,7 @@ _LAZY = {
     "cached": "models.weights",
     "fetch": "models.weights",
     "image_affinity": "propagation.superpixel_graph",
-    "known_words": "models.weights",
+    "vocabulary": "models.weights",
     "most_uncertain": "labelling.uncertainty",
     "weights_of": "models.loading",
 }
@@ -110,12 +110,12 @@ __all__ = [
     "check_repeated",
     "fetch",
     "image_affinity",
-    "known_words",
     "most_uncertain",
     "parse_classes",
     "parse_words",
     "published_settings",
     "to_8bit",
+    "vocabulary",
     "weights_of",
 ]
 

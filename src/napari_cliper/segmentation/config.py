@@ -97,7 +97,7 @@ def _number(text: str) -> float:
 @cache
 def presets() -> Mapping[tuple[str, str, str], Settings]:
     """The published settings by method, model and dataset."""
-    text = (files(__package__) / "protocols.csv").read_text(encoding="utf-8")
+    text = (files(__package__) / "presets.csv").read_text(encoding="utf-8")
     table = {}
     for row in csv.DictReader(text.splitlines()):
         table[row["method"], row["model"], row["protocol"]] = Settings(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from .prompts import ClassPrompt
-from .results import ScoreMaps
+from .results import ImageEmbedding, ScoreMaps
 from .scoring.prototype_fusion import PrototypeFusion
 from .scoring.prototypes import BACKGROUND, Prototypes
 
@@ -26,23 +27,40 @@ def prototype_usage(
     """Which prototypes were asked, and how much they counted."""
     if prototypes is None or fusion is None:
         return {}
-    shares = zip((*(one.name for one in classes), BACKGROUND), fusion.share.tolist(), strict=True)
+    weights = zip((*(one.name for one in classes), BACKGROUND), fusion.weight.tolist(), strict=True)
     used = [
         {
             "class": name or "background",
             "prototypes": len(prototypes.of(name)),
             "images": prototypes.images_of(name),
-            "share": round(share, 4),
+            "weight": round(weight, 4),
         }
-        for name, share in shares
-        if share
+        for name, weight in weights
+        if weight
     ]
     return {"prototypes": used}
 
 
-def class_record(one: ClassPrompt, scores: ScoreMaps, index: int) -> dict[str, Any]:
+def score_record(
+    scores: ScoreMaps, embedding: ImageEmbedding, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """Settings, seed, weights, versions, classes with their scores, and time of each step."""
+    config = {**asdict(scores.config), "refiner": scores.config.chosen_refiner}
+    return {
+        "config": {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()},
+        "settings": scores.settings.as_dict,
+        "seed": scores.config.seed,
+        **embedding.record,
+        "classes": [_class_record(scores, index) for index in range(len(scores.classes))],
+        "background": list(scores.background),
+        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+        "notes": list(scores.notes),
+    }
+
+
+def _class_record(scores: ScoreMaps, index: int) -> dict[str, Any]:
     """A class with its scores."""
-    refined = scores.refined
+    one, refined = scores.classes[index], scores.refined
     return {
         "label": index + 1,
         "name": one.name,

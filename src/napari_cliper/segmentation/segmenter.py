@@ -7,13 +7,10 @@ labels  milliseconds:       `ScoreMaps.to_labels`
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,25 +18,25 @@ import torch
 from numpy.typing import NDArray
 
 from .config import SegmentationConfig, Settings
-from .errors import InvalidInputError, OutOfMemoryError
+from .errors import InvalidInputError
 from .features.contrast import Limits
 from .features.patch_features import patch_features
 from .features.preprocessing import RGBImage, resized, to_rgb
 from .methods.protocol import ClipFeatures, Method
 from .methods.table import METHODS
 from .models import clip, loading
-from .models.memory import check_budget, is_out_of_memory
+from .models.memory import check_budget
 from .models.registry import entry
-from .models.text_embeddings import WordVectors
+from .networks import Networks
 from .progress import Monitor, Report, ShouldStop
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
-from .provenance import class_record, prototype_usage, versions
+from .provenance import prototype_usage, score_record, versions
 from .refiners.attention_maps import SelfAttention
 from .refiners.protocol import Refiner, refined_maps
 from .refiners.table import REFINERS
 from .results import ImageEmbedding, ScoreMaps
 from .scoring.prototype_fusion import PrototypeFusion, prototype_fusion
-from .scoring.prototypes import Prototypes, learnt
+from .scoring.prototypes import Prototypes, learn_prototypes
 from .scoring.similarity import Queries
 
 WORDS_SHOWN = 12
@@ -74,24 +71,38 @@ class Segmenter:
 
     def __init__(self, config: SegmentationConfig | None = None) -> None:
         self.config = config or SegmentationConfig()
-        self.device = loading.choose_device(self.config.device)
-        self.dtype = loading.choose_dtype(self.config.precision, self.device)
-        self.settings: Settings = self.config.settings()
+        self.networks = Networks(self.config)
+        self.settings: Settings = self.networks.settings
         self._method: Method = METHODS[self.config.method].make()
         make_refiner = REFINERS[self.config.chosen_refiner].make
         self._refiner: Refiner | None = None if make_refiner is None else make_refiner()
-        self._source: loading.ClipSource | None = None
-        self._loaded: dict[str, loading.Loaded[Any]] = {}
-        self._words = WordVectors()
 
     # ------------------------------------------------------------------ networks
 
     @property
+    def device(self) -> torch.device:
+        """The device that the networks run on."""
+        return self.networks.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the networks compute in."""
+        return self.networks.dtype
+
+    @property
     def source(self) -> loading.ClipSource:
         """Which CLIP it is; told without loading it."""
-        if self._source is None:
-            self._source = loading.clip_source(self.config.model)
-        return self._source
+        return self.networks.source
+
+    @property
+    def identity(self) -> str:
+        """All that patch features depend on but the image; loads CLIP where it is not loaded."""
+        return self.networks.identity
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the loaded networks take."""
+        return self.networks.nbytes
 
     def load(self, *, report: Report | None = None, should_stop: ShouldStop | None = None) -> None:
         """Fetch and load every network that the configuration needs.
@@ -102,58 +113,18 @@ class Segmenter:
         ------
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
-        with self._guard("loading the networks"):
-            self._load(_monitor(report, should_stop))
-
-    def _load(self, monitor: Monitor, *, clip_alone: bool = False) -> None:
-        wanted: dict[str, Callable[[], loading.Loaded[Any]]] = {
-            "clip": partial(loading.load_clip, self.source, self.config, self.device, self.dtype)
-        }
-        if self.config.needs_foundation and not clip_alone:
-            wanted["foundation"] = partial(
-                loading.load_foundation, self.config, self.device, self.dtype
-            )
-        if self.config.needs_diffusion and not clip_alone:
-            wanted["diffusion"] = partial(
-                loading.load_diffusion, self.config, self.device, self.dtype
-            )
-        for name, load in wanted.items():
-            if name not in self._loaded:
-                loaded = load(monitor=monitor)  # type: ignore[call-arg]  # partial hides it
-                self._loaded[name] = loaded
+        with self.networks.guard("loading the networks"):
+            self.networks.load(_monitor(report, should_stop))
 
     def with_config(self, config: SegmentationConfig) -> Segmenter:
         """A segmenter of another configuration that keeps the networks and words in common."""
         other = Segmenter(config)
-        other._loaded = {
-            name: loaded
-            for name, loaded in self._loaded.items()
-            if self._key(name) == other._key(name)
-        }
-        if "clip" in other._loaded:
-            other._words = self._words.copy()
+        self.networks.share_with(other.networks)
         return other
-
-    def _key(self, name: str) -> tuple[str, ...]:
-        """What makes a network the same network."""
-        names = {
-            "clip": self.config.model,
-            "foundation": self.config.foundation_model,
-            "diffusion": self.config.diffusion_model,
-        }
-        return name, names[name], str(self.device), str(self.dtype)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory that the loaded networks take."""
-        return sum(loaded.nbytes for loaded in list(self._loaded.values()))
 
     def unload(self) -> None:
         """Let go of the networks; their memory is free once nobody else uses them."""
-        self._loaded.clear()
-        self._words.clear()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self.networks.unload()
 
     # ------------------------------------------------------------------ embed
 
@@ -228,9 +199,9 @@ class Segmenter:
         monitor = _monitor(report, should_stop)
         rgb = self.check(image, contrast)
         seconds: dict[str, float] = {}
-        with self._guard("encoding the image"), torch.inference_mode():
+        with self.networks.guard("encoding the image"), torch.inference_mode():
             with _timed(seconds, "load"):
-                self._load(monitor)
+                self.networks.load(monitor)
             shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
             pixels = resized(rgb.pixels, shape, self._method.resampling)
             with _timed(seconds, "clip"):
@@ -251,7 +222,7 @@ class Segmenter:
         with ExitStack() as stack:
 
             def network(name: str) -> Any:
-                return stack.enter_context(self._loaded[name].for_one_job(monitor))
+                return stack.enter_context(self.networks.for_one_job(name, monitor))
 
             encoder = network("clip").image
             needed = METHODS[self.config.method].needs
@@ -265,7 +236,7 @@ class Segmenter:
             return None
         if name is None:
             return self._refiner.read(None, rgb.pixels, self.config, monitor)
-        with self._loaded[name].for_one_job(monitor) as network:
+        with self.networks.for_one_job(name, monitor) as network:
             return self._refiner.read(network, rgb.pixels, self.config, monitor)
 
     # ------------------------------------------------------------------ score
@@ -321,7 +292,7 @@ class Segmenter:
         ------
         InvalidInputError
             For no class, a repeated one, one class with no background, an embedding of another
-            configuration, prototypes of another CLIP, or a share beyond 0 to 1.
+            configuration, prototypes of another CLIP, or a weight beyond 0 to 1.
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = _monitor(report, should_stop)
@@ -334,14 +305,14 @@ class Segmenter:
             )
         if prototype_weight is not None and not 0 <= prototype_weight <= 1:
             raise InvalidInputError(
-                f"The share of the prototypes is {prototype_weight}. Give 0 to 1."
+                f"The weight of the prototypes is {prototype_weight}. Give 0 to 1."
             )
         notes = list(embedding.image.notes)
         if dropped:
             notes.append(f"Left out of the background, as they are classes: {', '.join(dropped)}.")
         seconds = dict(embedding.record["seconds"])
         notes += self._warnings(requested)
-        with self._guard("scoring the words"), torch.inference_mode():
+        with self.networks.guard("scoring the words"), torch.inference_mode():
             with _timed(seconds, "words"):
                 queries = self._queries(requested, kept, notes, monitor)
                 seen = self._fuse_prototypes(
@@ -369,17 +340,9 @@ class Segmenter:
             owner=owner,
             notes=tuple(notes),
         )
-        config = {**asdict(self.config), "refiner": self.config.chosen_refiner}
         record = {
-            "config": {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()},
-            "settings": self.settings.as_dict,
-            "seed": self.config.seed,
-            **embedding.record,
-            "classes": [class_record(one, scores, i) for i, one in enumerate(requested)],
-            "background": list(kept),
+            **score_record(scores, embedding, seconds),
             **prototype_usage(prototypes, requested, seen),
-            "seconds": {name: round(value, 4) for name, value in seconds.items()},
-            "notes": notes,
         }
         return replace(scores, record=record)
 
@@ -409,8 +372,6 @@ class Segmenter:
         monitor: Monitor,
     ) -> Queries:
         """Every word's vector; those asked before are remembered."""
-        if "clip" not in self._loaded:
-            self._load(monitor, clip_alone=True)
         templates = self._templates()
         groups = [
             (index, prompts)
@@ -418,20 +379,8 @@ class Segmenter:
             for prompts in class_prompts(one, templates)
         ]
         groups += [(-1, fill(word, templates)) for word in background]
-        loaded = self._loaded["clip"]
-        text = loaded.network.text
-        if text is None:
-            raise InvalidInputError(
-                f"{self.config.model} has no text tower: it can encode images but no words. "
-                "Choose a whole CLIP."
-            )
-        words = self._words.of((prompts for _, prompts in groups), loaded, text, monitor)
-        notes += [
-            f"The prompt {cut!r} is longer than the {text.context_length} tokens that the model "
-            "reads; its end was cut off."
-            for cut in dict.fromkeys(word.cut for word in words)
-            if cut
-        ]
+        words, cut_off = self.networks.embed_text((prompts for _, prompts in groups), monitor)
+        notes += cut_off
         vectors = torch.stack([word.vector for word in words])
         return Queries(vectors, tuple(index for index, _ in groups))
 
@@ -440,14 +389,14 @@ class Segmenter:
         prototypes: Prototypes | None,
         classes: Sequence[ClassPrompt],
         queries: Queries,
-        share: float | None,
+        weight: float | None,
         notes: list[str],
     ) -> PrototypeFusion | None:
         """The prototypes that are asked beside the words."""
         if prototypes is None or not len(prototypes):
             return None
         prototypes.check_model(self.identity, self.config.model)
-        found = prototype_fusion(prototypes, classes, queries, share, self.settings.logit_scale)
+        found = prototype_fusion(prototypes, classes, queries, weight, self.settings.logit_scale)
         if found is None:
             notes.append(
                 "The prototypes were left out: fewer than two of the classes, the background among "
@@ -456,18 +405,6 @@ class Segmenter:
         return found
 
     # ------------------------------------------------------------------ learn
-
-    @property
-    def identity(self) -> str:
-        """All that patch features depend on but the image; loads CLIP where it is not loaded."""
-        if "clip" not in self._loaded:
-            with self._guard("loading the networks"):
-                self._load(_monitor(None, None), clip_alone=True)
-        files = sorted(row["sha256"] for row in self._loaded["clip"].weights)
-        needed = METHODS[self.config.method].needs
-        beside = self.config.foundation_model if "foundation" in needed else None
-        made_of = [files, self.source.config, self.config.method, beside]
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 
     def learn(
         self,
@@ -512,10 +449,10 @@ class Segmenter:
         grid = (planes.shape[1], planes.shape[2])
         features = planes.flatten(1).T
         image = embedding.image.pixels
-        found = learnt(features, grid, image, labels, confirmed, names, source)
+        found = learn_prototypes(features, grid, image, labels, confirmed, names, source)
         before = prototypes or Prototypes(self.config.model, self.identity)
         before = before.without_source(source)  # also where it teaches nothing any more
-        return before.joined(Prototypes(self.config.model, self.identity, tuple(found)))
+        return before.union(Prototypes(self.config.model, self.identity, tuple(found)))
 
     def _templates(self) -> tuple[str, ...]:
         request = self.config.templates
@@ -537,26 +474,10 @@ class Segmenter:
             },
             "device": str(self.device),
             "precision": str(self.dtype).removeprefix("torch."),
-            "weights": [dict(row) for one in self._loaded.values() for row in one.weights],
+            "weights": [dict(row) for one in self.networks.loaded.values() for row in one.weights],
             "versions": versions(),
             "seconds": seconds,
         }
-
-    @contextmanager
-    def _guard(self, doing: str) -> Iterator[None]:
-        """Turn torch's out-of-memory errors into one that names the way out."""
-        try:
-            yield
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            raise OutOfMemoryError(
-                f"{self.device} has not enough memory for {doing}. Ways out: a smaller shorter "
-                f"side (now {self.settings.shorter_side}), another refiner (now "
-                f"{self.config.chosen_refiner}; 'pamr' and 'none' need the least), or device 'cpu'."
-            ) from error
 
 
 def _monitor(report: Report | None, should_stop: ShouldStop | None) -> Monitor:

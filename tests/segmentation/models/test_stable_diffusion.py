@@ -286,7 +286,7 @@ def test_maps_are_those_the_library_attends_with(model):
 def test_a_stop_takes_effect_within_a_network(tiny_clip, whole_folder, image, place):
     segmenter = Segmenter(config(tiny_clip, whole_folder))
     segmenter.load()
-    network = segmenter._loaded["diffusion"].network
+    network = segmenter.networks.loaded["diffusion"].network
     part, _, name = place.partition(".")
     module = getattr(network, part).get_submodule(name)
     before = state_of(network.unet)

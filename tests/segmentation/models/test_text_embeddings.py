@@ -57,8 +57,10 @@ def fresh(model, **wishes):
 
 
 def vectors(segmenter, *requested, monitor=None):
-    loaded = segmenter._loaded["clip"]
-    return segmenter._words.of(requested, loaded, loaded.network.text, monitor or Monitor())
+    loaded = segmenter.networks.loaded["clip"]
+    return segmenter.networks.text_embeddings.of(
+        requested, loaded, loaded.network.text, monitor or Monitor()
+    )
 
 
 def test_vectors_from_disk_are_those_that_were_encoded(tiny_clip, segmenter, passes, folder):
@@ -69,7 +71,7 @@ def test_vectors_from_disk_are_those_that_were_encoded(tiny_clip, segmenter, pas
     assert torch.equal(again[0].vector, first[1].vector)
     assert torch.equal(again[1].vector, first[0].vector)
     with torch.no_grad():
-        text = segmenter._loaded["clip"].network.text
+        text = segmenter.networks.loaded["clip"].network.text
         tokens = text.tokenizer(list(DOG))
         expected = F.normalize(text.model.encode_text(tokens, normalize=True).mean(dim=0), dim=0)
     torch.testing.assert_close(first[0].vector, expected, rtol=0, atol=1e-6)
@@ -95,10 +97,10 @@ def test_words_are_exact_whatever_the_image_networks_compute_in(
 ):
     (exact,) = vectors(segmenter, DOG)
     other = fresh(tiny_clip, precision=precision)
-    image_tower = other._loaded["clip"].network.image
+    image_tower = other.networks.loaded["clip"].network.image
     assert str(image_tower.dtype) == f"torch.{precision}"
     (kept_one,) = vectors(other, DOG)
-    other._words.clear()
+    other.networks.text_embeddings.clear()
     for file in words.CACHE_SIZE.folder.iterdir():
         file.unlink()
     (encoded,) = vectors(other, DOG)
@@ -193,7 +195,7 @@ def test_every_new_word_looks_at_the_bound(segmenter, folder, monkeypatch):
     for number in range(30):
         vectors(segmenter, (f"word {number}",))
         assert len(list(folder.iterdir())) <= 10
-    assert len(segmenter._words) == 30  # in memory, where they take 2 KB each
+    assert len(segmenter.networks.text_embeddings) == 30  # in memory, where they take 2 KB each
 
 
 @pytest.mark.parametrize("what", ["no folder", "read-only", "full disk"])
@@ -255,5 +257,5 @@ def test_two_processes_write_and_trim_one_folder(tmp_path):
 
 def test_an_embedding_in_work_does_not_hold_up_words_that_are_known(segmenter):
     vectors(segmenter, DOG)
-    with segmenter._loaded["clip"].for_one_job(Monitor()):
+    with segmenter.networks.loaded["clip"].for_one_job(Monitor()):
         assert len(vectors(segmenter, DOG)) == 1

@@ -24,7 +24,7 @@ from napari_cliper.segmentation.scoring.prototypes import (
     PER_IMAGE,
     THUMBNAIL,
     Prototype,
-    learnt,
+    learn_prototypes,
 )
 from napari_cliper.segmentation.scoring.similarity import Queries
 
@@ -70,7 +70,8 @@ def test_the_mean_of_what_was_confirmed(picture):
     confirmed = np.zeros((40, 60), bool)
     confirmed[12:18, 10:50] = True
     found = {
-        one.name: one for one in learnt(features, GRID, image, labels, confirmed, {4: "it"}, "s")
+        one.name: one
+        for one in learn_prototypes(features, GRID, image, labels, confirmed, {4: "it"}, "s")
     }
     assert set(found) == {BACKGROUND, "it"}
     torch.testing.assert_close(found["it"].vector, direction(0, 1, 0))
@@ -84,13 +85,13 @@ def test_the_mean_of_what_was_confirmed(picture):
 def test_nothing_confirmed_teaches_nothing(picture):
     image, features = picture
     labels = np.ones((40, 60), int)
-    assert not list(learnt(features, GRID, image, labels, labels < 1, {1: "it"}, "s"))
+    assert not list(learn_prototypes(features, GRID, image, labels, labels < 1, {1: "it"}, "s"))
 
 
 def test_labels_without_a_name_are_passed_over(picture):
     image, features = picture
     labels = np.full((40, 60), 2)
-    assert not list(learnt(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
+    assert not list(learn_prototypes(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
 
 
 def test_one_pixel_teaches(picture):
@@ -98,14 +99,14 @@ def test_one_pixel_teaches(picture):
     labels = np.ones((40, 60), int)
     confirmed = np.zeros((40, 60), bool)
     confirmed[39, 59] = True
-    (found,) = learnt(features, GRID, image, labels, confirmed, {1: "it"}, "s")
+    (found,) = learn_prototypes(features, GRID, image, labels, confirmed, {1: "it"}, "s")
     torch.testing.assert_close(found.vector, direction(0, 1, 0))
 
 
 def test_a_class_of_several_looks_has_several_prototypes(picture):
     image, features = picture
     labels = np.ones((40, 60), int)
-    found = list(learnt(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
+    found = list(learn_prototypes(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
     assert 2 <= len(found) <= PER_IMAGE
     for look in (direction(1, 0, 0), direction(0, 1, 0)):
         assert max(float(one.vector @ look) for one in found) > 0.99
@@ -117,7 +118,7 @@ def test_a_class_of_several_looks_has_several_prototypes(picture):
 
 def test_learning_an_image_again_replaces_what_it_taught():
     before = some(prototype("it", 1, 0), prototype("it", 0, 1, source="b"))
-    found = before.joined(some(prototype("it", 1, 1)))
+    found = before.union(some(prototype("it", 1, 1)))
     assert sorted(one.sources for one in found.items) == [("a",), ("b",)]
     assert found.images_of("IT") == 2
 
@@ -135,13 +136,13 @@ def test_an_image_that_teaches_nothing_any_more_has_taught_nothing(segmenter, le
 
 def test_classes_go_by_name_whatever_the_case():
     many = some(*(prototype("it", 1, n / 10, source=str(n)) for n in range(PER_CLASS)))
-    found = many.joined(some(prototype("IT", 0, 1, source="new")))
+    found = many.union(some(prototype("IT", 0, 1, source="new")))
     assert len(found.of("it")) == PER_CLASS
 
 
 def test_no_more_than_a_handful_and_the_nearest_become_one():
     many = some(*(prototype("it", 1, n / 10, source=str(n)) for n in range(PER_CLASS + 3)))
-    found = some(prototype("other", 0, 1)).joined(many)
+    found = some(prototype("other", 0, 1)).union(many)
     assert len(found.of("it")) == PER_CLASS
     assert found.images_of("it") == PER_CLASS + 3
     assert sum(one.patches for one in found.of("it")) == PER_CLASS + 3
@@ -158,7 +159,7 @@ def test_single_ones_are_removable():
 def test_prototypes_of_another_model_are_refused():
     other = Prototypes("ViT-B/16", "y", (prototype("it", 1, 0),))
     with pytest.raises(InvalidInputError, match="with ViT-B/16, but the engine runs demo"):
-        some().joined(other)
+        some().union(other)
 
 
 # ---------------------------------------------------------------------- asking
@@ -178,7 +179,7 @@ PAIR = some(prototype("one", 1, 0, 0), prototype("TWO", 0, 1, 0))
 def share(words: Queries, prototypes: Prototypes, wish: float | None = None) -> list[float]:
     found = prototype_fusion(prototypes, CLASSES, words, wish, 50)
     assert found is not None
-    return found.share.tolist()
+    return found.weight.tolist()
 
 
 def test_words_that_know_their_looks_keep_their_say():
@@ -267,7 +268,7 @@ def test_the_record_says_which_and_how_much(segmenter, learned):
     record = segmenter.score(embedding, WORDS, prototypes=learned, prototype_weight=0.5).record
     rows = {row["class"]: row for row in record["prototypes"]}
     assert rows["background"]["images"] == 8
-    assert {row["share"] for row in rows.values()} == {0.5}
+    assert {row["weight"] for row in rows.values()} == {0.5}
     assert "prototypes" not in segmenter.score(embedding, WORDS).record
 
 

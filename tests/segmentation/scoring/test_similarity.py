@@ -90,6 +90,18 @@ def test_proxy_attention(random, scale):
     np.testing.assert_allclose(proxy_attention(features * scale, 1.2, 3), expected, atol=1e-5)
 
 
+def test_proxy_attention_of_patches_that_are_alike(random):
+    """As of an even image: each patch attends to itself, as just before the shift exceeds 1."""
+    even = torch.ones(7, 3)
+    nearly = even + random(7, 3) / 100
+    one_empty = torch.cat([random(6, 3), torch.zeros(1, 3)])
+    for features in (even, nearly):
+        torch.testing.assert_close(proxy_attention(features, 1.2, 3), torch.eye(7))
+    found = proxy_attention(one_empty, 1.2, 3)
+    torch.testing.assert_close(found.sum(dim=-1), torch.ones(7))
+    assert found[-1, -1] == 1
+
+
 # ---------------------------------------------------------------------- words
 
 

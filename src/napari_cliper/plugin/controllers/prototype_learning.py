@@ -222,7 +222,7 @@ class PrototypeLearning(QObject):
             self._forget(source, ask_again=ask_again)
             return ui_text.no_class_to_learn(source)
         self._change(
-            found if self.prototypes is None else self.prototypes.joined(found),
+            found if self.prototypes is None else self.prototypes.union(found),
             ask_again=ask_again,
         )
         classes = len({one.name for one in found.items if one.name})

@@ -91,8 +91,14 @@ def proxy_attention(features: Tensor, beta: float, gamma: float) -> Tensor:
     -------
     (n, n) float tensor
         Rows sum to 1; 0 for pairs less similar than `beta` times the mean.
+
+    Notes
+    -----
+    Where nearly all patches are alike, `beta` times the mean is more than any similarity. Each
+    patch then attends to itself alone, as just before that point.
     """
     unit = F.normalize(features, dim=-1)
     similarity = unit @ unit.mT
     shifted = (similarity - beta * similarity.mean()) * gamma
-    return torch.softmax(shifted.masked_fill(shifted < 0, float("-inf")), dim=-1)
+    dropped = (shifted < 0).fill_diagonal_(False)
+    return torch.softmax(shifted.masked_fill(dropped, float("-inf")), dim=-1)

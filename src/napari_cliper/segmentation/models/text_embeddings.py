@@ -26,7 +26,7 @@ Prompts = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class WordVector:
+class TextEmbedding:
     """Text embedding of a name.
 
     Parameters
@@ -41,19 +41,19 @@ class WordVector:
     cut: str | None
 
 
-class WordVectors:
+class TextEmbeddings:
     """Cache of the text embeddings of one CLIP model."""
 
-    def __init__(self, known: dict[Prompts, WordVector] | None = None) -> None:
+    def __init__(self, known: dict[Prompts, TextEmbedding] | None = None) -> None:
         self._known = dict(known or {})
 
     def __len__(self) -> int:
         """Return the number of embeddings in memory."""
         return len(self._known)
 
-    def copy(self) -> WordVectors:
+    def copy(self) -> TextEmbeddings:
         """Return an independent copy."""
-        return WordVectors(self._known)
+        return TextEmbeddings(self._known)
 
     def clear(self) -> None:
         """Remove all embeddings from memory."""
@@ -61,7 +61,7 @@ class WordVectors:
 
     def of(
         self, words: Iterable[Prompts], clip: Loaded[Clip], text: TextEncoder, monitor: Monitor
-    ) -> list[WordVector]:
+    ) -> list[TextEmbedding]:
         """Return the text embedding of each name; encode those not cached in memory or on disk.
 
         Parameters
@@ -90,26 +90,26 @@ class WordVectors:
         return [self._known[prompts] for prompts in words]
 
 
-def _encoded(text: TextEncoder, prompts: Prompts, monitor: Monitor) -> WordVector:
+def _encoded(text: TextEncoder, prompts: Prompts, monitor: Monitor) -> TextEmbedding:
     # One name at a time: results of a batch could depend on the other names in it.
     vector = F.normalize(text.encode(prompts, monitor).mean(dim=0), dim=0)
     cut = next((one for one in prompts if text.token_count(one) > text.context_length), None)
-    return WordVector(vector, cut)
+    return TextEmbedding(vector, cut)
 
 
 def _made_of(clip: Loaded[Clip], prompts: Prompts) -> str:
     return json.dumps([clip.identity, prompts])
 
 
-def _from_disk(clip: Loaded[Clip], prompts: Prompts) -> WordVector | None:
+def _from_disk(clip: Loaded[Clip], prompts: Prompts) -> TextEmbedding | None:
     found = CACHE_SIZE.get(_made_of(clip, prompts)) if clip.identity else None
     if found is None:
         return None
     vector, notes = found
-    return WordVector(vector, notes.get("cut"))
+    return TextEmbedding(vector, notes.get("cut"))
 
 
-def _to_disk(clip: Loaded[Clip], prompts: Prompts, word: WordVector) -> None:
+def _to_disk(clip: Loaded[Clip], prompts: Prompts, word: TextEmbedding) -> None:
     if clip.identity:
         notes = None if word.cut is None else {"cut": word.cut}
         CACHE_SIZE.put(_made_of(clip, prompts), word.vector, notes)

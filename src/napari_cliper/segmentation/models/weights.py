@@ -64,10 +64,10 @@ __all__ = [
     "cached",
     "entry",
     "fetch",
-    "known_words",
     "read_tensors",
     "safetensors_notes",
     "sha256",
+    "vocabulary",
 ]
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ def cached(entry: WeightsEntry) -> dict[str, Path] | None:
     return None
 
 
-def known_words(entry: WeightsEntry) -> tuple[str, ...]:
+def vocabulary(entry: WeightsEntry) -> tuple[str, ...]:
     """Return the vocabulary of a model with a closed vocabulary; empty for an open one.
 
     Only models on disk are read; nothing is downloaded.

@@ -34,33 +34,33 @@ class PrototypeFusion:
         Prototype vectors; owners are indices into `classes`.
     classes : tuple of int
         Indices of the C classes that have prototypes, among the T classes.
-    share : (T + 1,) float32 tensor
+    weight : (T + 1,) float32 tensor
         Weight of the prototypes of each class, 0 (text only) to 1 (prototypes only); the last
         element is that of the background. 0 for classes without prototypes.
     """
 
     queries: Queries
     classes: tuple[int, ...]
-    share: Tensor
+    weight: Tensor
 
     def mixed(self, words: Tensor, own: Tensor) -> Tensor:
         """Average probabilities from text (T, ...) and from prototypes (C, ...), (T, ...)."""
         every = torch.zeros_like(words)
         every[list(self.classes)] = own
-        return torch.lerp(words, every, self.share[:-1].reshape(-1, *[1] * (words.ndim - 1)))
+        return torch.lerp(words, every, self.weight[:-1].reshape(-1, *[1] * (words.ndim - 1)))
 
     def mixed_background(self, words: Tensor | None, own: Tensor | None) -> Tensor | None:
         """Average background probabilities; missing text probabilities count as 0."""
         if own is None:
             return words
-        return own * self.share[-1] if words is None else torch.lerp(words, own, self.share[-1])
+        return own * self.weight[-1] if words is None else torch.lerp(words, own, self.weight[-1])
 
 
 def prototype_fusion(
     prototypes: Prototypes,
     classes: Sequence[ClassPrompt],
     words: Queries,
-    share: float | None,
+    weight: float | None,
     scale: float,
 ) -> PrototypeFusion | None:
     """Select the prototypes of the requested classes and compute their weights.
@@ -72,7 +72,7 @@ def prototype_fusion(
     classes : sequence of T ClassPrompt
     words : Queries
         Text embeddings of the classes and the background.
-    share : float, optional
+    weight : float, optional
         Weight of the prototypes for every class that has any, 0 to 1. None chooses it per class:
         ``(1 - p)**2 * m / (m + HALF)`` with p the mean probability that the text embeddings give
         the class for its own prototypes, and m the number of images they were learned from. The
@@ -94,13 +94,13 @@ def prototype_fusion(
     groups += [(-1, one) for one in background]
     vectors = torch.stack([one.vector for _, one in groups])
     owner = tuple(place for place, _ in groups)
-    hint_labels = cliper_logits(vectors, words, scale).softmax(dim=-1)  # (Q, P)
-    counts = torch.zeros(len(classes) + 1)
+    probabilities = cliper_logits(vectors, words, scale).softmax(dim=-1)  # (Q, P)
+    weights = torch.zeros(len(classes) + 1)
     for place, index in enumerate(having):
         images = prototypes.images_of(classes[index].name)
-        known = float(hint_labels[torch.tensor(owner) == place, index].mean())
+        known = float(probabilities[torch.tensor(owner) == place, index].mean())
         automatic = (1 - known) ** 2 * images / (images + HALF)
-        counts[index] = automatic if share is None else share
+        weights[index] = automatic if weight is None else weight
     if background:  # as much as the highest weight of a class
-        counts[-1] = counts.max()
-    return PrototypeFusion(Queries(vectors, owner), having, counts)
+        weights[-1] = weights.max()
+    return PrototypeFusion(Queries(vectors, owner), having, weights)

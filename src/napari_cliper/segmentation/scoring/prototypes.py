@@ -102,8 +102,8 @@ class Prototypes:
         """Return a copy without the prototypes learned from this image only."""
         return self.without(*(one for one in self.items if one.sources == (source,)))
 
-    def joined(self, others: Prototypes) -> Prototypes:
-        """Return the union with other prototypes; those learned from the same images are replaced.
+    def union(self, others: Prototypes) -> Prototypes:
+        """Return the union with other prototypes, which replace those of the same images.
 
         Raises
         ------
@@ -157,7 +157,7 @@ def _merged(one: Prototype, other: Prototype) -> Prototype:
     )
 
 
-def learnt(
+def learn_prototypes(
     features: Tensor,
     grid: tuple[int, int],
     image: NDArray[np.uint8],

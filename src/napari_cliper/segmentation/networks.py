@@ -1,0 +1,169 @@
+"""The networks of one configuration: loaded on first use, shared, and freed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+
+from .config import SegmentationConfig, Settings
+from .errors import InvalidInputError, OutOfMemoryError
+from .methods.table import METHODS
+from .models import loading
+from .models.memory import is_out_of_memory
+from .models.text_embeddings import Prompts, TextEmbedding, TextEmbeddings
+from .progress import Monitor
+
+
+class Networks:
+    """The networks of one configuration, on its device.
+
+    Parameters
+    ----------
+    config : SegmentationConfig
+
+    Raises
+    ------
+    InvalidInputError
+        For a device or a precision that this machine does not have.
+    """
+
+    def __init__(self, config: SegmentationConfig) -> None:
+        self.config = config
+        self.device = loading.choose_device(config.device)
+        self.dtype = loading.choose_dtype(config.precision, self.device)
+        self.settings: Settings = config.settings()
+        self.loaded: dict[str, loading.Loaded[Any]] = {}
+        self.text_embeddings = TextEmbeddings()
+        self._source: loading.ClipSource | None = None
+
+    @property
+    def source(self) -> loading.ClipSource:
+        """Which CLIP it is; told without loading it."""
+        if self._source is None:
+            self._source = loading.clip_source(self.config.model)
+        return self._source
+
+    def load(self, monitor: Monitor, *, clip_alone: bool = False) -> None:
+        """Fetch and load the networks that are needed, or CLIP alone.
+
+        Raises
+        ------
+        WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
+        """
+        wanted: dict[str, Callable[[], loading.Loaded[Any]]] = {
+            "clip": partial(loading.load_clip, self.source, self.config, self.device, self.dtype)
+        }
+        if self.config.needs_foundation and not clip_alone:
+            wanted["foundation"] = partial(
+                loading.load_foundation, self.config, self.device, self.dtype
+            )
+        if self.config.needs_diffusion and not clip_alone:
+            wanted["diffusion"] = partial(
+                loading.load_diffusion, self.config, self.device, self.dtype
+            )
+        for name, load in wanted.items():
+            if name not in self.loaded:
+                loaded = load(monitor=monitor)  # type: ignore[call-arg]  # partial hides it
+                self.loaded[name] = loaded
+
+    def for_one_job(self, name: str, monitor: Monitor) -> AbstractContextManager[Any]:
+        """Context manager: a loaded network, which stops when the monitor says so."""
+        return self.loaded[name].for_one_job(monitor)
+
+    def share_with(self, other: Networks) -> None:
+        """Give another configuration the networks and text embeddings in common."""
+        other.loaded = {
+            name: loaded
+            for name, loaded in self.loaded.items()
+            if self._key(name) == other._key(name)
+        }
+        if "clip" in other.loaded:
+            other.text_embeddings = self.text_embeddings.copy()
+
+    def _key(self, name: str) -> tuple[str, ...]:
+        """What makes a network the same network."""
+        names = {
+            "clip": self.config.model,
+            "foundation": self.config.foundation_model,
+            "diffusion": self.config.diffusion_model,
+        }
+        return name, names[name], str(self.device), str(self.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the loaded networks take."""
+        return sum(loaded.nbytes for loaded in list(self.loaded.values()))
+
+    def unload(self) -> None:
+        """Let go of the networks; their memory is free once nobody else uses them."""
+        self.loaded.clear()
+        self.text_embeddings.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @property
+    def identity(self) -> str:
+        """All that patch features depend on but the image; loads CLIP where it is not loaded."""
+        if "clip" not in self.loaded:
+            with self.guard("loading the networks"):
+                self.load(Monitor(), clip_alone=True)
+        files = sorted(row["sha256"] for row in self.loaded["clip"].weights)
+        needed = METHODS[self.config.method].needs
+        beside = self.config.foundation_model if "foundation" in needed else None
+        made_of = [files, self.source.config, self.config.method, beside]
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
+
+    def embed_text(
+        self, words: Iterable[Prompts], monitor: Monitor
+    ) -> tuple[list[TextEmbedding], list[str]]:
+        """The text embedding of each word, and notes about prompts that were cut off.
+
+        Parameters
+        ----------
+        words : iterable of tuple of str
+            The prompts of each word.
+
+        Raises
+        ------
+        InvalidInputError
+            For a CLIP without a text tower.
+        """
+        if "clip" not in self.loaded:
+            self.load(monitor, clip_alone=True)
+        loaded = self.loaded["clip"]
+        text = loaded.network.text
+        if text is None:
+            raise InvalidInputError(
+                f"{self.config.model} has no text tower: it can encode images but no words. "
+                "Choose a whole CLIP."
+            )
+        found = self.text_embeddings.of(words, loaded, text, monitor)
+        notes = [
+            f"The prompt {cut!r} is longer than the {text.context_length} tokens that the model "
+            "reads; its end was cut off."
+            for cut in dict.fromkeys(one.cut for one in found)
+            if cut
+        ]
+        return found, notes
+
+    @contextmanager
+    def guard(self, doing: str) -> Iterator[None]:
+        """Turn torch's out-of-memory errors into one that says what to change."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            raise OutOfMemoryError(
+                f"{self.device} has not enough memory for {doing}. Ways out: a smaller shorter "
+                f"side (now {self.settings.shorter_side}), another refiner (now "
+                f"{self.config.chosen_refiner}; 'pamr' and 'none' need the least), or device 'cpu'."
+            ) from error
