@@ -253,6 +253,50 @@ def test_every_public_name_is_there():
         _ = segmentation.Segmentor
 
 
+# ---------------------------------------------------------------------- the plugin computes nothing
+
+PLUGIN = [path for path in MODULES if path.relative_to(PACKAGE).parts[0] == "plugin"]
+NUMERICS = ("torch", "scipy", "skimage", "sklearn")
+SAMPLE_IMAGES = {"plugin/contributions/sample_data.py: skimage.data"}
+
+ARRAYS = {
+    "nan", "ndarray", "dtype", "iinfo", "bool_", "number", "integer", "uint8", "uint16", "int32",
+    "intp", "float32", "float64",
+    "array", "asarray", "ascontiguousarray", "arange", "broadcast_to", "eye", "full", "ones",
+    "zeros", "zeros_like",
+    "array_equal", "isfinite", "nonzero", "where", "argsort", "unique", "count_nonzero", "bincount",
+    "ceil", "divide", "floor", "round",
+}  # fmt: skip
+"""What the plugin takes from NumPy: types, new arrays, comparing, choosing, sorting and counting,
+and what turns coordinates into indices. All other computing belongs to a folder below."""
+
+
+def numpy_names(tree: ast.AST) -> set[str]:
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"np", "numpy"}
+    }
+
+
+def test_the_plugin_does_no_numerics():
+    found = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {name}"
+        for path in PLUGIN
+        for name in imports(path)
+        if of(name, *NUMERICS)
+        or (of(name, "numpy") and name not in {"numpy", "numpy.typing.NDArray"})
+    }
+    assert found == SAMPLE_IMAGES
+    names = {
+        f"{path.relative_to(PACKAGE).as_posix()}: np.{name}"
+        for path in PLUGIN
+        for name in numpy_names(ast.parse(path.read_text(encoding="utf-8"))) - ARRAYS
+    }
+    assert names == set()
+    assert numpy_names(ast.parse("np.linalg.norm(np.asarray(x))")) - ARRAYS == {"linalg"}
+
+
 # ---------------------------------------------------------------------- no program in a file is run
 
 

@@ -7,6 +7,7 @@ Works on a layer's data and its attributes as napari hands them to a writer
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -143,8 +144,7 @@ def _pixel_size(attributes: Mapping[str, Any], ndim: int) -> tuple[float, ...]:
     affine = attributes.get("affine")
     if affine is not None:
         matrix = np.asarray(affine)[:-1, :-1] @ matrix
-    sizes: list[float] = np.linalg.norm(matrix, axis=0).tolist()
-    return tuple(sizes)
+    return tuple(math.hypot(*column) for column in matrix.T.tolist())
 
 
 def _units(units: Any, ndim: int) -> tuple[str, ...]:
