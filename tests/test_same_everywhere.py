@@ -194,7 +194,7 @@ def test_the_dock_gives_what_python_gives(dock, files, python, qtbot):
         dock.image_panel.images.setCurrentText(layer.name)
         assert dock.image_panel.choice().layer is layer
         dock.run()
-        assert dock.job is not None, f"{name}: {dock.run_panel.message.text()}"
+        assert dock.job is not None, f"{name}: {dock.status_panel.message.text()}"
         qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
         for stage in STAGES:
             found = dock.shown.predictions[stage].layer.data
@@ -220,7 +220,7 @@ def test_contrast_limits_that_somebody_set_count_in_the_dock(dock, files, qtbot)
         dock.run()
         qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
         np.testing.assert_array_equal(dock.shown.predictions["refined"].layer.data, expected, name)
-        stated = "(contrast limits)" in dock.run_panel.message.text()
-        assert stated == (name != "rgb"), dock.run_panel.message.text()
+        stated = "(contrast limits)" in dock.status_panel.message.text()
+        assert stated == (name != "rgb"), dock.status_panel.message.text()
         record = dock.shown.predictions["refined"].layer.metadata["napari_cliper"]
         assert (record["image"]["contrast"] is None) == (name == "rgb")

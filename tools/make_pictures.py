@@ -93,7 +93,7 @@ def window_images() -> None:
     dock.classes_panel.field.setText("nucleus, red blood cell=erythrocyte, bubble, fibre")
     window.shoot("dock-words")
     dock.run()
-    wait(lambda: dock.job is None or "layers" in dock.run_panel.stage.text())
+    wait(lambda: dock.job is None or "layers" in dock.status_panel.stage.text())
     window.shoot("dock-running", settle=1)
     wait(lambda: dock.job is None)
     window.shoot("dock-result")
@@ -119,12 +119,12 @@ def window_images() -> None:
     for row in range(330, 380, 4):
         mine.layer.paint((row, 110), mine.layer.selected_label)
     wait(2 * SETTLE)
-    dock.scroll_to(dock.annotation_panel)
+    dock.frame.show_panel(dock.annotation_panel)
     window.shoot("dock-annotation")
 
     viewer.layers.clear()
     viewer.add_image(np.full((256, 256), 7, np.uint8), name="flat")
-    dock.scroll_to(dock.image_panel)
+    dock.frame.go_to("find")
     window.run()
     window.shoot("dock-error")
     viewer.layers.clear()
@@ -140,7 +140,7 @@ def labelled_images() -> None:
     scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED)
     viewer.add_image(scene.image, name="stain")
     dock.classes_panel.set_classes([ClassRow(name) for name in INVENTED])
-    dock.scroll_to(dock.image_panel)
+    dock.frame.go_to("find")
     window.run()
     window.shoot("dock-words-fail")
 
@@ -153,7 +153,7 @@ def labelled_images() -> None:
         assert clicks is not None
         clicks.layer.add(deepest(scene.labels == label))
         wait(4 * SETTLE)
-    dock.scroll_to(dock.corrections_panel)
+    dock.frame.show_panel(dock.corrections_panel)
     window.shoot("dock-clicks")
 
     dock.corrections_panel.uncertainty.setChecked(True)
@@ -166,7 +166,7 @@ def labelled_images() -> None:
     wait(4 * SETTLE)
     dock.prototypes_panel.folder.expand()
     wait(SETTLE)
-    dock.scroll_to(dock.prototypes_panel)
+    dock.frame.show_panel(dock.prototypes_panel)
     window.shoot("dock-prototypes")
     viewer.close()
 
@@ -204,7 +204,7 @@ def project_images(window: Window) -> None:
         dock.annotation_panel.accept_button.click()
         wait(4 * SETTLE)  # it saves by itself
         dock.project_panel.where.setText("plates/annotations: 1 of 4 done. Saved by itself.")
-        dock.scroll_to(dock.project_panel)
+        dock.frame.show_panel(dock.project_panel)
         window.shoot("dock-project")
         dock.close_down()  # while the folder is there
 

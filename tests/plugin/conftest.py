@@ -62,7 +62,7 @@ def run(qtbot):
     def press(dock):
         qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
         dock.run()
-        assert dock.job is not None, dock.run_panel.message.text()
+        assert dock.job is not None, dock.status_panel.message.text()
         qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
 
     return press

@@ -39,7 +39,7 @@ class Window:
         now = time.monotonic()
         self.longest_block = max(self.longest_block, now - self.ticked)
         self.ticked = now
-        stage = self.dock.run_panel.stage.text()
+        stage = self.dock.status_panel.stage.text()
         if stage and stage not in self.stages:
             self.stages.append(stage)
 
@@ -54,13 +54,13 @@ class Window:
     def until(self, true, seconds=60):
         end = time.monotonic() + seconds
         while not true():
-            assert time.monotonic() < end, self.dock.run_panel.message.text()
+            assert time.monotonic() < end, self.dock.status_panel.message.text()
             self.application.processEvents()
             time.sleep(0.001)
 
     @property
     def message(self):
-        return self.dock.run_panel.message.text()
+        return self.dock.status_panel.message.text()
 
 
 def download(window):

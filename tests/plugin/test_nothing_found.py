@@ -43,7 +43,7 @@ def test_it_cannot_be_accepted_and_nothing_is_decided_or_learned(empty, qtbot):
     assert not empty.annotation_panel.accept_button.isEnabled()
     assert empty.annotation_panel.accept_button.toolTip() == empty.state.text()
     empty.annotation_controller.accept()
-    assert "nothing to accept" in empty.run_panel.message.text()
+    assert "nothing to accept" in empty.status_panel.message.text()
     qtbot.wait(400)
     assert empty.annotation_controller.of(empty.viewer.layers["scene"]) is None
     assert "decided" not in empty.annotation_panel.done.text()

@@ -47,12 +47,12 @@ def disabled_because(dock):
         dock.annotation_panel.accept_button.toolTip(),
         dock.threshold_panel.toolTip(),
         dock.corrections_panel.next_button.toolTip(),
-        dock.state.text(),
+        dock.run_panel.state.text(),
     }
     assert not dock.annotation_panel.accept_button.isEnabled()
     assert not dock.threshold_panel.isEnabled()
     assert not dock.corrections_panel.next_button.isEnabled()
-    assert not dock.state.isHidden()
+    assert not dock.run_panel.state.isHidden()
     assert len(reasons) == 1, reasons
     return reasons.pop()
 
@@ -79,7 +79,7 @@ def test_a_plane_that_was_not_run_says_so_and_nothing_can_be_done(stack, settle)
     stack.annotation_controller.accept()  # a key would do it
     stack.annotation_controller.accept_under_cursor()
     assert annotation(stack) is None
-    assert "no result for" in stack.run_panel.message.text()
+    assert "no result for" in stack.status_panel.message.text()
     stack.corrections_panel.click_button.click()
     stack.correction_controller.click_controller.all[0].layer.add((1, 30, 30))
     settle(stack)
@@ -197,7 +197,7 @@ def test_a_result_that_comes_late_is_of_its_own_plane(stack, qtbot, settle):
     before = layer.data[2].copy()
     qtbot.waitUntil(lambda: stack.job is None, timeout=20_000)
     assert stack.shown.choice.plane == (2,)
-    assert "a plane that is not on the screen" in stack.run_panel.message.text()
+    assert "a plane that is not on the screen" in stack.status_panel.message.text()
     settle(stack)
     np.testing.assert_array_equal(layer.data[2], before)
     assert layer.data[1].any()

@@ -58,7 +58,7 @@ def _start(
     if screenshot is None:
         return
     if dock.job is None:
-        problem.append(dock.run_panel.message.text())
+        problem.append(dock.status_panel.message.text())
         viewer.close()
         return
     dock.job.failed.connect(problem.append)

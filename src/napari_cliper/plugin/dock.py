@@ -6,7 +6,7 @@ the engine's, in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +16,7 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
-from qtpy.QtWidgets import QFrame, QMainWindow, QMessageBox, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMainWindow, QMessageBox, QVBoxLayout, QWidget
 
 from ..annotation.project.project import ProjectSettings
 from ..io.files import FileError
@@ -41,6 +41,7 @@ from .engine_session import (
     fetch_weights,
     weights_on_disk,
 )
+from .frame import Frame, PageName
 from .layers.image_layers import ImageChoice, check_memory
 from .layers.prediction_layers import Prediction
 from .layers.score_map_layers import ScoreMapLayers
@@ -48,16 +49,17 @@ from .panels.annotation_panel import AnnotationPanel
 from .panels.classes_panel import ClassesPanel
 from .panels.corrections_panel import CorrectionsPanel
 from .panels.engine_panel import EnginePanel
+from .panels.exchange_panel import ExchangePanel
 from .panels.image_panel import ImagePanel
 from .panels.offers_panel import OffersPanel
 from .panels.project_panel import ProjectPanel
 from .panels.prototypes_panel import PrototypesPanel
 from .panels.results_panel import ResultsPanel
 from .panels.run_panel import RunPanel
+from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
 from .pytorch_loading import load_pytorch
 from .qt.timers import once
-from .qt.wrapping_label import wrapping
 from .worker import Job, Work, wait_for_stopped_jobs
 
 RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
@@ -96,14 +98,14 @@ class CliperWidget(QWidget):
         self.classes_panel = ClassesPanel()
         self.engine_panel = EnginePanel()
         self.run_panel = RunPanel()
+        self.status_panel = StatusPanel()
         self.threshold_panel = ThresholdPanel()
         self.annotation_panel = AnnotationPanel()
         self.corrections_panel = CorrectionsPanel()
         self.prototypes_panel = PrototypesPanel()
         self.project_panel = ProjectPanel()
+        self.exchange_panel = ExchangePanel()
         self.results_panel = ResultsPanel()
-        self.state = wrapping()
-        self.state.setVisible(False)
         self._lay_out()
 
         keys = {RUN_KEY: self.run, SWAP_KEY: self.swap_stages}
@@ -134,8 +136,8 @@ class CliperWidget(QWidget):
             self, self.annotation_controller, self.image_panel, self.classes_panel
         )
         self.exchange.message.connect(self._say)
-        self.annotation_panel.export_wanted.connect(self.exchange.export)
-        self.annotation_panel.import_wanted.connect(self.exchange.import_labels)
+        self.exchange_panel.export_wanted.connect(self.exchange.export)
+        self.exchange_panel.import_wanted.connect(self.exchange.import_labels)
         self.learning_controller = PrototypeLearning(
             self.prototypes_panel,
             self.image_panel,
@@ -189,7 +191,7 @@ class CliperWidget(QWidget):
         self.engine_panel.changed.connect(self._look_up_model)
         self.engine_panel.download_requested.connect(self.download)
         self.run_panel.run.connect(self.run)
-        self.run_panel.cancel.connect(self.cancel)
+        self.status_panel.cancel.connect(self.cancel)
         self.results_panel.unload.connect(self._on_unload)
         self.results_panel.score_maps_toggled.connect(self._on_score_maps)
         self._update_ready()
@@ -200,38 +202,27 @@ class CliperWidget(QWidget):
     # ------------------------------------------------------------------ layout
 
     def _lay_out(self) -> None:
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(6, 6, 6, 6)
-        for panel in (
-            self.offers_panel,
-            self.image_panel,
-            self.classes_panel,
-            self.engine_panel,
-            self.run_panel,
-            self.state,
-            self.threshold_panel,
-            self.annotation_panel,
-            self.corrections_panel,
-            self.prototypes_panel,
-            self.project_panel,
-            self.results_panel,
-        ):
-            column.addWidget(panel)
-        column.addStretch(1)
-        self._scroll = scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
+        foot = QWidget()
+        column = QVBoxLayout(foot)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.project_panel.line)
+        column.addWidget(self.status_panel)
+        self.frame = frame = Frame(self.image_panel, foot)
+        self.image_panel.add_button(frame.settings_button)
+        frame.add_above(self.offers_panel)
+        pages: Mapping[PageName, tuple[QWidget, ...]] = {
+            "find": (self.classes_panel, self.run_panel, self.threshold_panel),
+            "correct": (self.corrections_panel, self.annotation_panel),
+            "export": (self.project_panel, self.exchange_panel, self.prototypes_panel),
+            "settings": (self.engine_panel, self.results_panel),
+        }
+        for page, panels in pages.items():
+            for panel in panels:
+                frame.add(page, panel)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
-        self.setMinimumWidth(300)
-
-    def scroll_to(self, panel: QWidget) -> None:
-        """Bring a panel into sight."""
-        self._scroll.ensureWidgetVisible(panel)
+        outer.addWidget(frame)
 
     # ------------------------------------------------------------------ running
 
@@ -250,7 +241,7 @@ class CliperWidget(QWidget):
             return
         request = self._request()
         if isinstance(request, str):
-            self.run_panel.show_message(request, error=True)
+            self.status_panel.show_message(request, error=True)
             return
         choice, rows, wishes = request
         self.image_panel.go_to_chosen()
@@ -299,13 +290,14 @@ class CliperWidget(QWidget):
 
     def _start(self, work: Any, on_success: Any) -> None:
         job = Job(work)
-        job.progressed.connect(self.run_panel.show_progress)
+        job.progressed.connect(self.status_panel.show_progress)
         job.succeeded.connect(on_success)
         job.failed.connect(self._on_failed)
         job.stopped.connect(self._on_stopped)
         job.finished.connect(self._on_finished)
         self.job = job
-        self.run_panel.begin()
+        self.status_panel.begin()
+        self.run_panel.set_running(running=True)
         self.engine_panel.set_busy(busy=True)
         job.start()
 
@@ -320,7 +312,7 @@ class CliperWidget(QWidget):
         if self._closed:
             return
         try:
-            self.run_panel.end_quietly(on_success(result))
+            self.status_panel.end_quietly(on_success(result))
         except (InvalidInputError, FileError) as error:
             self._on_failed(str(error))
 
@@ -328,7 +320,7 @@ class CliperWidget(QWidget):
         """Stop the job; everything stays as it was."""
         if self.job is not None:
             self.job.stop()
-            self.run_panel.stopping()
+            self.status_panel.stopping()
 
     def _on_outcome(
         self,
@@ -344,10 +336,10 @@ class CliperWidget(QWidget):
         if self._closed:
             return
         if number != self._run_number:
-            self.run_panel.end(ui_text.DROPPED_FOR_PROJECT)
+            self.status_panel.end(ui_text.DROPPED_FOR_PROJECT)
             return
         if choice.layer not in self.viewer.layers or not choice.is_current:
-            self.run_panel.end(ui_text.dropped_for_image(choice.name))
+            self.status_panel.end(ui_text.dropped_for_image(choice.name))
             return
         active = self.viewer.layers.selection.active
         self.result.show(choice, rows, config, outcome)
@@ -358,7 +350,7 @@ class CliperWidget(QWidget):
             self.viewer.layers.selection.active = active  # a person is painting or clicking there
         notes = " ".join((*outcome.scores.notes, *outcome.notes))
         result = self.result.shown
-        self.run_panel.end(
+        self.status_panel.end(
             ui_text.run_done(
                 seconds=outcome.seconds,
                 encoded=outcome.encoded,
@@ -371,20 +363,21 @@ class CliperWidget(QWidget):
         self._say(message, error=True)
 
     def _say(self, message: str, error: bool = False) -> None:
-        self.run_panel.show_message(message, error=error)
+        self.status_panel.show_message(message, error=error)
         self.viewer.status = message.splitlines()[0] if message else ""
 
     def _on_failed(self, message: str) -> None:
-        self.run_panel.end(message, error=True)
+        self.status_panel.end(message, error=True)
         self.viewer.status = message.splitlines()[0]
 
     def _on_stopped(self) -> None:
-        self.run_panel.end(ui_text.STOPPED)
+        self.status_panel.end(ui_text.STOPPED)
 
     def _on_finished(self) -> None:
         self.job = None
         if self._closed:
             return
+        self.run_panel.set_running(running=False)
         self.engine_panel.set_busy(busy=False)
         self._update_ready()
         self._update_results()
@@ -416,8 +409,7 @@ class CliperWidget(QWidget):
             self.result.why_not == ui_text.NO_PREDICTION
             or next(iter(self.result.kept), None) is None
         )
-        self.state.setText("" if nothing_run else why_not)
-        self.state.setVisible(bool(self.state.text()))
+        self.run_panel.show_state("" if nothing_run else why_not)
 
     @property
     def shown(self) -> Shown | None:
@@ -471,7 +463,7 @@ class CliperWidget(QWidget):
 
     def _on_frozen(self, prediction: Prediction) -> None:
         message = ui_text.layer_edited(prediction.layer.name)
-        self.run_panel.show_message(message)
+        self.status_panel.show_message(message)
         self.viewer.status = message
         if not self.result.live:
             self.threshold_panel.set_available(available=False, why_not=ui_text.LAYERS_EDITED)
@@ -520,7 +512,7 @@ class CliperWidget(QWidget):
             self._start(partial(fetch_weights, name), partial(self._on_downloaded, name))
 
     def _on_downloaded(self, name: str, _nothing: None) -> None:
-        self.run_panel.end(ui_text.downloaded(name))
+        self.status_panel.end(ui_text.downloaded(name))
 
     def _look_up_weights(self) -> None:
         """See in a thread which weights are on disk."""
@@ -612,7 +604,7 @@ class CliperWidget(QWidget):
         words = [w for row in self.classes_panel.classes() for w in (row.name, *row.synonyms)]
         unknown = self.engine_panel.unknown_words(words)
         if unknown and self.job is None:
-            self.run_panel.show_message(ui_text.unknown_words(unknown))
+            self.status_panel.show_message(ui_text.unknown_words(unknown))
 
     def event(self, event: QEvent) -> bool:
         """End when napari takes the widget out of its dock, which does not close it."""
@@ -654,7 +646,7 @@ class CliperWidget(QWidget):
         )
 
     def _ask_to_close(self) -> bool:
-        question = ui_text.close_question(self.run_panel.message.text())
+        question = ui_text.close_question(self.status_panel.message.text())
         return bool(
             QMessageBox.question(self, ui_text.NOT_SAVED_TITLE, question)
             == QMessageBox.StandardButton.Yes

@@ -44,7 +44,7 @@ def accept(dock):
 
 
 def message(dock):
-    return dock.run_panel.message.text()
+    return dock.status_panel.message.text()
 
 
 def settle(dock, qtbot):

@@ -139,7 +139,9 @@ def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, an
     assert other.classes_panel.classes() == rows
     assert other.engine_panel.config() == SegmentationConfig(model="demo", device="cpu")
     press(late, "Continue")
-    qtbot.waitUntil(lambda: "another napari window" in late.run_panel.message.text(), timeout=5000)
+    qtbot.waitUntil(
+        lambda: "another napari window" in late.status_panel.message.text(), timeout=5000
+    )
     # it goes on in the same session, and a project takes it out of there
     found.layer.paint((60, 60), 2)
     saved(other, qtbot)
@@ -202,7 +204,7 @@ def test_an_image_that_is_gone_is_named_and_its_annotation_waits(dock, qtbot, an
     dock.close_down()
     other = another()
     press(other, "Continue")
-    message = other.run_panel.message
+    message = other.status_panel.message
     qtbot.waitUntil(lambda: "Open scene in napari" in message.text(), timeout=5000)
     assert offers(other)
     other.viewer.add_image(make_scene((96, 128), 1_000_008).image, name="scene")
@@ -242,7 +244,7 @@ def test_a_disk_that_takes_nothing_is_told_and_asked_about_at_the_end(dock, qtbo
     with monkeypatch.context() as patched:
         patched.setattr("tifffile.imwrite", full)
         mine.layer.paint((20, 20), 1)
-        qtbot.waitUntil(lambda: "Not saved" in dock.run_panel.message.text(), timeout=10_000)
+        qtbot.waitUntil(lambda: "Not saved" in dock.status_panel.message.text(), timeout=10_000)
         requested = []
         patched.setattr(CliperWidget, "_ask_to_close", lambda one: requested.append(one))
         assert not dock._may_close()

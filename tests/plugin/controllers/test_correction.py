@@ -256,7 +256,7 @@ def test_each_stroke_on_a_large_image_is_followed(dock, run, settle):
 def look(dock, settle):
     dock.corrections_panel.next_button.click()
     settle(dock)
-    return dock.run_panel.message.text()
+    return dock.status_panel.message.text()
 
 
 def camera(dock):
@@ -270,7 +270,7 @@ def test_buttons_say_why_they_are_grey(dock):
         assert "Press Run" in widget.toolTip()
     assert panel.click_button.isEnabled()
     dock.correction_controller.next_uncertain()
-    assert "Press Run" in dock.run_panel.message.text()
+    assert "Press Run" in dock.status_panel.message.text()
     dock.viewer.layers.clear()
     assert not panel.click_button.isEnabled()
     assert panel.click_button.toolTip()

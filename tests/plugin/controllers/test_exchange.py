@@ -40,7 +40,7 @@ def wait(dock, qtbot):
 
 
 def message(dock):
-    return dock.run_panel.message.text()
+    return dock.status_panel.message.text()
 
 
 def export(dock, qtbot, folder, *formats, overwrite=False):
@@ -65,7 +65,7 @@ def test_the_dialog_asks_for_a_format_and_a_folder(accepted, qtbot, tmp_path, mo
         return QDialog.DialogCode.Accepted
 
     monkeypatch.setattr(ExportDialog, "exec", fill)
-    accepted.annotation_panel.export_button.click()
+    accepted.exchange_panel.export_button.click()
     wait(accepted, qtbot)
     assert "Exported" in message(accepted)
     coco = COCO(str(tmp_path / "out" / "coco" / "stuff.json"))
@@ -145,7 +145,7 @@ def test_a_full_disk_reaches_the_person(accepted, qtbot, tmp_path, monkeypatch):
 
 
 def test_nothing_to_export(dock):
-    dock.annotation_panel.export_button.click()
+    dock.exchange_panel.export_button.click()
     assert "no annotation" in message(dock)
 
 
@@ -178,7 +178,7 @@ def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatc
 
     answer(monkeypatch, fill)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
-    dock.annotation_panel.import_button.click()
+    dock.exchange_panel.import_button.click()
     wait(dock, qtbot)
     assert requested == [[7]]  # the bacterium is known by its name
     mine = annotation(dock)

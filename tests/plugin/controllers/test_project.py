@@ -76,7 +76,7 @@ def saved(dock, qtbot):
 
 
 def message(dock):
-    return dock.run_panel.message.text()
+    return dock.status_panel.message.text()
 
 
 def texts(dock):

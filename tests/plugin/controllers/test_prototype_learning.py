@@ -39,7 +39,7 @@ def nonsense(dock):
 
 
 def message(dock):
-    return dock.run_panel.message.text()
+    return dock.status_panel.message.text()
 
 
 def idle(dock, qtbot):
@@ -501,7 +501,7 @@ def test_an_order_that_is_cancelled_changes_nothing(project, qtbot, monkeypatch)
     monkeypatch.setattr(Session, "uncertainty", slow)
     before = rows(project)
     project.project_panel.order_button.click()
-    project.run_panel.cancel_button.click()
+    project.status_panel.cancel_button.click()
     gate.set()
     idle(project, qtbot)
     assert rows(project) == before

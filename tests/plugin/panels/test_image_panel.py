@@ -131,20 +131,20 @@ def test_a_choice_holds_the_layer_itself(viewer, panel):
 def test_planes_are_asked_for_only_in_stacks(viewer, panel):
     viewer.add_image(pixels(20, 30, 3), name="flat", rgb=True)
     panel.show()
-    assert not panel.planes.isVisible()
+    assert panel.planes.isHidden()
     labels = ("t", "z", "y", "x")
     viewer.add_image(pixels(2, 5, 20, 30, 3), name="deep", rgb=True, axis_labels=labels)
-    assert panel.planes.isVisible()
-    assert not panel._axes.isVisible()
+    assert not panel.planes.isHidden()
+    assert panel._axes.isHidden()
     choose(panel.planes, "chosen plane")
     assert [label.text() for label, _ in panel._spins] == ["t", "z"]
     assert [spin.maximum() for _, spin in panel._spins] == [1, 4]
-    assert all(spin.isVisible() for _, spin in panel._spins)
+    assert not panel._axes.isHidden()
     viewer.layers["deep"].axis_labels = ("time", "depth", "y", "x")
     assert [label.text() for label, _ in panel._spins] == ["time", "depth"]
     choose(panel.images, "flat")
-    assert not panel.planes.isVisible()
-    assert not panel._axes.isVisible()
+    assert panel.planes.isHidden()
+    assert panel._axes.isHidden()
     assert panel.choice().plane == ()
 
 
@@ -299,8 +299,9 @@ def test_it_fits_a_narrow_dock(viewer, panel, qtbot):
     panel.resize(320, 200)
     panel.show()
     qtbot.waitExposed(panel)
-    for widget in (panel.images, panel.planes, panel.regions, panel.summary):
+    for widget in (panel.images, panel.region_button, panel.summary):
         assert widget.geometry().right() < 320
+    assert panel.planes.window().minimumSizeHint().width() <= 320  # of the menu
     assert "another long name another" in panel.regions.toolTip()
     assert "many words a name" in panel.images.toolTip()
 
@@ -308,13 +309,13 @@ def test_it_fits_a_narrow_dock(viewer, panel, qtbot):
 def test_the_keyboard_reaches_everything_in_order(viewer, panel):
     viewer.add_image(pixels(2, 6, 20, 30), name="deep")
     choose(panel.planes, "chosen plane")
-    chain, widget = [], panel.images
+    chain, widget = [], panel.planes
     for _ in range(40):
         if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget not in chain:
             chain.append(widget)
         widget = widget.nextInFocusChain()
     spins = [spin for _, spin in panel._spins]
-    expected = [panel.images, panel.planes, *spins, panel.regions]
+    expected = [panel.planes, *spins, panel.regions]
     assert [one for one in chain if one in expected] == expected
 
 

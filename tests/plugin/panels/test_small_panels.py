@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.panels.results_panel import ResultsPanel
 from napari_cliper.plugin.panels.run_panel import RunPanel
+from napari_cliper.plugin.panels.status_panel import StatusPanel
 from napari_cliper.plugin.panels.threshold_panel import ThresholdPanel
 from napari_cliper.segmentation import ClassPrompt, Progress, SegmentationConfig, Thresholds
 from napari_cliper.segmentation.results import ScoreMaps, StageMaps
@@ -27,7 +28,7 @@ def panel(qtbot):
     return make
 
 
-@pytest.mark.parametrize("kind", [RunPanel, ThresholdPanel, ResultsPanel])
+@pytest.mark.parametrize("kind", [RunPanel, StatusPanel, ThresholdPanel, ResultsPanel])
 def test_fits_a_narrow_dock(panel, kind):
     assert panel(kind).minimumSizeHint().width() <= NARROW
 
@@ -43,11 +44,12 @@ def test_run_says_why_it_is_grey(panel, qtbot):
 
 
 def test_running_allows_only_cancel(panel, qtbot):
-    run = panel(RunPanel)
+    run, status = panel(RunPanel), panel(StatusPanel)
     run.set_ready("")
-    assert not run.cancel_button.isEnabled()
-    assert not run.bar.isVisible()
-    run.begin()
+    assert not status.cancel_button.isVisible()
+    assert not status.bar.isVisible()
+    run.set_running(running=True)
+    status.begin()
     assert not run.run_button.isEnabled()
     assert run.bar.isVisible()
     with qtbot.waitSignal(run.cancel):
@@ -60,8 +62,8 @@ def test_running_allows_only_cancel(panel, qtbot):
 
 def test_progress_is_told_in_words(panel, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("napari_cliper.plugin.panels.run_panel.time.monotonic", lambda: now[0])
-    run = panel(RunPanel)
+    monkeypatch.setattr("napari_cliper.plugin.panels.status_panel.time.monotonic", lambda: now[0])
+    run = panel(StatusPanel)
     run.begin()
     run.show_progress(Progress("Refining", 0, 4))
     assert run.stage.text() == "Refining, 1 of 4"

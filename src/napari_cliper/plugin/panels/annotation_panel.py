@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QSpinBox, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSpinBox, QWidget
 
 from ...annotation.cleanup import CLEANING, Cleanup
 from ...annotation.completion import Done
@@ -36,8 +36,6 @@ class AnnotationPanel(QWidget):
 
     accept_wanted = Signal()
     clean_wanted = Signal()
-    export_wanted = Signal()
-    import_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,20 +64,10 @@ class AnnotationPanel(QWidget):
         grid.addWidget(self.tool, 3, 1)
         grid.addWidget(self.amount, 3, 2)
         grid.addWidget(self.done, 4, 0, 1, 3)
-        self.import_button = QPushButton(ui_text.IMPORT)
-        self.import_button.setToolTip(ui_text.IMPORT_TIP)
-        self.export_button = QPushButton(ui_text.EXPORT)
-        self.export_button.setToolTip(ui_text.EXPORT_TIP)
-        row = QHBoxLayout()
-        row.addWidget(self.import_button)
-        row.addWidget(self.export_button)
-        grid.addLayout(row, 5, 0, 1, 3)
         grid.setColumnStretch(1, 1)
 
         self.accept_button.clicked.connect(self.accept_wanted)
         self.clean_button.clicked.connect(self.clean_wanted)
-        self.import_button.clicked.connect(self.import_wanted)
-        self.export_button.clicked.connect(self.export_wanted)
         self.tool.currentIndexChanged.connect(self._show_amount)
         self._show_amount()
         self.set_available(ui_text.NO_PREDICTION, ui_text.NO_ANNOTATION)

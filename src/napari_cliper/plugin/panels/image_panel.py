@@ -10,10 +10,16 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import (
     QGridLayout,
+    QHBoxLayout,
     QLabel,
+    QMenu,
     QSpinBox,
+    QToolButton,
+    QVBoxLayout,
     QWidget,
+    QWidgetAction,
 )
+from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from ...segmentation import InvalidInputError
@@ -33,7 +39,6 @@ from ..layers.image_layers import (
 )
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.listeners import Listeners
-from ..qt.wrapping_label import wrapping
 
 _MOVES = ("scale", "translate", "rotate", "shear", "affine", "units")
 _IMAGE_EVENTS = ("name", "data", "axis_labels", *_MOVES)
@@ -71,7 +76,12 @@ class ImagePanel(QWidget):
         self.planes.offer(ui_text.CURRENT_PLANE, ui_text.CURRENT_PLANE_TIP)
         self.planes.offer(ui_text.CHOSEN_PLANE, ui_text.CHOSEN_PLANE_TIP)
         self.regions = ElidingComboBox(ui_text.REGION_TIP)
-        self.summary = wrapping()
+        self.region_button = QToolButton()
+        self.region_button.setText("\N{SQUARE WITH LOWER RIGHT DIAGONAL HALF BLACK}")
+        self.region_button.setToolTip(ui_text.WHERE_TIP)
+        self.region_button.setAccessibleName(ui_text.WHERE_NAME)
+        self.region_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.summary = QElidingLabel()
         self._lay_out()
 
         self.images.currentIndexChanged.connect(self._on_image)
@@ -146,22 +156,38 @@ class ImagePanel(QWidget):
     # ------------------------------------------------------------------ layout
 
     def _lay_out(self) -> None:
-        self._grid = grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        self._row = row = QHBoxLayout()
+        row.addWidget(self.images, 1)
+        row.addWidget(self.region_button)
+        column.addLayout(row)
+        column.addWidget(self.summary)
+        self.images.setAccessibleName(ui_text.IMAGE_NAME)
+
+        self._popup = popup = QWidget()
+        grid = QGridLayout(popup)
         grid.setColumnStretch(1, 1)
-        grid.addWidget(_label(ui_text.IMAGE_LABEL, self.images), 0, 0)
-        grid.addWidget(self.images, 0, 1)
         self._plane_label = _label(ui_text.PLANE_LABEL, self.planes)
-        grid.addWidget(self._plane_label, 1, 0)
-        grid.addWidget(self.planes, 1, 1)
+        grid.addWidget(self._plane_label, 0, 0)
+        grid.addWidget(self.planes, 0, 1)
         self._axes = QWidget()
         self._axes_grid = QGridLayout(self._axes)
         self._axes_grid.setContentsMargins(0, 0, 0, 0)
         self._axes_grid.setColumnStretch(1, 1)
-        grid.addWidget(self._axes, 2, 1)
-        grid.addWidget(_label(ui_text.REGION_LABEL, self.regions), 3, 0)
-        grid.addWidget(self.regions, 3, 1)
-        grid.addWidget(self.summary, 4, 0, 1, 2)
+        grid.addWidget(self._axes, 1, 1)
+        grid.addWidget(_label(ui_text.REGION_LABEL, self.regions), 2, 0)
+        grid.addWidget(self.regions, 2, 1)
+        menu = QMenu(self)
+        action = QWidgetAction(menu)
+        action.setDefaultWidget(popup)
+        menu.addAction(action)
+        self.region_button.setMenu(menu)
+
+    def add_button(self, button: QWidget) -> None:
+        """Put a button at the end of the row of the image."""
+        self._row.addWidget(button)
 
     def _fill_images(self) -> None:
         """Offer the image layers of the viewer, the topmost first."""
@@ -275,6 +301,7 @@ class ImagePanel(QWidget):
         """Say what is chosen, here and, where it is something else, to others."""
         choice, why_not = self._look()
         self.summary.setText(why_not or _in_words(choice))
+        self.summary.setToolTip(self.summary.text())
         told = (choice and (choice.key, choice.name, id(choice.source)), why_not)
         if told != self._told:
             self._told = told

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFrame, QGridLayout, QPushButton, QVBoxLayout, QWidge
 from .. import ui_text
 from ..qt.wrapping_label import wrapping
 
-SHOWN = 3
+SHOWN = 1
 """How many offers are shown at once."""
 
 

@@ -8,12 +8,15 @@ from types import MappingProxyType
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QGridLayout,
+    QHBoxLayout,
     QListWidget,
     QListWidgetItem,
     QPushButton,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from ...annotation.project.project import ProjectImage
@@ -48,8 +51,8 @@ class ProjectPanel(QWidget):
         self.images = QListWidget()
         self.images.setAccessibleName(ui_text.PROJECT_IMAGES)
         self.images.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.previous_button = _button(ui_text.PREVIOUS, ui_text.PREVIOUS_TIP)
-        self.next_button = _button(ui_text.NEXT, ui_text.NEXT_TIP)
+        self.previous_button = _arrow("\N{BLACK LEFT-POINTING TRIANGLE}", ui_text.PREVIOUS_TIP)
+        self.next_button = _arrow("\N{BLACK RIGHT-POINTING TRIANGLE}", ui_text.NEXT_TIP)
         self.done_button = _button(ui_text.DONE, ui_text.DONE_TIP)
         self.order_button = QPushButton(ui_text.ORDER)
         inside = QWidget()
@@ -59,11 +62,19 @@ class ProjectPanel(QWidget):
         for column, button in enumerate((self.new_button, self.open_button, self.save_button)):
             grid.addWidget(button, 1, column)
         grid.addWidget(self.images, 2, 0, 1, 3)
-        for column, button in enumerate((self.previous_button, self.next_button, self.done_button)):
-            grid.addWidget(button, 3, column)
-        grid.addWidget(self.order_button, 4, 0, 1, 3)
-        row = self.images.fontMetrics().height() + 6
-        self.images.setFixedHeight(_ROWS_SEEN * row)
+        grid.addWidget(self.order_button, 3, 0, 1, 3)
+        self.name = QElidingLabel()
+        self.name.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.line = QWidget()
+        """The way from one image to the next, for the foot of the dock."""
+        row = QHBoxLayout(self.line)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.previous_button)
+        row.addWidget(self.name, 1)
+        row.addWidget(self.next_button)
+        row.addWidget(self.done_button)
+        height = self.images.fontMetrics().height() + 6
+        self.images.setFixedHeight(_ROWS_SEEN * height)
         self.folder.addWidget(inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -119,14 +130,11 @@ class ProjectPanel(QWidget):
                 self.images.addItem(item)
             if current in self._names:
                 self.images.setCurrentRow(self._names.index(current))
-        for widget in (
-            self.images,
-            self.previous_button,
-            self.next_button,
-            self.done_button,
-            self.order_button,
-        ):
+        for widget in (self.images, self.order_button, self.line):
             widget.setVisible(bool(images))
+        at = self._names.index(current) + 1 if current in self._names else 0
+        self.name.setText(ui_text.project_line(name=current, at=at, images=len(images)))
+        self.name.setToolTip(self.name.text())
         if images:
             self.previous_button.setEnabled(current in self._names[1:])
             self.next_button.setEnabled(current in self._names[:-1])
@@ -145,4 +153,12 @@ class ProjectPanel(QWidget):
 def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
+    return button
+
+
+def _arrow(text: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(text)
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
     return button

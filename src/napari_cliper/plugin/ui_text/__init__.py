@@ -10,6 +10,7 @@ from .common import *
 from .demo import *
 from .engine import *
 from .exchange import *
+from .frame import *
 from .image import *
 from .project import *
 from .prototypes import *

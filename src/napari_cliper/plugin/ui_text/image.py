@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 NO_IMAGE = "There is no image. Open one, or choose one in File > Open Sample."
 NO_RECTANGLE = "To choose a rectangle here, draw one in a Shapes layer first."
-IMAGE_LABEL = "&Image"
+IMAGE_NAME = "Image"
 IMAGE_TIP = "The image layer to segment. Follows the active layer until you choose one here."
 PLANE_LABEL = "Plane"
 PLANE_TIP = "The plane of the stack to segment."
@@ -15,9 +15,11 @@ CURRENT_PLANE = "current plane"
 CURRENT_PLANE_TIP = "The plane at the position of the sliders."
 CHOSEN_PLANE = "chosen plane"
 CHOSEN_PLANE_TIP = "The plane with the indices below."
-REGION_LABEL = "Re&gion"
+REGION_LABEL = "Region"
 REGION_TIP = "The region of the image to segment."
 REGIONS: Mapping[str, str] = MappingProxyType({"whole": "whole image", "visible": "visible region"})
+WHERE_NAME = "Plane and region"
+WHERE_TIP = "Which plane, and which region of it, to segment."
 RECTANGLE = "rectangle in a Shapes layer"
 RGB = "RGB"
 

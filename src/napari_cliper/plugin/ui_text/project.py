@@ -31,9 +31,7 @@ OPEN_PROJECT_TIP = "Open a project."
 SAVE_PROJECT = "&Save as ..."
 SAVE_PROJECT_TIP = "Save the annotation of this image in a new project."
 PROJECT_IMAGES = "Images of the project"
-PREVIOUS = "Pre&vious"
 PREVIOUS_TIP = "Go to the previous image."
-NEXT = "Next"
 NEXT_TIP = "Go to the next image."
 DONE = "&Done"
 DONE_TIP = "Mark the image as done and go to the next. Press again to mark it as not done."
@@ -54,6 +52,11 @@ def project_state(*, folder: str, done: int, images: int) -> str:
     if not folder:
         return NO_PROJECT
     return f"{folder}: {done} of {images} done. Changes are saved automatically."
+
+
+def project_line(*, name: str, at: int, images: int) -> str:
+    """The image in the window, in the foot of the dock."""
+    return f"{name} \N{MIDDLE DOT} {at} of {images}" if name else f"{images} images"
 
 
 def project_image(*, name: str, status: Status, uncertainty: float | None) -> str:

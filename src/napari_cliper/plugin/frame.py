@@ -1,0 +1,171 @@
+"""The frame of the dock: a fixed head, pages behind tabs, and a fixed foot.
+
+Knows no panel: the dock puts the panels onto the pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import (
+    QFrame,
+    QScrollArea,
+    QShortcut,
+    QSizePolicy,
+    QStackedWidget,
+    QTabBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from . import ui_text
+
+Step = Literal["find", "correct", "objects", "export"]
+PageName = Literal["find", "correct", "objects", "export", "settings"]
+
+STEPS: Mapping[Step, tuple[str, str]] = ui_text.STEPS
+"""The steps of a person's work in their order, each with its title and tooltip."""
+
+WIDTH, HEIGHT = 322, 578
+"""In pixels: as wide as the dock has to be, and as high as a page may be at most."""
+
+
+class Page(QScrollArea):
+    """A column of panels; it scrolls only in windows smaller than any that is supported."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        inside = QWidget()
+        self._column = QVBoxLayout(inside)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(4)
+        self._column.addStretch(1)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(inside)
+
+    def add(self, panel: QWidget) -> None:
+        """Put a panel below those that are there."""
+        self._column.insertWidget(self._column.count() - 1, panel)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As wide as the panels need, and next to no height: the page can scroll."""
+        inside = self.widget()
+        width = inside.minimumSizeHint().width() if inside is not None else 0
+        return QSize(width, 4 * self.fontMetrics().height())
+
+
+class Frame(QWidget):
+    """Head, tabs, pages and foot of the dock.
+
+    `page_changed` carries the name of the page that is shown.
+
+    Parameters
+    ----------
+    head, foot : QWidget
+        What stays in sight on every page.
+    """
+
+    page_changed = Signal(str)
+
+    def __init__(self, head: QWidget, foot: QWidget, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.settings_button = QToolButton()
+        self.settings_button.setText("\N{GEAR}")
+        self.settings_button.setCheckable(True)
+        self.settings_button.setToolTip(ui_text.SETTINGS_TIP)
+        self.settings_button.setAccessibleName(ui_text.SETTINGS_NAME)
+        self.tabs = QTabBar()
+        self.tabs.setExpanding(True)
+        self.tabs.setDrawBase(False)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
+        self.tabs.setUsesScrollButtons(False)
+        self.tabs.setAccessibleName(ui_text.STEPS_NAME)
+        self._stack = QStackedWidget()
+        self._pages: dict[PageName, Page] = {}
+        for number, (name, (title, tip)) in enumerate(STEPS.items(), 1):
+            self.tabs.addTab(f"{number} {title}")
+            self.tabs.setTabToolTip(number - 1, ui_text.step_tip(tip=tip, number=number))
+            self._add_page(name)
+            shortcut = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
+            shortcut.activated.connect(lambda name=name: self.go_to(name))
+        self._add_page("settings")
+
+        self._column = column = QVBoxLayout(self)
+        column.setContentsMargins(6, 4, 6, 4)
+        column.setSpacing(4)
+        column.addWidget(head)
+        column.addWidget(self.tabs)
+        column.addWidget(self._stack, 1)
+        column.addWidget(foot)
+        for fixed in (head, foot):
+            fixed.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.tabs.currentChanged.connect(self._on_tab)
+        self.tabs.tabBarClicked.connect(self._on_tab_clicked)
+        self.settings_button.toggled.connect(self._on_settings)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """The width of the dock."""
+        return QSize(WIDTH, super().minimumSizeHint().height())
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """What a laptop shows of a dock beside napari's title and status bars."""
+        return QSize(WIDTH, HEIGHT)
+
+    # ------------------------------------------------------------------ pages
+
+    def add(self, page: PageName, panel: QWidget) -> None:
+        """Put a panel below those of a page."""
+        self._pages[page].add(panel)
+
+    def add_above(self, panel: QWidget) -> None:
+        """Put a panel between the head and the tabs, in sight on every page."""
+        self._column.insertWidget(self._column.indexOf(self.tabs), panel)
+
+    @property
+    def page(self) -> PageName:
+        """The page that is shown."""
+        return list(self._pages)[self._stack.currentIndex()]
+
+    @property
+    def current(self) -> Page:
+        """The page that is shown, as a widget."""
+        return self._pages[self.page]
+
+    def go_to(self, page: PageName) -> None:
+        """Show a page."""
+        self.settings_button.setChecked(page == "settings")
+        if page in STEPS:
+            self.tabs.setCurrentIndex(list(STEPS).index(page))
+
+    def show_panel(self, panel: QWidget) -> None:
+        """Show the page that a panel is on, and bring the panel into sight."""
+        for name, page in self._pages.items():
+            if page.isAncestorOf(panel):
+                self.go_to(name)
+                page.ensureWidgetVisible(panel)
+
+    def _add_page(self, name: PageName) -> None:
+        self._pages[name] = page = Page()
+        self._stack.addWidget(page)
+
+    def _on_tab(self, index: int) -> None:
+        self.settings_button.setChecked(False)
+        self._show(list(STEPS)[index])
+
+    def _on_tab_clicked(self, index: int) -> None:
+        if index == self.tabs.currentIndex():
+            self._on_tab(index)  # from the settings back to the step that was left
+
+    def _on_settings(self, shown: bool) -> None:
+        self._show("settings" if shown else list(STEPS)[self.tabs.currentIndex()])
+
+    def _show(self, page: PageName) -> None:
+        if page != self.page:
+            self._stack.setCurrentIndex(list(self._pages).index(page))
+            self.page_changed.emit(page)

@@ -1,0 +1,127 @@
+"""What runs and what was said last: a bar, Cancel, and the lines of a message."""
+
+from __future__ import annotations
+
+import time
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QGridLayout, QProgressBar, QPushButton, QScrollArea, QWidget
+from superqt import QElidingLabel
+
+from ...segmentation import Progress
+from .. import ui_text
+from ..qt.wrapping_label import wrapping
+
+_BAR_STEPS = 1000
+_LINES = 3  # of the message; the others are scrolled to
+
+
+class StatusPanel(QWidget):
+    """The foot of the dock.
+
+    Emits `cancel`; is told what happens by `begin`, `show_progress`, `end` and `show_message`.
+    """
+
+    cancel = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.cancel_button = QPushButton(ui_text.CANCEL)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, _BAR_STEPS)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(6)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # nothing moves when a job starts
+        self.bar.setSizePolicy(policy)
+        self.stage = QElidingLabel()
+        self.message = wrapping()
+        self.message.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.lines = QScrollArea()
+        self.lines.setWidget(self.message)
+        self.lines.setWidgetResizable(True)
+        self.lines.setFrameShape(QFrame.Shape.NoFrame)
+        self.lines.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.lines.setFixedHeight(_LINES * self.message.fontMetrics().lineSpacing() + 4)
+
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(2)
+        grid.addWidget(self.bar, 0, 0, 1, 2)
+        grid.addWidget(self.stage, 1, 0)
+        grid.addWidget(self.lines, 2, 0)
+        grid.addWidget(self.cancel_button, 1, 1, 2, 1, Qt.AlignmentFlag.AlignTop)
+        grid.setColumnStretch(0, 1)
+
+        self.cancel_button.clicked.connect(self.cancel)
+        self.running = False
+        self._stage_started = ("", 0.0)
+        self._update()
+
+    def begin(self) -> None:
+        """A job has started."""
+        self.running = True
+        self.show_message("")
+        self.bar.setRange(0, 0)
+        self.stage.setText(ui_text.STARTING)
+        self._update()
+
+    def stopping(self) -> None:
+        """The job was asked to end."""
+        self.stage.setText(ui_text.STOPPING)
+        self.cancel_button.setEnabled(False)
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show the stage in words and, where it can be told, the time left."""
+        stage, started = self._stage_started
+        now = time.monotonic()
+        if progress.stage != stage:
+            started = now
+            self._stage_started = (progress.stage, now)
+        if not progress.total:
+            self.bar.setRange(0, 0)
+            self.stage.setText(ui_text.stage_text(progress, None))
+            return
+        share = progress.done / progress.total
+        self.bar.setRange(0, _BAR_STEPS)
+        self.bar.setValue(round(share * _BAR_STEPS))
+        self.stage.setText(ui_text.stage_text(progress, _seconds_left(share, now - started)))
+
+    def end_quietly(self, message: str) -> None:
+        """The job has ended; say how, unless something else was said while it ran."""
+        shown, style = self.message.text(), self.message.styleSheet()
+        self.end(shown or message)
+        self.message.setStyleSheet(style if shown else "")
+
+    def end(self, message: str, *, error: bool = False) -> None:
+        """The job has ended; say how."""
+        self.running = False
+        self.bar.setRange(0, _BAR_STEPS)
+        self.bar.reset()
+        self.stage.setText("")
+        self._stage_started = ("", 0.0)
+        self.show_message(message, error=error)
+        self._update()
+
+    def show_message(self, message: str, *, error: bool = False) -> None:
+        """Show lines that stay until the next ones."""
+        self.message.setText(message)
+        self.message.setStyleSheet("color: #e5484d;" if error else "")
+        self.lines.ensureVisible(0, 0)
+
+    def _update(self) -> None:
+        self.cancel_button.setEnabled(self.running)
+        self.cancel_button.setToolTip(
+            ui_text.CANCEL_TIP if self.running else ui_text.CANCEL_WHY_NOT
+        )
+        self.bar.setVisible(self.running)
+        self.stage.setVisible(self.running)
+        self.cancel_button.setVisible(self.running)
+
+
+def _seconds_left(share: float, elapsed: float) -> float | None:
+    """The time that a stage will still take, once there is enough to judge by."""
+    return None if share < 0.05 or elapsed < 1 else elapsed / share * (1 - share)
