@@ -457,7 +457,7 @@ def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run, monk
                 requested.append(time.monotonic())
                 dock.cancel()
 
-        monkeypatch.setattr(status, "show_progress", cancel)
+        monkeypatch.setattr(dock.status_panel, "show_progress", cancel)
         run(dock)
         assert time.monotonic() - requested[0] < 1, stage
         assert list(dock.viewer.layers) == layers, stage
