@@ -5,7 +5,6 @@ Knows no panel: the dock puts the panels onto the pages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from qtpy.QtCore import QSize, Qt, Signal
@@ -24,11 +23,10 @@ from qtpy.QtWidgets import (
 
 from . import ui_text
 
-Step = Literal["find", "correct", "objects", "export"]
 PageName = Literal["find", "correct", "objects", "export", "settings"]
 
-STEPS: Mapping[Step, tuple[str, str]] = ui_text.STEPS
-"""The steps of a person's work in their order, each with its title and tooltip."""
+STEPS: tuple[PageName, ...] = ("find", "correct", "objects", "export")
+"""The steps of a person's work in their order."""
 
 WIDTH, HEIGHT = 322, 578
 """In pixels: as wide as the dock has to be, and as high as a page may be at most."""
@@ -88,7 +86,8 @@ class Frame(QWidget):
         self.tabs.setAccessibleName(ui_text.STEPS_NAME)
         self._stack = QStackedWidget()
         self._pages: dict[PageName, Page] = {}
-        for number, (name, (title, tip)) in enumerate(STEPS.items(), 1):
+        for number, name in enumerate(STEPS, 1):
+            title, tip = ui_text.STEPS[name]
             self.tabs.addTab(f"{number} {title}")
             self.tabs.setTabToolTip(number - 1, ui_text.step_tip(tip=tip, number=number))
             self._add_page(name)
@@ -141,7 +140,7 @@ class Frame(QWidget):
         """Show a page."""
         self.settings_button.setChecked(page == "settings")
         if page in STEPS:
-            self.tabs.setCurrentIndex(list(STEPS).index(page))
+            self.tabs.setCurrentIndex(STEPS.index(page))
 
     def show_panel(self, panel: QWidget) -> None:
         """Show the page that a panel is on, and bring the panel into sight."""
@@ -156,14 +155,14 @@ class Frame(QWidget):
 
     def _on_tab(self, index: int) -> None:
         self.settings_button.setChecked(False)
-        self._show(list(STEPS)[index])
+        self._show(STEPS[index])
 
     def _on_tab_clicked(self, index: int) -> None:
         if index == self.tabs.currentIndex():
             self._on_tab(index)  # from the settings back to the step that was left
 
     def _on_settings(self, shown: bool) -> None:
-        self._show("settings" if shown else list(STEPS)[self.tabs.currentIndex()])
+        self._show("settings" if shown else STEPS[self.tabs.currentIndex()])
 
     def _show(self, page: PageName) -> None:
         if page != self.page:
