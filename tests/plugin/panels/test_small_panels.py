@@ -51,13 +51,26 @@ def test_running_allows_only_cancel(panel, qtbot):
     run.set_running(running=True)
     status.begin()
     assert not run.run_button.isEnabled()
-    assert run.bar.isVisible()
-    with qtbot.waitSignal(run.cancel):
-        qtbot.mouseClick(run.cancel_button, Qt.MouseButton.LeftButton)
-    run.end(ui_text.STOPPED)
+    assert status.bar.isVisible()
+    with qtbot.waitSignal(status.cancel):
+        qtbot.mouseClick(status.cancel_button, Qt.MouseButton.LeftButton)
+    run.set_running(running=False)
+    status.end("Done.")
     assert run.run_button.isEnabled()
-    assert not run.bar.isVisible()
-    assert run.message.text() == ui_text.STOPPED
+    assert not status.bar.isVisible()
+    assert status.message.text() == "Done."
+
+
+def test_a_long_message_is_scrolled_and_moves_nothing(panel, qtbot):
+    status = panel(StatusPanel)
+    status.resize(320, status.sizeHint().height())
+    status.show_message("Short.")
+    before = status.sizeHint().height()
+    assert status.lines.verticalScrollBar().maximum() == 0
+    status.show_message("A sentence that says what went wrong, and what to do. " * 12, error=True)
+    qtbot.waitUntil(lambda: status.lines.verticalScrollBar().maximum() > 0)
+    assert status.lines.verticalScrollBar().value() == 0
+    assert status.sizeHint().height() == before
 
 
 def test_progress_is_told_in_words(panel, monkeypatch):
