@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.panels.results_panel import ResultsPanel
 from napari_cliper.plugin.panels.run_panel import RunPanel
 from napari_cliper.plugin.panels.status_panel import StatusPanel
