@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +20,7 @@ from napari_cliper.segmentation import InvalidInputError
 
 from ..labels.label_class import ClassRow, Colour
 from .files import FileError, cannot, whole_files
+from .record_checks import from_record, shown
 
 MAX_BYTES = 8 * 2**20
 """A list of 65534 classes takes less; a larger file is something else."""
@@ -80,73 +79,29 @@ def to_record(row: ClassRow) -> dict[str, Any]:
     return record
 
 
-def _shown(value: Any) -> str:
-    """A value in a few characters, however large or nested it is."""
-    return reprlib.repr(value)
-
-
-def _text(value: Any, key: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidInputError(
-            f"{key} is read as {_shown(value)}, which is no text. Put it in quotes."
-        )
-    return value
-
-
-def _flag(value: Any, key: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidInputError(f"{key} is {_shown(value)}. Write true or false.")
-    return value
-
-
-def _words(value: Any, key: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise InvalidInputError(f"{key} are {_shown(value)}. Write a list, such as [mug, beaker].")
-    return tuple(_text(word, "A synonym") for word in value)
-
-
-def _colour(value: Any, key: str) -> Colour:
+def _colour(value: Any) -> Colour:
     if not isinstance(value, str) or not _COLOUR.fullmatch(value):
-        raise InvalidInputError(f"{key} is {_shown(value)}. Write it in quotes, such as '#e69f00'.")
+        raise InvalidInputError(f"colour is {shown(value)}. Write it in quotes, such as '#e69f00'.")
     red, green, blue = bytes.fromhex(value[1:])
     return red, green, blue
 
 
-_READERS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
-    {
-        "name": _text,
-        "synonyms": _words,
-        "background": _flag,
-        "colour": _colour,
-        "visible": _flag,
-        "prompt": _text,
-    }
-)
-
-
-def from_record(record: Any) -> ClassRow:
+def row_from_record(record: Any) -> ClassRow:
     """A row from a mapping, or from a string that is the name.
 
     Raises
     ------
     InvalidInputError
-        For a key that is not known and a value of another kind.
+        For a key that is not known and a value of another type.
     """
     if isinstance(record, str):
         return ClassRow(record)
     if not isinstance(record, dict):
         raise InvalidInputError(
-            f"it is read as {_shown(record)}. Write its name (in quotes where it is a number or "
+            f"it is read as {shown(record)}. Write its name (in quotes where it is a number or "
             "'yes' or 'no'), or a mapping with 'name'."
         )
-    for key in record:
-        if key not in _READERS:
-            near = get_close_matches(str(key), _READERS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InvalidInputError(f"unknown key {key!r}.{hint} Known: {', '.join(_READERS)}.")
-    if "name" not in record:
-        raise InvalidInputError("it has no 'name'.")
-    return ClassRow(**{key: _READERS[key](value, f"its {key}") for key, value in record.items()})
+    return from_record(ClassRow, record, "it", {"colour": _colour})
 
 
 def _from_data(data: Any) -> tuple[ClassRow, ...]:
@@ -159,7 +114,7 @@ def _from_data(data: Any) -> tuple[ClassRow, ...]:
         if not rows and _is_no_class(entry):  # a name alone: label 0 of a published list
             continue
         try:
-            rows.append(from_record(entry))
+            rows.append(row_from_record(entry))
         except InvalidInputError as error:
             raise InvalidInputError(f"class {number}: {error}") from error
     return tuple(rows)

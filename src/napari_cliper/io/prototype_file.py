@@ -12,18 +12,23 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .. import __version__
+from ..segmentation import InvalidInputError
 from .files import FileError, Replace, cannot, whole_files
+from .record_checks import checked, shown
 
 if TYPE_CHECKING:
     from ..segmentation import Prototypes
+
+T = TypeVar("T")
 
 SUFFIX = ".prototypes.safetensors"
 
@@ -218,23 +223,25 @@ def _checked_texts(texts: Mapping[str, str]) -> dict[str, Any]:
     missing = [name for name in _TEXTS if not texts.get(name)]
     if missing:
         raise _WrongError(f"it does not say its {', '.join(missing)}")
-    names, sources = (_list(texts[name], name) for name in ("names", "sources"))
-    if not all(isinstance(name, str) for name in names):
-        raise _WrongError("one of its names is no text")
-    for one in sources:
-        if not (isinstance(one, list) and one and all(isinstance(name, str) for name in one)):
-            raise _WrongError(f"one of its sources is {one!r:.60}, not a list of images")
-    return {**texts, "names": names, "sources": sources}
+    return {
+        **texts,
+        "names": _list(tuple[str, ...], texts, "names", "texts"),
+        "sources": _list(_Sources, texts, "sources", "lists of images"),
+    }
 
 
-def _list(text: str, name: str) -> list[Any]:
+_Sources = tuple[Annotated[list[str], Field(min_length=1)], ...]
+
+
+def _list(kind: type[T], texts: Mapping[str, str], name: str, what: str) -> T:
     try:
-        found = json.loads(text)
+        found = json.loads(texts[name])
     except (ValueError, RecursionError) as error:
         raise _WrongError(f"its {name} are no JSON ({error})") from error
-    if not isinstance(found, list):
-        raise _WrongError(f"its {name} are {found!r:.60}, not a list")
-    return found
+    try:
+        return checked(kind, found, name)
+    except InvalidInputError:
+        raise _WrongError(f"its {name} are {shown(found)}, not a list of {what}") from None
 
 
 def _checked_arrays(file: Any) -> dict[str, NDArray[Any]]:

@@ -9,7 +9,7 @@ import pytest
 import skimage.io
 from PIL import Image
 
-from napari_cliper.io.class_list import from_record
+from napari_cliper.io.class_list import row_from_record
 from napari_cliper.io.writers.png import CLASSES_KEY, write_indexed_png, write_plain_png
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
@@ -79,7 +79,7 @@ def test_the_classes_come_back_from_the_text(tmp_path, writer):
     image = LabelledImage("a", LABELS, ROWS)
     writer(tmp_path / "a.png", image)
     records = chunk(tmp_path / "a.png")["classes"]
-    rows = {record.pop("label"): from_record(record) for record in records}
+    rows = {record.pop("label"): row_from_record(record) for record in records}
     assert rows[1] == ROWS[1]
     assert rows[254] == ROWS[254]
     assert rows[5] == ClassRow("half \ufffd", background=True, colour=image.colours[5])

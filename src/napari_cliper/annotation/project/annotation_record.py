@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from secrets import token_hex
 from types import MappingProxyType
@@ -24,16 +24,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ...io.class_list import from_record, to_record
+from ...io.class_list import row_from_record, to_record
 from ...io.files import FileError, cannot
 from ...io.image_decoding import decode_image
-from ...io.json_records import (
-    check_keys,
-    current_keys,
-    mapping,
-    sides,
-    text,
-)
+from ...io.record_checks import Sides, check_keys, current_keys, from_record, mapping
 from ...io.tiff_axes import with_axes_of_tiff
 from ...io.writers.tiff import write_ome_tiff
 from ...labels.label_class import ClassRow
@@ -87,7 +81,7 @@ class AnnotationRecord:
     saved: str = ""
     labels: str = ""
     edit_mask: str = ""
-    shape: tuple[int, ...] = ()
+    shape: Sides = ()
     classes: Mapping[int, ClassRow] = field(default_factory=dict)
     thresholds: Thresholds | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
@@ -117,39 +111,32 @@ def record_reader(file: str) -> Callable[[dict[str, Any]], AnnotationRecord]:
     """
 
     def read(record: dict[str, Any]) -> AnnotationRecord:
-        always, with_labels = (
-            ("image", "status", "saved"),
-            ("labels", "edit_mask", "shape", "classes"),
-        )
-        known = (*always, *with_labels, "thresholds", "record")
         record = current_keys(record, {"marks": "edit_mask"})
-        found = check_keys(record, known, "it", ("status",))
-        status = text(found["status"], "the status")
-        if status not in STATUSES:
-            raise InvalidInputError(f"the status is {status!r}. Known: {', '.join(STATUSES)}.")
-        annotation_record = AnnotationRecord(
-            text(found.get("image", file), "image"), status, text(found.get("saved", ""), "saved")
+        found = check_keys(record, [one.name for one in fields(AnnotationRecord)], "it", ["status"])
+        if found.get("labels") is None:  # only a status was saved
+            found = {key: found[key] for key in ("image", "status", "saved") if key in found}
+        else:
+            check_keys(found, found, "it", ("labels", "edit_mask", "shape", "classes"))
+        parsed = from_record(
+            AnnotationRecord,
+            {"image": file, **found},
+            "it",
+            {
+                "classes": _classes,
+                "thresholds": lambda given: (
+                    None if given is None else thresholds_from_record(given)
+                ),
+            },
         )
-        if found.get("labels") is None:
-            return annotation_record
-        check_keys(found, known, "it", with_labels)
-        for key, ending in (("labels", ""), ("edit_mask", _MASK_ENDING)):
-            if not _named(file, ending).fullmatch(text(found[key], key)):
+        for key, name, ending in (
+            ("labels", parsed.labels, ""),
+            ("edit_mask", parsed.edit_mask, _MASK_ENDING),
+        ):
+            if "labels" in found and not _named(file, ending).fullmatch(name):
                 raise InvalidInputError(
-                    f"{key} is {found[key]!r}, which is not the name of a saved file."
+                    f"{key} is {name!r}, which is not the name of a saved file."
                 )
-        given, own = found.get("thresholds"), found.get("record", {})
-        return AnnotationRecord(
-            image=annotation_record.image,
-            status=annotation_record.status,
-            saved=annotation_record.saved,
-            labels=found["labels"],
-            edit_mask=found["edit_mask"],
-            shape=sides(found["shape"], "the shape"),
-            classes=_classes(found["classes"]),
-            thresholds=None if given is None else thresholds_from_record(given),
-            record=mapping(own, "the record"),
-        )
+        return parsed
 
     return read
 
@@ -160,7 +147,7 @@ def _classes(record: Any) -> dict[int, ClassRow]:
         if not key.isdecimal() or not 1 <= int(key) <= MOST:
             raise InvalidInputError(f"classes has the label {key!r}. Labels are 1 to {MOST}.")
         try:
-            classes[int(key)] = from_record(value)
+            classes[int(key)] = row_from_record(value)
         except InvalidInputError as error:
             raise InvalidInputError(f"the class of label {key}: {error}") from error
     return classes

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...io.filenames import folded
 from ...io.files import FileError
-from ...io.json_records import check_keys, mapping, sides, text, whole
+from ...io.record_checks import Sides, check_keys, checked, from_record
 from ...segmentation import InvalidInputError
 from .annotation_store import ChangedOnDiskError
 from .image_files import ImageNames, as_file, found_below, is_there, relative, settled
@@ -56,7 +56,7 @@ class Entry:
     path: str
     absolute: str = ""
     size: int = 0
-    shape: tuple[int, ...] = ()
+    shape: Sides = ()
     axes: str = ""
 
     @property
@@ -245,47 +245,40 @@ def list_from_record(record: dict[str, Any]) -> ImageList:
     """
     if record.get("format") != FORMAT:
         raise InvalidInputError(f"its format is {record.get('format')!r} instead of {FORMAT!r}.")
-    version = whole(record.get("version"), "the version")
+    version = checked(int, record.get("version"), "version")
     if version > VERSION:
         raise InvalidInputError(
             f"it is of version {version}, and this napari-cliper knows up to {VERSION}. Update "
             "napari-cliper."
         )
     check_keys(record, ("format", "version", "current", "files", "images"), "it", ("images",))
-    if not isinstance(record["images"], list):
-        raise InvalidInputError(f"images is {record['images']!r:.60} instead of a list.")
     entries = []
-    for number, one in enumerate(record["images"], 1):
+    for number, one in enumerate(checked(tuple[Any, ...], record["images"], "images"), 1):
         try:
             entries.append(_entry(one))
         except InvalidInputError as error:
             raise InvalidInputError(f"image {number}: {error}") from error
     for kind in ("name", "file"):
         _check_distinct(kind, (getattr(entry, kind) for entry in entries))
-    files = mapping(record.get("files", {}), "files")
-    for usual, file in files.items():
-        if as_file(text(file, f"the file {usual!r}")) != file:
+    files = checked(dict[str, str], record.get("files", {}), "files")
+    for file in files.values():
+        if as_file(file) != file:
             raise InvalidInputError(f"files has {file!r}, which cannot be the name of a file.")
-    found = ImageList(tuple(entries), text(record.get("current", ""), "current"), files)
+    found = ImageList(tuple(entries), checked(str, record.get("current", ""), "current"), files)
     if found.current:
         found.get(found.current)
     return found
 
 
 def _entry(record: Any) -> Entry:
-    known = ("name", "file", "path", "absolute", "size", "shape", "axes")
-    found = check_keys(record, known, "it", known[:3])
-    name, file, path = (text(found[key], key) for key in known[:3])
-    if not name:
+    entry = from_record(Entry, record, "it")
+    if not entry.name:
         raise InvalidInputError("its name is empty.")
-    if as_file(file) != file:  # also what would lead out of the folder
-        raise InvalidInputError(f"its file is {file!r}, which cannot be the name of a file.")
-    if not path or "\0" in path:
-        raise InvalidInputError(f"its path is {path!r}.")
-    shape = sides(found["shape"], "its shape") if "shape" in found else ()
-    axes = text(found.get("axes", ""), "its axes")
-    absolute = text(found.get("absolute", ""), "absolute")
-    return Entry(name, file, path, absolute, whole(found.get("size", 0), "its size"), shape, axes)
+    if as_file(entry.file) != entry.file:  # also what would lead out of the folder
+        raise InvalidInputError(f"its file is {entry.file!r}, which cannot be the name of a file.")
+    if not entry.path or "\0" in entry.path:
+        raise InvalidInputError(f"its path is {entry.path!r}. Give the path of a file.")
+    return entry
 
 
 def _check_distinct(kind: str, values: Iterable[str]) -> None:

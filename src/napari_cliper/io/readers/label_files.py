@@ -24,7 +24,7 @@ from ...labels.class_matching import Matching, apply, match_classes
 from ...labels.imported_labels import HIGHEST, Imported, as_labels, fitted, fitted_planes
 from ...labels.label_class import ClassRow, Colour
 from ...segmentation import InvalidInputError
-from ..class_list import from_record
+from ..class_list import row_from_record
 from ..decoded_image import DecodedImage
 from ..files import FileError
 from ..image_decoding import decode_image
@@ -266,7 +266,7 @@ def _chunk_classes(path: Path, text: str) -> tuple[dict[int, ClassRow], int | No
             label = int(entry.pop("label"))
             if not 0 < label <= HIGHEST:
                 raise InvalidInputError(f"{label} is no label")
-            rows[label] = from_record(entry)
+            rows[label] = row_from_record(entry)
         ignore = record["ignore"]
         position = position_from_record(record.get("position", ()))
         return rows, None if ignore is None else int(ignore), position
