@@ -1,0 +1,98 @@
+"""Folds below each other, of which at most one is open, so that a page keeps its height."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+_OPEN = "\N{BLACK DOWN-POINTING TRIANGLE}"
+_CLOSED = "\N{BLACK RIGHT-POINTING TRIANGLE}"
+
+
+class Fold(QWidget):
+    """A header that opens and closes what is below it.
+
+    Parameters
+    ----------
+    title : str
+        ``&`` stands before the letter that works with Alt.
+    content : QWidget
+    """
+
+    toggled = Signal(bool)
+
+    def __init__(self, title: str, content: QWidget, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title = title
+        self.content = content
+        self.header = QPushButton()
+        self.header.setCheckable(True)
+        self.header.setAutoDefault(False)
+        self.header.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.header.setStyleSheet(
+            "QPushButton {text-align: left; border: none; padding: 2px; background: transparent;}"
+            "QPushButton:checked {background: transparent;}"
+            "QPushButton:focus {text-decoration: underline;}"
+        )
+        self.header.setAccessibleName(title.replace("&", ""))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.header)
+        column.addWidget(content)
+        self.header.toggled.connect(self._on_toggled)
+        self._show(is_open=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the content is shown."""
+        return self.header.isChecked()
+
+    def set_open(self, *, is_open: bool) -> None:
+        """Show or hide the content; Tab passes over what is hidden."""
+        self.header.setChecked(is_open)
+
+    def set_title(self, title: str) -> None:
+        """Replace the title."""
+        self._title = title
+        self.header.setAccessibleName(title.replace("&", ""))
+        self._show(is_open=self.is_open)
+
+    def _on_toggled(self, is_open: bool) -> None:
+        self._show(is_open=is_open)
+        self.toggled.emit(is_open)
+
+    def _show(self, *, is_open: bool) -> None:
+        self.header.setText(f"{_OPEN if is_open else _CLOSED} {self._title}")
+        self.content.setVisible(is_open)
+
+
+class Accordion(QWidget):
+    """Folds of which at most one is open."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.folds: list[Fold] = []
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(2)
+
+    def add(self, title: str, content: QWidget) -> Fold:
+        """Add a closed fold below the others."""
+        fold = Fold(title, content)
+        fold.toggled.connect(self._on_toggled)
+        self.folds.append(fold)
+        self._column.addWidget(fold)
+        return fold
+
+    def open_at(self, widget: QWidget) -> None:
+        """Open the fold that a widget is in, if any."""
+        for fold in self.folds:
+            if fold.isAncestorOf(widget):
+                fold.set_open(is_open=True)
+
+    def _on_toggled(self, is_open: bool) -> None:
+        if is_open:
+            for fold in self.folds:
+                if fold is not self.sender():
+                    fold.set_open(is_open=False)
