@@ -1,0 +1,86 @@
+"""Connected regions, against SciPy's and against shapes whose sizes are known."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from napari_cliper.annotation.cleanup import CLEANING
+from napari_cliper.annotation.merge import region_at
+from napari_cliper.labels.labelled_image import LabelledImage
+from napari_cliper.labels.regions import ClassSize, connected_regions, pixel_area
+
+LABELS = np.array(
+    [
+        [1, 1, 0, 2, 2, 2],
+        [0, 0, 1, 2, 0, 2],
+        [3, 0, 0, 0, 0, 0],
+        [0, 0, 2, 0, 1, 1],
+    ],
+    np.uint8,
+)
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 4, (40, 60)).astype(np.uint16)
+
+
+def test_regions_are_those_of_scipy():
+    for seed in range(3):
+        labels = noise(seed)
+        found = connected_regions(labels)
+        for label in (1, 2, 3):
+            _, count = ndimage.label(labels == label, np.ones((3, 3)))
+            assert found.class_sizes()[label].regions == count
+        assert (found.label_array() == labels).all()
+        assert found.areas.tolist() == np.bincount(found.numbers.ravel())[1:].tolist()
+        firsts = [np.flatnonzero(found.numbers == n + 1)[0] for n in range(len(found.areas))]
+        assert firsts == sorted(firsts)
+
+
+def test_counts_and_medians_leave_small_regions_out():
+    found = connected_regions(LABELS)
+    assert found.areas.tolist() == [3, 5, 1, 1, 2]
+    assert found.class_sizes() == {1: ClassSize(2, 2.5), 2: ClassSize(2, 3), 3: ClassSize(1, 1)}
+    assert found.class_sizes(2) == {1: ClassSize(2, 2.5), 2: ClassSize(1, 5)}
+    assert (found.smaller(2), found.smaller(6)) == (2, 5)
+    kept = found.without_smaller(2)
+    assert kept.labels.tolist() == [1, 2, 1]
+    assert sorted(np.unique(kept.numbers)) == [0, 1, 2, 3]
+    assert (kept.label_array() == np.where(np.isin(found.numbers, [3, 4]), 0, LABELS)).all()
+    assert connected_regions(np.zeros((3, 3), np.uint8)).class_sizes() == {}
+
+
+def test_the_largest_region_of_a_class():
+    found = connected_regions(LABELS)
+    assert found.largest(1) == (slice(0, 2), slice(0, 3))
+    assert found.largest(2) == (slice(0, 2), slice(3, 6))
+    assert found.largest(7) == ()
+
+
+def test_the_tools_that_clean_and_pick_regions_mean_the_same_regions():
+    labels = noise(7)
+    found = connected_regions(labels)
+    for row, column in ((0, 0), (20, 30), (39, 59), (11, 7)):
+        if labels[row, column]:
+            same = found.numbers == found.numbers[row, column]
+            assert (region_at(labels, row, column) == same).all()
+    cleaned = CLEANING["remove specks"](labels, {1, 2, 3}, 5)
+    assert connected_regions(cleaned).smaller(5) == 0
+
+
+def test_the_area_of_a_pixel():
+    labels = np.ones((2, 3), np.uint8)
+
+    def area(sizes, units):
+        return pixel_area(LabelledImage("a", labels, {}, pixel_size=sizes, units=units))
+
+    assert area((0.5, 0.25), ("um", "micrometer")) == (0.125, "µm²")
+    assert area((2.0, 2.0), ("nanometer", "nanometer")) == (4.0, "nm²")
+    for sizes, units in (
+        ((), ()),
+        ((0.5, 0.5), ("pixel", "pixel")),
+        ((1.0, 1.0), ("pixel", "micrometer")),
+        ((1.0, 1.0), ("second", "second")),
+    ):
+        assert area(sizes, units) == (1.0, "")
