@@ -14,14 +14,15 @@ def test_one_fold_is_open_at_a_time_and_tab_passes_over_the_others(qtbot):
     boxes = [QCheckBox(f"box {number}") for number in range(3)]
     for number, box in enumerate(boxes):
         accordion.add(f"&{number} part", box)
-    with qtbot.waitExposed(accordion):
-        accordion.show()
+    accordion.resize(300, 200)
+    accordion.show()
     accordion.activateWindow()
     qtbot.waitUntil(accordion.isActiveWindow)
     heights = set()
     for chosen, fold in enumerate(accordion.folds):
         qtbot.mouseClick(fold.header, Qt.MouseButton.LeftButton)
         assert [box.isVisible() for box in boxes] == [number == chosen for number in range(3)]
+        QApplication.processEvents()  # the layouts follow
         heights.add(accordion.sizeHint().height())
         fold.header.setFocus()
         qtbot.keyClick(fold.header, Qt.Key.Key_Tab)
