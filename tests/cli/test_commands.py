@@ -275,9 +275,15 @@ def test_two_images_of_one_name_do_not_overwrite_each_other(segment, picture, tm
     twin = tmp_path / "other" / picture.name
     twin.parent.mkdir()
     twin.write_bytes(picture.read_bytes())
-    result = segment(picture, twin)
-    assert result.exit_code == 2
-    assert "same result files" in result.stderr
+    capital = tmp_path / "capital" / f"{picture.stem.upper()}.PNG"  # one file on some disks
+    capital.parent.mkdir()
+    capital.write_bytes(picture.read_bytes())
+    for other in (twin, capital):
+        result = segment(picture, other)
+        assert result.exit_code == 2
+        said = " ".join(result.stderr.replace("│", " ").split())
+        assert "same result files, because their names are the same apart from ending" in said
+        assert "Rename one of them" in said
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,9 @@ def check_inputs(
         other = stems.setdefault(folded(path.stem), path)
         if other is not path:
             problems.append(
-                f"{other} and {path} have the same result files. Use two output folders."
+                f"{other} and {path} would have the same result files, because their names are the "
+                "same apart from ending and letter case. Rename one of them, or segment them into "
+                "two output folders."
             )
     results = [output / (path.stem + suffix) for path in images for suffix in SUFFIXES]
     try:
