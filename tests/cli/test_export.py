@@ -20,7 +20,8 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from napari_cliper.annotation.edit_mask import ACCEPTED, AnnotationState
-from napari_cliper.annotation.project.project import FILE, Project
+from napari_cliper.annotation.project.image_list import FILE
+from napari_cliper.annotation.project.project import Project
 from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.io.class_list import write_classes

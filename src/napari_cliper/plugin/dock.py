@@ -18,7 +18,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QMainWindow, QMessageBox, QVBoxLayout, QWidget
 
-from ..annotation.project.project import ProjectSettings
+from ..annotation.project.settings import ProjectSettings
 from ..io.files import FileError
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry

@@ -23,8 +23,8 @@ from ..io.class_list import read_classes
 from ..io.files import FileError
 from ..io.images import read_image_file
 from ..io.lazy_images import Images, LazyImages, Reader, Summary, read_in_turn, summary_of
-from ..io.readers.coco import CocoFile
-from ..io.readers.label_files import SUFFIXES, open_coco, read_labels
+from ..io.readers.coco import CocoFile, open_coco
+from ..io.readers.label_files import SUFFIXES, read_labels
 from ..labels.imported_labels import HIGHEST, Imported, as_labels
 from ..labels.label_class import ClassRow, check_rows
 from ..labels.labelled_image import LabelledImage

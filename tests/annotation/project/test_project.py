@@ -28,12 +28,9 @@ from napari_cliper.annotation.edit_mask import AnnotationState
 from napari_cliper.annotation.export import labelled_of
 from napari_cliper.annotation.project import annotation_record as stored
 from napari_cliper.annotation.project import annotation_store
-from napari_cliper.annotation.project.project import (
-    FILE,
-    ChangedOnDiskError,
-    Project,
-    is_project,
-)
+from napari_cliper.annotation.project.annotation_store import ChangedOnDiskError
+from napari_cliper.annotation.project.image_list import FILE
+from napari_cliper.annotation.project.project import Project, is_project
 from napari_cliper.io.class_list import read_classes
 from napari_cliper.io.files import FileError
 from napari_cliper.io.writers.tiff import CLASSES_NAMESPACE

@@ -16,14 +16,8 @@ from pycocotools import mask as coco_masks
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.files import FileError
+from napari_cliper.io.readers.coco import open_coco, read_coco
 from napari_cliper.io.readers.label_files import (
-    Imported,
-    apply,
-    coco_images,
-    fitted,
-    match_classes,
-    open_coco,
-    read_coco,
     read_label_png,
     read_label_tiff,
     read_labels,
@@ -31,6 +25,8 @@ from napari_cliper.io.readers.label_files import (
 from napari_cliper.io.writers.coco import write_coco
 from napari_cliper.io.writers.png import write_indexed_png, write_plain_png
 from napari_cliper.io.writers.tiff import write_label_tiff, write_ome_tiff
+from napari_cliper.labels.class_matching import apply, match_classes
+from napari_cliper.labels.imported_labels import Imported, fitted
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.segmentation import InvalidInputError
@@ -149,7 +145,7 @@ def test_coco_comes_back(tmp_path, subtests):
                 images = [LabelledImage("a", labels, ROWS, image_file="plate 1/a.tif"),
                           LabelledImage("b", np.ones((2, 2), np.uint8), ROWS)]  # fmt: skip
                 write_coco(tmp_path / "set.json", images, **options)
-                assert coco_images(tmp_path / "set.json") == ("plate 1/a.tif", "b")
+                assert open_coco(tmp_path / "set.json").names == ("plate 1/a.tif", "b")
                 for name in ("plate 1/a.tif", "a.tif", "a"):
                     found = read_coco(tmp_path / "set.json", name)
                     np.testing.assert_array_equal(found.labels, labels)
@@ -430,7 +426,7 @@ def test_annotations_that_cannot_be_drawn_are_named(tmp_path, segmentation, what
 def test_what_is_no_coco_is_named(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(FileError, match=r"a\.json (is no COCO JSON|has no|cannot be used)"):
-        coco_images(tmp_path / "a.json")
+        open_coco(tmp_path / "a.json")
 
 
 def test_an_image_must_be_chosen_and_be_there(tmp_path):

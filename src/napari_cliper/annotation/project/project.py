@@ -36,8 +36,8 @@ from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds, atomic
 from ..edit_mask import AnnotationState
 from .annotation_record import AnnotationRecord, Status, remove, with_axes
-from .annotation_store import AnnotationStore, ChangedOnDiskError
-from .image_files import images_in, is_there, write_copy
+from .annotation_store import AnnotationStore
+from .image_files import is_there, write_copy
 from .image_list import (
     ANNOTATIONS,
     COPIES,
@@ -53,17 +53,6 @@ from .settings_files import SettingsFiles, free_names
 
 if TYPE_CHECKING:
     from ...segmentation import Prototypes
-
-__all__ = [
-    "FILE",
-    "ChangedOnDiskError",
-    "Project",
-    "ProjectImage",
-    "ProjectSettings",
-    "Status",
-    "images_in",
-    "is_project",
-]
 
 
 @dataclass(frozen=True)

@@ -166,17 +166,6 @@ class CocoFile:
         )
 
 
-def coco_images(path: str | Path) -> tuple[str, ...]:
-    """The file names of the images in a COCO JSON.
-
-    Raises
-    ------
-    FileError
-        For a file that is missing or no COCO JSON.
-    """
-    return open_coco(path).names
-
-
 def read_coco(path: str | Path, image_name: str | None = None) -> Imported:
     """Labels of one image from a COCO JSON; of several, `open_coco` reads the file once.
 

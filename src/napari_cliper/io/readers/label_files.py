@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...labels.axes import Position, position_from_record
-from ...labels.class_matching import Matching, apply, match_classes
-from ...labels.imported_labels import HIGHEST, Imported, as_labels, fitted, fitted_planes
+from ...labels.imported_labels import HIGHEST, Imported, as_labels
 from ...labels.label_class import ClassRow, Colour
 from ...segmentation import InvalidInputError
 from ..class_list import row_from_record
@@ -31,24 +30,7 @@ from ..image_decoding import decode_image
 from ..tiff_axes import with_axes_of_tiff
 from ..writers.png import CLASSES_KEY, IGNORE, IGNORE_COLOUR
 from ..writers.tiff import CLASSES_NAMESPACE, COLOURS_NAMESPACE
-from .coco import coco_images, open_coco, read_coco
-
-__all__ = [
-    "SUFFIXES",
-    "Imported",
-    "Matching",
-    "apply",
-    "check_numbers",
-    "coco_images",
-    "fitted",
-    "fitted_planes",
-    "match_classes",
-    "open_coco",
-    "read_coco",
-    "read_label_png",
-    "read_label_tiff",
-    "read_labels",
-]
+from .coco import read_coco
 
 _LINE = re.compile(r"(\d{1,5}) = (.+)")
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")

@@ -23,8 +23,9 @@ from qtpy.QtWidgets import QMessageBox
 
 from ...annotation.edit_history import Edits
 from ...annotation.edit_mask import AnnotationState
-from ...annotation.project.project import Project, ProjectSettings
+from ...annotation.project.project import Project
 from ...annotation.project.sessions import FoundSession, Session, delete_session, found_sessions
+from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
 from ...io.images import read_image_file
 from ...labels.axes import axes_from_names

@@ -13,16 +13,11 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from ...io.lazy_images import Images
-from ...io.readers.label_files import (
-    SUFFIXES,
-    Imported,
-    apply,
-    fitted_planes,
-    match_classes,
-    open_coco,
-    read_labels,
-)
+from ...io.readers.coco import open_coco
+from ...io.readers.label_files import SUFFIXES, read_labels
 from ...labels.axes import axes_from_names
+from ...labels.class_matching import apply, match_classes
+from ...labels.imported_labels import Imported, fitted_planes
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
 from ...segmentation import InvalidInputError, Progress

@@ -20,14 +20,11 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from ...annotation.export import readers_of
-from ...annotation.project.project import (
-    ChangedOnDiskError,
-    Project,
-    ProjectImage,
-    ProjectSettings,
-    Status,
-    images_in,
-)
+from ...annotation.project.annotation_record import Status
+from ...annotation.project.annotation_store import ChangedOnDiskError
+from ...annotation.project.image_files import images_in
+from ...annotation.project.project import Project, ProjectImage
+from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
 from ...io.images import read_image_file
 from ...io.lazy_images import LazyImages, read_in_turn

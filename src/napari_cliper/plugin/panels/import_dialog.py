@@ -15,7 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...io.readers.label_files import Imported, Matching
+from ...labels.class_matching import Matching
+from ...labels.imported_labels import Imported
 from ...labels.label_class import ClassRow
 from .. import ui_text
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .common import count
 
 if TYPE_CHECKING:
-    from ...annotation.project.project import Status
+    from ...annotation.project.annotation_record import Status
 
 
 # ---------------------------------------------------------------------- project panel
