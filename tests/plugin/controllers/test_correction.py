@@ -194,7 +194,7 @@ def test_classes_go_by_name_and_those_not_asked_for_are_left_out(result, run, se
     result.classes_panel.buttons.remove.click()
     run(result)
     settle(result)
-    assert "this run: bacterium" in result.corrections_panel.state.text()
+    assert "no such class: bacterium" in result.corrections_panel.state.text()
 
 
 def test_only_the_region_of_the_result_is_concerned(dock, run, settle):
