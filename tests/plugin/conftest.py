@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from napari import settings
 from qtpy.QtWidgets import QApplication
 
 from napari_cliper.demo.scenes import make_scene
@@ -21,6 +22,15 @@ def user_data(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(folder))
     monkeypatch.setattr("platformdirs.user_data_path", lambda name: folder / name)
     return folder / "napari-cliper"
+
+
+@pytest.fixture(autouse=True)
+def _own_preferences(tmp_path, monkeypatch):
+    """Preferences of the test's own, not those of whoever runs the tests."""
+    settings._clear_plugin_settings_cache()
+    monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
+    yield
+    settings._clear_plugin_settings_cache()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,105 @@
+"""What the dock remembers between sessions: napari's plugin preferences.
+
+The manifest declares them (`configurations`); napari shows them in *File > Preferences* and writes
+``napari-cliper.yaml`` beside its own settings file.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from napari.settings import get_plugin_settings
+
+from ..segmentation import InvalidInputError, SegmentationConfig
+
+PLUGIN = "napari-cliper"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """The remembered values; the defaults are those of the manifest.
+
+    Parameters
+    ----------
+    model, refiner, device : str
+        As in `SegmentationConfig`; an empty refiner is that of the method.
+    offline : bool
+        Never download.
+    cache_gigabytes : float
+        Memory that the image features of a dock may take together.
+    folder : str
+        Where the last export went; empty for none.
+    formats : tuple of str
+        Formats of the last export, by their names in `io.formats.FORMATS`.
+    """
+
+    model: str = "ViT-B/16"
+    refiner: str = ""
+    device: str = "auto"
+    offline: bool = False
+    cache_gigabytes: float = 2.0
+    folder: str = ""
+    formats: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> SegmentationConfig:
+        """The configuration to start with; the default where the values cannot work."""
+        try:
+            return SegmentationConfig(
+                model=self.model,
+                refiner=self.refiner or None,
+                device=self.device,
+                offline=self.offline,
+            )
+        except InvalidInputError as error:
+            logger.warning("The preferences of %s are ignored: %s", PLUGIN, error)
+            return SegmentationConfig()
+
+    @property
+    def cache_bytes(self) -> int:
+        """`cache_gigabytes` in bytes."""
+        return round(self.cache_gigabytes * 1e9)
+
+
+_GROUPS: dict[str, Literal["engine", "export"]] = {
+    field.name: "export" if field.name in ("folder", "formats") else "engine"
+    for field in fields(Preferences)
+}
+"""The group of the manifest that a value is in."""
+
+
+def read() -> Preferences:
+    """Return the remembered values; the defaults where napari does not know the plugin."""
+    settings = _settings()
+    if settings is None:
+        return Preferences()
+    values = {name: getattr(getattr(settings, group), name) for name, group in _GROUPS.items()}
+    formats = [name.strip() for name in values["formats"].split(",")]
+    return Preferences(**{**values, "formats": tuple(name for name in formats if name)})
+
+
+def write(**values: Any) -> None:
+    """Remember values by their names in `Preferences`; the others stay.
+
+    Does nothing where napari does not know the plugin, as when the dock is made by a script.
+    """
+    settings = _settings()
+    if settings is None:
+        return
+    before = asdict(read())
+    for name, value in values.items():
+        if value != before[name]:
+            text = ", ".join(value) if name == "formats" else value
+            setattr(getattr(settings, _GROUPS[name]), name, text)
+
+
+def _settings() -> Any:
+    """What napari keeps for this plugin; None where it is disabled or not registered."""
+    try:
+        return get_plugin_settings(PLUGIN)
+    except KeyError:
+        return None
