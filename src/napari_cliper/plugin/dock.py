@@ -60,6 +60,7 @@ from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
 from .pytorch_loading import load_pytorch
 from .qt.timers import once
+from .qt.tones import tone_style
 from .worker import Job, Work, wait_for_stopped_jobs
 
 RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
@@ -178,6 +179,9 @@ class CliperWidget(QWidget):
         )
         self.image_order.message.connect(self._say)
         self.exchange.project_images = self.project_controller.exported
+        napari_viewer.events.theme.connect(self._on_theme)
+        self._on_theme()
+        self.threshold_panel.changed.connect(self._show_threshold)
         self._rescore_timer = once(self, RESCORE_AFTER, self._on_rescore)
 
         self.image_panel.changed.connect(self._update_ready)
@@ -399,8 +403,19 @@ class CliperWidget(QWidget):
             self.result.recolour(self.classes_panel.classes())
             if self.results_panel.score_maps.isChecked():
                 self._on_score_maps(True)
+            self._show_threshold()
         self._update_results()
         self.annotation_controller.count_soon()
+
+    def _show_threshold(self, _values: object = None) -> None:
+        """Draw the class threshold into the bars of the table."""
+        slider = self.threshold_panel.class_slider
+        self.classes_panel.set_threshold(slider.value(), slider.maximum())
+
+    def _on_theme(self, _event: object = None) -> None:
+        """Texts and bars in colours that can be read in napari's theme."""
+        self.setStyleSheet(tone_style(self.viewer.theme))
+        self.classes_panel.table.set_theme(self.viewer.theme)
 
     def _show_state(self) -> None:
         """Say why there is nothing to accept on the screen, once there are results at all."""
@@ -666,6 +681,7 @@ class CliperWidget(QWidget):
         for job in (self.job, self.lookup, self.loading):
             if job is not None:
                 job.stop()
+        self.viewer.events.theme.disconnect(self._on_theme)
         self.autosave.close()
         self.project_controller.close()
         self.exchange.close()

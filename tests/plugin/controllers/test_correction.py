@@ -191,7 +191,7 @@ def test_classes_go_by_name_and_those_not_asked_for_are_left_out(result, run, se
     settle(result)
     assert (predicted(result).data[mine.layer.data == 1] == 3).all()
     result.classes_panel.table.choose([2])
-    result.classes_panel.buttons.remove.click()
+    result.classes_panel.menu.remove.trigger()
     run(result)
     settle(result)
     assert "no such class: bacterium" in result.corrections_panel.state.text()

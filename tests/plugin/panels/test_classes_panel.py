@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from qtpy.QtCore import QModelIndex, QPoint, Qt
@@ -13,8 +14,9 @@ from napari_cliper.io.class_list import read_classes, write_classes
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.palette import class_colours
 from napari_cliper.plugin import ui_text
-from napari_cliper.plugin.panels.classes_model import COLOUR_ROLE, HISTORY, Column
+from napari_cliper.plugin.panels.classes_model import COLOUR_ROLE, HISTORY, SYNONYMS_ROLE, Column
 from napari_cliper.plugin.panels.classes_panel import ClassesPanel
+from napari_cliper.plugin.qt.tones import tone_colours
 from napari_cliper.segmentation import InvalidInputError
 
 Key = Qt.Key
@@ -91,7 +93,8 @@ def test_typed_words_become_rows(qtbot, panel, told):
     )
     assert panel.field.text() == ""
     assert told == [("pending", True), "changed", ("pending", False)]
-    assert cell(panel, 1, Column.SYNONYMS) == "puppy, hound"
+    assert cell(panel, 1, Column.NAME) == "dog"
+    assert cell(panel, 1, Column.NAME, SYNONYMS_ROLE) == "= puppy, hound"
 
 
 @pytest.mark.parametrize("pasted", ["cat\ndog=puppy\n\nsky\n", "cat,\r\ndog=puppy,\r\nsky"])
@@ -99,7 +102,7 @@ def test_pasted_lines(qtbot, panel, pasted):
     QApplication.clipboard().setText(pasted)
     panel.field.paste()
     assert panel.field.text() == "cat, dog=puppy, sky"
-    press(qtbot, panel.buttons.add)
+    press(qtbot, panel.add_button)
     assert names(panel) == ["cat", "dog", "sky"]
     panel.add_words("tree\n\nroad\n")
     assert names(panel)[3:] == ["tree", "road"]
@@ -165,30 +168,36 @@ def test_words_are_edited_in_place(qtbot, panel, told):
     panel.add_words("cat, dog")
     told.clear()
     retype(qtbot, panel, 0, Column.NAME, " wild  cat ")
-    retype(qtbot, panel, 0, Column.SYNONYMS, "lynx, bobcat")
+    retype(qtbot, panel, 0, Column.NAME, "wild cat = lynx|bobcat")
     assert panel.classes()[0] == ClassRow("wild cat", ("lynx", "bobcat"), colour=PALETTE[0])
     assert told.count("changed") == 2
     assert "appearance" not in told
-    retype(qtbot, panel, 0, Column.SYNONYMS, "")
+    assert cell(panel, 0, Column.NAME, Qt.ItemDataRole.EditRole) == "wild cat=lynx|bobcat"
+    retype(qtbot, panel, 0, Column.NAME, "wild cat")
     assert panel.classes()[0].synonyms == ()
+    panel.model.change(1, background=True)
+    assert cell(panel, 1, Column.NAME) == "background: dog"
+    assert cell(panel, 1, Column.NAME, Qt.ItemDataRole.FontRole).italic()
+    retype(qtbot, panel, 1, Column.NAME, "sky=cloud")
+    assert panel.classes()[1] == ClassRow("sky", ("cloud",), background=True, colour=PALETTE[1])
 
 
 @pytest.mark.parametrize(
-    ("column", "text", "says"),
+    ("text", "says"),
     [
-        (Column.NAME, "", "no name"),
-        (Column.NAME, "dog", "'dog' is the name of two classes"),
-        (Column.NAME, "bird, bee", "'bird, bee' contains a comma"),
-        (Column.SYNONYMS, "a,,b", "'cat' has an empty synonym"),
-        (Column.SYNONYMS, "Dog", "'dog' stands in two classes"),
-        (Column.SYNONYMS, "a, A", "'A' is repeated in the class 'cat'"),
+        ("", "needs a name"),
+        ("dog", "'dog' is the name of two classes"),
+        ("bird, bee", "'bird, bee' contains a comma"),
+        ("cat=a||b", "'cat' has an empty synonym"),
+        ("cat=Dog", "'dog' stands in two classes"),
+        ("cat=a|A", "'A' is repeated in the class 'cat'"),
     ],
 )
-def test_wrong_edits_are_refused_and_named(qtbot, panel, told, column, text, says):
+def test_wrong_edits_are_refused_and_named(qtbot, panel, told, text, says):
     panel.add_words("cat, dog")
     before = panel.classes()
     told.clear()
-    retype(qtbot, panel, 0, column, text)
+    retype(qtbot, panel, 0, Column.NAME, text)
     assert panel.classes() == before
     assert says in panel.message.text().replace("\N{ZERO WIDTH SPACE}", "")
     assert "changed" not in told
@@ -204,13 +213,17 @@ def test_boxes(qtbot, panel, told):
     assert not panel.classes()[1].visible
     assert told == ["appearance"]
     told.clear()
-    click(qtbot, panel, 1, Column.BACKGROUND, box=True)
+    panel.table.choose([1])
+    told.clear()
+    assert not panel.menu.background.isChecked()
+    panel.menu.background.trigger()
     assert panel.classes()[1].background
     assert told == ["changed"]
+    assert panel.menu.background.isChecked()
     assert cell(panel, 1, COLOUR_ROLE) is None
     assert cell(panel, 1, Column.VISIBLE, Qt.ItemDataRole.CheckStateRole) is None
     assert "no label" in cell(panel, 1, Column.COLOUR, Qt.ItemDataRole.ToolTipRole)
-    click(qtbot, panel, 1, Column.BACKGROUND, box=True)
+    panel.menu.background.trigger()
     assert panel.classes()[1] == ClassRow("sky", colour=PALETTE[1], visible=False)
     panel.table.setFocus()
     panel.table.setCurrentIndex(panel.model.index(1, Column.VISIBLE))
@@ -255,6 +268,7 @@ def test_swatches_and_hatching_are_painted(panel):
     panel.add_words("cat, sky")
     panel.model.change(1, background=True)
     panel.table.clearSelection()
+    QApplication.processEvents()
     picture = panel.table.viewport().grab().toImage()
 
     def colours(row):
@@ -277,16 +291,16 @@ def test_remove_and_move_keep_colours(qtbot, panel, told):
     panel.add_words("a, b, c, d")
     click(qtbot, panel, 2, Column.NAME)
     told.clear()
-    press(qtbot, panel.buttons.up)
+    panel.menu.up.trigger()
     assert names(panel) == ["a", "c", "b", "d"]
     assert panel.table.chosen_rows() == [1]
     assert told == ["changed"]  # nobody chose a row, no class looks otherwise
     qtbot.keyClick(panel.table, Key.Key_Up, Qt.KeyboardModifier.AltModifier)
     assert names(panel) == ["c", "a", "b", "d"]
-    assert not panel.buttons.up.isEnabled()
-    assert panel.buttons.up.toolTip() == ui_text.MOVE_UP_WHY_NOT
-    press(qtbot, panel.buttons.down)
-    press(qtbot, panel.buttons.remove)
+    assert not panel.menu.up.isEnabled()
+    assert panel.menu.up.toolTip() == ui_text.MOVE_UP_WHY_NOT
+    panel.menu.down.trigger()
+    panel.menu.remove.trigger()
     assert names(panel) == ["a", "b", "d"]
     assert [row.colour for row in panel.classes()] == [PALETTE[0], PALETTE[1], PALETTE[3]]
     assert panel.table.chosen_rows() == [1]
@@ -295,8 +309,8 @@ def test_remove_and_move_keep_colours(qtbot, panel, told):
     panel.table.choose([0, 1, 2, 3])
     qtbot.keyClick(panel.table, Key.Key_Delete)
     assert names(panel) == []
-    assert panel.buttons.remove.toolTip() == ui_text.NO_ROW_SELECTED
-    assert "no classes" in panel.buttons.save.toolTip()
+    assert panel.menu.remove.toolTip() == ui_text.NO_ROW_SELECTED
+    assert "no classes" in panel.menu.save.toolTip()
 
 
 def test_several_rows_move_together(panel):
@@ -332,15 +346,15 @@ def test_every_change_is_undone_and_redone(qtbot, panel):
     for state in states[-2::-1]:
         qtbot.keyClick(panel.table, Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
         assert panel.classes() == state
-    assert not panel.buttons.undo.isEnabled()
+    assert not panel.menu.undo.isEnabled()
     both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
     for state in states[1:]:
         qtbot.keyClick(panel.table, Key.Key_Z, both)
         assert panel.classes() == state
-    assert not panel.buttons.redo.isEnabled()
-    press(qtbot, panel.buttons.undo)
+    assert not panel.menu.redo.isEnabled()
+    panel.menu.undo.trigger()
     panel.add_words("fresh")
-    assert not panel.buttons.redo.isEnabled()
+    assert not panel.menu.redo.isEnabled()
 
 
 def test_history_is_bounded_and_can_be_forgotten(panel):
@@ -384,7 +398,7 @@ def test_choosing_a_row_tells_its_label(qtbot, panel, told):
     told.clear()
     click(qtbot, panel, 0, Column.NAME)
     click(qtbot, panel, 2, Column.NAME)
-    click(qtbot, panel, 2, Column.SYNONYMS)  # again: the brush may have left it since
+    click(qtbot, panel, 2, Column.SCORE)  # again: the brush may have left it since
     qtbot.keyClick(panel.table, Key.Key_Up)
     assert told == [("selected", label) for label in (1, 2, 2, 0)]
 
@@ -394,10 +408,11 @@ def test_scores(panel):
     panel.set_scores({"cat": 0.916, "dog": 0.0, "sky": float("nan")})
     shown = [cell(panel, row, Column.SCORE) for row in range(4)]
     assert shown == ["0.92", "0.00", "–", "–"]  # noqa: RUF001
-    grey = [cell(panel, row, Column.SCORE, Qt.ItemDataRole.ForegroundRole) for row in range(4)]
-    assert [one is not None for one in grey] == [False, True, True, True]
-    side = cell(panel, 0, Column.SCORE, Qt.ItemDataRole.TextAlignmentRole)
-    assert side & Qt.AlignmentFlag.AlignRight
+    panel.set_threshold(0.9, 1.8)
+    tips = [cell(panel, row, Column.SCORE, Qt.ItemDataRole.ToolTipRole) for row in range(2)]
+    assert "0.92: above the class threshold of 0.90" in tips[0]
+    assert "0.00: not above the class threshold of 0.90" in tips[1]
+    assert cell(panel, 0, Column.SCORE, Qt.ItemDataRole.AccessibleTextRole) == tips[0]
     panel.model.change(0, synonyms=("moggy",))
     assert cell(panel, 0, Column.SCORE) is None
     assert cell(panel, 1, Column.SCORE) == "0.00"
@@ -475,7 +490,7 @@ def test_fits_320_pixels(qtbot, panel, count):
     assert widths[Column.NAME] >= 80
     header = panel.table.horizontalHeader()
     assert all(widths[column] >= header.sectionSizeHint(column) for column in Column)
-    for button in (panel.buttons.add, panel.buttons.save):
+    for button in (panel.add_button, panel.menu_button):
         assert panel.rect().contains(button.mapTo(panel, button.rect().bottomRight()))
 
 
@@ -489,13 +504,51 @@ def test_tab_leaves_the_table(qtbot, panel):
     panel.add_words("cat, dog")
     panel.field.setFocus()
     order = []
-    for _ in range(6):
+    for _ in range(3):
         qtbot.keyClick(panel.focusWidget(), Key.Key_Tab)
         order.append(panel.focusWidget())
-    buttons = panel.buttons
-    assert order == [
-        panel.table, buttons.remove, buttons.undo, buttons.load, buttons.save, panel.field
-    ]  # fmt: skip
+    assert order == [panel.menu_button, panel.table, panel.field]
+
+
+def test_the_table_is_as_high_as_its_rows_up_to_six(panel):
+    bar = panel.table.verticalScrollBar()
+    heights = []
+    panel.resize(320, 500)
+    for count in range(1, 9):
+        panel.set_classes([ClassRow(f"class {index}") for index in range(count)])
+        QApplication.processEvents()
+        heights.append(panel.table.height())
+        assert (bar.maximum() == 0) == (count <= 6), count
+        last = panel.table.visualRect(panel.model.index(min(count, 6) - 1, 0))
+        assert panel.table.viewport().height() - last.bottom() in range(3), count
+    assert len({after - before for before, after in pairwise(heights[:6])}) == 1
+    assert heights[5] == heights[6] == heights[7]
+    panel.resize(320, panel.minimumSizeHint().height())  # others need the room
+    QApplication.processEvents()
+    assert panel.table.visualRect(panel.model.index(1, 0)).bottom() <= panel.table.height()
+    assert bar.maximum() > 0
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_bars_are_filled_up_to_the_score_and_have_a_line_at_the_threshold(panel, theme):
+    panel.table.set_theme(theme)
+    panel.set_classes([ClassRow("cat"), ClassRow("dog")])
+    panel.set_scores({"cat": 1.5, "dog": 0.5})
+    panel.set_threshold(1.0, 2.0)
+    QApplication.processEvents()
+    picture = panel.table.viewport().grab().toImage()
+    colours = tone_colours(theme)
+    for row, tone, share in ((0, "good", 0.75), (1, "muted", 0.25)):
+        cell_rect = panel.table.visualRect(panel.model.index(row, Column.SCORE))
+        inside = range(cell_rect.left() + 4, cell_rect.right() - 3)
+        middle = [picture.pixelColor(x, cell_rect.center().y()).name() for x in inside]
+        filled = [at for at, colour in enumerate(middle) if colour == colours[tone]]
+        assert abs(len(filled) - share * len(inside)) <= 3
+        above = [picture.pixelColor(x, cell_rect.center().y() - 6).name() for x in inside]
+        (ground,) = {above[0], above[-1]}
+        line = [at for at, colour in enumerate(above) if colour != ground]
+        assert len(line) == 2
+        assert abs(line[0] - len(inside) / 2) <= 2
 
 
 def test_many_classes_are_fast(panel):

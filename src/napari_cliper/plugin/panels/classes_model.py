@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
-from qtpy.QtGui import QColor, QFont
+from qtpy.QtGui import QFont
 
 from ...labels.label_class import ClassRow, check_rows, with_colours
-from ...segmentation import InvalidInputError
+from ...segmentation import InvalidInputError, parse_classes
 from .. import ui_text
+from .score_bar import SCORE_ROLE, Score
 
 Role = Qt.ItemDataRole
 Rows = tuple[ClassRow, ...]
@@ -26,8 +27,8 @@ HISTORY = 200
 COLOUR_ROLE = int(Role.UserRole)
 """Red, green and blue of a class that has a label; None for background."""
 
-GREY = QColor(128, 128, 128)
-"""Readable on napari's dark and light themes alike."""
+SYNONYMS_ROLE = COLOUR_ROLE + 1
+"""The synonyms of a class, as they stand behind its name; empty for none."""
 
 
 class Column(IntEnum):
@@ -35,24 +36,14 @@ class Column(IntEnum):
 
     COLOUR = 0
     NAME = 1
-    SYNONYMS = 2
-    BACKGROUND = 3
-    SCORE = 4
-    VISIBLE = 5
+    SCORE = 2
+    VISIBLE = 3
 
 
 HEADERS: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
         Column.COLOUR: ("", ui_text.COLOUR_HEADER_TIP),
         Column.NAME: (ui_text.NAME_HEADER, ui_text.NAME_HEADER_TIP),
-        Column.SYNONYMS: (
-            ui_text.SYNONYMS_HEADER,
-            ui_text.SYNONYMS_HEADER_TIP,
-        ),
-        Column.BACKGROUND: (
-            ui_text.BACKGROUND_HEADER,
-            ui_text.BACKGROUND_HEADER_TIP,
-        ),
         Column.SCORE: (
             ui_text.SCORE_HEADER,
             ui_text.SCORE_HEADER_TIP,
@@ -95,18 +86,19 @@ class ClassesModel(QAbstractTableModel):
         self._past: deque[Rows] = deque(maxlen=HISTORY)
         self._future: list[Rows] = []
         self._scores: dict[object, float | None] = {}
+        self._threshold = self._top = 0.0
         self._italic = QFont()
         self._italic.setItalic(True)
         self._ask: Mapping[int, Callable[[QModelIndex], Any]] = {
             Role.DisplayRole: self._text,
-            Role.EditRole: self._text,
+            Role.EditRole: self._typed,
             Role.CheckStateRole: self._check_state,
-            Role.ForegroundRole: self._foreground,
             Role.FontRole: self._font,
-            Role.TextAlignmentRole: self._alignment,
             Role.ToolTipRole: self._tooltip,
             Role.AccessibleTextRole: self._accessible,
             COLOUR_ROLE: self._colour,
+            SYNONYMS_ROLE: self._synonyms,
+            SCORE_ROLE: self._score,
         }
 
     # ------------------------------------------------------------------ rows
@@ -203,6 +195,11 @@ class ClassesModel(QAbstractTableModel):
         )
         self._tell(Column.SCORE, Column.SCORE)
 
+    def set_threshold(self, threshold: float, top: float) -> None:
+        """The class threshold that scores are compared with, and where its slider ends."""
+        self._threshold, self._top = threshold, top
+        self._tell(Column.SCORE, Column.SCORE)
+
     # ------------------------------------------------------------------ Qt
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
@@ -227,11 +224,11 @@ class ClassesModel(QAbstractTableModel):
         return tooltip if role == Role.ToolTipRole else None
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
-        """As Qt asks: words are edited, flags are ticked."""
+        """As Qt asks: words are edited, visibility is ticked."""
         if not index.isValid():
             return Qt.ItemFlag.NoItemFlags
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-        if index.column() in (Column.NAME, Column.SYNONYMS):
+        if index.column() == Column.NAME:
             flags |= Qt.ItemFlag.ItemIsEditable
         if self._check_state(index) is not None:
             flags |= Qt.ItemFlag.ItemIsUserCheckable
@@ -248,70 +245,67 @@ class ClassesModel(QAbstractTableModel):
         self, index: QModelIndex, value: Any, role: int = Role.EditRole
     ) -> bool:
         """As Qt asks: words typed into a cell, or a box ticked."""
-        row, column = index.row(), index.column()
+        row = index.row()
         if role == Role.CheckStateRole:
-            ticked = Qt.CheckState(value) == Qt.CheckState.Checked
-            flag = "background" if column == Column.BACKGROUND else "visible"
-            return self.change(row, **{flag: ticked})
-        if role != Role.EditRole or column not in (Column.NAME, Column.SYNONYMS):
+            return self.change(row, visible=Qt.CheckState(value) == Qt.CheckState.Checked)
+        if role != Role.EditRole or index.column() != Column.NAME:
             return False
         text = str(value)
-        if text == self._text(index):
+        if text == self._typed(index):
             return self.propose(self._rows)
-        if column == Column.SYNONYMS:
-            words = text.replace(";", ",").replace("|", ",").split(",") if text.strip() else ()
-            return self.change(row, synonyms=tuple(words))
-        if "," in text or ";" in text:
+        if not text.strip():
+            self.refused.emit(ui_text.NO_NAME_TYPED)
+            return False
+        try:
+            typed = parse_classes(text)
+        except InvalidInputError as error:
+            self.refused.emit(str(error))
+            return False
+        if len(typed) > 1:
             self.refused.emit(ui_text.name_with_comma(text))
             return False
-        return self.change(row, name=text)
+        return self.change(row, name=typed[0].name, synonyms=typed[0].synonyms)
 
     # ------------------------------------------------------------------ what a cell says
 
-    def _score(self, row: ClassRow) -> float | None:
-        score = self._scores.get(words_of(row))
-        return None if score is None or score != score else score  # nan
+    def _score(self, index: QModelIndex) -> Score | None:
+        score = self._scores.get(words_of(self._rows[index.row()]))
+        if index.column() != Column.SCORE or score is None or score != score:  # nan
+            return None
+        return Score(score, self._threshold, self._top)
+
+    def _typed(self, index: QModelIndex) -> str | None:
+        """The words of a class as they are typed: ``cat=moggy|kitty``."""
+        row = self._rows[index.row()]
+        if index.column() != Column.NAME:
+            return self._text(index)
+        return "=".join([row.name, "|".join(row.synonyms)] if row.synonyms else [row.name])
 
     def _text(self, index: QModelIndex) -> str | None:
         row, column = self._rows[index.row()], index.column()
         if column == Column.NAME:
-            return row.name
-        if column == Column.SYNONYMS:
-            return ", ".join(row.synonyms)
+            return ui_text.background_row(row.name) if row.background else row.name
         if column == Column.SCORE and words_of(row) in self._scores:
-            score = self._score(row)
-            return "–" if score is None else f"{score:.2f}"  # noqa: RUF001 - a dash: none
+            score = self._score(index)
+            return "–" if score is None else f"{score.value:.2f}"  # noqa: RUF001 - a dash: none
         return None
 
+    def _synonyms(self, index: QModelIndex) -> str | None:
+        synonyms = self._rows[index.row()].synonyms
+        return ui_text.synonyms_of(synonyms) if index.column() == Column.NAME else None
+
     def _check_state(self, index: QModelIndex) -> Qt.CheckState | None:
-        row, column = self._rows[index.row()], index.column()
-        if column == Column.BACKGROUND:
-            ticked = row.background
-        elif column == Column.VISIBLE and not row.background:
-            ticked = row.visible
-        else:
+        row = self._rows[index.row()]
+        if index.column() != Column.VISIBLE or row.background:
             return None
-        return Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
+        return Qt.CheckState.Checked if row.visible else Qt.CheckState.Unchecked
 
     def _colour(self, index: QModelIndex) -> tuple[int, int, int] | None:
         row = self._rows[index.row()]
         return None if row.background else row.colour
 
-    def _foreground(self, index: QModelIndex) -> QColor | None:
-        row, column = self._rows[index.row()], index.column()
-        absent = column == Column.SCORE and not self._score(row)
-        return GREY if absent or (row.background and column != Column.BACKGROUND) else None
-
     def _font(self, index: QModelIndex) -> QFont | None:
         return self._italic if self._rows[index.row()].background else None
-
-    def _alignment(self, index: QModelIndex) -> Qt.AlignmentFlag:
-        side = (
-            Qt.AlignmentFlag.AlignRight
-            if index.column() == Column.SCORE
-            else Qt.AlignmentFlag.AlignLeft
-        )
-        return side | Qt.AlignmentFlag.AlignVCenter
 
     def _tooltip(self, index: QModelIndex) -> str | None:
         row, column = self._rows[index.row()], index.column()
@@ -319,10 +313,15 @@ class ClassesModel(QAbstractTableModel):
             return ui_text.BACKGROUND_CELL_TIP
         if column == Column.COLOUR:
             return ui_text.label_tip(self.label(index.row()))
-        text = self._text(index) if column in (Column.NAME, Column.SYNONYMS) else None
-        if text and column == Column.NAME and row.prompt is not None:
+        if column == Column.SCORE:
+            score = self._score(index)
+            return HEADERS[column][1] if score is None else ui_text.score_tip(score)
+        if column != Column.NAME:
+            return HEADERS[column][1]
+        text = f"{self._text(index)} {ui_text.synonyms_of(row.synonyms)}".strip()
+        if row.prompt is not None:
             text = ui_text.with_prompt(name=text, prompt=row.prompt)
-        return f"<span>{escape(text)}</span>" if text else HEADERS[column][1]
+        return f"<span>{escape(text)}</span>"
 
     def _accessible(self, index: QModelIndex) -> str | None:
         row, column = self._rows[index.row()], index.column()
@@ -332,4 +331,7 @@ class ClassesModel(QAbstractTableModel):
                 if row.background
                 else "#{:02x}{:02x}{:02x}".format(*row.colour or ())
             )
-        return self._text(index)
+        score = self._score(index)
+        if score is not None:
+            return ui_text.score_tip(score)
+        return f"{self._text(index) or ''} {self._synonyms(index) or ''}".strip() or None

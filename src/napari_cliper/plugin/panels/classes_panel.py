@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QColorDialog,
     QFileDialog,
-    QGridLayout,
-    QLabel,
+    QHBoxLayout,
     QLineEdit,
+    QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
@@ -23,8 +25,9 @@ from ...io.files import FileError
 from ...labels.label_class import ClassRow, check_rows, rows_of, with_colours
 from ...segmentation import InvalidInputError, parse_classes
 from .. import ui_text
+from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
-from .classes_buttons import ClassesButtons
+from .classes_menu import ClassesMenu, TableState
 from .classes_model import ClassesModel, Rows, moved, words_of
 from .classes_table import ClassesTable
 
@@ -75,34 +78,47 @@ class ClassesPanel(QWidget):
         self.field.setClearButtonEnabled(True)
         self.field.setPlaceholderText(ui_text.WORDS_PLACEHOLDER)
         self.field.setToolTip(ui_text.WORDS_TIP)
-        label = QLabel(ui_text.WORDS_LABEL)
-        label.setBuddy(self.field)
+        self.field.setAccessibleName(ui_text.WORDS_NAME)
         self.message = wrapping()
+        set_tone(self.message, "error")
         self.message.hide()
-
-        self.buttons = ClassesButtons()
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.addWidget(label, 0, 0)
-        grid.addWidget(self.field, 0, 1)
-        grid.addWidget(self.table, 1, 0, 1, 2)
-        grid.addWidget(self.buttons, 2, 0, 1, 2)
-        grid.addWidget(self.message, 3, 0, 1, 2)
-        grid.setRowStretch(1, 1)
+        self.add_button = QToolButton()
+        self.add_button.setText("+")
+        self.add_button.setAccessibleName(ui_text.ADD)
+        self.menu = ClassesMenu(self)
+        self.menu_button = QToolButton()
+        self.menu_button.setText("...")
+        self.menu_button.setAccessibleName(ui_text.CLASSES_MENU_NAME)
+        self.menu_button.setToolTip(ui_text.CLASSES_MENU_TIP)
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu_button.setMenu(self.menu)
+        words = QHBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(self.field, 1)
+        for button in (self.add_button, self.menu_button):
+            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # a click ends the editing of a cell
+            words.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(words)
+        column.addWidget(self.table)
+        column.addWidget(self.message)
         self._connect()
         self._update_buttons()
 
     def _connect(self) -> None:
         self.field.returnPressed.connect(self._on_add)
         self.field.textChanged.connect(self._on_field_changed)
-        self.buttons.add.clicked.connect(self._on_add)
-        self.buttons.remove.clicked.connect(self._on_remove)
-        self.buttons.up.clicked.connect(self._on_up)
-        self.buttons.down.clicked.connect(self._on_down)
-        self.buttons.undo.clicked.connect(self.undo)
-        self.buttons.redo.clicked.connect(self.redo)
-        self.buttons.load.clicked.connect(self._on_load)
-        self.buttons.save.clicked.connect(self._on_save)
+        self.add_button.clicked.connect(self._on_add)
+        self.menu.remove.triggered.connect(self._on_remove)
+        self.menu.up.triggered.connect(self._on_up)
+        self.menu.down.triggered.connect(self._on_down)
+        self.menu.background.triggered.connect(self._on_background)
+        self.menu.undo.triggered.connect(self.undo)
+        self.menu.redo.triggered.connect(self.redo)
+        self.menu.load.triggered.connect(self._on_load)
+        self.menu.save.triggered.connect(self._on_save)
         self.model.replaced.connect(self._on_replaced)
         self.model.refused.connect(self._say)
         self.table.chosen.connect(self._on_chosen)
@@ -146,6 +162,17 @@ class ClassesPanel(QWidget):
         """Show the scores of a run, by class name; None shows none."""
         self.model.set_scores(scores)
         self.table.fit_columns()
+
+    def set_threshold(self, threshold: float, top: float) -> None:
+        """Draw the class threshold into the bars of the scores.
+
+        Parameters
+        ----------
+        threshold : float
+        top : float
+            The end of the bars: where the slider of the threshold ends.
+        """
+        self.model.set_threshold(threshold, top)
 
     def add_words(self, text: str) -> bool:
         """Add classes written as ``cat, dog=puppy|hound, sky`` or as lines.
@@ -267,6 +294,14 @@ class ClassesPanel(QWidget):
             self.model.propose(rows)
             self._choose(places)
 
+    def _on_background(self, wanted: bool) -> None:
+        chosen = self.table.chosen_rows()
+        rows = list(self.classes())
+        for index in chosen:
+            rows[index] = replace(rows[index], background=wanted)
+        self.model.propose(rows)
+        self._choose(chosen)
+
     def _on_chosen(self, row: int) -> None:
         self.selected.emit(self.model.label(row))
 
@@ -333,10 +368,10 @@ class ClassesPanel(QWidget):
         self.message.setVisible(bool(text))
 
     def _update_buttons(self) -> None:
-        self.buttons.show_state(
-            chosen=self.table.chosen_rows(),
-            count=len(self.classes()),
-            pending=self._pending,
-            can_undo=self.model.can_undo,
-            can_redo=self.model.can_redo,
+        self.add_button.setEnabled(self._pending)
+        self.add_button.setToolTip(ui_text.ADD_TIP if self._pending else ui_text.ADD_WHY_NOT)
+        self.menu.show_state(
+            TableState(
+                self.classes(), self.table.chosen_rows(), self.model.can_undo, self.model.can_redo
+            )
         )

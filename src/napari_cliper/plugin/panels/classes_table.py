@@ -1,10 +1,19 @@
-"""The view of the classes: colour swatches, keys, and columns that fit 320 pixels."""
+"""The view of the classes: swatches, synonyms in grey, keys, and as high as its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qtpy.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, QRect, Qt, Signal
+from qtpy.QtCore import (
+    QEvent,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QRect,
+    QSize,
+    Qt,
+    Signal,
+)
 from qtpy.QtGui import (
     QBrush,
     QColor,
@@ -17,16 +26,22 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
+    QSizePolicy,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
     QWidget,
 )
 
-from .classes_model import COLOUR_ROLE, GREY, ClassesModel, Column
+from ..qt.tones import tone_colours
+from .classes_model import COLOUR_ROLE, SYNONYMS_ROLE, ClassesModel, Column
+from .score_bar import ScoreBar
 
-_SYNONYMS_SHARE = 0.45
-"""The most that synonyms take of the width that they share with names."""
+ROWS_SHOWN, ROWS_AT_LEAST = 6, 2
+"""The most rows in sight, and how many there are where other parts need the room."""
+_GREY = QColor(128, 128, 128)  # of what is drawn around and in place of a colour
+_GAP = 6  # pixels between a name and its synonyms
 _LOOKED_AT = 64
 """Rows whose contents are measured for the width of a column."""
 
@@ -47,11 +62,41 @@ class SwatchDelegate(QStyledItemDelegate):
         colour = index.data(COLOUR_ROLE)
         rect = QRect(option.rect).adjusted(4, 4, -4, -4)
         painter.save()
-        painter.setPen(GREY)
+        painter.setPen(_GREY)
         painter.setBrush(
-            QBrush(GREY, Qt.BrushStyle.BDiagPattern) if colour is None else QColor(*colour)
+            QBrush(_GREY, Qt.BrushStyle.BDiagPattern) if colour is None else QColor(*colour)
         )
         painter.drawRect(rect.adjusted(0, 0, -1, -1))
+        painter.restore()
+
+
+class NameDelegate(QStyledItemDelegate):
+    """Paints a class's name, and its synonyms in grey where there is room behind it."""
+
+    grey = QColor()
+
+    def paint(
+        self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        """The cell as usual, then the synonyms."""
+        super().paint(painter, option, index)
+        synonyms = index.data(SYNONYMS_ROLE)
+        if painter is None or not synonyms:
+            return
+        cell = QStyleOptionViewItem(option)
+        self.initStyleOption(cell, index)
+        style = cell.widget.style()
+        place = style.subElementRect(
+            QStyle.SubElement.SE_ItemViewItemText, cell, cell.widget
+        ).adjusted(cell.fontMetrics.horizontalAdvance(cell.text) + _GAP, 0, 0, 0)
+        if place.width() < 2 * _GAP:
+            return
+        chosen = cell.state & QStyle.StateFlag.State_Selected
+        painter.save()
+        painter.setFont(cell.font)
+        painter.setPen(cell.palette.text().color() if chosen else self.grey)
+        text = cell.fontMetrics.elidedText(synonyms, Qt.TextElideMode.ElideRight, place.width())
+        painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
         painter.restore()
 
 
@@ -71,6 +116,10 @@ class ClassesTable(QTableView):
         self._classes = model
         self.setModel(model)
         self.setItemDelegateForColumn(Column.COLOUR, SwatchDelegate(self))
+        self._names, self._bars = NameDelegate(self), ScoreBar(tone_colours("dark"), self)
+        self.setItemDelegateForColumn(Column.NAME, self._names)
+        self.setItemDelegateForColumn(Column.SCORE, self._bars)
+        self.set_theme("dark")
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(
@@ -99,18 +148,35 @@ class ClassesTable(QTableView):
         columns.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         columns.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
         self._columns = columns
-        self.setMinimumHeight(5 * height)
+        self._row_height = height
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+
+    def set_theme(self, theme: str) -> None:
+        """Take the colours that can be read in a theme of napari."""
+        colours = tone_colours(theme)
+        self._names.grey, self._bars.colours = QColor(colours["muted"]), colours
+        viewport = self.viewport()
+        if viewport is not None:
+            viewport.update()
 
     def fit_columns(self) -> None:
         """Give each column what it needs, and names what is left."""
-        viewport = self.viewport()
-        left = viewport.width() if viewport is not None else 0
-        for column in (Column.COLOUR, Column.BACKGROUND, Column.SCORE, Column.VISIBLE):
-            width = self._wanted(column)
-            self._columns.resizeSection(column, width)
-            left -= width
-        share = max(int(left * _SYNONYMS_SHARE), self._columns.sectionSizeHint(Column.SYNONYMS))
-        self._columns.resizeSection(Column.SYNONYMS, min(self._wanted(Column.SYNONYMS), share))
+        for column in (Column.COLOUR, Column.SCORE, Column.VISIBLE):
+            self._columns.resizeSection(column, self._wanted(column))
+        self.updateGeometry()  # there may be more or fewer rows
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """As high as the rows, up to six of them."""
+        count = min(max(self._classes.rowCount(), 1), ROWS_SHOWN)
+        return QSize(super().sizeHint().width(), self._height(count))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Two rows, or one where there are no more."""
+        count = min(max(self._classes.rowCount(), 1), ROWS_AT_LEAST)
+        return QSize(super().minimumSizeHint().width(), self._height(count))
+
+    def _height(self, rows: int) -> int:
+        return self._columns.sizeHint().height() + rows * self._row_height + 2 * self.frameWidth()
 
     def _wanted(self, column: Column) -> int:
         if column == Column.COLOUR:

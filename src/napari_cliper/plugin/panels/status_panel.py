@@ -10,6 +10,7 @@ from superqt import QElidingLabel
 
 from ...segmentation import Progress
 from .. import ui_text
+from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 
 _BAR_STEPS = 1000
@@ -92,9 +93,9 @@ class StatusPanel(QWidget):
 
     def end_quietly(self, message: str) -> None:
         """The job has ended; say how, unless something else was said while it ran."""
-        shown, style = self.message.text(), self.message.styleSheet()
+        shown, tone = self.message.text(), self.message.property("tone")
         self.end(shown or message)
-        self.message.setStyleSheet(style if shown else "")
+        set_tone(self.message, tone if shown else "")
 
     def end(self, message: str, *, error: bool = False) -> None:
         """The job has ended; say how."""
@@ -109,7 +110,7 @@ class StatusPanel(QWidget):
     def show_message(self, message: str, *, error: bool = False) -> None:
         """Show lines that stay until the next ones."""
         self.message.setText(message)
-        self.message.setStyleSheet("color: #e5484d;" if error else "")
+        set_tone(self.message, "error" if error else "")
         self.lines.ensureVisible(0, 0)
 
     def _update(self) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..panels.score_bar import Score
 
 CLASSES_NAME = "Classes"
-WORDS_LABEL = "W&ords"
-WORDS_PLACEHOLDER = "cup=mug, spoon, table"
+WORDS_NAME = "Words"
+WORDS_PLACEHOLDER = "Words, e.g. nucleus, fibre"
 WORDS_TIP = (
     "Words to look for, separated by commas. Write synonyms as cup=mug|beaker. You can paste "
     "several lines. Press Enter to add them."
 )
 NO_WORDS = "There are no words to look for. Add at least one, such as 'nucleus'."
 ALL_BACKGROUND = (
-    "Every class is background, so there is nothing to label. Untick Bg for one class, or add "
-    "another class."
+    "Every class is background, so there is nothing to label. Add a class, or untick Background "
+    "for one in the menu '...'."
 )
 CLASS_FILES = "Class lists (*.yaml *.yml *.json *.txt)"
 CLASS_FILE_FORMATS: Mapping[str, str] = MappingProxyType(
@@ -29,44 +33,43 @@ CLASS_FILE_FORMATS: Mapping[str, str] = MappingProxyType(
 LOAD_CLASSES_TITLE = "Load classes"
 SAVE_CLASSES_TITLE = "Save classes"
 ADD = "Add"
-ADD_TIP = "Add the words above (Enter)."
-ADD_WHY_NOT = "Type words into the field above first."
-REMOVE = "Remove"
+ADD_TIP = "Add the words on the left (Enter)."
+CLASSES_MENU_NAME = "More for classes"
+CLASSES_MENU_TIP = "Remove, move, background words, undo, load and save."
+NO_NAME_TYPED = "A class needs a name. To remove the class, press Delete."
+ADD_WHY_NOT = "Type words into the field first."
+REMOVE = "&Remove"
 REMOVE_CLASSES_TIP = "Remove the selected classes (Delete)."
-MOVE_UP = "Move up"
+MOVE_UP = "Move &up"
 MOVE_UP_TIP = "Move the selected classes up (Alt+Up)."
 MOVE_UP_WHY_NOT = "The selected classes are at the top."
-MOVE_DOWN = "Move down"
+MOVE_DOWN = "Move &down"
 MOVE_DOWN_TIP = "Move the selected classes down (Alt+Down)."
 MOVE_DOWN_WHY_NOT = "The selected classes are at the bottom."
+AS_BACKGROUND = "&Background"
+AS_BACKGROUND_TIP = (
+    "The selected words are background: they compete with the classes for pixels, but get no label."
+)
 NO_ROW_SELECTED = "Select a row first."
 UNDO_CLASSES_TIP = "Undo the last change to the classes (Ctrl+Z)."
 REDO = "Redo"
 REDO_CLASSES_TIP = "Redo the last change that was undone (Ctrl+Shift+Z)."
 NOTHING_TO_REDO = "There is nothing to redo."
-LOAD_CLASSES = "Loa&d ..."
-LOAD_CLASSES_NAME = "Load classes"
+LOAD_CLASSES = "&Load ..."
 LOAD_CLASSES_TIP = "Read classes from a file: YAML, JSON, or text with one class per line."
 SAVE_CLASSES = "&Save ..."
-SAVE_CLASSES_NAME = "Save classes"
 SAVE_CLASSES_TIP = "Write the classes to a file: YAML, JSON, or text with one class per line."
 SAVE_CLASSES_WHY_NOT = "There are no classes to save."
 COLOUR_HEADER = "Colour"
 COLOUR_HEADER_TIP = "The colour of the label. Double-click or press Enter to change it."
-NAME_HEADER = "Name"
-NAME_HEADER_TIP = "What to look for, in plain words. Double-click to change it."
-SYNONYMS_HEADER = "Synonyms"
-SYNONYMS_HEADER_TIP = (
-    "Other words for the same class, separated by commas. Double-click to change them."
-)
-BACKGROUND_HEADER = "Bg"
-BACKGROUND_HEADER_TIP = (
-    "Background: this class competes with the others for pixels, but gets no label."
+NAME_HEADER = "Class"
+NAME_HEADER_TIP = (
+    "What to look for, in plain words. Double-click to change it; write synonyms as cup=mug|beaker."
 )
 SCORE_HEADER = "Score"
 SCORE_HEADER_TIP = (
-    "How well the class matches the image in the last run. Higher is better; values above 1 are "
-    "possible."
+    "How well the class matched the image in the last run. The line is the class threshold: only "
+    "classes above it are labelled."
 )
 SHOW_HEADER = "Show"
 SHOW_HEADER_TIP = "Show or hide the label of this class."
@@ -88,11 +91,31 @@ def with_prompt(*, name: str, prompt: str) -> str:
     return f"{name} (prompt: {prompt})"
 
 
+def background_row(name: str) -> str:
+    """The name of a class that is background."""
+    return f"background: {name}"
+
+
+def synonyms_of(synonyms: Sequence[str]) -> str:
+    """The synonyms behind the name of a class."""
+    return f"= {', '.join(synonyms)}" if synonyms else ""
+
+
+def score_tip(score: Score) -> str:
+    """A score beside the class threshold."""
+    if score.present:
+        return f"Score {score.value:.2f}: above the class threshold of {score.threshold:.2f}."
+    return (
+        f"Score {score.value:.2f}: not above the class threshold of {score.threshold:.2f}, so this "
+        "class is not labelled."
+    )
+
+
 def name_with_comma(text: str) -> str:
     """A comma was typed into the name of a class."""
     return (
-        f"The name {text!r} contains a comma. Type several classes into the field above, and "
-        "synonyms into the next column."
+        f"{text!r} contains a comma. Type several classes into the field above the table, and "
+        "synonyms as cup=mug|beaker."
     )
 
 

@@ -1,0 +1,64 @@
+"""Colours for errors, warnings, side notes and bars that can be read in napari's themes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from napari.utils.theme import get_theme
+from qtpy.QtWidgets import QWidget
+
+Tone = Literal["error", "warning", "muted", "good"]
+
+_ON_DARK: Mapping[Tone, str] = MappingProxyType(
+    {"error": "#ff9a94", "warning": "#f5b94a", "muted": "#b8bcc2", "good": "#7fc98a"}
+)
+_ON_LIGHT: Mapping[Tone, str] = MappingProxyType(
+    {"error": "#a3161a", "warning": "#714600", "muted": "#56585c", "good": "#1f6b36"}
+)
+
+
+def tone_colours(theme: str) -> Mapping[Tone, str]:
+    """Return the colour of each tone, as ``#rrggbb``, for a theme of napari.
+
+    Each has a contrast of at least 4.5 to 1 with the background and the foreground of napari's
+    own themes.
+
+    Parameters
+    ----------
+    theme : str
+        The theme's id, such as ``"dark"``.
+    """
+    return _ON_DARK if get_theme(theme).type == "dark" else _ON_LIGHT
+
+
+def tone_style(theme: str) -> str:
+    """Return the style sheet in which the widgets of `set_tone` have their colours.
+
+    Parameters
+    ----------
+    theme : str
+        As for `tone_colours`.
+    """
+    rules = [
+        f'QLabel[tone="{tone}"] {{color: {colour};}}'
+        for tone, colour in tone_colours(theme).items()
+    ]
+    found = get_theme(theme)
+    rules.append(
+        f'QPushButton[tone="primary"]:enabled {{background-color: {found.current.as_hex()}; '
+        f"color: {found.text.as_hex()};}}"
+    )
+    return "\n".join(rules)
+
+
+def set_tone(widget: QWidget, tone: Tone | Literal["primary", ""]) -> None:
+    """Show a label in the colour of a tone, or a button as the primary one; "" is ordinary."""
+    if widget.property("tone") == tone:
+        return
+    widget.setProperty("tone", tone)
+    style = widget.style()
+    if style is not None:
+        style.unpolish(widget)
+        style.polish(widget)
