@@ -27,7 +27,7 @@ RESULTS = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image_file(tmp_path: Path) -> Path:
     path = tmp_path / "field.png"
     Image.fromarray(make_scene((64, 80), 5).image).save(path)
     return path
@@ -55,8 +55,8 @@ def segment(tiny_clip: Path, tmp_path: Path):
     return run
 
 
-def test_writes_labels_overlay_and_record(segment, picture, tmp_path):
-    result = segment(picture)
+def test_writes_labels_overlay_and_record(segment, image_file, tmp_path):
+    result = segment(image_file)
     assert result.exit_code == 0, result.output
     for name in ("background", "nucleus", "crystal", "share"):
         assert name in result.stdout
@@ -80,17 +80,17 @@ def test_writes_labels_overlay_and_record(segment, picture, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["sclip", "maskclip"])
-def test_methods_that_label_by_probability(picture, tmp_path, method):
+def test_methods_that_label_by_probability(image_file, tmp_path, method):
     wishes = ["--model", "demo", "--method", method, "--output", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, ["segment", str(picture), "--labels", "nucleus", *wishes])
+    result = CliRunner().invoke(app, ["segment", str(image_file), "--labels", "nucleus", *wishes])
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "out" / "field.json").read_text())
     assert record["thresholds"]["min_max"] is False
     assert 0 <= record["uncertainty"] <= 1
 
 
-def test_label_tiff_says_what_its_numbers_mean(segment, picture, tmp_path):
-    segment(picture)
+def test_label_tiff_says_what_its_numbers_mean(segment, image_file, tmp_path):
+    segment(image_file)
     with tifffile.TiffFile(tmp_path / "out" / "field_refined.tif") as file:
         assert file.is_imagej
         assert file.imagej_metadata["Info"].splitlines() == [
@@ -100,8 +100,8 @@ def test_label_tiff_says_what_its_numbers_mean(segment, picture, tmp_path):
         ]
 
 
-def test_overlay_shows_each_class_in_its_colour(segment, picture, tmp_path):
-    segment(picture, "--background-threshold", "0.01", "--class-threshold", "0.01")
+def test_overlay_shows_each_class_in_its_colour(segment, image_file, tmp_path):
+    segment(image_file, "--background-threshold", "0.01", "--class-threshold", "0.01")
     out = tmp_path / "out"
     overlay = np.asarray(Image.open(out / "field_overlay.png"))
     assert overlay.shape[1] > 80  # the legend stands beside the image
@@ -112,39 +112,39 @@ def test_overlay_shows_each_class_in_its_colour(segment, picture, tmp_path):
         assert tuple(colours[label - 1]) in found
 
 
-def test_thresholds_reach_the_labels(segment, picture, tmp_path):
-    segment(picture, "--class-threshold", "1000")
+def test_thresholds_reach_the_labels(segment, image_file, tmp_path):
+    segment(image_file, "--class-threshold", "1000")
     assert not tifffile.imread(tmp_path / "out" / "field_refined.tif").any()
 
 
-def test_same_as_from_python(segment, picture, tiny_clip, tmp_path):
-    segment(picture)
+def test_same_as_from_python(segment, image_file, tiny_clip, tmp_path):
+    segment(image_file)
     segmenter = Segmenter(
         SegmentationConfig(model=str(tiny_clip), refiner="pamr", shorter_side=64, templates="word")
     )
-    embedding = segmenter.embed(np.asarray(Image.open(picture)))
+    embedding = segmenter.embed(np.asarray(Image.open(image_file)))
     labels = segmenter.score(embedding, parse_classes("nucleus=nuclei, crystal")).to_labels()
     np.testing.assert_array_equal(labels, tifffile.imread(tmp_path / "out" / "field_refined.tif"))
 
 
-def test_an_existing_result_stays_until_overwrite(segment, picture, tmp_path):
+def test_an_existing_result_stays_until_overwrite(segment, image_file, tmp_path):
     kept = tmp_path / "out" / "field.json"
     kept.parent.mkdir()
     kept.write_text("mine")
     for options in ([], ["--overwrite"]):
-        result = segment(picture, *options)
+        result = segment(image_file, *options)
         assert result.exit_code == 2
         assert "napari-cliper did not write it" in " ".join(result.stderr.split())
         assert kept.read_text() == "mine"
         assert [p.name for p in kept.parent.iterdir()] == ["field.json"]
     kept.unlink()
-    assert segment(picture).exit_code == 0
+    assert segment(image_file).exit_code == 0
     before = kept.read_bytes()
-    result = segment(picture)
+    result = segment(image_file)
     assert result.exit_code == 2
     assert "Add --overwrite" in " ".join(result.stderr.split())
     assert kept.read_bytes() == before
-    assert segment(picture, "--overwrite").exit_code == 0
+    assert segment(image_file, "--overwrite").exit_code == 0
     assert json.loads(kept.read_text())["file"] == "field.png"
 
 
@@ -167,30 +167,30 @@ def test_an_existing_result_stays_until_overwrite(segment, picture, tmp_path):
         (("--shorter-side", "3"), "at least 32"),
     ],
 )
-def test_wrong_input_is_named_before_any_work(segment, picture, tmp_path, arguments, words):
-    result = segment(picture, *arguments)
+def test_wrong_input_is_named_before_any_work(segment, image_file, tmp_path, arguments, words):
+    result = segment(image_file, *arguments)
     assert result.exit_code == 2
     assert words in " ".join(result.stderr.split())
     assert not (tmp_path / "out").exists()
 
 
-def unfit_files(tmp_path, picture):
+def unfit_files(tmp_path, image_file):
     """Four files that are called like images and cannot be segmented."""
     text, cut, blank, stack = (
         tmp_path / name for name in ("notes.png", "cut.png", "blank.png", "stack.tif")
     )
     text.write_text("no image")
-    cut.write_bytes(picture.read_bytes()[:200])
+    cut.write_bytes(image_file.read_bytes()[:200])
     Image.new("RGB", (64, 80), "grey").save(blank)
     tifffile.imwrite(stack, np.zeros((4, 20, 20), np.uint8), photometric="minisblack")
     return text, cut, blank, stack
 
 
-def test_images_that_cannot_be_segmented_do_not_stop_the_others(segment, picture, tmp_path):
-    unfit = unfit_files(tmp_path, picture)
+def test_images_that_cannot_be_segmented_do_not_stop_the_others(segment, image_file, tmp_path):
+    unfit = unfit_files(tmp_path, image_file)
     last = tmp_path / "z.png"
-    last.write_bytes(picture.read_bytes())
-    result = segment(*unfit, tmp_path / "gone.png", picture, last)
+    last.write_bytes(image_file.read_bytes())
+    result = segment(*unfit, tmp_path / "gone.png", image_file, last)
     assert result.exit_code == 1
     message = " ".join(result.stderr.split())
     for part in ("gone.png", "notes.png", "cut.png", "nothing to segment", "plane of the stack",
@@ -200,18 +200,18 @@ def test_images_that_cannot_be_segmented_do_not_stop_the_others(segment, picture
     assert names == {stem + s for stem in ("field", "z") for s in RESULTS} | {"uncertainty.csv"}
 
 
-def test_nothing_but_wrong_images_is_wrong_input(segment, picture, tmp_path):
-    result = segment(*unfit_files(tmp_path, picture))
+def test_nothing_but_wrong_images_is_wrong_input(segment, image_file, tmp_path):
+    result = segment(*unfit_files(tmp_path, image_file))
     assert result.exit_code == 2
     assert "None of the images can be segmented" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_stands_for_its_images(segment, picture, tmp_path):
+def test_a_folder_stands_for_its_images(segment, image_file, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in ("2.png", "10.PNG", ".hidden.png"):
-        (folder / name).write_bytes(picture.read_bytes())
+        (folder / name).write_bytes(image_file.read_bytes())
     (folder / "notes.txt").write_text("no image")
     for options in ([], ["--overwrite"]):  # the second time the results lie among them
         result = segment(folder, "--output", folder, *options)
@@ -227,7 +227,7 @@ def test_a_folder_stands_for_its_images(segment, picture, tmp_path):
 
 @pytest.mark.parametrize("where", ["overlay", "read_image_file", "LiveLabels"])
 def test_too_little_memory_is_said_and_the_next_image_is_done(
-    segment, picture, tmp_path, monkeypatch, where
+    segment, image_file, tmp_path, monkeypatch, where
 ):
     large = tmp_path / "large.png"
     Image.fromarray(make_scene((70, 90), 5).image).save(large)
@@ -242,7 +242,7 @@ def test_too_little_memory_is_said_and_the_next_image_is_done(
         return real(*arguments, **options)
 
     monkeypatch.setattr(batch, where, greedy)
-    result = segment(large, picture)
+    result = segment(large, image_file)
     assert result.exit_code == 1
     assert "large.png: there is not enough memory" in " ".join(result.stderr.split())
     out = tmp_path / "out"
@@ -252,11 +252,11 @@ def test_too_little_memory_is_said_and_the_next_image_is_done(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
-def test_file_names_that_are_not_utf_8(tiny_clip, picture, tmp_path):
+def test_file_names_that_are_not_utf_8(tiny_clip, image_file, tmp_path):
     names = [b"a.png", b"m\xe4.png", b"z.png"]
     paths = [os.fsencode(tmp_path) + b"/" + name for name in names]
     for path in paths:
-        Path(os.fsdecode(path)).write_bytes(picture.read_bytes())
+        Path(os.fsdecode(path)).write_bytes(image_file.read_bytes())
     start = "from napari_cliper.cli import main; main()"
     command = [sys.executable, "-c", start, "segment", *paths, "--labels", "nucleus", "--model"]
     command += [str(tiny_clip), "--refiner", "none", "--shorter-side", "64", "--templates", "word"]
@@ -271,41 +271,41 @@ def test_file_names_that_are_not_utf_8(tiny_clip, picture, tmp_path):
     assert "z.png" in (tmp_path / "out" / "uncertainty.csv").read_text("utf-8-sig")
 
 
-def test_two_images_of_one_name_do_not_overwrite_each_other(segment, picture, tmp_path):
-    twin = tmp_path / "other" / picture.name
+def test_two_images_of_one_name_do_not_overwrite_each_other(segment, image_file, tmp_path):
+    twin = tmp_path / "other" / image_file.name
     twin.parent.mkdir()
-    twin.write_bytes(picture.read_bytes())
-    capital = tmp_path / "capital" / f"{picture.stem.upper()}.PNG"  # one file on some disks
+    twin.write_bytes(image_file.read_bytes())
+    capital = tmp_path / "capital" / f"{image_file.stem.upper()}.PNG"  # one file on some disks
     capital.parent.mkdir()
-    capital.write_bytes(picture.read_bytes())
+    capital.write_bytes(image_file.read_bytes())
     for other in (twin, capital):
-        result = segment(picture, other)
+        result = segment(image_file, other)
         assert result.exit_code == 2
-        said = " ".join(result.stderr.replace("│", " ").split())
-        assert "same result files, because their names are the same apart from ending" in said
-        assert "Rename one of them" in said
+        message = " ".join(result.stderr.replace("│", " ").split())
+        assert "same result files, because their names are the same apart from ending" in message
+        assert "Rename one of them" in message
 
 
 @pytest.mark.parametrize(
     ("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EACCES, "no permission")]
 )
 def test_a_disk_that_refuses_leaves_nothing_half_done(
-    segment, picture, tmp_path, monkeypatch, number, words
+    segment, image_file, tmp_path, monkeypatch, number, words
 ):
     def refuse(*_args, **_kwargs):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(Image.Image, "save", refuse)  # the third of the four files
-    result = segment(picture)
+    result = segment(image_file)
     assert result.exit_code == 1
     assert words in " ".join(result.stderr.split())
     assert list((tmp_path / "out").glob("[!.]*")) == []
 
 
-def test_missing_weights_say_how_to_get_them(segment, picture, monkeypatch, tmp_path):
+def test_missing_weights_say_how_to_get_them(segment, image_file, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    result = segment(picture, "--model", "ViT-B/16", "--offline")
+    result = segment(image_file, "--model", "ViT-B/16", "--offline")
     assert result.exit_code == 1
     assert "napari-cliper models download ViT-B/16" in result.stderr
     assert not (tmp_path / "out").exists()

@@ -67,12 +67,12 @@ def root(tmp_path_factory):
     (root / "classes.txt").write_text("\n".join((*NAMES, NEVER)))
     result = learn(root, root / "classes.prototypes.safetensors")
     assert result.exit_code == 0, result.output
-    (root / "said.txt").write_text(result.stdout + "\n" + result.stderr)
+    (root / "output.txt").write_text(result.stdout + "\n" + result.stderr)
     return root
 
 
 @pytest.fixture
-def learnt(root):
+def prototypes_file(root):
     return root / "classes.prototypes.safetensors"
 
 
@@ -81,9 +81,9 @@ def learn(root, output, *more, part="train"):
     return invoke("learn", *given, "--output", output, "--model", "demo", *more)
 
 
-def segment(pictures, output, *more):
+def segment(image_files, output, *more):
     words = ("--labels", ",".join((*NAMES, NEVER)))
-    return invoke("segment", *pictures, *words, "--output", output, "--model", "demo", *more)
+    return invoke("segment", *image_files, *words, "--output", output, "--model", "demo", *more)
 
 
 def evaluate(root, output, *more):
@@ -114,17 +114,17 @@ def iou_of(root, folder):
 # ---------------------------------------------------------------------- learn
 
 
-def test_the_table_says_what_was_learned_and_what_was_not(root, learnt):
-    prototypes = read_prototypes(learnt)
-    hint_labels = " ".join((root / "said.txt").read_text().split())
+def test_the_table_says_what_was_learned_and_what_was_not(root, prototypes_file):
+    prototypes = read_prototypes(prototypes_file)
+    output = " ".join((root / "output.txt").read_text().split())
     for name in (BACKGROUND, *NAMES):
         own = prototypes.of(name)
         row = (len(own), prototypes.images_of(name), sum(one.patches for one in own))
         cells = " │ ".join(f"{count:,}" for count in row)
         assert all(row)
-        assert f"{name or 'background'} │" in hint_labels
-        assert cells in " ".join(hint_labels.replace("│", " │ ").split())
-    assert f"Classes without labelled pixels, found by words only: {NEVER}." in hint_labels
+        assert f"{name or 'background'} │" in output
+        assert cells in " ".join(output.replace("│", " │ ").split())
+    assert f"Classes without labelled pixels, found by words only: {NEVER}." in output
     assert not prototypes.of(NEVER)
     assert prototypes.model == "demo"
     sources = {source for one in prototypes.items for source in one.sources}
@@ -189,7 +189,7 @@ def test_a_file_stays_until_overwrite(root, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "hint_labels"),
+    ("options", "message"),
     [
         (("--output", "{tmp}/classes.yaml"), "Call it classes.prototypes.safetensors"),
         (("--output", "{tmp}"), "end in .safetensors"),
@@ -200,7 +200,7 @@ def test_a_file_stays_until_overwrite(root, tmp_path):
         (("--model", "ViT-B16"), "'ViT-B/16'"),
     ],
 )
-def test_wrong_input_is_named_before_any_work(root, tmp_path, monkeypatch, options, hint_labels):
+def test_wrong_input_is_named_before_any_work(root, tmp_path, monkeypatch, options, message):
     (tmp_path / "folder.safetensors").mkdir()
 
     def refuse(*_args, **_kwargs):
@@ -209,7 +209,7 @@ def test_wrong_input_is_named_before_any_work(root, tmp_path, monkeypatch, optio
     monkeypatch.setattr(Segmenter, "load", refuse)
     result = learn(root, tmp_path / "a.safetensors", *(one.format(tmp=tmp_path) for one in options))
     assert result.exit_code in (1, 2)
-    assert hint_labels in words(result)
+    assert message in words(result)
     assert [one.name for one in tmp_path.glob("[!.]*")] == ["folder.safetensors"]
 
 
@@ -262,26 +262,28 @@ def test_help_loads_no_torch():
 # ---------------------------------------------------------------------- segment
 
 
-def test_prototypes_do_what_words_that_mean_nothing_cannot(root, learnt, tmp_path):
-    pictures = sorted((root / "test" / "images").iterdir())
-    for folder, more in (("words", ()), ("looks", ("--prototypes", learnt))):
-        result = segment(pictures, tmp_path / folder, *more)
+def test_prototypes_do_what_words_that_mean_nothing_cannot(root, prototypes_file, tmp_path):
+    image_files = sorted((root / "test" / "images").iterdir())
+    for folder, more in (("words", ()), ("prototypes", ("--prototypes", prototypes_file))):
+        result = segment(image_files, tmp_path / folder, *more)
         assert result.exit_code == 0, result.output
-    alone, helped = (iou_of(root, tmp_path / folder) for folder in ("words", "looks"))
+    alone, helped = (iou_of(root, tmp_path / folder) for folder in ("words", "prototypes"))
     assert alone < 0.3
     assert helped > 0.6
     assert f"No prototypes, segmented by words only: {NEVER}." in words(result)
 
 
-def test_the_record_says_which_prototypes_and_how_sure(root, learnt, tmp_path):
-    pictures = sorted((root / "test" / "images").iterdir())
-    result = segment(pictures, tmp_path, "--prototypes", learnt, "--prototype-weight", 0.75)
-    records = [json.loads((tmp_path / f"{path.stem}.json").read_text()) for path in pictures]
+def test_the_record_says_which_prototypes_and_how_sure(root, prototypes_file, tmp_path):
+    image_files = sorted((root / "test" / "images").iterdir())
+    result = segment(
+        image_files, tmp_path, "--prototypes", prototypes_file, "--prototype-weight", 0.75
+    )
+    records = [json.loads((tmp_path / f"{path.stem}.json").read_text()) for path in image_files]
     for record in records:
         assert record["prototypes"]["model"] == "demo"
         assert len(record["prototypes"]["sha256"]) == 64
         assert record["prototypes"]["prototype_weight"] == 0.75
-        assert record["prototypes"]["prototypes"] == len(read_prototypes(learnt))
+        assert record["prototypes"]["prototypes"] == len(read_prototypes(prototypes_file))
         requested = {one["class"]: one["weight"] for one in record["prototypes"]["asked"]}
         assert requested == dict.fromkeys((*NAMES, "background"), 0.75)
         assert 0 < record["uncertainty"] < 1
@@ -300,17 +302,17 @@ def test_the_record_says_which_prototypes_and_how_sure(root, learnt, tmp_path):
     assert [ordered.index(name) for name, _ in rows] == sorted(ordered.index(n) for n in values)
 
 
-def test_all_words_or_all_looks(root, learnt, tmp_path):
-    picture = root / "test" / "images" / "scene 06.png"
+def test_only_words_or_only_prototypes(root, prototypes_file, tmp_path):
+    image_file = root / "test" / "images" / "scene 06.png"
     for folder, more in {
         "plain": (),
-        "words": ("--prototypes", learnt, "--prototype-weight", 0),
-        "looks": ("--prototypes", learnt, "--prototype-weight", 1),
+        "words": ("--prototypes", prototypes_file, "--prototype-weight", 0),
+        "prototypes": ("--prototypes", prototypes_file, "--prototype-weight", 1),
     }.items():
-        assert segment([picture], tmp_path / folder, *more).exit_code == 0
+        assert segment([image_file], tmp_path / folder, *more).exit_code == 0
     plain, by_words, by_prototypes = (
         tifffile.imread(tmp_path / folder / "scene 06_refined.tif")
-        for folder in ("plain", "words", "looks")
+        for folder in ("plain", "words", "prototypes")
     )
     np.testing.assert_array_equal(plain, by_words)
     assert (plain != by_prototypes).any()
@@ -318,19 +320,19 @@ def test_all_words_or_all_looks(root, learnt, tmp_path):
 
 
 def test_a_list_is_of_the_whole_folder_and_never_over_another_file(root, tmp_path):
-    pictures = sorted((root / "test" / "images").iterdir())
+    image_files = sorted((root / "test" / "images").iterdir())
     out = tmp_path / "out"
-    assert segment(pictures[:1], out).exit_code == 0
+    assert segment(image_files[:1], out).exit_code == 0
     (out / "mine.json").write_text("[1")
-    assert segment(pictures[1:], out).exit_code == 0
+    assert segment(image_files[1:], out).exit_code == 0
     text = (out / "uncertainty.csv").read_text("utf-8-sig")
-    assert all(path.name in text for path in pictures)
+    assert all(path.name in text for path in image_files)
     (out / "uncertainty.csv").write_text("mine")
-    others = [Path(shutil.copy(path, tmp_path / f"other {path.name}")) for path in pictures]
+    others = [Path(shutil.copy(path, tmp_path / f"other {path.name}")) for path in image_files]
     for options in ([], ["--overwrite"]):
         result = segment(others, out, *options)
         assert result.exit_code == 2
-        assert "uncertainty.csv is there already" in words(result)
+        assert "uncertainty.csv already exists" in words(result)
         assert (out / "uncertainty.csv").read_text() == "mine"
     (out / "uncertainty.csv").unlink()
     assert segment(others, out).exit_code == 0
@@ -339,33 +341,39 @@ def test_a_list_is_of_the_whole_folder_and_never_over_another_file(root, tmp_pat
 
 @pytest.mark.parametrize("command", ["segment", "evaluate"])
 @pytest.mark.parametrize(
-    ("options", "hint_labels"),
+    ("options", "message"),
     [
         (("--prototype-weight", "0.5"), "--prototypes FILE"),
-        (("--prototypes", "{learnt}", "--prototype-weight", "1.5"), "--prototype-weight is 1.5"),
-        (("--prototypes", "{learnt}", "--prototype-weight", "nan"), "--prototype-weight is nan"),
+        (
+            ("--prototypes", "{prototypes_file}", "--prototype-weight", "1.5"),
+            "--prototype-weight is 1.5",
+        ),
+        (
+            ("--prototypes", "{prototypes_file}", "--prototype-weight", "nan"),
+            "--prototype-weight is nan",
+        ),
         (("--prototypes", "none.safetensors"), "no such file"),
         (("--prototypes", "{root}/classes.txt"), "no safetensors file"),
     ],
 )
 def test_wrong_prototypes_are_named_before_any_work(
-    root, learnt, tmp_path, monkeypatch, command, options, hint_labels
+    root, prototypes_file, tmp_path, monkeypatch, command, options, message
 ):
     monkeypatch.delattr(Segmenter, "load")
-    given = [one.format(root=root, learnt=learnt) for one in options]
+    given = [one.format(root=root, prototypes_file=prototypes_file) for one in options]
     result = run(command, root, tmp_path / "out", *given)
     assert result.exit_code in (1, 2)
-    assert hint_labels in words(result)
+    assert message in words(result)
     assert list(tmp_path.glob("[!.]*")) == []
 
 
 @pytest.mark.parametrize("command", ["segment", "evaluate"])
 def test_prototypes_of_another_model_are_refused_before_a_image_is_read(
-    root, learnt, tiny_clip, tmp_path, monkeypatch, command
+    root, prototypes_file, tiny_clip, tmp_path, monkeypatch, command
 ):
     monkeypatch.delattr(Segmenter, "embed")
     result = run(
-        command, root, tmp_path / "out", "--prototypes", learnt, "--model", tiny_clip,
+        command, root, tmp_path / "out", "--prototypes", prototypes_file, "--model", tiny_clip,
         "--refiner", "pamr",
     )  # fmt: skip
     assert result.exit_code == 2
@@ -383,12 +391,12 @@ def run(command, root, output, *more):
 # ---------------------------------------------------------------------- evaluate
 
 
-def test_evaluate_measures_with_prototypes(root, learnt, tmp_path):
-    for folder, more in (("words", ()), ("looks", ("--prototypes", learnt))):
+def test_evaluate_measures_with_prototypes(root, prototypes_file, tmp_path):
+    for folder, more in (("words", ()), ("prototypes", ("--prototypes", prototypes_file))):
         assert evaluate(root, tmp_path / folder, *more).exit_code == 0
     alone, helped = (
         json.loads((tmp_path / folder / "summary.json").read_text("utf-8"))
-        for folder in ("words", "looks")
+        for folder in ("words", "prototypes")
     )
     assert alone["figures"]["mIoU"] < 0.3
     assert helped["figures"]["mIoU"] > 0.6
@@ -397,18 +405,18 @@ def test_evaluate_measures_with_prototypes(root, learnt, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["other prototypes", "another share", "none"])
-def test_a_run_goes_on_with_the_same_prototypes_only(root, learnt, tmp_path, change):
+def test_a_run_goes_on_with_the_same_prototypes_only(root, prototypes_file, tmp_path, change):
     out, other = tmp_path / "out", tmp_path / "other.safetensors"
-    assert evaluate(root, out, "--limit", 1, "--prototypes", learnt).exit_code == 0
+    assert evaluate(root, out, "--limit", 1, "--prototypes", prototypes_file).exit_code == 0
     before = (out / NAME).read_bytes()
-    prototypes = read_prototypes(learnt)
+    prototypes = read_prototypes(prototypes_file)
     write_prototypes(other, prototypes.without(prototypes.items[0]))
     result = evaluate(
         root,
         out,
         *{
             "other prototypes": ("--prototypes", other),
-            "another share": ("--prototypes", learnt, "--prototype-weight", 0.5),
+            "another share": ("--prototypes", prototypes_file, "--prototype-weight", 0.5),
             "none": (),
         }[change],
     )
@@ -416,19 +424,19 @@ def test_a_run_goes_on_with_the_same_prototypes_only(root, learnt, tmp_path, cha
     assert "other settings: prototypes" in words(result)
     assert (out / NAME).read_bytes() == before
     moved = tmp_path / "moved.safetensors"
-    shutil.copy(learnt, moved)  # where they lie is all the same
+    shutil.copy(prototypes_file, moved)  # where they lie is all the same
     assert evaluate(root, out, "--prototypes", moved).exit_code == 0
     assert (out / NAME).read_bytes().startswith(before)
 
 
-def test_names_go_by_their_letters_not_their_case(root, learnt, tmp_path):
-    prototypes = read_prototypes(learnt)
+def test_names_go_by_their_letters_not_their_case(root, prototypes_file, tmp_path):
+    prototypes = read_prototypes(prototypes_file)
     loud = tuple(replace(one, name=one.name.upper()) for one in prototypes.items)
     assert all(torch.is_tensor(one.vector) for one in loud)
     write_prototypes(tmp_path / "loud.safetensors", replace(prototypes, items=loud))
-    picture = [root / "test" / "images" / "scene 08.png"]
-    for folder, file in (("quiet", learnt), ("loud", tmp_path / "loud.safetensors")):
-        assert segment(picture, tmp_path / folder, "--prototypes", file).exit_code == 0
+    image_file = [root / "test" / "images" / "scene 08.png"]
+    for folder, file in (("quiet", prototypes_file), ("loud", tmp_path / "loud.safetensors")):
+        assert segment(image_file, tmp_path / folder, "--prototypes", file).exit_code == 0
     one, other = (
         tifffile.imread(tmp_path / folder / "scene 08_refined.tif") for folder in ("quiet", "loud")
     )

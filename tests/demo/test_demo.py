@@ -20,10 +20,10 @@ def test_demo_finds_the_objects_of_a_held_out_scene():
 
 
 def test_demo_command_shows_table_measure_and_image(tmp_path):
-    picture = tmp_path / "demo.png"
-    result = CliRunner().invoke(app, ["demo", "--headless", "--output", str(picture)])
+    image_file = tmp_path / "demo.png"
+    result = CliRunner().invoke(app, ["demo", "--headless", "--output", str(image_file)])
     assert result.exit_code == 0, result.output
-    assert picture.stat().st_size > 10_000
+    assert image_file.stat().st_size > 10_000
     assert "mIoU" in result.stdout
     assert "says nothing about accuracy on real images" in " ".join(result.stdout.split())
 

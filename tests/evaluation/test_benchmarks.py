@@ -74,10 +74,10 @@ def test_words_of_cliper_are_the_reference_ones():
     ) == {"keyboard", "sign"}
     for name in ("context60", "context59", "coco-stuff", "ade20k", "cityscapes"):
         assert read_benchmark(name).wording("cliper").background == ("background",)
-    hint_labels = {one.name for one in read_benchmark("voc21").prompts("cliper")}
+    words = {one.name for one in read_benchmark("voc21").prompts("cliper")}
     assert {
         "bird avian", "chair seat", "person with clothes, people, human", "tvmonitor screen",
-    } <= hint_labels  # fmt: skip
+    } <= words  # fmt: skip
     assert "person with cloth people human" in {
         one.name for one in read_benchmark("context60").prompts("cliper")
     }

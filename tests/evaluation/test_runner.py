@@ -260,10 +260,8 @@ def test_a_class_left_out_of_the_metrics_is_named(scenes, tmp_path, way):
         "absent": "because they do not occur in the ground truth",
     }[way]
     summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
-    for hint_labels in (result.stdout, result.stderr, " ".join(summary["notes"])):
-        sentence = next(
-            one for one in " ".join(hint_labels.split()).split("classes are") if why in one
-        )
+    for output in (result.stdout, result.stderr, " ".join(summary["notes"])):
+        sentence = next(one for one in " ".join(output.split()).split("classes are") if why in one)
         assert name in sentence
 
 

@@ -215,7 +215,7 @@ def test_numbers_in_a_text_list_are_labels(tmp_path):
         assert [row.name for row in read_classes(path)] == ["nucleus", "bacteria"]
     (tmp_path / "a.yaml").write_text("[background, nucleus]")
     assert [row.name for row in read_classes(tmp_path / "a.yaml")] == ["nucleus"]
-    for text, hint_labels in (
+    for text, message in (
         ("0: nucleus\n1: bacteria\n", "'nucleus' has the number 0"),
         ("1: nucleus\n3: bacteria\n", "'bacteria' has the number 3"),
         ("1: nucleus\n1: bacteria\n", "'bacteria' has the number 1"),
@@ -223,7 +223,7 @@ def test_numbers_in_a_text_list_are_labels(tmp_path):
         ("a\nb\n1: c\n", "'c' has the number 1"),
     ):
         path.write_text(text)
-        with pytest.raises(FileError, match=hint_labels):
+        with pytest.raises(FileError, match=message):
             read_classes(path)
 
 

@@ -90,7 +90,10 @@ def test_a_full_disk_is_called_full(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder(tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(FileError, match="a file stands"), whole_files(tmp_path / "out"):
+    with (
+        pytest.raises(FileError, match="there is a file of that name"),
+        whole_files(tmp_path / "out"),
+    ):
         pass
 
 

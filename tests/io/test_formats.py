@@ -105,7 +105,7 @@ def test_nothing_is_replaced_unless_allowed_and_nothing_is_left_of_a_failure(tmp
 
 
 def test_what_is_refused(tmp_path):
-    with pytest.raises(InvalidInputError, match="'bmp' is no format"):
+    with pytest.raises(InvalidInputError, match="Unknown format 'bmp'"):
         export_images(tmp_path, [annotated("one")], ["png", "bmp"])
     with pytest.raises(InvalidInputError, match="No format"):
         check_formats([])
@@ -140,7 +140,7 @@ def test_images_of_one_name_have_files_that_every_system_tells_apart(tmp_path, n
 def test_an_image_that_is_called_like_a_plane_of_another_is_refused(tmp_path):
     stack = LabelledImage("a", np.zeros((2, 8, 8), np.uint8), CLASSES, axes="ZYX")
     plane = LabelledImage("a_z0", np.zeros((8, 8), np.uint8), CLASSES)
-    with pytest.raises(InvalidInputError, match=r"Two images would be the file a_z0\.png"):
+    with pytest.raises(InvalidInputError, match=r"Two images have the same file name a_z0\.png"):
         export_images(tmp_path, [stack, plane], ["png"])
 
 

@@ -102,7 +102,7 @@ def test_time_has_areas_depth_has_volumes_and_the_unknown_is_measured_by_plane(t
 def test_sizes_that_are_not_known_are_said_and_give_no_volume():
     cube = np.ones((2, 4, 5), np.uint8)
     micro = "micrometer"
-    for axes, sizes, units, physical, hint_labels in (
+    for axes, sizes, units, physical, expected_words in (
         ("ZYX", (2, 1, 1), (micro,) * 3, ["volume [micrometer^3]"], []),
         ("ZYX", (1, 0.5, 0.5), ("pixel", micro, micro), [], ["no pixel size along Z"]),
         ("TYX", (1, 0.5, 0.25), ("pixel", micro, micro), ["area [micrometer^2]"], ["perimeters"]),
@@ -113,5 +113,5 @@ def test_sizes_that_are_not_known_are_said_and_give_no_volume():
         found = [one for one in table if one.startswith(("area", "volume")) and "pixel" not in one]
         assert found == physical, axes
         notes = measurement_notes(image)
-        assert len(notes) == len(hint_labels), notes
-        assert all(word in note for word, note in zip(hint_labels, notes, strict=True)), notes
+        assert len(notes) == len(expected_words), notes
+        assert all(word in note for word, note in zip(expected_words, notes, strict=True)), notes

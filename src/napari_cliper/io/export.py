@@ -1,4 +1,4 @@
-"""Write images in some of the export formats; all files appear, or none."""
+"""Export images in one or more formats, either all files or none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .lazy_images import Images, LazyImages
 
 
 def _names_of(image: LabelledImage) -> list[str]:
-    """What the files of an image can be called: its name, or with more of its own file's."""
+    """Return candidate file names: the image's name, then a longer one from its own file."""
     path = PurePosixPath(image.name)
     is_file = path.suffix.lower() in {*Image.registered_extensions(), ".tif", ".tiff"}
     plain = image.name[: -len(path.suffix)].removesuffix(".ome") if is_file else image.name
@@ -31,21 +31,20 @@ def _named(image: LabelledImage, name: str) -> LabelledImage:
 
 
 def export_notes(image: LabelledImage, formats: Sequence[str]) -> list[str]:
-    """What a person should know of an image's files in these formats, in a sentence each.
+    """Return messages for the user about the export of an image.
 
     Returns
     -------
     list of str
-        Of axes that nobody has named, and the notes of the formats.
+        On axes without a name, and the notes of the formats.
     """
     notes = []
     unnamed = [word for word in axis_words(image.axes) if word.startswith("axis ")]
     if unnamed:
         notes.append(
-            f"{image.name} does not say what {' and '.join(unnamed)} "
-            f"{'is' if len(unnamed) == 1 else 'are'}: planes keep their order, and each is "
-            "measured by itself. To name the axes, set axis_labels of the image layer in napari, "
-            "such as ('t', 'y', 'x'), or save the image with them."
+            f"{image.name} has no name for {' and '.join(unnamed)}: planes keep their order, and "
+            "each is measured separately. To name the axes, set axis_labels of the image layer in "
+            "napari, such as ('t', 'y', 'x'), or save the image with axis names."
         )
     for name in formats:
         notes += FORMATS[name].notes_of(image)
@@ -60,34 +59,34 @@ def export_images(
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
 ) -> list[Path]:
-    """Write images in some formats; all files appear, or none.
+    """Write images in one or more formats, either all files or none.
 
     Parameters
     ----------
     folder : Path
-        Made where it is missing. With more than one format each has a folder in it.
+        Created if missing. With several formats, each gets its own subfolder.
     images : sequence of LabelledImage or LazyImages
-        Their files are called as they are, without an image's suffix and what some system cannot
-        have in a name. Of images that share a name, the folder or suffix of their own file, or a
-        number, is added.
+        Files are named like the images, without image suffixes and characters that some systems
+        do not allow. If images share a name, the folder or suffix of their own file, or a number,
+        is added.
     formats : sequence of str
-        Names of `FORMATS`.
+        Keys of `FORMATS`.
     overwrite : bool
-        Whether files of the same name that this program wrote are replaced.
+        Whether files that an earlier export wrote may be replaced.
     inputs : iterable of Path
-        Files that the images come from; they are never replaced.
+        Files that the images were read from; they are never replaced.
 
     Returns
     -------
     list of Path
-        What appeared in the folder: files, or folders of a format.
+        The new entries of the folder: files, or a subfolder per format.
 
     Raises
     ------
     InvalidInputError
-        For a name that is no format, and for what a format cannot hold.
+        For an unknown format, and for labels that a format cannot hold.
     FileError
-        For what is there already, and for a disk that does not take it.
+        For existing files that may not be replaced, and if files cannot be written.
     """
     chosen = check_formats(formats)
     names = unique_names([_names_of(image) for image in images])

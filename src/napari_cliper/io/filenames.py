@@ -1,4 +1,4 @@
-"""Names of files that every system takes, and that no disk takes for one another."""
+"""File names that are valid on every system and unique on every file system."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathvalidate import is_valid_filename, sanitize_filename
 from pathvalidate.handler import ReservedNameHandler
 
 LONGEST_NAME = 180
-"""Bytes of a name; suffixes and the indices of planes are added."""
+"""Most UTF-8 bytes of a name, before suffixes and plane indices are added."""
 
-_NO_CHARACTERS = re.compile("[\x7f\ufffe\uffff]")  # disks take them, XML in TIFFs does not
+_NO_CHARACTERS = re.compile("[\x7f\ufffe\uffff]")  # valid in file names, but not in a TIFF's XML
 
 
 def file_name(name: str, longest: int = LONGEST_NAME) -> str:
-    """What a file for something of any name can be called on every system.
+    """Convert any name to a file name that is valid on every system.
 
-    What cannot stand in a file's name becomes ``_``, and names that Windows keeps for devices
-    begin with ``_``. Equal names stay equal, and a result is its own file name.
+    Invalid characters become ``_``, and names that Windows reserves for devices get a leading
+    ``_``. The function is idempotent.
 
     Parameters
     ----------
     name : str
     longest : int
-        Bytes in UTF-8 that the result has at most.
+        Most UTF-8 bytes of the result.
     """
-    whole = name.encode("utf-8", errors="replace").decode()  # halves of a surrogate pair
+    whole = name.encode("utf-8", errors="replace").decode()  # unpaired surrogates
     plain = sanitize_filename(
         _NO_CHARACTERS.sub("_", whole),
         "_",
@@ -43,23 +43,24 @@ def file_name(name: str, longest: int = LONGEST_NAME) -> str:
 
 
 def folded(name: str) -> str:
-    """What two names have in common that some disk takes for one."""
+    """Return a key that is equal for names which some file system treats as the same."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 class Names:
-    """Names that are given once; two that some disk takes for one count as one.
+    """Generate unique names; names with the same `folded` key count as equal.
 
     Parameters
     ----------
     taken : iterable of str
+        Names that are already in use.
     """
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = {folded(name) for name in taken}
 
     def first_free(self, *wanted: str) -> str:
-        """Take the first of some names that is free; after them the last one with a number."""
+        """Return and reserve the first free name; if all are taken, the last with a number."""
         numbered = (f"{wanted[-1]} {number}" for number in count(2))
         name = next(name for name in chain(wanted, numbered) if folded(name) not in self._taken)
         self._taken.add(folded(name))
@@ -67,13 +68,13 @@ class Names:
 
 
 def unique_names(names: Sequence[Sequence[str]]) -> list[str]:
-    """A name for each file, such that no disk takes two of them for one.
+    """Choose a unique name for each file.
 
     Parameters
     ----------
     names : sequence of sequence of str
-        For each file what it may be called, the best first. Where files share one they take
-        the next; where that is the last it gets a number.
+        Candidate names of each file, best first. Files with the same candidate move on to their
+        next one; if there is none left, a number is added.
 
     Returns
     -------

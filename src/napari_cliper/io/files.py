@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and errors that say what to do."""
+"""Write files atomically, and turn file errors into messages that say what to do."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ ADVICE: Mapping[int, str] = {
     errno.EPERM: "there is no permission. Choose a folder you may write to",
     errno.EROFS: "the disk is read-only. Choose another folder",
     errno.ENAMETOOLONG: "the name is too long for this disk. Rename the image",
-    errno.ENOTDIR: "a file stands where a folder is needed. Choose another folder",
-    errno.EEXIST: "a file stands where a folder is needed. Choose another folder",
-    errno.EISDIR: "a folder stands where a file is needed. Choose another name",
+    errno.ENOTDIR: "a folder is needed, but there is a file of that name. Choose another folder",
+    errno.EEXIST: "a folder is needed, but there is a file of that name. Choose another folder",
+    errno.EISDIR: "a file is needed, but there is a folder of that name. Choose another name",
 }
-
+"""Reason and remedy by error number."""
 
 Replace = Literal["nothing", "own", "any"]
-"""Which files of the same name a command replaces; see `whole_files`."""
+"""Which existing files may be replaced; see `whole_files`."""
 
-_SHOWN = 10  # files that an error names
+_SHOWN = 10  # most files that an error lists
 
 
 class FileError(Exception):
@@ -38,12 +38,15 @@ class FileError(Exception):
 
 
 def cannot(doing: str, path: Path, error: OSError) -> FileError:
-    """The error for a file operation that failed.
+    """Create the error for a failed file operation.
 
     Parameters
     ----------
     doing : str
         ``"read"`` or ``"write"``.
+    path : Path
+    error : OSError
+        The cause.
     """
     why = ADVICE.get(error.errno or 0, error.strerror or str(error))
     return FileError(f"Cannot {doing} {path}: {why}.")
@@ -53,32 +56,32 @@ def cannot(doing: str, path: Path, error: OSError) -> FileError:
 def whole_files(
     folder: Path, *, replace: Replace = "own", inputs: Iterable[Path] = ()
 ) -> Iterator[Path]:
-    """A place to write files that then appear together in `folder`.
+    """Context manager to write several files to `folder`, either all of them or none.
 
-    Until the block ends nothing is seen; when it fails or is interrupted, nothing is left.
-    A folder that is there already is added to, file by file, and other files in it stay. A folder
-    that is one image, whose name ends in ``.zarr``, is replaced as a whole.
+    The files appear in `folder` when the block ends; if it fails or is interrupted, nothing is
+    left behind. Existing subfolders are merged file by file; other files are kept. A folder that
+    is one image, whose name ends in ``.zarr``, is replaced as a whole.
 
     Parameters
     ----------
     folder : Path
-        Made where it is missing.
+        Created if missing.
     replace : 'nothing', 'own' or 'any'
-        Which files of the same name are replaced; `own_files` knows which are our own. ``'any'``
-        is for the callers who have settled it: a project, which checks its own files, and a file
-        that a person has just chosen to replace.
+        Which existing files may be replaced: none, those that napari-cliper wrote (see
+        `own_files`), or all. ``'any'`` is for projects, which check their files themselves, and
+        for files that the user has just chosen to replace.
     inputs : iterable of Path
-        Files that the results are made from. They are never replaced.
+        Files that the results are made from; they are never replaced.
 
     Yields
     ------
     Path
-        A folder on the same disk; write there, under the final names.
+        A temporary folder on the same disk; write there, under the final names.
 
     Raises
     ------
     FileError
-        For files that may not be replaced, a full disk, a missing permission and the like.
+        For existing files that may not be replaced, and if files cannot be written.
     """
     staging: Path | None = None
     try:
@@ -102,9 +105,9 @@ def whole_files(
 def check_places(
     paths: Iterable[Path], *, replace: Replace = "own", inputs: Iterable[Path] = ()
 ) -> None:
-    """Refuse to write where something is that may not be replaced.
+    """Check that files can be written without replacing files that must be kept.
 
-    Commands call this with all that they will write before long work starts.
+    Commands call this for all their output files before long work starts.
 
     Parameters
     ----------
@@ -116,7 +119,7 @@ def check_places(
     Raises
     ------
     FileError
-        Naming every file in the way.
+        Listing the files that may not be replaced.
     """
     own = OwnFiles()
     ids = {found for found in map(_identity, inputs) if found}
@@ -130,13 +133,13 @@ def check_places(
             )
         elif not own.wrote(path):
             problems.append(
-                f"{path} is there already and is never replaced: napari-cliper did not write it, "
-                "or it was changed since. Choose another folder or name, or move it away."
+                f"{path} already exists and is never replaced: napari-cliper did not write it, or "
+                "it was changed since. Choose another folder or name, or move the file."
             )
         elif replace == "nothing":
             problems.append(
-                f'{path} is there already. Add --overwrite (in the window: tick "Replace files '
-                'that are there"), or choose another folder.'
+                f'{path} already exists. Add --overwrite (in the window: tick "Replace existing '
+                'files"), or choose another folder.'
             )
     if len(problems) > _SHOWN:
         problems[_SHOWN:] = [f"... and {len(problems) - _SHOWN} more files."]
@@ -145,7 +148,7 @@ def check_places(
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from all others, whatever it is called; None where there is none."""
+    """Return device and inode of a file, which identify it under any name; None if missing."""
     try:
         found = path.stat()
     except OSError:
@@ -154,7 +157,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _moves(staging: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Each new file or folder, and its place."""
+    """Yield each new file or folder and its destination."""
     for path in sorted(staging.iterdir()):
         target = folder / path.name
         if path.is_dir() and target.is_dir() and path.suffix != ".zarr":
@@ -165,7 +168,7 @@ def _moves(staging: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
 
 @contextmanager
 def _recorded(folder: Path, moves: Mapping[Path, Path]) -> Iterator[None]:
-    """Note the files as our own; where the block fails, a record that is new is removed again."""
+    """Record the files as written by us; if the block fails, remove the record if it is new."""
     files = {
         (target / one.relative_to(path)).relative_to(folder).as_posix(): one
         for path, target in moves.items()

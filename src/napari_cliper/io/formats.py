@@ -1,7 +1,7 @@
-"""The formats that annotations are exported in, in one table.
+"""Table of the export formats.
 
-To add a format, write its file in `io.writers` and add a row to `FORMATS`. The command line and
-the export dialog show what the table has. A format with `endings` also has an entry in
+To add a format, write its module in `io.writers` and add a row to `FORMATS`. The command line and
+the export dialog are generated from this table. A format with `endings` also needs an entry in
 ``napari.yaml``; a test compares the two.
 """
 
@@ -22,32 +22,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """One way to export labels.
+    """An export format.
 
-    Functions are named as ``"module:function"`` of `io.writers` and imported when they are used,
-    so that the table itself loads fast. A format has a `write_file`, a `write_folder`, or both;
-    without `write_folder` each image is exported to a file of its own.
+    Functions are given as ``"module:function"`` in `io.writers` and imported on first use, so that
+    the table loads fast. A format has a `write_file`, a `write_folder`, or both; without
+    `write_folder`, each image is exported to its own file.
 
     Parameters
     ----------
     title : str
-        Its name in the window.
+        Name in the window.
     help : str
-        What opens it, in one sentence.
+        One sentence on the programs that open it.
     write_file : str
-        Of the function that writes one image to one file: takes a `Path` and a `LabelledImage`.
+        Function that writes one image to one file: takes a `Path` and a `LabelledImage`.
     write_folder : str
-        Of the function that writes all images into a folder: takes a `Path` and `Images`.
+        Function that writes all images into a folder: takes a `Path` and `Images`.
     notes : str
-        Of the function that says what a person should know of the files: takes a
-        `LabelledImage`, returns sentences.
+        Function that returns messages for the user as a list of str: takes a `LabelledImage`.
     suffix : str
-        Of the file of each image.
+        Suffix of each image's file.
     planes : bool
-        Whether the export hands a stack over plane by plane.
+        Whether stacks are exported plane by plane.
     endings : tuple of str
-        Of file names in napari's *File > Save*; empty where the format is not offered there. The
-        first is added to a name that has none of them.
+        File endings in napari's *File > Save*; empty if the format is not offered there. The
+        first is added to names without one of them.
     """
 
     title: str
@@ -69,7 +68,7 @@ class Format:
         Raises
         ------
         InvalidInputError
-            For two images that would be the same file, and for what the format cannot hold.
+            For two images with the same file name, and for labels that the format cannot hold.
         """
         from .lazy_images import planes_of  # noqa: PLC0415 - heavy
 
@@ -79,12 +78,14 @@ class Format:
             return
         for image in images:
             path = folder / f"{image.name}{self.suffix}"
-            if path.exists():  # an image that is called like a plane of another
-                raise InvalidInputError(f"Two images would be the file {path.name}. Rename one.")
+            if path.exists():  # an image has the same name as a plane of another one
+                raise InvalidInputError(
+                    f"Two images have the same file name {path.name}. Rename one of them."
+                )
             self.save(path, image)
 
     def notes_of(self, image: LabelledImage) -> list[str]:
-        """What a person should know of an image's files, in a sentence each."""
+        """Return messages for the user about the files of an image."""
         return list(_function(self.notes)(image)) if self.notes else []
 
 
@@ -103,14 +104,14 @@ FORMATS: Mapping[str, Format] = {
     ),
     "ome-tiff": Format(
         title="OME-TIFF",
-        help="Everything on Bio-Formats: QuPath, OMERO, Fiji.",
+        help="Programs that use Bio-Formats: QuPath, OMERO, Fiji.",
         write_file="tiff:write_ome_tiff",
         suffix=".ome.tif",
         endings=(".ome.tif", ".ome.tiff"),
     ),
     "png": Format(
         title="PNG, indexed",
-        help="Training programs that read PASCAL VOC's masks; undecided pixels are 255.",
+        help="Training programs that read PASCAL VOC masks; open pixels are 255.",
         write_file="png:write_indexed_png",
         suffix=".png",
         planes=True,
@@ -134,7 +135,7 @@ FORMATS: Mapping[str, Format] = {
     ),
     "yolo": Format(
         title="YOLO segmentation",
-        help="Ultralytics: images, texts and data.yaml.",
+        help="Ultralytics: images, label files and data.yaml.",
         write_folder="yolo:write_yolo_dataset",
         planes=True,
     ),
@@ -148,21 +149,21 @@ FORMATS: Mapping[str, Format] = {
     ),
     "numpy": Format(
         title="NumPy",
-        help="numpy.load, no pickle.",
+        help="numpy.load; contains no pickled data.",
         write_file="npz:write_npz",
         suffix=".npz",
         endings=(".npz",),
     ),
     "ome-zarr": Format(
         title="OME-Zarr",
-        help="napari, and everything on NGFF: the image with its labels.",
+        help="napari and other NGFF programs: the image with its labels.",
         write_file="ome_zarr:write_ome_zarr",
         suffix=".ome.zarr",
         endings=(".ome.zarr",),
     ),
     "csv": Format(
         title="Measurements (CSV)",
-        help="Spreadsheets: a row per region, and per class.",
+        help="Spreadsheet programs: one row per region, and one per class.",
         write_file="measurements:write_measurements",
         write_folder="measurements:write_all_measurements",
         notes="measurements:measurement_notes",
@@ -170,25 +171,25 @@ FORMATS: Mapping[str, Format] = {
     ),
     "overlay": Format(
         title="Image with legend",
-        help="To look at: colours over the image.",
+        help="For presentations: colours over the image.",
         write_file="overlay:write_overlay",
         suffix="_overlay.png",
         planes=True,
     ),
 }
-"""By the name on the command line, in the order in which they are offered."""
+"""Formats by their name on the command line, in the order in which they are offered."""
 
 
 def check_formats(names: Sequence[str]) -> tuple[str, ...]:
-    """The formats of some names, in the order of `FORMATS`.
+    """Check format names and return them in the order of `FORMATS`.
 
     Raises
     ------
     InvalidInputError
-        For a name that is none, and for none at all.
+        For an unknown name, or without any name.
     """
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
-        wrong = f"{unknown[0]!r} is no format." if unknown else "No format is named."
-        raise InvalidInputError(f"{wrong} Choose of {', '.join(FORMATS)}.")
+        wrong = f"Unknown format {unknown[0]!r}." if unknown else "No format was given."
+        raise InvalidInputError(f"{wrong} Choose from {', '.join(FORMATS)}.")
     return tuple(name for name in FORMATS if name in names)

@@ -1,9 +1,9 @@
-"""Image files to arrays: the one place where an image file is opened.
+"""Decode image files to arrays; the only place where image files are opened.
 
-A size is believed only after it has been compared with the length of the file, and whatever is
-wrong with a file becomes a `FileError`. What the numbers mean (grey levels, indices of a palette,
-colours) is said beside them, so that images (`pictures`) and labels (`importing`) can each take
-them for what they are.
+Sizes are checked against the length of the file before memory is allocated, and any fault of a
+file is raised as a `FileError`. Pixel values are returned unchanged together with their meaning
+(grey levels, palette indices, colours), so that they can be read as images (`images`) or as
+labels (`readers.label_files`).
 """
 
 from __future__ import annotations

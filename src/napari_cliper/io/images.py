@@ -1,4 +1,4 @@
-"""Image files as images: upright, with the colours that the file means."""
+"""Read image files for display and segmentation: upright, with their colours applied."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .image_decoding import decode_image
 
 
 def read_image_file(path: Path) -> NDArray[Any]:
-    """The pixels of `read_picture_with_axes` alone."""
-    return read_picture_with_axes(path)[0]
+    """Return only the pixels of `read_image_with_axes`."""
+    return read_image_with_axes(path)[0]
 
 
-def read_picture_with_axes(path: Path) -> tuple[NDArray[Any], str]:
-    """Read an image file as it is meant to be seen.
+def read_image_with_axes(path: Path) -> tuple[NDArray[Any], str]:
+    """Read an image file as it is displayed.
 
-    Palettes are applied, CMYK becomes RGB, white-is-zero becomes black-is-zero, EXIF's and TIFF's
-    orientation is applied, and grey levels of 2 and 4 bits fill the range up to 255.
+    Palettes and the orientation of EXIF or TIFF are applied, CMYK is converted to RGB,
+    white-is-zero is inverted, and 2-bit and 4-bit grey levels are scaled to 0 to 255.
 
     Parameters
     ----------
@@ -33,16 +33,16 @@ def read_picture_with_axes(path: Path) -> tuple[NDArray[Any], str]:
     Returns
     -------
     pixels : (..., Y, X) or (..., Y, X, C) array
-        In the dtype of the file, bool for 1 bit. C is 3 or 4: red, green, blue and perhaps alpha.
-        Axes of length 1 are dropped; a stack stays a stack, and channels that are no colours
-        are planes of one, as napari shows them.
+        In the dtype of the file; bool for 1 bit. C is 3 or 4: red, green, blue and optionally
+        alpha. Axes of length 1 are dropped. Channels that are not colours are planes of a stack,
+        as napari shows them.
     axes : str
-        A letter for each axis but that of the colours (see `axes`).
+        One letter per axis, except the colour axis (see `labels.axes`).
 
     Raises
     ------
     FileError
-        As `decode_image`, and for numbers that have no colour.
+        As `decode_image`, and for pixel values without a colour in the palette.
     """
     decoded = decode_image(path)
     pixels = _coloured(path, decoded)
@@ -54,7 +54,7 @@ def read_picture_with_axes(path: Path) -> tuple[NDArray[Any], str]:
 
 
 def _coloured(path: Path, decoded: DecodedImage) -> NDArray[Any]:
-    """The pixels with rows and columns last, and behind them the colours where there are any."""
+    """Apply palette and colour model; returns (..., Y, X) or (..., Y, X, C)."""
     pixels, bits = decoded.pixels, decoded.bits
     highest = 2**bits - 1
     if decoded.colours == "palette" and decoded.palette is not None:
@@ -67,8 +67,8 @@ def _coloured(path: Path, decoded: DecodedImage) -> NDArray[Any]:
         return found
     if decoded.colours in ("white is zero", "cmyk") and pixels.dtype.kind not in "bu":
         raise FileError(
-            f"{path} stores {decoded.colours} as {pixels.dtype}, which is not read. Save it as RGB "
-            "or grey."
+            f"{path} stores {decoded.colours} as {pixels.dtype}, which is not supported. Save it "
+            "as RGB or greyscale."
         )
     if decoded.colours == "cmyk":
         light = (highest - pixels).astype(np.float64)

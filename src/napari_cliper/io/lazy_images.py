@@ -1,7 +1,7 @@
-"""Images that are read one after the other, so that an export of many needs memory for few.
+"""Iterate over images that are read on demand, so that exports hold few of them in memory.
 
-Writers go through their images more than once: first to number the classes and choose the names
-of files, then to write. Images that are read from disk are read again each time.
+Writers iterate over their images more than once: first to number the classes and choose file
+names, then to write. Images on disk are read again each time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Reader = Callable[[], LabelledImage]
 
 @dataclass(frozen=True)
 class LazyImages:
-    """Images that can be gone through any number of times and are not kept between.
+    """A re-iterable sequence of images that are not kept in memory.
 
     Parameters
     ----------
@@ -32,24 +32,25 @@ class LazyImages:
     start: Callable[[], Iterator[LabelledImage]]
 
     def __iter__(self) -> Iterator[LabelledImage]:
-        """Go through the images from the first on."""
+        """Iterate over all images."""
         return self.start()
 
 
 Images = LazyImages | Sequence[LabelledImage]
-"""What writers take: images that can be gone through more than once."""
+"""Input of the writers: images that can be iterated over more than once."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of an image without its pixels.
+    """Metadata of a labelled image without its pixels.
 
     Parameters
     ----------
     name : str
     shape : tuple of int
-        Of the labels.
+        Shape of the labels.
     classes : mapping of int to ClassRow
+        Classes by label.
     used : tuple of int
         The labels that occur; see `categories.used_labels`.
     """
@@ -61,18 +62,18 @@ class Summary:
 
 
 def summary_of(image: LabelledImage) -> Summary:
-    """The summary of an image."""
+    """Return the summary of an image."""
     return Summary(image.name, image.labels.shape, image.classes, tuple(used_labels(image)))
 
 
 def read_in_turn(readers: Sequence[Reader]) -> LazyImages:
-    """Images that are read when their turn comes.
+    """Return images that are read when they are iterated over.
 
     Raises
     ------
     InvalidInputError
-        While it is gone through, for an image whose shape or labels are not those of the first
-        time: numbers and names that were settled then no longer fit.
+        During a later iteration, if the shape, classes or labels of an image have changed since
+        the first one, so that the chosen numbers and names no longer fit.
     """
     seen: dict[int, Summary] = {}
 
@@ -86,5 +87,5 @@ def read_in_turn(readers: Sequence[Reader]) -> LazyImages:
 
 
 def planes_of(images: Images) -> LazyImages:
-    """The planes of all images; see `LabelledImage.planes`."""
+    """Iterate over the planes of all images; see `LabelledImage.planes`."""
     return LazyImages(lambda: chain.from_iterable(image.planes() for image in images))

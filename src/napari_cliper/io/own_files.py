@@ -1,8 +1,8 @@
-"""Which files this program wrote: the record that decides what may be replaced.
+"""Record of the files that this program wrote, which decides what may be replaced.
 
-A folder that results are written into has a hidden file, `RECORD`, with one line of JSON for each
-file written there: its path from the folder and the SHA-256 of its content. Only a file whose
-content still has that hash is our own; one that a person has edited or put there is not.
+Every output folder has a hidden file `RECORD` with one JSON line per file written there: its
+relative path and the SHA-256 of its content. A file counts as our own only if its content still
+has this hash, so files that the user has edited or added are never replaced.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ RECORD = ".napari-cliper.jsonl"
 
 
 class OwnFiles:
-    """Look up, and note, the files that this program wrote."""
+    """Look up whether this program wrote a file; records are cached."""
 
     def __init__(self) -> None:
         self._records: dict[Path, bytes] = {}
 
     def wrote(self, path: Path) -> bool:
-        """Whether this program wrote a file, or every file of a folder, as it is now.
+        """Return whether this program wrote a file, or all files of a folder, unchanged since.
 
-        A link is never our own: what it leads to belongs to somebody else.
+        Links never count as our own, because their target may belong to others.
         """
         try:
             if path.is_symlink():
@@ -32,7 +32,7 @@ class OwnFiles:
             if path.is_dir():
                 return all(self.wrote(one) for one in path.iterdir() if one.name != RECORD)
             return self._is_as_written(path.resolve())
-        except OSError:  # what cannot be read cannot be told
+        except OSError:  # unreadable, so its origin is unknown
             return False
 
     def _is_as_written(self, path: Path) -> bool:
@@ -51,35 +51,36 @@ class OwnFiles:
 
 
 def add_to_record(folder: Path, files: Mapping[str, Path]) -> None:
-    """Note files that are about to be moved into a folder.
+    """Add files that are about to be moved into a folder to its record.
 
-    Lines are added in one write, so that programs that write into one folder at the same time
-    keep each other's.
+    All lines are appended in a single write, so that programs that write to the same folder at the
+    same time do not overwrite each other's lines.
 
     Parameters
     ----------
     folder : Path
     files : mapping of str to Path
-        Where each file is now, by its path from the folder, with slashes.
+        Current path of each file, by its future path relative to the folder, with slashes.
 
     Raises
     ------
     OSError
+        If the record cannot be written.
     """
     lines = [_line(name, sha256(path)) for name, path in files.items()]
     with (folder / RECORD).open("a", encoding="ascii") as file:
-        # The first line break ends a line that a kill has cut short.
+        # The leading line break ends a line that a killed process left incomplete.
         file.write("".join(f"{line}\n" for line in ["", *lines]))
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hashes(record: bytes, name: str) -> set[str]:
-    """The hashes that a record has of a file; a line that was cut short matches none."""
+    """Return the hashes of a file in a record; incomplete lines match no file."""
     start = _line(name, "").removesuffix('"}').encode("ascii")
     found = set()
     place = record.find(start)

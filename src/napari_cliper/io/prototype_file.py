@@ -263,15 +263,15 @@ def _checked_arrays(file: Any) -> dict[str, NDArray[Any]]:
 
 def _made(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Prototypes:
     """The prototypes, once lengths and values are checked."""
-    vectors, patches, pictures = (arrays[name] for name in _TENSORS)
+    vectors, patches, thumbnails = (arrays[name] for name in _TENSORS)
     names, sources = texts["names"], texts["sources"]
     lengths = {name: len(array) for name, array in arrays.items()}
     lengths |= {"names": len(names), "sources": len(sources)}
     if len(set(lengths.values())) > 1:
         several = ", ".join(f"{count} {name}" for name, count in lengths.items())
         raise _WrongError(f"it is of prototypes that do not belong together: {several}")
-    if pictures.shape[1:] != THUMBNAIL:
-        raise _WrongError(f"its thumbnails have shape {' x '.join(map(str, pictures.shape[1:]))}")
+    if thumbnails.shape[1:] != THUMBNAIL:
+        raise _WrongError(f"its thumbnails have shape {' x '.join(map(str, thumbnails.shape[1:]))}")
     if not np.isfinite(vectors).all():
         raise _WrongError("one of its vectors has numbers that are not finite")
     wrong = np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1) > 1e-3
@@ -285,9 +285,9 @@ def _made(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Proto
     from ..segmentation import Prototype, Prototypes  # noqa: PLC0415 - as above
 
     items = (
-        Prototype(name, torch.from_numpy(vector), int(count), tuple(images), picture)
-        for name, vector, count, images, picture in zip(
-            names, vectors.copy(), patches, sources, pictures, strict=True
+        Prototype(name, torch.from_numpy(vector), int(count), tuple(images), thumbnail)
+        for name, vector, count, images, thumbnail in zip(
+            names, vectors.copy(), patches, sources, thumbnails, strict=True
         )
     )
     return Prototypes(texts["model"], texts["identity"], tuple(items))

@@ -1,7 +1,7 @@
-"""numpy's own writing, made to say why it failed.
+"""Report a full disk when numpy fails to write.
 
-`ndarray.tofile`, which tifffile and `numpy.save` use, goes past Python's files: where the disk
-is full it tells how many bytes it got rid of, and no reason.
+`ndarray.tofile`, which tifffile and `numpy.save` use, bypasses Python's file objects. If the disk
+is full, it raises an OSError with the number of bytes written, but without an error number.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 
 @contextmanager
 def full_when_short(path: Path) -> Iterator[None]:
-    """Call a write that ended early, for which nobody gave a reason, a full disk.
+    """Context manager that turns an OSError without an error number into a full disk error.
 
     Raises
     ------
     OSError
-        ENOSPC in place of an error without a number; others pass through.
+        With ENOSPC instead of an error without a number; other errors are not changed.
     """
     try:
         yield

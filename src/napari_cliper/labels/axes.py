@@ -1,7 +1,7 @@
-"""Which axis is time, depth or channel: one letter for each axis of an array of labels.
+"""Axis letters of label arrays, as in OME: T, Z, C, then Y and X, which are always last.
 
-The letters are those of OME: T, Z, C, then Y and X, which are always last. An axis that nothing
-names is `UNKNOWN`. It keeps its place, and nothing is concluded from it: no volume, no time.
+An axis without a name is `UNKNOWN`. It keeps its position and is treated as neither time nor
+depth.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 from ..segmentation import InvalidInputError
 
 UNKNOWN = "Q"
-"""An axis that nobody has named; tifffile's letter for it."""
+"""An axis without a name; the same letter as in tifffile."""
 
 NAMES: Mapping[str, str] = MappingProxyType({"T": "time", "Z": "depth", "C": "channel"})
-"""What a leading axis can be, by its letter."""
+"""Meaning of the letters of leading axes."""
 
 POSITION_KEY = "napari_cliper"
-"""What an image's record in COCO JSON has of a plane: ``stack`` and ``position``."""
+"""Key of a COCO image record that holds ``stack`` and ``position`` of a plane."""
 
 _SUFFIX = re.compile(r"_(plane|[tzc])(\d{1,9})")
 
@@ -33,25 +33,25 @@ _LETTERS: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 
 Position = tuple[tuple[str, int], ...]
-"""Where a plane was in its stack: the letter of each leading axis and the index along it."""
+"""Position of a plane in its stack: the letter of each leading axis and the index along it."""
 
 
 def axes_from_names(names: Iterable[Any] | None, ndim: int) -> str:
-    """A letter for each axis of an array.
+    """Convert axis names to one letter per axis.
 
     Parameters
     ----------
     names : iterable, optional
-        A name or letter for each axis, such as "z", "Time" or "channel"; None where there are
-        none. The last two axes are Y and X, whatever they are called.
+        A name or letter per axis, such as "z", "Time" or "channel"; None if there are none. The
+        last two axes are always Y and X.
     ndim : int
-        Of the array, at least 2.
+        Number of dimensions, at least 2.
 
     Returns
     -------
     str
-        `UNKNOWN` for a leading axis without a name, with a name of another kind, and with the
-        name of one before it.
+        `UNKNOWN` for leading axes without a name, with an unsupported name, or with the name of
+        an earlier axis.
     """
     given = [] if names is None else [str(name).strip().lower() for name in names]
     leading = given[:-2] if len(given) == ndim else []
@@ -63,19 +63,19 @@ def axes_from_names(names: Iterable[Any] | None, ndim: int) -> str:
 
 
 def axis_words(axes: str) -> list[str]:
-    """What each axis is called in a table: its letter, or ``axis 0`` by its place."""
+    """Return axis names for tables: the letter, or ``axis N`` with its index if unknown."""
     return [f"axis {i}" if letter == UNKNOWN else letter for i, letter in enumerate(axes)]
 
 
 def napari_names(axes: str) -> tuple[str, ...]:
-    """Axis labels for napari: lower case letters, and its own numbers where nothing is known."""
+    """Return axis labels for napari: lower-case letters, or napari's negative index if unknown."""
     return tuple(
         str(i - len(axes)) if letter == UNKNOWN else letter.lower() for i, letter in enumerate(axes)
     )
 
 
 def plane_suffix(axes: str, index: Sequence[int], shape: Sequence[int]) -> str:
-    """What a plane's name ends with: ``_t0``, ``_z03``, ``_plane0`` where the axis is unknown."""
+    """Return the ending of a plane's name, such as ``_t0_z03``; ``_plane0`` for unknown axes."""
     parts = (
         f"_{'plane' if letter == UNKNOWN else letter.lower()}{i:0{len(str(size - 1))}}"
         for letter, i, size in zip(axes, index, shape, strict=False)
@@ -84,7 +84,7 @@ def plane_suffix(axes: str, index: Sequence[int], shape: Sequence[int]) -> str:
 
 
 def position_of_suffix(suffix: str) -> Position:
-    """The position that a `plane_suffix` tells; empty for any other text."""
+    """Parse the position from a `plane_suffix`; empty for any other text."""
     found = tuple(
         (UNKNOWN if word == "plane" else word.upper(), int(index))
         for word, index in _SUFFIX.findall(suffix)
@@ -93,17 +93,17 @@ def position_of_suffix(suffix: str) -> Position:
 
 
 def position_to_record(position: Position) -> list[list[Any]]:
-    """A position as JSON has it."""
+    """Convert a position to a JSON list."""
     return [list(one) for one in position]
 
 
 def position_from_record(record: Any) -> Position:
-    """A position from JSON.
+    """Parse a position from JSON.
 
     Raises
     ------
     ValueError
-        For anything else.
+        For invalid letters or indices. A `TypeError` is possible for other JSON values.
     """
     found = []
     for one in record:
@@ -124,44 +124,43 @@ def placed(
     target_shape: tuple[int, ...],
     plane: tuple[int, ...],
 ) -> tuple[tuple[int | slice, ...], tuple[int, ...]]:
-    """Where labels go in a larger array, by the names of the axes.
+    """Determine where labels belong in a larger array, by the names of their axes.
 
-    Axes of the same letter belong together, and axes of length 1 may be missing on either side.
-    Where a name is unknown, the axes that are left belong together in their order, if they are
-    equally long. An axis that the labels do not have is taken from their position, else from
-    the plane.
+    Axes with the same letter are matched; axes of length 1 may be missing on either side.
+    Remaining axes with unknown names are matched in order if they have equal lengths. The index
+    along an axis that the labels lack comes from their position, or otherwise from `plane`.
 
     Parameters
     ----------
     source : str
-        What the labels are called in an error.
+        Description of the labels for errors.
     axes, shape
-        Of the labels.
+        Axis letters and shape of the labels.
     position : Position
-        Where a plane was in its stack; empty where that is not known.
+        Position of a plane in its stack; empty if unknown.
     target_axes, target_shape
-        Of the array.
+        Axis letters and shape of the array.
     plane : tuple of int
-        Indices of the array's leading axes: the plane that is shown.
+        Indices of the shown plane along the array's leading axes.
 
     Returns
     -------
     place : tuple of int or slice
-        The index into the array, one entry for each of its axes.
+        Index into the array, one entry per axis.
     order : tuple of int
-        The axes of the labels in the order of the slices; those left out have length 1.
+        Axes of the labels in the order of the slices; axes left out have length 1.
 
     Raises
     ------
     InvalidInputError
-        For labels that do not fit, with the axes and sizes of both.
+        If the labels do not fit; the message gives axes and sizes of both.
     """
 
     def refused(why: str) -> InvalidInputError:
         return InvalidInputError(
             f"The labels of {source} are {described(axes, shape)} pixels, the image is "
-            f"{described(target_axes, target_shape)}: {why}. Import them onto the image they were "
-            "made for; they are not resized."
+            f"{described(target_axes, target_shape)}: {why}. Import them for the image they were "
+            "made from; labels are not resized."
         )
 
     if shape[-2:] != target_shape[-2:]:
@@ -213,7 +212,7 @@ def placed(
 
 
 def described(axes: str, shape: Sequence[int]) -> str:
-    """Sizes with the letters of leading axes, such as ``T 3 x 64 x 64``."""
+    """Format a shape with the letters of leading axes, such as ``T 3 x 64 x 64``."""
     return " x ".join(
         f"{size}" if letter in (UNKNOWN, "Y", "X") else f"{letter} {size}"
         for letter, size in zip(axes, shape, strict=True)

@@ -1,7 +1,7 @@
-"""One numbering of classes for all images of a data set.
+"""Consistent category ids of classes for all images of a dataset.
 
-Training programs know a class by its number, so the number must mean the same in every image,
-and in tomorrow's export too: it is the label that the class has, unless it is given.
+Training programs identify a class by its id, so an id must mean the same class in every image
+and in later exports. By default, the id of a class is its label.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .labelled_image import LabelledImage
 
 @dataclass(frozen=True)
 class Category:
-    """A class of a data set.
+    """A class of a dataset.
 
     Parameters
     ----------
     id : int
     name : str
     colour : (int, int, int), optional
-        None for a label that is no class.
+        Red, green and blue, 0 to 255; None for a label without a class.
     """
 
     id: int
@@ -38,14 +38,14 @@ class Category:
 
 @dataclass(frozen=True)
 class Categories:
-    """The classes of a data set by id, and which label of each image is which.
+    """The classes of a dataset by id, and the id of each label of each image.
 
     Parameters
     ----------
     by_id : mapping of int to Category
         In the order of the ids.
     of_label : tuple of mapping of int to int
-        For each image, the id of each of its labels.
+        For each image, the id by label.
     """
 
     by_id: Mapping[int, Category]
@@ -53,7 +53,7 @@ class Categories:
 
 
 def used_labels(image: LabelledImage) -> list[int]:
-    """The labels that occur, the background and ignored pixels left out."""
+    """Return the labels that occur, sorted; without background and ignored pixels."""
     labels = image.labels if image.ignored is None else image.labels[~image.ignored]
     return [int(label) for label in np.unique(labels) if label]
 
@@ -61,18 +61,18 @@ def used_labels(image: LabelledImage) -> list[int]:
 def categories_of(
     images: Iterable[LabelledImage], given: Mapping[str, int] | None = None
 ) -> Categories:
-    """The categories of some images.
+    """Determine the categories of a dataset.
 
     Parameters
     ----------
     images : iterable of LabelledImage
-        Gone through once.
+        Iterated once.
     given : mapping of str to int, optional
-        The id of each class, by name in any case; ids from 1 on. Without it the id of a class
-        is its label, which must then be the same in all images. Where several labels of an image
-        are objects of one class, the class has the id that the data set knows it by, or else the
-        lowest of the labels. Classes that no image has stay in the list, so that parts of a data
-        set can be exported one by one.
+        Category ids, from 1 on, by class name in any case. Classes that occur in no image are
+        kept, so that parts of a dataset can be exported separately. Default: the id of a class
+        is its label, which must then be the same in all images. If several labels of an image
+        are objects of the same class, its id is the one that it has in earlier images, or
+        otherwise the lowest of these labels.
 
     Returns
     -------
@@ -82,8 +82,8 @@ def categories_of(
     Raises
     ------
     InvalidInputError
-        For a class with two ids, an id with two classes, and a class that is not among those
-        given.
+        For a class with two ids, two classes with the same id, and a class that is missing in
+        `given`.
     """
     ids = {} if given is None else _checked(given)
     by_id = {number: Category(number, name) for name, number in (given or {}).items()}
@@ -103,8 +103,8 @@ def categories_of(
                 number = ids.get(name.casefold(), label if given is None else None)
             if number is None:
                 raise InvalidInputError(
-                    f"{image.name} has {name!r}, which is not among the categories given "
-                    f"({', '.join(given or ())}). Add it with an id of its own."
+                    f"{image.name} has the class {name!r}, which is not in the given categories "
+                    f"({', '.join(given or ())}). Add it with its own id."
                 )
             other = by_id.get(number)
             if other is not None and other.name.casefold() != name.casefold():
@@ -126,13 +126,13 @@ def categories_of(
 
 
 def _checked(given: Mapping[str, int]) -> dict[str, int]:
-    """The ids given, by folded name."""
+    """Check the given ids and return them by case-folded name."""
     ids = {name.casefold(): number for name, number in given.items()}
     if len(ids) < len(given) or len(set(ids.values())) < len(ids):
         raise InvalidInputError(
-            f"The categories {dict(given)} have a name or an id twice. Give each its own."
+            f"The categories {dict(given)} contain a name or id twice. Make them unique."
         )
     for name, number in given.items():
         if number < 1:
-            raise InvalidInputError(f"The category {name!r} has the id {number}. Ids begin at 1.")
+            raise InvalidInputError(f"The category {name!r} has the id {number}. Give 1 or more.")
     return ids

@@ -1,7 +1,7 @@
-"""Which class here each label of a file is: by name, or by what a person says. Never by number.
+"""Match the labels of a file to existing classes, by name or by the user's choice.
 
-A label 3 of a file is often another class than the label 3 here. So numbers count for nothing:
-what the names do not settle is left open until each of them has been given a class.
+Label 3 of a file is often another class than the existing label 3, so label numbers are never
+used. Labels that cannot be matched by name are left open until the user assigns a class.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ from .labelled_image import LabelArray
 
 @dataclass(frozen=True)
 class Matching:
-    """What the names settle and what they do not, of the labels that occur in a file.
+    """Result of matching the labels of a file to existing classes by name.
 
     Parameters
     ----------
     certain : mapping of int to int
-        The label here of each label of the file whose class is here by name.
+        Existing label, by label of the file, for labels that were matched.
     unknown : tuple of int
-        Labels without a name in the file, or with one that no class here has.
+        Labels without a name in the file, or with a name that no existing class has.
     clashing : mapping of int to str
-        Labels that would be mixed up, and why: the file has another class under a number that is
-        in use here, or two classes of the file go by the words of one here, or one by the
-        words of two.
+        Ambiguous labels, and why: the label belongs to another existing class, or two classes
+        of the file match one existing class, or one matches two.
     """
 
     certain: Mapping[int, int]
@@ -40,26 +39,26 @@ class Matching:
 
     @property
     def open(self) -> tuple[int, ...]:
-        """The labels that need an assignment."""
+        """The labels to which the user must assign a class."""
         return tuple(sorted((*self.unknown, *self.clashing)))
 
 
 def match_classes(imported: Imported, existing: Mapping[int, ClassRow]) -> Matching:
-    """Find the classes of a file among those here, by name and synonym in any case.
+    """Match the classes of a file to existing classes by name or synonym, ignoring case.
 
-    A name goes before synonyms: the file's name is looked for among the names here, then among
-    the synonyms here; then the file's synonyms are, among both.
+    Names take precedence: the file's name is compared with the existing names, then with the
+    existing synonyms, and last the file's synonyms with both.
 
     Parameters
     ----------
     imported : Imported
     existing : mapping of int to ClassRow
-        The classes here, by label.
+        The existing classes, by label.
 
     Returns
     -------
     Matching
-        Of the labels that occur; a class of the file that has no pixel needs no decision.
+        For the labels that occur in the file; classes without pixels are left out.
     """
     names: dict[str, int] = {}
     words: dict[str, int] = {}
@@ -83,7 +82,9 @@ def match_classes(imported: Imported, existing: Mapping[int, ClassRow]) -> Match
             both = " and ".join(repr(existing[one].name) for one in here)
             clashing[label] = f"{row.name!r} shares words with {both}"
         elif label in existing:
-            clashing[label] = f"{label} is {row.name!r} there and {existing[label].name!r} here"
+            clashing[label] = (
+                f"label {label} is {row.name!r} in the file and {existing[label].name!r} here"
+            )
         else:
             unknown.append(label)
     certain = {}
@@ -91,7 +92,7 @@ def match_classes(imported: Imported, existing: Mapping[int, ClassRow]) -> Match
         rivals = [one for one, other in found.items() if other == here_label]
         if len(rivals) > 1:
             several = " and ".join(repr(imported.classes[one].name) for one in rivals)
-            clashing[label] = f"{several} would both be {existing[here_label].name!r}"
+            clashing[label] = f"{several} both match {existing[here_label].name!r}"
         else:
             certain[label] = here_label
     return Matching(
@@ -104,7 +105,7 @@ def match_classes(imported: Imported, existing: Mapping[int, ClassRow]) -> Match
 def _labels_here(
     row: ClassRow, names: Mapping[str, int], words: Mapping[str, int]
 ) -> tuple[int, ...]:
-    """The classes here that a class of the file may be."""
+    """Return the existing labels that a class of the file matches."""
     name = row.name.casefold()
     for known in (names, words):
         if name in known:
@@ -117,36 +118,37 @@ def _labels_here(
 def apply(
     imported: Imported, matching: Matching, assignments: Mapping[int, int | None] | None = None
 ) -> LabelArray:
-    """The labels of a file in the numbers used here.
+    """Convert the labels of a file to existing labels.
 
     Parameters
     ----------
     imported : Imported
     matching : Matching
-        Of these labels; see `match_classes`.
+        Result of `match_classes` for these labels.
     assignments : mapping of int to int or None
-        The label here of each label of `Matching.open`, None or 0 for background. Assignments of
-        other labels go before their names. Two labels may become one.
+        Existing label of each label in `Matching.open`; None or 0 stands for background.
+        Assignments of other labels override the match by name. Several labels may be assigned
+        to the same class.
 
     Returns
     -------
     (..., Y, X) uint8 or uint16 array
-        A new array; uint8 where the file's labels are and all new ones fit. `Imported.ignored`
-        pixels are 0.
+        A new array; uint8 if the file's labels are uint8 and all new labels fit.
+        `Imported.ignored` pixels are 0.
 
     Raises
     ------
     InvalidInputError
-        Naming the labels that have no assignment yet, assignments of labels that do not occur,
-        and numbers that are no label.
+        For labels without an assignment, assignments of labels that do not occur, and assigned
+        labels out of range.
     """
     given = dict(assignments or {})
     present = imported.present()
     missing = [_called(imported, label, matching) for label in matching.open if label not in given]
     if missing:
         raise InvalidInputError(
-            f"Not all labels of {imported.source} have a class here: {'; '.join(missing)}. Choose "
-            "a class for each, or leave it out."
+            f"Some labels of {imported.source} match no class: {'; '.join(missing)}. Choose a "
+            "class for each, or skip it."
         )
     strange = sorted(set(given) - set(present) - set(imported.classes))
     if strange:

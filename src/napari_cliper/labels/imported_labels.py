@@ -1,4 +1,4 @@
-"""Labels as they came from a file, before anybody has said what they are here."""
+"""Labels read from a file, before they are matched to existing classes."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from .label_class import ClassRow, Colour
 from .labelled_image import LabelArray
 
 HIGHEST = 65535
-"""The highest label of 16 bits."""
+"""Highest 16-bit label."""
 
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """The labels of a file, and what the file knows of them.
+    """Labels of a file with its metadata.
 
     Parameters
     ----------
     source : str
-        What to call them in a message: the file, and the image in it.
+        Description for messages: the file, and the image in it.
     labels : (..., Y, X) uint8 or uint16 array
-        In the file's own numbers; 0 is background.
+        Numbered as in the file; 0 is background.
     classes : mapping of int to ClassRow
-        The class of each label that the file names, whether or not the label occurs.
+        Classes by label, including those that do not occur.
     colours : mapping of int to Colour
-        The colour of each label that occurs, as far as the file has one.
+        Colours of the labels that occur, if the file stores them.
     ignored : (..., Y, X) bool array, optional
-        Pixels that the file marks as undecided; their label is 0.
+        Pixels that the file marks as ignored; their label is 0.
     renumbered : mapping of int to int
-        Labels of classes whose number in the file is no label (0 of a COCO category, or one over
-        65535), by that number.
+        New labels of classes whose number in the file is not a valid label (a COCO category id
+        of 0 or above 65535), by that number.
     axes : str
-        A letter for each axis of the labels (see `axes`).
+        One letter per axis of the labels (see `labels.axes`).
     pixel_size, units
-        Of each axis, as `LabelledImage` has them; empty where the file tells of none.
+        Per axis, as in `LabelledImage`; empty if the file does not store them.
     position : Position
-        Of a plane, where it was in its stack.
+        For a plane, its position in its stack.
     """
 
     source: str
@@ -57,41 +57,41 @@ class Imported:
     position: Position = ()
 
     def __post_init__(self) -> None:
-        """Say that axes are unknown where the file does not name them."""
+        """Set unknown axes if the file does not name them."""
         axes = self.axes or axes_from_names(None, self.labels.ndim)
         object.__setattr__(self, "axes", axes)
 
     def present(self) -> list[int]:
-        """The labels that occur, in their order."""
+        """Return the labels that occur, sorted, without 0."""
         return [int(label) for label in np.unique(self.labels) if label]
 
 
 def fitted(
     imported: Imported, shape: tuple[int, ...], axes: str, plane: tuple[int, ...]
 ) -> tuple[tuple[int | slice, ...], Imported]:
-    """Where labels belong in an image, by the names of the axes (`axes.placed`).
+    """Fit labels into an image by the names of their axes; see `axes.placed`.
 
     Parameters
     ----------
     imported : Imported
     shape : tuple of int
-        Of the image, without its colour axis.
+        Shape of the image, without its colour axis.
     axes : str
-        A letter for each of them.
+        One letter per axis of `shape`.
     plane : tuple of int
-        The indices of the plane that is shown, where labels go that do not say theirs.
+        Indices of the shown plane; used for labels without a position.
 
     Returns
     -------
     place : tuple of int or slice
-        The index into an array of the image's shape.
+        Index into an array of the image's shape.
     imported : Imported
-        The same labels with the axes that this index leaves, in its order.
+        The labels, transposed to the axes that this index selects.
 
     Raises
     ------
     InvalidInputError
-        For labels of another size, with both sizes.
+        If the labels do not fit; the message gives both sizes.
     """
     labels = imported.labels
     place, order = placed(
@@ -116,20 +116,19 @@ def fitted(
 def fitted_planes(
     planes: Sequence[Imported], shape: tuple[int, ...], axes: str, plane: tuple[int, ...]
 ) -> tuple[tuple[int | slice, ...], Imported]:
-    """Where labels belong in an image; several planes are put together first.
+    """Fit labels into an image, combining several planes of a file into one array.
 
     Parameters
     ----------
     planes : sequence of Imported
-        One, or planes of one file, each with its position.
+        A single item, or planes of one file with their positions.
     shape, axes, plane
         As in `fitted`.
 
     Returns
     -------
     place, imported
-        As of `fitted`; of several planes the whole image, 0 on the planes that are not among
-        them.
+        As for `fitted`. For several planes, the whole image, with 0 on missing planes.
 
     Raises
     ------
@@ -155,12 +154,19 @@ def fitted_planes(
 
 
 def as_labels(array: NDArray[Any], source: str) -> LabelArray:
-    """Whole numbers, of any dtype, as labels of the fewest bits that hold them.
+    """Convert integers of any dtype to uint8 labels, or uint16 if they exceed 255.
+
+    Parameters
+    ----------
+    array : array
+        Boolean, integer, or float with integer values only.
+    source : str
+        Description of the labels for messages.
 
     Raises
     ------
     InvalidInputError
-        For fractions, negative numbers and numbers over 65535.
+        For fractions, negative values and values above 65535.
     """
     whole = array.dtype.kind in "bui" or (
         array.dtype.kind == "f"
@@ -168,13 +174,14 @@ def as_labels(array: NDArray[Any], source: str) -> LabelArray:
     )
     if not whole:
         raise InvalidInputError(
-            f"{source} holds {array.dtype}, not whole numbers, so it is no label image but perhaps "
-            "a probability map. Export labels from the program that made it, as integers."
+            f"{source} contains {array.dtype} values that are not integers, so it is not a label "
+            "image but perhaps a probability map. Export integer labels from the program that "
+            "made it."
         )
     lowest, highest = (int(array.min()), int(array.max())) if array.size else (0, 0)
     if lowest < 0 or highest > HIGHEST:
         raise InvalidInputError(
-            f"{source} has labels from {lowest} to {highest}; labels here are 0 to {HIGHEST}. "
-            "Number them one after the other in the program that made them."
+            f"{source} has labels from {lowest} to {highest}, but only 0 to {HIGHEST} are "
+            "supported. Renumber them consecutively in the program that made them."
         )
     return array.astype(np.uint8 if highest <= 255 else np.uint16)

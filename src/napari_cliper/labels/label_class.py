@@ -1,4 +1,4 @@
-"""A class as a person keeps it: its words, whether it is background, and how its label looks."""
+"""A class as the user defines it: its words, whether it is background, colour and visibility."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class as a person keeps it: its words, and how its label looks.
+    """A class as the user defines it.
 
     Parameters
     ----------
     name : str
     synonyms : tuple of str
     background : bool
-        Its pixels are background: the class competes for them but has no label.
+        Whether its pixels are background: the class competes for pixels but has no label.
     colour : (int, int, int), optional
-        Red, green and blue, 0 to 255. None stands for the default (`with_colours`).
+        Red, green and blue, 0 to 255. None stands for the default; see `with_colours`.
     visible : bool
         Whether its label is shown.
     prompt : str, optional
@@ -31,7 +31,7 @@ class ClassRow:
     Raises
     ------
     InvalidInputError
-        For a word without a character, or a colour that is none.
+        For an empty word, or an invalid colour.
     """
 
     name: str
@@ -42,7 +42,7 @@ class ClassRow:
     prompt: str | None = None
 
     def __post_init__(self) -> None:
-        """Tidy the words up as the engine does, and refuse what is no word and no colour."""
+        """Normalise the words as the engine does, and check words and colour."""
         tidied = ClassPrompt(self.name, tuple(self.synonyms), self.prompt)
         object.__setattr__(self, "name", tidied.name)
         object.__setattr__(self, "synonyms", tidied.synonyms)
@@ -57,29 +57,30 @@ class ClassRow:
             object.__setattr__(self, "colour", colour)
 
     def as_prompt(self) -> ClassPrompt:
-        """What the engine is asked for."""
+        """Return the class as the engine's prompt."""
         return ClassPrompt(self.name, self.synonyms, self.prompt)
 
 
 def rows_of(classes: Iterable[ClassPrompt]) -> tuple[ClassRow, ...]:
-    """Rows with the default look for some of the engine's classes."""
+    """Create rows with default colours from prompts."""
     return tuple(ClassRow(one.name, one.synonyms, prompt=one.prompt) for one in classes)
 
 
 def check_rows(rows: Sequence[ClassRow]) -> None:
-    """Refuse a word that stands twice, and more classes than a label can number.
+    """Check for repeated words and for more classes than labels.
 
-    Background classes count too: a word on both sides would be compared with itself.
+    Words of background classes must be unique too, because a word must not compete with itself.
 
     Raises
     ------
     InvalidInputError
-        Naming the word, and where it stands.
+        Naming the repeated word and its classes.
     """
     labels = sum(not row.background for row in rows)
     if labels > MAX_CLASSES:
         raise InvalidInputError(
-            f"{labels} classes are more than a label layer can hold ({MAX_CLASSES})."
+            f"A label layer holds at most {MAX_CLASSES} classes, but there are {labels}. Remove "
+            "some."
         )
     check_repeated([row.as_prompt() for row in rows])
 

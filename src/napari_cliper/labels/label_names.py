@@ -1,4 +1,4 @@
-"""What a label is called and what it looks like, the same in every image and table."""
+"""Names and colours of labels in exported images and tables."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ..segmentation import InvalidInputError
 from .labelled_image import LabelledImage
 
 WHITE = (255, 255, 255)
-"""The colour of a label without a class, as in napari's layers."""
+"""Colour of a label without a class, as in napari's layers."""
 
-# What XML 1.0 cannot hold: control characters, halves of surrogate pairs, two non-characters.
+# Characters that XML 1.0 excludes: control characters, unpaired surrogates, two non-characters.
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def label_name(image: LabelledImage, label: int) -> str:
-    """The name of a label's class, or ``"label N"``.
+    """Return the name of a label's class, ``"background"`` or ``"label N"``.
 
-    Characters that no file can hold (control characters, halves of a surrogate pair) are
-    replaced by U+FFFD.
+    Characters that files cannot hold (control characters, unpaired surrogates) are replaced by
+    U+FFFD.
     """
     if label == 0:
         return "background"
@@ -30,17 +30,17 @@ def label_name(image: LabelledImage, label: int) -> str:
 
 
 def label_names(image: LabelledImage) -> dict[int, str]:
-    """The background and every class by label, in their order."""
+    """Return the names of the background and of all classes, by label."""
     return {label: label_name(image, label) for label in (0, *image.classes)}
 
 
 def palette(image: LabelledImage, size: int) -> NDArray[np.uint8]:
-    """Colours of the labels below `size`.
+    """Return the RGB colours of the labels below `size`.
 
     Returns
     -------
     (size, 3) uint8 array
-        0 is black, a label without a class white.
+        Label 0 is black, labels without a class are white.
     """
     colours = np.full((size, 3), WHITE, dtype=np.uint8)
     colours[0] = 0
@@ -51,7 +51,7 @@ def palette(image: LabelledImage, size: int) -> NDArray[np.uint8]:
 
 
 def check_plane(image: LabelledImage, what: str) -> None:
-    """Refuse a stack where a format holds one plane.
+    """Check that labels are a single plane, for formats that hold no stacks.
 
     Raises
     ------

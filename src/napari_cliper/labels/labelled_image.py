@@ -1,4 +1,4 @@
-"""Labels with all that a file format may want to know of them."""
+"""Labels with their classes, image and metadata, as the exporters take them."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from .label_class import ClassRow, Colour, colours_of
 LabelArray = NDArray[np.uint8 | np.uint16]
 
 PIXEL = "pixel"
-"""The unit of an axis that nobody has measured."""
+"""Unit of an axis whose pixel size is unknown."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledImage:
-    """A label array, the classes of its labels, and where it comes from.
+    """A label array with its classes, image and metadata.
 
     Parameters
     ----------
     name : str
-        What the files are called, without a suffix.
+        Name of the exported files, without a suffix.
     labels : (..., Y, X) uint8 or uint16 array
         0 is background; labels without a class may occur.
     classes : mapping of int to ClassRow
-        The class of each label from 1 on; numbers may be left out.
+        Classes by label, from 1 on; gaps are allowed.
     image : (..., Y, X) or (..., Y, X, C) array, optional
-        The pixels, in the dtype they were measured in.
+        The pixels, in their original dtype.
     contrast : (float, float), optional
-        The values of a grey image that are shown black and white. Default: its percentiles.
+        Values of a greyscale image that are shown black and white. Default: percentiles.
     image_file : str
-        The name of the image's file, as training programs look for it; empty for none.
+        File name of the image, as training programs look for it; empty if there is none.
     pixel_size : tuple of float, optional
-        Length of a pixel along each axis of the labels; 1 where it is not given.
+        Pixel size along each axis of the labels; default: 1.
     units : tuple of str, optional
-        The unit of each of those lengths ("micrometer"), ``"pixel"`` where it is not known.
+        Unit of the pixel size of each axis, such as ``"micrometer"``; default: ``"pixel"``.
     axes : str, optional
-        A letter for each axis of the labels (see `axes`): T, Z, C, and Y and X last. A leading
-        axis that is not named, by default each, is `axes.UNKNOWN`.
+        One letter per axis of the labels (see `labels.axes`): T, Z, C, and Y and X last. Leading
+        axes without a name are `axes.UNKNOWN`, which is the default.
     position : tuple of (str, int)
-        Of a plane of a stack: the letter of each leading axis and the index along it.
+        For a plane of a stack: the letter of each leading axis and the index along it.
     stack : str
-        The name of the stack that a plane is of; empty for a whole image.
+        For a plane, the name of its stack; empty for a whole image.
     ignored : (..., Y, X) bool array, optional
-        Pixels that nobody has decided on.
+        Open pixels, which are neither accepted nor painted.
     record : mapping
-        How the labels were made; JSON-safe.
+        Provenance of the labels; JSON-safe.
 
     Raises
     ------
     InvalidInputError
-        For parts that do not belong together.
+        If dtypes are wrong, or shapes or lengths do not match.
     """
 
     name: str
@@ -75,12 +75,12 @@ class LabelledImage:
     contrast: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Fill in what was not given, and refuse what does not fit."""
+        """Fill in defaults, and check dtypes, shapes and lengths."""
         ndim, shape = self.labels.ndim, self.labels.shape
         if self.labels.dtype not in (np.uint8, np.uint16) or ndim < 2:
             raise InvalidInputError(
-                f"Labels of {self.name} are {self.labels.dtype} of {ndim} dimensions. "
-                "Give uint8 or uint16 with at least two."
+                f"The labels of {self.name} are {self.labels.dtype} with {ndim} dimensions. Give "
+                "uint8 or uint16 with at least two dimensions."
             )
         if self.image is not None and self.image.shape[:ndim] != shape:
             raise InvalidInputError(
@@ -108,7 +108,7 @@ class LabelledImage:
         return colours_of(self.classes)
 
     def planes(self) -> Iterator[LabelledImage]:
-        """The (Y, X) planes, one after the other; their names end with the plane's indices."""
+        """Iterate over the (Y, X) planes; their names end with the plane's indices."""
         leading = self.labels.shape[:-2]
         for index in np.ndindex(leading):
             yield replace(

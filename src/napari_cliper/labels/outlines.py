@@ -1,13 +1,13 @@
-"""Exact outlines of the regions of a label map: rings that run along the edges of pixels.
+"""Exact outlines of the regions of a label map: rings along pixel edges.
 
-Contours through the centres or between pixels (`skimage.measure.find_contours`) cut corners, and
-what is filled in again differs from the labels. Here a pixel (x, y) is the square from x to x + 1
-and from y to y + 1, and a ring is where such squares end, so that every rasteriser which looks
-at the centres of pixels gives the labels back.
+Contours through pixel centres (`skimage.measure.find_contours`) cut corners, so filling them does
+not reproduce the labels. Here a pixel (x, y) is the square from x to x + 1 and y to y + 1, and
+rings run along the edges of these squares. Any rasteriser that tests pixel centres therefore
+reproduces the labels.
 
-The corners are found from the four pixels around each point of the grid. Along every row of
-the grid, as along every column, the corners of one part lie in pairs, and each pair is an edge;
-following the edges gives the rings.
+Corners are found from the four pixels around each grid point. In every row and every column of
+the grid, the corners of a region come in pairs, and each pair is an edge; following the edges
+gives the rings.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from skimage import measure
 from .labelled_image import LabelArray
 
 Ring = NDArray[np.int64]
-"""(N, 2): x and y of the corners, the first not repeated at the end."""
+"""(N, 2) int64: x and y of the corners in pixels; the first is not repeated at the end."""
 
 Polygon = tuple[Ring, ...]
-"""The outer ring and then the holes'.
+"""The outer ring, followed by the rings of the holes.
 
-The outer ring is counter-clockwise and holes are clockwise where y is drawn upwards (as RFC 7946
-has it); on a screen, where y goes down, it is the other way round.
+With y pointing up, the outer ring is counter-clockwise and holes are clockwise (as in RFC 7946);
+on a screen, with y pointing down, it is the other way round.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Pixels of one label that hang together, over corners too.
+    """An 8-connected region of one label.
 
     Parameters
     ----------
     label : int
     left, top : int
-        Where the mask's first pixel lies in the image.
+        Column and row of the bounding box in the image.
     mask : (Y, X) bool array
         The region within its bounding box.
     polygons : tuple of Polygon
-        What the region is made of, in the coordinates of the image.
+        Outlines of the region in image coordinates.
     """
 
     label: int
@@ -58,7 +58,7 @@ class Region:
 def find_regions(
     labels: LabelArray, ignored: NDArray[np.bool_] | None = None, *, joined: bool = False
 ) -> list[Region]:
-    """Every connected region (8-connectivity) of a label map, with its outline.
+    """Find all 8-connected regions of a label map with their outlines.
 
     Parameters
     ----------
@@ -67,15 +67,15 @@ def find_regions(
     ignored : (Y, X) bool array, optional
         Pixels that belong to no region.
     joined : bool
-        How pixels that share only a corner are drawn. False: parts of a region that hang
-        together by corners alone are polygons of their own, and no ring meets itself, as
-        the simple features of OGC (and JTS, which QuPath uses) want it. True: a region is one
-        polygon, whose rings may pass a point twice.
+        Treatment of pixels that share only a corner. False: the 4-connected components of a
+        region are separate polygons, and no ring touches itself, as OGC simple features (and
+        JTS, which QuPath uses) require. True: each region is one polygon, whose rings may pass
+        through a point twice.
 
     Returns
     -------
     list of Region
-        In the order of the labels, and for each of the first pixel from the top.
+        Sorted by label, then by first pixel in row-major order.
     """
     kept = labels if ignored is None else np.where(ignored, labels.dtype.type(0), labels)
     regions = measure.label(kept, background=0, connectivity=2)
@@ -87,7 +87,7 @@ def find_regions(
     found = []
     for number, ((rows, columns), own) in enumerate(zip(boxes, polygons, strict=True), 1):
         x, y = own[0][0][0]
-        # The first corner of a ring is the top left one of its first pixel.
+        # The first corner of an outer ring is the top left corner of its first pixel.
         region = Region(
             label=int(labels[y, x]),
             left=columns.start,
@@ -100,7 +100,7 @@ def find_regions(
 
 
 def _by_region(parts: NDArray[np.int64], regions: NDArray[np.int64]) -> list[list[Polygon]]:
-    """The polygons of the parts, gathered by the region that each part is of."""
+    """Trace the parts and group their polygons by the region that contains them."""
     gathered: list[list[Polygon]] = [[] for _ in range(int(regions.max(initial=0)))]
     for polygon in trace(parts):
         x, y = polygon[0][0]
@@ -109,24 +109,22 @@ def _by_region(parts: NDArray[np.int64], regions: NDArray[np.int64]) -> list[lis
 
 
 def trace(parts: NDArray[np.integer]) -> list[Polygon]:
-    """The outline of every part of an image.
+    """Trace the outline of every part of a numbered image.
 
-    Where two pixels of one part share only a corner, the outline joins them: it passes the point
-    twice, around each of the two other pixels. Of a part that hangs together without that
-    corner, these are two rings, as one of the other pixels is then enclosed; of a part that
-    does not, a ring meets itself.
+    Where two pixels of a part share only a corner, the outline passes through this point twice.
+    If the part is also connected elsewhere, these are two different rings, because one of the two
+    other pixels is then enclosed; otherwise one ring touches itself.
 
     Parameters
     ----------
     parts : (Y, X) array of int
-        Parts are numbered from 1 without a gap; each hangs together, if only by corners. 0
-        belongs to none.
+        8-connected parts, numbered from 1 without gaps; 0 belongs to no part.
 
     Returns
     -------
     list of Polygon
-        One for each part, in their order. The first corner of an outer ring is the top left
-        one of the part's first pixel.
+        One per part, in order. The first corner of an outer ring is the top left corner of the
+        part's first pixel.
     """
     corners = _corners(parts)
     if not len(corners):
@@ -134,7 +132,7 @@ def trace(parts: NDArray[np.integer]) -> list[Polygon]:
     rings = _follow(_next_corners(corners))
     owners = np.array([corners[ring[0], _PART] for ring in rings])
     areas = np.array([_signed_area(corners[ring][:, [_X, _Y]]) for ring in rings])
-    # By part, the outer ring first: it alone is counted positive.
+    # Sort by part, the outer ring first; only outer rings have a positive area.
     order = np.lexsort((np.arange(len(rings)), areas < 0, owners))
     polygons: list[list[Ring]] = [[] for _ in range(int(owners.max()))]
     for index in order.tolist():
@@ -142,17 +140,17 @@ def trace(parts: NDArray[np.integer]) -> list[Polygon]:
     return [tuple(polygon) for polygon in polygons]
 
 
-# Columns of the table of corners: the part, where the corner is, to which side its horizontal
-# and its vertical edge go (-1 or 1), and whether the ring leaves it by the horizontal one.
+# Columns of the table of corners: the part, the corner's row and column, the direction of its
+# horizontal and vertical edge (-1 or 1), and whether the ring leaves along the horizontal edge.
 _PART, _Y, _X, _SIDE_X, _SIDE_Y, _LEAVES_BY_X = range(6)
 
 
 def _corners(parts: NDArray[np.integer]) -> NDArray[np.int64]:
-    """All corners of all parts, (N, 6), by part, row and column.
+    """Find all corners of all parts: (N, 6) int64, sorted by part, row and column.
 
-    A corner is convex where a pixel differs from its neighbours in the row, in the column and
-    across, and concave where those beside and above it are of one part that it is not of. Two
-    pixels of one part across a corner therefore count as two concave corners.
+    At each grid point, a corner is convex if a pixel differs from the other three, and concave if
+    the pixels beside and above it belong to one part to which it does not belong. Two diagonal
+    pixels of one part therefore give two concave corners.
     """
     padded = np.pad(parts, 1)
     quadrants = {(sy, sx): padded[(sy + 1) // 2 :, (sx + 1) // 2 :][: parts.shape[0] + 1,
@@ -162,8 +160,8 @@ def _corners(parts: NDArray[np.integer]) -> NDArray[np.int64]:
         beside, above, across = quadrants[sy, -sx], quadrants[-sy, sx], quadrants[-sy, -sx]
         convex = (own > 0) & (own != beside) & (own != above) & (own != across)
         concave = (beside > 0) & (beside == above) & (beside != own)
-        # Outer rings go right along the top of a pixel. The part lies below the horizontal
-        # edge of a convex corner if the pixel itself does, of a concave one if it does not.
+        # Outer rings run to the right along the top of a pixel. The part is below the horizontal
+        # edge if the pixel is (convex corner) or if the pixel is not (concave corner).
         for where, part, flow in ((convex, own, sy), (concave, beside, -sy)):
             y, x = np.nonzero(where)
             column = np.ones_like(y)
@@ -177,10 +175,10 @@ def _corners(parts: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def _next_corners(corners: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The corner that follows each along its ring.
+    """Return, for each corner, the index of the next one along its ring.
 
-    Of two corners at one point the one whose edge comes from the left (from above) is sorted
-    first, so that pairs are always neighbours.
+    Of two corners at one point, the one whose edge comes from the left (or from above) is sorted
+    first, so that the two ends of an edge are always adjacent.
     """
     along_x = _partners(np.arange(len(corners)))
     by_column = np.lexsort((corners[:, _SIDE_Y], corners[:, _Y], corners[:, _X], corners[:, _PART]))
@@ -190,12 +188,12 @@ def _next_corners(corners: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _partners(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The other of each pair of neighbours."""
+    """Swap each pair of adjacent entries."""
     return order.reshape(-1, 2)[:, ::-1].ravel()
 
 
 def _follow(following: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The rings, each as indices of its corners from the first in the table on."""
+    """Return the rings as arrays of corner indices, each starting at its lowest index."""
     after: list[int] = following.tolist()
     seen = bytearray(len(after))
     rings = []
@@ -217,26 +215,26 @@ def _signed_area(ring: Ring) -> int:
 
 
 def one_ring(region: Region) -> Ring:
-    """The outline of a joined region as a single ring, its holes cut open.
+    """Return the outline of a joined region as a single ring, for formats without holes.
 
-    A cut of no width leads from the left side of each hole through pixels of the region to
-    the ring left of it. It is passed once in each direction, so it encloses nothing.
+    A cut of zero width connects the left side of each hole, through the region, with the ring to
+    its left. It is traversed once in each direction, so it does not change the area.
 
     Parameters
     ----------
     region : Region
-        Of `find_regions` with ``joined=True``.
+        From `find_regions` with ``joined=True``.
 
     Returns
     -------
     Ring
-        It may pass points twice.
+        It may pass through points twice.
     """
     rings = region.polygons[0]
     if len(rings) == 1:
         return rings[0]
     starts, places = _cuts(region, rings)
-    # What is met on the way along each ring, in the order of travel: (edge, distance) -> hole.
+    # For each ring, the cuts that end on it: (edge, distance along the edge, hole).
     meetings: list[list[tuple[int, int, int]]] = [[] for _ in rings]
     edge_ring, edge_index, edge_start = _edges_met(rings, places)
     for hole, (ring, edge, begin) in enumerate(
@@ -249,13 +247,13 @@ def one_ring(region: Region) -> Ring:
 
 
 def _cuts(region: Region, rings: Sequence[Ring]) -> tuple[list[int], Ring]:
-    """Where the cut of each hole begins (a corner of it) and ends (a point of another ring)."""
-    # Column by column: how far left the region goes on from each of its pixels.
+    """Return where the cut of each hole starts (one of its corners) and ends (on another ring)."""
+    # For each pixel, the column where the run of region pixels to its left starts.
     columns = np.arange(1, region.mask.shape[1] + 1)
     ends = np.maximum.accumulate(np.where(region.mask, 0, columns), axis=1)
     starts, places = [], []
     for ring in rings[1:]:
-        # The top end of the hole's leftmost edge: the pixel left of it is the region's.
+        # The top end of the hole's leftmost edge; the pixel to its left belongs to the region.
         corner = int(np.lexsort((ring[:, 1], ring[:, 0]))[0])
         x, y = ring[corner].tolist()
         starts.append(corner)
@@ -264,7 +262,7 @@ def _cuts(region: Region, rings: Sequence[Ring]) -> tuple[list[int], Ring]:
 
 
 def _edges_met(rings: Sequence[Ring], places: Ring) -> tuple[list[int], list[int], list[int]]:
-    """The vertical edge that each place is on: its ring, its index there, the y it begins at."""
+    """Find the vertical edge under each place: its ring, its index there, and its starting y."""
     table = []
     for number, ring in enumerate(rings):
         after = np.roll(ring, -1, axis=0)
@@ -274,8 +272,8 @@ def _edges_met(rings: Sequence[Ring], places: Ring) -> tuple[list[int], list[int
         table.append(np.stack([ring[upright, 0], low, one, upright, ring[upright, 1]], axis=1))
     edges = np.concatenate(table)
     edges = edges[np.lexsort((edges[:, 1], edges[:, 0]))]
-    # The last edge that begins at or above the place in its column of the grid: edges of one
-    # region in one column do not overlap.
+    # The last edge that starts at or above the place in its grid column, because edges of one
+    # region in the same column do not overlap.
     span = max(int(ring[:, 1].max()) for ring in rings) + 1
     found = np.searchsorted(edges[:, 0] * span + edges[:, 1], places[:, 0] * span + places[:, 1],
                             side="right") - 1  # fmt: skip
@@ -289,9 +287,9 @@ def _walk(
     places: Ring,
     meetings: Sequence[Sequence[tuple[int, int, int]]],
 ) -> list[list[int]]:
-    """All points in order: along the outer ring, and through each cut around its hole and back.
+    """Return all points in order: the outer ring, with a detour around the hole of each cut.
 
-    Holes hang on holes to any depth, hence a stack in place of recursion.
+    Cuts of holes may end on other holes to any depth, hence a stack instead of recursion.
     """
     path: list[list[int]] = []
     todo: list[list[list[int]] | int] = [0]

@@ -1,4 +1,4 @@
-"""One colour for each class, the same in every image and layer."""
+"""Default colours of classes, the same in every image and layer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import colorsys
 import numpy as np
 from numpy.typing import NDArray
 
-# Okabe and Ito's colours for the colour-blind, without black, brighter ones first.
+# The colour-blind safe palette of Okabe and Ito, without black, brighter colours first.
 _FIRST = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167),
     (0, 114, 178),
@@ -16,7 +16,7 @@ _GOLDEN = 0.61803398875
 
 
 def class_colours(count: int) -> NDArray[np.uint8]:
-    """Colours of the labels 1 to `count`.
+    """Return the default RGB colours of the labels 1 to `count`.
 
     Parameters
     ----------
@@ -25,11 +25,11 @@ def class_colours(count: int) -> NDArray[np.uint8]:
     Returns
     -------
     (count, 3) uint8 array
-        Row i is for label i + 1. More classes never change the colours of fewer.
+        Row i is the colour of label i + 1; it does not depend on `count`.
     """
     colours = list(_FIRST[:count])
     for index in range(len(colours), count):
-        # Hues by the golden ratio never repeat; three levels of value part near ones.
+        # Steps by the golden ratio never repeat a hue; three values separate similar hues.
         hue, value = index * _GOLDEN % 1, (1.0, 0.75, 0.9)[index % 3]
         red, green, blue = colorsys.hsv_to_rgb(hue, 0.65 + 0.3 * (index % 2), value)
         colours.append((round(red * 255), round(green * 255), round(blue * 255)))

@@ -1,4 +1,4 @@
-"""Axes of labels by the names that stacks have in files: T, Z, C, then Y and X."""
+"""Arrange the axes of labels in the order of a file format: T, Z, C, then Y and X."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from .labelled_image import PIXEL, LabelledImage
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """An array whose axes are in a file's order.
+    """An array with its axes in the order of a file format.
 
     Parameters
     ----------
-    array : array
+    array : (..., Y, X) uint8 or uint16 array
     axes : str
-        A letter of "TZCYX" for each axis of the array.
+        One letter of "TZCYX" per axis of the array.
     sizes : dict of str to float
-        Length of a pixel along each axis.
+        Pixel size along each axis, in its unit.
     units : dict of str to str
+        Unit of each axis.
     order : tuple of int
-        Which axis of the labels each axis of the array was.
+        For each axis of the array, the axis of the labels that it was.
     letters : str
-        How each axis of the labels is stored, in the labels' order.
+        For each axis of the labels, the letter it is stored as.
     """
 
     array: NDArray[Any]
@@ -41,19 +42,19 @@ class Stack:
 
 
 def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
-    """The labels with their leading axes in a file's order.
+    """Transpose labels to the axis order of a file format.
 
-    Axes that nobody has named keep their order: they are stored as letters that are free, one as
-    Z, two as T and Z, three as T, Z and C. `Stack.letters` says which, for a file's metadata.
+    Unknown axes keep their order and are stored as free letters: one as Z, two as T and Z,
+    three as T, Z and C. `Stack.letters` gives the choice, for the file's metadata.
 
     Parameters
     ----------
     image : LabelledImage
     order : str
-        T, Z and C in the order of the file. Where `axes.UNKNOWN` is among them, the format takes
-        an axis of no kind in place of C, and one without a name is stored as that.
+        T, Z and C in the order of the file. If it contains `axes.UNKNOWN`, the format supports
+        an axis of unknown type instead of C, and a single unknown axis is stored as that.
     taken : str
-        Letters that something else has.
+        Letters that are not available.
 
     Raises
     ------
@@ -64,8 +65,8 @@ def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
     free = [letter for letter in "TZC" if letter not in taken]
     if len(leading) > len(free):
         raise InvalidInputError(
-            f"{image.name} has the axes {image.axes} in front of rows and columns; the format has "
-            f"{', '.join(free) or 'none'} there. Export it plane by plane."
+            f"{image.name} has the axes {image.axes}, but apart from Y and X the format supports "
+            f"only {', '.join(free) or 'no axes'}. Export it plane by plane."
         )
     if UNKNOWN in order and leading.count(UNKNOWN) == 1 and "C" in free and "C" not in leading:
         free.append(UNKNOWN)
@@ -85,7 +86,7 @@ def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
 
 
 def _letters(leading: str, free: Sequence[str], order: str) -> list[str]:
-    """A letter for each leading axis: its own where it can have it, else one that is left over."""
+    """Choose a letter for each leading axis: its own if available, otherwise a free one."""
     own = [letter if letter in free else "" for letter in leading]
     left = [letter for letter in "ZTC" if letter in free and letter not in own]
     needed = sorted(left[: own.count("")], key=order.index)
@@ -94,7 +95,7 @@ def _letters(leading: str, free: Sequence[str], order: str) -> list[str]:
 
 
 def five_dimensional(stack: Stack) -> Stack:
-    """The same with every axis of TZCYX, those that were missing of length 1."""
+    """Return the stack with all axes TZCYX; missing axes get length 1."""
     shape = dict(zip(stack.axes, stack.array.shape, strict=True))
     full = "TZCYX"
     return Stack(

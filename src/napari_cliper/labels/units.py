@@ -1,7 +1,7 @@
-"""Units of length and time, as each file format spells them.
+"""Units of length and time in the spelling of each file format.
 
-Sources: the units that OME-Zarr 0.4 and 0.5 recommend for axes; the enumerations UnitsLength
-and UnitsTime of the OME-XML schema 2016-06; the words that ImageJ's calibration knows.
+Sources: the axis units recommended by OME-Zarr 0.4 and 0.5; the enumerations UnitsLength and
+UnitsTime of the OME-XML schema 2016-06; the units of ImageJ's calibration.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ Kind = Literal["space", "time"]
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit.
+    """A unit in the spellings of the file formats.
 
     Parameters
     ----------
     name : str
-        As napari and OME-Zarr write it.
+        Spelling in napari and OME-Zarr.
     kind : "space" or "time"
     ome, imagej : str
-        As OME-XML and ImageJ write it.
+        Spelling in OME-XML and in ImageJ.
     """
 
     name: str
@@ -52,7 +52,7 @@ _ALL = (
     Unit("day", "time", "d", "day"),
 )
 
-# Other spellings: Greek mu beside the sign for "micro", and the sign for angstrom.
+# Other spellings: Greek mu instead of the micro sign, and the angstrom sign.
 _OTHER = {
     "micron": "micrometer",
     "\u03bcm": "micrometer",
@@ -69,10 +69,10 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
         **{word: unit for word, name in _OTHER.items() for unit in _ALL if unit.name == name},
     }
 )
-"""Every unit by every spelling of it."""
+"""Units by each of their spellings."""
 
 
 def known_unit(word: str, kind: Kind) -> Unit | None:
-    """The unit of a kind that a word stands for; None where it is not known."""
+    """Look up a unit by any spelling; None if it is unknown or of another kind."""
     unit = UNITS.get(word.strip())
     return unit if unit is not None and unit.kind == kind else None

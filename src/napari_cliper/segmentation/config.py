@@ -1,8 +1,8 @@
-"""What a person may wish, as frozen values, and the published settings behind it.
+"""User configuration and published settings of the engine, as frozen dataclasses.
 
-`SegmentationConfig` holds the wishes; None means "as published". `Settings` holds every
-number a method needs. `presets.csv` has the published rows, with the dataset they are
-for; the defaults are those of the row ``voc21`` of the method and model.
+`SegmentationConfig` is the user's configuration; None stands for the published value. `Settings`
+holds every number that a method needs. `presets.csv` has the published settings for each
+benchmark dataset; the defaults are those of ``voc21`` for the method and model.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ class Settings:
     Parameters
     ----------
     shorter_side : int
-        What the image's shorter side is resized to, in pixels.
+        Length in pixels to which the image's shorter side is resized.
     window, stride : int
-        Side and distance of the sliding windows, in pixels; a window of 0 is none.
+        Side and stride of the sliding windows, in pixels; a window of 0 turns them off.
     select_layer : int
-        Which layer's map is seen through the attention (CLIPer).
+        Index of the layer whose map is combined with the attention (CLIPer).
     logit_scale : float
-        What cosines are multiplied by before the softmax.
+        Factor of the cosine similarities before the softmax.
     attention_threshold : float
-        Share of a maximum below which values are dropped, in the coarse map and in the
+        Fraction of the maximum below which values are set to 0, in the coarse map and in the
         diffusion model's attention (CLIPer).
     class_threshold : float
-        A class whose score is not above it is absent.
+        A class is present only if its score is above this.
     background_threshold : float
-        A pixel whose best class is below it is background.
+        A pixel whose best score is below this is background.
     min_max : bool
-        Whether each class is min-max normalised over the image before that (CLIPer).
+        Whether each class is min-max normalised over the image first (CLIPer).
     area_threshold : float
         A class that covers no more than this share of the labelled pixels is absent
         (SCLIP).
     templates : str
         Name of the prompt template set.
     validated : bool
-        Whether somebody published these settings for this method and model.
+        Whether these settings were published for this method and model.
     """
 
     shorter_side: int
@@ -172,7 +172,7 @@ def published_settings(method: str, model: str, protocol: str = DEFAULT_PRESET) 
 
 @dataclass(frozen=True)
 class SegmentationConfig:
-    """How to segment. Every field has a default that works.
+    """Configuration of the engine. Every field has a working default.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class SegmentationConfig:
     templates : str or tuple of str, optional
         ``"cliper-15"``, ``"openai-80"``, ``"openai-7"``, ``"word"``, or prompts with ``{}``.
     protocol : str
-        Whose published settings fill the fields that are None.
+        Benchmark whose published settings replace the fields that are None.
     shorter_side, window, stride, select_layer, logit_scale, attention_threshold : optional
         See `Settings`.
     device : str
@@ -204,9 +204,9 @@ class SegmentationConfig:
     precision : {'auto', 'float32', 'float16', 'bfloat16'}
         What the networks compute in. ``"auto"``: float16 on CUDA, float32 elsewhere.
     seed : int
-        Of the diffusion model's noise.
+        Seed of the diffusion model's noise.
     offline : bool
-        Never ask the hub; use what is on disk.
+        Whether to use only weights that are on disk.
 
     Raises
     ------
@@ -235,7 +235,7 @@ class SegmentationConfig:
     offline: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work, before anything is loaded."""
+        """Check all fields before anything is loaded."""
         choose("method", self.method, METHODS)
         if self.refiner is not None:
             choose("refiner", self.refiner, REFINERS)
@@ -266,18 +266,18 @@ class SegmentationConfig:
             )
 
     def settings(self) -> Settings:
-        """The published settings with the wishes put in."""
+        """Return the published settings, overridden by the fields that are not None."""
         base = published_settings(self.method, self.model, self.protocol)
-        wishes = {
+        overrides = {
             field.name: getattr(self, field.name)
             for field in fields(Settings)
             if field.name != "templates" and getattr(self, field.name, None) is not None
         }
         if isinstance(self.templates, str):
-            wishes["templates"] = self.templates
+            overrides["templates"] = self.templates
         elif self.templates is not None:
-            wishes["templates"] = "own"
-        return replace(base, **wishes)
+            overrides["templates"] = "own"
+        return replace(base, **overrides)
 
     @property
     def rule(self) -> Rule:

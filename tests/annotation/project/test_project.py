@@ -290,8 +290,8 @@ def test_another_order_is_kept(project, tmp_path):
     assert [image.name for image in found] == ["c", "a", "b", "d"]
     assert [image.name for image in Project.open(project.folder).images] == ["c", "a", "b", "d"]
     assert project.image("b").status == "done"
-    for wrong, hint_labels in ((["c", "c"], "'c' is there twice"), (["x"], "no image called 'x'")):
-        with pytest.raises(InvalidInputError, match=hint_labels):
+    for wrong, message in ((["c", "c"], "'c' is there twice"), (["x"], "no image named 'x'")):
+        with pytest.raises(InvalidInputError, match=message):
             project.reorder(wrong)
     assert [image.name for image in project.images] == ["c", "a", "b", "d"]
 
@@ -484,7 +484,7 @@ def test_any_characters_make_a_name(tmp_path):
 )
 def test_what_is_no_image_is_not_added(project, array):
     before = all_files(project.folder)
-    with pytest.raises(InvalidInputError, match="no image"):
+    with pytest.raises(InvalidInputError, match="not an image"):
         project.add_image("x", array)
     assert all_files(project.folder) == before
 
@@ -522,7 +522,7 @@ def test_no_project_is_said_to_be_none(tmp_path, project):
     with pytest.raises(FileError, match=r"no image at .*x\.png"):
         Project.create(tmp_path / "new", [tmp_path / "x.png"])
     assert not (tmp_path / "new").exists()
-    with pytest.raises(FileError, match="a file stands"):
+    with pytest.raises(FileError, match="there is a file of that name"):
         Project.create(tmp_path / "images" / "a.png")
 
 
@@ -537,7 +537,7 @@ def with_image(**changes):
 
 
 @pytest.mark.parametrize(
-    ("edit", "hint_labels"),
+    ("edit", "message"),
     [
         (edited(version=2), "version 2.*Update napari-cliper"),
         (edited(version="1"), "version is '1'"),
@@ -545,7 +545,7 @@ def with_image(**changes):
         (edited(images={}), "images is {}. Give a list."),
         (edited(images=[3]), "image 1: it is 3"),
         (edited(image=[]), "'image'.*Did you mean 'images'"),
-        (edited(current="z"), "no image called 'z'"),
+        (edited(current="z"), "no image named 'z'"),
         (edited(current=5), "current is 5"),
         (with_image(name="a"), "two images have the name 'a'"),
         (with_image(file="A"), "two images have the file 'A'"),
@@ -560,11 +560,11 @@ def with_image(**changes):
         (lambda record: b"\xff\xfe\x00", "not JSON"),
     ],
 )
-def test_a_project_file_edited_into_nonsense_is_named(project, edit, hint_labels):
+def test_a_project_file_edited_into_nonsense_is_named(project, edit, message):
     path = project.folder / FILE
     content = edit(json.loads(path.read_text(encoding="utf-8")))
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(FileError, match=rf"{FILE}: .*{hint_labels}"):
+    with pytest.raises(FileError, match=rf"{FILE}: .*{message}"):
         Project.open(project.folder)
 
 
@@ -597,7 +597,7 @@ def rewritten(array):
 
 
 @pytest.mark.parametrize(
-    ("damage", "hint_labels"),
+    ("damage", "message"),
     [
         (cut, "damaged"),
         (without_edit_mask, r"_edit_mask\.tif is missing"),
@@ -616,14 +616,14 @@ def rewritten(array):
         (damaged_record(laebls="x"), "'laebls'"),
     ],
 )
-def test_a_damaged_annotation_is_named_and_never_replaced_unasked(project, damage, hint_labels):
+def test_a_damaged_annotation_is_named_and_never_replaced_unasked(project, damage, message):
     project.save("a", state_of())
     project.save("b", state_of())
     damage(project.folder / "annotations")
     before = all_files(project.folder)
     again = Project.open(project.folder)
     assert [image.status for image in again.images] == ["started", "started", "open"]
-    with pytest.raises(FileError, match=hint_labels):
+    with pytest.raises(FileError, match=message):
         again.load("a")
     with pytest.raises(ChangedOnDiskError):
         again.save("a", state_of())
@@ -646,14 +646,14 @@ def test_an_image_of_another_size_than_its_annotation_is_refused(project):
     again = Project.open(project.folder)
     assert again.read_image("a").shape == (12, 15)
     picture(again.image("a").path, (12, 16))
-    with pytest.raises(FileError, match=r"a\.png is \(12, 16\).*\(12, 15\)"):
+    with pytest.raises(FileError, match=r"a\.png has the shape \(12, 16\).*\(12, 15\)"):
         again.read_image("a")
     picture(again.image("a").path, (12, 15, 3))
     assert again.read_image("a").shape == (12, 15, 3)
 
 
 @pytest.mark.parametrize(
-    ("state", "hint_labels"),
+    ("state", "message"),
     [
         (AnnotationState(np.zeros((0, 4), np.uint16), np.zeros((0, 4), np.uint8), {}), "no pixel"),
         (
@@ -666,9 +666,9 @@ def test_an_image_of_another_size_than_its_annotation_is_refused(project):
         (state_of(array=np.zeros(3)), "JSON"),
     ],
 )
-def test_a_state_that_could_not_be_read_again_is_refused(project, state, hint_labels):
+def test_a_state_that_could_not_be_read_again_is_refused(project, state, message):
     before = all_files(project.folder)
-    with pytest.raises(InvalidInputError, match=hint_labels):
+    with pytest.raises(InvalidInputError, match=message):
         project.save("a", state)
     assert all_files(project.folder) == before
 

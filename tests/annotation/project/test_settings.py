@@ -85,7 +85,7 @@ def test_thresholds_come_back(thresholds):
 
 
 @pytest.mark.parametrize(
-    ("change", "hint_labels"),
+    ("change", "message"),
     [
         ({"per_class": {"x": "1"}}, "'x' of per_class is '1'"),
         ({"per_class": [1]}, "per_class is"),
@@ -95,6 +95,6 @@ def test_thresholds_come_back(thresholds):
         ({"backgroud_threshold": 1}, "Did you mean 'background_threshold'"),
     ],
 )
-def test_thresholds_that_are_none_are_named(change, hint_labels):
-    with pytest.raises(InvalidInputError, match=hint_labels):
+def test_thresholds_that_are_none_are_named(change, message):
+    with pytest.raises(InvalidInputError, match=message):
         thresholds_from_record(Thresholds(0.5, 0.5).as_dict | change)

@@ -236,7 +236,7 @@ GREY = np.full((8, 8), 0.5)
 @pytest.mark.parametrize(
     ("array", "what"),
     [
-        (GREY.astype(np.float32), "holds float32.*probability map"),
+        (GREY.astype(np.float32), "float32.*probability map"),
         (np.zeros((8, 8, 3), np.uint8), "holds colours.*as numbers"),
         (np.full((8, 8), -1, np.int16), "labels from -1 to -1"),
         (np.full((8, 8), 70000, np.uint32), "labels from 70000 to 70000"),
@@ -292,7 +292,7 @@ def test_missing_files_and_other_formats_are_named(tmp_path, name):
 def test_a_folder_in_place_of_a_file(tmp_path):
     for name in ("a.tif", "a.png", "a.json"):
         (tmp_path / name).mkdir()
-        with pytest.raises(FileError, match="a folder stands where a file"):
+        with pytest.raises(FileError, match="there is a folder of that name"):
             read_labels(tmp_path / name)
 
 
@@ -519,7 +519,7 @@ def test_what_is_open_must_be_settled():
     with pytest.raises(InvalidInputError) as failed:
         apply(file, matching, {7: 5})
     message = str(failed.value)
-    assert "label 2 ('pollen'): 2 is 'pollen' there and 'fibre' here" in message
+    assert "label 2 ('pollen'): label 2 is 'pollen' in the file and 'fibre' here" in message
     assert "label 8" in message
     assert "'wall'" not in message
     assert "label 1" not in message
@@ -574,7 +574,7 @@ def test_nothing_of_a_coco_file_is_read_as_empty(tmp_path):
         {"images": [image | {"id": "x"}], "annotations": [square | {"image_id": "x"}]},
     ):
         np.testing.assert_array_equal(read(**alike).labels, labels)
-    for wrong, hint_labels in (
+    for wrong, wrong_part in (
         ({"annotations": [square, square | {"id": 6, "image_id": 9}]},
          r"Annotation 6 \(number 2\)"),
         ({"annotations": [square | {"category_id": None}]}, "Annotation number 1"),
@@ -593,5 +593,5 @@ def test_nothing_of_a_coco_file_is_read_as_empty(tmp_path):
         ({"annotations": [square | {"segmentation": {"x": [1, 5, 5], "y": [1, 1, 5]}}]},
          "Annotation 5"),
     ):  # fmt: skip
-        with pytest.raises(FileError, match=hint_labels):
+        with pytest.raises(FileError, match=wrong_part):
             read(**wrong)

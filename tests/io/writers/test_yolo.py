@@ -221,7 +221,7 @@ def test_what_is_no_data_set_is_refused_before_anything_is_written(
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "set").write_text("a file")
     with (
-        pytest.raises(FileError, match="a file stands where"),
+        pytest.raises(FileError, match="there is a file of that name"),
         whole_files(tmp_path / "set") as one,
     ):
         write_yolo_dataset(one, scenes(1))

@@ -268,7 +268,7 @@ def test_notes_on_measurements_and_on_unnamed_axes_are_shown(dock, qtbot, tmp_pa
     mine = dock.annotation_controller.begin(image, "series")
     mine.layer.data_setitem((np.array([1]), np.array([2]), np.array([3])), 1)
     export(dock, qtbot, tmp_path / "one", "csv")
-    assert message(dock).count("does not say what axis 0 is") == 1
+    assert message(dock).count("has no name for axis 0") == 1
     assert "axis_labels" in message(dock)
     assert "no pixel size" in message(dock)
     image.axis_labels, image.scale = ("t", "y", "x"), (1, 0.5, 0.5)

@@ -51,7 +51,7 @@ MOST = int(np.iinfo(np.uint16).max)
 
 _MOST_AXES = 4
 
-# ---------------------------------------------------------------------- the sheet
+# ---------------------------------------------------------------------- record
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +272,7 @@ def _saved_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape if len(shape) <= _MOST_AXES else (math.prod(shape[:-2]), *shape[-2:])
 
 
-# ---------------------------------------------------------------------- what is left behind
+# ---------------------------------------------------------------------- deleting files
 
 
 def remove(folder: Path, names: tuple[str, ...]) -> None:

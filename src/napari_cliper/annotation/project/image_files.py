@@ -1,4 +1,4 @@
-"""The images of a project as files: which of a folder they are, and what they are called."""
+"""Image files of a project: find them in a folder, name them, resolve their paths."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ...io.short_writes import full_when_short
 from ...segmentation import atomic
 
 LONGEST = 120
-"""Bytes that an image's name may take in names of files; the rest of 255 is for endings."""
+"""Most UTF-8 bytes of an image's name in file names; file systems allow 255 with the ending."""
 
 
 def images_in(folder: str | Path) -> tuple[Path, ...]:
-    """The images of a folder, in the order in which a person counts: 2 before 10.
+    """List the images of a folder in natural order: 2 before 10.
 
-    Looks at the first bytes of each file; folders inside it and hidden files are passed over.
+    Images are recognised by their first bytes. Subfolders and hidden files are skipped.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ def images_in(folder: str | Path) -> tuple[Path, ...]:
     Returns
     -------
     tuple of Path
-        Those that `export.pictures.read_image_file` knows how to read.
+        Files in a format that `io.images.read_image_file` reads.
 
     Raises
     ------
     FileError
-        For a folder that is none or cannot be read.
+        For a folder that does not exist or cannot be read.
     """
     folder = Path(folder)
     try:
@@ -49,14 +49,14 @@ def images_in(folder: str | Path) -> tuple[Path, ...]:
     except FileNotFoundError:
         raise FileError(f"There is no folder {folder}. Check the name.") from None
     except NotADirectoryError:
-        raise FileError(f"{folder} is a file. Choose the folder that it is in.") from None
+        raise FileError(f"{folder} is a file. Choose the folder that contains it.") from None
     except OSError as error:
         raise cannot("read", folder, error) from error
     return tuple(path for path in sorted(files, key=natural_key) if is_image(path))
 
 
 def natural_key(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
-    """What sorts names with their numbers taken as numbers."""
+    """Return a sort key that compares numbers in file names by value."""
     parts = [
         (True, int(part), "") if part.isdecimal() else (False, 0, part)
         for part in re.split(r"(\d+)", path.name.casefold())
@@ -68,56 +68,56 @@ def natural_key(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
 
 
 class ImageNames(Names):
-    """The names of a project's images, and of their files, each given once."""
+    """Generate unique names for the images of a project and for their files."""
 
     def of_image(self, path: Path) -> str:
-        """Take the stem of an image's file, with as much more as is needed."""
+        """Return a unique name for an image file: its stem, extended if that is taken."""
         return self.first_free(path.stem, f"{path.name} ({path.parent.name})")
 
     def as_file(self, name: str) -> str:
-        """Take what the files of an image of any name are called."""
+        """Return a unique base name for the files of an image."""
         return self.first_free(as_file(name), as_file(name, spare=8))
 
 
 def as_file(name: str, spare: int = 0) -> str:
-    """What the files of an image are called, at most `LONGEST` bytes; see `file_name`."""
+    """Return the base name for an image's files, at most `LONGEST` bytes; see `file_name`."""
     return file_name(unicodedata.normalize("NFC", name), LONGEST - spare)
 
 
-# ---------------------------------------------------------------------- places
+# ---------------------------------------------------------------------- paths
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file that can be looked at."""
+    """Return whether a file exists and is accessible."""
     try:
         return path.is_file()
-    except OSError:  # no permission, a name that is too long
+    except OSError:  # for example no permission, or the name is too long
         return False
 
 
 def settled(path: str | Path) -> Path:
-    """An absolute path, links in its folder followed, and the file's own kept.
+    """Return an absolute path with links in its folder resolved, but not a link to the file.
 
-    A link in the place of an image has the image's name; what it leads to may have any.
+    The link carries the image's name; its target may have any name.
     """
     path = Path(path)
     return path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
 
 
 def relative(path: Path, folder: Path) -> str:
-    """The way from a folder to a file with slashes; the whole path where there is none."""
-    with suppress(ValueError):  # another drive
+    """Return the relative path from a folder to a file, with slashes; absolute across drives."""
+    with suppress(ValueError):  # on another drive
         return Path(os.path.relpath(path, folder)).as_posix()
     return path.as_posix()
 
 
 def found_below(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
-    """The files below a folder for which something holds, in the order of their paths.
+    """List the files in a folder and its subfolders for which `fits` is True, sorted by path.
 
     Raises
     ------
     FileError
-        For a folder that is none.
+        For a folder that does not exist.
     """
     if not folder.is_dir():
         raise FileError(f"There is no folder {folder}. Check the name.")
@@ -126,11 +126,12 @@ def found_below(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse to write if a project's folder is gone; writing would create it again.
+    """Check that a project's folder still exists, because writing would create it again.
 
     Raises
     ------
     FileError
+        If it does not exist.
     """
     if not folder.is_dir():
         raise FileError(f"The project's folder {folder} is gone. Is its disk connected?")
@@ -142,15 +143,15 @@ def write_copy(path: Path, array: NDArray[Any], *, rgb: bool) -> None:
     Parameters
     ----------
     path : Path
-        ``copies/NAME.tif`` in the project's folder; appears whole or not at all.
+        ``copies/NAME.tif`` in the project's folder; written atomically.
     array : (..., Y, X) or (..., Y, X, C) array
     rgb : bool
-        Whether the last axis holds red, green, blue and perhaps alpha.
+        Whether the last axis is colour: red, green, blue and optionally alpha.
 
     Raises
     ------
     FileError
-        For a full disk and the like.
+        If it cannot be written.
     """
     check_folder(path.parent.parent)
     with whole_files(path.parent, replace="any") as staging, full_when_short(path):

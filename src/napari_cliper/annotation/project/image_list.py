@@ -1,8 +1,8 @@
-"""``project.cliper.json``: which images a project has, and where they are.
+"""``project.cliper.json``: the images of a project and their paths.
 
-An image's place is kept twice: as the way from the project's folder, which holds when both are
-moved together, and as a whole path, which holds when the project is moved alone. How far
-an image is stands in its own sheet (`stored`), so that saving one image changes one file.
+Each path is stored twice: relative to the project's folder, for projects that are moved together
+with their images, and absolute, for projects that are moved alone. The status of an image is in
+its annotation record, so that saving one image changes only its own files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMAT = "napari-cliper project"
 VERSION = 1
 ANNOTATIONS = "annotations"
 COPIES = "copies"
-"""The folder with the pixels of images that have no file of their own."""
+"""Folder for the pixels of images that have no file of their own."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ class Entry:
     Parameters
     ----------
     name : str
-        No two images of a project have the same.
+        Unique within the project.
     file : str
-        What its annotation's files are called, without an ending.
+        Base name of its annotation's files.
     path : str
-        Its file, from the project's folder.
+        Path of the image file, relative to the project's folder.
     absolute : str
-        The same as a whole path; empty for a copy inside the project.
+        Absolute path; empty for a copy inside the project.
     size : int
-        The bytes of its file, by which it is known again.
+        Size of the image file in bytes, used to find it again.
     shape : tuple of int
-        Of the array, for a copy inside the project.
+        Shape of the array, for a copy inside the project; otherwise empty.
     axes : str
-        A letter for each axis of a copy but that of its colours; empty where it was not kept.
+        One letter per axis of a copy, except the colour axis; empty if unknown.
     """
 
     name: str
@@ -61,16 +61,16 @@ class Entry:
 
     @property
     def is_copy(self) -> bool:
-        """Whether the project keeps the pixels itself."""
+        """Whether the project holds a copy of the pixels."""
         return bool(self.shape)
 
     def place(self, folder: Path) -> Path:
-        """Where the file is, or where it should be."""
+        """Return the path of the image file; the relative path if neither path exists."""
         here, there = Path(os.path.normpath(folder / self.path)), Path(self.absolute)
         return there if self.absolute and not is_there(here) and is_there(there) else here
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return a JSON-safe dict."""
         record: dict[str, Any] = {"name": self.name, "file": self.file, "path": self.path}
         if self.is_copy:
             return {**record, "shape": list(self.shape), "axes": self.axes}
@@ -79,16 +79,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class ImageList:
-    """The images of a project, and which is looked at.
+    """The images of a project, and the current one.
 
     Parameters
     ----------
     entries : tuple of Entry
     current : str
-        A name; empty for none.
+        Name of the current image; empty for none.
     files : mapping of str to str
-        What the project's own files are called where another program's file had the usual name
-        first.
+        By usual name, the names of the project's own files that had to be renamed because the
+        folder already contained a file of that name.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -96,25 +96,25 @@ class ImageList:
     files: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> Entry:
-        """The entry of a name.
+        """Return the entry with a name.
 
         Raises
         ------
         InvalidInputError
-            For a name that no image has.
+            For an unknown name.
         """
         for entry in self.entries:
             if entry.name == name:
                 return entry
-        raise InvalidInputError(f"The project has no image called {name!r}.")
+        raise InvalidInputError(f"The project has no image named {name!r}. Check the name.")
 
     def ordered(self, names: Sequence[str]) -> ImageList:
-        """The same images in another order; those that are not named come behind the others.
+        """Return the list in another order; images that are not listed come last.
 
         Raises
         ------
         InvalidInputError
-            For a name that no image has, and one that is given twice.
+            For an unknown name, or one that is given twice.
         """
         for name in names:
             if names.count(name) > 1:
@@ -129,7 +129,7 @@ class ImageList:
         Parameters
         ----------
         folder : Path
-            Of the project.
+            The project's folder.
         images : sequence of path-like
 
         Raises
@@ -163,23 +163,23 @@ class ImageList:
         """
         if any(entry.name == one.name or entry.file == one.file for one in self.entries):
             raise ChangedOnDiskError(
-                f"Another program has just added an image called {entry.name!r}. Add it once more."
+                f"Another program has just added an image named {entry.name!r}. Add yours again."
             )
         return replace(self, entries=(*self.entries, entry))
 
     def without(self, name: str) -> ImageList:
-        """Return the list without the image of a name."""
+        """Return the list without one image."""
         left = tuple(one for one in self.entries if one.name != name)
         return replace(self, entries=left, current="" if self.current == name else self.current)
 
     def moved(self, folder: Path, places: Mapping[str, Path]) -> ImageList:
-        """Return the list with new paths, by image name, of files that were moved."""
+        """Return the list with new paths for moved files, given by image name."""
         return replace(self, entries=tuple(
             entry_of(places[one.name], folder, one.name, one.file) if one.name in places else one
             for one in self.entries))  # fmt: skip
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return a JSON-safe dict."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -190,29 +190,30 @@ class ImageList:
 
 
 def entry_of(path: Path, folder: Path, name: str, file: str) -> Entry:
-    """The entry of an image file.
+    """Create the entry of an image file.
 
     Raises
     ------
     OSError
-        For a file that is not there.
+        For a file that does not exist.
     """
     return Entry(name, file, relative(path, folder), path.as_posix(), path.stat().st_size)
 
 
 def free_files(folder: Path, found: ImageList) -> ImageNames:
-    """Return what files of new images may be called: no name that would replace a file."""
+    """Return a generator of base names that would not replace existing files."""
     there = [path.stem for part in (ANNOTATIONS, COPIES) for path in (folder / part).glob("*.*")]
     return ImageNames([*(entry.file for entry in found.entries), *there])
 
 
 def found_again(folder: Path, lost: Sequence[Entry]) -> dict[str, Path]:
-    """Find the files of images in a folder and those inside it, by file name and size.
+    """Find image files in a folder and its subfolders, by file name and size.
 
     Returns
     -------
     dict of str to Path
-        Paths by image name; images that several files may be, or that share a file, are left out.
+        Paths by image name. Ambiguous images are left out: those that match several files, and
+        those that match the same file.
 
     Raises
     ------
@@ -235,21 +236,21 @@ def found_again(folder: Path, lost: Sequence[Entry]) -> dict[str, Path]:
 
 
 def list_from_record(record: dict[str, Any]) -> ImageList:
-    """The images that a project file tells of.
+    """Parse and check the contents of a project file.
 
     Raises
     ------
     InvalidInputError
-        For another kind of file, one of a newer version, and one that was edited into what
-        cannot be; with the place in it.
+        For another kind of file, a newer version, or invalid values; the message names the
+        position.
     """
     if record.get("format") != FORMAT:
         raise InvalidInputError(f"its format is {record.get('format')!r} instead of {FORMAT!r}.")
     version = checked(int, record.get("version"), "version")
     if version > VERSION:
         raise InvalidInputError(
-            f"it is of version {version}, and this napari-cliper knows up to {VERSION}. Update "
-            "napari-cliper."
+            f"it has version {version}, but this napari-cliper reads versions up to {VERSION}. "
+            "Update napari-cliper."
         )
     check_keys(record, ("format", "version", "current", "files", "images"), "it", ("images",))
     entries = []
@@ -263,7 +264,7 @@ def list_from_record(record: dict[str, Any]) -> ImageList:
     files = checked(dict[str, str], record.get("files", {}), "files")
     for file in files.values():
         if as_file(file) != file:
-            raise InvalidInputError(f"files has {file!r}, which cannot be the name of a file.")
+            raise InvalidInputError(f"files has {file!r}, which is not a valid file name.")
     found = ImageList(tuple(entries), checked(str, record.get("current", ""), "current"), files)
     if found.current:
         found.get(found.current)
@@ -274,8 +275,8 @@ def _entry(record: Any) -> Entry:
     entry = from_record(Entry, record, "it")
     if not entry.name:
         raise InvalidInputError("its name is empty.")
-    if as_file(entry.file) != entry.file:  # also what would lead out of the folder
-        raise InvalidInputError(f"its file is {entry.file!r}, which cannot be the name of a file.")
+    if as_file(entry.file) != entry.file:  # also rejects paths that lead out of the folder
+        raise InvalidInputError(f"its file is {entry.file!r}, which is not a valid file name.")
     if not entry.path or "\0" in entry.path:
         raise InvalidInputError(f"its path is {entry.path!r}. Give the path of a file.")
     return entry

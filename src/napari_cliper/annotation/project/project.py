@@ -1,19 +1,19 @@
-"""An annotation project: a folder that keeps all of an annotation but the networks.
+"""An annotation project: a folder with everything of an annotation except the models.
 
-    project.cliper.json     the images and which is looked at (`project_file`)
-    classes.yaml            the classes, as they are exchanged anywhere else (`export.classes`)
-    prototypes.safetensors  what they look like, where that was learned (`export.prototypes`)
+    project.cliper.json     the list of images and the current one (`image_list`)
+    classes.yaml            the classes, in the exchange format (`io.class_list`)
+    prototypes.safetensors  visual prototypes of the classes, if learned (`io.prototype_file`)
     settings.json           thresholds and the engine's configuration (`settings`)
-    annotations/            of each image labels, marks and a sheet (`stored`, `sheets`)
-    copies/                 the pixels of images that have no file of their own, as TIFF
+    annotations/            labels, edit mask and record of each image (`annotation_record`)
+    copies/                 pixels of images that have no file of their own, as TIFF
 
-Everything is in formats that other programs read. A save happens whole or not at all: a process
-that is killed in the middle of one leaves the annotation as it was before (`stored` says how).
+All files are in formats that other programs read. Saves are atomic: a process that is killed
+while saving leaves the previous annotation (see `annotation_record`).
 
-Two programs, or two people on one disk, may have a project open. What another one has
-saved since it was loaded here is never replaced unasked: the save is refused with
-`ChangedOnDiskError`, and nothing is lost on either side. There is no lock file, which a
-killed process would leave behind.
+Several programs, or people on a shared disk, may have a project open. Changes that another
+program saved after they were loaded here are never overwritten silently: the save fails with
+`ChangedOnDiskError`, and nothing is lost on either side. There is no lock file, which a killed
+process would leave behind.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ...io.filenames import Names
 from ...io.files import FileError, cannot
-from ...io.images import read_picture_with_axes
+from ...io.images import read_image_with_axes
 from ...io.json_records import content_of, encoded, understood
 from ...labels.axes import axes_from_names
 from ...labels.label_class import ClassRow
@@ -62,9 +62,9 @@ class ProjectImage:
     Parameters
     ----------
     name : str
-        No two images of a project have the same.
+        Unique within the project.
     path : Path
-        Its file, or where that should be.
+        The image file, which may be missing.
     status : {'open', 'started', 'done'}
     """
 
@@ -74,17 +74,16 @@ class ProjectImage:
 
 
 def is_project(path: str | Path) -> bool:
-    """Whether a path is a project's folder or its project file; looks at names alone."""
+    """Return whether a path is a project folder or project file; contents are not read."""
     path = Path(path)
     return is_there(path if path.name == FILE else path / FILE)
 
 
 class Project:
-    """An annotation project; made by `create` and `open`.
+    """An annotation project; use `create` or `open`.
 
-    One thread may save while others read: a save in progress keeps nobody waiting for longer
-    than it takes to replace a small file, and is not seen before it is done. Saves from
-    several threads happen one after the other.
+    Threads can read while another one saves: readers wait only while a small file is replaced,
+    and see a save once it is complete. Saves from several threads run one after the other.
 
     Parameters
     ----------
@@ -93,40 +92,39 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = threading.RLock()  # held for the moment that a small file takes
+        self._lock = threading.RLock()  # held only while a small file is read or written
         self._adding = threading.Lock()  # held while pixels are copied
         self._store = AnnotationStore(folder / ANNOTATIONS)
         self._settings = SettingsFiles(folder)
-        self._places: dict[Entry, Path] = {}  # looking takes a while on a network's disk
+        self._places: dict[Entry, Path] = {}  # cached, because network disks are slow
         self._list = ImageList()
         self._read_list()
         self._current = self._list.current
 
     @classmethod
     def create(cls, folder: str | Path, images: Sequence[str | Path] = ()) -> Project:
-        """Begin a project.
+        """Create a project.
 
         Parameters
         ----------
         folder : path-like
-            Made where it is missing; it may hold other files, the images themselves too. These
-            stay as they are: where one is called ``classes.yaml``, say, the project's is called
-            ``project classes.yaml``.
+            Created if missing. It may contain other files, such as the images; they are not
+            changed. If one of them is named ``classes.yaml``, for example, the project's file is
+            named ``project classes.yaml``.
         images : sequence of path-like
-            Image files in the order in which they are to be annotated (`images_in` for those of
-            a folder). They stay where they are.
+            Image files in the order of annotation (see `images_in` for those of a folder). They
+            are not moved or copied.
 
         Raises
         ------
         FileError
-            Where there is a project already, for images that are not there, and for a folder
-            that cannot be written.
+            If there is already a project, an image is missing, or the folder cannot be written.
         InvalidInputError
             For an image that is given twice.
         """
         folder = Path(folder)
         if is_project(folder):
-            raise FileError(f"{folder} is a project already. Open it, or choose another folder.")
+            raise FileError(f"{folder} is already a project. Open it, or choose another folder.")
         try:
             folder = folder.resolve()
             files = free_names(folder)
@@ -141,18 +139,18 @@ class Project:
     def open(cls, path: str | Path) -> Project:
         """Open a project.
 
-        Images that are not where they were do not keep it from opening (see `missing`).
+        Missing image files are not an error (see `missing`).
 
         Parameters
         ----------
         path : path-like
-            Its folder or its project file.
+            The project's folder or project file.
 
         Raises
         ------
         FileError
-            For a path without a project, a project file that cannot be read or understood,
-            and one that a newer version has written.
+            For a path without a project, and for a project file that cannot be read, is
+            invalid, or was written by a newer version.
         """
         path = Path(path)
         folder = path.parent if path.name == FILE else path
@@ -164,7 +162,7 @@ class Project:
                 raise cannot("read", folder, error) from error
             raise FileError(
                 f"There is no annotation project in {folder}: {FILE} is missing. Choose the folder "
-                "that has one."
+                "that contains it."
             )
         return cls(folder.resolve())
 
@@ -178,23 +176,23 @@ class Project:
 
     @property
     def current(self) -> ProjectImage | None:
-        """The image that was looked at last."""
+        """The image that was opened last; None if there is none."""
         with self._lock:
             names = {entry.name for entry in self._list.entries}
             return self.image(self._current) if self._current in names else None
 
     @property
     def missing(self) -> tuple[ProjectImage, ...]:
-        """The images whose files are not there."""
+        """The images whose files are missing."""
         return tuple(image for image in self.images if not is_there(image.path))
 
     def image(self, name: str) -> ProjectImage:
-        """The image of a name.
+        """Return the image with a name.
 
         Raises
         ------
         InvalidInputError
-            For a name that no image has, as everywhere below.
+            For an unknown name; this holds for all methods below.
         """
         with self._lock:
             return self._image(self._list.get(name))
@@ -205,8 +203,8 @@ class Project:
         Raises
         ------
         FileError
-            Where that cannot be written; it is the current one all the same, until the project
-            is closed.
+            If this cannot be saved; the image is still the current one until the project is
+            closed.
         """
         with self._lock:
             found = self.image(name)
@@ -215,12 +213,13 @@ class Project:
             return found
 
     def reorder(self, names: Sequence[str]) -> tuple[ProjectImage, ...]:
-        """Put the images into another order.
+        """Change the order of the images.
 
         Parameters
         ----------
         names : sequence of str
-            Those that are not among them, as others may have added some, come behind them.
+            The new order. Images that are not listed, for example because another program added
+            them, come last.
 
         Returns
         -------
@@ -230,23 +229,28 @@ class Project:
         Raises
         ------
         FileError
-            Where the list cannot be written; the order is then as before.
+            If the list cannot be written; the order is then unchanged.
         InvalidInputError
-            For a name that no image has, and one that is given twice.
+            For an unknown name, or one that is given twice.
         """
         with self._lock:
             self._change_list(lambda found: found.ordered(names))
             return self.images
 
     def add_files(self, images: Sequence[str | Path]) -> tuple[ProjectImage, ...]:
-        """Put image files at the end of the list.
+        """Append image files to the list.
+
+        Returns
+        -------
+        tuple of ProjectImage
+            The new images.
 
         Raises
         ------
         FileError
-            For files that are not there, and where the list cannot be written.
+            For a missing file, or if the list cannot be written.
         InvalidInputError
-            For an image that the project has already.
+            For an image that is already in the project.
         """
         with self._lock:
             before = {entry.name for entry in self._list.entries}
@@ -262,35 +266,34 @@ class Project:
         axes: str = "",
         keep_pixels: bool = True,
     ) -> ProjectImage:
-        """Put an image that has no file at the end of the list, with a copy of its pixels.
+        """Append an image without a file to the list, with a copy of its pixels.
 
         Parameters
         ----------
         name : str
-            Any characters; a number is put behind it where another image has it.
+            Any characters; a number is appended if another image has this name.
         array : (..., Y, X) or (..., Y, X, C) array
-            Kept as TIFF, compressed without loss.
+            Saved as a losslessly compressed TIFF.
         rgb : bool
-            Whether the last axis holds red, green, blue and perhaps alpha, so that other
-            programs show them as colours.
+            Whether the last axis is colour: red, green, blue and optionally alpha.
         axes : str
-            A letter for each axis but that of the colours (see `export.axes`); by default
-            the leading ones are unknown.
+            One letter per axis except the colour axis (see `labels.axes`); by default, leading
+            axes are unknown.
         keep_pixels : bool
-            False leaves the copy out, of an image that is too large for it; the image is then
-            `missing`, and its annotation is kept all the same.
+            If False, no copy is written, for very large images. The image is then `missing`, but
+            its annotation is saved.
 
         Raises
         ------
         FileError
-            For a full disk and the like; the project is then as before.
+            If the copy or the list cannot be written; the project is then unchanged.
         InvalidInputError
-            For arrays that are no image.
+            For an array that is not an image.
         """
         if array.ndim < 2 or array.size == 0 or array.dtype.kind not in "buifc":
             raise InvalidInputError(
-                f"An array {array.shape} of {array.dtype} is no image. Give numbers with rows and "
-                "columns."
+                f"An array of shape {array.shape} and type {array.dtype} is not an image. Give a "
+                "numeric array with rows and columns."
             )
         with self._adding:
             with self._lock:
@@ -303,20 +306,20 @@ class Project:
                 write_copy(self.folder / entry.path, array, rgb=rgb)
             try:
                 self._change_list(lambda images: images.with_entry(entry))
-            except BaseException:  # whatever happened, an image off the list leaves no copy
+            except BaseException:  # on any error, leave no copy of an image that is not listed
                 remove(self.folder, (entry.path,))
                 raise
             return self.image(own)
 
     def remove_image(self, name: str) -> None:
-        """Take an image off the list, and delete its annotation and the copy of its pixels.
+        """Remove an image from the list, and delete its annotation and its copy, if any.
 
-        A file of the image's own stays.
+        The image file itself is not deleted.
 
         Raises
         ------
         FileError
-            Where the list cannot be written; all is then as before.
+            If the list cannot be written; the project is then unchanged.
         """
         entry = self._list.get(name)
         self._change_list(lambda found: found.without(name))
@@ -326,20 +329,20 @@ class Project:
             remove(self.folder, (copy,))
 
     def find_images(self, folder: str | Path) -> tuple[ProjectImage, ...]:
-        """Look for images that are not where they were, in a folder and those inside it.
+        """Find missing image files in a folder and its subfolders.
 
-        A file is taken for the image when its name and its size in bytes are the same, and no
-        other file there is like it.
+        A file matches an image if it has the same name and size in bytes, and is the only such
+        file.
 
         Returns
         -------
         tuple of ProjectImage
-            Those that are still missing.
+            The images that are still missing.
 
         Raises
         ------
         FileError
-            For a folder that is none, and where the list cannot be written.
+            If the folder does not exist, or the list cannot be written.
         """
         lost = {image.name for image in self.missing}
         entries = [one for one in self._list.entries if one.name in lost and not one.is_copy]
@@ -349,24 +352,24 @@ class Project:
         return self.missing
 
     def read_image(self, name: str) -> NDArray[Any]:
-        """The pixels of `read_image_with_axes` alone."""
+        """Return only the pixels of `read_image_with_axes`."""
         return self.read_image_with_axes(name)[0]
 
     def read_image_with_axes(self, name: str) -> tuple[NDArray[Any], str]:
-        """An image's pixels and a letter for each axis (`export.pictures`).
+        """Read an image's pixels and the letter of each axis; see `io.images`.
 
         Raises
         ------
         FileError
-            For a file that is missing or no image, and for one that has another size than the
-            image's annotation.
+            For a file that is missing or not an image, and for an image whose size differs from
+            that of its annotation.
         """
         entry = self._list.get(name)
         annotation_record = self._store.known(entry.file)
         path = entry.place(self.folder)
         if not is_there(path):
             raise FileError(f"The image {name!r} is no longer at {path}. Put it back there.")
-        pixels, axes = read_picture_with_axes(path)
+        pixels, axes = read_image_with_axes(path)
         if entry.is_copy:
             ndim = len(entry.shape) - (pixels.ndim - len(axes))
             pixels = with_axes(path, pixels, entry.shape)
@@ -374,53 +377,53 @@ class Project:
         shape = () if annotation_record is None else annotation_record.shape
         if pixels.shape[: len(shape)] != shape:
             raise FileError(
-                f"The image {path} is {pixels.shape}, and its annotation is {shape}. Put back the "
-                "file that was annotated, or add this one under another name."
+                f"The image {path} has the shape {pixels.shape}, but its annotation has {shape}. "
+                "Restore the image that was annotated, or add this one under another name."
             )
         return pixels, axes
 
     # ------------------------------------------------------------------ annotations
 
     def load(self, name: str) -> AnnotationState | None:
-        """The annotation of an image, to go on with: what `save` will replace.
+        """Load the annotation of an image for editing; `save` may replace this version.
 
         Returns
         -------
         AnnotationState or None
-            None where nothing was saved.
+            None if nothing was saved.
 
         Raises
         ------
         FileError
-            For files that are damaged, missing, or changed into something else.
+            For files that are damaged or missing, or were replaced by something else.
         """
         return self._store.read(self._list.get(name).file, to_go_on=True)
 
     def peek(self, name: str) -> AnnotationState | None:
-        """The annotation of an image as `load` gives it, to look at only.
+        """Load the annotation of an image without editing it.
 
-        A later `save` minds other programs' changes since `load` as if nobody had looked.
+        Unlike `load`, this does not allow a later `save` to replace changes of other programs.
         """
         return self._store.read(self._list.get(name).file, to_go_on=False)
 
     def thresholds(self, name: str) -> Thresholds | None:
-        """The thresholds that were saved with an image's annotation.
+        """Return the thresholds saved with an image's annotation; None if there are none.
 
         Raises
         ------
         FileError
-            For a sheet that is damaged.
+            For a damaged annotation record.
         """
         annotation_record = self._store.look(self._list.get(name).file)
         return None if annotation_record is None else annotation_record.thresholds
 
     def saved_at(self, name: str) -> datetime | None:
-        """When an image's annotation was saved last, in local time; None where it was not.
+        """Return when an image's annotation was last saved, in local time; None if never.
 
         Raises
         ------
         FileError
-            For a sheet that is damaged.
+            For a damaged annotation record.
         """
         annotation_record = self._store.look(self._list.get(name).file)
         if annotation_record is None or not annotation_record.saved:
@@ -439,27 +442,27 @@ class Project:
         thresholds: Thresholds | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Keep the annotation of an image; when this returns it is on the disk.
+        """Save the annotation of an image; it is on disk (fsync) when this returns.
 
         Parameters
         ----------
         name : str
         state : AnnotationState
-            Nobody may change its arrays meanwhile: hand over copies of what is edited.
+            Its arrays must not change during the save: pass copies of arrays being edited.
         status : {'open', 'started', 'done'}
         thresholds : Thresholds, optional
-            Those that the prediction was made with.
+            Thresholds of the prediction.
         overwrite : bool
-            Whether to replace what another program has saved meanwhile.
+            Whether to replace changes that another program has saved.
 
         Raises
         ------
         ChangedOnDiskError
-            Where there is another annotation than the one that was loaded or saved here.
+            If another program has saved the annotation since it was loaded or saved here.
         FileError
-            For a full disk, a read-only folder and the like. What was saved before stays.
+            If it cannot be written; the previous version is kept.
         InvalidInputError
-            For a state that could not be read again.
+            For a state that could not be read again, such as one without pixels.
         """
         annotation_record = AnnotationRecord(
             name, status, classes=state.classes, thresholds=thresholds, record=state.record
@@ -467,24 +470,26 @@ class Project:
         self._store.save(self._list.get(name).file, annotation_record, state, overwrite=overwrite)
 
     def set_status(self, name: str, status: Status) -> None:
-        """Say how far an image is, its annotation as it is; waits for a save in progress.
+        """Set the status of an image without changing its annotation.
+
+        Waits for a save in progress. Changes of other programs are kept.
 
         Raises
         ------
         FileError
-            As `save`, but for other programs' changes, which stay.
+            If it cannot be written.
         """
         self._store.set_status(self._list.get(name).file, name, status)
 
     # ------------------------------------------------------------------ settings
 
     def settings(self) -> ProjectSettings:
-        """Classes with their prototypes, thresholds, configuration; defaults where none were saved.
+        """Load classes, prototypes, thresholds and configuration; defaults if not saved.
 
         Raises
         ------
         FileError
-            For files that cannot be read or understood, with the place in them.
+            For a file that cannot be read or is invalid; the message names the position.
         """
         with self._lock:
             return self._settings.read(self._list.files)
@@ -499,20 +504,19 @@ class Project:
         prototype_weight: float | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Keep what goes along from image to image: all that `settings` gives.
+        """Save the settings shared by all images; see `settings`.
 
-        The classes' file is replaced just before that of the rest: they are not one, since the
-        list of classes is also exchanged alone, and thresholds of classes that are not there
-        have no effect.
+        The class list is written first, as a separate file that can be exchanged alone. If the
+        second write fails, thresholds of missing classes have no effect.
 
         Raises
         ------
         ChangedOnDiskError
-            Where the files are others than those that were read or saved here.
+            If another program has changed the files since they were read or saved here.
         FileError
-            For a full disk and the like.
+            If they cannot be written.
         InvalidInputError
-            For numbers that are none.
+            For values that are not finite numbers.
         """
         settings = ProjectSettings(tuple(classes), thresholds, config, prototypes, prototype_weight)
         with self._lock:
@@ -533,7 +537,7 @@ class Project:
         self._adopt(understood(path, content, list_from_record))
 
     def _change_list(self, change: Callable[[ImageList], ImageList]) -> None:
-        """Change the list as it is on the disk now: others may have added images."""
+        """Apply a change to the list as it is on disk now; other programs may have changed it."""
         path = self.folder / FILE
         with self._lock:
             self._read_list()
@@ -547,7 +551,7 @@ class Project:
             self._adopt(found)
 
     def _adopt(self, found: ImageList) -> None:
-        """Look at the places and the sheets of images that are new."""
+        """Use a list, and read paths and annotation records of new images."""
         for entry in found.entries:
             if entry not in self._places:
                 self._places[entry] = entry.place(self.folder)

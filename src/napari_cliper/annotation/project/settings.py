@@ -1,7 +1,7 @@
-"""Thresholds and the engine's configuration as JSON, and back with every value checked.
+"""Convert thresholds and the engine's configuration to JSON and back.
 
-`SegmentationConfig` checks what values mean; the type of each value is checked here, since a file
-edited by hand may hold anything.
+Types are checked here, because files may be edited by hand; ranges are checked by
+`SegmentationConfig`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProjectSettings:
-    """What is kept from image to image.
+    """Settings shared by all images of a project.
 
     Parameters
     ----------
@@ -28,9 +28,10 @@ class ProjectSettings:
     thresholds : Thresholds
     config : SegmentationConfig
     prototypes : Prototypes, optional
-        What the classes look like.
+        Visual prototypes of the classes.
     prototype_weight : float, optional
-        The share of the prototypes against the words, 0 to 1; None grows with the evidence.
+        Weight of the prototypes against the words, 0 to 1; None: it grows with the number of
+        images they were learned from.
     """
 
     classes: tuple[ClassRow, ...]
@@ -44,12 +45,12 @@ class ProjectSettings:
 
 
 def thresholds_from_record(record: Any) -> Thresholds:
-    """Thresholds from what `Thresholds.as_dict` gave.
+    """Parse thresholds written by `Thresholds.as_dict`.
 
     Raises
     ------
     InvalidInputError
-        For keys that are not known or missing, and values that are no numbers.
+        For unknown or missing keys, and values that are not numbers.
     """
     return from_record(Thresholds, current_keys(record, {"own": "per_class"}), "thresholds")
 
@@ -58,7 +59,7 @@ def thresholds_from_record(record: Any) -> Thresholds:
 
 
 def config_to_record(config: SegmentationConfig) -> dict[str, Any]:
-    """Every field of a configuration as JSON can hold it; None stands for "as published"."""
+    """Return a configuration as a JSON-safe dict; None stands for the published value."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(config).items()
@@ -66,13 +67,12 @@ def config_to_record(config: SegmentationConfig) -> dict[str, Any]:
 
 
 def config_from_record(record: Any) -> SegmentationConfig:
-    """A configuration from a mapping; fields that are left out are as by default.
+    """Parse a configuration; missing fields get their default.
 
     Raises
     ------
     InvalidInputError
-        For keys that are not known, naming them; for values of another kind, and as
-        `SegmentationConfig`.
+        For unknown keys, values of the wrong type, and as `SegmentationConfig`.
     """
     return from_record(SegmentationConfig, record, "the configuration")
 
@@ -80,18 +80,21 @@ def config_from_record(record: Any) -> SegmentationConfig:
 def settings_to_record(
     thresholds: Thresholds, config: SegmentationConfig, prototype_weight: float | None = None
 ) -> dict[str, Any]:
-    """What ``settings.json`` holds; an older version reads it where `prototype_weight` is None."""
+    """Return the contents of ``settings.json``.
+
+    `prototype_weight` is left out if it is None, so that older versions can read the file.
+    """
     record = {"thresholds": thresholds.as_dict, "config": config_to_record(config)}
     return record if prototype_weight is None else {**record, "prototype_weight": prototype_weight}
 
 
 def settings_from_record(record: Any, classes: Sequence[ClassRow]) -> ProjectSettings:
-    """What ``settings.json`` says, with the classes.
+    """Parse the contents of ``settings.json`` and combine them with the classes.
 
     Raises
     ------
     InvalidInputError
-        As `thresholds_from_record` and `config_from_record`; for `prototype_weight` beyond 0 to 1.
+        As `thresholds_from_record` and `config_from_record`; for `prototype_weight` outside 0 to 1.
     """
     record = current_keys(record, {"looks": "prototype_weight"})
     found = check_keys(record, ("thresholds", "config", "prototype_weight"), "it")

@@ -67,10 +67,10 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
     InvalidInputError
         For more leading axes than there are names.
     FileError
-        For a folder that is there already.
+        If the folder already exists.
     """
     if os.path.lexists(path):
-        raise FileError(f"{path} is there already. Choose another name.")
+        raise FileError(f"{path} already exists. Choose another name.")
     pixels = image.image
     has_channels = pixels is not None and pixels.ndim > image.labels.ndim
     stack = ordered(image, _ORDER, taken="C" if has_channels else "")

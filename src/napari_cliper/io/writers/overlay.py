@@ -47,28 +47,28 @@ def overlay(image: LabelledImage) -> Image.Image:
     found = [int(label) for label in np.unique(labels) if label]
     colours = palette(image, max(found, default=0) + 1)
     # In 8 bits throughout: float64 takes six times the memory and ten times as long.
-    picture, painted = Image.fromarray(ground), Image.fromarray(colours[labels])
-    mixed = Image.blend(picture, painted, OPACITY)
-    picture = Image.composite(mixed, picture, Image.fromarray(labels > 0))
+    drawn, painted = Image.fromarray(ground), Image.fromarray(colours[labels])
+    mixed = Image.blend(drawn, painted, OPACITY)
+    drawn = Image.composite(mixed, drawn, Image.fromarray(labels > 0))
     edge = _outlines(labels)
-    picture.paste(painted, mask=Image.fromarray(edge))
+    drawn.paste(painted, mask=Image.fromarray(edge))
 
     names = [label_name(image, label) for label in found]
     font = _font("".join(names), max(12, min(labels.shape[0] // 24, 28)))
     legend = _legend(
         [
-            (name, _inner(picture, (labels == label) & ~edge), tuple(colours[label].tolist()))
+            (name, _inner(drawn, (labels == label) & ~edge), tuple(colours[label].tolist()))
             for name, label in zip(names, found, strict=True)
         ],
         font,
     )
     canvas = Image.new(
         "RGB",
-        (picture.width + legend.width, max(picture.height, legend.height)),
+        (drawn.width + legend.width, max(drawn.height, legend.height)),
         "white",
     )
-    canvas.paste(picture, (0, 0))
-    canvas.paste(legend, (picture.width, 0))
+    canvas.paste(drawn, (0, 0))
+    canvas.paste(legend, (drawn.width, 0))
     return canvas
 
 
@@ -116,11 +116,11 @@ def _font(text: str, size: int) -> Font:
     return ImageFont.load_default(size)
 
 
-def _inner(picture: Image.Image, inside: NDArray[np.bool_]) -> tuple[int, ...] | None:
+def _inner(drawn: Image.Image, inside: NDArray[np.bool_]) -> tuple[int, ...] | None:
     """The mean colour of the pixels within outlines, (Y, X) bool; None where there are none."""
     if not inside.any():
         return None
-    return tuple(round(value) for value in ImageStat.Stat(picture, Image.fromarray(inside)).mean)
+    return tuple(round(value) for value in ImageStat.Stat(drawn, Image.fromarray(inside)).mean)
 
 
 def _legend(

@@ -28,7 +28,7 @@ CLASSES_KEY = "napari-cliper classes"
 
 
 def write_indexed_png(path: Path, image: LabelledImage) -> None:
-    """Write labels as an indexed PNG that looks like its classes.
+    """Write labels as an indexed PNG with the colours of the classes as palette.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def write_indexed_png(path: Path, image: LabelledImage) -> None:
         )
     colours = palette(image, 256)
     colours[IGNORE] = IGNORE_COLOUR
-    picture = Image.fromarray(_with_ignored(labels.astype(np.uint8), image.ignored, IGNORE))
-    picture.putpalette(colours.tobytes())  # of all 256, so that eight bits a pixel are written
-    picture.save(path, format="PNG", pnginfo=_classes_chunk(image, IGNORE), optimize=False)
+    indexed = Image.fromarray(_with_ignored(labels.astype(np.uint8), image.ignored, IGNORE))
+    indexed.putpalette(colours.tobytes())  # of all 256, so that eight bits a pixel are written
+    indexed.save(path, format="PNG", pnginfo=_classes_chunk(image, IGNORE), optimize=False)
 
 
 def write_plain_png(path: Path, image: LabelledImage) -> None:

@@ -123,11 +123,11 @@ def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str]
         for kind in ("images", "labels"):
             (folder / kind / part).mkdir(parents=True, exist_ok=True)
         write_yolo(folder / "labels" / part / f"{stem}.txt", image, names)
-        picture = _picture(image.image)
-        if picture is None:
+        png = _as_8bit_image(image.image)
+        if png is None:
             missing.append(f"images/{part}/{stem}")
         else:
-            picture.save(folder / "images" / part / f"{stem}.png", format="PNG")
+            png.save(folder / "images" / part / f"{stem}.png", format="PNG")
     record = {
         "train": "images/train",
         "val": "images/val" if validation else "images/train",
@@ -148,7 +148,7 @@ def _stem(image: LabelledImage) -> str:
     return stem
 
 
-def _picture(pixels: NDArray[Any] | None) -> Image.Image | None:
+def _as_8bit_image(pixels: NDArray[Any] | None) -> Image.Image | None:
     if pixels is None or pixels.dtype != np.uint8:
         return None
     if pixels.ndim == 2 or pixels.shape[2] == 1:

@@ -313,7 +313,7 @@ def visible_region(viewer: Viewer, layer: Image) -> Region:
 def geometry_of(layer: Layer) -> dict[str, Any]:
     """How large pixels are: ``pixel_size``, ``units`` and ``axes`` of each axis; JSON-safe.
 
-    The axes are letters as `export.axes.axes_from_names` has them.
+    The axes are letters as `labels.axes.axes_from_names` has them.
 
     Of a layer with an affine transform only its own scale is known to be along the axes.
     """

@@ -1,8 +1,8 @@
-"""Labels that follow thresholds, and corrections, while a person makes them.
+"""Labels that follow thresholds and hints interactively.
 
-What thresholds need is prepared once: every class threshold's best classes where there is
-memory for them, the present one's otherwise. Then a background threshold is a comparison. With
-evidence (`spreading`) labels are prepared anew for each change of either.
+The best classes are computed once: for every class threshold if memory allows, otherwise for the
+current one. A change of the background threshold is then a single comparison. With hints (see
+`propagation`), labels are recomputed after each change.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ class Shortfall:
 
 @dataclass(frozen=True, eq=False)
 class _LearningRequest:
-    """What a person said, and how it spreads."""
+    """Hints of the user, and the affinity along which they are propagated."""
 
     affinity: ImageAffinity
     hint_labels: NDArray[np.int32]
 
     @property
     def named(self) -> list[int]:
-        """Indices of the classes that were said."""
+        """Indices of the classes with hints."""
         labels: list[int] = np.flatnonzero(
             np.bincount(self.hint_labels[self.hint_labels > 0])
         ).tolist()
@@ -74,7 +74,7 @@ class _LearningRequest:
 
 @dataclass(frozen=True, eq=False)
 class _Corrected:
-    """What was prepared for one lesson and thresholds."""
+    """Corrected labels for one set of hints and thresholds."""
 
     learning_request: _LearningRequest
     key: _Key
@@ -82,21 +82,21 @@ class _Corrected:
 
 
 class LiveLabels:
-    """The labels of one stage of a result, for thresholds that move and corrections that come.
+    """The labels of one stage of a result, for changing thresholds and hints.
 
     Parameters
     ----------
     scores : ScoreMaps
     stage : {'coarse', 'refined'}
     limit : int
-        Bytes that preparing for every class threshold may take.
+        Most bytes used to prepare the labels for every class threshold.
     """
 
     def __init__(self, scores: ScoreMaps, stage: Stage, *, limit: int = 1 << 29) -> None:
         self.scores = scores
         self.stage = stage
         self._limit = limit
-        # Each is replaced as a whole, so that another thread may look while one prepares.
+        # Each is replaced as a whole, so that other threads can read while one computes.
         self._ranked: tuple[bool, RankedBest] | None = None
         self._best: tuple[tuple[float, bool], BestClass] | None = None
         self._planes: tuple[bool, ScorePlanes] | None = None
@@ -107,7 +107,7 @@ class LiveLabels:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that what was prepared takes."""
+        """Bytes of memory that the cached data takes."""
         ranked, best, planes, corrected = self._ranked, self._best, self._planes, self._corrected
         bests = () if ranked is None else ranked[1].bests
         every = (*bests, *(() if best is None else (best[1],)))
@@ -119,26 +119,26 @@ class LiveLabels:
         return total
 
     def release(self) -> None:
-        """Drop what was prepared; `labels` prepares it anew. Hints stay."""
+        """Free the cached data, which `labels` recomputes when needed; hints are kept."""
         self._ranked = self._best = self._planes = self._corrected = None
 
-    # ------------------------------------------------------------------ evidence
+    # ------------------------------------------------------------------ hints
 
     def apply_hints(self, affinity: ImageAffinity | None, hint_labels: NDArray[Any] | None) -> None:
-        """Let evidence correct the labels from now on.
+        """Set the hints that correct the labels.
 
         Parameters
         ----------
         affinity : ImageAffinity or None
-            Of the same image.
+            Affinity of the same image.
         hint_labels : (Y, X) array of int or None
-            -1 where nobody has said anything, 0 where a person said background, i + 1 where they
-            said class i. Where that is nowhere, or for None, the words decide alone again.
+            -1 for no hint, 0 for background, i + 1 for class i. With None, or without any hint,
+            labels follow the scores only.
 
         Raises
         ------
         InvalidInputError
-            For an array of another shape, and for numbers of no class.
+            For an array of another shape, and for values that are not a class.
         """
         if affinity is None or hint_labels is None or not (hint_labels >= 0).any():
             self._learning_request = self._corrected = self._planes = None
@@ -166,14 +166,14 @@ class LiveLabels:
     # ------------------------------------------------------------------ labels
 
     def ready(self, thresholds: Thresholds) -> bool:
-        """Whether `labels` takes milliseconds."""
+        """Return whether the data for these thresholds is cached, so that `labels` is fast."""
         learning_request = self._learning_request
         if learning_request is None:
             return self._find_plain(thresholds) is not None
         return self._find_corrected(thresholds, learning_request) is not None
 
     def prepare(self, thresholds: Thresholds) -> None:
-        """Compute what these thresholds need; may take seconds, and may be called in a thread."""
+        """Compute and cache the data for these thresholds; may take seconds; thread-safe."""
         learning_request = self._learning_request
         if learning_request is None:
             self._plain(thresholds)
@@ -181,7 +181,7 @@ class LiveLabels:
             self._correct(thresholds, learning_request)
 
     def labels(self, thresholds: Thresholds) -> LabelArray:
-        """Labels of these thresholds, (Y, X); prepares first where it is not ready."""
+        """Return the labels for these thresholds, (Y, X) uint8 or uint16."""
         learning_request = self._learning_request
         if learning_request is None:
             best = self._plain(thresholds)
@@ -189,15 +189,15 @@ class LiveLabels:
         return self._correct(thresholds, learning_request).copy()
 
     def uncertainty(self, thresholds: Thresholds) -> NDArray[np.float32]:
-        """How near the two best are to each other, the background among them.
+        """Return how close the two highest scores are, the background included.
 
-        A class whose score is below the class threshold counts as far as it is on the way there:
-        where the words find nothing, it is not sure that there is nothing.
+        Classes below the class threshold are included with a reduced weight (score / threshold),
+        because a region without a class is not necessarily certain.
 
         Returns
         -------
         (Y, X) float32 array
-            From 0 (sure, or said by a person) to 1 (even).
+            From 0 (certain, or a hint) to 1 (equal scores).
         """
         learning_request = self._learning_request
         shift = None if learning_request is None else self._moved(thresholds, learning_request)[1]
@@ -302,7 +302,7 @@ class LiveLabels:
     def _moved(
         self, thresholds: Thresholds, learning_request: _LearningRequest
     ) -> tuple[ScorePlanes, Shift]:
-        """The planes that are compared, and how a lesson moves them."""
+        """Return the planes that are compared, and the shift that the hints cause."""
         from ..propagation.label_propagation import shift_by  # noqa: PLC0415 - torch, only when something was said
 
         planes = self._planes_of(thresholds, self._weights(thresholds, learning_request.named))
@@ -316,13 +316,13 @@ class LiveLabels:
         )
 
     def _weights(self, thresholds: Thresholds, named: Collection[int]) -> dict[int, float]:
-        """1 for each class that the words find, 0 for others that a person named; by index."""
+        """Weights by class index: 1 for classes found by the scores, 0 for others with hints."""
         best = self._plain(thresholds)
         found = {int(label) - 1 for label in np.flatnonzero(np.bincount(best.label.ravel()))}
         return {index: float(index in found) for index in sorted({*found, *named} - {-1})}
 
     def _planes_of(self, thresholds: Thresholds, weights: Mapping[int, float]) -> ScorePlanes:
-        """The planes of some classes; they are kept, as the next stroke asks for the same."""
+        """Return the planes of some classes; cached, because the next stroke needs them too."""
         kept = self._planes
         missing = {index for index, weight in weights.items() if weight}
         if kept is None or kept[0] != thresholds.min_max or not missing <= {*kept[1].chosen}:
@@ -332,7 +332,7 @@ class LiveLabels:
     def _parts_of(
         self, thresholds: Thresholds, weights: Mapping[int, float]
     ) -> Iterator[ScorePlanes]:
-        """The same, some classes at a time, and not kept."""
+        """Yield the same planes, some classes at a time, without caching."""
         pixels = self.scores.shape[0] * self.scores.shape[1]
         at_once = max(PART_BYTES // (4 * pixels), 1)
         indices = list(weights)
@@ -346,13 +346,13 @@ class LiveLabels:
 
 
 def _key(thresholds: Thresholds) -> _Key:
-    """What corrected labels depend on, beside the evidence."""
+    """Cache key of corrected labels: the thresholds."""
     own = tuple(sorted(thresholds.per_class.items()))
     return thresholds.class_threshold, thresholds.background_threshold, thresholds.min_max, own
 
 
 def _corrections() -> ModuleType:
-    """Loads torch: only when something was said."""
+    """Import the module, which loads torch, only when there are hints."""
     from . import uncertainty as corrections  # noqa: PLC0415
 
     return corrections

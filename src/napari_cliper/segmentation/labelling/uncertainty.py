@@ -1,8 +1,8 @@
-"""Scores at every pixel, moved by evidence: labels again, and where they are doubtful.
+"""Labels corrected by hints, and the uncertainty of labels. Pure functions.
 
-Pure functions. Both labelling rules are comparisons of planes, one for each class and one for the
-background; evidence moves planes (`spreading`), the difference of the two highest is how sure the
-labels are.
+Both labelling rules compare score planes, one per class and one for the background. Hints shift
+these planes (see `propagation`); the difference between the two highest planes gives the
+uncertainty.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..propagation.label_propagation import OPEN, Shift
 from .label_rule import LabelArray, LabelRule, label_dtype
 
 UNCERTAIN = 0.2
-"""The least uncertainty of a place that is worth a look."""
+"""Lowest uncertainty of a place that is offered for review."""
 
 
 _NOTHING = np.zeros((), np.float32)
@@ -30,20 +30,20 @@ _NOTHING = np.zeros((), np.float32)
 
 @dataclass(frozen=True, eq=False)
 class ScorePlanes:
-    """What the labels compare at every pixel.
+    """The score planes that are compared at every pixel.
 
     Parameters
     ----------
     chosen : tuple of int
-        Which classes have a plane; every other one is 0 everywhere.
+        Indices of the classes with a plane; all others are 0 everywhere.
     classes : sequence of C (Y, X) float32 arrays
-        Their scores, in the order of `chosen`.
+        Scores, in the order of `chosen`.
     background : (Y, X) float32 array or None
-        The probability of the background words, for the methods but CLIPer.
+        Probability of the background words; None for CLIPer.
     shape : (int, int)
         (Y, X).
     total : int
-        T, the number of all classes.
+        Number of all classes.
     """
 
     chosen: tuple[int, ...]
@@ -53,7 +53,7 @@ class ScorePlanes:
     total: int
 
     def weighted(self, weights: Mapping[int, float]) -> ScorePlanes:
-        """Some of the planes, each times what its class counts; 0 is a plane of zeros."""
+        """Return some of the planes, multiplied by the weight of their class."""
         planes = []
         for index, weight in weights.items():
             plane = self.classes[self.chosen.index(index)] if weight else _NOTHING
@@ -61,9 +61,9 @@ class ScorePlanes:
         return replace(self, chosen=tuple(weights), classes=planes)
 
     def moved(self, shift: Shift | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Each class that can win, and its plane as evidence moves it, (Y, X).
+        """Yield the index of each class in `chosen` and its shifted plane, (Y, X) float32.
 
-        A plane is good until the next is asked for: making new ones costs more than filling one.
+        The array is reused: it is valid only until the next one is requested.
         """
         place = np.empty(self.shape, np.float32)
         for index, plane in zip(self.chosen, self.classes, strict=True):
@@ -71,18 +71,23 @@ class ScorePlanes:
 
 
 def wrong_by(planes: ScorePlanes, hint_labels: NDArray[np.int32], rule: LabelRule) -> Tensor:
-    """How far the best score is above that of what a person said, (P,); 0 where it is the best.
+    """Return how far the best score exceeds the score of the hint's class; 0 if that is the best.
 
     Parameters
     ----------
     planes : ScorePlanes
     hint_labels : (Y, X) int32 array
-        See `spreading.shift_by`; every class that is said has a plane.
+        See `label_propagation.shift_by`; every class with hints must have a plane.
     rule : LabelRule
+
+    Returns
+    -------
+    (P,) float32 tensor
+        One value per pixel with a hint, in row-major order.
     """
     known = np.nonzero(hint_labels != OPEN)
     named = hint_labels[known]  # (P,)
-    best, own = np.zeros((2, len(named)), np.float32)  # own: of what was said
+    best, own = np.zeros((2, len(named)), np.float32)  # own: score of the hint's class
     winner = np.zeros_like(named)
     for index, plane in planes.moved(None):
         values = plane[known]
@@ -97,9 +102,19 @@ def wrong_by(planes: ScorePlanes, hint_labels: NDArray[np.int32], rule: LabelRul
 
 
 def corrected_labels(planes: ScorePlanes, shift: Shift, rule: LabelRule) -> LabelArray:
-    """The labels under evidence, by the rule of the method; what was said stays.
+    """Return the labels after shifting the scores by the hints; pixels with hints keep them.
 
-    The parameters are those of `uncertainty`.
+    Parameters
+    ----------
+    planes : ScorePlanes
+    shift : Shift
+        Shift of the scores by the hints.
+    rule : LabelRule
+        Rule of the method.
+
+    Returns
+    -------
+    (Y, X) uint8 or uint16 array
     """
     dtype = label_dtype(planes.total)
     value, label = np.zeros(planes.shape, np.float32), np.zeros(planes.shape, dtype)
@@ -118,14 +133,14 @@ def corrected_labels(planes: ScorePlanes, shift: Shift, rule: LabelRule) -> Labe
 def uncertainty(
     parts: Iterable[ScorePlanes], shift: Shift | None, rule: LabelRule
 ) -> NDArray[np.float32]:
-    """How near the two best are to each other at every pixel, the background among them.
+    """Return how close the two highest scores are at every pixel, the background included.
 
     Parameters
     ----------
     parts : iterable of ScorePlanes
-        At least one. Of many classes some at a time, so that not all are in memory.
+        At least one. Many classes can be given in several parts to save memory.
     shift : Shift or None
-        What evidence moves; where a person said something it is sure.
+        Shift of the scores by the hints; pixels with hints get an uncertainty of 0.
     rule : LabelRule
 
     Returns
