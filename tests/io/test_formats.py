@@ -97,7 +97,7 @@ def test_nothing_is_replaced_unless_allowed_and_nothing_is_left_of_a_failure(tmp
         return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
 
     before = content()
-    with pytest.raises(FileError, match="there already"):
+    with pytest.raises(FileError, match="already exists"):
         export_images(tmp_path, [annotated("one", 5)], [name])
     assert content() == before
     made = export_images(tmp_path, [annotated("one", 5)], [name], overwrite=True)

@@ -243,4 +243,4 @@ def test_whole_numbers_of_any_dtype_are_labels(tmp_path):
     for wrong in (0.5, np.nan, np.inf, signalling):
         values = np.full((3, 4), wrong, np.float32)
         tifffile.imwrite(path, values, photometric="minisblack")
-        assert "not whole numbers" in seconds(read_labels, path)
+        assert "not integers" in seconds(read_labels, path)

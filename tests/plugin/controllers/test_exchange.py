@@ -128,7 +128,7 @@ def test_what_is_there_stays_and_the_way_out_is_told(accepted, qtbot, tmp_path):
     before = (tmp_path / "scene.png").read_bytes()
     annotation(accepted).layer.undo()
     export(accepted, qtbot, tmp_path, "png")
-    assert "there already" in message(accepted)
+    assert "already exists" in message(accepted)
     assert (tmp_path / "scene.png").read_bytes() == before
     export(accepted, qtbot, tmp_path, "png", overwrite=True)
     assert (tmp_path / "scene.png").read_bytes() != before
