@@ -23,7 +23,8 @@ from ...annotation.export import readers_of
 from ...annotation.project.annotation_record import Status
 from ...annotation.project.annotation_store import ChangedOnDiskError
 from ...annotation.project.image_files import images_in
-from ...annotation.project.project import Project, ProjectImage
+from ...annotation.project.project import Project
+from ...annotation.project.project_images import ProjectImage
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
 from ...io.images import read_image_file

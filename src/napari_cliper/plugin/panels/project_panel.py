@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
-from ...annotation.project.project import ProjectImage
+from ...annotation.project.project_images import ProjectImage
 from .. import ui_text
 from ..qt.folding import folding
 from ..qt.wrapping_label import wrapping
