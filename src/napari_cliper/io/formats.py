@@ -41,7 +41,7 @@ class Format:
     notes : str
         Function that returns messages for the user as a list of str: takes a `LabelledImage`.
     suffix : str
-        Suffix of each image's file.
+        End of the file name of each image; by default the first of `endings`.
     planes : bool
         Whether stacks are exported plane by plane.
     endings : tuple of str
@@ -77,7 +77,7 @@ class Format:
             _function(self.write_folder)(folder, images)
             return
         for image in images:
-            path = folder / f"{image.name}{self.suffix}"
+            path = folder / f"{image.name}{self.suffix or self.endings[0]}"
             if path.exists():  # an image has the same name as a plane of another one
                 raise InvalidInputError(
                     f"Two images have the same file name {path.name}. Rename one of them."
@@ -99,21 +99,18 @@ FORMATS: Mapping[str, Format] = {
         title="TIFF for ImageJ",
         help="Fiji and ImageJ, with pixel size, class names and colours.",
         write_file="tiff:write_label_tiff",
-        suffix=".tif",
         endings=(".tif", ".tiff"),
     ),
     "ome-tiff": Format(
         title="OME-TIFF",
         help="Programs that use Bio-Formats: QuPath, OMERO, Fiji.",
         write_file="tiff:write_ome_tiff",
-        suffix=".ome.tif",
         endings=(".ome.tif", ".ome.tiff"),
     ),
     "png": Format(
         title="PNG, indexed",
         help="Training programs that read PASCAL VOC masks; open pixels are 255.",
         write_file="png:write_indexed_png",
-        suffix=".png",
         planes=True,
         endings=(".png",),
     ),
@@ -143,7 +140,6 @@ FORMATS: Mapping[str, Format] = {
         title="GeoJSON for QuPath",
         help="QuPath, with class, colour and holes.",
         write_file="geojson:write_geojson",
-        suffix=".geojson",
         planes=True,
         endings=(".geojson",),
     ),
@@ -151,14 +147,12 @@ FORMATS: Mapping[str, Format] = {
         title="NumPy",
         help="numpy.load; contains no pickled data.",
         write_file="npz:write_npz",
-        suffix=".npz",
         endings=(".npz",),
     ),
     "ome-zarr": Format(
         title="OME-Zarr",
         help="napari and other NGFF programs: the image with its labels.",
         write_file="ome_zarr:write_ome_zarr",
-        suffix=".ome.zarr",
         endings=(".ome.zarr",),
     ),
     "csv": Format(
