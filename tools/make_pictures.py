@@ -148,7 +148,7 @@ def labelled_images() -> None:
         (*INVENTED, BACKGROUND), (*sorted(set(scene.labels.flat) - {0}), 0), strict=True
     ):
         dock.correction_controller.click_controller.choose(name)
-        dock.corrections_panel.click_button.click()
+        dock.corrections_panel.tools.buttons["click"].click()
         clicks = dock.correction_controller.click_controller.of(viewer.layers["stain"])
         assert clicks is not None
         clicks.layer.add(deepest(scene.labels == label))

@@ -46,7 +46,7 @@ def test_it_cannot_be_accepted_and_nothing_is_decided_or_learned(empty, qtbot):
     assert "nothing to accept" in empty.status_panel.message.text()
     qtbot.wait(400)
     assert empty.annotation_controller.of(empty.viewer.layers["scene"]) is None
-    assert "decided" not in empty.annotation_panel.done.text()
+    assert "decided" not in empty.annotation_panel.done.toolTip()
     assert empty.job is None
     assert empty.learning_controller.prototypes is None
 
@@ -62,7 +62,7 @@ def test_only_background_teaches_nothing(empty):
 
 
 def test_a_click_on_an_object_gives_something_to_accept(empty, settle):
-    empty.corrections_panel.click_button.click()
+    empty.corrections_panel.tools.buttons["click"].click()
     empty.correction_controller.click_controller.all[0].layer.add((40, 60))
     settle(empty)
     assert empty.shown.predictions["refined"].layer.data[40, 60] == 1

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.plugin.panels.annotation_panel import SCOPES
 
 SCENES = [make_scene((64, 80), 1_000_008 + number).image for number in range(4)]
 
@@ -80,7 +79,7 @@ def test_a_plane_that_was_not_run_says_so_and_nothing_can_be_done(stack, settle)
     stack.annotation_controller.accept_under_cursor()
     assert annotation(stack) is None
     assert "no result for" in stack.status_panel.message.text()
-    stack.corrections_panel.click_button.click()
+    stack.corrections_panel.tools.buttons["click"].click()
     stack.correction_controller.click_controller.all[0].layer.add((1, 30, 30))
     settle(stack)
     assert "Your hints are saved. There is no result" in stack.corrections_panel.state.text()
@@ -136,7 +135,7 @@ def test_hints_stay_with_their_plane(stack, settle):
     go_to(stack, 0)
     label = int(np.bincount(words[0][words[0] > 0]).argmax())
     row, column = np.argwhere(words[0] == label)[len(np.argwhere(words[0] == label)) // 2]
-    stack.corrections_panel.click_button.click()
+    stack.corrections_panel.tools.buttons["click"].click()
     stack.correction_controller.click_controller.choose("background")
     stack.correction_controller.click_controller.all[0].layer.add((0, row, column))
     settle(stack)
@@ -271,7 +270,7 @@ def test_a_region_is_accepted_in_the_plane_where_it_is_clicked(stack):
     class Click:
         handled = False
 
-    stack.annotation_panel.scope.setCurrentIndex(SCOPES.index("region"))
+    stack.annotation_panel.choose_scope("region")
     stack.annotation_panel.accept_button.click()
     go_to(stack, 0)
     layer = stack.shown.predictions["refined"].layer

@@ -32,6 +32,7 @@ from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
 from .controllers.project import ProjectController
 from .controllers.prototype_learning import PrototypeLearning
+from .controllers.tools import ToolController
 from .engine_session import (
     Outcome,
     Request,
@@ -130,6 +131,14 @@ class CliperWidget(QWidget):
             self.classes_panel,
         )
         self.correction_controller.message.connect(self._say)
+        self.tool_controller = ToolController(
+            napari_viewer,
+            self.corrections_panel,
+            self.annotation_controller,
+            self.correction_controller.click_controller,
+            self.image_panel,
+        )
+        self.tool_controller.message.connect(self._say)
         self.annotation_controller.keys.update(keys | self.correction_controller.keys)
         keys.update(self.annotation_controller.keys)
         self.annotation_controller.keys.update(self.correction_controller.click_controller.keys)
@@ -685,6 +694,7 @@ class CliperWidget(QWidget):
         self.autosave.close()
         self.project_controller.close()
         self.exchange.close()
+        self.tool_controller.close()
         self.correction_controller.close()
         self.learning_controller.close()
         self.annotation_controller.close()

@@ -12,7 +12,6 @@ from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
 from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.controllers.annotation import ACCEPT_KEY, NEXT_KEY, NTH_KEYS, PREVIOUS_KEY
 from napari_cliper.plugin.controllers.hint_history import REDO_KEY, UNDO_KEY
-from napari_cliper.plugin.panels.annotation_panel import SCOPES
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def annotation(dock):
 
 
 def scope(dock, name):
-    dock.annotation_panel.scope.setCurrentIndex(SCOPES.index(name))
+    dock.annotation_panel.choose_scope(name)
 
 
 def rule(dock, index):
@@ -356,19 +355,19 @@ def test_colours_of_the_table_are_those_of_the_annotation(result):
 
 def test_what_is_done_is_counted(result, qtbot):
     settle(result, qtbot)
-    assert ui_text.NOTHING_DONE in result.annotation_panel.done.text()
+    assert ui_text.NOTHING_DONE in result.annotation_panel.done.toolTip()
     scope(result, "chosen")
     result.classes_panel.table.choose([0])
     accept(result)
     settle(result, qtbot)
-    text = result.annotation_panel.done.text()
+    text = result.annotation_panel.done.toolTip()
     assert "1 class" in text
     assert "open" in text
     scope(result, "all")
     accept(result)
     settle(result, qtbot)
-    assert "100% decided" in result.annotation_panel.done.text()
-    assert "open" not in result.annotation_panel.done.text()
+    assert "100% decided" in result.annotation_panel.done.toolTip()
+    assert "open" not in result.annotation_panel.done.toolTip()
 
 
 def test_removing_the_annotation_starts_anew(result):

@@ -322,7 +322,7 @@ def test_an_image_that_is_removed_takes_what_was_taught_off_the_panel(result, se
 
 
 def test_uncertainty_lies_beneath_what_a_person_draws(result, settle):
-    result.corrections_panel.click_button.click()
+    result.corrections_panel.tools.buttons["click"].click()
     result.corrections_panel.uncertainty.click()
     settle(result)
     names = [layer.name for layer in result.viewer.layers]
@@ -362,7 +362,7 @@ def test_what_a_hint_changes_is_seen_on_the_screen(result, settle):
     label = int(np.bincount(before[before > 0]).argmax())
     rows, columns = np.nonzero(before == label)
     point = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
-    result.corrections_panel.click_button.click()
+    result.corrections_panel.tools.buttons["click"].click()
     clicks = result.correction_controller.click_controller.all[0].layer
     clicks.add((1, 1))  # says what is so already: the outlines are there
     settle(result)
@@ -433,7 +433,7 @@ def test_decided_places_are_passed_over(result, settle):
 
 
 def test_the_key_is_bound_on_our_layers(result, settle):
-    result.corrections_panel.click_button.click()
+    result.corrections_panel.tools.buttons["click"].click()
     result.corrections_panel.uncertainty.click()
     settle(result)
     mine = annotation(result)

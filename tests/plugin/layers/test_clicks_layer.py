@@ -135,7 +135,7 @@ def result(dock, run, settle):
 
 def click_controller(dock):
     """The layer, after the button was pressed."""
-    dock.corrections_panel.click_button.click()
+    dock.corrections_panel.tools.buttons["click"].click()
     return dock.correction_controller.click_controller.all[0]
 
 

@@ -66,6 +66,8 @@ class AnnotationController(QObject):
     """A class was chosen to brush with, by its row or by a key."""
     leaving = Signal(object)
     """The layer of an `AnnotationLayer` was removed; it is forgotten next."""
+    picking_changed = Signal()
+    """Presses of the mouse pick regions from now on, or no longer."""
     lost = Signal(object)
     """The layer of an `AnnotationLayer` was removed, and not by `remove`."""
 
@@ -85,7 +87,8 @@ class AnnotationController(QObject):
         self._classes = classes
         self._all: list[AnnotationLayer] = []
         self._removing: AnnotationLayer | None = None
-        self._click_controller = False
+        self.picking = False
+        """Whether the next press of the mouse picks a region."""
         self._last_brushed = ""
         self.keys: dict[str, Callable[[], None]] = {
             ACCEPT_KEY: self.accept_under_cursor,
@@ -105,7 +108,7 @@ class AnnotationController(QObject):
 
     def close(self) -> None:
         """Listen to nothing any more; the layers stay."""
-        self._stop_clicking()
+        self.stop_picking()
         self._count_timer.stop()
         for job in (self.job, self.counting):
             if job is not None:
@@ -210,9 +213,9 @@ class AnnotationController(QObject):
     def accept(self) -> None:
         """Take the prediction over, as far as the panel says."""
         scope = self._panel.chosen_scope()
-        self._stop_clicking()
+        self.stop_picking()
         if scope == "region":
-            self._start_clicking(self._accept_at)
+            self._start_picking(self._accept_at)
             return
         with self._told():
             prediction = self._prediction()
@@ -300,21 +303,30 @@ class AnnotationController(QObject):
         inside[rectangle_region(self._viewer, choice.layer, layer)] = True
         return inside[choice.region or (slice(None), slice(None))]
 
-    # ------------------------------------------------------------------ clicks
+    # ------------------------------------------------------------------ regions by the mouse
 
-    def _start_clicking(self, use: Callable[[Any], None]) -> None:
-        self._use_click = use
-        self._click_controller = True
-        self._viewer.mouse_drag_callbacks.append(self._on_click)
-        self.message.emit(ui_text.CLICK_REGION, False)
+    def pick_regions(self) -> None:
+        """Accept each region that is clicked, until `stop_picking`."""
+        self._start_picking(self._accept_at, once=False)
 
-    def _stop_clicking(self) -> None:
-        if self._click_controller:
-            self._click_controller = False
+    def _start_picking(self, use: Callable[[Any], None], *, once: bool = True) -> None:
+        self._use_click, self._once = use, once
+        if not self.picking:
+            self.picking = True
+            self._viewer.mouse_drag_callbacks.append(self._on_click)
+            self.picking_changed.emit()
+        self.message.emit(ui_text.CLICK_REGION if once else ui_text.CLICK_REGIONS, False)
+
+    def stop_picking(self) -> None:
+        """Give the mouse back to napari."""
+        if self.picking:
+            self.picking = False
             self._viewer.mouse_drag_callbacks.remove(self._on_click)
+            self.picking_changed.emit()
 
     def _on_click(self, _viewer: Any, event: Any) -> None:
-        self._stop_clicking()
+        if self._once:
+            self.stop_picking()
         event.handled = True  # so that the brush does not paint
         self._use_click(event.position)
 
@@ -322,10 +334,10 @@ class AnnotationController(QObject):
 
     def clean(self) -> None:
         """Tidy the annotation up, in a thread, as far as the panel says."""
-        self._stop_clicking()
+        self.stop_picking()
         with self._told():
             if self._panel.chosen_scope() == "region":
-                self._start_clicking(self._clean_at)
+                self._start_picking(self._clean_at)
             else:
                 self._clean(None)
 
@@ -397,6 +409,10 @@ class AnnotationController(QObject):
         self._last_brushed = row.name
         self._viewer.status = ui_text.brush_paints(row.name)
         self.brushed.emit(row.name)
+
+    def row_of(self, name: str) -> ClassRow | None:
+        """The class of a name in the table; None for another name, and for background words."""
+        return next((row for row in self._rows() if row.name == name), None)
 
     def brush_step(self, step: int) -> None:
         """Brush with the next (1) or the previous (-1) class of the table."""

@@ -65,8 +65,6 @@ class ClickController(QObject):
         self.keys: dict[str, Callable[[], None]] = {UNDO_KEY: self.undo, REDO_KEY: self.redo}
         """What keys do while the labels or the clicks are active."""
         self._removed_timer = once(self, 0, self._take_back)
-        panel.click_wanted.connect(self.click)
-        panel.chosen.connect(self.choose)
         annotation_controller.begun.connect(self._on_begun)
         annotation_controller.brushed.connect(self.choose)
         annotation_controller.stepped.connect(self._on_stroke)

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSpinBox, QWidget
+from qtpy.QtGui import QActionGroup
+from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QSpinBox, QWidget
 
 from ...annotation.cleanup import CLEANING, Cleanup
 from ...annotation.completion import Done
 from ...annotation.merge import RULES, Rule
 from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
+from ..qt.menu_button import MenuButton
 from ..qt.wrapping_label import wrapping
 
 Scope = Literal["all", "chosen", "rectangle", "region"]
@@ -39,11 +41,19 @@ class AnnotationPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        title = QLabel(ui_text.ANNOTATION)
-        title.setToolTip(ui_text.ANNOTATION_TIP)
-        self.done = wrapping()
-        self.accept_button = QPushButton(ui_text.ACCEPT)
-        self.scope = _combo(ui_text.SCOPES, ui_text.SCOPE_TIP)
+        self.done = QProgressBar()
+        self.done.setRange(0, 100)
+        self.accept = MenuButton(ui_text.ACCEPT, ui_text.ACCEPT_MENU)
+        self.accept_button = self.accept.button
+        self._scopes = QActionGroup(self)
+        for name in SCOPES:
+            title, tip = ui_text.SCOPES[name]
+            action = self._scopes.addAction(title)
+            action.setCheckable(True)
+            action.setToolTip(tip)
+            action.setData(name)
+            self.accept.menu.addAction(action)
+        self.choose_scope("all")
         self.rule = _combo(ui_text.RULE_NAMES, ui_text.RULE_TIP)
         self.clean_button = QPushButton(ui_text.CLEAN)
         self.tool = _combo(
@@ -56,17 +66,17 @@ class AnnotationPanel(QWidget):
 
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.addWidget(title, 0, 0, 1, 3)
-        grid.addWidget(self.accept_button, 1, 0)
-        grid.addWidget(self.scope, 1, 1, 1, 2)
-        grid.addWidget(self.rule, 2, 1, 1, 2)
+        grid.setVerticalSpacing(4)
+        grid.addWidget(self.accept, 0, 0, 1, 3)
+        grid.addWidget(self.rule, 1, 0, 1, 3)
+        grid.addWidget(self.done, 2, 0, 1, 3)
         grid.addWidget(self.clean_button, 3, 0)
         grid.addWidget(self.tool, 3, 1)
         grid.addWidget(self.amount, 3, 2)
-        grid.addWidget(self.done, 4, 0, 1, 3)
+        grid.addWidget(wrapping(ui_text.LEGEND), 4, 0, 1, 3)
         grid.setColumnStretch(1, 1)
 
-        self.accept_button.clicked.connect(self.accept_wanted)
+        self.accept.clicked.connect(self.accept_wanted)
         self.clean_button.clicked.connect(self.clean_wanted)
         self.tool.currentIndexChanged.connect(self._show_amount)
         self._show_amount()
@@ -77,7 +87,12 @@ class AnnotationPanel(QWidget):
 
     def chosen_scope(self) -> Scope:
         """What is accepted or cleaned."""
-        return SCOPES[self.scope.currentIndex()]
+        chosen = self._scopes.checkedAction()
+        return "all" if chosen is None else chosen.data()
+
+    def choose_scope(self, scope: Scope) -> None:
+        """Choose what is accepted or cleaned."""
+        self._scopes.actions()[SCOPES.index(scope)].setChecked(True)
 
     def chosen_rule(self) -> Rule:
         """Where an accept may go."""
@@ -118,7 +133,9 @@ class AnnotationPanel(QWidget):
 
     def show_done(self, done: Done | None) -> None:
         """Say how much is done."""
-        self.done.setText(ui_text.done_text(done))
+        self.done.setValue(0 if done is None else round(100 * done.decided))
+        self.done.setFormat(ui_text.done_bar(done))
+        self.done.setToolTip(ui_text.done_text(done))
 
 
 def _combo(entries: Mapping[Any, tuple[str, str]], tip: str) -> ElidingComboBox:

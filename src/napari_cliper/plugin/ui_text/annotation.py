@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 # ---------------------------------------------------------------------- annotation panel
 
-ANNOTATION = "<b>Annotation</b>"
-ANNOTATION_TIP = "The labels you have accepted, painted or imported."
-ACCEPT = "Accept"
-ACCEPT_TIP = "Copy the prediction into the annotation. Undo takes it back in one step."
+ACCEPT = "Accept what is shown"
+ACCEPT_TIP = (
+    "Copy the prediction into the annotation (Alt+A). Undo takes it back in one step. "
+    "Q accepts the region under the cursor only."
+)
+ACCEPT_MENU = "What to accept or clean"
+LEGEND = "Outlines: prediction. Filled: annotation."
 CLEAN = "Clean"
 CLEAN_TIP = "Clean the annotation. Undo takes it back in one step."
-SCOPE_TIP = "What to accept or clean."
 SCOPES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "all": ("all classes", "All classes and the background."),
@@ -61,6 +63,7 @@ OTHER_PLANE = "The prediction belongs to another plane. Go to that plane first."
 NO_CLASS_SELECTED = "No class is selected. Select rows in the table first."
 NO_RECTANGLE_DRAWN = "There is no rectangle. Draw one in a Shapes layer first."
 CLICK_REGION = "Click a region. To change what is accepted or cleaned, press the button again."
+CLICK_REGIONS = "Click the regions to accept. Press Esc to end."
 PAINTED_MEANWHILE = "You painted during cleaning, so nothing was changed. Press Clean again."
 REPLACE_PAINTED_TITLE = "Replace hand-painted pixels?"
 
@@ -82,6 +85,13 @@ def done_text(done: Done | None) -> str:
     if done.open_regions:
         parts.append(f"{count(done.open_regions, 'predicted region')} open")
     return ", ".join(parts) + "."
+
+
+def done_bar(done: Done | None) -> str:
+    """How much of a plane is annotated, in a bar."""
+    if done is None:
+        return NOTHING_DONE
+    return f"{done.decided:.0%} decided, {done.labelled:.0%} labelled"
 
 
 def accepted(*, changed: int) -> str:
@@ -140,8 +150,19 @@ def labels_refused(
 
 # ---------------------------------------------------------------------- corrections panel
 
-CORRECTIONS = "<b>Corrections</b>"
-CORRECTIONS_TIP = "Correct the prediction with a few strokes and clicks."
+PALETTE_NAME = "Class to paint and click"
+TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "click": (
+            "Click",
+            "Click in the image to say which class is there. Delete a point to take it back.",
+        ),
+        "brush": ("Brush", "Paint the class into the annotation."),
+        "erase": ("Erase", "Erase from the annotation: painted background."),
+        "region": ("Region", "Accept each predicted region that you click. Q does it at once."),
+    }
+)
+"""Name and tooltip by tool."""
 PROPAGATE = "Propagate corrections"
 PROPAGATE_TIP = (
     "Your strokes and clicks also change the prediction in similar regions. Off: only the words "
@@ -149,18 +170,25 @@ PROPAGATE_TIP = (
 )
 UNCERTAINTY = "Uncertainty"
 UNCERTAINTY_TIP = "Show an image layer that is bright where the two best classes are close."
-CLICK = "Click"
-CLICK_TIP = "Click in the image to say which class is there. Delete a point to take it back."
-CLICK_CLASS_TIP = "The class of the next click."
-CLICK_CLASS_NAME = "Class of the next click"
-NEXT_UNCERTAIN = "Next uncertain"
-NEXT_UNCERTAIN_TIP = "Go to the next uncertain place that you have not decided yet."
-BACKGROUND_CLICK_TIP = "None of the classes."
-NOT_IN_TABLE = "Not in the table of classes."
+NEXT_UNCERTAIN = "Next uncertain place"
+NEXT_UNCERTAIN_TIP = (
+    "Go to the next uncertain place that you have not decided yet, zoom in and mark it (U)."
+)
 COMPUTING_SIMILARITY = "Computing similar regions ..."
 RAISED = "The prediction is drawn above what you accepted. Press Accept to update your labels."
 FOLLOWS_HINT = f"The prediction follows your hint. {RAISED}"
 NO_UNCERTAIN_PLACE = "No uncertain place is left to decide."
+
+
+def palette_entry(*, name: str, number: int) -> str:
+    """A button of the palette."""
+    return f"{number} {name}"
+
+
+def palette_tip(*, name: str, number: int) -> str:
+    """The tooltip of a button of the palette."""
+    key = f" (Alt+{number})" if number < 10 else ""
+    return f"Paint and click {name}{key}."
 
 
 def click_on(name: str) -> str:

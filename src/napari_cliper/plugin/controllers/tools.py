@@ -1,0 +1,147 @@
+"""The tools of the page Correct: one press puts the right layer into the right mode.
+
+Which tool is held is read off napari: the active layer and its mode, so that the buttons are right
+too when a person changes these there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Labels, Layer, Points
+from napari.viewer import Viewer
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QShortcut
+
+from ...annotation.user_hints import BACKGROUND
+from ...segmentation import InvalidInputError
+from ..panels.corrections_panel import CorrectionsPanel
+from ..panels.image_panel import ImagePanel
+from ..panels.tools_row import Tool
+from ..qt.listeners import Listeners
+from .annotation import AnnotationController
+from .clicks import ClickController
+
+_MODES: dict[str, Tool] = {"paint": "brush", "fill": "brush", "polygon": "brush", "erase": "erase"}
+"""Tool by the mode of an annotation's layer."""
+
+
+class ToolController(QObject):
+    """The tools of one dock.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    panel : CorrectionsPanel
+    annotations : AnnotationController
+    clicks : ClickController
+    images : ImagePanel
+    """
+
+    message = Signal(str, bool)
+    """A line for the person, and whether it is an error."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        panel: CorrectionsPanel,
+        annotations: AnnotationController,
+        clicks: ClickController,
+        images: ImagePanel,
+    ) -> None:
+        super().__init__(panel)
+        self._viewer = viewer
+        self._panel = panel
+        self._annotations = annotations
+        self._clicks = clicks
+        self._images = images
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), panel.window())
+        self._escape.setEnabled(False)
+        self._escape.activated.connect(self.end)
+        self._listeners = Listeners()
+        self._listeners.connect("viewer", viewer.layers.selection.events.active, self._on_active)
+        panel.tools.wanted.connect(self._on_wanted)
+        panel.chosen.connect(self.choose)
+        annotations.picking_changed.connect(self.look)
+        self._on_active()
+
+    def close(self) -> None:
+        """Follow nothing any more; the layers stay."""
+        self._escape.setEnabled(False)
+        self._listeners.clear()
+
+    def take(self, tool: Tool) -> None:
+        """Hold a tool: its layer is active and in its mode, with the label of the class."""
+        self._annotations.stop_picking()
+        if tool == "click":
+            self._clicks.click()
+        elif tool == "region":
+            self._annotations.pick_regions()
+        else:
+            choice = self._images.choice()
+            if choice is None:
+                self.message.emit(self._images.why_not(), True)
+            else:
+                self._paint(choice.layer, choice.name, "paint" if tool == "brush" else "erase")
+        self.look()
+
+    def end(self) -> None:
+        """Put the tool that is held away: the mouse moves the image again."""
+        self._annotations.stop_picking()
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Labels | Points):
+            active.mode = "pan_zoom"
+        self.look()
+
+    def choose(self, name: str) -> None:
+        """Let strokes and clicks be of a class."""
+        row = self._annotations.row_of(name)
+        if row is not None:
+            self._annotations.brush(row)
+            return
+        self._clicks.choose(BACKGROUND)
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Labels) and self._annotations.behind(active) is not None:
+            active.selected_label = 0  # painted background
+
+    def _paint(self, image: Any, name: str, mode: str) -> None:
+        try:
+            layer = self._annotations.begin(image, name).layer
+        except InvalidInputError as error:
+            self.message.emit(str(error), True)
+            return
+        layer.visible = True
+        self._viewer.layers.selection.active = layer
+        self.choose(self._panel.chosen_class())
+        layer.mode = mode
+
+    # ------------------------------------------------------------------ what napari says
+
+    def _on_wanted(self, tool: Tool | None) -> None:
+        if tool is None:
+            self.end()
+        else:
+            self.take(tool)
+
+    def _on_active(self, _event: Any = None) -> None:
+        active = self._viewer.layers.selection.active
+        self._listeners.disconnect("layer")
+        if isinstance(active, Labels | Points):
+            self._listeners.connect("layer", active.events.mode, self.look)
+        self.look()
+
+    def look(self, _event: Any = None) -> None:
+        """Show the tool that is held."""
+        held = self._held(self._viewer.layers.selection.active)
+        self._panel.tools.show_held(held)
+        self._escape.setEnabled(held is not None)
+
+    def _held(self, active: Layer | None) -> Tool | None:
+        if self._annotations.picking:
+            return "region"
+        if isinstance(active, Points) and self._clicks.behind(active) is not None:
+            return "click" if str(active.mode) == "add" else None
+        if isinstance(active, Labels) and self._annotations.behind(active) is not None:
+            return _MODES.get(str(active.mode))
+        return None

@@ -1,0 +1,118 @@
+"""The classes to paint and click, as buttons with their colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QFrame,
+    QGridLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QWidget,
+)
+
+from ...annotation.user_hints import BACKGROUND
+from .. import ui_text
+
+_COLUMNS = 2
+_ROWS_SEEN = 4  # more are scrolled to
+_SWATCH = 12  # pixels
+
+Colour = tuple[float, float, float, float]
+
+
+class ClassPalette(QScrollArea):
+    """One button for each class, and one for the background; `chosen` carries a class's name.
+
+    `show_classes` gives the buttons, `choose` presses one without telling.
+    """
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        inside = QWidget()
+        self._grid = QGridLayout(inside)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(2)
+        for column in range(_COLUMNS):
+            self._grid.setColumnStretch(column, 1)
+        self.setWidget(inside)
+        self._group = QButtonGroup(self)
+        self._group.buttonClicked.connect(self._on_clicked)
+        self.buttons: dict[str, QPushButton] = {}
+
+    def show_classes(self, colours: Mapping[str, Colour], chosen: str) -> None:
+        """Show these classes, in their order and colours.
+
+        Parameters
+        ----------
+        colours : mapping of str to colour
+            Red, green, blue and alpha, 0 to 1, by name; the background among them.
+        chosen : str
+        """
+        names = [*(name for name in colours if name != BACKGROUND), BACKGROUND]
+        if [*self.buttons] != names:
+            self._make(names)
+        for number, (name, button) in enumerate(self.buttons.items(), 1):
+            swatch = QPixmap(_SWATCH, _SWATCH)
+            swatch.fill(QColor.fromRgbF(*colours[name]))
+            button.setIcon(QIcon(swatch))
+            shown = 0 if name == BACKGROUND else number
+            button.setText(ui_text.palette_entry(name=_fitted(button, name), number=shown))
+            button.setToolTip(ui_text.palette_tip(name=name, number=shown))
+            button.setAccessibleName(name)
+        self.choose(chosen)
+
+    def choose(self, name: str) -> None:
+        """Show which class is painted and clicked; nothing for one that is not offered."""
+        if name in self.buttons:
+            self.buttons[name].setChecked(True)
+
+    def chosen_class(self) -> str:
+        """The class that is painted and clicked."""
+        return next((name for name, one in self.buttons.items() if one.isChecked()), BACKGROUND)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As high as the rows, up to so many."""
+        rows = max(-(-len(self.buttons) // _COLUMNS), 1)
+        height = next(iter(self.buttons.values())).sizeHint().height() if self.buttons else 0
+        seen = min(rows, _ROWS_SEEN)
+        return QSize(80, seen * height + (seen - 1) * self._grid.spacing())
+
+    def _make(self, names: Sequence[str]) -> None:
+        for button in self.buttons.values():
+            self._group.removeButton(button)
+            self._grid.removeWidget(button)
+            button.deleteLater()
+        self.buttons = {}
+        for index, name in enumerate(names):
+            button = QPushButton()
+            button.setCheckable(True)
+            button.setIconSize(QSize(_SWATCH, _SWATCH))
+            button.setStyleSheet("text-align: left; padding: 2px 4px;")
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            self._group.addButton(button)
+            self._grid.addWidget(button, index // _COLUMNS, index % _COLUMNS)
+            self.buttons[name] = button
+        self.updateGeometry()
+
+    def _on_clicked(self, _button: QPushButton) -> None:
+        self.chosen.emit(self.chosen_class())
+
+
+def _fitted(button: QPushButton, name: str) -> str:
+    """A name as long as half the dock has room for."""
+    room = 14 * button.fontMetrics().averageCharWidth()
+    return (
+        button.fontMetrics().elidedText(name, Qt.TextElideMode.ElideRight, room).replace("&", "&&")
+    )
