@@ -140,3 +140,24 @@ def test_what_is_known_to_be_painted_is_no_undo():
     editor.labels[...] = 2  # and this is its undo
     editor.edits.follow()
     assert (editor.edits.edit_mask == ACCEPTED).all()
+
+
+def test_labels_that_follow_are_no_step_and_disturb_none():
+    editor = Editor()
+    editor.accept(np.full(SHAPE, 5, np.uint16))
+    editor.paint((0, slice(2, 4), slice(2, 4)), 3)
+    editor.edits.follow()
+    where = (np.zeros(2, int), np.array([0, 9]), np.array([0, 9]))
+    editor.edits.replace(where, np.array([7, 7], np.uint16))
+    assert not editor.edits.follow()
+    assert set(editor.edits.edit_mask[where]) == {ACCEPTED}
+    editor.labels[0, 2:4, 2:4] = 5  # the editor undoes the stroke
+    editor.edits.follow()
+    assert (editor.edits.edit_mask == ACCEPTED).all()
+    assert editor.labels[0, 0, 0] == 7
+    editor.labels[...] = 0  # and what was accepted, as it was then
+    editor.edits.follow()
+    assert (editor.edits.edit_mask == OPEN).all()
+    editor.labels[...] = 5
+    editor.edits.follow()
+    assert (editor.edits.edit_mask == ACCEPTED).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -94,6 +96,22 @@ def test_what_is_refused(random_state):
         accept(labels, edit_mask, prediction, "some")
     with pytest.raises(InvalidInputError, match="differ in size"):
         accept(labels, edit_mask, prediction[1:], "all")
+
+
+def test_accepted_pixels_follow_hints_there_and_back(random_state):
+    """Painted pixels never move, and undoing the hints brings every pixel back."""
+    labels, edit_mask, before = random_state
+    start, rng = labels.copy(), np.random.default_rng(6)
+    follows = following(labels, edit_mask, before)
+    assert follows.any()
+    hints = [before, *(rng.integers(0, 4, SHAPE).astype(np.uint8) for _ in range(3))]
+    for old, new in pairwise([*hints, *hints[-2::-1]]):
+        moved = moved_by_hint(edit_mask, follows, old, new)
+        assert moved.any()
+        labels[moved] = new[moved]
+        np.testing.assert_array_equal(labels[follows], new[follows])
+        np.testing.assert_array_equal(labels[edit_mask != ACCEPTED], start[edit_mask != ACCEPTED])
+    np.testing.assert_array_equal(labels, start)
 
 
 def test_the_region_at_a_pixel_is_scipys(random_state):

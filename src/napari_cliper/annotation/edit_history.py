@@ -115,6 +115,21 @@ class Edits:
         self._remember(pixels, seen[pixels], labels, edit_mask)
         seen[pixels] = labels
 
+    def replace(self, where: tuple[NDArray[np.intp], ...], labels: Labels) -> None:
+        """Write labels that follow something else, outside of the undo history.
+
+        Undo and redo of the steps before go on as they were. The edit mask does not change.
+
+        Parameters
+        ----------
+        where : tuple of arrays of int
+            Indices of the n pixels, one array per axis.
+        labels : (n,) uint16 array
+        """
+        self.follow()
+        self.labels[where] = labels
+        self._seen[where] = labels
+
     def _remember(
         self, pixels: NDArray[np.intp], old: Labels, new: Labels, new_edit_mask: EditMask
     ) -> None:

@@ -80,6 +80,56 @@ def accept(
     return new, new_edit_mask
 
 
+def following(
+    labels: Labels, edit_mask: EditMask, prediction: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Return which pixels follow hints: accepted, not painted, and equal to the prediction.
+
+    Find this out before the first of several hints. Pixels that came to be equal by a hint are not
+    among them, so that undoing the hints brings every pixel back to what it was.
+
+    Parameters
+    ----------
+    labels : (Y, X) uint16 array
+        The annotation.
+    edit_mask : (Y, X) uint8 array
+        Its edit mask.
+    prediction : (Y, X) array of int
+        Predicted labels, numbered like the annotation.
+
+    Returns
+    -------
+    (Y, X) bool array
+    """
+    same: NDArray[np.bool_] = (edit_mask == ACCEPTED) & (labels == prediction)
+    return same
+
+
+def moved_by_hint(
+    edit_mask: EditMask,
+    follows: NDArray[np.bool_],
+    before: NDArray[np.integer],
+    after: NDArray[np.integer],
+) -> NDArray[np.bool_]:
+    """Return which pixels of an annotation take the label that a hint has changed.
+
+    Parameters
+    ----------
+    edit_mask : (Y, X) uint8 array
+    follows : (Y, X) bool array
+        See `following`.
+    before, after : (Y, X) arrays of int
+        Predicted labels without and with the hint.
+
+    Returns
+    -------
+    (Y, X) bool array
+        Pixels whose label becomes that of `after`.
+    """
+    moved: NDArray[np.bool_] = follows & (edit_mask == ACCEPTED) & (before != after)
+    return moved
+
+
 def region_at(labels: NDArray[np.integer], row: int, column: int) -> NDArray[np.bool_]:
     """Return the 8-connected region of one label that contains a pixel.
 

@@ -38,14 +38,17 @@ def test_corrections_spread_by_default_and_the_box_tells(panel, qtbot):
 
 
 def test_buttons_tell_once_they_are_not_grey(panel, qtbot):
+    click = panel.tools.buttons["click"]
     panel.set_available(ui_text.CHOOSE_IMAGE_FIRST, ui_text.NO_RESULT)
-    assert not panel.click_button.isEnabled()
-    assert panel.click_button.toolTip() == ui_text.CHOOSE_IMAGE_FIRST
+    assert not click.isEnabled()
+    assert click.toolTip() == ui_text.CHOOSE_IMAGE_FIRST
     assert not panel.next_button.isEnabled()
     assert panel.uncertainty.toolTip() == ui_text.NO_RESULT
     panel.set_available("", "")
-    with qtbot.waitSignal(panel.click_wanted):
-        qtbot.mouseClick(panel.click_button, Qt.MouseButton.LeftButton)
+    for expected in ("click", None):
+        with qtbot.waitSignal(panel.tools.wanted) as told:
+            qtbot.mouseClick(click, Qt.MouseButton.LeftButton)
+        assert told.args == [expected]
     with qtbot.waitSignal(panel.next_wanted):
         qtbot.mouseClick(panel.next_button, Qt.MouseButton.LeftButton)
     with qtbot.waitSignal(panel.uncertainty_toggled) as told:
@@ -53,26 +56,46 @@ def test_buttons_tell_once_they_are_not_grey(panel, qtbot):
     assert told.args == [True]
 
 
-def test_classes_are_offered_in_their_colours_with_the_background_first(panel, qtbot):
+def test_one_tool_is_held_at_most(panel, qtbot):
+    panel.set_available("", "")
+    tools = panel.tools
+    for name in ("brush", "erase"):
+        qtbot.mouseClick(tools.buttons[name], Qt.MouseButton.LeftButton)
+        assert [one for one, button in tools.buttons.items() if button.isChecked()] == [name]
+    with qtbot.assertNotEmitted(tools.wanted):
+        tools.show_held("region")
+    assert tools.held() == "region"
+
+
+def test_classes_are_offered_in_their_colours_with_the_background_last(panel, qtbot):
     with qtbot.assertNotEmitted(panel.chosen):
         panel.show_classes(ROWS, "fibre")
-    box = panel.classes
-    assert [box.itemText(i) for i in range(box.count())] == [BACKGROUND, "nucleus", "fibre"]
+    buttons = panel.palette_.buttons
+    assert [*buttons] == ["nucleus", "fibre", BACKGROUND]
+    assert [one.text()[0] for one in buttons.values()] == ["1", "2", "0"]
     assert panel.chosen_class() == "fibre"
-    colour = box.itemIcon(1).pixmap(8, 8).toImage().pixelColor(4, 4)
+    colour = buttons["nucleus"].icon().pixmap(8, 8).toImage().pixelColor(4, 4)
     assert (colour.red(), colour.green(), colour.blue()) == (255, 0, 0)
     with qtbot.waitSignal(panel.chosen) as told:
-        qtbot.keyClick(box, Qt.Key.Key_Up)
+        qtbot.mouseClick(buttons["nucleus"], Qt.MouseButton.LeftButton)
     assert told.args == ["nucleus"]
+    panel.show_classes([*ROWS, ClassRow("background")], BACKGROUND)
+    assert len(panel.palette_.buttons) == 3
 
 
-def test_a_class_that_is_not_offered_is_added(panel, qtbot):
+def test_a_class_that_is_not_in_the_table_presses_no_button(panel, qtbot):
     panel.show_classes(ROWS, BACKGROUND)
     with qtbot.assertNotEmitted(panel.chosen):
         panel.choose("gone")
-    assert panel.chosen_class() == panel.classes.currentText() == "gone"
-    panel.show_classes([*ROWS, ClassRow("background")], BACKGROUND)
-    assert panel.classes.count() == 3
+    assert panel.chosen_class() == "gone"
+    assert not any(one.isChecked() for one in panel.palette_.buttons.values())
+
+
+def test_many_classes_are_scrolled_to(panel):
+    panel.show_classes([ClassRow(f"kind {number}") for number in range(40)], BACKGROUND)
+    few = panel.palette_.sizeHint().height()
+    panel.show_classes([ClassRow(f"kind {number}") for number in range(80)], BACKGROUND)
+    assert panel.palette_.sizeHint().height() == few < 130
 
 
 def test_the_state_takes_no_room_where_there_is_none(panel):

@@ -49,6 +49,7 @@ class ClassPalette(QScrollArea):
         self.setWidget(inside)
         self._group = QButtonGroup(self)
         self._group.buttonClicked.connect(self._on_clicked)
+        self._chosen = BACKGROUND
         self.buttons: dict[str, QPushButton] = {}
 
     def show_classes(self, colours: Mapping[str, Colour], chosen: str) -> None:
@@ -74,13 +75,16 @@ class ClassPalette(QScrollArea):
         self.choose(chosen)
 
     def choose(self, name: str) -> None:
-        """Show which class is painted and clicked; nothing for one that is not offered."""
-        if name in self.buttons:
-            self.buttons[name].setChecked(True)
+        """Show which class is painted and clicked; no button is pressed for another name."""
+        self._chosen = name
+        self._group.setExclusive(False)  # else one stays pressed
+        for one, button in self.buttons.items():
+            button.setChecked(one == name)
+        self._group.setExclusive(True)
 
     def chosen_class(self) -> str:
         """The class that is painted and clicked."""
-        return next((name for name, one in self.buttons.items() if one.isChecked()), BACKGROUND)
+        return self._chosen
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """As high as the rows, up to so many."""
@@ -106,8 +110,9 @@ class ClassPalette(QScrollArea):
             self.buttons[name] = button
         self.updateGeometry()
 
-    def _on_clicked(self, _button: QPushButton) -> None:
-        self.chosen.emit(self.chosen_class())
+    def _on_clicked(self, button: QPushButton) -> None:
+        self._chosen = next(name for name, one in self.buttons.items() if one is button)
+        self.chosen.emit(self._chosen)
 
 
 def _fitted(button: QPushButton, name: str) -> str:
