@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_cliper.annotation.completion import done
 from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
-from napari_cliper.annotation.merge import RULES, accept, region_at
+from napari_cliper.annotation.merge import RULES, accept, following, moved_by_hint, region_at
 from napari_cliper.segmentation import InvalidInputError
 
 SHAPE = (30, 40)
