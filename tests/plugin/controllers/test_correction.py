@@ -268,12 +268,12 @@ def test_buttons_say_why_they_are_grey(dock):
     for widget in (panel.next_button, panel.uncertainty):
         assert not widget.isEnabled()
         assert "Press Run" in widget.toolTip()
-    assert panel.click_button.isEnabled()
+    assert panel.tools.buttons["click"].isEnabled()
     dock.correction_controller.next_uncertain()
     assert "Press Run" in dock.status_panel.message.text()
     dock.viewer.layers.clear()
-    assert not panel.click_button.isEnabled()
-    assert panel.click_button.toolTip()
+    assert not panel.tools.buttons["click"].isEnabled()
+    assert panel.tools.buttons["click"].toolTip()
 
 
 def test_uncertainty_is_a_layer_that_follows(result, settle):
