@@ -56,6 +56,7 @@ def test_the_largest_region_of_a_class():
     assert found.largest(1) == (slice(0, 2), slice(0, 3))
     assert found.largest(2) == (slice(0, 2), slice(3, 6))
     assert found.largest(7) == ()
+    assert found.largest(3, smallest=2) == ()
 
 
 def test_the_tools_that_clean_and_pick_regions_mean_the_same_regions():

@@ -32,7 +32,7 @@ NOT_SHOWN = re.compile(
     r"|^Q[A-Za-z]+(::[a-z-]+)? ?\{|^(color|padding|text-align): "  # style sheets
     r"|^Alt-|^Ctrl\+"  # keys
     r"|^napari-cliper job$"  # the name of a thread
-    r"|^fill holes$"  # the name of a tool
+    r"|^(fill holes|remove specks)$"  # names of tools
     r"|^module .* has no attribute "  # Python's own words
 )
 """Literals of code that nobody sees in the window."""

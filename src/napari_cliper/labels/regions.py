@@ -88,15 +88,21 @@ class Regions:
         found: NDArray[Any] = by_number[self.numbers]
         return found
 
-    def largest(self, label: int) -> tuple[slice, ...]:
+    def largest(self, label: int, smallest: int = 1) -> tuple[slice, ...]:
         """Return the bounding box of the largest region of a label.
+
+        Parameters
+        ----------
+        label : int
+        smallest : int
+            Regions with fewer pixels are left out.
 
         Returns
         -------
         tuple of slice
-            One for each axis; empty if the label has no region. Ties go to the lowest number.
+            One for each axis; empty if the label has no such region. Ties go to the lowest number.
         """
-        own = np.flatnonzero(self.labels == label)
+        own = np.flatnonzero((self.labels == label) & (self.areas >= smallest))
         if not own.size:
             return ()
         number = own[np.argmax(self.areas[own])] + 1

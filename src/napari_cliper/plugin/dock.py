@@ -52,6 +52,7 @@ from .panels.corrections_panel import CorrectionsPanel
 from .panels.engine_panel import EnginePanel
 from .panels.exchange_panel import ExchangePanel
 from .panels.image_panel import ImagePanel
+from .panels.objects_panel import ObjectsPanel
 from .panels.offers_panel import OffersPanel
 from .panels.project_panel import ProjectPanel
 from .panels.prototypes_panel import PrototypesPanel
@@ -62,6 +63,7 @@ from .panels.threshold_panel import ThresholdPanel
 from .pytorch_loading import load_pytorch
 from .qt.timers import once
 from .qt.tones import tone_style
+from .state import DockState
 from .worker import Job, Work, wait_for_stopped_jobs
 
 RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
@@ -142,6 +144,17 @@ class CliperWidget(QWidget):
         self.annotation_controller.keys.update(keys | self.correction_controller.keys)
         keys.update(self.annotation_controller.keys)
         self.annotation_controller.keys.update(self.correction_controller.click_controller.keys)
+        self.state = DockState(
+            napari_viewer,
+            self.image_panel,
+            self.classes_panel,
+            self.result,
+            self.annotation_controller,
+        )
+        self.state.message.connect(self._say)
+        self.objects_panel = ObjectsPanel(self.state)
+        self.frame.add("objects", self.objects_panel)
+        self.frame.page_changed.connect(self.objects_panel.follow)
         self.exchange = Exchange(
             self, self.annotation_controller, self.image_panel, self.classes_panel
         )
@@ -695,6 +708,7 @@ class CliperWidget(QWidget):
         self.project_controller.close()
         self.exchange.close()
         self.tool_controller.close()
+        self.objects_panel.close_down()
         self.correction_controller.close()
         self.learning_controller.close()
         self.annotation_controller.close()

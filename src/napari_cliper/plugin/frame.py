@@ -31,6 +31,8 @@ STEPS: tuple[PageName, ...] = ("find", "correct", "objects", "export")
 WIDTH, HEIGHT = 322, 578
 """In pixels: as wide as the dock has to be, and as high as a page may be at most."""
 
+_ALL_THAT_IS_LEFT = 1000  # as a stretch factor, against 1 of the empty space below the panels
+
 
 class Page(QScrollArea):
     """A column of panels; it scrolls only in windows smaller than any that is supported."""
@@ -47,9 +49,16 @@ class Page(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(inside)
 
-    def add(self, panel: QWidget) -> None:
-        """Put a panel below those that are there."""
-        self._column.insertWidget(self._column.count() - 1, panel)
+    def add(self, panel: QWidget, *, fills: bool = False) -> None:
+        """Put a panel below those that are there.
+
+        Parameters
+        ----------
+        panel : QWidget
+        fills : bool
+            Whether the panel takes the height that is left.
+        """
+        self._column.insertWidget(self._column.count() - 1, panel, _ALL_THAT_IS_LEFT * fills)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """As wide as the panels need, and next to no height: the page can scroll."""
@@ -118,9 +127,9 @@ class Frame(QWidget):
 
     # ------------------------------------------------------------------ pages
 
-    def add(self, page: PageName, panel: QWidget) -> None:
-        """Put a panel below those of a page."""
-        self._pages[page].add(panel)
+    def add(self, page: PageName, panel: QWidget, *, fills: bool = False) -> None:
+        """Put a panel below those of a page; see `Page.add`."""
+        self._pages[page].add(panel, fills=fills)
 
     def add_above(self, panel: QWidget) -> None:
         """Put a panel between the head and the tabs, in sight on every page."""

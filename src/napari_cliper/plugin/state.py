@@ -5,21 +5,74 @@ A panel that only shows or uses these takes the state alone, and needs no contro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 from napari.viewer import Viewer
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
+from ..labels.axes import plane_suffix
+from ..labels.label_class import ClassRow
+from ..labels.labelled_image import LabelledImage
+from ..segmentation import InvalidInputError
 from .controllers.annotation import AnnotationController
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
 from .layers.annotation_layer import AnnotationLayer
-from .layers.image_layers import ImageChoice
+from .layers.image_layers import ImageChoice, geometry_of, image_shape, place
 from .panels.classes_panel import ClassesPanel
 from .panels.image_panel import ImagePanel
 
-if TYPE_CHECKING:
-    from ..labels.label_class import ClassRow
+
+@dataclass(frozen=True, eq=False)
+class SeenLabels:
+    """A copy of the labels of the plane on the screen, and what they are of.
+
+    Parameters
+    ----------
+    source : {'annotation', 'prediction'}
+    choice : ImageChoice
+        Its pixels are those of the labels: of a prediction only the region that was run.
+    labels : (Y, X) uint8 or uint16 array
+    classes : mapping of int to ClassRow
+        The class of each label.
+    """
+
+    source: Literal["annotation", "prediction"]
+    choice: ImageChoice
+    labels: NDArray[np.uint8 | np.uint16]
+    classes: Mapping[int, ClassRow]
+
+    def image(
+        self, labels: NDArray[np.uint8 | np.uint16], *, with_pixels: bool = False
+    ) -> LabelledImage:
+        """Return labels of this place as files hold them.
+
+        Parameters
+        ----------
+        labels : (Y, X) array
+            Of the shape of `labels`.
+        with_pixels : bool
+            Whether to read the image too; in a thread.
+        """
+        layer, plane = self.choice.layer, self.choice.plane
+        geometry = geometry_of(layer)
+        axes = geometry["axes"]
+        suffix = plane_suffix(axes, plane, image_shape(layer)[: len(plane)])
+        return LabelledImage(
+            self.choice.name + suffix,
+            labels,
+            self.classes,
+            image=self.choice.read() if with_pixels else None,
+            pixel_size=tuple(geometry["pixel_size"][-2:]),
+            units=tuple(geometry["units"][-2:]),
+            axes=axes[-2:],
+            position=tuple(zip(axes, plane, strict=False)),
+            stack=self.choice.name if plane else "",
+        )
 
 
 class DockState(QObject):
@@ -88,6 +141,45 @@ class DockState(QObject):
     def annotation(self) -> AnnotationLayer | None:
         """The annotation of the chosen image."""
         return self.annotations.current()
+
+    def seen_labels(self) -> SeenLabels | None:
+        """Return the annotation of the plane on the screen, or else its prediction.
+
+        An annotation counts where something is accepted or painted on the plane. None where there
+        is neither.
+        """
+        try:
+            choice = self._images.on_screen()
+        except InvalidInputError:
+            return None
+        annotation = self.annotations.of(choice.layer)
+        if annotation is not None and annotation.fits:
+            at = place(choice)
+            if annotation.edits.edit_mask[at].any():
+                labels = annotation.edits.labels[at].copy()
+                return SeenLabels(
+                    "annotation", choice, labels, self._as_in_table(annotation.classes)
+                )
+        seen, shown = self.result.seen(), self.shown
+        if seen is None or shown is None:
+            return None
+        labels = seen.layer.data[place(seen.choice)].astype(np.uint16)
+        classes = self._as_in_table(dict(enumerate(shown.rows, 1)))
+        return SeenLabels("prediction", seen.choice, labels, classes)
+
+    @property
+    def why_nothing_seen(self) -> str:
+        """Why `seen_labels` is None, such as a plane that was not run."""
+        return self.result.why_not
+
+    def select_class(self, name: str) -> None:
+        """Select a class as if its row in the table of classes was clicked."""
+        self._classes.select(name)
+
+    def _as_in_table(self, classes: Mapping[int, ClassRow]) -> dict[int, ClassRow]:
+        """The classes in the colours of the table, as far as they are in it."""
+        by_name = {row.name.casefold(): row for row in self.rows}
+        return {label: by_name.get(row.name.casefold(), row) for label, row in classes.items()}
 
     def _on_annotation(self, _annotation: object) -> None:
         self.annotation_changed.emit()

@@ -345,31 +345,56 @@ class AnnotationController(QObject):
         with self._told():
             self._clean(world)
 
+    def remove_smaller(self, smallest: int) -> None:
+        """Remove objects with fewer pixels from the plane on the screen, in a thread."""
+        with self._told():
+            found = self._to_clean()
+            if found is not None:
+                self._start_cleaning(*found, partial(_cleaned, "remove specks", amount=smallest))
+
     def _clean(self, world: Any | None) -> None:
+        found = self._to_clean()
+        if found is None:
+            return
+        annotation, choice, labels = found
+        scope, request = self._panel.chosen_scope(), self._panel.cleaning()
+        wanted, where = None, None
+        if scope == "chosen":
+            names = {name.casefold() for name in self._chosen_names()}
+            wanted = {n for n, row in annotation.classes.items() if row.name.casefold() in names}
+        elif scope == "rectangle":
+            where = self._rectangle(choice)
+        elif world is not None:
+            *_, row, column = pixel_under(self._viewer, annotation.layer, world)
+            region = region_at(labels, row, column)
+            wanted = {int(labels[row, column])}
+            where = None if request.tool in ("grow", "fill holes", "smooth") else region
+        clean = partial(_cleaned, request.tool, amount=request.amount, wanted=wanted, where=where)
+        self._start_cleaning(annotation, choice, labels, clean)
+
+    def _to_clean(self) -> tuple[AnnotationLayer, ImageChoice, NDArray[np.uint16]] | None:
+        """The annotation, the plane on the screen and a copy of its labels; None while one runs."""
         annotation, choice = self.current(), self._images.on_screen()
         if annotation is None:
             raise InvalidInputError(ui_text.NO_ANNOTATION)
         if choice.layer is not annotation.image:
             raise InvalidInputError(ui_text.choose_as_image(annotation.name))
         if self.job is not None:
-            return
+            return None
         self._check_fits(annotation)
         annotation.follow()
-        place: Place = (*choice.plane, slice(None), slice(None))
-        labels = annotation.edits.labels[place].copy()
-        scope, request = self._panel.chosen_scope(), self._panel.cleaning()
-        wanted, where = set(np.unique(labels).tolist()) - {0}, None
-        if scope == "chosen":
-            names = {name.casefold() for name in self._chosen_names()}
-            wanted = {n for n, row in annotation.classes.items() if row.name.casefold() in names}
-        elif scope == "rectangle":
-            where = self._rectangle(ImageChoice(choice.layer, choice.name, choice.plane))
-        elif world is not None:
-            *_, row, column = pixel_under(self._viewer, annotation.layer, world)
-            region = region_at(labels, row, column)
-            wanted = {int(labels[row, column])}
-            where = None if request.tool in ("grow", "fill holes", "smooth") else region
-        self.job = Job(partial(_cleaned, request.tool, labels, wanted, request.amount, where))
+        labels = annotation.edits.labels[annotation.place_of(choice)].copy()
+        return annotation, choice, labels
+
+    def _start_cleaning(
+        self,
+        annotation: AnnotationLayer,
+        choice: ImageChoice,
+        labels: NDArray[np.uint16],
+        clean: Callable[..., NDArray[Any]],
+    ) -> None:
+        place = annotation.place_of(choice)
+        self.job = Job(partial(clean, labels))
         self.job.succeeded.connect(partial(self._on_cleaned, annotation, place, labels))
         self.job.failed.connect(partial(self._say_error))
         self.job.finished.connect(self._on_clean_finished)
@@ -514,13 +539,16 @@ class AnnotationController(QObject):
 def _cleaned(
     tool: Any,
     labels: NDArray[np.uint16],
-    wanted: set[int],
-    amount: int | None,
-    where: NDArray[np.bool_] | None,
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
+    *,
+    amount: int | None,
+    wanted: set[int] | None = None,
+    where: NDArray[np.bool_] | None = None,
 ) -> NDArray[Any]:
-    return CLEANING[tool](labels, wanted, amount, where=where)
+    """The labels after a tool; of the wanted classes, by default of all."""
+    chosen = set(np.unique(labels).tolist()) - {0} if wanted is None else wanted
+    return CLEANING[tool](labels, chosen, amount, where=where)
 
 
 def _counted(

@@ -33,6 +33,7 @@ OUTPUT_KEY = "napari_cliper"
 """Where a layer's metadata hold the record of how it was made."""
 
 MIN_SIDE = 8  # pixels; the engine refuses less
+_LARGEST_PIXEL = 20  # pixels of the canvas
 _EDGE = 1e-3  # pixels; what rounding may cost: napari keeps shapes in float32
 
 
@@ -330,7 +331,7 @@ def pixel_under(viewer: Viewer, layer: Layer, world: Any) -> tuple[int, ...]:
     return tuple(int(index) for index in np.round(position))
 
 
-def world_of(viewer: Viewer, choice: ImageChoice, row: int, column: int) -> NDArray[np.float64]:
+def world_of(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> NDArray[np.float64]:
     """Where the viewer's world has a pixel of a choice, one value for each axis of the image.
 
     Raises
@@ -345,6 +346,41 @@ def world_of(viewer: Viewer, choice: ImageChoice, row: int, column: int) -> NDAr
     position[-2:] += row, column
     units = viewer.dims.units
     return np.asarray(_in_units(layer.data_to_world(position), layer.units, units), float)
+
+
+def look_at(viewer: Viewer, choice: ImageChoice, box: Region) -> None:
+    """Move the viewer's sliders to a choice's plane and its camera to rows and columns of it.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    choice : ImageChoice
+    box : (slice, slice)
+        In pixels of the choice. It fills about half of the canvas, but a pixel is never more than
+        `_LARGEST_PIXEL` pixels of the canvas.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the viewer does not show the image's last two axes in 2-D.
+    """
+    rows, columns = box
+    middle = (rows.start + rows.stop - 1) / 2, (columns.start + columns.stop - 1) / 2
+    first, centre, last = (
+        world_of(viewer, choice, *pixel)
+        for pixel in ((rows.start, columns.start), middle, (rows.stop, columns.stop))
+    )
+    dims = viewer.dims
+    for axis, value in enumerate(centre, dims.ndim - len(centre)):
+        if axis not in dims.displayed:
+            dims.set_point(axis, value)
+    shown = [axis - dims.ndim for axis in dims.displayed]
+    camera, canvas = viewer.scene.camera, viewer.canvas.viewbox_size(viewer.layers)
+    sides = [abs(last[axis] - first[axis]) for axis in shown]
+    pixel = max(sides[0] / (rows.stop - rows.start), sides[1] / (columns.stop - columns.start))
+    fitting = min(side / (2 * length) for side, length in zip(canvas, sides, strict=True))
+    camera.zoom = min(fitting, _LARGEST_PIXEL / pixel)
+    camera.center = (0, *(centre[axis] for axis in shown))
 
 
 def check_whole(layer: Image) -> None:

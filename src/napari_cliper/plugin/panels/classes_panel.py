@@ -219,6 +219,13 @@ class ClassesPanel(QWidget):
             return ui_text.ALL_BACKGROUND
         return ""
 
+    def select(self, name: str) -> None:
+        """Select the row of a class, and tell of it as of a click; nothing without such a row."""
+        for index, row in enumerate(self.classes()):
+            if row.name.casefold() == name.casefold():
+                self._choose([index])
+                self._on_chosen(index)
+
     def undo(self) -> None:
         """Take the last change of the classes back."""
         self._step(self.model.undo)

@@ -1,0 +1,219 @@
+"""The page Objects: what it counts, and what its buttons do, in a real window."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
+from scipy import ndimage
+
+ROWS = ("pollen grain", "red blood cell", "bacterium", "fibre")
+
+
+@pytest.fixture
+def panel(dock):
+    """The page in sight."""
+    dock.frame.go_to("objects")
+    return dock.objects_panel
+
+
+def wait(panel, qtbot):
+    qtbot.waitUntil(lambda: panel.idle, timeout=10_000)
+
+
+def table(panel):
+    rows = range(panel.table.rowCount())
+    return [tuple(panel.table.item(row, column).text() for column in (1, 2, 3)) for row in rows]
+
+
+def regions(mask):
+    """Areas of 8-connected regions, by SciPy."""
+    numbers, _ = ndimage.label(mask, np.ones((3, 3)))
+    return np.bincount(numbers.ravel())[1:]
+
+
+def expected(labels, smallest=1):
+    found = []
+    for label, name in enumerate(ROWS, 1):
+        areas = regions(labels == label)
+        areas = areas[areas >= smallest]
+        text = ""
+        if len(areas):
+            median = float(np.median(areas))
+            text = f"{median:,.0f} px" if median >= 100 else f"{median:.3g} px"
+        found.append((name, f"{len(areas):,}", text))
+    return found
+
+
+def paint(dock, *blocks):
+    """An annotation of blocks: label, rows, columns."""
+    mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
+    for row in dock.classes_panel.classes():
+        mine.number_of(row)
+    for label, rows, columns in blocks:
+        labels = mine.edits.labels[rows, columns].copy()
+        labels[...] = label
+        mine.rewrite((rows, columns), labels)
+    return mine
+
+
+BLOCKS = (
+    (1, slice(2, 12), slice(2, 12)),  # 100 pixels
+    (1, slice(20, 24), slice(20, 25)),  # 20
+    (1, slice(40, 41), slice(40, 43)),  # 3
+    (2, slice(60, 70), slice(60, 90)),  # 300
+)
+
+
+def test_it_counts_the_prediction_then_the_annotation_and_follows(dock, panel, run, qtbot):
+    wait(panel, qtbot)
+    assert panel.table.isHidden()
+    assert "Run" in panel.source.text()
+    assert not panel.measure_button.isEnabled()
+    run(dock)
+    wait(panel, qtbot)
+    layer = dock.shown.predictions["refined"].layer
+    assert "prediction" in panel.source.text()
+    assert table(panel) == expected(layer.data)
+    assert sum(int(row[1]) for row in table(panel)) > 3
+    assert not panel.remove_button.isEnabled()
+    dock.threshold_panel.background_slider.setValue(0.8)
+    qtbot.waitUntil(lambda: panel.idle and table(panel) == expected(layer.data), timeout=10_000)
+    mine = paint(dock, *BLOCKS)
+    qtbot.waitUntil(lambda: panel.idle and "annotation" in panel.source.text(), timeout=10_000)
+    assert table(panel)[:2] == [("pollen grain", "3", "20 px"), ("red blood cell", "1", "300 px")]
+    mine.layer.undo()
+    qtbot.waitUntil(lambda: panel.idle and table(panel)[1][1] == "0", timeout=10_000)
+
+
+def test_nothing_is_counted_out_of_sight(dock, panel, qtbot):
+    dock.frame.go_to("find")
+    paint(dock, *BLOCKS)
+    qtbot.wait(400)
+    assert panel.table.rowCount() == 0
+    dock.frame.go_to("objects")
+    qtbot.waitUntil(lambda: panel.idle and panel.table.rowCount() == 4, timeout=10_000)
+
+
+def test_small_objects_are_left_out_and_removed_in_one_step(dock, panel, qtbot):
+    mine = paint(dock, *BLOCKS)
+    wait(panel, qtbot)
+    before = mine.layer.data.copy()
+    panel.smallest.setValue(21)
+    assert table(panel)[0] == ("pollen grain", "1", "100 px")
+    assert "2 smaller ones" in panel.summary.text()
+    assert (mine.layer.data == before).all()
+    panel.remove_button.click()
+    qtbot.waitUntil(lambda: dock.annotation_controller.job is None, timeout=10_000)
+    wait(panel, qtbot)
+    assert regions(mine.layer.data == 1).tolist() == [100]
+    assert not panel.remove_button.isEnabled()
+    mine.layer.undo()
+    assert (mine.layer.data == before).all()
+
+
+def test_areas_have_the_unit_of_the_image(dock, panel, qtbot):
+    layer = dock.viewer.layers["scene"]
+    layer.scale, layer.units = (0.5, 0.5), ("um", "um")
+    paint(dock, *BLOCKS)
+    wait(panel, qtbot)
+    assert table(panel)[:2] == [("pollen grain", "3", "5 µm²"), ("red blood cell", "1", "75 µm²")]
+
+
+def test_the_table_of_regions_is_written(dock, panel, qtbot, tmp_path, monkeypatch):
+    paint(dock, *BLOCKS)
+    wait(panel, qtbot)
+    panel.smallest.setValue(4)
+    path = tmp_path / "sizes"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
+    panel.measure_button.click()
+    wait(panel, qtbot)
+    assert "Measured 3 objects" in dock.status_panel.message.text()
+    with path.with_suffix(".csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["class"], row["area [pixel]"]) for row in rows] == [
+        ("pollen grain", "100"),
+        ("pollen grain", "20"),
+        ("red blood cell", "300"),
+    ]
+    pixels = dock.viewer.layers["scene"].data[2:12, 2:12, 0]
+    assert float(rows[0]["mean intensity 1"]) == pytest.approx(pixels.mean(), rel=1e-5)
+    (tmp_path / "theirs.csv").write_text("of another program", encoding="utf-8")
+    path = tmp_path / "theirs.csv"
+    panel.measure_button.click()
+    wait(panel, qtbot)
+    assert path.read_text(encoding="utf-8") == "of another program"
+    assert "theirs.csv" in dock.status_panel.message.text()
+
+
+def test_each_object_is_a_label_in_a_layer_of_its_own(dock, panel, qtbot):
+    mine = paint(dock, *BLOCKS)
+    dock.viewer.layers.selection.active = mine.layer
+    wait(panel, qtbot)
+    panel.show_button.click()
+    wait(panel, qtbot)
+    layer = dock.viewer.layers["scene objects"]
+    assert dock.viewer.layers.selection.active is mine.layer
+    assert layer.data[5, 5] == 1
+    assert np.bincount(layer.data.ravel())[1:].tolist() == [100, 20, 3, 300]
+    features = layer.features
+    assert features["class"].tolist() == ["pollen grain"] * 3 + ["red blood cell"]
+    assert features["area [pixel]"].tolist() == [100, 20, 3, 300]
+    assert "red blood cell" in str(layer.get_status((65, 70), world=True))
+    panel.smallest.setValue(50)
+    panel.show_button.click()
+    wait(panel, qtbot)
+    assert [one.name for one in dock.viewer.layers].count("scene objects") == 1
+    assert np.bincount(layer.data.ravel())[1:].tolist() == [100, 300]
+
+
+def test_a_row_selects_its_class_and_a_double_click_goes_to_the_largest(dock, panel, qtbot):
+    mine = paint(dock, *BLOCKS)
+    dock.viewer.layers.selection.active = mine.layer
+    wait(panel, qtbot)
+    view = panel.table.viewport()
+
+    def click(row, press=qtbot.mouseClick):
+        pos = panel.table.visualItemRect(panel.table.item(row, 1)).center()
+        press(view, Qt.MouseButton.LeftButton, pos=pos)
+
+    click(1)
+    assert dock.classes_panel.table.chosen_rows() == [1]
+    assert mine.layer.selected_label == 2
+    click(0)
+    click(0, qtbot.mouseDClick)
+    assert dock.viewer.scene.camera.center[-2:] == pytest.approx((6.5, 6.5))
+    click(3)
+    click(3, qtbot.mouseDClick)
+    assert "no object of fibre" in dock.status_panel.message.text()
+
+
+def test_planes_of_a_stack_are_counted_one_by_one(dock, panel, qtbot, monkeypatch):
+    dock.viewer.layers.clear()
+    image = dock.viewer.add_image(np.zeros((3, 30, 40), np.uint8), name="stack")
+    dock.viewer.dims.set_current_step(0, 1)
+    mine = dock.annotation_controller.begin(image, "stack")
+    (row, *_) = dock.classes_panel.classes()
+    label = mine.number_of(row)
+    mine.rewrite((1, slice(4, 8), slice(4, 8)), np.full((4, 4), label, np.uint16))
+    qtbot.waitUntil(lambda: panel.idle and panel.table.rowCount() == 1, timeout=10_000)
+    assert table(panel) == [("pollen grain", "1", "16 px")]
+    panel.show_button.click()
+    wait(panel, qtbot)
+    layer = dock.viewer.layers["stack objects"]
+    assert layer.data.shape == (3, 30, 40)
+    assert np.argwhere(layer.data.any(axis=(1, 2))).ravel().tolist() == [1]
+    proposed = []
+
+    def ask(*args):
+        proposed.append(args[2])
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+    panel.measure_button.click()
+    assert proposed == ["stack_plane1_regions.csv"]
+    dock.viewer.dims.set_current_step(0, 2)
+    qtbot.waitUntil(lambda: panel.idle and panel.table.isHidden(), timeout=10_000)
