@@ -155,9 +155,9 @@ TWO = np.array([[2, 0]], np.uint8)
         ({1: ClassRow("cell")}, {2: ClassRow("Cell")}, None, "'Cell' has the label 1 in one"),
         ({1: ClassRow("cell")}, {1: ClassRow("fibre")}, None, "'cell' in one image and 'fibre'"),
         ({1: ClassRow("cell")}, {}, None, "'cell' in one image and 'label 1'"),
-        ({1: ClassRow("cell")}, {1: ClassRow("fibre")}, {"cell": 1}, "'fibre', which is not among"),
+        ({1: ClassRow("cell")}, {1: ClassRow("fibre")}, {"cell": 1}, "'fibre', which is not in the given"),
         ({1: ClassRow("cell")}, {}, {"cell": 0}, "'cell' has the id 0"),
-        ({1: ClassRow("cell")}, {}, {"cell": 1, "fibre": 1}, "a name or an id twice"),
+        ({1: ClassRow("cell")}, {}, {"cell": 1, "fibre": 1}, "a name or id twice"),
     ],
 )
 def test_classes_that_do_not_go_together_are_named(first, second, given, what):

@@ -97,7 +97,7 @@ def test_an_image_without_regions_is_an_empty_file(tmp_path):
     ("labels", "classes", "what"),
     [
         (np.zeros((2, 3, 4), np.uint8), None, "plane by plane"),
-        (np.array([[1]], np.uint8), ["bacterium"], "'nucleus', which is not among"),
+        (np.array([[1]], np.uint8), ["bacterium"], "'nucleus', which is not in the given"),
         (np.array([[1]], np.uint8), ["nucleus", "nucleus"], "name one twice"),
     ],
 )
