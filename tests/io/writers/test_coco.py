@@ -155,7 +155,7 @@ TWO = np.array([[2, 0]], np.uint8)
         ({1: ClassRow("cell")}, {2: ClassRow("Cell")}, None, "'Cell' has the label 1 in one"),
         ({1: ClassRow("cell")}, {1: ClassRow("fibre")}, None, "'cell' in one image and 'fibre'"),
         ({1: ClassRow("cell")}, {}, None, "'cell' in one image and 'label 1'"),
-        ({1: ClassRow("cell")}, {1: ClassRow("fibre")}, {"cell": 1}, "'fibre', which is not in the given"),
+        ({1: ClassRow("cell")}, {1: ClassRow("fibre")}, {"cell": 1}, "'fibre', which is not in"),
         ({1: ClassRow("cell")}, {}, {"cell": 0}, "'cell' has the id 0"),
         ({1: ClassRow("cell")}, {}, {"cell": 1, "fibre": 1}, "a name or id twice"),
     ],
