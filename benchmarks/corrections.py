@@ -42,6 +42,7 @@ from napari_cliper.segmentation import (
     ScoreMaps,
     SegmentationConfig,
     Segmenter,
+    UserHints,
     image_affinity,
 )
 
@@ -130,9 +131,7 @@ def corrected(scores: ScoreMaps, affinity: Any, hints: Iterable[Labels]) -> Iter
     """Labels corrected by each set of hints in turn."""
     live = LiveLabels(scores, "refined")
     for hint_labels in hints:
-        live.apply_hints(affinity, hint_labels)
-        live.prepare(scores.settings.thresholds)
-        yield live.labels(scores.settings.thresholds)
+        yield live.labels(scores.settings.thresholds, UserHints(affinity, hint_labels))
 
 
 def kept(labels: Labels, hint_labels: Labels) -> Labels:
@@ -274,12 +273,10 @@ def measure_seconds() -> dict[str, Any]:
     scores = segmenter.score(embedding, classes)
     chosen = scores.settings.thresholds
     live = LiveLabels(scores, "refined")
-    live.prepare(chosen)
+    live.labels(chosen)
 
     def correct(hint_labels: Labels) -> None:
-        live.apply_hints(affinity, hint_labels)
-        live.prepare(chosen)
-        live.labels(chosen)
+        live.labels(chosen, UserHints(affinity, hint_labels))
 
     hint_labels = [clicks(scene.labels, count + 1) for count in range(ROUNDS)]
     return {

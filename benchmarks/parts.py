@@ -250,7 +250,7 @@ def thresholds(bench: Bench) -> dict[str, float]:
         owner=(*range(8), -1, -1),
     )
     live = LiveLabels(scores, "coarse")
-    prepared = bench.seconds(lambda: live.prepare(Thresholds(0.5, 0.4, min_max=True)))
+    prepared = bench.seconds(lambda: live.labels(Thresholds(0.5, 0.4, min_max=True)))
     moves = [
         Thresholds(float(one), float(two), min_max=True)
         for one, two in zip(np.linspace(0.2, 1, 12), np.linspace(0, 0.9, 12), strict=True)

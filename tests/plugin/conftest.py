@@ -83,15 +83,7 @@ def settle(qtbot):
     """Wait until the prediction has followed all that was said, and its doubts too."""
 
     def still(dock):
-        correction_controller, result = dock.correction_controller, dock.result
-        timers = correction_controller._timer, result._visible_timer, result._hidden_timer
-        jobs = (
-            correction_controller.preparing,
-            correction_controller.job,
-            correction_controller.looking,
-            result.job,
-        )
-        return not any(jobs) and not any(timer.isActive() for timer in timers)
+        return dock.result.idle and dock.correction_controller.idle
 
     def for_good(dock):
         if not still(dock):

@@ -266,7 +266,7 @@ def test_labels_that_take_long_are_made_in_the_thread(dock, run, qtbot, monkeypa
         qtbot.wait(12)
     wished = dock.threshold_panel.values()
     monkeypatch.undo()
-    qtbot.waitUntil(lambda: dock.result.job is None, timeout=5000)
+    qtbot.waitUntil(lambda: dock.result.idle, timeout=5000)
     expected = scores.to_labels(wished)
     qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=5000)
     coarse = labels_of(dock, "coarse")
@@ -366,14 +366,14 @@ def paint(layer, value=7):
     layer.paint((5, 5), value)
 
 
-def test_the_first_edit_freezes_and_the_next_result_is_a_new_layer(dock, run):
+def test_the_first_edit_freezes_and_the_next_result_is_a_new_layer(dock, run, qtbot):
     run(dock)
     mine = labels_of(dock)
     paint(mine)
     assert "no longer changes" in message(dock)
     kept = mine.data.copy()
     dock.threshold_panel.background_slider.setValue(0.9)
-    dock.result._relabel(visible=True)
+    qtbot.waitUntil(lambda: dock.result.idle, timeout=5000)
     np.testing.assert_array_equal(mine.data, kept)
     run(dock)
     np.testing.assert_array_equal(mine.data, kept)
@@ -381,11 +381,11 @@ def test_the_first_edit_freezes_and_the_next_result_is_a_new_layer(dock, run):
     assert mine in dock.viewer.layers
 
 
-def test_undo_brings_back_only_what_was_before_the_edit(dock, run):
+def test_undo_brings_back_only_what_was_before_the_edit(dock, run, qtbot):
     run(dock)
     layer = labels_of(dock)
     dock.threshold_panel.background_slider.setValue(0.8)
-    dock.result._relabel(visible=True)
+    qtbot.waitUntil(lambda: dock.result.idle, timeout=5000)
     before = layer.data.copy()
     paint(layer)
     layer.undo()

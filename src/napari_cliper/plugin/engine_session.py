@@ -159,6 +159,7 @@ class Session:
         self.capacity = capacity
         self._lock = threading.RLock()  # the thread fills, the window asks
         self._in_use = threading.Lock()  # held by the job that works with the segmenter
+        self._computing_affinity = threading.Lock()  # one at a time: two ask for the same
         self._segmenter: Segmenter | None = None
         self._cached: OrderedDict[tuple[Any, ...], ImageEmbedding] = OrderedDict()
         self._affinities: WeakKeyDictionary[ImageEmbedding, ImageAffinity] = WeakKeyDictionary()
@@ -179,7 +180,7 @@ class Session:
         thresholds = request.thresholds or scores.settings.thresholds
         live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
         for one in live.values():
-            one.prepare(thresholds)
+            one.labels(thresholds)  # remembers what the next ones need
         seconds = time.perf_counter() - start
         return Outcome(scores, live, thresholds, seconds, encoded, embedding, notes)
 
@@ -193,15 +194,16 @@ class Session:
 
         Takes up to a second; called in a thread.
         """
-        with self._lock:
-            found = self._affinities.get(embedding)
-        if found is None:
-            from ..segmentation import image_affinity  # noqa: PLC0415 - torch
+        from ..segmentation import image_affinity  # noqa: PLC0415 - torch
 
-            found = image_affinity(embedding, Monitor(report, should_stop))
+        with self._computing_affinity:
             with self._lock:
-                self._affinities[embedding] = found
-                self._make_room()
+                found = self._affinities.get(embedding)
+            if found is None:
+                found = image_affinity(embedding, Monitor(report, should_stop))
+                with self._lock:
+                    self._affinities[embedding] = found
+                    self._make_room()
         return found
 
     def learn(

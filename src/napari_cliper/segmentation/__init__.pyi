@@ -14,6 +14,8 @@ from .errors import WeightsUnavailableError as WeightsUnavailableError
 from .features.contrast import to_8bit as to_8bit
 from .labelling.live_labels import LiveLabels as LiveLabels
 from .labelling.live_labels import Shortfall as Shortfall
+from .labelling.live_labels import UserHints as UserHints
+from .labelling.live_labels import corrected as corrected
 from .labelling.thresholds import Thresholds as Thresholds
 from .labelling.uncertainty import most_uncertain as most_uncertain
 from .methods.table import METHODS as METHODS

@@ -12,6 +12,8 @@ from napari_cliper.demo.scenes import make_scene
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin.controllers.correction import UNCERTAIN_KEY
 from napari_cliper.plugin.dock import RUN_KEY
+from napari_cliper.plugin.worker import Job
+from napari_cliper.segmentation import LiveLabels, OutOfMemoryError, corrected
 
 SCENE = make_scene((96, 128), 1_000_008)
 
@@ -103,7 +105,7 @@ def test_a_box_that_was_off_at_the_run_teaches_once_it_is_on(dock, run, settle):
     dock.corrections_panel.spread.setChecked(False)
     run(dock)
     settle(dock)
-    assert dock.correction_controller._affinity is None
+    assert dock.shown.outcome.embedding not in dock.session._affinities  # nothing is computed
     before = predicted(dock).data.copy()
     contradict(dock)
     dock.corrections_panel.spread.setChecked(True)
@@ -125,7 +127,7 @@ def test_accepted_pixels_are_no_hints(result, settle):
     result.annotation_panel.accept_button.click()
     settle(result)
     np.testing.assert_array_equal(predicted(result).data, before)
-    assert result.correction_controller._taught is None
+    assert not result.corrections_panel.state.text()
 
 
 def test_thresholds_move_what_was_taught(result, settle):
@@ -226,6 +228,45 @@ def test_strokes_that_come_fast_end_at_the_last(result, qtbot, settle):
     np.testing.assert_array_equal(predicted(result).data[painted], mine.layer.data[painted])
 
 
+def test_a_stroke_takes_one_job_for_all_stages(result, settle, monkeypatch):
+    """Hints are read and labels made in one thread, and both layers get what the engine gives."""
+    done = []
+    monkeypatch.setattr(
+        "napari_cliper.plugin.worker.Job.start",
+        lambda job, start=Job.start: (done.append(job), start(job))[1],
+    )
+    contradict(result)
+    settle(result)
+    monkeypatch.undo()
+    assert len(done) == 1
+    kept = result.result.current
+    thresholds, hints = kept.followed
+    mine = annotation(result).layer.data
+    np.testing.assert_array_equal(np.where(mine > 0, mine.astype(int), -1), hints.labels)
+    scores = kept.shown.outcome.scores
+    fresh = {stage: LiveLabels(scores, stage) for stage in scores.stages}
+    for stage, labels in corrected(fresh, hints, thresholds).items():
+        np.testing.assert_array_equal(kept.shown.predictions[stage].layer.data, labels)
+
+
+def test_an_affinity_that_cannot_be_computed_unchecks_the_box_and_thresholds_go_on(
+    dock, run, settle, monkeypatch
+):
+    def fail(*_arguments):
+        raise OutOfMemoryError("There is not enough memory.")
+
+    monkeypatch.setattr("napari_cliper.plugin.engine_session.Session.affinity", fail)
+    run(dock)
+    settle(dock)
+    assert "There is not enough memory." in dock.status_panel.message.text()
+    assert not dock.corrections_panel.spread.isChecked()
+    contradict(dock)
+    dock.threshold_panel.background_slider.setValue(0.7)
+    settle(dock)
+    expected = dock.shown.outcome.scores.to_labels(dock.threshold_panel.values())
+    np.testing.assert_array_equal(predicted(dock).data, expected)
+
+
 def test_the_affinity_is_kept_with_the_embedding_and_counted(result, run, settle):
     count, kept = result.session.kept
     embedding = result.shown.outcome.embedding
@@ -233,7 +274,7 @@ def test_the_affinity_is_kept_with_the_embedding_and_counted(result, run, settle
     assert (count, kept) == (1, embedding.nbytes + affinity.nbytes)
     run(result)
     settle(result)
-    assert result.correction_controller._affinity[1] is affinity
+    assert result.session._affinities[result.shown.outcome.embedding] is affinity
 
 
 def test_each_stroke_on_a_large_image_is_followed(dock, run, settle):
@@ -458,7 +499,7 @@ def test_keys_on_layers_that_outlive_the_dock_start_nothing(result):
     for key in (UNCERTAIN_KEY, RUN_KEY):
         layer.keymap[coerce_keybinding(key)](layer)
     assert result.job is None
-    assert result.correction_controller.looking is None
+    assert result.correction_controller.idle
 
 
 def test_no_key_of_ours_opens_a_menu_or_presses_a_button(result):

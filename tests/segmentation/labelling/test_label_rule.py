@@ -300,7 +300,7 @@ def test_live_labels_are_those_of_the_thresholds(rng, method, min_max, limit):
     for class_threshold, background_threshold in MOVES:
         wished = Thresholds(class_threshold, background_threshold, min_max)
         expected = scores.to_labels(wished)
-        live.prepare(wished)
+        live.labels(wished)
         assert live.ready(wished)
         assert live.ready(replace(wished, background_threshold=0.123))
         assert live.ready(replace(wished, class_threshold=0.4)) == (limit > 0)

@@ -19,6 +19,8 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
     Segmenter,
     Thresholds,
+    UserHints,
+    corrected,
     image_affinity,
 )
 from napari_cliper.segmentation.labelling.label_rule import COMPETING_BACKGROUND
@@ -74,21 +76,20 @@ def lost(segmenter, embedding):
 
 def test_without_hints_nothing_changes(live, affinity, scene):
     before = live.labels(PUBLISHED)
-    live.apply_hints(affinity, np.full(scene.labels.shape, OPEN))
-    assert live.ready(PUBLISHED)
-    np.testing.assert_array_equal(live.labels(PUBLISHED), before)
+    hints = UserHints(affinity, np.full(scene.labels.shape, OPEN))
+    assert live.ready(PUBLISHED, hints)
+    np.testing.assert_array_equal(live.labels(PUBLISHED, hints), before)
 
 
 def test_hints_is_taken_back_to_the_pixel(live, affinity, scene):
     before = live.labels(PUBLISHED)
-    live.apply_hints(
+    hints = UserHints(
         affinity, np.where(scene.labels == 0, OPEN, scene.labels.astype(int) % len(KINDS) + 1)
     )
-    assert not live.ready(PUBLISHED)
-    live.prepare(PUBLISHED)
-    assert live.ready(PUBLISHED)
-    assert (live.labels(PUBLISHED) != before).any()
-    live.apply_hints(affinity, None)
+    assert not live.ready(PUBLISHED, hints)
+    live.labels(PUBLISHED, hints)
+    assert live.ready(PUBLISHED, hints)
+    assert (live.labels(PUBLISHED, hints) != before).any()
     np.testing.assert_array_equal(live.labels(PUBLISHED), before)
 
 
@@ -96,8 +97,8 @@ def test_hints_is_taken_back_to_the_pixel(live, affinity, scene):
 def test_what_was_said_stays(known, affinity, scene, request):
     live = request.getfixturevalue(known)
     hint_labels = one_click_each((scene.labels + 3) % 10)
-    live.apply_hints(affinity, hint_labels)
-    found = live.labels(PUBLISHED)
+    hints = UserHints(affinity, hint_labels)
+    found = live.labels(PUBLISHED, hints)
     np.testing.assert_array_equal(found[hint_labels != OPEN], hint_labels[hint_labels != OPEN])
 
 
@@ -109,8 +110,8 @@ def test_with_words_that_mean_nothing_the_hints_decides(segmenter):
         embedding = segmenter.embed(scene.image)
         live = LiveLabels(segmenter.score(embedding, MEANINGLESS), "refined")
         before += confusion_matrix(scene.labels, live.labels(PUBLISHED), 10)
-        live.apply_hints(image_affinity(embedding), one_click_each(scene.labels))
-        after += confusion_matrix(scene.labels, live.labels(PUBLISHED), 10)
+        hints = UserHints(image_affinity(embedding), one_click_each(scene.labels))
+        after += confusion_matrix(scene.labels, live.labels(PUBLISHED, hints), 10)
     assert mean_iou(before) < 0.25
     assert mean_iou(after) > 0.65
 
@@ -132,16 +133,16 @@ def test_clicks_on_mistakes_mend_more_than_they_break(segmenter, clicks):
             depth = distance_transform_edt(np.pad(mistakes == mistake, 1))[1:-1, 1:-1]
             place = np.unravel_index(depth.argmax(), depth.shape)
             hint_labels[place] = scene.labels[place]
-        live.apply_hints(image_affinity(embedding), hint_labels)
-        after += np.count_nonzero(live.labels(PUBLISHED) != scene.labels)
+        hints = UserHints(image_affinity(embedding), hint_labels)
+        after += np.count_nonzero(live.labels(PUBLISHED, hints) != scene.labels)
     assert after < before
 
 
 def test_a_click_moves_what_is_like_it_and_not_the_rest(lost, affinity, scene):
     kind = int(np.bincount(scene.labels[scene.labels > 0]).argmax())
     hint_labels = np.where(one_click_each(scene.labels) == kind, kind, OPEN)
-    lost.apply_hints(affinity, hint_labels)
-    found = lost.labels(PUBLISHED) == kind
+    hints = UserHints(affinity, hint_labels)
+    found = lost.labels(PUBLISHED, hints) == kind
     assert found[scene.labels == kind].mean() > 0.7
     assert found[scene.labels == 0].mean() < 0.3
 
@@ -149,21 +150,21 @@ def test_a_click_moves_what_is_like_it_and_not_the_rest(lost, affinity, scene):
 def test_one_pixel(live, affinity):
     hint_labels = np.full(live.scores.shape, OPEN)
     hint_labels[0, 0] = 3
-    live.apply_hints(affinity, hint_labels)
-    assert live.labels(PUBLISHED)[0, 0] == 3
+    hints = UserHints(affinity, hint_labels)
+    assert live.labels(PUBLISHED, hints)[0, 0] == 3
 
 
 def test_a_whole_image_painted_is_the_painting(live, affinity, scene):
-    live.apply_hints(affinity, scene.labels)
-    np.testing.assert_array_equal(live.labels(PUBLISHED), scene.labels)
-    assert not live.uncertainty(PUBLISHED).any()
+    hints = UserHints(affinity, scene.labels)
+    np.testing.assert_array_equal(live.labels(PUBLISHED, hints), scene.labels)
+    assert not live.uncertainty(PUBLISHED, hints).any()
 
 
 def test_hints_that_contradicts_itself(live, affinity):
     hint_labels = np.full(live.scores.shape, OPEN)
     hint_labels[40:60:2, 40:60], hint_labels[41:60:2, 40:60] = 1, 2
-    live.apply_hints(affinity, hint_labels)
-    found = live.labels(PUBLISHED)
+    hints = UserHints(affinity, hint_labels)
+    found = live.labels(PUBLISHED, hints)
     np.testing.assert_array_equal(found[hint_labels != OPEN], hint_labels[hint_labels != OPEN])
 
 
@@ -171,8 +172,8 @@ def test_a_class_with_no_hints_keeps_its_words(live, affinity, scene):
     """Background is confirmed where the words see it too: no class moves."""
     before = live.labels(PUBLISHED)
     hint_labels = np.where((before == 0) & (scene.labels == 0), 0, OPEN)
-    live.apply_hints(affinity, hint_labels)
-    np.testing.assert_array_equal(live.labels(PUBLISHED), before)
+    hints = UserHints(affinity, hint_labels)
+    np.testing.assert_array_equal(live.labels(PUBLISHED, hints), before)
 
 
 def test_a_class_that_the_words_do_not_find_can_be_taught(segmenter, embedding, affinity, scene):
@@ -180,14 +181,14 @@ def test_a_class_that_the_words_do_not_find_can_be_taught(segmenter, embedding, 
     live = LiveLabels(segmenter.score(embedding, all_classes()), "refined")
     high = Thresholds(9.0, 0.4, min_max=True)
     assert not live.labels(high).any()
-    live.apply_hints(affinity, one_click_each(scene.labels))
-    found = live.labels(high)
+    hints = UserHints(affinity, one_click_each(scene.labels))
+    found = live.labels(high, hints)
     assert mean_iou(confusion_matrix(scene.labels, found, 10)) > 0.5
 
 
 def test_thresholds_move_corrected_labels_too(lost, affinity, scene):
-    lost.apply_hints(affinity, one_click_each(scene.labels))
-    low, high = (lost.labels(Thresholds(0.9, at, min_max=True)) for at in (0.3, 3.0))
+    hints = UserHints(affinity, one_click_each(scene.labels))
+    low, high = (lost.labels(Thresholds(0.9, at, min_max=True), hints) for at in (0.3, 3.0))
     assert np.count_nonzero(high) < np.count_nonzero(low)
 
 
@@ -201,12 +202,12 @@ def test_a_click_teaches_against_a_threshold_of_its_own(live, affinity):
     depth = distance_transform_edt(np.pad(plain == label, 1))[1:-1, 1:-1]
     hint_labels = np.full(plain.shape, OPEN)
     hint_labels[np.unravel_index(depth.argmax(), depth.shape)] = label
-    live.apply_hints(affinity, hint_labels)
-    assert not live.ready(high)
-    found = live.labels(high) == label
+    hints = UserHints(affinity, hint_labels)
+    assert not live.ready(high, hints)
+    found = live.labels(high, hints) == label
     assert found[plain == label].mean() > 0.3
-    assert live.ready(high)
-    assert not live.ready(PUBLISHED)
+    assert live.ready(high, hints)
+    assert not live.ready(PUBLISHED, hints)
 
 
 @pytest.mark.parametrize("min_max", [True, False])
@@ -214,9 +215,9 @@ def test_strong_hints_does_not_turn_into_background(lost, affinity, scene, min_m
     """At a threshold of 0 the background is (1 - score)^2, which grows again beyond 1."""
     competing = Thresholds(0.9, 0.0, min_max=min_max)
     hint_labels = np.where(one_click_each(scene.labels) > 0, one_click_each(scene.labels), OPEN)
-    lost.apply_hints(affinity, hint_labels)
-    low = lost.labels(replace(competing, background_threshold=COMPETING_BACKGROUND))
-    np.testing.assert_array_equal(lost.labels(competing), low)
+    hints = UserHints(affinity, hint_labels)
+    low = lost.labels(replace(competing, background_threshold=COMPETING_BACKGROUND), hints)
+    np.testing.assert_array_equal(lost.labels(competing, hints), low)
 
 
 @pytest.mark.parametrize("method", ["sclip", "maskclip"])
@@ -227,10 +228,9 @@ def test_methods_that_label_by_probability(method, scene):
     live = LiveLabels(scores, scores.stages[-1])
     thresholds = Thresholds(0.0, 0.0)
     before = mean_iou(confusion_matrix(scene.labels, live.labels(thresholds), 10))
-    live.apply_hints(image_affinity(embedding), one_click_each(scene.labels))
-    after = mean_iou(confusion_matrix(scene.labels, live.labels(thresholds), 10))
+    hints = UserHints(image_affinity(embedding), one_click_each(scene.labels))
+    after = mean_iou(confusion_matrix(scene.labels, live.labels(thresholds, hints), 10))
     assert after > before + 0.2
-    live.apply_hints(None, None)
     np.testing.assert_array_equal(live.labels(thresholds), scores.to_labels())
 
 
@@ -269,13 +269,13 @@ def test_where_the_words_find_nothing_it_is_not_sure_that_nothing_is_there(live)
 )
 def test_what_cannot_be_meant_is_refused(live, affinity, scene, change, message):
     with pytest.raises(InvalidInputError, match=message):
-        live.apply_hints(affinity, change(one_click_each(scene.labels)))
+        live.labels(PUBLISHED, UserHints(affinity, change(one_click_each(scene.labels))))
 
 
-def test_another_images_affinity_is_refused(live, affinity, scene):
+def test_another_images_affinity_is_refused(affinity, scene):
     other = replace(affinity, regions=affinity.regions[:, :-1])
     with pytest.raises(InvalidInputError, match="must be of one size"):
-        live.apply_hints(other, one_click_each(scene.labels))
+        UserHints(other, one_click_each(scene.labels))
 
 
 def test_what_stays_below_which_threshold_is_there_once_that_is_lowered(live):
@@ -299,6 +299,34 @@ def test_what_stays_below_which_threshold_is_there_once_that_is_lowered(live):
         assert (live.labels(reached) == label).any()
         missed = Thresholds(0.0, 2.0, per_class={one.name: one.value + 1e-4})
         assert not (live.labels(missed) == label).any()
+
+
+def test_corrected_gives_every_stage_and_depends_on_its_arguments_alone(
+    segmenter, embedding, affinity, scene
+):
+    """Whatever was asked before, in whatever order: the labels of a fresh snapshot."""
+    scores = segmenter.score(embedding, all_classes())
+
+    def snapshot():
+        return {stage: LiveLabels(scores, stage) for stage in scores.stages}
+
+    wrong = UserHints(affinity, one_click_each((scene.labels + 3) % 10))
+    right = UserHints(affinity, one_click_each(scene.labels))
+    none = UserHints(affinity, np.full(scene.labels.shape, OPEN))
+    strict = replace(PUBLISHED, background_threshold=0.7, per_class={"no class": 0.1})
+    kept = snapshot()
+    for hints, thresholds in (
+        (None, PUBLISHED), (wrong, PUBLISHED), (right, strict), (None, strict), (wrong, strict),
+        (right, PUBLISHED), (right, PUBLISHED), (none, PUBLISHED),
+    ):  # fmt: skip
+        found = corrected(kept, hints, thresholds)
+        expected = corrected(snapshot(), hints, thresholds)
+        assert tuple(found) == scores.stages
+        for stage in scores.stages:
+            np.testing.assert_array_equal(found[stage], expected[stage])
+            found[stage][:] = 7  # what is given away is nobody's memory
+    for stage, labels in corrected(kept, None, PUBLISHED).items():
+        np.testing.assert_array_equal(labels, scores.to_labels(PUBLISHED, stage=stage))
 
 
 def test_what_was_prepared_can_be_released(live):

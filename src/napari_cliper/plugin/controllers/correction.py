@@ -1,70 +1,41 @@
-"""Corrections teach: strokes and clicks change the prediction elsewhere; where to look next.
+"""Corrections: strokes and clicks change the prediction elsewhere; where to look next.
 
-Evidence is what was painted into the annotation and what was clicked. It is gathered in a
-thread from copies, and given to the result on the screen, whose labels follow as they follow
-thresholds. Changes that come meanwhile are one change; what is late is dropped.
+The result on the screen asks for the hints whenever its labels have to follow
+(`LiveResult.read_hints`): they are read in its thread from copies that are taken here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import numpy as np
 from napari.layers import Image
 from napari.viewer import Viewer
-from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from ...annotation.edit_mask import ACCEPTED
-from ...annotation.user_hints import (
-    Click,
-    Hints,
-    clicks_on,
-    confirmed_by,
-    hints_of,
-)
-from ...segmentation import InvalidInputError, LiveLabels, Progress, Thresholds
+from ...annotation.user_hints import Hints, clicks_on
+from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice, labels_shape, world_of
 from ..layers.uncertainty_layer import UncertaintyLayer
+from ..newest_job import NewestJob
 from ..panels.classes_panel import ClassesPanel
 from ..panels.corrections_panel import CorrectionsPanel
 from ..panels.image_panel import ImagePanel
-from ..qt.timers import once
-from ..worker import Job
+from ..worker import Job, Work
 from .annotation import AnnotationController
 from .clicks import ClickController
 from .kept_results import Shown
+from .label_update import Drawn, ReadHints, UncertainPlaces, read_hints, uncertain_places
 from .live_result import LiveResult
-
-if TYPE_CHECKING:
-    from ...segmentation import ImageAffinity
 
 UNCERTAIN_KEY = "Alt-U"
 """Go to the next uncertain place."""
-
-HINT_DELAY = 10  # milliseconds: changes within it are one
-
-
-@dataclass(frozen=True, eq=False)
-class UncertainPlaces:
-    """Where a result is uncertain.
-
-    Parameters
-    ----------
-    map : (Y, X) float32 array
-    places : list of (int, int)
-        Row and column of what is worth a look, the most doubtful first.
-    """
-
-    map: NDArray[np.float32]
-    places: list[tuple[int, int]]
 
 
 class CorrectionController(QObject):
@@ -112,24 +83,23 @@ class CorrectionController(QObject):
         self.keys: dict[str, Callable[[], None]] = {UNCERTAIN_KEY: self.next_uncertain}
         """What keys do while one of our layers is active."""
         self.uncertainty = UncertaintyLayer(viewer)
-        self.job: Job | None = None  # gathers evidence
-        self.preparing: Job | None = None  # finds out what belongs together
-        self.looking: Job | None = None  # for doubts
         self.uncertain_places: UncertainPlaces | None = None
-        self._affinity: tuple[Shown, ImageAffinity] | None = None
-        self._taught: NDArray[np.int32] | None = None  # what the result on the screen follows
-        self._hints: WeakKeyDictionary[Shown, NDArray[np.int32]] = WeakKeyDictionary()
-        self._again = False  # evidence has changed while it was gathered
-        self._state = 0  # counts what makes doubts old
+        self._preparing: Job | None = None  # computes the affinity before it is needed
+        self._hints: Hints | None = None  # what the labels on the screen follow
+        self._look = NewestJob(self, self._look_snapshot)
+        self._look.succeeded.connect(self._on_uncertain_places)
+        self._look.failed.connect(self._on_no_uncertain_places)
+        self._state = 0  # counts the changes that make uncertain places old
         self._at = 0  # the place to go to next
         self._go_when_known = False
         self._closed = False
-        self._timer = once(self, HINT_DELAY, self._gather)
         panel.spread_toggled.connect(self._on_spread)
         panel.uncertainty_toggled.connect(self._on_uncertainty)
         panel.next_wanted.connect(self.next_uncertain)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.leaving.connect(self._on_changed)
+        result.read_hints = self._read_hints
+        result.hints_read.connect(self._on_hints_read)
         result.appeared.connect(self._on_appeared)
         result.followed.connect(self._on_followed)
         result.relabelled.connect(self.update_available)
@@ -140,14 +110,17 @@ class CorrectionController(QObject):
     def close(self) -> None:
         """Listen to nothing any more; the layers stay."""
         self._closed = True
-        self._timer.stop()
-        for job in (self.job, self.preparing, self.looking):
-            if job is not None:
-                job.stop()
+        self._look.drop()
+        self._stop_preparing()
         self._annotation_controller.changed.disconnect(self._on_changed)
         self._annotation_controller.leaving.disconnect(self._on_changed)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.click_controller.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is computed for corrections."""
+        return self._preparing is None and self._look.idle
 
     def leave(self, image: Image) -> None:
         """Take what we show of an image out of the window; its annotation keeps the clicks."""
@@ -174,44 +147,43 @@ class CorrectionController(QObject):
             self.uncertainty.clear()
             self._panel.uncertainty.setChecked(False)
 
-    # ------------------------------------------------------------------ evidence
+    # ------------------------------------------------------------------ hints
 
     def _on_appeared(self) -> None:
-        """Another result is shown: find out what belongs together in its image."""
-        shown = self._shown()
-        self._affinity, self._taught = None, None if shown is None else self._hints.get(shown)
+        """Another result is on the screen."""
+        self._hints = None
         self._go_when_known = False
         self._forget_uncertain_places()
         self.update_available()
         if self._panel.uncertainty.isChecked():
-            self._look()
-        if self.preparing is not None:
-            self.preparing.stop()
-        self.preparing = None
-        if shown is None:
-            return
-        if not self._panel.spread.isChecked():
-            self._teach(None)
-            return
-        self.preparing = job = Job(partial(self._session.affinity, shown.outcome.embedding))
-        job.succeeded.connect(partial(self._on_affinity, shown))
-        job.failed.connect(partial(self._on_no_affinity))
-        job.finished.connect(partial(self._on_prepared, job))
-        self._panel.show_state(ui_text.COMPUTING_SIMILARITY)
-        job.start()
+            self._look.request()
+        self._prepare()
 
-    def _on_affinity(self, shown: Shown, affinity: ImageAffinity) -> None:
-        if shown is self._shown():
-            self._affinity = shown, affinity
-            self._gather()
+    def _prepare(self) -> None:
+        """Compute the affinity of the image on the screen, so that the first stroke is quick."""
+        self._stop_preparing()
+        shown = self._shown()
+        if shown is not None and self._panel.spread.isChecked():
+            job = Job(partial(self._session.affinity, shown.outcome.embedding))
+            job.failed.connect(self._on_no_affinity)
+            job.finished.connect(partial(self._on_prepared, job))
+            self._preparing = job
+            job.start()
+        self._show_hints()
+
+    def _stop_preparing(self) -> None:
+        job, self._preparing = self._preparing, None
+        if job is not None:
+            job.stop()
 
     def _on_no_affinity(self, message: str) -> None:
-        self._panel.show_state("")
         self.message.emit(ui_text.cannot_propagate(message), True)
+        self._panel.spread.setChecked(False)
 
     def _on_prepared(self, job: Job) -> None:
-        if self.preparing is job:
-            self.preparing = None
+        if self._preparing is job:
+            self._preparing = None
+            self._show_hints()
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
         shown = self._shown()
@@ -219,8 +191,7 @@ class CorrectionController(QObject):
             self._panel.show_state(ui_text.hints_kept(self._result.why_not))
         elif shown is not None and shown.choice.layer is annotation.image:
             self._forget_uncertain_places()
-            if not self._timer.isActive():
-                self._timer.start()
+            self._result.follow()
 
     def _on_hinted(self, image: Image) -> None:
         """Let the person see what their stroke, click or undo changes."""
@@ -234,98 +205,53 @@ class CorrectionController(QObject):
         if self._result.raised and self._result.live:
             self.message.emit(ui_text.FOLLOWS_HINT, False)
 
-    def _on_spread(self, wanted: bool) -> None:
-        if not wanted:
-            self._teach(None)
-            self._panel.show_state("")
-        elif self._affinity is not None and self._affinity[0] is self._shown():
-            self._gather()
-        else:
-            self._on_appeared()
+    def _on_spread(self, _wanted: bool) -> None:
+        self._prepare()
+        self._result.follow()
 
-    def _gather(self) -> None:
-        """Find out in a thread what was said of the result's pixels."""
-        shown = self._shown()
-        if self.job is not None:
-            self._again = True
-            return
-        if shown is None or not self._panel.spread.isChecked():
-            return
-        if self._affinity is None or self._affinity[0] is not shown:
-            return  # once it is there it asks again
+    def _read_hints(self, shown: Shown) -> ReadHints | None:
+        """Copies of the hints on a result, to be read in a thread; None if they are not used."""
+        if not self._panel.spread.isChecked():
+            return None
         names = [one.name for one in shown.outcome.scores.classes]
-        copies = self._copies(shown.choice)
-        self._again = False
-        self.job = Job(partial(_hints, *copies, names))
-        self.job.succeeded.connect(partial(self._on_hints, shown))
-        self.job.failed.connect(partial(self._say_error))
-        self.job.finished.connect(self._on_gathered)
-        self.job.start()
+        affinity = partial(self._session.affinity, shown.outcome.embedding)
+        return partial(read_hints, self._copies(shown.choice), names, affinity)
 
-    def _copies(
-        self, choice: ImageChoice
-    ) -> tuple[NDArray[np.uint16], NDArray[np.uint8], dict[int, Any], list[Click]]:
-        """Labels, marks, classes and clicks of a choice, for a thread."""
-        annotation, clicks = (
-            self._annotation_controller.of(choice.layer),
-            self.click_controller.of(choice.layer),
-        )
+    def _on_hints_read(self, hints: Hints | None) -> None:
+        self._hints = hints
+        self._show_hints()
+
+    def _show_hints(self) -> None:
+        """Say which hints the labels follow."""
+        text = "" if self._preparing is None else ui_text.COMPUTING_SIMILARITY
+        if self._hints is not None:
+            text = (
+                ui_text.hints_used(
+                    clicked=self._hints.clicked,
+                    painted=self._hints.painted,
+                    left_out=self._hints.left_out,
+                    follows=self._result.live,
+                    raised=self._result.raised,
+                )
+                or text
+            )
+        self._panel.show_state(text)
+
+    def _copies(self, choice: ImageChoice) -> Drawn:
+        """What is drawn on a choice, for a thread."""
+        annotation = self._annotation_controller.of(choice.layer)
+        clicks = self.click_controller.of(choice.layer)
         shape = labels_shape(choice)[-2:]
         labels, edit_mask = np.zeros(shape, np.uint16), np.zeros(shape, np.uint8)
         classes = {}
         if annotation is not None and annotation.fits:
             annotation.follow()
-            place = annotation.place_of(choice)
-            labels, edit_mask = (
-                annotation.edits.labels[place].copy(),
-                annotation.edits.edit_mask[place],
-            )
+            place, edits = annotation.place_of(choice), annotation.edits
+            labels, edit_mask = edits.labels[place].copy(), edits.edit_mask[place].copy()
             classes = dict(annotation.classes)
         corner = [part.start for part in choice.region] if choice.region else (0, 0)
-        hint_labels = {} if clicks is None else clicks.clicks()
-        return (
-            labels,
-            edit_mask.copy(),
-            classes,
-            clicks_on(hint_labels, choice.plane, corner, shape),
-        )
-
-    def _on_hints(self, shown: Shown, hints: Hints) -> None:
-        """Teach the result, unless it is another one by now, or nothing new was said."""
-        wanted = shown is self._shown() and self._panel.spread.isChecked()
-        if not wanted or self._affinity is None:
-            return
-        self._panel.show_state(
-            ui_text.hints_used(
-                clicked=hints.clicked,
-                painted=hints.painted,
-                left_out=hints.left_out,
-                follows=self._result.live,
-                raised=self._result.raised,
-            )
-        )
-        before = self._taught
-        nothing = before is None and not (hints.painted or hints.clicked)
-        if nothing or (before is not None and np.array_equal(before, hints.hint_labels)):
-            return
-        self._teach(hints.hint_labels)
-
-    def _teach(self, hint_labels: NDArray[np.int32] | None) -> None:
-        """Let hints correct the result on the screen; None for none."""
-        shown = self._shown()
-        if shown is None or (hint_labels is None and self._taught is None):
-            return
-        self._taught = hint_labels
-        if hint_labels is None:
-            self._hints.pop(shown, None)
-        else:
-            self._hints[shown] = hint_labels
-        self._result.apply_hints(self._affinity[1] if self._affinity else None, hint_labels)
-
-    def _on_gathered(self) -> None:
-        self.job = None
-        if self._again and not self._closed:
-            self._gather()
+        points = {} if clicks is None else clicks.clicks()
+        return Drawn(labels, edit_mask, classes, clicks_on(points, choice.plane, corner, shape))
 
     # ------------------------------------------------------------------ where to look next
 
@@ -335,12 +261,12 @@ class CorrectionController(QObject):
 
     def _on_followed(self) -> None:
         self._forget_uncertain_places()
-        if self._panel.uncertainty.isChecked():
-            self._look()
+        if self._panel.uncertainty.isChecked() or self._go_when_known:
+            self._look.request()
 
     def _on_uncertainty(self, wanted: bool) -> None:
         if wanted:
-            self._look()
+            self._look.request()
         else:
             self.uncertainty.clear()
 
@@ -352,48 +278,40 @@ class CorrectionController(QObject):
             self.message.emit(self._result.why_not, True)
         elif self.uncertain_places is None:
             self._go_when_known = True
-            self._look()
+            self._look.request()
         else:
             self._go(self.uncertain_places.places)
 
-    def _look(self) -> None:
-        """Find out in a thread where the result is uncertain."""
-        shown = self._shown()
-        thresholds = None if shown is None else self._result.thresholds_for(shown.config)
-        if shown is None or thresholds is None or self.looking is not None:
-            return  # the one that runs looks again where it is late
-        live = shown.outcome.live[shown.outcome.scores.stages[-1]]
-        _, edit_mask, _, clicks = self._copies(shown.choice)
-        regions = None if self._affinity is None else self._affinity[1].regions
-        self.looking = Job(partial(_uncertain_places, live, thresholds, edit_mask, clicks, regions))
-        self.looking.succeeded.connect(partial(self._on_uncertain_places, shown, self._state))
-        self.looking.failed.connect(partial(self._on_no_uncertain_places))
-        self.looking.finished.connect(self._on_looked)
-        self.looking.start()
+    def _look_snapshot(self) -> Work | None:
+        """What to find uncertain places in now, as work for the thread."""
+        kept = self._result.current
+        if kept is None or self._shown() is None:
+            return None
+        thresholds, hints = kept.followed
+        scores = kept.shown.outcome.scores
+        live = kept.shown.outcome.live[scores.stages[-1]]
+        drawn = self._copies(kept.shown.choice)
+        find = partial(uncertain_places, live, thresholds, hints, drawn)
+        state = self._state
+        return lambda report, should_stop: (kept.shown, state, find(report, should_stop))
 
-    def _on_uncertain_places(
-        self, shown: Shown, state: int, uncertain_places: UncertainPlaces
-    ) -> None:
+    def _on_uncertain_places(self, found: tuple[Shown, int, UncertainPlaces]) -> None:
+        shown, state, places = found
+        wanted = self._go_when_known or self._panel.uncertainty.isChecked()
         if shown is not self._shown() or state != self._state:
+            if wanted:
+                self._look.request()  # something has changed meanwhile
             return
-        self.uncertain_places, self._at = uncertain_places, 0
+        self.uncertain_places, self._at = places, 0
         if self._panel.uncertainty.isChecked():
             layers = (
                 self._annotation_controller.of(shown.choice.layer),
                 self.click_controller.of(shown.choice.layer),
             )
             above = [one.layer for one in layers if one is not None]
-            self.uncertainty.show(
-                shown.choice, uncertain_places.map, above, self._annotation_controller.keys
-            )
+            self.uncertainty.show(shown.choice, places.map, above, self._annotation_controller.keys)
         if self._go_when_known:
-            self._go(uncertain_places.places)
-
-    def _on_looked(self) -> None:
-        self.looking = None
-        wanted = self._go_when_known or self._panel.uncertainty.isChecked()
-        if self.uncertain_places is None and wanted and not self._closed:
-            self._look()
+            self._go(places.places)
 
     def _go(self, places: list[tuple[int, int]]) -> None:
         self._go_when_known = False
@@ -420,35 +338,3 @@ class CorrectionController(QObject):
         self._go_when_known = False
         self._panel.uncertainty.setChecked(False)
         self.message.emit(ui_text.no_uncertainty(message), True)
-
-    def _say_error(self, message: str) -> None:
-        self.message.emit(message, True)
-
-
-def _hints(
-    labels: NDArray[np.uint16],
-    edit_mask: NDArray[np.uint8],
-    classes: dict[int, Any],
-    clicks: list[Click],
-    names: list[str],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-) -> Hints:
-    return hints_of(labels, edit_mask, classes, clicks, names)
-
-
-def _uncertain_places(
-    live: LiveLabels,
-    thresholds: Thresholds,
-    edit_mask: NDArray[np.uint8],
-    clicks: list[Click],
-    regions: NDArray[np.int32] | None,
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-) -> UncertainPlaces:
-    from ...segmentation import most_uncertain  # noqa: PLC0415 - torch
-
-    uncertainty = live.uncertainty(thresholds)
-    return UncertainPlaces(
-        uncertainty, most_uncertain(uncertainty, confirmed_by(edit_mask, clicks, regions))
-    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...labels.label_class import ClassRow
-from ...segmentation import SegmentationConfig, Thresholds
+from ...segmentation import SegmentationConfig, Thresholds, UserHints
 from ..engine_session import Outcome
 from ..layers.image_layers import ImageChoice, Key
 from ..layers.prediction_layers import Prediction
@@ -63,13 +63,13 @@ class Kept:
     ----------
     shown : Shown
     thresholds : Thresholds
-    behind : bool
-        Whether its labels have not followed the thresholds yet.
+    followed : (Thresholds, UserHints or None)
+        What its labels have been made with.
     """
 
     shown: Shown
     thresholds: Thresholds
-    behind: bool = False
+    followed: tuple[Thresholds, UserHints | None]
 
 
 class KeptResults:

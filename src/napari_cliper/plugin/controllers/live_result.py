@@ -8,44 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from napari.layers import Image, Labels, Layer
 from napari.viewer import Viewer
-from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from ...labels.label_class import ClassRow
-from ...segmentation import (
-    InvalidInputError,
-    LiveLabels,
-    Progress,
-    SegmentationConfig,
-    Thresholds,
-)
+from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
 from .. import ui_text
 from ..engine_session import Outcome
 from ..layers.image_layers import ImageChoice, axis_name, place
 from ..layers.prediction_layers import Prediction, Predictions, label_colours
+from ..newest_job import NewestJob
 from ..panels.image_panel import ImagePanel
 from ..panels.threshold_panel import ThresholdPanel
 from ..qt.listeners import Listeners
-from ..qt.timers import once
-from ..worker import Job
+from ..worker import Work
 from .kept_results import Kept, KeptResults, Shown
-
-if TYPE_CHECKING:
-    from ...segmentation import ImageAffinity
+from .label_update import LabelUpdate, ReadHints, update_labels
 
 PLANES_NAMED = 3
 CLASSES_NAMED = 4
-RELABEL_AFTER = 10  # milliseconds: moves of a slider within it are one
-HIDDEN_AFTER = 200  # milliseconds: layers nobody sees follow when the slider rests
 
 
 class LiveResult(QObject):
-    """Shows results in Labels layers and keeps these up with the thresholds.
+    """Shows results in Labels layers, which follow the thresholds and the user's hints.
+
+    One job makes labels: of the newest thresholds and hints, for all stages at once.
 
     Parameters
     ----------
@@ -67,7 +57,9 @@ class LiveResult(QObject):
     relabelled = Signal()
     """Visible labels, or the reason why there are none, have changed."""
     followed = Signal()
-    """The labels, the hidden ones too, have followed thresholds or evidence."""
+    """The labels have changed with the newest thresholds and hints."""
+    hints_read = Signal(object)
+    """The hints that the labels follow; None if hints are not used."""
 
     def __init__(
         self,
@@ -87,9 +79,13 @@ class LiveResult(QObject):
         self.why_not = ui_text.NO_PREDICTION
         """Why there is no result on the screen; empty where there is one."""
         self._last: tuple[SegmentationConfig, Thresholds] | None = None
-        self.job: Job | None = None
-        self._visible_timer = once(self, RELABEL_AFTER, partial(self._relabel, visible=True))
-        self._hidden_timer = once(self, HIDDEN_AFTER, self._on_rest)
+        self.read_hints: Callable[[Shown], ReadHints | None] = lambda _shown: None
+        """Gives the hints on a result, for the thread."""
+        self._update = NewestJob(self, self._snapshot)
+        self._update.succeeded.connect(self._on_updated)
+        self._update.failed.connect(self.failed)
+        self._update.became_idle.connect(self._on_idle)
+        self._changed = False  # the labels are others than the tables and records tell
         thresholds.changed.connect(self._on_chosen)
         images.changed.connect(self.look)
         self._listeners = Listeners()
@@ -104,6 +100,16 @@ class LiveResult(QObject):
     def shown(self) -> Shown | None:
         """The result of the plane on the screen."""
         return None if self._current is None else self._current.shown
+
+    @property
+    def idle(self) -> bool:
+        """Whether the labels are those of the newest thresholds and hints."""
+        return self._update.idle
+
+    @property
+    def current(self) -> Kept | None:
+        """The result of the plane on the screen, with its thresholds and hints."""
+        return self._current
 
     @property
     def live(self) -> bool:
@@ -121,12 +127,13 @@ class LiveResult(QObject):
 
     def why_empty(self) -> str:
         """Why the prediction on the screen has no pixel of any class; empty where it has one."""
-        seen, shown = self.seen(), self.shown
-        if seen is None or shown is None or seen.layer.data[place(seen.choice)].any():
+        seen, kept = self.seen(), self._current
+        if seen is None or kept is None or seen.layer.data[place(seen.choice)].any():
             return ""
-        live = next(one for stage, one in shown.outcome.live.items() if stage == seen.stage)
+        live = next(one for name, one in kept.shown.outcome.live.items() if name == seen.stage)
+        thresholds, hints = kept.followed
         return ui_text.nothing_found(
-            live.shortfalls(self._thresholds.values()), hinted=live.taught, most=CLASSES_NAMED
+            live.shortfalls(thresholds), hinted=hints is not None, most=CLASSES_NAMED
         )
 
     def thresholds_for(self, config: SegmentationConfig) -> Thresholds | None:
@@ -149,10 +156,7 @@ class LiveResult(QObject):
 
     def close(self) -> None:
         """Follow nothing any more; the layers stay."""
-        self._visible_timer.stop()
-        self._hidden_timer.stop()
-        if self.job is not None:
-            self.job.stop()
+        self._update.drop()
         self._listeners.clear()
         self._images.changed.disconnect(self.look)
         self._predictions.close()
@@ -171,9 +175,10 @@ class LiveResult(QObject):
         on_screen = self._is_on_screen(choice)
         values = (self.thresholds_for(config) if on_screen else None) or outcome.thresholds
         ready = all(live.ready(values) for live in outcome.live.values())
+        first = values if ready else outcome.thresholds
         predictions = {}
         for stage, live in outcome.live.items():
-            labels = live.labels(values if ready else outcome.thresholds)
+            labels = live.labels(first)
             prediction = self._predictions.show(choice, stage, labels, rows)
             predictions[stage] = prediction
             self._predictions.lower(prediction)
@@ -181,7 +186,8 @@ class LiveResult(QObject):
             predictions["coarse"].layer.visible = False
         predictions[scores.stages[-1]].layer.visible = True
         self._leave()
-        kept = Kept(Shown(choice, rows, config, outcome, predictions), values, behind=not ready)
+        shown = Shown(choice, rows, config, outcome, predictions)
+        kept = Kept(shown, values, followed=(first, None))
         self.kept.add(kept)
         self._viewer.layers.selection.active = predictions[scores.stages[-1]].layer
         self.look()
@@ -218,11 +224,9 @@ class LiveResult(QObject):
         kept, self._current = self._current, None
         if kept is None:
             return
-        kept.behind |= (
-            self._visible_timer.isActive() or self._hidden_timer.isActive() or self.job is not None
-        )
-        self._visible_timer.stop()
-        self._hidden_timer.stop()
+        self._update.drop()
+        self._changed = False
+        self._thresholds.set_working(working=False)
         kept.shown.release()
         for prediction in kept.shown.predictions.values():
             prediction.forget_counts()
@@ -237,9 +241,7 @@ class LiveResult(QObject):
         self._describe(kept)
         if not self.live:
             self._thresholds.set_available(available=False, why_not=ui_text.LAYERS_EDITED)
-        if kept.behind:
-            kept.behind = False
-            self._on_moved()
+        self.follow()
 
     def _is_on_screen(self, choice: ImageChoice) -> bool:
         try:
@@ -293,22 +295,6 @@ class LiveResult(QObject):
 
     # ------------------------------------------------------------------ hints and colours
 
-    def apply_hints(
-        self, affinity: ImageAffinity | None, hint_labels: NDArray[np.int32] | None
-    ) -> None:
-        """Let evidence correct the result's labels from now on.
-
-        Parameters
-        ----------
-        affinity, said
-            As for `LiveLabels.apply_hints`; None for the words alone.
-        """
-        if self.shown is not None:
-            for live in self.shown.outcome.live.values():
-                live.apply_hints(affinity, hint_labels)
-            self._relabel(visible=True)
-            self._hidden_timer.start()
-
     @property
     def raised(self) -> bool:
         """Whether the prediction lies above the labels, as outlines."""
@@ -350,64 +336,58 @@ class LiveResult(QObject):
         if coarse not in self._viewer.layers or refined not in self._viewer.layers:
             return
         coarse.visible, refined.visible = refined.visible, not refined.visible
-        self._relabel(visible=False)
-        self._relabel(visible=True)
+        self.relabelled.emit()
         self._viewer.layers.selection.active = refined if refined.visible else coarse
 
     # ------------------------------------------------------------------ following
+
+    def follow(self) -> None:
+        """Let the labels follow the newest thresholds and hints, soon."""
+        if self._current is not None:
+            self._update.request()
 
     def _on_chosen(self, values: Thresholds) -> None:
         """A person has moved a threshold."""
         if self._current is not None:
             self._current.thresholds = values
             self._last = self._current.shown.config, values
-            self._on_moved()
+            self.follow()
 
-    def _on_moved(self, _values: object = None) -> None:
-        self._visible_timer.start()
-        self._hidden_timer.start()
+    def _snapshot(self) -> Work | None:
+        """What the labels have to follow now, as work for the thread."""
+        kept = self._current
+        if kept is None or not kept.shown.choice.is_current:
+            return None
+        values, (shown_values, _) = kept.thresholds, kept.followed
+        slow = not all(live.ready(values) for live in kept.shown.outcome.live.values())
+        self._thresholds.set_working(working=slow and values != shown_values)
+        return partial(update_labels, kept, values, self.read_hints(kept.shown))
 
-    def _on_rest(self) -> None:
-        """The sliders rest: hidden layers, tables and records follow."""
-        self._relabel(visible=False)
-        if self._current is not None:
-            self._describe(self._current)
-        self.followed.emit()
-
-    def _relabel(self, *, visible: bool) -> None:
-        """Write labels of the present thresholds into the live layers that are (not) seen."""
-        if self.shown is None:
+    def _on_updated(self, update: LabelUpdate) -> None:
+        """Show labels, unless another result is on the screen by now."""
+        kept = update.kept
+        if kept is not self._current:
             return
-        values = self._thresholds.values()
-        for stage, prediction in self.shown.predictions.items():
-            if prediction.live and prediction.layer.visible == visible:
-                live = self.shown.outcome.live[stage]
-                if live.ready(values):
-                    prediction.write(live.labels(values))
-                else:
-                    self._prepare(live, values)
-        if visible:
+        kept.followed = update.thresholds, update.user_hints
+        for stage, labels in update.labels.items():
+            kept.shown.predictions[stage].write(labels)
+        self.hints_read.emit(update.hints)
+        if update.labels:
+            self._changed = True
             self.relabelled.emit()
 
-    def _prepare(self, live: LiveLabels, values: Thresholds) -> None:
-        """Compute in a thread what takes too long for the window."""
-        if self.job is not None:
-            return  # the one that runs looks again when it ends
-        self.job = Job(partial(_prepare, live, values))
-        self.job.failed.connect(self.failed)
-        self.job.succeeded.connect(self._on_moved)
-        self.job.finished.connect(self._on_prepared)
-        self._thresholds.set_working(working=True)
-        self.job.start()
-
-    def _on_prepared(self) -> None:
-        self.job = None
+    def _on_idle(self) -> None:
+        """Nothing changes any more for now: tables and records follow."""
         self._thresholds.set_working(working=False)
+        if self._changed and self._current is not None:
+            self._changed = False
+            self._describe(self._current)
+            self.followed.emit()
 
     def _describe(self, kept: Kept) -> None:
         """Bring tables and records up to what the layers show."""
         shown = kept.shown
-        record = _record(shown.outcome, kept.thresholds)
+        record = _record(shown.outcome, kept.followed[0])
         for stage, prediction in shown.predictions.items():
             if prediction.live:
                 scores = shown.outcome.scores.stage(stage).class_scores.tolist()
@@ -426,15 +406,6 @@ def _indices_in_words(choice: ImageChoice, plane: tuple[int, ...]) -> str:
         ui_text.axis_index(axis=axis_name(choice.layer, axis), index=at)
         for axis, at in enumerate(plane)
     )
-
-
-def _prepare(
-    live: LiveLabels,
-    values: Thresholds,
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-) -> None:
-    live.prepare(values)
 
 
 def _record(outcome: Outcome, values: Thresholds) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Labels that follow thresholds and hints interactively.
+"""Labels that follow thresholds and hints while a user changes them.
 
-The best classes are computed once: for every class threshold if memory allows, otherwise for the
-current one. A change of the background threshold is then a single comparison. With hints (see
-`propagation`), labels are recomputed after each change.
+`corrected` is the one call: the labels of each stage for some hints and thresholds. `LiveLabels`
+remembers what it has computed of one stage, so that the next call is faster; its answers don't
+depend on that.
 """
 
 from __future__ import annotations
@@ -25,18 +25,16 @@ if TYPE_CHECKING:
     from .uncertainty import ScorePlanes
 
 
-_Key = tuple[float, float, bool, tuple[tuple[str, float], ...]]
-
 PART_BYTES = 1 << 28
-"""So much the planes may take that are made for the uncertainty alone."""
+"""Memory for planes that are needed for the uncertainty alone."""
 
 RUNNERS_UP = 8
-"""So many classes of the highest scores count for the uncertainty, whether they win or not."""
+"""Number of classes, by score, that count for the uncertainty whether they win or not."""
 
 
 @dataclass(frozen=True)
 class Shortfall:
-    """A class without a pixel, and the threshold that it stays below.
+    """A class without a pixel, and the threshold that it does not reach.
 
     Parameters
     ----------
@@ -47,7 +45,7 @@ class Shortfall:
     threshold : float
     kind : {'class', 'pixel'}
         Whether the score is compared with the class threshold, or the best pixel with the
-        background threshold or the class's own.
+        background threshold or the per-class threshold.
     """
 
     name: str
@@ -57,162 +55,160 @@ class Shortfall:
 
 
 @dataclass(frozen=True, eq=False)
-class _LearningRequest:
-    """Hints of the user, and the affinity along which they are propagated."""
+class UserHints:
+    """Hints of the user on an image, and the affinity along which they propagate.
+
+    Parameters
+    ----------
+    affinity : ImageAffinity
+        Of the same image.
+    labels : (Y, X) array of int
+        -1 for no hint, 0 for background, i + 1 for class i of the result.
+
+    Raises
+    ------
+    InvalidInputError
+        For arrays of different sizes, and for labels below -1.
+    """
 
     affinity: ImageAffinity
-    hint_labels: NDArray[np.int32]
+    labels: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        """Check the labels and take them as int32."""
+        if self.affinity.regions.shape != self.labels.shape:
+            raise InvalidInputError(
+                f"Hints are {self.labels.shape}, their image is {self.affinity.regions.shape}: "
+                "they must be of one size."
+            )
+        if self.labels.min() < -1:
+            raise InvalidInputError(
+                f"A hint is {self.labels.min()}. Give -1 for none, 0 for background, or a label."
+            )
+        object.__setattr__(self, "labels", self.labels.astype(np.int32))
 
     @property
-    def named(self) -> list[int]:
-        """Indices of the classes with hints."""
-        labels: list[int] = np.flatnonzero(
-            np.bincount(self.hint_labels[self.hint_labels > 0])
-        ).tolist()
-        return [label - 1 for label in labels]
+    def classes(self) -> list[int]:
+        """Indices of the classes that have hints."""
+        counts = np.bincount(self.labels[self.labels > 0])
+        return [int(label) - 1 for label in np.flatnonzero(counts)]
 
 
-@dataclass(frozen=True, eq=False)
-class _Corrected:
-    """Corrected labels for one set of hints and thresholds."""
+def corrected(
+    snapshot: Mapping[Stage, LiveLabels], hints: UserHints | None, thresholds: Thresholds
+) -> dict[Stage, LabelArray]:
+    """Compute the labels of each stage for hints and thresholds.
 
-    learning_request: _LearningRequest
-    key: _Key
-    labels: LabelArray
+    Parameters
+    ----------
+    snapshot : mapping of str to LiveLabels
+        A result by stage.
+    hints : UserHints or None
+        None for the text scores alone.
+    thresholds : Thresholds
+        Per-class thresholds of classes that the result lacks are ignored.
+
+    Returns
+    -------
+    dict of str to (Y, X) uint8 or uint16 array
+        By stage. 0 is background, i + 1 is class i. Pixels with a hint have the hint's label.
+
+    Raises
+    ------
+    InvalidInputError
+        For hints of another size than the result, or of a class that it lacks.
+    """
+    return {stage: live.labels(thresholds, hints) for stage, live in snapshot.items()}
 
 
 class LiveLabels:
-    """The labels of one stage of a result, for changing thresholds and hints.
+    """Labels of one stage of a result, for thresholds and hints that change.
 
     Parameters
     ----------
     scores : ScoreMaps
     stage : {'coarse', 'refined'}
     limit : int
-        Most bytes used to prepare the labels for every class threshold.
+        Bytes that the best classes for every class threshold may take; above it, only those of
+        the last class threshold are remembered.
     """
 
     def __init__(self, scores: ScoreMaps, stage: Stage, *, limit: int = 1 << 29) -> None:
         self.scores = scores
         self.stage = stage
         self._limit = limit
-        # Each is replaced as a whole, so that other threads can read while one computes.
+        # Each is replaced as a whole, so that two threads may use it.
         self._ranked: tuple[bool, RankedBest] | None = None
         self._best: tuple[tuple[float, bool], BestClass] | None = None
         self._planes: tuple[bool, ScorePlanes] | None = None
-        self._learning_request: _LearningRequest | None = None
-        self._corrected: _Corrected | None = None
+        self._corrected: tuple[UserHints, Thresholds, LabelArray] | None = None
 
     # ------------------------------------------------------------------ memory
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the cached data takes."""
-        ranked, best, planes, corrected = self._ranked, self._best, self._planes, self._corrected
+        """Bytes of memory that what is remembered takes."""
+        ranked, best, planes, found = self._ranked, self._best, self._planes, self._corrected
         bests = () if ranked is None else ranked[1].bests
         every = (*bests, *(() if best is None else (best[1],)))
         total: int = (
             sum(one.value.nbytes + one.label.nbytes for one in every)
             + (0 if planes is None else sum(plane.nbytes for plane in planes[1].classes))
-            + (0 if corrected is None else corrected.labels.nbytes)
+            + (0 if found is None else found[2].nbytes)
         )
         return total
 
     def release(self) -> None:
-        """Free the cached data, which `labels` recomputes when needed; hints are kept."""
+        """Forget what is remembered."""
         self._ranked = self._best = self._planes = self._corrected = None
-
-    # ------------------------------------------------------------------ hints
-
-    def apply_hints(self, affinity: ImageAffinity | None, hint_labels: NDArray[Any] | None) -> None:
-        """Set the hints that correct the labels.
-
-        Parameters
-        ----------
-        affinity : ImageAffinity or None
-            Affinity of the same image.
-        hint_labels : (Y, X) array of int or None
-            -1 for no hint, 0 for background, i + 1 for class i. With None, or without any hint,
-            labels follow the scores only.
-
-        Raises
-        ------
-        InvalidInputError
-            For an array of another shape, and for values that are not a class.
-        """
-        if affinity is None or hint_labels is None or not (hint_labels >= 0).any():
-            self._learning_request = self._corrected = self._planes = None
-            return
-        if hint_labels.shape != self.scores.shape or affinity.regions.shape != hint_labels.shape:
-            raise InvalidInputError(
-                f"Hints are {hint_labels.shape}, their image {affinity.regions.shape}, the result "
-                f"{self.scores.shape}: they must be of one size."
-            )
-        if hint_labels.min() < -1:
-            raise InvalidInputError(
-                f"A hint is {hint_labels.min()}. Give -1 for none, 0 for background, or a label."
-            )
-        if hint_labels.max() > len(self.scores.classes):
-            raise InvalidInputError(
-                f"A hint is class {hint_labels.max()}; the result has {len(self.scores.classes)}."
-            )
-        self._learning_request = _LearningRequest(affinity, hint_labels.astype(np.int32))
-
-    @property
-    def taught(self) -> bool:
-        """Whether hints correct the labels."""
-        return self._learning_request is not None
 
     # ------------------------------------------------------------------ labels
 
-    def ready(self, thresholds: Thresholds) -> bool:
-        """Return whether the data for these thresholds is cached, so that `labels` is fast."""
-        learning_request = self._learning_request
-        if learning_request is None:
+    def ready(self, thresholds: Thresholds, hints: UserHints | None = None) -> bool:
+        """Whether `labels` takes milliseconds."""
+        hints = self._checked(hints)
+        if hints is None:
             return self._find_plain(thresholds) is not None
-        return self._find_corrected(thresholds, learning_request) is not None
+        return self._find_corrected(thresholds, hints) is not None
 
-    def prepare(self, thresholds: Thresholds) -> None:
-        """Compute and cache the data for these thresholds; may take seconds; thread-safe."""
-        learning_request = self._learning_request
-        if learning_request is None:
-            self._plain(thresholds)
-        else:
-            self._correct(thresholds, learning_request)
+    def labels(self, thresholds: Thresholds, hints: UserHints | None = None) -> LabelArray:
+        """Labels of these thresholds and hints, (Y, X) uint8 or uint16; see `corrected`."""
+        hints = self._checked(hints)
+        if hints is None:
+            self._planes = self._corrected = None
+            return self._rule(thresholds).labels(self._plain(thresholds))
+        labels = self._find_corrected(thresholds, hints)
+        if labels is None:
+            planes, shift = self._shifted(thresholds, hints)
+            labels = _corrections().corrected_labels(planes, shift, self._rule(thresholds))
+            self._corrected = hints, thresholds, labels
+        return labels.copy()
 
-    def labels(self, thresholds: Thresholds) -> LabelArray:
-        """Return the labels for these thresholds, (Y, X) uint8 or uint16."""
-        learning_request = self._learning_request
-        if learning_request is None:
-            best = self._plain(thresholds)
-            return self._rule(thresholds).labels(best)
-        return self._correct(thresholds, learning_request).copy()
+    def uncertainty(
+        self, thresholds: Thresholds, hints: UserHints | None = None
+    ) -> NDArray[np.float32]:
+        """How near the two best classes are to each other, the background among them.
 
-    def uncertainty(self, thresholds: Thresholds) -> NDArray[np.float32]:
-        """Return how close the two highest scores are, the background included.
-
-        Classes below the class threshold are included with a reduced weight (score / threshold),
-        because a region without a class is not necessarily certain.
+        A class whose score is below the class threshold counts in proportion to its score: where
+        the text scores find nothing, it is not certain that there is nothing.
 
         Returns
         -------
         (Y, X) float32 array
-            From 0 (certain, or a hint) to 1 (equal scores).
+            From 0 (certain, or a hint) to 1 (even).
         """
-        learning_request = self._learning_request
-        shift = None if learning_request is None else self._moved(thresholds, learning_request)[1]
-        weights = self._weights(
-            thresholds, () if learning_request is None else learning_request.named
-        )
+        hints = self._checked(hints)
+        shift = None if hints is None else self._shifted(thresholds, hints)[1]
+        weights = self._weights(thresholds, () if hints is None else hints.classes)
         values = self.scores.stage(self.stage).class_scores
         least = thresholds.class_threshold
         for index in np.argsort(-values)[:RUNNERS_UP].tolist():
-            share = float(values[index]) / least if values[index] < least else 1.0
-            weights[index] = max(weights.get(index, 0.0), share)
+            weight = float(values[index]) / least if values[index] < least else 1.0
+            weights[index] = max(weights.get(index, 0.0), weight)
         every = dict(sorted(weights.items()))
         parts = (
             self._parts_of(thresholds, every)
-            if learning_request is None
+            if hints is None
             else (self._planes_of(thresholds, every),)
         )
         uncertainty: NDArray[np.float32] = _corrections().uncertainty(
@@ -221,7 +217,7 @@ class LiveLabels:
         return uncertainty
 
     def shortfalls(self, thresholds: Thresholds) -> tuple[Shortfall, ...]:
-        """Which classes stay below which threshold, by the words alone.
+        """Which classes do not reach which threshold, by the text scores alone.
 
         Returns
         -------
@@ -251,34 +247,34 @@ class LiveLabels:
 
     # ------------------------------------------------------------------ parts
 
+    def _checked(self, hints: UserHints | None) -> UserHints | None:
+        """The hints, if they fit the result; None where there is no hint."""
+        if hints is None or not (hints.labels >= 0).any():
+            return None
+        if hints.labels.shape != self.scores.shape:
+            raise InvalidInputError(
+                f"Hints are {hints.labels.shape}, the result is {self.scores.shape}: they must be "
+                "of one size."
+            )
+        if hints.labels.max() > len(self.scores.classes):
+            raise InvalidInputError(
+                f"A hint is class {hints.labels.max()}; the result has {len(self.scores.classes)}."
+            )
+        return hints
+
     def _rule(self, thresholds: Thresholds) -> LabelRule:
         """The labelling rule; thresholds of classes that the result lacks are ignored."""
         return self.scores.rule(thresholds.only_for([one.name for one in self.scores.classes]))
 
-    def _find_corrected(
-        self, thresholds: Thresholds, learning_request: _LearningRequest
-    ) -> LabelArray | None:
-        """The corrected labels, where they are prepared."""
+    def _find_corrected(self, thresholds: Thresholds, hints: UserHints) -> LabelArray | None:
+        """The corrected labels, if they are remembered."""
         found = self._corrected
-        if (
-            found is None
-            or found.learning_request is not learning_request
-            or found.key != _key(thresholds)
-        ):
+        if found is None or found[0] is not hints or found[1] != thresholds:
             return None
-        return found.labels
-
-    def _correct(self, thresholds: Thresholds, learning_request: _LearningRequest) -> LabelArray:
-        """The corrected labels, as they are kept."""
-        labels = self._find_corrected(thresholds, learning_request)
-        if labels is None:
-            planes, shift = self._moved(thresholds, learning_request)
-            labels = _corrections().corrected_labels(planes, shift, self._rule(thresholds))
-            self._corrected = _Corrected(learning_request, _key(thresholds), labels)
-        return labels
+        return found[2]
 
     def _find_plain(self, thresholds: Thresholds) -> BestClass | None:
-        """The best classes by the words alone, where they are prepared."""
+        """The best classes by the text scores alone, if they are remembered."""
         ranked, best = self._ranked, self._best
         if ranked is not None and ranked[0] == thresholds.min_max:
             return ranked[1].at(thresholds.class_threshold)
@@ -286,73 +282,59 @@ class LiveLabels:
         return best[1] if best is not None and best[0] == key else None
 
     def _plain(self, thresholds: Thresholds) -> BestClass:
-        """The best classes by the words alone."""
+        """The best classes by the text scores alone."""
         found = self._find_plain(thresholds)
         if found is not None:
             return found
-        least, min_max = thresholds.class_threshold, thresholds.min_max
         ranked = self.scores.ranked(thresholds, stage=self.stage, limit=self._limit)
         if ranked is not None:
-            self._ranked = min_max, ranked
-            return ranked.at(least)
+            self._ranked = thresholds.min_max, ranked
+            return ranked.at(thresholds.class_threshold)
         best = self.scores.best(thresholds, stage=self.stage)
-        self._best = (least, min_max), best
+        self._best = (thresholds.class_threshold, thresholds.min_max), best
         return best
 
-    def _moved(
-        self, thresholds: Thresholds, learning_request: _LearningRequest
-    ) -> tuple[ScorePlanes, Shift]:
-        """Return the planes that are compared, and the shift that the hints cause."""
-        from ..propagation.label_propagation import shift_by  # noqa: PLC0415 - torch, only when something was said
+    def _shifted(self, thresholds: Thresholds, hints: UserHints) -> tuple[ScorePlanes, Shift]:
+        """The planes that are compared, and how hints shift them."""
+        from ..propagation.label_propagation import shift_by  # noqa: PLC0415 - torch, only with hints
 
-        planes = self._planes_of(thresholds, self._weights(thresholds, learning_request.named))
-        wrong = _corrections().wrong_by(
-            planes, learning_request.hint_labels, self._rule(thresholds)
-        )
-        words = self._rule(thresholds).labels(self._plain(thresholds))
+        rule = self._rule(thresholds)
+        planes = self._planes_of(thresholds, self._weights(thresholds, hints.classes))
+        wrong = _corrections().wrong_by(planes, hints.labels, rule)
+        plain = rule.labels(self._plain(thresholds))
         classes = len(self.scores.classes)
-        return planes, shift_by(
-            learning_request.affinity, learning_request.hint_labels, wrong, words, classes
-        )
+        return planes, shift_by(hints.affinity, hints.labels, wrong, plain, classes)
 
-    def _weights(self, thresholds: Thresholds, named: Collection[int]) -> dict[int, float]:
-        """Weights by class index: 1 for classes found by the scores, 0 for others with hints."""
+    def _weights(self, thresholds: Thresholds, hinted: Collection[int]) -> dict[int, float]:
+        """By index: 1 for classes that the text scores find, 0 for others that have hints."""
         best = self._plain(thresholds)
         found = {int(label) - 1 for label in np.flatnonzero(np.bincount(best.label.ravel()))}
-        return {index: float(index in found) for index in sorted({*found, *named} - {-1})}
+        return {index: float(index in found) for index in sorted({*found, *hinted} - {-1})}
 
     def _planes_of(self, thresholds: Thresholds, weights: Mapping[int, float]) -> ScorePlanes:
-        """Return the planes of some classes; cached, because the next stroke needs them too."""
+        """The planes of some classes, remembered for the next stroke."""
         kept = self._planes
         missing = {index for index, weight in weights.items() if weight}
         if kept is None or kept[0] != thresholds.min_max or not missing <= {*kept[1].chosen}:
-            kept = self._planes = thresholds.min_max, self._made(thresholds, sorted(missing))
+            planes = self.scores.planes(sorted(missing), thresholds, stage=self.stage)
+            kept = self._planes = thresholds.min_max, planes
         return kept[1].weighted(weights)
 
     def _parts_of(
         self, thresholds: Thresholds, weights: Mapping[int, float]
     ) -> Iterator[ScorePlanes]:
-        """Yield the same planes, some classes at a time, without caching."""
+        """The same, some classes at a time, not remembered."""
         pixels = self.scores.shape[0] * self.scores.shape[1]
         at_once = max(PART_BYTES // (4 * pixels), 1)
-        indices = list(weights)
+        indices: Sequence[int] = list(weights)
         for start in range(0, max(len(indices), 1), at_once):
             some = indices[start : start + at_once]
-            planes = self._made(thresholds, some)
+            planes = self.scores.planes(some, thresholds, stage=self.stage)
             yield planes.weighted({index: weights[index] for index in some})
-
-    def _made(self, thresholds: Thresholds, chosen: Sequence[int]) -> ScorePlanes:
-        return self.scores.planes(chosen, thresholds, stage=self.stage)
-
-
-def _key(thresholds: Thresholds) -> _Key:
-    """Cache key of corrected labels: the thresholds."""
-    own = tuple(sorted(thresholds.per_class.items()))
-    return thresholds.class_threshold, thresholds.background_threshold, thresholds.min_max, own
 
 
 def _corrections() -> ModuleType:
-    """Import the module, which loads torch, only when there are hints."""
+    """Import what loads torch, on first use."""
     from . import uncertainty as corrections  # noqa: PLC0415
 
     return corrections

@@ -1,0 +1,155 @@
+"""What runs in a thread when hints or thresholds change. Knows no Qt.
+
+Each function works on a snapshot that was taken in the window's thread, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...annotation.user_hints import Click, Hints, confirmed_by, hints_of
+from ...labels.label_class import ClassRow
+from ...segmentation import LiveLabels, Progress, Thresholds, UserHints, corrected
+
+if TYPE_CHECKING:
+    from ...segmentation import ImageAffinity, Stage
+    from .kept_results import Kept
+
+Report = Callable[[Progress], None]
+ShouldStop = Callable[[], bool]
+GetAffinity = Callable[[Report, ShouldStop], "ImageAffinity"]
+ReadHints = Callable[[Report, ShouldStop], "tuple[Hints, UserHints | None]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Copy of what the user has drawn on the region of a result.
+
+    Parameters
+    ----------
+    labels : (Y, X) uint16 array
+        The annotation.
+    edit_mask : (Y, X) uint8 array
+    classes : mapping of int to ClassRow
+        Classes of the annotation by label.
+    clicks : list of (str, int, int)
+        See `annotation.user_hints.clicks_on`.
+    """
+
+    labels: NDArray[np.uint16]
+    edit_mask: NDArray[np.uint8]
+    classes: Mapping[int, ClassRow]
+    clicks: list[Click]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelUpdate:
+    """Labels of a result for the newest hints and thresholds.
+
+    Parameters
+    ----------
+    kept : Kept
+        The result.
+    thresholds : Thresholds
+    hints : Hints or None
+        Which hints there are; None if hints are not used.
+    user_hints : UserHints or None
+        The same for the engine; None if there is no hint.
+    labels : mapping of str to (Y, X) array
+        By stage; empty if neither hints nor thresholds have changed.
+    """
+
+    kept: Kept
+    thresholds: Thresholds
+    hints: Hints | None
+    user_hints: UserHints | None
+    labels: Mapping[Stage, NDArray[np.uint8 | np.uint16]]
+
+
+def read_hints(
+    drawn: Drawn,
+    names: Sequence[str],
+    affinity: GetAffinity,
+    report: Report,
+    should_stop: ShouldStop,
+) -> tuple[Hints, UserHints | None]:
+    """Hints in what was drawn, and the same for the engine; None without any.
+
+    Parameters
+    ----------
+    drawn : Drawn
+    names : sequence of str
+        Class names of the result.
+    affinity : callable
+        Gives the image's affinity; called only if there is a hint.
+    """
+    hints = hints_of(drawn.labels, drawn.edit_mask, drawn.classes, drawn.clicks, names)
+    if not (hints.painted or hints.clicked):
+        return hints, None
+    return hints, UserHints(affinity(report, should_stop), hints.hint_labels)
+
+
+def update_labels(
+    kept: Kept,
+    thresholds: Thresholds,
+    read: ReadHints | None,
+    report: Report,
+    should_stop: ShouldStop,
+) -> LabelUpdate:
+    """Labels of each stage of a result, if hints or thresholds have changed.
+
+    Parameters
+    ----------
+    kept : Kept
+        The result; ``kept.followed`` is what its labels show.
+    thresholds : Thresholds
+    read : callable or None
+        Gives the hints; None if hints are not used.
+    """
+    shown_thresholds, shown_hints = kept.followed
+    hints, user_hints = (None, None) if read is None else read(report, should_stop)
+    if user_hints and shown_hints and np.array_equal(user_hints.labels, shown_hints.labels):
+        user_hints = shown_hints  # the engine remembers these
+    update = partial(LabelUpdate, kept, thresholds, hints, user_hints)
+    if thresholds == shown_thresholds and user_hints is shown_hints:
+        return update({})
+    return update(corrected(kept.shown.outcome.live, user_hints, thresholds))
+
+
+@dataclass(frozen=True, eq=False)
+class UncertainPlaces:
+    """Where a result is uncertain.
+
+    Parameters
+    ----------
+    map : (Y, X) float32 array
+        From 0 (certain) to 1.
+    places : list of (int, int)
+        Row and column of what is worth a look, the most uncertain first.
+    """
+
+    map: NDArray[np.float32]
+    places: list[tuple[int, int]]
+
+
+def uncertain_places(
+    live: LiveLabels,
+    thresholds: Thresholds,
+    hints: UserHints | None,
+    drawn: Drawn,
+    _report: Report,
+    _should_stop: ShouldStop,
+) -> UncertainPlaces:
+    """Where a result is uncertain, and which of these places the user has not decided."""
+    from ...segmentation import most_uncertain  # noqa: PLC0415 - torch
+
+    found = live.uncertainty(thresholds, hints)
+    regions = None if hints is None else hints.affinity.regions
+    confirmed = confirmed_by(drawn.edit_mask, drawn.clicks, regions)
+    return UncertainPlaces(found, most_uncertain(found, confirmed))
