@@ -13,7 +13,6 @@ import dask.array
 import numpy as np
 import pytest
 from napari.layers import Labels
-from napari.settings import get_settings
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
@@ -644,17 +643,6 @@ def test_opening_the_dock_imports_no_torch():
         "import sys\nimport napari_cliper.plugin.dock\nassert 'torch' not in sys.modules, 'torch'\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
-
-
-def test_keys_of_our_layers_clash_with_none_of_naparis(dock, run):
-    run(dock)
-    layer = labels_of(dock)
-    taken = {str(key) for keys in get_settings().shortcuts.shortcuts.values() for key in keys} | {
-        str(key) for key in Labels.class_keymap
-    }
-    ours = {str(key) for key in layer.keymap}
-    assert {"Alt+R", "Alt+X"} <= ours
-    assert not ours & taken
 
 
 def test_swapping_shows_the_coarse_map_and_back(dock, run):

@@ -19,10 +19,11 @@ from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QMainWindow, QMessageBox, QVBoxLayout, QWidget
 
 from ..annotation.project.settings import ProjectSettings
+from ..annotation.user_hints import BACKGROUND
 from ..io.files import FileError
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
-from . import ui_text
+from . import shortcuts, ui_text
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
 from .controllers.correction import CorrectionController
@@ -61,13 +62,11 @@ from .panels.run_panel import RunPanel
 from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
 from .pytorch_loading import load_pytorch
+from .qt.keys import ViewerKeys
 from .qt.timers import once
 from .qt.tones import tone_style
 from .state import DockState
 from .worker import Job, Work, wait_for_stopped_jobs
-
-RUN_KEY, SWAP_KEY = "Alt-R", "Alt-X"
-"""Bound on our layers: run again; show the coarse map in the place of the refined, and back."""
 
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
 NAPARI_NEEDED = (0, 9)
@@ -112,9 +111,8 @@ class CliperWidget(QWidget):
         self.results_panel = ResultsPanel()
         self._lay_out()
 
-        keys = {RUN_KEY: self.run, SWAP_KEY: self.swap_stages}
         self.result = LiveResult(
-            napari_viewer, self.image_panel, self.threshold_panel, self._on_frozen, keys
+            napari_viewer, self.image_panel, self.threshold_panel, self._on_frozen
         )
         self.result.failed.connect(self._on_labels_failed)
         self.result.appeared.connect(self._on_result_appeared)
@@ -141,9 +139,19 @@ class CliperWidget(QWidget):
             self.image_panel,
         )
         self.tool_controller.message.connect(self._say)
-        self.annotation_controller.keys.update(keys | self.correction_controller.keys)
-        keys.update(self.annotation_controller.keys)
-        self.annotation_controller.keys.update(self.correction_controller.click_controller.keys)
+        self.annotation_controller.layer_keys.update(
+            self.correction_controller.click_controller.keys
+        )
+        self.keys = ViewerKeys(napari_viewer)
+        self.keys.bind(
+            {
+                shortcuts.RUN: self.run,
+                shortcuts.SWAP_STAGES: self.swap_stages,
+                shortcuts.BACKGROUND_CLASS: partial(self.tool_controller.choose, BACKGROUND),
+                **self.annotation_controller.keys,
+                **self.correction_controller.keys,
+            }
+        )
         self.state = DockState(
             napari_viewer,
             self.image_panel,
@@ -700,6 +708,7 @@ class CliperWidget(QWidget):
             return
         self._closed = True
         self._rescore_timer.stop()
+        self.keys.clear()
         for job in (self.job, self.lookup, self.loading):
             if job is not None:
                 job.stop()

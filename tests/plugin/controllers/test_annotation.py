@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from napari.layers import Labels
+from napari.layers import Image, Labels, Points, Shapes
 from napari.settings import get_settings
+from napari.utils.key_bindings import coerce_keybinding
+from napari.viewer import Viewer
 
 from napari_cliper.annotation.cleanup import CLEANING
 from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
-from napari_cliper.plugin import ui_text
-from napari_cliper.plugin.controllers.annotation import ACCEPT_KEY, NEXT_KEY, NTH_KEYS, PREVIOUS_KEY
-from napari_cliper.plugin.controllers.hint_history import REDO_KEY, UNDO_KEY
+from napari_cliper.plugin import shortcuts, ui_text
 
 
 @pytest.fixture
@@ -298,35 +298,45 @@ def test_painting_while_it_cleans_is_kept(result, qtbot):
 # ---------------------------------------------------------------------- brush and counts
 
 
+def press(dock, key):
+    """Press a key of the viewer, whichever layer is active."""
+    dock.viewer.keymap[coerce_keybinding(key)](dock.viewer)
+
+
 def test_keys_choose_the_class_of_the_brush(result):
     mine = accept(result)
     names = [row.name for row in result.shown.rows]
     for row in result.shown.rows:
         mine.number_of(row)
 
-    def press(key):
-        keys = {str(bound): bound for bound in mine.layer.keymap}
-        mine.layer.keymap[keys[key.replace("-", "+")]](mine.layer)
+    def brushed(key):
+        press(result, key)
         return mine.classes[mine.layer.selected_label].name
 
-    assert press(NTH_KEYS[2]) == names[2]
-    assert press(NEXT_KEY) == names[3]
-    assert press(NEXT_KEY) == names[0]
-    assert press(PREVIOUS_KEY) == names[3]
+    assert brushed(shortcuts.NTH_CLASS[2]) == names[2]
+    assert brushed(shortcuts.NEXT_CLASS) == names[3]
+    assert brushed(shortcuts.NEXT_CLASS) == names[0]
+    assert brushed(shortcuts.PREVIOUS_CLASS) == names[3]
     assert names[3] in result.viewer.status
-    assert press(NTH_KEYS[8]) == names[3]  # there is no ninth
+    assert brushed(shortcuts.NTH_CLASS[8]) == names[3]  # there is no ninth
+    press(result, shortcuts.BACKGROUND_CLASS)
+    assert mine.layer.selected_label == 0
 
 
-def test_keys_clash_with_none_of_naparis(result):
-    mine = accept(result)
+def test_keys_clash_with_none_of_naparis_and_end_with_the_dock(result):
     taken = {str(key) for keys in get_settings().shortcuts.shortcuts.values() for key in keys}
-    taken |= {str(key) for key in Labels.class_keymap}
-    for layer in (mine.layer, predicted(result)):
-        ours = {str(key) for key in layer.keymap}
-        wanted = {ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY, *NTH_KEYS}
-        assert {key.replace("-", "+") for key in wanted} <= ours
-        extended = {UNDO_KEY, REDO_KEY} if layer is mine.layer else set()  # napari's, and clicks
-        assert ours & taken == extended
+    for kind in (Image, Labels, Points, Shapes, Viewer):
+        taken |= {str(key) for key in kind.class_keymap}
+    ours = {str(key) for key in result.viewer.keymap}
+    assert {"Q", "W", "U", "Alt+A", "Alt+R"} <= ours
+    assert not ours & taken
+    mine = accept(result)
+    undo = {str(coerce_keybinding(key)) for key in (shortcuts.UNDO, shortcuts.REDO)}
+    assert {str(key) for key in mine.layer.keymap} == undo  # napari's, and clicks
+    assert not predicted(result).keymap
+    viewer = result.viewer
+    result.close_down()
+    assert not {str(key) for key in viewer.keymap} & ours
 
 
 def test_choosing_a_row_brushes_with_that_class_whatever_its_number(result):
@@ -433,12 +443,6 @@ def test_a_stroke_is_not_overwritten_before_it_ends(result, run, qtbot):
     assert predicted(result) is not layer
     layer.undo()
     assert not np.array_equal(layer.data, drawn)
-
-
-def test_every_key_works_on_the_annotation_too(result):
-    mine = accept(result)
-    on_labels = {str(key) for key in mine.layer.keymap}
-    assert {str(key) for key in predicted(result).keymap} == on_labels - {UNDO_KEY, REDO_KEY}
 
 
 def test_removed_layers_are_not_swapped(result):

@@ -10,10 +10,14 @@ from qtpy.QtWidgets import QAbstractButton, QLabel
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.labels.label_class import ClassRow
+<<<<<<< HEAD
 from napari_cliper.plugin.controllers.correction import UNCERTAIN_KEY
 from napari_cliper.plugin.dock import RUN_KEY
 from napari_cliper.plugin.worker import Job
 from napari_cliper.segmentation import LiveLabels, OutOfMemoryError, corrected
+=======
+from napari_cliper.plugin import shortcuts
+>>>>>>> 3378340 (Keys work whichever layer is active; Q, W and U take a person through an image)
 
 SCENE = make_scene((96, 128), 1_000_008)
 
@@ -473,24 +477,14 @@ def test_decided_places_are_passed_over(result, settle):
     assert look(result, settle).startswith("No uncertain place is left")
 
 
-def test_the_key_is_bound_on_our_layers(result, settle):
-    result.corrections_panel.tools.buttons["click"].click()
-    result.corrections_panel.uncertainty.click()
-    settle(result)
-    mine = annotation(result)
-    layers = [
-        mine.layer,
-        predicted(result),
-        *(one.layer for one in result.correction_controller.click_controller.all),
-    ]
-    layers.append(result.correction_controller.uncertainty.layer)
+def test_a_key_goes_to_the_next_uncertain_place_and_one_rejects_what_is_there(result, settle):
     before = camera(result)
-    for layer in layers:
-        pressed = layer.keymap[coerce_keybinding(UNCERTAIN_KEY)]
-        assert pressed.__name__  # napari asks for it when a key is really pressed
-    pressed(layers[-1])
+    pressed = result.viewer.keymap[coerce_keybinding(shortcuts.NEXT_UNCERTAIN)]
+    assert pressed.__name__  # napari asks for it when a key is really pressed
+    pressed(result.viewer)
     settle(result)
     assert not np.allclose(camera(result), before)
+<<<<<<< HEAD
 
 
 def test_keys_on_layers_that_outlive_the_dock_start_nothing(result):
@@ -500,6 +494,23 @@ def test_keys_on_layers_that_outlive_the_dock_start_nothing(result):
         layer.keymap[coerce_keybinding(key)](layer)
     assert result.job is None
     assert result.correction_controller.idle
+=======
+    rows, columns = np.nonzero(predicted(result).data)
+    at = len(rows) // 2
+    result.viewer.cursor.position = rows[at], columns[at]
+    reject = result.viewer.keymap[coerce_keybinding(shortcuts.REJECT_REGION)]
+    reject(result.viewer)
+    settle(result)
+    assert predicted(result).data[rows[at], columns[at]] == 0
+    clicks = result.correction_controller.click_controller.all[0]
+    assert clicks.clicks() == {"background": [[rows[at], columns[at]]]}
+    clicks.undo()
+    settle(result)
+    assert predicted(result).data[rows[at], columns[at]] > 0
+    result.viewer.cursor.position = -50, -50
+    reject(result.viewer)
+    assert "not over scene" in result.status_panel.message.text()
+>>>>>>> 3378340 (Keys work whichever layer is active; Q, W and U take a person through an image)
 
 
 def test_no_key_of_ours_opens_a_menu_or_presses_a_button(result):
@@ -510,8 +521,8 @@ def test_no_key_of_ours_opens_a_menu_or_presses_a_button(result):
         texts += [one.text() for one in result.findChildren(kind) if one.text() != "&Run"]
     marked = {QKeySequence.mnemonic(text).toString() for text in texts} - {""}
     assert "Alt+F" in marked
-    ours = {str(key) for key in annotation(result).layer.keymap}
-    assert "Alt+U" in ours
+    ours = {str(key) for key in result.viewer.keymap}
+    assert "Alt+A" in ours
     assert not ours & marked
 
 

@@ -20,7 +20,7 @@ from ...annotation.edit_mask import PAINTED, AnnotationState
 from ...annotation.merge import region_at
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, Progress
-from .. import ui_text
+from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer, Place
 from ..layers.image_layers import ImageChoice, pixel_under, rectangle_region
 from ..layers.prediction_layers import Prediction
@@ -30,11 +30,6 @@ from ..panels.image_panel import ImagePanel
 from ..qt.timers import once
 from ..worker import Job
 from .live_result import LiveResult
-
-ACCEPT_KEY, NEXT_KEY, PREVIOUS_KEY = "Alt-A", "Alt-N", "Alt-B"
-"""Accept the region under the cursor; brush with the next, with the previous class."""
-NTH_KEYS = tuple(f"Alt-{number}" for number in range(1, 10))
-"""Brush with the n-th class."""
 
 COUNT_AFTER = 300  # milliseconds: counting waits until a person rests
 
@@ -91,11 +86,16 @@ class AnnotationController(QObject):
         """Whether the next press of the mouse picks a region."""
         self._last_brushed = ""
         self.keys: dict[str, Callable[[], None]] = {
-            ACCEPT_KEY: self.accept_under_cursor,
-            NEXT_KEY: partial(self.brush_step, 1),
-            PREVIOUS_KEY: partial(self.brush_step, -1),
-            **{key: partial(self.brush_nth, index) for index, key in enumerate(NTH_KEYS)},
+            shortcuts.ACCEPT: self.accept,
+            shortcuts.ACCEPT_REGION: self.accept_under_cursor,
+            shortcuts.NEXT_CLASS: partial(self.brush_step, 1),
+            shortcuts.PREVIOUS_CLASS: partial(self.brush_step, -1),
+            **{
+                key: partial(self.brush_nth, index) for index, key in enumerate(shortcuts.NTH_CLASS)
+            },
         }
+        """What keys do, whichever layer is active."""
+        self.layer_keys: dict[str, Callable[[], None]] = {}
         """What keys do while an annotation is active."""
         self.job: Job | None = None
         self.counting: Job | None = None
@@ -157,7 +157,7 @@ class AnnotationController(QObject):
             return found
         if found is not None:
             self.remove(found)
-        annotation = AnnotationLayer(image, name, state, self.keys)
+        annotation = AnnotationLayer(image, name, state, self.layer_keys)
         annotation.changed.connect(partial(self._on_changed, annotation))
         annotation.stepped.connect(partial(self.stepped.emit, annotation))
         annotation.refused.connect(self._say_error)

@@ -14,15 +14,16 @@ from qtpy.QtCore import QObject, Signal
 from ...annotation.user_hints import BACKGROUND
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError
-from .. import ui_text
+from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.clicks_layer import ClicksLayer
+from ..layers.image_layers import image_shape, pixel_under
 from ..panels.classes_panel import ClassesPanel
 from ..panels.corrections_panel import CorrectionsPanel
 from ..panels.image_panel import ImagePanel
 from ..qt.timers import once
 from .annotation import AnnotationController
-from .hint_history import REDO_KEY, UNDO_KEY, HintHistory
+from .hint_history import HintHistory
 
 
 class ClickController(QObject):
@@ -62,7 +63,10 @@ class ClickController(QObject):
         self._closed = False
         self._taken_away: list[Image] = []
         self._histories: WeakKeyDictionary[Image, HintHistory] = WeakKeyDictionary()
-        self.keys: dict[str, Callable[[], None]] = {UNDO_KEY: self.undo, REDO_KEY: self.redo}
+        self.keys: dict[str, Callable[[], None]] = {
+            shortcuts.UNDO: self.undo,
+            shortcuts.REDO: self.redo,
+        }
         """What keys do while the labels or the clicks are active."""
         self._removed_timer = once(self, 0, self._take_back)
         annotation_controller.begun.connect(self._on_begun)
@@ -106,6 +110,32 @@ class ClickController(QObject):
         self._viewer.layers.selection.active = clicks.layer
         clicks.layer.mode = "add"
         self.message.emit(ui_text.click_on(clicks.chosen), False)
+
+    def click_at(self, world: Any, name: str) -> None:
+        """Click for a person, as if with the mouse.
+
+        Parameters
+        ----------
+        world : sequence of float
+            Where, in the viewer's coordinates.
+        name : str
+            The class.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no image, or the position is outside of it.
+        """
+        choice = self._images.choice()
+        if choice is None:
+            raise InvalidInputError(self._images.why_not())
+        pixel = pixel_under(self._viewer, choice.layer, world)
+        sizes = image_shape(choice.layer)
+        if not all(0 <= at < size for at, size in zip(pixel, sizes, strict=True)):
+            raise InvalidInputError(ui_text.cursor_outside(choice.name))
+        annotation = self._annotation_controller.begin(choice.layer, choice.name)
+        clicks = self.of(choice.layer) or self._add(annotation)
+        clicks.add(pixel, name)
 
     def undo(self) -> None:
         """Undo the newest stroke or click of the image whose layer is active."""
@@ -159,8 +189,7 @@ class ClickController(QObject):
 
     def _add(self, annotation: AnnotationLayer) -> ClicksLayer:
         active = self._viewer.layers.selection.active
-        keys = self._annotation_controller.keys
-        clicks = ClicksLayer(annotation.image, annotation.name, annotation.clicks, keys)
+        clicks = ClicksLayer(annotation.image, annotation.name, annotation.clicks, self.keys)
         clicks.choose(self._panel.chosen_class())
         clicks.show_classes(self._rows())
         clicks.stepped.connect(partial(self._on_click_step, clicks))

@@ -16,9 +16,9 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal
 
 from ...annotation.edit_mask import ACCEPTED
-from ...annotation.user_hints import Hints, clicks_on
+from ...annotation.user_hints import BACKGROUND, Hints, clicks_on
 from ...segmentation import InvalidInputError
-from .. import ui_text
+from .. import shortcuts, ui_text
 from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice, labels_shape, world_of
@@ -33,9 +33,6 @@ from .clicks import ClickController
 from .kept_results import Shown
 from .label_update import Drawn, ReadHints, UncertainPlaces, read_hints, uncertain_places
 from .live_result import LiveResult
-
-UNCERTAIN_KEY = "Alt-U"
-"""Go to the next uncertain place."""
 
 
 class CorrectionController(QObject):
@@ -80,8 +77,11 @@ class CorrectionController(QObject):
         )
         self.click_controller.message.connect(self.message)
         self.click_controller.hinted.connect(self._on_hinted)
-        self.keys: dict[str, Callable[[], None]] = {UNCERTAIN_KEY: self.next_uncertain}
-        """What keys do while one of our layers is active."""
+        self.keys: dict[str, Callable[[], None]] = {
+            shortcuts.NEXT_UNCERTAIN: self.next_uncertain,
+            shortcuts.REJECT_REGION: self.reject_under_cursor,
+        }
+        """What keys do, whichever layer is active."""
         self.uncertainty = UncertaintyLayer(viewer)
         self.uncertain_places: UncertainPlaces | None = None
         self._preparing: Job | None = None  # computes the affinity before it is needed
@@ -252,6 +252,13 @@ class CorrectionController(QObject):
         corner = [part.start for part in choice.region] if choice.region else (0, 0)
         points = {} if clicks is None else clicks.clicks()
         return Drawn(labels, edit_mask, classes, clicks_on(points, choice.plane, corner, shape))
+
+    def reject_under_cursor(self) -> None:
+        """Say by a click that none of the classes is under the cursor."""
+        try:
+            self.click_controller.click_at(self._viewer.cursor.position, BACKGROUND)
+        except InvalidInputError as error:
+            self.message.emit(str(error), True)
 
     # ------------------------------------------------------------------ where to look next
 

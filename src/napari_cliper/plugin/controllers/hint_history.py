@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Protocol
 
-UNDO_KEY, REDO_KEY = "Ctrl+Z", "Ctrl+Shift+Z"
-"""As in napari's Labels layers; on a Mac napari reads Ctrl as Cmd."""
-
 _STEPS_KEPT = 100  # as many as napari keeps of a Labels layer
 
 

@@ -6,7 +6,7 @@ of the plane that the viewer shows; where there is none, `LiveResult.why_not` sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -46,8 +46,6 @@ class LiveResult(QObject):
         Where the thresholds are moved; told of each result's range.
     on_frozen : callable
         Called with the prediction that a person has begun to edit.
-    keys : mapping of str to callable
-        What keys do while one of the layers is active.
     """
 
     failed = Signal(str)
@@ -67,13 +65,12 @@ class LiveResult(QObject):
         images: ImagePanel,
         thresholds: ThresholdPanel,
         on_frozen: Callable[[Prediction], None],
-        keys: Mapping[str, Callable[[], None]],
     ) -> None:
         super().__init__(thresholds)
         self._viewer = viewer
         self._images = images
         self._thresholds = thresholds
-        self._predictions = Predictions(viewer, on_frozen, keys)
+        self._predictions = Predictions(viewer, on_frozen)
         self.kept = KeptResults()
         self._current: Kept | None = None
         self.why_not = ui_text.NO_PREDICTION

@@ -118,6 +118,22 @@ class ClicksLayer(QObject):
             found.setdefault(str(name), []).append(point)
         return found
 
+    def add(self, pixel: Sequence[float], name: str) -> None:
+        """Add a click of a class; the class of the next click by hand stays what it is.
+
+        Parameters
+        ----------
+        pixel : sequence of float
+            One number for each axis of the image.
+        name : str
+        """
+        chosen = self.chosen
+        self.choose(name)
+        try:
+            self.layer.add(np.asarray(pixel, float))
+        finally:
+            self.choose(chosen)
+
     def _look(self, _event: Any = None) -> None:
         """Tell of another state; napari tells before a change too, and of much else."""
         if self._restoring or len(self.layer.features) != len(self.layer.data):

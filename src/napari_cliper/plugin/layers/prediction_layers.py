@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from ...labels.label_class import ClassRow, colours_of
 from .. import ui_text
-from ..qt.keys import bind
 from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
 
 OUTLINE = 2  # pixels of the image
@@ -118,18 +117,14 @@ class Predictions:
     viewer : Viewer
     on_frozen : callable
         Called with the prediction that a person has begun to edit.
-    keys : mapping of str to callable
-        What keys do while one of the layers is active.
     """
 
     def __init__(
         self,
         viewer: Viewer,
         on_frozen: Callable[[Prediction], None],
-        keys: Mapping[str, Callable[[], None]],
     ) -> None:
         self._viewer = viewer
-        self._keys = keys
         self._on_frozen = on_frozen
         self._all: list[Prediction] = []
         viewer.layers.events.removed.connect(self._on_removed)
@@ -191,7 +186,6 @@ class Predictions:
         prediction = Prediction(layer, choice, stage)
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)
-        bind(layer, self._keys)
         self._all.append(prediction)
         self._viewer.add_layer(layer)
         return prediction

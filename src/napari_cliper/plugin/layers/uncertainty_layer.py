@@ -10,7 +10,6 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 
 from .. import ui_text
-from ..qt.keys import Keys, bind
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 
 
@@ -38,7 +37,6 @@ class UncertaintyLayer:
         choice: ImageChoice,
         uncertainty: NDArray[np.float32],
         above: Sequence[Layer],
-        keys: Keys,
     ) -> None:
         """Show a map in the layer of its choice, or in a new one.
 
@@ -49,8 +47,6 @@ class UncertaintyLayer:
             0 to 1.
         above : sequence of Layer
             What a new layer is put beneath, where it is in the viewer.
-        keys : mapping of str to callable
-            What keys do while the layer is active.
         """
         data = uncertainty.reshape((1,) * len(choice.plane) + uncertainty.shape)
         if self._choice is not None and self._choice.key == choice.key and self.layer is not None:
@@ -68,7 +64,6 @@ class UncertaintyLayer:
             metadata={OUTPUT_KEY: {"uncertainty_of": choice.name}},
             **map_transforms(choice, uncertainty.shape),
         )
-        bind(self.layer, keys)
         self._choice = choice
         layers = self._viewer.layers
         places = [layers.index(one) for one in above if one in layers]

@@ -196,6 +196,11 @@ def click_on(name: str) -> str:
     return f"Click on {name}. Similar regions follow."
 
 
+def cursor_outside(image: str) -> str:
+    """A key was pressed while the cursor was not over the image."""
+    return f"The cursor is not over {image}. Point at something in it, and press the key again."
+
+
 def clicks_layer(image: str) -> str:
     """The name of a Points layer."""
     return f"{image} clicks"

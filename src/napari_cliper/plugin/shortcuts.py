@@ -1,0 +1,26 @@
+"""The keys of the dock, as napari writes them; none is one of napari's own.
+
+All but undo and redo work whichever layer is active. Letters alone are those that napari leaves
+free on every layer.
+"""
+
+from __future__ import annotations
+
+RUN = "Alt-R"
+SWAP_STAGES = "Alt-X"
+"""Show the coarse map in the place of the refined one, and back."""
+ACCEPT = "Alt-A"
+"""Accept what is shown."""
+ACCEPT_REGION = "Q"
+"""Accept the predicted region under the cursor."""
+REJECT_REGION = "W"
+"""Say that none of the classes is under the cursor."""
+NEXT_UNCERTAIN = "U"
+"""Go to the next uncertain place."""
+NEXT_CLASS, PREVIOUS_CLASS = "Alt-N", "Alt-B"
+NTH_CLASS = tuple(f"Alt-{number}" for number in range(1, 10))
+BACKGROUND_CLASS = "Alt-0"
+"""Classes to paint and click."""
+
+UNDO, REDO = "Ctrl+Z", "Ctrl+Shift+Z"
+"""As in napari's Labels layers, on ours and on the clicks; on a Mac napari reads Ctrl as Cmd."""
