@@ -10,14 +10,9 @@ from qtpy.QtWidgets import QAbstractButton, QLabel
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.labels.label_class import ClassRow
-<<<<<<< HEAD
-from napari_cliper.plugin.controllers.correction import UNCERTAIN_KEY
-from napari_cliper.plugin.dock import RUN_KEY
+from napari_cliper.plugin import shortcuts
 from napari_cliper.plugin.worker import Job
 from napari_cliper.segmentation import LiveLabels, OutOfMemoryError, corrected
-=======
-from napari_cliper.plugin import shortcuts
->>>>>>> 3378340 (Keys work whichever layer is active; Q, W and U take a person through an image)
 
 SCENE = make_scene((96, 128), 1_000_008)
 
@@ -484,17 +479,6 @@ def test_a_key_goes_to_the_next_uncertain_place_and_one_rejects_what_is_there(re
     pressed(result.viewer)
     settle(result)
     assert not np.allclose(camera(result), before)
-<<<<<<< HEAD
-
-
-def test_keys_on_layers_that_outlive_the_dock_start_nothing(result):
-    layer = predicted(result)
-    result.close_down()
-    for key in (UNCERTAIN_KEY, RUN_KEY):
-        layer.keymap[coerce_keybinding(key)](layer)
-    assert result.job is None
-    assert result.correction_controller.idle
-=======
     rows, columns = np.nonzero(predicted(result).data)
     at = len(rows) // 2
     result.viewer.cursor.position = rows[at], columns[at]
@@ -510,7 +494,6 @@ def test_keys_on_layers_that_outlive_the_dock_start_nothing(result):
     result.viewer.cursor.position = -50, -50
     reject(result.viewer)
     assert "not over scene" in result.status_panel.message.text()
->>>>>>> 3378340 (Keys work whichever layer is active; Q, W and U take a person through an image)
 
 
 def test_no_key_of_ours_opens_a_menu_or_presses_a_button(result):

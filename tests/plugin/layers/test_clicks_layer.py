@@ -160,7 +160,7 @@ def test_the_button_makes_one_layer_ready_to_click(dock):
     assert dock.viewer.layers.selection.active is clicks.layer
 
 
-def test_rows_keys_and_the_box_choose_the_class(dock):
+def test_rows_keys_and_the_palette_choose_the_class(dock):
     clicks = click_controller(dock)
     dock.classes_panel.selected.emit(2)
     assert clicks.chosen == dock.corrections_panel.chosen_class() == "red blood cell"
@@ -169,8 +169,7 @@ def test_rows_keys_and_the_box_choose_the_class(dock):
     dock.annotation_controller.brush_nth(3)
     assert clicks.chosen == "fibre"
     panel = dock.corrections_panel
-    panel.classes.setCurrentIndex(0)
-    panel.classes.activated.emit(0)
+    panel.palette_.buttons[BACKGROUND].click()
     assert clicks.chosen == BACKGROUND
     clicks.layer.add((1, 1))
     dock.correction_controller.click_controller.choose("fibre")

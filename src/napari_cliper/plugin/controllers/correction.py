@@ -316,7 +316,7 @@ class CorrectionController(QObject):
                 self.click_controller.of(shown.choice.layer),
             )
             above = [one.layer for one in layers if one is not None]
-            self.uncertainty.show(shown.choice, places.map, above, self._annotation_controller.keys)
+            self.uncertainty.show(shown.choice, places.map, above)
         if self._go_when_known:
             self._go(places.places)
 
