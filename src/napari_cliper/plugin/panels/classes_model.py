@@ -315,7 +315,7 @@ class ClassesModel(QAbstractTableModel):
             return ui_text.label_tip(self.label(index.row()))
         if column == Column.SCORE:
             score = self._score(index)
-            return HEADERS[column][1] if score is None else ui_text.score_tip(score)
+            return HEADERS[column][1] if score is None else score.tip
         if column != Column.NAME:
             return HEADERS[column][1]
         text = f"{self._text(index)} {ui_text.synonyms_of(row.synonyms)}".strip()
@@ -333,5 +333,5 @@ class ClassesModel(QAbstractTableModel):
             )
         score = self._score(index)
         if score is not None:
-            return ui_text.score_tip(score)
+            return score.tip
         return f"{self._text(index) or ''} {self._synonyms(index) or ''}".strip() or None

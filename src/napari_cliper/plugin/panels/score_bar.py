@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from ..qt.tones import Tone
+from ..ui_text import classes as ui_text
 
 SCORE_ROLE = int(Qt.ItemDataRole.UserRole) + 2
 """The `Score` of a cell; None where there is none."""
@@ -34,8 +35,13 @@ class Score:
 
     @property
     def present(self) -> bool:
-        """Whether the class counts as present."""
+        """Whether the class counts as present in the image."""
         return self.value > self.threshold
+
+    @property
+    def tip(self) -> str:
+        """The score and the threshold in words."""
+        return ui_text.score_tip(self.value, self.threshold, present=self.present)
 
 
 class ScoreBar(QStyledItemDelegate):

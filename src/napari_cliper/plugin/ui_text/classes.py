@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..panels.score_bar import Score
 
 CLASSES_NAME = "Classes"
 WORDS_NAME = "Words"
@@ -101,13 +97,13 @@ def synonyms_of(synonyms: Sequence[str]) -> str:
     return f"= {', '.join(synonyms)}" if synonyms else ""
 
 
-def score_tip(score: Score) -> str:
-    """A score beside the class threshold."""
-    if score.present:
-        return f"Score {score.value:.2f}: above the class threshold of {score.threshold:.2f}."
+def score_tip(value: float, threshold: float, *, present: bool) -> str:
+    """A class score compared with the class threshold."""
+    if present:
+        return f"Score {value:.2f}: above the class threshold of {threshold:.2f}."
     return (
-        f"Score {score.value:.2f}: not above the class threshold of {score.threshold:.2f}, so this "
-        "class is not labelled."
+        f"Score {value:.2f}: not above the class threshold of {threshold:.2f}, so this class is "
+        "not labelled."
     )
 
 
