@@ -310,7 +310,7 @@ class CliperWidget(QWidget):
             (*words, *config.chosen_background),
             self.result.thresholds_for(config),
             self.learning_controller.prototypes,
-            self.learning_controller.share,
+            self.learning_controller.weight,
         )
 
     def _order_request(self) -> Request | str:
@@ -526,7 +526,7 @@ class CliperWidget(QWidget):
             thresholds,
             config,
             self.learning_controller.prototypes,
-            self.learning_controller.share,
+            self.learning_controller.weight,
         )
 
     def _apply_settings(self, wishes: ProjectSettings) -> None:
@@ -570,7 +570,7 @@ class CliperWidget(QWidget):
 
     def _on_looked_up(self, found: WeightsFound) -> None:
         self.engine_panel.set_cached(found.on_disk, found.requested, found.row)
-        self.engine_panel.set_known_words(found.vocabulary)
+        self.engine_panel.set_vocabulary(found.vocabulary)
         self._update_ready()
 
     def _on_lookup_finished(self) -> None:

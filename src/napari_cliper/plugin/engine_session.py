@@ -72,7 +72,7 @@ class Request:
     prototypes : Prototypes, optional
         What classes look like; those of another model are left out, with a note.
     prototype_weight : float, optional
-        Their share against the words; None grows with the evidence.
+        Their weight against the words, 0 to 1; None chooses it per class.
     contrast : callable
         Gives the contrast limits of a grey image or None, in the thread.
     """

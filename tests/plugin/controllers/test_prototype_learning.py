@@ -247,7 +247,7 @@ def test_the_slider_weighs_words_against_looks(nonsense, run, qtbot):
     by_words = nonsense.shown.predictions["refined"].layer.data.copy()
     learnt(nonsense, qtbot)
     panel = nonsense.prototypes_panel
-    assert panel.share() is None
+    assert panel.weight() is None
     assert not panel.slider.isEnabled()
     panel.automatic.setChecked(False)
     panel.slider.setValue(0)
@@ -257,7 +257,7 @@ def test_the_slider_weighs_words_against_looks(nonsense, run, qtbot):
     idle(nonsense, qtbot)
     assert agreement(nonsense) > 0.8
     panel.slider.setValue(40)
-    assert panel.share() == pytest.approx(0.4)
+    assert panel.weight() == pytest.approx(0.4)
 
 
 def test_looks_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
@@ -338,7 +338,7 @@ def test_looks_that_cannot_be_written_are_told(nonsense, qtbot, tmp_path):
     beside(tmp_path / "mine.yaml").mkdir()
     assert nonsense.classes_panel.save_to(tmp_path / "mine.yaml")
     assert "not their prototypes" in message(nonsense)
-    assert "folder stands where a file is needed" in message(nonsense)
+    assert "there is a folder of that name" in message(nonsense)
 
 
 # ---------------------------------------------------------------------- by itself
@@ -413,7 +413,7 @@ def test_a_project_keeps_looks_and_share(project, qtbot, tmp_path, make_napari_v
     np.testing.assert_allclose(
         vectors(other.learning_controller.prototypes), vectors(expected), atol=1e-6
     )
-    assert other.prototypes_panel.share() == pytest.approx(0.7)
+    assert other.prototypes_panel.weight() == pytest.approx(0.7)
     assert other.prototypes_panel.pictures.count() == len(expected)
     other.close_down()
 

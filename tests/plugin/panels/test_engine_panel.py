@@ -209,7 +209,7 @@ def test_changed_tells_of_persons_and_of_other_configurations_only(panel, qtbot)
     panel.changed.connect(lambda: told.append(panel.config()))
     panel.set_config(panel.config())
     panel.set_cached(on_disk())
-    panel.set_known_words(("nucleus",))
+    panel.set_vocabulary(("nucleus",))
     assert told == []
     panel.set_config(SegmentationConfig(model="demo"))
     assert told == [SegmentationConfig(model="demo")]
@@ -447,7 +447,7 @@ def test_entries_say_what_is_on_disk(panel):
 
 def test_the_demo_models_words_stay_in_sight(panel):
     panel.folder.collapse()
-    panel.set_known_words(("nucleus", "Yeast cell"))
+    panel.set_vocabulary(("nucleus", "Yeast cell"))
     assert not panel.known_label.isVisible()
     assert panel.unknown_words(("cat",)) == ()  # another model may know anything
     panel.set_config(SegmentationConfig(model="demo"))
@@ -455,7 +455,7 @@ def test_the_demo_models_words_stay_in_sight(panel):
     assert all(kind.name in panel.known_label.text() for kind in KINDS)
     assert panel.known_label.toolTip() == ui_text.demo_words(("nucleus", "Yeast cell"))
     assert panel.unknown_words(("NUCLEUS", "yeast cell", "cat", "Dog")) == ("cat", "Dog")
-    panel.set_known_words(())
+    panel.set_vocabulary(())
     assert not panel.known_label.isVisible()
     assert panel.unknown_words(("cat",)) == ()
 
@@ -476,7 +476,7 @@ def whole(label):
 @pytest.mark.parametrize("config", [CONFIGS[0], *CONFIGS[-12:]])
 def test_fits_a_narrow_dock(panel, qtbot, config):
     panel.set_cached(on_disk())
-    panel.set_known_words([f"word number {index}" for index in range(30)])
+    panel.set_vocabulary([f"word number {index}" for index in range(30)])
     panel.set_config(config)
     qtbot.waitUntil(lambda: all(whole(label) for label in labels(panel)))
     assert panel.minimumSizeHint().width() <= 300

@@ -81,7 +81,7 @@ class PrototypeLearning(QObject):
         panel.learn_wanted.connect(self.learn)
         panel.remove_wanted.connect(self.remove)
         panel.undo_wanted.connect(self.undo)
-        panel.share_changed.connect(self._on_share)
+        panel.weight_changed.connect(self._on_weight)
         annotation_controller.changed.connect(self.update_available)
         annotation_controller.accepted_all.connect(self.learn_by_itself)
 
@@ -93,17 +93,17 @@ class PrototypeLearning(QObject):
     # ------------------------------------------------------------------ what there is
 
     @property
-    def share(self) -> float | None:
+    def weight(self) -> float | None:
         """The weight of the prototypes against the words; None: it grows with the examples."""
-        return self._panel.share()
+        return self._panel.weight()
 
-    def begin_with(self, prototypes: Prototypes | None, share: float | None) -> None:
+    def begin_with(self, prototypes: Prototypes | None, weight: float | None) -> None:
         """Use the prototypes of a project from now on."""
         self._number += 1
         self._waiting.clear()
         self._before.clear()
         self.prototypes = prototypes or None
-        self._panel.show_share(share)
+        self._panel.show_weight(weight)
         self._show()
 
     def remove(self, gone: list[Prototype]) -> None:
@@ -124,7 +124,7 @@ class PrototypeLearning(QObject):
         self._show()
         self.changed.emit(ask_again)
 
-    def _on_share(self, _share: float | None) -> None:
+    def _on_weight(self, _weight: float | None) -> None:
         self.changed.emit(self.prototypes is not None)
 
     def _show(self) -> None:

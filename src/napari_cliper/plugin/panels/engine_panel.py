@@ -210,7 +210,7 @@ class EnginePanel(QWidget):
 
     # ------------------------------------------------------------------ words of the demo model
 
-    def set_known_words(self, words: Sequence[str]) -> None:
+    def set_vocabulary(self, words: Sequence[str]) -> None:
         """Take in the words that the demo model knows."""
         self._known = tuple(words)
         self._refresh()

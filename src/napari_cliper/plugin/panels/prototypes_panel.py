@@ -59,14 +59,14 @@ class LooksList(QListWidget):
 class PrototypesPanel(QWidget):
     """Buttons, the examples, and the slider between words and prototypes.
 
-    Emits what is wanted; is told by `show_prototypes`, `show_share` and `set_available`.
-    `remove_wanted` carries the chosen prototypes, `share_changed` a float or None.
+    Emits what is wanted; is told by `show_prototypes`, `show_weight` and `set_available`.
+    `remove_wanted` carries the chosen prototypes, `weight_changed` a float or None.
     """
 
     learn_wanted = Signal()
     remove_wanted = Signal(object)
     undo_wanted = Signal()
-    share_changed = Signal(object)
+    weight_changed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -95,16 +95,16 @@ class PrototypesPanel(QWidget):
         self.pictures.remove_wanted.connect(self._on_remove)
         self.pictures.itemSelectionChanged.connect(self._update)
         self.undo_button.clicked.connect(self.undo_wanted)
-        self.slider.valueChanged.connect(self._on_share)
-        self.automatic.toggled.connect(self._on_share)
+        self.slider.valueChanged.connect(self._on_weight)
+        self.automatic.toggled.connect(self._on_weight)
         self.show_prototypes((), can_undo=False)
         self.set_available(ui_text.NOTHING_LEARNED)
 
     def _lay_out(self) -> None:
-        share = QHBoxLayout()
+        row = QHBoxLayout()
         for widget in (QLabel(ui_text.WORDS_END), self.slider, QLabel(ui_text.PROTOTYPES_END)):
-            share.addWidget(widget)
-        share.setStretchFactor(self.slider, 1)
+            row.addWidget(widget)
+        row.setStretchFactor(self.slider, 1)
         inside = QWidget()
         grid = QGridLayout(inside)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -114,7 +114,7 @@ class PrototypesPanel(QWidget):
         grid.addWidget(self.pictures, 3, 0, 1, 2)
         grid.addWidget(self.remove_button, 4, 0)
         grid.addWidget(self.undo_button, 4, 1)
-        grid.addLayout(share, 5, 0, 1, 2)
+        grid.addLayout(row, 5, 0, 1, 2)
         grid.addWidget(self.automatic, 6, 0, 1, 2)
         self.pictures.setFixedHeight(_ROWS_SEEN * (_SIDE + 8))
         self.folder.addWidget(inside)
@@ -124,15 +124,15 @@ class PrototypesPanel(QWidget):
 
     # ------------------------------------------------------------------ values in and out
 
-    def share(self) -> float | None:
+    def weight(self) -> float | None:
         """The weight of the prototypes against the words, 0 to 1; None for automatic."""
         return None if self.automatic.isChecked() else self.slider.value() / _STEPS
 
-    def show_share(self, share: float | None) -> None:
-        """Set the share without telling that a person did."""
+    def show_weight(self, weight: float | None) -> None:
+        """Set the weight without telling that a person did."""
         with signals_blocked(self.automatic), signals_blocked(self.slider):
-            self.automatic.setChecked(share is None)
-            self.slider.setValue(round((0.5 if share is None else share) * _STEPS))
+            self.automatic.setChecked(weight is None)
+            self.slider.setValue(round((0.5 if weight is None else weight) * _STEPS))
         self._update()
 
     def chosen(self) -> list[Prototype]:
@@ -198,9 +198,9 @@ class PrototypesPanel(QWidget):
         if chosen := self.chosen():
             self.remove_wanted.emit(chosen)
 
-    def _on_share(self) -> None:
+    def _on_weight(self) -> None:
         self._update()
-        self.share_changed.emit(self.share())
+        self.weight_changed.emit(self.weight())
 
 
 def _item(one: Prototype) -> QListWidgetItem:
