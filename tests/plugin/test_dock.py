@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 from PIL import Image
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_cliper.demo.scenes import make_scene
@@ -606,11 +607,11 @@ def test_unload_frees_the_networks_and_keeps_the_layers(dock, run):
 
 def test_score_maps_on_request(dock, run):
     run(dock)
-    dock.results_panel.score_maps.setChecked(True)
+    dock.threshold_panel.score_maps.setChecked(True)
     maps = [layer for layer in dock.viewer.layers if layer.name.endswith("score")]
     assert len(maps) == 4
     assert dock.image_panel.choice().layer is dock.viewer.layers["scene"]
-    dock.results_panel.score_maps.setChecked(False)
+    dock.threshold_panel.score_maps.setChecked(False)
     assert not [layer for layer in dock.viewer.layers if layer.name.endswith("score")]
 
 
@@ -620,7 +621,7 @@ def test_score_maps_of_a_plane_show_on_that_plane(dock, run):
     dock.viewer.add_image(np.stack([image, image[::-1], image]), name="stack", scale=(4, 2, 2))
     dock.viewer.dims.set_current_step(0, 1)
     run(dock)
-    dock.results_panel.score_maps.setChecked(True)
+    dock.threshold_panel.score_maps.setChecked(True)
     maps = [layer for layer in dock.viewer.layers if layer.name.endswith("score")]
     for layer in maps:
         np.testing.assert_allclose(layer.extent.world[:, 0], 4)
@@ -667,11 +668,59 @@ def test_the_demo_in_a_window_of_its_own(tmp_path):
         assert len(image.convert("RGB").getcolors(1 << 24)) > 1000
 
 
+def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
+    window = dock.viewer.window._qt_window
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    started = []
+    monkeypatch.setattr(dock, "_start", lambda *_: started.append(True))
+    canvas = window._qt_viewer.canvas.native
+    dock.frame.go_to("correct")
+    for place in (canvas, dock.frame.tabs, dock.classes_panel.field, dock.classes_panel.table):
+        if dock.frame.page == "correct" and place not in (canvas, dock.frame.tabs):
+            dock.frame.go_to("find")
+        place.setFocus()
+        started.clear()
+        qtbot.keyClick(place, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+        assert started, place
+    started.clear()
+    table = dock.classes_panel.table
+    cell = dock.classes_panel.model.index(0, 1)
+    table.setCurrentIndex(cell)
+    table.edit(cell)
+    editor = table.indexWidget(cell)
+    editor.setText("nucleus")
+    qtbot.keyClick(editor, Qt.Key.Key_Enter, Qt.KeyboardModifier.ControlModifier)
+    assert started
+    assert dock.classes_panel.classes()[0].name == "nucleus"
+
+
+def test_the_menu_beside_run_chooses_the_region_and_runs(dock, qtbot):
+    square = np.array([[8, 8], [8, 71], [71, 71], [71, 8]])
+    dock.viewer.add_shapes([square], shape_type="rectangle", name="square")
+    expected = {"Whole image": None, "What is visible": None, "Rectangle in square": (64, 64)}
+    menu = dock.run_panel.menu
+    menu.aboutToShow.emit()
+    assert [action.text() for action in menu.actions()] == list(expected)
+    for text, size in expected.items():
+        menu.aboutToShow.emit()
+        next(action for action in menu.actions() if action.text() == text).trigger()
+        qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+        region = dock.shown.choice.region
+        if size is not None:
+            assert tuple(side.stop - side.start for side in region) == size
+        assert region == dock.image_panel.choice().region
+
+
 def test_every_page_fits_a_laptop(dock, run):
     """322 x 578 pixels: what a window of 1366 x 690 leaves beside napari's bars."""
     run(dock)
     dock.annotation_controller.accept()
     dock.resize(322, 578)
+    dock.classes_panel.add_words("yeast, bubble, crystal, nucleus")
+    dock.threshold_panel.more.expand()
+    dock.threshold_panel.own.click()
     for name in ("find", "correct", "objects", "export", "settings"):
         dock.frame.go_to(name)
         QApplication.processEvents()

@@ -12,11 +12,12 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from napari.layers import Shapes
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QCloseEvent, QShowEvent
-from qtpy.QtWidgets import QMainWindow, QMessageBox, QVBoxLayout, QWidget
+from qtpy.QtGui import QCloseEvent, QKeySequence, QShowEvent
+from qtpy.QtWidgets import QMainWindow, QMessageBox, QShortcut, QVBoxLayout, QWidget
 
 from ..annotation.project.settings import ProjectSettings
 from ..annotation.user_hints import BACKGROUND
@@ -58,7 +59,7 @@ from .panels.offers_panel import OffersPanel
 from .panels.project_panel import ProjectPanel
 from .panels.prototypes_panel import PrototypesPanel
 from .panels.results_panel import ResultsPanel
-from .panels.run_panel import RunPanel
+from .panels.run_panel import RunEntry, RunPanel
 from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
 from .pytorch_loading import load_pytorch
@@ -100,7 +101,7 @@ class CliperWidget(QWidget):
         self.image_panel = ImagePanel(napari_viewer)
         self.classes_panel = ClassesPanel()
         self.engine_panel = EnginePanel()
-        self.run_panel = RunPanel()
+        self.run_panel = RunPanel(self._run_entries)
         self.status_panel = StatusPanel()
         self.threshold_panel = ThresholdPanel()
         self.annotation_panel = AnnotationPanel()
@@ -227,7 +228,10 @@ class CliperWidget(QWidget):
         self.run_panel.run.connect(self.run)
         self.status_panel.cancel.connect(self.cancel)
         self.results_panel.unload.connect(self._on_unload)
-        self.results_panel.score_maps_toggled.connect(self._on_score_maps)
+        self.threshold_panel.score_maps_toggled.connect(self._on_score_maps)
+        run_key = QShortcut(self)
+        run_key.setKeys([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
+        run_key.activated.connect(self.run)
         self._update_ready()
         self._update_results()
         self.looked_up.connect(self._preload, Qt.ConnectionType.SingleShotConnection)
@@ -300,6 +304,29 @@ class CliperWidget(QWidget):
         rows = self.classes_panel.classes()
         request = replace(self._requested(choice.read, config), contrast=choice.contrast)
         return choice, tuple(row for row in rows if not row.background), request
+
+    def _run_entries(self) -> list[RunEntry]:
+        """What the menu beside Run offers."""
+        choice = self.image_panel.choice()
+        whole = ui_text.RUN_PLANE if choice is not None and choice.plane else ui_text.RUN_IMAGE
+        return [
+            RunEntry(whole, ui_text.RUN_PLANE_TIP, partial(self._run_on, "whole")),
+            RunEntry(
+                ui_text.RUN_VISIBLE, ui_text.RUN_VISIBLE_TIP, partial(self._run_on, "visible")
+            ),
+            *(
+                RunEntry(
+                    ui_text.run_rectangle(shapes.name),
+                    ui_text.RUN_RECTANGLE_TIP,
+                    partial(self._run_on, shapes),
+                )
+                for shapes in self.image_panel.rectangles()
+            ),
+        ]
+
+    def _run_on(self, region: str | Shapes) -> None:
+        self.image_panel.choose(region, current_plane=True)
+        self.run()
 
     def _requested(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:
         classes, words = classes_of(self.classes_panel.classes())
@@ -431,7 +458,7 @@ class CliperWidget(QWidget):
                 {row.name: float(value) for row, value in zip(shown.rows, values, strict=True)}
             )
             self.result.recolour(self.classes_panel.classes())
-            if self.results_panel.score_maps.isChecked():
+            if self.threshold_panel.score_maps.isChecked():
                 self._on_score_maps(True)
             self._show_threshold()
         self._update_results()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
 from napari_cliper.plugin.panels.results_panel import ResultsPanel
-from napari_cliper.plugin.panels.run_panel import RunPanel
+from napari_cliper.plugin.panels.run_panel import RunEntry, RunPanel
 from napari_cliper.plugin.panels.status_panel import StatusPanel
 from napari_cliper.plugin.panels.threshold_panel import ThresholdPanel
 from napari_cliper.segmentation import ClassPrompt, Progress, SegmentationConfig, Thresholds
@@ -40,6 +42,24 @@ def test_run_says_why_it_is_grey(panel, qtbot):
     run.set_ready("")
     with qtbot.waitSignal(run.run):
         qtbot.keyClick(run.run_button, Qt.Key.Key_Space)
+
+
+def test_the_menu_beside_run_starts_what_it_lists_when_it_is_opened(panel, qtbot):
+    started, names = [], ["plane", "rectangle"]
+    run = panel(
+        lambda: RunPanel(
+            lambda: [RunEntry(name, "tip", partial(started.append, name)) for name in names]
+        )
+    )
+    names.append("tiles")
+    run.menu_button.menu().popup(run.mapToGlobal(run.menu_button.pos()))
+    assert [action.text() for action in run.menu.actions()] == names
+    qtbot.keyClick(run.menu, Qt.Key.Key_Down)
+    qtbot.keyClick(run.menu, Qt.Key.Key_Down)
+    qtbot.keyClick(run.menu, Qt.Key.Key_Return)
+    assert started == ["rectangle"]
+    run.set_running(running=True)
+    assert not run.menu_button.isEnabled()
 
 
 def test_running_allows_only_cancel(panel, qtbot):
@@ -121,7 +141,8 @@ def test_sliders_follow_the_range_of_the_result_and_tell_nobody(panel, qtbot, sc
     assert thresholds.isEnabled()
     assert thresholds.values() == start
     assert thresholds.class_slider.maximum() == pytest.approx(5.2)
-    assert f"{published.class_threshold:.2f}" in thresholds.class_default.text()
+    assert f"{published.class_threshold:.2f}" in thresholds.class_default.toolTip()
+    assert "Now 0.500" in thresholds.class_slider.toolTip()
     with qtbot.waitSignal(thresholds.changed) as caught:
         thresholds.class_slider.setValue(3.0)
     assert caught.args[0].class_threshold == pytest.approx(3.0)
@@ -134,6 +155,9 @@ def test_sliders_follow_the_range_of_the_result_and_tell_nobody(panel, qtbot, sc
 
 def test_min_max_is_there_only_where_the_method_knows_it(panel, scores):
     thresholds = panel(ThresholdPanel)
+    thresholds.more.expand()
+    thresholds.set_result(scores(), Thresholds(0, 0.1))
+    assert thresholds.min_max.isVisible()
     thresholds.set_result(scores("sclip"), Thresholds(0, 0.1))
     assert not thresholds.min_max.isVisible()
     assert not thresholds.values().min_max
@@ -142,6 +166,9 @@ def test_min_max_is_there_only_where_the_method_knows_it(panel, scores):
 def test_classes_can_have_thresholds_of_their_own(panel, qtbot, scores):
     thresholds = panel(ThresholdPanel)
     thresholds.set_result(scores(), Thresholds(0.5, 0.3))
+    assert not thresholds.own.isVisible()
+    qtbot.mouseClick(thresholds.more.toggleButton(), Qt.MouseButton.LeftButton)
+    assert thresholds.own.isVisible()
     assert not thresholds.own_slider.isVisible()
     thresholds.choose_class("bubble")
     with qtbot.waitSignal(thresholds.changed) as caught:

@@ -92,6 +92,7 @@ class ClassesPanel(QWidget):
         self.menu_button.setToolTip(ui_text.CLASSES_MENU_TIP)
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button.setMenu(self.menu)
+        set_tone(self.menu_button, "menu")
         words = QHBoxLayout()
         words.setSpacing(2)
         words.addWidget(self.field, 1)

@@ -284,6 +284,8 @@ class ClassesTable(QTableView):
             _Key.Key_Down,
         ):
             return "up" if key == _Key.Key_Up else "down"
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            return None  # Ctrl+Enter runs
         if index.isValid() and index.column() == Column.COLOUR and key in (*_ENTER, _Key.Key_Space):
             return "colour"
         if (

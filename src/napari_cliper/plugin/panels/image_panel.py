@@ -153,6 +153,24 @@ class ImagePanel(QWidget):
             return None
         return rectangle_region(self._viewer, layer, self._chosen_region)
 
+    def rectangles(self) -> list[Shapes]:
+        """The Shapes layers that hold a rectangle."""
+        return [one for one in self._regions if isinstance(one, Shapes)]
+
+    def choose(self, region: str | Shapes, *, current_plane: bool = False) -> None:
+        """Choose a region, as a person does in the boxes.
+
+        Parameters
+        ----------
+        region : str or Shapes
+            A name of ``ui_text.REGIONS``, or one of `rectangles`.
+        current_plane : bool
+            Whether the plane at the sliders is chosen too.
+        """
+        self.regions.setCurrentIndex(self._regions.index(region))
+        if current_plane:
+            self.planes.setCurrentIndex(0)
+
     # ------------------------------------------------------------------ layout
 
     def _lay_out(self) -> None:

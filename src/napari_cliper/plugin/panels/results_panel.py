@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from .. import ui_text
 from ..qt.folding import folding
@@ -13,23 +13,19 @@ from ..qt.wrapping_label import wrapping
 class ResultsPanel(QWidget):
     """A folded summary.
 
-    Emits `unload` and `score_maps_toggled`.
+    Emits `unload`.
     """
 
     unload = Signal()
-    score_maps_toggled = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.folder = folding(ui_text.RESULTS)
         self.details = wrapping(ui_text.NO_RESULTS)
-        self.score_maps = QCheckBox(ui_text.SCORE_MAPS)
-        self.score_maps.setToolTip(ui_text.SCORE_MAPS_TIP)
-        self.score_maps.toggled.connect(self.score_maps_toggled)
         self.unload_button = QPushButton(ui_text.UNLOAD)
         self.unload_button.setToolTip(ui_text.UNLOAD_TIP)
         self.unload_button.clicked.connect(self.unload)
-        for widget in (self.details, self.score_maps, self.unload_button):
+        for widget in (self.details, self.unload_button):
             self.folder.addWidget(widget)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

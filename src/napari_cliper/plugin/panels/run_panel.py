@@ -1,29 +1,72 @@
-"""The button that starts a run."""
+"""The button that starts a run, and a menu of what else can be run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from .. import ui_text
+from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 
 
+@dataclass(frozen=True)
+class RunEntry:
+    """An entry of the menu beside the button.
+
+    Parameters
+    ----------
+    text, tip : str
+    start : callable
+        Called when the entry is chosen.
+    """
+
+    text: str
+    tip: str
+    start: Callable[[], None]
+
+
 class RunPanel(QWidget):
-    """Emits `run`; is told by `set_ready`, `set_running` and `show_state`."""
+    """Emits `run`; is told by `set_ready`, `set_running` and `show_state`.
+
+    Parameters
+    ----------
+    entries : callable
+        Returns the entries of the menu, each time it is opened.
+    """
 
     run = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, entries: Callable[[], Sequence[RunEntry]] = tuple, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
+        self._entries = entries
         self.run_button = QPushButton(ui_text.RUN)
         self.run_button.setDefault(True)
+        set_tone(self.run_button, "primary")
+        self.menu = QMenu(self)
+        self.menu.setToolTipsVisible(True)
+        self.menu_button = QToolButton()
+        self.menu_button.setText("\N{BLACK DOWN-POINTING SMALL TRIANGLE}")
+        self.menu_button.setAccessibleName(ui_text.RUN_MENU_NAME)
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu_button.setMenu(self.menu)
+        set_tone(self.menu_button, "menu")
         self.state = wrapping()
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        row.addWidget(self.run_button, 1)
+        row.addWidget(self.menu_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.run_button)
+        column.addLayout(row)
         column.addWidget(self.state)
         self.run_button.clicked.connect(self.run)
+        self.menu.aboutToShow.connect(self._fill)
         self._why_not = ""
         self._running = False
         self.show_state("")
@@ -44,8 +87,16 @@ class RunPanel(QWidget):
         self.state.setText(text)
         self.state.setVisible(bool(text))
 
+    def _fill(self) -> None:
+        self.menu.clear()
+        for entry in self._entries():
+            action = self.menu.addAction(entry.text)
+            action.setToolTip(entry.tip)
+            action.triggered.connect(lambda _checked=False, start=entry.start: start())
+
     def _update(self) -> None:
-        self.run_button.setEnabled(not self._running and not self._why_not)
-        self.run_button.setToolTip(
-            ui_text.RUN_WHY_NOT if self._running else self._why_not or ui_text.RUN_TIP
-        )
+        why_not = ui_text.RUN_WHY_NOT if self._running else self._why_not
+        self.run_button.setEnabled(not why_not)
+        self.run_button.setToolTip(why_not or ui_text.RUN_TIP)
+        self.menu_button.setEnabled(not self._running)
+        self.menu_button.setToolTip(ui_text.RUN_WHY_NOT if self._running else ui_text.RUN_MENU_TIP)

@@ -1,17 +1,20 @@
-"""Live thresholds, with the range of the result and the published default marked."""
+"""Live thresholds, with the range of the result and the published default at hand."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QToolButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QToolButton, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from ...segmentation import Thresholds
 from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
+from ..qt.folding import folding
+from ..qt.tones import set_tone
+from ..ui_text import ThresholdTexts
 
 if TYPE_CHECKING:
     from ...segmentation import ScoreMaps
@@ -20,43 +23,29 @@ if TYPE_CHECKING:
 class ThresholdPanel(QWidget):
     """Sliders that relabel while they are moved.
 
-    `changed` carries the `Thresholds`; nothing is emitted by `set_result`.
+    `changed` carries the `Thresholds`; nothing is emitted by `set_result`. `score_maps_toggled`
+    tells whether score maps are asked for as layers.
     """
 
     changed = Signal(object)
+    score_maps_toggled = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setColumnStretch(1, 1)
-        self.class_slider, self.class_default = self._slider(
-            grid,
-            0,
-            ui_text.CLASS_THRESHOLD,
-            ui_text.CLASS_THRESHOLD_TIP,
+        grid.setVerticalSpacing(1)
+        grid.setColumnStretch(0, 1)
+        self.class_slider, self.class_default = _slider_with_ends(grid, 0, ui_text.CLASS_THRESHOLD)
+        grid.setRowMinimumHeight(3, 4)
+        self.background_slider, self.background_default = _slider_with_ends(
+            grid, 4, ui_text.BACKGROUND_THRESHOLD
         )
-        self.background_slider, self.background_default = self._slider(
-            grid,
-            2,
-            ui_text.BACKGROUND_THRESHOLD,
-            ui_text.BACKGROUND_THRESHOLD_TIP,
-        )
-        self.min_max = QCheckBox(ui_text.MIN_MAX)
-        self.min_max.setToolTip(ui_text.MIN_MAX_TIP)
-        grid.addWidget(self.min_max, 4, 0, 1, 3)
-
-        self.own = QCheckBox(ui_text.PER_CLASS)
-        self.own.setToolTip(ui_text.PER_CLASS_TIP)
-        self.own_class = ElidingComboBox(ui_text.PER_CLASS_CHOICE_TIP)
-        self.own_class.setAccessibleName(ui_text.PER_CLASS_NAME)
-        self.own_slider = _threshold_slider(self.own.toolTip())
-        self.own_slider.setAccessibleName(ui_text.PER_CLASS_SLIDER)
-        grid.addWidget(self.own, 5, 0)
-        grid.addWidget(self.own_class, 5, 1, 1, 2)
-        grid.addWidget(self.own_slider, 6, 0, 1, 3)
         self.working = QLabel(ui_text.UPDATING_LABELS)
-        grid.addWidget(self.working, 7, 0, 1, 3)
+        grid.addWidget(self.working, 7, 0, 1, 2)
+        self.more = folding(ui_text.MORE)
+        grid.addWidget(self.more, 8, 0, 1, 2)
+        self._fill_more()
 
         self._defaults = Thresholds(0.0, 0.0)
         self._own: dict[str, float] = {}
@@ -69,24 +58,36 @@ class ThresholdPanel(QWidget):
         self.own_class.currentIndexChanged.connect(self._show_own)
         self.class_default.clicked.connect(self._on_class_default)
         self.background_default.clicked.connect(self._on_background_default)
+        self.score_maps.toggled.connect(self.score_maps_toggled)
         self.set_working(working=False)
         self.set_available(available=False)
 
-    @staticmethod
-    def _slider(
-        grid: QGridLayout, row: int, name: str, tip: str
-    ) -> tuple[QLabeledDoubleSlider, QToolButton]:
-        label = QLabel(name)
-        slider = _threshold_slider(tip)
-        label.setBuddy(slider)
-        label.setToolTip(tip)
-        default = QToolButton()
-        default.setAutoRaise(True)
-        default.setToolTip(ui_text.DEFAULT_TIP)
-        grid.addWidget(label, row, 0, 1, 2)
-        grid.addWidget(default, row, 2)
-        grid.addWidget(slider, row + 1, 0, 1, 3)
-        return slider, default
+    def _fill_more(self) -> None:
+        """What few need: a threshold for one class, min-max, score maps."""
+        self.own = QCheckBox(ui_text.PER_CLASS)
+        self.own.setToolTip(ui_text.PER_CLASS_TIP)
+        self.own_class = ElidingComboBox(ui_text.PER_CLASS_CHOICE_TIP)
+        self.own_class.setAccessibleName(ui_text.PER_CLASS_NAME)
+        self.own_slider = _threshold_slider(ui_text.PER_CLASS_SLIDER)
+        self.own_slider.setToolTip(ui_text.PER_CLASS_TIP)
+        self.min_max = QCheckBox(ui_text.MIN_MAX)
+        self.min_max.setToolTip(ui_text.MIN_MAX_TIP)
+        self.score_maps = QCheckBox(ui_text.SCORE_MAPS)
+        self.score_maps.setToolTip(ui_text.SCORE_MAPS_TIP)
+        inside = QWidget()
+        grid = QGridLayout(inside)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(1)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(self.own, 0, 0)
+        grid.addWidget(self.own_class, 0, 1)
+        grid.addWidget(self.own_slider, 1, 0, 1, 2)
+        grid.addWidget(self.min_max, 2, 0, 1, 2)
+        grid.addWidget(self.score_maps, 3, 0, 1, 2)
+        content = self.more.content().layout()
+        assert content is not None  # noqa: S101 - it is made with one
+        content.setContentsMargins(0, 0, 0, 0)
+        content.addWidget(inside)
 
     def values(self) -> Thresholds:
         """What the sliders stand at."""
@@ -118,11 +119,10 @@ class ThresholdPanel(QWidget):
             self.class_slider.setRange(0, max(top, defaults.class_threshold))
             for slider in (self.background_slider, self.own_slider):
                 slider.setRange(0, max(pixel_top, defaults.background_threshold))
-            self.class_default.setText(ui_text.default_value(defaults.class_threshold))
-            self.background_default.setText(ui_text.default_value(defaults.background_threshold))
             self.class_slider.setValue(values.class_threshold)
             self.background_slider.setValue(values.background_threshold)
             self.min_max.setChecked(values.min_max)
+        self._show_values()
         self._set_classes([one.name for one in scores.classes])
         self.set_available(available=True)
 
@@ -154,7 +154,27 @@ class ThresholdPanel(QWidget):
 
     # ------------------------------------------------------------------ moved
 
+    def _show_values(self) -> None:
+        """Say in tooltips where the sliders stand, and what was published."""
+        for texts, slider, button, published in (
+            (
+                ui_text.CLASS_THRESHOLD,
+                self.class_slider,
+                self.class_default,
+                self._defaults.class_threshold,
+            ),
+            (
+                ui_text.BACKGROUND_THRESHOLD,
+                self.background_slider,
+                self.background_default,
+                self._defaults.background_threshold,
+            ),
+        ):
+            slider.setToolTip(ui_text.threshold_now(texts, slider.value(), published))
+            button.setToolTip(ui_text.reset_tip(published))
+
     def _on_changed(self) -> None:
+        self._show_values()
         self.changed.emit(self.values())
 
     def _on_class_default(self) -> None:
@@ -186,10 +206,39 @@ class ThresholdPanel(QWidget):
         self._on_changed()
 
 
-def _threshold_slider(tip: str) -> QLabeledDoubleSlider:
+def _slider_with_ends(
+    grid: QGridLayout, row: int, texts: ThresholdTexts
+) -> tuple[QLabeledDoubleSlider, QToolButton]:
+    """A name with a reset button, a slider, and words at both ends of it, in three rows."""
+    label = QLabel(texts.label)
+    slider = _threshold_slider(texts.name)
+    label.setBuddy(slider)
+    label.setToolTip(texts.tip)
+    default = QToolButton()
+    default.setText("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}")
+    default.setAutoRaise(True)
+    default.setAccessibleName(ui_text.reset_name(texts.name))
+    ends = QHBoxLayout()
+    low, high = QLabel(texts.low), QLabel(texts.high)
+    for end in (low, high):
+        set_tone(end, "muted")
+        font = end.font()
+        font.setPointSizeF(font.pointSizeF() * 0.9)
+        end.setFont(font)
+    ends.addWidget(low)
+    ends.addStretch(1)
+    ends.addWidget(high)
+    grid.addWidget(label, row, 0)
+    grid.addWidget(default, row, 1)
+    grid.addWidget(slider, row + 1, 0, 1, 2)
+    grid.addLayout(ends, row + 2, 0, 1, 2)
+    return slider, default
+
+
+def _threshold_slider(name: str) -> QLabeledDoubleSlider:
     slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
     slider.setDecimals(2)
     slider.setRange(0, 1)
-    slider.setToolTip(tip)
+    slider.setAccessibleName(name)
     slider.setMinimumWidth(80)
     return slider

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QSizePolicy
 from superqt import QCollapsible
+
+_AS_HIGH_AS_NEEDED = 16777215  # QWIDGETSIZE_MAX
+_OPEN, _FOLDED = "\N{BLACK DOWN-POINTING TRIANGLE}", "\N{BLACK RIGHT-POINTING TRIANGLE}"
+
+
+class _Folder(QCollapsible):
+    def __init__(self, title: str) -> None:
+        super().__init__(title, expandedIcon=_OPEN, collapsedIcon=_FOLDED)
+        self.setDuration(0)
+        # Not superqt's policy, which allows no more height than lines without wrapping need.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+        layout = self.layout()
+        assert layout is not None  # noqa: S101 - it is made with one
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.content().hide()  # so that Tab passes by what is folded
+        self.toggled.connect(self._on_toggled)
+
+    def _on_toggled(self, is_open: bool) -> None:
+        self.content().setVisible(is_open)
+        if is_open:  # rows may come and go
+            self.content().setMaximumHeight(_AS_HIGH_AS_NEEDED)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw the arrows in the colour of another theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            self.toggleButton().ensurePolished()
+            self.setExpandedIcon(_OPEN)
+            self.setCollapsedIcon(_FOLDED)
 
 
 def folding(title: str) -> QCollapsible:
     """A folded part with a title; `addWidget` puts what is inside."""
-    folder = QCollapsible(
-        title,
-        expandedIcon="\N{BLACK DOWN-POINTING TRIANGLE}",
-        collapsedIcon="\N{BLACK RIGHT-POINTING TRIANGLE}",
-    )
-    folder.setDuration(0)
-    layout = folder.layout()
-    assert layout is not None  # noqa: S101 - it is made with one
-    layout.setContentsMargins(0, 0, 0, 0)
-    return folder
+    return _Folder(title)

@@ -50,11 +50,16 @@ def tone_style(theme: str) -> str:
         f'QPushButton[tone="primary"]:enabled {{background-color: {found.current.as_hex()}; '
         f"color: {found.text.as_hex()};}}"
     )
+    rules.append('QToolButton[tone="menu"]::menu-indicator {image: none; width: 0px;}')
     return "\n".join(rules)
 
 
-def set_tone(widget: QWidget, tone: Tone | Literal["primary", ""]) -> None:
-    """Show a label in the colour of a tone, or a button as the primary one; "" is ordinary."""
+def set_tone(widget: QWidget, tone: Tone | Literal["primary", "menu", ""]) -> None:
+    """Show a label in the colour of a tone; "" is ordinary.
+
+    "primary" is for the main button of a page, "menu" for a button whose text already says that
+    it opens a menu.
+    """
     if widget.property("tone") == tone:
         return
     widget.setProperty("tone", tone)

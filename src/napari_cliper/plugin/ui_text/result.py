@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .common import listed
@@ -13,10 +14,42 @@ if TYPE_CHECKING:
 
 # ---------------------------------------------------------------------- threshold panel
 
-CLASS_THRESHOLD = "&Class threshold"
-CLASS_THRESHOLD_TIP = "A class counts as absent unless its score is above this value."
-BACKGROUND_THRESHOLD = "Background threshold"
-BACKGROUND_THRESHOLD_TIP = "A pixel becomes background if its best class is below this value."
+
+@dataclass(frozen=True)
+class ThresholdTexts:
+    """What stands around the slider of a threshold.
+
+    Parameters
+    ----------
+    label, name : str
+        With and without the mark of the letter that works with Alt.
+    tip : str
+    low, high : str
+        What the ends of the slider do.
+    """
+
+    label: str
+    name: str
+    tip: str
+    low: str
+    high: str
+
+
+CLASS_THRESHOLD = ThresholdTexts(
+    "&Class threshold",
+    "Class threshold",
+    "A class counts as absent unless its score is above this value.",
+    "more classes",
+    "only the sure ones",
+)
+BACKGROUND_THRESHOLD = ThresholdTexts(
+    "Background threshold",
+    "Background threshold",
+    "A pixel becomes background if its best class is below this value.",
+    "larger regions",
+    "smaller regions",
+)
+MORE = "More"
 MIN_MAX = "Min-max normalise each class"
 MIN_MAX_TIP = (
     "Rescale the map of each class by its own minimum and maximum, as CLIPer does. This brings up "
@@ -27,14 +60,25 @@ PER_CLASS_TIP = "Replaces the background threshold for the pixels of one class."
 PER_CLASS_NAME = "Class with a per-class threshold"
 PER_CLASS_CHOICE_TIP = "The class. You can also select its row in the table."
 PER_CLASS_SLIDER = "Per-class threshold"
+SCORE_MAPS = "Show the &score maps as layers"
+SCORE_MAPS_TIP = "Add an image layer with the score map of each class."
 UPDATING_LABELS = "Updating the labels ..."
-DEFAULT_TIP = "Reset to the published value."
 NO_RESULT = "There is no result yet. Press Run."
 
 
-def default_value(value: float) -> str:
-    """A button that resets a threshold."""
-    return f"default {value:.2f}"
+def threshold_now(texts: ThresholdTexts, value: float, published: float) -> str:
+    """The tooltip of the slider of a threshold."""
+    return f"{texts.tip} Now {value:.3f}; published {published:.3f}."
+
+
+def reset_name(threshold: str) -> str:
+    """The accessible name of a button that resets a threshold."""
+    return f"Reset: {threshold}"
+
+
+def reset_tip(published: float) -> str:
+    """The tooltip of a button that resets a threshold."""
+    return f"Reset to the published value, {published:.2f}."
 
 
 # ---------------------------------------------------------------------- the result on the screen
@@ -99,8 +143,6 @@ def nothing_found(short: Sequence[Shortfall], *, hinted: bool, most: int) -> str
 
 RESULTS = "Results"
 NO_RESULTS = "No results yet."
-SCORE_MAPS = "Show the &score maps as layers"
-SCORE_MAPS_TIP = "Add an image layer with the score map of each class."
 UNLOAD = "Unload"
 UNLOAD_TIP = (
     "Free the memory of the networks, on the GPU too. The next run loads them again. Layers and "

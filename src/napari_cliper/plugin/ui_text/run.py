@@ -10,8 +10,16 @@ from .engine import size_text
 if TYPE_CHECKING:
     from ...segmentation import Progress, WeightsEntry
 
-RUN = "&Run"
+RUN = "&Run (Ctrl+Enter)"
 RUN_TIP = "Find the words in the image."
+RUN_MENU_NAME = "What to run"
+RUN_MENU_TIP = "Choose what to run: this plane, what is visible, or a rectangle."
+RUN_IMAGE = "Whole image"
+RUN_PLANE = "This plane"
+RUN_PLANE_TIP = "Run on all of what the image shows, and choose it as the region."
+RUN_VISIBLE = "What is visible"
+RUN_VISIBLE_TIP = "Run on the part of the image that the viewer shows. Zoom in for small objects."
+RUN_RECTANGLE_TIP = "Run on the selected or last rectangle of this layer."
 RUN_WHY_NOT = "A job is running."
 CANCEL = "Cance&l"
 CANCEL_TIP = "Stop the job within a second. Nothing is changed."
@@ -24,6 +32,11 @@ READING_IMAGE = "Reading the image"
 WAITING_FOR_CANCELLED = "Waiting for the cancelled job to end"
 MAKING_LABELS = "Making labels"
 LEARNING = "Learning visual prototypes"
+
+
+def run_rectangle(layer: str) -> str:
+    """A menu entry: run on a rectangle."""
+    return f"Rectangle in {layer}"
 
 
 def stage_text(progress: Progress, seconds_left: float | None) -> str:
