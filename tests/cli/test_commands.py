@@ -155,7 +155,7 @@ def test_an_existing_result_stays_until_overwrite(segment, image_file, tmp_path)
         (("--labels", "a,,b"), "no name"),
         (("--labels", "nucleus,Nucleus"), "'Nucleus' is the name of two classes"),
         (("--labels", "cat", "--background", ""), "no background word"),
-        (("--labels", "Background, nucleus"), "'background' is always there, as label 0"),
+        (("--labels", "Background, nucleus"), "'background' cannot be a class"),
         (("--method", "clipper"), "'cliper'"),
         (("--model", "ViT-B16"), "'ViT-B/16'"),
         (("--refiner", "pam"), "'pamr'"),

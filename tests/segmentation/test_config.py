@@ -1,4 +1,4 @@
-"""What a person wishes: refused with advice where it cannot work, else filled as published."""
+"""The configuration: checked, and completed with published settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_cliper.segmentation import (
 
 
 @pytest.mark.parametrize(
-    ("wish", "nearest"),
+    ("setting", "nearest"),
     [
         ({"method": "clipper"}, "cliper"),
         ({"method": "SCLIP"}, "sclip"),
@@ -32,10 +32,10 @@ from napari_cliper.segmentation import (
     ],
     ids=str,
 )
-def test_unknown_name_is_refused_with_the_nearest(wish, nearest):
-    (value,) = wish.values()
+def test_unknown_name_is_refused_with_the_nearest(setting, nearest):
+    (value,) = setting.values()
     with pytest.raises(InvalidInputError) as caught:
-        Segmenter(SegmentationConfig(**wish))
+        Segmenter(SegmentationConfig(**setting))
     assert repr(value) in str(caught.value)
     assert f"Did you mean {nearest!r}?" in str(caught.value)
 
@@ -60,7 +60,7 @@ def test_float16_on_a_cpu_names_what_works():
 
 
 @pytest.mark.parametrize(
-    ("wish", "advice"),
+    ("setting", "advice"),
     [
         ({"shorter_side": 0}, "at least 32"),
         ({"shorter_side": -336}, "at least 32"),
@@ -75,10 +75,10 @@ def test_float16_on_a_cpu_names_what_works():
     ],
     ids=str,
 )
-def test_number_out_of_range_is_named(wish, advice):
-    ((name, value),) = wish.items()
+def test_number_out_of_range_is_named(setting, advice):
+    ((name, value),) = setting.items()
     with pytest.raises(InvalidInputError, match=re.escape(advice)) as caught:
-        SegmentationConfig(**wish)
+        SegmentationConfig(**setting)
     assert f"{name} is {value}" in str(caught.value)
 
 
@@ -115,17 +115,17 @@ def test_lists_are_as_good_as_tuples():
     assert hash(listed)
 
 
-def test_wishes_win_over_the_published_settings():
+def test_fields_override_the_published_settings():
     published = SegmentationConfig().settings()
-    wished = SegmentationConfig(
+    config = SegmentationConfig(
         shorter_side=128, window=64, stride=32, select_layer=-2, logit_scale=50.0,
         attention_threshold=0.0, templates=("{} here",),
     ).settings()  # fmt: skip
-    assert (wished.shorter_side, wished.window, wished.stride) == (128, 64, 32)
-    assert (wished.select_layer, wished.logit_scale) == (-2, 50)
-    assert wished.attention_threshold == 0 != published.attention_threshold
-    assert wished.templates == "own"
-    assert wished.class_threshold == published.class_threshold
+    assert (config.shorter_side, config.window, config.stride) == (128, 64, 32)
+    assert (config.select_layer, config.logit_scale) == (-2, 50)
+    assert config.attention_threshold == 0 != published.attention_threshold
+    assert config.templates == "own"
+    assert config.class_threshold == published.class_threshold
     assert SegmentationConfig(templates="openai-7").settings().templates == "openai-7"
 
 
@@ -175,7 +175,7 @@ def test_vit_h_and_the_demo_are_marked_as_not_validated():
 
 
 @pytest.mark.parametrize(
-    ("wish", "refiner", "diffusion", "foundation"),
+    ("setting", "refiner", "diffusion", "foundation"),
     [
         ({}, "stable-diffusion", True, False),
         ({"model": "demo"}, "pamr", False, False),
@@ -186,8 +186,8 @@ def test_vit_h_and_the_demo_are_marked_as_not_validated():
     ],
     ids=str,
 )  # fmt: skip
-def test_which_networks_take_part(wish, refiner, diffusion, foundation):
-    config = SegmentationConfig(**wish)
+def test_which_networks_are_used(setting, refiner, diffusion, foundation):
+    config = SegmentationConfig(**setting)
     assert config.chosen_refiner == refiner
     assert config.needs_diffusion is diffusion
     assert config.needs_foundation is foundation
@@ -200,7 +200,7 @@ def test_background_words_suit_the_model():
 
 
 @pytest.mark.parametrize(
-    ("base", "wish", "shared"),
+    ("base", "setting", "shared"),
     [
         ({}, {"background": ("sky",), "templates": "word", "logit_scale": 9.0}, True),
         ({}, {"select_layer": -2, "foundation_model": "dino-vits8"}, True),
@@ -224,8 +224,8 @@ def test_background_words_suit_the_model():
     ],
     ids=str,
 )
-def test_which_wishes_leave_an_embedding_as_it_is(base, wish, shared):
-    one, other = SegmentationConfig(**base), SegmentationConfig(**base | wish)
+def test_which_settings_share_an_embedding(base, setting, shared):
+    one, other = SegmentationConfig(**base), SegmentationConfig(**base | setting)
     assert (one.embedding_key == other.embedding_key) is shared
 
 

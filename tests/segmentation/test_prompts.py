@@ -47,7 +47,7 @@ def test_word_without_a_character(make, word):
         ([ClassPrompt("Nucleus"), ClassPrompt(" nucleus ")], "'nucleus' is the name of two"),
         (
             [ClassPrompt("cell", ("nuclei",)), ClassPrompt("nucleus", ("Nuclei",))],
-            "'Nuclei' stands in two classes, 'cell' and 'nucleus'",
+            "'Nuclei' is in two classes, 'cell' and 'nucleus'",
         ),
         ([ClassPrompt("cell"), ClassPrompt("blob", ("CELL",))], "'cell' and 'blob'"),
         ([ClassPrompt("cell", ("blob", "BLOB"))], "'BLOB' is repeated in the class 'cell'"),

@@ -122,14 +122,14 @@ _DEMO = Settings(
     attention_threshold=0.3, class_threshold=0.9, background_threshold=0.4, min_max=True,
     area_threshold=0, templates="cliper-15", validated=False,
 )  # fmt: skip
-"""What suits the demo model: chosen on scenes that were neither trained on nor held out."""
+"""For the demo model; chosen on scenes that are in neither its training nor its test set."""
 
 _VIT_H = Settings(
     shorter_side=336, window=0, stride=112, select_layer=-2, logit_scale=100,
     attention_threshold=0.1, class_threshold=0.7, background_threshold=0.6, min_max=True,
     area_threshold=0, templates="cliper-15", validated=False,
 )  # fmt: skip
-"""The one row its authors give for ViT-H/14; its figures are not its own."""
+"""For ViT-H/14. CLIPer's authors give one row for it, without results of its own."""
 
 _NOT_VALIDATED: Mapping[tuple[str, str], Settings] = MappingProxyType(
     {("cliper", "ViT-H/14"): _VIT_H}
@@ -138,15 +138,16 @@ _NOT_VALIDATED: Mapping[tuple[str, str], Settings] = MappingProxyType(
 
 
 def published_settings(method: str, model: str, protocol: str = DEFAULT_PRESET) -> Settings:
-    """The settings of a method and model as published, or the nearest there are.
+    """The published settings of a method and model, or those of the most similar model.
 
     Parameters
     ----------
     method : str
-        A name of the table of methods.
+        A name in `METHODS`.
     model : str
-        Any model a `SegmentationConfig` takes. One without a published row takes that
-        of ViT-B/16, or of ViT-L/14 where the name says ViT-L, marked as not validated.
+        Any model that `SegmentationConfig` accepts. A model without published settings gets those
+        of ViT-L/14 if its name contains "ViT-L", otherwise those of ViT-B/16, with `validated`
+        False.
     protocol : str
         A dataset of ``presets.csv``.
     """
@@ -177,24 +178,24 @@ class SegmentationConfig:
     Parameters
     ----------
     method : str
-        How CLIP's patches are read: ``"cliper"``, ``"sclip"``, ``"clearclip"``, ``"maskclip"``,
-        ``"proxyclip"``, ``"clip"``; `METHODS` has them all.
+        Segmentation method: ``"cliper"``, ``"sclip"``, ``"clearclip"``, ``"maskclip"``,
+        ``"proxyclip"`` or ``"clip"``, the names in `METHODS`.
     model : str
-        A CLIP: ``"ViT-B/16"``, ``"ViT-L/14"``, ``"ViT-H/14"``, ``"demo"``,
+        CLIP model: ``"ViT-B/16"``, ``"ViT-L/14"``, ``"ViT-H/14"``, ``"demo"``,
         ``"open_clip:NAME/TAG"``, ``"open_clip:NAME/FILE"`` or a checkpoint file.
     refiner : str, optional
-        What sharpens the coarse map: ``"stable-diffusion"``, ``"stable-diffusion-mean"``,
-        ``"foundation"``, ``"pamr"`` or ``"none"``; `REFINERS` has them all. Default: that of the
+        Refiner of the coarse maps: ``"stable-diffusion"``, ``"stable-diffusion-mean"``,
+        ``"foundation"``, ``"pamr"`` or ``"none"``, the names in `REFINERS`. Default: that of the
         method (Stable Diffusion for CLIPer, none for the others), and PAMR for the demo model.
     diffusion_model : str
-        ``"stable-diffusion-2.1"``, ``"stable-diffusion-1.5"`` or a diffusers folder.
+        ``"stable-diffusion-2.1"``, ``"stable-diffusion-1.5"`` or a folder in diffusers format.
     foundation_model : str
-        What ProxyCLIP and the refiner ``"foundation"`` look through: ``"dino-vitb8"``, ...
+        Vision model of ProxyCLIP and of the refiner ``"foundation"``: ``"dino-vitb8"``, ...
     background : tuple of str, optional
-        Words for what is in the image but no class. Default: the photo list; for the demo
-        model its grounds.
+        Words for what is in the image besides the classes. Default: the list ``"photo"`` of
+        `BACKGROUND_WORDS`, or ``"demo"`` for the demo model.
     templates : str or tuple of str, optional
-        ``"cliper-15"``, ``"openai-80"``, ``"openai-7"``, ``"word"``, or prompts with ``{}``.
+        ``"cliper-15"``, ``"openai-80"``, ``"openai-7"``, ``"word"``, or templates with ``{}``.
     protocol : str
         Benchmark whose published settings replace the fields that are None.
     shorter_side, window, stride, select_layer, logit_scale, attention_threshold : optional
@@ -202,17 +203,16 @@ class SegmentationConfig:
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {'auto', 'float32', 'float16', 'bfloat16'}
-        What the networks compute in. ``"auto"``: float16 on CUDA, float32 elsewhere.
+        Data type that the networks compute in. ``"auto"``: float16 on CUDA, float32 elsewhere.
     seed : int
         Seed of the diffusion model's noise.
     offline : bool
-        Whether to use only weights that are on disk.
+        Whether to use only weights that are on disk, and never download.
 
     Raises
     ------
     InvalidInputError
-        For a name that is in no table, with the nearest one; for a number out of range; for
-        windows with gaps between them.
+        For an unknown name, a number out of range, and a stride larger than the window.
     """
 
     method: str = "cliper"
@@ -235,7 +235,7 @@ class SegmentationConfig:
     offline: bool = False
 
     def __post_init__(self) -> None:
-        """Check all fields before anything is loaded."""
+        """Check all fields."""
         choose("method", self.method, METHODS)
         if self.refiner is not None:
             choose("refiner", self.refiner, REFINERS)
@@ -293,7 +293,7 @@ class SegmentationConfig:
 
     @property
     def refines(self) -> bool:
-        """Whether there are refined maps beside the coarse ones."""
+        """Whether refined maps are computed in addition to the coarse ones."""
         return REFINERS[self.chosen_refiner].make is not None
 
     @property
@@ -305,7 +305,7 @@ class SegmentationConfig:
 
     @property
     def embedding_key(self) -> tuple[object, ...]:
-        """What an embedding depends on: two configurations with the same key share one."""
+        """The fields that an embedding depends on; configurations with equal keys can share one."""
         settings = self.settings()
         made_with: Mapping[Network, tuple[object, ...]] = {
             "diffusion": (self.diffusion_model, self.seed, settings.attention_threshold),
@@ -320,19 +320,19 @@ class SegmentationConfig:
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """The networks that take part beside CLIP."""
+        """The networks that are used in addition to CLIP."""
         refiner = REFINERS[self.chosen_refiner].needs
         needed = (*METHODS[self.method].needs, *((refiner,) if refiner else ()))
         return tuple(dict.fromkeys(needed))
 
     @property
     def needs_foundation(self) -> bool:
-        """Whether a vision foundation model takes part."""
+        """Whether a vision foundation model is used."""
         return "foundation" in self.networks
 
     @property
     def needs_diffusion(self) -> bool:
-        """Whether Stable Diffusion takes part."""
+        """Whether Stable Diffusion is used."""
         return "diffusion" in self.networks
 
 
@@ -342,12 +342,12 @@ def _check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def _check_model(model: str) -> None:
-    """Refuse a name that is neither in the registry, nor open_clip's, nor a file."""
+    """Refuse a name that is not in the registry, not an open_clip name and not a checkpoint."""
     if model.startswith("open_clip:"):
         name, slash, tag = model.removeprefix("open_clip:").partition("/")
         if not (name and slash and tag):
             raise InvalidInputError(
-                f"{model!r} lacks a part. Write open_clip:NAME/TAG, such as "
+                f"{model!r} is incomplete. Write open_clip:NAME/TAG, such as "
                 "open_clip:ViT-B-16/laion2b_s34b_b88k."
             )
     elif not model.endswith((".safetensors", ".bin", ".pt", ".pth")):
@@ -355,7 +355,7 @@ def _check_model(model: str) -> None:
 
 
 def _check_diffusion(model: str) -> None:
-    """Refuse a bare name that is neither in the registry nor a folder."""
+    """Refuse a name that is neither in the registry nor a folder."""
     path = Path(model)
     if not model or (path.name == model and not path.is_dir()):
         registry.entry(model, "diffusion")

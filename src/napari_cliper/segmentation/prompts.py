@@ -1,8 +1,8 @@
-"""Words become prompts: classes, synonyms, templates, background words.
+"""Text prompts from class names, synonyms, templates and background words.
 
-Pure functions. Sources of the lists: CLIPer's background words for photos
-(arXiv 2411.13836); its 15 templates are those of CLIP as RNN (2312.07661); the 80
-and the 7 of OpenAI come with open_clip. The microscopy list is ours.
+Pure functions. Sources of the lists: the background words for photos are CLIPer's (arXiv
+2411.13836) and its 15 templates those of CLIP as RNN (2312.07661); OpenAI's sets of 80 and of 7
+templates come with open_clip. The microscopy list is our own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BACKGROUND_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "none": (),
     }
 )  # fmt: skip
-"""Background word lists by what the image is of."""
+"""Lists of background words by type of image."""
 
 TEMPLATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -58,30 +58,29 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "word": ("{}",),
     }
 )
-"""Template sets kept here; `TEMPLATE_SETS` names those of open_clip too."""
+"""Template sets defined here; `TEMPLATE_SETS` also names those of open_clip."""
 
 TEMPLATE_SETS = ("cliper-15", "openai-80", "openai-7", "word")
 
 
 @dataclass(frozen=True)
 class ClassPrompt:
-    """One class: what it is called, and how it is put to the text encoder.
+    """One class: its name, synonyms and prompt.
 
     Parameters
     ----------
     name : str
-        Its name, in any script; white space around and within is tidied up.
+        In any script. It is put in Unicode's composed form with single spaces.
     synonyms : tuple of str
-        Other words for the same class. A pixel counts as the class when it looks
-        like any of them.
+        Other words for the same class. The class scores as high as its best word.
     prompt : str, optional
-        Takes the place of the templates for this class: a whole prompt, or a template in
-        which ``{}`` stands for the name and then each synonym.
+        Replaces the templates for this class: a whole prompt, or a template in which ``{}`` stands
+        for the name and each synonym in turn.
 
     Raises
     ------
     InvalidInputError
-        For a name or a synonym without a character.
+        For an empty name, synonym or prompt.
 
     Examples
     --------
@@ -94,7 +93,7 @@ class ClassPrompt:
     prompt: str | None = None
 
     def __post_init__(self) -> None:
-        """Tidy the words up, and refuse empty ones."""
+        """Normalise the words and refuse empty ones."""
         object.__setattr__(self, "name", tidy(self.name, "A class has no name"))
         words = (
             tidy(word, f"The class {self.name!r} has an empty synonym") for word in self.synonyms
@@ -112,7 +111,13 @@ class ClassPrompt:
 
 
 def tidy(word: str, complaint: str) -> str:
-    """A word in Unicode's composed form with single spaces; refuse one that is empty."""
+    """A word in Unicode's composed form with single spaces.
+
+    Raises
+    ------
+    InvalidInputError
+        For an empty word. The message starts with `complaint`.
+    """
     tidied = " ".join(unicodedata.normalize("NFC", word).split())
     if not any(char.isprintable() and not char.isspace() for char in tidied):
         raise InvalidInputError(f"{complaint}: {word!r}. Type at least one letter, or remove it.")
@@ -120,35 +125,35 @@ def tidy(word: str, complaint: str) -> str:
 
 
 def key(word: str) -> str:
-    """What two spellings of the same word share."""
+    """The form in which words are compared: without case."""
     return word.casefold()
 
 
 def parse_classes(text: str) -> tuple[ClassPrompt, ...]:
-    """Classes from one line of text.
+    """Classes from text.
 
     Parameters
     ----------
     text : str
-        Classes separated by commas, semicolons or line ends; synonyms behind ``=``, separated by
+        Classes separated by commas, semicolons or line breaks; synonyms follow ``=``, separated by
         ``|``: ``"nucleus=cell nucleus|nuclei, bacteria"``.
 
     Raises
     ------
     InvalidInputError
-        As `check_classes`, and for an empty place between two commas.
+        As `check_classes`, and for nothing between two commas.
     """
-    parts = [part for line in text.splitlines() for part in line.replace(";", ",").split(",")]
-    if not any(part.strip() for part in parts):
+    entries = [entry for line in text.splitlines() for entry in line.replace(";", ",").split(",")]
+    if not any(entry.strip() for entry in entries):
         raise InvalidInputError(
             "There is no word to look for. Type at least one, such as 'nucleus'."
         )
     classes = []
-    for part in parts:
-        name, equals, synonyms = part.partition("=")
+    for entry in entries:
+        name, equals, synonyms = entry.partition("=")
         if equals and not name.strip():
             raise InvalidInputError(
-                f"{part.strip()!r} has synonyms but no name. Write name=synonym."
+                f"{entry.strip()!r} has synonyms but no name. Write name=synonym."
             )
         classes.append(ClassPrompt(name, tuple(synonyms.split("|")) if equals else ()))
     check_classes(classes)
@@ -156,7 +161,7 @@ def parse_classes(text: str) -> tuple[ClassPrompt, ...]:
 
 
 def parse_words(text: str) -> tuple[str, ...]:
-    """Background words from one line of text: the name of a list, or words and commas."""
+    """Background words from text: the name of a list, or words separated by commas."""
     if text.strip() in BACKGROUND_WORDS:
         return BACKGROUND_WORDS[text.strip()]
     words = (tidy(word, "There is an empty background word") for word in text.split(","))
@@ -164,25 +169,36 @@ def parse_words(text: str) -> tuple[str, ...]:
 
 
 def check_classes(classes: Sequence[ClassPrompt]) -> None:
-    """Refuse no class, one called background, a word twice, and more than a label can number."""
+    """Check that there is at least one class, and that the classes fit into labels.
+
+    Raises
+    ------
+    InvalidInputError
+        For no class, more than `MAX_CLASSES`, a class called "background" and a repeated word.
+    """
     if not classes:
         raise InvalidInputError(
             "There is no word to look for. Give at least one, such as 'nucleus'."
         )
     if len(classes) > MAX_CLASSES:
         raise InvalidInputError(
-            f"{len(classes)} classes are more than a label layer can hold ({MAX_CLASSES})."
+            f"{len(classes)} classes are more than labels can hold. Give at most {MAX_CLASSES}."
         )
     if any(key(one.name) == "background" for one in classes):
         raise InvalidInputError(
-            "'background' is always there, as label 0, and cannot be a class too. Remove the word; "
-            "give words for what the background shows as background words."
+            "'background' cannot be a class, because it is always label 0. Remove the word, and "
+            "describe the background with background words."
         )
     check_repeated(classes)
 
 
 def check_repeated(classes: Sequence[ClassPrompt]) -> None:
-    """Refuse a word that stands in two classes, or twice in one."""
+    """Refuse a word that is in two classes, or twice in one.
+
+    Raises
+    ------
+    InvalidInputError
+    """
     owners: dict[str, int] = {}
     for index, one in enumerate(classes):
         for word in one.words:
@@ -193,7 +209,7 @@ def check_repeated(classes: Sequence[ClassPrompt]) -> None:
                     if owners[key(word)] == index
                     else "is the name of two classes"
                     if key(other.name) == key(one.name)
-                    else f"stands in two classes, {other.name!r} and {one.name!r}"
+                    else f"is in two classes, {other.name!r} and {one.name!r}"
                 )
                 raise InvalidInputError(f"The word {word!r} {where}. Keep it once.")
             owners[key(word)] = index
@@ -202,14 +218,19 @@ def check_repeated(classes: Sequence[ClassPrompt]) -> None:
 def usable_background(
     classes: Sequence[ClassPrompt], background: Iterable[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Part background words into those that can serve and those that name a class.
+    """Separate the background words that can be used from those that are also a class.
 
-    A background word that is also a class would take half of its pixels.
+    A background word that is also a class would take about half of the pixels of that class.
+
+    Returns
+    -------
+    used, dropped : tuple of str
 
     Raises
     ------
     InvalidInputError
-        For one class and no background: there is nothing to compare it with.
+        As `check_classes`, and for a single class without background words, which would have
+        nothing to be compared with.
     """
     check_classes(classes)
     background = several("background", background)
@@ -218,29 +239,29 @@ def usable_background(
     kept = tuple(word for word in tidied if key(word) not in words)
     if len(classes) == 1 and not kept:
         raise InvalidInputError(
-            f"{classes[0].name!r} is the only class and there is no background word. Every pixel "
-            "is compared with all words, so a single word would cover everything, whatever it is. "
-            "Add a class, or a background word for what else is in the image."
+            f"{classes[0].name!r} is the only class and there is no background word. Each pixel "
+            "gets the word that fits it best, so a single word would cover everything. Add a "
+            "class, or a background word for what else is in the image."
         )
     return kept, tuple(word for word in tidied if word not in kept)
 
 
 def several(what: str, words: Iterable[str]) -> tuple[str, ...]:
-    """Words as a tuple; refuse a single string, whose letters would be taken for words."""
+    """Words as a tuple; refuse a single string, whose letters would become words."""
     if isinstance(words, str):
         raise InvalidInputError(
-            f"{what} is the one string {words!r} where several are expected. Write ({words!r},)."
+            f"{what} is the single string {words!r}, not a tuple of strings. Write ({words!r},)."
         )
     return tuple(words)
 
 
 def fill(word: str, templates: Sequence[str]) -> tuple[str, ...]:
-    """A word in every template."""
+    """The prompts that every template makes of a word."""
     return tuple(template.replace("{}", word) for template in templates)
 
 
 def class_prompts(one: ClassPrompt, templates: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The prompts of each of a class's vectors: one group for each of its words."""
+    """The prompts of a class: one group per word, each of which becomes one vector."""
     if one.prompt is None:
         return tuple(fill(word, templates) for word in one.words)
     if "{}" in one.prompt:
@@ -249,9 +270,16 @@ def class_prompts(one: ClassPrompt, templates: Sequence[str]) -> tuple[tuple[str
 
 
 def check_templates(templates: Sequence[str]) -> None:
-    """Refuse a template set without a template, or a template without a place for the word."""
+    """Refuse an empty template set, and a template without ``{}``.
+
+    Raises
+    ------
+    InvalidInputError
+    """
     if not templates:
-        raise InvalidInputError("The template set is empty. '{}' alone stands for the bare word.")
+        raise InvalidInputError(
+            "The template set is empty. Give at least one template; '{}' alone is the bare word."
+        )
     for template in templates:
         if "{}" not in template:
             raise InvalidInputError(

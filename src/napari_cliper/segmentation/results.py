@@ -1,8 +1,8 @@
-"""The values between the steps: what an image is worth, and what words made of it.
+"""The results of each step of the engine, as frozen dataclasses in CPU memory.
 
     image --embed--> ImageEmbedding --score--> ScoreMaps --to_labels--> labels
 
-All are frozen and live in the CPU's memory; tensors stay inside, arrays are outside.
+`ImageEmbedding` holds torch tensors; `ScoreMaps` and labels are NumPy arrays.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ Stage = Literal["coarse", "refined"]
 
 @dataclass(frozen=True, eq=False)
 class PatchFeatures:
-    """Projected patch features of a window, or of the whole image.
+    """Projected CLIP patch features of one window, or of the whole image.
 
     Parameters
     ----------
     features : (K, N, D) float32 tensor
-        For each kept layer; N = h * w.
+        Of K layers; N = h * w patches.
     grid : (int, int)
         (h, w).
     attention : (N, N) float32 tensor or None
-        CLIPer's last attention.
+        Attention of CLIPer's last block.
     window : Window
-        Where it lies in the resized image, in pixels.
+        Position in the resized image, in pixels.
     padding : Window
-        Where the window lies in the padded pixels that the network saw.
+        Position of the window within the network's padded input, in pixels.
     padded_shape : (int, int)
-        Size of those.
+        (H, W) of the padded input.
     """
 
     features: Tensor
@@ -78,26 +78,26 @@ class PatchFeatures:
 
 @dataclass(frozen=True, eq=False)
 class ImageEmbedding:
-    """All that the engine keeps of an image; no word has been said yet.
+    """Everything the engine computes from an image alone, before any words are known.
 
     Parameters
     ----------
     image : RGBImage
-        What was embedded.
+        The image that was embedded.
     resized : (H, W, 3) uint8 array
-        The image at the size the method works at.
+        The image at the working size of the method.
     whole : PatchFeatures or None
-        CLIPer's view of the whole image.
+        Features of the whole image (CLIPer).
     windows : tuple of PatchFeatures
-        The sliding windows.
+        Features of the sliding windows.
     window_attention : (N, N) float32 tensor or None
-        CLIPer's attention, stitched from the windows.
+        Attention stitched from the windows (CLIPer).
     self_attention : SelfAttention or None
-        What a network refines the maps with.
+        Attention of the refiner's network.
     config : SegmentationConfig
-        What it was made with; it can be scored with nothing else.
+        The configuration it was made with. Scoring requires one with the same `embedding_key`.
     record : mapping
-        What happened, as JSON can hold it.
+        Provenance: sizes, device, weights, versions and times. JSON-safe.
     """
 
     image: RGBImage
@@ -112,11 +112,11 @@ class ImageEmbedding:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the embedding takes."""
-        parts = (self.whole, *self.windows, self.window_attention, self.self_attention)
+        optional = (self.whole, *self.windows, self.window_attention, self.self_attention)
         return (
             self.image.pixels.nbytes
             + self.resized.nbytes
-            + sum(part.nbytes for part in parts if part is not None)
+            + sum(one.nbytes for one in optional if one is not None)
         )
 
 
@@ -127,13 +127,13 @@ class StageMaps:
     Parameters
     ----------
     maps : (T, h, w) float32 array
-        CLIPer: scores, not probabilities. Other methods: probabilities.
+        One map per class. CLIPer: scores, 0 or more. Other methods: probabilities, 0 to 1.
     class_scores : (T,) float32 array
-        How sure it is that a class is there at all; CLIPer's may be over 1.
+        Score for the presence of each class in the image; may exceed 1 for CLIPer.
     background : (h, w) float32 array or None
-        The probability of the background words, for the methods but CLIPer.
+        Probability of the background words; None for CLIPer.
     logits : (Q, h, w) float32 array or None
-        What the probabilities were made of, where labels are made of that.
+        Logits of all Q words, for methods that interpolate logits before the softmax.
     """
 
     maps: NDArray[np.float32]
@@ -144,34 +144,36 @@ class StageMaps:
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        parts = (self.maps, self.class_scores, self.background, self.logits)
-        return sum(part.nbytes for part in parts if part is not None)
+        arrays = (self.maps, self.class_scores, self.background, self.logits)
+        return sum(one.nbytes for one in arrays if one is not None)
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreMaps:
-    """What the words made of an image; labels are one call away.
+    """Score maps of all classes in an image; `to_labels` turns them into labels.
 
     Parameters
     ----------
     coarse : StageMaps
-        What CLIP alone says.
+        Maps of CLIP alone.
     refined : StageMaps or None
-        Sharpened by the refiner.
+        Maps after the refiner; None without one.
     classes : tuple of ClassPrompt
-        Label i + 1 is class i.
+        Label i + 1 is ``classes[i]``.
     background : tuple of str
-        The background words that took part.
+        The background words that were used.
     shape : (int, int)
         (Y, X) of the image.
     settings : Settings
         Every number of the method; its `thresholds` are the defaults.
+    config : SegmentationConfig
+        The configuration of the run.
     owner : tuple of int
-        Whose word each query was (see `scoring.Queries`).
+        Index of the class of each word, -1 for background words (see `scoring.Queries`).
     notes : tuple of str
-        What a person should know, in words.
+        Warnings and remarks to show to the user.
     record : mapping
-        Settings, seed, versions, weights and their hashes, time, scores; JSON-safe.
+        Settings, seed, versions, weights and their hashes, times, scores. JSON-safe.
     """
 
     coarse: StageMaps
@@ -192,11 +194,17 @@ class ScoreMaps:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages there are."""
+        """Names of the stages that were computed."""
         return ("coarse",) if self.refined is None else ("coarse", "refined")
 
     def stage(self, name: Stage | None = None) -> StageMaps:
-        """The maps of a stage; by default the refined ones where there are any."""
+        """The maps of a stage; by default the refined ones, or the coarse ones without a refiner.
+
+        Raises
+        ------
+        InvalidInputError
+            For an unknown stage, and for refined maps without a refiner.
+        """
         if name is None:
             return self.refined or self.coarse
         if name not in ("coarse", "refined"):
@@ -204,12 +212,12 @@ class ScoreMaps:
         found = self.coarse if name == "coarse" else self.refined
         if found is None:
             raise InvalidInputError(
-                "There are no refined maps: the refiner was 'none'. Ask for the coarse ones."
+                "There are no refined maps, because the refiner is 'none'. Use stage='coarse'."
             )
         return found
 
     def rule(self, thresholds: Thresholds | None = None) -> LabelRule:
-        """The rule that turns each pixel's best class into labels.
+        """The rule that decides between each pixel's best class and the background.
 
         Raises
         ------
@@ -242,7 +250,8 @@ class ScoreMaps:
             )
         if thresholds.min_max:
             raise InvalidInputError(
-                f"min_max belongs to CLIPer's rule; {self.config.method} labels by probability."
+                f"min_max works only with CLIPer; {self.config.method} labels by probability. Set "
+                "min_max to False."
             )
         planes, to_classes = self._probability_planes(maps)
         return probability_best(
@@ -260,20 +269,21 @@ class ScoreMaps:
         stage: Stage | None = None,
         limit: int = 1 << 29,
     ) -> RankedBest | None:
-        """The best classes for every class threshold, so that both thresholds are live.
+        """The best classes for every class threshold, so that thresholds can change without delay.
 
         Parameters
         ----------
         thresholds, stage
-            As in `to_labels`; only `min_max` counts.
+            As in `to_labels`; of the thresholds only `min_max` is used.
         limit : int
-            Bytes that this may take: five for each pixel and class, six from 256 classes on.
+            Most bytes that the result may take. It takes five per pixel and class, or six with
+            256 or more classes.
 
         Returns
         -------
         RankedBest or None
-            None where it would take more than `limit`, and where a class's area decides whether
-            it is there: ask `best` then.
+            None if it would take more than `limit`, or if the method uses an area threshold; call
+            `best` for each threshold instead.
         """
         maps = self.stage(stage)
         pixels = self.shape[0] * self.shape[1]
@@ -298,14 +308,14 @@ class ScoreMaps:
         *,
         stage: Stage | None = None,
     ) -> ScorePlanes:
-        """What the labels compare at every pixel, for chosen classes.
+        """The scores at every pixel that labelling compares, for some of the classes.
 
         Parameters
         ----------
         chosen : sequence of int
-            Indices of classes; four bytes are taken for each of them and pixel.
+            Indices of classes; each takes four bytes per pixel.
         thresholds, stage
-            As in `to_labels`; only `min_max` counts.
+            As in `to_labels`; of the thresholds only `min_max` is used.
         """
         maps = self.stage(stage)
         min_max = (thresholds or self.settings.thresholds).min_max
@@ -334,10 +344,10 @@ class ScoreMaps:
         Parameters
         ----------
         thresholds : Thresholds, optional
-            Default: those of the method and model, ``settings.thresholds``. To change one of
+            Default: ``settings.thresholds``, those of the method and model. To change one of
             them: ``scores.settings.thresholds.with_values(background_threshold=0.3)``.
         stage : {'coarse', 'refined'}, optional
-            Default: refined where there is a refiner.
+            Default: refined, or coarse without a refiner.
 
         Returns
         -------
@@ -347,13 +357,13 @@ class ScoreMaps:
         Raises
         ------
         InvalidInputError
-            For a per-class threshold of an unknown class, a stage that there is not, and
+            For a per-class threshold of an unknown class, an unknown or missing stage, and
             `min_max` with a method other than CLIPer.
         """
         return self.rule(thresholds).labels(self.best(thresholds, stage=stage))
 
     def _probability_planes(self, maps: StageMaps) -> tuple[Tensor, Any]:
-        """Planes to interpolate, and how interpolated planes become class probabilities."""
+        """Planes to interpolate, and the function from interpolated planes to probabilities."""
         if maps.logits is not None:
             return torch.from_numpy(maps.logits), partial(softmax_to_classes, owner=self.owner)
         planes = torch.from_numpy(maps.maps)
@@ -364,5 +374,5 @@ class ScoreMaps:
 
 
 def softmax_to_classes(logits: Tensor, owner: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
-    """Logits (Q, ...) to probabilities of classes (T, ...) and of the background (...)."""
+    """Probabilities of classes (T, ...) and of the background (...) from logits (Q, ...)."""
     return class_maxima(logits.softmax(dim=0), owner)

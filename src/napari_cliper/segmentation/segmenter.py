@@ -1,8 +1,8 @@
-"""The engine's front door, and the only file that knows the order of the steps.
+"""`Segmenter`, the entry point of the engine, which runs the steps in order.
 
-embed   seconds, no words:  windows, CLIP, the refiner's network
-score   milliseconds:       words, coarse maps, refined maps
-labels  milliseconds:       `ScoreMaps.to_labels`
+embed   seconds, without words:  windows, CLIP, the refiner's network
+score   milliseconds:            words, coarse maps, refined maps
+labels  milliseconds:            `ScoreMaps.to_labels`
 """
 
 from __future__ import annotations
@@ -40,24 +40,25 @@ from .scoring.prototypes import Prototypes, learn_prototypes
 from .scoring.similarity import Queries
 
 WORDS_SHOWN = 12
-"""Words that a note lists of those that a model knows."""
+"""How many of the words that a model knows a note lists."""
 
 
 class Segmenter:
     """Open-vocabulary segmentation of images with one configuration.
 
-    Networks are loaded when they are first needed, shared with every other segmenter of the
-    same weights, and freed by `unload` or with the segmenter.
+    Networks are loaded on first use and shared by all segmenters with the same weights. `unload`
+    or deleting the segmenter frees them.
 
     Parameters
     ----------
-    config : SegmentationConfig
+    config : SegmentationConfig, optional
+        Default: ``SegmentationConfig()``.
 
     Raises
     ------
     InvalidInputError
-        For a device or a precision that this machine does not have, and for a CLIP that cannot
-        work.
+        For a device or a precision that this machine does not have, and for a CLIP model that is
+        not supported.
 
     Examples
     --------
@@ -86,17 +87,17 @@ class Segmenter:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the networks compute in."""
+        """The data type that the networks compute in."""
         return self.networks.dtype
 
     @property
     def source(self) -> loading.ClipSource:
-        """Which CLIP it is; told without loading it."""
+        """The CLIP model and its properties, known without loading it."""
         return self.networks.source
 
     @property
     def identity(self) -> str:
-        """All that patch features depend on but the image; loads CLIP where it is not loaded."""
+        """Identifier of the model and settings that patch features depend on; loads CLIP."""
         return self.networks.identity
 
     @property
@@ -105,9 +106,9 @@ class Segmenter:
         return self.networks.nbytes
 
     def load(self, *, report: Report | None = None, should_stop: ShouldStop | None = None) -> None:
-        """Fetch and load every network that the configuration needs.
+        """Download, if needed, and load every network of the configuration.
 
-        `embed` does this by itself.
+        `embed` calls this itself.
 
         Raises
         ------
@@ -117,19 +118,19 @@ class Segmenter:
             self.networks.load(_monitor(report, should_stop))
 
     def with_config(self, config: SegmentationConfig) -> Segmenter:
-        """A segmenter of another configuration that keeps the networks and words in common."""
+        """A segmenter with another configuration that shares loaded networks and word vectors."""
         other = Segmenter(config)
         self.networks.share_with(other.networks)
         return other
 
     def unload(self) -> None:
-        """Let go of the networks; their memory is free once nobody else uses them."""
+        """Release the networks; memory is freed once no other segmenter uses them."""
         self.networks.unload()
 
     # ------------------------------------------------------------------ embed
 
     def check(self, image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
-        """Refuse an image that cannot be worked with, before anything is loaded.
+        """Check that an image can be embedded, without loading anything.
 
         Parameters
         ----------
@@ -140,26 +141,27 @@ class Segmenter:
         Returns
         -------
         RGBImage
+            The image as the networks will see it, before resizing.
 
         Raises
         ------
         InvalidInputError
-            See `images.to_rgb`; also for more patches than the memory allows, and for a layer
-            that the model does not have.
+            For an image that `preprocessing.to_rgb` refuses, for more patches than the memory
+            allows, and for a `select_layer` that the model does not have.
         """
         rgb = to_rgb(image, contrast)
         self._method.check(self.settings, self.source.layers, self.config.model)
         resized_shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
-        seen = self._method.network_shape(resized_shape, self.settings)
-        parts = {"CLIP": (seen, self.source.patch, self.source.heads)}
+        input_shape = self._method.network_shape(resized_shape, self.settings)
+        inputs = {"CLIP": (input_shape, self.source.patch, self.source.heads)}
         if self.config.needs_foundation:
             patch = entry(self.config.foundation_model, "foundation").patch
             whole = None
             if self._refiner is not None:
                 whole = self._refiner.network_shape(rgb.shape, self.settings.shorter_side, patch)
-            parts["the foundation model"] = (whole or seen, patch, 1)
+            inputs["the foundation model"] = (whole or input_shape, patch, 1)
         free = loading.free_memory(self.device)
-        for name, ((height, width), patch, heads) in parts.items():
+        for name, ((height, width), patch, heads) in inputs.items():
             patches = height // patch * (width // patch)
             check_budget(name, rgb.shape, patches, heads, self.device, free)
         return rgb
@@ -172,19 +174,19 @@ class Segmenter:
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ImageEmbedding:
-        """Encode an image once, for any words.
+        """Encode an image once; it can then be scored for any words.
 
         Parameters
         ----------
         image : (Y, X) or (Y, X, C) array
-            Grey, RGB or RGBA, any real dtype; see `images.to_rgb`.
+            Grey, RGB or RGBA, any real dtype; see `preprocessing.to_rgb`.
         contrast : (float, float), optional
             The values of a grey image that become black and white. Default: its 0.1 and 99.9
-            percentiles. Colours stay as they are.
+            percentiles. Ignored for colour images.
         report : callable, optional
-            Called with a `Progress` at every stage, window and block, and while downloading.
+            Called with a `Progress` at every stage, window and block, and during downloads.
         should_stop : callable, optional
-            Asked often; once it returns True this ends with `Stopped`, within a second.
+            Polled often; once it returns True, `Stopped` is raised within a second.
 
         Returns
         -------
@@ -193,7 +195,7 @@ class Segmenter:
         Raises
         ------
         InvalidInputError
-            For an image that cannot be worked with, before anything is loaded.
+            As for `check`, before anything is loaded.
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = _monitor(report, should_stop)
@@ -218,7 +220,7 @@ class Segmenter:
         )
 
     def _read(self, pixels: NDArray[np.uint8], monitor: Monitor) -> ClipFeatures:
-        """CLIP's view of the image."""
+        """CLIP's features of the resized image."""
         with ExitStack() as stack:
 
             def network(name: str) -> Any:
@@ -230,7 +232,7 @@ class Segmenter:
             return self._method.read(encoder, foundation, pixels, self.settings, monitor)
 
     def _read_for_refiner(self, rgb: RGBImage, monitor: Monitor) -> SelfAttention | None:
-        """What the refiner reads of the image, with its network where it has one."""
+        """The attention that the refiner computes from the image; None if it needs none."""
         name = REFINERS[self.config.chosen_refiner].needs
         if self._refiner is None:
             return None
@@ -244,12 +246,12 @@ class Segmenter:
     def check_words(
         self, classes: Sequence[ClassPrompt], background: Sequence[str] | None = None
     ) -> None:
-        """Refuse words that cannot be worked with, before anything is loaded.
+        """Check classes and background words without loading anything.
 
         Raises
         ------
         InvalidInputError
-            For no class, a repeated one, or one class with no background.
+            For no class, a repeated one, or a single class without background words.
         """
         usable_background(
             classes, self.config.chosen_background if background is None else background
@@ -266,23 +268,23 @@ class Segmenter:
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ScoreMaps:
-        """Ask an embedded image for words; no image network runs.
+        """Score an embedded image for classes; of the networks, only the text encoder runs.
 
         Parameters
         ----------
         embedding : ImageEmbedding
-            Made with the same configuration.
+            Made with the same `embedding_key`.
         classes : sequence of ClassPrompt or str
-            What to look for.
+            The classes to look for.
         background : sequence of str, optional
-            What else is in the image; default: the configuration's. A word that is also a
-            class is left out.
+            Words for what else is in the image. Default: those of the configuration. A word that
+            is also a class is left out.
         prototypes : Prototypes, optional
-            What classes look like; asked beside their words. Those of classes that are not asked
-            for are passed over.
+            Visual prototypes, combined with the words. Prototypes of other classes are ignored.
         prototype_weight : float, optional
-            How much the prototypes of a class count against its words, 0 to 1. Default: the more,
-            the more images they were learned from, and the less its words know them.
+            Weight of a class's prototypes relative to its words, 0 to 1. Default: computed for
+            each class; it grows with the number of images that the prototypes were learned from
+            and is high where the words separate the class poorly.
 
         Returns
         -------
@@ -291,8 +293,8 @@ class Segmenter:
         Raises
         ------
         InvalidInputError
-            For no class, a repeated one, one class with no background, an embedding of another
-            configuration, prototypes of another CLIP, or a weight beyond 0 to 1.
+            For no class, a repeated one, a single class without background words, an embedding of
+            another configuration, prototypes of another CLIP model, or a weight outside 0 to 1.
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = _monitor(report, should_stop)
@@ -304,26 +306,26 @@ class Segmenter:
                 "The embedding was made with another configuration. Embed the image again."
             )
         if prototype_weight is not None and not 0 <= prototype_weight <= 1:
-            raise InvalidInputError(
-                f"The weight of the prototypes is {prototype_weight}. Give 0 to 1."
-            )
+            raise InvalidInputError(f"prototype_weight is {prototype_weight}; it must be 0 to 1.")
         notes = list(embedding.image.notes)
         if dropped:
-            notes.append(f"Left out of the background, as they are classes: {', '.join(dropped)}.")
+            notes.append(
+                f"Not used as background words, because they are classes: {', '.join(dropped)}."
+            )
         seconds = dict(embedding.record["seconds"])
         notes += self._warnings(requested)
         with self.networks.guard("scoring the words"), torch.inference_mode():
             with _timed(seconds, "words"):
                 queries = self._queries(requested, kept, notes, monitor)
-                seen = self._fuse_prototypes(
+                fusion = self._fuse_prototypes(
                     prototypes, requested, queries, prototype_weight, notes
                 )
             with _timed(seconds, "score"):
                 coarse = self._method.score(
-                    embedding, queries, self.settings, self.source.patch, seen
+                    embedding, queries, self.settings, self.source.patch, fusion
                 )
                 owner = queries.owner
-                del queries  # many words' vectors take as much as some of their maps
+                del queries  # frees memory: the vectors of many words are as large as maps
                 refined = (
                     None
                     if self._refiner is None
@@ -342,12 +344,12 @@ class Segmenter:
         )
         record = {
             **score_record(scores, embedding, seconds),
-            **prototype_usage(prototypes, requested, seen),
+            **prototype_usage(prototypes, requested, fusion),
         }
         return replace(scores, record=record)
 
     def _warnings(self, classes: Sequence[ClassPrompt]) -> Iterator[str]:
-        """What is doubtful about the settings and the words."""
+        """Warnings about words that the model does not know and settings without validation."""
         if self.source.words:
             known = {key(word) for word in self.source.words}
             unknown = [word for one in classes for word in one.words if key(word) not in known]
@@ -360,8 +362,8 @@ class Segmenter:
                 )
         elif not self.settings.validated:
             yield (
-                f"Nobody has published settings for {self.config.method} with {self.config.model}; "
-                "those of a near one were used."
+                f"There are no published settings for {self.config.method} with "
+                f"{self.config.model}; those of a similar model were used."
             )
 
     def _queries(
@@ -371,7 +373,7 @@ class Segmenter:
         notes: list[str],
         monitor: Monitor,
     ) -> Queries:
-        """Every word's vector; those asked before are remembered."""
+        """The vector of every word; vectors are cached between calls."""
         templates = self._templates()
         groups = [
             (index, prompts)
@@ -392,17 +394,17 @@ class Segmenter:
         weight: float | None,
         notes: list[str],
     ) -> PrototypeFusion | None:
-        """The prototypes that are asked beside the words."""
+        """The prototypes weighted against the words; None if there is nothing to compare."""
         if prototypes is None or not len(prototypes):
             return None
         prototypes.check_model(self.identity, self.config.model)
-        found = prototype_fusion(prototypes, classes, queries, weight, self.settings.logit_scale)
-        if found is None:
+        fusion = prototype_fusion(prototypes, classes, queries, weight, self.settings.logit_scale)
+        if fusion is None:
             notes.append(
-                "The prototypes were left out: fewer than two of the classes, the background among "
-                "them, have any, so there is nothing to compare."
+                "The prototypes were not used: at least two classes, one of which may be the "
+                "background, must have prototypes to be compared."
             )
-        return found
+        return fusion
 
     # ------------------------------------------------------------------ learn
 
@@ -415,7 +417,7 @@ class Segmenter:
         source: str,
         prototypes: Prototypes | None = None,
     ) -> Prototypes:
-        """Learn from the confirmed pixels of an image what its classes look like.
+        """Learn visual prototypes of classes from the confirmed pixels of an image.
 
         Parameters
         ----------
@@ -423,13 +425,13 @@ class Segmenter:
         labels : (Y, X) array of int
             0 is background.
         confirmed : (Y, X) bool array
-            Which of them a person stands behind.
+            Pixels whose label was confirmed by a person.
         names : mapping of int to str
-            The class of each label; other labels are passed over.
+            The class name of each label; other labels are ignored.
         source : str
-            What the image is called: learning from it again replaces what it taught.
+            Name of the image. Learning from the same source again replaces its prototypes.
         prototypes : Prototypes, optional
-            What was learned from other images.
+            Prototypes of other images, included in the result.
 
         Returns
         -------
@@ -438,12 +440,12 @@ class Segmenter:
         Raises
         ------
         InvalidInputError
-            For arrays of another size than the image, and prototypes of another CLIP.
+            For arrays of another size than the image, and prototypes of another CLIP model.
         """
         if not labels.shape == confirmed.shape == embedding.image.shape:
             raise InvalidInputError(
-                f"The image is {embedding.image.shape}, its labels {labels.shape} and what is "
-                f"confirmed of them {confirmed.shape}: they must be of one size."
+                f"The image has shape {embedding.image.shape}, the labels {labels.shape} and the "
+                f"mask of confirmed pixels {confirmed.shape}: all three must be equal."
             )
         planes = patch_features(embedding)  # (D, h, w)
         grid = (planes.shape[1], planes.shape[2])
@@ -451,7 +453,7 @@ class Segmenter:
         image = embedding.image.pixels
         found = learn_prototypes(features, grid, image, labels, confirmed, names, source)
         before = prototypes or Prototypes(self.config.model, self.identity)
-        before = before.without_source(source)  # also where it teaches nothing any more
+        before = before.without_source(source)  # even if nothing was learned from it this time
         return before.union(Prototypes(self.config.model, self.identity, tuple(found)))
 
     def _templates(self) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def test_pasted_lines(qtbot, panel, pasted):
     ("text", "says"),
     [
         ("cat", "'cat' is the name of two classes"),
-        ("sky, moggy", "'moggy' stands in two classes, 'cat' and 'moggy'"),
+        ("sky, moggy", "'moggy' is in two classes, 'cat' and 'moggy'"),
         ("sky,,sea", "no name"),
         ("sky, sky", "'sky'"),
         ("=a", "no name"),
@@ -189,7 +189,7 @@ def test_words_are_edited_in_place(qtbot, panel, told):
         ("dog", "'dog' is the name of two classes"),
         ("bird, bee", "'bird, bee' contains a comma"),
         ("cat=a||b", "'cat' has an empty synonym"),
-        ("cat=Dog", "'dog' stands in two classes"),
+        ("cat=Dog", "'dog' is in two classes"),
         ("cat=a|A", "'A' is repeated in the class 'cat'"),
     ],
 )

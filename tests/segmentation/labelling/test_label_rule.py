@@ -91,13 +91,13 @@ def test_cliper_rule(rng, subtests):
                     class_scores = np.float32(
                         [1.5, 0.5, 0.8, 0.3]
                     )  # one of them exactly on a threshold
-                    wish = {
+                    settings = {
                         "class_threshold": class_threshold,
                         "background_threshold": background_threshold,
                         "min_max": min_max,
                     }
-                    found = scores_of(maps, class_scores).to_labels(Thresholds(**wish))
-                    expected = cliper_labels(maps, class_scores, **wish)
+                    found = scores_of(maps, class_scores).to_labels(Thresholds(**settings))
+                    expected = cliper_labels(maps, class_scores, **settings)
                     assert found.dtype == np.uint8
                     assert (found != expected).mean() < 0.002  # a pixel may sit on a threshold
                     assert set(np.unique(found)) <= {
@@ -199,10 +199,10 @@ def test_area_threshold_gives_a_small_class_to_the_next_best():
     logits[0, :, 10:] = logits[1, :, :10] = 9
     logits[1, :, 10:] = 5
     logits[2, :2, :2] = 20  # 4 of 400 pixels, in the half of class 1
-    wish = {"method": "sclip", "logits": logits, "owner": (0, 1, 2), "shape": (20, 20)}
+    settings = {"method": "sclip", "logits": logits, "owner": (0, 1, 2), "shape": (20, 20)}
     maps = np.zeros((3, 20, 20))
-    kept = scores_of(maps, [1, 1, 1], settings={"area_threshold": 0.0}, **wish)
-    gone = scores_of(maps, [1, 1, 1], settings={"area_threshold": 0.1}, **wish)
+    kept = scores_of(maps, [1, 1, 1], settings={"area_threshold": 0.0}, **settings)
+    gone = scores_of(maps, [1, 1, 1], settings={"area_threshold": 0.1}, **settings)
     kept, gone = (scores.to_labels(Thresholds(0, 0)) for scores in (kept, gone))
     assert (kept == 3).sum() == 4
     np.testing.assert_array_equal(gone[:, :10], 2)
@@ -239,13 +239,13 @@ def test_label_type_holds_every_class(method, classes, dtype):
 @pytest.mark.parametrize("threshold", [1e-3, 0.2, 0.5, 2.0])
 def test_best_above_a_threshold_is_what_to_labels_gives(rng, method, threshold):
     scores = scores_of(rng.random((3, *GRID)), method=method)
-    wished = scores.settings.thresholds.with_values(
+    thresholds = scores.settings.thresholds.with_values(
         class_threshold=0.1, background_threshold=threshold
     )
-    best = scores.best(replace(wished, background_threshold=7))
-    found = scores.to_labels(wished)
-    np.testing.assert_array_equal(scores.rule(wished).labels(best), found)
-    np.testing.assert_array_equal(scores.to_labels(wished), found)
+    best = scores.best(replace(thresholds, background_threshold=7))
+    found = scores.to_labels(thresholds)
+    np.testing.assert_array_equal(scores.rule(thresholds).labels(best), found)
+    np.testing.assert_array_equal(scores.to_labels(thresholds), found)
     assert best.label.dtype == found.dtype
 
 
@@ -273,9 +273,9 @@ def test_ranked_answers_every_threshold_as_best_does(
     )
     ranked = scores.ranked(Thresholds(0, 0, min_max))
     for class_threshold, background_threshold in MOVES:
-        wished = Thresholds(class_threshold, background_threshold, min_max)
+        thresholds = Thresholds(class_threshold, background_threshold, min_max)
         np.testing.assert_array_equal(
-            scores.rule(wished).labels(ranked.at(class_threshold)), scores.to_labels(wished)
+            scores.rule(thresholds).labels(ranked.at(class_threshold)), scores.to_labels(thresholds)
         )
 
 
@@ -298,14 +298,14 @@ def test_live_labels_are_those_of_the_thresholds(rng, method, min_max, limit):
     scores = scores_of(rng.random((4, *GRID)), MOVED_SCORES, method=method, settings=NO_AREAS)
     live = LiveLabels(scores, "coarse", limit=limit)
     for class_threshold, background_threshold in MOVES:
-        wished = Thresholds(class_threshold, background_threshold, min_max)
-        expected = scores.to_labels(wished)
-        live.labels(wished)
-        assert live.ready(wished)
-        assert live.ready(replace(wished, background_threshold=0.123))
-        assert live.ready(replace(wished, class_threshold=0.4)) == (limit > 0)
-        np.testing.assert_array_equal(live.labels(wished), expected)
-    np.testing.assert_array_equal(LiveLabels(scores, "coarse").labels(wished), expected)
+        thresholds = Thresholds(class_threshold, background_threshold, min_max)
+        expected = scores.to_labels(thresholds)
+        live.labels(thresholds)
+        assert live.ready(thresholds)
+        assert live.ready(replace(thresholds, background_threshold=0.123))
+        assert live.ready(replace(thresholds, class_threshold=0.4)) == (limit > 0)
+        np.testing.assert_array_equal(live.labels(thresholds), expected)
+    np.testing.assert_array_equal(LiveLabels(scores, "coarse").labels(thresholds), expected)
 
 
 @pytest.mark.parametrize("method", ["cliper", "sclip"])
@@ -327,8 +327,10 @@ def test_a_threshold_of_a_class_that_is_not_there(rng):
     with pytest.raises(InvalidInputError, match="'dragon'"):
         scores.to_labels(Thresholds(0, 0.4, per_class={"dragon": 0.5}))
     live = LiveLabels(scores, "coarse")  # a class may go while its threshold stays
-    wished = Thresholds(0, 0.4, per_class={"dragon": 0.5})
-    np.testing.assert_array_equal(live.labels(wished), live.labels(replace(wished, per_class={})))
+    thresholds = Thresholds(0, 0.4, per_class={"dragon": 0.5})
+    np.testing.assert_array_equal(
+        live.labels(thresholds), live.labels(replace(thresholds, per_class={}))
+    )
 
 
 @pytest.mark.parametrize("method", ["cliper", "sclip"])
@@ -362,14 +364,14 @@ def test_stages(rng):
 
 
 @pytest.mark.parametrize(
-    ("wish", "advice"),
+    ("settings", "advice"),
     [
-        ({"stage": "refined"}, "Ask for the coarse ones"),
+        ({"stage": "refined"}, "Use stage=.coarse."),
         ({"stage": "corse"}, "Did you mean 'coarse'"),
         ({"thresholds": Thresholds(0, 0, min_max=True)}, "sclip labels by probability"),
     ],
     ids=str,
 )
-def test_labels_that_cannot_be_made(rng, wish, advice):
+def test_labels_that_cannot_be_made(rng, settings, advice):
     with pytest.raises(InvalidInputError, match=advice):
-        scores_of(rng.random((2, *GRID)), method="sclip").to_labels(**wish)
+        scores_of(rng.random((2, *GRID)), method="sclip").to_labels(**settings)

@@ -292,17 +292,17 @@ def test_no_share_of_a_background_that_no_word_stands_for():
     assert (found != words).mean() < 0.02
 
 
-def test_too_few_are_left_out_and_it_says_so(segmenter, learned):
+def test_too_few_prototypes_are_not_used_and_a_note_says_so(segmenter, learned):
     embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
     few = learned.without(*learned.items[1:])
     scores = segmenter.score(embedding, WORDS, prototypes=few)
-    assert any("prototypes were left out" in note for note in scores.notes)
+    assert any("prototypes were not used" in note for note in scores.notes)
 
 
 @pytest.mark.parametrize("prototype_weight", [-0.1, 1.5, float("nan")])
-def test_a_share_beyond_0_to_1_is_refused(segmenter, learned, prototype_weight):
+def test_a_weight_outside_0_to_1_is_refused(segmenter, learned, prototype_weight):
     embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
-    with pytest.raises(InvalidInputError, match="Give 0 to 1"):
+    with pytest.raises(InvalidInputError, match="must be 0 to 1"):
         segmenter.score(embedding, WORDS, prototypes=learned, prototype_weight=prototype_weight)
 
 
@@ -316,5 +316,5 @@ def test_another_method_is_another_model(learned):
 def test_labels_of_another_size_are_refused(segmenter):
     embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
     labels = np.zeros((96, 95), int)
-    with pytest.raises(InvalidInputError, match="must be of one size"):
+    with pytest.raises(InvalidInputError, match="must be equal"):
         segmenter.learn(embedding, labels, labels > 0, NAMES, "it")

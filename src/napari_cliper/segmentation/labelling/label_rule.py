@@ -1,9 +1,8 @@
-"""Score maps and thresholds become a label array.
+"""Labels from score maps and thresholds. Pure functions.
 
-Sources: CLIPer (arXiv 2411.13836) for `cliper_best`; SCLIP (2312.01597),
-ClearCLIP (2407.12442) and ProxyCLIP (2408.04883) for `probability_best`. Pure
-functions. Both work in pieces, one class or a few rows at a time, so that the memory
-does not grow with the number of classes.
+Sources: CLIPer (arXiv 2411.13836) for `cliper_best`; SCLIP (2312.01597), ClearCLIP (2407.12442)
+and ProxyCLIP (2408.04883) for `probability_best`. Both process one class or a few rows at a time,
+so that memory does not grow with the number of classes.
 
 Notation: T classes, (h, w) the grid of the maps, (Y, X) the image.
 """
@@ -26,20 +25,20 @@ from .thresholds import Thresholds
 LabelArray = NDArray[np.uint8 | np.uint16]
 
 COMPETING_BACKGROUND = (3 - 5**0.5) / 2
-"""Where a score equals (1 - score)^2."""
+"""The score that equals (1 - score)^2."""
 
 BLOCK_BYTES = 1 << 26
-"""How much memory `probability_best` lets one block of rows take."""
+"""Bytes of memory for one block of rows in `probability_best`."""
 
 
 @dataclass(frozen=True, eq=False)
 class BestClass:
-    """Each pixel's best class: all that `LabelRule.labels` needs.
+    """The best class of each pixel and its score, before the background is considered.
 
     Parameters
     ----------
     value : (Y, X) float32 tensor
-        The best class's score; 0 where no class is present.
+        Score of the best class; 0 where no class is present.
     label : (Y, X) uint8 or uint16 array
         1 + the index of the best class; 0 where no class is present.
     """
@@ -50,15 +49,15 @@ class BestClass:
 
 @dataclass(frozen=True, eq=False)
 class LabelRule:
-    """The rule by which the best class of a pixel wins over the background, or loses to it.
+    """The rule that decides whether a pixel gets its best class or the background.
 
     Parameters
     ----------
     thresholds : (T + 1,) float64 array
-        By label of the best class: the score that a pixel must reach.
+        The score that a pixel must reach, indexed by the label of its best class.
     background_competes : bool
-        Whether at a threshold of 0 or less the background has a score of its own,
-        (1 - best score)^2 (CLIPer).
+        Whether the background has the score (1 - best score)^2 where the threshold is 0 or less
+        (CLIPer).
     """
 
     thresholds: NDArray[np.float64]
@@ -68,7 +67,7 @@ class LabelRule:
     def of(
         cls, thresholds: Thresholds, names: Sequence[str], *, background_competes: bool
     ) -> LabelRule:
-        """Make the rule for classes, whose labels are 1, 2, ...
+        """The rule for named classes, whose labels are 1, 2, ...
 
         Raises
         ------
@@ -98,48 +97,49 @@ class LabelRule:
 
     @property
     def background_scores(self) -> NDArray[np.float32]:
-        """By label of the best class: the score that the background has against it, (T + 1,).
+        """The score of the background against each best class, (T + 1,) indexed by label.
 
-        For scores that hints have changed. A background that competes gets the score at which
-        (1 - score)^2 is equal; unlike the square, it doesn't win again against scores above 2.6.
+        For scores that hints have changed. A competing background gets the constant score at
+        which (1 - score)^2 equals the score. Unlike the square, it does not win against scores
+        above 2.6.
         """
-        found = self.thresholds.astype(np.float32)
+        scores = self.thresholds.astype(np.float32)
         if self.background_competes:
-            found[found <= 0] = COMPETING_BACKGROUND
-        return found
+            scores[scores <= 0] = COMPETING_BACKGROUND
+        return scores
 
 
 @dataclass(frozen=True, eq=False)
 class RankedBest:
     """The best classes for every class threshold at once.
 
-    A class threshold keeps the classes of the highest scores, so that each threshold is
-    one of T + 1 cases: none present, the first, the first two, ..
+    A class threshold keeps the classes with the highest scores. There are therefore T + 1 cases:
+    no class is present, the first, the first two, ...
 
     Parameters
     ----------
     scores : tuple of float
-        Class scores, falling.
+        Class scores, in descending order.
     bests : tuple of BestClass
-        ``bests[k]`` has the k highest classes present; T + 1 of them.
+        ``bests[k]`` is for the k highest classes; T + 1 of them.
     """
 
     scores: tuple[float, ...]
     bests: tuple[BestClass, ...]
 
     def at(self, class_threshold: float) -> BestClass:
-        """The best classes where those whose score is not above the threshold are absent."""
+        """The best classes if only classes with a score above the threshold are present."""
         threshold = np.float32(class_threshold)  # scores are float32: 0.6 is not above 0.6
         return self.bests[sum(bool(score > threshold) for score in self.scores)]
 
 
 def label_dtype(classes: int) -> np.dtype[np.uint8 | np.uint16]:
-    """The smallest label type for this many classes and the background."""
+    """The smallest unsigned integer type for this many classes and the background."""
     return np.dtype(np.uint8 if classes < 256 else np.uint16)
 
 
 def pixel_score(plane: Tensor, class_score: float, shape: tuple[int, int]) -> Tensor:
-    """One class's map on the image's pixels, scaled to its class score.
+    """Interpolate the map of one class to the image and scale its maximum to the class score.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def pixel_score(plane: Tensor, class_score: float, shape: tuple[int, int]) -> Te
 def cliper_plane(
     plane: Tensor, class_score: float, shape: tuple[int, int], *, min_max: bool
 ) -> Tensor:
-    """One class's map as CLIPer's rule compares it, (Y, X) float32.
+    """The scores of one class that CLIPer's rule compares, (Y, X) float32.
 
     The parameters are those of `pixel_score` and `cliper_prefixes`.
     """
@@ -173,7 +173,7 @@ def cliper_plane(
 def cliper_prefixes(
     maps: Tensor, class_scores: Tensor, shape: tuple[int, int], *, min_max: bool
 ) -> Iterator[BestClass]:
-    """CLIPer's rule up to the background threshold, for more and more classes.
+    """The best class of each pixel by CLIPer's rule, for 0, 1, ... T classes.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def cliper_prefixes(
     Yields
     ------
     BestClass
-        With no class, then with the class of the highest score, then with two, ..: T + 1.
+        T + 1 of them: without a class, with the highest-scoring class, with the two highest, ...
     """
     dtype = label_dtype(len(maps))
     value = torch.zeros(shape)
@@ -208,7 +208,7 @@ def cliper_best(
     class_threshold: float,
     min_max: bool,
 ) -> BestClass:
-    """CLIPer's rule for the classes whose score is above `class_threshold`.
+    """The best class of each pixel by CLIPer's rule, of those above `class_threshold`.
 
     The other parameters are those of `cliper_prefixes`.
     """
@@ -225,21 +225,21 @@ def probability_best(
     present: Tensor,
     area_threshold: float = 0.0,
 ) -> BestClass:
-    """The rule of the other methods, up to the probability threshold.
+    """The best class of each pixel by probability: the rule of all methods except CLIPer.
 
     Parameters
     ----------
     planes : (Q, h, w) float tensor
-        Logits or probabilities; taken to the image's pixels bilinearly.
+        Logits or probabilities; interpolated bilinearly to the image.
     shape : (int, int)
         (Y, X).
     to_classes : callable
-        From (Q, rows, X) planes to class probabilities (T, rows, X) and those of the
-        background (rows, X) or None.
+        Function from (Q, rows, X) planes to the probabilities of classes (T, rows, X) and of the
+        background (rows, X), or None without background words.
     present : (T,) bool tensor
-        Absent classes cannot win.
+        Whether each class is present; an absent class cannot win.
     area_threshold : float
-        A class that covers no more than this share of all labelled pixels is absent
+        A class that covers no more than this fraction of all labelled pixels is absent
         (SCLIP on voc21).
     """
     present = present.clone()
@@ -263,7 +263,9 @@ def probability_prefixes(
     *,
     class_scores: Tensor,
 ) -> list[BestClass]:
-    """`probability_best` for more and more classes present, those of the highest score first.
+    """`probability_best` for 0, 1, ... T classes, added in descending order of their score.
+
+    The other parameters are those of `probability_best`.
 
     Parameters
     ----------
@@ -272,7 +274,7 @@ def probability_prefixes(
     Returns
     -------
     list of BestClass
-        With no class, then with the class of the highest score, then with two, ..: T + 1.
+        T + 1 of them: without a class, with the highest-scoring class, with the two highest, ...
     """
     order = torch.argsort(class_scores, descending=True, stable=True)
     dtype = label_dtype(len(order))
@@ -283,13 +285,13 @@ def probability_prefixes(
         label = torch.zeros(classes.shape[1:], dtype=torch.long)
         for count, index in enumerate([None, *order.tolist()]):
             if index is not None:
-                # Of equal classes the first one wins, as where they are compared all at once.
+                # Of equal classes the one with the lower index wins, as in `probability_best`.
                 better = (classes[index] > best) | ((classes[index] == best) & (index + 1 < label))
                 label = torch.where(better, index + 1, label)
                 best = torch.maximum(best, classes[index])
-            value, won = _against(best, label, background)
+            value, winner = _against(best, label, background)
             values[count, rows] = value
-            labels[count, rows] = won.numpy()
+            labels[count, rows] = winner.numpy()
     return [BestClass(value, label) for value, label in zip(values, labels, strict=True)]
 
 
@@ -303,14 +305,14 @@ def probability_planes(
 
     The other parameters are those of `probability_best`.
     """
-    found = torch.empty(len(chosen), *shape)
-    rest = None
+    of_classes = torch.empty(len(chosen), *shape)
+    of_background = None
     for rows, classes, background in _class_blocks(planes, shape, to_classes):
-        found[:, rows] = classes[list(chosen)]
+        of_classes[:, rows] = classes[list(chosen)]
         if background is not None:
-            rest = torch.empty(shape) if rest is None else rest
-            rest[rows] = background
-    return found, rest
+            of_background = torch.empty(shape) if of_background is None else of_background
+            of_background[rows] = background
+    return of_classes, of_background
 
 
 def _probability_blocks(
@@ -319,14 +321,14 @@ def _probability_blocks(
     to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
     present: Tensor,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Best value and label (0: background) of one block of rows after another."""
+    """Best probability and label (0: background) of each block of rows."""
     for _, classes, background in _class_blocks(planes, shape, to_classes):
         value, index = torch.where(present[:, None, None], classes, 0).max(dim=0)
         yield _against(value, torch.where(value > 0, index + 1, 0), background)
 
 
 def _against(value: Tensor, label: Tensor, background: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The best class and the background's words, compared."""
+    """Probability and label of the winner: the best class or the background words."""
     if background is None:
         return value, label
     return torch.maximum(value, background), torch.where(background >= value, 0, label)
@@ -337,7 +339,7 @@ def _class_blocks(
     shape: tuple[int, int],
     to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
 ) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-    """Rows, their class probabilities (T, rows, X) and those of the background, block by block."""
+    """For each block of rows, the probabilities of classes (T, rows, X) and of the background."""
     step = max(BLOCK_BYTES // (4 * len(planes) * shape[1]), 1)
     for start in range(0, shape[0], step):
         rows = slice(start, min(start + step, shape[0]))
@@ -345,15 +347,16 @@ def _class_blocks(
 
 
 def bilinear_rows(planes: Tensor, shape: tuple[int, int], start: int, stop: int) -> Tensor:
-    """Rows `start` to `stop` of (Q, h, w) planes taken bilinearly to `shape`.
+    """Rows `start` to `stop`, (Q, stop - start, X), of planes interpolated bilinearly to `shape`.
 
-    The same values as `torch.nn.functional.interpolate` on the whole, without the
-    memory: (Q, stop - start, X).
+    The values are those of `torch.nn.functional.interpolate` on whole planes, which would take
+    more memory.
     """
     height = planes.shape[1]
-    at = ((torch.arange(start, stop) + 0.5) * (height / shape[0]) - 0.5).clamp(min=0)
-    above = at.long().clamp(max=height - 1)
+    position = ((torch.arange(start, stop) + 0.5) * (height / shape[0]) - 0.5).clamp(min=0)
+    above = position.long().clamp(max=height - 1)
     below = (above + 1).clamp(max=height - 1)
-    rows = torch.lerp(planes[:, above], planes[:, below], (at - above)[:, None])  # (Q, rows, w)
+    weight = (position - above)[:, None]  # (rows, 1)
+    rows = torch.lerp(planes[:, above], planes[:, below], weight)  # (Q, rows, w)
     size = (stop - start, shape[1])
     return F.interpolate(rows[None], size=size, mode="bilinear", align_corners=False)[0]

@@ -1,10 +1,10 @@
-"""Score maps spread along attention maps: what the refiners with a network have in common.
+"""Propagation of score maps along attention maps, shared by the refiners with a network.
 
 Source: CLIPer (arXiv 2411.13836, sec. 3.3). Pure functions.
 
-Notation: A_1 .. A_m are (n, n) attention maps, n = h * w; c is the coarse map as
-(n, T) columns. Products are taken from the right, A_1 (A_2 (.. (A_m c))), so that no
-(n, n) product is ever formed.
+Notation: A_1 ... A_m are (n, n) attention maps, n = h * w; c is the coarse map as (n, T) columns.
+Products are evaluated from the right, A_1 (A_2 (... (A_m c))), so that no (n, n) product is
+formed.
 """
 
 from __future__ import annotations
@@ -24,36 +24,37 @@ from .grid import on_grid
 HeadFusion = Literal["product", "mean"]
 
 SPARSE_BELOW = 0.1
-"""Share of values that survive the threshold up to which a map is kept sparse.
+"""Fraction of non-zero values up to which a map is stored as a sparse matrix.
 
-Measured (benchmarks/speed.py, 4096 x 4096 times eight columns): a sparse product costs in
-proportion to the fill and is as slow as a dense one at 15 %, on two cores. Below a tenth it
-is faster and smaller, and worth the 0.1 s that making it costs.
+Measured (benchmarks/speed.py, 4096 x 4096 times eight columns, two cores): the time of a sparse
+product is proportional to this fraction and equals that of a dense product at 15 %. Up to 10 % it
+is faster and smaller, which outweighs the 0.1 s of the conversion.
 """
 
 ROWS = 128
-"""Rows worked on at a time: what they need stays in the processor's cache."""
+"""Rows processed at a time, so that their values stay in the processor's cache."""
 
 CLASSES = 16
-"""Classes refined at a time: so many share one walk through the maps, and any number more takes
-no more memory than its results. On two cores sixteen columns cost little more than one."""
+"""Classes refined at a time, which bounds the memory of intermediate results. On two cores,
+sixteen columns take little longer than one."""
 
 LEVELS = 2**16 - 1
+"""Largest level of a `LevelMap`."""
 
 
 @dataclass(frozen=True, eq=False)
 class LevelMap:
-    """A dense attention map in half the memory: each row in 16-bit steps of its maximum.
+    """A dense attention map quantised to 16 bits per value, with one scale per row.
 
-    Off by at most 1/131070 of a row's maximum; a float16 would be off by up to 1/4096 of
-    each value. The product takes the time of a float32 one: its rows become numbers in a place
-    that stays in the processor's cache.
+    It takes half the memory of float32. The error is at most 1/131070 of the maximum of a row;
+    that of float16 would be up to 1/4096 of each value. A product is as fast as in float32,
+    because rows are converted a few at a time in the processor's cache.
 
     Parameters
     ----------
     levels : (n, n) uint16 tensor
     step : (n, 1) float32 tensor
-        What one level is worth in each row.
+        Value of one level in each row.
     """
 
     levels: Tensor
@@ -67,15 +68,15 @@ class LevelMap:
     def __matmul__(self, columns: Tensor) -> Tensor:
         """(n, n) times (n, T) float32."""
         result = torch.empty(len(self.levels), columns.shape[1])
-        numbers = torch.empty(ROWS, len(columns))
+        floats = torch.empty(ROWS, len(columns))
         for rows, out in zip(self.levels.split(ROWS), result.split(ROWS), strict=True):
-            torch.mm(numbers[: len(rows)].copy_(rows), columns, out=out)
+            torch.mm(floats[: len(rows)].copy_(rows), columns, out=out)
         return result.mul_(self.step)
 
     def add_to(self, total: Tensor) -> None:
-        """Add it to an (n, n) float32 tensor."""
-        parts = (total.split(ROWS), self.levels.split(ROWS), self.step.split(ROWS))
-        for sums, rows, step in zip(*parts, strict=True):
+        """Add the map to an (n, n) float32 tensor, in place."""
+        blocks = (total.split(ROWS), self.levels.split(ROWS), self.step.split(ROWS))
+        for sums, rows, step in zip(*blocks, strict=True):
             sums.addcmul_(rows.float(), step)
 
 
@@ -84,12 +85,12 @@ AttentionMap: TypeAlias = "Tensor | LevelMap | sparse.csr_array"
 
 @dataclass(frozen=True)
 class SelfAttention:
-    """The sharpened self-attention of an image, ready to refine any map.
+    """The sharpened self-attention maps of an image, which refine score maps of any classes.
 
     Parameters
     ----------
     maps : tuple of (n, n) attention maps
-        Rows sum to 1. Sparse, or dense in float32 or levels; see `compress`.
+        Rows sum to 1. Sparse, float32 or quantised; see `compress`.
     grid : (int, int)
         (h, w) with n = h * w.
     """
@@ -109,14 +110,19 @@ class SelfAttention:
 
 
 def sharpen(raw: Tensor, threshold: float) -> Tensor:
-    """One raw self-attention map without its faint values, rows normalised.
+    """Set the low values of a self-attention map to 0 and normalise its rows.
 
     Parameters
     ----------
     raw : (n, n) float tensor
-        Query, then key.
+        (query, key).
     threshold : float
-        Share of a column's maximum below which its values become 0.
+        Fraction of the maximum of a column below which its values become 0.
+
+    Returns
+    -------
+    (n, n) float32 tensor
+        Rows sum to 1.
     """
     highest = raw.amax(dim=0).float() + 1e-5
     sharp = torch.empty(raw.shape, dtype=torch.float32, device=raw.device)
@@ -128,12 +134,12 @@ def sharpen(raw: Tensor, threshold: float) -> Tensor:
 
 
 def compress(attention: Tensor) -> AttentionMap:
-    """Move a map to the CPU: sparse where few of its values are left, else in 16 bits.
+    """Move a map to the CPU, as a sparse matrix if most values are 0, else in 16 bits.
 
     Parameters
     ----------
     attention : (n, n) float tensor
-        Not negative.
+        Values of 0 or more.
     """
     filled = int(torch.count_nonzero(attention)) / attention.numel()
     attention = attention.float().cpu()
@@ -141,11 +147,11 @@ def compress(attention: Tensor) -> AttentionMap:
         return sparse.csr_array(attention.numpy())
     levels = torch.empty(attention.shape, dtype=torch.uint16)
     step = attention.amax(dim=1, keepdim=True) / LEVELS  # (n, 1)
-    safe = step.clamp(min=torch.finfo(step.dtype).tiny)  # a row may hold nothing
-    for rows, kept, worth in zip(
-        attention.split(ROWS), levels.split(ROWS), safe.split(ROWS), strict=True
+    divisor = step.clamp(min=torch.finfo(step.dtype).tiny)  # a row may be all zeros
+    for rows, quantised, by in zip(
+        attention.split(ROWS), levels.split(ROWS), divisor.split(ROWS), strict=True
     ):
-        kept.copy_((rows / worth).round_())
+        quantised.copy_((rows / by).round_())
     return LevelMap(levels, step)
 
 
@@ -169,12 +175,12 @@ _FUSIONS: Mapping[HeadFusion, Callable[[Sequence[AttentionMap], Tensor], Tensor]
 def refine_with_attention(
     coarse: Tensor, attention: SelfAttention, fusion: HeadFusion = "product"
 ) -> Tensor:
-    """Spread a coarse map along the self-attention of a diffusion model.
+    """Propagate coarse maps along self-attention maps.
 
     Parameters
     ----------
     coarse : (T, h, w) float tensor
-        Any grid; taken to the attention's bilinearly.
+        On any grid; interpolated bilinearly to that of the attention.
     attention : SelfAttention
     fusion : {'product', 'mean'}
         The product of the heads (CLIPer), or their mean.
@@ -182,15 +188,15 @@ def refine_with_attention(
     Returns
     -------
     (T, h', w') float32 tensor
-        On the attention's grid.
+        On the grid of the attention.
     """
     refined = torch.empty(len(coarse), *attention.grid)
-    for some, result in zip(coarse.split(CLASSES), refined.split(CLASSES), strict=True):
-        result.copy_(_refined(some, attention, fusion))
+    for batch, result in zip(coarse.split(CLASSES), refined.split(CLASSES), strict=True):
+        result.copy_(_refined(batch, attention, fusion))
     return refined
 
 
 def _refined(coarse: Tensor, attention: SelfAttention, fusion: HeadFusion) -> Tensor:
-    """`refine_with_attention` of all classes at once."""
+    """`refine_with_attention` for all classes at once."""
     columns = on_grid(coarse, attention.grid).flatten(1).T.contiguous()  # (n, T)
     return _FUSIONS[fusion](attention.maps, columns).T.reshape(-1, *attention.grid)

@@ -1,4 +1,7 @@
-"""Borders by what a vision foundation model finds alike (CLIPer, arXiv 2411.13836, sec. 3.3)."""
+"""Refinement by the patch similarity of a vision foundation model such as DINO.
+
+Source: CLIPer (arXiv 2411.13836, sec. 3.3), with the attention of ProxyCLIP (2408.04883).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .protocol import Refiner, attention_of
 
 
 class Foundation(Refiner):
-    """The attention that ProxyCLIP makes of a foundation model's patches."""
+    """Propagates maps along the similarity of patches in a vision foundation model."""
 
     def network_shape(
         self, shape: tuple[int, int], shorter_side: int, patch: int
@@ -30,7 +33,7 @@ class Foundation(Refiner):
         config: SegmentationConfig,
         monitor: Monitor,
     ) -> SelfAttention:
-        """The attention between the patches."""
+        """The attention between patches, from the similarity of their features."""
         monitor.tell("Reading the foundation model", 0, 1)
         size = (pixels.shape[0], pixels.shape[1])
         shape = self.network_shape(size, config.settings().shorter_side, network.patch)
@@ -38,19 +41,19 @@ class Foundation(Refiner):
         return feature_attention(network.features(planes, monitor)[0].cpu())
 
     def refine(self, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor) -> Tensor:
-        """On the grid of the patches."""
+        """Propagate the maps; the result is on the grid of the patches."""
         return refine_with_attention(maps, attention_of(embedding))
 
 
 def feature_attention(
     features: Tensor, *, beta: float = PROXY_BETA, gamma: float = PROXY_GAMMA
 ) -> SelfAttention:
-    """The attention between the patches of a vision foundation model, as a refiner.
+    """The attention between patches, computed from their features as ProxyCLIP does.
 
     Parameters
     ----------
-    features : (C, fh, fw) float tensor
-        Patch features, class token dropped.
+    features : (C, h, w) float tensor
+        Patch features, without the class token.
     beta, gamma : float
         See `last_block_attention.proxy_attention`.
     """

@@ -1,4 +1,4 @@
-"""Maps on another grid."""
+"""Interpolation of maps to another grid."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def on_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(T, h, w) maps taken bilinearly to another grid, (T, *grid) float32."""
+    """Interpolate (T, h, w) maps bilinearly to another grid, (T, *grid) float32."""
     return F.interpolate(maps[None].float(), size=grid, mode="bilinear", align_corners=False)[0]

@@ -1,4 +1,7 @@
-"""PAMR: borders by the colours of neighbouring pixels (Araslanov and Roth, CVPR 2020, sec. 3.3)."""
+"""PAMR: refinement by the colours of neighbouring pixels.
+
+Source: Araslanov and Roth, CVPR 2020, sec. 3.3.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ ITERATIONS, DILATIONS = 10, (1, 2, 4, 8)
 
 
 class Pamr(Refiner):
-    """Neighbouring pixels of like colour agree; no network takes part."""
+    """Averages maps over neighbouring pixels of similar colour; needs no network."""
 
     def refine(self, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor) -> Tensor:
-        """On the pixels of the resized image."""
+        """Refine the maps; the result has the size of the resized image."""
         image = torch.from_numpy(embedding.resized).permute(2, 0, 1)
         return refine_with_colours(
             maps, image, iterations=ITERATIONS, dilations=DILATIONS, monitor=monitor
@@ -36,17 +39,17 @@ def refine_with_colours(
     dilations: Sequence[int],
     monitor: Monitor | None = None,
 ) -> Tensor:
-    """Let neighbours of like colour agree.
+    """Average maps over neighbouring pixels of similar colour.
 
-    Each iteration replaces a pixel's values by a mean over its 8 neighbours at every
-    dilation, weighted by a softmax of minus the colour difference over the local
-    deviation (Araslanov and Roth 2020, eq. 5-6).
+    Each iteration replaces the values of a pixel by a weighted mean over its 8 neighbours at every
+    dilation. The weights are the softmax of the negative colour difference divided by the local
+    standard deviation (Araslanov and Roth 2020, eq. 5-6).
 
     Parameters
     ----------
     maps : (T, h, w) float tensor
     image : (3, H, W) float tensor
-        Any range; the result has its size.
+        In any range; the result has its size.
     iterations : int
     dilations : sequence of int
         Distances of the neighbours, in pixels of `image`.
@@ -54,7 +57,7 @@ def refine_with_colours(
     Returns
     -------
     (T, H, W) float32 tensor
-        Within the range of `maps`.
+        In the range of `maps`.
     """
     monitor = monitor or Monitor()
     shape = (image.shape[1], image.shape[2])
@@ -70,7 +73,7 @@ def refine_with_colours(
 
 
 def _neighbours(planes: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
-    """(C, H, W) planes moved by each of the 8 neighbours at each dilation; borders repeat."""
+    """(C, H, W) planes shifted to each of the 8 neighbours at each dilation; edges are repeated."""
     height, width = planes.shape[-2:]
     reach = max(dilations)
     padded = F.pad(planes[None], (reach,) * 4, mode="replicate")[0]
@@ -82,9 +85,9 @@ def _neighbours(planes: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
 
 
 def _colour_weights(image: Tensor, dilations: Sequence[int]) -> Tensor:
-    """Affinity of every pixel to its neighbours, (8 * dilations, H, W); sums to 1."""
+    """Affinity of every pixel to its neighbours, (8 * dilations, H, W); sums to 1 per pixel."""
     neighbours = torch.stack(list(_neighbours(image, dilations)))  # (8 * dilations, 3, H, W)
-    # The deviation is over 3 x 3 pixels at every dilation: the pixel itself counts each time.
+    # The deviation is over 3 x 3 pixels at every dilation, so the centre counts once for each.
     centres = image.expand(len(dilations), -1, -1, -1)
     deviation = torch.cat([neighbours, centres]).std(dim=0)  # (3, H, W)
     difference = (neighbours - image).abs() / (1e-8 + 0.1 * deviation)

@@ -1,4 +1,4 @@
-"""What a refiner is."""
+"""The interface of refiners."""
 
 from __future__ import annotations
 
@@ -17,66 +17,66 @@ from .attention_maps import SelfAttention
 
 
 class Refiner(Protocol):
-    """How coarse maps get sharper borders.
+    """Sharpens the borders of coarse maps.
 
-    A refiner keeps nothing between calls, chooses no device and loads nothing. One without a
-    network has `refine` alone.
+    A refiner has no state, chooses no device and loads nothing. One without a network implements
+    only `refine`.
     """
 
     def network_shape(
         self, shape: tuple[int, int], shorter_side: int, patch: int
     ) -> tuple[int, int] | None:
-        """The (H, W) at which an image encoder sees an image of (Y, X); None where none does."""
+        """Input size (H, W) of the image encoder for an image of (Y, X); None without encoder."""
         return None
 
     def read(
         self, network: Any, pixels: RGBPixels, config: SegmentationConfig, monitor: Monitor
     ) -> SelfAttention | None:
-        """Read of an image what does not depend on words; once, when it is embedded.
+        """Compute what depends on the image alone; called once, when the image is embedded.
 
         Parameters
         ----------
         network : Diffusion or ImageEncoder
-            What the refiner's row needs.
+            The network named by `RefinerRow.needs`.
         pixels : (Y, X, 3) uint8 array
-            The image itself, not resized.
+            The image at its original size.
 
         Returns
         -------
         SelfAttention or None
-            Kept as `ImageEmbedding.self_attention`.
+            Stored as `ImageEmbedding.self_attention`.
         """
         return None
 
     def refine(self, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor) -> Tensor:
-        """Refine the maps of classes, and of the background where it has one.
+        """Refine the maps of the classes and, if there is one, of the background.
 
         Parameters
         ----------
         maps : (T, h, w) float32 tensor
-            Any grid; must not be changed.
+            On any grid. Must not be changed in place.
         embedding : ImageEmbedding
-            The image, with what `read` returned.
+            The image; its `self_attention` is the result of `read`.
 
         Returns
         -------
         (T, h', w') float32 tensor
-            On any grid.
+            On any grid, in the order of `maps`.
         """
         ...
 
 
 def attention_of(embedding: ImageEmbedding) -> SelfAttention:
-    """What a refiner has read of an image.
+    """The attention that `Refiner.read` returned for an image.
 
     Raises
     ------
     InvalidInputError
-        Where it has read nothing.
+        For an embedding without attention.
     """
     if embedding.self_attention is None:
         raise InvalidInputError(
-            "The embedding holds no attention for this refiner. Embed the image again."
+            "The embedding has no attention maps for this refiner. Embed the image again."
         )
     return embedding.self_attention
 
@@ -84,7 +84,7 @@ def attention_of(embedding: ImageEmbedding) -> SelfAttention:
 def refined_maps(
     coarse: StageMaps, embedding: ImageEmbedding, refiner: Refiner, rule: Rule, monitor: Monitor
 ) -> StageMaps:
-    """The refined maps, of the classes and of the background where it has a map."""
+    """The refined maps of the classes and, if there is one, of the background."""
     monitor.tell("Refining", 0, 1)
     maps = torch.from_numpy(coarse.maps)
     if coarse.background is not None:

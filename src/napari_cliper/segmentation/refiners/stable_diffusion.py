@@ -1,4 +1,4 @@
-"""Borders by the self-attention of Stable Diffusion (CLIPer, arXiv 2411.13836, sec. 3.3)."""
+"""Refinement by the self-attention of Stable Diffusion (CLIPer, arXiv 2411.13836, sec. 3.3)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class StableDiffusion(Refiner):
-    """The heads of two layers of Stable Diffusion.
+    """Propagates maps along the self-attention heads of two layers of Stable Diffusion.
 
     Parameters
     ----------
     fusion : {'product', 'mean'}
-        How the heads become one map.
+        How the attention maps of the heads are combined.
     """
 
     def __init__(self, fusion: HeadFusion) -> None:
@@ -40,21 +40,21 @@ class StableDiffusion(Refiner):
     def read(
         self, network: Diffusion, pixels: RGBPixels, config: SegmentationConfig, monitor: Monitor
     ) -> SelfAttention:
-        """See `read_diffusion`."""
+        """The sharpened self-attention maps; see `read_diffusion`."""
         threshold = config.settings().attention_threshold
         return read_diffusion(
             network, pixels, seed=config.seed, threshold=threshold, monitor=monitor
         )
 
     def refine(self, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor) -> Tensor:
-        """On the grid of the attention."""
+        """Propagate the maps; the result is on the grid of the attention."""
         return refine_with_attention(maps, attention_of(embedding), self.fusion)
 
 
 def read_diffusion(
     model: Diffusion, pixels: RGBPixels, *, seed: int, threshold: float, monitor: Monitor
 ) -> SelfAttention:
-    """Return the sharpened self-attention maps of Stable Diffusion.
+    """Return the sharpened self-attention maps of Stable Diffusion for an image.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The table of refiners. A new refiner is a file beside this one and a row here."""
+"""The table of refiners. A new refiner is a new file in this folder and a row here."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class RefinerRow:
     Parameters
     ----------
     name : str
-        What a configuration and the command line call it.
+        Name in configurations and on the command line.
     title, description : str
-        What the window calls it, and its tooltip.
+        Name in the window, and its tooltip.
     make : callable or None
-        Takes nothing and returns a `refiners.protocol.Refiner`; None where there is nothing to do.
+        Returns a `refiners.protocol.Refiner`; None for no refinement.
     needs : str or None
-        The network beside CLIP that `Refiner.read` is given.
+        The network, in addition to CLIP, that `Refiner.read` is given.
     reads : str
-        What `Refiner.read` reads, in a word: refiners that read the same share it, so that changing
-        from one to the other asks no network again. Empty where it reads nothing.
+        Name of what `Refiner.read` returns. Refiners with the same name share it, so that changing
+        from one to another does not embed the image again. Empty if it returns None.
     """
 
     name: str
@@ -41,7 +41,7 @@ _ROWS = (
     RefinerRow(
         "stable-diffusion",
         "Stable Diffusion",
-        "Borders by the attention of Stable Diffusion, as CLIPer does. Large download.",
+        "Sharpens borders with the attention of Stable Diffusion, as CLIPer does. Large download.",
         make=lazily("refiners.stable_diffusion", "StableDiffusion", "product"),
         needs="diffusion",
         reads="self-attention",
@@ -49,7 +49,7 @@ _ROWS = (
     RefinerRow(
         "stable-diffusion-mean",
         "Stable Diffusion (mean of the heads)",
-        "The same, with the heads of its attention averaged instead of chained.",
+        "Like Stable Diffusion, but with the mean of the attention heads instead of their product.",
         make=lazily("refiners.stable_diffusion", "StableDiffusion", "mean"),
         needs="diffusion",
         reads="self-attention",
@@ -57,7 +57,7 @@ _ROWS = (
     RefinerRow(
         "foundation",
         "DINO / DINOv2",
-        "Borders by what a DINO model finds alike. Small download.",
+        "Sharpens borders with the patch similarity of a DINO model. Small download.",
         make=lazily("refiners.foundation", "Foundation"),
         needs="foundation",
         reads="similarity",
@@ -65,11 +65,11 @@ _ROWS = (
     RefinerRow(
         "pamr",
         "PAMR",
-        "Borders by the colours of neighbouring pixels. Needs no download.",
+        "Sharpens borders with the colours of neighbouring pixels. No download.",
         make=lazily("refiners.pamr", "Pamr"),
     ),
-    RefinerRow("none", "no refiner", "The coarse map as it is.", make=None),
+    RefinerRow("none", "no refiner", "The coarse map, unchanged.", make=None),
 )
 
 REFINERS: Mapping[str, RefinerRow] = {row.name: row for row in _ROWS}
-"""The refiners by name, in the order of every list."""
+"""The refiners by name, in the order in which lists show them."""
