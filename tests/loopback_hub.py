@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import huggingface_hub
 import pytest
@@ -61,7 +62,8 @@ class Answers(BaseHTTPRequestHandler):
     def answer(self, *, body):
         hub = self.server
         hub.requested.append(f"{self.command} {self.path}")
-        repository, _, rest = self.path.lstrip("/").partition("/resolve/")
+        path = urlsplit(self.path).path  # a proxy is asked for whole addresses
+        repository, _, rest = path.lstrip("/").partition("/resolve/")
         content = hub.files.get((repository, rest.partition("/")[2]))
         if repository in hub.refused:
             self.refuse(*hub.refused[repository])

@@ -598,7 +598,7 @@ def test_closing_during_a_run_ends_the_job(make_napari_viewer, qtbot):
 def test_unload_frees_the_networks_and_keeps_the_layers(dock, run):
     run(dock)
     assert dock.session.network_bytes > 0
-    dock.results_panel.unload.emit()
+    dock.memory_panel.unload_button.click()
     assert dock.session.network_bytes == 0
     assert len(outputs(dock.viewer)) == 2
     run(dock)

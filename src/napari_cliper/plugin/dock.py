@@ -24,7 +24,7 @@ from ..annotation.user_hints import BACKGROUND
 from ..io.files import FileError
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
-from . import shortcuts, ui_text
+from . import preferences, shortcuts, ui_text
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
 from .controllers.correction import CorrectionController
@@ -32,6 +32,7 @@ from .controllers.exchange import Exchange
 from .controllers.image_order import ImageOrder
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
+from .controllers.memory import MemoryController
 from .controllers.project import ProjectController
 from .controllers.prototype_learning import PrototypeLearning
 from .controllers.tools import ToolController
@@ -54,11 +55,11 @@ from .panels.corrections_panel import CorrectionsPanel
 from .panels.engine_panel import EnginePanel
 from .panels.exchange_panel import ExchangePanel
 from .panels.image_panel import ImagePanel
+from .panels.memory_panel import MemoryPanel
 from .panels.objects_panel import ObjectsPanel
 from .panels.offers_panel import OffersPanel
 from .panels.project_panel import ProjectPanel
 from .panels.prototypes_panel import PrototypesPanel
-from .panels.results_panel import ResultsPanel
 from .panels.run_panel import RunEntry, RunPanel
 from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
@@ -66,10 +67,12 @@ from .pytorch_loading import load_pytorch
 from .qt.keys import ViewerKeys
 from .qt.timers import once
 from .qt.tones import tone_style
+from .qt.wrapping_label import wrapping
 from .state import DockState
 from .worker import Job, Work, wait_for_stopped_jobs
 
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
+REMEMBER_AFTER = 500  # milliseconds after the last change of the settings
 NAPARI_NEEDED = (0, 9)
 CLOSE_WAITS = 1.5  # seconds for a job to end when the window is closed
 
@@ -100,7 +103,7 @@ class CliperWidget(QWidget):
         self.offers_panel = OffersPanel()
         self.image_panel = ImagePanel(napari_viewer)
         self.classes_panel = ClassesPanel()
-        self.engine_panel = EnginePanel()
+        self.engine_panel = EnginePanel(preferences.read().config)
         self.run_panel = RunPanel(self._run_entries)
         self.status_panel = StatusPanel()
         self.threshold_panel = ThresholdPanel()
@@ -109,7 +112,8 @@ class CliperWidget(QWidget):
         self.prototypes_panel = PrototypesPanel()
         self.project_panel = ProjectPanel()
         self.exchange_panel = ExchangePanel()
-        self.results_panel = ResultsPanel()
+        self.result_details = wrapping(ui_text.NO_RESULTS)
+        self.memory_panel = MemoryPanel()
         self._lay_out()
 
         self.result = LiveResult(
@@ -227,11 +231,16 @@ class CliperWidget(QWidget):
         self.engine_panel.download_requested.connect(self.download)
         self.run_panel.run.connect(self.run)
         self.status_panel.cancel.connect(self.cancel)
-        self.results_panel.unload.connect(self._on_unload)
         self.threshold_panel.score_maps_toggled.connect(self._on_score_maps)
         run_key = QShortcut(self)
         run_key.setKeys([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
         run_key.activated.connect(self.run)
+        self.memory_controller = MemoryController(
+            self.memory_panel, self._memory_fold, self.session, self._start_unless_busy
+        )
+        self.memory_controller.cleared.connect(self._look_up_weights)
+        self._remember_timer = once(self, REMEMBER_AFTER, self._remember_engine)
+        self.engine_panel.edited.connect(self._remember_timer.start)
         self._update_ready()
         self._update_results()
         self.looked_up.connect(self._preload, Qt.ConnectionType.SingleShotConnection)
@@ -253,11 +262,13 @@ class CliperWidget(QWidget):
             "find": (self.classes_panel, self.run_panel, self.threshold_panel),
             "correct": (self.corrections_panel, self.annotation_panel),
             "export": (self.project_panel, self.exchange_panel, self.prototypes_panel),
-            "settings": (self.engine_panel, self.results_panel),
+            "settings": (self.engine_panel,),
         }
         for page, panels in pages.items():
             for panel in panels:
                 frame.add(page, panel)
+        self.engine_panel.add_fold(ui_text.RESULTS_FOLD, self.result_details)
+        self._memory_fold = self.engine_panel.add_fold(ui_text.MEMORY_FOLD, self.memory_panel)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(frame)
@@ -360,6 +371,7 @@ class CliperWidget(QWidget):
         self.status_panel.begin()
         self.run_panel.set_running(running=True)
         self.engine_panel.set_busy(busy=True)
+        self.memory_panel.set_busy(busy=True)
         job.start()
 
     def _start_unless_busy(self, work: Work, on_success: Callable[[Any], str]) -> bool:
@@ -440,6 +452,7 @@ class CliperWidget(QWidget):
             return
         self.run_panel.set_running(running=False)
         self.engine_panel.set_busy(busy=False)
+        self.memory_panel.set_busy(busy=False)
         self._update_ready()
         self._update_results()
         self._look_up_weights()
@@ -620,34 +633,30 @@ class CliperWidget(QWidget):
     def _on_preloaded(self) -> None:
         self.loading = None
 
-    def _on_unload(self) -> None:
-        if self.job is None:
-            self.session.unload()
-            self._update_results()
+    def _remember_engine(self) -> None:
+        """Start the next dock with these settings, once they can work."""
+        if not self.engine_panel.problem():
+            config = self.engine_panel.config()
+            preferences.write(
+                model=config.model,
+                refiner=config.refiner or "",
+                device=config.device,
+                offline=config.offline,
+            )
 
     def _update_results(self) -> None:
-        """What the last line says: layers, time, device, memory."""
-        count, kept = self.session.kept
-        networks = self.session.network_bytes
-        self.results_panel.set_loaded(loaded=networks > 0)
-        lines = ui_text.memory_details(
-            networks=networks, images=count, kept=kept, capacity=self.session.capacity
-        )
-        title = ""
+        """What the settings say of the result and of memory."""
+        self.memory_controller.update()
+        lines = []
         if self.shown is not None:
             record = self.shown.outcome.scores.record
-            layers = [one.layer.name for one in self.shown.predictions.values()]
-            title = ui_text.results_summary(
-                layers=len(layers), seconds=self.shown.outcome.seconds, device=record["device"]
-            )
-            details = ui_text.result_details(
-                layers=layers,
+            lines = ui_text.result_details(
+                layers=[one.layer.name for one in self.shown.predictions.values()],
                 seconds=record["seconds"],
                 device=record["device"],
                 precision=record["precision"],
             )
-            lines = [*details, *lines]
-        self.results_panel.show_summary(title, "\n".join(lines))
+        self.result_details.setText("\n".join(lines) or ui_text.NO_RESULTS)
 
     # ------------------------------------------------------------------ readiness, closing
 
@@ -736,6 +745,10 @@ class CliperWidget(QWidget):
         self._closed = True
         self._rescore_timer.stop()
         self.keys.clear()
+        if self._remember_timer.isActive():
+            self._remember_timer.stop()
+            self._remember_engine()
+        self.memory_controller.close()
         for job in (self.job, self.lookup, self.loading):
             if job is not None:
                 job.stop()

@@ -285,6 +285,12 @@ class Session:
                 self._segmenter.unload()
             self._segmenter = None
 
+    def set_capacity(self, capacity: int) -> None:
+        """Change how many bytes the kept embeddings may take; the oldest make room."""
+        with self._lock:
+            self.capacity = capacity
+            self._make_room()
+
     def forget(self) -> None:
         """Drop every kept embedding."""
         with self._lock:

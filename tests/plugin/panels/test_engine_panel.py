@@ -14,6 +14,8 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QFrame, QScrollArea, QVBox
 from napari_cliper.demo.scenes import KINDS
 from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.panels.engine_panel import EnginePanel
+from napari_cliper.plugin.panels.preset_buttons import ENGINE_PRESETS
+from napari_cliper.plugin.qt.accordion import Accordion
 from napari_cliper.plugin.ui_text import (
     PRESET_NAMES,
     TEMPLATE_NAMES,
@@ -37,7 +39,7 @@ NARROW = 308  # what is left of 320 pixels between the dock's margins
 
 @pytest.fixture
 def panel(qtbot):
-    """A panel, unfolded, in a window of the dock's width that scrolls as the dock does."""
+    """A panel in a window of the dock's width that scrolls as the dock does."""
     window = QScrollArea()
     qtbot.addWidget(window)
     inside = QWidget()
@@ -52,7 +54,6 @@ def panel(qtbot):
     window.setWidget(inside)
     window.resize(320, 760)
     window.show()
-    made.folder.expand()
     yield made
     window.close()
 
@@ -80,8 +81,18 @@ def on_disk(*names):
     return {name: name in names or name == "demo" for name in REGISTRY}
 
 
+def reveal(widget):
+    """Open the fold that a field is in, as a person does before using it."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, Accordion):
+        parent = parent.parentWidget()
+    if parent is not None:
+        parent.open_at(widget)
+
+
 def choose(qtbot, box, start):
     """Choose an entry as a person does: with the keyboard."""
+    reveal(box)
     texts = [box.itemText(index) for index in range(box.count())]
     (row,) = [index for index, text in enumerate(texts) if text.startswith(start)]
     box.setFocus()
@@ -94,6 +105,7 @@ def choose(qtbot, box, start):
 
 
 def type_into(qtbot, edit, text):
+    reveal(edit)
     edit.setFocus()
     edit.selectAll()
     qtbot.keyClick(edit, Qt.Key.Key_Delete)
@@ -103,15 +115,68 @@ def type_into(qtbot, edit, text):
 # ---------------------------------------------------------------------- configuration
 
 
-def test_a_new_panel_has_the_engines_defaults_and_is_folded(qtbot):
-    made = EnginePanel()
-    qtbot.addWidget(made)
-    made.resize(NARROW, 100)
-    made.show()
-    assert made.config() == SegmentationConfig()
-    assert made.problem() == ""
-    assert not made.form.isVisible()
-    assert made.folder.toggleButton().text() == "▶ &Engine: CLIPer · ViT-B/16 · Stable Diffusion"
+def test_a_new_panel_has_the_engines_defaults_and_is_folded(panel):
+    assert panel.config() == SegmentationConfig()
+    assert panel.problem() == ""
+    assert not panel.problem_label.isVisible()
+    assert not any(fold.is_open for fold in panel.form.folds.folds)
+    assert panel.summary_label.text() == "CLIPer · ViT-B/16 · Stable Diffusion"
+
+
+def test_a_panel_starts_with_a_configuration(qtbot):
+    config = SegmentationConfig(model="demo", device="cpu")
+    panel = EnginePanel(config)
+    qtbot.addWidget(panel)
+    assert panel.config() == config
+
+
+def pressed(panel):
+    return [name for name, button in panel.presets.buttons.items() if button.isChecked()]
+
+
+def test_presets_choose_models_and_show_what_is_in_use(panel, qtbot):
+    assert pressed(panel) == ["best"]  # the engine's default
+    kept = {"device": "cpu", "background": ("soil",), "seed": 4}
+    panel.set_config(SegmentationConfig(shorter_side=64, logit_scale=3, **kept))
+    assert pressed(panel) == []
+    for name, expected in (
+        ("demo", SegmentationConfig(model="demo", refiner="pamr", **kept)),
+        ("fast", SegmentationConfig(refiner="pamr", **kept)),
+        ("best", SegmentationConfig(refiner="stable-diffusion", **kept)),
+    ):
+        with qtbot.waitSignals([panel.changed, panel.edited]):
+            qtbot.mouseClick(panel.presets.buttons[name], Qt.MouseButton.LeftButton)
+        assert panel.config() == expected
+        assert pressed(panel) == [name]
+        qtbot.mouseClick(panel.presets.buttons[name], Qt.MouseButton.LeftButton)
+        assert pressed(panel) == [name]  # a second press changes nothing
+    choose(qtbot, panel.form.refiner, "as published")
+    assert pressed(panel) == ["best"]  # the same by another name
+    choose(qtbot, panel.form.method, "SCLIP")
+    assert pressed(panel) == []
+    panel.set_config(SegmentationConfig(model="demo"))
+    assert pressed(panel) == ["demo"]
+
+
+def test_presets_tell_sizes_and_licences_of_the_registry(panel):
+    clip, diffusion = REGISTRY["ViT-B/16"], REGISTRY["stable-diffusion-2.1"]
+    assert ENGINE_PRESETS["demo"].weights == ()
+    assert ENGINE_PRESETS["best"].weights == (clip, diffusion)
+    texts = {name: button.text() for name, button in panel.presets.buttons.items()}
+    assert texts == {"demo": "Demo", "fast": "Fast (599 MB)", "best": "Best (3.2 GB)"}
+    tip = panel.presets.buttons["best"].toolTip()
+    assert clip.licence in tip
+    assert diffusion.licence in tip
+    assert ui_text.RAIL in tip
+    assert ui_text.RAIL not in panel.presets.buttons["fast"].toolTip()
+
+
+def test_edited_tells_of_a_persons_changes_only(panel, qtbot):
+    with qtbot.assertNotEmitted(panel.edited):
+        panel.set_config(SegmentationConfig(model="demo"))
+        panel.set_cached(on_disk())
+    with qtbot.waitSignal(panel.edited):
+        type_into(qtbot, panel.form.shorter_side, "64")
 
 
 CONFIGS = (
@@ -232,12 +297,13 @@ def test_problems_are_the_engines_words(panel, qtbot):
     form = panel.form
     choose(qtbot, form.model.box, ui_text.OTHER_MODEL)
     assert panel.problem().startswith("No model is named.")
-    assert panel.folder.toggleButton().text().startswith("▼ &Engine: CLIPer · no model")
+    assert panel.summary_label.text().startswith("CLIPer · no model")
+    assert panel.problem_label.isVisible()
     type_into(qtbot, form.model.edit, "ViT-B/61")
     with pytest.raises(InvalidInputError) as error:
         SegmentationConfig(model="ViT-B/61")
     assert panel.problem() == str(error.value)
-    assert panel.folder.toggleButton().toolTip() == str(error.value)
+    assert panel.problem_label.text() == str(error.value)
     with pytest.raises(InvalidInputError):
         panel.config()
     type_into(qtbot, form.model.edit, "ViT-L/14")
@@ -381,17 +447,15 @@ def missing_texts(panel):
     return [line.text.text() for line in panel.lines]
 
 
-def test_missing_weights_are_offered_folded_or_not(panel, qtbot):
+def test_missing_weights_are_offered(panel, qtbot):
     assert panel.missing() == ()  # nothing is known yet
-    panel.folder.collapse()
     panel.set_cached(on_disk())
     assert missing_texts(panel) == [
-        "ViT-B/16 is not on this machine: 599 MB, licence MIT.",
-        (
-            "Stable Diffusion 2.1 is not on this machine: 2.6 GB, licence CreativeML Open "
-            "RAIL++-M. Or choose the refiner PAMR, which needs no download."
-        ),
+        "ViT-B/16: 599 MB, licence MIT",
+        "Stable Diffusion 2.1: 2.6 GB, licence CreativeML Open RAIL++-M",
     ]
+    assert panel.lines[0].text.toolTip() == "ViT-B/16 is not on this machine."
+    assert ui_text.USE_PAMR in panel.lines[1].text.toolTip()
     qtbot.waitUntil(lambda: all(line.isVisible() for line in panel.lines))
     assert [row.name for row in panel.missing()] == ["ViT-B/16", "stable-diffusion-2.1"]
     with qtbot.waitSignal(panel.download_requested) as signal:
@@ -404,11 +468,9 @@ def test_missing_weights_are_offered_folded_or_not(panel, qtbot):
     assert panel.missing() == ()
     assert panel.lines == []
     panel.set_config(SegmentationConfig(method="proxyclip", model="open_clip:ViT-B-16/openai"))
-    assert missing_texts(panel) == [
-        "dino-vitb8 is not on this machine: 343 MB, licence Apache-2.0."
-    ]
+    assert missing_texts(panel) == ["dino-vitb8: 343 MB, licence Apache-2.0"]
     panel.set_config(SegmentationConfig(model="demo", refiner="foundation"))
-    assert "PAMR" in missing_texts(panel)[0]  # here DINO only refines
+    assert "PAMR" in panel.lines[0].text.toolTip()  # here DINO only refines
 
 
 def test_choosing_pamr_is_the_way_round(panel, qtbot):
@@ -446,7 +508,6 @@ def test_entries_say_what_is_on_disk(panel):
 
 
 def test_the_demo_models_words_stay_in_sight(panel):
-    panel.folder.collapse()
     panel.set_vocabulary(("nucleus", "Yeast cell"))
     assert not panel.known_label.isVisible()
     assert panel.unknown_words(("cat",)) == ()  # another model may know anything
@@ -490,8 +551,11 @@ def test_fits_a_narrow_dock(panel, qtbot, config):
 def test_rows_that_open_push_the_others_down(panel, qtbot):
     def gap():
         form = panel.form
-        return form.device.mapTo(form, QPoint(0, 0)).y() - form.model.mapTo(form, QPoint(0, 0)).y()
+        return (
+            form.protocol.mapTo(form, QPoint(0, 0)).y() - form.model.mapTo(form, QPoint(0, 0)).y()
+        )
 
+    reveal(panel.form.model)
     qtbot.wait(1)
     before = gap()
     choose(qtbot, panel.form.model.box, ui_text.OTHER_MODEL)
@@ -500,18 +564,11 @@ def test_rows_that_open_push_the_others_down(panel, qtbot):
     assert panel.form.height() >= panel.form.minimumSizeHint().height()
 
 
-def test_the_title_is_elided_and_whole_in_its_tooltip(panel):
-    model = "open_clip:ViT-B-16-SigLIP-and-more/a_very_long_tag_of_pretrained_weights"
+def test_a_long_summary_is_whole_in_its_tooltip(panel):
+    model = "open_clip:ViT-B-16-SigLIP-and-more/a_very_long_tag_of_pretrained_weights & more"
     panel.set_config(SegmentationConfig(model=model))
-    header = panel.folder.toggleButton()
-    assert header.text().endswith("…")
-    assert header.fontMetrics().horizontalAdvance(header.text()) <= NARROW
-    assert model in header.toolTip()
-
-
-def test_an_ampersand_in_a_file_name_is_no_shortcut(panel):
-    panel.set_config(SegmentationConfig(model="/x/a&b.pt"))
-    assert "a&&b.pt" in panel.folder.toggleButton().text()
+    assert panel.width() <= NARROW
+    assert model in panel.summary_label.toolTip()
 
 
 def tab_chain(qtbot, first, count):
@@ -528,29 +585,36 @@ def test_tab_walks_the_rows_in_order_and_passes_by_what_is_folded(panel, qtbot):
     panel.activateWindow()
     qtbot.waitUntil(panel.isActiveWindow)
     qtbot.waitUntil(lambda: all(line.isVisible() for line in panel.lines))
-    form, header = panel.form, panel.folder.toggleButton()
-    chain = tab_chain(qtbot, header, 13)
-    wanted = [
-        header,
-        *(line.button for line in panel.lines),
-        form.method,
-        form.model.box,
-        form.refiner,
-        form.diffusion.box,
-        form.background.box,
-        form.background.edit,
-        form.templates.box,
-        form.protocol,
-        form.shorter_side,
-        form.windows.box,
-        form.device,
-    ]
-    assert chain == wanted
-    header.setFocus()
-    qtbot.keyClick(header, Qt.Key.Key_Space)
-    assert not form.isVisible()
-    assert header.text().startswith("▶")
-    assert form.method not in tab_chain(qtbot, header, 4)
+    form = panel.form
+    model, refiner, prompts, resolution = (fold.header for fold in form.folds.folds)
+    inside = {
+        model: [form.method, form.model.box, form.protocol],
+        refiner: [form.refiner, form.diffusion.box, form.seed],
+        prompts: [form.background.box, form.background.edit, form.templates.box],
+        resolution: [form.shorter_side, form.windows.box, form.precision],
+    }
+    for opened in inside:
+        opened.click()
+        wanted = [
+            *panel.presets.buttons.values(),
+            *(line.button for line in panel.lines),
+            form.device,
+            form.offline,
+        ]
+        for header, fields in inside.items():
+            wanted += [header, *(fields if header is opened else [])]
+        assert tab_chain(qtbot, wanted[0], len(wanted) - 1) == wanted
+
+
+def test_the_page_keeps_its_height_whatever_is_open(panel, qtbot):
+    """What is left of 578 pixels below the head and above the foot, while weights are missing."""
+    panel.set_cached(on_disk())
+    for config in (SegmentationConfig(), SegmentationConfig(model="demo")):
+        panel.set_config(config)
+        for fold in panel.form.folds.folds:
+            fold.set_open(is_open=True)
+            qtbot.wait(10)
+            assert panel.minimumSizeHint().height() <= 380, fold.header.text()
 
 
 def test_the_wheel_passes_over_boxes_without_the_focus(panel):

@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cliper.plugin.panels.results_panel import ResultsPanel
+from napari_cliper.plugin import ui_text
+from napari_cliper.plugin.panels.memory_panel import MemoryPanel
 from napari_cliper.plugin.panels.run_panel import RunEntry, RunPanel
 from napari_cliper.plugin.panels.status_panel import StatusPanel
 from napari_cliper.plugin.panels.threshold_panel import ThresholdPanel
-from napari_cliper.segmentation import ClassPrompt, Progress, SegmentationConfig, Thresholds
+from napari_cliper.segmentation import (
+    ClassPrompt,
+    DiskCache,
+    Progress,
+    SegmentationConfig,
+    Thresholds,
+)
 from napari_cliper.segmentation.results import ScoreMaps, StageMaps
 
 NARROW = 308  # what is left of 320 pixels between the dock's margins
@@ -29,7 +36,7 @@ def panel(qtbot):
     return make
 
 
-@pytest.mark.parametrize("kind", [RunPanel, StatusPanel, ThresholdPanel, ResultsPanel])
+@pytest.mark.parametrize("kind", [RunPanel, StatusPanel, ThresholdPanel, MemoryPanel])
 def test_fits_a_narrow_dock(panel, kind):
     assert panel(kind).minimumSizeHint().width() <= NARROW
 
@@ -190,11 +197,41 @@ def test_classes_can_have_thresholds_of_their_own(panel, qtbot, scores):
     assert thresholds.values().per_class == {}
 
 
-def test_results_can_be_unloaded(panel, qtbot):
-    results = panel(ResultsPanel)
-    results.set_loaded(loaded=True)
-    results.folder.expand(animate=False)
-    with qtbot.waitSignal(results.unload):
-        results.unload_button.click()
-    results.show_summary("2 layers, 8.1 s, cpu", "Networks in memory: 1.2 GB")
-    assert results.folder.text() == "Results: 2 layers, 8.1 s, cpu"
+def test_memory_is_shown_and_freed(panel, qtbot):
+    memory = panel(MemoryPanel)
+    assert not memory.unload_button.isEnabled()
+    assert memory.unload_button.toolTip() == ui_text.UNLOAD_WHY_NOT
+    memory.show_memory(networks=1_200_000_000, images=3, kept=120_000_000)
+    assert "1.2 GB" in memory.networks.text()
+    assert "3 images" in memory.features.text()
+    memory.set_busy(busy=True)
+    assert not memory.unload_button.isEnabled()
+    memory.set_busy(busy=False)
+    for signal, button in (
+        (memory.unload, memory.unload_button),
+        (memory.forget, memory.forget_button),
+    ):
+        with qtbot.waitSignal(signal):
+            button.click()
+    with qtbot.assertNotEmitted(memory.capacity_changed):
+        memory.set_capacity(4)
+    with qtbot.waitSignal(memory.capacity_changed) as changed:
+        memory.capacity.setValue(0.5)
+    assert changed.args == [0.5]
+
+
+def test_caches_on_disk_tell_size_and_place(panel, qtbot, tmp_path):
+    memory = panel(MemoryPanel)
+    assert not memory.weights.clear.isEnabled()
+    weights = DiskCache(tmp_path, {"timm/vit": 2_000_000, "x/y": 500_000}, lambda: None)
+    memory.show_caches(weights, DiskCache(tmp_path / "none", {}, lambda: None))
+    assert memory.weights.label.text().endswith(": 2 MB")
+    tip = memory.weights.clear.toolTip()
+    assert str(tmp_path) in tip
+    assert "timm/vit: 2 MB" in tip
+    with qtbot.waitSignal(memory.clear_weights):
+        memory.weights.clear.click()
+    with qtbot.waitSignal(memory.open_weights):
+        memory.weights.open.click()
+    assert not memory.embeddings.clear.isEnabled()
+    assert not memory.embeddings.open.isEnabled()

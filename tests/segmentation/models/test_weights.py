@@ -162,7 +162,8 @@ def test_download_reports_every_byte_and_is_found_afterwards(hub, capfd):
     assert not any("xet" in requested for requested in hub.requested)  # hf_xet could not be stopped
 
     # The library's own view of the cache agrees, and nothing is asked twice.
-    revision = next(iter(next(iter(huggingface_hub.scan_cache_dir().repos)).revisions))
+    found = huggingface_hub.scan_cache_dir(constants.HF_HUB_CACHE)
+    revision = next(iter(next(iter(found.repos)).revisions))
     assert (revision.commit_hash, revision.refs, revision.size_on_disk) == (
         COMMIT,
         frozenset({"main"}),
@@ -536,3 +537,15 @@ def test_the_environment_is_honoured(hub, tmp_path):
     )
     assert path.read_bytes() == BIG
     assert result.stderr == ""
+
+
+def test_a_proxy_is_honoured(hub, monkeypatch):
+    """The hub's name is unknown here: only the proxy, which answers in its place, is reached."""
+    fill(hub)
+    for name in ("NO_PROXY", "no_proxy", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", hub.url)
+    point_to(monkeypatch, "http://hub.invalid", constants.HF_HUB_CACHE)
+    huggingface_hub.close_session()
+    assert set(weights.fetch(ENTRY)) == {"unet/model.fp16.safetensors", "config.json"}
+    assert any(request.startswith("GET http://hub.invalid/first/tiny") for request in hub.requested)

@@ -178,6 +178,12 @@ class BoxAndLine(QWidget):
         self.setFocusProxy(self.box)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
+    def setAccessibleName(self, name: str) -> None:  # noqa: N802 - Qt's name
+        """Name the box and the line, which are what gets the focus."""
+        super().setAccessibleName(name)
+        self.box.setAccessibleName(name)
+        self.edit.setAccessibleName(name)
+
     def explain(self, why_grey: str) -> None:
         """Make both grey and say why, or let them be used."""
         self.box.explain(why_grey)

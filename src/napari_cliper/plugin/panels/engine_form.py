@@ -1,8 +1,8 @@
-"""The engine's form: one row for each wish of a `SegmentationConfig`."""
+"""The engine's form: one row for each field of a `SegmentationConfig`, in folds by subject."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,11 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QFormLayout,
+    QHBoxLayout,
     QLabel,
     QPushButton,
     QSizePolicy,
+    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
@@ -29,6 +31,7 @@ from ...segmentation import (
     published_settings,
 )
 from .. import ui_text
+from ..qt.accordion import Accordion
 from ..ui_text import (
     DEVICES,
     FURTHER_NAMES,
@@ -126,6 +129,7 @@ class EngineForm(QWidget):
         self.offline = QCheckBox(ui_text.OFFLINE)
         self.offline.setToolTip(ui_text.OFFLINE_TIP)
         self.further = QPushButton()
+        self.folds = Accordion()
         self._lay_out()
         self._connect()
         self.set_config(_DEFAULT)
@@ -133,40 +137,66 @@ class EngineForm(QWidget):
     # ------------------------------------------------------------------ layout
 
     def _lay_out(self) -> None:
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setVerticalSpacing(4)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        first = QHBoxLayout()
+        first.setSpacing(4)
+        first.addWidget(self._label(ui_text.DEVICE_LABEL, self.device))
+        first.addWidget(self.device, 1)
+        first.addWidget(self.offline)
+        column.addLayout(first)
+        self.further.setToolTip(ui_text.FURTHER_TIP)
+        self.further.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        column.addWidget(self.further)
+        rows: Mapping[str, tuple[tuple[str, Any], ...]] = {
+            ui_text.MODEL_FOLD: (
+                (ui_text.METHOD_LABEL, self.method),
+                (ui_text.MODEL_LABEL, self.model),
+                (ui_text.PRESET_LABEL, self.protocol),
+            ),
+            ui_text.REFINER_FOLD: (
+                (ui_text.REFINER_LABEL, self.refiner),
+                (ui_text.DIFFUSION_LABEL, self.diffusion),
+                (ui_text.SEED_LABEL, self.seed),
+                (ui_text.DINO_LABEL, self.foundation),
+            ),
+            ui_text.PROMPTS_FOLD: (
+                (ui_text.BACKGROUND_LABEL, self.background),
+                (ui_text.TEMPLATES_LABEL, self.templates),
+            ),
+            ui_text.RESOLUTION_FOLD: (
+                (ui_text.SHORTER_SIDE_LABEL, self.shorter_side),
+                (ui_text.WINDOWS_LABEL, self.windows),
+                (ui_text.STRIDE_LABEL, self.stride),
+                (ui_text.PRECISION_LABEL, self.precision),
+            ),
+        }
+        for title, fields in rows.items():
+            self.folds.add(title, self._section(fields))
+        column.addWidget(self.folds)
+
+    def _section(self, rows: Iterable[tuple[str, Any]]) -> QWidget:
+        """Rows of labels and fields below each other."""
+        section = QWidget()
+        form = QFormLayout(section)
+        form.setContentsMargins(8, 0, 0, 2)
+        form.setVerticalSpacing(2)
         form.setHorizontalSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-        for text, field in (
-            (ui_text.METHOD_LABEL, self.method),
-            (ui_text.MODEL_LABEL, self.model),
-            (ui_text.REFINER_LABEL, self.refiner),
-            (ui_text.DIFFUSION_LABEL, self.diffusion),
-            (ui_text.DINO_LABEL, self.foundation),
-            (ui_text.BACKGROUND_LABEL, self.background),
-            (ui_text.TEMPLATES_LABEL, self.templates),
-            (ui_text.PRESET_LABEL, self.protocol),
-            (ui_text.SHORTER_SIDE_LABEL, self.shorter_side),
-            (ui_text.WINDOWS_LABEL, self.windows),
-            (ui_text.STRIDE_LABEL, self.stride),
-            (ui_text.DEVICE_LABEL, self.device),
-            (ui_text.PRECISION_LABEL, self.precision),
-            (ui_text.SEED_LABEL, self.seed),
-        ):
-            label = QLabel(text)
-            label.setBuddy(field)
-            shown: Any = getattr(field, "box", field)
-            tip = shown.toolTip()
-            label.setToolTip(tip)
-            field.setAccessibleName(text.replace("&", ""))
-            form.addRow(label, field)
-            self._labels[field] = label, tip
-        form.addRow(self.offline)
-        self.further.setToolTip(ui_text.FURTHER_TIP)
-        self.further.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        form.addRow(self.further)
+        for text, field in rows:
+            form.addRow(self._label(text, field), field)
+        return section
+
+    def _label(self, text: str, field: Any) -> QLabel:
+        label = QLabel(text)
+        label.setBuddy(field)
+        tip = getattr(field, "box", field).toolTip()
+        label.setToolTip(tip)
+        field.setAccessibleName(text.replace("&", ""))
+        self._labels[field] = label, tip
+        return label
 
     def _connect(self) -> None:
         for box in (self.method, self.refiner, self.foundation, self.protocol, self.precision):

@@ -1,12 +1,12 @@
-"""How to segment: folded to one line that sums it up, with what is missing on this machine."""
+"""The settings of the engine: presets, what is missing on this machine, and every field."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from superqt import QElidingLabel
 
 from ...demo.scenes import KINDS
 from ...segmentation import (
@@ -18,14 +18,11 @@ from ...segmentation import (
     WeightsEntry,
 )
 from .. import ui_text
+from ..qt.accordion import Fold
 from ..qt.wrapping_label import wrapping
-from ..ui_text import (
-    missing_text,
-    plain_name,
-)
+from ..ui_text import missing_text, plain_name
 from .engine_form import EngineForm
-
-_AS_HIGH_AS_NEEDED = 16777215  # QWIDGETSIZE_MAX
+from .preset_buttons import ENGINE_PRESETS, PresetButtons
 
 
 class MissingLine(QWidget):
@@ -47,7 +44,8 @@ class MissingLine(QWidget):
     ) -> None:
         super().__init__(parent)
         self.name = row.name
-        self.text = wrapping(missing_text(row, way_round))
+        self.text = wrapping(missing_text(row))
+        self.text.setToolTip(ui_text.missing_tip(row, way_round))
         self.button = QPushButton(ui_text.DOWNLOAD)
         self.button.setAccessibleName(ui_text.download_name(row))
         self._offline, self._purpose = offline, row.purpose
@@ -71,16 +69,19 @@ class MissingLine(QWidget):
 
 
 class EnginePanel(QWidget):
-    """The engine's form under a header that sums it up.
+    """Presets, a line that sums up the settings, downloads, and the form.
 
-    `changed` tells of another wish, `download_requested` of weights, by their name in the
-    registry, that a person asks for.
+    `changed` tells of other settings and `edited` of those that a person has just changed here;
+    `download_requested` carries the name of weights in the registry.
     """
 
     changed = Signal()
+    edited = Signal()
     download_requested = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, config: SegmentationConfig | None = None, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._known: tuple[str, ...] = ()
         self._rows: dict[str, WeightsEntry] = dict(REGISTRY)
@@ -88,41 +89,35 @@ class EnginePanel(QWidget):
         self._told: tuple[object, ...] = ()
         self._busy = False
         self.lines: list[MissingLine] = []
+        self.presets = PresetButtons()
+        self.summary_label = QElidingLabel()
+        self.problem_label = wrapping()
+        self.problem_label.setStyleSheet("color: #e5484d;")
         self.form = EngineForm()
-        self.folder = QCollapsible()
         self.known_label = wrapping()
         self._lines = QVBoxLayout()
         self._lay_out()
-        self.form.changed.connect(self._on_changed)
-        self.folder.toggled.connect(self._on_folded)
+        self.presets.chosen.connect(self._on_preset)
+        self.form.changed.connect(self._on_edited)
+        self.form.set_config(config or SegmentationConfig())
         self._refresh()
 
     def _lay_out(self) -> None:
-        self.folder.setDuration(0)  # an animation would end at the height of the hidden form
-        self.folder.content().layout().addWidget(self.form)
-        self.form.hide()  # so that Tab passes by what is folded
-        header = self.folder.toggleButton()
-        header.setIconSize(QSize(0, 0))  # the text has an arrow of its own
-        header.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        header.setStyleSheet(
-            "QPushButton {text-align: left; border: none;}"
-            "QPushButton:focus {text-decoration: underline;}"
-        )
-        header.installEventFilter(self)
-        # Not superqt's policy, which allows no more height than lines without wrapping need.
-        self.folder.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
-        notes = QWidget()
-        column = QVBoxLayout(notes)
+        self._lines.setContentsMargins(0, 0, 0, 0)
+        self._lines.setSpacing(2)
+        column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addWidget(self.presets)
+        column.addWidget(self.summary_label)
+        column.addWidget(self.problem_label)
         column.addLayout(self._lines)
         column.addWidget(self.known_label)
-        inner = self.folder.layout()
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.insertWidget(inner.indexOf(header) + 1, notes)  # seen folded and unfolded
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.folder)
-        layout.addStretch(1)
+        column.addWidget(self.form)
+
+    def add_fold(self, title: str, content: QWidget) -> Fold:
+        """Add a fold below those of the form."""
+        return self.form.folds.add(title, content)
 
     # ------------------------------------------------------------------ values
 
@@ -235,24 +230,16 @@ class EnginePanel(QWidget):
         return ui_text.engine_summary(method=method, model=model, refiner=refiner)
 
     def _refresh(self) -> None:
-        self._show_title()
+        self.presets.show_config(self._config_or_none())
+        problem = self.problem()
+        self.summary_label.setText(self.summary())
+        self.summary_label.setToolTip(self.summary())
+        self.problem_label.setText(problem)
+        self.problem_label.setVisible(bool(problem))
         self._show_missing()
         self.known_label.setText(ui_text.demo_kinds([kind.name for kind in KINDS]))
         self.known_label.setToolTip(ui_text.demo_words(self._known))
         self.known_label.setVisible(bool(self._known) and self.form.model.value() == "demo")
-
-    def _show_title(self) -> None:
-        header = self.folder.toggleButton()
-        arrow = "\N{BLACK DOWN-POINTING TRIANGLE}" if self.folder.isExpanded() else "\u25b6"
-        summary = self.summary()
-        text = header.fontMetrics().elidedText(
-            f"{arrow} {ui_text.engine_title(summary)}",
-            Qt.TextElideMode.ElideRight,
-            header.width() - 12,
-        )
-        header.setText(text.replace("&", "&&").replace(ui_text.ENGINE, f"&{ui_text.ENGINE}", 1))
-        header.setAccessibleName(ui_text.engine_title(summary))
-        header.setToolTip(self.problem() or ui_text.engine_tip(summary))
 
     def _show_missing(self) -> None:
         missing, offline = self.missing(), self.form.offline.isChecked()
@@ -266,7 +253,7 @@ class EnginePanel(QWidget):
             self._lines.removeWidget(line)
             line.deleteLater()
         self.lines = []
-        before: QWidget = self.folder.toggleButton()
+        before: QWidget = self.presets.buttons["best"]
         for row in missing:
             refines = row.kind == "diffusion" or (
                 row.kind == "foundation" and row.kind not in METHODS[config.method].needs
@@ -279,18 +266,12 @@ class EnginePanel(QWidget):
             QWidget.setTabOrder(before, line.button)
             before = line.button
 
-    def _on_changed(self) -> None:
+    def _on_preset(self, name: str) -> None:
+        config = self._config_or_none() or self.form.outline()
+        self.form.set_config(ENGINE_PRESETS[name].applied_to(config))
+        self._on_edited()
+
+    def _on_edited(self) -> None:
         self._refresh()
         self.changed.emit()
-
-    def _on_folded(self, is_open: bool) -> None:
-        self.form.setVisible(is_open)
-        if is_open:  # rows may come and go
-            self.folder.content().setMaximumHeight(_AS_HIGH_AS_NEEDED)
-        self._show_title()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Fit the title to the header's width."""
-        if watched is self.folder.toggleButton() and event.type() == QEvent.Type.Resize:
-            self._show_title()
-        return super().eventFilter(watched, event)
+        self.edited.emit()

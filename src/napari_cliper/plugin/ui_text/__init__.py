@@ -12,6 +12,7 @@ from .engine import *
 from .exchange import *
 from .frame import *
 from .image import *
+from .memory import *
 from .objects import *
 from .project import *
 from .prototypes import *

@@ -58,9 +58,9 @@ FURTHER_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Settings without a row in the form, which a configuration may include."""
-METHOD_LABEL = "&Method"
+METHOD_LABEL = "Method"
 METHOD_TIP = "How the patch features of CLIP are computed."
-MODEL_LABEL = "Mo&del"
+MODEL_LABEL = "Model"
 MODEL_TIP = "The CLIP model that compares words with the image."
 REFINER_LABEL = "Refiner"
 REFINER_TIP = "How the borders of the coarse map are refined."
@@ -68,7 +68,7 @@ DIFFUSION_LABEL = "Diffusion"
 DIFFUSION_TIP = "The Stable Diffusion model of the refiner."
 DINO_LABEL = "DINO"
 DINO_TIP = "The DINO model that ProxyCLIP or the refiner DINO uses."
-BACKGROUND_LABEL = "Bac&kground"
+BACKGROUND_LABEL = "Background"
 BACKGROUND_TIP = (
     "Words for what is in the image but is none of the classes. They compete with the classes."
 )
@@ -128,11 +128,23 @@ DEMO_BACKGROUND_WHY_NOT = (
     "Only the demo model knows these backgrounds. Choose the demo model to use them."
 )
 NO_MODEL = "no model"
-USE_PAMR = "Or choose the refiner PAMR, which needs no download."
+USE_PAMR = "The refiner PAMR needs no download."
 OFFLINE_WHY_NOT = "Offline is ticked. Untick it to download."
 DOWNLOAD = "Download"
 BUSY_WHY_NOT = "Wait for the run to end, or cancel it."
-ENGINE = "Engine"
+MODEL_FOLD = "&Model"
+REFINER_FOLD = "R&efiner"
+PROMPTS_FOLD = "Promp&ts and background"
+RESOLUTION_FOLD = "Resolution and precisio&n"
+ENGINE_PRESETS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "demo": ("Demo", "A small model for the synthetic scenes. Nothing to download."),
+        "fast": ("Fast", "CLIP, with borders refined by PAMR from the image alone."),
+        "best": ("Best", "CLIP, with borders refined by Stable Diffusion. A GPU helps."),
+    }
+)
+"""Title and purpose by preset of the engine."""
+RAIL = "The RAIL licence forbids some uses: read it before you download."
 
 
 def browse_tip(placeholder: str) -> str:
@@ -198,11 +210,32 @@ def weights_text(row: WeightsEntry, on_disk: bool | None) -> str:
     return f"{plain_name(row.name)} ({where})" if where else plain_name(row.name)
 
 
-def missing_text(row: WeightsEntry, way_round: str = "") -> str:
-    """Weights that are not on disk: size, licence, and what can be done without them."""
+def missing_text(row: WeightsEntry) -> str:
+    """Weights that are not on disk: size and licence."""
     facts = ", ".join(part for part in (size_text(row.size), f"licence {row.licence}") if part)
-    text = f"{plain_name(row.name)} is not on this machine: {facts}."
+    return f"{plain_name(row.name)}: {facts}"
+
+
+def missing_tip(row: WeightsEntry, way_round: str = "") -> str:
+    """That weights are not on disk, and what can be done without them."""
+    text = f"{plain_name(row.name)} is not on this machine."
     return f"{text} {way_round}" if way_round else text
+
+
+def preset_button(name: str, rows: Sequence[WeightsEntry]) -> str:
+    """A preset with the size of what it downloads."""
+    size = size_text(sum(row.size for row in rows))
+    title = ENGINE_PRESETS[name][0]
+    return f"{title} ({size})" if size else title
+
+
+def preset_tip(name: str, rows: Sequence[WeightsEntry]) -> str:
+    """What a preset is for, what it downloads, and the licences."""
+    lines = [ENGINE_PRESETS[name][1]]
+    lines += [f"{plain_name(row.name)}: {size_text(row.size)}, {row.licence}" for row in rows]
+    if any("RAIL" in row.licence for row in rows):
+        lines.append(RAIL)
+    return "\n".join(lines)
 
 
 def download_name(row: WeightsEntry) -> str:
@@ -213,16 +246,6 @@ def download_name(row: WeightsEntry) -> str:
 def engine_summary(*, method: str, model: str, refiner: str) -> str:
     """The choice in one line."""
     return f"{method} \N{MIDDLE DOT} {model} \N{MIDDLE DOT} {refiner}"
-
-
-def engine_title(summary: str) -> str:
-    """The header of the engine panel."""
-    return f"{ENGINE}: {summary}"
-
-
-def engine_tip(summary: str) -> str:
-    """The tooltip of the header."""
-    return f"Segmentation settings: {summary}. Press to show all."
 
 
 def demo_kinds(kinds: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ def nothing_annotated(image: str) -> str:
     return f"{image} has no annotation yet. Accept or paint something first."
 
 
-MODEL_MISSING = "The model is not on this machine yet. Press Download above first."
+MODEL_MISSING = "The model is not on this machine yet. Press Download in the settings first."
 NOTHING_CONFIRMED = "Nothing is accepted or painted here yet."
 ONLY_BACKGROUND = "Only background is accepted or painted here, so there is no class to learn."
 

@@ -139,25 +139,10 @@ def nothing_found(short: Sequence[Shortfall], *, hinted: bool, most: int) -> str
     return " ".join(lines)
 
 
-# ---------------------------------------------------------------------- results panel
+# ---------------------------------------------------------------------- last result
 
-RESULTS = "Results"
+RESULTS_FOLD = "Last re&sult"
 NO_RESULTS = "No results yet."
-UNLOAD = "Unload"
-UNLOAD_TIP = (
-    "Free the memory of the networks, on the GPU too. The next run loads them again. Layers and "
-    "thresholds stay unchanged."
-)
-
-
-def results_title(title: str) -> str:
-    """The header of the results panel."""
-    return f"{RESULTS}: {title}" if title else RESULTS
-
-
-def results_summary(*, layers: int, seconds: float, device: str) -> str:
-    """A result in a few words."""
-    return f"{layers} layers, {seconds:.1f} s, {device}"
 
 
 def result_details(
@@ -166,14 +151,6 @@ def result_details(
     """The layers and the time of a result."""
     stages = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
     return [f"Layers: {', '.join(layers)}", f"Time: {stages}, on {device} in {precision}"]
-
-
-def memory_details(*, networks: int, images: int, kept: int, capacity: int) -> list[str]:
-    """The memory in use, in bytes."""
-    return [
-        f"Networks in memory: {networks / 1e9:.2f} GB",
-        f"Stored images: {images}, {kept / 1e6:.0f} of {capacity / 1e6:.0f} MB",
-    ]
 
 
 def stage_layer(*, image: str, stage: str) -> str:

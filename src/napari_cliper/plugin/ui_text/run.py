@@ -83,7 +83,7 @@ def downloaded(name: str) -> str:
 def weights_missing(rows: Sequence[WeightsEntry]) -> str:
     """Weights must be downloaded before a run."""
     names = " and ".join(f"{row.name} ({size_text(row.size)})" for row in rows)
-    return f"Not on this machine yet: {names}. Press Download above first."
+    return f"Not on this machine yet: {names}. Press Download in the settings first."
 
 
 def unknown_words(words: Sequence[str]) -> str:

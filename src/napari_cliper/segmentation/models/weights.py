@@ -20,20 +20,23 @@ import json
 import shutil
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingface_hub import (
+    HFCacheInfo,
     constants,
     get_hf_file_metadata,
     get_session,
     hf_hub_download,
     hf_hub_url,
+    scan_cache_dir,
     try_to_load_from_cache,
 )
 from huggingface_hub.errors import (
+    CacheNotFound,
     EntryNotFoundError,
     FileMetadataError,
     GatedRepoError,
@@ -61,7 +64,10 @@ if TYPE_CHECKING:
 __all__ = [
     "REGISTRY",
     "WeightsEntry",
+    "cache_folder",
     "cached",
+    "delete_downloads",
+    "downloaded",
     "entry",
     "fetch",
     "read_tensors",
@@ -204,6 +210,70 @@ def fetch(
     raise _unavailable(entry, tried)
 
 
+def cache_folder() -> Path:
+    """Return the folder of the Hugging Face cache, which may not exist yet."""
+    return Path(constants.HF_HUB_CACHE).expanduser()
+
+
+def downloaded() -> dict[str, int]:
+    """Return the bytes on disk of each repository of the registry, partial downloads included.
+
+    Other repositories in the cache are left out.
+    """
+    found = _scan()
+    repositories = () if found is None else found.repos
+    ours = {repository.repo_id: repository.size_on_disk for repository in repositories}
+    for part, repository in _partial_downloads().items():
+        ours[repository] = ours.get(repository, 0) + _bytes_in(part)
+    return dict(sorted(ours.items()))
+
+
+def delete_downloads() -> None:
+    """Delete the repositories of the registry and their partial downloads, and nothing else.
+
+    Raises
+    ------
+    OSError
+        For repositories that cannot be deleted; the message names their folders.
+    """
+    for part in _partial_downloads():
+        part.unlink(missing_ok=True)
+    found = _scan()
+    if found is not None:
+        revisions = [one.commit_hash for repository in found.repos for one in repository.revisions]
+        found.delete_revisions(*revisions).execute()
+    left = _scan()
+    if left is not None and left.repos:
+        raise OSError(
+            "Could not be deleted, because another program uses it or it is write-protected: "
+            f"{', '.join(sorted(str(repository.repo_path) for repository in left.repos))}."
+        )
+
+
+def _scan() -> HFCacheInfo | None:
+    """Return what the library knows of the registry's repositories; None without a cache."""
+    try:
+        found = scan_cache_dir(cache_folder())
+    except CacheNotFound:
+        return None
+    names = _repositories()
+    ours = (one for one in found.repos if one.repo_type == "model" and one.repo_id in names)
+    return replace(found, repos=frozenset(ours))
+
+
+def _repositories() -> set[str]:
+    return {name for row in REGISTRY.values() for name in row.repositories}
+
+
+def _partial_downloads() -> dict[Path, str]:
+    """Return unfinished files of the registry's repositories, with the repository of each."""
+    return {
+        part: name
+        for name in _repositories()
+        for part in (_folder(name) / "blobs").glob("*.incomplete")
+    }
+
+
 def _choose(entry: WeightsEntry, look: Callable[[str], T | None]) -> dict[str, T]:
     """Return, for each needed file, the first alternative that `look` finds."""
     chosen: dict[str, T] = {}
@@ -231,7 +301,7 @@ def _in_cache(repository: str, name: str, revision: str | None = None) -> Path |
 
 def _folder(repository: str) -> Path:
     name = repo_folder_name(repo_id=repository, repo_type="model")
-    return Path(constants.HF_HUB_CACHE).expanduser() / name
+    return cache_folder() / name
 
 
 def _bytes_in(path: Path) -> int:

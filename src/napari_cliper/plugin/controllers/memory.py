@@ -1,0 +1,133 @@
+"""Memory and caches: how much they take, and how they are freed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QUrl, Signal
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QMessageBox
+
+from ...segmentation import Progress
+from .. import preferences, ui_text
+from ..engine_session import Session
+from ..panels.memory_panel import CacheRow, MemoryPanel
+from ..pytorch_loading import load_pytorch
+from ..qt.accordion import Fold
+from ..worker import Job, Work
+
+if TYPE_CHECKING:
+    from ...segmentation import DiskCache
+
+    Caches = tuple[DiskCache, DiskCache]
+
+
+class MemoryController(QObject):
+    """Brings the panel in line with memory and disk, and does what its buttons say.
+
+    Emits `cleared` when weights were deleted.
+
+    Parameters
+    ----------
+    panel : MemoryPanel
+    fold : Fold
+        What the panel is in: the caches are measured when it is opened.
+    session : Session
+    start : callable
+        Starts a job of the dock; False where one runs.
+    """
+
+    cleared = Signal()
+
+    def __init__(
+        self,
+        panel: MemoryPanel,
+        fold: Fold,
+        session: Session,
+        start: Callable[[Work, Callable[[Any], str]], bool],
+    ) -> None:
+        super().__init__()
+        self._panel = panel
+        self._fold = fold
+        self._session = session
+        self._start = start
+        self._measuring: Job | None = None
+        remembered = preferences.read()
+        session.capacity = remembered.cache_bytes
+        panel.set_capacity(remembered.cache_gigabytes)
+        panel.unload.connect(self._on_unload)
+        panel.forget.connect(self._on_forget)
+        panel.capacity_changed.connect(self._on_capacity)
+        panel.clear_weights.connect(lambda: self._clear(panel.weights, ui_text.WEIGHTS_AGAIN))
+        panel.clear_embeddings.connect(
+            lambda: self._clear(panel.embeddings, ui_text.EMBEDDINGS_AGAIN)
+        )
+        panel.open_weights.connect(lambda: _open(panel.weights))
+        panel.open_embeddings.connect(lambda: _open(panel.embeddings))
+        fold.toggled.connect(self.update)
+
+    def update(self) -> None:
+        """Show the memory in use; measure the caches on disk while they are in sight."""
+        images, kept = self._session.kept
+        self._panel.show_memory(networks=self._session.network_bytes, images=images, kept=kept)
+        if self._fold.is_open and self._measuring is None:
+            self._measuring = Job(_measure)
+            self._measuring.succeeded.connect(self._on_measured)
+            self._measuring.finished.connect(self._on_measuring_finished)
+            self._measuring.start()
+
+    def close(self) -> None:
+        """Stop measuring."""
+        if self._measuring is not None:
+            self._measuring.stop()
+
+    def _on_measured(self, caches: Caches) -> None:
+        self._panel.show_caches(*caches)
+
+    def _on_measuring_finished(self) -> None:
+        self._measuring = None
+
+    def _on_unload(self) -> None:
+        self._session.unload()
+        self.update()
+
+    def _on_forget(self) -> None:
+        self._session.forget()
+        self.update()
+
+    def _on_capacity(self, gigabytes: float) -> None:
+        preferences.write(cache_gigabytes=gigabytes)
+        self._session.set_capacity(preferences.Preferences(cache_gigabytes=gigabytes).cache_bytes)
+        self.update()
+
+    def _clear(self, row: CacheRow, after: str) -> None:
+        """Ask, then delete in a thread."""
+        cache = row.cache
+        if cache is None:
+            return
+        question = ui_text.clear_question(row.title, cache.folder, cache.contents, after)
+        answer = QMessageBox.question(self._panel, ui_text.CLEAR_TITLE, question)
+        if answer == QMessageBox.StandardButton.Yes:
+            self._start(
+                lambda _report, _should_stop: cache.clear(),
+                lambda _nothing: self._on_cleared(row.title, cache.nbytes),
+            )
+
+    def _on_cleared(self, title: str, size: int) -> str:
+        self.update()
+        self.cleared.emit()
+        return ui_text.cleared(title, size)
+
+
+def _measure(_report: Callable[[Progress], None], _should_stop: Callable[[], bool]) -> Caches:
+    """Measure the caches on disk; called in a thread."""
+    load_pytorch()
+    from ...segmentation import embeddings_cache, weights_cache  # noqa: PLC0415 - torch
+
+    return weights_cache(), embeddings_cache()
+
+
+def _open(row: CacheRow) -> None:
+    if row.cache is not None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(row.cache.folder)))
