@@ -12,10 +12,11 @@ import time
 import dask.array
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from napari.layers import Labels
 from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.dock import CliperWidget
@@ -25,6 +26,8 @@ from napari_cliper.segmentation import (
     LiveLabels,
     SegmentationConfig,
     Segmenter,
+    cached,
+    fetch,
     parse_classes,
 )
 
@@ -603,6 +606,52 @@ def test_unload_frees_the_networks_and_keeps_the_layers(dock, run):
     assert len(outputs(dock.viewer)) == 2
     run(dock)
     assert not dock.shown.outcome.encoded
+
+
+def test_the_size_of_the_cache_is_remembered_and_kept(dock, run):
+    run(dock)
+    assert dock.session.capacity == 2_000_000_000
+    second = dock.viewer.add_image(make_scene((96, 128), 1_000_009).image, name="second")
+    choose(dock, second)
+    run(dock)
+    assert dock.memory_panel.features.text().startswith("2 images")
+    dock.memory_panel.capacity.setValue(0.5)
+    assert dock.session.capacity == 500_000_000
+    dock.session.set_capacity(1)
+    dock.memory_controller.update()
+    assert dock.memory_panel.features.text().startswith("1 image in")  # the last one stays
+    dock.memory_panel.forget_button.click()
+    assert dock.session.kept[0] == 0
+
+
+@pytest.mark.parametrize("answer", ["Yes", "No"])
+def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, monkeypatch, answer):
+    asked = []
+
+    def question(_parent, _title, text):
+        asked.append(text)
+        return getattr(QMessageBox.StandardButton, answer)
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    fetch(DINO)
+    assert dino_hub.requested
+    dock._look_up_weights()
+    request_for_dino(dock, qtbot)
+    assert dock.engine_panel.lines == []
+    dock.frame.show_panel(dock.memory_panel)
+    dock.engine_panel.form.folds.open_at(dock.memory_panel)
+    clear = dock.memory_panel.weights.clear
+    qtbot.waitUntil(clear.isEnabled, timeout=20_000)
+    clear.click()
+    assert DINO.repositories[0] in asked[0]
+    assert constants.HF_HUB_CACHE in asked[0]
+    qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
+    gone = answer == "Yes"
+    assert (cached(DINO) is None) == gone
+    assert len(dock.engine_panel.lines) == gone  # offered for download again
+    if gone:
+        assert "deleted" in message(dock)
+        qtbot.waitUntil(lambda: not clear.isEnabled(), timeout=20_000)
 
 
 def test_score_maps_on_request(dock, run):

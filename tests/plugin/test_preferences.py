@@ -11,6 +11,7 @@ from npe2 import PluginManifest
 
 import napari_cliper
 from napari_cliper.plugin import preferences
+from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.preferences import PLUGIN, Preferences
 from napari_cliper.segmentation import SegmentationConfig
 
@@ -70,3 +71,25 @@ def test_without_a_registered_plugin_nothing_is_remembered(tmp_path):
     preferences.write(model="demo")
     assert preferences.read() == Preferences()
     assert list(tmp_path.rglob("*.yaml")) == []
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_dock_starts_with_them_and_writes_a_persons_changes_back(make_napari_viewer, qtbot):
+    preferences.write(model="demo", device="cpu", cache_gigabytes=0.5)
+    dock = CliperWidget(make_napari_viewer())
+    qtbot.addWidget(dock)
+    assert dock.engine_panel.config() == SegmentationConfig(model="demo", device="cpu")
+    assert dock.session.capacity == 500_000_000
+    assert dock.memory_panel.capacity.value() == 0.5
+
+    dock.engine_panel.set_config(SegmentationConfig(device="mps"))  # as a project does
+    qtbot.wait(600)
+    assert preferences.read().device == "cpu"
+
+    dock.engine_panel.presets.buttons["fast"].click()
+    dock.engine_panel.form.device.setEditText("cuda:1")
+    dock.memory_panel.capacity.setValue(3)
+    dock.close_down()
+    assert preferences.read() == Preferences(
+        refiner="pamr", device="cuda:1", cache_gigabytes=3, model="ViT-B/16"
+    )

@@ -96,6 +96,7 @@ class CliperWidget(QWidget):
         self.score_maps = ScoreMapLayers(napari_viewer)
         self.job: Job | None = None
         self.lookup: Job | None = None
+        self._look_up_again = False
         self.loading: Job | None = None
         self._run_number = 0
         self._closed = False
@@ -600,9 +601,13 @@ class CliperWidget(QWidget):
         self.status_panel.end(ui_text.downloaded(name))
 
     def _look_up_weights(self) -> None:
-        """See in a thread which weights are on disk."""
-        if self._closed or self.lookup is not None:
+        """See in a thread which weights are on disk; once more where this is being done."""
+        if self._closed:
             return
+        if self.lookup is not None:
+            self._look_up_again = True
+            return
+        self._look_up_again = False
         self.lookup = Job(partial(weights_on_disk, self.engine_panel.listed_model()))
         self.lookup.succeeded.connect(self._on_looked_up)
         self.lookup.finished.connect(self._on_lookup_finished)
@@ -616,6 +621,8 @@ class CliperWidget(QWidget):
     def _on_lookup_finished(self) -> None:
         self.lookup = None
         self.looked_up.emit()
+        if self._look_up_again:
+            self._look_up_weights()
         self._look_up_model()
 
     def _look_up_model(self) -> None:

@@ -19,6 +19,7 @@ from ...segmentation import (
 )
 from .. import ui_text
 from ..qt.accordion import Fold
+from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 from ..ui_text import missing_text, plain_name
 from .engine_form import EngineForm
@@ -92,7 +93,7 @@ class EnginePanel(QWidget):
         self.presets = PresetButtons()
         self.summary_label = QElidingLabel()
         self.problem_label = wrapping()
-        self.problem_label.setStyleSheet("color: #e5484d;")
+        set_tone(self.problem_label, "error")
         self.form = EngineForm()
         self.known_label = wrapping()
         self._lines = QVBoxLayout()
