@@ -14,7 +14,6 @@ from napari_cliper.segmentation.config import Settings, published_settings
 from napari_cliper.segmentation.features.preprocessing import (
     RGBImage,
     normalised,
-    patch_aligned_shape,
     resized,
 )
 from napari_cliper.segmentation.features.tiling import Window
@@ -30,6 +29,7 @@ from napari_cliper.segmentation.models.clip_image_encoder import (
 from napari_cliper.segmentation.progress import Monitor
 from napari_cliper.segmentation.results import ImageEmbedding, PatchFeatures
 from napari_cliper.segmentation.scoring.similarity import Queries, cliper_coarse, cliper_logits
+from napari_cliper.segmentation.working_size import patch_aligned_shape
 
 FLOAT = {"rtol": 0, "atol": 1e-4}
 

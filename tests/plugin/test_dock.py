@@ -21,6 +21,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
+from napari_cliper.plugin.qt.tones import tone_colours
 from napari_cliper.segmentation import (
     REGISTRY,
     LiveLabels,
@@ -743,6 +744,22 @@ def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
     qtbot.keyClick(editor, Qt.Key.Key_Enter, Qt.KeyboardModifier.ControlModifier)
     assert started
     assert dock.classes_panel.classes()[0].name == "nucleus"
+
+
+def test_before_the_run_it_says_which_objects_a_large_image_loses(dock):
+    assert not dock.image_panel.warning.isVisibleTo(dock)
+    viewer = dock.viewer
+    viewer.add_image(np.zeros((8000, 8000), np.uint8), name="large", contrast_limits=(0, 9))
+    dock.engine_panel.set_config(SegmentationConfig(model="ViT-B/16", device="cpu"))
+    warning = dock.image_panel.warning
+    assert warning.isVisibleTo(dock)
+    assert "8000 x 8000 is reduced 24 times" in warning.text()
+    assert "about 190 px" in warning.text()
+    assert warning.palette().windowText().color().name() == tone_colours("dark")["warning"]
+    square = np.array([[8, 8], [8, 407], [407, 407], [407, 8]])
+    viewer.add_shapes([square], shape_type="rectangle", name="square")
+    dock.image_panel.choose(dock.image_panel.rectangles()[0])
+    assert not warning.isVisibleTo(dock)
 
 
 def test_the_menu_beside_run_chooses_the_region_and_runs(dock, qtbot):

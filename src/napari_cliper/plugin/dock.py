@@ -23,7 +23,7 @@ from ..annotation.project.settings import ProjectSettings
 from ..annotation.user_hints import BACKGROUND
 from ..io.files import FileError
 from ..labels.label_class import ClassRow
-from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry
+from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry, reduction
 from . import preferences, shortcuts, ui_text
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
@@ -680,7 +680,26 @@ class CliperWidget(QWidget):
         missing: Sequence[WeightsEntry] = self.engine_panel.missing()
         return ui_text.weights_missing(missing) if missing else ""
 
+    def _show_context(self) -> None:
+        """Say in the head which model is chosen, and what a run would lose."""
+        choice, model, warning = self.image_panel.choice(), "", ""
+        if not self.engine_panel.problem():
+            config = self.engine_panel.config()
+            model = ui_text.plain_name(config.model)
+            if choice is not None:
+                rows, columns = choice.shape
+                reduced = reduction((rows, columns), config)
+                if reduced.notable:
+                    warning = ui_text.objects_lost(
+                        rows=rows,
+                        columns=columns,
+                        factor=reduced.factor,
+                        smallest=reduced.smallest,
+                    )
+        self.image_panel.show_context(model, warning)
+
     def _update_ready(self) -> None:
+        self._show_context()
         self.run_panel.set_ready(self._why_not())
         self.annotation_controller.update_available()
         self.annotation_controller.count_soon()

@@ -51,3 +51,5 @@ from .scoring.prototypes import BACKGROUND as BACKGROUND
 from .scoring.prototypes import Prototype as Prototype
 from .scoring.prototypes import Prototypes as Prototypes
 from .segmenter import Segmenter as Segmenter
+from .working_size import Reduction as Reduction
+from .working_size import reduction as reduction

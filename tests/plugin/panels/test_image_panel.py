@@ -154,7 +154,7 @@ def test_the_current_plane_follows_the_slider(viewer, panel):
     for z in (4, 1):
         viewer.dims.set_current_step(0, z)
         assert panel.choice().plane == (z,)
-        assert panel.summary.text() == f"20 x 30 pixels, axis -3 {z}"
+        assert panel.summary.text() == f"20 x 30 px \N{MIDDLE DOT} axis -3 {z}/5"
     assert len(panel.changes) == 2
     before = panel.choice()
     viewer.dims.set_current_step(0, 3)
@@ -227,7 +227,7 @@ def test_rectangles_are_offered_where_there_are_any(viewer, panel):
     shapes.name = "other"
     choose(panel.regions, "rectangle in other")
     assert panel.choice().region == (slice(10, 30), slice(5, 25))
-    assert panel.summary.text() == "20 x 20 of 40 x 50 pixels"
+    assert panel.summary.text() == "20 x 20 of 40 x 50 px"
     np.testing.assert_array_equal(panel.choice().read(), viewer.layers[0].data[10:30, 5:25])
 
 
@@ -433,3 +433,20 @@ def test_in_a_real_window(make_napari_viewer, qtbot, how):
         qtbot.waitUntil(lambda: bool(gone))
         assert callbacks(viewer) == before
         use(viewer)
+
+
+def test_the_line_below_the_image_says_size_plane_pixel_size_and_model(viewer, panel):
+    scale = (2, 0.25, 0.25)
+    viewer.add_image(
+        pixels(20, 30, 40), name="stack", scale=scale, units="um", axis_labels=("z", "y", "x")
+    )
+    viewer.dims.set_current_step(0, 9)
+    panel.show_context("demo", "")
+    assert panel.summary.text().split(" \N{MIDDLE DOT} ") == [
+        "30 x 40 px", "z 9/19", "0.25 \N{MICRO SIGN}m", "demo"
+    ]  # fmt: skip
+    viewer.layers["stack"].scale = (2, 0.25, 0.5)
+    assert "0.25 \N{MICRO SIGN}m x 0.5 \N{MICRO SIGN}m" in panel.summary.text()
+    assert not panel.warning.isVisibleTo(panel)
+    panel.show_context("demo", "Small objects are lost.")
+    assert panel.warning.isVisibleTo(panel)

@@ -10,14 +10,13 @@ from scipy import ndimage
 
 from napari_cliper.segmentation import InvalidInputError
 from napari_cliper.segmentation.features.preprocessing import (
-    kept_ratio_shape,
     normalised,
     padded,
-    patch_aligned_shape,
     resized,
     squashed,
     to_rgb,
 )
+from napari_cliper.segmentation.working_size import kept_ratio_shape, patch_aligned_shape
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 30), dtype=np.uint8)

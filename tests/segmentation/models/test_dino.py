@@ -19,7 +19,6 @@ from napari_cliper.segmentation.errors import (
 )
 from napari_cliper.segmentation.features.preprocessing import (
     normalised,
-    patch_aligned_shape,
     resized,
 )
 from napari_cliper.segmentation.models import dino as proxy
@@ -27,6 +26,7 @@ from napari_cliper.segmentation.models.loading import load_foundation
 from napari_cliper.segmentation.progress import Monitor
 from napari_cliper.segmentation.refiners.attention_maps import refine_with_attention
 from napari_cliper.segmentation.refiners.foundation import feature_attention
+from napari_cliper.segmentation.working_size import patch_aligned_shape
 
 REAL = "vit_small_patch16_224.dino"
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]

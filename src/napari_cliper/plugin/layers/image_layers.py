@@ -67,6 +67,15 @@ class ImageChoice:
         limits = None if self.layer.rgb else tuple(map(float, self.layer.contrast_limits))
         object.__setattr__(self, "_limits", limits)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of what would be run."""
+        if self.region is not None:
+            rows, columns = self.region
+            return rows.stop - rows.start, columns.stop - columns.start
+        height, width = image_shape(self.layer)[-2:]
+        return height, width
+
     def read(self) -> NDArray[Any]:
         """The pixels, (Y, X) or (Y, X, 3 or 4) in the layer's dtype.
 

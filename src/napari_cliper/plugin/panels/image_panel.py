@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
+from ...labels.units import known_unit
 from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.image_layers import (
@@ -30,6 +31,7 @@ from ..layers.image_layers import (
     axis_name,
     check_whole,
     current_plane,
+    geometry_of,
     image_shape,
     is_output,
     rectangle_region,
@@ -39,6 +41,8 @@ from ..layers.image_layers import (
 )
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.listeners import Listeners
+from ..qt.tones import set_tone
+from ..qt.wrapping_label import wrapping
 
 _MOVES = ("scale", "translate", "rotate", "shear", "affine", "units")
 _IMAGE_EVENTS = ("name", "data", "axis_labels", *_MOVES)
@@ -82,6 +86,11 @@ class ImagePanel(QWidget):
         self.region_button.setAccessibleName(ui_text.WHERE_NAME)
         self.region_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.summary = QElidingLabel()
+        set_tone(self.summary, "muted")
+        self._model = ""
+        self.warning = wrapping()
+        set_tone(self.warning, "warning")
+        self.warning.hide()
         self._lay_out()
 
         self.images.currentIndexChanged.connect(self._on_image)
@@ -182,6 +191,7 @@ class ImagePanel(QWidget):
         row.addWidget(self.region_button)
         column.addLayout(row)
         column.addWidget(self.summary)
+        column.addWidget(self.warning)
         self.images.setAccessibleName(ui_text.IMAGE_NAME)
 
         self._popup = popup = QWidget()
@@ -206,6 +216,27 @@ class ImagePanel(QWidget):
     def add_button(self, button: QWidget) -> None:
         """Put a button at the end of the row of the image."""
         self._row.addWidget(button)
+
+    def show_context(self, model: str, warning: str) -> None:
+        """Say which model is chosen, and what a run of this image would lose.
+
+        Parameters
+        ----------
+        model : str
+        warning : str
+            Empty for nothing.
+        """
+        self._model = model
+        self.warning.setText(warning)
+        self.warning.setVisible(bool(warning))
+        self._show_summary(*self._look())
+
+    def _show_summary(self, choice: ImageChoice | None, why_not: str) -> None:
+        text = why_not
+        if choice is not None:
+            text = ui_text.context([*_in_words(choice), *([self._model] if self._model else [])])
+        self.summary.setText(text)
+        self.summary.setToolTip(text)
 
     def _fill_images(self) -> None:
         """Offer the image layers of the viewer, the topmost first."""
@@ -318,8 +349,7 @@ class ImagePanel(QWidget):
     def _tell(self, *_: Any) -> None:
         """Say what is chosen, here and, where it is something else, to others."""
         choice, why_not = self._look()
-        self.summary.setText(why_not or _in_words(choice))
-        self.summary.setToolTip(self.summary.text())
+        self._show_summary(choice, why_not)
         told = (choice and (choice.key, choice.name, id(choice.source)), why_not)
         if told != self._told:
             self._told = told
@@ -413,19 +443,25 @@ def _label(text: str, buddy: QWidget) -> QLabel:
     return label
 
 
-def _in_words(choice: ImageChoice | None) -> str:
-    """Size, colours and plane of a choice, such as ``64 x 64 of 512 x 512 pixels, RGB, z 5``."""
-    if choice is None:
-        return ""
+def _in_words(choice: ImageChoice) -> list[str]:
+    """Size, colours, plane and pixel size of a choice."""
     layer = choice.layer
-    rows, columns = image_shape(layer)[-2:]
-    region = None
-    if choice.region is not None:
-        height, width = (side.stop - side.start for side in choice.region)
-        region = height, width
-    size = ui_text.image_size(rows=rows, columns=columns, region=region)
+    shape = image_shape(layer)
+    region = None if choice.region is None else choice.shape
     planes = [
-        ui_text.axis_index(axis=axis_name(layer, axis), index=index)
+        ui_text.axis_position(axis=axis_name(layer, axis), index=index, last=shape[axis] - 1)
         for axis, index in enumerate(choice.plane)
     ]
-    return ", ".join([size, *([ui_text.RGB] if layer.rgb else []), *planes])
+    geometry = geometry_of(layer)
+    units = [known_unit(unit, "space") for unit in geometry["units"][-2:]]
+    sizes = [
+        ui_text.length(size, unit.ome)
+        for size, unit in zip(geometry["pixel_size"][-2:], units, strict=True)
+        if unit is not None
+    ]
+    return [
+        ui_text.image_size(rows=shape[-2], columns=shape[-1], region=region),
+        *([ui_text.RGB] if layer.rgb else []),
+        *planes,
+        *([ui_text.pixel_size(sizes)] if len(sizes) == 2 else []),
+    ]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from .. import ui_text
+from ..qt.menu_button import MenuButton
 from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 
@@ -45,27 +46,20 @@ class RunPanel(QWidget):
     ) -> None:
         super().__init__(parent)
         self._entries = entries
-        self.run_button = QPushButton(ui_text.RUN)
+        self.row = MenuButton(ui_text.RUN, ui_text.RUN_MENU_NAME)
+        self.run_button, self.menu_button, self.menu = (
+            self.row.button,
+            self.row.arrow,
+            self.row.menu,
+        )
         self.run_button.setDefault(True)
         set_tone(self.run_button, "primary")
-        self.menu = QMenu(self)
-        self.menu.setToolTipsVisible(True)
-        self.menu_button = QToolButton()
-        self.menu_button.setText("\N{BLACK DOWN-POINTING SMALL TRIANGLE}")
-        self.menu_button.setAccessibleName(ui_text.RUN_MENU_NAME)
-        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu_button.setMenu(self.menu)
-        set_tone(self.menu_button, "menu")
         self.state = wrapping()
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        row.addWidget(self.run_button, 1)
-        row.addWidget(self.menu_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(row)
+        column.addWidget(self.row)
         column.addWidget(self.state)
-        self.run_button.clicked.connect(self.run)
+        self.row.clicked.connect(self.run)
         self.menu.aboutToShow.connect(self._fill)
         self._why_not = ""
         self._running = False

@@ -36,13 +36,46 @@ def plane_index_tip(*, axis: str, last: int) -> str:
 
 def image_size(*, rows: int, columns: int, region: tuple[int, int] | None = None) -> str:
     """The size of an image, or of a region in it."""
-    whole = f"{rows} x {columns} pixels"
+    whole = f"{rows} x {columns} px"
     return whole if region is None else f"{region[0]} x {region[1]} of {whole}"
 
 
 def axis_index(*, axis: str, index: int) -> str:
     """A position along an axis, such as ``z 5``."""
     return f"{axis} {index}"
+
+
+def axis_position(*, axis: str, index: int, last: int) -> str:
+    """A position along an axis and the last one, as napari's sliders show them: ``z 5/19``."""
+    return f"{axis} {index}/{last}"
+
+
+def length(size: float, unit: str) -> str:
+    """A length with its unit."""
+    return f"{size:.3g} {unit}"
+
+
+def pixel_size(sides: Sequence[str]) -> str:
+    """The height and width of a pixel; once where they are equal."""
+    return " x ".join(dict.fromkeys(sides))
+
+
+def context(parts: Sequence[str]) -> str:
+    """The line about what would be run."""
+    return " \N{MIDDLE DOT} ".join(parts)
+
+
+def objects_lost(*, rows: int, columns: int, factor: float, smallest: float) -> str:
+    """A large image is reduced so much that small objects are lost."""
+    return (
+        f"{rows} x {columns} is reduced {factor:.0f} times: objects smaller than about "
+        f"{two_digits(smallest)} px are lost. Run what is visible, or a rectangle."
+    )
+
+
+def two_digits(number: float) -> int:
+    """A number with two digits that count."""
+    return int(float(f"{number:.2g}"))
 
 
 def unnamed_axis(label: str) -> str:

@@ -128,28 +128,6 @@ def _check_values(image: NDArray[Any]) -> None:
         )
 
 
-def patch_aligned_shape(shape: tuple[int, int], shorter_side: int, patch: int) -> tuple[int, int]:
-    """Return the size that CLIPer resizes to, (height, width) in pixels.
-
-    The shorter side becomes about `shorter_side`; both sides are rounded to multiples of `patch`.
-    """
-    ratio = shorter_side / min(shape)
-    height, width = (max(int(side * ratio / patch + 0.5), 1) * patch for side in shape)
-    return height, width
-
-
-def kept_ratio_shape(
-    shape: tuple[int, int], shorter_side: int, longest: int = 2048
-) -> tuple[int, int]:
-    """Return the size that the other methods resize to, (height, width) in pixels.
-
-    The aspect ratio is preserved and no side exceeds `longest`.
-    """
-    ratio = min(shorter_side / min(shape), longest / max(shape))
-    height, width = (max(int(side * ratio + 0.5), 1) for side in shape)
-    return height, width
-
-
 def resized(
     pixels: NDArray[np.uint8], shape: tuple[int, int], resampling: Resampling
 ) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..config import Settings
 from ..errors import InvalidInputError
-from ..features.preprocessing import Resampling, RGBPixels, normalised, patch_aligned_shape
+from ..features.preprocessing import Resampling, RGBPixels, normalised
 from ..features.tiling import Window, blend, sliding_windows, stitch_attention
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
@@ -19,6 +19,7 @@ from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps
 from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cliper_coarse, cliper_logits
+from ..working_size import patch_aligned_shape
 from .protocol import ClipFeatures, Method
 
 WINDOWS_AT_ONCE = 8

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import Settings
-from ..features.preprocessing import Resampling, RGBPixels, kept_ratio_shape, normalised, padded
+from ..features.preprocessing import Resampling, RGBPixels, normalised, padded
 from ..features.tiling import Window, blend, sliding_windows
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
@@ -23,6 +23,7 @@ from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
 from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cosine
+from ..working_size import kept_ratio_shape
 from .protocol import ClipFeatures, Method
 
 WINDOWS_AT_ONCE = 8

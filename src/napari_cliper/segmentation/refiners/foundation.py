@@ -8,11 +8,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..config import SegmentationConfig
-from ..features.preprocessing import RGBPixels, normalised, patch_aligned_shape, resized
+from ..features.preprocessing import RGBPixels, normalised, resized
 from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import PROXY_BETA, PROXY_GAMMA, proxy_attention
 from ..progress import Monitor
 from ..results import ImageEmbedding
+from ..working_size import patch_aligned_shape
 from .attention_maps import SelfAttention, compress, refine_with_attention
 from .protocol import Refiner, attention_of
 

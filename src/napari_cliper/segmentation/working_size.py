@@ -1,0 +1,84 @@
+"""The size that an image is reduced to before CLIP sees it, and which objects that loses.
+
+Sources of the sizes: CLIPer (arXiv 2411.13836); mmsegmentation's `Resize` for the other methods.
+Loads no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .config import SegmentationConfig
+
+LONGEST = 2048
+"""No side of a resized image exceeds this many pixels, except with CLIPer."""
+
+SMALLEST_FOUND = 8
+"""Pixels in the reduced image below which objects are lost: half a patch of ViT-B/16."""
+
+NOTABLE_FACTOR = 3.0
+"""Reductions below this lose no object that a microscope image usually shows."""
+
+
+def patch_aligned_shape(shape: tuple[int, int], shorter_side: int, patch: int) -> tuple[int, int]:
+    """Return the size that CLIPer resizes to, (height, width) in pixels.
+
+    The shorter side becomes about `shorter_side`; both sides are rounded to multiples of `patch`.
+    """
+    ratio = shorter_side / min(shape)
+    height, width = (max(int(side * ratio / patch + 0.5), 1) * patch for side in shape)
+    return height, width
+
+
+def kept_ratio_shape(
+    shape: tuple[int, int], shorter_side: int, longest: int = LONGEST
+) -> tuple[int, int]:
+    """Return the size that the other methods resize to, (height, width) in pixels.
+
+    The aspect ratio is preserved and no side exceeds `longest`.
+    """
+    ratio = min(shorter_side / min(shape), longest / max(shape))
+    height, width = (max(int(side * ratio + 0.5), 1) for side in shape)
+    return height, width
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How much an image is reduced before CLIP sees it.
+
+    Parameters
+    ----------
+    factor : float
+        How many times the sides are shortened; below 1 for an image that is enlarged.
+    """
+
+    factor: float
+
+    @property
+    def smallest(self) -> float:
+        """Diameter of the smallest objects that are found, in pixels of the image."""
+        return SMALLEST_FOUND * self.factor
+
+    @property
+    def notable(self) -> bool:
+        """Whether objects of ordinary size are lost."""
+        return self.factor >= NOTABLE_FACTOR
+
+
+def reduction(shape: tuple[int, int], config: SegmentationConfig) -> Reduction:
+    """Return how much an image is reduced before CLIP sees it.
+
+    Sliding windows change nothing: they lie on the reduced image.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the image or region, (Y, X) in pixels.
+    config : SegmentationConfig
+    """
+    shorter_side = config.settings().shorter_side
+    if config.rule == "cliper":
+        return Reduction(min(shape) / shorter_side)
+    return Reduction(max(min(shape) / shorter_side, max(shape) / LONGEST))

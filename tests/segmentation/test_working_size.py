@@ -1,0 +1,34 @@
+"""How much an image is reduced before CLIP sees it."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_cliper.segmentation import METHODS, SegmentationConfig, reduction
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_is_what_the_method_really_does(method):
+    for model, patch in (("demo", 16), ("ViT-B/16", 16), ("ViT-L/14", 14)):
+        config = SegmentationConfig(method=method, model=model)
+        for shape in ((336, 336), (8000, 8000), (1024, 1536), (300, 9000)):
+            reader = METHODS[method].make()
+            height, width = reader.resized_shape(shape, config.settings(), patch)
+            found = reduction(shape, config)
+            least = max(height, width) - patch, min(height, width) - patch
+            assert max(shape) / (max(height, width) + patch) <= found.factor
+            assert found.factor <= max(shape) / max(least[0], 1)
+            assert found.smallest == pytest.approx(8 * found.factor)
+
+
+def test_large_images_lose_small_objects():
+    config = SegmentationConfig()
+    large = reduction((8000, 8000), config)
+    assert large.notable
+    assert large.factor == pytest.approx(8000 / 336)
+    assert large.smallest == pytest.approx(190, abs=1)
+    assert not reduction((512, 640), config).notable
+    assert not reduction((512, 640), SegmentationConfig(model="demo")).notable
+    assert reduction((2048, 2048), config).notable
+    less = SegmentationConfig(method="maskclip", shorter_side=1792, window=224)
+    assert not reduction((2048, 2048), less).notable
