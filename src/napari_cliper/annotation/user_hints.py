@@ -21,6 +21,9 @@ NO_HINT = -1
 BACKGROUND = "background"
 """Class name of background clicks."""
 
+CLICKS = "clicks"
+"""Key of the clicks in the record of an annotation."""
+
 Clicks = Mapping[str, Sequence[Sequence[float]]]
 """Coordinates of clicks by class name, one number per axis of the image."""
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ...io.class_list import row_from_record, to_record
 from ...io.files import FileError, cannot
 from ...io.image_decoding import decode_image
-from ...io.record_checks import Sides, check_keys, current_keys, from_record, mapping
+from ...io.record_checks import Sides, check_keys, checked, current_keys, from_record, mapping
 from ...io.tiff_axes import with_axes_of_tiff
 from ...io.writers.tiff import write_ome_tiff
 from ...labels.label_class import ClassRow
@@ -74,6 +74,8 @@ class AnnotationRecord:
         Thresholds of the prediction.
     record : mapping
         Provenance of the annotation.
+    pixels : mapping of int to int, optional
+        Number of pixels of each label but 0. None in the files of older versions.
     """
 
     image: str
@@ -85,6 +87,7 @@ class AnnotationRecord:
     classes: Mapping[int, ClassRow] = field(default_factory=dict)
     thresholds: Thresholds | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    pixels: Mapping[int, int] | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return a dict for JSON; `record` is included unchecked."""
@@ -98,6 +101,8 @@ class AnnotationRecord:
                 "thresholds": None if self.thresholds is None else self.thresholds.as_dict,
                 "record": dict(self.record),
             }
+            if self.pixels is not None:
+                record["pixels"] = {str(label): count for label, count in self.pixels.items()}
         return record
 
 
@@ -123,6 +128,7 @@ def record_reader(file: str) -> Callable[[dict[str, Any]], AnnotationRecord]:
             "it",
             {
                 "classes": _classes,
+                "pixels": _pixel_counts,
                 "thresholds": lambda given: (
                     None if given is None else thresholds_from_record(given)
                 ),
@@ -151,6 +157,22 @@ def _classes(record: Any) -> dict[int, ClassRow]:
         except InvalidInputError as error:
             raise InvalidInputError(f"the class of label {key}: {error}") from error
     return classes
+
+
+def _pixel_counts(record: Any) -> dict[int, int] | None:
+    if record is None:
+        return None
+    counts = checked(dict[str, int], record, "pixels")
+    wrong = [key for key in counts if not key.isdecimal() or not 1 <= int(key) <= MOST]
+    if wrong:
+        raise InvalidInputError(f"pixels has the label {wrong[0]!r}. Labels are 1 to {MOST}.")
+    return {int(key): count for key, count in counts.items()}
+
+
+def count_pixels(labels: NDArray[np.uint16]) -> dict[int, int]:
+    """Return the number of pixels of each label that occurs, except 0."""
+    counts = np.bincount(labels.ravel(), minlength=1)
+    return {label: int(counts[label]) for label in (np.flatnonzero(counts[1:]) + 1).tolist()}
 
 
 def _named(file: str, ending: str = f"{_MASK_ENDING}?") -> re.Pattern[str]:

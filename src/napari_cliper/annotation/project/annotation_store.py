@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -16,12 +16,14 @@ from pathlib import Path
 from ...io.files import FileError, cannot
 from ...io.json_records import content_of, encoded, understood
 from ...segmentation import InvalidInputError, atomic
+from ..class_change import ClassChange, change_state, change_thresholds
 from ..edit_mask import AnnotationState
 from .annotation_record import (
     STATUSES,
     AnnotationRecord,
     Status,
     check_state,
+    count_pixels,
     make_folder,
     read_arrays,
     record_reader,
@@ -49,6 +51,10 @@ class Seen:
         """Return whether the content is unchanged; unknown files count as non-existent."""
         return _digest(content) == self._digests.get(path, b"")
 
+    def changed(self, path: Path, content: bytes | None) -> bool:
+        """Return whether the content differs from what was read or written here; not if unknown."""
+        return path in self._digests and not self.same(path, content)
+
     def check(self, path: Path, what: str) -> None:
         """Raise an error if another program has changed a file since it was read here.
 
@@ -64,11 +70,29 @@ class Seen:
         """
         content = content_of(path)
         if content is not None and not self.same(path, content):
-            raise ChangedOnDiskError(
-                f"{what} was saved by another program since it was loaded here ({path}). Load it "
-                "again, without what was done here since, or save all the same to replace the "
-                "other's work."
-            )
+            raise _saved_elsewhere(what, path)
+
+
+@dataclass(frozen=True)
+class StagedRecord:
+    """A changed annotation that waits to replace the one of an image.
+
+    Parameters
+    ----------
+    file : str
+        Base name of the image's files.
+    before : bytes
+        Content of the record that it replaces.
+    replaced : tuple of str
+        Names of the files that it replaces.
+    record : AnnotationRecord
+        The new record.
+    """
+
+    file: str
+    before: bytes
+    replaced: tuple[str, ...]
+    record: AnnotationRecord
 
 
 class AnnotationStore:
@@ -81,7 +105,8 @@ class AnnotationStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._saving = threading.RLock()  # held for a whole save
+        self.saving = threading.RLock()
+        """Held for a whole save."""
         self._lock = threading.RLock()  # held for the moment that a small file takes
         self._known: dict[str, AnnotationRecord | None] = {}
         self._seen = Seen()
@@ -179,7 +204,7 @@ class AnnotationStore:
         encoded(
             dict(state.record), f"The record of {annotation_record.image}"
         )  # before any long work
-        with self._saving:
+        with self.saving:
             if not overwrite:
                 self._seen.check(self._path(file), annotation_record.image)
             make_folder(self.folder)
@@ -188,7 +213,12 @@ class AnnotationStore:
                 labels, edit_mask = names
                 shape = state.labels.shape
                 annotation_record = replace(
-                    annotation_record, saved=_now(), labels=labels, edit_mask=edit_mask, shape=shape
+                    annotation_record,
+                    saved=_now(),
+                    labels=labels,
+                    edit_mask=edit_mask,
+                    shape=shape,
+                    pixels=count_pixels(state.labels),
                 )
                 try:
                     self._switch(file, annotation_record, overwrite=overwrite)
@@ -202,7 +232,7 @@ class AnnotationStore:
 
     def remove(self, file: str) -> None:
         """Delete the annotation of an image; files open in other programs stay."""
-        with self._saving, self._lock:
+        with self.saving, self._lock:
             remove(self.folder, (f"{file}.json",))
             sweep(self.folder, file, AnnotationRecord(file, "open"))
             self._known.pop(file, None)
@@ -219,7 +249,7 @@ class AnnotationStore:
         """
         _check_status(status)
         path = self._path(file)
-        with self._saving, self._lock:
+        with self.saving, self._lock:
             content, annotation_record = self._look(file)
             ours = self._seen.same(path, content)
             annotation_record = replace(
@@ -230,6 +260,71 @@ class AnnotationStore:
                 self._write(file, annotation_record, seen=ours)
             except OSError as error:
                 raise cannot("write", path, error) from error
+
+    # ------------------------------------------------------------------ changes of a class
+
+    def stage_change(
+        self, file: str, image: str, change: ClassChange, staging: Path
+    ) -> StagedRecord | None:
+        """Write a changed annotation to another folder; None if it lacks the class.
+
+        Call while `saving` is held. Move the files to `folder`, then call `adopt`.
+
+        Raises
+        ------
+        ChangedOnDiskError
+            If another program has saved the annotation since it was loaded or saved here.
+        FileError
+            If it is damaged.
+        """
+        path = self._path(file)
+        content, found = self._look(file)
+        if content is None or found is None or not found.labels:
+            return None
+        if self._seen.changed(path, content):
+            raise _saved_elsewhere(image, path)
+        state = read_arrays(self.folder, found)
+        changed = change_state(state, change)
+        thresholds = found.thresholds and change_thresholds(found.thresholds, change)
+        if changed is state and thresholds == found.thresholds:
+            return None
+        labels, edit_mask = write_arrays(staging, file, changed)
+        record = replace(
+            found,
+            saved=_now(),
+            labels=labels,
+            edit_mask=edit_mask,
+            classes=changed.classes,
+            thresholds=thresholds,
+            record=changed.record,
+            pixels=count_pixels(changed.labels),
+        )
+        (staging / path.name).write_bytes(encoded(record.to_record(), path.name))
+        atomic.sync_file(staging / path.name)
+        replaced = (path.name, found.labels, found.edit_mask)
+        return StagedRecord(file, content, replaced, record)
+
+    def check_staged(self, staged: StagedRecord) -> None:
+        """Raise an error if another program has saved the annotation meanwhile.
+
+        Raises
+        ------
+        ChangedOnDiskError
+        """
+        path = self._path(staged.file)
+        if content_of(path) != staged.before:
+            raise _saved_elsewhere(staged.record.image, path)
+
+    def adopt(self, staged: StagedRecord) -> None:
+        """Use a staged record that was moved to the folder, and delete the files it replaces."""
+        path = self._path(staged.file)
+        with self._lock:
+            self._known[staged.file] = staged.record
+            if self._seen.same(path, staged.before):
+                self._seen.see(path, content_of(path))
+        sweep(self.folder, staged.file, staged.record)
+
+    # ------------------------------------------------------------------ writing
 
     def _switch(self, file: str, annotation_record: AnnotationRecord, *, overwrite: bool) -> None:
         """Replace the record; this completes a save."""
@@ -264,6 +359,13 @@ class AnnotationStore:
             annotation_record is not None
             and (annotation_record.labels, annotation_record.edit_mask) == names
         )
+
+
+def _saved_elsewhere(what: str, path: Path) -> ChangedOnDiskError:
+    return ChangedOnDiskError(
+        f"{what} was saved by another program since it was loaded here ({path}). Load it again, "
+        "without what was done here since, or save all the same to replace the other's work."
+    )
 
 
 def _check_status(status: str) -> None:

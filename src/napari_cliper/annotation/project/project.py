@@ -6,6 +6,7 @@
     settings.json           thresholds and the engine's configuration (`settings`)
     annotations/            labels, edit mask and record of each image (`annotation_record`)
     copies/                 pixels of images that have no file of their own, as TIFF
+    backups/                files as they were before a class was changed (`class_edits`)
 
 All files are in formats that other programs read. Saves are atomic: a process that is killed
 while saving leaves the previous annotation (see `annotation_record`).
@@ -26,9 +27,12 @@ from typing import TYPE_CHECKING
 from ...io.files import FileError, cannot
 from ...io.json_records import encoded
 from ...labels.label_class import ClassRow
-from ...segmentation import SegmentationConfig, Thresholds, atomic
+from ...segmentation import Monitor, SegmentationConfig, Thresholds, atomic
+from ..class_change import ClassChange, pixels_of
 from ..edit_mask import AnnotationState
+from ..user_hints import CLICKS, clicks_in
 from .annotation_record import AnnotationRecord, Status
+from .class_edits import ClassChanged, ClassPixels, change_class
 from .image_files import is_there
 from .image_list import (
     FILE,
@@ -267,3 +271,63 @@ class Project(ProjectImages):
         settings = ProjectSettings(tuple(classes), thresholds, config, prototypes, prototype_weight)
         with self._lock:
             self._settings.save(self._list.files, settings, overwrite=overwrite)
+
+    # ------------------------------------------------------------------ classes
+
+    def pixels_of_class(self, name: str, monitor: Monitor | None = None) -> ClassPixels:
+        """Count the pixels and clicks of a class in all annotations.
+
+        Raises
+        ------
+        FileError
+            For a damaged annotation.
+        """
+        monitor = monitor or Monitor()
+        change = ClassChange(name)
+        pixels, clicks, images = 0, 0, []
+        entries = self._list.entries
+        for index, entry in enumerate(entries):
+            monitor.tell("Counting", index, len(entries))
+            record = self._store.look(entry.file)
+            if record is None or not record.labels:
+                continue
+            counts = record.pixels
+            if counts is None:
+                state = self.peek(entry.name)
+                here = 0 if state is None else pixels_of(state, name)
+            else:
+                here = sum(
+                    counts.get(label, 0)
+                    for label, row in record.classes.items()
+                    if change.is_of(row.name)
+                )
+            clicked = clicks_in(record.record.get(CLICKS))
+            hints = sum(len(points) for one, points in clicked.items() if change.is_of(one))
+            pixels, clicks = pixels + here, clicks + hints
+            images += [entry.name] if here or hints else []
+        return ClassPixels(pixels, clicks, tuple(images))
+
+    def change_class(self, change: ClassChange, monitor: Monitor | None = None) -> ClassChanged:
+        """Rename, merge or delete a class: in all annotations, the class list and the settings.
+
+        All files are replaced, or none. Those with annotations or prototypes of the class are
+        copied to a folder in ``backups/`` first; see `class_edits`. Saves wait meanwhile.
+
+        Parameters
+        ----------
+        change : ClassChange
+        monitor : Monitor, optional
+
+        Raises
+        ------
+        ChangedOnDiskError
+            If another program has changed a file since it was loaded or saved here.
+        FileError
+            For a damaged annotation, or if files cannot be written.
+        InvalidInputError
+            For words that another class has.
+        """
+        return change_class(
+            self.folder, self._list, self._store, self._settings, self._lock, change,
+            monitor or Monitor(),
+        )  # fmt: skip

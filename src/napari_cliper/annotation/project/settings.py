@@ -7,12 +7,13 @@ Types are checked here, because files may be edited by hand; ranges are checked 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...io.record_checks import check_keys, checked, current_keys, from_record
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
+from ..class_change import ClassChange, change_prototypes, change_rows, change_thresholds
 
 if TYPE_CHECKING:
     from ...segmentation import Prototypes
@@ -39,6 +40,16 @@ class ProjectSettings:
     config: SegmentationConfig
     prototypes: Prototypes | None = None
     prototype_weight: float | None = None
+
+
+def change_settings(settings: ProjectSettings, change: ClassChange) -> ProjectSettings:
+    """Return settings with a class renamed, merged or deleted; see `annotation.class_change`."""
+    return replace(
+        settings,
+        classes=change_rows(settings.classes, change),
+        thresholds=change_thresholds(settings.thresholds, change),
+        prototypes=change_prototypes(settings.prototypes, change),
+    )
 
 
 # ---------------------------------------------------------------------- thresholds

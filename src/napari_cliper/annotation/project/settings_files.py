@@ -65,32 +65,73 @@ class SettingsFiles:
             self._seen.see(path, content_of(path))
         return replace(found, prototypes=self._prototypes)
 
+    def read_again(self, files: Mapping[str, str]) -> ProjectSettings:
+        """Read the settings, unless another program has changed files that were read before.
+
+        Raises
+        ------
+        ChangedOnDiskError
+        """
+        self.check(files)
+        return self.read(files)
+
+    def check(self, files: Mapping[str, str]) -> None:
+        """Raise an error if another program has changed files that were read or saved here.
+
+        Raises
+        ------
+        ChangedOnDiskError
+        """
+        for path in self._paths(files):
+            if self._seen.changed(path, content_of(path)):
+                self._seen.check(path, path.name)
+
+    def names(self, files: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the names of the files, whether they exist or not."""
+        return tuple(path.name for path in self._paths(files))
+
     def save(self, files: Mapping[str, str], settings: ProjectSettings, *, overwrite: bool) -> None:
         """See `Project.save_settings`."""
+        if not overwrite:
+            for path in self._paths(files):
+                self._seen.check(path, path.name)
+        check_folder(self.folder)
+        with whole_files(self.folder, replace="any") as staging:
+            self.stage(staging, files, settings)
+        self.adopt(files, settings)
+
+    def stage(self, staging: Path, files: Mapping[str, str], settings: ProjectSettings) -> None:
+        """Write settings to another folder; move the files to `folder`, then call `adopt`.
+
+        Raises
+        ------
+        InvalidInputError
+            For values that are not finite numbers.
+        """
         content = encoded(
             settings_to_record(settings.thresholds, settings.config, settings.prototype_weight),
             "The settings",
         )
-        paths = self._paths(files)
-        names = [path.name for path in paths]
-        if not overwrite:
-            for path in paths:
-                self._seen.check(path, path.name)
-        check_folder(self.folder)
-        prototypes = settings.prototypes
-        with whole_files(self.folder, replace="any") as staging:
-            write_classes(staging / names[0], settings.classes)
-            (staging / names[1]).write_bytes(content)
-            if prototypes and not self._are_on_disk(prototypes, paths[2]):
-                write_prototypes(staging / names[2], prototypes, replace="any")
-            for path in staging.iterdir():
+        paths, prototypes = self._paths(files), settings.prototypes
+        written = [staging / path.name for path in paths[:2]]
+        write_classes(written[0], settings.classes)
+        written[1].write_bytes(content)
+        if prototypes and not self._are_on_disk(prototypes, paths[2]):
+            written.append(staging / paths[2].name)
+            write_prototypes(written[2], prototypes, replace="any")
+        for path in staging.iterdir():
+            if path.is_file():
                 atomic.sync_file(path)
-        if not prototypes:
-            remove(self.folder, (names[2],))
+
+    def adopt(self, files: Mapping[str, str], settings: ProjectSettings) -> None:
+        """Use settings that were moved to the folder."""
+        paths = self._paths(files)
+        if not settings.prototypes:
+            remove(self.folder, (paths[2].name,))
         atomic.sync_folder(self.folder)
         for path in paths:
             self._seen.see(path, content_of(path))
-        self._prototypes = prototypes
+        self._prototypes = settings.prototypes
 
     def _paths(self, files: Mapping[str, str]) -> tuple[Path, Path, Path]:
         classes, settings, prototypes = (

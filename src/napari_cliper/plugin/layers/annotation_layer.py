@@ -17,7 +17,7 @@ from ...annotation.edit_history import Edits
 from ...annotation.edit_mask import AnnotationState
 from ...annotation.export import labelled_of
 from ...annotation.merge import Rule, accept
-from ...annotation.user_hints import Clicks, clicks_in
+from ...annotation.user_hints import CLICKS, Clicks, clicks_in
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
 from .. import ui_text
@@ -28,9 +28,6 @@ from .image_layers import OUTPUT_KEY, ImageChoice, geometry_of, labels_shape, tr
 from .prediction_layers import colours_of_labels
 
 Place = tuple[int | slice, ...]
-
-CLICKS = "clicks"
-"""Where a state's record keeps the clicks."""
 
 
 class AnnotationLayer(QObject):

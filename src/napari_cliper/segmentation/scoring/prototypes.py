@@ -10,7 +10,7 @@ Notation: N = h * w patches, D embedding width, M prototypes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -102,6 +102,16 @@ class Prototypes:
         """Return a copy without the prototypes learned from this image only."""
         return self.without(*(one for one in self.items if one.sources == (source,)))
 
+    def renamed(self, old: str, new: str) -> Prototypes:
+        """Return a copy with the prototypes of one class under the name of another.
+
+        If both classes have prototypes, they are merged as in `union`.
+        """
+        own = self.of(old)
+        other = next((one.name for one in self.of(new) if one not in own), new)
+        items = tuple(replace(one, name=other) if one in own else one for one in self.items)
+        return replace(self, items=_limited(items))
+
     def union(self, others: Prototypes) -> Prototypes:
         """Return the union with other prototypes, which replace those of the same images.
 
@@ -114,9 +124,7 @@ class Prototypes:
         sources = {source for one in others.items for source in one.sources}
         kept = (one for one in self.items if not sources.issuperset(one.sources))
         items = (*kept, *others.items)
-        names = dict.fromkeys(key(one.name) for one in items)
-        few = (one for name in names for one in _few([i for i in items if key(i.name) == name]))
-        return replace(self, items=tuple(few))
+        return replace(self, items=_limited(items))
 
     def check_model(self, identity: str, model: str) -> None:
         """Raise an error if the prototypes belong to another CLIP model.
@@ -132,6 +140,13 @@ class Prototypes:
                 "Prototypes work only with the model that they were learned with. Choose that "
                 "model, or learn the prototypes again."
             )
+
+
+def _limited(items: Sequence[Prototype]) -> tuple[Prototype, ...]:
+    """Return the prototypes ordered by class, at most `PER_CLASS` of each."""
+    names = dict.fromkeys(key(one.name) for one in items)
+    few = (one for name in names for one in _few([i for i in items if key(i.name) == name]))
+    return tuple(few)
 
 
 def _few(items: list[Prototype]) -> list[Prototype]:

@@ -1,0 +1,147 @@
+"""Rename, merge or delete a class in everything that names it. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..labels.label_class import ClassRow
+from ..segmentation import Thresholds
+from .edit_mask import OPEN, AnnotationState, Labels
+from .user_hints import CLICKS, Clicks, clicks_in
+
+if TYPE_CHECKING:
+    from ..segmentation import Prototypes
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """What becomes of a class.
+
+    Parameters
+    ----------
+    old : str
+        Name of the class; letter case is ignored.
+    new : ClassRow or None
+        The class that it becomes; None deletes the class.
+    merge : bool
+        Whether `new` is a class that exists already, which keeps its words and its threshold.
+    """
+
+    old: str
+    new: ClassRow | None = None
+    merge: bool = False
+
+    def is_of(self, name: str) -> bool:
+        """Return whether a name is that of the class."""
+        return name.casefold() == self.old.casefold()
+
+    def becomes(self, name: str) -> bool:
+        """Return whether a name is that of the class that it becomes, and of another class."""
+        new = self.new
+        return new is not None and name.casefold() == new.name.casefold() and not self.is_of(name)
+
+
+def change_rows(rows: Sequence[ClassRow], change: ClassChange) -> tuple[ClassRow, ...]:
+    """Return classes with the change made: a renamed class keeps its colour and its place.
+
+    The class of a merge keeps its own words.
+    """
+    new = None if any(change.becomes(row.name) for row in rows) else change.new
+    changed = []
+    for row in rows:
+        if not change.is_of(row.name):
+            changed.append(row)
+        elif new is not None:
+            changed.append(_renamed(row, new))
+    return tuple(changed)
+
+
+def change_state(state: AnnotationState, change: ClassChange) -> AnnotationState:
+    """Return an annotation with the change made; the same object if it lacks the class.
+
+    A renamed class keeps its label. The pixels of a merged class get the label of the other and
+    stay accepted or painted. The pixels of a deleted class become open and unlabelled.
+
+    Parameters
+    ----------
+    state : AnnotationState
+        Not changed.
+    """
+    own = [label for label, row in state.classes.items() if change.is_of(row.name)]
+    clicks = clicks_in(state.record.get(CLICKS))
+    changed_clicks = change_clicks(clicks, change)
+    if not own and changed_clicks == clicks:
+        return state
+    other = next((n for n, row in state.classes.items() if change.becomes(row.name)), None)
+    labels, edit_mask, classes = state.labels, state.edit_mask, dict(state.classes)
+    if change.new is not None and other is None:
+        classes |= {label: _renamed(classes[label], change.new) for label in own}
+    else:
+        here = _pixels(labels, own)
+        labels = np.where(here, np.uint16(other or 0), labels)
+        if change.new is None:
+            edit_mask = np.where(here, np.uint8(OPEN), edit_mask)
+        classes = {label: row for label, row in classes.items() if label not in own}
+    record = {key: value for key, value in state.record.items() if key != CLICKS}
+    if changed_clicks:
+        record[CLICKS] = changed_clicks
+    return AnnotationState(labels, edit_mask, classes, record)
+
+
+def change_clicks(clicks: Clicks, change: ClassChange) -> dict[str, list[list[float]]]:
+    """Return clicks with the change made; those of a deleted class are left out."""
+    changed: dict[str, list[list[float]]] = {}
+    names = {name.casefold(): name for name in clicks if not change.is_of(name)}
+    for name, points in clicks.items():
+        to = name
+        if change.is_of(name):
+            if change.new is None:
+                continue
+            to = names.get(change.new.name.casefold(), change.new.name)
+        changed.setdefault(to, []).extend(list(map(float, point)) for point in points)
+    return changed
+
+
+def change_thresholds(thresholds: Thresholds, change: ClassChange) -> Thresholds:
+    """Return thresholds with the change made; the class of a merge keeps its own threshold."""
+    return replace(thresholds, per_class=change_names(thresholds.per_class, change))
+
+
+def change_names(values: Mapping[str, float], change: ClassChange) -> dict[str, float]:
+    """Return values by class name with the change made; a merge keeps the other class's value."""
+    new = None if change.merge or any(map(change.becomes, values)) else change.new
+    changed = {}
+    for name, value in values.items():
+        if not change.is_of(name):
+            changed[name] = value
+        elif new is not None:
+            changed[new.name] = value
+    return changed
+
+
+def change_prototypes(prototypes: Prototypes | None, change: ClassChange) -> Prototypes | None:
+    """Return prototypes with the change made; the same object if they lack the class."""
+    if prototypes is None or not prototypes.of(change.old):
+        return prototypes
+    if change.new is None:
+        return prototypes.without(*prototypes.of(change.old)) or None
+    return prototypes.renamed(change.old, change.new.name)
+
+
+def pixels_of(state: AnnotationState, name: str) -> int:
+    """Return how many pixels of an annotation have a class."""
+    change = ClassChange(name)
+    own = [label for label, row in state.classes.items() if change.is_of(row.name)]
+    return int(np.count_nonzero(_pixels(state.labels, own)))
+
+
+def _pixels(labels: Labels, own: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return np.isin(labels, np.array(own, np.uint16))
+
+
+def _renamed(row: ClassRow, new: ClassRow) -> ClassRow:
+    return replace(row, name=new.name, synonyms=new.synonyms, prompt=new.prompt)
