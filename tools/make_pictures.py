@@ -164,9 +164,8 @@ def labelled_images() -> None:
     dock.annotation_panel.accept_button.click()
     wait(lambda: dock.job is None)
     wait(4 * SETTLE)
-    dock.prototypes_panel.folder.expand()
-    wait(SETTLE)
     dock.frame.show_panel(dock.prototypes_panel)
+    wait(SETTLE)
     window.shoot("dock-prototypes")
     viewer.close()
 
@@ -203,7 +202,7 @@ def project_images(window: Window) -> None:
         window.run()
         dock.annotation_panel.accept_button.click()
         wait(4 * SETTLE)  # it saves by itself
-        dock.project_panel.where.setText("plates/annotations: 1 of 4 done. Saved by itself.")
+        dock.project_panel.where.setText("plates/annotations: 1 of 4 done.")
         dock.frame.show_panel(dock.project_panel)
         window.shoot("dock-project")
         dock.close_down()  # while the folder is there

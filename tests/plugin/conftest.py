@@ -66,6 +66,20 @@ def dock(make_napari_viewer, qtbot):
 
 
 @pytest.fixture
+def laptop(dock, qtbot):
+    """Show the window as small as any that is supported, with layouts as a person sees them."""
+
+    def show(width=1280, height=640):
+        window = dock.viewer.window._qt_window
+        window.resize(width, height)
+        window.show()
+        qtbot.waitUntil(lambda: (window.width(), window.height()) == (width, height))
+        qtbot.wait(100)  # layouts follow in several steps
+
+    return show
+
+
+@pytest.fixture
 def run(qtbot):
     """Press Run and wait for the end."""
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from napari_cliper.cli.commands import app
 from napari_cliper.io import writers
 from napari_cliper.io.formats import FORMATS, Format
-from napari_cliper.plugin.panels.export_dialog import ExportDialog
+from napari_cliper.plugin.panels.export_panel import ExportPanel
 
 AREAS = '''
 """The area of each label as text."""
@@ -23,17 +23,25 @@ def write_areas(path, image):
 '''
 
 
-def test_a_new_format_is_in_the_command_and_the_dialog(qtbot, tmp_path, monkeypatch):
+def test_a_new_format_is_in_the_command_and_the_window(qtbot, tmp_path, monkeypatch):
     (tmp_path / "areas.py").write_text(AREAS, encoding="utf-8")
     monkeypatch.setattr(writers, "__path__", [*writers.__path__, str(tmp_path)])
-    row = Format(title="Areas", help="Any editor.", write_file="areas:write_areas", suffix=".txt")
+    row = Format(
+        title="Areas",
+        help="Any editor.",
+        purpose="tables",
+        write_file="areas:write_areas",
+        suffix=".txt",
+    )
     monkeypatch.setitem(FORMATS, "areas", row)
 
-    dialog = ExportDialog(0, str(tmp_path))
-    qtbot.addWidget(dialog)
-    assert dialog.boxes["areas"].text() == "Areas"
-    assert dialog.boxes["areas"].toolTip() == "Any editor."
-    assert list(dialog.boxes) == list(FORMATS)
+    panel = ExportPanel()
+    qtbot.addWidget(panel)
+    tables = panel.purposes["tables"]
+    assert [action.text() for action in tables.menu.actions()] == ["Measurements (CSV)", "Areas"]
+    assert "Areas: Any editor." in tables.box.toolTip()
+    tables.box.click()
+    assert panel.request().formats == ("csv", "areas")
 
     text = CliRunner().invoke(app, ["export", "--help"], env={"COLUMNS": "300"}).output
     assert ", ".join(FORMATS) in text

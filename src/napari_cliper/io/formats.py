@@ -11,13 +11,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..segmentation import InvalidInputError
 
 if TYPE_CHECKING:
     from ..labels.labelled_image import LabelledImage
     from .lazy_images import Images
+
+Purpose = Literal["fiji", "qupath", "training", "tables", "python", "view"]
+
+PURPOSES: Mapping[Purpose, str] = {
+    "fiji": "Fiji and ImageJ",
+    "qupath": "QuPath and OMERO",
+    "training": "Training",
+    "tables": "Tables",
+    "python": "Python and napari",
+    "view": "Image with legend",
+}
+"""What formats are for, by the name that `Format.purpose` has, as the window offers them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +46,8 @@ class Format:
         Name in the window.
     help : str
         One sentence on the programs that open it.
+    purpose : str
+        Of `PURPOSES`: what it is for.
     write_file : str
         Function that writes one image to one file: takes a `Path` and a `LabelledImage`.
     write_folder : str
@@ -51,6 +65,7 @@ class Format:
 
     title: str
     help: str
+    purpose: Purpose
     write_file: str = ""
     write_folder: str = ""
     notes: str = ""
@@ -98,18 +113,21 @@ FORMATS: Mapping[str, Format] = {
     "tiff": Format(
         title="TIFF for ImageJ",
         help="Fiji and ImageJ, with pixel size, class names and colours.",
+        purpose="fiji",
         write_file="tiff:write_label_tiff",
         endings=(".tif", ".tiff"),
     ),
     "ome-tiff": Format(
         title="OME-TIFF",
         help="Programs that use Bio-Formats: QuPath, OMERO, Fiji.",
+        purpose="qupath",
         write_file="tiff:write_ome_tiff",
         endings=(".ome.tif", ".ome.tiff"),
     ),
     "png": Format(
         title="PNG, indexed",
         help="Training programs that read PASCAL VOC masks; open pixels are 255.",
+        purpose="training",
         write_file="png:write_indexed_png",
         planes=True,
         endings=(".png",),
@@ -117,6 +135,7 @@ FORMATS: Mapping[str, Format] = {
     "plain-png": Format(
         title="PNG, plain",
         help="Grey values are the labels.",
+        purpose="training",
         write_file="png:write_plain_png",
         suffix="_labels.png",
         planes=True,
@@ -125,6 +144,7 @@ FORMATS: Mapping[str, Format] = {
     "coco": Format(
         title="COCO JSON",
         help="Detectron2, MMDetection, CVAT: one file of instances and one of stuff.",
+        purpose="training",
         write_file="coco:write_one_coco",
         write_folder="coco:write_instances_and_stuff",
         planes=True,
@@ -133,12 +153,14 @@ FORMATS: Mapping[str, Format] = {
     "yolo": Format(
         title="YOLO segmentation",
         help="Ultralytics: images, label files and data.yaml.",
+        purpose="training",
         write_folder="yolo:write_yolo_dataset",
         planes=True,
     ),
     "geojson": Format(
         title="GeoJSON for QuPath",
         help="QuPath, with class, colour and holes.",
+        purpose="qupath",
         write_file="geojson:write_geojson",
         planes=True,
         endings=(".geojson",),
@@ -146,18 +168,21 @@ FORMATS: Mapping[str, Format] = {
     "numpy": Format(
         title="NumPy",
         help="numpy.load; contains no pickled data.",
+        purpose="python",
         write_file="npz:write_npz",
         endings=(".npz",),
     ),
     "ome-zarr": Format(
         title="OME-Zarr",
         help="napari and other NGFF programs: the image with its labels.",
+        purpose="python",
         write_file="ome_zarr:write_ome_zarr",
         endings=(".ome.zarr",),
     ),
     "csv": Format(
         title="Measurements (CSV)",
         help="Spreadsheet programs: one row per region, and one per class.",
+        purpose="tables",
         write_file="measurements:write_measurements",
         write_folder="measurements:write_all_measurements",
         notes="measurements:measurement_notes",
@@ -166,12 +191,18 @@ FORMATS: Mapping[str, Format] = {
     "overlay": Format(
         title="Image with legend",
         help="For presentations: colours over the image.",
+        purpose="view",
         write_file="overlay:write_overlay",
         suffix="_overlay.png",
         planes=True,
     ),
 }
 """Formats by their name on the command line, in the order in which they are offered."""
+
+
+def formats_for(purpose: Purpose) -> tuple[str, ...]:
+    """The names of the formats of a purpose, in the order of `FORMATS`."""
+    return tuple(name for name, one in FORMATS.items() if one.purpose == purpose)
 
 
 def check_formats(names: Sequence[str]) -> tuple[str, ...]:

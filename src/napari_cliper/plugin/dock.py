@@ -53,7 +53,8 @@ from .panels.annotation_panel import AnnotationPanel
 from .panels.classes_panel import ClassesPanel
 from .panels.corrections_panel import CorrectionsPanel
 from .panels.engine_panel import EnginePanel
-from .panels.exchange_panel import ExchangePanel
+from .panels.export_page import ExportPage
+from .panels.export_panel import ExportPanel
 from .panels.image_panel import ImagePanel
 from .panels.memory_panel import MemoryPanel
 from .panels.objects_panel import ObjectsPanel
@@ -112,9 +113,10 @@ class CliperWidget(QWidget):
         self.corrections_panel = CorrectionsPanel()
         self.prototypes_panel = PrototypesPanel()
         self.project_panel = ProjectPanel()
-        self.exchange_panel = ExchangePanel()
         self.result_details = wrapping(ui_text.NO_RESULTS)
         self.memory_panel = MemoryPanel()
+        self.export_panel = ExportPanel()
+        self.export_page = ExportPage(self.project_panel, self.export_panel, self.prototypes_panel)
         self._lay_out()
 
         self.result = LiveResult(
@@ -170,11 +172,11 @@ class CliperWidget(QWidget):
         self.frame.add("objects", self.objects_panel)
         self.frame.page_changed.connect(self.objects_panel.follow)
         self.exchange = Exchange(
-            self, self.annotation_controller, self.image_panel, self.classes_panel
+            self.export_panel, self.annotation_controller, self.image_panel, self.classes_panel
         )
         self.exchange.message.connect(self._say)
-        self.exchange_panel.export_wanted.connect(self.exchange.export)
-        self.exchange_panel.import_wanted.connect(self.exchange.import_labels)
+        self.state.image_changed.connect(self.exchange.update_available)
+        self.state.annotation_changed.connect(self.exchange.update_available)
         self.learning_controller = PrototypeLearning(
             self.prototypes_panel,
             self.image_panel,
@@ -215,6 +217,7 @@ class CliperWidget(QWidget):
         )
         self.image_order.message.connect(self._say)
         self.exchange.project_images = self.project_controller.exported
+        self.project_controller.annotated_changed.connect(self.exchange.set_annotated)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
         self.threshold_panel.changed.connect(self._show_threshold)
@@ -262,7 +265,6 @@ class CliperWidget(QWidget):
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
             "find": (self.classes_panel, self.run_panel, self.threshold_panel),
             "correct": (self.corrections_panel, self.annotation_panel),
-            "export": (self.project_panel, self.exchange_panel, self.prototypes_panel),
             "settings": (self.engine_panel,),
         }
         for page, panels in pages.items():
@@ -270,6 +272,7 @@ class CliperWidget(QWidget):
                 frame.add(page, panel)
         self.engine_panel.add_fold(ui_text.RESULTS_FOLD, self.result_details)
         self._memory_fold = self.engine_panel.add_fold(ui_text.MEMORY_FOLD, self.memory_panel)
+        frame.add("export", self.export_page, fills=True)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(frame)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from . import ui_text
+from .qt.accordion import Accordion
 
 PageName = Literal["find", "correct", "objects", "export", "settings"]
 
@@ -113,6 +114,8 @@ class Frame(QWidget):
         column.addWidget(foot)
         for fixed in (head, foot):
             fixed.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        # napari would put empty space below a widget that does not expand.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.tabs.currentChanged.connect(self._on_tab)
         self.tabs.tabBarClicked.connect(self._on_tab_clicked)
         self.settings_button.toggled.connect(self._on_settings)
@@ -152,10 +155,12 @@ class Frame(QWidget):
             self.tabs.setCurrentIndex(STEPS.index(page))
 
     def show_panel(self, panel: QWidget) -> None:
-        """Show the page that a panel is on, and bring the panel into sight."""
+        """Show the page that a panel is on, open its fold, and bring the panel into sight."""
         for name, page in self._pages.items():
             if page.isAncestorOf(panel):
                 self.go_to(name)
+                for accordion in page.findChildren(Accordion):
+                    accordion.open_at(panel)
                 page.ensureWidgetVisible(panel)
 
     def _add_page(self, name: PageName) -> None:

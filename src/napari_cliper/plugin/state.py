@@ -170,7 +170,7 @@ class DockState(QObject):
     @property
     def why_nothing_seen(self) -> str:
         """Why `seen_labels` is None, such as a plane that was not run."""
-        return self.result.why_not
+        return self._images.why_not() or self.result.why_not
 
     def select_class(self, name: str) -> None:
         """Select a class as if its row in the table of classes was clicked."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 from pycocotools.coco import COCO
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFileDialog
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QDialog, QFileDialog
 
 from napari_cliper.annotation.edit_mask import PAINTED
 from napari_cliper.io.formats import FORMATS
@@ -19,7 +21,9 @@ from napari_cliper.io.writers.png import write_indexed_png
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.plugin.controllers import exchange
-from napari_cliper.plugin.panels.export_dialog import ExportDialog, ExportRequest
+from napari_cliper.plugin.dock import CliperWidget
+from napari_cliper.plugin.export_choice import ExportChoice, last_choice
+from napari_cliper.plugin.panels.export_panel import ExportRequest
 from napari_cliper.plugin.ui_text import LEAVE_OUT, NEW_CLASS
 
 
@@ -52,22 +56,27 @@ def export(dock, qtbot, folder, *formats, overwrite=False):
 # ---------------------------------------------------------------------- export
 
 
-def test_the_dialog_asks_for_a_format_and_a_folder(accepted, qtbot, tmp_path, monkeypatch):
-    def fill(dialog):
-        save = dialog.buttons.button(QDialogButtonBox.StandardButton.Save)
-        assert not save.isEnabled()
-        dialog.folder.setText(str(tmp_path / "out"))
-        assert not save.isEnabled()
-        for name in ("coco", "png"):
-            dialog.boxes[name].click()
-        assert save.isEnabled()
-        assert not dialog.every_image.isVisible()
-        return QDialog.DialogCode.Accepted
-
-    monkeypatch.setattr(ExportDialog, "exec", fill)
-    accepted.exchange_panel.export_button.click()
+def test_purposes_and_a_folder_are_asked_for_and_the_files_are_right(
+    accepted, qtbot, tmp_path, monkeypatch
+):
+    panel = accepted.export_panel
+    assert panel.export_button.text() == "Export 1 image"
+    assert not panel.export_button.isEnabled()
+    assert not panel.open_button.isEnabled()
+    assert panel.every_image.isHidden()
+    panel.folder.setText(str(tmp_path / "out"))
+    assert "purpose" in panel.export_button.toolTip()
+    training = panel.purposes["training"]
+    training.box.click()
+    for action in training.menu.actions():
+        if action.text() in ("PNG, plain", "YOLO segmentation"):
+            action.trigger()
+    assert panel.export_button.toolTip() == "Write PNG, indexed, COCO JSON."
+    panel.export_button.click()
+    assert not panel.export_button.isEnabled()
     wait(accepted, qtbot)
     assert "Exported" in message(accepted)
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["coco", "png"]
     coco = COCO(str(tmp_path / "out" / "coco" / "stuff.json"))
     mine = annotation(accepted)
     painted = np.zeros((96, 128), int)
@@ -76,6 +85,37 @@ def test_the_dialog_asks_for_a_format_and_a_folder(accepted, qtbot, tmp_path, mo
     np.testing.assert_array_equal(painted, mine.layer.data)
     names = {one["id"]: one["name"] for one in coco.dataset["categories"]}
     assert names == {label: row.name for label, row in mine.classes.items()}
+    opened = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    panel.open_button.click()
+    assert [Path(one) for one in opened] == [tmp_path / "out"]
+    assert "file manager" in message(accepted)  # there is none that could show it
+
+
+def test_every_format_has_a_purpose_and_stands_in_its_menu(dock):
+    rows = dock.export_panel.purposes
+    assert sorted(name for row in rows.values() for name in row.names) == sorted(FORMATS)
+    for row in rows.values():
+        assert row.names
+        for name, action in zip(row.names, row.menu.actions(), strict=True):
+            assert action.text() == FORMATS[name].title
+            assert FORMATS[name].help in row.box.toolTip()
+
+
+def test_the_last_choice_comes_back_in_the_next_session(accepted, qtbot, tmp_path, user_data):
+    chosen = ExportChoice(("tables", "python"), ("ome-zarr",), str(tmp_path / "out"), True)
+    accepted.export_panel.set_value(chosen)
+    assert accepted.export_panel.value() == chosen
+    accepted.export_panel.export_button.click()
+    wait(accepted, qtbot)
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["csv", "numpy"]
+    assert last_choice() == chosen
+    later = CliperWidget(accepted.viewer)
+    qtbot.addWidget(later)
+    assert later.export_panel.value() == chosen
+    later.close_down()
+    (user_data / "export.json").write_text('{"purposes": 3}', encoding="utf-8")
+    assert last_choice() == ExportChoice()
 
 
 def test_every_format_is_written_from_the_dock(accepted, qtbot, tmp_path):
@@ -144,9 +184,14 @@ def test_a_full_disk_reaches_the_person(accepted, qtbot, tmp_path, monkeypatch):
     assert list((tmp_path / "out").glob("[!.]*")) == []
 
 
-def test_nothing_to_export(dock):
-    dock.exchange_panel.export_button.click()
+def test_nothing_to_export(dock, tmp_path):
+    panel = dock.export_panel
+    panel.set_value(ExportChoice(("fiji",), (), str(tmp_path / "out")))
+    assert not panel.export_button.isEnabled()
+    assert "no annotation" in panel.export_button.toolTip()
+    dock.exchange.export()  # as by a press in the moment in which the annotation went
     assert "no annotation" in message(dock)
+    assert not (tmp_path / "out").exists()
 
 
 # ---------------------------------------------------------------------- import
@@ -178,7 +223,7 @@ def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatc
 
     answer(monkeypatch, fill)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
-    dock.exchange_panel.import_button.click()
+    dock.export_panel.import_button.click()
     wait(dock, qtbot)
     assert requested == [[7]]  # the bacterium is known by its name
     mine = annotation(dock)

@@ -25,7 +25,7 @@ from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin.controllers import project as project_controller
 from napari_cliper.plugin.controllers.project import SAVE_AFTER
 from napari_cliper.plugin.dock import CliperWidget
-from napari_cliper.plugin.panels.export_dialog import ExportRequest
+from napari_cliper.plugin.panels.export_panel import ExportRequest
 from napari_cliper.segmentation import SegmentationConfig, Thresholds
 
 SHAPE = (96, 128)

@@ -125,7 +125,7 @@ def test_painted_pixels_become_looks_and_the_image_is_asked_again(nonsense, run,
     assert first.pixelColor(30, 20).getRgb()[:3] == tuple(seen.tolist())
     assert (
         f"Visual prototypes: {len(prototypes)}, of {len(NAMES)} classes"
-        in dock.prototypes_panel.folder.text()
+        in dock.export_page.prototypes.header.text()
     )
 
     outcome = dock.shown.outcome
@@ -234,7 +234,7 @@ def test_looks_are_removed_by_button_and_key_and_come_back(nonsense, run, qtbot)
     panel.pictures.selectAll()
     qtbot.keyClick(panel.pictures, Qt.Key.Key_Delete)
     assert nonsense.learning_controller.prototypes is None
-    assert panel.folder.text() == "Visual prototypes"
+    assert nonsense.export_page.prototypes.header.text().endswith(" Visual prototypes")
     idle(nonsense, qtbot)
     assert "prototypes" not in nonsense.shown.outcome.scores.record
     panel.undo_button.click()

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtCore import QObject, QUrl, Signal
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QFileDialog
 
 from ...io.lazy_images import Images
 from ...io.readers.coco import open_coco
@@ -22,16 +23,15 @@ from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
 from ...segmentation import InvalidInputError, Progress
 from .. import ui_text
+from ..export_choice import keep_choice, last_choice
 from ..layers.annotation_layer import AnnotationLayer, Place
 from ..layers.image_layers import ImageChoice
 from ..panels.classes_panel import ClassesPanel
+from ..panels.export_panel import ExportPanel, ExportRequest
 from ..panels.image_panel import ImagePanel
 from ..panels.import_dialog import ImportDialog
 from ..worker import Job
 from .annotation import AnnotationController
-
-if TYPE_CHECKING:
-    from ..panels.export_dialog import ExportRequest
 
 FILES_NAMED = 4
 
@@ -62,8 +62,8 @@ class Exchange(QObject):
 
     Parameters
     ----------
-    parent : QWidget
-        Of the dialogs.
+    panel : ExportPanel
+        Also the parent of the dialogs.
     annotation_controller : Annotating
     images : ImagePanel
     classes : ClassesPanel
@@ -74,19 +74,25 @@ class Exchange(QObject):
 
     def __init__(
         self,
-        parent: QWidget,
+        panel: ExportPanel,
         annotation_controller: AnnotationController,
         images: ImagePanel,
         classes: ClassesPanel,
     ) -> None:
-        super().__init__(parent)
-        self._parent = parent
+        super().__init__(panel)
+        self._panel = panel
         self._annotation_controller = annotation_controller
         self._images = images
         self._classes = classes
         self.job: Job | None = None
         self.folder = ""
+        """The folder of the last export."""
+        self._annotated = 0
         self.project_images: Callable[[], ProjectImages] = ProjectImages
+        panel.set_value(last_choice())
+        panel.export_wanted.connect(self.export)
+        panel.import_wanted.connect(self.import_labels)
+        panel.open_wanted.connect(self.open_folder)
 
     def close(self) -> None:
         """End what runs."""
@@ -96,19 +102,31 @@ class Exchange(QObject):
     # ------------------------------------------------------------------ export
 
     def export(self) -> None:
-        """Ask what and where to, and write it."""
-        project = self.project_images()
-        annotation = self._annotation_controller.current()
+        """Write what the panel says."""
+        annotation, project = self._annotation_controller.current(), self.project_images()
         if annotation is None and not project.count:
             self.message.emit(ui_text.NOTHING_TO_EXPORT, True)
             return
-        from ..panels.export_dialog import ExportDialog  # noqa: PLC0415 - zarr and more, when it is wanted
+        keep_choice(self._panel.value())
+        self.write(self._panel.request(), annotation, project)
 
-        dialog = ExportDialog(project.count, self.folder, self._parent)
-        dialog.every_image.setEnabled(annotation is not None)  # else there is none but those
-        if dialog.exec():
-            self.write(dialog.request(), annotation, project)
-        dialog.deleteLater()
+    def open_folder(self) -> None:
+        """Show the folder of the last export in the system's file manager."""
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(self.folder)):
+            self.message.emit(ui_text.cannot_open_folder(self.folder), True)
+
+    def set_annotated(self, images: int) -> None:
+        """Take how many images of the project have an annotation."""
+        self._annotated = images
+        self.update_available()
+
+    def update_available(self, _changed: object = None) -> None:
+        """Bring the panel up to what there is to export."""
+        self._panel.set_available(
+            has_annotation=self._annotation_controller.current() is not None,
+            images=self._annotated,
+            why_not=ui_text.EXCHANGE_RUNS if self.job is not None else "",
+        )
 
     def write(
         self, request: ExportRequest, annotation: AnnotationLayer | None, project: ProjectImages
@@ -131,6 +149,7 @@ class Exchange(QObject):
         names = [path.name for path in made]
         text = ui_text.exported(folder=self.folder, files=names, notes=notes, most=FILES_NAMED)
         self.message.emit(text, False)
+        self._panel.set_exported(self.folder)
 
     # ------------------------------------------------------------------ import
 
@@ -142,7 +161,10 @@ class Exchange(QObject):
             return
         patterns = " ".join(f"*{suffix}" for suffix in SUFFIXES)
         path, _ = QFileDialog.getOpenFileName(
-            self._parent, ui_text.IMPORT_TITLE, self.folder, ui_text.label_files(patterns)
+            self._panel,
+            ui_text.IMPORT_TITLE,
+            self._panel.value().folder,
+            ui_text.label_files(patterns),
         )
         if path:
             self.read(Path(path))
@@ -171,7 +193,7 @@ class Exchange(QObject):
         matching = match_classes(imported, annotation.classes)
         assignments: dict[int, int | None] = {}
         if matching.open:
-            dialog = ImportDialog(imported, matching, annotation.classes, self._parent)
+            dialog = ImportDialog(imported, matching, annotation.classes, self._panel)
             accepted = bool(dialog.exec())
             dialog.deleteLater()
             if not accepted:
@@ -203,6 +225,7 @@ class Exchange(QObject):
         self.job.succeeded.connect(on_success)
         self.job.failed.connect(partial(self._on_failed))
         self.job.finished.connect(self._on_finished)
+        self.update_available()
         self.job.start()
 
     def _on_failed(self, message: str) -> None:
@@ -210,6 +233,7 @@ class Exchange(QObject):
 
     def _on_finished(self) -> None:
         self.job = None
+        self.update_available()
 
 
 def _one(image: Callable[[], LabelledImage]) -> list[LabelledImage]:

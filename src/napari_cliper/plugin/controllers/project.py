@@ -67,6 +67,8 @@ class ProjectController(QObject):
     """The image layer that makes room for another."""
     saved_as = Signal(object)
     """The `AnnotationLayer` that a new project keeps from now on."""
+    annotated_changed = Signal(int)
+    """How many images of the project have an annotation."""
     marked_done = Signal(object)
     """The `AnnotationLayer` of an image that a person calls done."""
 
@@ -159,12 +161,12 @@ class ProjectController(QObject):
         self._opening, self._uncertain = None, {}
         self._saved_settings = self._settings_shown()
         self._status = {image.name: image.status for image in project.images}
-        self._panel.folder.expand(animate=False)
         open_ones = [image for image in project.images if image.status != "done"]
         first = project.current or next(iter(open_ones or project.images), None)
         if first is not None:
             self.go_to(first.name)
         self._show()
+        self._panel.list_wanted.emit()
 
     def save_as(self, folder: Path) -> None:
         """Begin a project of the image that is annotated in the window."""
@@ -194,7 +196,6 @@ class ProjectController(QObject):
         self._wanted, self._unsaved = name, {name}
         if self.save_now():
             self.saved_as.emit(annotation)
-        self._panel.folder.expand(animate=False)
         self._show()
 
     def _on_new(self) -> None:
@@ -441,7 +442,13 @@ class ProjectController(QObject):
         if not self._closed:  # a job may end after Qt has deleted the panel
             self._show()
 
+    @property
+    def annotated(self) -> int:
+        """How many images of the project have an annotation."""
+        return 0 if self.project is None else sum(one != "open" for one in self._status.values())
+
     def _show(self) -> None:
+        self.annotated_changed.emit(self.annotated)
         if self.project is None:
             self._panel.show_images("", (), "")
             return
@@ -468,8 +475,7 @@ class ProjectController(QObject):
         files = tuple(image.path for image in project.images)
         if not self.save_now():  # the annotation in the window can be exported all the same
             return ProjectImages(files=files)
-        count = sum(status != "open" for status in self._status.values())
-        return ProjectImages(count, partial(_annotated, project), files)
+        return ProjectImages(self.annotated, partial(_annotated, project), files)
 
 
 def _open(

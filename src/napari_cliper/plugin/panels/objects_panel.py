@@ -173,7 +173,7 @@ class ObjectsPanel(QWidget):
     def _show(self) -> None:
         """Bring the page in line with what was counted and with the smallest size."""
         counted = self._counted
-        for widget in (self.table, self.summary):
+        for widget in (self.table, self.summary, self.remove_button):
             widget.setVisible(counted is not None)
         if counted is None:
             self.source.setText(self._state.why_nothing_seen or ui_text.OBJECTS_EMPTY)

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -21,10 +22,8 @@ from superqt.utils import signals_blocked
 
 from ...annotation.project.project_images import ProjectImage
 from .. import ui_text
-from ..qt.folding import folding
-from ..qt.wrapping_label import wrapping
 
-_ROWS_SEEN = 5
+_ROWS_SEEN = 3  # at least
 
 
 class ProjectPanel(QWidget):
@@ -40,11 +39,15 @@ class ProjectPanel(QWidget):
     done_wanted = Signal()
     order_wanted = Signal()
     chosen = Signal(str)
+    images_changed = Signal(int)
+    """How many images the project has."""
+    list_wanted = Signal()
+    """The list of images is worth showing: a project was opened."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = folding(ui_text.PROJECT)
-        self.where = wrapping(ui_text.NO_PROJECT)
+        self.where = QElidingLabel()
+        self.where.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.new_button = _button(ui_text.NEW_PROJECT, ui_text.NEW_PROJECT_TIP)
         self.open_button = _button(ui_text.OPEN_PROJECT, ui_text.OPEN_PROJECT_TIP)
         self.save_button = _button(ui_text.SAVE_PROJECT, ui_text.SAVE_PROJECT_TIP)
@@ -55,14 +58,25 @@ class ProjectPanel(QWidget):
         self.next_button = _arrow("\N{BLACK RIGHT-POINTING TRIANGLE}", ui_text.NEXT_TIP)
         self.done_button = _button(ui_text.DONE, ui_text.DONE_TIP)
         self.order_button = QPushButton(ui_text.ORDER)
-        inside = QWidget()
-        grid = QGridLayout(inside)
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText(ui_text.FILTER)
+        self.filter.setToolTip(ui_text.FILTER_TIP)
+        self.filter.setAccessibleName(ui_text.FILTER_NAME)
+        self.filter.setClearButtonEnabled(True)
+        self.list = QWidget()
+        """The images with a filter, for a fold."""
+        column = QVBoxLayout(self.list)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.filter)
+        column.addWidget(self.images, 1)
+        column.addWidget(self.order_button)
+        grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(2)
         grid.addWidget(self.where, 0, 0, 1, 3)
-        for column, button in enumerate((self.new_button, self.open_button, self.save_button)):
-            grid.addWidget(button, 1, column)
-        grid.addWidget(self.images, 2, 0, 1, 3)
-        grid.addWidget(self.order_button, 3, 0, 1, 3)
+        for at, button in enumerate((self.new_button, self.open_button, self.save_button)):
+            grid.addWidget(button, 1, at)
         self.name = QElidingLabel()
         self.name.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.line = QWidget()
@@ -73,12 +87,7 @@ class ProjectPanel(QWidget):
         row.addWidget(self.name, 1)
         row.addWidget(self.next_button)
         row.addWidget(self.done_button)
-        height = self.images.fontMetrics().height() + 6
-        self.images.setFixedHeight(_ROWS_SEEN * height)
-        self.folder.addWidget(inside)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.folder)
+        self.images.setMinimumHeight(_ROWS_SEEN * (self.images.fontMetrics().height() + 6))
         self._names: list[str] = []
 
         self.new_button.clicked.connect(self.new_wanted)
@@ -88,6 +97,7 @@ class ProjectPanel(QWidget):
         self.next_button.clicked.connect(self._on_next)
         self.done_button.clicked.connect(self.done_wanted)
         self.order_button.clicked.connect(self.order_wanted)
+        self.filter.textChanged.connect(self._filter)
         self.images.itemActivated.connect(self._on_activated)
         self.images.itemClicked.connect(self._on_activated)
         self.show_images("", (), "")
@@ -118,6 +128,9 @@ class ProjectPanel(QWidget):
         """
         finished = sum(image.status == "done" for image in images)
         self.where.setText(ui_text.project_state(folder=where, done=finished, images=len(images)))
+        self.where.setToolTip(
+            f"{self.where.text()}\n{ui_text.PROJECT_TIP}" if where else ui_text.NO_PROJECT_TIP
+        )
         self._names = [image.name for image in images]
         with signals_blocked(self.images):
             self.images.clear()
@@ -130,8 +143,9 @@ class ProjectPanel(QWidget):
                 self.images.addItem(item)
             if current in self._names:
                 self.images.setCurrentRow(self._names.index(current))
-        for widget in (self.images, self.order_button, self.line):
-            widget.setVisible(bool(images))
+        self._filter()
+        self.line.setVisible(bool(images))
+        self.images_changed.emit(len(images))
         at = self._names.index(current) + 1 if current in self._names else 0
         self.name.setText(ui_text.project_line(name=current, at=at, images=len(images)))
         self.name.setToolTip(self.name.text())
@@ -139,6 +153,15 @@ class ProjectPanel(QWidget):
             self.previous_button.setEnabled(current in self._names[1:])
             self.next_button.setEnabled(current in self._names[:-1])
             self.done_button.setEnabled(current in self._names)
+
+    def _filter(self, _text: str = "") -> None:
+        """Hide the images that lack a word of the filter."""
+        words = self.filter.text().casefold().split()
+        for index in range(self.images.count()):
+            item = self.images.item(index)
+            if item is not None:
+                text = item.text().casefold()
+                item.setHidden(not all(word in text for word in words))
 
     def _on_activated(self, item: QListWidgetItem) -> None:
         self.chosen.emit(self._names[self.images.row(item)])

@@ -17,20 +17,17 @@ from qtpy.QtWidgets import (
     QListWidgetItem,
     QPushButton,
     QSlider,
-    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
 from .. import ui_text
-from ..qt.folding import folding
 from ..qt.wrapping_label import wrapping
 
 if TYPE_CHECKING:
     from ...segmentation import Prototype
 
 _SIDE = 48  # pixels of an image
-_ROWS_SEEN = 3
 _STEPS = 100
 
 
@@ -67,11 +64,10 @@ class PrototypesPanel(QWidget):
     remove_wanted = Signal(object)
     undo_wanted = Signal()
     weight_changed = Signal(object)
+    title_changed = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.folder = folding(ui_text.PROTOTYPES)
-        self.folder.setToolTip(ui_text.PROTOTYPES_TIP)
         self.learn_button = QPushButton(ui_text.LEARN)
         self.by_itself = QCheckBox(ui_text.LEARN_DONE)
         self.by_itself.setChecked(True)
@@ -105,8 +101,7 @@ class PrototypesPanel(QWidget):
         for widget in (QLabel(ui_text.WORDS_END), self.slider, QLabel(ui_text.PROTOTYPES_END)):
             row.addWidget(widget)
         row.setStretchFactor(self.slider, 1)
-        inside = QWidget()
-        grid = QGridLayout(inside)
+        grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.addWidget(self.learn_button, 0, 0, 1, 2)
         grid.addWidget(self.by_itself, 1, 0, 1, 2)
@@ -116,11 +111,9 @@ class PrototypesPanel(QWidget):
         grid.addWidget(self.undo_button, 4, 1)
         grid.addLayout(row, 5, 0, 1, 2)
         grid.addWidget(self.automatic, 6, 0, 1, 2)
-        self.pictures.setFixedHeight(_ROWS_SEEN * (_SIDE + 8))
-        self.folder.addWidget(inside)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.folder)
+        grid.setRowStretch(7, 1)
+        grid.setRowStretch(3, 1000)  # the images take the height that is left
+        self.pictures.setMinimumHeight(_SIDE)
 
     # ------------------------------------------------------------------ values in and out
 
@@ -159,7 +152,7 @@ class PrototypesPanel(QWidget):
                 self.pictures.addItem(_item(one))
         self.pictures.setVisible(bool(items))
         classes = len({one.name.casefold() for one in items if one.name})
-        self.folder.setText(ui_text.prototypes_title(number=len(items), classes=classes))
+        self.title_changed.emit(ui_text.prototypes_title(number=len(items), classes=classes))
         self._update()
 
     def set_available(self, no_learn: str, note: str = "") -> None:

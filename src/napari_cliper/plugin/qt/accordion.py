@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 _OPEN = "\N{BLACK DOWN-POINTING TRIANGLE}"
 _CLOSED = "\N{BLACK RIGHT-POINTING TRIANGLE}"
+_ALL_THAT_IS_LEFT = 1000  # as a stretch factor, against 1 of the empty space below the folds
 
 
 class Fold(QWidget):
@@ -76,13 +77,26 @@ class Accordion(QWidget):
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(2)
+        self._column.addStretch(1)
 
-    def add(self, title: str, content: QWidget) -> Fold:
-        """Add a closed fold below the others."""
+    def add(self, title: str, content: QWidget, *, fills: bool = False) -> Fold:
+        """Add a closed fold below the others.
+
+        Parameters
+        ----------
+        title : str
+        content : QWidget
+        fills : bool
+            Whether the open fold takes the height that is left.
+        """
         fold = Fold(title, content)
         fold.toggled.connect(self._on_toggled)
+        if fills:
+            fold.toggled.connect(
+                lambda is_open: self._column.setStretchFactor(fold, _ALL_THAT_IS_LEFT * is_open)
+            )
         self.folds.append(fold)
-        self._column.addWidget(fold)
+        self._column.insertWidget(self._column.count() - 1, fold)
         return fold
 
     def open_at(self, widget: QWidget) -> None:

@@ -54,8 +54,6 @@ IMPORT_TIP = (
     "Read labels from a TIFF, PNG or COCO JSON file. Classes are matched by name. Undo takes it "
     "back in one step."
 )
-EXPORT = "&Export ..."
-EXPORT_TIP = "Write the annotation for training, ImageJ, QuPath, spreadsheets and more."
 NO_ANNOTATION = "There is no annotation yet. Accept a prediction or paint first."
 CLEANING_RUNS = "Cleaning is running. Wait for it to end."
 NOTHING_DONE = "Nothing is accepted or painted yet."

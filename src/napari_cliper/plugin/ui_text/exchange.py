@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 from .common import count
 
-EXPORT_TITLE = "Export annotations"
+EXPORT_FOLD = "Export and import"
 EXPORT_FOLDER_TITLE = "Export to folder"
 FOLDER_LABEL = "Folder"
 OVERWRITE = "Replace existing files"
-EXPORT_WHY_NOT = "Tick a format and choose a folder."
+OVERWRITE_TIP = "Files of the same name that this program wrote are replaced; others never are."
+FORMATS_TIP = "Choose the formats."
+EVERY_IMAGE_TIP = "All annotated images of the project, or only the image in the window."
+OPEN_FOLDER = "Open folder"
+EXPORT_WHY_NOT = "Tick a purpose and choose a folder."
 NOTHING_TO_EXPORT = "There is no annotation to export. Accept a prediction or paint first."
 EXCHANGE_RUNS = "An export or import is running. Wait for it to end."
 IMPORT_TITLE = "Import labels"
@@ -25,7 +29,38 @@ NEW_CLASS, LEAVE_OUT = "a new class", "do not import"
 
 def every_image(images: int) -> str:
     """A box to export more than the image in the window."""
-    return f"All {images} annotated images of the project"
+    return f"All {count(images, 'image')}"
+
+
+def export_images(images: int) -> str:
+    """The button that exports."""
+    return f"Export {count(images, 'image')}"
+
+
+def export_tip(formats: Sequence[str]) -> str:
+    """The tooltip of the button that exports."""
+    return f"Write {', '.join(formats)}."
+
+
+def purpose_tip(formats: Sequence[tuple[str, str]]) -> str:
+    """The tooltip of a purpose: each format with the programs that open it."""
+    return "\n".join(f"{title}: {programs}" for title, programs in formats)
+
+
+def formats_chosen(chosen: int, of: int) -> str:
+    """How many formats of a purpose are written."""
+    number = count(of, "format") if chosen == of else f"{chosen} of {count(of, 'format')}"
+    return f"{number} \N{BLACK DOWN-POINTING SMALL TRIANGLE}"
+
+
+def open_folder_tip(folder: str) -> str:
+    """The tooltip of the button that opens the folder of an export."""
+    return f"Open {folder}." if folder else "Export first."
+
+
+def cannot_open_folder(folder: str) -> str:
+    """The system shows no folders."""
+    return f"Cannot open {folder} from here. Open it in a file manager."
 
 
 def exported(*, folder: str, files: Sequence[str], notes: Sequence[str], most: int) -> str:

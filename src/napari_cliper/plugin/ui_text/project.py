@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 # ---------------------------------------------------------------------- project panel
 
-PROJECT = "Project"
 STATUS_NAMES: Mapping[Status, str] = MappingProxyType(
     {"open": "not started", "started": "in progress", "done": "done"}
 )
-NO_PROJECT = (
-    "No project. Annotations are saved automatically and offered the next time this panel opens. "
-    "Press Save as ... to save them in a folder of your choice."
+NO_PROJECT = "No project. Annotations are saved."
+NO_PROJECT_TIP = (
+    "Annotations are saved automatically and offered the next time this panel opens. Press Save "
+    "as ... to save them in a folder of your choice."
 )
+PROJECT_TIP = "Changes are saved automatically."
 NEW_PROJECT = "&Folder of images ..."
 NEW_PROJECT_TIP = "Annotate the images of a folder."
 OPEN_PROJECT = "Op&en ..."
@@ -31,6 +32,12 @@ OPEN_PROJECT_TIP = "Open a project."
 SAVE_PROJECT = "&Save as ..."
 SAVE_PROJECT_TIP = "Save the annotation of this image in a new project."
 PROJECT_IMAGES = "Images of the project"
+FILTER = "Filter: a name, done, in progress ..."
+FILTER_TIP = (
+    "Show only the images with all of these words in their name, status or classes: "
+    "done, in progress, not started, uncertain."
+)
+FILTER_NAME = "Filter of the images"
 PREVIOUS_TIP = "Go to the previous image."
 NEXT_TIP = "Go to the next image."
 DONE = "&Done"
@@ -51,7 +58,12 @@ def project_state(*, folder: str, done: int, images: int) -> str:
     """The line above the list of images."""
     if not folder:
         return NO_PROJECT
-    return f"{folder}: {done} of {images} done. Changes are saved automatically."
+    return f"{folder}: {done} of {images} done."
+
+
+def project_images(images: int) -> str:
+    """The title of the list of images."""
+    return f"{PROJECT_IMAGES} ({images})" if images else PROJECT_IMAGES
 
 
 def project_line(*, name: str, at: int, images: int) -> str:

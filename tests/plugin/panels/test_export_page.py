@@ -1,0 +1,115 @@
+"""The page Export: folds that fit, and the filter of the images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FILES = 30
+
+
+@pytest.fixture
+def project(dock, tmp_path, qtbot):
+    """The dock with a project of many images, at the first."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(FILES):
+        pixels = np.full((16, 16, 3), number, np.uint8)
+        Image.fromarray(pixels).save(folder / f"plate {number:02}.png")
+    dock.project_controller.create(tmp_path / "project", sorted(folder.iterdir()))
+    controller = dock.project_controller
+    qtbot.waitUntil(lambda: controller.current == "plate 00" and controller.job is None)
+    return dock
+
+
+def listed(dock):
+    images = dock.project_panel.images
+    items = [images.item(index) for index in range(images.count())]
+    return [item.text() for item in items if not item.isHidden()]
+
+
+def test_every_fold_fits_a_laptop_and_one_is_open_at_a_time(project, laptop, qtbot):
+    laptop()
+    dock, page = project, project.export_page
+    dock.frame.go_to("export")
+    seen = dock.frame.current
+    assert page.images.is_open  # a project was opened
+    for fold in (page.files, page.images, page.prototypes):
+        fold.header.setChecked(True)
+        qtbot.wait(50)
+        assert [one for one in page.folds.folds if one.is_open] == [fold]
+        assert seen.verticalScrollBar().maximum() == 0, fold.header.text()
+        assert seen.widget().minimumSizeHint().width() <= seen.viewport().width()
+    page.prototypes.header.click()
+    assert page.files.is_open  # what the page is for comes back
+    page.files.header.click()
+    assert not any(fold.is_open for fold in page.folds.folds)
+    dock.frame.go_to("find")
+    dock.frame.show_panel(dock.prototypes_panel)
+    assert dock.frame.page == "export"
+    assert page.prototypes.is_open
+
+
+def test_the_list_takes_the_height_that_is_left(project, laptop):
+    dock = project
+    dock.frame.go_to("export")
+    heights = []
+    for height in (640, 840):
+        laptop(height=height)
+        heights.append(dock.project_panel.images.height())
+    assert 195 <= heights[1] - heights[0] <= 200
+
+
+def test_there_is_no_list_without_a_project(dock):
+    assert dock.export_page.images.isHidden()
+    assert dock.export_page.files.is_open
+    assert dock.project_panel.where.text().startswith("No project")
+
+
+def test_images_are_filtered_by_name_and_status(project, qtbot):
+    dock = project
+    assert len(listed(dock)) == FILES
+    dock.project_panel.done_button.click()
+    qtbot.waitUntil(lambda: dock.project_controller.current == "plate 01", timeout=10_000)
+    field = dock.project_panel.filter
+    field.setText("plate 1")
+    assert [text.split(":")[0] for text in listed(dock)] == [f"plate 1{n}" for n in range(10)] or (
+        all("1" in text for text in listed(dock))
+    )
+    field.setText("done")
+    assert listed(dock) == ["plate 00: done"]
+    field.setText("DONE 07")
+    assert listed(dock) == []
+    field.setText("not started 2")
+    assert all("2" in text and "not started" in text for text in listed(dock))
+    assert len(listed(dock)) == 12  # 02, 12, 20 to 29
+    dock.project_panel.next_button.click()
+    qtbot.waitUntil(lambda: dock.project_controller.current == "plate 02", timeout=10_000)
+    assert len(listed(dock)) == 12  # the list was filled again
+    field.clear()
+    assert len(listed(dock)) == FILES
+
+
+def test_the_button_says_how_many_images_are_exported(project, qtbot, tmp_path):
+    dock, panel = project, project.export_panel
+    assert not panel.export_button.isEnabled()
+    for name in ("plate 00", "plate 01"):
+        dock.project_controller.go_to(name)
+        qtbot.waitUntil(lambda name=name: dock.project_controller.current == name, timeout=10_000)
+        dock.image_panel.images.setCurrentText(name)
+        mine = dock.annotation_controller.begin(dock.project_controller.layer, name)
+        (row, *_) = dock.classes_panel.classes()
+        mine.rewrite((slice(2, 8), slice(2, 8)), np.full((6, 6), mine.number_of(row), np.uint16))
+    assert panel.export_button.text() == "Export 2 images"
+    panel.every_image.click()
+    assert panel.export_button.text() == "Export 1 image"
+    panel.every_image.click()
+    panel.folder.setText(str(tmp_path / "out"))
+    panel.purposes["fiji"].box.click()
+    panel.export_button.click()
+    qtbot.waitUntil(lambda: dock.exchange.job is None, timeout=20_000)
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.tif")) == [
+        "plate 00.tif",
+        "plate 01.tif",
+    ]
