@@ -145,7 +145,7 @@ class ExportPanel(QWidget):
         self.overwrite.setToolTip(ui_text.OVERWRITE_TIP)
         self.export_button = QPushButton()
         set_tone(self.export_button, "primary")
-        self.open_button = QPushButton(ui_text.OPEN_FOLDER)
+        self.open_button = QPushButton(ui_text.OPEN_EXPORT_FOLDER)
         self.import_button = QPushButton(ui_text.IMPORT)
         self.import_button.setToolTip(ui_text.IMPORT_TIP)
         self._lay_out()
