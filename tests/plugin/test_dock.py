@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 from napari.layers import Labels
+from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QMessageBox
@@ -607,6 +608,24 @@ def test_unload_frees_the_networks_and_keeps_the_layers(dock, run):
     assert len(outputs(dock.viewer)) == 2
     run(dock)
     assert not dock.shown.outcome.encoded
+
+
+def test_an_error_is_a_notification_where_the_dock_is_not_seen(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    dock = CliperWidget(viewer)
+    docked = viewer.window.add_dock_widget(dock)
+    told = []
+    notification_manager.notification_ready.connect(told.append)
+    try:
+        qtbot.waitUntil(dock.isVisible)
+        dock._on_failed("No image.")
+        assert told == []  # it is read in the dock
+        docked.hide()
+        dock._on_failed("No word.")
+        assert [(one.message, str(one.severity)) for one in told] == [("No word.", "error")]
+    finally:
+        notification_manager.notification_ready.disconnect(told.append)
+        dock.close_down()
 
 
 def test_the_size_of_the_cache_is_remembered_and_kept(dock, run):

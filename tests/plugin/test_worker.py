@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 
+import napari
 import pytest
+from napari.utils import progress
 
-from napari_cliper.plugin.worker import Job
+from napari_cliper.plugin.worker import ANNOUNCED_AFTER, Job
 from napari_cliper.segmentation import InvalidInputError, Progress, Stopped
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """A window that jobs are shown in."""
+    return make_napari_viewer()
 
 
 @pytest.fixture
@@ -109,3 +119,69 @@ def test_the_window_ticks_on_and_is_not_flooded(run):
 
     seen = run(work)
     assert 1 <= sum(kind == "progress" for kind, _ in seen) < 200
+
+
+# ---------------------------------------------------------------------- what napari shows of jobs
+
+
+def napari_shows():
+    """Texts of napari's bars, with their share, and of its question before closing."""
+    bars = [(bar.desc.rstrip(": "), bar.n, bar.total) for bar in progress._all_instances]
+    return bars, napari.current_viewer().window._task_status_manager.get_status()
+
+
+@pytest.mark.parametrize("ending", ["succeeds", "fails", "is cancelled", "napari closes"])
+@pytest.mark.usefixtures("viewer")
+def test_napari_shows_a_long_job_until_it_ends(qtbot, capsys, ending):
+    go_on, release = threading.Event(), threading.Event()
+
+    def work(report, should_stop):
+        go_on.wait(10)
+        report(Progress("Downloading", 3_000_000_000, 4_000_000_000, "byte"))  # beyond 32 bits
+        while not (release.wait(0.01) or should_stop()):
+            pass
+        if ending == "fails":
+            raise InvalidInputError("no word")
+
+    job = Job(work, "Finding words")
+    job.start()
+    assert napari_shows() == ([], [])  # short work would flicker
+    qtbot.waitUntil(lambda: bool(napari_shows()[0]), timeout=5000)
+    assert napari_shows() == ([("Finding words", 0, 0)], ["napari-cliper: Finding words"])
+    go_on.set()
+    qtbot.waitUntil(lambda: napari_shows()[0] == [("Downloading", 750, 1000)], timeout=5000)
+    with qtbot.waitSignal(job.finished, timeout=5000):
+        if ending == "is cancelled":
+            job.stop()
+        elif ending == "napari closes":
+            napari.current_viewer().window._task_status_manager.cancel_all()
+        else:
+            release.set()
+    assert napari_shows() == ([], [])
+    assert capsys.readouterr().err == ""  # no bar in the terminal
+
+
+@pytest.mark.usefixtures("viewer")
+def test_napari_keeps_no_finished_job_in_memory(qtbot):
+    large = type("Large", (), {})()
+    gone = weakref.ref(large)
+    job = Job(lambda _report, _should_stop, _large=large: time.sleep(0.5), "Finding words")
+    job.start()
+    with qtbot.waitSignal(job.finished, timeout=5000):
+        pass
+    assert napari.current_viewer().window._task_status_manager._tasks
+    del job, large
+    qtbot.wait(10)
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.usefixtures("viewer")
+def test_napari_shows_no_short_job_and_none_without_a_title(qtbot):
+    for title, seconds in (("Finding words", 0.05), ("", 2 * ANNOUNCED_AFTER / 1000)):
+        job = Job(lambda _report, _should_stop, seconds=seconds: time.sleep(seconds), title)
+        seen = []
+        job.finished.connect(lambda seen=seen: seen.append(napari_shows()))
+        with qtbot.waitSignal(job.finished, timeout=5000):
+            job.start()
+        assert seen == [([], [])]

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from napari.layers import Shapes
+from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
@@ -365,7 +366,7 @@ class CliperWidget(QWidget):
         return why_not or self._requested(_no_image, self.engine_panel.config())
 
     def _start(self, work: Any, on_success: Any) -> None:
-        job = Job(work)
+        job = Job(work, ui_text.DOCK)
         job.progressed.connect(self.status_panel.show_progress)
         job.succeeded.connect(on_success)
         job.failed.connect(self._on_failed)
@@ -439,11 +440,19 @@ class CliperWidget(QWidget):
     def _on_labels_failed(self, message: str) -> None:
         self._say(message, error=True)
 
+    def _notify(self, message: str) -> None:
+        """Tell of an error in napari's way where a person does not see the dock."""
+        if self.window().isVisible() and not self.isVisible():
+            show_error(message)
+
     def _say(self, message: str, error: bool = False) -> None:
+        if error:
+            self._notify(message)
         self.status_panel.show_message(message, error=error)
         self.viewer.status = message.splitlines()[0] if message else ""
 
     def _on_failed(self, message: str) -> None:
+        self._notify(message)
         self.status_panel.end(message, error=True)
         self.viewer.status = message.splitlines()[0]
 

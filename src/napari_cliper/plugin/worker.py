@@ -10,14 +10,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+from weakref import ref
 
+from napari.utils.task_status import Status
 from qtpy.QtCore import QCoreApplication, QObject, Qt, Signal
 
 from ..io.files import FileError
 from ..segmentation import Progress, SegmentationError, Stopped
 from . import ui_text
+from .activity import Activity
 from .pytorch_loading import load_triton_apart
 from .qt.timers import once
 
@@ -25,7 +29,17 @@ Work = Callable[[Callable[[Progress], None], Callable[[], bool]], Any]
 """What a job does: called with `report` and `should_stop`, returns the result."""
 
 REPORT_EVERY = 0.05  # seconds; more would only keep the window busy
+ANNOUNCED_AFTER = 300  # milliseconds; napari's bars would flicker for shorter work
 STOP_WAITS = 250  # milliseconds until a job that does not stop is abandoned
+
+_Ending = Literal["succeeded", "failed", "stopped"]
+_STATUS: Mapping[_Ending, Status] = MappingProxyType(
+    {
+        "succeeded": Status.COMPLETED,
+        "failed": Status.FAILED,
+        "stopped": Status.CANCELLED,
+    }
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +54,9 @@ class Job(QObject):
     ----------
     work : callable
         Takes `report` and `should_stop`.
+    title : str
+        What it does. With a title, napari shows work that takes long among its activities, and
+        asks before it closes.
     """
 
     progressed = Signal(object)
@@ -50,9 +67,12 @@ class Job(QObject):
 
     _ended = Signal(object, object)  # result, error: from the thread
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, title: str = "") -> None:
         super().__init__(QCoreApplication.instance())  # lives until the work has ended
         self._work = work
+        self._title = title
+        self._activity: Activity | None = None
+        self._announcement = once(self, ANNOUNCED_AFTER, self._announce)
         self._stop = threading.Event()
         self._over = threading.Event()
         self._reported = ("", 0.0)
@@ -64,6 +84,8 @@ class Job(QObject):
     def start(self) -> None:
         """Begin; returns at once."""
         self.running = True
+        if self._title:
+            self._announcement.start()
         _JobThread(self).start()
 
     def stop(self) -> None:
@@ -118,26 +140,47 @@ class Job(QObject):
         except RuntimeError:  # as in `do`
             self._stop.set()
 
+    def _announce(self) -> None:
+        """Show napari the job; napari keeps its tasks for good, but must not keep this one."""
+        itself = ref(self)
+
+        def cancel() -> None:
+            job = itself()
+            if job is not None and job.running:
+                job.stop()
+
+        self._activity = Activity(self._title, cancel)
+        self.progressed.connect(self._on_progressed)
+
+    def _on_progressed(self, progress: Progress) -> None:
+        if self._activity is not None:
+            share = progress.done / progress.total if progress.total else None
+            self._activity.show(progress.stage, share)
+
     def _on_ended(self, result: Any, error: BaseException | None) -> None:
         self.deleteLater()
         if not self.running:
             logger.debug("An abandoned job ended.", exc_info=error)
         elif isinstance(error, Stopped) or (self.stopping and error is None):
-            self._finish(self.stopped)  # a result that came too late to be stopped is not wanted
+            self._finish("stopped")  # a result that came too late to be stopped is not wanted
         elif error is None:
-            self._finish(self.succeeded, result)
+            self._finish("succeeded", result)
         else:
-            self._finish(self.failed, in_words(error))
+            self._finish("failed", in_words(error))
 
     def _abandon(self) -> None:
         """End without the work, which does not stop."""
         if self.running:
-            self._finish(self.stopped)
+            self._finish("stopped")
 
-    def _finish(self, how: Any, *values: Any) -> None:
+    def _finish(self, how: _Ending, *values: Any) -> None:
         self.running = False
         self._patience.stop()
-        how.emit(*values)
+        self._announcement.stop()
+        if self._activity is not None:
+            self._activity.end(_STATUS[how])
+            self._activity = None
+        getattr(self, how).emit(*values)
         self.finished.emit()
 
 

@@ -221,7 +221,7 @@ class Exchange(QObject):
     # ------------------------------------------------------------------ jobs
 
     def _start(self, work: Any, on_success: Callable[[Any], None]) -> None:
-        self.job = Job(work)
+        self.job = Job(work, ui_text.EXCHANGE_JOB)
         self.job.succeeded.connect(on_success)
         self.job.failed.connect(partial(self._on_failed))
         self.job.finished.connect(self._on_finished)

@@ -142,7 +142,7 @@ class ProjectController(QObject):
         if not self.save_now():
             return
         self._opening = path
-        job = Job(partial(_open, path))
+        job = Job(partial(_open, path), ui_text.OPENING_PROJECT)
         job.succeeded.connect(partial(self._on_opened, path))
         job.failed.connect(self._say_error)
         self._start(job)
@@ -357,7 +357,7 @@ class ProjectController(QObject):
             return
         self._writing = self.current
         write, wishes = self._take_unsaved()
-        job = Job(partial(_save, write))
+        job = Job(partial(_save, write), ui_text.SAVING_JOB)
         job.succeeded.connect(partial(self._on_saved, self.project, wishes))
         job.failed.connect(partial(self._on_save_failed, job, self.current))
         self._start(job)

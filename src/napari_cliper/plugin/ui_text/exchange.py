@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .common import count
 
 EXPORT_FOLD = "Export and import"
+EXCHANGE_JOB = "Exporting or importing labels"
 EXPORT_FOLDER_TITLE = "Export to folder"
 FOLDER_LABEL = "Folder"
 OVERWRITE = "Replace existing files"

@@ -49,6 +49,8 @@ ORDER_TIP = (
 )
 IMAGES_TITLE = "Folder of images"
 NEW_PROJECT_TITLE = "New project folder"
+OPENING_PROJECT = "Opening a project"
+SAVING_JOB = "Saving annotations"
 OPEN_PROJECT_TITLE = "Open a project"
 CHANGED_ON_DISK_TITLE = "Changed by another program"
 NO_ANNOTATION_TO_SAVE = "There is no annotation yet. Accept, paint or import something first."
