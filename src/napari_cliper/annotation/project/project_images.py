@@ -42,11 +42,15 @@ class ProjectImage:
     path : Path
         The image file, which may be missing.
     status : {'open', 'started', 'done'}
+    classes : tuple of str
+        Names of the classes that have a pixel in its annotation. In files of older versions, which
+        have no counts, of all classes of the annotation.
     """
 
     name: str
     path: Path
     status: Status
+    classes: tuple[str, ...] = ()
 
 
 class ProjectImages:
@@ -285,8 +289,15 @@ class ProjectImages:
 
     def _image(self, entry: Entry) -> ProjectImage:
         annotation_record = self._store.known(entry.file)
-        status = "open" if annotation_record is None else annotation_record.status
-        return ProjectImage(entry.name, self._places[entry], status)
+        if annotation_record is None:
+            return ProjectImage(entry.name, self._places[entry], "open")
+        counts = annotation_record.pixels
+        classes = tuple(
+            row.name
+            for label, row in annotation_record.classes.items()
+            if counts is None or label in counts
+        )
+        return ProjectImage(entry.name, self._places[entry], annotation_record.status, classes)
 
     def _read_list(self) -> None:
         path = self.folder / FILE

@@ -21,7 +21,7 @@ from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_layers import ImageChoice, labels_shape, world_of
+from ..layers.image_layers import ImageChoice, go_to_pixel, labels_shape
 from ..layers.uncertainty_layer import UncertaintyLayer
 from ..newest_job import NewestJob
 from ..panels.classes_panel import ClassesPanel
@@ -328,17 +328,11 @@ class CorrectionController(QObject):
             return
         number = self._at % len(places)
         try:
-            world = world_of(self._viewer, shown.choice, *places[number])
+            go_to_pixel(self._viewer, shown.choice, *places[number])
         except InvalidInputError as error:
             self.message.emit(str(error), True)
             return
         self._at = number + 1
-        dims = self._viewer.dims
-        for axis, value in enumerate(world, dims.ndim - len(world)):
-            if axis not in dims.displayed:
-                dims.set_point(axis, value)
-        center = [world[axis - dims.ndim] for axis in dims.displayed]
-        self._viewer.scene.camera.center = (0, *center)
         self.message.emit(ui_text.uncertain_place(number=self._at, of=len(places)), False)
 
     def _on_no_uncertain_places(self, message: str) -> None:

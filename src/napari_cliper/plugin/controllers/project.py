@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,6 @@ from ...annotation.project.annotation_record import Status
 from ...annotation.project.annotation_store import ChangedOnDiskError
 from ...annotation.project.image_files import images_in
 from ...annotation.project.project import Project
-from ...annotation.project.project_images import ProjectImage
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
 from ...io.images import read_image_file
@@ -452,8 +452,10 @@ class ProjectController(QObject):
         if self.project is None:
             self._panel.show_images("", (), "")
             return
-        images = [ProjectImage(image.name, image.path, self._status.get(image.name, image.status))
-                  for image in self.project.images]  # fmt: skip
+        images = [
+            replace(image, status=self._status.get(image.name, image.status))
+            for image in self.project.images
+        ]
         left = {image.name for image in images if image.status != "done"}
         values = {name: value for name, value in self._uncertain.items() if name in left}
         self._panel.show_images(str(self.project.folder), images, self.current, values)

@@ -357,39 +357,47 @@ def world_of(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> 
     return np.asarray(_in_units(layer.data_to_world(position), layer.units, units), float)
 
 
-def look_at(viewer: Viewer, choice: ImageChoice, box: Region) -> None:
-    """Move the viewer's sliders to a choice's plane and its camera to rows and columns of it.
-
-    Parameters
-    ----------
-    viewer : Viewer
-    choice : ImageChoice
-    box : (slice, slice)
-        In pixels of the choice. It fills about half of the canvas, but a pixel is never more than
-        `_LARGEST_PIXEL` pixels of the canvas.
+def go_to_pixel(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> None:
+    """Move the viewer's sliders to a choice's plane, and the centre of its camera to a pixel.
 
     Raises
     ------
     InvalidInputError
         Where the viewer does not show the image's last two axes in 2-D.
     """
-    rows, columns = box
-    middle = (rows.start + rows.stop - 1) / 2, (columns.start + columns.stop - 1) / 2
-    first, centre, last = (
-        world_of(viewer, choice, *pixel)
-        for pixel in ((rows.start, columns.start), middle, (rows.stop, columns.stop))
-    )
-    dims = viewer.dims
-    for axis, value in enumerate(centre, dims.ndim - len(centre)):
+    world, dims = world_of(viewer, choice, row, column), viewer.dims
+    for axis, value in enumerate(world, dims.ndim - len(world)):
         if axis not in dims.displayed:
             dims.set_point(axis, value)
-    shown = [axis - dims.ndim for axis in dims.displayed]
-    camera, canvas = viewer.scene.camera, viewer.canvas.viewbox_size(viewer.layers)
+    viewer.scene.camera.center = (0, *(world[axis - dims.ndim] for axis in dims.displayed))
+
+
+def go_to_box(viewer: Viewer, choice: ImageChoice, box: Region) -> None:
+    """Move sliders and camera to rows and columns of a choice, which then fill half of the canvas.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    choice : ImageChoice
+    box : (slice, slice)
+        In pixels of the choice. A pixel is never shown larger than `_LARGEST_PIXEL`.
+
+    Raises
+    ------
+    InvalidInputError
+        As `go_to_pixel`.
+    """
+    rows, columns = box
+    middle = (rows.start + rows.stop - 1) / 2, (columns.start + columns.stop - 1) / 2
+    go_to_pixel(viewer, choice, *middle)
+    first = world_of(viewer, choice, rows.start, columns.start)
+    last = world_of(viewer, choice, rows.stop, columns.stop)
+    shown = [axis - viewer.dims.ndim for axis in viewer.dims.displayed]
     sides = [abs(last[axis] - first[axis]) for axis in shown]
     pixel = max(sides[0] / (rows.stop - rows.start), sides[1] / (columns.stop - columns.start))
+    canvas = viewer.canvas.viewbox_size(viewer.layers)
     fitting = min(side / (2 * length) for side, length in zip(canvas, sides, strict=True))
-    camera.zoom = min(fitting, _LARGEST_PIXEL / pixel)
-    camera.center = (0, *(centre[axis] for axis in shown))
+    viewer.scene.camera.zoom = min(fitting, _LARGEST_PIXEL / pixel)
 
 
 def check_whole(layer: Image) -> None:

@@ -28,7 +28,7 @@ from ...labels.labelled_image import PIXEL, LabelledImage
 from ...labels.regions import ClassSize, Regions, connected_regions, pixel_area
 from ...segmentation import InvalidInputError, Progress
 from .. import ui_text
-from ..layers.image_layers import OUTPUT_KEY, labels_shape, look_at, place, transforms
+from ..layers.image_layers import OUTPUT_KEY, go_to_box, labels_shape, place, transforms
 from ..newest_job import NewestJob
 from ..qt.timers import once
 from ..qt.wrapping_label import wrapping
@@ -228,7 +228,7 @@ class ObjectsPanel(QWidget):
             self._state.message.emit(ui_text.no_object_of(name), False)
             return
         try:
-            look_at(self._state.viewer, self._counted.seen.choice, (box[0], box[1]))
+            go_to_box(self._state.viewer, self._counted.seen.choice, (box[0], box[1]))
         except InvalidInputError as error:
             self._say_error(str(error))
 

@@ -89,6 +89,7 @@ class ProjectPanel(QWidget):
         row.addWidget(self.done_button)
         self.images.setMinimumHeight(_ROWS_SEEN * (self.images.fontMetrics().height() + 6))
         self._names: list[str] = []
+        self._classes: list[str] = []
 
         self.new_button.clicked.connect(self.new_wanted)
         self.open_button.clicked.connect(self.open_wanted)
@@ -132,6 +133,7 @@ class ProjectPanel(QWidget):
             f"{self.where.text()}\n{ui_text.PROJECT_TIP}" if where else ui_text.NO_PROJECT_TIP
         )
         self._names = [image.name for image in images]
+        self._classes = [" ".join(image.classes) for image in images]
         with signals_blocked(self.images):
             self.images.clear()
             for image in images:
@@ -139,7 +141,11 @@ class ProjectPanel(QWidget):
                 item = QListWidgetItem(
                     ui_text.project_image(name=image.name, status=image.status, uncertainty=value)
                 )
-                item.setToolTip(ui_text.project_image_tip(path=image.path, uncertainty=value))
+                item.setToolTip(
+                    ui_text.project_image_tip(
+                        path=image.path, classes=image.classes, uncertainty=value
+                    )
+                )
                 self.images.addItem(item)
             if current in self._names:
                 self.images.setCurrentRow(self._names.index(current))
@@ -160,7 +166,7 @@ class ProjectPanel(QWidget):
         for index in range(self.images.count()):
             item = self.images.item(index)
             if item is not None:
-                text = item.text().casefold()
+                text = f"{item.text()} {self._classes[index]}".casefold()
                 item.setHidden(not all(word in text for word in words))
 
     def _on_activated(self, item: QListWidgetItem) -> None:

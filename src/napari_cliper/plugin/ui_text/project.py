@@ -79,11 +79,14 @@ def project_image(*, name: str, status: Status, uncertainty: float | None) -> st
     return text if uncertainty is None else f"{text}, {uncertainty:.0%} uncertain"
 
 
-def project_image_tip(*, path: Path, uncertainty: float | None) -> str:
+def project_image_tip(*, path: Path, classes: Sequence[str], uncertainty: float | None) -> str:
     """The tooltip of an image in the list."""
-    if uncertainty is None:
-        return str(path)
-    return f"{path}\nUncertainty when the images were sorted: {uncertainty:.3f} of 1"
+    lines = [str(path)]
+    if classes:
+        lines.append(f"Labelled: {', '.join(classes)}")
+    if uncertainty is not None:
+        lines.append(f"Uncertainty when the images were sorted: {uncertainty:.3f} of 1")
+    return "\n".join(lines)
 
 
 def no_image_in(folder: object) -> str:
