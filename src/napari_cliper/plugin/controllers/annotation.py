@@ -19,10 +19,12 @@ from ...annotation.completion import Done, done
 from ...annotation.edit_mask import PAINTED, AnnotationState
 from ...annotation.merge import region_at
 from ...labels.label_class import ClassRow
+from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, Progress
 from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer, Place
-from ..layers.image_layers import ImageChoice, pixel_under, rectangle_region
+from ..layers.image_layers import ImageChoice, map_transforms, pixel_under, rectangle_region
+from ..layers.passing_layers import PassingLayer
 from ..layers.prediction_layers import Prediction
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
@@ -31,6 +33,7 @@ from ..qt.timers import once
 from ..worker import Job
 from .live_result import LiveResult
 
+FLASH = 500  # milliseconds for which what a hint has changed is shown
 COUNT_AFTER = 300  # milliseconds: counting waits until a person rests
 
 
@@ -104,11 +107,15 @@ class AnnotationController(QObject):
         panel.accept_wanted.connect(self.accept)
         panel.clean_wanted.connect(self.clean)
         result.relabelled.connect(self.update_available)
+        result.hinted.connect(self._on_hinted)
+        result.thresholds_followed.connect(self._on_thresholds)
+        self._flash = PassingLayer(self, viewer, FLASH)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
         """Listen to nothing any more; the layers stay."""
         self.stop_picking()
+        self._flash.clear()
         self._count_timer.stop()
         for job in (self.job, self.counting):
             if job is not None:
@@ -163,6 +170,7 @@ class AnnotationController(QObject):
         annotation.refused.connect(self._say_error)
         self._all.append(annotation)
         self._viewer.add_layer(annotation.layer)
+        self._result.make_room(annotation.layer)
         annotation.show_classes(self._rows())
         self._count_timer.start()
         self.update_available()
@@ -261,7 +269,7 @@ class AnnotationController(QObject):
         )
         annotation.record = dict(prediction.layer.metadata.get("napari_cliper", {}))
         if chosen is None and where is None:
-            prediction.layer.visible = False  # else it would show through what is erased
+            self._result.step_back(annotation.layer)
             self._viewer.layers.selection.active = annotation.layer
         self.message.emit(ui_text.accepted(changed=changed), False)
         self.update_available()
@@ -302,6 +310,31 @@ class AnnotationController(QObject):
         inside = np.zeros(choice.source.shape[choice.layer.ndim - 2 :][:2], bool)
         inside[rectangle_region(self._viewer, choice.layer, layer)] = True
         return inside[choice.region or (slice(None), slice(None))]
+
+    # ------------------------------------------------------------------ hints
+
+    def _on_hinted(self, prediction: Prediction, before: LabelArray, after: LabelArray) -> None:
+        """Let accepted pixels follow a hint, and show what it has changed."""
+        choice, shown = prediction.choice, self._result.shown
+        changed = before != after
+        if shown is None or not changed.any():
+            return
+        annotation, accepted = self.of(choice.layer), 0
+        if annotation is not None and annotation.fits and self._panel.accepted_follow.isChecked():
+            accepted = annotation.follow_hint(choice, before, after, shown.rows)
+        flash = Labels(
+            np.where(changed, after, 0).reshape((1,) * len(choice.plane) + after.shape),
+            name=ui_text.CHANGED_LAYER,
+            colormap=prediction.layer.colormap,
+            **map_transforms(choice, after.shape),
+        )
+        self._flash.show(flash)
+        predicted = int(np.count_nonzero(changed))
+        self.message.emit(ui_text.changed_by_hint(predicted=predicted, accepted=accepted), False)
+
+    def _on_thresholds(self) -> None:
+        for one in self._all:
+            one.forget_following()
 
     # ------------------------------------------------------------------ regions by the mouse
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Points
 from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal
 
@@ -21,7 +21,8 @@ from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_layers import ImageChoice, go_to_pixel, labels_shape
+from ..layers.image_layers import ImageChoice, go_to_pixel, labels_shape, map_transforms
+from ..layers.passing_layers import PassingLayer
 from ..layers.uncertainty_layer import UncertaintyLayer
 from ..newest_job import NewestJob
 from ..panels.classes_panel import ClassesPanel
@@ -33,6 +34,10 @@ from .clicks import ClickController
 from .kept_results import Shown
 from .label_update import Drawn, ReadHints, UncertainPlaces, read_hints, uncertain_places
 from .live_result import LiveResult
+
+PLACES_PER_SIDE = 5
+"""So many uncertain places fit beside each other on the canvas, once it has zoomed to one."""
+MARK = 1500  # milliseconds for which the place is marked
 
 
 class CorrectionController(QObject):
@@ -86,6 +91,7 @@ class CorrectionController(QObject):
         self.uncertain_places: UncertainPlaces | None = None
         self._preparing: Job | None = None  # computes the affinity before it is needed
         self._hints: Hints | None = None  # what the labels on the screen follow
+        self._mark = PassingLayer(self, viewer, MARK)
         self._look = NewestJob(self, self._look_snapshot)
         self._look.succeeded.connect(self._on_uncertain_places)
         self._look.failed.connect(self._on_no_uncertain_places)
@@ -111,6 +117,7 @@ class CorrectionController(QObject):
         """Listen to nothing any more; the layers stay."""
         self._closed = True
         self._look.drop()
+        self._mark.clear()
         self._stop_preparing()
         self._annotation_controller.changed.disconnect(self._on_changed)
         self._annotation_controller.leaving.disconnect(self._on_changed)
@@ -333,7 +340,30 @@ class CorrectionController(QObject):
             self.message.emit(str(error), True)
             return
         self._at = number + 1
+        camera = self._viewer.scene.camera
+        camera.zoom = max(camera.zoom, self._zoom_to_place(shown.choice))
+        self._mark.show(self._ring(shown.choice, places[number]))
         self.message.emit(ui_text.uncertain_place(number=self._at, of=len(places)), False)
+
+    def _zoom_to_place(self, choice: ImageChoice) -> float:
+        """The zoom at which a fraction of the image fills the canvas."""
+        sides = zip(labels_shape(choice)[-2:], choice.layer.extent.step[-2:], strict=True)
+        longest = max(abs(float(step)) * pixels for pixels, step in sides)
+        return min(self._viewer.canvas.size) / longest * PLACES_PER_SIDE
+
+    @staticmethod
+    def _ring(choice: ImageChoice, pixel: tuple[int, int]) -> Points:
+        """A mark around a pixel of a choice."""
+        rows, columns = labels_shape(choice)[-2:]
+        return Points(
+            [(*(0,) * len(choice.plane), *pixel)],
+            name=ui_text.NEXT_PLACE_LAYER,
+            symbol="ring",
+            size=min(rows, columns) / PLACES_PER_SIDE / 2,
+            face_color="white",
+            border_color="black",
+            **map_transforms(choice, (rows, columns)),
+        )
 
     def _on_no_uncertain_places(self, message: str) -> None:
         self._go_when_known = False

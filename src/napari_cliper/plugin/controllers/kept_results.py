@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...labels.label_class import ClassRow
+from ...labels.labelled_image import LabelArray
 from ...segmentation import SegmentationConfig, Thresholds, UserHints
 from ..engine_session import Outcome
 from ..layers.image_layers import ImageChoice, Key
@@ -32,15 +33,15 @@ class Shown:
         The classes, without the background.
     config : SegmentationConfig
     outcome : Outcome
-    predictions : mapping of str to Prediction
-        By stage.
+    predictions : dict of str to Prediction
+        By stage: the chosen one, or both.
     """
 
     choice: ImageChoice
     rows: tuple[ClassRow, ...]
     config: SegmentationConfig
     outcome: Outcome
-    predictions: Mapping[Stage, Prediction]
+    predictions: dict[Stage, Prediction]
 
     @property
     def nbytes(self) -> int:
@@ -65,11 +66,14 @@ class Kept:
     thresholds : Thresholds
     followed : (Thresholds, UserHints or None)
         What its labels have been made with.
+    labels : dict of str to (Y, X) array
+        These labels, of every stage.
     """
 
     shown: Shown
     thresholds: Thresholds
     followed: tuple[Thresholds, UserHints | None]
+    labels: dict[Stage, LabelArray]
 
 
 class KeptResults:

@@ -6,20 +6,21 @@ of the plane that the viewer shows; where there is none, `LiveResult.why_not` sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer
 from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal
 
 from ...labels.label_class import ClassRow
+from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
 from .. import ui_text
 from ..engine_session import Outcome
 from ..layers.image_layers import ImageChoice, axis_name, place
-from ..layers.prediction_layers import Prediction, Predictions, label_colours
+from ..layers.prediction_layers import SINGLE, Prediction, Predictions, label_colours
 from ..newest_job import NewestJob
 from ..panels.image_panel import ImagePanel
 from ..panels.threshold_panel import ThresholdPanel
@@ -27,6 +28,9 @@ from ..qt.listeners import Listeners
 from ..worker import Work
 from .kept_results import Kept, KeptResults, Shown
 from .label_update import LabelUpdate, ReadHints, update_labels
+
+if TYPE_CHECKING:
+    from ...segmentation import Stage
 
 PLANES_NAMED = 3
 CLASSES_NAMED = 4
@@ -56,6 +60,13 @@ class LiveResult(QObject):
     """Visible labels, or the reason why there are none, have changed."""
     followed = Signal()
     """The labels have changed with the newest thresholds and hints."""
+    stage_chosen = Signal(str)
+    """Another stage is shown."""
+    hinted = Signal(object, object, object)
+    """A hint, or the undo of one, has changed the labels that a person looks at: the `Prediction`,
+    and its labels before and after. Nothing else has changed."""
+    thresholds_followed = Signal()
+    """The labels have changed with the thresholds."""
     hints_read = Signal(object)
     """The hints that the labels follow; None if hints are not used."""
 
@@ -82,6 +93,8 @@ class LiveResult(QObject):
         self._update.succeeded.connect(self._on_updated)
         self._update.failed.connect(self.failed)
         self._update.became_idle.connect(self._on_idle)
+        self._stage: Stage | None = None  # that a person has chosen to see
+        self._both = False
         self._changed = False  # the labels are others than the tables and records tell
         thresholds.changed.connect(self._on_chosen)
         images.changed.connect(self.look)
@@ -173,24 +186,61 @@ class LiveResult(QObject):
         values = (self.thresholds_for(config) if on_screen else None) or outcome.thresholds
         ready = all(live.ready(values) for live in outcome.live.values())
         first = values if ready else outcome.thresholds
-        predictions = {}
-        for stage, live in outcome.live.items():
-            labels = live.labels(first)
-            prediction = self._predictions.show(choice, stage, labels, rows)
-            predictions[stage] = prediction
-            self._predictions.lower(prediction)
-        if "refined" in predictions:
-            predictions["coarse"].layer.visible = False
-        predictions[scores.stages[-1]].layer.visible = True
+        labels = {stage: live.labels(first) for stage, live in outcome.live.items()}
+        predictions = self._into_layers(choice, rows, scores.stages, labels)
         self._leave()
         shown = Shown(choice, rows, config, outcome, predictions)
-        kept = Kept(shown, values, followed=(first, None))
+        kept = Kept(shown, values, followed=(first, None), labels=labels)
         self.kept.add(kept)
-        self._viewer.layers.selection.active = predictions[scores.stages[-1]].layer
+        self._viewer.layers.selection.active = predictions[self._chosen(scores.stages)].layer
         self.look()
         if self._current is not kept:  # the viewer shows another plane by now
             self._describe(kept)
             kept.shown.release()
+
+    def _chosen(self, stages: Sequence[Stage]) -> Stage:
+        """The stage to see: the chosen one, or the last."""
+        wanted = self._stage
+        return wanted if wanted is not None and wanted in stages else stages[-1]
+
+    def _into_layers(
+        self,
+        choice: ImageChoice,
+        rows: Sequence[ClassRow],
+        stages: Sequence[Stage],
+        labels: Mapping[Stage, LabelArray],
+    ) -> dict[Stage, Prediction]:
+        chosen = self._chosen(stages)
+        both = self._both and len(stages) > 1
+        predictions: dict[Stage, Prediction] = {}
+        for stage in stages if both else [chosen]:
+            slot = stage if both else SINGLE
+            prediction = self._predictions.show(choice, stage, labels[stage], rows, slot)
+            predictions[stage] = prediction
+            prediction.layer.visible = stage == chosen
+            self._predictions.lower(prediction)
+        return predictions
+
+    def show_both(self, wanted: bool) -> None:
+        """Show the coarse and the refined map in a layer each, or the chosen one alone."""
+        if wanted == self._both:
+            return
+        self._both = wanted
+        kept = self._current
+        if kept is None or not self.live:
+            return
+        shown = kept.shown
+        gone = [one for one in shown.predictions.values() if one.live]
+        rows, stages = shown.rows, shown.outcome.scores.stages
+        predictions = self._into_layers(shown.choice, rows, stages, kept.labels)
+        shown.predictions.clear()
+        shown.predictions.update(predictions)
+        for prediction in gone:
+            if prediction.layer in self._viewer.layers:
+                self._viewer.layers.remove(prediction.layer)
+        self._viewer.layers.selection.active = predictions[self._chosen(stages)].layer
+        self._describe(kept)
+        self.relabelled.emit()
 
     # ------------------------------------------------------------------ what is on the screen
 
@@ -294,9 +344,24 @@ class LiveResult(QObject):
 
     @property
     def raised(self) -> bool:
-        """Whether the prediction lies above the labels, as outlines."""
+        """Whether the prediction hides the labels beneath it."""
         seen = self.seen()
-        return seen is not None and seen.layer.visible and seen.above is not None
+        above = seen is not None and seen.layer.visible and seen.above is not None
+        return seen is not None and above and not seen.outlined
+
+    def make_room(self, labels: Labels) -> None:
+        """Draw outlines above the labels of an annotation that has just begun."""
+        if self.shown is not None:
+            for prediction in self.shown.predictions.values():
+                if prediction.outlined:
+                    self._predictions.raise_above(prediction, labels)
+
+    def step_back(self, labels: Labels) -> None:
+        """Let a person see what was accepted: outlines stay, what is filled hides."""
+        seen = self.seen()
+        if seen is not None and not seen.outlined:
+            seen.layer.visible = False
+        self.make_room(labels)
 
     def reveal(self, labels: Labels | None) -> None:
         """Show the prediction again, so that a person sees what a hint has changed.
@@ -326,15 +391,29 @@ class LiveResult(QObject):
             prediction.layer.colormap = colours
 
     def swap_stages(self) -> None:
-        """Show the coarse layer in the place of the refined one, and back."""
-        if self.shown is None or len(self.shown.predictions) < 2:
+        """Show the coarse map in the place of the refined one, and back."""
+        kept = self._current
+        if kept is None or len(kept.labels) < 2:
             return
-        coarse, refined = (self.shown.predictions[stage].layer for stage in ("coarse", "refined"))
-        if coarse not in self._viewer.layers or refined not in self._viewer.layers:
-            return
-        coarse.visible, refined.visible = refined.visible, not refined.visible
+        stages = kept.shown.outcome.scores.stages
+        before = self._chosen(stages)
+        after = next(stage for stage in stages if stage != before)
+        self._stage = after
+        predictions = kept.shown.predictions
+        if len(predictions) > 1:
+            layers = [predictions[stage].layer for stage in (before, after)]
+            if not all(layer in self._viewer.layers for layer in layers):
+                return
+            for layer in layers:
+                layer.visible = layer is layers[-1]
+            self._viewer.layers.selection.active = layers[-1]
+        elif predictions[before].live:
+            predictions[after] = prediction = predictions.pop(before)
+            prediction.stage = after
+            prediction.write(kept.labels[after])
+            self._describe(kept)
+        self.stage_chosen.emit(after)
         self.relabelled.emit()
-        self._viewer.layers.selection.active = refined if refined.visible else coarse
 
     # ------------------------------------------------------------------ following
 
@@ -365,13 +444,23 @@ class LiveResult(QObject):
         kept = update.kept
         if kept is not self._current:
             return
+        thresholds_before, _ = kept.followed
         kept.followed = update.thresholds, update.user_hints
-        for stage, labels in update.labels.items():
-            kept.shown.predictions[stage].write(labels)
+        seen = self.seen()
+        before = None if seen is None else kept.labels.get(seen.stage)
+        kept.labels.update(update.labels)
+        for stage, prediction in kept.shown.predictions.items():
+            if stage in update.labels:
+                prediction.write(update.labels[stage])
         self.hints_read.emit(update.hints)
-        if update.labels:
-            self._changed = True
-            self.relabelled.emit()
+        if not update.labels:
+            return
+        self._changed = True
+        if update.thresholds != thresholds_before:
+            self.thresholds_followed.emit()
+        elif seen is not None and seen.live and before is not None:
+            self.hinted.emit(seen, before, update.labels[seen.stage])
+        self.relabelled.emit()
 
     def _on_idle(self) -> None:
         """Nothing changes any more for now: tables and records follow."""

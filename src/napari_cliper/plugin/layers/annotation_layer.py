@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject, Signal
 from ...annotation.edit_history import Edits
 from ...annotation.edit_mask import AnnotationState
 from ...annotation.export import labelled_of
-from ...annotation.merge import Rule, accept
+from ...annotation.merge import Rule, accept, following, moved_by_hint
 from ...annotation.user_hints import CLICKS, Clicks, clicks_in
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
@@ -24,7 +24,14 @@ from .. import ui_text
 from ..qt.keys import bind
 from ..qt.listeners import Listeners
 from ..qt.timers import once
-from .image_layers import OUTPUT_KEY, ImageChoice, geometry_of, labels_shape, transforms
+from .image_layers import (
+    OUTPUT_KEY,
+    ImageChoice,
+    Key,
+    geometry_of,
+    labels_shape,
+    transforms,
+)
 from .prediction_layers import colours_of_labels
 
 Place = tuple[int | slice, ...]
@@ -80,6 +87,7 @@ class AnnotationLayer(QObject):
         bind(self.layer, keys)
         # napari tells of a change before it makes it, or not at all: look when it is done.
         self._timer = once(self, 0, self._on_timer)
+        self._follows: tuple[Key, NDArray[np.bool_]] | None = None  # pixels that follow hints
         self._painted = False  # napari tells of an edit, but not of undo and redo
         self._writing = False  # the edit is ours
         self._listeners = Listeners()
@@ -167,9 +175,8 @@ class AnnotationLayer(QObject):
             How many pixels changed their label.
         """
         self.follow()
-        numbers = np.zeros(max(len(rows), int(prediction.max(initial=0))) + 1, np.uint16)
-        for label, row in enumerate(rows, 1):  # all, so that every image numbers them alike
-            numbers[label] = self.number_of(row)
+        self.forget_following()
+        numbers = self._numbers(rows, prediction)
         place = self.place_of(choice)
         wanted = None
         if chosen is not None:
@@ -185,6 +192,54 @@ class AnnotationLayer(QObject):
         )
         self.show_classes(rows)
         return self._write(place, new, edit_mask)
+
+    def _numbers(
+        self, rows: Sequence[ClassRow], prediction: NDArray[np.integer]
+    ) -> NDArray[np.uint16]:
+        """The annotation's label by the prediction's; 0 for labels beyond the classes."""
+        numbers = np.zeros(max(len(rows), int(prediction.max(initial=0))) + 1, np.uint16)
+        for label, row in enumerate(rows, 1):  # all, so that every image numbers them alike
+            numbers[label] = self.number_of(row)
+        return numbers
+
+    def follow_hint(
+        self,
+        choice: ImageChoice,
+        before: NDArray[np.integer],
+        after: NDArray[np.integer],
+        rows: Sequence[ClassRow],
+    ) -> int:
+        """Let accepted pixels follow a prediction that a hint has changed; no undo step.
+
+        Parameters
+        ----------
+        choice : ImageChoice
+            What the prediction is of.
+        before, after : (Y, X) arrays of int
+            Predicted labels; label i + 1 is ``rows[i]``.
+        rows : sequence of ClassRow
+
+        Returns
+        -------
+        int
+            How many pixels changed their label.
+        """
+        self.follow()
+        old, new = (self._numbers(rows, one)[one] for one in (before, after))
+        place, key = self.place_of(choice), choice.key
+        edit_mask = self.edits.edit_mask[place]
+        if self._follows is None or self._follows[0] != key:
+            self._follows = key, following(self.edits.labels[place], edit_mask, old)
+        moved = moved_by_hint(edit_mask, self._follows[1], old, new)
+        if moved.any():
+            self.edits.replace(self._indices(place, moved), new[moved])
+            self.layer.refresh()
+            self.changed.emit()
+        return int(np.count_nonzero(moved))
+
+    def forget_following(self) -> None:
+        """Find out anew which pixels follow hints: something else has changed."""
+        self._follows = None
 
     def keep_clicks(self, clicks: Clicks) -> None:
         """Keep what was clicked, in the place of what was kept before."""

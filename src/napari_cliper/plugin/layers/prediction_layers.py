@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,15 @@ from ...labels.label_class import ClassRow, colours_of
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
 
+if TYPE_CHECKING:
+    from ...segmentation import Stage
+
 OUTLINE = 2  # pixels of the image
-OUTLINED_UP_TO = 2048 * 2048  # pixels of a plane; outlines of more take napari too long
+OUTLINED_UP_TO = 1500 * 1500
+"""Pixels of a plane up to which predictions are outlines; napari takes too long for more."""
+
+SINGLE = "prediction"
+"""The slot of the one layer that shows the chosen stage."""
 
 BEYOND = (1.0, 1.0, 1.0, 1.0)
 """The colour of labels painted beyond the classes."""
@@ -39,7 +46,9 @@ class Prediction:
     choice : ImageChoice
         What was segmented last into it.
     stage : str
-        ``"coarse"`` or ``"refined"``.
+        What it shows: ``"coarse"`` or ``"refined"``.
+    slot : str
+        `SINGLE`, or the stage where both stages have a layer.
     live : bool
         Whether nobody has edited it.
     above : Labels or None
@@ -48,7 +57,8 @@ class Prediction:
 
     layer: Labels
     choice: ImageChoice
-    stage: str
+    stage: Stage
+    slot: str
     live: bool = True
     above: Labels | None = field(default=None, init=False, repr=False)
     _written: NDArray[Any] | None = field(default=None, init=False, repr=False)
@@ -59,12 +69,17 @@ class Prediction:
         shown = self.layer.data[place(self.choice)]
         return self._written is not None and not np.array_equal(shown, self._written)
 
-    def fits(self, choice: ImageChoice, stage: str) -> bool:
+    @property
+    def outlined(self) -> bool:
+        """Whether it is drawn as outlines, so that it hides nothing beneath."""
+        return bool(self.layer.contour)
+
+    def fits(self, choice: ImageChoice, slot: str) -> bool:
         """Whether a result of this choice may be written into the layer."""
         return (
             self.live
             and not self.touched
-            and self.stage == stage
+            and self.slot == slot
             and self.choice.layer is choice.layer
             and self.choice.region == choice.region
             and self.layer.data.shape == labels_shape(choice)
@@ -145,45 +160,51 @@ class Predictions:
         return [one for one in self._all if one.choice.layer is image and one.live]
 
     def show(
-        self, choice: ImageChoice, stage: str, labels: NDArray[Any], rows: Sequence[ClassRow]
+        self,
+        choice: ImageChoice,
+        stage: Stage,
+        labels: NDArray[Any],
+        rows: Sequence[ClassRow],
+        slot: str = SINGLE,
     ) -> Prediction:
-        """Put a result into the live layer of its image and stage, or into a new one."""
-        found = next((one for one in self._all if one.fits(choice, stage)), None)
+        """Put a result into the live layer of its image and slot, or into a new one."""
+        found = next((one for one in self._all if one.fits(choice, slot)), None)
         if found is None or found.layer.data.dtype.itemsize < labels.dtype.itemsize:
-            found = self._add(choice, stage, labels.dtype)
+            found = self._add(choice, stage, slot, labels.dtype)
+        found.stage = stage
         found.go_to(choice)
         found.write(labels)
         found.layer.colormap = label_colours(rows)
         return found
 
     def raise_above(self, prediction: Prediction, labels: Labels) -> None:
-        """Draw a prediction above labels that would hide it, as outlines."""
+        """Draw a prediction above labels that would hide it."""
         layer, layers = prediction.layer, self._viewer.layers
-        if prediction.above is not None or layer not in layers:
+        if layer not in layers or labels not in layers:
             return
         prediction.above = labels
         if layers.index(layer) < layers.index(labels):
             layers.move(layers.index(layer), layers.index(labels) + 1)
-        if layer.data.shape[-2] * layer.data.shape[-1] <= OUTLINED_UP_TO:
-            layer.contour = OUTLINE
 
     def lower(self, prediction: Prediction) -> None:
-        """Draw a prediction filled again, and below the labels above which it was raised."""
+        """Draw a filled prediction below the labels above which it was raised."""
         layer, layers, labels = prediction.layer, self._viewer.layers, prediction.above
-        if labels is None:
+        if labels is None or prediction.outlined:
             return
         prediction.above = None
-        layer.contour = 0
         if layer in layers and labels in layers and layers.index(labels) < layers.index(layer):
             layers.move(layers.index(layer), layers.index(labels))
 
-    def _add(self, choice: ImageChoice, stage: str, dtype: Any) -> Prediction:
+    def _add(self, choice: ImageChoice, stage: Stage, slot: str, dtype: Any) -> Prediction:
+        shape = labels_shape(choice)
         layer = Labels(
-            np.zeros(labels_shape(choice), dtype),
-            name=ui_text.stage_layer(image=choice.name, stage=stage),
+            np.zeros(shape, dtype),
+            name=ui_text.prediction_layer(image=choice.name, slot=slot),
             **transforms(choice),
         )
-        prediction = Prediction(layer, choice, stage)
+        if shape[-2] * shape[-1] <= OUTLINED_UP_TO:
+            layer.contour = OUTLINE
+        prediction = Prediction(layer, choice, stage, slot)
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)
         self._all.append(prediction)

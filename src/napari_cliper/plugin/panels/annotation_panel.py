@@ -54,6 +54,11 @@ class AnnotationPanel(QWidget):
             action.setData(name)
             self.accept.menu.addAction(action)
         self.choose_scope("all")
+        self.accept.menu.addSeparator()
+        self.accepted_follow = self.accept.menu.addAction(ui_text.ACCEPTED_FOLLOW)
+        self.accepted_follow.setCheckable(True)
+        self.accepted_follow.setChecked(True)
+        self.accepted_follow.setToolTip(ui_text.ACCEPTED_FOLLOW_TIP)
         self.rule = _combo(ui_text.RULE_NAMES, ui_text.RULE_TIP)
         self.clean_button = QPushButton(ui_text.CLEAN)
         self.tool = _combo(

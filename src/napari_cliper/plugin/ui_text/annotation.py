@@ -22,6 +22,11 @@ ACCEPT_TIP = (
     "Q accepts the region under the cursor only."
 )
 ACCEPT_MENU = "What to accept or clean"
+ACCEPTED_FOLLOW = "Accepted pixels follow corrections"
+ACCEPTED_FOLLOW_TIP = (
+    "When a stroke or click changes the prediction, accepted pixels change with it. Painted "
+    "pixels never do."
+)
 LEGEND = "Outlines: prediction. Filled: annotation."
 CLEAN = "Clean"
 CLEAN_TIP = "Clean the annotation. Undo takes it back in one step."

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .common import listed
+from .common import count, listed
 
 if TYPE_CHECKING:
     from ...segmentation import Shortfall
@@ -166,3 +166,23 @@ def score_layer(*, image: str, name: str) -> str:
 def uncertainty_layer(image: str) -> str:
     """The name of an uncertainty map."""
     return f"{image} uncertainty"
+
+
+def prediction_layer(*, image: str, slot: str) -> str:
+    """The name of a prediction layer; the slot is ``prediction``, or a stage."""
+    return f"{image} {slot}"
+
+
+def stage_shown(stage: str) -> str:
+    """Another stage is shown in the prediction layer."""
+    return f"The prediction shows the {stage} map now."
+
+
+def changed_by_hint(*, predicted: int, accepted: int) -> str:
+    """What a stroke, a click or its undo has changed."""
+    followed = f", {count(accepted, 'accepted pixel')} with them" if accepted else ""
+    return f"{count(predicted, 'pixel')} changed{followed}."
+
+
+CHANGED_LAYER = "changed"
+NEXT_PLACE_LAYER = "uncertain place"
