@@ -54,11 +54,12 @@ def message(dock):
 # ---------------------------------------------------------------------- a run
 
 
-def test_run_gives_two_label_layers_that_say_what_they_are(dock, run):
+def test_a_run_gives_a_layer_of_outlines_that_says_what_it_is(dock, run):
     run(dock)
     viewer = dock.viewer
-    assert [layer.name for layer in outputs(viewer)] == ["scene coarse", "scene refined"]
+    assert [layer.name for layer in outputs(viewer)] == ["scene prediction"]
     layer = labels_of(dock)
+    assert layer.contour > 0
     assert layer.data.shape == (96, 128)
     assert layer.data.dtype == np.uint8
     assert viewer.layers.selection.active is layer
@@ -78,6 +79,7 @@ def test_run_gives_two_label_layers_that_say_what_they_are(dock, run):
 
 
 def test_same_labels_as_python(dock, run):
+    dock.result.show_both(True)
     run(dock)
     segmenter = Segmenter(SegmentationConfig(model="demo", device="cpu"))
     image = dock.viewer.layers["scene"].data
@@ -715,15 +717,39 @@ def test_opening_the_dock_imports_no_torch():
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
-def test_swapping_shows_the_coarse_map_and_back(dock, run):
+def test_one_layer_shows_the_coarse_map_and_the_refined_one_in_turn(dock, run):
     run(dock)
-    coarse, refined = labels_of(dock, "coarse"), labels_of(dock)
-    assert (coarse.visible, refined.visible) == (False, True)
+    layer = labels_of(dock)
+    refined = layer.data.copy()
+    scores = dock.shown.outcome.scores
     dock.swap_stages()
-    assert (coarse.visible, refined.visible) == (True, False)
+    assert labels_of(dock, "coarse") is layer
+    np.testing.assert_array_equal(layer.data, scores.to_labels(stage="coarse"))
+    assert (layer.data != refined).any()
+    assert "coarse" in message(dock)
+    run(dock)  # another result shows the same stage
+    np.testing.assert_array_equal(labels_of(dock, "coarse").data, scores.to_labels(stage="coarse"))
+    dock.swap_stages()
+    np.testing.assert_array_equal(labels_of(dock).data, refined)
+
+
+def test_both_stages_as_layers_on_request(dock, run):
+    run(dock)
+    refined = labels_of(dock).data.copy()
+    dock.threshold_panel.both_stages.setChecked(True)
+    assert [layer.name for layer in outputs(dock.viewer)] == ["scene coarse", "scene refined"]
+    coarse, layer = labels_of(dock, "coarse"), labels_of(dock)
+    np.testing.assert_array_equal(layer.data, refined)
+    expected = dock.shown.outcome.scores.to_labels(stage="coarse")
+    np.testing.assert_array_equal(coarse.data, expected)
+    assert (coarse.visible, layer.visible) == (False, True)
+    dock.swap_stages()
+    assert (coarse.visible, layer.visible) == (True, False)
     assert dock.viewer.layers.selection.active is coarse
     dock.swap_stages()
-    assert (coarse.visible, refined.visible) == (False, True)
+    dock.threshold_panel.both_stages.setChecked(False)
+    assert [layer.name for layer in outputs(dock.viewer)] == ["scene prediction"]
+    np.testing.assert_array_equal(labels_of(dock).data, refined)
 
 
 @pytest.mark.one_binding

@@ -236,6 +236,8 @@ class CliperWidget(QWidget):
         self.engine_panel.download_requested.connect(self.download)
         self.run_panel.run.connect(self.run)
         self.status_panel.cancel.connect(self.cancel)
+        self.threshold_panel.both_stages_toggled.connect(self.result.show_both)
+        self.result.stage_chosen.connect(self._on_stage)
         self.threshold_panel.score_maps_toggled.connect(self._on_score_maps)
         run_key = QShortcut(self)
         run_key.setKeys([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
@@ -517,6 +519,9 @@ class CliperWidget(QWidget):
     def swap_stages(self) -> None:
         """Show the coarse layer in the place of the refined one, and back."""
         self.result.swap_stages()
+
+    def _on_stage(self, stage: str) -> None:
+        self._say(ui_text.stage_shown(stage))
 
     def _on_score_maps(self, shown: bool) -> None:
         """Add or remove the score maps of the result as image layers."""

@@ -204,6 +204,7 @@ def test_results_never_mix_in_the_undo_history(result, run, qtbot):
 
 @pytest.mark.parametrize("tool", ["paint", "fill", "polygon", "data_setitem", "data"])
 def test_edit_mask_follow_every_tool_and_its_undo(result, qtbot, tool):
+    result.annotation_panel.accepted_follow.setChecked(False)  # what is accepted stays
     mine = accept(result)
     layer = mine.layer
     before, edit_mask = layer.data.copy(), mine.edits.edit_mask.copy()
@@ -446,6 +447,7 @@ def test_a_stroke_is_not_overwritten_before_it_ends(result, run, qtbot):
 
 
 def test_removed_layers_are_not_swapped(result):
+    result.result.show_both(True)
     result.viewer.layers.remove(result.shown.predictions["coarse"].layer)
     result.swap_stages()
     assert predicted(result).visible

@@ -8,9 +8,12 @@ from napari.utils.key_bindings import coerce_keybinding
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAbstractButton, QLabel
 
+from napari_cliper.annotation.edit_mask import ACCEPTED
+from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin import shortcuts
+from napari_cliper.plugin.layers import prediction_layers
 from napari_cliper.plugin.worker import Job
 from napari_cliper.segmentation import LiveLabels, OutOfMemoryError, corrected
 
@@ -20,6 +23,7 @@ SCENE = make_scene((96, 128), 1_000_008)
 @pytest.fixture
 def result(dock, run, settle):
     """The dock after a run, its image ready for corrections."""
+    dock.result.show_both(True)
     run(dock)
     settle(dock)
     return dock
@@ -366,12 +370,40 @@ def test_uncertainty_lies_beneath_what_a_person_draws(result, settle):
     result.corrections_panel.uncertainty.click()
     settle(result)
     names = [layer.name for layer in result.viewer.layers]
-    assert names[-3:] == ["scene uncertainty", "scene annotation", "scene clicks"]
+    above = ["scene annotation", "scene refined", "scene clicks"]
+    assert all(names.index("scene uncertainty") < names.index(name) for name in above)
 
 
-def test_after_accept_a_hint_shows_the_prediction_above_the_labels_until_the_next_accept(
-    result, run, settle
+def test_outlines_stay_above_what_was_accepted(result, run, settle):
+    def check():
+        names = [layer.name for layer in result.viewer.layers]
+        assert names.index("scene annotation") < names.index("scene refined")
+        assert predicted(result).visible
+        assert predicted(result).contour > 0  # the labels below are seen as well
+
+    result.annotation_panel.accept_button.click()
+    check()
+    contradict(result)
+    settle(result)
+    check()
+    assert "above what you accepted" not in result.corrections_panel.state.text()
+    result.annotation_panel.rule.setCurrentIndex(1)  # Keep hand-painted pixels
+    result.annotation_panel.accept_button.click()
+    np.testing.assert_array_equal(annotation(result).layer.data, predicted(result).data)
+    run(result)
+    settle(result)
+    check()
+
+
+def test_a_filled_prediction_shows_itself_above_the_labels_until_the_next_accept(
+    result, run, settle, monkeypatch
 ):
+    """Where a plane is too large for outlines."""
+    monkeypatch.setattr(prediction_layers, "OUTLINED_UP_TO", 0)
+    result.viewer.layers.remove("scene refined")
+    run(result)
+    settle(result)
+    assert predicted(result).contour == 0
     result.annotation_panel.accept_button.click()
     assert not predicted(result).visible
     contradict(result)
@@ -379,11 +411,8 @@ def test_after_accept_a_hint_shows_the_prediction_above_the_labels_until_the_nex
     assert predicted(result).visible
     names = [layer.name for layer in result.viewer.layers]
     assert names.index("scene annotation") < names.index("scene refined")
-    assert predicted(result).contour > 0  # the labels below are seen as well
     assert "above what you accepted" in result.corrections_panel.state.text()
-    result.annotation_panel.rule.setCurrentIndex(1)  # Keep hand-painted pixels
     result.annotation_panel.accept_button.click()
-    np.testing.assert_array_equal(annotation(result).layer.data, predicted(result).data)
     settle(result)
     assert not predicted(result).visible  # accepting is no hint
     run(result)
@@ -391,7 +420,6 @@ def test_after_accept_a_hint_shows_the_prediction_above_the_labels_until_the_nex
     names = [layer.name for layer in result.viewer.layers]
     assert names.index("scene refined") < names.index("scene annotation")
     assert predicted(result).visible
-    assert predicted(result).contour == 0
 
 
 def test_what_a_hint_changes_is_seen_on_the_screen(result, settle):
@@ -527,3 +555,72 @@ def test_places_of_a_stack_and_in_3d(dock, run, settle):
     )
     dock.viewer.dims.ndisplay = 3
     assert "2-D view" in dock.corrections_panel.next_button.toolTip()
+
+
+# ---------------------------------------------------------------------- what was accepted follows
+
+
+def test_accepted_pixels_follow_a_click_and_its_undo_and_painted_ones_never(result, settle):
+    """A person sees at once what a click changes, also where they have accepted."""
+    result.annotation_panel.accept_button.click()
+    settle(result)
+    mine = annotation(result)
+    paint(result, 2, [(5, 5)])
+    settle(result)
+    before, marks = mine.layer.data.copy(), mine.edits.edit_mask.copy()
+    steps = len(mine.layer._undo_history)
+    rows, columns = np.nonzero((before > 0) & (marks == ACCEPTED))
+    at = len(rows) // 2
+    clicks = result.correction_controller.click_controller
+    clicks.click_at((rows[at], columns[at]), BACKGROUND)
+    settle(result)
+    after = mine.layer.data.copy()
+    changed = after != before
+    assert changed[rows[at], columns[at]]
+    assert (marks[changed] == ACCEPTED).all()
+    np.testing.assert_array_equal(mine.edits.edit_mask, marks)
+    np.testing.assert_array_equal(after[changed], predicted(result).data[changed])
+    assert len(mine.layer._undo_history) == steps
+    assert "accepted pixels with them" in result.status_panel.message.text()
+    clicks.all[0].undo()
+    settle(result)
+    np.testing.assert_array_equal(mine.layer.data, before)
+
+
+def test_accepted_pixels_stay_where_that_is_wanted_and_thresholds_move_none(result, settle):
+    result.annotation_panel.accept_button.click()
+    settle(result)
+    mine = annotation(result)
+    before = mine.layer.data.copy()
+    result.threshold_panel.background_slider.setValue(0.9)
+    settle(result)
+    np.testing.assert_array_equal(mine.layer.data, before)
+    result.threshold_panel.background_default.click()
+    settle(result)
+    result.annotation_panel.accepted_follow.setChecked(False)
+    rows, columns = np.nonzero(before)
+    at = len(rows) // 2
+    clicks = result.correction_controller.click_controller
+    clicks.click_at((rows[at], columns[at]), BACKGROUND)
+    settle(result)
+    assert (predicted(result).data != before).any()
+    np.testing.assert_array_equal(mine.layer.data, before)
+
+
+def test_what_a_click_changed_flashes_in_its_colours(result, settle, qtbot):
+    annotation(result)
+    before = predicted(result).data.copy()
+    rows, columns = np.nonzero(before)
+    active = result.viewer.layers.selection.active
+    clicks = result.correction_controller.click_controller
+    clicks.click_at((rows[0], columns[0]), "fibre")
+    flash = []
+    result.viewer.layers.events.inserted.connect(lambda event: flash.append(event.value))
+    settle(result)
+    shown = [layer for layer in flash if layer.name == "changed"]
+    assert len(shown) == 1
+    changed = before != predicted(result).data
+    np.testing.assert_array_equal(shown[0].data > 0, changed & (predicted(result).data > 0))
+    assert result.viewer.layers.selection.active is active
+    qtbot.waitUntil(lambda: shown[0] not in result.viewer.layers, timeout=3000)
+    assert f"{np.count_nonzero(changed):,} pixels changed" in result.status_panel.message.text()

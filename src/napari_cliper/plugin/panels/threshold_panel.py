@@ -29,6 +29,7 @@ class ThresholdPanel(QWidget):
 
     changed = Signal(object)
     score_maps_toggled = Signal(bool)
+    both_stages_toggled = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -59,6 +60,7 @@ class ThresholdPanel(QWidget):
         self.class_default.clicked.connect(self._on_class_default)
         self.background_default.clicked.connect(self._on_background_default)
         self.score_maps.toggled.connect(self.score_maps_toggled)
+        self.both_stages.toggled.connect(self.both_stages_toggled)
         self.set_working(working=False)
         self.set_available(available=False)
 
@@ -74,6 +76,8 @@ class ThresholdPanel(QWidget):
         self.min_max.setToolTip(ui_text.MIN_MAX_TIP)
         self.score_maps = QCheckBox(ui_text.SCORE_MAPS)
         self.score_maps.setToolTip(ui_text.SCORE_MAPS_TIP)
+        self.both_stages = QCheckBox(ui_text.BOTH_STAGES)
+        self.both_stages.setToolTip(ui_text.BOTH_STAGES_TIP)
         inside = QWidget()
         grid = QGridLayout(inside)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -84,6 +88,7 @@ class ThresholdPanel(QWidget):
         grid.addWidget(self.own_slider, 1, 0, 1, 2)
         grid.addWidget(self.min_max, 2, 0, 1, 2)
         grid.addWidget(self.score_maps, 3, 0, 1, 2)
+        grid.addWidget(self.both_stages, 4, 0, 1, 2)
         content = self.more.content().layout()
         assert content is not None  # noqa: S101 - it is made with one
         content.setContentsMargins(0, 0, 0, 0)

@@ -184,5 +184,9 @@ def changed_by_hint(*, predicted: int, accepted: int) -> str:
     return f"{count(predicted, 'pixel')} changed{followed}."
 
 
+BOTH_STAGES = "Both stages as layers"
+BOTH_STAGES_TIP = (
+    "Show the coarse and the refined map in a layer each. Without it, Alt+X swaps them in one."
+)
 CHANGED_LAYER = "changed"
 NEXT_PLACE_LAYER = "uncertain place"
