@@ -7,6 +7,7 @@ to the person, and the next result becomes a new layer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ class Prediction:
     @property
     def outlined(self) -> bool:
         """Whether it is drawn as outlines, so that it hides nothing beneath."""
-        return bool(self.layer.contour)
+        return math.prod(self.layer.data.shape[-2:]) <= OUTLINED_UP_TO
 
     def fits(self, choice: ImageChoice, slot: str) -> bool:
         """Whether a result of this choice may be written into the layer."""
@@ -143,10 +144,12 @@ class Predictions:
         self._on_frozen = on_frozen
         self._all: list[Prediction] = []
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay, position="first")
 
     def close(self) -> None:
         """Listen to nothing any more; the layers stay."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         for one in self._all:
             self._disconnect(one)
         self._all.clear()
@@ -202,14 +205,22 @@ class Predictions:
             name=ui_text.prediction_layer(image=choice.name, slot=slot),
             **transforms(choice),
         )
-        if shape[-2] * shape[-1] <= OUTLINED_UP_TO:
-            layer.contour = OUTLINE
         prediction = Prediction(layer, choice, stage, slot)
+        self._draw(prediction)
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)
         self._all.append(prediction)
         self._viewer.add_layer(layer)
         return prediction
+
+    def _draw(self, prediction: Prediction) -> None:
+        """Draw outlines in the 2-D view; napari has none in 3-D, and warns."""
+        flat = self._viewer.dims.ndisplay == 2
+        prediction.layer.contour = OUTLINE if prediction.outlined and flat else 0
+
+    def _on_ndisplay(self, _event: Any = None) -> None:
+        for one in self._all:
+            self._draw(one)
 
     def _on_paint(self, event: Any) -> None:
         prediction = self.of(event.source)
