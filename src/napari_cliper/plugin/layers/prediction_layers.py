@@ -8,6 +8,7 @@ to the person, and the next result becomes a new layer.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transfor
 
 if TYPE_CHECKING:
     from ...segmentation import Stage
+
+warnings.filterwarnings("ignore", "Contours are not displayed during 3D rendering")
+"""In 3-D napari fills the labels, which is what a person wants there, and need not be told of."""
 
 OUTLINE = 2  # pixels of the image
 OUTLINED_UP_TO = 1500 * 1500
@@ -144,12 +148,10 @@ class Predictions:
         self._on_frozen = on_frozen
         self._all: list[Prediction] = []
         viewer.layers.events.removed.connect(self._on_removed)
-        viewer.dims.events.ndisplay.connect(self._on_ndisplay, position="first")
 
     def close(self) -> None:
         """Listen to nothing any more; the layers stay."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
-        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         for one in self._all:
             self._disconnect(one)
         self._all.clear()
@@ -206,21 +208,13 @@ class Predictions:
             **transforms(choice),
         )
         prediction = Prediction(layer, choice, stage, slot)
-        self._draw(prediction)
+        if prediction.outlined:
+            layer.contour = OUTLINE
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)
         self._all.append(prediction)
         self._viewer.add_layer(layer)
         return prediction
-
-    def _draw(self, prediction: Prediction) -> None:
-        """Draw outlines in the 2-D view; napari has none in 3-D, and warns."""
-        flat = self._viewer.dims.ndisplay == 2
-        prediction.layer.contour = OUTLINE if prediction.outlined and flat else 0
-
-    def _on_ndisplay(self, _event: Any = None) -> None:
-        for one in self._all:
-            self._draw(one)
 
     def _on_paint(self, event: Any) -> None:
         prediction = self.of(event.source)
