@@ -7,10 +7,11 @@ import colorsys
 import numpy as np
 from numpy.typing import NDArray
 
-# The colour-blind safe palette of Okabe and Ito, without black, brighter colours first.
+# The colour-blind safe palette of Okabe and Ito, without black, brighter colours first; then a mint
+# that is as far from each of them as they are from each other, with any colour vision.
 _FIRST = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167),
-    (0, 114, 178),
+    (0, 114, 178), (105, 255, 195),
 )  # fmt: skip
 _GOLDEN = 0.61803398875
 

@@ -42,6 +42,7 @@ class StatusPanel(QWidget):
             | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         self.lines = QScrollArea()
+        self.lines.setAccessibleName(ui_text.MESSAGE_NAME)
         self.lines.setWidget(self.message)
         self.lines.setWidgetResizable(True)
         self.lines.setFrameShape(QFrame.Shape.NoFrame)

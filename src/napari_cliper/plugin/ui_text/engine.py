@@ -135,7 +135,7 @@ BUSY_WHY_NOT = "Wait for the run to end, or cancel it."
 MODEL_FOLD = "&Model"
 REFINER_FOLD = "R&efiner"
 PROMPTS_FOLD = "Promp&ts and background"
-RESOLUTION_FOLD = "Resolution and precisio&n"
+RESOLUTION_FOLD = "Resol&ution and precision"
 ENGINE_PRESETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "demo": ("Demo", "A small model for the synthetic scenes. Nothing to download."),

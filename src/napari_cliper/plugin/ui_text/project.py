@@ -25,7 +25,7 @@ NO_PROJECT_TIP = (
     "as ... to save them in a folder of your choice."
 )
 PROJECT_TIP = "Changes are saved automatically."
-NEW_PROJECT = "&Folder of images ..."
+NEW_PROJECT = "Folder of ima&ges ..."
 NEW_PROJECT_TIP = "Annotate the images of a folder."
 OPEN_PROJECT = "Op&en ..."
 OPEN_PROJECT_TIP = "Open a project."
