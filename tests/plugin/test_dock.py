@@ -842,3 +842,16 @@ def test_every_page_fits_a_laptop(dock, run, laptop):
         assert page.widget().minimumSizeHint().width() <= page.viewport().width(), name
         assert page.verticalScrollBar().maximum() == 0, name
     assert dock.frame.minimumSizeHint().width() == 322
+
+
+def test_idle_says_when_everything_is_done_and_saved(dock, run, qtbot):
+    qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
+    dock.run()
+    assert not dock.idle
+    qtbot.waitUntil(lambda: dock.idle, timeout=60_000)
+    dock.annotation_controller.accept()
+    assert not dock.idle
+    qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
+    assert not dock.autosave._unsaved
+    assert dock.annotation_panel.done.value() == 100
+    run(dock)

@@ -129,7 +129,6 @@ class CliperWidget(QWidget):
         self.annotation_controller = AnnotationController(
             napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
         )
-        self.annotation_controller.message.connect(self._say)
         self.correction_controller = CorrectionController(
             napari_viewer,
             self.corrections_panel,
@@ -139,7 +138,6 @@ class CliperWidget(QWidget):
             self.image_panel,
             self.classes_panel,
         )
-        self.correction_controller.message.connect(self._say)
         self.tool_controller = ToolController(
             napari_viewer,
             self.corrections_panel,
@@ -147,7 +145,6 @@ class CliperWidget(QWidget):
             self.correction_controller.click_controller,
             self.image_panel,
         )
-        self.tool_controller.message.connect(self._say)
         self.annotation_controller.layer_keys.update(
             self.correction_controller.click_controller.keys
         )
@@ -175,7 +172,6 @@ class CliperWidget(QWidget):
         self.exchange = Exchange(
             self.export_panel, self.annotation_controller, self.image_panel, self.classes_panel
         )
-        self.exchange.message.connect(self._say)
         self.state.image_changed.connect(self.exchange.update_available)
         self.state.annotation_changed.connect(self.exchange.update_available)
         self.learning_controller = PrototypeLearning(
@@ -186,7 +182,6 @@ class CliperWidget(QWidget):
             self.session,
             self._start_unless_busy,
         )
-        self.learning_controller.message.connect(self._say)
         self.classes_panel.loaded.connect(self.learning_controller.load_beside)
         self.classes_panel.saved.connect(self.learning_controller.save_beside)
         self.project_controller = ProjectController(
@@ -196,7 +191,6 @@ class CliperWidget(QWidget):
             self._wishes,
             self._apply_settings,
         )
-        self.project_controller.message.connect(self._say)
         self.project_controller.leaving.connect(self._on_leaving)
         self.project_controller.marked_done.connect(self.learning_controller.learn_by_itself)
         self.autosave = Autosave(
@@ -207,7 +201,6 @@ class CliperWidget(QWidget):
             self._wishes,
             self._continue_with,
         )
-        self.autosave.message.connect(self._say)
         self.learning_controller.changed.connect(self._on_prototypes_changed)
         self.image_order = ImageOrder(
             self.project_panel,
@@ -216,7 +209,19 @@ class CliperWidget(QWidget):
             self._order_request,
             self._start_unless_busy,
         )
-        self.image_order.message.connect(self._say)
+        self.controllers = (
+            self.autosave,
+            self.project_controller,
+            self.image_order,
+            self.exchange,
+            self.tool_controller,
+            self.correction_controller,
+            self.learning_controller,
+            self.annotation_controller,
+        )
+        """In the order in which they are closed: what saves comes first."""
+        for controller in self.controllers:
+            controller.message.connect(self._say)
         self.exchange.project_images = self.project_controller.exported
         self.project_controller.annotated_changed.connect(self.exchange.set_annotated)
         napari_viewer.events.theme.connect(self._on_theme)
@@ -252,6 +257,20 @@ class CliperWidget(QWidget):
         self._update_results()
         self.looked_up.connect(self._preload, Qt.ConnectionType.SingleShotConnection)
         QTimer.singleShot(0, self._look_up_weights)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs and nothing waits to run: what is shown is up to date and saved."""
+        return (
+            self.job is None
+            and self.lookup is None
+            and self.loading is None
+            and not self._rescore_timer.isActive()
+            and not self._remember_timer.isActive()
+            and self.result.idle
+            and self.objects_panel.idle
+            and all(controller.idle for controller in self.controllers)
+        )
 
     # ------------------------------------------------------------------ layout
 
@@ -796,14 +815,9 @@ class CliperWidget(QWidget):
             if job is not None:
                 job.stop()
         self.viewer.events.theme.disconnect(self._on_theme)
-        self.autosave.close()
-        self.project_controller.close()
-        self.exchange.close()
-        self.tool_controller.close()
+        for controller in self.controllers:
+            controller.close()
         self.objects_panel.close_down()
-        self.correction_controller.close()
-        self.learning_controller.close()
-        self.annotation_controller.close()
         self.result.close()
         wait_for_stopped_jobs(CLOSE_WAITS)
         self.session.unload()

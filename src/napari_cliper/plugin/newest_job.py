@@ -25,6 +25,8 @@ class NewestJob(QObject):
     snapshot : callable
         Called in the window's thread when work can begin. Returns the work on what there is now,
         or None if there is nothing to do.
+    delay : int
+        Milliseconds from a request to its answer: requests within them are one.
     """
 
     succeeded = Signal(object)
@@ -34,12 +36,14 @@ class NewestJob(QObject):
     became_idle = Signal()
     """Every request is answered."""
 
-    def __init__(self, parent: QObject, snapshot: Callable[[], Work | None]) -> None:
+    def __init__(
+        self, parent: QObject, snapshot: Callable[[], Work | None], delay: int = DELAY
+    ) -> None:
         super().__init__(parent)
         self._snapshot = snapshot
         self._job: Job | None = None
         self._again = False  # something has changed since the job began
-        self._timer = once(self, DELAY, self._begin)
+        self._timer = once(self, delay, self._begin)
 
     @property
     def idle(self) -> bool:

@@ -48,10 +48,7 @@ def message(dock):
 
 def settle(dock, qtbot):
     qtbot.waitUntil(
-        lambda: (
-            dock.annotation_controller.counting is None
-            and not dock.annotation_controller._count_timer.isActive()
-        ),
+        lambda: dock.annotation_controller.idle,
         timeout=5000,
     )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,8 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels, Shapes
 from napari.viewer import Viewer
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtCore import Signal
 
 from ...annotation.cleanup import CLEANING
 from ...annotation.completion import Done, done
@@ -26,18 +24,19 @@ from ..layers.annotation_layer import AnnotationLayer, Place
 from ..layers.image_layers import ImageChoice, map_transforms, pixel_under, rectangle_region
 from ..layers.passing_layers import PassingLayer
 from ..layers.prediction_layers import Prediction
+from ..newest_job import NewestJob
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
-from ..qt.timers import once
-from ..worker import Job
+from ..worker import Job, Work
+from .base import Controller
 from .live_result import LiveResult
 
 FLASH = 500  # milliseconds for which what a hint has changed is shown
 COUNT_AFTER = 300  # milliseconds: counting waits until a person rests
 
 
-class AnnotationController(QObject):
+class AnnotationController(Controller):
     """The annotations of one viewer.
 
     Parameters
@@ -50,8 +49,6 @@ class AnnotationController(QObject):
     classes : ClassesPanel
     """
 
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
     changed = Signal(object)
     """An `AnnotationLayer` has changed."""
     stepped = Signal(object, bool)
@@ -101,9 +98,9 @@ class AnnotationController(QObject):
         self.layer_keys: dict[str, Callable[[], None]] = {}
         """What keys do while an annotation is active."""
         self.job: Job | None = None
-        self.counting: Job | None = None
-        self.confirm: Callable[[str], bool] = self._ask
-        self._count_timer = once(self, COUNT_AFTER, self._count)
+        self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.REPLACE_PAINTED_TITLE)
+        self._counting = NewestJob(self, self._count, COUNT_AFTER)
+        self._counting.succeeded.connect(panel.show_done)
         panel.accept_wanted.connect(self.accept)
         panel.clean_wanted.connect(self.clean)
         result.relabelled.connect(self.update_available)
@@ -112,14 +109,18 @@ class AnnotationController(QObject):
         self._flash = PassingLayer(self, viewer, FLASH)
         viewer.layers.events.removed.connect(self._on_removed)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is cleaned or counted."""
+        return self.job is None and self._counting.idle
+
     def close(self) -> None:
         """Listen to nothing any more; the layers stay."""
         self.stop_picking()
         self._flash.clear()
-        self._count_timer.stop()
-        for job in (self.job, self.counting):
-            if job is not None:
-                job.stop()
+        self._counting.drop()
+        if self.job is not None:
+            self.job.stop()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for one in self._all:
             one.close()
@@ -167,12 +168,12 @@ class AnnotationController(QObject):
         annotation = AnnotationLayer(image, name, state, self.layer_keys)
         annotation.changed.connect(partial(self._on_changed, annotation))
         annotation.stepped.connect(partial(self.stepped.emit, annotation))
-        annotation.refused.connect(self._say_error)
+        annotation.refused.connect(self.say_error)
         self._all.append(annotation)
         self._viewer.add_layer(annotation.layer)
         self._result.make_room(annotation.layer)
         annotation.show_classes(self._rows())
-        self._count_timer.start()
+        self._counting.request()
         self.update_available()
         self.begun.emit(annotation)
         return annotation
@@ -195,7 +196,7 @@ class AnnotationController(QObject):
             if annotation is not self._removing:
                 self.lost.emit(annotation)
             self.update_available()
-            self._count_timer.start()
+            self._counting.request()
 
     @staticmethod
     def _check_fits(annotation: AnnotationLayer) -> None:
@@ -205,7 +206,7 @@ class AnnotationController(QObject):
             )
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
-        self._count_timer.start()
+        self._counting.request()
         self.changed.emit(annotation)
 
     def update_available(self) -> None:
@@ -225,7 +226,7 @@ class AnnotationController(QObject):
         if scope == "region":
             self._start_picking(self._accept_at)
             return
-        with self._told():
+        with self.told():
             prediction = self._prediction()
             choice = prediction.choice
             where = self._rectangle(choice) if scope == "rectangle" else None
@@ -237,7 +238,7 @@ class AnnotationController(QObject):
         self._accept_at(self._viewer.cursor.position)
 
     def _accept_at(self, world: Any) -> None:
-        with self._told():
+        with self.told():
             prediction = self._prediction()
             labels = self._labels(prediction)
             *plane, row, column = pixel_under(self._viewer, prediction.layer, world)
@@ -368,19 +369,19 @@ class AnnotationController(QObject):
     def clean(self) -> None:
         """Tidy the annotation up, in a thread, as far as the panel says."""
         self.stop_picking()
-        with self._told():
+        with self.told():
             if self._panel.chosen_scope() == "region":
                 self._start_picking(self._clean_at)
             else:
                 self._clean(None)
 
     def _clean_at(self, world: Any) -> None:
-        with self._told():
+        with self.told():
             self._clean(world)
 
     def remove_smaller(self, smallest: int) -> None:
         """Remove objects with fewer pixels from the plane on the screen, in a thread."""
-        with self._told():
+        with self.told():
             found = self._to_clean()
             if found is not None:
                 self._start_cleaning(*found, partial(_cleaned, "remove specks", amount=smallest))
@@ -429,7 +430,7 @@ class AnnotationController(QObject):
         place = annotation.place_of(choice)
         self.job = Job(partial(clean, labels))
         self.job.succeeded.connect(partial(self._on_cleaned, annotation, place, labels))
-        self.job.failed.connect(partial(self._say_error))
+        self.job.failed.connect(partial(self.say_error))
         self.job.finished.connect(self._on_clean_finished)
         self.update_available()
         self.job.start()
@@ -510,18 +511,15 @@ class AnnotationController(QObject):
 
     # ------------------------------------------------------------------ counts
 
-    def _count(self) -> None:
-        """Count in a thread what is done in the plane on the screen."""
+    def _count(self) -> Work | None:
+        """What is done in the plane on the screen, to be counted in a thread."""
         annotation, choice = self.current(), self._plane_on_screen()
         of_this = annotation is not None and choice is not None and (
             choice.layer is annotation.image and annotation.fits
         )  # fmt: skip
         if annotation is None or choice is None or not of_this:
             self._panel.show_done(None)
-            return
-        if self.counting is not None:
-            self._count_timer.start()
-            return
+            return None
         place: Place = (*choice.plane, slice(None), slice(None))
         labels, edit_mask = (
             annotation.edits.labels[place].copy(),
@@ -533,10 +531,7 @@ class AnnotationController(QObject):
         if seen is not None and of_this and seen.choice.plane == choice.plane:
             prediction = np.zeros_like(labels)
             prediction[annotation.place_of(seen.choice)[-2:]] = self._labels(seen)
-        self.counting = Job(partial(_counted, labels, edit_mask, prediction))
-        self.counting.succeeded.connect(self._panel.show_done)
-        self.counting.finished.connect(self._on_counted)
-        self.counting.start()
+        return partial(_counted, labels, edit_mask, prediction)
 
     def _plane_on_screen(self) -> ImageChoice | None:
         try:
@@ -546,27 +541,9 @@ class AnnotationController(QObject):
 
     def count_soon(self) -> None:
         """Count what is done once a person rests."""
-        self._count_timer.start()
-
-    def _on_counted(self) -> None:
-        self.counting = None
+        self._counting.request()
 
     # ------------------------------------------------------------------ telling
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell the person what is wrong with what they asked for."""
-        try:
-            yield
-        except InvalidInputError as error:
-            self._say_error(str(error))
-
-    def _say_error(self, message: str) -> None:
-        self.message.emit(message, True)
-
-    def _ask(self, question: str) -> bool:
-        answer = QMessageBox.question(self._panel, ui_text.REPLACE_PAINTED_TITLE, question)
-        return bool(answer == QMessageBox.StandardButton.Yes)
 
 
 def _cleaned(

@@ -18,8 +18,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.viewer import Viewer
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtCore import QTimer, Signal
 
 from ...annotation.edit_history import Edits
 from ...annotation.edit_mask import AnnotationState
@@ -37,6 +36,7 @@ from ..panels.offers_panel import Offer, OffersPanel
 from ..qt.timers import once
 from ..worker import Job
 from .annotation import AnnotationController
+from .base import Controller
 from .project import SAVE_AFTER, ProjectController
 
 LARGEST_COPY = 2_000_000_000
@@ -77,7 +77,7 @@ class _Found:
     problem: str = ""
 
 
-class Autosave(QObject):
+class Autosave(Controller):
     """The session of a dock.
 
     Parameters
@@ -93,8 +93,6 @@ class Autosave(QObject):
         Takes them when a session is continued.
     """
 
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
     looked = Signal()
     """It is known what earlier sessions have left."""
 
@@ -118,7 +116,7 @@ class Autosave(QObject):
         self.looking: Job | None = None
         self.lost: list[AnnotationLayer] = []
         self.found: list[FoundSession] = []
-        self.confirm: Callable[[str], bool] = self._ask
+        self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.DISCARD_TITLE)
         self._unsaved: set[AnnotationLayer] = set()
         self._writing: list[AnnotationLayer] = []  # what the job saves
         # The job alone changes these while it runs; who else wants to waits for it.
@@ -136,6 +134,12 @@ class Autosave(QObject):
         panel.accepted.connect(self._on_accepted)
         panel.discarded.connect(self._on_discarded)
         QTimer.singleShot(0, self.look)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything is saved, and it is known what earlier sessions have left."""
+        waits = self._timer.isActive() or self.looking is not None
+        return self.job is None and not waits
 
     def close(self) -> None:
         """Save what is not saved yet, and let others go on with the sessions."""
@@ -275,7 +279,7 @@ class Autosave(QObject):
         try:
             session.project.remove_image(name)
         except (FileError, InvalidInputError) as error:
-            self.message.emit(str(error), True)
+            self.say_error(str(error))
             return
         if not session.project.images:
             self._sessions.remove(session)
@@ -338,7 +342,7 @@ class Autosave(QObject):
             return
         job = Job(_look)
         job.succeeded.connect(self._on_looked)
-        job.failed.connect(self._say_error)
+        job.failed.connect(self.say_error)
         job.finished.connect(self._on_looking_finished)
         self.looking = job
         job.start()
@@ -372,7 +376,7 @@ class Autosave(QObject):
         ]
         job = Job(partial(_open, found.folder, held, placed, open_images))
         job.succeeded.connect(partial(self._on_opened, found))
-        job.failed.connect(self._say_error)
+        job.failed.connect(self.say_error)
         self._start(job)
 
     def _on_opened(
@@ -453,7 +457,7 @@ class Autosave(QObject):
             try:
                 self._discard(what)
             except FileError as error:
-                self._say_error(str(error))
+                self.say_error(str(error))
             self.found.remove(what)
         self._show()
 
@@ -465,14 +469,6 @@ class Autosave(QObject):
             return
         for name in found.images:  # those that could not be shown
             held.project.remove_image(name)
-
-    def _ask(self, question: str) -> bool:
-        answer = QMessageBox.question(self._panel, ui_text.DISCARD_TITLE, question)
-        return bool(answer == QMessageBox.StandardButton.Yes)
-
-    def _say_error(self, message: str) -> None:
-        if not self._closed:
-            self.message.emit(message, True)
 
 
 # ---------------------------------------------------------------------- in a thread

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from napari.layers import Image, Labels
 from napari.viewer import Viewer
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
 
 from ...annotation.user_hints import BACKGROUND
 from ...labels.label_class import ClassRow
@@ -23,10 +23,11 @@ from ..panels.corrections_panel import CorrectionsPanel
 from ..panels.image_panel import ImagePanel
 from ..qt.timers import once
 from .annotation import AnnotationController
+from .base import Controller
 from .hint_history import HintHistory
 
 
-class ClickController(QObject):
+class ClickController(Controller):
     """The clicks layers of one dock, and the class of the next click.
 
     Parameters
@@ -39,8 +40,6 @@ class ClickController(QObject):
     classes : ClassesPanel
     """
 
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
     hinted = Signal(object)
     """A person has drawn a stroke or changed a click, or has undone it; carries the image."""
 
@@ -79,6 +78,11 @@ class ClickController(QObject):
         viewer.layers.events.removed.connect(self._on_removed)
         self.recolour()
 
+    @property
+    def idle(self) -> bool:
+        """Whether every removal of a layer was followed."""
+        return not self._removed_timer.isActive()
+
     def close(self) -> None:
         """Listen to nothing any more; the layers stay."""
         self._closed = True
@@ -103,7 +107,7 @@ class ClickController(QObject):
         try:
             annotation = self._annotation_controller.begin(choice.layer, choice.name)
         except InvalidInputError as error:
-            self.message.emit(str(error), True)
+            self.say_error(str(error))
             return
         clicks = self.of(choice.layer) or self._add(annotation)
         clicks.choose(self._panel.chosen_class())

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Points
 from napari.viewer import Viewer
-from qtpy.QtCore import QObject, Signal
 
 from ...annotation.edit_mask import ACCEPTED
 from ...annotation.user_hints import BACKGROUND, Hints, clicks_on
@@ -30,6 +29,7 @@ from ..panels.corrections_panel import CorrectionsPanel
 from ..panels.image_panel import ImagePanel
 from ..worker import Job, Work
 from .annotation import AnnotationController
+from .base import Controller
 from .clicks import ClickController
 from .kept_results import Shown
 from .label_update import Drawn, ReadHints, UncertainPlaces, read_hints, uncertain_places
@@ -40,7 +40,7 @@ PLACES_PER_SIDE = 5
 MARK = 1500  # milliseconds for which the place is marked
 
 
-class CorrectionController(QObject):
+class CorrectionController(Controller):
     """What the corrections of one dock do to its result.
 
     Parameters
@@ -56,9 +56,6 @@ class CorrectionController(QObject):
     images : ImagePanel
     classes : ClassesPanel
     """
-
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
 
     def __init__(
         self,
@@ -127,7 +124,7 @@ class CorrectionController(QObject):
     @property
     def idle(self) -> bool:
         """Whether nothing is computed for corrections."""
-        return self._preparing is None and self._look.idle
+        return self._preparing is None and self._look.idle and self.click_controller.idle
 
     def leave(self, image: Image) -> None:
         """Take what we show of an image out of the window; its annotation keeps the clicks."""
@@ -265,7 +262,7 @@ class CorrectionController(QObject):
         try:
             self.click_controller.click_at(self._viewer.cursor.position, BACKGROUND)
         except InvalidInputError as error:
-            self.message.emit(str(error), True)
+            self.say_error(str(error))
 
     # ------------------------------------------------------------------ where to look next
 
@@ -337,7 +334,7 @@ class CorrectionController(QObject):
         try:
             go_to_pixel(self._viewer, shown.choice, *places[number])
         except InvalidInputError as error:
-            self.message.emit(str(error), True)
+            self.say_error(str(error))
             return
         self._at = number + 1
         camera = self._viewer.scene.camera

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QUrl, Signal
+from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
@@ -32,6 +32,7 @@ from ..panels.image_panel import ImagePanel
 from ..panels.import_dialog import ImportDialog
 from ..worker import Job
 from .annotation import AnnotationController
+from .base import Controller
 
 FILES_NAMED = 4
 
@@ -57,7 +58,7 @@ class ProjectImages:
     files: tuple[Path, ...] = ()
 
 
-class Exchange(QObject):
+class Exchange(Controller):
     """Export and import, each in a thread.
 
     Parameters
@@ -68,9 +69,6 @@ class Exchange(QObject):
     images : ImagePanel
     classes : ClassesPanel
     """
-
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
 
     def __init__(
         self,
@@ -93,6 +91,11 @@ class Exchange(QObject):
         panel.export_wanted.connect(self.export)
         panel.import_wanted.connect(self.import_labels)
         panel.open_wanted.connect(self.open_folder)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is exported or imported."""
+        return self.job is None
 
     def close(self) -> None:
         """End what runs."""
@@ -185,7 +188,7 @@ class Exchange(QObject):
             place, imported = fitted_planes(planes, shape, axes, choice.plane)
             self._take(annotation, place, imported)
         except InvalidInputError as error:
-            self.message.emit(str(error), True)
+            self.say_error(str(error))
 
     def _take(self, annotation: AnnotationLayer, place: Place, imported: Imported) -> None:
         for row in self._rows():

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal
 
 from ...annotation.project.project import Project
 from ...segmentation import Monitor, Progress
@@ -16,6 +15,7 @@ from ...workflows.active_learning import Ranking, uncertain_first
 from .. import ui_text
 from ..engine_session import Request, Session
 from ..panels.project_panel import ProjectPanel
+from .base import Controller
 from .project import ProjectController
 from .prototype_learning import Start
 
@@ -23,7 +23,7 @@ IMAGES_NAMED = 3
 """So many images that could not be looked at are named with the reason."""
 
 
-class ImageOrder(QObject):
+class ImageOrder(Controller):
     """Orders the images of the dock's project.
 
     Parameters
@@ -36,9 +36,6 @@ class ImageOrder(QObject):
     start : callable
         See `learning_controller.Start`.
     """
-
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
 
     def __init__(
         self,

@@ -17,8 +17,8 @@ import numpy as np
 from napari.layers import Image
 from napari.viewer import Viewer
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QFileDialog
 
 from ...annotation.export import readers_of
 from ...annotation.project.annotation_record import Status
@@ -37,6 +37,7 @@ from ..panels.project_panel import ProjectPanel
 from ..qt.timers import once
 from ..worker import Job
 from .annotation import AnnotationController
+from .base import Controller
 from .exchange import ProjectImages
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ SAVE_AFTER = 1500  # milliseconds
 DRAWN_AFTER = 50  # milliseconds in which the window draws itself
 
 
-class ProjectController(QObject):
+class ProjectController(Controller):
     """The project that a dock works on.
 
     Parameters
@@ -61,8 +62,6 @@ class ProjectController(QObject):
         Takes them when a project is opened.
     """
 
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
     leaving = Signal(object)
     """The image layer that makes room for another."""
     saved_as = Signal(object)
@@ -90,8 +89,9 @@ class ProjectController(QObject):
         self.current = ""
         self.layer: Image | None = None
         self.job: Job | None = None
-        self.confirm: Callable[[str], bool] = self._ask
+        self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.CHANGED_ON_DISK_TITLE)
         self._wanted = ""  # the image that a person asked for last
+        self._arriving = False  # it is read, and shown next
         self._unsaved: set[str] = set()
         self._writing = ""  # the image that the job saves
         self._saved_settings: ProjectSettings | None = None  # as they are on disk
@@ -113,6 +113,11 @@ class ProjectController(QObject):
         """Whether the project keeps an annotation."""
         return self.project is not None and annotation.image is self.layer
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything is saved, and no image is on its way."""
+        return self.job is None and not self._timer.isActive() and not self._arriving
+
     def close(self) -> None:
         """Save what is not saved yet."""
         self._timer.stop()
@@ -133,7 +138,7 @@ class ProjectController(QObject):
             if wishes is not None:
                 _save_settings(project, wishes)
         except (FileError, InvalidInputError) as error:
-            self._say_error(str(error))
+            self.say_error(str(error))
             return
         self._begin(project)
 
@@ -144,7 +149,7 @@ class ProjectController(QObject):
         self._opening = path
         job = Job(partial(_open, path), ui_text.OPENING_PROJECT)
         job.succeeded.connect(partial(self._on_opened, path))
-        job.failed.connect(self._say_error)
+        job.failed.connect(self.say_error)
         self._start(job)
 
     def _on_opened(self, path: Path, opened: tuple[Project, ProjectSettings]) -> None:
@@ -188,7 +193,7 @@ class ProjectController(QObject):
                 axes = axes_from_names(annotation.image.axis_labels, annotation.image.ndim)
                 name = project.add_image(annotation.name, pixels, rgb=rgb, axes=axes).name
         except (FileError, InvalidInputError) as error:
-            self._say_error(str(error))
+            self.say_error(str(error))
             return
         self.project, self.current, self.layer = project, name, annotation.image
         self._opening, self._uncertain = None, {}
@@ -206,10 +211,10 @@ class ProjectController(QObject):
         try:
             found = images_in(Path(pictures))
         except FileError as error:
-            self._say_error(str(error))
+            self.say_error(str(error))
             return
         if not found:
-            self._say_error(ui_text.no_image_in(pictures))
+            self.say_error(ui_text.no_image_in(pictures))
             return
         proposed = str(Path(pictures).with_name(ui_text.annotations_folder(Path(pictures).name)))
         folder, _ = QFileDialog.getSaveFileName(self._panel, ui_text.NEW_PROJECT_TITLE, proposed)
@@ -260,7 +265,7 @@ class ProjectController(QObject):
             return
         job = Job(partial(_load, self.project, name))
         job.succeeded.connect(partial(self._on_loaded, self.project, name))
-        job.failed.connect(self._say_error)
+        job.failed.connect(self.say_error)
         self._start(job)
 
     def _on_loaded(self, project: Project, name: str, loaded: tuple[Any, Any]) -> None:
@@ -268,6 +273,7 @@ class ProjectController(QObject):
             return  # it is late, or what was done meanwhile cannot be saved
         self._leave()
         # napari's canvas may crash where layers go and come without its being drawn between.
+        self._arriving = True
         arrive = partial(self._arrive, project, name, *loaded)
         QTimer.singleShot(DRAWN_AFTER, arrive)
 
@@ -279,6 +285,7 @@ class ProjectController(QObject):
         state: AnnotationState | None,
     ) -> None:
         """Show an image where there is none."""
+        self._arriving = False
         if project is not self.project or name != self._wanted or self.layer is not None:
             return
         pixels, in_file = image
@@ -459,13 +466,6 @@ class ProjectController(QObject):
         left = {image.name for image in images if image.status != "done"}
         values = {name: value for name, value in self._uncertain.items() if name in left}
         self._panel.show_images(str(self.project.folder), images, self.current, values)
-
-    def _say_error(self, message: str) -> None:
-        self.message.emit(message, True)
-
-    def _ask(self, question: str) -> bool:
-        answer = QMessageBox.question(self._panel, ui_text.CHANGED_ON_DISK_TITLE, question)
-        return bool(answer == QMessageBox.StandardButton.Yes)
 
     # ------------------------------------------------------------------ export
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
 
 from ...annotation.edit_mask import OPEN
 from ...io.files import FileError, cannot
@@ -28,6 +28,7 @@ from ..panels.image_panel import ImagePanel
 from ..panels.prototypes_panel import PrototypesPanel
 from ..worker import Work
 from .annotation import AnnotationController
+from .base import Controller
 
 if TYPE_CHECKING:
     from ...segmentation import Prototype, Prototypes
@@ -38,7 +39,7 @@ Start = Callable[[Work, Callable[[Any], str]], bool]
 _STEPS_KEPT = 20
 
 
-class PrototypeLearning(QObject):
+class PrototypeLearning(Controller):
     """What the classes of one dock look like.
 
     Parameters
@@ -52,8 +53,6 @@ class PrototypeLearning(QObject):
         See `Start`.
     """
 
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
     changed = Signal(bool)
     """What runs use has changed; carries whether the image that is shown is asked again."""
 
@@ -84,6 +83,11 @@ class PrototypeLearning(QObject):
         panel.weight_changed.connect(self._on_weight)
         annotation_controller.changed.connect(self.update_available)
         annotation_controller.accepted_all.connect(self.learn_by_itself)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be learned."""
+        return not self._waiting
 
     def close(self) -> None:
         """Begin nothing any more."""

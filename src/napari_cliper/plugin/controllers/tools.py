@@ -10,7 +10,7 @@ from typing import Any
 
 from napari.layers import Labels, Layer, Points
 from napari.viewer import Viewer
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
 
@@ -21,13 +21,14 @@ from ..panels.image_panel import ImagePanel
 from ..panels.tools_row import Tool
 from ..qt.listeners import Listeners
 from .annotation import AnnotationController
+from .base import Controller
 from .clicks import ClickController
 
 _MODES: dict[str, Tool] = {"paint": "brush", "fill": "brush", "polygon": "brush", "erase": "erase"}
 """Tool by the mode of an annotation's layer."""
 
 
-class ToolController(QObject):
+class ToolController(Controller):
     """The tools of one dock.
 
     Parameters
@@ -38,9 +39,6 @@ class ToolController(QObject):
     clicks : ClickController
     images : ImagePanel
     """
-
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
 
     def __init__(
         self,
@@ -109,7 +107,7 @@ class ToolController(QObject):
         try:
             layer = self._annotations.begin(image, name).layer
         except InvalidInputError as error:
-            self.message.emit(str(error), True)
+            self.say_error(str(error))
             return
         layer.visible = True
         self._viewer.layers.selection.active = layer
