@@ -33,6 +33,7 @@ NOT_SHOWN = re.compile(
     r"|^Alt-|^Ctrl\+"  # keys
     r"|^napari-cliper job$"  # the name of a thread
     r"|^(fill holes|remove specks)$"  # names of tools
+    r"|^tuple\[Hints, "  # a type
     r"|^module .* has no attribute "  # Python's own words
 )
 """Literals of code that nobody sees in the window."""
