@@ -44,6 +44,7 @@ from .engine_session import (
     WeightsFound,
     classes_of,
     fetch_weights,
+    find_models,
     weights_on_disk,
 )
 from .frame import Frame, PageName
@@ -65,7 +66,6 @@ from .panels.prototypes_panel import PrototypesPanel
 from .panels.run_panel import RunEntry, RunPanel
 from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
-from .pytorch_loading import load_pytorch
 from .qt.keys import ViewerKeys
 from .qt.timers import once
 from .qt.tones import tone_style
@@ -669,7 +669,8 @@ class CliperWidget(QWidget):
     def _preload(self) -> None:
         """Load PyTorch in a thread while the user is still typing."""
         if not self._closed:
-            self.loading = Job(lambda _report, _should_stop: load_pytorch())
+            self.loading = Job(find_models)
+            self.loading.succeeded.connect(self.engine_panel.set_models)
             self.loading.finished.connect(self._on_preloaded)
             self.loading.start()
 

@@ -442,6 +442,16 @@ def classes_of(rows: Sequence[Any]) -> tuple[tuple[ClassPrompt, ...], tuple[str,
     return classes, words
 
 
+def find_models(
+    report: Callable[[Progress], None], _should_stop: Callable[[], bool]
+) -> tuple[str, ...]:
+    """Load PyTorch, and return the models of open_clip's table; called in a thread."""
+    load_pytorch(report)
+    from ..segmentation import listed_models  # noqa: PLC0415 - torch
+
+    return listed_models()
+
+
 def fetch_weights(
     name: str, report: Callable[[Progress], None], should_stop: Callable[[], bool]
 ) -> None:

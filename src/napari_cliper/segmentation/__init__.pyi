@@ -20,6 +20,7 @@ from .labelling.thresholds import Thresholds as Thresholds
 from .labelling.uncertainty import most_uncertain as most_uncertain
 from .methods.table import METHODS as METHODS
 from .methods.table import MethodRow as MethodRow
+from .models.clip import listed_models as listed_models
 from .models.disk_caches import DiskCache as DiskCache
 from .models.disk_caches import embeddings_cache as embeddings_cache
 from .models.disk_caches import weights_cache as weights_cache

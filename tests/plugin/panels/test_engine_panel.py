@@ -30,6 +30,7 @@ from napari_cliper.segmentation import (
     TEMPLATE_SETS,
     InvalidInputError,
     SegmentationConfig,
+    listed_models,
 )
 from napari_cliper.segmentation.config import presets
 from napari_cliper.segmentation.models.registry import ROWS
@@ -337,6 +338,27 @@ def test_a_grey_row_is_in_nobodys_way(panel, qtbot):
         choose(qtbot, panel.form.refiner, "PAMR")
         assert panel.problem() == ""
         choose(qtbot, panel.form.refiner, "Stable Diffusion (m")
+
+
+def test_the_models_of_open_clip_are_searched_by_typing(panel, qtbot):
+    panel.activateWindow()
+    qtbot.waitUntil(panel.isActiveWindow)
+    panel.set_models(listed_models())
+    field = panel.form.model
+    choose(qtbot, field.box, ui_text.OTHER_MODEL)
+    popup = field.edit.completer().popup()
+    qtbot.waitUntil(popup.isVisible)
+    assert popup.model().rowCount() == len(listed_models()) > 50  # all of them, to look through
+    popup.hide()
+    type_into(qtbot, field.edit, "B-16/LAION2B")
+    assert popup.isVisible()
+    shown = [popup.model().index(row, 0).data() for row in range(popup.model().rowCount())]
+    assert shown == [name for name in listed_models() if "b-16/laion2b" in name.lower()]
+    wanted = "open_clip:ViT-B-16/laion2b_s34b_b88k"
+    for _ in range(shown.index(wanted) + 1):
+        qtbot.keyClick(popup, Qt.Key.Key_Down)
+    qtbot.keyClick(popup, Qt.Key.Key_Return)
+    assert panel.config().model == wanted
 
 
 def test_browse_puts_the_file_there(panel, qtbot, monkeypatch):

@@ -474,3 +474,13 @@ def test_another_tokenizer_alone(text_folder, tmp_path):
 def test_the_small_clip_of_the_tests_is_one(tiny_clip):
     config = json.loads(tiny_clip.with_suffix(".json").read_text())
     assert clip.build(config, load_file(tiny_clip), source="tiny").text.token_count("dog") == 3
+
+
+def test_every_listed_model_can_be_used():
+    names = clip.listed_models()
+    assert "open_clip:ViT-B-16/laion2b_s34b_b88k" in names
+    assert not any("RN50" in name or "coca" in name for name in names)  # ResNets, captioning
+    for name in names:
+        architecture, _, tag = name.partition(":")[2].partition("/")
+        assert clip.refusal(open_clip.get_model_config(architecture)) is None
+        assert clip.pretrained(architecture, tag).repository

@@ -14,6 +14,7 @@ from qtpy.QtCore import QRegularExpression, Qt, Signal
 from qtpy.QtGui import QRegularExpressionValidator, QWheelEvent
 from qtpy.QtWidgets import (
     QComboBox,
+    QCompleter,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
@@ -31,6 +32,7 @@ class _Own:
 
 
 OWN: Final = _Own()
+_MOST_COMPLETIONS = 12  # in sight; the others are scrolled to
 PUBLISHED: Final = None  # as in `SegmentationConfig`
 
 
@@ -261,6 +263,14 @@ class OwnChoice(BoxAndLine):
             self._given = (self.edit.text(), value)
         self._show_line()
 
+    def set_completions(self, texts: Iterable[str]) -> None:
+        """Offer texts below the edit line: all of them while it is empty, else those that match."""
+        completer = QCompleter(list(texts), self)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setMaxVisibleItems(_MOST_COMPLETIONS)
+        self.edit.setCompleter(completer)
+
     def _show_line(self) -> None:
         own = self.box.value() is OWN
         self.edit.setVisible(own)
@@ -270,6 +280,10 @@ class OwnChoice(BoxAndLine):
         self._show_line()
         if self.box.value() is OWN and self.isVisible():
             self.edit.setFocus()
+            completer = self.edit.completer()
+            if completer is not None and not self.edit.text():
+                completer.setCompletionPrefix("")
+                completer.complete()
         self.changed.emit()
 
     def _on_browse(self) -> None:

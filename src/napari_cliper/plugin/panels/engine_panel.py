@@ -175,6 +175,10 @@ class EnginePanel(QWidget):
         self.form.set_cached(names)
         self._refresh()
 
+    def set_models(self, names: Sequence[str]) -> None:
+        """Offer the models of open_clip's table in a list that is searched by typing."""
+        self.form.model.set_completions(names)
+
     def missing(self) -> tuple[WeightsEntry, ...]:
         """What the wishes need that is not on disk, as far as that is known."""
         config = self._config_or_none() or self.form.outline()

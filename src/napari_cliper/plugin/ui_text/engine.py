@@ -99,8 +99,8 @@ REFINER_PUBLISHED_TIP = (
     "Stable Diffusion for CLIPer, PAMR for the demo model, none for the other methods."
 )
 TEMPLATES_PUBLISHED_TIP = "The sentences of the published settings."
-OTHER_MODEL = "other"
-OTHER_MODEL_PLACEHOLDER = "open_clip:NAME/TAG, or a file"
+OTHER_MODEL = "other ..."
+OTHER_MODEL_PLACEHOLDER = "search open_clip, or a file"
 OTHER_FOLDER = "a folder ..."
 OTHER_FOLDER_PLACEHOLDER = "a diffusers folder"
 OWN_TEMPLATES = "custom sentences"

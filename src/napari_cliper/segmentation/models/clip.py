@@ -6,6 +6,7 @@ The only module that imports open_clip. `image_encoder` runs the image towers bu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -229,6 +230,17 @@ def pretrained(architecture: str, tag: str) -> Pretrained:
         tuple(found.get("mean") or MEAN),
         tuple(found.get("std") or STD),
     )
+
+
+def listed_models() -> tuple[str, ...]:
+    """Return the models of open_clip's table that can be used, as ``open_clip:NAME/TAG``."""
+    found = []
+    for architecture, tag in open_clip.list_pretrained():
+        with suppress(InvalidInputError):
+            model_config(architecture)
+            pretrained(architecture, tag)
+            found.append(f"open_clip:{architecture}/{tag}")
+    return tuple(found)
 
 
 TEXT_FILES = (
