@@ -641,7 +641,7 @@ def test_the_size_of_the_cache_is_remembered_and_kept(dock, run):
     assert dock.session.capacity == 500_000_000
     dock.session.set_capacity(1)
     dock.memory_controller.update()
-    assert dock.memory_panel.features.text().startswith("1 image in")  # the last one stays
+    assert dock.memory_panel.features.text().startswith("1 image:")  # the last one stays
     dock.memory_panel.forget_button.click()
     assert dock.session.kept[0] == 0
 

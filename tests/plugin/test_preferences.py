@@ -43,7 +43,9 @@ def test_values_are_there_in_the_next_session():
         offline=True,
         cache_gigabytes=0.5,
         folder="/exports/here",
-        formats=("coco", "ome-tiff"),
+        purposes=("training", "fiji"),
+        left_out=("coco",),
+        overwrite=True,
     )
     preferences.write(**vars(changed))
     _clear_plugin_settings_cache()  # as in another process: read from the file
@@ -56,7 +58,12 @@ def test_values_are_there_in_the_next_session():
     _clear_plugin_settings_cache()
     written = yaml.safe_load(get_plugin_settings(PLUGIN).config_path.read_text())
     assert written["engine"]["device"] == "cuda:1"
-    assert written["export"] == {"folder": "/exports/here", "formats": "coco, ome-tiff"}
+    assert written["export"] == {
+        "folder": "/exports/here",
+        "purposes": "training, fiji",
+        "left_out": "coco",
+        "overwrite": True,
+    }
 
 
 @pytest.mark.usefixtures("registered")

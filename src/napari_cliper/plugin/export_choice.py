@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import platformdirs
-
-from ..io.files import FileError
 from ..io.formats import FORMATS
-from ..io.json_records import content_of, encoded, understood
-from ..io.record_checks import from_record
-from ..segmentation import atomic
-
-logger = logging.getLogger(__name__)
+from . import preferences
 
 
 @dataclass(frozen=True)
@@ -47,28 +38,12 @@ class ExportChoice:
         )
 
 
-def choice_file() -> Path:
-    """Return the file of this user's last choice."""
-    return platformdirs.user_data_path("napari-cliper") / "export.json"
-
-
 def last_choice() -> ExportChoice:
-    """Return the choice of the last export; an empty one if there is none that can be read."""
-    path = choice_file()
-    try:
-        content = content_of(path)
-        if content is not None:
-            return understood(path, content, lambda it: from_record(ExportChoice, it, "it"))
-    except FileError as error:
-        logger.warning("The last export is not remembered: %s", error)
-    return ExportChoice()
+    """Return the choice of the last export; an empty one if there is none."""
+    last = preferences.read()
+    return ExportChoice(last.purposes, last.left_out, last.folder, last.overwrite)
 
 
 def keep_choice(choice: ExportChoice) -> None:
-    """Keep a choice for the next session; a disk that does not take it is no reason to stop."""
-    path = choice_file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(path, encoded(asdict(choice), path.name))
-    except OSError as error:
-        logger.warning("The choice of this export is not remembered: %s", error)
+    """Keep a choice for the next session."""
+    preferences.write(**asdict(choice))

@@ -31,10 +31,8 @@ class Preferences:
         Never download.
     cache_gigabytes : float
         Memory that the image features of a dock may take together.
-    folder : str
-        Where the last export went; empty for none.
-    formats : tuple of str
-        Formats of the last export, by their names in `io.formats.FORMATS`.
+    folder, purposes, left_out, overwrite
+        The last export: see `ExportChoice`.
     """
 
     model: str = "ViT-B/16"
@@ -43,7 +41,9 @@ class Preferences:
     offline: bool = False
     cache_gigabytes: float = 2.0
     folder: str = ""
-    formats: tuple[str, ...] = ()
+    purposes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    overwrite: bool = False
 
     @property
     def config(self) -> SegmentationConfig:
@@ -66,10 +66,14 @@ class Preferences:
 
 
 _GROUPS: dict[str, Literal["engine", "export"]] = {
-    field.name: "export" if field.name in ("folder", "formats") else "engine"
+    field.name: "export"
+    if field.name in ("folder", "purposes", "left_out", "overwrite")
+    else "engine"
     for field in fields(Preferences)
 }
 """The group of the manifest that a value is in."""
+_LISTS = ("purposes", "left_out")
+"""Values that the manifest, which knows no lists, has as text with commas."""
 
 
 def read() -> Preferences:
@@ -78,8 +82,10 @@ def read() -> Preferences:
     if settings is None:
         return Preferences()
     values = {name: getattr(getattr(settings, group), name) for name, group in _GROUPS.items()}
-    formats = [name.strip() for name in values["formats"].split(",")]
-    return Preferences(**{**values, "formats": tuple(name for name in formats if name)})
+    for name in _LISTS:
+        parts = [part.strip() for part in values[name].split(",")]
+        values[name] = tuple(part for part in parts if part)
+    return Preferences(**values)
 
 
 def write(**values: Any) -> None:
@@ -93,7 +99,7 @@ def write(**values: Any) -> None:
     before = asdict(read())
     for name, value in values.items():
         if value != before[name]:
-            text = ", ".join(value) if name == "formats" else value
+            text = ", ".join(value) if name in _LISTS else value
             setattr(getattr(settings, _GROUPS[name]), name, text)
 
 

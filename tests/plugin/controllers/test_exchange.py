@@ -102,7 +102,7 @@ def test_every_format_has_a_purpose_and_stands_in_its_menu(dock):
             assert FORMATS[name].help in row.box.toolTip()
 
 
-def test_the_last_choice_comes_back_in_the_next_session(accepted, qtbot, tmp_path, user_data):
+def test_the_last_choice_comes_back_in_the_next_session(accepted, qtbot, tmp_path):
     chosen = ExportChoice(("tables", "python"), ("ome-zarr",), str(tmp_path / "out"), True)
     accepted.export_panel.set_value(chosen)
     assert accepted.export_panel.value() == chosen
@@ -114,8 +114,6 @@ def test_the_last_choice_comes_back_in_the_next_session(accepted, qtbot, tmp_pat
     qtbot.addWidget(later)
     assert later.export_panel.value() == chosen
     later.close_down()
-    (user_data / "export.json").write_text('{"purposes": 3}', encoding="utf-8")
-    assert last_choice() == ExportChoice()
 
 
 def test_every_format_is_written_from_the_dock(accepted, qtbot, tmp_path):

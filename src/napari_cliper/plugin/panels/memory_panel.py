@@ -35,7 +35,7 @@ class CacheRow:
         cache = self.cache
         self.label.setText(ui_text.cache_line(self.title, None if cache is None else cache.nbytes))
         if cache is None:
-            why_not = ui_text.COMPUTING_SIZE
+            why_not = ui_text.COMPUTING_TIP
         elif not cache.nbytes:
             why_not = ui_text.NOTHING_TO_CLEAR
         else:

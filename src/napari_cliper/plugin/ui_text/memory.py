@@ -36,7 +36,8 @@ OPEN_EMBEDDINGS_NAME = "Open the folder of the text features"
 NOTHING_TO_CLEAR = "There is nothing to delete."
 MODEL_WEIGHTS = "Model weights"
 TEXT_FEATURES = "Text features"
-COMPUTING_SIZE = "size not known yet"
+COMPUTING_SIZE = "..."
+COMPUTING_TIP = "The size is being computed."
 WEIGHTS_AGAIN = (
     "They have to be downloaded again. Other programs that use these models have to do so too. "
     "All other files in the folder stay."
@@ -52,14 +53,14 @@ def networks_in_memory(size: int) -> str:
 
 def image_features(*, images: int, size: int) -> str:
     """How many images have features in memory, and their bytes."""
-    return f"{count(images, 'image')} in memory: {size / 1e6:.0f} MB of"
+    return f"{count(images, 'image')}: {size / 1e6:.0f} MB of"
 
 
 def cache_line(title: str, size: int | None) -> str:
     """A cache on disk with its size in bytes; None where it is not known."""
     if size is None:
         return f"{title}: {COMPUTING_SIZE}"
-    return f"{title} on disk: {size_text(size) or 'none'}"
+    return f"{title}: {size_text(size) or 'none'}"
 
 
 def cache_tip(folder: object, contents: Mapping[str, int]) -> str:
