@@ -1,0 +1,30 @@
+"""The complete job by mouse and keyboard in a window as small as a laptop's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "tools" / "complete_job.py"
+SIX = ["csv", "geojson", "numpy", "ome-tiff", "ome-zarr", "tiff"]
+
+
+@pytest.mark.one_binding
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_from_words_to_six_formats_in_few_clicks_without_scrolling(theme):
+    """The script refuses to click what is out of sight."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(SCRIPT), theme],
+        check=True,
+        timeout=300,
+        capture_output=True,
+        text=True,
+    )
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts["clicks"] <= 20
+    assert counts["keys"] <= 45
+    assert counts["formats"] == SIX

@@ -1,0 +1,124 @@
+"""Do the complete job in the real window with mouse and keyboard, and count what it takes.
+
+From words to files: type words, run, move a threshold, accept, paint a stroke, click twice, accept,
+clean, save as a project, and export six formats. Prints the counts as JSON.
+
+Needs a display; without one:
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/complete_job.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import napari
+import numpy as np
+from person import Person
+from qtpy.QtCore import Qt
+
+from napari_cliper.demo.run import DEMO_SEED
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.dock import CliperWidget
+from napari_cliper.segmentation import SegmentationConfig
+
+SIZE = 1366, 690  # pixels: a laptop with a task bar
+SCENE = (256, 384)
+WORDS = "fibre, bacterium"
+PURPOSES = ("fiji", "qupath", "tables", "python")  # six formats
+
+Shoot = Callable[[str], None]
+
+
+def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
+    """Do the job in a viewer that shows the demo's scene; return who did it, with the counts.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    shoot : callable
+        Called with a name at each step that a tutorial shows.
+    """
+    window = viewer.window._qt_window  # noqa: SLF001 - napari has no public way to it
+    window.resize(*SIZE)
+    viewer.add_image(make_scene(SCENE, DEMO_SEED).image, name="scene")
+    dock = CliperWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
+    dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    person = Person(viewer)
+    window.activateWindow()
+    person.wait(lambda: dock.idle)
+    control, alt = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier
+
+    person.click(dock.classes_panel.field)
+    person.type(WORDS)
+    shoot("words")
+    person.press(Qt.Key.Key_Return, control)
+    person.wait(lambda: dock.shown is not None and dock.idle)
+    shoot("result")
+
+    person.slide(dock.threshold_panel.background_slider, 0.3)
+    person.wait(lambda: dock.idle)
+    person.press(Qt.Key.Key_A, alt)
+    person.wait(lambda: dock.idle)
+    shoot("accepted")
+
+    labels = dock.annotation_controller.current().layer
+    person.press(Qt.Key.Key_2, control)
+    person.click(dock.corrections_panel.tools.buttons["brush"])
+    rows, columns = np.nonzero(labels.data == 0)
+    at = len(rows) // 3
+    person.drag([(rows[at], columns[at]), (rows[at] + 4, columns[at] + 6)])
+    person.wait(lambda: dock.idle)
+    shoot("stroke")
+
+    person.click(dock.corrections_panel.tools.buttons["click"])
+    for part in (5, 7):
+        rows, columns = np.nonzero(labels.data == 0)
+        at = len(rows) * part // 9
+        person.click_image((rows[at], columns[at]))
+        person.wait(lambda: dock.idle)
+    shoot("clicks")
+    person.press(Qt.Key.Key_A, alt)
+    person.wait(lambda: dock.idle)
+    person.click(dock.annotation_panel.clean_button)
+    person.wait(lambda: dock.idle)
+    shoot("cleaned")
+
+    person.press(Qt.Key.Key_4, control)
+    person.answer("plate")
+    person.click(dock.project_panel.save_button)
+    person.wait(lambda: dock.project_controller.project is not None and dock.idle)
+    for purpose in PURPOSES:
+        person.click(dock.export_panel.purposes[purpose].box)
+    person.click(dock.export_panel.folder)
+    person.type("export")
+    shoot("export")
+    person.click(dock.export_panel.export_button)
+    person.wait(lambda: "export" in dock.status_panel.message.text() and dock.idle)
+    shoot("exported")
+    dock.close_down()
+    return person
+
+
+def main(theme: str) -> None:
+    """Do the job in a folder of its own, and print the counts and the files."""
+    with TemporaryDirectory(prefix="complete job ") as folder:
+        os.chdir(folder)
+        viewer = napari.Viewer()
+        viewer.theme = theme
+        person = complete_job(viewer)
+        made = [path.name for path in (Path(folder) / "export").iterdir() if path.is_dir()]
+        counts = {"clicks": person.clicks, "keys": person.keys, "formats": sorted(made)}
+        print(json.dumps(counts))
+        viewer.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "dark")
