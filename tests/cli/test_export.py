@@ -405,8 +405,8 @@ def test_wrong_formats_and_sources_are_all_named(export, tmp_path):
     names = ("gone.tif", "folder", "notes.txt", "cut.png", "list.json", "colours.png", "empty")
     result = export(*(tmp_path / name for name in names), "--format", "png")
     assert result.exit_code == 2
-    for part in (*names, "no such file", "not an annotation project", "no COCO JSON",
-                 "holds colours", f"No image of the project {empty.folder}"):  # fmt: skip
+    for part in (*names, "does not exist", "not an annotation project", "not COCO JSON",
+                 "has colours", f"No image of the project {empty.folder}"):  # fmt: skip
         assert part in words(result)
     assert not (tmp_path / "out").exists()
 

@@ -194,7 +194,7 @@ def test_a_file_stays_until_overwrite(root, tmp_path):
         (("--output", "{tmp}/classes.yaml"), "Call it classes.prototypes.safetensors"),
         (("--output", "{tmp}"), "end in .safetensors"),
         (("--output", "{tmp}/folder.safetensors"), "is a folder"),
-        (("--classes", "{tmp}/none.txt"), "no such file"),
+        (("--classes", "{tmp}/none.txt"), "does not exist"),
         (("--ignore", "-1"), "label to ignore is"),
         (("--limit", "-1"), "The limit is -1"),
         (("--model", "ViT-B16"), "'ViT-B/16'"),
@@ -352,8 +352,8 @@ def test_a_list_is_of_the_whole_folder_and_never_over_another_file(root, tmp_pat
             ("--prototypes", "{prototypes_file}", "--prototype-weight", "nan"),
             "--prototype-weight is nan",
         ),
-        (("--prototypes", "none.safetensors"), "no such file"),
-        (("--prototypes", "{root}/classes.txt"), "no safetensors file"),
+        (("--prototypes", "none.safetensors"), "does not exist"),
+        (("--prototypes", "{root}/classes.txt"), "not a safetensors file"),
     ],
 )
 def test_wrong_prototypes_are_named_before_any_work(

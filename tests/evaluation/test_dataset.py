@@ -125,8 +125,8 @@ def test_background_rows_have_no_label_but_compete(folders):
     [
         (numbers(0, 4, 7), "labels 4, 7, but there are only 3 classes"),
         (numbers(0, 1)[:, :-1], r"a.png is 17 x 12 pixels, its ground truth 16 x 12"),
-        (np.zeros((*SHAPE, 3), np.uint8), r"a\.png holds colours"),
-        (np.zeros((*SHAPE, 4), np.uint8), r"a\.png holds colours"),
+        (np.zeros((*SHAPE, 3), np.uint8), r"a\.png has colours"),
+        (np.zeros((*SHAPE, 4), np.uint8), r"a\.png has colours"),
     ],
     ids=["labels", "size", "rgb", "rgba"],
 )
@@ -342,7 +342,7 @@ def test_what_is_no_coco_json_is_refused(folders, text):
     write_image(images / "a.png")
     path = labels / "t.json"
     path.write_text(text)
-    with pytest.raises(FileError, match="no COCO JSON"):
+    with pytest.raises(FileError, match="not COCO JSON"):
         from_files(images, path, classes)
 
 

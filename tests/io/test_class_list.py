@@ -48,7 +48,7 @@ def test_text_round_trip_keeps_words(tmp_path):
     ("row", "what"),
     [
         (ClassRow("sky", background=True), "'sky' is background"),
-        (ClassRow("sky", prompt="the {}"), "'sky' has a prompt"),
+        (ClassRow("sky", prompt="the {}"), "'sky' has a custom prompt"),
         (ClassRow("cell, dividing"), "'cell, dividing'"),
         (ClassRow("cell", ("a, b",)), "'cell'"),
         (ClassRow("# 3"), "'# 3'"),
@@ -152,7 +152,7 @@ def test_files_that_are_none(tmp_path):
         ("latin.txt", "UTF-8"),
         ("folder.yaml", "folder"),
         ("huge.yaml", "too large"),
-        ("missing.yaml", "no such file"),
+        ("missing.yaml", "does not exist"),
     ):
         with pytest.raises(FileError, match=says):
             read_classes(tmp_path / name)
@@ -160,7 +160,7 @@ def test_files_that_are_none(tmp_path):
         write_classes(tmp_path / "folder.yaml", FULL)
     with pytest.raises(FileError, match="files"):
         write_classes(tmp_path / "a.csv", FULL)
-    with pytest.raises(FileError, match="broken character"):
+    with pytest.raises(FileError, match="invalid character"):
         write_classes(tmp_path / "a.json", (ClassRow("a\ud800"),))
 
 

@@ -169,8 +169,8 @@ def test_the_record_changes_with_what_scores_depend_on():
 
 # ---------------------------------------------------------------------- damage
 
-CURES = (
-    " Learn the prototypes again, or take a copy of the file that is whole.",
+REMEDIES = (
+    " Learn the prototypes again, or use an undamaged copy of the file.",
     " Update napari-cliper.",
     " Give the file that `napari-cliper learn` wrote.",
 )
@@ -201,21 +201,21 @@ def value(name, new):
 DAMAGES = {
     "a newer format": (text(format="2"), "Update napari-cliper"),
     "format 0": (text(format="0"), "format is 0"),
-    "format of words": (text(format="one"), "'one', which is no number"),
-    "format below": (text(format="-1"), "'-1', which is no number"),
-    "an endless format": (text(format="9" * 5000), "is no number"),
-    "no format": (without("format"), "not of prototypes"),
-    "no identity": (without("identity"), "not of prototypes"),
-    "an empty identity": (text(identity=""), "does not say its identity"),
-    "no model": (without("model"), "does not say its model"),
-    "no version": (without("napari-cliper"), "does not say its napari-cliper"),
-    "no names": (without("names"), "does not say its names"),
-    "broken names": (text(names='["a", "b"'), "names are no JSON"),
-    "deep names": (text(names="[" * 100_000), "names are no JSON"),
+    "format of words": (text(format="one"), "'one', which is not a number"),
+    "format below": (text(format="-1"), "'-1', which is not a number"),
+    "an endless format": (text(format="9" * 5000), "is not a number"),
+    "no format": (without("format"), "not one of prototypes"),
+    "no identity": (without("identity"), "not one of prototypes"),
+    "an empty identity": (text(identity=""), "its metadata have no identity"),
+    "no model": (without("model"), "its metadata have no model"),
+    "no version": (without("napari-cliper"), "its metadata have no napari-cliper"),
+    "no names": (without("names"), "its metadata have no names"),
+    "broken names": (text(names='["a", "b"'), "names are not JSON"),
+    "deep names": (text(names="[" * 100_000), "names are not JSON"),
     "names by key": (text(names='{"a": 1}'), "not a list"),
     "a name that is a number": (text(names='["a", 1, "b"]'), "not a list of texts"),
-    "too few names": (text(names='["a", "b"]'), "do not belong together"),
-    "broken sources": (text(sources="image"), "sources are no JSON"),
+    "too few names": (text(names='["a", "b"]'), "does not have the same number"),
+    "broken sources": (text(sources="image"), "sources are not JSON"),
     "sources of text": (text(sources='["a", "b", "c"]'), "not a list of lists of images"),
     "a source of nothing": (text(sources='[["a"], [], ["c"]]'), "not a list of lists of images"),
     "a source that is a number": (
@@ -223,8 +223,8 @@ DAMAGES = {
         "not a list of lists of images",
     ),
     "too many sources": (text(sources='[["a"], ["b"], ["c"], ["d"]]'), "4 sources"),
-    "no thumbnails": (lambda tensors, _: tensors.pop("thumbnails"), "holds the tensors patches, v"),
-    "another tensor": (lambda tensors, _: tensors.update(x=np.zeros(3)), "holds the tensors"),
+    "no thumbnails": (lambda tensors, _: tensors.pop("thumbnails"), "has the tensors patches, v"),
+    "another tensor": (lambda tensors, _: tensors.update(x=np.zeros(3)), "has the tensors"),
     "vectors in 64 bits": (tensor("vectors", np.float64), "vectors are F64"),
     "patches in 32 bits": (tensor("patches", np.int32), "patches are I32"),
     "thumbnails as floats": (tensor("thumbnails", np.float32), "thumbnails are F32"),
@@ -258,7 +258,7 @@ def test_what_is_wrong_is_named(path, subtests):
             message = str(caught.value)
             assert message.startswith(f"Cannot read {path}: ")
             assert words in message
-            assert message.endswith(CURES)
+            assert message.endswith(REMEDIES)
             assert len(message) < 400
 
 
@@ -267,7 +267,7 @@ def test_a_file_that_is_cut_off(path):
     content = path.read_bytes()
     for length in (0, 1, 8, 100, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:length])
-        with pytest.raises(FileError, match="cut off, or no safetensors"):
+        with pytest.raises(FileError, match="cut off, or not a safetensors"):
             read_prototypes(path)
 
 
@@ -305,17 +305,17 @@ def test_no_program_of_a_file_is_run(path, writer):
     target = path.parent / "made by a program"
     with path.open("wb") as file:
         writer({"vectors": Program(target)}, file)
-    with pytest.raises(FileError, match="no safetensors file"):
+    with pytest.raises(FileError, match="not a safetensors file"):
         read_prototypes(path)
     assert not target.exists()
 
 
 def test_files_that_are_something_else(path, tiny_clip):
-    with pytest.raises(FileError, match="no such file"):
+    with pytest.raises(FileError, match="does not exist"):
         read_prototypes(path)
-    with pytest.raises(FileError, match="it is no file"):
+    with pytest.raises(FileError, match="it is not a file"):
         read_prototypes(path.parent)
-    with pytest.raises(FileError, match="a safetensors file, but not of prototypes"):
+    with pytest.raises(FileError, match="a safetensors file, but not one of prototypes"):
         read_prototypes(tiny_clip)
     with path.open("wb") as file:
         file.truncate(MAX_BYTES + 1)

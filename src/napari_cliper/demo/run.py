@@ -1,4 +1,4 @@
-"""The demo without a window: a scene, the small model, and how good it was."""
+"""Run the demo model on synthetic scenes and measure its accuracy; no window is needed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,24 @@ from ..segmentation import (
 from .scenes import KINDS, Scene, make_scene
 
 HELD_OUT_SEED = 1_000_000
+"""Scenes with this seed or a higher one are never used for training."""
+
 DEMO_SEED = 23
-"""A scene with four kinds, some of them touching."""
-"""Scenes from this seed on are never trained on."""
+"""Added to `HELD_OUT_SEED`: a scene with four kinds of objects, some of which touch."""
+
 COMPARED: tuple[str, ...] = ("cliper", "maskclip", "clearclip", "sclip", "clip")
+"""The methods that the demo model can run."""
+
 SCENE_SHAPE = (512, 640)
-"""What the demo shows."""
+"""Shape of the scene that the demo shows."""
+
 MEASURED_SHAPE = (256, 256)
+"""Shape of the scenes on which accuracy is measured."""
 
 
 @dataclass(frozen=True, eq=False)
 class DemoResult:
-    """What the demo shows.
+    """A scene and its segmentation.
 
     Parameters
     ----------
@@ -45,17 +51,17 @@ class DemoResult:
 
     @property
     def mean_iou(self) -> float:
-        """Against the scene's ground truth, over its kinds and the background."""
+        """Mean IoU over the classes and the background of the scene, 0 to 1."""
         return mean_iou(confusion_matrix(self.scene.labels, self.labels, len(KINDS) + 1))
 
 
 def all_classes() -> list[ClassPrompt]:
-    """Every kind of object of the scenes as a class, in the order of their labels."""
+    """Every kind of object in the scenes as a class, in the order of their labels."""
     return [ClassPrompt(kind.name, kind.synonyms) for kind in KINDS]
 
 
 def segment_scene(report: Callable[[Progress], None], seed: int = DEMO_SEED) -> DemoResult:
-    """Make the held-out scene of a seed and segment it with the demo model."""
+    """Make a held-out scene and segment it with the demo model."""
     scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + seed)
     segmenter = Segmenter(SegmentationConfig(model="demo"))
     scores = segmenter.score(segmenter.embed(scene.image, report=report), all_classes())
@@ -65,14 +71,14 @@ def segment_scene(report: Callable[[Progress], None], seed: int = DEMO_SEED) -> 
 def compare_methods(
     scenes: int, report: Callable[[Progress], None]
 ) -> Iterator[tuple[str, float, float]]:
-    """Measure every method that the demo model can run, on held-out scenes.
+    """Measure the accuracy of every method that the demo model can run, on held-out scenes.
 
     Yields
     ------
     method : str
     coarse, refined : float
-        mIoU over the nine kinds and the background, pixels of all scenes together; refined
-        with PAMR.
+        Mean IoU, 0 to 1, over the nine kinds and the background, from the pixels of all scenes
+        together, without and with PAMR.
     """
     for method in COMPARED:
         segmenter = Segmenter(SegmentationConfig(method=method, model="demo"))

@@ -1,8 +1,8 @@
-"""Lists of classes as files: YAML, JSON, and one class per line as published datasets have them.
+"""Read and write lists of classes: YAML, JSON, and text with one class per line.
 
-YAML and JSON keep everything. A text list keeps words only: it refuses to be written where it
-would change what a run finds (background classes, prompts of their own), and leaves out what
-only concerns the look (colours, visibility).
+YAML and JSON keep everything. A text list holds names and synonyms only. Colours and visibility are
+left out of it; a list with background classes or custom prompts is refused, because without
+them a run would give other results.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .files import FileError, cannot, whole_files
 from .record_checks import from_record, shown
 
 MAX_BYTES = 8 * 2**20
-"""A list of 65534 classes takes less; a larger file is something else."""
+"""Largest class list in bytes; a list of 65534 classes takes less."""
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _INDEX = re.compile(r"(\d{1,9})(?::(?:\s+|$)|\t\s*)")
@@ -32,9 +32,9 @@ _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C it takes a te
 
 
 class _Loader(_BASE):  # type: ignore[misc] # one of two classes
-    """PyYAML's safe loader with short decimal numbers alone.
+    """PyYAML's safe loader that reads only short decimal numbers as numbers.
 
-    YAML 1.1 reads ``1:1:1`` to the base 60, which takes minutes for a long one.
+    YAML 1.1 reads ``1:1:1`` in base 60, which takes minutes for a long one.
     """
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - as PyYAML declares it
@@ -54,7 +54,7 @@ for _tag, _pattern, _first in (
         [*_first, *[""] * (_tag == "null")],
     )
 
-# What PyYAML lets through, beside its own errors, for malformed scalars and deep nesting.
+# PyYAML's own errors, and those it does not catch for malformed scalars and deep nesting.
 _YAML_ERRORS = (
     yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError,
 )  # fmt: skip
@@ -64,7 +64,7 @@ _YAML_ERRORS = (
 
 
 def to_record(row: ClassRow) -> dict[str, Any]:
-    """A row as a JSON-safe mapping; what is as by default is left out."""
+    """A row as a JSON-safe mapping without fields that have their default value."""
     record: dict[str, Any] = {"name": row.name}
     if row.synonyms:
         record["synonyms"] = list(row.synonyms)
@@ -92,7 +92,7 @@ def row_from_record(record: Any) -> ClassRow:
     Raises
     ------
     InvalidInputError
-        For a key that is not known and a value of another type.
+        For an unknown key and a value of the wrong type.
     """
     if isinstance(record, str):
         return ClassRow(record)
@@ -105,13 +105,13 @@ def row_from_record(record: Any) -> ClassRow:
 
 
 def _from_data(data: Any) -> tuple[ClassRow, ...]:
-    """Rows from what a YAML or JSON file holds: a list, or a mapping with a list of classes."""
+    """Rows from the content of a YAML or JSON file: a list, or a mapping with ``classes``."""
     entries = data.get("classes") if isinstance(data, dict) else data
     if not isinstance(entries, list):
         raise InvalidInputError("there is no list of classes. Write 'classes:' and a list.")
     rows: list[ClassRow] = []
     for number, entry in enumerate(entries, 1):
-        if not rows and _is_no_class(entry):  # a name alone: label 0 of a published list
+        if not rows and _is_no_class(entry):  # a bare name: label 0 of a published list
             continue
         try:
             rows.append(row_from_record(entry))
@@ -163,8 +163,8 @@ def _from_lines(text: str) -> tuple[ClassRow, ...]:
                 continue
             if label == 0:
                 raise InvalidInputError(
-                    f"line {number}: {name.strip()!r} has the number 0, which is the background "
-                    "here. Number the classes from 1."
+                    f"line {number}: {name.strip()!r} has the number 0, which is always the "
+                    "background. Number the classes from 1."
                 )
         try:
             lines.append((number, label, ClassRow(name, tuple(synonyms))))
@@ -175,21 +175,21 @@ def _from_lines(text: str) -> tuple[ClassRow, ...]:
     for place, (number, label, row) in enumerate(lines, 1):
         if label not in (None, place):
             raise InvalidInputError(
-                f"line {number}: {row.name!r} has the number {label}, and it would be label "
-                f"{place}. Number the classes 1, 2, 3 and so on, without gaps, or not at all."
+                f"line {number}: {row.name!r} has the number {label}, but would become label "
+                f"{place}. Number the classes 1, 2, 3, ... without gaps, or remove the numbers."
             )
     return tuple(row for _, _, row in lines)
 
 
 def _is_no_class(name: Any) -> bool:
-    """Whether a name at the head of a list stands for the background or for ignored pixels."""
+    """Whether a name at the start of a list means the background or ignored pixels."""
     return isinstance(name, str) and name.strip().strip("_").casefold() in _NO_CLASS
 
 
 def _same_as_line(row: ClassRow) -> bool:
-    """Whether a line of text with a row's words is read as the row."""
+    """Whether a row is the same after it is written to a line and read again."""
     try:
-        # Behind another class, so that "background" is a class like any other.
+        # After another class, so that "background" is read as a class.
         found = _from_lines("\n".join(("another", ", ".join((row.name, *row.synonyms)))))
     except InvalidInputError:
         return False
@@ -199,18 +199,19 @@ def _same_as_line(row: ClassRow) -> bool:
 def _to_lines(rows: Sequence[ClassRow]) -> str:
     if rows and _is_no_class(rows[0].name):
         raise InvalidInputError(
-            f"A text list that begins with {rows[0].name!r} leaves it out. Save as .yaml or .json."
+            f"{rows[0].name!r} at the start of a text list is not read as a class. Save as .yaml "
+            "or .json."
         )
     for row in rows:
         if row.background or row.prompt is not None:
-            what = "is background" if row.background else "has a prompt of its own"
+            what = "is background" if row.background else "has a custom prompt"
             raise InvalidInputError(
-                f"{row.name!r} {what}, which a text list cannot say. Save as .yaml or .json."
+                f"{row.name!r} {what}, which a text list cannot store. Save as .yaml or .json."
             )
         if not _same_as_line(row):
             raise InvalidInputError(
-                f"A text list would read {row.name!r} otherwise (a comma, '#', or a number in "
-                "front). Save as .yaml or .json."
+                f"{row.name!r} would change in a text list, because it has a comma or starts with "
+                "'#' or a number. Save as .yaml or .json."
             )
     return "".join(", ".join((row.name, *row.synonyms)) + "\n" for row in rows)
 
@@ -234,59 +235,63 @@ def _format(doing: str, path: Path) -> tuple[Any, Any]:
         return _FORMATS[path.suffix.lower()]
     except KeyError:
         raise FileError(
-            f"Cannot {doing} {path}: lists of classes are {', '.join(SUFFIXES)} files."
+            f"Cannot {doing} {path}: class lists are {', '.join(SUFFIXES)} files. Change the "
+            "ending."
         ) from None
 
 
 def read_classes(path: str | Path) -> tuple[ClassRow, ...]:
-    """Classes from a file, its format told by its suffix.
+    """Read classes from a file; its suffix gives the format.
 
     Parameters
     ----------
     path : path-like
-        ``.yaml``, ``.yml`` or ``.json``: a list of names or of mappings, or a mapping with
-        such a list under ``classes``; the mappings have the fields of `ClassRow`, the colour
-        as ``"#rrggbb"``. ``.txt``: a class per line, ``name, synonym, synonym``; lines starting
-        with ``#`` are passed over. A number in front such as ``12:`` or ``12<TAB>`` is the
-        class's label. "background", "unlabeled" and the like at the head of a list, or with the
-        number 0, are label 0 and no class. UTF-8.
+        UTF-8. ``.yaml``, ``.yml`` or ``.json``: a list of names or of mappings, or a mapping with
+        such a list under ``classes``. The mappings have the fields of `ClassRow`, with the colour
+        as ``"#rrggbb"``. ``.txt``: one class per line, ``name, synonym, synonym``; lines that
+        start with ``#`` are ignored. A leading number such as ``12:`` or ``12<TAB>`` is the label
+        of the class. "background", "unlabeled" and similar names at the start of a list or with
+        the number 0 are label 0, not a class.
 
     Raises
     ------
     FileError
-        For a file that cannot be read or understood, with the place in it.
+        For a file that cannot be read or is not valid; the message names the entry.
     """
     path = Path(path)
     read, _ = _format("read", path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise FileError(f"Cannot read {path}: it is too large for a list of classes.")
+            raise FileError(
+                f"Cannot read {path}: it is too large for a class list. Give a smaller file."
+            )
         return tuple(read(path.read_bytes().decode("utf-8-sig")))
     except OSError as error:
         if isinstance(error, FileNotFoundError):
-            raise FileError(f"Cannot read {path}: there is no such file.") from error
+            raise FileError(f"Cannot read {path}: the file does not exist.") from error
         raise cannot("read", path, error) from error
     except UnicodeDecodeError as error:
-        raise FileError(f"Cannot read {path}: it is not text in UTF-8.") from error
+        raise FileError(
+            f"Cannot read {path}: it is not UTF-8 text. Save it in that encoding."
+        ) from error
     except InvalidInputError as error:
         raise FileError(f"Cannot read {path}: {error}") from error
 
 
 def write_classes(path: str | Path, rows: Iterable[ClassRow]) -> None:
-    """Write classes to a file that appears whole or not at all.
+    """Write classes to a file, completely or not at all. An existing file is replaced.
 
     Parameters
     ----------
     path : path-like
-        As in `read_classes`, which reads the same rows again. A text list holds no colours
-        and no visibility. A file of this name is replaced: it is the list that a person has
-        opened, or a name that they have just confirmed.
+        As in `read_classes`, which reads the same rows again, except colours and visibility from
+        a text list.
     rows : iterable of ClassRow
 
     Raises
     ------
     FileError
-        For a full disk and the like, and for rows that a text list cannot hold.
+        For a write error such as a full disk, and for rows that a text list cannot hold.
     """
     path = Path(path)
     _, write = _format("write", path)
@@ -295,6 +300,8 @@ def write_classes(path: str | Path, rows: Iterable[ClassRow]) -> None:
     except InvalidInputError as error:
         raise FileError(f"Cannot write {path}: {error}") from error
     except UnicodeEncodeError as error:
-        raise FileError(f"Cannot write {path}: a word has a broken character.") from error
+        raise FileError(
+            f"Cannot write {path}: a word has an invalid character. Type the word again."
+        ) from error
     with whole_files(path.parent, replace="any") as staging:
         (staging / path.name).write_bytes(content)

@@ -1,9 +1,9 @@
-"""Decode image files to arrays; the only place where image files are opened.
+"""Decode image files to arrays. All image files are opened here.
 
-Sizes are checked against the length of the file before memory is allocated, and any fault of a
-file is raised as a `FileError`. Pixel values are returned unchanged together with their meaning
-(grey levels, palette indices, colours), so that they can be read as images (`images`) or as
-labels (`readers.label_files`).
+Sizes are checked against the length of the file before memory is allocated, and every problem
+with a file is raised as a `FileError`. Pixel values are returned unchanged together with their
+meaning (grey levels, palette indices, colours), so that they can be used as images (`images`) or
+as labels (`readers.label_files`).
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from .tiff_decoding import decode_tiff
 from .tiff_structure import MAGICS, StructureError, UnsupportedImageError, check_structure
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "PPM", "TGA", "PCX", "SGI", "QOI")
-"""Formats beside TIFF, as Pillow calls them."""
+"""Supported formats other than TIFF, by Pillow's names."""
 
 READABLE = "TIFF, PNG, JPEG, BMP, GIF, WebP, PPM, PGM, TGA, PCX, SGI and QOI"
 
 _ONE_IMAGE = ("MPO",)
-"""Formats in which the images behind the first are versions of it: MPO is a JPEG with previews."""
+"""Formats whose further images are versions of the first, such as MPO, a JPEG with previews."""
 
 _EXPANSION = 4096
-"""The most bytes that one byte of a file in one of `FORMATS` is decoded to."""
+"""Highest compression ratio of `FORMATS`: decoded bytes per byte of the file."""
 
 _SMALL = 2**20
-"""Bytes of an image that is decoded whatever the length of its file."""
+"""Images of up to this many bytes are decoded without a check of the file's length."""
 
 _PNG_SAMPLES: Mapping[int, int] = MappingProxyType({0: 1, 2: 3, 3: 1, 4: 2, 6: 4})
-"""Samples of a pixel by the colour type of a PNG."""
+"""Samples per pixel by the colour type of a PNG."""
 
 _PILLOW: Mapping[str, Colours] = MappingProxyType(
     {"1": "grey", "L": "grey", "I": "grey", "I;16": "grey", "I;16B": "grey", "I;16L": "grey",
@@ -51,7 +51,7 @@ _PILLOW: Mapping[str, Colours] = MappingProxyType(
      "RGBA": "rgba", "CMYK": "cmyk", "YCbCr": "rgb"}
 )  # fmt: skip
 
-# What decoders raise for a file that is broken inside; imagecodecs' errors are RuntimeErrors.
+# Exceptions that decoders raise for damaged files; those of imagecodecs are RuntimeErrors.
 _BROKEN = (
     ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, AttributeError,
     AssertionError, RuntimeError, EOFError, struct.error, zlib.error, ET.ParseError,
@@ -59,7 +59,7 @@ _BROKEN = (
 
 
 def decode_image(path: str | Path) -> DecodedImage:
-    """Read an image file of any format that is known; the format is told by the content.
+    """Read an image file; its format is detected from its content.
 
     Parameters
     ----------
@@ -68,9 +68,8 @@ def decode_image(path: str | Path) -> DecodedImage:
     Raises
     ------
     FileError
-        For a file that is missing, no image, cut off or damaged; one that claims to be larger
-        than its length allows; one that holds several images; and colours or numbers that
-        are stored in a way that is not read.
+        For a file that is missing, not an image, truncated, damaged or larger than its length
+        allows; a file with several images; and an unsupported format or variant of a format.
     """
     path = Path(path)
     with _explained(path):
@@ -80,7 +79,7 @@ def decode_image(path: str | Path) -> DecodedImage:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file begins as an image does that `decode_image` may be able to read."""
+    """Whether a file starts like an image in a supported format."""
     try:
         if _is_tiff(path):
             with path.open("rb") as file:
@@ -98,15 +97,15 @@ def _is_tiff(path: Path) -> bool:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Whatever a decoder raises as a `FileError`."""
+    """Turn every exception of a decoder into a `FileError`."""
     try:
         yield
     except FileNotFoundError:
-        raise FileError(f"Cannot read {path}: there is no such file. Check the name.") from None
+        raise FileError(f"Cannot read {path}: the file does not exist. Check the name.") from None
     except UnidentifiedImageError:
         raise FileError(
-            f"{path} is no image in a format that is known, or it is damaged at the beginning. "
-            f"Known: {READABLE}."
+            f"{path} is not an image in a supported format, or its start is damaged. Supported: "
+            f"{READABLE}."
         ) from None
     except Image.DecompressionBombError as error:
         raise FileError(f"{path} is too large: {error}. Save it as TIFF.") from error
@@ -118,11 +117,13 @@ def _explained(path: Path) -> Iterator[None]:
     except StructureError as error:
         raise FileError(f"{path} is damaged: {error}. Save it again from its source.") from error
     except MemoryError as error:
-        raise FileError(f"{path} needs more memory than there is. Crop it or cut it up.") from error
+        raise FileError(
+            f"{path} needs more memory than is available. Crop it or split it."
+        ) from error
     except OSError as error:
         if error.errno is not None:
             raise cannot("read", path, error) from error
-        raise _damaged(path, error) from error  # Pillow's word for a file that ends too early
+        raise _damaged(path, error) from error  # Pillow raises this for a truncated file
     except _BROKEN as error:
         raise _damaged(path, error) from error
 
@@ -134,10 +135,10 @@ def _damaged(path: Path, error: Exception) -> FileError:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Pillow's warnings.
+    """Suppress Pillow's warnings.
 
-    Large images are what microscopes make, and those over Pillow's limit are refused all the
-    same; a damaged EXIF block says nothing about the pixels.
+    Large images are normal in microscopy, and Pillow still refuses those above twice its limit. A
+    damaged EXIF block does not affect the pixels.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -156,10 +157,10 @@ def _decode_other(path: Path) -> DecodedImage:
         depth, samples = _png_numbers(path) if name == "PNG" else (8, len(image.getbands()))
         _check_size(path, image.size, depth * samples)
         if name == "PPM" and image.mode == "RGB" and _ppm_maximum(path) > 255:
-            raise UnsupportedImageError("it holds colours of more than 8 bits a channel")
+            raise UnsupportedImageError("it has more than 8 bits per colour channel")
         orientation = int(image.getexif().get(0x0112, 1))
         texts = {k: str(v) for k, v in image.info.items() if isinstance(k, str)}
-        if name == "PNG" and depth == 16 and samples > 1:  # Pillow would cut them to 8 bits
+        if name == "PNG" and depth == 16 and samples > 1:  # Pillow would reduce these to 8 bits
             pixels = np.asarray(imagecodecs.png_decode(path.read_bytes()))
             colours: Colours = (
                 "grey and alpha" if samples == 2 else "rgb" if samples == 3 else "rgba"
@@ -174,7 +175,7 @@ def _decode_other(path: Path) -> DecodedImage:
             if image.mode == "PA":
                 pixels = pixels[..., 0]
         if name == "PNG" and image.mode == "L" and depth < 8:
-            pixels = pixels // (255 // (2**depth - 1))  # Pillow fills the range up to 255
+            pixels = pixels // (255 // (2**depth - 1))  # undo Pillow's scaling to 0..255
     axes = "YX" if pixels.ndim == 2 else "YXS"
     bits = 1 if pixels.dtype == bool else depth if name == "PNG" else pixels.dtype.itemsize * 8
     return DecodedImage(
@@ -183,17 +184,17 @@ def _decode_other(path: Path) -> DecodedImage:
 
 
 def _check_size(path: Path, size: tuple[int, int], bits: int) -> None:
-    """Refuse an image that is larger than what its file can be decoded to."""
+    """Refuse an image that is larger than its file can hold."""
     needed = size[0] * size[1] * bits // 8
     length = path.stat().st_size
     if needed > max(length * _EXPANSION, _SMALL):
         raise StructureError(
-            f"it claims {size[1]} x {size[0]} pixels, more than its {length} bytes can hold"
+            f"its header says {size[1]} x {size[0]} pixels, more than its {length} bytes can hold"
         )
 
 
 def _png_numbers(path: Path) -> tuple[int, int]:
-    """Bits of a sample, and samples of a pixel."""
+    """Bits per sample and samples per pixel."""
     with path.open("rb") as file:
         file.seek(24)
         depth, kind = file.read(2)
@@ -207,9 +208,8 @@ def _ppm_maximum(path: Path) -> int:
 
 
 def _palette(image: Image.Image) -> NDArray[np.uint8]:
-    """The colours of an image by their index, with alpha where the file has transparency."""
-    clear = "transparency" in image.info
-    if not clear:
+    """The palette, (N, 3) RGB, or (N, 4) RGBA if the file has transparency."""
+    if "transparency" not in image.info:
         return np.reshape(np.array(image.getpalette("RGB"), np.uint8), (-1, 3))
     table = np.reshape(np.array(image.getpalette("RGB"), np.uint8), (-1, 3))
     alpha = np.full((len(table), 1), 255, np.uint8)

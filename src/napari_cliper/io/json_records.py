@@ -17,13 +17,13 @@ T = TypeVar("T")
 def encoded(record: Mapping[str, Any], what: str) -> bytes:
     """A record as indented UTF-8 JSON.
 
-    Halves of surrogate pairs, as names of files that are no UTF-8 have them, become escapes,
-    which reading turns back.
+    Lone surrogates, which Python uses in file names that are not UTF-8, become escapes; reading
+    restores them.
 
     Raises
     ------
     InvalidInputError
-        For values that JSON has no word for.
+        For values that JSON cannot represent.
     """
     try:
         text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
@@ -36,17 +36,17 @@ def encoded(record: Mapping[str, Any], what: str) -> bytes:
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record as `encoded` gives it."""
+    """Write a record as JSON; errors as in `encoded`."""
     path.write_bytes(encoded(record, path.name))
 
 
 def content_of(path: Path) -> bytes | None:
-    """The bytes of a file; None where there is none.
+    """The bytes of a file; None if it does not exist.
 
     Raises
     ------
     FileError
-        For one that cannot be read.
+        If it cannot be read.
     """
     try:
         return path.read_bytes()
@@ -57,20 +57,21 @@ def content_of(path: Path) -> bytes | None:
 
 
 def understood(path: Path, content: bytes, read: Callable[[dict[str, Any]], T]) -> T:
-    """What a function makes of the JSON object in a file.
+    """Parse JSON and pass the object to a function; return what the function returns.
 
     Parameters
     ----------
     path : Path
-        Whose name an error says.
+        Name of the file, for error messages.
     content : bytes
+        Content of the file.
     read : callable
         Takes the object; may raise `InvalidInputError`.
 
     Raises
     ------
     FileError
-        For content that is no JSON object, or not one that the function takes.
+        For content that is not a JSON object, or that `read` refuses.
     """
     try:
         return read(mapping(json.loads(content.decode("utf-8-sig")), "it"))
@@ -78,5 +79,5 @@ def understood(path: Path, content: bytes, read: Callable[[dict[str, Any]], T]) 
         raise FileError(f"Cannot read {path}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise FileError(
-            f"Cannot read {path}: it is not JSON ({error}). Mend it, or take it from a backup."
+            f"Cannot read {path}: it is not JSON ({error}). Correct it, or restore a backup."
         ) from error

@@ -1,9 +1,10 @@
-"""Visual prototypes as files: what classes look like, kept beside the list of their names.
+"""Read and write files of visual prototypes.
 
-A file is one of safetensors, with M prototypes of D numbers: ``vectors`` (M, D) float32,
-``patches`` (M,) int64, ``thumbnails`` (M, 48, 48, 3) uint8. Its metadata say the rest, as text:
-``format`` (a number, `FORMAT`), ``napari-cliper`` (the version that wrote it), ``model`` and
-``identity`` of the CLIP, ``names`` and ``sources`` (JSON lists of M). Nothing in it is a program.
+A file is in safetensors format, so that nothing in it can run. For M prototypes of D features it
+has the tensors ``vectors`` (M, D) float32, ``patches`` (M,) int64 and ``thumbnails``
+(M, 48, 48, 3) uint8. Its metadata, as text, are ``format`` (a number, `FORMAT`), ``napari-cliper``
+(the version that wrote it), ``model`` and ``identity`` of the CLIP model, and ``names`` and
+``sources`` (JSON lists of length M).
 """
 
 from __future__ import annotations
@@ -33,32 +34,32 @@ T = TypeVar("T")
 SUFFIX = ".prototypes.safetensors"
 
 FORMAT = 1
-"""Counts up when a file could be misread by the version before."""
+"""Version of the format; increased when older versions of napari-cliper could misread a file."""
 
 MAX_BYTES = 2**28
-"""More than twenty thousand prototypes take less; a larger file is something else."""
+"""Largest file in bytes; twenty thousand prototypes take less."""
 
 THUMBNAIL = (48, 48, 3)
 
 _TENSORS = {"vectors": ("F32", 2), "patches": ("I64", 1), "thumbnails": ("U8", 4)}
 _TEXTS = ("format", "napari-cliper", "model", "identity", "names", "sources")
-_AGAIN = "Learn the prototypes again, or take a copy of the file that is whole."
+_AGAIN = "Learn the prototypes again, or use an undamaged copy of the file."
 
 
 class _WrongError(Exception):
-    """What is wrong with a file, and what to do."""
+    """What is wrong with a file, and what to do about it."""
 
-    def __init__(self, why: str, cure: str = _AGAIN) -> None:
-        super().__init__(f"{why}. {cure}")
+    def __init__(self, why: str, remedy: str = _AGAIN) -> None:
+        super().__init__(f"{why}. {remedy}")
 
 
 def beside(classes: Path) -> Path:
-    """Where the prototypes of a list of classes are kept: ``classes.prototypes.safetensors``.
+    """Path of the prototypes of a class list, such as ``classes.prototypes.safetensors``.
 
     Parameters
     ----------
     classes : Path
-        The list's file, such as ``classes.yaml``.
+        File of the class list, such as ``classes.yaml``.
     """
     return classes.with_name(classes.stem + SUFFIX)
 
@@ -70,12 +71,12 @@ def write_prototypes(
     replace: Replace = "own",
     inputs: Iterable[Path] = (),
 ) -> None:
-    """Write prototypes to a file that appears whole or not at all.
+    """Write prototypes to a file, completely or not at all.
 
     Parameters
     ----------
     path : path-like
-        Ends in ``.safetensors``, best in `SUFFIX`.
+        Must end in ``.safetensors``, preferably in `SUFFIX`.
     prototypes : Prototypes
     replace, inputs
         As in `files.whole_files`.
@@ -83,7 +84,7 @@ def write_prototypes(
     Raises
     ------
     FileError
-        For another suffix, too many prototypes, a full disk and the like.
+        For another suffix, too many prototypes, and write errors such as a full disk.
     """
     path = Path(path)
     check_suffix(path)
@@ -100,14 +101,14 @@ def write_prototypes(
     if len(content) > MAX_BYTES:
         raise FileError(
             f"Cannot write {path}: {len(items)} prototypes take {len(content) >> 20} MB, and "
-            f"{MAX_BYTES >> 20} MB is the most. Remove some, or learn fewer classes into one file."
+            f"the limit is {MAX_BYTES >> 20} MB. Remove some, or learn fewer classes per file."
         )
     with whole_files(path.parent, replace=replace, inputs=inputs) as staging:
         (staging / path.name).write_bytes(content)
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse to write prototypes under the name of something else.
+    """Refuse a file name for prototypes that does not end in ``.safetensors``.
 
     Raises
     ------
@@ -115,13 +116,13 @@ def check_suffix(path: Path) -> None:
     """
     if path.suffix.lower() != ".safetensors":
         raise FileError(
-            f"Cannot write {path}: files of prototypes end in .safetensors. Call it "
+            f"Cannot write {path}: prototype files end in .safetensors. Call it "
             f"{beside(path).name}."
         )
 
 
 def read_prototypes(path: str | Path) -> Prototypes:
-    """Read the prototypes of a file, and check all that it says.
+    """Read prototypes from a file and check all its values.
 
     Parameters
     ----------
@@ -130,8 +131,8 @@ def read_prototypes(path: str | Path) -> Prototypes:
     Raises
     ------
     FileError
-        For a file that is missing, too large, cut off, damaged, written by a newer version, or
-        of something else; it says which, and what to do.
+        For a file that is missing, too large, truncated, damaged, written by a newer version, or
+        not a prototype file. The message says which, and what to do.
     """
     path = Path(path)
     try:
@@ -142,24 +143,24 @@ def read_prototypes(path: str | Path) -> Prototypes:
         return _made(texts, arrays)
     except FileNotFoundError as error:
         raise FileError(
-            f"Cannot read {path}: there is no such file. Make it with `napari-cliper learn`."
+            f"Cannot read {path}: the file does not exist. Create it with `napari-cliper learn`."
         ) from error
     except OSError as error:
         raise cannot("read", path, error) from error
     except SafetensorError as error:
-        why = f"it is cut off, or no safetensors file ({error})"
+        why = f"it is cut off, or not a safetensors file ({error})"
         raise FileError(f"Cannot read {path}: {why}. {_AGAIN}") from error
     except _WrongError as error:
         raise FileError(f"Cannot read {path}: {error}") from error
 
 
 def prototypes_record(prototypes: Prototypes) -> dict[str, Any]:
-    """What results say of the prototypes that they were made with; JSON-safe.
+    """Provenance of prototypes for the records of results; JSON-safe.
 
     Returns
     -------
     dict
-        The model, a hash of all that scores depend on, and how many there are.
+        ``model``, ``sha256`` of everything that scores depend on, and ``prototypes``, their number.
     """
     digest = hashlib.sha256(prototypes.identity.encode(errors="replace"))
     digest.update(json.dumps([[one.name, one.sources] for one in prototypes.items]).encode())
@@ -174,7 +175,7 @@ def prototypes_record(prototypes: Prototypes) -> dict[str, Any]:
 
 
 def _arrays(prototypes: Prototypes) -> dict[str, NDArray[Any]]:
-    """The numbers of prototypes, one array for each kind."""
+    """The tensors of a file, by name."""
     items = prototypes.items
     vectors = [np.asarray(one.vector.numpy(), np.float32) for one in items]
     return {
@@ -185,7 +186,7 @@ def _arrays(prototypes: Prototypes) -> dict[str, NDArray[Any]]:
 
 
 def _sound(text: str) -> str:
-    """Text that UTF-8 can hold; halves of a surrogate pair become question marks."""
+    """Text that can be encoded as UTF-8; lone surrogates become question marks."""
     return text.encode("utf-8", errors="replace").decode()
 
 
@@ -193,36 +194,37 @@ def _sound(text: str) -> str:
 
 
 def _check_file(path: Path) -> None:
-    """Look at a file before it is opened."""
-    cure = "Give the file that `napari-cliper learn` wrote."
+    """Check a path and the size of its file, before the file is opened."""
+    remedy = "Give the file that `napari-cliper learn` wrote."
     if path.exists() and not path.is_file():
-        raise _WrongError("it is no file", cure)
+        raise _WrongError("it is not a file", remedy)
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise _WrongError(f"its {size >> 20} MB are too many for prototypes", cure)
+        raise _WrongError(f"its {size >> 20} MB are too many for prototypes", remedy)
 
 
 def _checked_texts(texts: Mapping[str, str]) -> dict[str, Any]:
-    """The metadata, with the lists read."""
+    """The metadata, checked, with the lists parsed."""
     if "format" not in texts or "identity" not in texts:
         raise _WrongError(
-            "it is a safetensors file, but not of prototypes",
+            "it is a safetensors file, but not one of prototypes",
             "Give the file that `napari-cliper learn` wrote.",
         )
     number = texts["format"]
     if not number.isascii() or not number.isdecimal() or not 0 < len(number) < 10:
-        raise _WrongError(f"its format is {number!r:.40}, which is no number")
+        raise _WrongError(f"its format is {number!r:.40}, which is not a number")
     if int(number) > FORMAT:
         raise _WrongError(
-            f"it has format {int(number)}, and this napari-cliper ({__version__}) reads up to "
-            f"{FORMAT}; napari-cliper {texts.get('napari-cliper', 'of a later version')} wrote it",
+            f"it has format {int(number)} and was written by napari-cliper "
+            f"{texts.get('napari-cliper', 'of a later version')}, but this version "
+            f"({__version__}) reads formats up to {FORMAT}",
             "Update napari-cliper.",
         )
     if int(number) < 1:
-        raise _WrongError("its format is 0, which there never was")
+        raise _WrongError("its format is 0, but formats start at 1")
     missing = [name for name in _TEXTS if not texts.get(name)]
     if missing:
-        raise _WrongError(f"it does not say its {', '.join(missing)}")
+        raise _WrongError(f"its metadata have no {', '.join(missing)}")
     return {
         **texts,
         "names": _list(tuple[str, ...], texts, "names", "texts"),
@@ -237,7 +239,7 @@ def _list(kind: type[T], texts: Mapping[str, str], name: str, what: str) -> T:
     try:
         found = json.loads(texts[name])
     except (ValueError, RecursionError) as error:
-        raise _WrongError(f"its {name} are no JSON ({error})") from error
+        raise _WrongError(f"its {name} are not JSON ({error})") from error
     try:
         return checked(kind, found, name)
     except InvalidInputError:
@@ -245,42 +247,42 @@ def _list(kind: type[T], texts: Mapping[str, str], name: str, what: str) -> T:
 
 
 def _checked_arrays(file: Any) -> dict[str, NDArray[Any]]:
-    """The tensors of an open safetensors file, of the right kinds."""
-    there = set(file.keys())
-    if there != set(_TENSORS):
+    """The tensors of an open safetensors file, with dtypes and dimensions checked."""
+    names = set(file.keys())
+    if names != set(_TENSORS):
         raise _WrongError(
-            f"it holds the tensors {', '.join(sorted(there)) or 'none'}, not {', '.join(_TENSORS)}"
+            f"it has the tensors {', '.join(sorted(names)) or 'none'}, not {', '.join(_TENSORS)}"
         )
     arrays: dict[str, NDArray[Any]] = {}
     for name, (dtype, dimensions) in _TENSORS.items():
-        part = file.get_slice(name)
-        if part.get_dtype() != dtype or len(part.get_shape()) != dimensions:
-            shape = " x ".join(map(str, part.get_shape()))
-            raise _WrongError(f"its {name} are {part.get_dtype()} of shape {shape}")
+        tensor = file.get_slice(name)
+        if tensor.get_dtype() != dtype or len(tensor.get_shape()) != dimensions:
+            shape = " x ".join(map(str, tensor.get_shape()))
+            raise _WrongError(f"its {name} are {tensor.get_dtype()} of shape {shape}")
         arrays[name] = file.get_tensor(name)
     return arrays
 
 
 def _made(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Prototypes:
-    """The prototypes, once lengths and values are checked."""
+    """The prototypes, after a check of lengths and values."""
     vectors, patches, thumbnails = (arrays[name] for name in _TENSORS)
     names, sources = texts["names"], texts["sources"]
     lengths = {name: len(array) for name, array in arrays.items()}
     lengths |= {"names": len(names), "sources": len(sources)}
     if len(set(lengths.values())) > 1:
-        several = ", ".join(f"{count} {name}" for name, count in lengths.items())
-        raise _WrongError(f"it is of prototypes that do not belong together: {several}")
+        counts = ", ".join(f"{count} {name}" for name, count in lengths.items())
+        raise _WrongError(f"it does not have the same number of each item: {counts}")
     if thumbnails.shape[1:] != THUMBNAIL:
         raise _WrongError(f"its thumbnails have shape {' x '.join(map(str, thumbnails.shape[1:]))}")
     if not np.isfinite(vectors).all():
-        raise _WrongError("one of its vectors has numbers that are not finite")
+        raise _WrongError("one of its vectors has values that are not finite")
     wrong = np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1) > 1e-3
     if wrong.any():
         raise _WrongError(f"the vectors of {int(wrong.sum())} prototypes are not of length 1")
     if (patches < 1).any():
         raise _WrongError(f"one of its prototypes is the mean of {int(patches.min())} patches")
 
-    import torch  # noqa: PLC0415 - looking for a file must not load it
+    import torch  # noqa: PLC0415 - importing this module must not load torch
 
     from ..segmentation import Prototype, Prototypes  # noqa: PLC0415 - as above
 

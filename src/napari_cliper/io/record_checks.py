@@ -1,7 +1,7 @@
-"""Check what is in a record: the keys and values of a JSON or YAML file that people may edit.
+"""Validation of records: the keys and values of JSON and YAML files that people may edit.
 
-Types are those of the dataclasses, checked by pydantic. The errors are our own: they say which
-entry is wrong and what to give instead.
+Types come from the dataclasses and are checked by pydantic. The error messages are our own: they
+say which entry is wrong and what to give instead.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 
 def current_keys(record: Any, names: Mapping[str, str]) -> Any:
-    """A mapping with the keys of an older version replaced by those of today.
+    """A mapping with the keys of an older version replaced by the current ones.
 
     Parameters
     ----------
     record : object
-        As it was read; returned unchanged where it is no mapping.
+        As read from a file; returned unchanged if it is not a mapping.
     names : mapping of str to str
-        New key by old key.
+        Current key by old key.
     """
     if not isinstance(record, dict):
         return record
@@ -42,12 +42,12 @@ def current_keys(record: Any, names: Mapping[str, str]) -> Any:
 def check_keys(
     record: Any, known: Collection[str], what: str, needed: Collection[str] = ()
 ) -> dict[str, Any]:
-    """A mapping with none but known keys, and all that are needed.
+    """Check that a record is a mapping with only known keys and all required ones.
 
     Raises
     ------
     InvalidInputError
-        Naming the keys.
+        Names the unknown or missing keys.
     """
     unknown = [str(key) for key in mapping(record, what) if key not in known]
     if unknown:
@@ -69,23 +69,24 @@ def from_record(
     what: str,
     readers: Mapping[str, Callable[[Any], Any]] = MappingProxyType({}),
 ) -> T:
-    """A dataclass from a mapping with its fields.
+    """Make a dataclass from a mapping of its fields.
 
     Parameters
     ----------
     kind : type
-        The dataclass. Fields without a default must be in the mapping.
+        The dataclass. Fields without a default are required.
     record : object
-        As it was read.
+        As read from a file.
     what : str
-        Name of the mapping, for the message.
+        Name of the mapping, for error messages.
     readers : mapping of str to callable
-        By field, what reads a value that is kept in another way than the dataclass has it.
+        By field, a function that converts the value, for fields stored in another form.
 
     Raises
     ------
     InvalidInputError
-        For unknown and missing keys, values of another type, and what the dataclass refuses.
+        For unknown and missing keys, values of the wrong type, and values that the dataclass
+        refuses.
     """
     hints = _hints(cast("Any", kind))
     needed = [one.name for one in fields(cast("Any", kind))
@@ -98,15 +99,15 @@ def from_record(
 
 
 def checked(kind: type[T], value: Any, what: str) -> T:
-    """A value of a JSON file as a type that type checkers know, such as ``tuple[str, ...]``.
+    """Check that a value of a JSON file has a type, such as ``tuple[str, ...]``, and return it.
 
-    A list becomes a tuple where the type is one. Nothing else is converted: 1 is not true, and
-    "1" is no number. Numbers must be finite.
+    Lists become tuples if the type is a tuple. Nothing else is converted: 1 is not True, and "1"
+    is not a number. Numbers must be finite.
 
     Raises
     ------
     InvalidInputError
-        Naming the entry that is wrong, and what to give instead.
+        Names the entry that is wrong, and what to give instead.
     """
     try:
         return cast("T", _adapter(cast("Any", kind)).validate_python(
@@ -114,7 +115,7 @@ def checked(kind: type[T], value: Any, what: str) -> T:
     except ValidationError as error:
         problems = error.errors(include_url=False)
     paths = [_path(value, problem) for problem in problems]
-    deepest = max(paths, key=len)  # of several types that may be meant, the nearest
+    deepest = max(paths, key=len)  # of the types in a union, the one that fits best
     cures = dict.fromkeys(
         _cure(problem) for problem, path in zip(problems, paths, strict=True) if path == deepest
     )
@@ -125,17 +126,22 @@ def checked(kind: type[T], value: Any, what: str) -> T:
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:
-    """A mapping, or an `InvalidInputError`."""
+    """Check that a value is a mapping, and return it.
+
+    Raises
+    ------
+    InvalidInputError
+    """
     return checked(dict[Any, Any], value, what)
 
 
 def shown(value: Any) -> str:
-    """A value in a few characters, however large or nested it is."""
+    """A short text for a value of any size or depth."""
     return _SHORT.repr(value)
 
 
 Sides = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)]
-"""The shape of an array of at least a row and a column."""
+"""The shape of an array with at least two axes, no side of which is 0."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
@@ -162,7 +168,7 @@ def _cure(problem: ErrorDetails) -> str:
 
 
 def _path(value: Any, problem: ErrorDetails) -> tuple[Any, ...]:
-    """The keys that lead to a wrong value; pydantic names types among them."""
+    """The keys that lead to a wrong value, without the type names that pydantic adds."""
     path: tuple[Any, ...] = ()
     key: Any
     for key in problem["loc"]:

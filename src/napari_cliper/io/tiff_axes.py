@@ -1,4 +1,4 @@
-"""Which axes a TIFF has and how large its pixels are: of ImageJ, of OME, and of our own files."""
+"""Axes and pixel sizes of a TIFF, from the metadata of ImageJ, of OME or of our own files."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LETTERS = frozenset("TZCYX" + UNKNOWN)
 
 @dataclass(frozen=True, eq=False)
 class TiffAxes:
-    """An array of a TIFF with its axes.
+    """The array of a TIFF with its axes and pixel sizes.
 
     Parameters
     ----------
     array : (..., Y, X) array
     axes : str
-        A letter for each axis (see `axes`).
+        A letter for each axis (see `labels.axes`).
     pixel_size : tuple of float
-        Length of a pixel along each axis; 1 where it is not given.
+        Length of a pixel along each axis; 1 if the file does not give it.
     units : tuple of str
-        The unit of each length, ``"pixel"`` where it is not given.
+        The unit of each length; ``"pixel"`` if the file does not give it.
     """
 
     array: NDArray[Any]
@@ -40,9 +40,9 @@ class TiffAxes:
 
 
 def with_axes_of_tiff(decoded: DecodedImage) -> TiffAxes:
-    """The numbers of a TIFF with its axes, rows and columns last.
+    """The array of a TIFF with its axes, rows and columns last.
 
-    Axes of length 1 are dropped, but for those of our own files, which come back as they were.
+    Axes of length 1 are dropped, except in our own files, whose axes are restored as written.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def with_axes_of_tiff(decoded: DecodedImage) -> TiffAxes:
 
 
 def _own_axes(decoded: DecodedImage, root: ET.Element | None) -> tuple[str, str]:
-    """The axes of labels in a file of ours, and the letters they are stored as; else empty."""
+    """Axes of the labels in a file of ours, and the letters they are stored as; else empty."""
     if root is None:
         names, _, stored = str(decoded.imagej.get(AXES_KEY, "")).partition(" as ")
         return names, stored
@@ -72,7 +72,7 @@ def _own_axes(decoded: DecodedImage, root: ET.Element | None) -> tuple[str, str]
 
 
 def _arranged(decoded: DecodedImage, names: str, stored: str) -> tuple[str, NDArray[Any]]:
-    """The array as its axes were when we wrote it, or as the file has them but for length 1."""
+    """The axes and the array: as written in our own files, else without axes of length 1."""
     sizes = dict(zip(decoded.axes, decoded.pixels.shape, strict=True))
     ours = (
         len(names) == len(stored) == len(set(stored))
@@ -80,7 +80,7 @@ def _arranged(decoded: DecodedImage, names: str, stored: str) -> tuple[str, NDAr
         and stored.endswith("YX")
         and math.prod(sizes.get(letter, 1) for letter in stored) == decoded.pixels.size
     )
-    wanted = stored if ours else None
+    own_order = stored if ours else None
     kept = [
         i for i, letter in enumerate(decoded.axes)
         if letter in "YX" or decoded.pixels.shape[i] > 1
@@ -88,17 +88,17 @@ def _arranged(decoded: DecodedImage, names: str, stored: str) -> tuple[str, NDAr
     array = decoded.pixels.reshape([decoded.pixels.shape[i] for i in kept])
     axes = "".join(decoded.axes[i] for i in kept)
     order = [i for i, letter in enumerate(axes) if letter not in "YX"]
-    if wanted is not None and len(set(axes)) == len(axes):
-        order = [axes.index(letter) for letter in wanted[:-2] if letter in axes]
+    if own_order is not None and len(set(axes)) == len(axes):
+        order = [axes.index(letter) for letter in own_order[:-2] if letter in axes]
     order += [axes.index("Y"), axes.index("X")]
     array = array.transpose(order)
-    if wanted is None:
+    if own_order is None:
         return "".join(axes[i] for i in order), array
-    return names, array.reshape([sizes.get(letter, 1) for letter in wanted])
+    return names, array.reshape([sizes.get(letter, 1) for letter in own_order])
 
 
 def _calibration(decoded: DecodedImage, root: ET.Element | None) -> dict[str, tuple[float, str]]:
-    """The size and unit of a pixel along each axis that the file tells of."""
+    """Size and unit of a pixel along each axis for which the file gives them."""
     found: dict[str, tuple[Any, Any]] = {}
     if root is not None:
         pixels = root.find(".//{*}Pixels")

@@ -1,4 +1,4 @@
-"""TIFF files to arrays: which image is read, and whether the file can be believed."""
+"""Decode TIFF files: select the image, validate the metadata, read the pixels."""
 
 from __future__ import annotations
 
@@ -18,36 +18,43 @@ from numpy.typing import NDArray
 from .decoded_image import Colours, DecodedImage, several_images, upright
 from .tiff_structure import StructureError, UnsupportedImageError, check_structure
 
-# Only the flavours of TIFF whose description is checked or harmless; the others are read page by
-# page. OME-TIFF and STK are switched off as well where their description does not fit the file.
-_UNUSED_FLAVOURS = (
+# TIFF variants whose metadata are ignored: such files are read page by page. OME-XML is also
+# ignored if it does not fit the file (see `_ome_fits`).
+_IGNORED_VARIANTS = (
     "mmstack", "ndtiff", "fluoview", "sis", "svs", "scn", "qpi", "ndpi", "bif", "avs", "eer",
     "philips", "scanimage", "nih", "mdgel", "indica",
 )  # fmt: skip
 
 _GREY, _WHITE_IS_ZERO = tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE
 _REDUCED = 0b101
-"""Bits of NewSubfileType: a smaller version of another page, a mask of transparency."""
+"""Bits of NewSubfileType for a smaller version of another page and for a transparency mask."""
 
 
 def decode_tiff(path: Path) -> DecodedImage:
-    """Read the one image or stack of a TIFF.
+    """Read the only image or stack of a TIFF.
 
     Raises
     ------
-    StructureError, UnsupportedImageError, FileError
-        For sizes that the file does not have, for colours that are not read, and for several
-        images. Whatever tifffile and its decoders raise for a damaged file gets through.
+    StructureError
+        For sizes larger than the file.
+    UnsupportedImageError
+        For unsupported colours.
+    FileError
+        For several images.
+
+    Notes
+    -----
+    Exceptions of tifffile and its decoders for damaged files are passed on.
     """
     with path.open("rb") as file:
         pages = check_structure(file)
-    flavours = {f"is_{name}": False for name in _UNUSED_FLAVOURS}
-    with tifffile.TiffFile(path, _multifile=False, **flavours) as file:
+    ignored = {f"is_{name}": False for name in _IGNORED_VARIANTS}
+    with tifffile.TiffFile(path, _multifile=False, **ignored) as file:
         if file.is_ome and not _ome_fits(file, pages):
             file.is_ome = False
         ome = file.ome_metadata or "" if file.is_ome else ""
         imagej = dict(file.imagej_metadata or {}) if file.is_imagej else {}
-        series = _the_series(path, file)
+        series = _only_series(path, file)
         page = series.keyframe
         colours = _tiff_colours(page)
         _check_blocks(page, series)
@@ -58,7 +65,7 @@ def decode_tiff(path: Path) -> DecodedImage:
         lengths = _pixel_length(page, 283), _pixel_length(page, 282)
         table = page.colormap
     if "Y" not in axes or "X" not in axes:
-        raise UnsupportedImageError(f"it has the axes {axes}, and rows and columns are needed")
+        raise UnsupportedImageError(f"it has the axes {axes}, without rows (Y) or columns (X)")
     pixels, axes, colours = _samples_last(pixels, axes, colours)
     palette = None
     if table is not None:
@@ -70,7 +77,7 @@ def decode_tiff(path: Path) -> DecodedImage:
 
 
 def _pixel_length(page: Any, tag: int) -> float:
-    """The length of a pixel from a tag of pixels per length, a fraction; 0 for none."""
+    """The length of a pixel from a resolution tag (a fraction, pixels per unit); 0 if missing."""
     value = page.tags.valueof(tag)
     if not (isinstance(value, tuple) and len(value) == 2):
         return 0.0
@@ -78,8 +85,8 @@ def _pixel_length(page: Any, tag: int) -> float:
     return float(length / count) if count else 0.0
 
 
-def _the_series(path: Path, file: tifffile.TiffFile) -> Any:
-    """The one image or stack of a TIFF; smaller versions of it and masks do not count."""
+def _only_series(path: Path, file: tifffile.TiffFile) -> Any:
+    """The only image or stack of a TIFF, not counting masks and smaller versions of it."""
     found = [
         one for one in file.series
         if math.prod(one.shape) and not int(one.keyframe.subfiletype) & _REDUCED
@@ -95,17 +102,16 @@ def _the_series(path: Path, file: tifffile.TiffFile) -> Any:
         )
     series = found[0]
     if any(page is None for page in series.pages):
-        raise StructureError("it names planes that are not in it")
-    held = sum(page.nbytes for page in series.pages)
-    if series.nbytes > max(held, file.filehandle.size):
-        raise StructureError(
-            f"it claims {' x '.join(map(str, series.shape))} numbers, more than its pages hold"
-        )
+        raise StructureError("its metadata name planes that are not in the file")
+    in_pages = sum(page.nbytes for page in series.pages)
+    if series.nbytes > max(in_pages, file.filehandle.size):
+        shape = " x ".join(map(str, series.shape))
+        raise StructureError(f"its metadata give the shape {shape}, more than its pages hold")
     return series
 
 
 def _ome_fits(file: tifffile.TiffFile, pages: int) -> bool:
-    """Whether OME-XML describes this file alone; it is then safe to go by it.
+    """Whether the OME-XML describes this file alone, so that it can be used.
 
     Raises
     ------
@@ -113,10 +119,10 @@ def _ome_fits(file: tifffile.TiffFile, pages: int) -> bool:
         For sizes and numbers of planes that the file does not have.
     """
     try:
-        # Expat, from 2.4.1 on, refuses entities that blow up.
+        # Expat 2.4.1 and later refuse entity expansion attacks.
         root = ET.fromstring(file.ome_metadata or "")  # noqa: S314
     except ET.ParseError as error:
-        raise StructureError(f"its OME-XML is no XML ({error})") from error
+        raise StructureError(f"its OME-XML is not valid XML ({error})") from error
     own = root.get("UUID")
     named = 0
     for one in root.iterfind(".//{*}UUID"):
@@ -126,16 +132,16 @@ def _ome_fits(file: tifffile.TiffFile, pages: int) -> bool:
     for image in root.iterfind(".//{*}Pixels"):
         planes = math.prod(_ome_number(image, f"Size{axis}") for axis in "ZCT")
         if not 0 < planes <= pages * samples * max(1, int(file.pages.first.imagedepth)):
-            raise StructureError(f"its OME-XML describes {planes} planes, and it has {pages} pages")
+            raise StructureError(f"its OME-XML describes {planes} planes, but it has {pages} pages")
         for data in image.iterfind("{*}TiffData"):
             alone = 1 if "IFD" in data.attrib else pages
             count = _ome_number(data, "PlaneCount", _ome_number(data, "NumPlanes", alone))
             named += count
             last = _ome_number(data, "IFD", 0) + count
             if count < 0 or _ome_number(data, "IFD", 0) < 0 or last > pages:
-                raise StructureError(f"its OME-XML names page {last}, and it has {pages}")
+                raise StructureError(f"its OME-XML names page {last}, but it has {pages} pages")
     if named > 2 * pages + 16:
-        raise StructureError(f"its OME-XML names {named} planes, and it has {pages} pages")
+        raise StructureError(f"its OME-XML names {named} planes, but it has {pages} pages")
     return not any("modulo" in one.get("Namespace", "").lower() for one in root.iter())
 
 
@@ -149,12 +155,12 @@ def _ome_number(element: ET.Element, name: str, default: int | None = None) -> i
 
 
 def _tiff_colours(page: Any) -> Colours:
-    """What the numbers of a TIFF's page stand for.
+    """What the values of a TIFF page mean.
 
     Raises
     ------
     UnsupportedImageError
-        For colours that are not read.
+        For unsupported colours.
     """
     kind, samples = page.photometric, int(page.samplesperpixel)
     extra = tuple(int(one) for one in page.extrasamples)
@@ -172,34 +178,33 @@ def _tiff_colours(page: Any) -> Colours:
     ink_set = int(page.tags.valueof(332, 1))
     if kind == tifffile.PHOTOMETRIC.SEPARATED and samples == 4 and ink_set == 1:
         return "cmyk"
-    called = getattr(kind, "name", kind)
+    name = getattr(kind, "name", kind)
     raise UnsupportedImageError(
-        f"it stores {samples} samples a pixel as {called}, which is neither grey, palette, RGB "
-        "nor CMYK"
+        f"its pixels have {samples} samples of type {name}, not grey, palette, RGB or CMYK"
     )
 
 
 def _samples_last(
     pixels: NDArray[Any], axes: str, colours: Colours
 ) -> tuple[NDArray[Any], str, Colours]:
-    """Samples of a colour behind rows and columns; samples that are no colour are channels."""
+    """Move colour samples to the last axis; samples that are not a colour become channels."""
     if colours in ("grey", "white is zero", "palette"):
         if "S" in axes:
             place = axes.index("S")
             pixels, axes = np.moveaxis(pixels, place, axes.index("Y")), axes.replace("S", "")
             axes = axes.replace("Y", "CY" if "C" not in axes else "QY", 1)
         return pixels, axes, colours
-    if "S" not in axes:  # programs that call the samples of a colour channels
+    if "S" not in axes:  # some programs store colour samples as channels
         axes = axes.replace("C", "S", 1)
     pixels = np.moveaxis(pixels, axes.index("S"), -1)
     axes = axes.replace("S", "") + "S"
-    if colours == "rgb":  # samples beyond the colours that say not what they are
+    if colours == "rgb":  # drop extra samples of unknown meaning
         pixels = pixels[..., :3]
     return pixels, axes, colours
 
 
 def _check_blocks(page: Any, series: Any) -> None:
-    """Refuse compressed blocks that claim another size than the strip or tile that they fill.
+    """Refuse compressed blocks that would decode to far more than their strip or tile.
 
     Raises
     ------
@@ -219,17 +224,19 @@ def _check_blocks(page: Any, series: Any) -> None:
         for offset, count in zip(one.dataoffsets, one.databytecounts, strict=True):
             handle.seek(offset)
             if any(size > 2 * most + 2**16 for size in sizes_of(handle.read(count))):
-                raise StructureError(f"a block of {length} x {width} pixels claims to be larger")
+                raise StructureError(
+                    f"a compressed block of {length} x {width} pixels decodes to more than that"
+                )
 
 
 def _jpeg_sizes(data: bytes) -> Sequence[int]:
-    """Pixels of every frame header in a JPEG stream."""
+    """Number of pixels according to each frame header of a JPEG stream."""
     found = re.finditer(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]...(....)", data, re.DOTALL)
     return [math.prod(struct.unpack(">HH", match[1])) for match in found]
 
 
 def _zstd_sizes(data: bytes) -> Sequence[int]:
-    """Bytes of content that the first frame of Zstandard claims, where it does (RFC 8878)."""
+    """Decoded bytes according to the header of the first Zstandard frame, if given (RFC 8878)."""
     if len(data) < 5 or data[:4] != b"\x28\xb5\x2f\xfd":
         return ()
     flag, single = data[4] >> 6, bool(data[4] & 0x20)
@@ -241,4 +248,4 @@ def _zstd_sizes(data: bytes) -> Sequence[int]:
 _BLOCK_SIZES: Mapping[int, Callable[[bytes], Sequence[int]]] = MappingProxyType(
     {7: _jpeg_sizes, 50000: _zstd_sizes}
 )
-"""By compression tag, what reads the sizes that are claimed inside a block."""
+"""By compression tag, a function that reads the decoded sizes from the headers of a block."""

@@ -1,8 +1,7 @@
-"""The structure of a TIFF, checked against the length of the file before pixels are read.
+"""Check the structure of a TIFF against the length of the file before pixels are read.
 
-`tifffile` follows a circular chain of pages for ever and allocates whatever size a tag claims.
-`check_structure` walks the chain once and refuses a file whose pages, tags or pixels cannot all
-be in it.
+`tifffile` follows a circular chain of pages forever and allocates any size that a tag gives.
+`check_structure` walks the chain once and refuses a file too short for its pages, tags or pixels.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 EXPANSION: Mapping[int, int] = MappingProxyType(
     {
         1: 1,  # none
-        2: 4096,  # CCITT, of which a blank row takes a few bits
+        2: 4096,  # CCITT: a blank row takes a few bits
         3: 4096,
         4: 4096,
-        5: 4096,  # LZW with codes of 12 bits
-        7: 1024,  # JPEG, two bits for each block
+        5: 4096,  # LZW: codes of 12 bits
+        7: 1024,  # JPEG: two bits per block
         8: 1040,  # Deflate
         32773: 64,  # PackBits
         32946: 1040,
@@ -33,10 +32,7 @@ EXPANSION: Mapping[int, int] = MappingProxyType(
         50000: 32768,  # Zstandard
     }
 )
-"""By compression tag, the most bytes that one byte of a file can be decoded to.
-
-These are the compressions that are read.
-"""
+"""Highest ratio of decoded to compressed bytes, for each supported compression tag."""
 
 _TYPE_SIZES = MappingProxyType(
     {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
@@ -55,16 +51,16 @@ _USED = frozenset(
 
 
 class StructureError(ValueError):
-    """What is wrong with the structure of a TIFF."""
+    """The structure of a file is damaged. The message is a clause such as "it has no page"."""
 
 
 class UnsupportedImageError(ValueError):
-    """An image that is stored in a way that napari-cliper does not read."""
+    """An image is stored in a way that is not supported. The message is a clause."""
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How offsets and counts are written in a file."""
+    """Byte order and width of the offsets and counts in a file."""
 
     order: str
     big: bool
@@ -73,10 +69,10 @@ class _Layout:
     def entry(self) -> int:
         return 20 if self.big else 12
 
-    def number(self, data: bytes, at: int = 0) -> int:
+    def number(self, data: bytes, start: int = 0) -> int:
         """An offset, or the count of a tag."""
         letter = "Q" if self.big else "I"
-        return int(struct.unpack_from(f"{self.order}{letter}", data, at)[0])
+        return int(struct.unpack_from(f"{self.order}{letter}", data, start)[0])
 
     @property
     def width(self) -> int:
@@ -84,7 +80,7 @@ class _Layout:
 
 
 def check_structure(file: BinaryIO) -> int:
-    """Check that all pages of a TIFF and the pixels that they claim fit into the file.
+    """Check that a TIFF file is long enough for its pages, tags and pixels.
 
     Parameters
     ----------
@@ -99,10 +95,10 @@ def check_structure(file: BinaryIO) -> int:
     Raises
     ------
     StructureError
-        For a chain of pages that is circular, tags or pixels that lie outside of the file, and
-        sizes that cannot be decoded from as few bytes.
+        For a circular chain of pages, tags or pixels outside the file, and images that cannot be
+        decoded from so few bytes.
     UnsupportedImageError
-        For a compression that is not read.
+        For an unsupported compression.
     """
     return _Walk(file).run()
 
@@ -115,12 +111,12 @@ class _Walk:
         self._size = file.seek(0, os.SEEK_END)
         self._seen: set[int] = set()
         self._tag_bytes = 0
-        self._pixel_bytes = 0.0  # of the file, that the pixels of all pages need at least
+        self._pixel_bytes = 0.0  # least length of the file for the pixels of all pages so far
 
     def run(self) -> int:
         head = self._bytes(0, 16, short=True)
         if head[:4] not in MAGICS or len(head) < 8:
-            raise StructureError("it is no TIFF")
+            raise StructureError("it is not a TIFF")
         self._layout = _Layout("<" if head[:2] == b"II" else ">", b"+" in head[2:4])
         first = self._layout.number(head, 8 if self._layout.big else 4)
         pages = self._chain(first)
@@ -144,13 +140,13 @@ class _Walk:
             if offset in self._seen:
                 raise StructureError("the chain of its pages is circular")
             self._seen.add(offset)
-            following, below = self._page(offset)
+            following, sub_pages = self._page(offset)
             pages += main
-            waiting += [(following, main), *((one, False) for one in below)]
+            waiting += [(following, main), *((one, False) for one in sub_pages)]
         return pages
 
     def _page(self, offset: int) -> tuple[int, list[int]]:
-        """Check one page; return where the next one is, and the pages below this one."""
+        """Check one page; return the offset of the next one and those of its sub-pages."""
         layout = self._layout
         counted = self._bytes(offset, 8 if layout.big else 2)
         count = (
@@ -159,11 +155,11 @@ class _Walk:
         start = offset + len(counted)
         data = self._bytes(start, count * layout.entry + layout.width)
         tags: dict[int, tuple[int, ...]] = {}
-        for at in range(0, count * layout.entry, layout.entry):
-            code, kind = struct.unpack_from(f"{layout.order}HH", data, at)
-            length = layout.number(data, at + 4)
+        for entry in range(0, count * layout.entry, layout.entry):
+            code, kind = struct.unpack_from(f"{layout.order}HH", data, entry)
+            length = layout.number(data, entry + 4)
             size = _TYPE_SIZES.get(kind, 1) * length
-            value = data[at + 4 + layout.width : at + layout.entry]
+            value = data[entry + 4 + layout.width : entry + layout.entry]
             if size > len(value):
                 place = layout.number(value)
                 if size > self._size or (code in _USED and place + size > self._size):
@@ -172,12 +168,12 @@ class _Walk:
                 value = b""
             if code in _USED and code not in tags:
                 if kind not in _INTEGERS and code != _LSM:
-                    raise StructureError(f"its tag {code} is no whole number")
+                    raise StructureError(f"its tag {code} is not an integer")
                 value = value or self._bytes(place, size)
                 letters = f"{layout.order}{length}{_INTEGERS.get(kind, 'B')}"
                 tags[code] = struct.unpack_from(letters, value) if code != _LSM else (1,)
         if self._tag_bytes > 2 * self._size + 2**16:
-            raise StructureError("its pages claim more tags than the file can hold")
+            raise StructureError("its pages have more tags than the file can hold")
         self._check_pixels(tags)
         return layout.number(data, count * layout.entry), list(tags.get(_SUBIFDS, ()))
 
@@ -190,7 +186,7 @@ class _Walk:
         if not (width and length and depth and samples and bits):
             raise StructureError(f"one of its pages is {length} x {width} pixels of {bits} bits")
         if compression not in EXPANSION:
-            raise UnsupportedImageError(f"its compression has the number {compression}")
+            raise UnsupportedImageError(f"its compression (number {compression}) is not supported")
         tiled = _TILE_WIDTH in tags or _TILE_OFFSETS in tags
         if tiled:
             sides = [one(_TILE_WIDTH, 0), one(_TILE_LENGTH, 0), one(_TILE_DEPTH, 1)]
@@ -204,18 +200,18 @@ class _Walk:
             pixels = width * length * depth
             offsets, counts = tags.get(_STRIP_OFFSETS, ()), tags.get(_STRIP_BYTES, ())
         if not offsets:
-            raise StructureError("one of its pages says not where its pixels are")
+            raise StructureError("one of its pages does not say where its pixels are")
         if max(offsets) >= self._size:
             raise StructureError("its pixels lie beyond the end of the file: it is cut off")
         if counts and max(counts) > self._size:
-            raise StructureError("a part of its pixels claims more bytes than the file has")
-        there = self._size - min(offsets)
+            raise StructureError("one of its strips or tiles is longer than the file")
+        available = self._size - min(offsets)
         if counts and any(counts) and _LSM not in tags and compression != 1:
-            there = min(there, sum(counts))
+            available = min(available, sum(counts))
         needed = pixels * samples * bits / 8 / EXPANSION[compression]
         self._pixel_bytes += needed
-        if needed > there + 1 or self._pixel_bytes > self._size:
+        if needed > available + 1 or self._pixel_bytes > self._size:
             raise StructureError(
-                f"a page is {length} x {width} pixels, more than its {there} bytes can hold: it is "
-                "cut off, or its size is wrong"
+                f"a page is {length} x {width} pixels, more than its {available} bytes can hold: "
+                "the file is cut off, or the size is wrong"
             )

@@ -98,7 +98,7 @@ def test_an_image_without_regions_is_an_empty_file(tmp_path):
     [
         (np.zeros((2, 3, 4), np.uint8), None, "plane by plane"),
         (np.array([[1]], np.uint8), ["bacterium"], "'nucleus', which is not in the given"),
-        (np.array([[1]], np.uint8), ["nucleus", "nucleus"], "name one twice"),
+        (np.array([[1]], np.uint8), ["nucleus", "nucleus"], "class is repeated"),
     ],
 )
 def test_what_cannot_be_written_is_named(tmp_path, labels, classes, what):
@@ -199,9 +199,9 @@ ONE = np.ones((1, 1), np.uint8)
 @pytest.mark.parametrize(
     ("images", "validation", "what"),
     [
-        ([LabelledImage("a/b", ONE, {})], (), "'a/b' cannot be a file's name"),
-        ([LabelledImage("..", ONE, {})], (), "cannot be a file's name"),
-        ([LabelledImage("a", ONE, {})], ("b",), "No image is called 'b'"),
+        ([LabelledImage("a/b", ONE, {})], (), "'a/b' is not a valid file name"),
+        ([LabelledImage("..", ONE, {})], (), "is not a valid file name"),
+        ([LabelledImage("a", ONE, {})], ("b",), "The validation images 'b'"),
         ([LabelledImage("a", np.zeros((2, 1, 1), np.uint8), {})], (), "plane by plane"),
         (
             [LabelledImage("a", ONE, {1: ClassRow("cell")}), LabelledImage("b", ONE, {})],

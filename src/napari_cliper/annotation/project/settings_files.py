@@ -1,4 +1,4 @@
-"""The files of a project that hold for all its images: classes, thresholds, prototypes."""
+"""The project files that apply to all images: classes, settings and prototypes."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ SETTINGS = "settings.json"
 
 
 class SettingsFiles:
-    """Read and save the settings of a project without overwriting changes of other programs.
+    """Read and save the settings of a project without overwriting changes by other programs.
 
     Parameters
     ----------
     folder : Path
-        Of the project.
+        Folder of the project.
 
     Notes
     -----
-    `files` of the methods says what the project's own files are called where another program's
-    file had the usual name first (`ImageList.files`).
+    The argument `files` of the methods maps usual file names to the names in use, if another
+    file had the usual name before the project was created (`ImageList.files`).
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._seen = Seen()
-        self._prototypes: Prototypes | None = None  # as they are on the disk
+        self._prototypes: Prototypes | None = None  # as stored on disk
 
     def read(self, files: Mapping[str, str]) -> ProjectSettings:
         """See `Project.settings`."""
@@ -59,8 +59,8 @@ class SettingsFiles:
             found = ProjectSettings(rows, config.settings().thresholds, config)
         else:
             found = understood(settings, content, lambda record: settings_from_record(record, rows))
-        there = content_of(prototypes) is not None
-        self._prototypes = read_prototypes(prototypes) if there else None
+        exists = content_of(prototypes) is not None
+        self._prototypes = read_prototypes(prototypes) if exists else None
         for path in paths:
             self._seen.see(path, content_of(path))
         return replace(found, prototypes=self._prototypes)
@@ -140,19 +140,19 @@ class SettingsFiles:
         return classes, settings, prototypes
 
     def _are_on_disk(self, prototypes: Prototypes, path: Path) -> bool:
-        """Return whether these need no writing: they are larger than the rest together."""
+        """Whether the file holds these prototypes; they are large and not written again."""
         content = content_of(path)
-        there = content is not None and self._seen.same(path, content)
-        return there and prototypes is self._prototypes
+        unchanged = content is not None and self._seen.same(path, content)
+        return unchanged and prototypes is self._prototypes
 
 
 def free_names(folder: Path) -> dict[str, str]:
-    """Return what the files of a new project are called whose usual name is taken."""
-    there = {folded(path.name) for path in folder.glob("*")}
+    """Names for the files of a new project whose usual names are taken, by usual name."""
+    taken = {folded(path.name) for path in folder.glob("*")}
     names = {}
     for usual in (CLASSES, SETTINGS, PROTOTYPES):
-        if folded(usual) in there:
+        if folded(usual) in taken:
             stem, ending = Path(usual).stem, Path(usual).suffix
-            free = Names(Path(name).stem for name in there)
+            free = Names(Path(name).stem for name in taken)
             names[usual] = free.first_free(f"project {stem}") + ending
     return names

@@ -1,4 +1,4 @@
-"""Synthetic microscopy-like scenes with their exact label map."""
+"""Synthetic microscopy-like scenes with exact labels."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the objects of a scene lie on: the grounds, and how each is drawn.
+"""The grounds, on which the objects of a scene lie, and the functions that draw them.
 
-Lattice noise is Perlin's ("An image synthesizer", SIGGRAPH 1985), with cubic B-spline weights.
+Noise is Perlin's lattice noise ("An image synthesizer", SIGGRAPH 1985) with cubic B-spline weights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ground:
-    """What the objects lie on: its name, and other words for it."""
+    """A ground: its name and synonyms."""
 
     name: str
     synonyms: tuple[str, ...]
@@ -35,12 +35,12 @@ GROUNDS: tuple[Ground, ...] = (
 
 
 def _field(shape: tuple[int, int], cells: float, rng: np.random.Generator) -> Plane:
-    """Draw smooth noise of about unit spread, `cells` knots to the shorter side: (Y, X)."""
+    """Draw smooth noise, (Y, X), of about unit spread with `cells` knots along the shorter side."""
     taps, knots = [], []
     for side in shape:
-        at = (np.arange(side, dtype=np.float32) + 0.5) * (cells / min(shape))
-        start = at.astype(np.intp)
-        t = at - start
+        position = (np.arange(side, dtype=np.float32) + 0.5) * (cells / min(shape))
+        start = position.astype(np.intp)
+        t = position - start
         s = 1.0 - t
         bumps = (s**3, 4 - 6 * t**2 + 3 * t**3, 4 - 6 * s**2 + 3 * s**3, t**3)
         taps.append([(start + i, bump / 6.0) for i, bump in enumerate(bumps)])
@@ -56,14 +56,14 @@ def _tinted(colour: Plane, light: Plane) -> Plane:
 
 
 def _dark_field(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
-    """Draw near black, with a haze of light from other planes of focus."""
+    """Draw near black with a haze of out-of-focus light."""
     colour = mix(((0.05, 0.06, 0.14), (0.04, 0.10, 0.09), (0.09, 0.06, 0.09)), 0.01, rng)
     haze = 0.9 + 0.4 * _field(shape, 3.0, rng) + 0.18 * _field(shape, 14.0, rng)
     return _tinted(colour, np.maximum(haze, 0.25))
 
 
 def _bright_field(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
-    """Draw lamp light through a clean slide, with some dust out of focus."""
+    """Draw light through a clean slide with some out-of-focus dust."""
     colour = mix(((0.93, 0.92, 0.88), (0.88, 0.91, 0.93), (0.95, 0.90, 0.80)), 0.01, rng)
     dust = np.maximum(_field(shape, 20.0, rng) - 1.9, 0.0)
     return _tinted(colour, 0.97 + 0.02 * _field(shape, 4.0, rng) - 0.16 * dust)
@@ -72,9 +72,9 @@ def _bright_field(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
 def _tissue(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
     """Draw bundles of eosin-stained stroma, paler where the section has gaps."""
     colour = mix(((0.92, 0.66, 0.78), (0.86, 0.58, 0.72), (0.94, 0.72, 0.76)), 0.02, rng)
-    way = rng.uniform(0, math.tau)
+    angle = rng.uniform(0, math.tau)
     y, x = (np.arange(side, dtype=np.float32) / min(shape) for side in shape)
-    along = math.cos(way) * x[None, :] + math.sin(way) * y[:, None]
+    along = math.cos(angle) * x[None, :] + math.sin(angle) * y[:, None]
     bend = _field(shape, 3.5, rng)
     bundles = np.sin(rng.uniform(40.0, 60.0) * along + 4.0 * bend + 1.2 * _field(shape, 9.0, rng))
     stroma = _tinted(colour, 0.96 + 0.07 * bundles + 0.035 * _field(shape, 40.0, rng))
@@ -83,26 +83,26 @@ def _tissue(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
 
 
 def _agar(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
-    """Draw an amber jelly, cloudy and grainy."""
+    """Draw cloudy, grainy amber gel."""
     colour = mix(((0.80, 0.66, 0.42), (0.74, 0.66, 0.48), (0.84, 0.70, 0.50)), 0.02, rng)
     cloud = 0.06 * _field(shape, 6.0, rng) + 0.05 * _field(shape, 24.0, rng)
     return _tinted(colour, 0.94 + cloud + 0.05 * _field(shape, 64.0, rng))
 
 
 def _phase_contrast(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
-    """Draw middle grey with the ripples that phase rings leave."""
+    """Draw medium grey with the ripples of phase rings."""
     colour = mix(((0.50, 0.52, 0.52), (0.46, 0.52, 0.48), (0.52, 0.52, 0.56)), 0.01, rng)
     ripple = np.sin(3.0 * _field(shape, 8.0, rng))
     return _tinted(colour, 1.0 + 0.06 * ripple + 0.06 * _field(shape, 48.0, rng))
 
 
 class Backdrop(NamedTuple):
-    """How a ground is drawn, and the light around objects on it."""
+    """The function that draws a ground, and the halos of objects on it."""
 
     draw: Callable[[tuple[int, int], np.random.Generator], Plane]
-    halo: Colour | None  # colour of the light around an object; None: the object's own
+    halo: Colour | None  # colour of the halo around an object; None for that of the object
     halo_strength: float
-    dark: bool = False  # objects glow
+    dark: bool = False  # objects are fluorescent
 
 
 BACKDROPS: dict[str, Backdrop] = {

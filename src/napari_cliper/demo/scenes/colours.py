@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Plane = NDArray[np.floating[Any]]  # float32 throughout; numpy's own types say less
+Plane = NDArray[np.floating[Any]]  # float32 at run time; NumPy's type hints are less specific
 Colour = tuple[float, float, float]
 
 
 def mix(colours: Sequence[Colour | Plane], jitter: float, rng: np.random.Generator) -> Plane:
-    """Pick a colour between the given ones, a little off and lighter or darker."""
+    """Draw a random mixture of colours with random brightness and jitter."""
     share = rng.dirichlet([0.8] * len(colours))
     mixed = share @ np.asarray(colours) * rng.uniform(0.9, 1.1)
     return np.asarray(np.clip(mixed + rng.normal(0.0, jitter, 3), 0.0, 1.0), np.float32)

@@ -1,4 +1,4 @@
-"""Where the objects of a scene lie, and how they are painted over the ground."""
+"""Place the objects of a scene and paint them over the ground."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Thing(NamedTuple):
-    """One object to be drawn; lengths in shorter sides of the image."""
+    """One object to draw; lengths are fractions of the shorter side of the image."""
 
     kind: str
     y: float
@@ -29,8 +29,8 @@ class Thing(NamedTuple):
 def lay_out(shape: tuple[int, int], kinds: Sequence[str], rng: np.random.Generator) -> list[Thing]:
     """Place 4 to 9 objects per square of the shorter side, some of them touching.
 
-    Centres keep 0.72 of the sum of the radii between them where there is room, so that
-    objects overlap but none hides another wholly.
+    The distance of two centres is at least 0.72 of the sum of their radii if there is room, so
+    that objects may overlap but none covers another completely.
     """
     if not kinds:
         return []
@@ -39,7 +39,7 @@ def lay_out(shape: tuple[int, int], kinds: Sequence[str], rng: np.random.Generat
     count = max(len(kinds), round(per_square * min(high * wide, 40.0)))
     names = list(kinds) + [kinds[int(rng.integers(len(kinds)))] for _ in range(count - len(kinds))]
     largest = 0.19 - 0.006 * (max(per_square, min(count, 9)) - 4)
-    cluster = rng.uniform(0.0, 0.6)  # how readily this scene's objects touch
+    cluster = rng.uniform(0.0, 0.6)  # probability that an object touches another
     spots = np.empty((0, 3))  # y, x, radius
     things = []
     for index in rng.permutation(count).tolist():
@@ -56,7 +56,7 @@ def lay_out(shape: tuple[int, int], kinds: Sequence[str], rng: np.random.Generat
             tries = np.clip(tries, edge, (high - edge, wide - edge))
         far = np.hypot(*(tries[:, None, :2] - spots[None, :, :2]).transpose(2, 0, 1))
         slack = np.min(far - 0.72 * (spots[:, 2] + radius), axis=1, initial=1.0)
-        best = int(np.argmax(np.minimum(slack, 0.0)))  # the first with room, else the least bad
+        best = int(np.argmax(np.minimum(slack, 0.0)))  # the first with room, else the nearest to it
         y, x = tries[best].tolist()
         spots = np.vstack([spots, (y, x, radius)])
         things.append(Thing(names[index], y, x, radius, rng.uniform(0.0, math.tau)))
@@ -71,11 +71,11 @@ def put(
     labels: NDArray[np.uint8],
     rng: np.random.Generator,
 ) -> None:
-    """Paint one object into `image` and `labels`, within its bounding box."""
+    """Paint one object into `image` and `labels`, in place."""
     drawing = DRAWINGS[thing.kind]
     height, width = labels.shape
     short = min(height, width)
-    reach = thing.radius * (drawing.reach + 0.4)  # the halo lies around the outline
+    reach = thing.radius * (drawing.reach + 0.4)  # with the halo around the outline
     top, left = (max(0, math.floor((c - reach) * short)) for c in (thing.y, thing.x))
     bottom = min(height, math.ceil((thing.y + reach) * short))
     right = min(width, math.ceil((thing.x + reach) * short))
@@ -86,8 +86,8 @@ def put(
     v = cos * y[:, None] - sin * x[None, :]  # (h, w), across it
     depth, shade, opacity = drawing.draw(u, v, rng)
 
-    base = mix((stain,), 0.03, rng)  # each object takes the stain a little differently
-    cover = np.clip(depth * (thing.radius * short) + 0.5, 0.0, 1.0)  # share of the pixel
+    base = mix((stain,), 0.03, rng)  # staining varies between objects
+    cover = np.clip(depth * (thing.radius * short) + 0.5, 0.0, 1.0)  # covered part of a pixel
     halo = np.exp(np.minimum(depth, 0.0) / 0.13) * backdrop.halo_strength
     box = image[top:bottom, left:right]
     around = np.asarray(base if backdrop.halo is None else backdrop.halo, np.float32)

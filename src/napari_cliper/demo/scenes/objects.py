@@ -1,7 +1,7 @@
-"""What stands in a scene: the kinds of objects, and how each is drawn.
+"""The kinds of objects in a scene, and the functions that draw them.
 
-Each function takes the coordinates (h, w) in radii along and across the object, and the generator,
-from which it draws a number of values that does not depend on the pixels.
+Each function takes the coordinates (h, w) along and across the object, in radii, and the random
+generator. The number of values it draws does not depend on the number of pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """What can stand in a scene: its name, and other words for it, plurals included."""
+    """A kind of object: its name and synonyms, plurals included."""
 
     name: str
     synonyms: tuple[str, ...]
@@ -40,20 +40,20 @@ KINDS: tuple[Kind, ...] = (
 
 
 class Paint(NamedTuple):
-    """One object on its coordinates, three arrays (h, w)."""
+    """A drawn object: three arrays (h, w)."""
 
-    depth: Plane  # about the distance to the outline, in radii; > 0 inside
+    depth: Plane  # approximate distance to the outline, in radii; > 0 inside
     shade: Plane  # 0 black, 1 the colour of the object, 2 white
     opacity: Plane | float
 
 
 def _waves(u: Plane, v: Plane, frequency: float, rng: np.random.Generator) -> Plane:
-    """Draw an irregular mottle in about [-1, 1]: three crossed waves."""
+    """Draw an irregular pattern of three crossed waves, about -1 to 1."""
     total = np.zeros_like(u)
     for turn in (0.0, 1.05, 2.1):
-        way, phase = turn + rng.uniform(-0.4, 0.4), rng.uniform(0.0, math.tau)
+        angle, phase = turn + rng.uniform(-0.4, 0.4), rng.uniform(0.0, math.tau)
         k = frequency * rng.uniform(0.7, 1.3)
-        total += np.sin(k * math.cos(way) * u + k * math.sin(way) * v + phase)
+        total += np.sin(k * math.cos(angle) * u + k * math.sin(angle) * v + phase)
     return total * 0.45
 
 
@@ -63,7 +63,7 @@ def _spot(u: Plane, v: Plane, at: tuple[float, float], size: float) -> Plane:
 
 
 def _nucleus(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
-    """Draw a rounded body with an uneven outline, mottled chromatin, nucleoli."""
+    """Draw a round body with an uneven outline, mottled chromatin and nucleoli."""
     narrow = rng.uniform(0.78, 1.0)
     rho, theta = np.hypot(u, v / narrow), np.arctan2(v, u)
     edge = 0.98 + 0.05 * np.sin(2 * theta + rng.uniform(0, math.tau))
@@ -78,7 +78,7 @@ def _nucleus(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
 
 
 def _bacterium(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
-    """Draw a bent rod with round ends, at times pinched in the middle by division."""
+    """Draw a bent rod with round ends, sometimes constricted in the middle by division."""
     long, wide, bend = rng.uniform(1.15, 1.4), rng.uniform(0.46, 0.56), rng.uniform(-0.18, 0.18)
     pinch = 0.3 * float(rng.random() < 0.4)
     across = v - bend * u * u
@@ -89,7 +89,7 @@ def _bacterium(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
 
 
 def _fibre(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
-    """Draw a long wavy thread, round in section, with twisted strands."""
+    """Draw a long wavy fibre with a round cross section and twisted strands."""
     long, wide = rng.uniform(2.3, 3.0), rng.uniform(0.31, 0.36)
     swing, k, phase = rng.uniform(0.15, 0.6), rng.uniform(0.6, 1.3), rng.uniform(0, math.tau)
     slope = swing * k * np.cos(k * u + phase)
@@ -101,28 +101,28 @@ def _fibre(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
 
 
 def _bubble(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
-    """Draw a clear disc with a dark rim, a bright ring within it and a glint."""
+    """Draw a clear disc with a dark rim, a bright ring inside and a highlight."""
     rho = np.hypot(u, v)
     rim, ring = rng.uniform(0.1, 0.15), rng.uniform(0.62, 0.7)
     dark = np.exp(-(((rho - 0.9) / rim) ** 2))
     bright = np.exp(-(((rho - ring) / 0.1) ** 2))
     turn = rng.uniform(0, math.tau)
     glint = _spot(u, v, (0.35 * math.cos(turn), 0.35 * math.sin(turn)), 0.17)
-    lens = np.clip(1.0 - rho * rho, 0.0, 1.0)  # it gathers light towards its middle
+    lens = np.clip(1.0 - rho * rho, 0.0, 1.0)  # brighter towards the centre
     shade = 1.0 - 0.95 * dark + 0.8 * bright + 0.95 * glint + 0.35 * lens
     opacity = 0.55 + 0.43 * np.maximum(np.maximum(dark, bright), glint)
     return Paint(1.0 - rho, np.clip(shade, 0.0, 2.0), np.minimum(opacity, 1.0))
 
 
 def _crystal(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
-    """Draw a convex polygon cut into facets around a flat table, each with its own light."""
+    """Draw a convex polygon with facets of different brightness around a flat top."""
     sides = int(rng.integers(4, 7))
     light, table = rng.uniform(0, math.tau), rng.uniform(0.3, 0.42)
     planes, lights = [], []
     for side in range(sides):
-        way = math.tau * (side + rng.uniform(-0.12, 0.12)) / sides
-        planes.append(rng.uniform(0.78, 0.95) - math.cos(way) * u - math.sin(way) * v)
-        lights.append(0.9 + 0.45 * math.cos(way - light))
+        angle = math.tau * (side + rng.uniform(-0.12, 0.12)) / sides
+        planes.append(rng.uniform(0.78, 0.95) - math.cos(angle) * u - math.sin(angle) * v)
+        lights.append(0.9 + 0.45 * math.cos(angle - light))
     stack = np.stack(planes)  # (sides, h, w)
     first, second = np.partition(stack, 1, axis=0)[:2]
     shade = np.asarray(lights, np.float32)[np.argmin(stack, axis=0)]
@@ -134,20 +134,20 @@ def _crystal(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
 
 
 def _pollen(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
-    """Draw a ball set with spines, its wall pitted."""
+    """Draw a ball with spines and a pitted wall."""
     rho, theta = np.hypot(u, v), np.arctan2(v, u)
     spines = int(rng.integers(10, 15))
     saw = np.abs((theta * (spines / math.tau)) % 1.0 - 0.5) * 2.0  # 1 at a tip
     depth = (0.82 + 0.24 * saw - rho) * 0.8
     ball = np.sqrt(np.maximum(1.0 - rho * rho, 0.0))
-    steep = 1.5 - 0.5 * ball  # the pattern crowds toward the limb of the ball
+    steep = 1.5 - 0.5 * ball  # the pattern is denser towards the edge of the ball
     pits = _waves(u * steep, v * steep, 9.0, rng)
     shade = 0.55 + 0.6 * ball + 0.3 * pits - 0.3 * np.exp(-(((rho - 0.82) / 0.09) ** 2))
     return Paint(depth, np.clip(shade, 0.25, 1.5), 0.97)
 
 
 def _diatom(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
-    """Draw a glassy boat with striae across it and a raphe along it."""
+    """Draw a glassy boat shape with striae across it and a raphe along it."""
     long, wide = rng.uniform(1.25, 1.45), rng.uniform(0.54, 0.64)
     profile = wide * np.maximum(1.0 - (u / long) ** 2, 0.0) ** 0.75
     past = np.maximum(np.abs(u) - long, 0.0)
@@ -159,7 +159,7 @@ def _diatom(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
 
 
 def _red_blood_cell(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
-    """Draw a disc, thin and so pale in its middle."""
+    """Draw a disc that is thinner, and therefore paler, in the middle."""
     narrow = rng.uniform(0.86, 1.0)
     rho = np.hypot(u, v / narrow)
     hollow = np.exp(-((rho / rng.uniform(0.4, 0.55)) ** 2))
@@ -168,7 +168,7 @@ def _red_blood_cell(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
 
 
 def _yeast(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
-    """Draw a refractile oval and its bud, dark of outline, with a vacuole and granules."""
+    """Draw a refractile oval with a bud, a dark outline, a vacuole and granules."""
     bud, narrow = rng.uniform(0.42, 0.55), rng.uniform(0.82, 0.95)
     mother = (1.0 - np.hypot((u + 0.3) / 0.82, v / (0.82 * narrow))) * 0.75
     depth = np.maximum(mother, bud - np.hypot(u - 0.78, v - rng.uniform(-0.2, 0.2)))
@@ -179,16 +179,16 @@ def _yeast(u: Plane, v: Plane, rng: np.random.Generator) -> Paint:
 
 
 class Drawing(NamedTuple):
-    """How a kind is drawn."""
+    """The function that draws a kind of object, with its size and colours."""
 
     draw: Callable[[Plane, Plane, np.random.Generator], Paint]
-    reach: float  # no part lies farther from the centre, in radii
+    reach: float  # largest distance from the centre, in radii
     size: float  # relative to the other kinds
-    stained: tuple[Colour, ...]  # colours on light ground; every mixture is met
+    stained: tuple[Colour, ...]  # colours on light ground; mixtures of them are drawn
     glowing: tuple[Colour, ...]  # colours on dark ground
 
     def stains(self, dark: bool) -> tuple[Colour, ...]:
-        """Return the colours on dark or light ground."""
+        """Colours on dark or light ground."""
         return self.glowing if dark else self.stained
 
 

@@ -1,13 +1,12 @@
-"""Procedurally made microscopy-like scenes with their exact label map.
+"""Synthetic microscopy-like scenes with exact labels.
 
-Made for training, testing and showing the demo model; no image of anyone's is used.
-A scene is laid out in units of its shorter side, so that one seed is one scene at any
-resolution. The steps are those of an instrument: a ground (lattice noise: Perlin, "An
-image synthesizer", SIGGRAPH 1985, here with cubic B-spline weights), objects painted one
-over the other, then uneven light, the blur of the optics, and shot and read noise.
+They serve to train, test and demonstrate the demo model, and contain no real images. A scene is
+laid out in units of its shorter side, so that a seed gives the same scene at any resolution. It is
+drawn as a microscope would record it: a ground, objects painted over each other, uneven
+illumination, optical blur, shot noise and read noise.
 
-Only the camera's noise depends on the resolution: everything else is drawn from a
-generator whose number of draws does not depend on the pixels.
+Only the camera noise depends on the resolution. For everything else, the number of random values
+does not depend on the number of pixels.
 """
 
 from __future__ import annotations
@@ -31,22 +30,22 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 16
 
 
-@dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
+@dataclass(frozen=True, eq=False)
 class Scene:
-    """An image and what is in it.
+    """A synthetic image with its labels.
 
     Attributes
     ----------
-    image : uint8 array of shape (Y, X, 3)
-        RGB, 0 to 255.
-    labels : uint8 array of shape (Y, X)
-        0 is the ground, ``i + 1`` is ``KINDS[i]``; of overlapping objects the topmost.
+    image : (Y, X, 3) uint8 array
+        RGB.
+    labels : (Y, X) uint8 array
+        0 is the ground, ``i + 1`` is ``KINDS[i]``; the topmost of overlapping objects counts.
     kinds : tuple of str
         Names of the kinds with at least one visible pixel, in the order of `KINDS`.
     ground : str
         Name of the ground.
     seed : int
-        The seed it was made from.
+        The seed of the scene.
     """
 
     image: NDArray[np.uint8]
@@ -63,21 +62,20 @@ def make_scene(
     kinds: Sequence[str] | None = None,
     ground: str | None = None,
 ) -> Scene:
-    """Make the scene that belongs to a seed.
+    """Make a synthetic scene.
 
     Parameters
     ----------
-    shape : (Y, X)
-        Size in pixels, each side at least 16. A longer side shows more objects, not
-        larger ones.
+    shape : (int, int)
+        (Y, X) in pixels, each side at least 16. A longer side shows more objects, not larger ones.
     seed : int
-        Not negative. The same seed, words and proportions give the same scene at every
-        size, but for the noise of the camera.
+        0 or more. The same seed, kinds, ground and aspect ratio give the same scene at every size,
+        except for camera noise.
     kinds : sequence of str, optional
-        Names of the kinds to draw; every one of them is placed at least once. One to
-        four kinds are chosen where none are named; an empty sequence gives bare ground.
+        Names of the kinds to draw, each at least once. Default: one to four kinds, chosen by the
+        seed. An empty sequence gives a scene without objects.
     ground : str, optional
-        Name of the ground; chosen by the seed where none is named.
+        Name of the ground. Default: chosen by the seed.
 
     Returns
     -------
@@ -137,17 +135,17 @@ def _check_known(what: str, name: str, known: Sequence[str]) -> None:
 
 
 def _expose(image: Plane, rng: np.random.Generator, camera: np.random.Generator) -> None:
-    """Light, blur and record an image in place; it stays within [0, 1]."""
+    """Apply illumination, blur and noise to an image in place; values stay in 0 to 1."""
     height, width, _ = image.shape
     short = min(height, width)
     y = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None]
     x = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :]
     centre, tilt = rng.uniform(-0.3, 0.3, 2).tolist(), rng.uniform(-0.08, 0.08, 2).tolist()
-    fall = rng.uniform(0.06, 0.18)  # of the light, from the centre to an edge
+    fall = rng.uniform(0.06, 0.18)  # decrease of the light from the centre to an edge
     light = 1.0 + tilt[0] * y + tilt[1] * x
     light -= fall * ((y - centre[0]) ** 2 + (x - centre[1]) ** 2)
     image *= light[..., None]
-    # An optical blur relative to the scene, and the pixel's own width.
+    # Optical blur, in units of the scene, and the width of a pixel.
     sigma = math.hypot(rng.uniform(0.0015, 0.0045) * short, 0.35)
     scipy.ndimage.gaussian_filter(image, (sigma, sigma, 0.0), output=image, truncate=3.0)
     gain, read = rng.uniform(0.0004, 0.0014), rng.uniform(0.006, 0.014)

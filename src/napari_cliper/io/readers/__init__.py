@@ -1,1 +1,1 @@
-"""Labels from files, one module for each family of formats."""
+"""Readers of labels, one module per family of formats."""

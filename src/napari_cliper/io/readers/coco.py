@@ -1,4 +1,4 @@
-"""Labels from COCO JSON: polygons and run-length codes, drawn as pycocotools draws them."""
+"""Read labels from COCO JSON: polygons and run-length codes, drawn like pycocotools does."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..files import FileError, cannot
 from .coco_masks import pixels_of, runs_of
 
 MAX_PIXELS = 2**31
-"""What an image may have: the codes count in 32 bits."""
+"""Most pixels per image; run-length codes have 32 bits."""
 
 
 @dataclass(frozen=True, eq=False)
 class CocoFile:
-    """A COCO JSON, read once; its images are drawn one after the other.
+    """The content of a COCO JSON file, from which the labels of each image can be drawn.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class CocoFile:
     images : tuple of mapping
         Records with ``id``, ``file_name``, ``height`` and ``width``.
     annotations : mapping
-        By image id, records with ``category_id`` and, where they can be drawn, ``segmentation``,
-        in the order of the file.
+        By image id, records with ``category_id`` and, if they can be drawn, ``segmentation``, in
+        the order of the file.
     categories : tuple of mapping
         Records with ``id`` and ``name``.
     """
@@ -48,7 +48,7 @@ class CocoFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The images' file names."""
+        """The file names of the images."""
         return tuple(record["file_name"] for record in self.images)
 
     def of_image(self, image: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -56,14 +56,16 @@ class CocoFile:
         return self.annotations.get(image["id"], ())
 
     def draw(self, image: Mapping[str, Any], labels: Mapping[int, int]) -> NDArray[np.uint16]:
-        """Draw an image's annotations: smaller ones on top, of one size the later one.
+        """Draw the annotations of an image, smaller ones over larger ones.
+
+        Of annotations of equal size, the later one is on top.
 
         Parameters
         ----------
         image : mapping
             One of `images`.
         labels : mapping of int to int
-            The label, 0 to 65535, of each category that the image's annotations have.
+            Label, 0 to 65535, of each category id in the annotations of the image.
 
         Returns
         -------
@@ -72,7 +74,7 @@ class CocoFile:
         Raises
         ------
         FileError
-            For an annotation that cannot be drawn, such as one with a box alone.
+            For an annotation that cannot be drawn, such as one with only a bounding box.
         """
         shape = (image["height"], image["width"])
         drawn = []
@@ -83,8 +85,8 @@ class CocoFile:
             except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise FileError(
                     f"Annotation {reprlib.repr(one.get('id'))} of {image['file_name']} in "
-                    f"{self.path} cannot be drawn: {error}. Its segmentation must be "
-                    "polygons or a run-length code of the image's size."
+                    f"{self.path} cannot be drawn: {error}. Correct its segmentation (polygons or "
+                    "a run-length code of the size of the image), or remove it."
                 ) from error
         canvas = np.zeros(shape[0] * shape[1], dtype=np.uint16)
         for runs, label in sorted(drawn, key=lambda one: -int(one[0][1::2].sum())):  # stable
@@ -99,7 +101,7 @@ class CocoFile:
         FileError
             For an annotation that cannot be drawn.
         InvalidInputError
-            For an image that is not there, or is one of several.
+            If no image, or more than one, has this name.
         """
         return self._read(_choose(self, image_name))
 
@@ -109,15 +111,15 @@ class CocoFile:
         Parameters
         ----------
         image_name : str
-            As in `read_coco`, or the name of a stack: planes are told by what our own export
-            says of them, else by their names, such as ``stack_t0`` (`axes.plane_suffix`).
+            As in `read_coco`, or the name of a stack. Its planes are recognised by the metadata of
+            our own export, or by names such as ``stack_t0`` (`axes.plane_suffix`).
 
         Raises
         ------
         FileError
             For an annotation that cannot be drawn.
         InvalidInputError
-            For an image that is not there, and a name that several may have.
+            If no image, or more than one, has this name.
         """
         names = {part(image_name) for part in (str, _name, _stem)}
         names |= {name.removesuffix(".ome") for name in names}
@@ -135,7 +137,7 @@ class CocoFile:
                 if other is not record:
                     raise InvalidInputError(
                         f"{self.path} has two images for one plane of {image_name!r}: "
-                        f"{other['file_name']} and {record['file_name']}. Take one out."
+                        f"{other['file_name']} and {record['file_name']}. Remove one of them."
                     )
         whole = image_name in self.names or not planes
         return tuple(
@@ -167,32 +169,33 @@ class CocoFile:
 
 
 def read_coco(path: str | Path, image_name: str | None = None) -> Imported:
-    """Labels of one image from a COCO JSON; of several, `open_coco` reads the file once.
+    """Read the labels of one image from a COCO JSON file.
 
-    The label of a pixel is the category of the annotation on it. Where annotations overlap the
-    smaller one is on top, of two of one size the later one. Crowds are drawn like the others.
+    The label of a pixel is the category of its annotation. Of overlapping annotations the smaller
+    one is on top, and of two with equal size the later one. Crowd annotations are drawn like the
+    others. To read several images, use `open_coco`, which parses the file once.
 
     Parameters
     ----------
     path : path-like
-        Instances or stuff; polygons, and run-length codes compressed or not.
+        Instances or stuff, with polygons or run-length codes, compressed or not.
     image_name : str, optional
-        The image's ``file_name``; without its folder, or without folder and suffix, where only
-        one is called that. May be left out where the file has one image.
+        The ``file_name`` of the image, also without its folder or suffix if it is then still
+        unique. Not needed if the file has one image.
 
     Returns
     -------
     Imported
-        Labels are category ids. A category whose id is no label (0, or over 65535) takes a
-        free one, which `Imported.renumbered` tells.
+        Labels are category ids. A category whose id cannot be a label (0, or over 65535) gets a
+        free one; see `Imported.renumbered`.
 
     Raises
     ------
     FileError
-        For a file that is missing or no COCO JSON, and an annotation that cannot be drawn,
-        such as one with a box alone.
+        For a file that is missing or not COCO JSON, and an annotation that cannot be drawn, such
+        as one with only a bounding box.
     InvalidInputError
-        For an image that is not there, or is one of several.
+        If no image, or more than one, has this name.
     """
     return open_coco(path).read(image_name)
 
@@ -201,7 +204,7 @@ def read_coco(path: str | Path, image_name: str | None = None) -> Imported:
 
 
 def open_coco(path: str | Path) -> CocoFile:
-    """Read a COCO JSON and check it, all but the segmentations.
+    """Read a COCO JSON file and check all its records, except the segmentations.
 
     Parameters
     ----------
@@ -210,8 +213,8 @@ def open_coco(path: str | Path) -> CocoFile:
     Raises
     ------
     FileError
-        For a file that is missing or no COCO JSON; for an image, an annotation or a category that
-        cannot be used (no id, no name, an id twice, an image that is not there), with its number.
+        For a file that is missing or not COCO JSON, and for an image, annotation or category that
+        is not valid (no id, no name, a repeated id, an unknown image). The message has its number.
     """
     path = Path(path)
     try:
@@ -220,13 +223,14 @@ def open_coco(path: str | Path) -> CocoFile:
         if not all(isinstance(one, list) for one in lists):
             raise ValueError("images, annotations and categories are not all lists")  # noqa: TRY301
     except FileNotFoundError:
-        raise FileError(f"Cannot read {path}: there is no such file.") from None
+        raise FileError(f"Cannot read {path}: the file does not exist.") from None
     except OSError as error:
         raise cannot("read", path, error) from error
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise FileError(
-            f"{path} is no COCO JSON: {error!r}. It needs lists of images (id, file_name, height, "
-            "width), annotations (image_id, category_id, segmentation) and categories (id, name)."
+            f"{path} is not COCO JSON: {error!r}. It needs lists of images (id, file_name, "
+            "height, width), annotations (image_id, category_id, segmentation) and categories "
+            "(id, name)."
         ) from error
     images = _checked(path, "Image", lists[0], _image)
     annotations = _checked(path, "Annotation", lists[1], _annotation)
@@ -238,9 +242,9 @@ def open_coco(path: str | Path) -> CocoFile:
     for number, one in enumerate(annotations, 1):
         if one["image_id"] not in known:
             raise FileError(
-                f"Annotation {one.get('id', number)} (number {number}) of {path} is of the image "
-                f"{one['image_id']!r}, which is not in the file. Add the image, or take the "
-                "annotation out."
+                f"Annotation {one.get('id', number)} (number {number}) of {path} refers to the "
+                f"image {one['image_id']!r}, which is not in the file. Add the image, or remove "
+                "the annotation."
             )
         by_image.setdefault(one["image_id"], []).append(one)
     return CocoFile(path, images, MappingProxyType(by_image), categories)
@@ -252,12 +256,12 @@ Record = Mapping[str, Any]
 def _checked(
     path: Path, what: str, records: Sequence[Any], check: Callable[[Record], Record]
 ) -> tuple[Record, ...]:
-    """Records that have passed a check, their ids normalised.
+    """Check records and normalise their ids.
 
     Raises
     ------
     FileError
-        With the number of the record in its list, and its id.
+        Names the position of the record in its list.
     """
     found = []
     for number, record in enumerate(records, 1):
@@ -269,7 +273,7 @@ def _checked(
             raise FileError(f"{what} number {number} of {path} has no {error}. Add it.") from error
         except ValueError as error:
             raise FileError(
-                f"{what} number {number} of {path} cannot be used: {error}. Mend it or take it out."
+                f"{what} number {number} of {path} is not valid: {error}. Correct or remove it."
             ) from error
     return tuple(found)
 
@@ -297,7 +301,7 @@ def _category(record: Record) -> Record:
 
 
 def _id(value: Any) -> int | str:
-    """An id; a number that is written as text, or as 1.0, is the number."""
+    """An id; digits in a text and numbers such as 1.0 become integers."""
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19:
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -308,10 +312,10 @@ def _id(value: Any) -> int | str:
 
 
 def _whole(value: Any) -> int:
-    found = _id(value)
-    if not isinstance(found, int):
-        raise ValueError(f"it has the category id {reprlib.repr(value)}, which is no whole number")  # noqa: TRY004
-    return found
+    number = _id(value)
+    if not isinstance(number, int):
+        raise ValueError(f"its category id {reprlib.repr(value)} is not an integer")  # noqa: TRY004
+    return number
 
 
 def _refuse_repeated(path: Path, what: str, records: Sequence[Record]) -> None:
@@ -321,17 +325,17 @@ def _refuse_repeated(path: Path, what: str, records: Sequence[Record]) -> None:
         if first != number:
             raise FileError(
                 f"The {what} number {first} and {number} of {path} have the same id "
-                f"{record['id']!r}. Give each an id of its own."
+                f"{record['id']!r}. Give each its own id."
             )
 
 
 def _place(image: Record) -> tuple[str, Position]:
-    """The stack of a plane and its place there, as our own export says it.
+    """The stack of a plane and its position there, from the metadata of our own export.
 
     Raises
     ------
     FileError
-        For a place that is none.
+        For a position that is not valid.
     """
     own = image.get(POSITION_KEY)
     if own is None:
@@ -340,8 +344,8 @@ def _place(image: Record) -> tuple[str, Position]:
         return str(own["stack"]), position_from_record(own["position"])
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(
-            f"Where the image {image['file_name']} lies in its stack cannot be read: {error}. Take "
-            f"its entry {POSITION_KEY!r} out."
+            f"The position of the image {image['file_name']} in its stack cannot be read: "
+            f"{error}. Remove its entry {POSITION_KEY!r}."
         ) from error
 
 
@@ -352,17 +356,17 @@ def _choose(file: CocoFile, image_name: str | None) -> Mapping[str, Any]:
         if len(names) == 1:
             return file.images[0]
         raise InvalidInputError(
-            f"{file.path} has {len(names)} images ({listed}). Say which one to import."
+            f"{file.path} has {len(names)} images ({listed}). Choose the one to import."
         )
-    for part in (str, _name, _stem):
-        found = [record for record, name in zip(file.images, names, strict=True)
-                 if part(name) == part(image_name)]  # fmt: skip
-        if len(found) == 1:
-            return found[0]
-        if found:
+    for shortened in (str, _name, _stem):
+        matches = [record for record, name in zip(file.images, names, strict=True)
+                   if shortened(name) == shortened(image_name)]  # fmt: skip
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
             raise InvalidInputError(
-                f"{file.path} has {len(found)} images that {image_name!r} may be: "
-                f"{', '.join(record['file_name'] for record in found)}. Give the whole name."
+                f"{file.path} has {len(matches)} images that match {image_name!r}: "
+                f"{', '.join(record['file_name'] for record in matches)}. Give the whole name."
             )
     raise InvalidInputError(
         f"{file.path} has no image {image_name!r}. Its images are: {listed or 'none'}."
@@ -378,15 +382,15 @@ def _stem(file_name: str) -> str:
 
 
 def _labels_of(ids: Sequence[int], source: str) -> tuple[dict[int, int], dict[int, int]]:
-    """The label of each category id, and those of them that had to be another number."""
+    """The label of each category id, and of those whose label is another number."""
     labels = {one: one for one in ids if 0 < one <= HIGHEST}
     rest = sorted(set(ids) - set(labels))
     free = (label for label in range(max(labels, default=0) + 1, HIGHEST + 1))
     renumbered = dict(zip(rest, free, strict=False))
     if len(renumbered) < len(rest):
         raise InvalidInputError(
-            f"{source} has more categories than a label layer can hold, or one with the id "
-            f"{HIGHEST} beside {rest[0]}. Give its categories lower ids."
+            f"{source} has no free label for the category {rest[0]}: labels go up to {HIGHEST}. "
+            "Give its categories lower ids, or remove some."
         )
     return labels | renumbered, renumbered
 
@@ -399,7 +403,7 @@ def _row(category: Mapping[str, Any], path: Path) -> ClassRow:
 
 
 def _colour(value: Any) -> Colour | None:
-    """A colour as COCO's panoptic files have it; anything else is none."""
+    """A colour in the form of COCO's panoptic files, or None for anything else."""
     if (
         isinstance(value, list)
         and len(value) == 3

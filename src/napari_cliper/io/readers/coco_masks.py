@@ -1,7 +1,7 @@
-"""Masks of COCO annotations: polygons and run-length codes as runs of pixels.
+"""Decode the masks of COCO annotations, polygons and run-length codes, to runs of pixels.
 
-Polygons are drawn by pycocotools itself. Codes are decoded here: pycocotools reads past the end
-of a damaged one.
+pycocotools draws the polygons. Run-length codes are decoded here, because pycocotools reads past
+the end of a damaged one.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Runs = NDArray[np.int64]
-"""Lengths of runs down the columns, the first of them background."""
+"""Lengths of runs in column order; background and foreground alternate, background first."""
 
 
 def pixels_of(runs: Runs) -> NDArray[np.int64]:
-    """Where the pixels of the odd runs are, counted down the columns."""
+    """Indices, in column order, of the foreground pixels."""
     ends = np.cumsum(runs)
     starts, lengths = (ends - runs)[1::2], runs[1::2]
     before = np.cumsum(lengths) - lengths
-    found: NDArray[np.int64] = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
-    return found
+    pixels: NDArray[np.int64] = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+    return pixels
 
 
 def runs_of(segmentation: Any, shape: tuple[int, int]) -> Runs:
@@ -32,26 +32,26 @@ def runs_of(segmentation: Any, shape: tuple[int, int]) -> Runs:
     Raises
     ------
     ValueError, TypeError, KeyError, OverflowError
-        For what cannot be drawn in an image of the shape.
+        For a segmentation that cannot be drawn in an image of this shape.
     """
     if not segmentation:
-        raise ValueError("it has no segmentation (a box does not say which pixels)")
+        raise ValueError("it has no segmentation (a bounding box alone cannot be drawn)")
     if isinstance(segmentation, list):
         segmentation = _drawn(segmentation, shape)
     size, counts = segmentation["size"], segmentation["counts"]
     if list(size) != list(shape):
-        raise ValueError(f"its size is {size}, the image's {list(shape)}")
+        raise ValueError(f"its size is {size}, but that of the image {list(shape)}")
     if isinstance(counts, str | bytes):
         counts = _decoded(counts)
     if not all(isinstance(count, int) and count >= 0 for count in counts):
-        raise ValueError("a run is no length")
+        raise ValueError("the length of a run is not an integer of 0 or more")
     if sum(counts) != shape[0] * shape[1]:
         raise ValueError(f"its runs cover {sum(counts)} pixels of {shape[0] * shape[1]}")
     return np.array(counts, dtype=np.int64)
 
 
 def _drawn(polygons: Sequence[Any], shape: tuple[int, int]) -> dict[str, Any]:
-    """The code of some polygons, of which at least one must have three points."""
+    """The run-length code of polygons, of which at least one must have three points."""
     farthest = 2 * max(shape)
     rings = []
     for polygon in polygons:
@@ -61,12 +61,12 @@ def _drawn(polygons: Sequence[Any], shape: tuple[int, int]) -> dict[str, Any]:
             or len(points) % 2
             or not all(isinstance(one, int | float) for one in polygon)
         ):
-            raise ValueError("a polygon is no list of x, y, x, y, ...")
-        if not (np.abs(points) <= farthest).all():  # pycocotools walks along every edge
-            raise ValueError("a polygon lies far outside of the image")
+            raise ValueError("a polygon is not a list of x, y, x, y, ...")
+        if not (np.abs(points) <= farthest).all():  # pycocotools visits each point of an edge
+            raise ValueError("a polygon lies far outside the image")
         if len(points) >= 6:
             rings.append(points.tolist())
-    tool: Any = import_module("pycocotools.mask")  # it carries no types
+    tool: Any = import_module("pycocotools.mask")  # has no type hints
     if not rings:
         raise ValueError("none of its polygons has three points")
     code: dict[str, Any] = tool.merge(tool.frPyObjects(rings, *shape))
@@ -74,11 +74,11 @@ def _drawn(polygons: Sequence[Any], shape: tuple[int, int]) -> dict[str, Any]:
 
 
 def _decoded(text: str | bytes) -> list[int]:
-    """The runs of a compressed code, as pycocotools' maskApi.c describes it.
+    """The runs of a compressed run-length code, as defined in pycocotools' maskApi.c.
 
-    Each number is written in characters of 5 bits, the lowest first; bit 6 says that more follow,
-    and the fifth of the last is the sign. From the third on numbers are differences to the one
-    two before.
+    Each number is stored in characters of 5 bits, lowest bits first. Bit 6 is set if more
+    characters follow; bit 5 of the last character is the sign. From the third number on, the
+    difference to the number two before is stored.
     """
     counts: list[int] = []
     value = shift = 0

@@ -1,8 +1,7 @@
-"""Labels from files: TIFF, PNG and COCO JSON, with the names and colours that they carry.
+"""Read labels from TIFF, PNG and COCO JSON files, with the class names and colours they contain.
 
-The names are looked for where `tiff` and `png` put them: in the lines of ImageJ's "Info", in
-OME-XML's map annotations, in a PNG's text chunk. Colours come from there, or from the palette.
-What the labels are called here is settled by `matching`.
+Names are read from where `writers.tiff` and `writers.png` store them: the lines of ImageJ's "Info",
+map annotations in OME-XML, or a text chunk of a PNG. Colours come from there or from the palette.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def read_label_tiff(path: str | Path) -> Imported:
-    """Labels from a TIFF, an ImageJ TIFF or an OME-TIFF.
+    """Read labels from a TIFF, an ImageJ TIFF or an OME-TIFF.
 
     Parameters
     ----------
@@ -46,14 +45,14 @@ def read_label_tiff(path: str | Path) -> Imported:
     Returns
     -------
     Imported
-        With its axes and the size of its pixels (`tiff_axes.with_axes_of_tiff`).
+        With axes and pixel sizes (`tiff_axes.with_axes_of_tiff`).
 
     Raises
     ------
     FileError
-        For a file that is missing, damaged or no TIFF.
+        For a file that is missing or damaged.
     InvalidInputError
-        For colours, fractions, and numbers that are no labels.
+        For another format, colours, fractions, and integers outside 0 to 65535.
     """
     path = Path(path)
     decoded = _decoded(path, ("TIFF",))
@@ -65,7 +64,7 @@ def read_label_tiff(path: str | Path) -> Imported:
 
 
 def read_label_png(path: str | Path) -> Imported:
-    """Labels from a PNG: its indices where it has a palette, else its greys.
+    """Read labels from a PNG: palette indices if it has a palette, else grey values.
 
     Parameters
     ----------
@@ -74,15 +73,15 @@ def read_label_png(path: str | Path) -> Imported:
     Returns
     -------
     Imported
-        Pixels of the number that the file says is ignored are `Imported.ignored`; so are those
-        of 255 where its colour is the one of PASCAL VOC's borders.
+        `Imported.ignored` marks the pixels with the ignored value of our own files, and those
+        with index 255 if its colour is that of the borders in PASCAL VOC.
 
     Raises
     ------
     FileError
-        For a file that is missing, damaged or no image.
+        For a file that is missing, damaged or not an image.
     InvalidInputError
-        For colours without a palette, and another format than PNG.
+        For another format, and for colours without a palette.
     """
     path = Path(path)
     decoded = _decoded(path, ("PNG",))
@@ -110,47 +109,48 @@ SUFFIXES = tuple(_READERS)
 
 
 def read_labels(path: str | Path) -> Imported:
-    """Labels from a file of any of these formats, told by its suffix (`SUFFIXES`).
+    """Read labels from a file; its suffix, one of `SUFFIXES`, gives the format.
 
     Raises
     ------
     FileError
-        For another suffix, and as the readers.
+        For another suffix, and as in the readers.
     InvalidInputError
-        As the readers.
+        As in the readers.
     """
     path = Path(path)
     try:
         read = _READERS[path.suffix.lower()]
     except KeyError:
         raise FileError(
-            f"Cannot read {path}: labels are imported from {', '.join(SUFFIXES)} files."
+            f"Cannot read {path}: labels can be imported from {', '.join(SUFFIXES)} files. Convert "
+            "the file to one of these formats."
         ) from None
     return read(path)
 
 
 def _decoded(path: Path, formats: Collection[str]) -> DecodedImage:
-    """The numbers of a label image.
+    """Decode a label image.
 
     Raises
     ------
     FileError
-        As `decode_image`.
+        As in `decode_image`.
     InvalidInputError
-        For another format, and for numbers that stand for colours.
+        For another format, and for values that are colours.
     """
     decoded = decode_image(path)
     if decoded.format not in formats:
         raise InvalidInputError(
-            f"{path} is in the format {decoded.format}, whatever its name. Give labels as PNG or "
-            "TIFF: formats that lose detail change labels at every edge."
+            f"{path} has the format {decoded.format}, which does not match its name. Save labels "
+            "as PNG or TIFF, because lossy formats change labels at edges."
         )
     check_numbers(decoded, path)
     return decoded
 
 
 def check_numbers(decoded: DecodedImage, path: Path) -> None:
-    """Refuse an image whose numbers stand for colours and so cannot be labels.
+    """Refuse an image whose values are colours and therefore cannot be labels.
 
     Raises
     ------
@@ -158,13 +158,13 @@ def check_numbers(decoded: DecodedImage, path: Path) -> None:
     """
     if decoded.colours == "white is zero":
         raise InvalidInputError(
-            f"{path} says that 0 is white, so that it is not clear which number is the background. "
+            f"{path} stores 0 as white, so that it is not clear which value is the background. "
             "Save the labels with 0 as black (in ImageJ: Image > Lookup Tables > Grays)."
         )
     if decoded.colours not in ("grey", "palette"):
         raise InvalidInputError(
-            f"{path} holds colours, and which colour is which label is not written in it. Export "
-            "the labels as numbers: an indexed or grey PNG, or a TIFF of integers."
+            f"{path} has colours but does not say which label each colour is. Export the labels as "
+            "numbers: an indexed or grey PNG, or a TIFF of integers."
         )
 
 
@@ -175,7 +175,7 @@ def _imported(
     palette: Mapping[int, Colour],
     ignored: NDArray[np.bool_] | None = None,
 ) -> Imported:
-    """Names and colours put together, those of the palette where a class has none."""
+    """Labels with class names and colours; a class without a colour gets that of the palette."""
     classes = {
         label: ClassRow(
             row.name, row.synonyms, row.background, row.colour or palette.get(label), row.visible,
@@ -204,7 +204,7 @@ def _palette_of(table: NDArray[np.uint8] | None) -> dict[int, Colour]:
 
 
 def _info_classes(imagej: Mapping[str, Any]) -> dict[int, ClassRow]:
-    """Classes from ImageJ's "Info", where every line of it is a label and its name."""
+    """Classes from ImageJ's "Info", if each of its lines is a label and a name."""
     lines = [line for line in str(imagej.get("Info") or "").split("\n") if line.strip()]
     found = [_LINE.fullmatch(line) for line in lines]
     names = {int(match[1]): match[2] for match in found if match}
@@ -212,8 +212,8 @@ def _info_classes(imagej: Mapping[str, Any]) -> dict[int, ClassRow]:
 
 
 def _ome_classes(text: str) -> dict[int, ClassRow]:
-    """Classes from the map annotations of our own namespaces."""
-    # Expat, from 2.4.1 on, refuses entities that blow up.
+    """Classes from the map annotations in our own namespaces."""
+    # Expat 2.4.1 and later refuse entity expansion attacks.
     root = ET.fromstring(text)  # noqa: S314
     maps: dict[str, dict[int, str]] = {CLASSES_NAMESPACE: {}, COLOURS_NAMESPACE: {}}
     for annotation in root.iterfind(".//{*}MapAnnotation"):
@@ -240,20 +240,20 @@ def _hex(text: str) -> Colour:
 
 
 def _chunk_classes(path: Path, text: str) -> tuple[dict[int, ClassRow], int | None, Position]:
-    """The classes of our own text chunk, the number of ignored pixels, and the plane's place."""
+    """Classes, value of ignored pixels and position of the plane, from our own text chunk."""
     try:
         record = json.loads(text)
         rows = {}
         for entry in record["classes"]:
             label = int(entry.pop("label"))
             if not 0 < label <= HIGHEST:
-                raise InvalidInputError(f"{label} is no label")
+                raise InvalidInputError(f"{label} is not a label")
             rows[label] = row_from_record(entry)
         ignore = record["ignore"]
         position = position_from_record(record.get("position", ()))
         return rows, None if ignore is None else int(ignore), position
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FileError(
-            f"The list of classes in {path} cannot be read: {error}. Save the image without its "
-            "text chunks, and the labels come without names."
+            f"The list of classes in {path} cannot be read: {error}. To import the labels without "
+            "names, save the image without its text chunks."
         ) from error

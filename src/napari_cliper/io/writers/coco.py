@@ -1,7 +1,7 @@
-"""Data sets in COCO's JSON: instances, and stuff.
+"""Write data sets as COCO JSON: instances and stuff.
 
-The format is that of cocodataset.org (Data format, Object detection and Stuff segmentation);
-pycocotools does the run-length coding and has the last word on what a polygon covers.
+The format is defined on cocodataset.org (Data format, Object detection and Stuff segmentation).
+pycocotools makes the run-length codes and is the reference for the pixels that a polygon covers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Segmentation = Literal["polygon", "rle"]
 KINDS: Mapping[Kind, str] = MappingProxyType(
     {
         "instances": "an annotation for each connected region",
-        "stuff": "an annotation for each class of each image, as COCO's stuff files have them",
+        "stuff": "an annotation for each class of each image, as in COCO's stuff files",
     }
 )
 
@@ -42,52 +42,54 @@ def coco_record(
     kind: Kind = "instances",
     segmentation: Segmentation = "polygon",
 ) -> dict[str, Any]:
-    """A data set as COCO describes it.
+    """A data set in COCO's format.
 
-    Exact: pycocotools gives back every labelled pixel of every annotation. What COCO has no place
-    for is lost: pixel size and unit, synonyms, and which pixels are undecided; those are not
-    annotated. Image ids count from 1 in the order given, annotation ids through all images.
+    The export is exact: pycocotools decodes every annotation to the same pixels. Pixel size and
+    unit, synonyms, and the mask of ignored pixels are lost, because COCO cannot store them;
+    ignored pixels are not annotated. Image ids count from 1 in the order given, annotation ids
+    from 1 through all images.
 
     Parameters
     ----------
     images : sequence of LabelledImage or LazyImages
-        Planes. An image's file name is `LabelledImage.image_file`, else its name; those that
-        share one are told apart by their names or a number.
+        Planes. The file name of an image is `LabelledImage.image_file`, or else its name. Equal
+        file names are made unique with the names of the images or a number.
     categories : mapping of str to int, optional
-        The category id of each class; the labels without it. See `categories.categories_of`.
+        The category id of each class. Default: the labels. See `categories.categories_of`.
     kind : "instances" or "stuff"
         See `KINDS`.
     segmentation : "polygon" or "rle"
-        How instances are drawn; stuff is always run-length coded. ``"polygon"`` outlines pixel
-        edges (so a pixel is a square of side 1); a region that hangs together by corners has
-        several polygons. Each is compared with pycocotools' reading, and a region that is read
-        otherwise is run-length coded: those with holes, which COCO's polygons cannot have, and
-        none of 100,000 random regions without a hole. A training program must take both.
+        How instances are stored; stuff always has run-length codes. ``"polygon"`` follows pixel
+        edges, so that a single pixel is a square of side 1. A region connected only by corners
+        has several polygons. A region whose polygons pycocotools would decode to other pixels gets
+        a run-length code. These are the regions with holes, which COCO's polygons cannot have;
+        of 100,000 random regions without a hole there was none. A training program must therefore
+        accept both forms.
 
     Returns
     -------
     dict
         JSON-safe, with ``info``, ``licenses``, ``images``, ``annotations``, ``categories``.
-        Categories also hold ``isthing`` and ``color``, as in COCO's panoptic files.
+        Categories also have ``isthing`` and ``color``, as in COCO's panoptic files.
 
     Raises
     ------
     InvalidInputError
-        For a stack, and classes that do not go together.
+        For a stack, and for images whose classes contradict each other.
     """
     names: list[list[str]] = []
     sizes: list[tuple[int, ...]] = []
-    places: list[dict[str, Any]] = []
+    positions: list[dict[str, Any]] = []
 
-    def noted() -> Iterator[LabelledImage]:
+    def collecting() -> Iterator[LabelledImage]:
         for image in images:
             check_plane(image, "COCO JSON")
             names.append(_file_names(image))
             sizes.append(image.labels.shape)
-            places.append(_place_in_stack(image))
+            positions.append(_position_in_stack(image))
             yield image
 
-    table = categories_of(noted(), categories)
+    table = categories_of(collecting(), categories)
     annotations = [
         {"id": number, **annotation}
         for number, annotation in enumerate(_annotations(images, table, kind, segmentation), 1)
@@ -101,9 +103,9 @@ def coco_record(
         },
         "licenses": [],
         "images": [
-            {"id": number, "file_name": file, "width": width, "height": height, **place}
-            for number, (file, (height, width), place) in enumerate(
-                zip(unique_names(names), sizes, places, strict=True), 1
+            {"id": number, "file_name": file, "width": width, "height": height, **position}
+            for number, (file, (height, width), position) in enumerate(
+                zip(unique_names(names), sizes, positions, strict=True), 1
             )
         ],
         "annotations": annotations,
@@ -121,14 +123,14 @@ def write_coco(
 ) -> None:
     """Write a data set as COCO JSON; parameters and errors as in `coco_record`.
 
-    The file is ASCII, since pycocotools opens it in the encoding of the system.
+    The file is ASCII, because pycocotools opens it with the default encoding of the system.
     """
     record = coco_record(images, categories, kind=kind, segmentation=segmentation)
     path.write_text(json.dumps(record, allow_nan=False), encoding="ascii")
 
 
 def write_one_coco(path: Path, image: LabelledImage) -> None:
-    """Write the instances of one image, of all its planes, as COCO JSON."""
+    """Write the instances of an image or of all planes of a stack as COCO JSON."""
     write_coco(path, list(image.planes()))
 
 
@@ -139,13 +141,13 @@ def write_instances_and_stuff(folder: Path, planes: Images) -> None:
 
 
 def _file_names(image: LabelledImage) -> list[str]:
-    """What the image's file may be called; see `files.unique_names`."""
+    """Possible file names of the image, best first; see `filenames.unique_names`."""
     suffix = PurePosixPath(image.image_file).suffix
     return list(dict.fromkeys([image.image_file or image.name, f"{image.name}{suffix}"]))
 
 
-def _place_in_stack(image: LabelledImage) -> dict[str, Any]:
-    """Of a plane, its stack and its place there, under a key that other programs pass over."""
+def _position_in_stack(image: LabelledImage) -> dict[str, Any]:
+    """The stack of a plane and its position there, under a key that other programs ignore."""
     if not image.position:
         return {}
     position = position_to_record(image.position)
@@ -199,21 +201,21 @@ def _annotation(
 
 
 def _polygons(region: Region, rle: Mapping[str, Any]) -> list[list[int]] | None:
-    """The outlines as ``[x, y, x, y, ...]``, or None where they would be read otherwise."""
+    """The outlines as ``[x, y, x, y, ...]``, or None if they decode to other pixels."""
     if any(len(polygon) > 1 for polygon in region.polygons):
         return None
     rings = [polygon[0].ravel().tolist() for polygon in region.polygons]
     tool = _mask_tool()
-    read = tool.merge(tool.frPyObjects(rings, *rle["size"]))
-    return rings if read["counts"] == rle["counts"] else None
+    decoded = tool.merge(tool.frPyObjects(rings, *rle["size"]))
+    return rings if decoded["counts"] == rle["counts"] else None
 
 
 def _rle(
     mask: NDArray[np.bool_], size: tuple[int, ...], left: int = 0, top: int = 0
 ) -> dict[str, Any]:
-    """The run-length code of a mask that lies in a larger image, which is never unfolded.
+    """The run-length code, in column order, of a mask in a larger image of shape `size`.
 
-    Runs go down the columns, and from one column to the next.
+    The larger image is never allocated.
     """
     height, width = size
     x, y = np.nonzero(mask.T)  # sorted by x, then y
@@ -223,7 +225,7 @@ def _rle(
     ends = pixels[np.concatenate([breaks - 1, [-1]])] + 1
     bounds = np.concatenate([[0], np.stack([begins, ends], axis=1).ravel(), [height * width]])
     counts = np.diff(bounds).tolist()
-    if counts[-1] == 0:  # as pycocotools codes it
+    if counts[-1] == 0:  # pycocotools omits a last run of length 0
         del counts[-1]
     code: dict[str, Any] = _mask_tool().frPyObjects(
         {"size": [height, width], "counts": counts}, height, width
@@ -232,5 +234,5 @@ def _rle(
 
 
 def _mask_tool() -> Any:
-    """Pycocotools' functions on masks; it carries no types."""
+    """The module ``pycocotools.mask``, which has no type hints."""
     return import_module("pycocotools.mask")

@@ -1,9 +1,9 @@
-"""Regions as GeoJSON, as QuPath reads and writes annotations.
+"""Write regions as GeoJSON, in the form in which QuPath reads and writes annotations.
 
-The geometry is that of RFC 7946, but that coordinates are pixels of the image, from the top left
-corner of the first one (QuPath's convention, and that of `outlines`). The properties are those
-that QuPath's own export has: from 0.4 on a class's colour is a list, before that the one number
-``colorRGB``; both are given, and each version passes over the other.
+The geometry follows RFC 7946, except that coordinates are pixels, with the origin at the top left
+corner of the first pixel (as in QuPath and in `labels.outlines`). The properties are those of
+QuPath's own export. The colour of a class is written both as a list, for QuPath 0.4 and later, and
+as the number ``colorRGB``, for earlier versions; each version ignores the other.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ def write_geojson(path: Path, image: LabelledImage) -> None:
 def geojson_record(image: LabelledImage) -> dict[str, Any]:
     """A FeatureCollection of the connected regions (8-connectivity) of an image.
 
-    Exact: filled at the centres of pixels, the geometries give the labels back. A region is a
-    Polygon with its holes, or a MultiPolygon where it hangs together by corners alone, so that
-    every geometry is valid. Lost are pixel size and unit (QuPath takes them from the image), the
-    numbers of the labels, synonyms, and which pixels are undecided; those are in no region.
+    The export is exact: the pixels whose centres are inside a geometry are those of the region.
+    A region is a Polygon with its holes, or a MultiPolygon if it is connected only by corners, so
+    that every geometry is valid. Pixel size and unit (QuPath takes them from the image), label
+    numbers, synonyms, and the mask of ignored pixels are lost; ignored pixels are in no region.
 
     Parameters
     ----------
     image : LabelledImage
-        A plane. Where it is of a stack whose axes are named, each geometry has QuPath's
-        ``plane``. A label without a class is classified ``"label N"``, with no colour. QuPath
-        takes a colon in a name for the border between a class and its subclass.
+        A plane. If it is from a stack with named axes, each geometry has QuPath's ``plane``. A
+        label without a class gets the class ``"label N"`` without colour. QuPath reads a colon in
+        a name as the separator of a class and its subclass.
 
     Returns
     -------
     dict
-        JSON-safe. The id of a feature comes from the image's name and the feature's position:
-        the same in every export of the same labels.
+        JSON-safe. The id of a feature depends on the name of the image and the index of the
+        feature only, so that every export of the same labels has the same ids.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def geojson_record(image: LabelledImage) -> dict[str, Any]:
 def _feature(
     image: LabelledImage, index: int, region: Region, colour: Colour | None
 ) -> dict[str, Any]:
-    # A file's name may hold bytes that are no text, which a UUID cannot be made from.
+    # File names may have lone surrogates, from which no UUID can be made.
     name = image.name.encode("utf-8", "backslashreplace").decode()
     return {
         "type": "Feature",
@@ -87,7 +87,7 @@ def _geometry(region: Region) -> dict[str, Any]:
 
 
 def _plane(image: LabelledImage) -> dict[str, Any]:
-    """Where the plane is in its stack, as QuPath has it: a channel of -1 is every channel."""
+    """QuPath's ``plane``: the position in the stack; channel -1 means all channels."""
     known = {letter: index for letter, index in image.position if letter != UNKNOWN}
     if not known:
         return {}
@@ -100,7 +100,7 @@ def _closed(polygon: Polygon) -> list[list[list[int]]]:
 
 
 def _colour(colour: Colour | None) -> dict[str, Any]:
-    """A colour as a list, and as Java's signed 32 bits of alpha (full), red, green, blue."""
+    """A colour as a list, and as a signed 32-bit integer of alpha (255), red, green and blue."""
     if colour is None:
         return {}
     return {

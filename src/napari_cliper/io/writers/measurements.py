@@ -1,13 +1,12 @@
-"""Sizes, places and brightness of regions and classes, as tables.
+"""Tables of the size, position and intensity of regions and classes.
 
-A region is a connected piece of one label (see `labels.regions`). Rows, columns and more than one
-slice along Z are space; along any other axis (T, C, and one that nobody has named) each plane or
-volume is measured by itself. The figures of a region are scikit-image's `regionprops_table`;
-lengths along each axis are multiplied by its pixel size. Undecided pixels and background belong
-to no region.
+A region is a connected component of one label (see `labels.regions`). The spatial axes are Y, X
+and, if it has several slices, Z. At each index of the other axes (T, C and unnamed ones) a plane
+or volume is measured on its own. The values come from scikit-image's `regionprops_table`; lengths
+are multiplied by the pixel size of their axis. Background and ignored pixels are in no region.
 
-A perimeter is an estimate (Crofton's formula in four directions). Measured: within 2 per cent
-for discs of a radius of 5 pixels and more, within 6 per cent for squares, whichever way turned.
+The perimeter is an estimate (Crofton's formula in four directions). Its error was within 2 per
+cent for discs with a radius of 5 pixels or more, and within 6 per cent for squares at any angle.
 """
 
 from __future__ import annotations
@@ -31,35 +30,35 @@ from ...labels.regions import connected_regions
 from ..lazy_images import Images
 
 Table = dict[str, list[Any]]
-"""Columns by name, all of one length; None where there is no value."""
+"""Columns by name, all of equal length; None for a missing value."""
 
 DIGITS = 6
-"""Significant digits of a measurement in a table: more than any image is measured to."""
+"""Significant digits of a measurement; images are less accurate than that."""
 
 SCALED = "scaled pixel"
-"""The unit where a pixel has a size and the size no unit."""
+"""The unit of a pixel size without a unit."""
 
-# A spreadsheet takes text that starts so for a formula, and may run it.
+# Spreadsheets treat text that starts with these characters as a formula, and may run it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """What is measured in one go: a plane, or a volume.
+class _Block:
+    """A plane or volume, which is measured on its own.
 
     Attributes
     ----------
-    place : dict of str to int
-        Its index along each axis that is no space.
+    position : dict of str to int
+        Its index along each non-spatial axis, by column name.
     labels : (Y, X) or (Z, Y, X) array
-        0 where nothing is measured.
+        0 for background and ignored pixels.
     decided : int
-        Pixels somebody has decided on, background included.
+        Number of pixels that are not ignored, background included.
     pixels : (Y, X, C) or (Z, Y, X, C) float64 array, optional
-        The image's channels.
+        The channels of the image.
     """
 
-    place: dict[str, int]
+    position: dict[str, int]
     labels: NDArray[Any]
     decided: int
     pixels: NDArray[np.float64] | None
@@ -67,7 +66,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Space:
-    """The axes of space, and how their pixels are measured.
+    """The spatial axes with pixel sizes and units.
 
     Attributes
     ----------
@@ -82,36 +81,36 @@ class _Space:
 
     @property
     def known(self) -> tuple[bool, ...]:
-        """Whether each side of a pixel has a length: a unit, or a size other than 1."""
+        """Whether each axis has a pixel size: a unit, or a size other than 1."""
         return tuple(
             unit != PIXEL or size != 1 for unit, size in zip(self.units, self.sizes, strict=True)
         )
 
     @property
     def measured(self) -> bool:
-        """Whether a region's size can be told in other units than pixels."""
+        """Whether the size of a region can be given in other units than pixels."""
         return all(self.known)
 
     @property
     def extent(self) -> str:
-        """What the size of a region is called."""
+        """Name of the size of a region."""
         return "area" if len(self.axes) == 2 else "volume"
 
     @property
     def power(self) -> str:
-        """The unit of that size."""
+        """Unit of the size of a region."""
         if len(set(self.units)) == 1:
             return f"{self.units[0]}^{len(self.units)}"
         return " ".join(self.units)
 
     @property
     def isotropic(self) -> bool:
-        """Whether a length is the same in every direction."""
+        """Whether pixels have the same size along all axes."""
         return len(set(self.units)) == 1 and np.allclose(self.sizes, self.sizes[0], rtol=1e-6)
 
 
 def region_table(image: LabelledImage) -> Table:
-    """Every connected region of every label, in the order of their first pixels.
+    """Measure every connected region of every label, in the order of their first pixels.
 
     Parameters
     ----------
@@ -120,21 +119,21 @@ def region_table(image: LabelledImage) -> Table:
     Returns
     -------
     dict of str to list
-        A row for each region: ``image``; the index along each axis that is no space; ``region``
-        (from 1), ``label``, ``class``; ``area [pixel]`` (``volume`` of a stack), of a plane
-        ``perimeter [pixel]``; for each axis its ``centroid``, and ``first`` and ``last``, the
-        bounding box in pixels, both inclusive; ``mean intensity`` for each channel. Where pixels
-        have a size, the same in the unit that stands in the column's name: area, perimeter
-        (None where pixels are not square), centroid (from the centre of the first pixel) and
-        ``extent``, the side of the bounding box.
+        One row per region. Columns: ``image``; the index along each non-spatial axis; ``region``
+        (from 1), ``label``, ``class``; ``area [pixel]`` (``volume`` of a stack); for a plane,
+        ``perimeter [pixel]``; for each axis ``centroid`` and the bounding box in pixels, ``first``
+        and ``last``, both inclusive; ``mean intensity`` for each channel. If pixels have a size,
+        also in the unit given in the name of the column: area, perimeter (None if pixels are not
+        square), centroid (from the centre of the first pixel) and ``extent``, the side of the
+        bounding box.
     """
     image = _with_depth_last(image)
     space = _space(image)
     columns = _region_columns(image, space)
     table: Table = {name: [] for name in columns}
     count = 0
-    for part in _parts(image):
-        found = _regions(part, image, space)
+    for block in _blocks(image):
+        found = _regions(block, image, space)
         new = len(found["label"])
         found["region"] = range(count + 1, count + new + 1)
         count += new
@@ -144,7 +143,7 @@ def region_table(image: LabelledImage) -> Table:
 
 
 def class_table(image: LabelledImage) -> Table:
-    """Every class, those without a pixel too, and every label that has no class.
+    """Measure every class, also those without a pixel, and every label without a class.
 
     Parameters
     ----------
@@ -153,41 +152,41 @@ def class_table(image: LabelledImage) -> Table:
     Returns
     -------
     dict of str to list
-        A row for each label, and for each index along the axes that are no space: ``image``,
-        these indices, ``label``, ``class``, ``regions``, ``area [pixel]`` (``volume`` of a
-        stack) and the same in the unit of the pixels' sizes, ``share`` of the pixels somebody
-        has decided on, and ``mean intensity`` for each channel (None without a pixel).
+        One row per label and index along the non-spatial axes. Columns: ``image``, these indices,
+        ``label``, ``class``, ``regions`` (their number), ``area [pixel]`` (``volume`` of a stack)
+        and the same in the unit of the pixel size, ``share`` of the pixels that are not ignored,
+        and ``mean intensity`` for each channel (None without a pixel).
     """
     image = _with_depth_last(image)
     space = _space(image)
     channels = _channel_columns(image)
     table: Table = {name: [] for name in _class_columns(image, space)}
-    parts = list(_parts(image))
-    found = chain.from_iterable(np.unique(part.labels).tolist() for part in parts)
+    blocks = list(_blocks(image))
+    found = chain.from_iterable(np.unique(block.labels).tolist() for block in blocks)
     labels = sorted({*image.classes, *found} - {0})
-    for part in parts:
+    for block in blocks:
         per_label = np.bincount(
-            connected_regions(part.labels).labels, minlength=max(labels, default=0) + 1
+            connected_regions(block.labels).labels, minlength=max(labels, default=0) + 1
         )
-        counts = np.bincount(part.labels.ravel(), minlength=max(labels, default=0) + 1)
+        counts = np.bincount(block.labels.ravel(), minlength=max(labels, default=0) + 1)
         sums = {
             name: np.bincount(
-                part.labels.ravel(), part.pixels[..., index].ravel(), minlength=counts.size
+                block.labels.ravel(), block.pixels[..., index].ravel(), minlength=counts.size
             )
             for index, name in enumerate(channels)
-            if part.pixels is not None
+            if block.pixels is not None
         }
         for label in labels:
             pixels = int(counts[label])
             row: dict[str, Any] = {
                 "image": image.name,
-                **part.place,
+                **block.position,
                 "label": label,
                 "class": label_name(image, label),
                 "regions": int(per_label[label]),
                 f"{space.extent} [{PIXEL}]": pixels,
                 f"{space.extent} [{space.power}]": pixels * math.prod(space.sizes),
-                "share": pixels / part.decided if part.decided else None,
+                "share": pixels / block.decided if block.decided else None,
                 **{name: float(sums[name][label] / pixels) if pixels else None
                    for name in channels},
             }  # fmt: skip
@@ -197,29 +196,29 @@ def class_table(image: LabelledImage) -> Table:
 
 
 def measurement_notes(image: LabelledImage) -> list[str]:
-    """What a person should know of an image's tables, in a sentence each.
+    """Remarks on the tables of an image, to show to the user.
 
     Returns
     -------
     list of str
-        Of pixels without a size, and of pixels that are not square.
+        Sentences about missing pixel sizes and pixels that are not square.
     """
     image = _with_depth_last(image)
     space = _space(image)
     notes = []
     if not any(space.known):
-        notes.append(f"{image.name} has no pixel size: lengths and areas are in pixels.")
+        notes.append(f"{image.name} has no pixel size. Lengths and areas are in pixels.")
     elif not all(space.known):
         missing = [axis for axis, known in zip(space.axes, space.known, strict=True) if not known]
         notes.append(
-            f"{image.name} has no pixel size along {' and '.join(missing)}: its "
+            f"{image.name} has no pixel size along {' and '.join(missing)}. Its "
             f"{space.extent}s are in pixels."
         )
     elif not _Space(space.axes[-2:], space.sizes[-2:], space.units[-2:]).isotropic:
         (rows, columns), (unit, other) = space.sizes[-2:], space.units[-2:]
         notes.append(
-            f"Pixels of {image.name} are {rows:g} {unit} high and {columns:g} {other} wide: "
-            "perimeters are given in pixels alone."
+            f"Pixels of {image.name} are not square: {rows:g} {unit} high and {columns:g} {other} "
+            "wide. Perimeters are given in pixels only."
         )
     return notes
 
@@ -244,10 +243,9 @@ def write_all_measurements(folder: Path, images: Images) -> None:
 def write_table(path: Path, table: Mapping[str, list[Any]]) -> None:
     """Write columns as comma-separated values.
 
-    UTF-8 with a byte order mark, which spreadsheets need to read other than Latin letters and
-    which pandas and R's readr pass over. A text that a spreadsheet would take for a formula
-    gets an apostrophe in front. Numbers that are no whole ones have `DIGITS` digits. What has no
-    value is an empty cell.
+    The encoding is UTF-8 with a byte order mark, which spreadsheets need for non-Latin letters and
+    which pandas and R's readr ignore. A text that a spreadsheet would treat as a formula gets a
+    leading apostrophe. Floats have `DIGITS` significant digits. A missing value is an empty cell.
     """
     with path.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
@@ -265,7 +263,7 @@ def _cell(value: Any) -> Any:
 
 
 def _number(value: float) -> str:
-    """Six digits, or as many as stand before the point; nothing for what is no number."""
+    """At least `DIGITS` significant digits; all before the point; empty for nan and inf."""
     if not math.isfinite(value):
         return ""
     size = math.floor(math.log10(abs(value))) if value else 0
@@ -273,17 +271,17 @@ def _number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-# ---------------------------------------------------------------------- the parts
+# ---------------------------------------------------------------------- blocks
 
 
-def _first_axis_of_space(image: LabelledImage) -> int:
-    """Rows and columns are space, and so is Z in front of them where it has several slices."""
+def _first_spatial_axis(image: LabelledImage) -> int:
+    """Index of the first spatial axis: Z before Y if it has several slices, else Y."""
     deep = image.axes[-3:-2] == "Z" and image.labels.shape[-3] > 1
     return image.labels.ndim - (3 if deep else 2)
 
 
 def _with_depth_last(image: LabelledImage) -> LabelledImage:
-    """The same labels with Z right in front of rows and columns."""
+    """The same labels with Z moved directly before Y."""
     if "Z" not in image.axes[:-3]:
         return image
     ndim = image.labels.ndim
@@ -302,7 +300,7 @@ def _with_depth_last(image: LabelledImage) -> LabelledImage:
 
 
 def _space(image: LabelledImage) -> _Space:
-    first = _first_axis_of_space(image)
+    first = _first_spatial_axis(image)
     space = _Space(image.axes[first:], image.pixel_size[first:], image.units[first:])
     units = tuple(
         SCALED if known and unit == PIXEL else unit
@@ -319,8 +317,8 @@ def _channel_columns(image: LabelledImage) -> list[str]:
     return [f"mean intensity {index + 1}" for index in range(image.image.shape[-1])]
 
 
-def _parts(image: LabelledImage) -> Iterator[_Part]:
-    first = _first_axis_of_space(image)
+def _blocks(image: LabelledImage) -> Iterator[_Block]:
+    first = _first_spatial_axis(image)
     count = len(_channel_columns(image))
     for index in np.ndindex(image.labels.shape[:first]):
         labels = image.labels[index]
@@ -331,14 +329,15 @@ def _parts(image: LabelledImage) -> Iterator[_Part]:
         pixels = None
         if image.image is not None:
             pixels = image.image[index].reshape(*labels.shape, count).astype(np.float64)
-        place = (*(at for _, at in image.position), *index)
-        yield _Part(dict(zip(_place_names(image), place, strict=True)), labels, decided, pixels)
+        indices = (*(at for _, at in image.position), *index)
+        position = dict(zip(_position_columns(image), indices, strict=True))
+        yield _Block(position, labels, decided, pixels)
 
 
-def _place_names(image: LabelledImage) -> list[str]:
-    """The columns of where a plane or volume is, in the stack that the labels are of."""
+def _position_columns(image: LabelledImage) -> list[str]:
+    """Names of the columns with the position of a plane or volume in its stack."""
     axes = "".join(letter for letter, _ in image.position) + image.axes
-    count = len(image.position) + _first_axis_of_space(image)
+    count = len(image.position) + _first_spatial_axis(image)
     return [f"index {word}" for word in axis_words(axes)[:count]]
 
 
@@ -347,7 +346,7 @@ def _place_names(image: LabelledImage) -> list[str]:
 
 def _region_columns(image: LabelledImage, space: _Space) -> list[str]:
     flat = len(space.axes) == 2
-    columns = ["image", *_place_names(image), "region", "label", "class"]
+    columns = ["image", *_position_columns(image), "region", "label", "class"]
     columns += [f"{space.extent} [{PIXEL}]", *([f"perimeter [{PIXEL}]"] if flat else [])]
     for axis in space.axes:
         columns += [f"{what} {axis} [{PIXEL}]" for what in ("centroid", "first", "last")]
@@ -363,21 +362,21 @@ def _region_columns(image: LabelledImage, space: _Space) -> list[str]:
 def _class_columns(image: LabelledImage, space: _Space) -> list[str]:
     measured = [f"{space.extent} [{space.power}]"] if space.measured else []
     return [
-        "image", *_place_names(image), "label", "class", "regions", f"{space.extent} [{PIXEL}]",
-        *measured, "share", *_channel_columns(image),
+        "image", *_position_columns(image), "label", "class", "regions",
+        f"{space.extent} [{PIXEL}]", *measured, "share", *_channel_columns(image),
     ]  # fmt: skip
 
 
-def _regions(part: _Part, image: LabelledImage, space: _Space) -> dict[str, Sequence[Any]]:
-    """Every column of a plane or volume but the running number; an entry for each region."""
-    regions = connected_regions(part.labels)
+def _regions(block: _Block, image: LabelledImage, space: _Space) -> dict[str, Sequence[Any]]:
+    """All columns except the running number, with one entry per region of a plane or volume."""
+    regions = connected_regions(block.labels)
     labels = regions.labels
     flat = len(space.axes) == 2
     channels = _channel_columns(image)
-    # Nothing is cached: a region's mask is as large as its bounding box.
+    # Without cache, because the mask of a region is as large as its bounding box.
     found = measure.regionprops_table(
         regions.numbers,
-        part.pixels,
+        block.pixels,
         ("num_pixels", "bbox", "centroid", *(["perimeter_crofton"] if flat else []),
          *(["intensity_mean"] if channels else [])),
         cache=False,
@@ -385,7 +384,7 @@ def _regions(part: _Part, image: LabelledImage, space: _Space) -> dict[str, Sequ
     count = len(labels)
     columns: dict[str, Any] = {
         "image": [image.name] * count,
-        **{name: [index] * count for name, index in part.place.items()},
+        **{name: [index] * count for name, index in block.position.items()},
         "label": labels.tolist(),
         "class": [label_name(image, label) for label in labels.tolist()],
         f"{space.extent} [{PIXEL}]": found["num_pixels"],

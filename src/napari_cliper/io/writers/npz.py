@@ -1,4 +1,4 @@
-"""Labels as NumPy archives; nothing in them is pickled."""
+"""Write labels as NumPy archives, without pickled objects."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from ...labels.labelled_image import LabelledImage
 
 
 def write_npz(path: Path, image: LabelledImage) -> None:
-    """Write the labels with what they mean, compressed.
+    """Write labels with class names, colours and pixel sizes as a compressed archive.
 
     Parameters
     ----------
     path : Path
     image : LabelledImage
-        The arrays are ``labels``; ``class_labels`` (N) int64, ``class_names`` (N) text and
-        ``class_colours`` (N, 3) uint8, the background not among them; ``pixel_size`` float64,
-        ``units`` text and ``axes`` one letter, each with an entry an axis; and ``ignored``
-        bool, where there is such a mask.
+
+    Notes
+    -----
+    The arrays are ``labels``; without the background, ``class_labels`` (N,) int64,
+    ``class_names`` (N,) text and ``class_colours`` (N, 3) uint8; one entry per axis in
+    ``pixel_size`` float64, ``units`` text and ``axes`` (single letters); and, if the image has
+    such a mask, ``ignored`` bool in the shape of ``labels``.
     """
     names = label_names(image)
     del names[0]

@@ -1,12 +1,12 @@
-"""Labels, and their image where there is one, as OME-Zarr.
+"""Write labels and, if given, their image as OME-Zarr.
 
-The layout is that of the OME-Zarr specification, versions 0.4 (Zarr 2, what most programs
-open) and 0.5 (Zarr 3): the image as a multiscale pyramid, the labels as another under
-``labels/classes`` with as many levels, names and colours in the metadata "image-label". Both
-pyramids halve Y and X together, so that a label lies over its pixel at every level.
+The layout follows the OME-Zarr specification, versions 0.4 (Zarr 2, which most programs open) and
+0.5 (Zarr 3). The image is a multiscale pyramid. The labels are another pyramid under
+``labels/classes`` with the same number of levels; names and colours are in its "image-label"
+metadata. Each level has half the size in Y and X, so that labels and image match at every level.
 
-Written with zarr itself: of ome-zarr's writer only some lines of JSON would be used, for which
-it loads dask and warns on import (0.18). Its reader is what the tests read with.
+The files are written with zarr. The writer of ome-zarr would only save some lines of JSON, but
+loads dask and warns on import (0.18). The tests use its reader.
 """
 
 from __future__ import annotations
@@ -32,40 +32,39 @@ from ..files import FileError
 Version = Literal["0.4", "0.5"]
 
 ZARR_FORMATS: Mapping[Version, Literal[2, 3]] = MappingProxyType({"0.4": 2, "0.5": 3})
-"""Which format of Zarr each version of OME-Zarr builds on."""
+"""The Zarr format of each version of OME-Zarr."""
 
 LABELS = "classes"
 """The name of the group under ``labels``."""
 
 SMALLEST_LEVEL = 256
-"""Levels are added until the longer side is at most this, in pixels."""
+"""Levels are added until the longer side is at most this many pixels."""
 
 _CHUNK = 1024  # pixels along Y and X
-_ORDER = "TC" + UNKNOWN + "Z"  # time, a channel or else an axis of no kind, space
+_ORDER = "TC" + UNKNOWN + "Z"  # time, then a channel or an unnamed axis, then space
 _TYPES: Mapping[str, Kind] = {"T": "time", "Z": "space", "Y": "space", "X": "space"}
 _CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"), ("alpha", "FFFFFF"))
 
 
 def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4") -> None:
-    """Write labels and their image as a folder of OME-Zarr.
+    """Write labels and their image as an OME-Zarr folder.
 
     Parameters
     ----------
     path : Path
-        The folder; it must not exist. Programs tell the format by the ending ``.ome.zarr``.
+        The folder; it must not exist. Programs recognise the format by the ending ``.ome.zarr``.
     image : LabelledImage
-        Leading axes are stored as T, C and Z (see `stacks.ordered`), the image's channels as C.
-        An axis without a name has no type, as the specification allows for one axis that stands
-        in place of C. Where there are more of them, or C is taken, they are stored under free
-        letters, and the labels' attribute ``napari_cliper_axes`` says which.
-        Units that are no lengths or times are left out, their sizes are kept. Without an image
-        the labels' pyramid is the root itself.
+        Leading axes are stored as T, C and Z (see `stack_axes.ordered`), channels of the image as
+        C. An axis without a name has no type, which the specification allows for one axis in
+        place of C. Further unnamed axes, or one beside C, are stored under free letters, which
+        the attribute ``napari_cliper_axes`` of the labels lists. Pixel sizes are always kept,
+        but only units of length or time. Without an image, the root is the pyramid of the labels.
     version : "0.4" or "0.5"
 
     Raises
     ------
     InvalidInputError
-        For more leading axes than there are names.
+        For more leading axes than OME-Zarr has names.
     FileError
         If the folder already exists.
     """
@@ -108,7 +107,7 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
 
 
 def _describe(group: zarr.Group, version: Version, **metadata: Any) -> None:
-    """Write metadata where a version has them: 0.5 under one key, 0.4 beside each other."""
+    """Write metadata: under the key ``ome`` in version 0.5, directly in version 0.4."""
     if version == "0.5":
         group.attrs["ome"] = {"version": version, **metadata}
         return
@@ -118,7 +117,7 @@ def _describe(group: zarr.Group, version: Version, **metadata: Any) -> None:
 
 
 def _level_count(shape: tuple[int, ...]) -> int:
-    """How many levels until the longer side is small; at least one."""
+    """Number of levels down to `SMALLEST_LEVEL`; at least one."""
     side, levels = max(shape[-2:]), 1
     while side > SMALLEST_LEVEL:
         side, levels = -(-side // 2), levels + 1
@@ -134,7 +133,7 @@ def _write_pyramid(
     *,
     mean: bool,
 ) -> dict[str, Any]:
-    """Write an array and ever smaller ones; return what they are and where they lie."""
+    """Write an array at all levels; return the metadata of its axes and datasets."""
     names = [_name(letter) for letter in letters]
     sizes = [float(stack.sizes.get(letter, 1.0)) for letter in letters]
     is_third = group.metadata.zarr_format == 3
@@ -158,7 +157,7 @@ def _write_pyramid(
 
 
 def _places(sizes: list[float], level: int) -> list[dict[str, Any]]:
-    """Scale and offset of a level: the centre of its first pixel is that of a block."""
+    """Scale and offset of a level, whose first pixel is centred on a block of full-size pixels."""
     block = 2**level
     scale = [*sizes[:-2], *(size * block for size in sizes[-2:])]
     offset = [*(0.0 for _ in sizes[:-2]), *(size * (block - 1) / 2 for size in sizes[-2:])]
@@ -169,7 +168,7 @@ def _places(sizes: list[float], level: int) -> list[dict[str, Any]]:
 
 
 def _halved_mean(array: NDArray[Any]) -> NDArray[Any]:
-    """Means of blocks of 2 by 2; an odd last row or column counts twice."""
+    """Means of blocks of 2 x 2 pixels; an odd last row or column is repeated."""
     odd = [(0, 0)] * (array.ndim - 2) + [(0, side % 2) for side in array.shape[-2:]]
     blocks = (*(1,) * (array.ndim - 2), 2, 2)
     mean = downscale_local_mean(np.pad(array, odd, mode="edge"), blocks)
@@ -197,7 +196,7 @@ def _colours(image: LabelledImage) -> list[dict[str, Any]]:
 
 
 def _omero(array: NDArray[Any], letters: str) -> dict[str, Any]:
-    """That three or four channels of 8 bits are red, green, blue and alpha."""
+    """Rendering metadata that declare three or four 8-bit channels as RGB or RGBA."""
     count = array.shape[letters.index("C")] if "C" in letters else 0
     if array.dtype != np.uint8 or count not in (3, 4):
         return {}

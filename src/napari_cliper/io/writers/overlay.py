@@ -1,4 +1,4 @@
-"""An image of labels over their image, with a legend."""
+"""Draw labels over their image, with a legend."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ...segmentation import to_8bit
 
 OPACITY = 0.4
 
-# Fonts with many scripts that systems carry; Pillow's own has Latin letters alone.
+# System fonts with many scripts; Pillow's own font has only Latin letters.
 _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc", "DejaVuSans.ttf")
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def overlay(image: LabelledImage) -> Image.Image:
-    """Draw labels over their image, and beside it a legend of the classes that occur.
+    """Draw labels over their image, with a legend of the classes that occur on the right.
 
     Parameters
     ----------
     image : LabelledImage
-        One plane. Labels without a class are drawn in white and listed by their number. Without
-        an image the labels stand on black.
+        A plane. Labels without a class are drawn in white and listed by their number. Without an
+        image, the labels are drawn on black.
 
     Returns
     -------
     PIL.Image.Image
-        RGB, as high as the image or as the legend needs.
+        RGB, as high as the image or the legend, whichever is higher.
 
     Raises
     ------
@@ -43,11 +43,11 @@ def overlay(image: LabelledImage) -> Image.Image:
     """
     check_plane(image, "An overlay")
     labels = image.labels
-    ground = _rgb(image)
+    background = _rgb(image)
     found = [int(label) for label in np.unique(labels) if label]
     colours = palette(image, max(found, default=0) + 1)
-    # In 8 bits throughout: float64 takes six times the memory and ten times as long.
-    drawn, painted = Image.fromarray(ground), Image.fromarray(colours[labels])
+    # 8 bits throughout: float64 takes six times the memory and ten times as long.
+    drawn, painted = Image.fromarray(background), Image.fromarray(colours[labels])
     mixed = Image.blend(drawn, painted, OPACITY)
     drawn = Image.composite(mixed, drawn, Image.fromarray(labels > 0))
     edge = _outlines(labels)
@@ -73,12 +73,12 @@ def overlay(image: LabelledImage) -> Image.Image:
 
 
 def write_overlay(path: Path, image: LabelledImage) -> None:
-    """Write an `overlay`, in the format of the file's ending."""
+    """Write an `overlay` in the format given by the suffix of the file."""
     overlay(image).save(path)
 
 
 def _outlines(labels: LabelArray) -> NDArray[np.bool_]:
-    """The labelled pixels beside another label or the background, (Y, X) bool."""
+    """Labelled pixels with a neighbour of another label or the background, (Y, X) bool."""
     edge = np.zeros(labels.shape, dtype=bool)
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = labels[one] != labels[other]
@@ -88,13 +88,13 @@ def _outlines(labels: LabelArray) -> NDArray[np.bool_]:
 
 
 def label_counts(labels: LabelArray, classes: int) -> list[int]:
-    """Pixels of each label, background first: `classes` + 1 numbers."""
+    """Number of pixels of each label, background first: `classes` + 1 numbers."""
     counts: list[int] = np.bincount(labels.ravel(), minlength=classes + 1).tolist()
     return counts
 
 
 def _rgb(image: LabelledImage) -> NDArray[np.uint8]:
-    """The image as 8-bit RGB, (Y, X, 3), as the engine sees it."""
+    """The image as 8-bit RGB, (Y, X, 3), converted as for the engine."""
     if image.image is None:
         return np.zeros((*image.labels.shape, 3), dtype=np.uint8)
     values: NDArray[Any] = image.image.reshape(*image.labels.shape, -1)[..., :3]
@@ -111,13 +111,13 @@ def _font(text: str, size: int) -> Font:
         for name in _WIDE_FONTS:
             try:
                 return ImageFont.truetype(name, size)
-            except OSError:  # this system does not have it
+            except OSError:  # not on this system
                 continue
     return ImageFont.load_default(size)
 
 
 def _inner(drawn: Image.Image, inside: NDArray[np.bool_]) -> tuple[int, ...] | None:
-    """The mean colour of the pixels within outlines, (Y, X) bool; None where there are none."""
+    """Mean colour of the pixels in a (Y, X) bool mask; None for an empty mask."""
     if not inside.any():
         return None
     return tuple(round(value) for value in ImageStat.Stat(drawn, Image.fromarray(inside)).mean)
@@ -126,7 +126,7 @@ def _inner(drawn: Image.Image, inside: NDArray[np.bool_]) -> tuple[int, ...] | N
 def _legend(
     rows: Sequence[tuple[str, tuple[int, ...] | None, tuple[int, ...]]], font: Font
 ) -> Image.Image:
-    """Names beside the colours that the classes have in the image: the inside and the outline."""
+    """Draw the legend: for each class, its name and its fill and outline colour in the image."""
     texts = [name for name, _, _ in rows] or ["nothing found"]
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     line = int(measure.textbbox((0, 0), "Ág", font=font)[3] * 1.5)

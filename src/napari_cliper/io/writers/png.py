@@ -1,7 +1,7 @@
-"""Labels as PNG: with the classes' colours, as PASCAL VOC keeps its masks, and as plain greys.
+"""Write labels as PNG: indexed with class colours, like PASCAL VOC, or as plain grey values.
 
-VOC's devkit (2012) has indexed images with 0 for background and 255, in a cream white, for
-pixels that count for nothing. Both kinds also hold the classes in a text chunk of JSON.
+As in VOC's devkit (2012), indexed images have 0 for the background and 255, in cream white, for
+ignored pixels. Both kinds also store the classes as JSON in a text chunk.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..class_list import to_record
 IGNORE = 255
 IGNORE_COLOUR = (224, 224, 192)
 CLASSES_KEY = "napari-cliper classes"
-"""The keyword of the text chunk."""
+"""Keyword of the text chunk."""
 
 
 def write_indexed_png(path: Path, image: LabelledImage) -> None:
@@ -34,8 +34,8 @@ def write_indexed_png(path: Path, image: LabelledImage) -> None:
     ----------
     path : Path
     image : LabelledImage
-        The index of a pixel is its label, 255 where it is among the ignored ones. Labels
-        without a class are white.
+        The index of a pixel is its label, or 255 if it is ignored. Labels without a class are
+        white.
 
     Raises
     ------
@@ -47,30 +47,30 @@ def write_indexed_png(path: Path, image: LabelledImage) -> None:
     highest = max(int(labels.max(initial=0)), max(image.classes, default=0))
     if highest >= IGNORE:
         raise InvalidInputError(
-            f"{image.name} has the label {highest}; an indexed PNG numbers 254 classes, and 255 "
-            "is for ignored pixels. Export it as plain PNG or as TIFF."
+            f"{image.name} has the label {highest}, but an indexed PNG can store labels up to 254 "
+            "(255 means ignored). Export it as plain PNG or as TIFF."
         )
     colours = palette(image, 256)
     colours[IGNORE] = IGNORE_COLOUR
     indexed = Image.fromarray(_with_ignored(labels.astype(np.uint8), image.ignored, IGNORE))
-    indexed.putpalette(colours.tobytes())  # of all 256, so that eight bits a pixel are written
+    indexed.putpalette(colours.tobytes())  # all 256 colours, so that Pillow writes 8 bits per pixel
     indexed.save(path, format="PNG", pnginfo=_classes_chunk(image, IGNORE), optimize=False)
 
 
 def write_plain_png(path: Path, image: LabelledImage) -> None:
-    """Write labels as the grey values of a PNG of 8 or 16 bits.
+    """Write labels as the grey values of an 8-bit or 16-bit PNG.
 
     Parameters
     ----------
     path : Path
     image : LabelledImage
-        Ignored pixels are 255 in 8 bits and 65535 in 16. Labels of 8 bits are written with 16
-        where there are ignored pixels and 255 is a label.
+        Ignored pixels are 255 in 8 bits and 65535 in 16 bits. uint8 labels are written in 16 bits
+        if there are ignored pixels and 255 is a label.
 
     Raises
     ------
     InvalidInputError
-        For a stack, and for ignored pixels where 65535 is a label.
+        For a stack, and for ignored pixels if 65535 is a label.
     """
     check_plane(image, "A PNG")
     labels = image.labels
@@ -83,8 +83,8 @@ def write_plain_png(path: Path, image: LabelledImage) -> None:
             labels, ignore = labels.astype(np.uint16), int(np.iinfo(np.uint16).max)
         if ignore in used:
             raise InvalidInputError(
-                f"{image.name} has a label {ignore}, the number that ignored pixels have in a "
-                "PNG. Give that class another number, or export it without the ignored pixels."
+                f"{image.name} has the label {ignore}, which means ignored pixels in a PNG. Give "
+                "that class another label, or export the image without ignored pixels."
             )
         labels = _with_ignored(labels, image.ignored, ignore)
     Image.fromarray(labels).save(path, format="PNG", pnginfo=_classes_chunk(image, ignore))
@@ -95,7 +95,7 @@ def _with_ignored(labels: LabelArray, ignored: NDArray[np.bool_] | None, value: 
 
 
 def _classes_chunk(image: LabelledImage, ignore: int | None) -> PngInfo:
-    """The classes with their numbers, as records of `classes.from_record`, in ASCII JSON."""
+    """The classes with their labels as ASCII JSON; see `class_list.row_from_record`."""
     colours = image.colours
     record = {
         "ignore": ignore,

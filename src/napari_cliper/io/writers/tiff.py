@@ -1,8 +1,8 @@
-"""Labels as TIFF: one that ImageJ and Fiji open as theirs, and OME-TIFF.
+"""Write labels as ImageJ TIFF, for ImageJ and Fiji, and as OME-TIFF.
 
-ImageJ's keys (unit, spacing, finterval, Info, a colour table of 256 entries) are those its own
-TIFF reader looks for, the layout of OME-XML is that of the schema 2016-06. Neither holds pixels
-that nobody has decided on: those keep their label.
+The ImageJ metadata (unit, spacing, finterval, Info, a colour table of 256 entries) are those that
+its TIFF reader uses. OME-XML follows the schema 2016-06. Neither format stores the mask of ignored
+pixels: these pixels keep their label.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from ..short_writes import full_when_short
 
 CLASSES_NAMESPACE = "napari-cliper/classes"
 COLOURS_NAMESPACE = "napari-cliper/colours"
-"""Where an OME-TIFF keeps the classes' names and colours: map annotations, keyed by label."""
+"""Namespaces of the map annotations in OME-TIFF with names and colours of classes, by label."""
 
 AXES_NAMESPACE = "napari-cliper/axes"
 AXES_KEY = "napari_cliper_axes"
-"""Where an OME-TIFF, and ImageJ's TIFF, keep the axes of the labels and what they are stored as."""
+"""Namespace (OME-TIFF) and key (ImageJ) of the axes of the labels and the letters stored."""
 
 _IMAGEJ_COLOURS = 256
 
 
 def write_label_tiff(path: Path, image: LabelledImage) -> None:
-    """Write labels that ImageJ opens with pixel size, names and the classes' colours.
+    """Write labels as a TIFF that ImageJ opens with pixel size, class names and class colours.
 
     Parameters
     ----------
     path : Path
     image : LabelledImage
-        Leading axes are stored as T, Z and C, in this order (see `stacks.ordered`). The names
-        are kept in ImageJ's "Info" property, one line ``label = name`` each. ImageJ's colour
-        table ends at label 255: of uint16 labels those above are shown like label 255, their
-        numbers are kept. With a colour table it shows any stack with one slider.
+        Leading axes are stored as T, Z and C, in this order (see `stack_axes.ordered`). Class
+        names are in ImageJ's "Info" property, one line ``label = name`` each. Its colour table
+        ends at label 255: higher uint16 labels are stored unchanged but shown like 255. Because
+        of the colour table, ImageJ shows any stack with a single slider.
 
     Raises
     ------
@@ -51,9 +51,9 @@ def write_label_tiff(path: Path, image: LabelledImage) -> None:
     """
     stack = five_dimensional(ordered(image, "TZC"))
     metadata = {
-        "axes": f"{stack.axes}S",  # one sample: a single column would be taken for it
+        "axes": f"{stack.axes}S",  # without S, an X of length 1 would be read as samples
         "Info": "\n".join(f"{label} = {name}" for label, name in label_names(image).items()),
-        # The range that the colour table is stretched over: one entry for each label.
+        # Display range of the colour table, so that each label has its own entry.
         "min": 0.0,
         "max": float(_IMAGEJ_COLOURS - 1),
         AXES_KEY: f"{image.axes} as {stack.letters}",
@@ -68,13 +68,13 @@ def write_label_tiff(path: Path, image: LabelledImage) -> None:
             colormap=_imagej_table(image),
             compression=None,
             resolution=(1 / stack.sizes["X"], 1 / stack.sizes["Y"]),
-            resolutionunit="NONE",  # ImageJ takes the unit from its own key
+            resolutionunit="NONE",  # ImageJ reads the unit from its own metadata
             metadata=metadata,
         )
 
 
 def _imagej_table(image: LabelledImage) -> NDArray[np.uint16]:
-    """(3, 256), 0 to 65535 as TIFF has them."""
+    """The colour table, (3, 256), 0 to 65535 as in TIFF."""
     return palette(image, _IMAGEJ_COLOURS).T.astype(np.uint16) * 257
 
 
@@ -94,23 +94,23 @@ def _imagej_calibration(stack: Stack) -> dict[str, Any]:
 
 
 def _imagej_unit(word: str) -> str:
-    """In ASCII, as ImageJ writes other letters."""
+    """A unit in ASCII, with other letters escaped as ImageJ does."""
     unit = known_unit(word, "space")
     return (unit.imagej if unit else word).encode("ascii", "backslashreplace").decode("ascii")
 
 
 def write_ome_tiff(path: Path, image: LabelledImage) -> None:
-    """Write labels as OME-TIFF, compressed without loss.
+    """Write labels as OME-TIFF with lossless compression.
 
     Parameters
     ----------
     path : Path
-        Programs tell the format by the ending ``.ome.tif``.
+        Programs recognise the format by the ending ``.ome.tif``.
     image : LabelledImage
-        Leading axes are stored as T, Z and C (see `stacks.ordered`). Names and colours stand in
-        map annotations (`CLASSES_NAMESPACE`, `COLOURS_NAMESPACE`), keyed by label, colours as
-        ``#rrggbb``. A unit of length that OME-XML does not know becomes "reference frame", its
-        word for lengths of no stated unit; one of time is left out with its length.
+        Leading axes are stored as T, Z and C (see `stack_axes.ordered`). Names and colours
+        (``#rrggbb``) are in map annotations (`CLASSES_NAMESPACE`, `COLOURS_NAMESPACE`), by label.
+        A unit of length that OME-XML does not have becomes "reference frame", its term for
+        lengths without unit. A time interval with such a unit is left out.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def write_ome_tiff(path: Path, image: LabelledImage) -> None:
     ]
     metadata = {
         "axes": stack.axes,
-        "UUID": str(uuid4()),  # the writer's own would tell the machine's network address
+        "UUID": str(uuid4()),  # tifffile's own UUID would contain the network address
         "Creator": "napari-cliper",
         "Name": image.name,
         "Channel": {"Name": ["labels"] * stack.array.shape[stack.axes.index("C")]},

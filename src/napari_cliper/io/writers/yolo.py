@@ -1,8 +1,8 @@
-"""Outlines for YOLO's segmentation training: a text file an image, and whole data sets.
+"""Write outlines for YOLO segmentation training: one text file per image, or whole data sets.
 
-The format and the layout of folders are those of Ultralytics' documentation (Instance
-Segmentation Datasets): a line a region, its class counted from 0, then x and y of its points as
-shares of the image's width and height.
+Format and folders follow the documentation of Ultralytics (Instance Segmentation Datasets): one
+line per region, with the index of its class (from 0) and the x and y of its points as fractions of
+the width and height of the image.
 """
 
 from __future__ import annotations
@@ -26,108 +26,110 @@ from ..filenames import file_name, unique_names
 from ..lazy_images import Images
 
 DECIMALS = 7
-"""Of a share: less than a hundredth of a pixel in an image of 65536."""
+"""Of a coordinate: less than a hundredth of a pixel in an image of 65536 pixels."""
 
 
 def write_yolo(path: Path, image: LabelledImage, classes: Sequence[str] | None = None) -> None:
     """Write the regions of an image as lines of ``class x y x y ...``.
 
-    Each connected region (8-connectivity) is one line. A hole, for which the format has no
-    word, is cut open along a line of no width to the left. Filled at the centres of pixels the
-    outlines give the labels back exactly (IoU 1). Ultralytics also fills the pixels that
-    an outline touches, at the size it trains at. Filled like that at the image's own size (by
-    Pillow), regions are a pixel wider and higher, and the IoU of the classes of 20 demo scenes
-    is 0.98 on average at 512 x 512 (lowest 0.97), 0.96 at 256 x 256 (lowest 0.95).
+    Each connected region (8-connectivity) is one line. The format has no holes; a hole is
+    connected to the outline by a line of zero width to the left. The pixels whose centres are
+    inside an outline are exactly those of the region (IoU 1). Ultralytics also fills pixels that
+    an outline touches, at the training size. Filled in that way at the original size (with
+    Pillow), regions are a pixel wider and higher, and the mean IoU of the classes in 20 demo
+    scenes is 0.98 at 512 x 512 (lowest 0.97) and 0.96 at 256 x 256 (lowest 0.95).
 
-    Lost are pixel size, colours, label numbers, synonyms, and which pixels are undecided: those
-    are in no outline, and training takes them for background.
+    Pixel size, colours, label numbers, synonyms, and the mask of ignored pixels are lost; ignored
+    pixels are in no outline, so that training treats them as background.
 
     Parameters
     ----------
     path : Path
     image : LabelledImage
-        A plane. One without a region becomes an empty file, an example of background.
+        A plane. Without a region, the file is empty: an example of background.
     classes : sequence of str, optional
-        The classes of the data set, in the order of their indices. Without it the image's own
-        in the order of their labels, those that do not occur included.
+        The classes of the data set, in the order of their indices. Default: all classes of the
+        image in the order of their labels.
 
     Raises
     ------
     InvalidInputError
-        For a stack, a class that is not among `classes`, and one that is there twice.
+        For a stack, a class that is not in `classes`, and a repeated class.
     """
     check_plane(image, "A YOLO text file")
     given = None if classes is None else {name: index for index, name in enumerate(classes, 1)}
     if given is not None and len(given) < len(classes or ()):
-        raise InvalidInputError(f"The classes {list(classes or ())} name one twice. Keep it once.")
+        raise InvalidInputError(
+            f"A class is repeated in {list(classes or ())}. Give each class once."
+        )
     table = categories_of([image], given)
     order = {number: index for index, number in enumerate(table.by_id)}
     height, width = image.labels.shape
     lines = []
     for region in find_regions(image.labels, image.ignored, joined=True):
-        shares = one_ring(region) / (width, height)
-        points = " ".join(f"{share:.{DECIMALS}f}" for share in shares.ravel().tolist())
+        fractions = one_ring(region) / (width, height)
+        points = " ".join(f"{one:.{DECIMALS}f}" for one in fractions.ravel().tolist())
         lines.append(f"{order[table.of_label[0][region.label]]} {points}\n")
     path.write_text("".join(lines), encoding="ascii")
 
 
 def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str] = ()) -> list[str]:
-    """Write a data set that Ultralytics trains on as it lies there.
+    """Write a data set that Ultralytics can train on without changes.
 
-    ``images/train`` and ``labels/train`` hold an image and a text file an image, ``images/val``
-    and ``labels/val`` those for validation, and ``data.yaml`` says so and names the classes. It
-    gives no ``path``: Ultralytics then starts from the file's own folder, wherever that is.
+    ``images/train`` and ``labels/train`` have an image and a text file per image, ``images/val``
+    and ``labels/val`` those for validation. ``data.yaml`` lists these folders and the classes. It
+    has no ``path``, so that Ultralytics uses the folder of the file, and the data set can be moved.
 
     Parameters
     ----------
     folder : Path
-        Made where it is missing.
+        Created if it does not exist.
     images : sequence of LabelledImage or LazyImages
-        Planes. Pixels of uint8 (grey, or RGB whose alpha is left out) are written as PNG, others
-        not: how they become 8 bit is not for an export to choose.
+        Planes. uint8 pixels (grey, RGB, or RGBA without its alpha) are written as PNG. Other
+        pixels are not written, because their conversion to 8 bits is a choice of the user.
     validation : collection of str
-        Names (`LabelledImage.name`) of the images to validate with. With none, data.yaml has
-        the training images stand in for them, since Ultralytics wants both.
+        Names (`LabelledImage.name`) of the images for validation. If empty, ``data.yaml`` names
+        the training images for validation too, because Ultralytics requires both.
 
     Returns
     -------
     list of str
-        Images to be put in by hand, as paths from `folder` without a suffix.
+        Images that were not written and must be added, as paths in `folder` without suffix.
 
     Raises
     ------
     InvalidInputError
-        For a stack, classes that do not go together (see `categories.categories_of`), names
-        that are no file names, and names for validation that no image has.
+        For a stack, images whose classes contradict each other (see `categories.categories_of`),
+        names that are not valid file names, and unknown names in `validation`.
     """
     known: list[str] = []
     stems: list[list[str]] = []
 
-    def noted() -> Iterator[LabelledImage]:
+    def collecting() -> Iterator[LabelledImage]:
         for image in images:
             check_plane(image, "A YOLO data set")
             known.append(image.name)
             stems.append(list(dict.fromkeys([_stem(image), file_name(image.name)])))
             yield image
 
-    names = [one.name for one in categories_of(noted()).by_id.values()]
+    names = [one.name for one in categories_of(collecting()).by_id.values()]
     unknown = set(validation) - set(known)
     if unknown:
         raise InvalidInputError(
-            f"No image is called {', '.join(map(repr, sorted(unknown)))}, which should validate. "
-            f"There are: {', '.join(known)}."
+            f"The validation images {', '.join(map(repr, sorted(unknown)))} do not exist. Choose "
+            f"from: {', '.join(known)}."
         )
     missing = []
     for image, stem in zip(images, unique_names(stems), strict=True):
-        part = "val" if image.name in validation else "train"
+        split = "val" if image.name in validation else "train"
         for kind in ("images", "labels"):
-            (folder / kind / part).mkdir(parents=True, exist_ok=True)
-        write_yolo(folder / "labels" / part / f"{stem}.txt", image, names)
+            (folder / kind / split).mkdir(parents=True, exist_ok=True)
+        write_yolo(folder / "labels" / split / f"{stem}.txt", image, names)
         png = _as_8bit_image(image.image)
         if png is None:
-            missing.append(f"images/{part}/{stem}")
+            missing.append(f"images/{split}/{stem}")
         else:
-            png.save(folder / "images" / part / f"{stem}.png", format="PNG")
+            png.save(folder / "images" / split / f"{stem}.png", format="PNG")
     record = {
         "train": "images/train",
         "val": "images/val" if validation else "images/train",
@@ -139,11 +141,11 @@ def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str]
 
 
 def _stem(image: LabelledImage) -> str:
-    """What an image and its outlines are both called."""
+    """File name, without suffix, of both the image and its outlines."""
     stem = Path(image.image_file).stem or image.name
     if not stem.strip(". ") or not is_valid_filename(stem):
         raise InvalidInputError(
-            f"{stem!r} cannot be a file's name on every system. Rename the image."
+            f"{stem!r} is not a valid file name on every system. Rename the image."
         )
     return stem
 
