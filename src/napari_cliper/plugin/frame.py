@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from . import ui_text
 from .qt.accordion import Accordion
+from .qt.tones import set_tone
 
 PageName = Literal["find", "correct", "objects", "export", "settings"]
 
@@ -87,6 +88,7 @@ class Frame(QWidget):
         self.settings_button = QToolButton()
         self.settings_button.setText("\N{GEAR}")
         self.settings_button.setCheckable(True)
+        set_tone(self.settings_button, "switch")
         self.settings_button.setToolTip(ui_text.SETTINGS_TIP)
         self.settings_button.setAccessibleName(ui_text.SETTINGS_NAME)
         self.tabs = QTabBar()
@@ -177,6 +179,7 @@ class Frame(QWidget):
             self._on_tab(index)  # from the settings back to the step that was left
 
     def _on_settings(self, shown: bool) -> None:
+        set_tone(self.tabs, "away" if shown else "")
         self._show("settings" if shown else STEPS[self.tabs.currentIndex()])
 
     def _show(self, page: PageName) -> None:

@@ -10,6 +10,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QWidget
 
 Tone = Literal["error", "warning", "muted", "good"]
+Role = Literal["primary", "menu", "switch", "away", ""]
 
 _ON_DARK: Mapping[Tone, str] = MappingProxyType(
     {"error": "#ff9a94", "warning": "#f5b94a", "muted": "#b8bcc2", "good": "#7fc98a"}
@@ -51,14 +52,21 @@ def tone_style(theme: str) -> str:
         f"color: {found.text.as_hex()};}}"
     )
     rules.append('QToolButton[tone="menu"]::menu-indicator {image: none; width: 0px;}')
+    rules.append(
+        f'QToolButton[tone="switch"]:checked {{background-color: {found.current.as_hex()};}}'
+    )
+    rules.append(f'QTabBar[tone="away"]::tab:selected {{background: {found.foreground.as_hex()};}}')
     return "\n".join(rules)
 
 
-def set_tone(widget: QWidget, tone: Tone | Literal["primary", "menu", ""]) -> None:
+def set_tone(
+    widget: QWidget, tone: Tone | Literal["primary", "menu", "switch", "away", ""]
+) -> None:
     """Show a label in the colour of a tone; "" is ordinary.
 
     "primary" is for the main button of a page, "menu" for a button whose text already says that
-    it opens a menu.
+    it opens a menu, "switch" for a tool button that is marked while it is checked, "away" for tabs
+    of which none is shown.
     """
     if widget.property("tone") == tone:
         return
