@@ -17,9 +17,9 @@ def empty(dock, run, settle):
 
 
 def test_it_says_which_class_stays_below_which_threshold(empty, settle):
-    outcome, text = empty.shown.outcome, empty.run_panel.state.text()
+    outcome, text = empty.shown.outcome, empty.state_panel.text.text()
     assert text.startswith("Nothing was found.")
-    assert not empty.run_panel.state.isHidden()
+    assert not empty.state_panel.isHidden()
     threshold = empty.threshold_panel.class_slider.value()
     assert f"class threshold of {threshold:.2f}: " in text
     assert "Lower the class threshold" in text
@@ -29,19 +29,19 @@ def test_it_says_which_class_stays_below_which_threshold(empty, settle):
     best = float(values.max())
     empty.threshold_panel.class_slider.setValue(best - 0.02)  # as it says
     settle(empty)
-    assert empty.run_panel.state.isHidden()
+    assert empty.state_panel.isHidden()
     assert empty.annotation_panel.accept_button.isEnabled()
     slider = empty.threshold_panel.background_slider
     slider.setValue(slider.maximum())
     settle(empty)
     if not empty.shown.predictions["refined"].layer.data.any():
-        assert "No pixel reaches the background threshold" in empty.run_panel.state.text()
-        assert "Lower the background threshold" in empty.run_panel.state.text()
+        assert "No pixel reaches the background threshold" in empty.state_panel.text.text()
+        assert "Lower the background threshold" in empty.state_panel.text.text()
 
 
 def test_it_cannot_be_accepted_and_nothing_is_decided_or_learned(empty, qtbot):
     assert not empty.annotation_panel.accept_button.isEnabled()
-    assert empty.annotation_panel.accept_button.toolTip() == empty.run_panel.state.text()
+    assert empty.annotation_panel.accept_button.toolTip() == empty.state_panel.text.text()
     empty.annotation_controller.accept()
     assert "nothing to accept" in empty.status_panel.message.text()
     qtbot.wait(400)
@@ -66,11 +66,11 @@ def test_a_click_on_an_object_gives_something_to_accept(empty, settle):
     empty.correction_controller.click_controller.all[0].layer.add((40, 60))
     settle(empty)
     assert empty.shown.predictions["refined"].layer.data[40, 60] == 1
-    assert empty.run_panel.state.isHidden()
+    assert empty.state_panel.isHidden()
     assert empty.annotation_panel.accept_button.isEnabled()
     empty.correction_controller.click_controller.choose("background")
     for row, column in np.argwhere(empty.shown.predictions["refined"].layer.data)[::50]:
         empty.correction_controller.click_controller.all[0].layer.add((row, column))
     settle(empty)
     if not empty.shown.predictions["refined"].layer.data.any():
-        assert "undo some" in empty.run_panel.state.text()
+        assert "undo some" in empty.state_panel.text.text()

@@ -46,12 +46,12 @@ def disabled_because(dock):
         dock.annotation_panel.accept_button.toolTip(),
         dock.threshold_panel.toolTip(),
         dock.corrections_panel.next_button.toolTip(),
-        dock.run_panel.state.text(),
+        dock.state_panel.text.text(),
     }
     assert not dock.annotation_panel.accept_button.isEnabled()
     assert not dock.threshold_panel.isEnabled()
     assert not dock.corrections_panel.next_button.isEnabled()
-    assert not dock.run_panel.state.isHidden()
+    assert not dock.state_panel.isHidden()
     assert len(reasons) == 1, reasons
     return reasons.pop()
 

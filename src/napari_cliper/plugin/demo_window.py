@@ -9,10 +9,8 @@ from typing import Any, cast
 import napari
 from qtpy.QtCore import Qt, QTimer
 
-from ..demo.scenes import KINDS, Scene
+from ..demo.scenes import Scene
 from ..io.files import FileError, whole_files
-from ..labels.label_class import ClassRow
-from ..segmentation import SegmentationConfig
 from . import ui_text
 from .dock import CliperWidget
 
@@ -36,25 +34,24 @@ def show_demo(scene: Scene, screenshot: Path | None) -> str:
     """
     viewer = napari.Viewer(title=ui_text.DEMO_TITLE)
     viewer.window.resize(*SIZE)
-    viewer.add_image(scene.image, name=ui_text.DEMO_SCENE)
     _, added = viewer.window.add_plugin_dock_widget("napari-cliper", ui_text.DOCK)
     dock = cast("CliperWidget", added)
-    dock.engine_panel.set_config(SegmentationConfig(model="demo"))
-    dock.classes_panel.set_classes(
-        ClassRow(kind.name, kind.synonyms) for kind in KINDS if kind.name in scene.kinds
-    )
     problem: list[str] = []
-    start = partial(_start, viewer, dock, screenshot, problem)
+    start = partial(_start, viewer, dock, scene, screenshot, problem)
     dock.looked_up.connect(start, Qt.ConnectionType.SingleShotConnection)
     napari.run()
     return "\n".join(problem)
 
 
 def _start(
-    viewer: napari.Viewer, dock: CliperWidget, screenshot: Path | None, problem: list[str]
+    viewer: napari.Viewer,
+    dock: CliperWidget,
+    scene: Scene,
+    screenshot: Path | None,
+    problem: list[str],
 ) -> None:
     """Run, once it is known that the model is there."""
-    dock.run()
+    dock.show_example(scene)
     if screenshot is None:
         return
     if dock.job is None:

@@ -12,6 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from napari._app_model import get_app_model
 from napari.layers import Shapes
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
@@ -22,10 +23,12 @@ from qtpy.QtWidgets import QMainWindow, QMessageBox, QShortcut, QVBoxLayout, QWi
 
 from ..annotation.project.settings import ProjectSettings
 from ..annotation.user_hints import BACKGROUND
+from ..demo.scenes import KINDS, Scene
 from ..io.files import FileError
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry, reduction
 from . import preferences, shortcuts, ui_text
+from .contributions.sample_data import example_scene
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
 from .controllers.correction import CorrectionController
@@ -34,6 +37,7 @@ from .controllers.image_order import ImageOrder
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
 from .controllers.memory import MemoryController
+from .controllers.next_step import Actions, NextStep
 from .controllers.project import ProjectController
 from .controllers.prototype_learning import PrototypeLearning
 from .controllers.tools import ToolController
@@ -61,9 +65,11 @@ from .panels.image_panel import ImagePanel
 from .panels.memory_panel import MemoryPanel
 from .panels.objects_panel import ObjectsPanel
 from .panels.offers_panel import OffersPanel
+from .panels.preset_buttons import ENGINE_PRESETS
 from .panels.project_panel import ProjectPanel
 from .panels.prototypes_panel import PrototypesPanel
 from .panels.run_panel import RunEntry, RunPanel
+from .panels.state_panel import StateButton, StatePanel
 from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
 from .qt.keys import ViewerKeys
@@ -100,6 +106,7 @@ class CliperWidget(QWidget):
         self.lookup: Job | None = None
         self._look_up_again = False
         self.loading: Job | None = None
+        self.example: Job | None = None
         self._run_number = 0
         self._closed = False
 
@@ -108,6 +115,7 @@ class CliperWidget(QWidget):
         self.classes_panel = ClassesPanel()
         self.engine_panel = EnginePanel(preferences.read().config)
         self.run_panel = RunPanel(self._run_entries)
+        self.state_panel = StatePanel()
         self.status_panel = StatusPanel()
         self.threshold_panel = ThresholdPanel()
         self.annotation_panel = AnnotationPanel()
@@ -125,7 +133,6 @@ class CliperWidget(QWidget):
         )
         self.result.failed.connect(self._on_labels_failed)
         self.result.appeared.connect(self._on_result_appeared)
-        self.result.relabelled.connect(self._show_state)
         self.annotation_controller = AnnotationController(
             napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
         )
@@ -166,6 +173,20 @@ class CliperWidget(QWidget):
             self.annotation_controller,
         )
         self.state.message.connect(self._say)
+        self.next_step = NextStep(
+            self.state_panel,
+            self.state,
+            self.engine_panel,
+            Actions(
+                self._open_image,
+                self.show_example,
+                partial(self.frame.go_to, "correct"),
+                self.download,
+                self.threshold_panel.lower,
+            ),
+        )
+        self.next_step.changed.connect(self.threshold_panel.setVisible)
+        self.result.relabelled.connect(self.next_step.update)
         self.objects_panel = ObjectsPanel(self.state)
         self.frame.add("objects", self.objects_panel)
         self.frame.page_changed.connect(self.objects_panel.follow)
@@ -238,7 +259,7 @@ class CliperWidget(QWidget):
         self.classes_panel.selected.connect(self._on_class_selected)
         self.engine_panel.changed.connect(self._update_ready)
         self.engine_panel.changed.connect(self._look_up_model)
-        self.engine_panel.download_requested.connect(self.download)
+        self.engine_panel.download_requested.connect(lambda name: self.download([name]))
         self.run_panel.run.connect(self.run)
         self.status_panel.cancel.connect(self.cancel)
         self.threshold_panel.both_stages_toggled.connect(self.result.show_both)
@@ -285,7 +306,7 @@ class CliperWidget(QWidget):
         self.image_panel.add_button(frame.settings_button)
         frame.add_above(self.offers_panel)
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
-            "find": (self.classes_panel, self.run_panel, self.threshold_panel),
+            "find": (self.classes_panel, self.run_panel, self.state_panel, self.threshold_panel),
             "correct": (self.corrections_panel, self.annotation_panel),
             "settings": (self.engine_panel,),
         }
@@ -316,7 +337,7 @@ class CliperWidget(QWidget):
             return
         request = self._request()
         if isinstance(request, str):
-            self.status_panel.show_message(request, error=True)
+            self.status_panel.show_message(request, tone="error")
             return
         choice, rows, wishes = request
         self.image_panel.go_to_chosen()
@@ -365,6 +386,41 @@ class CliperWidget(QWidget):
         self.image_panel.choose(region, current_plane=True)
         self.run()
 
+    def _open_image(self) -> None:
+        """Open napari's own dialog for files."""
+        get_app_model().commands.execute_command("napari.window.file.open_files_dialog")
+
+    def show_example(self, scene: Scene | None = None) -> None:
+        """Add a synthetic scene, its words and the demo model, and run.
+
+        Parameters
+        ----------
+        scene : Scene, optional
+            By default one is made, in a thread.
+        """
+        if scene is not None:
+            self._show_scene(scene)
+        elif self.example is None and self.job is None:
+            self.example = Job(lambda _report, _should_stop: example_scene())
+            self.example.succeeded.connect(self._show_scene)
+            self.example.finished.connect(self._on_example_made)
+            self.example.start()
+
+    def _on_example_made(self) -> None:
+        self.example = None
+
+    def _show_scene(self, scene: Scene) -> None:
+        if self._closed:
+            return
+        self.viewer.add_image(scene.image, name=ui_text.DEMO_SCENE)
+        self.engine_panel.set_config(
+            ENGINE_PRESETS["demo"].applied_to(self.engine_panel.config_or_outline())
+        )
+        self.classes_panel.set_classes(
+            ClassRow(kind.name, kind.synonyms) for kind in KINDS if kind.name in scene.kinds
+        )
+        self.run()
+
     def _requested(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:
         classes, words = classes_of(self.classes_panel.classes())
         return Request(
@@ -396,6 +452,7 @@ class CliperWidget(QWidget):
         self.job = job
         self.status_panel.begin()
         self.run_panel.set_running(running=True)
+        self.next_step.set_busy(busy=True)
         self.engine_panel.set_busy(busy=True)
         self.memory_panel.set_busy(busy=True)
         job.start()
@@ -449,13 +506,18 @@ class CliperWidget(QWidget):
             self.viewer.layers.selection.active = active  # a person is painting or clicking there
         notes = " ".join((*outcome.scores.notes, *outcome.notes))
         result = self.result.shown
+        on_screen = result is not None and result.outcome is outcome
+        correct = StateButton(
+            ui_text.GO_CORRECT, partial(self.frame.go_to, "correct"), ui_text.GO_CORRECT_TIP
+        )
+        accept = StateButton(
+            ui_text.GO_ACCEPT, self.annotation_controller.accept, ui_text.GO_ACCEPT_TIP
+        )
+        found = outcome.found
         self.status_panel.end(
-            ui_text.run_done(
-                seconds=outcome.seconds,
-                encoded=outcome.encoded,
-                on_screen=result is not None and result.outcome is outcome,
-                notes=notes,
-            )
+            ui_text.run_done(found, total=len(rows), on_screen=on_screen, notes=notes),
+            tone="" if found.classes else "warning",
+            buttons=(correct, accept) if on_screen and found.classes else (),
         )
 
     def _on_labels_failed(self, message: str) -> None:
@@ -469,12 +531,12 @@ class CliperWidget(QWidget):
     def _say(self, message: str, error: bool = False) -> None:
         if error:
             self._notify(message)
-        self.status_panel.show_message(message, error=error)
+        self.status_panel.show_message(message, tone="error" if error else "")
         self.viewer.status = message.splitlines()[0] if message else ""
 
     def _on_failed(self, message: str) -> None:
         self._notify(message)
-        self.status_panel.end(message, error=True)
+        self.status_panel.end(message, tone="error")
         self.viewer.status = message.splitlines()[0]
 
     def _on_stopped(self) -> None:
@@ -485,6 +547,7 @@ class CliperWidget(QWidget):
         if self._closed:
             return
         self.run_panel.set_running(running=False)
+        self.next_step.set_busy(busy=False)
         self.engine_panel.set_busy(busy=False)
         self.memory_panel.set_busy(busy=False)
         self._update_ready()
@@ -520,15 +583,6 @@ class CliperWidget(QWidget):
         """Texts and bars in colours that can be read in napari's theme."""
         self.setStyleSheet(tone_style(self.viewer.theme))
         self.classes_panel.table.set_theme(self.viewer.theme)
-
-    def _show_state(self) -> None:
-        """Say why there is nothing to accept on the screen, once there are results at all."""
-        why_not = self.result.why_not or self.result.why_empty()
-        nothing_run = (
-            self.result.why_not == ui_text.NO_PREDICTION
-            or next(iter(self.result.kept), None) is None
-        )
-        self.run_panel.show_state("" if nothing_run else why_not)
 
     @property
     def shown(self) -> Shown | None:
@@ -628,13 +682,13 @@ class CliperWidget(QWidget):
 
     # ------------------------------------------------------------------ weights and memory
 
-    def download(self, name: str) -> None:
+    def download(self, names: Sequence[str]) -> None:
         """Fetch weights, with progress in the bar."""
         if self.job is None:
-            self._start(partial(fetch_weights, name), partial(self._on_downloaded, name))
+            self._start(partial(fetch_weights, names), partial(self._on_downloaded, names))
 
-    def _on_downloaded(self, name: str, _nothing: None) -> None:
-        self.status_panel.end(ui_text.downloaded(name))
+    def _on_downloaded(self, names: Sequence[str], _nothing: None) -> None:
+        self.status_panel.end(ui_text.downloaded(names))
 
     def _look_up_weights(self) -> None:
         """See in a thread which weights are on disk; once more where this is being done."""
@@ -652,6 +706,7 @@ class CliperWidget(QWidget):
     def _on_looked_up(self, found: WeightsFound) -> None:
         self.engine_panel.set_cached(found.on_disk, found.requested, found.row)
         self.engine_panel.set_vocabulary(found.vocabulary)
+        self.next_step.set_free(found.free)
         self._update_ready()
 
     def _on_lookup_finished(self) -> None:
@@ -673,9 +728,12 @@ class CliperWidget(QWidget):
             self.loading.succeeded.connect(self.engine_panel.set_models)
             self.loading.finished.connect(self._on_preloaded)
             self.loading.start()
+            self.next_step.set_loading(loading=True)
 
     def _on_preloaded(self) -> None:
         self.loading = None
+        if not self._closed:
+            self.next_step.set_loading(loading=False)
 
     def _remember_engine(self) -> None:
         """Start the next dock with these settings, once they can work."""
@@ -738,6 +796,7 @@ class CliperWidget(QWidget):
     def _update_ready(self) -> None:
         self._show_context()
         self.run_panel.set_ready(self._why_not())
+        self.next_step.update()
         self.annotation_controller.update_available()
         self.annotation_controller.count_soon()
         self.learning_controller.update_available()
@@ -812,7 +871,7 @@ class CliperWidget(QWidget):
             self._remember_timer.stop()
             self._remember_engine()
         self.memory_controller.close()
-        for job in (self.job, self.lookup, self.loading):
+        for job in (self.job, self.lookup, self.loading, self.example):
             if job is not None:
                 job.stop()
         self.viewer.events.theme.disconnect(self._on_theme)

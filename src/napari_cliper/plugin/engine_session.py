@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..io.prototype_file import read_prototypes
+from ..labels.regions import connected_regions
 from ..segmentation import (
     REGISTRY,
     ClassPrompt,
@@ -42,8 +44,12 @@ if TYPE_CHECKING:
         Prototypes,
         ScoreMaps,
         Segmenter,
+        Shortfall,
         Stage,
     )
+
+COUNTED_UP_TO = 2**24
+"""Pixels of the largest image whose objects are counted by a run."""
 
 CACHE_BYTES = 2_000_000_000
 
@@ -117,6 +123,25 @@ class LearningRequest:
 
 
 @dataclass(frozen=True, eq=False)
+class Found:
+    """What a result contains at its first thresholds.
+
+    Parameters
+    ----------
+    classes : int
+        How many classes have a pixel.
+    objects : int or None
+        Connected regions of one class; None where counting would take too much memory.
+    short : tuple of Shortfall
+        Classes without a pixel that stay below a threshold, the best first.
+    """
+
+    classes: int
+    objects: int | None
+    short: tuple[Shortfall, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """What came of a request.
 
@@ -133,6 +158,7 @@ class Outcome:
         Whether an image network ran, or the kept embedding served.
     embedding : ImageEmbedding
         What was scored.
+    found : Found
     notes : tuple of str
         What a person should know of it.
     """
@@ -143,6 +169,7 @@ class Outcome:
     seconds: float
     encoded: bool
     embedding: ImageEmbedding
+    found: Found
     notes: tuple[str, ...] = ()
 
 
@@ -181,8 +208,9 @@ class Session:
         live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
         for one in live.values():
             one.labels(thresholds)  # remembers what the next ones need
+        found = _found(live[scores.stages[-1]], thresholds)
         seconds = time.perf_counter() - start
-        return Outcome(scores, live, thresholds, seconds, encoded, embedding, notes)
+        return Outcome(scores, live, thresholds, seconds, encoded, embedding, found, notes)
 
     def affinity(
         self,
@@ -413,6 +441,15 @@ class Session:
         return embedding.nbytes + (0 if affinity is None else affinity.nbytes)
 
 
+def _found(live: LiveLabels, thresholds: Thresholds) -> Found:
+    labels = live.labels(thresholds)
+    short = live.shortfalls(thresholds)
+    if labels.size > COUNTED_UP_TO:
+        return Found(len(set(np.unique(labels).tolist()) - {0}), None, short)
+    regions = connected_regions(labels)
+    return Found(len(regions.class_sizes()), len(regions.areas), short)
+
+
 def _usable(
     segmenter: Segmenter, prototypes: Prototypes | None
 ) -> tuple[Prototypes | None, tuple[str, ...]]:
@@ -453,14 +490,15 @@ def find_models(
 
 
 def fetch_weights(
-    name: str, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+    names: Sequence[str], report: Callable[[Progress], None], should_stop: Callable[[], bool]
 ) -> None:
-    """Fetch the weights of a name; called in a thread."""
+    """Fetch the weights of some names; called in a thread."""
     load_pytorch(report)
     from ..segmentation import fetch, weights_of  # noqa: PLC0415 - heavy
 
-    for row in weights_of(name):
-        fetch(row, monitor=Monitor(report, should_stop))
+    for name in names:
+        for row in weights_of(name):
+            fetch(row, monitor=Monitor(report, should_stop))
 
 
 @dataclass(frozen=True)
@@ -477,12 +515,15 @@ class WeightsFound:
         Its weights, where they can be fetched.
     vocabulary : tuple of str
         The words of the demo model.
+    free : int
+        Bytes that are free where downloads are stored.
     """
 
     on_disk: Mapping[str, bool]
     requested: str
     row: WeightsEntry | None
     vocabulary: tuple[str, ...]
+    free: int
 
 
 def weights_on_disk(
@@ -495,7 +536,7 @@ def weights_on_disk(
     name : str
         A model of open_clip's table, or empty; what cannot be fetched is passed over.
     """
-    from ..segmentation import cached, vocabulary  # noqa: PLC0415 - heavy
+    from ..segmentation import cached, free_space, vocabulary  # noqa: PLC0415 - heavy
 
     on_disk = {one: cached(entry) is not None for one, entry in REGISTRY.items()}
     row = None
@@ -507,4 +548,4 @@ def weights_on_disk(
             rows = weights_of(name)
             row = rows[0]
             on_disk[name] = all(cached(one) is not None for one in rows)
-    return WeightsFound(on_disk, name, row, vocabulary(REGISTRY["demo"]))
+    return WeightsFound(on_disk, name, row, vocabulary(REGISTRY["demo"]), free_space())

@@ -123,6 +123,11 @@ class DockState(QObject):
             signal.connect(self._on_annotation)
 
     @property
+    def has_images(self) -> bool:
+        """Whether there is an image layer to choose."""
+        return self._images.has_images
+
+    @property
     def choice(self) -> ImageChoice | None:
         """The chosen image, plane and region; None where there is none."""
         return self._images.choice()

@@ -29,6 +29,7 @@ from .models.registry import REGISTRY as REGISTRY
 from .models.registry import WeightsEntry as WeightsEntry
 from .models.weights import cached as cached
 from .models.weights import fetch as fetch
+from .models.weights import free_space as free_space
 from .models.weights import vocabulary as vocabulary
 from .progress import Monitor as Monitor
 from .progress import Progress as Progress

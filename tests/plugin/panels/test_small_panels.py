@@ -93,7 +93,7 @@ def test_a_long_message_is_scrolled_and_moves_nothing(panel, qtbot):
     status.show_message("Short.")
     before = status.sizeHint().height()
     assert status.lines.verticalScrollBar().maximum() == 0
-    status.show_message("A sentence that says what went wrong, and what to do. " * 12, error=True)
+    status.show_message("A sentence that says what went wrong, and what to do. " * 12, tone="error")
     qtbot.waitUntil(lambda: status.lines.verticalScrollBar().maximum() > 0)
     assert status.lines.verticalScrollBar().value() == 0
     assert status.sizeHint().height() == before

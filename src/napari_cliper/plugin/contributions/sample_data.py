@@ -8,23 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-from ...demo.scenes import KINDS, make_scene
+from ...demo.scenes import KINDS, Scene, make_scene
 from ...labels.palette import class_colours
 from .. import ui_text
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
 SCENE_SHAPE = (512, 640)
+MIXED = 1_000_002  # seed
 
 
 def mixed_scene() -> list[LayerData]:
     """A scene of several kinds in phase contrast, and what is where."""
-    return _scene(ui_text.MIXED_SCENE, seed=1_000_002)
+    return _scene(ui_text.MIXED_SCENE, seed=MIXED)
 
 
 def fluorescence_scene() -> list[LayerData]:
     """A scene on a dark fluorescence field, and what is where."""
     return _scene(ui_text.FLUORESCENCE_SCENE, seed=1_000_015)
+
+
+def example_scene() -> Scene:
+    """The mixed scene, as *Show me an example* takes it."""
+    return make_scene(SCENE_SHAPE, MIXED)
 
 
 def _scene(name: str, *, seed: int) -> list[LayerData]:

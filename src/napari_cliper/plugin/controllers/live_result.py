@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject, Signal
 
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
-from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
+from ...segmentation import InvalidInputError, SegmentationConfig, Shortfall, Thresholds
 from .. import ui_text
 from ..engine_session import Outcome
 from ..layers.image_layers import ImageChoice, axis_name, place
@@ -140,11 +140,17 @@ class LiveResult(QObject):
         seen, kept = self.seen(), self._current
         if seen is None or kept is None or seen.layer.data[place(seen.choice)].any():
             return ""
-        live = next(one for name, one in kept.shown.outcome.live.items() if name == seen.stage)
-        thresholds, hints = kept.followed
         return ui_text.nothing_found(
-            live.shortfalls(thresholds), hinted=hints is not None, most=CLASSES_NAMED
+            self.shortfalls(), hinted=kept.followed[1] is not None, most=CLASSES_NAMED
         )
+
+    def shortfalls(self) -> tuple[Shortfall, ...]:
+        """Which classes of the prediction on the screen stay below which threshold, best first."""
+        seen, kept = self.seen(), self._current
+        if seen is None or kept is None:
+            return ()
+        live = next(one for name, one in kept.shown.outcome.live.items() if name == seen.stage)
+        return live.shortfalls(kept.followed[0])
 
     def thresholds_for(self, config: SegmentationConfig) -> Thresholds | None:
         """The thresholds that the next result of a configuration keeps; None for its defaults."""

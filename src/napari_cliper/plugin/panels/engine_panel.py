@@ -179,9 +179,24 @@ class EnginePanel(QWidget):
         """Offer the models of open_clip's table in a list that is searched by typing."""
         self.form.model.set_completions(names)
 
-    def missing(self) -> tuple[WeightsEntry, ...]:
-        """What the wishes need that is not on disk, as far as that is known."""
-        config = self._config_or_none() or self.form.outline()
+    @property
+    def offline(self) -> bool:
+        """Whether downloads are forbidden."""
+        return bool(self.form.offline.isChecked())
+
+    def config_or_outline(self) -> SegmentationConfig:
+        """The settings, or as much of them as can work."""
+        return self._config_or_none() or self.form.outline()
+
+    def missing(self, config: SegmentationConfig | None = None) -> tuple[WeightsEntry, ...]:
+        """What a configuration needs that is not on disk, as far as that is known.
+
+        Parameters
+        ----------
+        config : SegmentationConfig, optional
+            By default, the chosen one.
+        """
+        config = config or self.config_or_outline()
         names = [config.model]
         if config.needs_diffusion:
             names.append(config.diffusion_model)
@@ -247,7 +262,7 @@ class EnginePanel(QWidget):
         self.known_label.setVisible(bool(self._known) and self.form.model.value() == "demo")
 
     def _show_missing(self) -> None:
-        missing, offline = self.missing(), self.form.offline.isChecked()
+        missing, offline = self.missing(), self.offline
         config = self.form.outline()
         told = (missing, offline, config.method, config.chosen_refiner)
         if told == self._told:
@@ -272,7 +287,7 @@ class EnginePanel(QWidget):
             before = line.button
 
     def _on_preset(self, name: str) -> None:
-        config = self._config_or_none() or self.form.outline()
+        config = self.config_or_outline()
         self.form.set_config(ENGINE_PRESETS[name].applied_to(config))
         self._on_edited()
 

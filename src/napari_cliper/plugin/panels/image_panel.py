@@ -103,6 +103,11 @@ class ImagePanel(QWidget):
 
     # ------------------------------------------------------------------ values
 
+    @property
+    def has_images(self) -> bool:
+        """Whether there is an image layer to choose."""
+        return bool(self._images)
+
     def choice(self) -> ImageChoice | None:
         """What a run would work on now; None where `why_not` says why."""
         return self._look()[0]

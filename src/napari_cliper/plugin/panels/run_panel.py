@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from .. import ui_text
 from ..qt.menu_button import MenuButton
 from ..qt.tones import set_tone
-from ..qt.wrapping_label import wrapping
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class RunEntry:
 
 
 class RunPanel(QWidget):
-    """Emits `run`; is told by `set_ready`, `set_running` and `show_state`.
+    """Emits `run`; is told by `set_ready` and `set_running`.
 
     Parameters
     ----------
@@ -54,16 +53,13 @@ class RunPanel(QWidget):
         )
         self.run_button.setDefault(True)
         set_tone(self.run_button, "primary")
-        self.state = wrapping()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.row)
-        column.addWidget(self.state)
         self.row.clicked.connect(self.run)
         self.menu.aboutToShow.connect(self._fill)
         self._why_not = ""
         self._running = False
-        self.show_state("")
         self._update()
 
     def set_ready(self, why_not: str) -> None:
@@ -75,11 +71,6 @@ class RunPanel(QWidget):
         """Whether a job runs, beside which no other may start."""
         self._running = running
         self._update()
-
-    def show_state(self, text: str) -> None:
-        """Say why there is nothing to accept on the screen; nothing for an empty text."""
-        self.state.setText(text)
-        self.state.setVisible(bool(text))
 
     def _fill(self) -> None:
         self.menu.clear()

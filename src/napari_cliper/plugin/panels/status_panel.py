@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Literal
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QGridLayout, QProgressBar, QPushButton, QScrollArea, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QElidingLabel
 
 from ...segmentation import Progress
 from .. import ui_text
 from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
+from .state_panel import StateButton
 
+MessageTone = Literal["", "warning", "error"]
 _BAR_STEPS = 1000
 _LINES = 3  # of the message; the others are scrolled to
 
@@ -56,6 +68,10 @@ class StatusPanel(QWidget):
         grid.addWidget(self.stage, 1, 0)
         grid.addWidget(self.lines, 2, 0)
         grid.addWidget(self.cancel_button, 1, 1, 2, 1, Qt.AlignmentFlag.AlignTop)
+        self._buttons = QVBoxLayout()
+        self._buttons.setSpacing(2)
+        grid.addLayout(self._buttons, 2, 1, Qt.AlignmentFlag.AlignTop)
+        self.buttons: list[QPushButton] = []
         grid.setColumnStretch(0, 1)
 
         self.cancel_button.clicked.connect(self.cancel)
@@ -95,23 +111,33 @@ class StatusPanel(QWidget):
     def end_quietly(self, message: str) -> None:
         """The job has ended; say how, unless something else was said while it ran."""
         shown, tone = self.message.text(), self.message.property("tone")
-        self.end(shown or message)
-        set_tone(self.message, tone if shown else "")
+        self.end(shown or message, tone=tone if shown else "")
 
-    def end(self, message: str, *, error: bool = False) -> None:
-        """The job has ended; say how."""
+    def end(
+        self, message: str, *, tone: MessageTone = "", buttons: Sequence[StateButton] = ()
+    ) -> None:
+        """The job has ended; say how, and what can be done next."""
         self.running = False
         self.bar.setRange(0, _BAR_STEPS)
         self.bar.reset()
         self.stage.setText("")
         self._stage_started = ("", 0.0)
-        self.show_message(message, error=error)
+        self.show_message(message, tone=tone, buttons=buttons)
         self._update()
 
-    def show_message(self, message: str, *, error: bool = False) -> None:
-        """Show lines that stay until the next ones."""
+    def show_message(
+        self, message: str, *, tone: MessageTone = "", buttons: Sequence[StateButton] = ()
+    ) -> None:
+        """Show lines that stay until the next ones, with buttons beside them."""
         self.message.setText(message)
-        set_tone(self.message, "error" if error else "")
+        set_tone(self.message, tone)
+        for button in self.buttons:
+            self._buttons.removeWidget(button)
+            button.hide()
+            button.deleteLater()
+        self.buttons = [one.made() for one in buttons]
+        for button in self.buttons:
+            self._buttons.addWidget(button)
         self.lines.ensureVisible(0, 0)
 
     def _update(self) -> None:

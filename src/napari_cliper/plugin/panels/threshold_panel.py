@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
@@ -17,7 +18,7 @@ from ..qt.tones import set_tone
 from ..ui_text import ThresholdTexts
 
 if TYPE_CHECKING:
-    from ...segmentation import ScoreMaps
+    from ...segmentation import ScoreMaps, Shortfall
 
 
 class ThresholdPanel(QWidget):
@@ -156,6 +157,17 @@ class ThresholdPanel(QWidget):
     def set_working(self, *, working: bool) -> None:
         """Say that labels of a large result are being made."""
         self.working.setVisible(working)
+
+    def lower(self, short: Shortfall) -> None:
+        """Move the threshold that a class stays below to just below its value."""
+        value = max(math.floor(short.value * 100 - 1e-6) / 100, 0.0)
+        if short.kind == "class":
+            self.class_slider.setValue(value)
+        elif short.name in self._own:
+            self.choose_class(short.name)
+            self.own_slider.setValue(value)
+        else:
+            self.background_slider.setValue(value)
 
     # ------------------------------------------------------------------ moved
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .engine import size_text
+from .common import count, count_classes
+from .engine import RAIL, missing_text, plain_name, size_text
 
 if TYPE_CHECKING:
     from ...segmentation import Progress, WeightsEntry
+    from ..engine_session import Found
 
 RUN = "&Run (Ctrl+Enter)"
 RUN_TIP = "Find the words in the image."
@@ -57,11 +59,63 @@ def stage_text(progress: Progress, seconds_left: float | None) -> str:
     return f"{progress.stage}, {amount}{left}"
 
 
-def run_done(*, seconds: float, encoded: bool, on_screen: bool, notes: str) -> str:
-    """A run has ended."""
-    took = f"Done in {seconds:.1f} s." if encoded else "Done, with the stored image features."
+def run_done(found: Found, *, total: int, on_screen: bool, notes: str) -> str:
+    """A run has ended: what was found, and what to do about the rest."""
+    if not found.classes:
+        counted = "Nothing was found."
+    else:
+        objects = "" if found.objects is None else f", {count(found.objects, 'object')}"
+        counted = f"{found.classes} of {count_classes(total)}{objects}."
     where = "" if on_screen else "The result belongs to a plane that is not on the screen."
-    return " ".join(part for part in (took, where, notes) if part)
+    below = ""
+    if found.classes and found.short:
+        first, more = found.short[0], len(found.short) - 1
+        which = "class" if first.kind == "class" else "background"
+        named = f"{first.name} ({first.value:.2f})" + (f" and {more} more" if more else "")
+        verb = "are" if more else "is"
+        below = f"{named} {verb} below the {which} threshold: lower it, or click one."
+    return " ".join(part for part in (counted, where, below, notes) if part)
+
+
+GO_CORRECT = "Correct"
+GO_CORRECT_TIP = "Go to the page Correct: click, paint and erase."
+GO_ACCEPT = "Accept"
+GO_ACCEPT_TIP = "Accept what is shown into the annotation (Alt+A)."
+NO_IMAGE_YET = "There is no image. Open one, or look at an example that needs no download."
+OPEN_IMAGE = "Open ..."
+OPEN_IMAGE_TIP = "Open an image file in napari."
+SHOW_EXAMPLE = "Show me an example"
+SHOW_EXAMPLE_TIP = "Add a synthetic scene, type its words, and run the demo model."
+TYPE_WORDS = "Type above what to look for, separated by commas, and press Run."
+LOADING_PYTORCH_NOW = "PyTorch is loading, once per session. You can go on meanwhile."
+TRY_DEMO = "Try the demo model"
+USE_PAMR_BUTTON = "Use PAMR"
+LOWER_THRESHOLD = "Lower the threshold"
+LOWER_THRESHOLD_TIP = "Move the threshold to just below the best class."
+CLICK_ONE = "Click an object"
+CLICK_ONE_TIP = "Go to the page Correct, and click on an object of a class."
+
+
+def download_size(size: int) -> str:
+    """A button that downloads this many bytes."""
+    return f"Download {size_text(size)}".strip()
+
+
+def disk_full(*, needed: int, free: int) -> str:
+    """Weights do not fit on the disk; sizes in bytes."""
+    return (
+        f"{size_text(needed)} are needed, but only {size_text(free)} are free on the disk of the "
+        "downloads. Free some space, or set HF_HOME to a folder on another disk."
+    )
+
+
+def weights_needed(missing: Sequence[WeightsEntry], offered: Sequence[WeightsEntry]) -> str:
+    """The chosen model is not on disk; the sizes and licences of what can be downloaded."""
+    names = " and ".join(plain_name(row.name) for row in missing)
+    facts = [f"{missing_text(row)}." for row in offered]
+    rail = [RAIL] if any("RAIL" in row.licence for row in offered) else []
+    verb = "is" if len(missing) == 1 else "are"
+    return " ".join([f"{names} {verb} not on this machine.", *facts, *rail])
 
 
 DROPPED_FOR_PROJECT = "A project was opened during the run, so the result was discarded. Run again."
@@ -76,9 +130,9 @@ def dropped_for_image(image: str) -> str:
     )
 
 
-def downloaded(name: str) -> str:
+def downloaded(names: Sequence[str]) -> str:
     """Weights are on disk."""
-    return f"{name} has been downloaded."
+    return f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'} been downloaded."
 
 
 def weights_missing(rows: Sequence[WeightsEntry]) -> str:

@@ -215,6 +215,13 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE).expanduser()
 
 
+def free_space() -> int:
+    """Return the bytes that are free where downloads are stored."""
+    folder = cache_folder()
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    return shutil.disk_usage(there).free
+
+
 def downloaded() -> dict[str, int]:
     """Return the bytes on disk of each repository of the registry, partial downloads included.
 

@@ -1,0 +1,178 @@
+"""What a person can do next: no image, no model, no words, no result, or nothing found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from qtpy.QtCore import QObject, Signal
+
+from ...segmentation import Shortfall, WeightsEntry
+from .. import ui_text
+from ..panels.engine_panel import EnginePanel
+from ..panels.preset_buttons import ENGINE_PRESETS
+from ..panels.state_panel import State, StateButton, StatePanel
+from ..state import DockState
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What the buttons of a state do.
+
+    Parameters
+    ----------
+    open_image, show_example, click : callable
+    download : callable
+        Takes the names of weights.
+    lower : callable
+        Takes the shortfall whose threshold is to be lowered.
+    """
+
+    open_image: Callable[[], None]
+    show_example: Callable[[], None]
+    click: Callable[[], None]
+    download: Callable[[Sequence[str]], None]
+    lower: Callable[[Shortfall], None]
+
+
+class NextStep(QObject):
+    """Keeps the state panel up to what is there.
+
+    Emits `changed` with whether thresholds can be moved.
+
+    Parameters
+    ----------
+    panel : StatePanel
+    state : DockState
+    engine : EnginePanel
+    actions : Actions
+    """
+
+    changed = Signal(bool)
+
+    def __init__(
+        self, panel: StatePanel, state: DockState, engine: EnginePanel, actions: Actions
+    ) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        self._state = state
+        self._engine = engine
+        self._do = actions
+        self._free: int | None = None
+        self._busy = self._loading = False
+
+    def set_free(self, free: int) -> None:
+        """Take in how many bytes are free where weights are stored."""
+        self._free = free
+        self.update()
+
+    def set_busy(self, *, busy: bool) -> None:
+        """Offer no download while a job runs."""
+        self._busy = busy
+        self.update()
+
+    def set_loading(self, *, loading: bool) -> None:
+        """Say that PyTorch is being loaded."""
+        self._loading = loading
+        self.update()
+
+    def update(self) -> None:
+        """Bring the panel in line."""
+        missing = self._engine.missing()
+        self._panel.show_state(self._find(missing))
+        self.changed.emit(self._state.shown is not None and not missing)
+
+    def _find(self, missing: Sequence[WeightsEntry]) -> State | None:
+        if not self._state.has_images:
+            return self._with_loading(
+                State(
+                    ui_text.NO_IMAGE_YET,
+                    (
+                        StateButton(
+                            ui_text.OPEN_IMAGE, self._do.open_image, ui_text.OPEN_IMAGE_TIP
+                        ),
+                        StateButton(
+                            ui_text.SHOW_EXAMPLE,
+                            self._do.show_example,
+                            ui_text.SHOW_EXAMPLE_TIP,
+                            ui_text.BUSY_WHY_NOT if self._busy else "",
+                        ),
+                    ),
+                )
+            )
+        if missing:
+            return self._missing(missing)
+        if self._state.shown is not None:
+            return self._nothing_found()
+        if next(iter(self._state.result.kept), None) is not None:
+            return State(self._state.result.why_not)
+        if not self._state.rows:
+            return self._with_loading(State(ui_text.TYPE_WORDS))
+        return State(ui_text.LOADING_PYTORCH_NOW) if self._loading else None
+
+    def _with_loading(self, state: State) -> State:
+        if not self._loading:
+            return state
+        return State(f"{state.text} {ui_text.LOADING_PYTORCH_NOW}", state.buttons, state.tone)
+
+    # ------------------------------------------------------------------ weights
+
+    def _missing(self, missing: Sequence[WeightsEntry]) -> State:
+        """Three ways on: the demo model, a small download, and the best borders."""
+        config = self._engine.config_or_outline()
+        demo = ENGINE_PRESETS["demo"].applied_to(config)
+        buttons = [
+            StateButton(
+                ui_text.TRY_DEMO,
+                partial(self._engine.set_config, demo),
+                ui_text.preset_tip("demo", ()),
+            )
+        ]
+        offered = list(missing)
+        presets = [ENGINE_PRESETS[name] for name in ("fast", "best")]
+        if any(preset.is_in(config) for preset in presets):
+            offered = []
+            for preset in presets:
+                chosen = preset.applied_to(config)
+                rows = self._engine.missing(chosen)
+                offered += [row for row in rows if row not in offered]
+                tip = ui_text.preset_tip(preset.name, preset.weights)
+                buttons.append(self._download(rows, tip, partial(self._engine.set_config, chosen)))
+        else:
+            tip = "\n".join(ui_text.missing_text(row) for row in missing)
+            buttons.append(self._download(missing, tip, lambda: None))
+        return State(ui_text.weights_needed(missing, offered), tuple(buttons))
+
+    def _download(
+        self, rows: Sequence[WeightsEntry], tip: str, choose: Callable[[], None]
+    ) -> StateButton:
+        size = sum(row.size for row in rows)
+        why_not = ""
+        if rows and self._engine.offline:
+            why_not = ui_text.OFFLINE_WHY_NOT
+        elif rows and self._busy:
+            why_not = ui_text.BUSY_WHY_NOT
+        elif self._free is not None and size > self._free:
+            why_not = ui_text.disk_full(needed=size, free=self._free)
+
+        def press() -> None:
+            choose()
+            if rows:
+                self._do.download([row.name for row in rows])
+
+        text = ui_text.download_size(size) if rows else ui_text.USE_PAMR_BUTTON
+        return StateButton(text, press, tip, why_not)
+
+    # ------------------------------------------------------------------ results
+
+    def _nothing_found(self) -> State | None:
+        text = self._state.result.why_empty()
+        if not text:
+            return None
+        short = self._state.result.shortfalls()
+        lower = StateButton(
+            ui_text.LOWER_THRESHOLD, lambda: self._do.lower(short[0]), ui_text.LOWER_THRESHOLD_TIP
+        )
+        click = StateButton(ui_text.CLICK_ONE, self._do.click, ui_text.CLICK_ONE_TIP)
+        return State(text, (lower, click) if short else (click,), "warning")

@@ -1,0 +1,104 @@
+"""What happened and what can be done next, with buttons that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+
+from ..qt.tones import set_tone
+from ..qt.wrapping_label import wrapping
+
+
+@dataclass(frozen=True)
+class StateButton:
+    """A button below the text of a state.
+
+    Parameters
+    ----------
+    text : str
+    press : callable
+    tip : str
+    why_not : str
+        Why the button is grey; empty where it works.
+    """
+
+    text: str
+    press: Callable[[], None]
+    tip: str = ""
+    why_not: str = ""
+
+    def made(self) -> QPushButton:
+        """Return the button."""
+        button = QPushButton(self.text)
+        button.setAutoDefault(False)
+        button.setEnabled(not self.why_not)
+        button.setToolTip(self.why_not or self.tip)
+        button.clicked.connect(lambda _checked=False: self.press())
+        return button
+
+
+@dataclass(frozen=True)
+class State:
+    """What is shown to a person who needs to know what comes next.
+
+    Parameters
+    ----------
+    text : str
+    buttons : tuple of StateButton
+        An odd first one is as wide as the panel; the others stand in pairs.
+    tone : {'', 'warning'}
+    """
+
+    text: str
+    buttons: tuple[StateButton, ...] = ()
+    tone: Literal["", "warning"] = ""
+
+
+class StatePanel(QWidget):
+    """Shows a `State`; hidden where there is none."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.text = wrapping()
+        self.buttons: Sequence[QPushButton] = ()
+        self._shown: tuple[object, ...] = ()
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(4)
+        self._grid.addWidget(self.text, 0, 0, 1, 2)
+        for column in (0, 1):
+            self._grid.setColumnStretch(column, 1)
+        self.hide()
+
+    def show_state(self, state: State | None) -> None:
+        """Show a state in the place of the one before."""
+        self.setVisible(state is not None)
+        if state is None:
+            self.text.clear()
+            self._replace(())
+            return
+        self.text.setText(state.text)
+        set_tone(self.text, state.tone)
+        self._replace(state.buttons)
+
+    def _replace(self, buttons: Sequence[StateButton]) -> None:
+        """Make other buttons, unless they would say the same: the focus stays on one then."""
+        shown = tuple((one.text, one.tip, one.why_not) for one in buttons)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        for button in self.buttons:
+            self._grid.removeWidget(button)
+            button.hide()
+            button.deleteLater()
+        self.buttons = [one.made() for one in buttons]
+        wide = len(self.buttons) % 2
+        for index, button in enumerate(self.buttons):
+            if index < wide:
+                self._grid.addWidget(button, 1, 0, 1, 2)
+            else:
+                row, column = divmod(index + wide, 2)
+                self._grid.addWidget(button, 1 + row, column)
