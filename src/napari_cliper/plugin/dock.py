@@ -186,6 +186,7 @@ class CliperWidget(QWidget):
             ),
         )
         self.next_step.changed.connect(self.threshold_panel.setVisible)
+        self.threshold_panel.more.toggled.connect(self.next_step.set_cramped)
         self.result.relabelled.connect(self.next_step.update)
         self.objects_panel = ObjectsPanel(self.state)
         self.frame.add("objects", self.objects_panel)
@@ -782,15 +783,9 @@ class CliperWidget(QWidget):
             config = self.engine_panel.config()
             model = ui_text.plain_name(config.model)
             if choice is not None:
-                rows, columns = choice.shape
-                reduced = reduction((rows, columns), config)
+                reduced = reduction(choice.shape, config)
                 if reduced.notable:
-                    warning = ui_text.objects_lost(
-                        rows=rows,
-                        columns=columns,
-                        factor=reduced.factor,
-                        smallest=reduced.smallest,
-                    )
+                    warning = ui_text.objects_lost(factor=reduced.factor, smallest=reduced.smallest)
         self.image_panel.show_context(model, warning)
 
     def _update_ready(self) -> None:

@@ -36,12 +36,21 @@ WIDTH, HEIGHT = 322, 578
 _ALL_THAT_IS_LEFT = 1000  # as a stretch factor, against 1 of the empty space below the panels
 
 
+class _Inside(QWidget):
+    """What a page scrolls: as high as its panels need at least, so that tables shrink first."""
+
+    def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
+        """The least height; a layout asks for the one it would like."""
+        layout = self.layout()
+        return -1 if layout is None else layout.minimumHeightForWidth(width)
+
+
 class Page(QScrollArea):
     """A column of panels; it scrolls only in windows smaller than any that is supported."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        inside = QWidget()
+        inside = _Inside()
         self._column = QVBoxLayout(inside)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(4)
@@ -108,6 +117,8 @@ class Frame(QWidget):
             shortcut.activated.connect(lambda name=name: self.go_to(name))
         self._add_page("settings")
 
+        # Or napari would put empty room below.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._column = column = QVBoxLayout(self)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(4)

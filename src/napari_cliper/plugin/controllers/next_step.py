@@ -15,6 +15,8 @@ from ..panels.preset_buttons import ENGINE_PRESETS
 from ..panels.state_panel import State, StateButton, StatePanel
 from ..state import DockState
 
+CLASSES_NAMED = 4
+
 
 @dataclass(frozen=True)
 class Actions:
@@ -60,7 +62,7 @@ class NextStep(QObject):
         self._engine = engine
         self._do = actions
         self._free: int | None = None
-        self._busy = self._loading = False
+        self._busy = self._loading = self._cramped = False
 
     def set_free(self, free: int) -> None:
         """Take in how many bytes are free where weights are stored."""
@@ -75,6 +77,11 @@ class NextStep(QObject):
     def set_loading(self, *, loading: bool) -> None:
         """Say that PyTorch is being loaded."""
         self._loading = loading
+        self.update()
+
+    def set_cramped(self, cramped: bool) -> None:
+        """Be short where the rare settings take the room."""
+        self._cramped = cramped
         self.update()
 
     def update(self) -> None:
@@ -167,10 +174,12 @@ class NextStep(QObject):
     # ------------------------------------------------------------------ results
 
     def _nothing_found(self) -> State | None:
-        text = self._state.result.why_empty()
-        if not text:
+        if not self._state.result.why_empty():
             return None
+        if self._cramped:
+            return State(ui_text.NOTHING_FOUND, (), "warning")
         short = self._state.result.shortfalls()
+        text = ui_text.classes_below(short, most=CLASSES_NAMED)
         lower = StateButton(
             ui_text.LOWER_THRESHOLD, lambda: self._do.lower(short[0]), ui_text.LOWER_THRESHOLD_TIP
         )

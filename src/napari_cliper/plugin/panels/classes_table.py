@@ -38,7 +38,7 @@ from ..qt.tones import tone_colours
 from .classes_model import COLOUR_ROLE, SYNONYMS_ROLE, ClassesModel, Column
 from .score_bar import ScoreBar
 
-ROWS_SHOWN, ROWS_AT_LEAST = 6, 2
+ROWS_SHOWN, ROWS_AT_LEAST = 6, 1
 """The most rows in sight, and how many there are where other parts need the room."""
 _GREY = QColor(128, 128, 128)  # of what is drawn around and in place of a colour
 _GAP = 6  # pixels between a name and its synonyms
@@ -171,9 +171,8 @@ class ClassesTable(QTableView):
         return QSize(super().sizeHint().width(), self._height(count))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
-        """Two rows, or one where there are no more."""
-        count = min(max(self._classes.rowCount(), 1), ROWS_AT_LEAST)
-        return QSize(super().minimumSizeHint().width(), self._height(count))
+        """One row: the others are scrolled to."""
+        return QSize(super().minimumSizeHint().width(), self._height(ROWS_AT_LEAST))
 
     def _height(self, rows: int) -> int:
         return self._columns.sizeHint().height() + rows * self._row_height + 2 * self.frameWidth()

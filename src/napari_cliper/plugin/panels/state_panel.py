@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
@@ -65,6 +66,7 @@ class StatePanel(QWidget):
         self.text = wrapping()
         self.buttons: Sequence[QPushButton] = ()
         self._shown: tuple[object, ...] = ()
+        self._now: tuple[StateButton, ...] = ()
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(4)
@@ -84,8 +86,13 @@ class StatePanel(QWidget):
         set_tone(self.text, state.tone)
         self._replace(state.buttons)
 
+    def _press(self, index: int) -> None:
+        """Do what the button does by now."""
+        self._now[index].press()
+
     def _replace(self, buttons: Sequence[StateButton]) -> None:
         """Make other buttons, unless they would say the same: the focus stays on one then."""
+        self._now = tuple(buttons)
         shown = tuple((one.text, one.tip, one.why_not) for one in buttons)
         if shown == self._shown:
             return
@@ -94,7 +101,10 @@ class StatePanel(QWidget):
             self._grid.removeWidget(button)
             button.hide()
             button.deleteLater()
-        self.buttons = [one.made() for one in buttons]
+        self.buttons = [
+            replace(one, press=partial(self._press, index)).made()
+            for index, one in enumerate(buttons)
+        ]
         wide = len(self.buttons) % 2
         for index, button in enumerate(self.buttons):
             if index < wide:

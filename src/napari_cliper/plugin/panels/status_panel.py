@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -59,7 +60,7 @@ class StatusPanel(QWidget):
         self.lines.setWidgetResizable(True)
         self.lines.setFrameShape(QFrame.Shape.NoFrame)
         self.lines.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.lines.setFixedHeight(_LINES * self.message.fontMetrics().lineSpacing() + 4)
+        self._fit_lines()
 
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -139,6 +140,18 @@ class StatusPanel(QWidget):
         for button in self.buttons:
             self._buttons.addWidget(button)
         self.lines.ensureVisible(0, 0)
+
+    def _fit_lines(self) -> None:
+        """Make room for whole lines in the font of napari's style sheet."""
+        self.message.ensurePolished()
+        around = self.message.contentsMargins()
+        margins = around.top() + around.bottom() + 2 * self.lines.frameWidth() + 2
+        self.lines.setFixedHeight(_LINES * (self.message.fontMetrics().lineSpacing() + 1) + margins)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Take the style sheet in."""
+        self._fit_lines()
+        super().showEvent(event)
 
     def _update(self) -> None:
         self.cancel_button.setEnabled(self.running)

@@ -38,10 +38,13 @@ class ThresholdPanel(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(1)
         grid.setColumnStretch(0, 1)
-        self.class_slider, self.class_default = _slider_with_ends(grid, 0, ui_text.CLASS_THRESHOLD)
+        self._ends = QWidget(), QWidget()
+        self.class_slider, self.class_default = _slider_with_ends(
+            grid, 0, ui_text.CLASS_THRESHOLD, self._ends[0]
+        )
         grid.setRowMinimumHeight(3, 4)
         self.background_slider, self.background_default = _slider_with_ends(
-            grid, 4, ui_text.BACKGROUND_THRESHOLD
+            grid, 4, ui_text.BACKGROUND_THRESHOLD, self._ends[1]
         )
         self.working = QLabel(ui_text.UPDATING_LABELS)
         grid.addWidget(self.working, 7, 0, 1, 2)
@@ -62,6 +65,7 @@ class ThresholdPanel(QWidget):
         self.background_default.clicked.connect(self._on_background_default)
         self.score_maps.toggled.connect(self.score_maps_toggled)
         self.both_stages.toggled.connect(self.both_stages_toggled)
+        self.more.toggled.connect(self._on_more)
         self.set_working(working=False)
         self.set_available(available=False)
 
@@ -171,6 +175,11 @@ class ThresholdPanel(QWidget):
 
     # ------------------------------------------------------------------ moved
 
+    def _on_more(self, is_open: bool) -> None:
+        """Leave the words at the ends out where their room is needed."""
+        for ends in self._ends:
+            ends.setVisible(not is_open)
+
     def _show_values(self) -> None:
         """Say in tooltips where the sliders stand, and what was published."""
         for texts, slider, button, published in (
@@ -224,9 +233,9 @@ class ThresholdPanel(QWidget):
 
 
 def _slider_with_ends(
-    grid: QGridLayout, row: int, texts: ThresholdTexts
+    grid: QGridLayout, row: int, texts: ThresholdTexts, ends: QWidget
 ) -> tuple[QLabeledDoubleSlider, QToolButton]:
-    """A name with a reset button, a slider, and words at both ends of it, in three rows."""
+    """A name with a reset button, a slider, and in `ends` words at both ends, in three rows."""
     label = QLabel(texts.label)
     slider = _threshold_slider(texts.name)
     label.setBuddy(slider)
@@ -235,20 +244,18 @@ def _slider_with_ends(
     default.setText("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}")
     default.setAutoRaise(True)
     default.setAccessibleName(ui_text.reset_name(texts.name))
-    ends = QHBoxLayout()
+    words = QHBoxLayout(ends)
+    words.setContentsMargins(0, 0, 0, 0)
     low, high = QLabel(texts.low), QLabel(texts.high)
     for end in (low, high):
         set_tone(end, "muted")
-        font = end.font()
-        font.setPointSizeF(font.pointSizeF() * 0.9)
-        end.setFont(font)
-    ends.addWidget(low)
-    ends.addStretch(1)
-    ends.addWidget(high)
+    words.addWidget(low)
+    words.addStretch(1)
+    words.addWidget(high)
     grid.addWidget(label, row, 0)
     grid.addWidget(default, row, 1)
     grid.addWidget(slider, row + 1, 0, 1, 2)
-    grid.addLayout(ends, row + 2, 0, 1, 2)
+    grid.addWidget(ends, row + 2, 0, 1, 2)
     return slider, default
 
 

@@ -10,6 +10,7 @@ def wrapping(text: str = "") -> QLabel:
     """A plain-text label that never asks for width."""
     label = QLabel(text)
     label.setWordWrap(True)
+    label.setIndent(0)  # a style sheet would add one, above too
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
     policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)

@@ -65,11 +65,11 @@ def context(parts: Sequence[str]) -> str:
     return " \N{MIDDLE DOT} ".join(parts)
 
 
-def objects_lost(*, rows: int, columns: int, factor: float, smallest: float) -> str:
+def objects_lost(*, factor: float, smallest: float) -> str:
     """A large image is reduced so much that small objects are lost."""
     return (
-        f"{rows} x {columns} is reduced {factor:.0f} times: objects smaller than about "
-        f"{two_digits(smallest)} px are lost. Run what is visible, or a rectangle."
+        f"Reduced {factor:.0f} times: objects below about {two_digits(smallest)} px are "
+        "lost. Run what is visible or a rectangle."
     )
 
 

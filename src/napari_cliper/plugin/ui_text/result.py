@@ -118,11 +118,14 @@ def not_run(plane: str, others: Sequence[str] = (), most: int = 0) -> str:
     return f"There is no result for {plane}. Press Run{go}."
 
 
-def nothing_found(short: Sequence[Shortfall], *, hinted: bool, most: int) -> str:
-    """Which classes stay below which threshold, and what to do."""
+NOTHING_FOUND = "Nothing was found."
+
+
+def classes_below(short: Sequence[Shortfall], *, most: int) -> str:
+    """Nothing was found: which classes stay below which threshold."""
     absent = [one for one in short if one.kind == "class"]
     weak = [one for one in short if one.kind == "pixel"]
-    lines = ["Nothing was found."]
+    lines = [NOTHING_FOUND]
     if weak:
         named = [f"{one.name} (best {one.value:.2f} of {one.threshold:.2f})" for one in weak]
         lines.append(f"No pixel reaches the background threshold: {listed(named, most)}.")
@@ -131,10 +134,16 @@ def nothing_found(short: Sequence[Shortfall], *, hinted: bool, most: int) -> str
         lines.append(
             f"Not above the class threshold of {absent[0].threshold:.2f}: {listed(named, most)}."
         )
+    return " ".join(lines)
+
+
+def nothing_found(short: Sequence[Shortfall], *, hinted: bool, most: int) -> str:
+    """Which classes stay below which threshold, and what to do."""
+    lines = [classes_below(short, most=most)]
     if hinted:
         lines.append("Your hints also count: undo some, or click on an object.")
     else:
-        which = "background" if weak else "class"
+        which = "background" if any(one.kind == "pixel" for one in short) else "class"
         lines.append(f"Lower the {which} threshold, try other words, or click on an object.")
     return " ".join(lines)
 

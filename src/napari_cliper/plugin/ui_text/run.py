@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .common import count, count_classes
-from .engine import RAIL, missing_text, plain_name, size_text
+from .engine import plain_name, size_text
+from .result import NOTHING_FOUND
 
 if TYPE_CHECKING:
     from ...segmentation import Progress, WeightsEntry
@@ -62,7 +63,7 @@ def stage_text(progress: Progress, seconds_left: float | None) -> str:
 def run_done(found: Found, *, total: int, on_screen: bool, notes: str) -> str:
     """A run has ended: what was found, and what to do about the rest."""
     if not found.classes:
-        counted = "Nothing was found."
+        counted = NOTHING_FOUND
     else:
         objects = "" if found.objects is None else f", {count(found.objects, 'object')}"
         counted = f"{found.classes} of {count_classes(total)}{objects}."
@@ -109,13 +110,17 @@ def disk_full(*, needed: int, free: int) -> str:
     )
 
 
+RAIL_SHORT = ", which forbids some uses"
+
+
 def weights_needed(missing: Sequence[WeightsEntry], offered: Sequence[WeightsEntry]) -> str:
     """The chosen model is not on disk; the sizes and licences of what can be downloaded."""
-    names = " and ".join(plain_name(row.name) for row in missing)
-    facts = [f"{missing_text(row)}." for row in offered]
-    rail = [RAIL] if any("RAIL" in row.licence for row in offered) else []
-    verb = "is" if len(missing) == 1 else "are"
-    return " ".join([f"{names} {verb} not on this machine.", *facts, *rail])
+    facts = [
+        f"{plain_name(row.name)} ({size_text(row.size)}, licence {row.licence}"
+        f"{RAIL_SHORT if 'RAIL' in row.licence else ''})"
+        for row in offered or missing
+    ]
+    return f"Not on this machine: {' and '.join(facts)}."
 
 
 DROPPED_FOR_PROJECT = "A project was opened during the run, so the result was discarded. Run again."

@@ -1,0 +1,187 @@
+"""Each state of the dock says what comes next, and its buttons do it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QApplication
+
+from napari_cliper.labels.regions import connected_regions
+from napari_cliper.plugin.dock import CliperWidget
+from napari_cliper.plugin.qt.tones import tone_colours
+from napari_cliper.segmentation import REGISTRY, SegmentationConfig
+
+WARNING = (
+    "Reduced 24 times: objects below about 190 px are lost. Run what is visible or a rectangle."
+)
+
+
+def buttons(panel):
+    return {button.text(): button for button in panel.buttons}
+
+
+@pytest.fixture
+def empty_dock(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    dock = CliperWidget(viewer)
+    viewer.window.add_dock_widget(dock)
+    qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+    yield dock
+    dock.close_down()
+
+
+def test_an_empty_viewer_offers_an_example_that_runs(empty_dock, qtbot):
+    dock = empty_dock
+    assert dock.state_panel.isVisibleTo(dock)
+    assert "There is no image" in dock.state_panel.text.text()
+    assert not dock.threshold_panel.isVisibleTo(dock)
+    assert list(buttons(dock.state_panel)) == ["Open ...", "Show me an example"]
+    buttons(dock.state_panel)["Show me an example"].click()
+    qtbot.waitUntil(lambda: dock.shown is not None and dock.job is None, timeout=60_000)
+    assert dock.engine_panel.config().model == "demo"
+    assert [row.name for row in dock.classes_panel.classes()] == [
+        "bacterium", "fibre", "crystal", "diatom"
+    ]  # fmt: skip
+    labels = dock.shown.predictions["refined"].layer.data
+    regions = connected_regions(labels)
+    said = f"{len(set(regions.labels))} of 4 classes, {len(regions.areas)} objects."
+    assert dock.status_panel.message.text().startswith(said)
+    assert dock.threshold_panel.isVisibleTo(dock)
+    assert not dock.state_panel.isVisibleTo(dock)
+
+
+def test_open_asks_for_a_file(empty_dock, monkeypatch):
+    asked = []
+    window = empty_dock.viewer.window._qt_viewer
+    monkeypatch.setattr(type(window), "_open_files_dialog", lambda *_, **__: asked.append(True))
+    monkeypatch.setattr(
+        "napari_cliper.plugin.dock.get_app_model",
+        lambda: type("App", (), {"commands": type("C", (), {"execute_command": asked.append})}),
+    )
+    buttons(empty_dock.state_panel)["Open ..."].click()
+    assert asked == ["napari.window.file.open_files_dialog"]
+
+
+def test_a_model_that_is_not_on_disk_leaves_three_ways(dock, monkeypatch):
+    nothing = {name: not row.repositories for name, row in REGISTRY.items()}
+    dock.engine_panel.set_cached(nothing)
+    dock.next_step.set_free(10**10)
+    dock.engine_panel.set_config(SegmentationConfig(device="cpu"))
+    panel = dock.state_panel
+    text = panel.text.text()
+    for part in ("ViT-B/16 (599 MB, licence MIT)", "Stable Diffusion 2.1 (2.6 GB", "forbids some"):
+        assert part in text
+    assert list(buttons(panel)) == ["Try the demo model", "Download 599 MB", "Download 3.2 GB"]
+    assert "RAIL" in buttons(panel)["Download 3.2 GB"].toolTip()
+
+    dock.next_step.set_free(10**9)
+    assert buttons(panel)["Download 599 MB"].isEnabled()
+    assert not buttons(panel)["Download 3.2 GB"].isEnabled()
+    assert "only 1.0 GB are free" in buttons(panel)["Download 3.2 GB"].toolTip()
+    dock.next_step.set_free(10**10)
+
+    jobs = []
+    monkeypatch.setattr(dock, "_start", lambda work, _done: jobs.append(work.args[0]))
+    buttons(panel)["Download 3.2 GB"].click()
+    assert jobs.pop() == ["ViT-B/16", "stable-diffusion-2.1"]
+    buttons(panel)["Download 599 MB"].click()
+    assert jobs.pop() == ["ViT-B/16"]
+    assert dock.engine_panel.config().chosen_refiner == "pamr"
+    dock.engine_panel.set_config(SegmentationConfig(device="cpu", offline=True))
+    assert not buttons(panel)["Download 599 MB"].isEnabled()
+    assert "Offline" in buttons(panel)["Download 599 MB"].toolTip()
+
+    dock.engine_panel.set_cached({"ViT-B/16": True})
+    dock.next_step.update()
+    assert "Use PAMR" in buttons(panel)
+    buttons(panel)["Use PAMR"].click()
+    assert not panel.isVisibleTo(dock)
+    assert dock.run_panel.run_button.isEnabled()
+
+    other = SegmentationConfig(model="ViT-L/14", refiner="pamr", device="cpu")
+    dock.engine_panel.set_config(other)
+    assert list(buttons(panel)) == ["Try the demo model", "Download 1.7 GB"]
+    buttons(panel)["Try the demo model"].click()
+    assert dock.engine_panel.config().model == "demo"
+    assert not panel.isVisibleTo(dock)
+
+
+def test_without_words_it_asks_for_them_and_says_that_pytorch_is_loading(dock):
+    dock.classes_panel.set_classes(())
+    assert "Type above" in dock.state_panel.text.text()
+    dock.next_step.set_loading(loading=True)
+    assert "PyTorch is loading" in dock.state_panel.text.text()
+    dock.classes_panel.add_words("fibre")
+    assert "PyTorch is loading" in dock.state_panel.text.text()
+    dock.next_step.set_loading(loading=False)
+    assert not dock.state_panel.isVisibleTo(dock)
+
+
+def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(dock, run):
+    dock.classes_panel.add_words("nucleus")
+    run(dock)
+    (short, *_) = dock.shown.outcome.found.short
+    text = dock.status_panel.message.text()
+    assert f"{short.name} ({short.value:.2f})" in text
+    assert "below the" in text
+    assert "click one" in text
+    found = buttons(dock.status_panel)
+    assert list(found) == ["Correct", "Accept"]
+    found["Accept"].click()
+    labels = dock.shown.predictions["refined"].layer.data
+    mine = dock.annotation_controller.of(dock.viewer.layers["scene"])
+    np.testing.assert_array_equal(mine.layer.data, labels)
+    run(dock)
+    buttons(dock.status_panel)["Correct"].click()
+    assert dock.frame.page == "correct"
+
+
+def test_nothing_found_is_amber_and_its_buttons_lead_out(dock, run, settle):
+    run(dock)
+    for slider in (dock.threshold_panel.class_slider, dock.threshold_panel.background_slider):
+        slider.setValue(slider.maximum())
+    settle(dock)
+    panel = dock.state_panel
+    assert panel.text.palette().windowText().color().name() == tone_colours("dark")["warning"]
+    labels = dock.shown.predictions["refined"].layer.data
+    for _ in range(3):  # both thresholds are too high
+        if not labels.any():
+            buttons(panel)["Lower the threshold"].click()
+            settle(dock)
+    assert labels.any()
+    assert not panel.isVisibleTo(dock)
+
+
+@pytest.mark.parametrize("state", ["missing", "nothing", "more", "nothing and more"])
+def test_every_state_fits_a_laptop(dock, run, settle, state):
+    """322 x 578 pixels, with a warning in the head, which takes two lines more."""
+    run(dock)
+    dock.classes_panel.add_words("yeast, bubble, crystal=crystals|needles, nucleus")
+    dock.image_panel.show_context(
+        "demo", "Reduced 24 times: objects below about 190 px are lost. " * 2
+    )
+    if state == "missing":
+        dock.engine_panel.set_cached({name: not row.repositories for name, row in REGISTRY.items()})
+        dock.engine_panel.set_config(SegmentationConfig(device="cpu"))
+        assert len(buttons(dock.state_panel)) == 3
+    if "nothing" in state:
+        dock.threshold_panel.class_slider.setValue(dock.threshold_panel.class_slider.maximum())
+        settle(dock)
+        assert "Nothing was found" in dock.state_panel.text.text()
+    if "more" in state:
+        dock.threshold_panel.more.expand()
+        dock.threshold_panel.own.click()
+    dock.image_panel.show_context(
+        "demo", "Reduced 24 times: objects below about 190 px are lost. " * 2
+    )
+    window = dock.viewer.window._qt_window
+    window.resize(1366, 690)
+    window.show()
+    dock.setFixedSize(322, 578)
+    for _ in range(5):
+        QApplication.processEvents()
+    page = dock.frame.current
+    assert dock.frame.height() == 578
+    assert page.verticalScrollBar().maximum() == 0, (
+        page.widget().layout().minimumHeightForWidth(306)
+    )
