@@ -287,6 +287,7 @@ class CliperWidget(QWidget):
             self.job is None
             and self.lookup is None
             and self.loading is None
+            and self.example is None
             and not self._rescore_timer.isActive()
             and not self._remember_timer.isActive()
             and self.result.idle
