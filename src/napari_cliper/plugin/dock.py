@@ -31,6 +31,7 @@ from . import preferences, shortcuts, ui_text
 from .contributions.sample_data import example_scene
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
+from .controllers.class_changes import ClassChanges
 from .controllers.correction import CorrectionController
 from .controllers.exchange import Exchange
 from .controllers.image_order import ImageOrder
@@ -224,6 +225,17 @@ class CliperWidget(QWidget):
             self._continue_with,
         )
         self.learning_controller.changed.connect(self._on_prototypes_changed)
+        self.class_changes = ClassChanges(
+            self.classes_panel,
+            self.annotation_controller,
+            self.correction_controller,
+            self.learning_controller,
+            self.result,
+            self.project_controller,
+            self.autosave,
+            self._start_unless_busy,
+        )
+        self.class_changes.message.connect(self._say)
         self.image_order = ImageOrder(
             self.project_panel,
             self.project_controller,
@@ -555,6 +567,7 @@ class CliperWidget(QWidget):
         self._update_ready()
         self._update_results()
         self._look_up_weights()
+        self.class_changes.go_on()
         self.learning_controller.go_on()
 
     # ------------------------------------------------------------------ showing

@@ -12,6 +12,7 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
+from ...annotation.class_change import ClassChange
 from ...annotation.cleanup import CLEANING
 from ...annotation.completion import Done, done
 from ...annotation.edit_mask import PAINTED, AnnotationState
@@ -500,6 +501,14 @@ class AnnotationController(Controller):
         named = annotation.classes.get(active.selected_label)
         known = named is not None and named.name.casefold() in names
         return names.index(named.name.casefold()) if named is not None and known else None
+
+    def change_class(self, change: ClassChange) -> None:
+        """Rename, merge or delete a class in the annotations of the window."""
+        if change.is_of(self._last_brushed):
+            self._last_brushed = "" if change.new is None else change.new.name
+        for one in self._all:
+            one.change_class(change)
+        self.recolour()
 
     def recolour(self) -> None:
         """Show the annotations in the colours of the table."""

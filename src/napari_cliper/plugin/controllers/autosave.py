@@ -156,6 +156,12 @@ class Autosave(Controller):
             session.close()
         self._sessions.clear()
 
+    @property
+    def projects(self) -> tuple[Project, ...]:
+        """The projects in which annotations of this window are saved."""
+        self._wait()
+        return tuple(session.project for session in self._sessions)
+
     # ------------------------------------------------------------------ saving
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:

@@ -11,6 +11,7 @@ from napari.layers import Image, Labels
 from napari.viewer import Viewer
 from qtpy.QtCore import Signal
 
+from ...annotation.class_change import ClassChange
 from ...annotation.user_hints import BACKGROUND
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError
@@ -140,6 +141,18 @@ class ClickController(Controller):
         annotation = self._annotation_controller.begin(choice.layer, choice.name)
         clicks = self.of(choice.layer) or self._add(annotation)
         clicks.add(pixel, name)
+
+    def change_class(self, change: ClassChange) -> None:
+        """Rename, merge or delete a class in the clicks of all images."""
+        if change.is_of(self._chosen):
+            self._chosen = "" if change.new is None else change.new.name
+        for one in self.all:
+            one.change_class(change)
+        self.recolour()
+
+    def forget_strokes(self, annotation: AnnotationLayer) -> None:
+        """Leave the strokes of an annotation out of undo: its layer has lost them."""
+        self._history(annotation.image).forget(annotation.layer)
 
     def undo(self) -> None:
         """Undo the newest stroke or click of the image whose layer is active."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ...annotation.class_change import ClassChange, change_thresholds
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
-from ...segmentation import SegmentationConfig, Thresholds, UserHints
+from ...segmentation import LiveLabels, SegmentationConfig, Thresholds, UserHints
 from ..engine_session import Outcome
 from ..layers.image_layers import ImageChoice, Key
 from ..layers.prediction_layers import Prediction
@@ -74,6 +75,24 @@ class Kept:
     thresholds: Thresholds
     followed: tuple[Thresholds, UserHints | None]
     labels: dict[Stage, LabelArray]
+
+    def change_class(self, change: ClassChange) -> None:
+        """Rename a class, or let the pixels of a merged one be accepted as the other."""
+        shown, new = self.shown, change.new
+        if new is None or not any(change.is_of(row.name) for row in shown.rows):
+            return
+        rows = tuple(new if change.is_of(row.name) else row for row in shown.rows)
+        outcome = shown.outcome if change.merge else _renamed(shown.outcome, rows)
+        self.shown = replace(shown, rows=rows, outcome=outcome)
+        self.thresholds = change_thresholds(self.thresholds, change)
+        self.followed = change_thresholds(self.followed[0], change), self.followed[1]
+
+
+def _renamed(outcome: Outcome, rows: Sequence[ClassRow]) -> Outcome:
+    """A result whose classes are called like these rows; its labels stay."""
+    scores = replace(outcome.scores, classes=tuple(row.as_prompt() for row in rows))
+    live = {stage: LiveLabels(scores, stage) for stage in outcome.live}
+    return replace(outcome, scores=scores, live=live)
 
 
 class KeptResults:

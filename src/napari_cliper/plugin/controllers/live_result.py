@@ -14,6 +14,7 @@ from napari.layers import Image, Labels, Layer
 from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal
 
+from ...annotation.class_change import ClassChange, change_thresholds
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, SegmentationConfig, Shortfall, Thresholds
@@ -395,6 +396,23 @@ class LiveResult(QObject):
         colours = label_colours([by_name.get(row.name, row) for row in self.shown.rows])
         for prediction in self.shown.predictions.values():
             prediction.layer.colormap = colours
+
+    def change_class(self, change: ClassChange) -> None:
+        """Rename a class in all results, or let a merged one be accepted as the other.
+
+        A deleted class stays in a result until its image is run again.
+        """
+        if change.new is None:
+            return
+        for kept in self.kept:
+            kept.change_class(change)
+        if self._last is not None:
+            self._last = self._last[0], change_thresholds(self._last[1], change)
+        if self._current is not None and not change.merge:
+            shown = self._current.shown
+            self._thresholds.set_result(shown.outcome.scores, self._current.thresholds)
+            self._describe(self._current)
+            self.appeared.emit()
 
     def swap_stages(self) -> None:
         """Show the coarse map in the place of the refined one, and back."""

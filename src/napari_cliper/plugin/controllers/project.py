@@ -99,6 +99,9 @@ class ProjectController(Controller):
         self._uncertain: Mapping[str, float] = {}
         self._opening: Path | None = None
         self._closed = False
+        self._arriving = False  # an image is loaded and not shown yet
+        self.holding = False
+        """Whether a class is being changed in all images: none is loaded or saved meanwhile."""
         self._timer = once(self, SAVE_AFTER, self.save_soon)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
@@ -121,10 +124,22 @@ class ProjectController(Controller):
     def close(self) -> None:
         """Save what is not saved yet."""
         self._timer.stop()
+        self.holding = False
         self.save_now(ask=False)
         self._annotation_controller.leaving.disconnect(self._on_annotation_leaving)
         self.project = self._opening = None
         self._closed = True
+
+    def _busy(self) -> bool:
+        """Tell a person to wait while a class is being changed."""
+        if self.holding:
+            self.message.emit(ui_text.CLASS_IS_CHANGED, True)
+        return self.holding
+
+    @property
+    def loading(self) -> bool:
+        """Whether another image or project is about to be shown."""
+        return self._arriving or (self.job is not None and self._wanted != self.current)
 
     # ------------------------------------------------------------------ projects
 
@@ -243,7 +258,7 @@ class ProjectController(Controller):
 
     def toggle_done(self) -> None:
         """Mark the image as done and go to the next; or mark it as not done."""
-        if not self.current:
+        if not self.current or self._busy():
             return
         was_done = self._status[self.current] == "done"
         self._status[self.current] = "started" if was_done else "done"
@@ -259,6 +274,8 @@ class ProjectController(Controller):
 
     def go_to(self, name: str) -> None:
         """Show an image with its annotation; what is in the window is saved first."""
+        if self._busy():
+            return
         self._wanted = name
         there = self.layer is not None and self.layer in self._viewer.layers
         if self.project is None or (name == self.current and there) or not self.save_now():
@@ -359,7 +376,7 @@ class ProjectController(Controller):
         """Write what has changed, in a thread."""
         if self.project is None or not (self._unsaved or self._other_settings()):
             return
-        if self.job is not None:
+        if self.job is not None or self.holding:
             self._timer.start()
             return
         self._writing = self.current
@@ -382,6 +399,8 @@ class ProjectController(Controller):
         ask : bool
             Whether a person may choose to replace what another program has saved.
         """
+        if self._busy():
+            return False
         self._wait()
         project, annotation = self.project, self._annotation_controller.of(self.layer)
         if annotation is not None:

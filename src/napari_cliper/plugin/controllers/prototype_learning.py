@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 
+from ...annotation.class_change import ClassChange, change_prototypes
 from ...annotation.edit_mask import OPEN
 from ...io.files import FileError, cannot
 from ...io.own_files import OwnFiles
@@ -114,6 +115,20 @@ class PrototypeLearning(Controller):
         """Remove some prototypes."""
         if self.prototypes is not None:
             self._change(self.prototypes.without(*gone))
+
+    def change_class(self, change: ClassChange) -> None:
+        """Rename, merge or delete a class in the prototypes, and in what undo brings back.
+
+        What is being learned under the old name is dropped.
+        """
+        self._number += 1
+        self._waiting.clear()
+        self._before = [change_prototypes(one, change) for one in self._before]
+        changed = change_prototypes(self.prototypes, change)
+        if changed is not self.prototypes:
+            self.prototypes = changed
+            self._show()
+            self.changed.emit(False)
 
     def undo(self) -> None:
         """Undo the last change of the prototypes."""

@@ -13,6 +13,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
+from ...annotation.class_change import ClassChange, change_state
 from ...annotation.edit_history import Edits
 from ...annotation.edit_mask import AnnotationState
 from ...annotation.export import labelled_of
@@ -137,6 +138,29 @@ class AnnotationLayer(QObject):
                 "class": [ui_text.BACKGROUND_NAME, *(row.name for row in self.classes.values())],
             }
         )
+
+    def change_class(self, change: ClassChange) -> None:
+        """Rename, merge or delete a class; merging and deleting end the layer's undo history."""
+        self.follow()
+        edits, clicks = self.edits, {CLICKS: self.clicks}
+        before = AnnotationState(edits.labels, edits.edit_mask, self.classes, clicks)
+        after = change_state(before, change)
+        if after is before:
+            return
+        gone = set(self.classes) - set(after.classes)
+        self.classes = dict(after.classes)
+        self.clicks = clicks_in(after.record.get(CLICKS))
+        if after.labels is not before.labels:
+            self.edits = Edits(after.labels, after.edit_mask)
+            mode, self.layer.editable = self.layer.mode, False  # ends napari's history too
+            self.layer.editable = True
+            self.layer.mode = mode
+            self.layer.data = self.edits.labels
+        if self.layer.selected_label in gone:
+            new = change.new
+            left = [n for n, row in self.classes.items() if new and row.name == new.name]
+            self.layer.selected_label = next(iter(left or self.classes), 1)
+        self.changed.emit()
 
     # ------------------------------------------------------------------ changes
 

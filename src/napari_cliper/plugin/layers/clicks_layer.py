@@ -16,6 +16,7 @@ from napari.layers import Image, Points
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
+from ...annotation.class_change import ClassChange
 from ...annotation.user_hints import BACKGROUND, Clicks
 from ...labels.label_class import ClassRow, colours_of
 from .. import ui_text
@@ -168,17 +169,21 @@ class ClicksLayer(QObject):
         other.append(self._points)
         self._points = source.pop()
         self._moving = False
-        coordinates, features = self._points
+        self._show(self._points)
+        self.changed.emit()
+
+    def _show(self, points: _Points) -> None:
+        coordinates, features = points
         self._restoring = True
         try:
             self.layer.selected_data = set()
             self.layer.data = coordinates.copy()
-            self.layer.features = features.copy()
+            if len(features):  # of no points, napari would take nan for the class
+                self.layer.features = features.copy()
             self.layer.refresh_colors()
         finally:
             self._restoring = False
         self._seen = self.clicks()
-        self.changed.emit()
 
     def _copy(self) -> _Points:
         return self.layer.data.copy(), self.layer.features.copy()
@@ -199,6 +204,19 @@ class ClicksLayer(QObject):
     def _on_chosen_in_napari(self, _event: Any = None) -> None:
         self.chosen_changed.emit(self.chosen)
 
+    def change_class(self, change: ClassChange) -> None:
+        """Rename, merge or delete a class, also in what undo and redo bring back."""
+        for steps in (self._past, self._future):
+            changed = [_changed(points, change) for points in steps]
+            steps.clear()
+            steps.extend(changed)
+        if change.is_of(self.chosen):
+            self.choose(BACKGROUND if change.new is None else change.new.name)
+        before = self._points
+        self._points = _changed(before, change)
+        if _classes(self._points) != _classes(before):
+            self._show(self._points)
+
     def show_classes(self, rows: Sequence[ClassRow]) -> None:
         """Show the clicks in the colours of these rows."""
         if COLUMN not in self.layer.features:
@@ -217,6 +235,18 @@ def _classes(points: _Points) -> list[Any]:
     """The class of each point."""
     coordinates, features = points
     return features[COLUMN].tolist() if COLUMN in features else [None] * len(coordinates)
+
+
+def _changed(points: _Points, change: ClassChange) -> _Points:
+    """The points with a class renamed or merged, or without those of a deleted class."""
+    coordinates, features = points
+    if COLUMN not in features:
+        return points
+    own = np.array([change.is_of(str(name)) for name in features[COLUMN]], bool)
+    if change.new is None:
+        return coordinates[~own], features[~own].reset_index(drop=True)
+    names = np.where(own, change.new.name, features[COLUMN].to_numpy(object))
+    return coordinates, features.assign(**{COLUMN: names})
 
 
 def class_colours_of(rows: Sequence[ClassRow]) -> dict[str, tuple[float, float, float, float]]:

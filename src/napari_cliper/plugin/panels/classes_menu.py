@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QMenu, QWidget
 
@@ -31,7 +33,10 @@ class TableState:
 
 
 class ClassesMenu(QMenu):
-    """Remove, move, background, undo, redo, load and save."""
+    """Remove, move, background, rename, merge, delete, undo, redo, load and save."""
+
+    merge_wanted = Signal(int)
+    """The row of the class that the selected one becomes."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,6 +46,12 @@ class ClassesMenu(QMenu):
         self.down = self._action(ui_text.MOVE_DOWN)
         self.background = self._action(ui_text.AS_BACKGROUND)
         self.background.setCheckable(True)
+        self.addSeparator()
+        self.rename = self._action(ui_text.RENAME_CLASS)
+        self.merge = QMenu(ui_text.MERGE_CLASS, self)
+        self.merge.setToolTipsVisible(True)
+        self.addMenu(self.merge)
+        self.delete = self._action(ui_text.DELETE_CLASS)
         self.addSeparator()
         self.undo = self._action(ui_text.UNDO)
         self.redo = self._action(ui_text.REDO)
@@ -53,6 +64,9 @@ class ClassesMenu(QMenu):
         made = QAction(text, self)
         self.addAction(made)
         return made
+
+    def _on_merge(self, index: int, _checked: bool = False) -> None:
+        self.merge_wanted.emit(index)
 
     def show_state(self, state: TableState) -> None:
         """Grey out what cannot be done now, and say why in the tooltip."""
@@ -80,6 +94,25 @@ class ClassesMenu(QMenu):
             ),
             (self.save, "" if count else ui_text.SAVE_CLASSES_WHY_NOT, ui_text.SAVE_CLASSES_TIP),
         )
+        one = none or ("" if size == 1 else ui_text.SELECT_ONE_CLASS)
+        labelled = one or ("" if not state.rows[state.chosen[0]].background else ui_text.NO_LABEL)
+        others = [
+            index
+            for index, row in enumerate(state.rows)
+            if not row.background and index not in some
+        ]
+        no_merge = labelled or ("" if others else ui_text.NO_OTHER_CLASS)
+        merge = self.merge.menuAction()
+        states += (
+            (self.rename, one, ui_text.RENAME_CLASS_TIP),
+            (self.delete, labelled, ui_text.DELETE_CLASS_TIP),
+            *(((merge, no_merge, ui_text.MERGE_CLASS_TIP),) if merge is not None else ()),
+        )
+        self.merge.clear()
+        for index in () if no_merge else others:
+            into = self.merge.addAction(state.rows[index].name.replace("&", "&&"))
+            if into is not None:
+                into.triggered.connect(partial(self._on_merge, index))
         for action, why_not, tip in states:
             action.setEnabled(not why_not)
             action.setToolTip(why_not or tip)

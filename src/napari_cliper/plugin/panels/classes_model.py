@@ -8,11 +8,12 @@ from dataclasses import replace
 from enum import IntEnum
 from html import escape
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 from qtpy.QtGui import QFont
 
+from ...annotation.class_change import ClassChange
 from ...labels.label_class import ClassRow, check_rows, with_colours
 from ...segmentation import InvalidInputError, parse_classes
 from .. import ui_text
@@ -29,6 +30,17 @@ COLOUR_ROLE = int(Role.UserRole)
 
 SYNONYMS_ROLE = COLOUR_ROLE + 1
 """The synonyms of a class, as they stand behind its name; empty for none."""
+
+
+Renamed = tuple[ClassRow, ClassRow]
+"""A class before and after it is renamed."""
+
+
+class Step(NamedTuple):
+    """A step of the history: the rows to go to, and the class that it renames."""
+
+    rows: Rows
+    renamed: Renamed | None
 
 
 class Column(IntEnum):
@@ -77,14 +89,17 @@ class ClassesModel(QAbstractTableModel):
 
     replaced = Signal(object, object)
     """The rows before and after; also where they are the same."""
+    renamed = Signal(object)
+    """A class has another name, or its old one again by undo; carries a `ClassChange`."""
     refused = Signal(str)
     """Why a change was not made."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._rows: Rows = ()
-        self._past: deque[Rows] = deque(maxlen=HISTORY)
-        self._future: list[Rows] = []
+        self._past: deque[Step] = deque(maxlen=HISTORY)
+        self._future: list[Step] = []
+        self._take_back: Callable[[], object] = lambda: None
         self._scores: dict[object, float | None] = {}
         self._threshold = self._top = 0.0
         self._italic = QFont()
@@ -114,8 +129,15 @@ class ClassesModel(QAbstractTableModel):
             return 0
         return sum(not one.background for one in self._rows[: row + 1])
 
-    def propose(self, rows: Iterable[ClassRow]) -> bool:
-        """Make these the rows, as one step that can be undone; False where they are refused."""
+    def propose(self, rows: Iterable[ClassRow], renamed: Renamed | None = None) -> bool:
+        """Make these the rows, as one step that can be undone; False where they are refused.
+
+        Parameters
+        ----------
+        rows : iterable of ClassRow
+        renamed : (ClassRow, ClassRow), optional
+            The class that this step renames, before and after.
+        """
         new = with_colours(tuple(rows))
         try:
             check_rows(new)
@@ -123,9 +145,12 @@ class ClassesModel(QAbstractTableModel):
             self.refused.emit(str(error))
             return False
         if new != self._rows:
-            self._past.append(self._rows)
+            self._past.append(Step(self._rows, renamed))
             self._future.clear()
         self._swap(new)
+        if renamed is not None:
+            self._take_back = lambda: (self._back(), self._future.pop())
+            self.renamed.emit(ClassChange(renamed[0].name, renamed[1]))
         return True
 
     def reset_to(self, rows: Iterable[ClassRow]) -> None:
@@ -155,14 +180,35 @@ class ClassesModel(QAbstractTableModel):
     def undo(self) -> None:
         """Take the last step back."""
         if self._past:
-            self._future.append(self._rows)
-            self._swap(self._past.pop())
+            renamed = self._back()
+            if renamed is not None:
+                self._take_back = self._forth
+                self.renamed.emit(ClassChange(renamed[1].name, renamed[0]))
 
     def redo(self) -> None:
         """Make the step again that was taken back last."""
         if self._future:
-            self._past.append(self._rows)
-            self._swap(self._future.pop())
+            renamed = self._forth()
+            if renamed is not None:
+                self._take_back = self._back
+                self.renamed.emit(ClassChange(renamed[0].name, renamed[1]))
+
+    def take_back_renamed(self) -> None:
+        """Reverse what `renamed` told of last, because it cannot be done; tells of nothing."""
+        self._take_back()
+        self._take_back = lambda: None
+
+    def _back(self) -> Renamed | None:
+        step = self._past.pop()
+        self._future.append(Step(self._rows, step.renamed))
+        self._swap(step.rows)
+        return step.renamed
+
+    def _forth(self) -> Renamed | None:
+        step = self._future.pop()
+        self._past.append(Step(self._rows, step.renamed))
+        self._swap(step.rows)
+        return step.renamed
 
     def _swap(self, new: Rows) -> None:
         old = self._rows
@@ -264,7 +310,14 @@ class ClassesModel(QAbstractTableModel):
         if len(typed) > 1:
             self.refused.emit(ui_text.name_with_comma(text))
             return False
-        return self.change(row, name=typed[0].name, synonyms=typed[0].synonyms)
+        try:
+            old, new = self._rows[row], typed[0]
+            changed = replace(old, name=new.name, synonyms=new.synonyms)
+        except InvalidInputError as error:
+            self.refused.emit(str(error))
+            return False
+        rows = (*self._rows[:row], changed, *self._rows[row + 1 :])
+        return self.propose(rows, None if changed.name == old.name else (old, changed))
 
     # ------------------------------------------------------------------ what a cell says
 

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from ...annotation.class_change import ClassChange, change_rows
 from ...io.class_list import read_classes, write_classes
 from ...io.files import FileError
 from ...labels.label_class import ClassRow, check_rows, rows_of, with_colours
@@ -28,7 +29,7 @@ from .. import ui_text
 from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 from .classes_menu import ClassesMenu, TableState
-from .classes_model import ClassesModel, Rows, moved, words_of
+from .classes_model import ClassesModel, Column, Rows, moved, words_of
 from .classes_table import ClassesTable
 
 _FIELD_LIMIT = 2**22
@@ -61,6 +62,10 @@ class ClassesPanel(QWidget):
     """The label of the row that a person chose; 0 for background."""
     pending_changed = Signal(bool)
     """Whether there are words in the field that are not in the table yet."""
+    renamed = Signal(object)
+    """A class has another name, in the table; carries a `ClassChange`."""
+    change_wanted = Signal(object)
+    """A class is to be merged or deleted, everywhere; carries a `ClassChange`."""
     loaded = Signal(object)
     """The file that the classes were read from; what lies beside it may be read too."""
     saved = Signal(object)
@@ -116,11 +121,15 @@ class ClassesPanel(QWidget):
         self.menu.up.triggered.connect(self._on_up)
         self.menu.down.triggered.connect(self._on_down)
         self.menu.background.triggered.connect(self._on_background)
+        self.menu.rename.triggered.connect(self._on_rename)
+        self.menu.merge_wanted.connect(self._on_merge)
+        self.menu.delete.triggered.connect(self._on_delete)
         self.menu.undo.triggered.connect(self.undo)
         self.menu.redo.triggered.connect(self.redo)
         self.menu.load.triggered.connect(self._on_load)
         self.menu.save.triggered.connect(self._on_save)
         self.model.replaced.connect(self._on_replaced)
+        self.model.renamed.connect(self.renamed)
         self.model.refused.connect(self._say)
         self.table.chosen.connect(self._on_chosen)
         self.table.colour_wanted.connect(self._on_colour_wanted)
@@ -197,6 +206,14 @@ class ClassesPanel(QWidget):
     def pending(self) -> str:
         """Words in the field that are not in the table yet."""
         return self.field.text().strip()
+
+    def take_back_renamed(self) -> None:
+        """Give a class its old name again, because `renamed` cannot be followed."""
+        self._step(self.model.take_back_renamed)
+
+    def drop(self, change: ClassChange) -> None:
+        """Remove a class that was merged or deleted everywhere; this cannot be undone."""
+        self.set_classes(change_rows(self.classes(), change), undoable=False)
 
     def finish_editing(self) -> bool:
         """Take over what is typed, in a cell or in the field, without Enter: call it before a run.
@@ -301,6 +318,19 @@ class ClassesPanel(QWidget):
         if rows != self.classes():
             self.model.propose(rows)
             self._choose(places)
+
+    def _on_rename(self) -> None:
+        for row in self.table.chosen_rows()[:1]:
+            self.table.edit(self.model.index(row, Column.NAME))
+
+    def _on_merge(self, into: int) -> None:
+        rows = self.classes()
+        for row in self.table.chosen_rows()[:1]:
+            self.change_wanted.emit(ClassChange(rows[row].name, rows[into], merge=True))
+
+    def _on_delete(self) -> None:
+        for row in self.table.chosen_rows()[:1]:
+            self.change_wanted.emit(ClassChange(self.classes()[row].name))
 
     def _on_background(self, wanted: bool) -> None:
         chosen = self.table.chosen_rows()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from .common import count
+
 CLASSES_NAME = "Classes"
 WORDS_NAME = "Words"
 WORDS_PLACEHOLDER = "Words, e.g. nucleus, fibre"
@@ -31,11 +33,35 @@ SAVE_CLASSES_TITLE = "Save classes"
 ADD = "Add"
 ADD_TIP = "Add the words on the left (Enter)."
 CLASSES_MENU_NAME = "More for classes"
-CLASSES_MENU_TIP = "Remove, move, background words, undo, load and save."
+CLASSES_MENU_TIP = "Remove, move, background words, rename, merge, delete, undo, load and save."
 NO_NAME_TYPED = "A class needs a name. To remove the class, press Delete."
 ADD_WHY_NOT = "Type words into the field first."
 REMOVE = "&Remove"
-REMOVE_CLASSES_TIP = "Remove the selected classes (Delete)."
+REMOVE_CLASSES_TIP = (
+    "Remove the selected classes from this table (Delete). What is painted or clicked stays."
+)
+RENAME_CLASS = "Re&name"
+RENAME_CLASS_TIP = (
+    "Rename the class in all images of the project, with its labels, clicks and prototypes (F2, or "
+    "double-click the name)."
+)
+MERGE_CLASS = "Mer&ge into"
+MERGE_CLASS_TIP = (
+    "Give the labels, clicks and prototypes of the class to another class, in all images of the "
+    "project."
+)
+DELETE_CLASS = "Delete &class ..."
+DELETE_CLASS_TIP = (
+    "Delete the class with its labels, clicks and prototypes in all images of the project."
+)
+SELECT_ONE_CLASS = "Select a single class."
+NO_LABEL = "This is a background word, which has no labels. Use Remove."
+NO_OTHER_CLASS = "There is no other class."
+CHANGE_CLASS_TITLE = "Change a class"
+CLASS_IS_CHANGED = (
+    "A class is being changed in all images. Wait for it to end, or cancel it, and try again."
+)
+COUNTING_CLASS = "Counting the pixels of the class"
 MOVE_UP = "Move &up"
 MOVE_UP_TIP = "Move the selected classes up (Alt+Up)."
 MOVE_UP_WHY_NOT = "The selected classes are at the top."
@@ -60,7 +86,7 @@ COLOUR_HEADER = "Colour"
 COLOUR_HEADER_TIP = "The colour of the label. Double-click or press Enter to change it."
 NAME_HEADER = "Class"
 NAME_HEADER_TIP = (
-    "What to look for, in plain words. Double-click to change it; write synonyms as cup=mug|beaker."
+    "What to look for, in plain words. Double-click to rename it; write synonyms as cup=mug|beaker."
 )
 SCORE_HEADER = "Score"
 SCORE_HEADER_TIP = (
@@ -113,6 +139,32 @@ def name_with_comma(text: str) -> str:
         f"{text!r} contains a comma. Type several classes into the field above the table, and "
         "synonyms as cup=mug|beaker."
     )
+
+
+def class_change_question(
+    *, old: str, new: str | None, pixels: int, clicks: int, images: int, backed_up: bool
+) -> str:
+    """Whether to merge or delete a class, and what that changes."""
+    what = f"Delete the class {old}?" if new is None else f"Merge {old} into {new}?"
+    if not pixels and not clicks:
+        return f"{what} Nothing is labelled as {old}."
+    amount = count(pixels, "pixel")
+    if clicks:
+        amount += f" and {count(clicks, 'click')}"
+    becomes = "become unlabelled" if new is None else f"become {new}"
+    backup = " Copies of the files are kept." if backed_up else ""
+    return f"{what} {amount} in {count(images, 'image')} {becomes}.{backup}"
+
+
+def class_changed(*, old: str, new: str | None, merged: bool, images: int, backup: object) -> str:
+    """A class was renamed, merged or deleted in a project."""
+    if new is None:
+        what = f"Deleted {old}"
+    else:
+        what = f"Merged {old} into {new}" if merged else f"Renamed {old} to {new}"
+    where = f" in {count(images, 'image')}" if images else ""
+    copies = "" if backup is None else f" The files as they were before are in {backup}."
+    return f"{what}{where}.{copies}"
 
 
 def cannot_read(*, path: object, error: object) -> str:

@@ -1,0 +1,250 @@
+"""Classes that are renamed, merged or deleted: in the window, and in all images of the project.
+
+The files of a project change first, in a thread, and the window follows when they are written.
+Until then the table of classes and the project wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QApplication, QMessageBox
+
+from ...annotation.class_change import ClassChange, pixels_of
+from ...annotation.project.class_edits import ClassChanged, ClassPixels
+from ...annotation.project.project import Project
+from ...annotation.user_hints import CLICKS, clicks_in
+from ...segmentation import Monitor, Progress
+from .. import ui_text
+from ..panels.classes_panel import ClassesPanel
+from ..worker import Work
+from .annotation import AnnotationController
+from .autosave import Autosave
+from .correction import CorrectionController
+from .live_result import LiveResult
+from .project import ProjectController
+from .prototype_learning import PrototypeLearning, Start
+
+
+@dataclass(eq=False)
+class _Task:
+    """Work that waits for the dock to be free, and what follows it."""
+
+    work: Work
+    on_success: Callable[[Any], str]
+    on_failure: Callable[[], None]
+    started: bool = False
+
+
+class ClassChanges(QObject):
+    """Renames, merges and deletes the classes of one dock.
+
+    Parameters
+    ----------
+    panel : ClassesPanel
+    annotations : AnnotationController
+    corrections : CorrectionController
+    learning : PrototypeLearning
+    result : LiveResult
+    projects : ProjectController
+    autosave : Autosave
+    start : callable
+        See `prototype_learning.Start`; `go_on` is called when the dock is free.
+    """
+
+    message = Signal(str, bool)
+    """A line for the person, and whether it is an error."""
+
+    def __init__(
+        self,
+        panel: ClassesPanel,
+        annotations: AnnotationController,
+        corrections: CorrectionController,
+        learning: PrototypeLearning,
+        result: LiveResult,
+        projects: ProjectController,
+        autosave: Autosave,
+        start: Start,
+    ) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        self._annotations = annotations
+        self._clicks = corrections.click_controller
+        self._learning = learning
+        self._result = result
+        self._projects = projects
+        self._autosave = autosave
+        self._start = start
+        self._task: _Task | None = None
+        self._had_focus = False
+        self.confirm: Callable[[str], bool] = self._ask
+        panel.renamed.connect(self._on_renamed)
+        panel.change_wanted.connect(self._on_change_wanted)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no class is being changed."""
+        return self._task is None
+
+    # ------------------------------------------------------------------ rename
+
+    def _on_renamed(self, change: ClassChange) -> None:
+        """The table shows another name: let everything else follow."""
+        project = self._projects.project
+        if not self._may_begin():
+            self._panel.take_back_renamed()
+        elif project is None:
+            self._follow(change)
+        else:
+            work = partial(_changed, (project,), change)
+            self._begin(work, partial(self._on_changed, change), self._panel.take_back_renamed)
+
+    # ------------------------------------------------------------------ merge and delete
+
+    def _on_change_wanted(self, change: ClassChange) -> None:
+        """Count what a merge or a deletion changes, ask, and do it."""
+        if not (self._may_begin() and self._projects.save_now() and self._autosave.save_now()):
+            return
+        project = self._projects.project
+        work = partial(_counted, () if project is None else (project,), change.old)
+        self._begin(work, partial(self._on_counted, change), _nothing)
+
+    def _on_counted(self, change: ClassChange, found: ClassPixels) -> str:
+        # The question lets events pass, and comes when the job has ended.
+        QTimer.singleShot(0, partial(self._confirm, change, found))
+        return ""
+
+    def _confirm(self, change: ClassChange, found: ClassPixels) -> None:
+        pixels, clicks, images = found.pixels, found.clicks, len(found.images)
+        for one in self._annotations.all:
+            if not self._projects.holds(one):
+                state = one.state()
+                points = clicks_in(state.record.get(CLICKS))
+                here = pixels_of(state, change.old)
+                clicked = sum(len(some) for name, some in points.items() if change.is_of(name))
+                pixels, clicks, images = (
+                    pixels + here, clicks + clicked, images + bool(here or clicked),
+                )  # fmt: skip
+        projects = self._all_projects()
+        question = ui_text.class_change_question(
+            old=change.old,
+            new=None if change.new is None else change.new.name,
+            pixels=pixels,
+            clicks=clicks,
+            images=images,
+            backed_up=bool(projects),
+        )
+        if self.confirm(question) and self._may_begin():
+            work = partial(_changed, projects, change)
+            self._begin(work, partial(self._on_changed, change), _nothing)
+
+    def _all_projects(self) -> tuple[Project, ...]:
+        """Where annotations without a project are saved, and the project."""
+        project = self._projects.project
+        return (*self._autosave.projects, *(() if project is None else (project,)))
+
+    # ------------------------------------------------------------------ doing it
+
+    def _may_begin(self) -> bool:
+        busy = self._task is not None or self._projects.loading
+        if busy:
+            self.message.emit(ui_text.WAIT_FOR_JOB, True)
+        return not busy
+
+    def _begin(
+        self, work: Work, on_success: Callable[..., str], on_failure: Callable[[], None]
+    ) -> None:
+        focus = QApplication.focusWidget()
+        self._had_focus = focus is not None and self._panel.isAncestorOf(focus)
+        self._task = _Task(work, on_success, on_failure)
+        self._hold(holding=True)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Start what waits for the dock; or the dock has ended it without success."""
+        task = self._task
+        if task is None:
+            return
+        if task.started:
+            self._end()
+            task.on_failure()
+        else:
+            task.started = self._start(task.work, partial(self._on_success, task))
+
+    def _on_success(self, task: _Task, result: object) -> str:
+        self._end()
+        return task.on_success(result)
+
+    def _end(self) -> None:
+        self._task = None
+        self._hold(holding=False)
+        if self._had_focus:
+            self._panel.table.setFocus()
+
+    def _hold(self, *, holding: bool) -> None:
+        self._panel.setEnabled(not holding)
+        self._projects.holding = holding
+
+    def _on_changed(self, change: ClassChange, found: ClassChanged) -> str:
+        self._follow(change)
+        return ui_text.class_changed(
+            old=change.old,
+            new=None if change.new is None else change.new.name,
+            merged=change.merge,
+            images=len(found.images),
+            backup=found.backup,
+        )
+
+    def _follow(self, change: ClassChange) -> None:
+        """Change the class in the window."""
+        if change.merge or change.new is None:
+            self._panel.drop(change)
+        self._result.change_class(change)
+        self._annotations.change_class(change)
+        for one in self._autosave.lost:
+            one.change_class(change)
+        self._clicks.change_class(change)
+        self._learning.change_class(change)
+        self._projects.request_changed()
+
+    def _ask(self, question: str) -> bool:
+        answer = QMessageBox.question(self._panel, ui_text.CHANGE_CLASS_TITLE, question)
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
+
+def _nothing() -> None:
+    """Nothing was changed, so that nothing is to be taken back."""
+
+
+def _counted(
+    projects: tuple[Project, ...],
+    name: str,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> ClassPixels:
+    monitor = Monitor(report, should_stop)
+    found = [project.pixels_of_class(name, monitor) for project in projects]
+    return ClassPixels(
+        sum(one.pixels for one in found),
+        sum(one.clicks for one in found),
+        tuple(name for one in found for name in one.images),
+    )
+
+
+def _changed(
+    projects: tuple[Project, ...],
+    change: ClassChange,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> ClassChanged:
+    """Change a class in all projects; the last is that of the person."""
+    monitor = Monitor(report, should_stop)
+    done = [project.change_class(change, monitor) for project in projects]
+    backups = [one.backup for one in done if one.backup is not None]
+    return ClassChanged(
+        tuple(name for one in done for name in one.images), backups[-1] if backups else None
+    )
