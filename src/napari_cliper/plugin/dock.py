@@ -235,7 +235,6 @@ class CliperWidget(QWidget):
             self.autosave,
             self._start_unless_busy,
         )
-        self.class_changes.message.connect(self._say)
         self.image_order = ImageOrder(
             self.project_panel,
             self.project_controller,
@@ -246,6 +245,7 @@ class CliperWidget(QWidget):
         self.controllers = (
             self.autosave,
             self.project_controller,
+            self.class_changes,
             self.image_order,
             self.exchange,
             self.tool_controller,

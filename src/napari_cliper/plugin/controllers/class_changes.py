@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 
 from ...annotation.class_change import ClassChange, pixels_of
 from ...annotation.project.class_edits import ClassChanged, ClassPixels
@@ -24,6 +24,7 @@ from ..panels.classes_panel import ClassesPanel
 from ..worker import Work
 from .annotation import AnnotationController
 from .autosave import Autosave
+from .base import Controller
 from .correction import CorrectionController
 from .live_result import LiveResult
 from .project import ProjectController
@@ -40,7 +41,7 @@ class _Task:
     started: bool = False
 
 
-class ClassChanges(QObject):
+class ClassChanges(Controller):
     """Renames, merges and deletes the classes of one dock.
 
     Parameters
@@ -55,9 +56,6 @@ class ClassChanges(QObject):
     start : callable
         See `prototype_learning.Start`; `go_on` is called when the dock is free.
     """
-
-    message = Signal(str, bool)
-    """A line for the person, and whether it is an error."""
 
     def __init__(
         self,
@@ -81,7 +79,7 @@ class ClassChanges(QObject):
         self._start = start
         self._task: _Task | None = None
         self._had_focus = False
-        self.confirm: Callable[[str], bool] = self._ask
+        self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.CHANGE_CLASS_TITLE)
         panel.renamed.connect(self._on_renamed)
         panel.change_wanted.connect(self._on_change_wanted)
 
@@ -152,7 +150,7 @@ class ClassChanges(QObject):
     def _may_begin(self) -> bool:
         busy = self._task is not None or self._projects.loading
         if busy:
-            self.message.emit(ui_text.WAIT_FOR_JOB, True)
+            self.say_error(ui_text.WAIT_FOR_JOB)
         return not busy
 
     def _begin(
@@ -210,10 +208,6 @@ class ClassChanges(QObject):
         self._clicks.change_class(change)
         self._learning.change_class(change)
         self._projects.request_changed()
-
-    def _ask(self, question: str) -> bool:
-        answer = QMessageBox.question(self._panel, ui_text.CHANGE_CLASS_TITLE, question)
-        return bool(answer == QMessageBox.StandardButton.Yes)
 
 
 def _nothing() -> None:

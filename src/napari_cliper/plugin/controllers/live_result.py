@@ -412,7 +412,7 @@ class LiveResult(QObject):
             shown = self._current.shown
             self._thresholds.set_result(shown.outcome.scores, self._current.thresholds)
             self._describe(self._current)
-            self.appeared.emit()
+            self.relabelled.emit()
 
     def swap_stages(self) -> None:
         """Show the coarse map in the place of the refined one, and back."""

@@ -99,7 +99,6 @@ class ProjectController(Controller):
         self._uncertain: Mapping[str, float] = {}
         self._opening: Path | None = None
         self._closed = False
-        self._arriving = False  # an image is loaded and not shown yet
         self.holding = False
         """Whether a class is being changed in all images: none is loaded or saved meanwhile."""
         self._timer = once(self, SAVE_AFTER, self.save_soon)

@@ -61,7 +61,6 @@ CHANGE_CLASS_TITLE = "Change a class"
 CLASS_IS_CHANGED = (
     "A class is being changed in all images. Wait for it to end, or cancel it, and try again."
 )
-COUNTING_CLASS = "Counting the pixels of the class"
 MOVE_UP = "Move &up"
 MOVE_UP_TIP = "Move the selected classes up (Alt+Up)."
 MOVE_UP_WHY_NOT = "The selected classes are at the top."
