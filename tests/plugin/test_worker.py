@@ -185,3 +185,26 @@ def test_napari_shows_no_short_job_and_none_without_a_title(qtbot):
         with qtbot.waitSignal(job.finished, timeout=5000):
             job.start()
         assert seen == [([], [])]
+
+
+@pytest.mark.usefixtures("viewer")
+def test_a_job_that_ends_while_its_bar_is_made_leaves_none(qtbot):
+    """napari's bars work off the window's events: the end of the job may be among them."""
+    release = threading.Event()
+    job = Job(lambda _report, _should_stop: release.wait(10), "Finding words")
+    ended = []
+    job.finished.connect(lambda: ended.append(True))
+
+    def let_end(event):
+        if event.added:
+            release.set()
+            qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+            qtbot.wait(10)  # the job is deleted
+
+    progress._all_instances.events.changed.connect(let_end)
+    try:
+        job.start()
+        qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+    finally:
+        progress._all_instances.events.changed.disconnect(let_end)
+    qtbot.waitUntil(lambda: napari_shows() == ([], []), timeout=5000)

@@ -16,6 +16,9 @@ _STEPS = 1000  # of a bar: Qt's count in 32 bits, bytes of a download do not fit
 class Activity:
     """One long job in napari's activity dialog, and among the tasks that closing would end.
 
+    napari's bars let the window work off its events whenever they change: a job may end while its
+    bar is being made or moved.
+
     Parameters
     ----------
     title : str
@@ -26,8 +29,9 @@ class Activity:
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
         self._title = title
-        # With `gui` nothing is printed to the terminal.
-        self._bar = progress(total=0, desc=title, gui=True)
+        self._bar: progress | None = None
+        self._over = False
+        self._showing = False
         # The method has no public name; napari's own `thread_worker` uses it in the same way.
         viewer = napari.current_viewer()
         self._window: Any = None if viewer is None else viewer.window
@@ -39,15 +43,31 @@ class Activity:
             )
         )
 
+    def begin(self) -> None:
+        """Make the bar."""
+        bar = progress(total=0, desc=self._title, gui=True)  # with `gui`, none in the terminal
+        if self._over:
+            bar.close()
+        else:
+            self._bar = bar
+
     def show(self, stage: str, share: float | None) -> None:
         """Show the stage, and its share from 0 to 1 where that is known."""
-        self._bar.set_description(stage)
-        self._bar.total = 0 if share is None else _STEPS
-        if share is not None:
-            self._bar.update(round(share * _STEPS) - self._bar.n)
+        bar = self._bar
+        if bar is None or self._showing:
+            return
+        self._showing = True
+        bar.set_description(stage)
+        if not self._over:
+            bar.total = 0 if share is None else _STEPS
+            if share is not None:
+                bar.update(round(share * _STEPS) - bar.n)
+        self._showing = False
 
     def end(self, status: Status) -> None:
         """Take the bar away, and say how the job has ended."""
-        self._bar.close()
+        self._over = True
+        if self._bar is not None:
+            self._bar.close()
         if self._window is not None:
             self._window._update_task_status(self._task, status, self._title)  # noqa: SLF001

@@ -149,8 +149,9 @@ class Job(QObject):
             if job is not None and job.running:
                 job.stop()
 
-        self._activity = Activity(self._title, cancel)
         self.progressed.connect(self._on_progressed)
+        self._activity = activity = Activity(self._title, cancel)
+        activity.begin()  # the last line: this object may be deleted meanwhile
 
     def _on_progressed(self, progress: Progress) -> None:
         if self._activity is not None:
