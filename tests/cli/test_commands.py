@@ -162,7 +162,7 @@ def test_an_existing_result_stays_until_overwrite(segment, image_file, tmp_path)
         (("--device", "cudda"), "'cuda'"),
         (("--precision", "float61"), "'float16'"),
         (("--templates", "cliper15"), "'cliper-15'"),
-        (("--protocol", "voc"), "'voc21'"),
+        (("--preset", "voc"), "'voc21'"),
         (("--foundation-model", "dino-vitb9"), "'dino-vitb8'"),
         (("--shorter-side", "3"), "at least 32"),
     ],

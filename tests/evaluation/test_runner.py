@@ -290,7 +290,7 @@ def test_killed_command_goes_on(whole, scenes, tmp_path):
     [
         (["evaluate"], "ground truth is missing"),
         (["evaluate", "--root", "x", "--classes", "y.txt"], "Leave out"),
-        (["evaluate", "--root", ".", "--protocol", "voc"], "'voc21'"),
+        (["evaluate", "--root", ".", "--preset", "voc"], "'voc21'"),
         (["evaluate", "--root", "nowhere"], "no folder nowhere"),
         (["evaluate", "a", "b", "--classes", "no.txt"], "no.txt"),
     ],
@@ -317,12 +317,12 @@ def test_a_benchmark_from_the_command_line(tmp_path):
     truth.save(root / "SegmentationClass/a_1.png")
     (root / "ImageSets/Segmentation/val.txt").write_text("a_1\n")
     out = tmp_path / "out"
-    options = ["--protocol", "voc21", "--root", str(tmp_path), "--output", str(out)]
+    options = ["--preset", "voc21", "--root", str(tmp_path), "--output", str(out)]
     result = CliRunner().invoke(app, ["evaluate", *options, "--model", "demo"])
     assert result.exit_code == 0, result.output
     assert "not comparable" in " ".join(result.stderr.split())
     summary = json.loads((out / "summary.json").read_text("utf-8"))
-    assert summary["measured with"]["ground truth"]["protocol"] == "voc21"
+    assert summary["measured with"]["ground truth"]["benchmark"] == "voc21"
     assert summary["measured with"]["config.background"][:2] == ["ground", "land"]
     assert ["bird avian", None] in summary["measured with"]["classes"]
     assert [row["name"] for row in summary["classes"]][:3] == ["background", "aeroplane", "bicycle"]

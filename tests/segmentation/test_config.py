@@ -25,7 +25,7 @@ from napari_cliper.segmentation import (
         ({"refiner": "stable-difusion"}, "stable-diffusion"),
         ({"diffusion_model": "stable-diffusion-2.2"}, "stable-diffusion-2.1"),
         ({"foundation_model": "dino_vitb8"}, "dino-vitb8"),
-        ({"protocol": "voc12"}, "voc21"),
+        ({"preset": "voc12"}, "voc21"),
         ({"templates": "openai80"}, "openai-80"),
         ({"precision": "float-16"}, "float16"),
         ({"device": "cudaa"}, "cuda"),
@@ -129,7 +129,7 @@ def test_fields_override_the_published_settings():
     assert SegmentationConfig(templates="openai-7").settings().templates == "openai-7"
 
 
-# (method, model, protocol): shorter side, window, logit scale, thresholds, as the papers have them
+# (method, model, preset): shorter side, window, logit scale, thresholds, as the papers have them
 PUBLISHED = {
     ("cliper", "ViT-B/16", "voc21"): (336, 0, 100, 0.7, 0.6, True),
     ("cliper", "ViT-B/16", "context60"): (336, 0, 100, 0.45, 0.45, False),

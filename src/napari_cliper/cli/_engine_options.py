@@ -51,9 +51,9 @@ class EngineOptions:
     templates: Annotated[
         str | None, typer.Option(help="cliper-15, openai-80, openai-7, word, or a prompt with {}.")
     ] = None
-    protocol: Annotated[
+    preset: Annotated[
         str, typer.Option(help="Benchmark whose published settings are the defaults.")
-    ] = SegmentationConfig.protocol
+    ] = SegmentationConfig.preset
     shorter_side: Annotated[
         int | None, typer.Option(help="Resize the shorter side to this many pixels.")
     ] = None
@@ -91,7 +91,7 @@ class EngineOptions:
             foundation_model=self.foundation_model,
             background=None if self.background is None else parse_words(self.background),
             templates=(templates,) if templates and "{}" in templates else templates,
-            protocol=self.protocol,
+            preset=self.preset,
             shorter_side=self.shorter_side,
             window=self.window,
             device=self.device,

@@ -48,7 +48,7 @@ def evaluate(
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="Folder of the benchmark dataset that --protocol names."),
+        typer.Option(help="Folder of the benchmark dataset that --preset names."),
     ] = None,
     ignore: Annotated[
         list[int] | None,
@@ -67,7 +67,7 @@ def evaluate(
 ) -> None:
     """Measure accuracy against ground truth: mIoU, pixel accuracy, boundary F1, confusion matrix.
 
-    Give either IMAGES, LABELS and --classes, or --protocol and --root. To continue a run that
+    Give either IMAGES, LABELS and --classes, or --preset and --root. To continue a run that
     was stopped, give the same command again.
     """
     with readable_errors(_STOPPED):
@@ -86,11 +86,11 @@ def evaluate(
                     "--root already defines the images, labels, classes and ignored labels. Leave "
                     "out IMAGES, LABELS, --classes and --ignore, or leave out --root."
                 )
-            dataset = from_benchmark(engine.protocol, root, config.method)
+            dataset = from_benchmark(engine.preset, root, config.method)
         elif images is None or labels is None or classes is None:
             raise InvalidInputError(
                 "The ground truth is missing. Give IMAGES, LABELS and --classes FILE, or "
-                "--protocol NAME and --root FOLDER."
+                "--preset NAME and --root FOLDER."
             )
         else:
             dataset = from_files(images, labels, classes, ignore=ignore)

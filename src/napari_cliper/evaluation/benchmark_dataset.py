@@ -63,7 +63,7 @@ def from_benchmark(name: str, root: Path, method: str) -> Dataset:
         read_truth=read,
         background=wording.background,
         record={
-            "protocol": name,
+            "benchmark": name,
             "ignored": [255] if benchmark.background else [0, 255],
             "numbers": numbers if isinstance(numbers, str) else list(numbers),
             "strips": strips,

@@ -1,6 +1,6 @@
 """Published benchmarks: their classes, each method's words for them, and the dataset layouts.
 
-Each benchmark is one YAML file in ``benchmarks/``, named as in `SegmentationConfig.protocol`.
+Each benchmark is one YAML file in ``benchmarks/``, named as in `SegmentationConfig.preset`.
 Class names and their order are those of the datasets. The words that a method uses for a class,
 and its background words, come from the class lists published with the methods' code; the comment
 at the top of each file says where no list was available and what is used instead. `clip` and

@@ -137,7 +137,7 @@ _NOT_VALIDATED: Mapping[tuple[str, str], Settings] = MappingProxyType(
 """Settings without published figures, by method and model; the same for every dataset."""
 
 
-def published_settings(method: str, model: str, protocol: str = DEFAULT_PRESET) -> Settings:
+def published_settings(method: str, model: str, preset: str = DEFAULT_PRESET) -> Settings:
     """The published settings of a method and model, or those of the most similar model.
 
     Parameters
@@ -148,13 +148,13 @@ def published_settings(method: str, model: str, protocol: str = DEFAULT_PRESET) 
         Any model that `SegmentationConfig` accepts. A model without published settings gets those
         of ViT-L/14 if its name contains "ViT-L", otherwise those of ViT-B/16, with `validated`
         False.
-    protocol : str
+    preset : str
         A dataset of ``presets.csv``.
     """
     rows = presets()
     known = sorted({name for _, _, name in rows})
-    if protocol not in known:
-        raise unknown_choice("protocol", protocol, known)
+    if preset not in known:
+        raise unknown_choice("preset", preset, known)
     row = choose("method", method, METHODS)
     if model == "demo":
         by_probability = replace(
@@ -164,11 +164,11 @@ def published_settings(method: str, model: str, protocol: str = DEFAULT_PRESET) 
     source = row.published_with
     if (source, model) in _NOT_VALIDATED:
         return _NOT_VALIDATED[source, model]
-    if (source, model, protocol) in rows:
-        return replace(rows[source, model, protocol], validated=source == method)
-    likes_large = "vit-l" in model.lower() and (source, "ViT-L/14", protocol) in rows
+    if (source, model, preset) in rows:
+        return replace(rows[source, model, preset], validated=source == method)
+    likes_large = "vit-l" in model.lower() and (source, "ViT-L/14", preset) in rows
     like = "ViT-L/14" if likes_large else "ViT-B/16"
-    return replace(rows[source, like, protocol], validated=False)
+    return replace(rows[source, like, preset], validated=False)
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class SegmentationConfig:
         `BACKGROUND_WORDS`, or ``"demo"`` for the demo model.
     templates : str or tuple of str, optional
         ``"cliper-15"``, ``"openai-80"``, ``"openai-7"``, ``"word"``, or templates with ``{}``.
-    protocol : str
+    preset : str
         Benchmark whose published settings replace the fields that are None.
     shorter_side, window, stride, select_layer, logit_scale, attention_threshold : optional
         See `Settings`.
@@ -222,7 +222,7 @@ class SegmentationConfig:
     foundation_model: str = "dino-vitb8"
     background: tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
-    protocol: str = DEFAULT_PRESET
+    preset: str = DEFAULT_PRESET
     shorter_side: int | None = None
     window: int | None = None
     stride: int | None = None
@@ -267,7 +267,7 @@ class SegmentationConfig:
 
     def settings(self) -> Settings:
         """Return the published settings, overridden by the fields that are not None."""
-        base = published_settings(self.method, self.model, self.protocol)
+        base = published_settings(self.method, self.model, self.preset)
         overrides = {
             field.name: getattr(self, field.name)
             for field in fields(Settings)

@@ -47,6 +47,7 @@ def test_old_settings_keep_their_values(project):
         0.6,
     )
     assert settings.config.refiner == "none"
+    assert settings.config.preset == "coco-object"
     assert [row.name for row in settings.classes] == ["nucleus", "pollen grain", "dirt"]
     assert len(settings.prototypes) == 9
 

@@ -26,7 +26,7 @@ from napari_cliper.segmentation import InvalidInputError, SegmentationConfig, Th
             attention_threshold=0.25, device="cuda:1", precision="bfloat16", seed=2**40,
             offline=True,
         ),
-        SegmentationConfig(background=(), templates="openai-80", protocol="voc20"),
+        SegmentationConfig(background=(), templates="openai-80", preset="voc20"),
     ],
 )  # fmt: skip
 def test_a_configuration_comes_back(config):

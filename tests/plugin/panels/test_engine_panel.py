@@ -185,7 +185,7 @@ CONFIGS = (
     *(SegmentationConfig(refiner=refiner) for refiner in REFINERS),
     *(SegmentationConfig(precision=precision) for precision in PRECISIONS),
     *(SegmentationConfig(templates=name) for name in TEMPLATE_SETS),
-    *(SegmentationConfig(protocol=name) for name in PRESET_NAMES),
+    *(SegmentationConfig(preset=name) for name in PRESET_NAMES),
     *(SegmentationConfig(background=words) for words in BACKGROUND_WORDS.values()),
     *(SegmentationConfig(model="demo", background=words) for words in BACKGROUND_WORDS.values()),
     *(
@@ -241,7 +241,7 @@ def test_what_a_person_chooses_and_types_is_in_the_configuration(panel, qtbot):
     type_into(qtbot, form.background.edit, "soil, leaf litter,")
     choose(qtbot, form.templates.box, ui_text.OWN_TEMPLATES)
     type_into(qtbot, form.templates.edit, "a {} in a dish | {}")
-    choose(qtbot, form.protocol, "Cityscapes")
+    choose(qtbot, form.preset, "Cityscapes")
     type_into(qtbot, form.shorter_side, "448")
     choose(qtbot, form.windows.box, ui_text.WINDOWS_OWN)
     type_into(qtbot, form.windows.size, "224")
@@ -256,7 +256,7 @@ def test_what_a_person_chooses_and_types_is_in_the_configuration(panel, qtbot):
         foundation_model="dinov2-vits14",
         background=("soil", "leaf litter"),
         templates=("a {} in a dish", "{}"),
-        protocol="cityscapes",
+        preset="cityscapes",
         shorter_side=448,
         window=224,
         stride=56,
@@ -407,7 +407,7 @@ def test_what_does_not_apply_is_grey_and_says_why(panel, wishes, expected):
     if "Stride" in expected:
         assert form.stride.toolTip() == ui_text.WINDOWS_ARE_OFF
     if ui_text.PRESET_LABEL in expected:
-        assert form.protocol.toolTip() == ui_text.one_preset(model="demo")
+        assert form.preset.toolTip() == ui_text.one_preset(model="demo")
     panel.set_config(SegmentationConfig())
     assert "Used only" not in form.diffusion.box.toolTip()
     assert "Used only" not in form._labels[form.diffusion][0].toolTip()
@@ -573,9 +573,7 @@ def test_fits_a_narrow_dock(panel, qtbot, config):
 def test_rows_that_open_push_the_others_down(panel, qtbot):
     def gap():
         form = panel.form
-        return (
-            form.protocol.mapTo(form, QPoint(0, 0)).y() - form.model.mapTo(form, QPoint(0, 0)).y()
-        )
+        return form.preset.mapTo(form, QPoint(0, 0)).y() - form.model.mapTo(form, QPoint(0, 0)).y()
 
     reveal(panel.form.model)
     qtbot.wait(1)
@@ -610,7 +608,7 @@ def test_tab_walks_the_rows_in_order_and_passes_by_what_is_folded(panel, qtbot):
     form = panel.form
     model, refiner, prompts, resolution = (fold.header for fold in form.folds.folds)
     inside = {
-        model: [form.method, form.model.box, form.protocol],
+        model: [form.method, form.model.box, form.preset],
         refiner: [form.refiner, form.diffusion.box, form.seed],
         prompts: [form.background.box, form.background.edit, form.templates.box],
         resolution: [form.shorter_side, form.windows.box, form.precision],

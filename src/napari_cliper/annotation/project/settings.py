@@ -85,7 +85,8 @@ def config_from_record(record: Any) -> SegmentationConfig:
     InvalidInputError
         For unknown keys, values of the wrong type, and as `SegmentationConfig`.
     """
-    return from_record(SegmentationConfig, record, "the configuration")
+    current = current_keys(record, {"protocol": "preset"})
+    return from_record(SegmentationConfig, current, "the configuration")
 
 
 def settings_to_record(

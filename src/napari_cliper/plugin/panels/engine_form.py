@@ -112,9 +112,9 @@ class EngineForm(QWidget):
                 show=" | ".join,
             ),
         )
-        self.protocol = Choice(ui_text.PRESET_TIP)
+        self.preset = Choice(ui_text.PRESET_TIP)
         for name, words in PRESET_NAMES.items():
-            self.protocol.add(name, *words)
+            self.preset.add(name, *words)
         self.shorter_side = NumberEdit(ui_text.SHORTER_SIDE_TIP)
         self.windows = WindowsField(ui_text.WINDOWS_TIP)
         self.stride = NumberEdit(ui_text.STRIDE_TIP)
@@ -153,7 +153,7 @@ class EngineForm(QWidget):
             ui_text.MODEL_FOLD: (
                 (ui_text.METHOD_LABEL, self.method),
                 (ui_text.MODEL_LABEL, self.model),
-                (ui_text.PRESET_LABEL, self.protocol),
+                (ui_text.PRESET_LABEL, self.preset),
             ),
             ui_text.REFINER_FOLD: (
                 (ui_text.REFINER_LABEL, self.refiner),
@@ -199,7 +199,7 @@ class EngineForm(QWidget):
         return label
 
     def _connect(self) -> None:
-        for box in (self.method, self.refiner, self.foundation, self.protocol, self.precision):
+        for box in (self.method, self.refiner, self.foundation, self.preset, self.precision):
             box.currentIndexChanged.connect(self._on_changed)
         for field in (self.model, self.diffusion, self.background, self.templates, self.windows):
             field.changed.connect(self._on_changed)
@@ -237,7 +237,7 @@ class EngineForm(QWidget):
             foundation_model=self.foundation.value(),
             background=self.background.value(),
             templates=self.templates.value(),
-            protocol=self.protocol.value(),
+            preset=self.preset.value(),
             shorter_side=self.shorter_side.value(),
             window=self.windows.value(),
             stride=self.stride.value(),
@@ -262,11 +262,11 @@ class EngineForm(QWidget):
         return name
 
     def outline(self) -> SegmentationConfig:
-        """Method, model, refiner and protocol; while a model is being typed, as for the default."""
+        """Method, model, refiner and preset; while a model is being typed, as for the default."""
         wishes = SegmentationConfig(
             method=self.method.value(),
             refiner=self.refiner.value(),
-            protocol=self.protocol.value(),
+            preset=self.preset.value(),
         )
         try:
             return replace(wishes, model=self.model.value())
@@ -280,7 +280,7 @@ class EngineForm(QWidget):
                 (self.method, config.method),
                 (self.refiner, config.refiner),
                 (self.foundation, config.foundation_model),
-                (self.protocol, config.protocol),
+                (self.preset, config.preset),
                 (self.device, config.device),
                 (self.precision, config.precision),
             ):
@@ -345,7 +345,7 @@ class EngineForm(QWidget):
         self._allow(self.foundation, "" if outline.needs_foundation else with_dino)
         window = self.windows.shown(settings.window)
         self._allow(self.stride, "" if window else ui_text.WINDOWS_ARE_OFF)
-        self._allow(self.protocol, self._why_no_benchmark(outline))
+        self._allow(self.preset, self._why_no_benchmark(outline))
         for field in (self.method, self.refiner, self.precision, self.device):
             field.explain("")
         for composite in (self.model, self.background, self.templates):
