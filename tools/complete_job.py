@@ -20,17 +20,21 @@ from typing import Any
 
 import napari
 import numpy as np
+from numpy.typing import NDArray
 from person import Person
 from qtpy.QtCore import Qt
+from scipy.ndimage import distance_transform_edt
 
 from napari_cliper.demo.run import DEMO_SEED
-from napari_cliper.demo.scenes import make_scene
+from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
 
 SIZE = 1366, 690  # pixels: a laptop with a task bar
 SCENE = (256, 384)
-WORDS = "fibre, bacterium"
+WORDS = "red blood cell, nucleus"
+LOOSE = 0.1
+"""A background threshold at which fibres, which no word names, are taken for cells."""
 PURPOSES = ("fiji", "qupath", "tables", "python")  # six formats
 
 Shoot = Callable[[str], None]
@@ -47,7 +51,8 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
     """
     window = viewer.window._qt_window  # noqa: SLF001 - napari has no public way to it
     window.resize(*SIZE)
-    viewer.add_image(make_scene(SCENE, DEMO_SEED).image, name="scene")
+    scene = make_scene(SCENE, DEMO_SEED)
+    viewer.add_image(scene.image, name="scene")
     dock = CliperWidget(viewer)
     viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
     dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
@@ -60,31 +65,39 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
     person.type(WORDS)
     shoot("words")
     person.press(Qt.Key.Key_Return, control)
+    person.wait(lambda: dock.job is None or "layers" in dock.status_panel.stage.text())
+    shoot("running")
     person.wait(lambda: dock.shown is not None and dock.idle)
     shoot("result")
 
-    person.slide(dock.threshold_panel.background_slider, 0.3)
+    person.slide(dock.threshold_panel.background_slider, LOOSE)
     person.wait(lambda: dock.idle)
+    shoot("thresholds")
     person.press(Qt.Key.Key_A, alt)
     person.wait(lambda: dock.idle)
     shoot("accepted")
 
     labels = dock.annotation_controller.current().layer
+
+    def mistake() -> tuple[int, int]:
+        """The middle of the largest mistake: a pixel of another kind that has a label."""
+        names = [kind.name for kind in KINDS]
+        kinds = [names.index(word) + 1 for word in WORDS.split(", ")]
+        return deepest((labels.data > 0) & ~np.isin(scene.labels, kinds))
+
     person.press(Qt.Key.Key_2, control)
+    person.press(Qt.Key.Key_0, alt)
     person.click(dock.corrections_panel.tools.buttons["brush"])
-    rows, columns = np.nonzero(labels.data == 0)
-    at = len(rows) // 3
-    person.drag([(rows[at], columns[at]), (rows[at] + 4, columns[at] + 6)])
+    row, column = mistake()
+    person.drag([(row, column), (row + 6, column + 4)])
     person.wait(lambda: dock.idle)
     shoot("stroke")
 
     person.click(dock.corrections_panel.tools.buttons["click"])
-    for part in (5, 7):
-        rows, columns = np.nonzero(labels.data == 0)
-        at = len(rows) * part // 9
-        person.click_image((rows[at], columns[at]))
+    for _ in range(2):
+        person.click_image(mistake())
         person.wait(lambda: dock.idle)
-    shoot("clicks")
+    shoot("clicked")
     person.press(Qt.Key.Key_A, alt)
     person.wait(lambda: dock.idle)
     person.click(dock.annotation_panel.clean_button)
@@ -105,6 +118,13 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
     shoot("exported")
     dock.close_down()
     return person
+
+
+def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """The pixel of a mask that lies farthest from its edge."""
+    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return int(row), int(column)
 
 
 def main(theme: str) -> None:

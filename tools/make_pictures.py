@@ -7,6 +7,7 @@ Needs a display; without one:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +15,9 @@ from typing import Any
 
 import napari
 import numpy as np
-from numpy.typing import NDArray
+from complete_job import SIZE, complete_job, deepest
 from PIL import Image
 from qtpy.QtCore import QEventLoop, QTimer
-from scipy.ndimage import distance_transform_edt
 
 from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE, segment_scene
@@ -29,7 +29,8 @@ from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
-SIZE = (1280, 860)
+SHOWN = ("words", "running", "result", "thresholds", "accepted", "stroke", "clicked", "exported")
+"""The steps of the complete job that the tutorial shows."""
 INVENTED = ("alpha", "beta", "gamma", "delta")
 """Names that tell the model nothing, for the four kinds of the scene."""
 SETTLE = 500  # milliseconds until everything is drawn
@@ -58,6 +59,14 @@ def wait(until: Callable[[], bool] | int) -> None:
     loop.exec()
 
 
+def save_window(viewer: napari.Viewer, name: str, settle: int = SETTLE) -> None:
+    """Save a whole window."""
+    wait(settle)
+    window: Any = viewer.window
+    picture = Image.fromarray(window.screenshot(flash=False, canvas_only=False))
+    picture.convert("RGB").quantize(256).save(FOLDER / f"{name}.png", optimize=True)
+
+
 class Window:
     """A napari window with the dock, and its images."""
 
@@ -69,12 +78,9 @@ class Window:
         window.add_dock_widget(self.dock, name="CLIPer segmentation")
         wait(lambda: self.dock.lookup is None)
 
-    def shoot(self, name: str, settle: int = SETTLE) -> None:
+    def shoot(self, name: str) -> None:
         """Save the whole window."""
-        wait(settle)
-        window: Any = self.viewer.window
-        picture = Image.fromarray(window.screenshot(flash=False, canvas_only=False))
-        picture.convert("RGB").quantize(256).save(FOLDER / f"{name}.png", optimize=True)
+        save_window(self.viewer, name)
 
     def run(self) -> None:
         """Press Run and wait for the end."""
@@ -82,49 +88,30 @@ class Window:
         wait(lambda: self.dock.job is None)
 
 
+def job_images() -> None:
+    """The tutorial's images of the complete job, in its order."""
+    viewer = napari.Viewer()
+
+    def shoot(name: str) -> None:
+        if name in SHOWN:
+            save_window(viewer, f"dock-{name}", settle=1 if name == "running" else SETTLE)
+
+    before = Path.cwd()
+    with TemporaryDirectory(prefix="job ") as folder:
+        os.chdir(folder)
+        complete_job(viewer, shoot)
+        os.chdir(before)
+    viewer.close()
+
+
 def window_images() -> None:
-    """The tutorial's images, in its order."""
+    """The empty dock, an error, and a project."""
     window = Window()
     viewer, dock = window.viewer, window.dock
     window.shoot("dock-empty")
-    scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED)
-    viewer.add_image(scene.image, name="scene")
     dock.engine_panel.set_config(SegmentationConfig(model="demo"))
-    dock.classes_panel.field.setText("nucleus, red blood cell=erythrocyte, bubble, fibre")
-    window.shoot("dock-words")
-    dock.run()
-    wait(lambda: dock.job is None or "layers" in dock.status_panel.stage.text())
-    window.shoot("dock-running", settle=1)
-    wait(lambda: dock.job is None)
-    window.shoot("dock-result")
-    dock.threshold_panel.background_slider.setValue(0.75)
-    window.shoot("dock-thresholds")
-    dock.threshold_panel.background_default.click()
-    wait(SETTLE)
-
-    assert dock.shown is not None
-    layer = dock.shown.predictions["refined"].layer
-    layer.mode = "paint"
-    layer.selected_label = 1
-    for row in range(230, 300, 4):
-        layer.paint((row, 320), 1)
-    window.shoot("dock-painted")
-
-    dock.annotation_panel.accept_button.click()
-    mine = dock.annotation_controller.current()
-    assert mine is not None
-    mine.layer.brush_size = 20
-    mine.layer.mode = "paint"
-    dock.annotation_controller.brush_nth(2)
-    for row in range(330, 380, 4):
-        mine.layer.paint((row, 110), mine.layer.selected_label)
-    wait(2 * SETTLE)
-    dock.frame.show_panel(dock.annotation_panel)
-    window.shoot("dock-annotation")
-
-    viewer.layers.clear()
+    dock.classes_panel.add_words("nucleus, red blood cell, bubble, fibre")
     viewer.add_image(np.full((256, 256), 7, np.uint8), name="flat")
-    dock.frame.go_to("find")
     window.run()
     window.shoot("dock-error")
     viewer.layers.clear()
@@ -170,13 +157,6 @@ def labelled_images() -> None:
     viewer.close()
 
 
-def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
-    """The pixel of a mask that lies farthest from its edge."""
-    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-    return int(row), int(column)
-
-
 def project_images(window: Window) -> None:
     """A folder of four scenes, the first done, the second begun."""
     dock = window.dock
@@ -212,6 +192,7 @@ def main() -> None:
     """Make every image."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     demo_image()
+    job_images()
     window_images()
     labelled_images()
 
