@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
 
 from napari_cliper.annotation.edit_mask import ACCEPTED, AnnotationState
+from napari_cliper.annotation.project.prediction_store import StoredPrediction
 from napari_cliper.annotation.project.project import Project
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.segmentation import InvalidInputError, Monitor, OutOfMemoryError, Stopped
-from napari_cliper.workflows.active_learning import mean_of_open, open_plane, uncertain_first
+from napari_cliper.workflows.active_learning import mean_of_open, uncertain_first
+from napari_cliper.workflows.predict_images import confirmed_in, middle_plane
 
 SHAPE = (10, 12)
 
@@ -26,7 +30,8 @@ def project(tmp_path):
 
 
 def ask(pixels, _report):
-    return pixels.astype(np.float32) / 255
+    uncertainty = pixels.astype(np.float32) / 255
+    return StoredPrediction(np.ones(pixels.shape, np.uint8), uncertainty, "refined", (0.5,))
 
 
 def decided(project, name, edit_mask, status="started"):
@@ -42,7 +47,7 @@ def test_the_mean_is_of_pixels_that_nobody_decided_on(project):
     assert mean_of_open(uncertainty, ~confirmed) == 1
     assert mean_of_open(uncertainty, np.ones(SHAPE, bool)) == 0
     decided(project, "b", np.full(SHAPE, ACCEPTED, np.uint8))
-    ranking = uncertain_first(project, ask)
+    ranking = uncertain_first(project, "key", ask)
     assert ranking.order == ("c", "d", "a", "b")  # equal ones keep their order
     assert ranking.values == pytest.approx({"a": 50 / 255, "b": 0, "c": 100 / 255, "d": 100 / 255})
 
@@ -51,9 +56,18 @@ def test_done_ones_are_not_looked_at_and_come_last(project):
     for name in ("b", "a"):
         project.set_status(name, "done")
     seen = []
-    ranking = uncertain_first(project, lambda pixels, _: (seen.append(pixels), ask(pixels, _))[1])
+
+    def count(pixels, report):
+        seen.append(pixels)
+        return ask(pixels, report)
+
+    ranking = uncertain_first(project, "key", count)
     assert ranking.order == ("c", "d", "a", "b")
     assert len(seen) == 2
+    assert uncertain_first(project, "key", count).values == ranking.values
+    assert len(seen) == 2  # the predictions were kept
+    assert uncertain_first(project, "other words", count) == ranking
+    assert len(seen) == 4
     project.reorder(ranking.order)
     assert [image.name for image in Project.open(project.folder).images] == list(ranking.order)
 
@@ -67,7 +81,7 @@ def test_what_cannot_be_looked_at_is_told_and_comes_behind(project, tmp_path, er
             raise error("too dark")
         return ask(pixels, report)
 
-    ranking = uncertain_first(project, picky)
+    ranking = uncertain_first(project, "key", picky)
     assert ranking.order == ("c", "d", "a", "b")
     assert ranking.problems["a"] == "too dark"
     assert "b.tif" in ranking.problems["b"]
@@ -79,14 +93,14 @@ def test_where_none_can_be_looked_at_the_reason_is_raised(project):
         raise InvalidInputError("there is no word")
 
     with pytest.raises(InvalidInputError, match=r"None of the images.*there is no word"):
-        uncertain_first(project, never)
+        uncertain_first(project, "key", never)
 
 
 def test_a_stop_ends_it_between_two_images(project):
     told = []
     monitor = Monitor(told.append, lambda: len(told) == 2)
     with pytest.raises(Stopped):
-        uncertain_first(project, ask, monitor)
+        uncertain_first(project, "key", ask, monitor)
     assert [(one.done, one.total) for one in told] == [(0, 4), (1, 4)]
 
 
@@ -100,7 +114,13 @@ def test_of_a_stack_the_middle_plane_counts(tmp_path, colours):
     edit_mask = np.zeros((5, *SHAPE), np.uint8)
     edit_mask[2, 0] = ACCEPTED
     decided(project, "z", edit_mask)
-    pixels, confirmed = open_plane(project, "z")
+    pixels, plane = middle_plane(project.read_image("z"))
     assert (pixels == 2).all()
     assert pixels.shape == (*SHAPE, 3) if colours else SHAPE
-    np.testing.assert_array_equal(confirmed, edit_mask[2] == ACCEPTED)
+    assert plane == (2,)
+    labels = np.ones(SHAPE, np.uint8)
+    prediction = StoredPrediction(labels, labels.astype(np.float32), "refined", (0.5,), plane)
+    found = confirmed_in(project, "z", prediction)
+    np.testing.assert_array_equal(found, edit_mask[2] == ACCEPTED)
+    for other in (replace(prediction, plane=()), replace(prediction, plane=(9,))):
+        assert not confirmed_in(project, "z", other).any()

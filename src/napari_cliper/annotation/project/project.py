@@ -6,6 +6,7 @@
     settings.json           thresholds and the engine's configuration (`settings`)
     annotations/            labels, edit mask and record of each image (`annotation_record`)
     copies/                 pixels of images that have no file of their own, as TIFF
+    predictions/            predictions of *Run on all images* (`prediction_store`)
     backups/                files as they were before a class was changed (`class_edits`)
 
 All files are in formats that other programs read. Saves are atomic: a process that is killed
@@ -38,6 +39,7 @@ from .image_list import (
     FILE,
     ImageList,
 )
+from .prediction_store import StoredPrediction
 from .project_images import ProjectImages
 from .settings import ProjectSettings
 from .settings_files import SettingsFiles, free_names
@@ -230,6 +232,28 @@ class Project(ProjectImages):
             If it cannot be written.
         """
         self._store.set_status(self._list.get(name).file, name, status)
+
+    def prediction(self, name: str, key: str) -> StoredPrediction | None:
+        """Return the prediction of an image that is kept; None if it is missing or out of date.
+
+        Parameters
+        ----------
+        name : str
+        key : str
+            Of what it must have been made with; see `workflows.predict_images.prediction_key`.
+        """
+        return self._predictions.read(self._list.get(name).file, self.image(name).path, key)
+
+    def save_prediction(self, name: str, key: str, prediction: StoredPrediction) -> None:
+        """Keep the prediction of an image, in the place of the one before.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written.
+        """
+        image = self.image(name)
+        self._predictions.save(self._list.get(name).file, image.path, key, prediction)
 
     # ------------------------------------------------------------------ settings
 

@@ -29,6 +29,7 @@ from .image_list import (
     free_files,
     list_from_record,
 )
+from .prediction_store import PREDICTIONS, PredictionStore
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class ProjectImages:
         self._lock = threading.RLock()  # held only while a small file is read or written
         self._adding = threading.Lock()  # held while pixels are copied
         self._store = AnnotationStore(folder / ANNOTATIONS)
+        self._predictions = PredictionStore(folder / PREDICTIONS)
         self._places: dict[Entry, Path] = {}  # cached, because network disks are slow
         self._list = ImageList()
         self._read_list()
@@ -227,6 +229,7 @@ class ProjectImages:
         entry = self._list.get(name)
         self._change_list(lambda found: found.without(name))
         self._store.remove(entry.file)
+        self._predictions.remove(entry.file)
         copy = f"{COPIES}/{entry.file}.tif"
         if entry.is_copy and entry.path == copy:
             remove(self.folder, (copy,))

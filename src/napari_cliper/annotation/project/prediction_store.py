@@ -1,0 +1,140 @@
+"""Predictions that a project keeps, one for each image, until they are out of date.
+
+    predictions/NAME.npz    labels, uncertainty and a record in JSON
+
+Labels are uint8 or uint16, the uncertainty is uint8 from 0 to 255, both compressed. The record has
+a key of what the prediction was made with (words, configuration, thresholds, prototypes) and the
+size and time of the image file: a prediction of anything else counts as missing.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...io.files import cannot
+from ...segmentation import atomic
+from .annotation_record import make_folder, remove
+
+PREDICTIONS = "predictions"
+_STEPS = 255  # of the uncertainty
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPrediction:
+    """The prediction of one plane.
+
+    Parameters
+    ----------
+    labels : (Y, X) uint8 or uint16 array
+        0 is background, i + 1 is class i.
+    uncertainty : (Y, X) float32 array
+        0 (certain) to 1; kept in steps of 1 / 255.
+    stage : str
+        Which stage it is of.
+    scores : tuple of float
+        Class scores.
+    plane : tuple of int
+        Indices along the leading axes of the image.
+    record : mapping
+        How it was made; JSON-serialisable.
+    """
+
+    labels: NDArray[np.uint8 | np.uint16]
+    uncertainty: NDArray[np.float32]
+    stage: str
+    scores: tuple[float, ...]
+    plane: tuple[int, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+class PredictionStore:
+    """The predictions folder of a project; images are identified by the base name of their files.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, file: str, image: Path, key: str) -> StoredPrediction | None:
+        """Read the prediction of an image; None if there is none, or it is out of date or damaged.
+
+        Parameters
+        ----------
+        file : str
+            Base name of the image's files.
+        image : Path
+            The image file.
+        key : str
+            Of what the prediction must have been made with.
+        """
+        try:
+            with np.load(self._path(file), allow_pickle=False) as arrays:
+                record = json.loads(arrays["record"].tobytes())
+                if (record["key"], record["image"]) != (key, _identity(image)):
+                    return None
+                labels, uncertainty = arrays["labels"], arrays["uncertainty"]
+                if labels.dtype not in (np.uint8, np.uint16) or labels.shape != uncertainty.shape:
+                    return None
+                return StoredPrediction(
+                    labels,
+                    uncertainty.astype(np.float32) / _STEPS,
+                    str(record["stage"]),
+                    tuple(map(float, record["scores"])),
+                    tuple(map(int, record["plane"])),
+                    dict(record["record"]),
+                )
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile):
+            return None
+
+    def save(self, file: str, image: Path, key: str, prediction: StoredPrediction) -> None:
+        """Keep a prediction in the place of the one before.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written.
+        """
+        make_folder(self.folder)
+        path = self._path(file)
+        try:
+            record = {
+                "key": key,
+                "image": _identity(image),
+                "stage": prediction.stage,
+                "scores": prediction.scores,
+                "plane": prediction.plane,
+                "record": prediction.record,
+            }
+            text = np.frombuffer(json.dumps(record).encode(), np.uint8)
+            steps = np.round(prediction.uncertainty * _STEPS).astype(np.uint8)
+            with atomic.replacing(path) as part, part.open("wb") as target:
+                np.savez_compressed(
+                    target, labels=prediction.labels, uncertainty=steps, record=text
+                )
+        except OSError as error:
+            raise cannot("write", path, error) from error
+
+    def remove(self, file: str) -> None:
+        """Delete the prediction of an image."""
+        remove(self.folder, (self._path(file).name,))
+
+    def _path(self, file: str) -> Path:
+        return self.folder / f"{file}.npz"
+
+
+def _identity(image: Path) -> list[int]:
+    """Size and time of a file; OSError if it is missing."""
+    found = image.stat()
+    return [found.st_size, found.st_mtime_ns]

@@ -1,0 +1,142 @@
+"""Predictions of a project: kept as long as they are up to date, and bad images left out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from napari_cliper.annotation.project.prediction_store import PREDICTIONS, StoredPrediction
+from napari_cliper.annotation.project.project import Project
+from napari_cliper.io.files import FileError
+from napari_cliper.segmentation import (
+    ClassPrompt,
+    InvalidInputError,
+    Monitor,
+    OutOfMemoryError,
+    Prototype,
+    Prototypes,
+    SegmentationConfig,
+    Stopped,
+    Thresholds,
+)
+from napari_cliper.workflows.predict_images import predict_images, prediction_key
+
+SHAPE = (40, 50)
+RNG = np.random.default_rng(5)
+
+
+@pytest.fixture
+def project(tmp_path):
+    paths = []
+    for index, name in enumerate("abcd"):
+        paths.append(tmp_path / f"{name}.tif")
+        tifffile.imwrite(paths[-1], np.full(SHAPE, index, np.uint8))
+    return Project.create(tmp_path / "project", paths)
+
+
+class Predictor:
+    """Counts its calls; refuses the images whose pixels have these values."""
+
+    def __init__(self, bad=()):
+        self.seen, self.bad = [], bad
+
+    def __call__(self, pixels, _report):
+        value = int(pixels[0, 0])
+        self.seen.append(value)
+        if value in self.bad:
+            raise (InvalidInputError if value % 2 else OutOfMemoryError)("too bad")
+        labels = RNG.integers(0, 300 if value == 0 else 4, SHAPE).astype(
+            np.uint16 if value == 0 else np.uint8
+        )
+        uncertainty = RNG.random(SHAPE, np.float32)
+        record = {"value": value, "words": ["核"]}
+        self.last = StoredPrediction(labels, uncertainty, "refined", (0.25, 0.5), record=record)
+        return self.last
+
+
+def test_what_is_up_to_date_is_not_run_again(project, tmp_path):
+    predict = Predictor()
+    made = predict_images(project, "key", predict)
+    assert (made.run, made.kept, made.problems) == (("a", "b", "c", "d"), (), {})
+    last = predict.last
+    for one in (project, Project.open(project.folder)):
+        found = one.prediction("d", "key")
+        np.testing.assert_array_equal(found.labels, last.labels)
+        assert found.labels.dtype == last.labels.dtype
+        np.testing.assert_allclose(found.uncertainty, last.uncertainty, atol=1 / 500)
+        assert (found.stage, found.scores, found.plane) == ("refined", (0.25, 0.5), ())
+        assert found.record == last.record
+    assert project.prediction("a", "key").labels.max() > 255
+    assert project.prediction("a", "other") is None
+
+    again = Predictor()
+    tifffile.imwrite(tmp_path / "b.tif", np.full(SHAPE, 9, np.uint8))
+    os.utime(tmp_path / "b.tif", ns=(1, 1))
+    (project.folder / PREDICTIONS / "c.npz").write_bytes(b"PK damaged")
+    project.set_status("d", "done")
+    made = predict_images(project, "key", again)
+    assert (made.run, made.kept) == (("b", "c"), ("a",))
+    assert again.seen == [9, 2]
+    files = sorted(path.name for path in (project.folder / PREDICTIONS).iterdir())
+    assert files == ["a.npz", "b.npz", "c.npz", "d.npz"]
+    project.remove_image("a")
+    assert not (project.folder / PREDICTIONS / "a.npz").exists()
+
+
+def test_a_bad_image_does_not_stop_the_others(project, tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"no image")
+    made = predict_images(project, "key", Predictor(bad=(1, 2)))
+    assert made.run == ("d",)
+    assert list(made.problems) == ["a", "b", "c"]
+    assert "a.tif" in made.problems["a"]
+    with pytest.raises(InvalidInputError, match="None of the images"):
+        predict_images(project, "other", Predictor(bad=range(9)))
+    blocked = project.folder / PREDICTIONS / "d.npz"
+    blocked.unlink()
+    blocked.mkdir()
+    assert "d.npz" in predict_images(project, "new", Predictor()).problems["d"]
+
+
+def test_what_was_run_before_a_stop_is_kept(project):
+    told = []
+    with pytest.raises(Stopped):
+        predict_images(project, "key", Predictor(), Monitor(told.append, lambda: len(told) == 2))
+    assert [(one.done, one.total) for one in told] == [(0, 4), (1, 4)]
+    assert predict_images(project, "key", Predictor()).kept == ("a", "b")
+
+
+def test_the_key_is_that_of_all_that_matters():
+    classes, background = (ClassPrompt("cell", ("blob",)), ClassPrompt("fibre")), ("glass",)
+    config, thresholds = SegmentationConfig(model="demo"), Thresholds(0.3, 0.4)
+    vector = torch.nn.functional.normalize(torch.ones(4), dim=0)
+    one = Prototype("cell", vector, 2, ("a",), np.zeros((48, 48, 3), np.uint8))
+    found = Prototypes("demo", "identity", (one,))
+    same = prediction_key(classes, background, config, thresholds, found, 0.5)
+    assert same == prediction_key(
+        list(classes), list(background), replace(config, device="cpu", offline=True),
+        Thresholds(0.3, 0.4), replace(found), 0.5,
+    )  # fmt: skip
+    keys = {
+        same,
+        prediction_key(classes[::-1], background, config, thresholds, found, 0.5),
+        prediction_key(classes, (), config, thresholds, found, 0.5),
+        prediction_key(classes, background, replace(config, seed=1), thresholds, found, 0.5),
+        prediction_key(classes, background, config, replace(thresholds, min_max=True), found, 0.5),
+        prediction_key(classes, background, config, thresholds, None, 0.5),
+        prediction_key(classes, background, config, thresholds, found, None),
+        prediction_key(classes, background, config, thresholds, found.renamed("cell", "cyst"), 0.5),
+    }
+    assert len(keys) == 8
+
+
+def test_the_image_of_a_prediction_may_be_missing(project, tmp_path):
+    predict_images(project, "key", Predictor())
+    (tmp_path / "a.tif").unlink()
+    assert project.prediction("a", "key") is None
+    with pytest.raises(FileError):
+        project.save_prediction("a", "key", Predictor()(np.zeros(SHAPE, np.uint8), None))
