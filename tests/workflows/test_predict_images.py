@@ -10,7 +10,11 @@ import pytest
 import tifffile
 import torch
 
-from napari_cliper.annotation.project.prediction_store import PREDICTIONS, StoredPrediction
+from napari_cliper.annotation.project.prediction_store import (
+    PREDICTIONS,
+    PredictionKey,
+    StoredPrediction,
+)
 from napari_cliper.annotation.project.project import Project
 from napari_cliper.io.files import FileError
 from napari_cliper.segmentation import (
@@ -61,25 +65,29 @@ class Predictor:
 
 def test_what_is_up_to_date_is_not_run_again(project, tmp_path):
     predict = Predictor()
-    made = predict_images(project, "key", predict)
+    made = predict_images(project, PredictionKey("key"), predict)
     assert (made.run, made.kept, made.problems) == (("a", "b", "c", "d"), (), {})
     last = predict.last
     for one in (project, Project.open(project.folder)):
-        found = one.prediction("d", "key")
+        found = one.prediction("d", PredictionKey("key"))
         np.testing.assert_array_equal(found.labels, last.labels)
         assert found.labels.dtype == last.labels.dtype
         np.testing.assert_allclose(found.uncertainty, last.uncertainty, atol=1 / 500)
         assert (found.stage, found.scores, found.plane) == ("refined", (0.25, 0.5), ())
         assert found.record == last.record
-    assert project.prediction("a", "key").labels.max() > 255
-    assert project.prediction("a", "other") is None
+    assert project.prediction("a", PredictionKey("key")).labels.max() > 255
+    assert project.prediction("a", PredictionKey("other")) is None
+    learned = PredictionKey("key", "learned")
+    assert project.prediction("a", learned) is None
+    assert project.prediction("a", learned, any_prototypes=True) is not None
+    assert project.prediction("a", PredictionKey("other"), any_prototypes=True) is None
 
     again = Predictor()
     tifffile.imwrite(tmp_path / "b.tif", np.full(SHAPE, 9, np.uint8))
     os.utime(tmp_path / "b.tif", ns=(1, 1))
     (project.folder / PREDICTIONS / "c.npz").write_bytes(b"PK damaged")
     project.set_status("d", "done")
-    made = predict_images(project, "key", again)
+    made = predict_images(project, PredictionKey("key"), again)
     assert (made.run, made.kept) == (("b", "c"), ("a",))
     assert again.seen == [9, 2]
     files = sorted(path.name for path in (project.folder / PREDICTIONS).iterdir())
@@ -90,24 +98,26 @@ def test_what_is_up_to_date_is_not_run_again(project, tmp_path):
 
 def test_a_bad_image_does_not_stop_the_others(project, tmp_path):
     (tmp_path / "a.tif").write_bytes(b"no image")
-    made = predict_images(project, "key", Predictor(bad=(1, 2)))
+    made = predict_images(project, PredictionKey("key"), Predictor(bad=(1, 2)))
     assert made.run == ("d",)
     assert list(made.problems) == ["a", "b", "c"]
     assert "a.tif" in made.problems["a"]
     with pytest.raises(InvalidInputError, match="None of the images"):
-        predict_images(project, "other", Predictor(bad=range(9)))
+        predict_images(project, PredictionKey("other"), Predictor(bad=range(9)))
     blocked = project.folder / PREDICTIONS / "d.npz"
     blocked.unlink()
     blocked.mkdir()
-    assert "d.npz" in predict_images(project, "new", Predictor()).problems["d"]
+    assert "d.npz" in predict_images(project, PredictionKey("new"), Predictor()).problems["d"]
 
 
 def test_what_was_run_before_a_stop_is_kept(project):
     told = []
     with pytest.raises(Stopped):
-        predict_images(project, "key", Predictor(), Monitor(told.append, lambda: len(told) == 2))
+        predict_images(
+            project, PredictionKey("key"), Predictor(), Monitor(told.append, lambda: len(told) == 2)
+        )
     assert [(one.done, one.total) for one in told] == [(0, 4), (1, 4)]
-    assert predict_images(project, "key", Predictor()).kept == ("a", "b")
+    assert predict_images(project, key, Predictor()).kept == ("a", "b")
 
 
 def test_the_key_is_that_of_all_that_matters():
@@ -132,11 +142,14 @@ def test_the_key_is_that_of_all_that_matters():
         prediction_key(classes, background, config, thresholds, found.renamed("cell", "cyst"), 0.5),
     }
     assert len(keys) == 8
+    assert len({key.settings for key in keys}) == 5  # those without words or settings changed
 
 
 def test_the_image_of_a_prediction_may_be_missing(project, tmp_path):
-    predict_images(project, "key", Predictor())
+    predict_images(project, PredictionKey("key"), Predictor())
     (tmp_path / "a.tif").unlink()
-    assert project.prediction("a", "key") is None
+    assert project.prediction("a", PredictionKey("key")) is None
     with pytest.raises(FileError):
-        project.save_prediction("a", "key", Predictor()(np.zeros(SHAPE, np.uint8), None))
+        project.save_prediction(
+            "a", PredictionKey("key"), Predictor()(np.zeros(SHAPE, np.uint8), None)
+        )

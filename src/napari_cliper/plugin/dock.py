@@ -34,12 +34,12 @@ from .controllers.autosave import Autosave
 from .controllers.class_changes import ClassChanges
 from .controllers.correction import CorrectionController
 from .controllers.exchange import Exchange
-from .controllers.image_order import ImageOrder
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
 from .controllers.memory import MemoryController
 from .controllers.next_step import Actions, NextStep
 from .controllers.project import ProjectController
+from .controllers.project_runs import ProjectRuns
 from .controllers.prototype_learning import PrototypeLearning
 from .controllers.tools import ToolController
 from .engine_session import (
@@ -235,18 +235,21 @@ class CliperWidget(QWidget):
             self.autosave,
             self._start_unless_busy,
         )
-        self.image_order = ImageOrder(
+        self.project_runs = ProjectRuns(
             self.project_panel,
+            self.classes_panel,
             self.project_controller,
+            self.result,
             self.session,
-            self._order_request,
-            self._start_unless_busy,
+            self._project_request,
+            self._chosen_request,
+            partial(self._start_unless_busy, stopped=ui_text.STOPPED_IMAGES),
         )
         self.controllers = (
             self.autosave,
             self.project_controller,
             self.class_changes,
-            self.image_order,
+            self.project_runs,
             self.exchange,
             self.tool_controller,
             self.correction_controller,
@@ -394,6 +397,7 @@ class CliperWidget(QWidget):
                 )
                 for shapes in self.image_panel.rectangles()
             ),
+            *self.project_runs.entries,
         ]
 
     def _run_on(self, region: str | Shapes) -> None:
@@ -447,7 +451,13 @@ class CliperWidget(QWidget):
             self.learning_controller.weight,
         )
 
-    def _order_request(self) -> Request | str:
+    def _chosen_request(self) -> Request | None:
+        """What the images of a project would be asked now; None if that is incomplete."""
+        if self.engine_panel.problem() or self.classes_panel.problem():
+            return None
+        return self._requested(_no_image, self.engine_panel.config())
+
+    def _project_request(self) -> Request | str:
         """What the images of a project are asked, or why there is nothing to ask."""
         if self.job is not None:
             return ui_text.WAIT_FOR_JOB
@@ -456,12 +466,12 @@ class CliperWidget(QWidget):
         why_not = self._no_words() or self._no_engine()
         return why_not or self._requested(_no_image, self.engine_panel.config())
 
-    def _start(self, work: Any, on_success: Any) -> None:
+    def _start(self, work: Any, on_success: Any, stopped: str = ui_text.STOPPED) -> None:
         job = Job(work, ui_text.DOCK)
         job.progressed.connect(self.status_panel.show_progress)
         job.succeeded.connect(on_success)
         job.failed.connect(self._on_failed)
-        job.stopped.connect(self._on_stopped)
+        job.stopped.connect(partial(self._on_stopped, stopped))
         job.finished.connect(self._on_finished)
         self.job = job
         self.status_panel.begin()
@@ -471,11 +481,13 @@ class CliperWidget(QWidget):
         self.memory_panel.set_busy(busy=True)
         job.start()
 
-    def _start_unless_busy(self, work: Work, on_success: Callable[[Any], str]) -> bool:
+    def _start_unless_busy(
+        self, work: Work, on_success: Callable[[Any], str], stopped: str = ui_text.STOPPED
+    ) -> bool:
         """Start a job whose result a controller takes; False while another one runs."""
         if self.job is not None or self._closed:
             return False
-        self._start(work, partial(self._hand_over, on_success))
+        self._start(work, partial(self._hand_over, on_success), stopped)
         return True
 
     def _hand_over(self, on_success: Callable[[Any], str], result: Any) -> None:
@@ -553,8 +565,8 @@ class CliperWidget(QWidget):
         self.status_panel.end(message, tone="error")
         self.viewer.status = message.splitlines()[0]
 
-    def _on_stopped(self) -> None:
-        self.status_panel.end(ui_text.STOPPED)
+    def _on_stopped(self, message: str) -> None:
+        self.status_panel.end(message)
 
     def _on_finished(self) -> None:
         self.job = None

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from ..annotation.project.prediction_store import StoredPrediction
 from ..io.prototype_file import read_prototypes
 from ..labels.regions import connected_regions
 from ..segmentation import (
@@ -258,10 +259,10 @@ class Session:
                 learning_request.source,
             )
 
-    def uncertainty(
+    def predict(
         self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
-    ) -> NDArray[Any]:
-        """How unsure the engine is of an image, (Y, X) from 0 to 1; called in a thread.
+    ) -> StoredPrediction:
+        """The prediction of an image, to be kept on disk; called in a thread.
 
         Raises
         ------
@@ -269,8 +270,16 @@ class Session:
             As the engine does.
         """
         scores, *_ = self._scores(request, report, should_stop, passing=True)
-        live = LiveLabels(scores, scores.stages[-1])
-        return live.uncertainty(request.thresholds or scores.settings.thresholds)
+        stage = scores.stages[-1]
+        live = LiveLabels(scores, stage)
+        thresholds = request.thresholds or scores.settings.thresholds
+        return StoredPrediction(
+            live.labels(thresholds),
+            live.uncertainty(thresholds),
+            stage,
+            tuple(scores.stage().class_scores.tolist()),
+            record={**scores.record, "thresholds": thresholds.as_dict},
+        )
 
     def prototypes_of(
         self,

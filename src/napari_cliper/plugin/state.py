@@ -165,11 +165,11 @@ class DockState(QObject):
                 return SeenLabels(
                     "annotation", choice, labels, self._as_in_table(annotation.classes)
                 )
-        seen, shown = self.result.seen(), self.shown
-        if seen is None or shown is None:
+        seen = self.result.seen()
+        if seen is None:
             return None
         labels = seen.layer.data[place(seen.choice)].astype(np.uint16)
-        classes = self._as_in_table(dict(enumerate(shown.rows, 1)))
+        classes = self._as_in_table(dict(enumerate(self.result.seen_rows, 1)))
         return SeenLabels("prediction", seen.choice, labels, classes)
 
     @property

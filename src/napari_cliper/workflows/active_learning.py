@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..annotation.project.prediction_store import PredictionKey
 from ..annotation.project.project import Project
 from ..io.files import FileError
 from ..segmentation import InvalidInputError, Monitor, OutOfMemoryError
@@ -39,7 +40,7 @@ class Ranking:
 
 
 def uncertain_first(
-    project: Project, key: str, predict: Predict, monitor: Monitor | None = None
+    project: Project, key: PredictionKey, predict: Predict, monitor: Monitor | None = None
 ) -> Ranking:
     """Rank the images of a project that are not done by their mean uncertainty.
 
@@ -47,7 +48,7 @@ def uncertain_first(
     ----------
     project : Project
         Keeps new predictions; apply the order with `Project.reorder`.
-    key : str
+    key : PredictionKey
         See `predict_images.prediction_key`. A prediction of this key is used again.
     predict : callable
         Computes the prediction of one image; see `predict_images.Predict`.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..annotation.edit_mask import OPEN
-from ..annotation.project.prediction_store import StoredPrediction
+from ..annotation.project.prediction_store import PredictionKey, StoredPrediction
 from ..annotation.project.project import Project
 from ..io.files import FileError
 from ..segmentation import (
@@ -63,26 +63,26 @@ def prediction_key(
     thresholds: Thresholds,
     prototypes: Prototypes | None = None,
     prototype_weight: float | None = None,
-) -> str:
-    """Return a hash of all that a prediction depends on, except the image."""
+) -> PredictionKey:
+    """Return the key of all that a prediction depends on, except the image."""
     examples = [] if prototypes is None else [
         (one.name, one.patches, hashlib.sha256(one.vector.cpu().numpy().tobytes()).hexdigest())
         for one in prototypes.items
     ]  # fmt: skip
     settings = {name: value for name, value in asdict(config).items() if name not in _NO_MATTER}
-    parts = (
-        [asdict(one) for one in classes],
-        list(background),
-        settings,
-        thresholds.as_dict,
-        examples,
-        prototype_weight,
+    words = [asdict(one) for one in classes]
+    return PredictionKey(
+        _hash(words, list(background), settings, thresholds.as_dict),
+        _hash(examples, prototype_weight) if examples else "",
     )
+
+
+def _hash(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def predict_images(
-    project: Project, key: str, predict: Predict, monitor: Monitor | None = None
+    project: Project, key: PredictionKey, predict: Predict, monitor: Monitor | None = None
 ) -> PredictedImages:
     """Run all images of a project that are not done; a bad image does not stop the others.
 
@@ -90,7 +90,7 @@ def predict_images(
     ----------
     project : Project
         Keeps the predictions; see `Project.prediction`. What was run stays if this is stopped.
-    key : str
+    key : PredictionKey
         See `prediction_key`. An image with a prediction of this key is not run again.
     predict : callable
         Computes the prediction of one image; see `Predict`.
@@ -122,7 +122,7 @@ def predict_images(
 
 
 def predicted(
-    project: Project, name: str, key: str, predict: Predict, monitor: Monitor
+    project: Project, name: str, key: PredictionKey, predict: Predict, monitor: Monitor
 ) -> tuple[StoredPrediction, bool]:
     """Return the prediction of an image, and whether it is new; a new one is kept in the project.
 

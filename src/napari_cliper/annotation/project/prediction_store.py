@@ -13,7 +13,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,22 @@ class StoredPrediction:
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PredictionKey:
+    """Hashes of all that a prediction depends on, except the image.
+
+    Parameters
+    ----------
+    settings : str
+        Of words, configuration and thresholds.
+    prototypes : str
+        Of the visual prototypes and their weight.
+    """
+
+    settings: str
+    prototypes: str = ""
+
+
 class PredictionStore:
     """The predictions folder of a project; images are identified by the base name of their files.
 
@@ -67,7 +83,9 @@ class PredictionStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def read(self, file: str, image: Path, key: str) -> StoredPrediction | None:
+    def read(
+        self, file: str, image: Path, key: PredictionKey, *, any_prototypes: bool = False
+    ) -> StoredPrediction | None:
         """Read the prediction of an image; None if there is none, or it is out of date or damaged.
 
         Parameters
@@ -76,13 +94,18 @@ class PredictionStore:
             Base name of the image's files.
         image : Path
             The image file.
-        key : str
+        key : PredictionKey
             Of what the prediction must have been made with.
+        any_prototypes : bool
+            Whether it may have been made with other prototypes.
         """
         try:
             with np.load(self._path(file), allow_pickle=False) as arrays:
                 record = json.loads(arrays["record"].tobytes())
-                if (record["key"], record["image"]) != (key, _identity(image)):
+                made_with, identity = PredictionKey(*record["key"]), _identity(image)
+                if any_prototypes:
+                    made_with = replace(made_with, prototypes=key.prototypes)
+                if (made_with, record["image"]) != (key, identity):
                     return None
                 labels, uncertainty = arrays["labels"], arrays["uncertainty"]
                 if labels.dtype not in (np.uint8, np.uint16) or labels.shape != uncertainty.shape:
@@ -98,7 +121,9 @@ class PredictionStore:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile):
             return None
 
-    def save(self, file: str, image: Path, key: str, prediction: StoredPrediction) -> None:
+    def save(
+        self, file: str, image: Path, key: PredictionKey, prediction: StoredPrediction
+    ) -> None:
         """Keep a prediction in the place of the one before.
 
         Raises
@@ -110,7 +135,7 @@ class PredictionStore:
         path = self._path(file)
         try:
             record = {
-                "key": key,
+                "key": [key.settings, key.prototypes],
                 "image": _identity(image),
                 "stage": prediction.stage,
                 "scores": prediction.scores,

@@ -39,7 +39,7 @@ from .image_list import (
     FILE,
     ImageList,
 )
-from .prediction_store import StoredPrediction
+from .prediction_store import PredictionKey, StoredPrediction
 from .project_images import ProjectImages
 from .settings import ProjectSettings
 from .settings_files import SettingsFiles, free_names
@@ -233,18 +233,24 @@ class Project(ProjectImages):
         """
         self._store.set_status(self._list.get(name).file, name, status)
 
-    def prediction(self, name: str, key: str) -> StoredPrediction | None:
+    def prediction(
+        self, name: str, key: PredictionKey, *, any_prototypes: bool = False
+    ) -> StoredPrediction | None:
         """Return the prediction of an image that is kept; None if it is missing or out of date.
 
         Parameters
         ----------
         name : str
-        key : str
+        key : PredictionKey
             Of what it must have been made with; see `workflows.predict_images.prediction_key`.
+        any_prototypes : bool
+            Whether it may have been made with other prototypes.
         """
-        return self._predictions.read(self._list.get(name).file, self.image(name).path, key)
+        return self._predictions.read(
+            self._list.get(name).file, self.image(name).path, key, any_prototypes=any_prototypes
+        )
 
-    def save_prediction(self, name: str, key: str, prediction: StoredPrediction) -> None:
+    def save_prediction(self, name: str, key: PredictionKey, prediction: StoredPrediction) -> None:
         """Keep the prediction of an image, in the place of the one before.
 
         Raises

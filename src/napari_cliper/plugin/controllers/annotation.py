@@ -212,7 +212,7 @@ class AnnotationController(Controller):
 
     def update_available(self) -> None:
         """Bring the buttons up to what there is."""
-        no_accept = self._result.why_not or self._result.why_empty()
+        no_accept = self._result.why_not_seen or self._result.why_empty()
         no_clean = "" if self.current() else ui_text.NO_ANNOTATION
         if self.job is not None:
             no_clean = ui_text.CLEANING_RUNS
@@ -264,8 +264,7 @@ class AnnotationController(Controller):
             ui_text.replace_painted_question(painted=int(np.count_nonzero(painted)))
         ):  # fmt: skip
             return
-        shown = self._result.shown
-        rows = () if shown is None else shown.rows
+        rows = self._result.seen_rows
         changed = annotation.accept(
             choice, self._labels(prediction), rows, rule, chosen=chosen, where=where
         )
@@ -283,7 +282,7 @@ class AnnotationController(Controller):
         self._result.look()
         found = self._result.seen()
         if found is None:
-            raise InvalidInputError(self._result.why_not)
+            raise InvalidInputError(self._result.why_not_seen)
         if why_empty := self._result.why_empty():
             raise InvalidInputError(ui_text.nothing_to_accept(why_empty))
         return found

@@ -7,6 +7,7 @@ of the plane that the viewer shows; where there is none, `LiveResult.why_not` sa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal
 
 from ...annotation.class_change import ClassChange, change_thresholds
+from ...annotation.project.prediction_store import StoredPrediction
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, SegmentationConfig, Shortfall, Thresholds
@@ -35,6 +37,20 @@ if TYPE_CHECKING:
 
 PLANES_NAMED = 3
 CLASSES_NAMED = 4
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """A prediction that was shown from a file."""
+
+    choice: ImageChoice
+    rows: tuple[ClassRow, ...]
+    prediction: Prediction
+
+    def with_class(self, change: ClassChange, new: ClassRow) -> _Stored:
+        """A copy whose class of the change is another one."""
+        rows = tuple(new if change.is_of(row.name) else row for row in self.rows)
+        return replace(self, rows=rows)
 
 
 class LiveResult(QObject):
@@ -96,6 +112,7 @@ class LiveResult(QObject):
         self._update.became_idle.connect(self._on_idle)
         self._stage: Stage | None = None  # that a person has chosen to see
         self._both = False
+        self._stored: _Stored | None = None  # the prediction that was shown from a file last
         self._changed = False  # the labels are others than the tables and records tell
         thresholds.changed.connect(self._on_chosen)
         images.changed.connect(self.look)
@@ -130,17 +147,31 @@ class LiveResult(QObject):
     def seen(self) -> Prediction | None:
         """The prediction that a person looks at: the active layer's, or the topmost visible."""
         if self.shown is None:
-            return None
+            stored = self._stored_on_screen()
+            return None if stored is None else stored.prediction
         there = [one for one in self.shown.predictions.values() if one.layer in self._viewer.layers]
         active = self._viewer.layers.selection.active
         order = sorted(there, key=lambda one: (one.layer is active, one.layer.visible))
         return order[-1] if order else None
 
+    @property
+    def seen_rows(self) -> tuple[ClassRow, ...]:
+        """The classes of the prediction that a person looks at, without the background."""
+        stored = self._stored_on_screen() if self.shown is None else None
+        return stored.rows if stored is not None else () if self.shown is None else self.shown.rows
+
+    @property
+    def why_not_seen(self) -> str:
+        """Why there is no prediction to look at; empty where there is one, also from a file."""
+        return "" if self._stored_on_screen() is not None else self.why_not
+
     def why_empty(self) -> str:
         """Why the prediction on the screen has no pixel of any class; empty where it has one."""
         seen, kept = self.seen(), self._current
-        if seen is None or kept is None or seen.layer.data[place(seen.choice)].any():
+        if seen is None or seen.layer.data[place(seen.choice)].any():
             return ""
+        if kept is None:
+            return ui_text.NOTHING_IN_STORED
         return ui_text.nothing_found(
             self.shortfalls(), hinted=kept.followed[1] is not None, most=CLASSES_NAMED
         )
@@ -196,6 +227,7 @@ class LiveResult(QObject):
         labels = {stage: live.labels(first) for stage, live in outcome.live.items()}
         predictions = self._into_layers(choice, rows, scores.stages, labels)
         self._leave()
+        self._stored = None
         shown = Shown(choice, rows, config, outcome, predictions)
         kept = Kept(shown, values, followed=(first, None), labels=labels)
         self.kept.add(kept)
@@ -248,6 +280,33 @@ class LiveResult(QObject):
         self._viewer.layers.selection.active = predictions[self._chosen(stages)].layer
         self._describe(kept)
         self.relabelled.emit()
+
+    def show_stored(
+        self, choice: ImageChoice, rows: tuple[ClassRow, ...], found: StoredPrediction
+    ) -> None:
+        """Show a prediction from a file, unless its plane has a result.
+
+        It can be accepted; thresholds and hints need a run.
+        """
+        if self._is_on_screen(choice) and self._current is None:
+            stage: Stage = "coarse" if found.stage == "coarse" else "refined"
+            active = self._viewer.layers.selection.active
+            prediction = self._predictions.show(choice, stage, found.labels, rows)
+            prediction.describe(found.labels, rows, found.scores, found.record)
+            prediction.layer.visible = True
+            self._stored = _Stored(choice, rows, prediction)
+            if active is not None:
+                self._viewer.layers.selection.active = active
+            self.look()
+            self.relabelled.emit()
+
+    def _stored_on_screen(self) -> _Stored | None:
+        """The prediction from a file that belongs to the plane on the screen."""
+        stored = self._stored
+        if stored is None or not stored.choice.is_current:
+            return None
+        there = stored.prediction.layer in self._viewer.layers
+        return stored if there and self._is_on_screen(stored.choice) else None
 
     # ------------------------------------------------------------------ what is on the screen
 
@@ -321,6 +380,8 @@ class LiveResult(QObject):
         ]
         if there:
             return self._preferred(there), ""
+        if self._stored_on_screen() is not None:
+            return None, ui_text.STORED_PREDICTION
         plane = _plane_in_words(seen)
         if of_plane:
             return None, ui_text.prediction_removed(plane)
@@ -406,6 +467,8 @@ class LiveResult(QObject):
             return
         for kept in self.kept:
             kept.change_class(change)
+        if self._stored is not None:
+            self._stored = self._stored.with_class(change, change.new)
         if self._last is not None:
             self._last = self._last[0], change_thresholds(self._last[1], change)
         if self._current is not None and not change.merge:

@@ -68,6 +68,8 @@ class ProjectController(Controller):
     """The `AnnotationLayer` that a new project keeps from now on."""
     annotated_changed = Signal(int)
     """How many images of the project have an annotation."""
+    arrived = Signal()
+    """Another image of the project is in the window."""
     marked_done = Signal(object)
     """The `AnnotationLayer` of an image that a person calls done."""
 
@@ -324,6 +326,7 @@ class ProjectController(Controller):
             self._viewer.layers.selection.active = self.layer
         self._viewer.reset_view()
         self._show()
+        self.arrived.emit()
 
     def _leave(self) -> None:
         """Take the image that is shown away, with our layers; what a person edited stays."""

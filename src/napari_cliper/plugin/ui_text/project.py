@@ -107,6 +107,21 @@ def overwrite_question(error: object) -> str:
 DROPPED_ORDER = "Another project was opened meanwhile, so the images were not sorted."
 
 
+DROPPED_RUN = "Another project was opened meanwhile. The predictions are kept in the other project."
+
+
+def images_run(*, run: int, kept: int, problems: Mapping[str, str], most: int) -> str:
+    """The images were run; those that could not be run are named with the reason."""
+    lines = [f"Ran {count(run, 'image')}. The predictions are kept in the project."]
+    if kept:
+        lines[0] = f"Ran {count(run, 'image')}; {kept} were up to date."
+    named = list(problems.items())
+    lines += [f"{name} could not be run: {why}" for name, why in named[:most]]
+    if len(named) > most:
+        lines.append(f"{count(len(named) - most, 'more image')} could not be run.")
+    return "\n".join(lines)
+
+
 def ordered(*, number: int, problems: Mapping[str, str], most: int) -> str:
     """The images were sorted; those that could not be read are named with the reason."""
     lines = [f"Sorted {count(number, 'image')}, most uncertain first."]

@@ -84,6 +84,11 @@ def reset_tip(published: float) -> str:
 # ---------------------------------------------------------------------- the result on the screen
 
 NO_PREDICTION = "There is no prediction yet. Press Run."
+STORED_PREDICTION = (
+    "This is the saved prediction of the image. You can accept it. Press Run to change thresholds "
+    "or to use hints."
+)
+NOTHING_IN_STORED = "The saved prediction has no object. Press Run to change thresholds."
 LAYERS_EDITED = (
     "You edited the prediction layers, so they no longer change. Run again for new ones."
 )

@@ -23,6 +23,10 @@ RUN_PLANE_TIP = "Run on all of what the image shows, and choose it as the region
 RUN_VISIBLE = "What is visible"
 RUN_VISIBLE_TIP = "Run on the part of the image that the viewer shows. Zoom in for small objects."
 RUN_RECTANGLE_TIP = "Run on the selected or last rectangle of this layer."
+RUN_PROJECT_TIP = (
+    "Run on all images of the project that are not done. The predictions are kept: going to an "
+    "image shows its prediction. Of a stack, the middle plane is run."
+)
 RUN_WHY_NOT = "A job is running."
 CANCEL = "Cancel"
 MESSAGE_NAME = "Message"
@@ -31,6 +35,7 @@ CANCEL_WHY_NOT = "Nothing is running."
 STARTING = "Starting"
 STOPPING = "Stopping"
 STOPPED = "Cancelled. Nothing was changed."
+STOPPED_IMAGES = "Cancelled. The predictions of the images that were finished are kept."
 LOADING_PYTORCH = "Loading PyTorch (once per session)"
 READING_IMAGE = "Reading the image"
 WAITING_FOR_CANCELLED = "Waiting for the cancelled job to end"
@@ -41,6 +46,11 @@ LEARNING = "Learning visual prototypes"
 def run_rectangle(layer: str) -> str:
     """A menu entry: run on a rectangle."""
     return f"Rectangle in {layer}"
+
+
+def run_project(images: int) -> str:
+    """The entry of the menu that runs all images of a project that are not done."""
+    return f"All images of the project ({images} not done)"
 
 
 def stage_text(progress: Progress, seconds_left: float | None) -> str:

@@ -1,0 +1,202 @@
+"""Runs on all images of a project: predictions that are kept, and the order by uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from napari.layers import Image
+from numpy.typing import NDArray
+
+from ...annotation.project.prediction_store import PredictionKey, StoredPrediction
+from ...annotation.project.project import Project
+from ...labels.label_class import ClassRow
+from ...segmentation import Monitor, Progress
+from ...workflows.active_learning import Ranking, uncertain_first
+from ...workflows.predict_images import Predict, PredictedImages, predict_images, prediction_key
+from .. import ui_text
+from ..engine_session import Request, Session
+from ..layers.image_layers import ImageChoice, labels_shape
+from ..panels.classes_panel import ClassesPanel
+from ..panels.project_panel import ProjectPanel
+from ..panels.run_panel import RunEntry
+from ..worker import Job
+from .base import Controller
+from .live_result import LiveResult
+from .project import ProjectController
+from .prototype_learning import Start
+
+IMAGES_NAMED = 3
+"""So many images that could not be looked at are named with the reason."""
+
+
+class ProjectRuns(Controller):
+    """Runs the words on the images of the dock's project.
+
+    Parameters
+    ----------
+    panel : ProjectPanel
+    classes : ClassesPanel
+    project_controller : ProjectController
+    result : LiveResult
+        Shows the predictions that are kept.
+    session : Session
+    request : callable
+        Gives what the engine is to be asked, or why there is nothing to ask.
+    chosen : callable
+        Gives what the engine would be asked now, without its weights; None if that is incomplete.
+    start : callable
+        See `prototype_learning.Start`. What was run before a stop is kept.
+    """
+
+    def __init__(
+        self,
+        panel: ProjectPanel,
+        classes: ClassesPanel,
+        project_controller: ProjectController,
+        result: LiveResult,
+        session: Session,
+        request: Callable[[], Request | str],
+        chosen: Callable[[], Request | None],
+        start: Start,
+    ) -> None:
+        super().__init__(panel)
+        self._classes = classes
+        self._project_controller = project_controller
+        self._result = result
+        self._session = session
+        self._request = request
+        self._chosen = chosen
+        self._start = start
+        self._reading: Job | None = None
+        panel.order_wanted.connect(self.order)
+        project_controller.arrived.connect(self.show_kept)
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._reading is not None:
+            self._reading.stop()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no prediction is read."""
+        return self._reading is None
+
+    @property
+    def entries(self) -> tuple[RunEntry, ...]:
+        """What it adds to the menu beside Run: nothing without a project."""
+        project = self._project_controller.project
+        if project is None:
+            return ()
+        count = sum(image.status != "done" for image in project.images)
+        return (RunEntry(ui_text.run_project(count), ui_text.RUN_PROJECT_TIP, self.run),)
+
+    # ------------------------------------------------------------------ all images
+
+    def run(self) -> None:
+        """Run all images that are not done, in a thread, and keep the predictions."""
+        self._begin(predict_images, self._on_run)
+
+    def order(self) -> None:
+        """Run all images that are not done, in a thread, and order them by uncertainty."""
+        self._begin(uncertain_first, self._on_ranked)
+
+    def _begin(
+        self,
+        work: Callable[[Project, PredictionKey, Predict, Monitor], Any],
+        on_success: Callable[[Project, Any], str],
+    ) -> None:
+        request, project = self._request(), self._project_controller.project
+        if isinstance(request, str):
+            self.say_error(request)
+        elif project is not None and self._project_controller.save_now():
+            run = partial(_run, work, self._session, project, request)
+            self._start(run, partial(on_success, project))
+
+    def _on_run(self, project: Project, found: PredictedImages) -> str:
+        if project is not self._project_controller.project:
+            return ui_text.DROPPED_RUN
+        self.show_kept()
+        return ui_text.images_run(
+            run=len(found.run), kept=len(found.kept), problems=found.problems, most=IMAGES_NAMED
+        )
+
+    def _on_ranked(self, project: Project, ranking: Ranking) -> str:
+        if project is not self._project_controller.project:
+            return ui_text.DROPPED_ORDER
+        self._project_controller.reorder(ranking)
+        self.show_kept()
+        return ui_text.ordered(
+            number=len(ranking.values), problems=ranking.problems, most=IMAGES_NAMED
+        )
+
+    # ------------------------------------------------------------------ what is kept
+
+    def show_kept(self) -> None:
+        """Show the kept prediction of the image in the window, if words and settings are the same.
+
+        Prototypes that were learned since do not matter, because each image that is done adds some.
+        """
+        projects = self._project_controller
+        project, layer, request = projects.project, projects.layer, self._chosen()
+        if project is None or layer is None or request is None:
+            return
+        self.close()
+        rows = tuple(row for row in self._classes.classes() if not row.background)
+        job = Job(partial(_read, project, projects.current, _key(request)))
+        job.succeeded.connect(partial(self._on_read, layer, projects.current, rows))
+        job.failed.connect(self.say_error)
+        job.finished.connect(partial(self._on_finished, job))
+        self._reading = job
+        job.start()
+
+    def _on_finished(self, job: Job) -> None:
+        if self._reading is job:
+            self._reading = None
+
+    def _on_read(
+        self, layer: Image, name: str, rows: tuple[ClassRow, ...], found: StoredPrediction | None
+    ) -> None:
+        if found is None or layer is not self._project_controller.layer:
+            return
+        choice = ImageChoice(layer, name, found.plane)
+        shape = labels_shape(choice)
+        if len(shape) == len(found.plane) + 2 and shape[-2:] == found.labels.shape:
+            self._result.show_stored(choice, rows, found)
+
+
+def _key(request: Request) -> PredictionKey:
+    return prediction_key(
+        request.classes,
+        request.background,
+        request.config,
+        request.thresholds or request.config.settings().thresholds,
+        request.prototypes,
+        request.prototype_weight,
+    )
+
+
+def _read(
+    project: Project,
+    name: str,
+    key: PredictionKey,
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> StoredPrediction | None:
+    return project.prediction(name, key, any_prototypes=True)
+
+
+def _run(
+    work: Callable[[Project, PredictionKey, Predict, Monitor], Any],
+    session: Session,
+    project: Project,
+    request: Request,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> Any:
+    def predict(pixels: NDArray[Any], report: Callable[[Progress], None]) -> StoredPrediction:
+        return session.predict(replace(request, read=lambda: pixels), report, should_stop)
+
+    return work(project, _key(request), predict, Monitor(report, should_stop))

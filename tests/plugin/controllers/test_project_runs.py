@@ -1,0 +1,148 @@
+"""All images of a project are run from the dock; what was computed is used again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from PIL import Image as Picture
+
+from napari_cliper.annotation.edit_mask import ACCEPTED
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin import engine_session
+
+SHAPE = (96, 128)
+
+
+@pytest.fixture
+def project(dock, tmp_path, qtbot):
+    """The dock at the first of four images, of which the third is damaged and the last done."""
+    files = []
+    for index in range(4):
+        files.append(tmp_path / f"scene {index + 1}.png")
+        Picture.fromarray(make_scene(SHAPE, 1_000_008 + index).image).save(files[-1])
+    dock.viewer.layers.clear()
+    dock.project_controller.create(tmp_path / "project", files)
+    shown(dock, qtbot, "scene 1")
+    dock.project_controller.project.set_status("scene 4", "done")
+    files[2].write_bytes(b"no image")
+    return dock
+
+
+def shown(dock, qtbot, name):
+    qtbot.waitUntil(
+        lambda: (
+            dock.project_controller.current == name
+            and dock.project_controller.idle
+            and dock.project_runs.idle
+        ),
+        timeout=10_000,
+    )
+
+
+def entry(dock):
+    dock.run_panel.menu.aboutToShow.emit()
+    return next(one for one in dock.run_panel.menu.actions() if "All images" in one.text())
+
+
+def ended(dock, qtbot):
+    qtbot.waitUntil(lambda: dock.job is None and dock.project_runs.idle, timeout=60_000)
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """The images that are scored from now on."""
+    found = []
+    scores = engine_session.Session._scores
+
+    def count(self, request, *args, **kwargs):
+        found.append(request.read().tobytes())
+        return scores(self, request, *args, **kwargs)
+
+    monkeypatch.setattr(engine_session.Session, "_scores", count)
+    return found
+
+
+def test_predictions_are_kept_shown_and_used_again(project, run, qtbot, encoded):
+    dock = project
+    assert entry(dock).text() == "All images of the project (3 not done)"
+    entry(dock).trigger()
+    ended(dock, qtbot)
+    message = dock.status_panel.message.text()
+    assert message.startswith("Ran 2 images.")
+    assert "scene 3 could not be run" in message
+    assert len(encoded) == 2
+    first = dock.result.seen()
+    assert first.choice.layer is dock.project_controller.layer
+    assert dock.shown is None  # there are no scores to move thresholds of
+    assert not dock.threshold_panel.class_slider.isEnabled()
+    assert "Press Run" in dock.result.why_not
+    dock.project_panel.order_button.click()
+    ended(dock, qtbot)
+    assert len(encoded) == 2  # sorting has run nothing again
+    order = [image.name for image in dock.project_controller.project.images]
+    assert set(order[:2]) == {"scene 1", "scene 2"}
+    assert order[2:] == ["scene 3", "scene 4"]
+
+    dock.project_controller.go_to("scene 2")
+    shown(dock, qtbot, "scene 2")
+    kept = dock.result.seen()
+    labels = kept.layer.data.copy()
+    assert labels.any()
+    assert isinstance(kept.layer, Labels)
+    assert dock.annotation_panel.accept_button.isEnabled()
+    dock.annotation_controller.accept()
+    mine = dock.annotation_controller.of(dock.project_controller.layer)
+    np.testing.assert_array_equal(mine.layer.data, labels)
+    assert (mine.edits.edit_mask == ACCEPTED).all()
+    assert [row.name for row in mine.classes.values()] == [
+        row.name for row in dock.classes_panel.classes()
+    ]
+    assert mine.record["config"]["model"] == "demo"
+    assert len(encoded) == 2
+
+    dock.image_panel.images.setCurrentText("scene 2")
+    run(dock)  # the same words give the same labels, in the same layer
+    assert dock.result.seen().layer is kept.layer
+    np.testing.assert_array_equal(kept.layer.data, labels)
+    assert dock.threshold_panel.class_slider.isEnabled()
+    layers = [layer.name for layer in dock.viewer.layers if "prediction" in layer.name]
+    assert len(layers) == 1
+
+    dock.classes_panel.add_words("crystal")
+    dock.project_controller.go_to("scene 1")
+    shown(dock, qtbot, "scene 1")
+    assert dock.result.seen() is None  # of other words
+    dock.classes_panel.undo()
+    dock.project_controller.go_to("scene 2")
+    shown(dock, qtbot, "scene 2")
+    assert dock.result.seen() is not None
+
+
+def test_a_cancelled_run_keeps_what_was_finished(project, qtbot, monkeypatch):
+    dock = project
+    predict = engine_session.Session.predict
+    done = []
+
+    def slow(self, request, report, should_stop):
+        if done:
+            dock.job._stop.set()  # as Cancel does, in the midst of the second image
+        done.append(predict(self, request, report, should_stop))
+        return done[-1]
+
+    monkeypatch.setattr(engine_session.Session, "predict", slow)
+    entry(dock).trigger()
+    ended(dock, qtbot)
+    assert "finished are kept" in dock.status_panel.message.text()
+    stored = sorted((dock.project_controller.project.folder / "predictions").iterdir())
+    assert [path.name for path in stored] == ["scene 1.npz"]
+    dock.project_controller.go_to("scene 2")
+    shown(dock, qtbot, "scene 2")
+    dock.project_controller.go_to("scene 1")
+    shown(dock, qtbot, "scene 1")
+    assert dock.result.seen() is not None
+
+
+def test_without_a_project_there_is_no_such_entry(dock):
+    dock.run_panel.menu.aboutToShow.emit()
+    assert not any("All images" in one.text() for one in dock.run_panel.menu.actions())
