@@ -111,11 +111,10 @@ def test_a_bad_image_does_not_stop_the_others(project, tmp_path):
 
 
 def test_what_was_run_before_a_stop_is_kept(project):
-    told = []
+    told, key = [], PredictionKey("key")
+    monitor = Monitor(told.append, lambda: len(told) == 2)
     with pytest.raises(Stopped):
-        predict_images(
-            project, PredictionKey("key"), Predictor(), Monitor(told.append, lambda: len(told) == 2)
-        )
+        predict_images(project, key, Predictor(), monitor)
     assert [(one.done, one.total) for one in told] == [(0, 4), (1, 4)]
     assert predict_images(project, key, Predictor()).kept == ("a", "b")
 
