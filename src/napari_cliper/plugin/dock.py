@@ -64,7 +64,6 @@ from .panels.export_page import ExportPage
 from .panels.export_panel import ExportPanel
 from .panels.image_panel import ImagePanel
 from .panels.memory_panel import MemoryPanel
-from .panels.objects_panel import ObjectsPanel
 from .panels.offers_panel import OffersPanel
 from .panels.preset_buttons import ENGINE_PRESETS
 from .panels.project_panel import ProjectPanel
@@ -72,6 +71,7 @@ from .panels.prototypes_panel import PrototypesPanel
 from .panels.run_panel import RunEntry, RunPanel
 from .panels.state_panel import StateButton, StatePanel
 from .panels.status_panel import StatusPanel
+from .panels.table import PANELS
 from .panels.threshold_panel import ThresholdPanel
 from .qt.keys import ViewerKeys
 from .qt.timers import once
@@ -189,9 +189,10 @@ class CliperWidget(QWidget):
         self.next_step.changed.connect(self.threshold_panel.setVisible)
         self.threshold_panel.more.toggled.connect(self.next_step.set_cramped)
         self.result.relabelled.connect(self.next_step.update)
-        self.objects_panel = ObjectsPanel(self.state)
-        self.frame.add("objects", self.objects_panel)
-        self.frame.page_changed.connect(self.objects_panel.follow)
+        self.panels = {name: row.make(self.state) for name, row in PANELS.items()}
+        for name, panel in self.panels.items():
+            self.frame.add(PANELS[name].page, panel)
+            self.frame.page_changed.connect(panel.follow)
         self.exchange = Exchange(
             self.export_panel, self.annotation_controller, self.image_panel, self.classes_panel
         )
@@ -306,7 +307,7 @@ class CliperWidget(QWidget):
             and not self._rescore_timer.isActive()
             and not self._remember_timer.isActive()
             and self.result.idle
-            and self.objects_panel.idle
+            and all(panel.idle for panel in self.panels.values())
             and all(controller.idle for controller in self.controllers)
         )
 
@@ -541,7 +542,14 @@ class CliperWidget(QWidget):
         )
         found = outcome.found
         self.status_panel.end(
-            ui_text.run_done(found, total=len(rows), on_screen=on_screen, notes=notes),
+            ui_text.run_done(
+                classes=found.classes,
+                total=len(rows),
+                objects=found.objects,
+                short=found.short,
+                on_screen=on_screen,
+                notes=notes,
+            ),
             tone="" if found.classes else "warning",
             buttons=(correct, accept) if on_screen and found.classes else (),
         )
@@ -898,7 +906,8 @@ class CliperWidget(QWidget):
         self.viewer.events.theme.disconnect(self._on_theme)
         for controller in self.controllers:
             controller.close()
-        self.objects_panel.close_down()
+        for panel in self.panels.values():
+            panel.close_down()
         self.result.close()
         wait_for_stopped_jobs(CLOSE_WAITS)
         self.session.unload()

@@ -17,7 +17,7 @@ ROWS = ("pollen grain", "red blood cell", "bacterium", "fibre")
 def panel(dock):
     """The page in sight."""
     dock.frame.go_to("objects")
-    return dock.objects_panel
+    return dock.panels["objects"]
 
 
 def wait(panel, qtbot):

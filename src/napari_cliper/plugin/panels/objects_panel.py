@@ -34,6 +34,7 @@ from ..qt.timers import once
 from ..qt.wrapping_label import wrapping
 from ..state import DockState, SeenLabels
 from ..worker import Job
+from .base import DockPanel
 from .objects_table import ObjectsRow, ObjectsTable
 
 COUNT_AFTER = 300  # milliseconds: counting waits until a person rests
@@ -50,7 +51,7 @@ class Counted(NamedTuple):
     regions: Regions
 
 
-class ObjectsPanel(QWidget):
+class ObjectsPanel(DockPanel):
     """Counts and median areas of objects, by class; measures, shows and removes objects.
 
     Follows the state while it is in sight. An object is a connected region of one class.
@@ -61,8 +62,7 @@ class ObjectsPanel(QWidget):
     """
 
     def __init__(self, state: DockState, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._state = state
+        super().__init__(state, parent)
         self._counted: Counted | None = None
         self._names: list[tuple[int, str]] = []  # label and name of each row
         self._job: Job | None = None

@@ -10,8 +10,7 @@ from .engine import plain_name, size_text
 from .result import NOTHING_FOUND
 
 if TYPE_CHECKING:
-    from ...segmentation import Progress, WeightsEntry
-    from ..engine_session import Found
+    from ...segmentation import Progress, Shortfall, WeightsEntry
 
 RUN = "&Run (Ctrl+Enter)"
 RUN_TIP = "Find the words in the image."
@@ -70,17 +69,25 @@ def stage_text(progress: Progress, seconds_left: float | None) -> str:
     return f"{progress.stage}, {amount}{left}"
 
 
-def run_done(found: Found, *, total: int, on_screen: bool, notes: str) -> str:
+def run_done(
+    *,
+    classes: int,
+    total: int,
+    objects: int | None,
+    short: Sequence[Shortfall],
+    on_screen: bool,
+    notes: str,
+) -> str:
     """A run has ended: what was found, and what to do about the rest."""
-    if not found.classes:
+    if not classes:
         counted = NOTHING_FOUND
     else:
-        objects = "" if found.objects is None else f", {count(found.objects, 'object')}"
-        counted = f"{found.classes} of {count_classes(total)}{objects}."
+        regions = "" if objects is None else f", {count(objects, 'object')}"
+        counted = f"{classes} of {count_classes(total)}{regions}."
     where = "" if on_screen else "The result belongs to a plane that is not on the screen."
     below = ""
-    if found.classes and found.short:
-        first, more = found.short[0], len(found.short) - 1
+    if classes and short:
+        first, more = short[0], len(short) - 1
         which = "class" if first.kind == "class" else "background"
         named = f"{first.name} ({first.value:.2f})" + (f" and {more} more" if more else "")
         verb = "are" if more else "is"
