@@ -1,7 +1,7 @@
-"""What runs in the thread, and what is kept between runs. Knows no widget and no Qt.
+"""The engine calls that run in threads, and the cache of embeddings. Without widgets and Qt.
 
-An image is encoded once; its embedding is kept, bounded in bytes, least recently used
-leaves first. Changed words ask the kept embedding again.
+An image is encoded once, and its embedding cached. The cache is bounded in bytes; the least
+recently used embeddings are dropped first. When words change, the cached embedding is scored again.
 """
 
 from __future__ import annotations
@@ -59,29 +59,29 @@ Limits = tuple[float, float]
 
 
 def _percentiles() -> Limits | None:
-    """No contrast limits: percentiles of the image take their place."""
+    """No contrast limits, so that percentiles of the image are used."""
     return None
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A frozen snapshot of the wishes, taken when Run was pressed.
+    """The input of a run: a snapshot of the settings at the time when Run was pressed.
 
     Parameters
     ----------
     read : callable
-        Gives the image's pixels, in the thread.
+        Returns the pixels of the image; called in the thread.
     config : SegmentationConfig
     classes : tuple of ClassPrompt
     background : tuple of str
     thresholds : Thresholds, optional
-        What labels are made with first; by default, as published.
+        Thresholds of the first labels. Default: the published ones.
     prototypes : Prototypes, optional
-        What classes look like; those of another model are left out, with a note.
+        Visual prototypes. Those of another model are not used, with a note.
     prototype_weight : float, optional
-        Their weight against the words, 0 to 1; None chooses it per class.
+        Their weight relative to the words, 0 to 1; None chooses it for each class.
     contrast : callable
-        Gives the contrast limits of a grey image or None, in the thread.
+        Returns the contrast limits of a grey image, or None; called in the thread.
     """
 
     read: Callable[[], NDArray[Any]]
@@ -96,22 +96,22 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class LearningRequest:
-    """What an image teaches: a frozen snapshot of its annotation.
+    """The input for learning prototypes from an image: a snapshot of its annotation.
 
     Parameters
     ----------
     read : callable
-        Gives the image's pixels, in the thread.
+        Returns the pixels of the image; called in the thread.
     config : SegmentationConfig
     labels : (Y, X) array of int
     confirmed : (Y, X) bool array
-        Which of them a person stands behind.
+        Pixels whose label was confirmed by the user.
     names : mapping of int to str
-        The class of each label.
+        The class name of each label.
     source : str
-        What the image is called.
+        Name of the image.
     contrast : callable
-        As for a `Request`.
+        As in `Request`.
     """
 
     read: Callable[[], NDArray[Any]]
@@ -144,24 +144,24 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of a request.
+    """The result of a request.
 
     Parameters
     ----------
     scores : ScoreMaps
     live : mapping of str to LiveLabels
-        By stage: labels that follow thresholds.
+        By stage, labels that follow thresholds.
     thresholds : Thresholds
-        Those for which the labels are ready.
+        The thresholds for which labels are already computed.
     seconds : float
-        From start to end.
+        Duration of the run.
     encoded : bool
-        Whether an image network ran, or the kept embedding served.
+        Whether the image was encoded, instead of taken from the cache.
     embedding : ImageEmbedding
-        What was scored.
+        The embedding that was scored.
     found : Found
     notes : tuple of str
-        What a person should know of it.
+        Remarks to show to the user.
     """
 
     scores: ScoreMaps
@@ -180,14 +180,14 @@ class Session:
     Parameters
     ----------
     capacity : int
-        Bytes that the kept embeddings may take together.
+        Bytes that all cached embeddings together may take.
     """
 
     def __init__(self, capacity: int = CACHE_BYTES) -> None:
         self.capacity = capacity
-        self._lock = threading.RLock()  # the thread fills, the window asks
-        self._in_use = threading.Lock()  # held by the job that works with the segmenter
-        self._computing_affinity = threading.Lock()  # one at a time: two ask for the same
+        self._lock = threading.RLock()  # for the cache, used by the window and by threads
+        self._in_use = threading.Lock()  # held by the job that uses the segmenter
+        self._computing_affinity = threading.Lock()  # so that two jobs do not compute the same
         self._segmenter: Segmenter | None = None
         self._cached: OrderedDict[tuple[Any, ...], ImageEmbedding] = OrderedDict()
         self._affinities: WeakKeyDictionary[ImageEmbedding, ImageAffinity] = WeakKeyDictionary()
@@ -195,12 +195,12 @@ class Session:
     def run(
         self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
     ) -> Outcome:
-        """Encode the image where it is new, and score the words; called in a thread.
+        """Encode the image unless it is cached, and score the words; called in a thread.
 
         Raises
         ------
         SegmentationError
-            As the engine does; nothing that was kept is lost.
+            As the engine does. Cached embeddings are kept.
         """
         start = time.perf_counter()
         scores, embedding, notes, encoded = self._scores(request, report, should_stop)
@@ -208,7 +208,7 @@ class Session:
         thresholds = request.thresholds or scores.settings.thresholds
         live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
         for one in live.values():
-            one.labels(thresholds)  # remembers what the next ones need
+            one.labels(thresholds)  # computes what following calls reuse
         found = _found(live[scores.stages[-1]], thresholds)
         seconds = time.perf_counter() - start
         return Outcome(scores, live, thresholds, seconds, encoded, embedding, found, notes)
@@ -219,7 +219,7 @@ class Session:
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> ImageAffinity:
-        """How the parts of an image belong together; kept as long as its embedding.
+        """The affinity of an image, along which hints propagate; cached with its embedding.
 
         Takes up to a second; called in a thread.
         """
@@ -241,7 +241,7 @@ class Session:
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> Prototypes:
-        """What an image teaches of its classes, alone; called in a thread.
+        """Learn prototypes from one image; called in a thread.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class Session:
     def predict(
         self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
     ) -> StoredPrediction:
-        """The prediction of an image, to be kept on disk; called in a thread.
+        """The prediction of an image, to be stored on disk; called in a thread.
 
         Raises
         ------
@@ -289,15 +289,15 @@ class Session:
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> Prototypes:
-        """The prototypes of a file, if they are of the chosen model; called in a thread.
+        """Read prototypes and check that they are of the chosen model; called in a thread.
 
         Parameters
         ----------
         path : Path
         config : SegmentationConfig or None
-            What has chosen it; None takes any.
+            Configuration with the chosen model; None accepts any model.
         on_disk : bool
-            Whether its weights are there; if not, only its name is compared.
+            Whether the weights of the model are on disk; if not, only its name is compared.
 
         Raises
         ------
@@ -316,7 +316,7 @@ class Session:
         return found
 
     def unload(self) -> None:
-        """Free the networks; embeddings are kept, as they are in the CPU's memory."""
+        """Free the networks; embeddings, which are in CPU memory, stay cached."""
         with self._lock:
             if self._segmenter is not None:
                 self._segmenter.unload()
@@ -329,19 +329,19 @@ class Session:
             self._make_room()
 
     def forget(self) -> None:
-        """Drop every kept embedding."""
+        """Drop all cached embeddings."""
         with self._lock:
             self._cached.clear()
 
     @property
     def kept(self) -> tuple[int, int]:
-        """How many embeddings are kept, and their bytes with what was made of them."""
+        """Number of cached embeddings, and their bytes with those of their affinities."""
         with self._lock:
             return len(self._cached), sum(map(self._bytes_of, self._cached.values()))
 
     @property
     def network_bytes(self) -> int:
-        """Bytes of memory that this dock's networks take; 0 after `unload`."""
+        """Bytes of memory of the loaded networks; 0 after `unload`."""
         with self._lock:
             return 0 if self._segmenter is None else self._segmenter.nbytes
 
@@ -353,7 +353,7 @@ class Session:
         *,
         passing: bool = False,
     ) -> tuple[ScoreMaps, ImageEmbedding, tuple[str, ...], bool]:
-        """Scores, what was scored, notes, and whether an image network ran."""
+        """Scores, embedding, notes, and whether the image was encoded."""
         with self._segmenter_for(request.config, report, should_stop) as segmenter:
             segmenter.check_words(request.classes, request.background)
             embedding, encoded = self._embedding(
@@ -380,9 +380,9 @@ class Session:
         *,
         passing: bool = False,
     ) -> tuple[ImageEmbedding, bool]:
-        """The kept embedding of an image, or a new one; and whether it is new.
+        """The cached or new embedding of an image, and whether it is new.
 
-        One that is only passed by is kept where there is room, and takes no other's place.
+        With `passing`, a new embedding is cached only if no other has to be dropped for it.
         """
         report(Progress(ui_text.READING_IMAGE, 0, 0))
         pixels, contrast = requested.read(), requested.contrast()
@@ -404,7 +404,9 @@ class Session:
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> Iterator[Segmenter]:
-        """The segmenter of a configuration, for one job at a time: a cancelled one may still run.
+        """The segmenter of a configuration, used by one job at a time.
+
+        Waits for the job before, which may be a cancelled one that still runs.
 
         Raises
         ------
@@ -441,7 +443,7 @@ class Session:
             self._make_room()
 
     def _make_room(self) -> None:
-        """Let the images go that were asked for longest ago; the last one stays."""
+        """Drop the least recently used embeddings beyond the capacity, except the last one."""
         while len(self._cached) > 1 and self.kept[1] > self.capacity:
             self._cached.popitem(last=False)
 
@@ -462,7 +464,7 @@ def _found(live: LiveLabels, thresholds: Thresholds) -> Found:
 def _usable(
     segmenter: Segmenter, prototypes: Prototypes | None
 ) -> tuple[Prototypes | None, tuple[str, ...]]:
-    """The prototypes, if they are of this model, and a note if they are not."""
+    """The prototypes if they are of this model, else None and a note."""
     if not prototypes:
         return None, ()
     try:
@@ -473,7 +475,7 @@ def _usable(
 
 
 def _digest(pixels: NDArray[Any]) -> str:
-    """What two images share only if they are equal."""
+    """A hash of the pixels, shape and dtype of an image."""
     hasher = hashlib.blake2b(f"{pixels.shape}{pixels.dtype}".encode())
     hasher.update(pixels.tobytes())
     return hasher.hexdigest()
@@ -517,13 +519,13 @@ class WeightsFound:
     Parameters
     ----------
     on_disk : mapping of str to bool
-        By name: those of the registry, and the one that was asked for.
+        By name: those of the registry, and the requested one.
     requested : str
-        The name that was asked for beside the registry's; empty for none.
+        The requested name outside the registry; empty for none.
     row : WeightsEntry or None
-        Its weights, where they can be fetched.
+        Its weights, if they can be downloaded.
     vocabulary : tuple of str
-        The words of the demo model.
+        The words that the demo model knows.
     free : int
         Bytes that are free where downloads are stored.
     """
@@ -538,12 +540,12 @@ class WeightsFound:
 def weights_on_disk(
     name: str, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
 ) -> WeightsFound:
-    """Which weights of the registry are on disk, and those of one more name; called in a thread.
+    """Find which weights of the registry and of one more model are on disk; called in a thread.
 
     Parameters
     ----------
     name : str
-        A model of open_clip's table, or empty; what cannot be fetched is passed over.
+        A model of open_clip's table, or empty. An invalid name is ignored.
     """
     from ..segmentation import cached, free_space, vocabulary  # noqa: PLC0415 - heavy
 
@@ -553,7 +555,7 @@ def weights_on_disk(
         load_pytorch()
         from ..segmentation import weights_of  # noqa: PLC0415 - torch
 
-        with suppress(SegmentationError):  # a run says what is wrong with it
+        with suppress(SegmentationError):  # a run will show the error
             rows = weights_of(name)
             row = rows[0]
             on_disk[name] = all(cached(one) is not None for one in rows)

@@ -1,8 +1,8 @@
-"""A job on a thread: progress, stop, and errors that always reach the person.
+"""Jobs in threads, with progress, cancellation and errors that always reach the user.
 
-The only file of the project's own threads (a download has one inside the engine). The
-generator workers that napari and superqt offer swallow a RuntimeError, and torch's
-out-of-memory error is one: here whatever is raised comes out as a signal.
+All threads of the plugin are started here (a download has its own, inside the engine). The
+generator workers of napari and superqt swallow a RuntimeError, which torch's out-of-memory error
+is; a `Job` emits every exception as a signal.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .pytorch_loading import load_triton_apart
 from .qt.timers import once
 
 Work = Callable[[Callable[[Progress], None], Callable[[], bool]], Any]
-"""What a job does: called with `report` and `should_stop`, returns the result."""
+"""The function that a job runs: takes `report` and `should_stop`, and returns the result."""
 
-REPORT_EVERY = 0.05  # seconds; more would only keep the window busy
-ANNOUNCED_AFTER = 300  # milliseconds; napari's bars would flicker for shorter work
+REPORT_EVERY = 0.05  # seconds; reporting more often would only keep the window busy
+ANNOUNCED_AFTER = 300  # milliseconds; napari's progress bars would flicker for shorter work
 STOP_WAITS = 250  # milliseconds until a job that does not stop is abandoned
 
 _Ending = Literal["succeeded", "failed", "stopped"]
@@ -45,18 +45,18 @@ logger = logging.getLogger(__name__)
 
 
 class Job(QObject):
-    """One piece of work on a thread of its own.
+    """A function that runs in its own thread.
 
-    Exactly one of `succeeded`, `failed` and `stopped` is emitted, then `finished`; all in the
-    thread this object lives in. The object deletes itself once the work has ended.
+    Exactly one of `succeeded`, `failed` and `stopped` is emitted, then `finished`, all in the
+    thread of this object. The object deletes itself when the function has ended.
 
     Parameters
     ----------
     work : callable
         Takes `report` and `should_stop`.
     title : str
-        What it does. With a title, napari shows work that takes long among its activities, and
-        asks before it closes.
+        Name of the job. With a title, napari shows a long job in its activity dialog, and asks
+        before it closes.
     """
 
     progressed = Signal(object)
@@ -82,24 +82,24 @@ class Job(QObject):
         self._ended.connect(self._on_ended, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the thread and return at once."""
         self.running = True
         if self._title:
             self._announcement.start()
         _JobThread(self).start()
 
     def stop(self) -> None:
-        """End within a second, and emit `stopped`.
+        """Stop within a second, and emit `stopped`.
 
-        Work that cannot be interrupted, such as an import, goes on in its thread without this
-        job: what comes of it is dropped.
+        Work that cannot be interrupted, such as an import, continues in its thread; its result is
+        dropped.
         """
         self._stop.set()
         if self.running:
             self._patience.start()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Hold the caller until the work has ended, or the time is up; the signals come later."""
+        """Block until the work has ended or the time is up; the signals are emitted later."""
         self._over.wait(seconds)
 
     @property
@@ -113,12 +113,12 @@ class Job(QObject):
         return self._stop.is_set()
 
     def do(self) -> None:
-        """Do the work, in the thread; hand over what came of it."""
+        """Run the function, in the thread, and pass on its result or error."""
         result, error = None, None
         try:
             load_triton_apart()
             result = self._work(self._report, self._stop.is_set)
-        except BaseException as raised:  # noqa: BLE001 - every error is shown to the person
+        except BaseException as raised:  # noqa: BLE001 - every error is shown to the user
             error = self.error = raised
         self._over.set()
         try:
@@ -127,7 +127,7 @@ class Job(QObject):
             logger.debug("A job ended after its window was closed.")
 
     def _report(self, progress: Progress) -> None:
-        """Pass progress on, but not more often than a person can see."""
+        """Pass progress on, at most once per `REPORT_EVERY` and stage."""
         if self.stopping:
             return
         stage, when = self._reported
@@ -141,7 +141,7 @@ class Job(QObject):
             self._stop.set()
 
     def _announce(self) -> None:
-        """Show napari the job; napari keeps its tasks for good, but must not keep this one."""
+        """Show the job in napari, without a reference to it, as napari never deletes its tasks."""
         itself = ref(self)
 
         def cancel() -> None:
@@ -151,7 +151,7 @@ class Job(QObject):
 
         self.progressed.connect(self._on_progressed)
         self._activity = activity = Activity(self._title, cancel)
-        activity.begin()  # the last line: this object may be deleted meanwhile
+        activity.begin()  # must be last, because this object may be deleted during the call
 
     def _on_progressed(self, progress: Progress) -> None:
         if self._activity is not None:
@@ -163,14 +163,14 @@ class Job(QObject):
         if not self.running:
             logger.debug("An abandoned job ended.", exc_info=error)
         elif isinstance(error, Stopped) or (self.stopping and error is None):
-            self._finish("stopped")  # a result that came too late to be stopped is not wanted
+            self._finish("stopped")  # the work ended before it noticed the request to stop
         elif error is None:
             self._finish("succeeded", result)
         else:
             self._finish("failed", in_words(error))
 
     def _abandon(self) -> None:
-        """End without the work, which does not stop."""
+        """Stop waiting for work that does not stop."""
         if self.running:
             self._finish("stopped")
 
@@ -204,7 +204,7 @@ def running_jobs() -> list[Job]:
 
 
 def wait_for_stopped_jobs(seconds: float) -> None:
-    """Hold the caller until every job that was asked to stop has ended, or the time is up."""
+    """Block until every job that was asked to stop has ended, or the time is up."""
     end = time.monotonic() + seconds
     for job in running_jobs():
         if job.stopping:
@@ -212,7 +212,7 @@ def wait_for_stopped_jobs(seconds: float) -> None:
 
 
 def in_words(error: BaseException) -> str:
-    """An error for a person; one that is not of the engine's making is logged as a whole."""
+    """The message of an error; an unexpected error is also logged with its traceback."""
     if isinstance(error, SegmentationError | FileError | OSError):
         return str(error)
     logger.error("A job failed.", exc_info=error)

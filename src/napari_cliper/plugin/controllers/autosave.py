@@ -1,8 +1,8 @@
-"""Annotations that are in no project: saved to a session folder, and brought back.
+"""Save annotations outside projects to a session folder, and restore them.
 
-A change is on disk within two seconds, as in a project. What is removed from the window stays in
-memory and in the session until a person restores or discards it. What an earlier window has left,
-closed or killed, is offered when the dock opens.
+A change is on disk within two seconds, as in a project. An annotation whose layer is removed stays
+in memory and in the session until the user restores or discards it. When the dock opens, it
+offers the annotations of earlier sessions, including those that crashed.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from .base import Controller
 from .project import SAVE_AFTER, ProjectController
 
 LARGEST_COPY = 2_000_000_000
-"""Bytes of an image without a file up to which a session keeps its pixels."""
+"""Largest image without a file, in bytes, whose pixels are copied to the session."""
 
 PLACE_KEY = "napari_cliper_session"
-"""Where an annotation layer's metadata say in which session it is, and under which name."""
+"""Key in the metadata of an annotation layer for its session and its name there."""
 
 LAYER = "layer"
-"""Where a session's record keeps what the image layer was."""
+"""Key in the record of a session for the properties of the image layer."""
 
 _KEPT = (
     "scale", "translate", "rotate", "shear", "affine", "contrast_limits", "gamma", "opacity",
@@ -56,7 +56,7 @@ _KEPT = (
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """Copies of all that is to be written of an annotation."""
+    """A copy of an annotation, to be written."""
 
     annotation: AnnotationLayer
     state: AnnotationState
@@ -67,34 +67,34 @@ class _Task:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """An annotation of an earlier session, read."""
+    """An annotation that was read from an earlier session."""
 
     name: str
     state: AnnotationState
-    shown: Mapping[str, Any]  # what the image layer was
+    shown: Mapping[str, Any]  # properties of the image layer
     pixels: NDArray[Any] | None
-    layer: Image | None  # where the image is open already
+    layer: Image | None  # the image, if it is already open
     problem: str = ""
 
 
 class Autosave(Controller):
-    """The session of a dock.
+    """Saves the annotations of a dock to a session, and restores those of earlier ones.
 
     Parameters
     ----------
     viewer : Viewer
     panel : OffersPanel
-    annotation_controller : Annotating
-    project_controller : Projecting
-        What it holds is saved there.
-    wishes : callable
-        Gives classes, thresholds and configuration, to be kept with the session.
+    annotation_controller : AnnotationController
+    project_controller : ProjectController
+        Annotations of its project are saved there instead.
+    settings : callable
+        Returns the current settings, to be saved with the session.
     apply_settings : callable
-        Takes them when a session is continued.
+        Shows settings in the dock; called when a session is continued.
     """
 
     looked = Signal()
-    """It is known what earlier sessions have left."""
+    """The search for earlier sessions has ended."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Autosave(Controller):
         panel: OffersPanel,
         annotation_controller: AnnotationController,
         project_controller: ProjectController,
-        wishes: Callable[[], ProjectSettings | None],
+        settings: Callable[[], ProjectSettings | None],
         apply_settings: Callable[[ProjectSettings], None],
     ) -> None:
         super().__init__(panel)
@@ -110,7 +110,7 @@ class Autosave(Controller):
         self._panel = panel
         self._annotation_controller = annotation_controller
         self._project_controller = project_controller
-        self._wishes = wishes
+        self._settings = settings
         self._apply_settings = apply_settings
         self.job: Job | None = None
         self.looking: Job | None = None
@@ -119,7 +119,7 @@ class Autosave(Controller):
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.DISCARD_TITLE)
         self._unsaved: set[AnnotationLayer] = set()
         self._writing: list[AnnotationLayer] = []  # what the job saves
-        # The job alone changes these while it runs; who else wants to waits for it.
+        # Only the job changes these while it runs; other code calls `_wait` first.
         self._sessions: list[Session] = []
         self._places: dict[AnnotationLayer, tuple[Session, str]] = {}
         self._kept: dict[Session, ProjectSettings] = {}
@@ -137,12 +137,12 @@ class Autosave(Controller):
 
     @property
     def idle(self) -> bool:
-        """Whether everything is saved, and it is known what earlier sessions have left."""
+        """Whether everything is saved and the search for earlier sessions has ended."""
         waits = self._timer.isActive() or self.looking is not None
         return self.job is None and not waits
 
     def close(self) -> None:
-        """Save what is not saved yet, and let others go on with the sessions."""
+        """Save all changes and release the sessions, so that another dock can continue them."""
         if self._closed:
             return
         self._closed = True
@@ -167,32 +167,32 @@ class Autosave(Controller):
     def _on_changed(self, annotation: AnnotationLayer) -> None:
         if not self._project_controller.holds(annotation):
             self._unsaved.add(annotation)
-            if not self._timer.isActive():  # later changes do not put it off
+            if not self._timer.isActive():  # later changes do not restart it
                 self._timer.start()
 
     def save_soon(self) -> None:
-        """Write what has changed, in a thread."""
+        """Save changes in a thread."""
         if self.job is not None:
             self._timer.start()
             return
         tasks = self._tasks()
         if tasks and not self._closed:
-            job = Job(partial(self._write_in_thread, tasks, self._wishes()))
+            job = Job(partial(self._write_in_thread, tasks, self._settings()))
             self._writing = [task.annotation for task in tasks]
             job.succeeded.connect(self._on_saved)
             job.failed.connect(partial(self._on_save_failed, tasks))
             self._start(job)
 
     def save_now(self) -> bool:
-        """Write what has changed, and wait; whether all of it is on disk."""
+        """Save changes and wait for it; returns whether everything is on disk."""
         self._wait()
         for annotation in self._annotation_controller.all:
-            annotation.follow()  # what was painted just now is not told of yet
+            annotation.follow()  # includes strokes that napari has not reported yet
         tasks = self._tasks()
         if not tasks:
             return True
         try:
-            self._write(tasks, self._wishes())
+            self._write(tasks, self._settings())
         except (FileError, InvalidInputError) as error:
             self._on_save_failed(tasks, str(error))
             return False
@@ -200,7 +200,7 @@ class Autosave(Controller):
         return True
 
     def _tasks(self) -> list[_Task]:
-        """Copies of what is to be written; a blank annotation begins no session."""
+        """Copies of the unsaved annotations, without blank ones that are in no session."""
         tasks = []
         for annotation in self._unsaved:
             if annotation.blank and annotation not in self._places:
@@ -219,15 +219,15 @@ class Autosave(Controller):
     def _write_in_thread(
         self,
         tasks: list[_Task],
-        wishes: ProjectSettings | None,
+        settings: ProjectSettings | None,
         _report: Callable[[Progress], None],
         _should_stop: Callable[[], bool],
     ) -> None:
-        self._write(tasks, wishes)
+        self._write(tasks, settings)
 
-    def _write(self, tasks: list[_Task], wishes: ProjectSettings | None) -> None:
-        """Write annotations, each to the session that has it already, or to our first one."""
-        thresholds = None if wishes is None else wishes.thresholds
+    def _write(self, tasks: list[_Task], settings: ProjectSettings | None) -> None:
+        """Write each annotation to the session that contains it, or else to our first one."""
+        thresholds = None if settings is None else settings.thresholds
         for task in tasks:
             place = self._places.get(task.annotation)
             if place is None:
@@ -238,12 +238,12 @@ class Autosave(Controller):
                 self._places[task.annotation] = place
             session, name = place
             session.project.save(name, task.state, thresholds=thresholds)
-            if wishes is not None and self._kept.get(session) != wishes:
+            if settings is not None and self._kept.get(session) != settings:
                 session.project.save_settings(
-                    wishes.classes, wishes.thresholds, wishes.config,
-                    prototypes=wishes.prototypes, prototype_weight=wishes.prototype_weight,
+                    settings.classes, settings.thresholds, settings.config,
+                    prototypes=settings.prototypes, prototype_weight=settings.prototype_weight,
                 )  # fmt: skip
-                self._kept[session] = wishes
+                self._kept[session] = settings
 
     def _on_saved(self, _nothing: None) -> None:
         self._told = ""
@@ -251,13 +251,13 @@ class Autosave(Controller):
             annotation.layer.metadata[PLACE_KEY] = (session.folder.name, name)
 
     def _on_save_failed(self, tasks: list[_Task], message: str) -> None:
-        self._unsaved.update(task.annotation for task in tasks)  # tried again with the next change
+        self._unsaved.update(task.annotation for task in tasks)  # tried again after the next change
         if message != self._told or self._closed:
             self._told = message
             self.message.emit(ui_text.not_saved(error=message), True)
 
     def _wait(self) -> None:
-        """Let the job that runs come to its end; what it could not save is unsaved again."""
+        """Wait for the running job; if it failed, its annotations are marked as unsaved again."""
         if self.job is not None:
             job, self.job = self.job, None
             job.wait()
@@ -275,7 +275,7 @@ class Autosave(Controller):
             self.job, self._writing = None, []
 
     def forget(self, annotation: AnnotationLayer) -> None:
-        """Delete an annotation from its session: it is kept elsewhere, or not wanted."""
+        """Delete an annotation from its session, as it is saved elsewhere or discarded."""
         self._wait()
         self._unsaved.discard(annotation)
         place = self._places.pop(annotation, None)
@@ -294,7 +294,7 @@ class Autosave(Controller):
     # ------------------------------------------------------------------ removed from the window
 
     def _on_lost(self, annotation: AnnotationLayer) -> None:
-        """A layer was removed: keep what was in it."""
+        """Keep the annotation of a removed layer."""
         if self._closed:
             return
         if annotation.blank:
@@ -305,14 +305,14 @@ class Autosave(Controller):
         self._show()
 
     def _on_begun(self, annotation: AnnotationLayer) -> None:
-        """A new annotation takes the place of a removed one in the project: keep that one here."""
+        """Keep a removed annotation here when a new one replaces it in the project."""
         for one in self.lost:
             if one.image is annotation.image and self._project_controller.holds(one):
                 self._unsaved.add(one)
                 self._timer.start()
 
     def _on_project_leaving(self, image: Image) -> None:
-        """What the project keeps comes back with its image."""
+        """Forget removed annotations that are saved in the project."""
         self.lost = [
             one for one in self.lost
             if one.image is not image or one in self._unsaved or one in self._places
@@ -320,14 +320,14 @@ class Autosave(Controller):
         self._show()
 
     def restore(self, lost: AnnotationLayer) -> None:
-        """Bring a removed annotation back, with its image; one that took its place makes room."""
+        """Restore a removed annotation and its image, in place of a newer annotation."""
         self.lost.remove(lost)
         if lost.image not in self._viewer.layers:
             self._viewer.add_layer(lost.image)
         newer = self._annotation_controller.of(lost.image)
         if newer is not None and not newer.blank:
             self._viewer.layers.remove(newer.layer)
-            self._unsaved.add(newer)  # a project will have the restored one
+            self._unsaved.add(newer)  # because a project will save the restored one
         annotation = self._annotation_controller.begin(lost.image, lost.name, lost.state())
         if self._project_controller.holds(annotation):
             self.forget(lost)
@@ -343,7 +343,7 @@ class Autosave(Controller):
     # ------------------------------------------------------------------ earlier sessions
 
     def look(self) -> None:
-        """Find out in a thread what earlier sessions have left."""
+        """Search for earlier sessions in a thread."""
         if self._closed:
             return
         job = Job(_look)
@@ -364,12 +364,12 @@ class Autosave(Controller):
         self.looked.emit()
         orphans = {place[0] for layer in self._viewer.layers if (place := _place_of(layer))}
         for session in found:
-            if session.folder.name in orphans:  # this viewer's dock was closed and opened again
+            if session.folder.name in orphans:  # the dock of this viewer was closed and reopened
                 self.resume(session)
                 break
 
     def resume(self, found: FoundSession) -> None:
-        """Go on with an earlier session: its images and annotations come into the window."""
+        """Continue an earlier session: add its images and annotations to the viewer."""
         if self.job is not None:
             self.message.emit(ui_text.SAVING, True)
             return
@@ -388,13 +388,13 @@ class Autosave(Controller):
     def _on_opened(
         self, found: FoundSession, opened: tuple[Session, ProjectSettings, list[_Found]]
     ) -> None:
-        session, wishes, images = opened
+        session, settings, images = opened
         if self._closed:
             session.close()
             return
         if session not in self._sessions:
             self._sessions.append(session)
-            self._apply_settings(wishes)
+            self._apply_settings(settings)
         left, problems = [], []
         for one in images:
             if one.problem:
@@ -417,7 +417,7 @@ class Autosave(Controller):
             image = _image_layer(one, name)
             self._viewer.add_layer(image)
         state, orphan = one.state, self._orphan(session, one.name)
-        if orphan is not None:  # painted on while there was no dock
+        if orphan is not None:  # may have been painted on while the dock was closed
             edits = Edits(np.ascontiguousarray(state.labels.copy()), state.edit_mask)
             edits.labels[...] = orphan.data
             edits.follow(painted=True)
@@ -430,7 +430,7 @@ class Autosave(Controller):
             annotation.changed.emit()
 
     def _orphan(self, session: Session, name: str) -> Labels | None:
-        """The layer of an annotation that a closed dock has left in the window."""
+        """The layer of an annotation that a closed dock has left in the viewer."""
         for layer in self._viewer.layers:
             mine = _place_of(layer) == (session.folder.name, name)
             if mine and self._annotation_controller.behind(layer) is None:
@@ -473,7 +473,7 @@ class Autosave(Controller):
         if held is None:
             delete_session(found.folder)
             return
-        for name in found.images:  # those that could not be shown
+        for name in found.images:  # only those that could not be shown
             held.project.remove_image(name)
 
 
@@ -497,20 +497,20 @@ def _open(
     session = held or Session.open(folder)
     try:
         project = session.project
-        wishes = project.settings()
+        settings = project.settings()
         names = [image.name for image in project.images if image.name not in placed]
         images = [found for name in names if (found := _read(project, name, open_images))]
     except BaseException:
         if held is None:
             session.close()
         raise
-    return session, wishes, images
+    return session, settings, images
 
 
 def _read(
     project: Project, name: str, open_images: list[tuple[Image, Any, str | None]]
 ) -> _Found | None:
-    """An annotation with its image, which may be open already; None where nothing was saved."""
+    """An annotation with its image, which may already be open; None if nothing was saved."""
     nothing = AnnotationState(np.zeros((1, 1), np.uint16), np.zeros((1, 1), np.uint8), {})
     try:
         state = project.load(name)
@@ -538,11 +538,11 @@ def _read(
 
 
 def _add_image(project: Project, task: _Task) -> str:
-    """Put the image of a task into a session: its file, or else a copy of its pixels."""
+    """Add the image of a task to a session: its file, or else a copy of its pixels."""
     source, shape = task.source, task.state.labels.shape
     name = task.annotation.name
     size = math.prod(source.shape) * source.dtype.itemsize
-    if tuple(source.shape[: len(shape)]) != shape:  # replaced by another image meanwhile
+    if tuple(source.shape[: len(shape)]) != shape:  # the layer has other data by now
         return project.add_image(
             name, np.broadcast_to(np.uint8(0), shape), axes=task.axes, keep_pixels=False
         ).name
@@ -562,7 +562,7 @@ def _has(project: Project, path: Path) -> bool:
 
 
 def _shows(path: Path, pixels: NDArray[Any]) -> bool:
-    """Whether a project finds these pixels in a file: it may hold more, or they were changed."""
+    """Whether a file contains exactly these pixels, and not more or others."""
     try:
         return path.is_file() and np.array_equal(read_image_file(path), pixels)
     except (FileError, InvalidInputError, OSError):
@@ -573,7 +573,7 @@ def _shows(path: Path, pixels: NDArray[Any]) -> bool:
 
 
 def _shown(image: Image) -> dict[str, Any]:
-    """What an image layer is, as JSON can hold it."""
+    """Properties of an image layer; JSON-safe."""
     state = image.as_layer_data_tuple()[1]
     record = {key: _plain(state[key]) for key in _KEPT if state.get(key) is not None}
     path = image.source.path
@@ -593,19 +593,19 @@ def _plain(value: Any) -> Any:
 
 
 def _image_layer(found: _Found, name: str) -> Image:
-    """An image layer as it was."""
+    """An image layer with its saved properties."""
     given = {key: found.shown[key] for key in _KEPT if key in found.shown}
     rgb = bool(found.shown.get("rgb", False))
     if rgb:
         given.pop("contrast_limits", None)
-    assert found.pixels is not None  # noqa: S101 - what has none has a problem
+    assert found.pixels is not None  # noqa: S101 - else `problem` is set
     layer = Image(found.pixels, name=name, rgb=rgb, **given)
     colormap = found.shown.get("colormap")
     if not rgb and isinstance(colormap, str):
         try:
             layer.colormap = colormap
         except (KeyError, ValueError, TypeError):
-            return layer  # one that somebody made: grey will do
+            return layer  # an unknown custom colormap: stay grey
     return layer
 
 

@@ -1,4 +1,4 @@
-"""What all controllers share: they tell a person, ask one, run jobs, and come to an end."""
+"""The base class of controllers: messages, questions, and closing."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ...segmentation import InvalidInputError
 
 
 class Controller(QObject):
-    """Does what a panel asks for, with the viewer and the engine.
+    """Handles the signals of a panel, with the viewer and the engine.
 
     Parameters
     ----------
     panel : QWidget
-        The parent, also of the questions that are asked.
+        Parent of this object and of its message boxes.
     """
 
     message = Signal(str, bool)
-    """Lines for a person, and whether they tell of an error."""
+    """A line to show to the user, and whether it is an error."""
 
     def __init__(self, panel: QWidget) -> None:
         super().__init__(panel)
@@ -30,25 +30,25 @@ class Controller(QObject):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs, and nothing waits to run."""
+        """Whether nothing runs or waits to run."""
         return True
 
     def close(self) -> None:
-        """Stop what runs and listen to nothing any more; the layers stay."""
+        """Stop running jobs and disconnect all signals; the layers stay."""
 
     def say_error(self, text: str) -> None:
-        """Tell a person of an error."""
+        """Show an error to the user."""
         self.message.emit(text, True)
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Tell a person what is wrong with what they asked for, in the place of raising it."""
+        """Show errors of input and files to the user instead of raising them."""
         try:
             yield
         except (InvalidInputError, FileError) as error:
             self.say_error(str(error))
 
     def asked(self, title: str, question: str) -> bool:
-        """Whether a person answers a question with Yes."""
+        """Ask a question; True if the user answers Yes."""
         answer = QMessageBox.question(self._parent_widget, title, question)
         return bool(answer == QMessageBox.StandardButton.Yes)

@@ -41,16 +41,16 @@ Gather = Callable[[], Images]
 
 @dataclass(frozen=True)
 class ProjectImages:
-    """The images of a project, for an export; by default, of none.
+    """The images of a project, for an export. The default is no project.
 
     Parameters
     ----------
     count : int
-        How many have an annotation.
+        Number of images with an annotation.
     gather : callable
-        Returns those; called in a thread.
+        Returns these images; called in a thread.
     files : tuple of Path
-        The files of all images, which no export replaces.
+        The files of all images, which an export never replaces.
     """
 
     count: int = 0
@@ -65,7 +65,7 @@ class Exchange(Controller):
     ----------
     panel : ExportPanel
         Also the parent of the dialogs.
-    annotation_controller : Annotating
+    annotation_controller : AnnotationController
     images : ImagePanel
     classes : ClassesPanel
     """

@@ -1,4 +1,4 @@
-"""Results kept by image, plane and region, so that going back to a plane brings its result back."""
+"""Cache of results by image, plane and region, so that returning to a plane shows its result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RESULT_BYTES = 1_000_000_000
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A result and what it was made from.
+    """A result and its inputs.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Shown:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory of the scores, of what labels are made of, and of the embedding."""
+        """Bytes of memory of the scores, the cached label data and the embedding."""
         outcome = self.outcome
         labels = sum(live.nbytes for live in outcome.live.values())
         return outcome.scores.nbytes + labels + outcome.embedding.nbytes
@@ -59,16 +59,16 @@ class Shown:
 
 @dataclass(eq=False)
 class Kept:
-    """A result with the thresholds that a person has chosen for it.
+    """A result with the thresholds that the user has chosen for it.
 
     Parameters
     ----------
     shown : Shown
     thresholds : Thresholds
     followed : (Thresholds, UserHints or None)
-        What its labels have been made with.
+        The thresholds and hints that `labels` were made with.
     labels : dict of str to (Y, X) array
-        These labels, of every stage.
+        Labels by stage.
     """
 
     shown: Shown
@@ -96,12 +96,12 @@ def _renamed(outcome: Outcome, rows: Sequence[ClassRow]) -> Outcome:
 
 
 class KeptResults:
-    """The results of one dock, bounded in bytes; the least recently used go first.
+    """The results of one dock, bounded in bytes; the least recently used are dropped first.
 
     Parameters
     ----------
     capacity : int
-        Bytes. The result that was used last is kept even if it is larger.
+        Bytes. The result used last is kept even if it is larger.
     """
 
     def __init__(self, capacity: int = RESULT_BYTES) -> None:
@@ -110,7 +110,7 @@ class KeptResults:
         self._dropped: set[Key] = set()
 
     def __iter__(self) -> Iterator[Kept]:
-        """The results, the most recently used first."""
+        """Iterate over the results, the most recently used first."""
         return iter(list(reversed(self._all.values())))
 
     @property
@@ -119,26 +119,26 @@ class KeptResults:
         return sum(one.shown.nbytes for one in self._all.values())
 
     def add(self, kept: Kept) -> None:
-        """Keep a result in the place of the one of the same image, plane and region."""
+        """Add a result; it replaces that of the same image, plane and region."""
         key = kept.shown.choice.key
         self._all[key] = kept
         self._dropped.discard(key)
         self.use(kept)
 
     def use(self, kept: Kept) -> None:
-        """Call a result the most recently used, and drop others where there is no room."""
+        """Mark a result as the most recently used, and drop others beyond the capacity."""
         self._all.move_to_end(kept.shown.choice.key)
         while len(self._all) > 1 and self.nbytes > self.capacity:
             key, _ = self._all.popitem(last=False)
             self._dropped.add(key)
 
     def was_dropped(self, choice: ImageChoice) -> bool:
-        """Whether there was a result of the choice's image and plane, which made room."""
+        """Whether a result for this image and plane was dropped to free memory."""
         image, plane, _ = choice.key
         return any(key[:2] == (image, plane) for key in self._dropped)
 
     def forget(self, image: Layer | None = None) -> None:
-        """Drop the results of an image; by default all."""
+        """Drop the results of an image, by default of all images."""
         for key, kept in list(self._all.items()):
             if image is None or kept.shown.choice.layer is image:
                 del self._all[key]

@@ -1,7 +1,7 @@
-"""The project in the window: it goes from image to image, and saves by itself.
+"""The project in the window: navigation between images, and automatic saving.
 
-A change is on disk within two seconds: the first one starts a timer that later ones do not
-put off, and a thread writes a copy. Going to another image and closing the window wait for it.
+A change is on disk within two seconds. The first change starts a timer, which later changes do not
+restart; then a thread writes a copy. Changing the image and closing the window wait for the write.
 """
 
 from __future__ import annotations
@@ -45,58 +45,58 @@ if TYPE_CHECKING:
     from ...workflows.active_learning import Ranking
 
 SAVE_AFTER = 1500  # milliseconds
-DRAWN_AFTER = 50  # milliseconds in which the window draws itself
+DRAWN_AFTER = 50  # milliseconds for the canvas to redraw
 
 
 class ProjectController(Controller):
-    """The project that a dock works on.
+    """Opens, shows and saves the project of a dock.
 
     Parameters
     ----------
     viewer : Viewer
     panel : ProjectPanel
-    annotation_controller : Annotating
-    wishes : callable
-        Gives classes, thresholds and configuration, to be kept with the project.
+    annotation_controller : AnnotationController
+    settings : callable
+        Returns the current settings, to be saved with the project.
     apply_settings : callable
-        Takes them when a project is opened.
+        Shows settings in the dock; called when a project is opened.
     """
 
     leaving = Signal(object)
-    """The image layer that makes room for another."""
+    """Carries the image layer that is about to be removed for the next one."""
     saved_as = Signal(object)
-    """The `AnnotationLayer` that a new project keeps from now on."""
+    """Carries the `AnnotationLayer` that was saved to a new project."""
     annotated_changed = Signal(int)
-    """How many images of the project have an annotation."""
+    """Carries the number of images of the project with an annotation."""
     arrived = Signal()
-    """Another image of the project is in the window."""
+    """Another image of the project is shown."""
     marked_done = Signal(object)
-    """The `AnnotationLayer` of an image that a person calls done."""
+    """Carries the `AnnotationLayer` of an image that was marked as done."""
 
     def __init__(
         self,
         viewer: Viewer,
         panel: ProjectPanel,
         annotation_controller: AnnotationController,
-        wishes: Callable[[], ProjectSettings | None],
+        settings: Callable[[], ProjectSettings | None],
         apply_settings: Callable[[ProjectSettings], None],
     ) -> None:
         super().__init__(panel)
         self._viewer = viewer
         self._panel = panel
         self._annotation_controller = annotation_controller
-        self._settings_shown = wishes
+        self._settings_shown = settings
         self._apply_settings = apply_settings
         self.project: Project | None = None
         self.current = ""
         self.layer: Image | None = None
         self.job: Job | None = None
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.CHANGED_ON_DISK_TITLE)
-        self._wanted = ""  # the image that a person asked for last
-        self._arriving = False  # it is read, and shown next
+        self._wanted = ""  # the image that was requested last
+        self._arriving = False  # it has been read and is about to be shown
         self._unsaved: set[str] = set()
         self._writing = ""  # the image that the job saves
-        self._saved_settings: ProjectSettings | None = None  # as they are on disk
+        self._saved_settings: ProjectSettings | None = None  # as on disk
         self._status: dict[str, Status] = {}
         self._uncertain: Mapping[str, float] = {}
         self._opening: Path | None = None
@@ -114,16 +114,16 @@ class ProjectController(Controller):
         panel.chosen.connect(self.go_to)
 
     def holds(self, annotation: AnnotationLayer) -> bool:
-        """Whether the project keeps an annotation."""
+        """Whether an annotation belongs to the current image of the project."""
         return self.project is not None and annotation.image is self.layer
 
     @property
     def idle(self) -> bool:
-        """Whether everything is saved, and no image is on its way."""
+        """Whether everything is saved and no image is being loaded."""
         return self.job is None and not self._timer.isActive() and not self._arriving
 
     def close(self) -> None:
-        """Save what is not saved yet."""
+        """Save all changes and close the project."""
         self._timer.stop()
         self.holding = False
         self.save_now(ask=False)
@@ -145,21 +145,21 @@ class ProjectController(Controller):
     # ------------------------------------------------------------------ projects
 
     def create(self, folder: Path, images: Sequence[Path]) -> None:
-        """Begin a project of some images, with the words and thresholds that there are."""
+        """Create a project from images, with the current settings, and show it."""
         if not self.save_now():
             return
         try:
             project = Project.create(folder, images)
-            wishes = self._settings_shown()
-            if wishes is not None:
-                _save_settings(project, wishes)
+            settings = self._settings_shown()
+            if settings is not None:
+                _save_settings(project, settings)
         except (FileError, InvalidInputError) as error:
             self.say_error(str(error))
             return
         self._begin(project)
 
     def open(self, path: Path) -> None:
-        """Go on with a project, by its folder or file."""
+        """Open a project by its folder or file."""
         if not self.save_now():
             return
         self._opening = path
@@ -170,13 +170,13 @@ class ProjectController(Controller):
 
     def _on_opened(self, path: Path, opened: tuple[Project, ProjectSettings]) -> None:
         if path is not self._opening or not self.save_now():
-            return  # another one was begun, or what was done meanwhile cannot be saved
-        project, wishes = opened
-        self._apply_settings(wishes)
+            return  # another project was opened since, or changes cannot be saved
+        project, settings = opened
+        self._apply_settings(settings)
         self._begin(project)
 
     def _begin(self, project: Project) -> None:
-        """Show the image that was looked at last, or the first that is not done."""
+        """Show the image of the project that was shown last, or the first that is not done."""
         self._leave()
         self.project, self.current = project, ""
         self._opening, self._uncertain = None, {}
@@ -190,12 +190,12 @@ class ProjectController(Controller):
         self._panel.list_wanted.emit()
 
     def save_as(self, folder: Path) -> None:
-        """Begin a project of the image that is annotated in the window."""
+        """Create a project from the image that is annotated in the window."""
         annotation = self._annotation_controller.current()
         if annotation is None:
             self.message.emit(ui_text.NO_ANNOTATION_TO_SAVE, True)
             return
-        # What cannot be saved in its project is kept by the new one.
+        # An annotation that cannot be saved in its project goes to the new one.
         if not self.save_now(ask=False) and annotation.image is not self.layer:
             return
         try:
@@ -221,18 +221,24 @@ class ProjectController(Controller):
 
     def _on_new(self) -> None:
         start = str(Path.home())
-        pictures = QFileDialog.getExistingDirectory(self._panel, ui_text.IMAGES_TITLE, start)
-        if not pictures:
+        folder_of_images = QFileDialog.getExistingDirectory(
+            self._panel, ui_text.IMAGES_TITLE, start
+        )
+        if not folder_of_images:
             return
         try:
-            found = images_in(Path(pictures))
+            found = images_in(Path(folder_of_images))
         except FileError as error:
             self.say_error(str(error))
             return
         if not found:
-            self.say_error(ui_text.no_image_in(pictures))
+            self.say_error(ui_text.no_image_in(folder_of_images))
             return
-        proposed = str(Path(pictures).with_name(ui_text.annotations_folder(Path(pictures).name)))
+        proposed = str(
+            Path(folder_of_images).with_name(
+                ui_text.annotations_folder(Path(folder_of_images).name)
+            )
+        )
         folder, _ = QFileDialog.getSaveFileName(self._panel, ui_text.NEW_PROJECT_TITLE, proposed)
         if folder:
             self.create(Path(folder), found)
@@ -274,7 +280,7 @@ class ProjectController(Controller):
             self._show()
 
     def go_to(self, name: str) -> None:
-        """Show an image with its annotation; what is in the window is saved first."""
+        """Show an image with its annotation, after saving the one that is shown."""
         if self._busy():
             return
         self._wanted = name
@@ -288,9 +294,9 @@ class ProjectController(Controller):
 
     def _on_loaded(self, project: Project, name: str, loaded: tuple[Any, Any]) -> None:
         if project is not self.project or name != self._wanted or not self.save_now():
-            return  # it is late, or what was done meanwhile cannot be saved
+            return  # another image was requested since, or changes cannot be saved
         self._leave()
-        # napari's canvas may crash where layers go and come without its being drawn between.
+        # napari's canvas may crash if layers are removed and added without a redraw in between.
         self._arriving = True
         arrive = partial(self._arrive, project, name, *loaded)
         QTimer.singleShot(DRAWN_AFTER, arrive)
@@ -302,7 +308,7 @@ class ProjectController(Controller):
         image: tuple[NDArray[Any], str],
         state: AnnotationState | None,
     ) -> None:
-        """Show an image where there is none."""
+        """Show an image, unless another one was requested or is shown by now."""
         self._arriving = False
         if project is not self.project or name != self._wanted or self.layer is not None:
             return
@@ -329,7 +335,7 @@ class ProjectController(Controller):
         self.arrived.emit()
 
     def _leave(self) -> None:
-        """Take the image that is shown away, with our layers; what a person edited stays."""
+        """Remove the image and our layers, except predictions that the user has edited."""
         if self.layer is None:
             return
         image, self.layer = self.layer, None
@@ -341,12 +347,12 @@ class ProjectController(Controller):
             self._annotation_controller.remove(annotation)
 
     def reorder(self, ranking: Ranking) -> None:
-        """Show the images in the order of a ranking, and keep it.
+        """Show the images in the order of a ranking, and save this order.
 
         Raises
         ------
         FileError
-            Where it cannot be kept; the order is then as before.
+            If it cannot be saved; the order is then unchanged.
         """
         if self.project is None:
             return
@@ -366,7 +372,7 @@ class ProjectController(Controller):
             if self._status[self.current] == "open":
                 self._status[self.current] = "started"
                 self._show()
-            if not self._timer.isActive():  # later changes do not put it off
+            if not self._timer.isActive():  # later changes do not restart it
                 self._timer.start()
 
     def _on_annotation_leaving(self, annotation: AnnotationLayer) -> None:
@@ -375,42 +381,42 @@ class ProjectController(Controller):
             self.save_now(ask=False)
 
     def save_soon(self) -> None:
-        """Write what has changed, in a thread."""
+        """Save changes in a thread."""
         if self.project is None or not (self._unsaved or self._other_settings()):
             return
         if self.job is not None or self.holding:
             self._timer.start()
             return
         self._writing = self.current
-        write, wishes = self._take_unsaved()
+        write, settings = self._take_unsaved()
         job = Job(partial(_save, write), ui_text.SAVING_JOB)
-        job.succeeded.connect(partial(self._on_saved, self.project, wishes))
+        job.succeeded.connect(partial(self._on_saved, self.project, settings))
         job.failed.connect(partial(self._on_save_failed, job, self.current))
         self._start(job)
 
     def request_changed(self) -> None:
-        """Save them soon, though no image has changed."""
+        """Save changed settings soon."""
         if self.project is not None and not self._timer.isActive():
             self._timer.start()
 
     def save_now(self, *, ask: bool = True) -> bool:
-        """Write what has changed, and wait; whether all of it is on disk.
+        """Save changes and wait for it; returns whether everything is on disk.
 
         Parameters
         ----------
         ask : bool
-            Whether a person may choose to replace what another program has saved.
+            Whether to ask if files that another program has changed may be overwritten.
         """
         if self._busy():
             return False
         self._wait()
         project, annotation = self.project, self._annotation_controller.of(self.layer)
         if annotation is not None:
-            annotation.follow()  # what was painted just now is not told of yet
+            annotation.follow()  # includes strokes that napari has not reported yet
         if project is None or not (self._unsaved or self._other_settings()):
             return True
         name = self.current
-        write, wishes = self._take_unsaved()
+        write, settings = self._take_unsaved()
         try:
             try:
                 write()
@@ -421,26 +427,26 @@ class ProjectController(Controller):
         except (FileError, InvalidInputError) as error:
             self._on_save_failed(None, name, str(error))
             return False
-        self._on_saved(project, wishes)
+        self._on_saved(project, settings)
         return True
 
     def _other_settings(self) -> bool:
-        """Whether classes, thresholds or configuration are others than those on disk."""
-        wishes = self._settings_shown()
-        return wishes is not None and wishes != self._saved_settings
+        """Whether the settings differ from those on disk."""
+        settings = self._settings_shown()
+        return settings is not None and settings != self._saved_settings
 
     def _take_unsaved(self) -> tuple[Callable[..., None], ProjectSettings | None]:
-        """Copies of all that is to be written: the call that writes them, and the wishes."""
-        assert self.project is not None  # noqa: S101 - asked before
-        project, name, wishes = self.project, self.current, self._settings_shown()
+        """The call that writes copies of all changes, and the settings that it writes."""
+        assert self.project is not None  # noqa: S101 - checked by the callers
+        project, name, settings = self.project, self.current, self._settings_shown()
         annotation = None if self.layer is None else self._annotation_controller.of(self.layer)
         state = None if annotation is None else annotation.state()
         status = self._status.get(name, "open") if name in self._unsaved else None
         self._unsaved.clear()
-        return partial(_write, project, name, state, status, wishes), wishes
+        return partial(_write, project, name, state, status, settings), settings
 
     def _wait(self) -> None:
-        """Let the job that runs come to its end; what it could not save is unsaved again."""
+        """Wait for the running job; if it failed, its image is marked as unsaved again."""
         if self.job is not None:
             self.job.wait()
             if self.job.error is not None and self._writing:
@@ -448,15 +454,15 @@ class ProjectController(Controller):
             self.job, self._writing = None, ""
 
     def _on_saved(
-        self, project: Project | None, wishes: ProjectSettings | None, _nothing: None = None
+        self, project: Project | None, settings: ProjectSettings | None, _nothing: None = None
     ) -> None:
         if project is self.project:
-            self._saved_settings = wishes
+            self._saved_settings = settings
 
     def _on_save_failed(self, job: Job | None, name: str, message: str) -> None:
         if self.job is not job:
-            return  # it was waited for, and tried again
-        self._unsaved.add(name)  # and it is tried again with the next change
+            return  # `_wait` has handled it
+        self._unsaved.add(name)  # tried again after the next change
         self.message.emit(ui_text.not_saved(error=message), True)
 
     def _start(self, job: Job) -> None:
@@ -472,7 +478,7 @@ class ProjectController(Controller):
 
     @property
     def annotated(self) -> int:
-        """How many images of the project have an annotation."""
+        """Number of images of the project with an annotation."""
         return 0 if self.project is None else sum(one != "open" for one in self._status.values())
 
     def _show(self) -> None:
@@ -491,12 +497,12 @@ class ProjectController(Controller):
     # ------------------------------------------------------------------ export
 
     def exported(self) -> ProjectImages:
-        """What an export needs to know of the images."""
+        """The images of the project, for an export."""
         project = self.project
         if project is None:
             return ProjectImages()
         files = tuple(image.path for image in project.images)
-        if not self.save_now():  # the annotation in the window can be exported all the same
+        if not self.save_now():  # only the annotation in the window can be exported
             return ProjectImages(files=files)
         return ProjectImages(self.annotated, partial(_annotated, project), files)
 
@@ -515,7 +521,7 @@ def _load(
     _should_stop: Callable[[], bool],
 ) -> tuple[tuple[NDArray[Any], str], AnnotationState | None]:
     loaded = project.read_image_with_axes(name), project.load(name)
-    with suppress(FileError):  # a disk that is only read: it is looked at all the same
+    with suppress(FileError):  # on a read-only disk, images can still be viewed
         project.go_to(name)
     return loaded
 
@@ -525,33 +531,33 @@ def _write(
     name: str,
     state: AnnotationState | None,
     status: Status | None,
-    wishes: ProjectSettings | None,
+    settings: ProjectSettings | None,
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write an image with its status, but for None, and the wishes."""
+    """Write an annotation, its status and the settings, each unless it is None."""
     if status is not None and state is not None:
-        thresholds = None if wishes is None else wishes.thresholds
+        thresholds = None if settings is None else settings.thresholds
         project.save(name, state, status, thresholds=thresholds, overwrite=overwrite)
     elif status is not None:
         project.set_status(name, status)
-    if wishes is not None:
-        _save_settings(project, wishes, overwrite=overwrite)
+    if settings is not None:
+        _save_settings(project, settings, overwrite=overwrite)
 
 
-def _save_settings(project: Project, wishes: ProjectSettings, *, overwrite: bool = False) -> None:
+def _save_settings(project: Project, settings: ProjectSettings, *, overwrite: bool = False) -> None:
     project.save_settings(
-        wishes.classes,
-        wishes.thresholds,
-        wishes.config,
-        prototypes=wishes.prototypes,
-        prototype_weight=wishes.prototype_weight,
+        settings.classes,
+        settings.thresholds,
+        settings.config,
+        prototypes=settings.prototypes,
+        prototype_weight=settings.prototype_weight,
         overwrite=overwrite,
     )
 
 
 def _is_image_of(path: Path, pixels: NDArray[Any]) -> bool:
-    """Whether a project finds these pixels in a file: it may hold more, or they were changed."""
+    """Whether a file contains exactly these pixels, and not more or others."""
     try:
         return path.is_file() and np.array_equal(read_image_file(path), pixels)
     except (FileError, InvalidInputError, OSError):

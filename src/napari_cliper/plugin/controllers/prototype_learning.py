@@ -1,7 +1,7 @@
-"""Learn visual prototypes of the classes from confirmed pixels, and keep them with the classes.
+"""Learn visual prototypes of the classes from confirmed pixels, and save them with the classes.
 
-Learning waits until the dock is free, and the thread learns from one image alone: what it finds is
-joined to what is there when it comes back, so that nothing that changed meanwhile is lost.
+Learning waits until no other job runs. The thread learns from one image only. Its result is added
+to the prototypes at the time it ends, so that changes made since its start are not lost.
 """
 
 from __future__ import annotations
@@ -35,27 +35,28 @@ if TYPE_CHECKING:
     from ...segmentation import Prototype, Prototypes
 
 Start = Callable[[Work, Callable[[Any], str]], bool]
-"""Starts a job unless one runs; what takes its result says how it went, or raises why not."""
+"""Starts a job unless one runs, and returns whether it did. The second argument takes the result
+and returns the message to show, or raises an error."""
 
 _STEPS_KEPT = 20
 
 
 class PrototypeLearning(Controller):
-    """What the classes of one dock look like.
+    """The visual prototypes of one dock.
 
     Parameters
     ----------
     panel : PrototypesPanel
     images : ImagePanel
     engine : EnginePanel
-    annotation_controller : Annotating
+    annotation_controller : AnnotationController
     session : Session
     start : callable
         See `Start`.
     """
 
     changed = Signal(bool)
-    """What runs use has changed; carries whether the image that is shown is asked again."""
+    """The prototypes have changed; carries whether the shown image is to be scored again."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class PrototypeLearning(Controller):
         self._start = start
         self.prototypes: Prototypes | None = None
         self._before: list[Prototypes | None] = []
-        self._number = 0  # of the list of classes: what was learned for another one is dropped
+        self._number = 0  # of the class list; results for an earlier list are dropped
         self._waiting: dict[str, tuple[Work, Callable[[Any], str]]] = {}
         self._refused: set[Path] = set()  # files that hold other prototypes
         panel.learn_wanted.connect(self.learn)
@@ -91,19 +92,19 @@ class PrototypeLearning(Controller):
         return not self._waiting
 
     def close(self) -> None:
-        """Begin nothing any more."""
+        """Drop all waiting jobs."""
         self._waiting.clear()
         self._number += 1
 
-    # ------------------------------------------------------------------ what there is
+    # ------------------------------------------------------------------ prototypes
 
     @property
     def weight(self) -> float | None:
-        """The weight of the prototypes against the words; None: it grows with the examples."""
+        """Weight of the prototypes relative to the words, 0 to 1; None for automatic."""
         return self._panel.weight()
 
     def begin_with(self, prototypes: Prototypes | None, weight: float | None) -> None:
-        """Use the prototypes of a project from now on."""
+        """Use the prototypes of a project instead of the current ones."""
         self._number += 1
         self._waiting.clear()
         self._before.clear()
@@ -151,14 +152,14 @@ class PrototypeLearning(Controller):
         self._panel.show_prototypes(items, can_undo=bool(self._before))
         self.update_available()
 
-    # ------------------------------------------------------------------ what can be done
+    # ------------------------------------------------------------------ availability
 
     def update_available(self, _annotation: object = None) -> None:
-        """Bring the panel up to what there is."""
+        """Enable or disable the panel, with the reason."""
         self._panel.set_available(self.why_not(), self._of_another_model())
 
     def why_not(self) -> str:
-        """Why there is nothing to learn, or ``""``."""
+        """Why learning is not possible; empty if it is."""
         choice, annotation = self._choice(), self._annotation_controller.current()
         if isinstance(choice, str):
             return choice
@@ -169,7 +170,7 @@ class PrototypeLearning(Controller):
         )
 
     def _choice(self) -> ImageChoice | str:
-        """The chosen part of the plane on the screen, or why there is none."""
+        """The chosen region of the plane on the screen, or a text that says why there is none."""
         choice = self._images.choice()
         if choice is None:
             return self._images.why_not()
@@ -185,15 +186,15 @@ class PrototypeLearning(Controller):
     def _of_another_model(self) -> str:
         if self.prototypes is None or self._engine.problem():
             return ""
-        learnt, chosen = self.prototypes.model, self._engine.config().model
-        if learnt == chosen:
+        learned, chosen = self.prototypes.model, self._engine.config().model
+        if learned == chosen:
             return ""
-        return ui_text.other_model(learned=learnt, chosen=chosen)
+        return ui_text.other_model(learned=learned, chosen=chosen)
 
     # ------------------------------------------------------------------ learning
 
     def learn(self) -> None:
-        """Learn from what is confirmed in the plane on the screen."""
+        """Learn from the confirmed pixels of the plane on the screen."""
         choice, annotation = self._choice(), self._annotation_controller.current()
         why_not = self.why_not()
         if why_not or isinstance(choice, str) or annotation is None:
@@ -202,7 +203,7 @@ class PrototypeLearning(Controller):
         self._learn(annotation, choice, ask_again=True)
 
     def learn_by_itself(self, annotation: AnnotationLayer) -> None:
-        """Learn from an image that is done, where that is wanted and possible."""
+        """Learn from an image that is done, if the user has chosen this and it is possible."""
         choice = self._choice()
         if isinstance(choice, str) or choice.layer is not annotation.image:
             if annotation.edits.labels.ndim > 2:
@@ -231,10 +232,10 @@ class PrototypeLearning(Controller):
         self._when_free(
             learning_request.source,
             partial(self._session.learn, learning_request),
-            partial(self._on_learnt, self._number, learning_request.source, ask_again),
+            partial(self._on_learned, self._number, learning_request.source, ask_again),
         )
 
-    def _on_learnt(self, number: int, source: str, ask_again: bool, found: Prototypes) -> str:
+    def _on_learned(self, number: int, source: str, ask_again: bool, found: Prototypes) -> str:
         if number != self._number:
             return ui_text.dropped_for_classes(source)
         if not found:
@@ -255,13 +256,13 @@ class PrototypeLearning(Controller):
                 self._change(kept, ask_again=ask_again)
 
     def _when_free(self, what: str, work: Work, on_success: Callable[[Any], str]) -> None:
-        """Start a job when no other runs; of two with one name the later counts."""
+        """Start a job when no other runs; it replaces a waiting one with the same name."""
         self._waiting.pop(what, None)
         self._waiting[what] = work, on_success
         self.go_on()
 
     def go_on(self) -> None:
-        """Start what waits, if the dock is free."""
+        """Start the next waiting job, if no other runs."""
         for what in list(self._waiting)[:1]:
             if self._start(*self._waiting[what]):
                 del self._waiting[what]
@@ -318,7 +319,7 @@ class PrototypeLearning(Controller):
 
 
 def _free_name(path: Path) -> Path:
-    """What a file can be called that is put aside: no other file has this name."""
+    """A new name, which no file has, for an old file that is renamed."""
     names = (f"{path.name}.old", *(f"{path.name}.old{number}" for number in range(2, 1000)))
     return next(place for place in map(path.with_name, names) if not place.exists())
 

@@ -1,4 +1,4 @@
-"""The annotation of one image: a Labels layer, and the marks that follow what a person does."""
+"""The annotation of one image: a Labels layer and its edit mask."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ Place = tuple[int | slice, ...]
 
 
 class AnnotationLayer(QObject):
-    """A Labels layer of the whole image that a person stands behind.
+    """A Labels layer of the whole image, with an edit mask that follows changes of the layer.
 
     Parameters
     ----------
     image : Image
-        What is annotated.
+        The annotated image.
     name : str
-        The image's name.
+        Name of the image.
     state : AnnotationState, optional
-        What to begin with; nothing by default.
+        Initial annotation. Default: empty.
     keys : mapping of str to callable
-        What keys do while the layer is active.
+        Keys and their actions while the layer is active.
     """
 
     changed = Signal()
-    """Labels or marks have changed."""
+    """Labels or edit mask have changed."""
     stepped = Signal(bool)
-    """The layer's undo has one more step; carries whether a person drew it."""
+    """The layer has a new undo step; carries whether the user drew it."""
     refused = Signal(str)
-    """The layer was given what is no annotation of the image; carries why it was put back."""
+    """The layer was given an invalid array, which was replaced; carries the reason."""
 
     def __init__(
         self,
@@ -86,11 +86,11 @@ class AnnotationLayer(QObject):
         self.layer.locked = True  # napari's buttons and keys do not delete it then
         self.edits = Edits(self.layer.data, edit_mask)
         bind(self.layer, keys)
-        # napari tells of a change before it makes it, or not at all: look when it is done.
+        # napari emits an event before it changes the data, or none, so look afterwards.
         self._timer = once(self, 0, self._on_timer)
         self._follows: tuple[Key, NDArray[np.bool_]] | None = None  # pixels that follow hints
-        self._painted = False  # napari tells of an edit, but not of undo and redo
-        self._writing = False  # the edit is ours
+        self._painted = False  # napari emits an event for edits, but not for undo and redo
+        self._writing = False  # the current edit is made by this class
         self._listeners = Listeners()
         for event, slot in (
             ("paint", self._soon),
@@ -103,13 +103,13 @@ class AnnotationLayer(QObject):
         self.show_classes(())
 
     def _on_moved(self) -> None:
-        """Lie over the image, with its axes and units, whenever a person sets them."""
+        """Copy transform, axes and units of the image to the layer."""
         if self.image.ndim == self.layer.ndim:
             for name, value in transforms(ImageChoice(self.image, self.name)).items():
                 setattr(self.layer, name, value)
 
     def close(self) -> None:
-        """Follow nothing any more; the layer stays."""
+        """Disconnect all signals; the layer stays."""
         self.follow()
         self._timer.stop()
         self._listeners.clear()
@@ -266,7 +266,7 @@ class AnnotationLayer(QObject):
         self._follows = None
 
     def keep_clicks(self, clicks: Clicks) -> None:
-        """Keep what was clicked, in the place of what was kept before."""
+        """Store the clicks with the annotation, in place of the earlier ones."""
         if clicks != self.clicks:
             self.clicks = clicks
             self.changed.emit()
@@ -312,7 +312,7 @@ class AnnotationLayer(QObject):
     # ------------------------------------------------------------------ following
 
     def follow(self) -> None:
-        """Bring the marks up to the labels."""
+        """Update the edit mask to the current labels."""
         if self.edits.follow(painted=self._painted):
             self._painted = False
             self.changed.emit()
@@ -325,7 +325,7 @@ class AnnotationLayer(QObject):
 
     @property
     def fits(self) -> bool:
-        """Whether the image has still the size of its annotation."""
+        """Whether the image still has the size of its annotation."""
         return labels_shape(ImageChoice(self.image, self.name)) == self.edits.labels.shape
 
     def _soon(self, _event: Any = None) -> None:
@@ -341,7 +341,7 @@ class AnnotationLayer(QObject):
         self.follow()
 
     def _on_data(self, _event: Any = None) -> None:
-        """The layer was given another array: what differs counts as painted."""
+        """Take over another array in the layer; pixels that differ count as painted."""
         data = self.layer.data
         if data is self.edits.labels:
             return
@@ -372,11 +372,14 @@ class AnnotationLayer(QObject):
         return np.asarray(ImageChoice(self.image, self.name).source)
 
     def gathered(self) -> Callable[[], LabelledImage]:
-        """What gives an export its input: to be called in a thread, as it reads the image."""
+        """A function that returns the input of an export; call it in a thread, as it reads pixels.
+
+        It uses a copy of the annotation at the time of this call.
+        """
         return partial(_labelled, self.state(), ImageChoice(self.image, self.name))
 
     def state(self) -> AnnotationState:
-        """A copy of all, for a thread or a file."""
+        """A copy of the annotation, for a thread or a file."""
         self.follow()
         record = {**self.record, "geometry": geometry_of(self.layer)}
         if self.clicks:

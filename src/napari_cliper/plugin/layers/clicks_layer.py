@@ -1,7 +1,7 @@
-"""The clicks of one image: a Points layer whose points say which class is there.
+"""The clicks of one image: a Points layer in which each point is a hint for a class.
 
-A click is of the class that is chosen at that time, and has its colour. Where points are in a
-stack they are of one plane, as napari puts them.
+A click gets the class that is chosen at that time, and its colour. In a stack, a point belongs to
+one plane, as in napari.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ..qt.listeners import Listeners
 from .image_layers import OUTPUT_KEY, ImageChoice, image_shape, transforms
 
 COLUMN = "class"
-"""The feature that says what was clicked."""
+"""Name of the feature with the class of a click."""
 
 BACKGROUND_COLOUR = (0.25, 0.25, 0.25, 1.0)
 UNKNOWN_COLOUR = (1.0, 1.0, 1.0, 1.0)
-"""The colour of clicks whose class is not in the table any more."""
+"""The colour of clicks whose class is no longer in the table."""
 
-_ON_SCREEN = (9, 13)  # pixels of the screen that a point takes at least and at most
-_DECIMALS = 3  # of a pixel, as they are kept
+_ON_SCREEN = (9, 13)  # smallest and largest size of a point in screen pixels
+_DECIMALS = 3  # of stored coordinates, in pixels
 _STEPS_KEPT = 100
 
 _Points = tuple[NDArray[np.float64], pd.DataFrame]
@@ -40,7 +40,7 @@ _Points = tuple[NDArray[np.float64], pd.DataFrame]
 
 
 class ClicksLayer(QObject):
-    """A Points layer that lies over an image, one colour for each class.
+    """A Points layer over an image, with one colour per class.
 
     Parameters
     ----------
@@ -48,17 +48,17 @@ class ClicksLayer(QObject):
     name : str
         The image's name.
     clicks : mapping of str to sequence of coordinates
-        What to begin with.
+        Initial clicks.
     keys : mapping of str to callable
-        What keys do while the layer is active.
+        Keys and their actions while the layer is active.
     """
 
     changed = Signal()
-    """A click was made, moved, taken back, or is of another class."""
+    """A click was added, moved or removed, or has another class."""
     stepped = Signal()
-    """There is one more step that `undo` takes back."""
+    """`undo` has one more step."""
     chosen_changed = Signal(str)
-    """The class of the next click is another one: napari takes that of a selected point."""
+    """The class of the next click has changed, as napari sets it to that of a selected point."""
 
     def __init__(
         self,
@@ -105,13 +105,13 @@ class ClicksLayer(QObject):
         self.show_classes(())
 
     def close(self) -> None:
-        """Follow nothing any more; the layer stays."""
+        """Disconnect all signals; the layer stays."""
         self._listeners.clear()
 
     # ------------------------------------------------------------------ clicks
 
     def clicks(self) -> dict[str, list[list[float]]]:
-        """The coordinates by class, as JSON can hold them; in the order of the clicks."""
+        """Coordinates by class, in the order of the clicks; JSON-safe."""
         found: dict[str, list[list[float]]] = {}
         column = self.layer.features.get(COLUMN)
         names = [self.chosen] * len(self.layer.data) if column is None else column
@@ -136,15 +136,15 @@ class ClicksLayer(QObject):
             self.choose(chosen)
 
     def _look(self, _event: Any = None) -> None:
-        """Tell of another state; napari tells before a change too, and of much else."""
+        """Emit `changed` if the clicks differ; napari emits events also for other reasons."""
         if self._restoring or len(self.layer.features) != len(self.layer.data):
-            return  # amidst a change
+            return  # napari is in the middle of a change
         clicks = self.clicks()
         if clicks == self._seen:
             return
         points = self._copy()
         moved = _classes(points) == _classes(self._points)
-        new = not (moved and self._moving)  # a drag is told of at every pixel, and is one step
+        new = not (moved and self._moving)  # a drag emits many events, but is one step
         if new:
             self._past.append(self._points)
             self._future.clear()
@@ -156,11 +156,11 @@ class ClicksLayer(QObject):
     # ------------------------------------------------------------------ undo
 
     def undo(self) -> None:
-        """Take the last change of the clicks back; nothing happens where there is none."""
+        """Undo the last change of the clicks, if any."""
         self._restore(self._past, self._future)
 
     def redo(self) -> None:
-        """Make the change again that was taken back last."""
+        """Redo the change that was undone last, if any."""
         self._restore(self._future, self._past)
 
     def _restore(self, source: deque[_Points], other: deque[_Points]) -> None:
@@ -197,7 +197,7 @@ class ClicksLayer(QObject):
         return str(defaults[COLUMN][0]) if COLUMN in defaults else BACKGROUND
 
     def choose(self, name: str) -> None:
-        """Let the next clicks be of a class; those that there are stay what they are."""
+        """Set the class of the next clicks; existing clicks keep theirs."""
         if name != self.chosen:
             self.layer.feature_defaults = {COLUMN: name}
 

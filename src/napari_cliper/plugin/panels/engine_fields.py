@@ -1,7 +1,7 @@
-"""The fields of the engine's form: each holds a wish, gives it back exactly, and can be grey.
+"""The fields of the engine form. A field returns exactly the value it was given.
 
-A field that shows a value it was given as text remembers the value beside the text: as long
-as nobody edits the text, the value comes back as it was, whatever the text cannot express.
+A field that shows its value as text also stores the value. It returns this value until the text is
+edited, even if the text cannot represent it exactly. A field can be disabled with a reason.
 """
 
 from __future__ import annotations

@@ -220,12 +220,12 @@ class EngineForm(QWidget):
     # ------------------------------------------------------------------ values
 
     def config(self) -> SegmentationConfig:
-        """The wishes.
+        """The configuration in the form.
 
         Raises
         ------
         InvalidInputError
-            For wishes that cannot work.
+            For an invalid configuration.
         """
         if not self.model.value():
             raise InvalidInputError(ui_text.NO_MODEL_NAMED)
@@ -263,15 +263,15 @@ class EngineForm(QWidget):
 
     def outline(self) -> SegmentationConfig:
         """Method, model, refiner and preset; while a model is being typed, as for the default."""
-        wishes = SegmentationConfig(
+        outline = SegmentationConfig(
             method=self.method.value(),
             refiner=self.refiner.value(),
             preset=self.preset.value(),
         )
         try:
-            return replace(wishes, model=self.model.value())
+            return replace(outline, model=self.model.value())
         except InvalidInputError:
-            return wishes
+            return outline
 
     def set_config(self, config: SegmentationConfig) -> None:
         """Show a configuration; tells nobody."""

@@ -123,17 +123,17 @@ class EnginePanel(QWidget):
     # ------------------------------------------------------------------ values
 
     def config(self) -> SegmentationConfig:
-        """The wishes.
+        """The configuration in the form.
 
         Raises
         ------
         InvalidInputError
-            For wishes that cannot work.
+            For an invalid configuration.
         """
         return self.form.config()
 
     def problem(self) -> str:
-        """Why the wishes cannot work, in plain words; empty where they can."""
+        """Why the configuration is invalid; empty if it is valid."""
         try:
             self.config()
         except InvalidInputError as error:
