@@ -149,7 +149,7 @@ def test_the_matrix_leaves_out_labels_that_never_occur():
     confusion_figure(np.zeros((3, 3), dtype=np.int64), ["a", "b", "c"])  # nothing at all
 
 
-def test_the_sheet_shows_image_truth_and_labels_side_by_side():
+def test_the_overview_shows_image_truth_and_labels_side_by_side():
     image = np.full((60, 80, 3), 200, dtype=np.uint8)
     truth = np.full((60, 80), 2, dtype=np.uint16)
     truth[:, :40] = IGNORED
@@ -173,7 +173,7 @@ def test_the_sheet_shows_image_truth_and_labels_side_by_side():
     [np.zeros((30, 900), np.uint16), np.ones((900, 30, 4), np.uint8), np.zeros((1, 1), np.float32)],
     ids=lambda array: f"{array.shape}-{array.dtype}",
 )
-def test_the_sheet_takes_any_image(image):
+def test_the_overview_takes_any_image(image):
     shape = image.shape[:2]
     row = ContactRow("細胞 " * 40, image, np.zeros(shape, np.uint16), np.zeros(shape, np.uint16))
     sheet = contact_sheet([row, row], ["a"])

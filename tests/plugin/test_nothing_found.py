@@ -54,7 +54,7 @@ def test_it_cannot_be_accepted_and_nothing_is_decided_or_learned(empty, qtbot):
     assert empty.learning_controller.prototypes is None
 
 
-def test_only_background_teaches_nothing(empty):
+def test_only_background_gives_no_prototypes(empty):
     """As where an earlier version has accepted an empty prediction."""
     mine = empty.annotation_controller.begin(empty.viewer.layers["scene"], "scene")
     mine.edits.edit_mask[:] = 1

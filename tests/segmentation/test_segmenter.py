@@ -650,7 +650,7 @@ def test_embedding_of_another_configuration_is_refused(config, embedding, other)
     [{"refiner": "pamr"}, {"logit_scale": 5.0}, {"select_layer": 0}, {"templates": ("a {}",)}],
     ids=str,
 )
-def test_embedding_serves_every_wish_it_does_not_depend_on(config, segmenter, embedding, other):
+def test_embedding_serves_every_setting_it_does_not_depend_on(config, segmenter, embedding, other):
     own = Segmenter(config(**other))
     expected = own.score(own.embed(IMAGE), CLASSES).stage().maps
     lent = segmenter.with_config(config(**other))

@@ -242,7 +242,7 @@ def test_what_classes_look_like_goes_along(project):
     assert Project.open(project.folder).settings().prototypes is None
 
 
-def test_a_project_without_looks_is_as_an_older_version_knows_it(project):
+def test_a_project_without_prototypes_can_be_read_by_older_versions(project):
     save_prototypes(project, None)
     record = json.loads((project.folder / "settings.json").read_text(encoding="utf-8"))
     assert set(record) == {"thresholds", "config"}
@@ -250,7 +250,7 @@ def test_a_project_without_looks_is_as_an_older_version_knows_it(project):
     assert (found.prototypes, found.prototype_weight) == (None, None)
 
 
-def test_looks_that_are_damaged_are_named(project):
+def test_damaged_prototypes_are_named(project):
     save_prototypes(project, prototype_fusion("nucleus"))
     file = project.folder / "prototypes.safetensors"
     file.write_bytes(file.read_bytes()[:300])
@@ -259,7 +259,7 @@ def test_looks_that_are_damaged_are_named(project):
 
 
 @pytest.mark.parametrize("ours", [("ours",), ()], ids=["other ones", "none"])
-def test_looks_of_another_program_are_not_replaced_unasked(project, ours):
+def test_prototypes_of_another_program_are_not_replaced_without_asking(project, ours):
     save_prototypes(project, prototype_fusion("ours"))
     save_prototypes(Project.open(project.folder), prototype_fusion("theirs"), overwrite=True)
     mine = prototype_fusion(*ours) if ours else None
@@ -272,7 +272,7 @@ def test_looks_of_another_program_are_not_replaced_unasked(project, ours):
     assert [one.name for one in (found.items if found else ())] == list(ours)
 
 
-def test_looks_in_a_full_disk_leave_the_last_ones(project):
+def test_prototypes_on_a_full_disk_keep_the_last_ones(project):
     save_prototypes(project, prototype_fusion("kept"))
     before = all_files(project.folder)
     with small_files(), pytest.raises(FileError, match="Cannot write"):

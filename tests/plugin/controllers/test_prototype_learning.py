@@ -102,7 +102,7 @@ def of_another(prototypes, model="ViT-B/16"):
 # ---------------------------------------------------------------------- learning
 
 
-def test_painted_pixels_become_looks_and_the_image_is_asked_again(nonsense, run, qtbot):
+def test_painted_pixels_become_prototypes_and_the_image_is_scored_again(nonsense, run, qtbot):
     dock = nonsense
     run(dock)
     before = agreement(dock)
@@ -149,7 +149,7 @@ def test_the_next_run_gives_the_labels_of_python(nonsense, run, qtbot):
     np.testing.assert_array_equal(labels, scores.to_labels())
 
 
-def test_only_what_is_confirmed_teaches(nonsense, qtbot):
+def test_only_confirmed_pixels_are_learned_from(nonsense, qtbot):
     top = slice(0, SHAPE[0] // 2)
     confirm_scene(nonsense, rows=top)
     nonsense.prototypes_panel.learn_button.click()
@@ -217,7 +217,7 @@ def test_what_was_removed_while_it_learns_stays_removed(nonsense, qtbot, monkeyp
 # ---------------------------------------------------------------------- what is shown of it
 
 
-def test_looks_are_removed_by_button_and_key_and_come_back(nonsense, run, qtbot):
+def test_prototypes_are_removed_by_button_and_key_and_come_back(nonsense, run, qtbot):
     run(nonsense)
     prototypes = learnt(nonsense, qtbot)
     panel = nonsense.prototypes_panel
@@ -242,7 +242,7 @@ def test_looks_are_removed_by_button_and_key_and_come_back(nonsense, run, qtbot)
     assert nonsense.learning_controller.prototypes is prototypes
 
 
-def test_the_slider_weighs_words_against_looks(nonsense, run, qtbot):
+def test_the_slider_weighs_words_against_prototypes(nonsense, run, qtbot):
     run(nonsense)
     by_words = nonsense.shown.predictions["refined"].layer.data.copy()
     learnt(nonsense, qtbot)
@@ -260,7 +260,7 @@ def test_the_slider_weighs_words_against_looks(nonsense, run, qtbot):
     assert panel.weight() == pytest.approx(0.4)
 
 
-def test_looks_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
+def test_prototypes_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
     prototypes = of_another(learnt(nonsense, qtbot))
     nonsense.learning_controller.begin_with(prototypes, None)
     panel = nonsense.prototypes_panel
@@ -278,7 +278,7 @@ def test_looks_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
 # ---------------------------------------------------------------------- with the list of classes
 
 
-def test_looks_are_kept_beside_the_list_of_classes(nonsense, qtbot, tmp_path):
+def test_prototypes_are_saved_beside_the_class_list(nonsense, qtbot, tmp_path):
     prototypes = learnt(nonsense, qtbot)
     file = tmp_path / "mine.yaml"
     assert nonsense.classes_panel.save_to(file)
@@ -293,7 +293,7 @@ def test_looks_are_kept_beside_the_list_of_classes(nonsense, qtbot, tmp_path):
     assert f"Loaded {len(prototypes)} visual prototypes" in message(nonsense)
 
 
-def test_a_list_without_looks_has_none_and_undo_brings_them_back(nonsense, qtbot, tmp_path):
+def test_a_list_without_prototypes_has_none_and_undo_brings_them_back(nonsense, qtbot, tmp_path):
     (tmp_path / "words.txt").write_text("fibre\n")
     prototypes = learnt(nonsense, qtbot)
     assert nonsense.classes_panel.load_from(tmp_path / "words.txt")
@@ -304,9 +304,7 @@ def test_a_list_without_looks_has_none_and_undo_brings_them_back(nonsense, qtbot
 
 
 @pytest.mark.parametrize("kind", ["of another model", "other weights", "damaged"])
-def test_looks_that_cannot_be_used_are_refused_and_the_classes_loaded(
-    nonsense, qtbot, tmp_path, kind
-):
+def test_unusable_prototypes_are_refused_and_the_classes_loaded(nonsense, qtbot, tmp_path, kind):
     prototypes = learnt(nonsense, qtbot)
     file = tmp_path / "mine.yaml"
     nonsense.classes_panel.save_to(file)
@@ -333,7 +331,7 @@ def test_looks_that_cannot_be_used_are_refused_and_the_classes_loaded(
     assert (tmp_path / f"{beside(file).name}.old").read_bytes() == content
 
 
-def test_looks_that_cannot_be_written_are_told(nonsense, qtbot, tmp_path):
+def test_an_error_in_writing_prototypes_is_shown(nonsense, qtbot, tmp_path):
     learnt(nonsense, qtbot)
     beside(tmp_path / "mine.yaml").mkdir()
     assert nonsense.classes_panel.save_to(tmp_path / "mine.yaml")
@@ -344,7 +342,7 @@ def test_looks_that_cannot_be_written_are_told(nonsense, qtbot, tmp_path):
 # ---------------------------------------------------------------------- by itself
 
 
-def test_accepting_everything_teaches_unless_it_is_not_wanted(dock, run, qtbot):
+def test_accepting_everything_learns_prototypes_unless_switched_off(dock, run, qtbot):
     run(dock)
     dock.prototypes_panel.by_itself.setChecked(False)
     dock.annotation_panel.accept_button.click()
@@ -382,7 +380,7 @@ def at(dock, qtbot, name):
     dock.image_panel.images.setCurrentText(dock.project_controller.layer.name)
 
 
-def test_an_image_that_is_done_teaches_the_next(project, run, qtbot, tmp_path):
+def test_prototypes_of_a_done_image_are_used_for_the_next(project, run, qtbot, tmp_path):
     dock = project
     confirm_scene(dock, dock.project_controller.layer, "scene 1")
     dock.project_panel.done_button.click()
@@ -398,7 +396,7 @@ def test_an_image_that_is_done_teaches_the_next(project, run, qtbot, tmp_path):
     assert len(read_prototypes(file)) == len(dock.learning_controller.prototypes)
 
 
-def test_a_project_keeps_looks_and_share(project, qtbot, tmp_path, make_napari_viewer):
+def test_a_project_saves_prototypes_and_weight(project, qtbot, tmp_path, make_napari_viewer):
     confirm_scene(project, project.project_controller.layer, "scene 1")
     project.learning_controller.learn()
     qtbot.waitUntil(lambda: project.learning_controller.prototypes is not None, timeout=60_000)

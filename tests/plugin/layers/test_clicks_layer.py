@@ -315,7 +315,7 @@ def test_a_click_begins_an_annotation_anew(dock):
     assert dock.viewer.layers.selection.active is clicks.layer
 
 
-def test_clicks_of_another_plane_teach_nothing_here(dock, run, settle):
+def test_clicks_of_another_plane_are_no_hints_here(dock, run, settle):
     scene = make_scene((64, 64), 1_000_001).image
     dock.viewer.layers.clear()
     dock.viewer.add_image(np.stack([scene, scene]), name="scene", rgb=True)

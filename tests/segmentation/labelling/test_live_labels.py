@@ -176,7 +176,7 @@ def test_a_class_with_no_hints_keeps_its_words(live, affinity, scene):
     np.testing.assert_array_equal(live.labels(PUBLISHED, hints), before)
 
 
-def test_a_class_that_the_words_do_not_find_can_be_taught(segmenter, embedding, affinity, scene):
+def test_hints_find_a_class_that_the_words_do_not(segmenter, embedding, affinity, scene):
     """Its score is below the threshold, so by the words it is absent."""
     live = LiveLabels(segmenter.score(embedding, all_classes()), "refined")
     high = Thresholds(9.0, 0.4, min_max=True)
@@ -192,7 +192,7 @@ def test_thresholds_move_corrected_labels_too(lost, affinity, scene):
     assert np.count_nonzero(high) < np.count_nonzero(low)
 
 
-def test_a_click_teaches_against_a_threshold_of_its_own(live, affinity):
+def test_a_click_works_against_a_per_class_threshold(live, affinity):
     """What a class has to reach counts where the words are asked whether they are right."""
     plain = live.labels(PUBLISHED)
     label = int(np.bincount(plain[plain > 0]).argmax())

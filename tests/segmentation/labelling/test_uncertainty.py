@@ -132,7 +132,7 @@ def test_uncertainty_of_parts_is_that_of_all(planes):
     np.testing.assert_array_equal(uncertainty(parts, None, rule(planes, 0.4)), every)
 
 
-def test_most_uncertain_goes_from_doubt_to_doubt():
+def test_most_uncertain_goes_from_place_to_place():
     doubt = np.zeros((200, 240), np.float32)
     doubt[20:50, 30:60], doubt[120:150, 150:190], doubt[160:190, 10:40] = 0.9, 0.7, 1.0
     confirmed = np.zeros(doubt.shape, bool)

@@ -190,7 +190,7 @@ def test_the_folder_is_bounded_and_the_words_last_used_stay(folder):
     assert cached_words.get("new") is not None
 
 
-def test_every_new_word_looks_at_the_bound(segmenter, folder, monkeypatch):
+def test_every_new_word_checks_the_bound(segmenter, folder, monkeypatch):
     monkeypatch.setattr(words, "CACHE_SIZE", TensorCache("words", "vector", most=10))
     for number in range(30):
         vectors(segmenter, (f"word {number}",))

@@ -145,7 +145,7 @@ def test_what_the_words_see_everywhere_stands_against_one_click(affinity):
     assert (rest[1:] < 0.4).all()
 
 
-def test_sure_mistakes_move_more_than_doubtful_ones(affinity):
+def test_certain_mistakes_move_more_than_uncertain_ones(affinity):
     hint_labels = nothing()
     hint_labels[0, 0] = 1
     uncertain, sure = (

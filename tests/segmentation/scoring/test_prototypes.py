@@ -82,7 +82,7 @@ def test_the_mean_of_what_was_confirmed(picture):
     assert found["it"].thumbnail.mean() > 100 > found[BACKGROUND].thumbnail.mean()
 
 
-def test_nothing_confirmed_teaches_nothing(picture):
+def test_nothing_confirmed_gives_no_prototypes(picture):
     image, features = picture
     labels = np.ones((40, 60), int)
     assert not list(learn_prototypes(features, GRID, image, labels, labels < 1, {1: "it"}, "s"))
@@ -94,7 +94,7 @@ def test_labels_without_a_name_are_passed_over(picture):
     assert not list(learn_prototypes(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
 
 
-def test_one_pixel_teaches(picture):
+def test_one_pixel_gives_a_prototype(picture):
     image, features = picture
     labels = np.ones((40, 60), int)
     confirmed = np.zeros((40, 60), bool)
@@ -103,7 +103,7 @@ def test_one_pixel_teaches(picture):
     torch.testing.assert_close(found.vector, direction(0, 1, 0))
 
 
-def test_a_class_of_several_looks_has_several_prototypes(picture):
+def test_a_class_of_varied_appearance_has_several_prototypes(picture):
     image, features = picture
     labels = np.ones((40, 60), int)
     found = list(learn_prototypes(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
@@ -116,14 +116,14 @@ def test_a_class_of_several_looks_has_several_prototypes(picture):
 # ---------------------------------------------------------------------- keeping
 
 
-def test_learning_an_image_again_replaces_what_it_taught():
+def test_learning_an_image_again_replaces_its_prototypes():
     before = some(prototype("it", 1, 0), prototype("it", 0, 1, source="b"))
     found = before.union(some(prototype("it", 1, 1)))
     assert sorted(one.sources for one in found.items) == [("a",), ("b",)]
     assert found.images_of("IT") == 2
 
 
-def test_an_image_that_teaches_nothing_any_more_has_taught_nothing(segmenter, learned):
+def test_an_image_without_confirmed_pixels_loses_its_prototypes(segmenter, learned):
     scene = make_scene((96, 96), seed=1)
     nothing = np.zeros(scene.labels.shape, bool)
     source = learned.items[0].sources[0]
@@ -182,7 +182,7 @@ def share(words: Queries, prototypes: Prototypes, wish: float | None = None) -> 
     return found.weight.tolist()
 
 
-def test_words_that_know_their_looks_keep_their_say():
+def test_words_that_separate_the_class_keep_their_weight():
     assert max(share(KNOWING, PAIR)) < 0.01
 
 
@@ -199,7 +199,7 @@ def test_words_that_know_nothing_give_it_up_the_more_the_more_was_seen():
     assert shares[0] == pytest.approx((3 / 4) ** 2 / (1 + HALF), abs=1e-3)  # one of four queries
 
 
-def test_a_wish_overrules():
+def test_a_given_weight_overrides_the_automatic_one():
     assert share(KNOWING, PAIR, 0.7) == pytest.approx([0.7, 0.7, 0])
 
 
@@ -244,7 +244,7 @@ def learned(segmenter):
 
 
 @pytest.mark.parametrize("method", ["cliper", "maskclip"])
-def test_looks_do_what_words_cannot(method):
+def test_prototypes_do_what_words_cannot(method):
     """Classes of invented names, learned from other scenes, against the words alone."""
     segmenter = Segmenter(SegmentationConfig(model="demo", method=method))
     found = None
