@@ -9,7 +9,7 @@ import pytest
 from label_maps import HARD, blobs, drawn, filled
 from scipy import ndimage
 
-from napari_cliper.labels.outlines import find_regions, one_ring, trace
+from napari_cliper.labels.outlines import drawn_outlines, find_regions, one_ring, trace
 
 EIGHT = np.ones((3, 3))
 
@@ -152,3 +152,16 @@ def test_large_images_take_seconds():
     regions = find_regions(labels)
     assert len(regions) > 500
     assert time.perf_counter() - begin < 10  # it took less than 1 when this was written
+
+
+def test_drawn_outlines_are_what_lies_near_another_label():
+    rng = np.random.default_rng(11)
+    labels = ndimage.zoom(rng.integers(0, 4, (6, 7)), 8, order=0).astype(np.uint8)
+    for width in (1, 3):
+        found = drawn_outlines(labels, width)
+        for row, column in np.ndindex(labels.shape):
+            near = labels[
+                max(row - width, 0) : row + width + 1, max(column - width, 0) : column + width + 1
+            ]
+            expected = labels[row, column] if len(np.unique(near)) > 1 else 0
+            assert found[row, column] == expected

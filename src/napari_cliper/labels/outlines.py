@@ -315,3 +315,23 @@ def _walk(
             pieces.append([corners[0], places[step - 1].tolist()])
         todo += reversed(pieces)
     return path
+
+
+def drawn_outlines(labels: LabelArray, width: int) -> LabelArray:
+    """Keep only the pixels of each label that lie near pixels of another label.
+
+    Parameters
+    ----------
+    labels : (Y, X) array of int
+    width : int
+        How far, in pixels along rows and columns, at least 1.
+
+    Returns
+    -------
+    (Y, X) array
+        As `labels`, with 0 inside of the regions. The edge of the image is no outline.
+    """
+    size = 2 * width + 1
+    inside = ndimage.maximum_filter(labels, size) == ndimage.minimum_filter(labels, size)
+    outlines: LabelArray = np.where(inside, 0, labels).astype(labels.dtype)
+    return outlines

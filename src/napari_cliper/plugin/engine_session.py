@@ -36,9 +36,11 @@ from ..segmentation import (
     WeightsEntry,
 )
 from . import ui_text
+from .layers.outlines import outlines_of_large
 from .pytorch_loading import load_pytorch
 
 if TYPE_CHECKING:
+    from ..labels.labelled_image import LabelArray
     from ..segmentation import (
         ImageAffinity,
         ImageEmbedding,
@@ -160,6 +162,8 @@ class Outcome:
     embedding : ImageEmbedding
         The embedding that was scored.
     found : Found
+    outlines : mapping of str to (Y, X) array
+        By stage, of the labels, if the plane is large.
     notes : tuple of str
         Remarks to show to the user.
     """
@@ -171,6 +175,7 @@ class Outcome:
     encoded: bool
     embedding: ImageEmbedding
     found: Found
+    outlines: Mapping[Stage, LabelArray]
     notes: tuple[str, ...] = ()
 
 
@@ -207,11 +212,13 @@ class Session:
         report(Progress(ui_text.MAKING_LABELS, 0, 0))
         thresholds = request.thresholds or scores.settings.thresholds
         live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
-        for one in live.values():
-            one.labels(thresholds)  # computes what following calls reuse
+        labels = {stage: one.labels(thresholds) for stage, one in live.items()}
+        outlines = outlines_of_large(labels)
         found = _found(live[scores.stages[-1]], thresholds)
         seconds = time.perf_counter() - start
-        return Outcome(scores, live, thresholds, seconds, encoded, embedding, found, notes)
+        return Outcome(
+            scores, live, thresholds, seconds, encoded, embedding, found, outlines, notes
+        )
 
     def affinity(
         self,

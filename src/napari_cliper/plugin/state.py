@@ -168,7 +168,7 @@ class DockState(QObject):
         seen = self.result.seen()
         if seen is None:
             return None
-        labels = seen.layer.data[place(seen.choice)].astype(np.uint16)
+        labels = seen.labels.astype(np.uint16)
         classes = self._as_in_table(dict(enumerate(self.result.seen_rows, 1)))
         return SeenLabels("prediction", seen.choice, labels, classes)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from napari.utils.key_bindings import coerce_keybinding
@@ -13,7 +15,7 @@ from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin import shortcuts
-from napari_cliper.plugin.layers import prediction_layers
+from napari_cliper.plugin.layers import outlines
 from napari_cliper.plugin.worker import Job
 from napari_cliper.segmentation import LiveLabels, OutOfMemoryError, corrected
 
@@ -386,7 +388,6 @@ def test_outlines_stay_above_what_was_accepted(result, run, settle):
     contradict(result)
     settle(result)
     check()
-    assert "above what you accepted" not in result.corrections_panel.state.text()
     result.annotation_panel.rule.setCurrentIndex(1)  # Keep hand-painted pixels
     result.annotation_panel.accept_button.click()
     np.testing.assert_array_equal(annotation(result).layer.data, predicted(result).data)
@@ -395,31 +396,48 @@ def test_outlines_stay_above_what_was_accepted(result, run, settle):
     check()
 
 
-def test_a_filled_prediction_shows_itself_above_the_labels_until_the_next_accept(
-    result, run, settle, monkeypatch
-):
-    """Where a plane is too large for outlines."""
-    monkeypatch.setattr(prediction_layers, "OUTLINED_UP_TO", 0)
-    result.viewer.layers.remove("scene refined")
+def test_outlines_of_large_planes_are_made_in_the_thread(result, run, settle, monkeypatch):
+    result.result.show_both(False)
+    monkeypatch.setattr(outlines, "OUTLINED_UP_TO", 0)
+    threads = []
+    made = outlines.drawn_outlines
+    monkeypatch.setattr(
+        outlines,
+        "drawn_outlines",
+        lambda *given: threads.append(threading.current_thread()) or made(*given),
+    )
+    result.viewer.layers.clear()
+    result.viewer.add_image(SCENE.image, name="large")
     run(result)
     settle(result)
-    assert predicted(result).contour == 0
+    prediction = result.shown.predictions["refined"]
+    expected = result.shown.outcome.scores.to_labels()
+
+    def check():
+        shown = prediction.layer.data
+        assert set(np.unique(shown - prediction.labels * (shown > 0))) == {0}
+        assert 0 < np.count_nonzero(shown) < np.count_nonzero(prediction.labels)
+
+    check()
+    np.testing.assert_array_equal(prediction.labels, expected)
+    assert (prediction.layer.contour, prediction.layer.editable) == (0, False)
     result.annotation_panel.accept_button.click()
-    assert not predicted(result).visible
-    contradict(result)
+    mine = result.annotation_controller.current()
+    assert (mine.layer.data > 0).sum() == (expected > 0).sum()  # whole regions, not outlines
+    result.threshold_panel.background_slider.setValue(0.6)
     settle(result)
-    assert predicted(result).visible
-    names = [layer.name for layer in result.viewer.layers]
-    assert names.index("scene annotation") < names.index("scene refined")
-    assert "above what you accepted" in result.corrections_panel.state.text()
-    result.annotation_panel.accept_button.click()
+    check()
+    assert (prediction.labels != expected).any()
+    rows, columns = np.nonzero(prediction.labels)
+    clicks = result.correction_controller.click_controller
+    clicks.click_at((rows[9], columns[9]), BACKGROUND)
     settle(result)
-    assert not predicted(result).visible  # accepting is no hint
-    run(result)
-    settle(result)
-    names = [layer.name for layer in result.viewer.layers]
-    assert names.index("scene refined") < names.index("scene annotation")
-    assert predicted(result).visible
+    check()
+    result.swap_stages()
+    coarse = result.shown.predictions["coarse"]
+    assert coarse is prediction
+    check()
+    assert threading.main_thread() not in threads
 
 
 def test_what_a_hint_changes_is_seen_on_the_screen(result, settle):

@@ -241,7 +241,7 @@ class AnnotationController(Controller):
     def _accept_at(self, world: Any) -> None:
         with self.told():
             prediction = self._prediction()
-            labels = self._labels(prediction)
+            labels = prediction.labels.copy()
             *plane, row, column = pixel_under(self._viewer, prediction.layer, world)
             if tuple(plane) != prediction.choice.plane:
                 raise InvalidInputError(ui_text.OTHER_PLANE)
@@ -266,11 +266,11 @@ class AnnotationController(Controller):
             return
         rows = self._result.seen_rows
         changed = annotation.accept(
-            choice, self._labels(prediction), rows, rule, chosen=chosen, where=where
+            choice, prediction.labels.copy(), rows, rule, chosen=chosen, where=where
         )
         annotation.record = dict(prediction.layer.metadata.get("napari_cliper", {}))
         if chosen is None and where is None:
-            self._result.step_back(annotation.layer)
+            self._result.make_room(annotation.layer)
             self._viewer.layers.selection.active = annotation.layer
         self.message.emit(ui_text.accepted(changed=changed), False)
         self.update_available()
@@ -286,13 +286,6 @@ class AnnotationController(Controller):
         if why_empty := self._result.why_empty():
             raise InvalidInputError(ui_text.nothing_to_accept(why_empty))
         return found
-
-    @staticmethod
-    def _labels(prediction: Prediction) -> NDArray[Any]:
-        """The (Y, X) labels that the prediction shows, edited or not."""
-        choice = prediction.choice
-        labels: NDArray[Any] = np.asarray(prediction.layer.data[choice.plane]).copy()
-        return labels
 
     def _chosen_names(self) -> set[str]:
         rows = self._classes.classes()
@@ -538,7 +531,7 @@ class AnnotationController(Controller):
         of_this = seen is not None and seen.choice.layer is choice.layer
         if seen is not None and of_this and seen.choice.plane == choice.plane:
             prediction = np.zeros_like(labels)
-            prediction[annotation.place_of(seen.choice)[-2:]] = self._labels(seen)
+            prediction[annotation.place_of(seen.choice)[-2:]] = seen.labels
         return partial(_counted, labels, edit_mask, prediction)
 
     def _plane_on_screen(self) -> ImageChoice | None:

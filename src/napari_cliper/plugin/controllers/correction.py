@@ -14,7 +14,6 @@ import numpy as np
 from napari.layers import Image, Points
 from napari.viewer import Viewer
 
-from ...annotation.edit_mask import ACCEPTED
 from ...annotation.user_hints import BACKGROUND, Hints, clicks_on
 from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
@@ -202,12 +201,7 @@ class CorrectionController(Controller):
         shown, annotation = self._shown(), self._annotation_controller.of(image)
         if shown is None or shown.choice.layer is not image or not self._panel.spread.isChecked():
             return
-        accepted = annotation is not None and annotation.fits and bool(
-            (annotation.edits.edit_mask[annotation.place_of(shown.choice)] == ACCEPTED).any()
-        )  # fmt: skip
-        self._result.reveal(annotation.layer if annotation is not None and accepted else None)
-        if self._result.raised and self._result.live:
-            self.message.emit(ui_text.FOLLOWS_HINT, False)
+        self._result.reveal(None if annotation is None else annotation.layer)
 
     def _on_spread(self, _wanted: bool) -> None:
         self._prepare()
@@ -235,7 +229,6 @@ class CorrectionController(Controller):
                     painted=self._hints.painted,
                     left_out=self._hints.left_out,
                     follows=self._result.live,
-                    raised=self._result.raised,
                 )
                 or text
             )

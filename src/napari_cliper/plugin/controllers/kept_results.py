@@ -69,12 +69,15 @@ class Kept:
         The thresholds and hints that `labels` were made with.
     labels : dict of str to (Y, X) array
         Labels by stage.
+    outlines : dict of str to (Y, X) array
+        Outlines of these labels, for planes that are large.
     """
 
     shown: Shown
     thresholds: Thresholds
     followed: tuple[Thresholds, UserHints | None]
     labels: dict[Stage, LabelArray]
+    outlines: dict[Stage, LabelArray]
 
     def change_class(self, change: ClassChange) -> None:
         """Rename a class, or let the pixels of a merged one be accepted as the other."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ...annotation.user_hints import Click, Hints, confirmed_by, hints_of
 from ...labels.label_class import ClassRow
 from ...segmentation import LiveLabels, Progress, Thresholds, UserHints, corrected
+from ..layers.outlines import outlines_of_large
 
 if TYPE_CHECKING:
     from ...segmentation import ImageAffinity, Stage
@@ -63,6 +64,8 @@ class LabelUpdate:
         The same for the engine; None if there is no hint.
     labels : mapping of str to (Y, X) array
         By stage; empty if neither hints nor thresholds have changed.
+    outlines : mapping of str to (Y, X) array
+        Of these labels, if the plane is large.
     """
 
     kept: Kept
@@ -70,6 +73,7 @@ class LabelUpdate:
     hints: Hints | None
     user_hints: UserHints | None
     labels: Mapping[Stage, NDArray[np.uint8 | np.uint16]]
+    outlines: Mapping[Stage, NDArray[np.uint8 | np.uint16]]
 
 
 def read_hints(
@@ -118,8 +122,9 @@ def update_labels(
         user_hints = shown_hints  # the engine remembers these
     update = partial(LabelUpdate, kept, thresholds, hints, user_hints)
     if thresholds == shown_thresholds and user_hints is shown_hints:
-        return update({})
-    return update(corrected(kept.shown.outcome.live, user_hints, thresholds))
+        return update({}, {})
+    labels = corrected(kept.shown.outcome.live, user_hints, thresholds)
+    return update(labels, outlines_of_large(labels))
 
 
 @dataclass(frozen=True, eq=False)

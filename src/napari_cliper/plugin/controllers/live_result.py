@@ -22,7 +22,7 @@ from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, SegmentationConfig, Shortfall, Thresholds
 from .. import ui_text
 from ..engine_session import Outcome
-from ..layers.image_layers import ImageChoice, axis_name, place
+from ..layers.image_layers import ImageChoice, axis_name
 from ..layers.prediction_layers import SINGLE, Prediction, Predictions, label_colours
 from ..newest_job import NewestJob
 from ..panels.image_panel import ImagePanel
@@ -168,7 +168,7 @@ class LiveResult(QObject):
     def why_empty(self) -> str:
         """Why the prediction on the screen has no pixel of any class; empty where it has one."""
         seen, kept = self.seen(), self._current
-        if seen is None or seen.layer.data[place(seen.choice)].any():
+        if seen is None or seen.labels.any():
             return ""
         if kept is None:
             return ui_text.NOTHING_IN_STORED
@@ -225,11 +225,12 @@ class LiveResult(QObject):
         ready = all(live.ready(values) for live in outcome.live.values())
         first = values if ready else outcome.thresholds
         labels = {stage: live.labels(first) for stage, live in outcome.live.items()}
-        predictions = self._into_layers(choice, rows, scores.stages, labels)
+        outlines = dict(outcome.outlines) if first == outcome.thresholds else {}
+        predictions = self._into_layers(choice, rows, scores.stages, labels, outlines)
         self._leave()
         self._stored = None
         shown = Shown(choice, rows, config, outcome, predictions)
-        kept = Kept(shown, values, followed=(first, None), labels=labels)
+        kept = Kept(shown, values, followed=(first, None), labels=labels, outlines=outlines)
         self.kept.add(kept)
         self._viewer.layers.selection.active = predictions[self._chosen(scores.stages)].layer
         self.look()
@@ -248,16 +249,18 @@ class LiveResult(QObject):
         rows: Sequence[ClassRow],
         stages: Sequence[Stage],
         labels: Mapping[Stage, LabelArray],
+        outlines: Mapping[Stage, LabelArray],
     ) -> dict[Stage, Prediction]:
         chosen = self._chosen(stages)
         both = self._both and len(stages) > 1
         predictions: dict[Stage, Prediction] = {}
         for stage in stages if both else [chosen]:
             slot = stage if both else SINGLE
-            prediction = self._predictions.show(choice, stage, labels[stage], rows, slot)
+            prediction = self._predictions.show(
+                choice, stage, labels[stage], rows, slot, outlines.get(stage)
+            )
             predictions[stage] = prediction
             prediction.layer.visible = stage == chosen
-            self._predictions.lower(prediction)
         return predictions
 
     def show_both(self, wanted: bool) -> None:
@@ -271,7 +274,7 @@ class LiveResult(QObject):
         shown = kept.shown
         gone = [one for one in shown.predictions.values() if one.live]
         rows, stages = shown.rows, shown.outcome.scores.stages
-        predictions = self._into_layers(shown.choice, rows, stages, kept.labels)
+        predictions = self._into_layers(shown.choice, rows, stages, kept.labels, kept.outlines)
         shown.predictions.clear()
         shown.predictions.update(predictions)
         for prediction in gone:
@@ -410,26 +413,11 @@ class LiveResult(QObject):
 
     # ------------------------------------------------------------------ hints and colours
 
-    @property
-    def raised(self) -> bool:
-        """Whether the prediction hides the labels beneath it."""
-        seen = self.seen()
-        above = seen is not None and seen.layer.visible and seen.above is not None
-        return seen is not None and above and not seen.outlined
-
     def make_room(self, labels: Labels) -> None:
         """Draw outlines above the labels of an annotation that has just begun."""
         if self.shown is not None:
             for prediction in self.shown.predictions.values():
-                if prediction.outlined:
-                    self._predictions.raise_above(prediction, labels)
-
-    def step_back(self, labels: Labels) -> None:
-        """Let a person see what was accepted: outlines stay, what is filled hides."""
-        seen = self.seen()
-        if seen is not None and not seen.outlined:
-            seen.layer.visible = False
-        self.make_room(labels)
+                self._predictions.raise_above(prediction, labels)
 
     def reveal(self, labels: Labels | None) -> None:
         """Show the prediction again, so that a person sees what a hint has changed.
@@ -437,17 +425,13 @@ class LiveResult(QObject):
         Parameters
         ----------
         labels : Labels or None
-            What was accepted, which lies over the prediction: this is then drawn above it, as
-            outlines. None where there is no such layer.
+            The annotation, above which it is drawn.
         """
         seen = self.seen()
-        if seen is None or self.shown is None:
-            return
-        if not seen.layer.visible:
+        if seen is not None:
             seen.layer.visible = True
-        if labels is not None and labels in self._viewer.layers:
-            for prediction in self.shown.predictions.values():
-                self._predictions.raise_above(prediction, labels)
+        if labels is not None:
+            self.make_room(labels)
 
     def recolour(self, rows: Sequence[ClassRow]) -> None:
         """Show the classes in the colours of these rows."""
@@ -497,7 +481,7 @@ class LiveResult(QObject):
         elif predictions[before].live:
             predictions[after] = prediction = predictions.pop(before)
             prediction.stage = after
-            prediction.write(kept.labels[after])
+            prediction.write(kept.labels[after], kept.outlines.get(after))
             self._describe(kept)
         self.stage_chosen.emit(after)
         self.relabelled.emit()
@@ -536,9 +520,10 @@ class LiveResult(QObject):
         seen = self.seen()
         before = None if seen is None else kept.labels.get(seen.stage)
         kept.labels.update(update.labels)
+        kept.outlines.update(update.outlines)
         for stage, prediction in kept.shown.predictions.items():
             if stage in update.labels:
-                prediction.write(update.labels[stage])
+                prediction.write(update.labels[stage], update.outlines.get(stage))
         self.hints_read.emit(update.hints)
         if not update.labels:
             return
@@ -564,8 +549,7 @@ class LiveResult(QObject):
         for stage, prediction in shown.predictions.items():
             if prediction.live:
                 scores = shown.outcome.scores.stage(stage).class_scores.tolist()
-                labels = prediction.layer.data[place(shown.choice)]
-                prediction.describe(labels, shown.rows, scores, record)
+                prediction.describe(prediction.labels, shown.rows, scores, record)
 
 
 def _plane_in_words(choice: ImageChoice) -> str:

@@ -7,7 +7,6 @@ to the person, and the next result becomes a new layer.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from ...labels.label_class import ClassRow, colours_of
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
+from .outlines import is_large, outlines_of
 
 if TYPE_CHECKING:
     from ...segmentation import Stage
@@ -31,8 +31,6 @@ warnings.filterwarnings("ignore", "Contours are not displayed during 3D renderin
 """In 3-D napari fills the labels, which is what a person wants there, and need not be told of."""
 
 OUTLINE = 2  # pixels of the image
-OUTLINED_UP_TO = 1500 * 1500
-"""Pixels of a plane up to which predictions are outlines; napari takes too long for more."""
 
 SINGLE = "prediction"
 """The slot of the one layer that shows the chosen stage."""
@@ -56,8 +54,6 @@ class Prediction:
         `SINGLE`, or the stage where both stages have a layer.
     live : bool
         Whether nobody has edited it.
-    above : Labels or None
-        The labels above which it was raised, as outlines; see `Predictions.raise_above`.
     """
 
     layer: Labels
@@ -65,19 +61,27 @@ class Prediction:
     stage: Stage
     slot: str
     live: bool = True
-    above: Labels | None = field(default=None, init=False, repr=False)
     _written: NDArray[Any] | None = field(default=None, init=False, repr=False)
+    _whole: NDArray[Any] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Keep the labels beside the layer where that holds outlines only."""
+        if is_large(self.layer.data.shape):
+            self._whole = np.zeros_like(self.layer.data)
 
     @property
     def touched(self) -> bool:
         """Whether a stroke is being drawn, of which napari tells at its end."""
-        shown = self.layer.data[place(self.choice)]
-        return self._written is not None and not np.array_equal(shown, self._written)
+        if self._whole is not None or self._written is None:
+            return False
+        return not np.array_equal(self.labels, self._written)
 
     @property
-    def outlined(self) -> bool:
-        """Whether it is drawn as outlines, so that it hides nothing beneath."""
-        return math.prod(self.layer.data.shape[-2:]) <= OUTLINED_UP_TO
+    def labels(self) -> NDArray[Any]:
+        """The (Y, X) labels of the choice; not a copy."""
+        every = self.layer.data if self._whole is None else self._whole
+        labels: NDArray[Any] = np.asarray(every[place(self.choice)])
+        return labels
 
     def fits(self, choice: ImageChoice, slot: str) -> bool:
         """Whether a result of this choice may be written into the layer."""
@@ -93,15 +97,29 @@ class Prediction:
     def go_to(self, choice: ImageChoice) -> None:
         """Be of another choice of the same image from now on."""
         if choice.key != self.choice.key:
-            self._written = np.array(self.layer.data[place(choice)])
+            self.choice = choice
+            self._written = np.array(self.labels)
         self.choice = choice
 
-    def write(self, labels: NDArray[Any]) -> None:
-        """Show labels; nothing happens once the layer is a person's."""
-        if self.live and not self.touched:
-            self._written = labels
-            self.layer.data[place(self.choice)] = labels
-            self.layer.refresh()
+    def write(self, labels: NDArray[Any], outlines: NDArray[Any] | None = None) -> None:
+        """Show labels; nothing happens once the layer is a person's.
+
+        Parameters
+        ----------
+        labels : (Y, X) array of int
+        outlines : (Y, X) array of int, optional
+            Their outlines, for planes that are large; computed here, in some seconds, if they are
+            not given. See `outlines_of`.
+        """
+        if not self.live or self.touched:
+            return
+        self._written = labels
+        shown = labels
+        if self._whole is not None:
+            self._whole[place(self.choice)] = labels
+            shown = outlines_of(labels) if outlines is None else outlines
+        self.layer.data[place(self.choice)] = shown
+        self.layer.refresh()
 
     def describe(
         self,
@@ -171,6 +189,7 @@ class Predictions:
         labels: NDArray[Any],
         rows: Sequence[ClassRow],
         slot: str = SINGLE,
+        outlines: NDArray[Any] | None = None,
     ) -> Prediction:
         """Put a result into the live layer of its image and slot, or into a new one."""
         found = next((one for one in self._all if one.fits(choice, slot)), None)
@@ -178,27 +197,17 @@ class Predictions:
             found = self._add(choice, stage, slot, labels.dtype)
         found.stage = stage
         found.go_to(choice)
-        found.write(labels)
+        found.write(labels, outlines)
         found.layer.colormap = label_colours(rows)
         return found
 
     def raise_above(self, prediction: Prediction, labels: Labels) -> None:
-        """Draw a prediction above labels that would hide it."""
+        """Draw a prediction above labels, which would hide its outlines."""
         layer, layers = prediction.layer, self._viewer.layers
         if layer not in layers or labels not in layers:
             return
-        prediction.above = labels
         if layers.index(layer) < layers.index(labels):
             layers.move(layers.index(layer), layers.index(labels) + 1)
-
-    def lower(self, prediction: Prediction) -> None:
-        """Draw a filled prediction below the labels above which it was raised."""
-        layer, layers, labels = prediction.layer, self._viewer.layers, prediction.above
-        if labels is None or prediction.outlined:
-            return
-        prediction.above = None
-        if layer in layers and labels in layers and layers.index(labels) < layers.index(layer):
-            layers.move(layers.index(layer), layers.index(labels))
 
     def _add(self, choice: ImageChoice, stage: Stage, slot: str, dtype: Any) -> Prediction:
         shape = labels_shape(choice)
@@ -208,7 +217,9 @@ class Predictions:
             **transforms(choice),
         )
         prediction = Prediction(layer, choice, stage, slot)
-        if prediction.outlined:
+        if is_large(shape):
+            layer.editable = False  # what it holds are outlines
+        else:
             layer.contour = OUTLINE
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)

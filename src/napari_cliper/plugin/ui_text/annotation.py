@@ -178,8 +178,6 @@ NEXT_UNCERTAIN_TIP = (
     "Go to the next uncertain place that you have not decided yet, zoom in and mark it (U)."
 )
 COMPUTING_SIMILARITY = "Computing similar regions ..."
-RAISED = "The prediction is drawn above what you accepted. Press Accept to update your labels."
-FOLLOWS_HINT = f"The prediction follows your hint. {RAISED}"
 NO_UNCERTAIN_PLACE = "No uncertain place is left to decide."
 
 
@@ -235,9 +233,7 @@ def no_uncertainty(error: str) -> str:
     return f"Cannot compute the uncertainty: {error}"
 
 
-def hints_used(
-    *, clicked: int, painted: int, left_out: Sequence[str], follows: bool, raised: bool
-) -> str:
+def hints_used(*, clicked: int, painted: int, left_out: Sequence[str], follows: bool) -> str:
     """Which hints are used, and how their effect is shown."""
     parts = []
     if clicked:
@@ -247,8 +243,6 @@ def hints_used(
     lines = [f"Hints used: {' and '.join(parts)}."] if parts else []
     if parts and not follows:
         lines.append("You edited the prediction layer, so it no longer follows hints. Run again.")
-    elif parts and raised:
-        lines.append(RAISED)
     if left_out:
         lines.append(f"Not used, because this run has no such class: {', '.join(left_out)}.")
     return " ".join(lines)
