@@ -261,6 +261,7 @@ def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot, method
 def test_labels_that_take_long_are_made_in_the_thread(dock, run, qtbot, monkeypatch):
     """As with 150 classes on a large image: nothing is kept for the other thresholds."""
     monkeypatch.setattr(LiveLabels.__init__, "__kwdefaults__", {"limit": 0})
+    dock.result.show_both(True)
     run(dock)
     monkeypatch.undo()
     layer, scores = labels_of(dock), dock.shown.outcome.scores
@@ -473,7 +474,7 @@ def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run, monk
         assert dock.run_panel.run_button.isEnabled()
     monkeypatch.undo()
     run(dock)
-    assert len(outputs(dock.viewer)) == 2
+    assert len(outputs(dock.viewer)) == 1
 
 
 # ---------------------------------------------------------------------- downloads
@@ -569,7 +570,7 @@ def test_running_twice_at_once_is_one_run(dock, qtbot):
     dock.run()
     assert dock.job is job
     qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
-    assert len(outputs(dock.viewer)) == 2
+    assert len(outputs(dock.viewer)) == 1
 
 
 def test_two_docks_run_at_the_same_time(dock, make_napari_viewer, qtbot):
@@ -583,7 +584,7 @@ def test_two_docks_run_at_the_same_time(dock, make_napari_viewer, qtbot):
     dock.run()
     other.run()
     qtbot.waitUntil(lambda: dock.job is None and other.job is None, timeout=60_000)
-    assert len(outputs(dock.viewer)) == len(outputs(viewer)) == 2
+    assert len(outputs(dock.viewer)) == len(outputs(viewer)) == 1
     other.close_down()
 
 
@@ -607,7 +608,7 @@ def test_unload_frees_the_networks_and_keeps_the_layers(dock, run):
     assert dock.session.network_bytes > 0
     dock.memory_panel.unload_button.click()
     assert dock.session.network_bytes == 0
-    assert len(outputs(dock.viewer)) == 2
+    assert len(outputs(dock.viewer)) == 1
     run(dock)
     assert not dock.shown.outcome.encoded
 

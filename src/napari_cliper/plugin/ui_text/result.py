@@ -167,11 +167,6 @@ def result_details(
     return [f"Layers: {', '.join(layers)}", f"Time: {stages}, on {device} in {precision}"]
 
 
-def stage_layer(*, image: str, stage: str) -> str:
-    """The name of a prediction layer."""
-    return f"{image} {stage}"
-
-
 def score_layer(*, image: str, name: str) -> str:
     """The name of a score map."""
     return f"{image} {name} score"
