@@ -109,6 +109,7 @@ class CliperWidget(QWidget):
         self.loading: Job | None = None
         self.example: Job | None = None
         self._run_number = 0
+        self._stopped = ui_text.STOPPED  # what to say if the job is stopped
         self._closed = False
 
         self.offers_panel = OffersPanel()
@@ -472,9 +473,9 @@ class CliperWidget(QWidget):
         job.progressed.connect(self.status_panel.show_progress)
         job.succeeded.connect(on_success)
         job.failed.connect(self._on_failed)
-        job.stopped.connect(partial(self._on_stopped, stopped))
+        job.stopped.connect(self._on_stopped)
         job.finished.connect(self._on_finished)
-        self.job = job
+        self.job, self._stopped = job, stopped
         self.status_panel.begin()
         self.run_panel.set_running(running=True)
         self.next_step.set_busy(busy=True)
@@ -573,8 +574,8 @@ class CliperWidget(QWidget):
         self.status_panel.end(message, tone="error")
         self.viewer.status = message.splitlines()[0]
 
-    def _on_stopped(self, message: str) -> None:
-        self.status_panel.end(message)
+    def _on_stopped(self) -> None:
+        self.status_panel.end(self._stopped)
 
     def _on_finished(self) -> None:
         self.job = None

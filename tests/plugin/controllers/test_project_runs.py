@@ -83,6 +83,13 @@ def test_predictions_are_kept_shown_and_used_again(project, run, qtbot, encoded)
     order = [image.name for image in dock.project_controller.project.images]
     assert set(order[:2]) == {"scene 1", "scene 2"}
     assert order[2:] == ["scene 3", "scene 4"]
+    images, texts = dock.project_panel.images, []
+    for word in (">0%", "<0.1", ">100", ">0% scene"):
+        dock.project_panel.filter.setText(word)
+        rows = [images.item(row) for row in range(images.count())]
+        texts.append([row.text()[:7] for row in rows if not row.isHidden()])
+    assert texts == [order[:2], [], [], order[:2]]
+    dock.project_panel.filter.clear()
 
     dock.project_controller.go_to("scene 2")
     shown(dock, qtbot, "scene 2")

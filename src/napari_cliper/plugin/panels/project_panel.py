@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -90,6 +91,7 @@ class ProjectPanel(QWidget):
         self.images.setMinimumHeight(_ROWS_SEEN * (self.images.fontMetrics().height() + 6))
         self._names: list[str] = []
         self._classes: list[str] = []
+        self._uncertain: list[float | None] = []
 
         self.new_button.clicked.connect(self.new_wanted)
         self.open_button.clicked.connect(self.open_wanted)
@@ -134,6 +136,7 @@ class ProjectPanel(QWidget):
         )
         self._names = [image.name for image in images]
         self._classes = [" ".join(image.classes) for image in images]
+        self._uncertain = [uncertain.get(image.name) for image in images]
         with signals_blocked(self.images):
             self.images.clear()
             for image in images:
@@ -161,13 +164,14 @@ class ProjectPanel(QWidget):
             self.done_button.setEnabled(current in self._names)
 
     def _filter(self, _text: str = "") -> None:
-        """Hide the images that lack a word of the filter."""
+        """Hide the images that do not fit a word of the filter."""
         words = self.filter.text().casefold().split()
         for index in range(self.images.count()):
             item = self.images.item(index)
             if item is not None:
                 text = f"{item.text()} {self._classes[index]}".casefold()
-                item.setHidden(not all(word in text for word in words))
+                value = self._uncertain[index]
+                item.setHidden(not all(_fits(word, text, value) for word in words))
 
     def _on_activated(self, item: QListWidgetItem) -> None:
         self.chosen.emit(self._names[self.images.row(item)])
@@ -177,6 +181,17 @@ class ProjectPanel(QWidget):
 
     def _on_next(self) -> None:
         self.step_wanted.emit(1)
+
+
+def _fits(word: str, text: str, uncertainty: float | None) -> bool:
+    """Whether an image has a word of the filter, or an uncertainty such as ``>20%`` or ``<5``."""
+    limit = re.fullmatch(r"([<>])(\d+(?:\.\d+)?)%?", word)
+    if limit is None:
+        return word in text
+    percent = float(limit[2])
+    if uncertainty is None:
+        return False
+    return uncertainty * 100 > percent if limit[1] == ">" else uncertainty * 100 < percent
 
 
 def _button(text: str, tip: str) -> QPushButton:
