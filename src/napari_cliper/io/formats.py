@@ -126,7 +126,7 @@ FORMATS: Mapping[str, Format] = {
     ),
     "png": Format(
         title="PNG, indexed",
-        help="Training programs that read PASCAL VOC masks; open pixels are 255.",
+        help="Training programs that read PASCAL VOC masks; undecided pixels are 255.",
         purpose="training",
         write_file="png:write_indexed_png",
         planes=True,

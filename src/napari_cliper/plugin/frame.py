@@ -1,6 +1,6 @@
 """The frame of the dock: a fixed head, pages behind tabs, and a fixed foot.
 
-Knows no panel: the dock puts the panels onto the pages.
+`dock.py` puts the panels on the pages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .qt.tones import set_tone
 PageName = Literal["find", "correct", "objects", "export", "settings"]
 
 STEPS: tuple[PageName, ...] = ("find", "correct", "objects", "export")
-"""The steps of a person's work in their order."""
+"""The pages behind tabs, from left to right."""
 
 WIDTH, HEIGHT = 322, 578
 """In pixels: as wide as the dock has to be, and as high as a page may be at most."""
@@ -37,10 +37,10 @@ _ALL_THAT_IS_LEFT = 1000  # as a stretch factor, against 1 of the empty space be
 
 
 class _Inside(QWidget):
-    """What a page scrolls: as high as its panels need at least, so that tables shrink first."""
+    """The content of a page at its minimum height: tables shrink before the page scrolls."""
 
     def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
-        """The least height; a layout asks for the one it would like."""
+        """The minimum height instead of the preferred one."""
         layout = self.layout()
         return -1 if layout is None else layout.minimumHeightForWidth(width)
 
@@ -87,7 +87,7 @@ class Frame(QWidget):
     Parameters
     ----------
     head, foot : QWidget
-        What stays in sight on every page.
+        Widgets above and below the pages.
     """
 
     page_changed = Signal(str)
@@ -117,8 +117,6 @@ class Frame(QWidget):
             shortcut.activated.connect(lambda name=name: self.go_to(name))
         self._add_page("settings")
 
-        # Or napari would put empty room below.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._column = column = QVBoxLayout(self)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(4)

@@ -1,4 +1,4 @@
-"""Work on the newest snapshot of something that changes, in a thread, one job at a time."""
+"""Run one job at a time, always on the newest snapshot of what changes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from qtpy.QtCore import QObject, Signal
 from .qt.timers import once
 from .worker import Job, Work
 
-DELAY = 10  # milliseconds: requests within it are one
+DELAY = 10  # milliseconds; requests within them are combined
 
 
 class NewestJob(QObject):
-    """Answers requests with work on the newest snapshot; the newest request wins.
+    """Runs a job in a thread for each request, on the newest snapshot.
 
-    Requests that come while a job runs are one, answered when it has ended.
+    Requests during a job are combined into one, which starts when the job has ended.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class NewestJob(QObject):
         Called in the window's thread when work can begin. Returns the work on what there is now,
         or None if there is nothing to do.
     delay : int
-        Milliseconds from a request to its answer: requests within them are one.
+        Milliseconds before a job starts; requests within them are combined.
     """
 
     succeeded = Signal(object)

@@ -1,6 +1,6 @@
-"""What the panels follow: the image, classes, result and annotation of the moment.
+"""The state of the dock that panels follow: image, classes, result and annotation.
 
-A panel that only shows or uses these takes the state alone, and needs no controller of its own.
+A panel that needs only the state derives from `panels.base.DockPanel` and has no controller.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from .panels.image_panel import ImagePanel
 
 @dataclass(frozen=True, eq=False)
 class SeenLabels:
-    """A copy of the labels of the plane on the screen, and what they are of.
+    """A copy of the labels of the plane on the screen, with their image and classes.
 
     Parameters
     ----------
     source : {'annotation', 'prediction'}
     choice : ImageChoice
-        Its pixels are those of the labels: of a prediction only the region that was run.
+        The image, plane and region of the labels; of a prediction, the region that was run.
     labels : (Y, X) uint8 or uint16 array
     classes : mapping of int to ClassRow
         The class of each label.
@@ -49,14 +49,14 @@ class SeenLabels:
     def image(
         self, labels: NDArray[np.uint8 | np.uint16], *, with_pixels: bool = False
     ) -> LabelledImage:
-        """Return labels of this place as files hold them.
+        """Return labels of the same image, plane and region for export.
 
         Parameters
         ----------
         labels : (Y, X) array
             Of the shape of `labels`.
         with_pixels : bool
-            Whether to read the image too; in a thread.
+            Whether to include the image; reading it is slow, so call this in a thread.
         """
         layer, plane = self.choice.layer, self.choice.plane
         geometry = geometry_of(layer)
@@ -90,15 +90,15 @@ class DockState(QObject):
     image_changed = Signal()
     """Another image, plane or region is chosen."""
     classes_changed = Signal()
-    """Words, order, colours or visibility of the classes."""
+    """Words, order, colours or visibility of the classes have changed."""
     result_changed = Signal()
     """Another result is on the screen, or none."""
     prediction_changed = Signal()
-    """The labels of the prediction on the screen, by thresholds or hints."""
+    """The labels of the prediction on the screen have changed, by thresholds or hints."""
     annotation_changed = Signal()
-    """The labels of an annotation, or which annotations there are."""
+    """The labels of an annotation, or the set of annotations, have changed."""
     message = Signal(str, bool)
-    """Lines for the foot of the dock, and whether they tell of an error."""
+    """A message for the foot of the dock, and whether it is an error."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class DockState(QObject):
         self._classes.select(name)
 
     def _as_in_table(self, classes: Mapping[int, ClassRow]) -> dict[int, ClassRow]:
-        """The classes in the colours of the table, as far as they are in it."""
+        """The classes with the colours of the table; those that are not in it unchanged."""
         by_name = {row.name.casefold(): row for row in self.rows}
         return {label: by_name.get(row.name.casefold(), row) for label, row in classes.items()}
 

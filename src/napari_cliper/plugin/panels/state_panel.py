@@ -43,13 +43,13 @@ class StateButton:
 
 @dataclass(frozen=True)
 class State:
-    """What is shown to a person who needs to know what comes next.
+    """A text that says what happened and what to do next, with buttons.
 
     Parameters
     ----------
     text : str
     buttons : tuple of StateButton
-        An odd first one is as wide as the panel; the others stand in pairs.
+        In pairs; of an odd number, the first is as wide as the panel.
     tone : {'', 'warning'}
     """
 

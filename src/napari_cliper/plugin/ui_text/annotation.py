@@ -34,7 +34,10 @@ SCOPES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "all": ("all classes", "All classes and the background."),
         "chosen": ("the selected classes", "The classes selected in the table."),
-        "rectangle": ("the rectangle", "The rectangle in the topmost Shapes layer."),
+        "rectangle": (
+            "the rectangle",
+            "The pixels in the rectangle of a Shapes layer: the active one, or else the topmost.",
+        ),
         "region": ("the region I click", "One connected region: press the button, then click it."),
     }
 )
@@ -65,7 +68,7 @@ NOTHING_DONE = "Nothing is accepted or painted yet."
 OTHER_PLANE = "The prediction belongs to another plane. Go to that plane first."
 NO_CLASS_SELECTED = "No class is selected. Select rows in the table first."
 NO_RECTANGLE_DRAWN = "There is no rectangle. Draw one in a Shapes layer first."
-CLICK_REGION = "Click a region. To change what is accepted or cleaned, press the button again."
+CLICK_REGION = "Click the region in the image."
 CLICK_REGIONS = "Click the regions to accept. Press Esc to end."
 PAINTED_MEANWHILE = "You painted during cleaning, so nothing was changed. Press Clean again."
 REPLACE_PAINTED_TITLE = "Replace hand-painted pixels?"
@@ -86,7 +89,7 @@ def done_text(done: Done | None) -> str:
         count_classes(done.classes),
     ]
     if done.open_regions:
-        parts.append(f"{count(done.open_regions, 'predicted region')} open")
+        parts.append(f"{count(done.open_regions, 'predicted region')} not decided")
     return ", ".join(parts) + "."
 
 
@@ -161,15 +164,18 @@ TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Click in the image to say which class is there. Delete a point to take it back.",
         ),
         "brush": ("Brush", "Paint the class into the annotation."),
-        "erase": ("Erase", "Erase from the annotation: painted background."),
-        "region": ("Region", "Accept each predicted region that you click. Q does it at once."),
+        "erase": ("Erase", "Paint background into the annotation."),
+        "region": (
+            "Region",
+            "Accept each predicted region that you click. Q accepts the one under the cursor.",
+        ),
     }
 )
 """Name and tooltip by tool."""
 PROPAGATE = "Propagate corrections"
 PROPAGATE_TIP = (
-    "Your strokes and clicks also change the prediction in similar regions. Off: only the words "
-    "count."
+    "Your strokes and clicks also change the prediction in similar regions. Off: they change only "
+    "the pixels themselves."
 )
 UNCERTAINTY = "Uncertainty"
 UNCERTAINTY_TIP = "Show an image layer that is bright where the two best classes are close."

@@ -93,7 +93,9 @@ SEED_TIP = "The seed of the noise that Stable Diffusion starts from."
 SEED_PLACEHOLDER = "0"
 OFFLINE = "Offline"
 OFFLINE_TIP = "Never use the network; use only models on disk."
-FURTHER_TIP = "These settings came with the configuration. Press to reset them to 'as published'."
+FURTHER_TIP = (
+    "Settings of the project that have no field here. Press to reset them to 'as published'."
+)
 AS_PUBLISHED = "as published"
 REFINER_PUBLISHED_TIP = (
     "Stable Diffusion for CLIPer, PAMR for the demo model, none for the other methods."

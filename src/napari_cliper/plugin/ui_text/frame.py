@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 STEPS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "find": ("Find", "Type words, find them in the image, and set the thresholds."),
+        "find": ("Find", "Type words, run, and adjust the thresholds."),
         "correct": ("Correct", "Click, paint and accept until the labels are right."),
-        "objects": ("Objects", "Connected regions: how many, and how large."),
+        "objects": ("Objects", "Count and measure the connected regions of each class."),
         "export": ("Export", "Projects, files for other programs, and prototypes."),
     }
 )

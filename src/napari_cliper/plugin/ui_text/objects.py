@@ -23,13 +23,13 @@ REMOVE_SMALLER_TIP = (
 NO_SMALLER = "There are no smaller objects."
 ACCEPT_TO_REMOVE = "Accept the prediction first: objects are removed from the annotation."
 MEASURE = "Measure ..."
-MEASURE_TIP = "Write a table (CSV) with the size, place and brightness of each object."
+MEASURE_TIP = "Write a table (CSV) with the area, place and mean intensity of each object."
 MEASURE_TITLE = "Measure objects"
 TABLE_FILES = "Table (*.csv)"
 SHOW_OBJECTS = "Show as layer"
 SHOW_OBJECTS_TIP = "Add a Labels layer in which each object has its own number, class and area."
 NO_OBJECTS = "There are no objects of this size."
-OBJECTS_BUSY = "Objects are being written. Wait for it to end."
+OBJECTS_BUSY = "A table or layer of objects is being made. Wait for it to end."
 
 
 def objects_counted(*, objects: int, smaller: int) -> str:

@@ -52,7 +52,7 @@ BACKGROUND_THRESHOLD = ThresholdTexts(
 MORE = "More"
 MIN_MAX = "Min-max normalise each class"
 MIN_MAX_TIP = (
-    "Rescale the map of each class by its own minimum and maximum, as CLIPer does. This brings up "
+    "Rescale the map of each class by its own minimum and maximum, as CLIPer does. This helps "
     "classes with low scores."
 )
 PER_CLASS = "Thresh&old for"

@@ -1,4 +1,4 @@
-"""The table of methods. A new method is a file beside this one and a row here."""
+"""The table of methods. A new method is a new file in this folder and a row here."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class MethodRow:
     Parameters
     ----------
     name : str
-        What a configuration and the command line call it.
+        Name in configurations and on the command line.
     title, description : str
-        What the window calls it, and its tooltip.
+        Name in the window, and its tooltip.
     make : callable
-        Takes nothing and returns a `methods.protocol.Method`.
+        Takes no argument and returns a `methods.protocol.Method`.
     published_with : str
-        The method whose rows of the published settings, and whose words for the benchmarks'
-        classes, it takes; itself where it has its own.
+        The method whose published settings and class words of the benchmarks apply; its own name
+        if it has its own.
     rule : {'cliper', 'probability'}
-        How its maps become labels.
+        How maps become labels.
     refiner : str
-        The refiner that it is published with.
+        The refiner of the published method.
     needs : tuple of str
-        The networks beside CLIP that `Method.read` is given.
+        The networks, in addition to CLIP, that `Method.read` is given.
     """
 
     name: str
@@ -47,7 +47,7 @@ _ROWS = (
     MethodRow(
         "cliper",
         "CLIPer",
-        "Several layers of CLIP together, then sharp borders by a refiner.",
+        "Combines several layers of CLIP; a refiner then sharpens the borders.",
         make=lazily("methods.cliper", "Cliper"),
         published_with="cliper",
         rule="cliper",
@@ -56,28 +56,28 @@ _ROWS = (
     MethodRow(
         "sclip",
         "SCLIP",
-        "Each patch looks at the patches that are like itself.",
+        "Each patch attends to patches with similar features.",
         make=lazily("methods.sclip", "Sclip"),
         published_with="sclip",
     ),
     MethodRow(
         "clearclip",
         "ClearCLIP",
-        "CLIP's last block without what blurs its patches.",
+        "Omits the parts of CLIP's last block that blur the patch features.",
         make=lazily("methods.clearclip", "ClearClip"),
         published_with="clearclip",
     ),
     MethodRow(
         "maskclip",
         "MaskCLIP",
-        "Each patch is read alone, without looking at the others.",
+        "Uses the features of each patch alone, without attention to other patches.",
         make=lazily("methods.maskclip", "MaskClip"),
         published_with="clearclip",  # ClearCLIP's paper compares with it in its own settings
     ),
     MethodRow(
         "proxyclip",
         "ProxyCLIP",
-        "The patches look where a DINO model sees the same thing.",
+        "Takes the attention between patches from a DINO model.",
         make=lazily("methods.proxyclip", "ProxyClip"),
         published_with="proxyclip",
         needs=("foundation",),
@@ -85,11 +85,11 @@ _ROWS = (
     MethodRow(
         "clip",
         "CLIP",
-        "CLIP as it is, to compare with; its maps are the coarsest.",
+        "CLIP, unmodified, for comparison; its maps are the coarsest.",
         make=lazily("methods.clip", "PlainClip"),
         published_with="sclip",  # SCLIP's paper compares with it in its own settings
     ),
 )
 
 METHODS: Mapping[str, MethodRow] = {row.name: row for row in _ROWS}
-"""The methods by name, in the order of every list."""
+"""The methods by name, in the order in which lists show them."""
