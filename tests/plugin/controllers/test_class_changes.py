@@ -235,10 +235,12 @@ def test_a_rename_reaches_all_images_and_comes_back(project, qtbot):
     mine = dock.annotation_controller.of(dock.project_controller.layer)
     type_name(dock, qtbot, 0, "spore")
     changed(dock, qtbot)
-    assert "Renamed pollen grain to spore in 2 images. The files as they were" in message(dock)
+    assert "Renamed pollen grain to spore in 2 images. Copies of the files as they were" in message(
+        dock
+    )
     folder = dock.project_controller.project.folder
     backup = next((folder / "backups").iterdir())
-    assert str(backup) in message(dock)
+    assert str(backup.relative_to(folder)) in message(dock)
     assert classes_of(mine) == {1: "spore", 5: WORDS[1]}
     assert classes_of(on_disk(dock, "scene 2")) == {2: "spore", 5: WORDS[1]}
     assert dock.classes_panel.isEnabled()

@@ -76,7 +76,7 @@ def test_predictions_are_kept_shown_and_used_again(project, run, qtbot, encoded)
     assert first.choice.layer is dock.project_controller.layer
     assert dock.shown is None  # there are no scores to move thresholds of
     assert not dock.threshold_panel.class_slider.isEnabled()
-    assert "Press Run" in dock.result.why_not
+    assert dock.state_panel.text.text().startswith("This is the saved prediction of the image.")
     dock.project_panel.order_button.click()
     ended(dock, qtbot)
     assert len(encoded) == 2  # sorting has run nothing again

@@ -16,8 +16,9 @@ from pathlib import Path
 from ...io.files import FileError, cannot
 from ...io.json_records import content_of, encoded, understood
 from ...segmentation import InvalidInputError, atomic
-from ..class_change import ClassChange, change_state, change_thresholds
+from ..class_change import ClassChange, change_state, change_thresholds, pixels_of
 from ..edit_mask import AnnotationState
+from ..user_hints import CLICKS, clicks_in
 from .annotation_record import (
     STATUSES,
     AnnotationRecord,
@@ -87,12 +88,15 @@ class StagedRecord:
         Names of the files that it replaces.
     record : AnnotationRecord
         The new record.
+    used : bool
+        Whether the class had pixels or clicks.
     """
 
     file: str
     before: bytes
     replaced: tuple[str, ...]
     record: AnnotationRecord
+    used: bool
 
 
 class AnnotationStore:
@@ -302,7 +306,9 @@ class AnnotationStore:
         (staging / path.name).write_bytes(encoded(record.to_record(), path.name))
         atomic.sync_file(staging / path.name)
         replaced = (path.name, found.labels, found.edit_mask)
-        return StagedRecord(file, content, replaced, record)
+        clicked = any(map(change.is_of, clicks_in(state.record.get(CLICKS))))
+        used = clicked or pixels_of(state, change.old) > 0
+        return StagedRecord(file, content, replaced, record, used)
 
     def check_staged(self, staged: StagedRecord) -> None:
         """Raise an error if another program has saved the annotation meanwhile.

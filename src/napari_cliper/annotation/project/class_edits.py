@@ -62,7 +62,7 @@ class ClassChanged:
     Parameters
     ----------
     images : tuple of str
-        Names of the images whose annotation was changed.
+        Names of the images that had pixels or clicks of the class.
     backup : Path or None
         Folder with the files as they were; None if neither annotations nor prototypes changed.
     """
@@ -116,7 +116,7 @@ def change_class(
     if backup is not None:
         _delete_oldest(folder / BACKUPS)
     names = {entry.file: entry.name for entry in images.entries}
-    return ClassChanged(tuple(names[one.file] for one in staged), backup)
+    return ClassChanged(tuple(names[one.file] for one in staged if one.used), backup)
 
 
 def _backed_up(folder: Path, staged: Iterable[StagedRecord], settings: Iterable[str]) -> Path:

@@ -189,12 +189,15 @@ class ClassChanges(Controller):
 
     def _on_changed(self, change: ClassChange, found: ClassChanged) -> str:
         self._follow(change)
+        project, backup = self._projects.project, found.backup
+        if project is not None and backup is not None and backup.is_relative_to(project.folder):
+            backup = backup.relative_to(project.folder)
         return ui_text.class_changed(
             old=change.old,
             new=None if change.new is None else change.new.name,
             merged=change.merge,
             images=len(found.images),
-            backup=found.backup,
+            backup=backup,
         )
 
     def _follow(self, change: ClassChange) -> None:

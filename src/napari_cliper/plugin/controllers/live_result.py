@@ -161,6 +161,11 @@ class LiveResult(QObject):
         return stored.rows if stored is not None else () if self.shown is None else self.shown.rows
 
     @property
+    def stored_on_screen(self) -> bool:
+        """Whether the prediction that a person looks at was read from a file."""
+        return self._current is None and self._stored_on_screen() is not None
+
+    @property
     def why_not_seen(self) -> str:
         """Why there is no prediction to look at; empty where there is one, also from a file."""
         return "" if self._stored_on_screen() is not None else self.why_not

@@ -112,8 +112,9 @@ class NextStep(QObject):
             return self._missing(missing)
         if self._state.shown is not None:
             return self._nothing_found()
-        if next(iter(self._state.result.kept), None) is not None:
-            return State(self._state.result.why_not)
+        result = self._state.result
+        if next(iter(result.kept), None) is not None or result.stored_on_screen:
+            return State(result.why_not)
         if not self._state.rows:
             return self._with_loading(State(ui_text.TYPE_WORDS))
         return State(ui_text.LOADING_PYTORCH_NOW) if self._loading else None
