@@ -547,7 +547,9 @@ def test_no_key_of_ours_opens_a_menu_or_presses_a_button(result):
     window = result.viewer.window._qt_window
     texts = [action.text() for action in window.menuBar().actions()]
     for kind in (QAbstractButton, QLabel):
-        texts += [one.text() for one in result.findChildren(kind) if one.text() != "&Run"]
+        texts += [
+            one.text() for one in result.findChildren(kind) if not one.text().startswith("&Run")
+        ]
     marked = {QKeySequence.mnemonic(text).toString() for text in texts} - {""}
     assert "Alt+F" in marked
     ours = {str(key) for key in result.viewer.keymap}
