@@ -117,7 +117,7 @@ def test_without_words_it_asks_for_them_and_says_that_pytorch_is_loading(dock):
     assert not dock.state_panel.isVisibleTo(dock)
 
 
-def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(dock, run):
+def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(dock, run, settle):
     dock.classes_panel.add_words("nucleus")
     run(dock)
     (short, *_) = dock.shown.outcome.found.short
@@ -125,6 +125,11 @@ def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(d
     assert f"{short.name} ({short.value:.2f})" in text
     assert "below the" in text
     assert "click one" in text
+    assert dock.status_panel.lines.verticalScrollBar().maximum() == 0
+    slider = dock.threshold_panel.background_slider
+    slider.setValue(slider.value() + 0.01)
+    assert "classes" not in dock.status_panel.message.text()  # the counts are no longer true
+    settle(dock)
     found = buttons(dock.status_panel)
     assert list(found) == ["Correct", "Accept"]
     found["Accept"].click()

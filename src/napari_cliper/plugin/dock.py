@@ -108,6 +108,7 @@ class CliperWidget(QWidget):
         self._look_up_again = False
         self.loading: Job | None = None
         self.example: Job | None = None
+        self._told_result = ""
         self._run_number = 0
         self._stopped = ui_text.STOPPED  # what to say if the job is stopped
         self._closed = False
@@ -266,6 +267,7 @@ class CliperWidget(QWidget):
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
         self.threshold_panel.changed.connect(self._show_threshold)
+        self.threshold_panel.changed.connect(self._on_threshold_moved)
         self._rescore_timer = once(self, RESCORE_AFTER, self._on_rescore)
 
         self.image_panel.changed.connect(self._update_ready)
@@ -535,12 +537,6 @@ class CliperWidget(QWidget):
         notes = " ".join((*outcome.scores.notes, *outcome.notes))
         result = self.result.shown
         on_screen = result is not None and result.outcome is outcome
-        correct = StateButton(
-            ui_text.GO_CORRECT, partial(self.frame.go_to, "correct"), ui_text.GO_CORRECT_TIP
-        )
-        accept = StateButton(
-            ui_text.GO_ACCEPT, self.annotation_controller.accept, ui_text.GO_ACCEPT_TIP
-        )
         found = outcome.found
         self.status_panel.end(
             ui_text.run_done(
@@ -552,8 +548,25 @@ class CliperWidget(QWidget):
                 notes=notes,
             ),
             tone="" if found.classes else "warning",
-            buttons=(correct, accept) if on_screen and found.classes else (),
+            buttons=self._result_buttons() if on_screen and found.classes else (),
         )
+        self._told_result = self.status_panel.message.text()
+
+    def _result_buttons(self) -> tuple[StateButton, StateButton]:
+        return (
+            StateButton(
+                ui_text.GO_CORRECT, partial(self.frame.go_to, "correct"), ui_text.GO_CORRECT_TIP
+            ),
+            StateButton(
+                ui_text.GO_ACCEPT, self.annotation_controller.accept, ui_text.GO_ACCEPT_TIP
+            ),
+        )
+
+    def _on_threshold_moved(self, _values: object) -> None:
+        """Replace the counts of the run, which are no longer true."""
+        if self._told_result and self.status_panel.message.text() == self._told_result:
+            self._told_result = ui_text.THRESHOLD_MOVED
+            self.status_panel.show_message(self._told_result, buttons=self._result_buttons())
 
     def _on_labels_failed(self, message: str) -> None:
         self._say(message, error=True)

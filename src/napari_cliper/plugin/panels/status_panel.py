@@ -50,6 +50,7 @@ class StatusPanel(QWidget):
         self.bar.setSizePolicy(policy)
         self.stage = QElidingLabel()
         self.message = wrapping()
+        self.message.setMinimumHeight(1)  # or it would ask for that of a narrower text
         self.message.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
             | Qt.TextInteractionFlag.TextSelectableByKeyboard

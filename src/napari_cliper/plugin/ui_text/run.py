@@ -95,6 +95,7 @@ def run_done(
     return " ".join(part for part in (counted, where, below, notes) if part)
 
 
+THRESHOLD_MOVED = "The prediction follows the thresholds. Accept it, or go on to corrections."
 GO_CORRECT = "Correct"
 GO_CORRECT_TIP = "Go to the page Correct: click, paint and erase."
 GO_ACCEPT = "Accept"
