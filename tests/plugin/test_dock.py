@@ -501,7 +501,7 @@ def dino_hub(hub):
 
 @pytest.mark.usefixtures("dino_hub")
 def test_weights_are_downloaded_from_the_dock(dock, qtbot):
-    dock._look_up_weights()
+    dock.weights.look_up()
     request_for_dino(dock, qtbot)
     (line,) = dock.engine_panel.lines
     assert "licence" in line.text.text()
@@ -518,7 +518,7 @@ def test_weights_are_downloaded_from_the_dock(dock, qtbot):
 def test_cancel_ends_a_download_within_a_second(dino_hub, dock, qtbot, stalled):
     dino_hub.pause = 0.2
     dino_hub.stall_after = 100_000 if stalled else None
-    dock._look_up_weights()
+    dock.weights.look_up()
     request_for_dino(dock, qtbot)
     dock.engine_panel.lines[0].button.click()
     qtbot.waitUntil(lambda: "MB" in dock.status_panel.stage.text(), timeout=10_000)
@@ -658,7 +658,7 @@ def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, mon
     monkeypatch.setattr(QMessageBox, "question", question)
     fetch(DINO)
     assert dino_hub.requested
-    dock._look_up_weights()
+    dock.weights.look_up()
     request_for_dino(dock, qtbot)
     assert dock.engine_panel.lines == []
     dock.frame.show_panel(dock.memory_panel)

@@ -17,14 +17,13 @@ from napari.layers import Shapes
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QCloseEvent, QKeySequence, QShowEvent
 from qtpy.QtWidgets import QMainWindow, QMessageBox, QShortcut, QVBoxLayout, QWidget
 
 from ..annotation.project.settings import ProjectSettings
 from ..annotation.user_hints import BACKGROUND
 from ..demo.scenes import KINDS, Scene
-from ..io.files import FileError
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry, reduction
 from . import preferences, shortcuts, ui_text
@@ -36,21 +35,19 @@ from .controllers.correction import CorrectionController
 from .controllers.exchange import Exchange
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
+from .controllers.main_job import MainJob
 from .controllers.memory import MemoryController
 from .controllers.next_step import Actions, NextStep
 from .controllers.project import ProjectController
 from .controllers.project_runs import ProjectRuns
 from .controllers.prototype_learning import PrototypeLearning
 from .controllers.tools import ToolController
+from .controllers.weights import WeightsController
 from .engine_session import (
     Outcome,
     Request,
     Session,
-    WeightsFound,
     classes_of,
-    fetch_weights,
-    find_models,
-    weights_on_disk,
 )
 from .frame import Frame, PageName
 from .layers.image_layers import ImageChoice, check_memory
@@ -78,7 +75,7 @@ from .qt.timers import once
 from .qt.tones import tone_style
 from .qt.wrapping_label import wrapping
 from .state import DockState
-from .worker import Job, Work, wait_for_stopped_jobs
+from .worker import Job, wait_for_stopped_jobs
 
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
 REMEMBER_AFTER = 500  # milliseconds after the last change of the settings
@@ -94,23 +91,15 @@ class CliperWidget(QWidget):
     napari_viewer : Viewer
     """
 
-    looked_up = Signal()
-    """It is known which weights are on disk."""
-
     def __init__(self, napari_viewer: Viewer) -> None:
         check_napari()
         super().__init__()
         self.viewer = napari_viewer
         self.session = Session()
         self.score_maps = ScoreMapLayers(napari_viewer)
-        self.job: Job | None = None
-        self.lookup: Job | None = None
-        self._look_up_again = False
-        self.loading: Job | None = None
         self.example: Job | None = None
         self._told_result = ""
         self._run_number = 0
-        self._stopped = ui_text.STOPPED  # what to say if the job is stopped
         self._closed = False
 
         self.offers_panel = OffersPanel()
@@ -130,6 +119,8 @@ class CliperWidget(QWidget):
         self.export_panel = ExportPanel()
         self.export_page = ExportPage(self.project_panel, self.export_panel, self.prototypes_panel)
         self._lay_out()
+        self.main_job = MainJob(self.status_panel)
+        self.main_job.failed.connect(self._on_failed)
 
         self.result = LiveResult(
             napari_viewer, self.image_panel, self.threshold_panel, self._on_frozen
@@ -188,6 +179,12 @@ class CliperWidget(QWidget):
                 self.threshold_panel.lower,
             ),
         )
+        self.weights = WeightsController(
+            self.engine_panel, self.next_step, self.main_job.start_told
+        )
+        self.weights.changed.connect(self._update_ready)
+        self.main_job.busy_changed.connect(self._on_busy)
+        self.main_job.finished.connect(self._on_finished)
         self.next_step.changed.connect(self.threshold_panel.setVisible)
         self.threshold_panel.more.toggled.connect(self.next_step.set_cramped)
         self.result.relabelled.connect(self.next_step.update)
@@ -206,7 +203,7 @@ class CliperWidget(QWidget):
             self.engine_panel,
             self.annotation_controller,
             self.session,
-            self._start_unless_busy,
+            self.main_job.start_told,
         )
         self.classes_panel.loaded.connect(self.learning_controller.load_beside)
         self.classes_panel.saved.connect(self.learning_controller.save_beside)
@@ -236,7 +233,7 @@ class CliperWidget(QWidget):
             self.result,
             self.project_controller,
             self.autosave,
-            self._start_unless_busy,
+            self.main_job.start_told,
         )
         self.project_runs = ProjectRuns(
             self.project_panel,
@@ -246,7 +243,7 @@ class CliperWidget(QWidget):
             self.session,
             self._project_request,
             self._chosen_request,
-            partial(self._start_unless_busy, stopped=ui_text.STOPPED_IMAGES),
+            partial(self.main_job.start_told, stopped=ui_text.STOPPED_IMAGES),
         )
         self.controllers = (
             self.autosave,
@@ -258,6 +255,8 @@ class CliperWidget(QWidget):
             self.correction_controller,
             self.learning_controller,
             self.annotation_controller,
+            self.weights,
+            self.main_job,
         )
         """In the order in which they are closed: what saves comes first."""
         for controller in self.controllers:
@@ -278,10 +277,7 @@ class CliperWidget(QWidget):
         self.classes_panel.appearance_changed.connect(self._on_appearance_changed)
         self.classes_panel.selected.connect(self._on_class_selected)
         self.engine_panel.changed.connect(self._update_ready)
-        self.engine_panel.changed.connect(self._look_up_model)
-        self.engine_panel.download_requested.connect(lambda name: self.download([name]))
         self.run_panel.run.connect(self.run)
-        self.status_panel.cancel.connect(self.cancel)
         self.threshold_panel.both_stages_toggled.connect(self.result.show_both)
         self.result.stage_chosen.connect(self._on_stage)
         self.threshold_panel.score_maps_toggled.connect(self._on_score_maps)
@@ -289,24 +285,37 @@ class CliperWidget(QWidget):
         run_key.setKeys([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
         run_key.activated.connect(self.run)
         self.memory_controller = MemoryController(
-            self.memory_panel, self._memory_fold, self.session, self._start_unless_busy
+            self.memory_panel, self._memory_fold, self.session, self.main_job.start_told
         )
-        self.memory_controller.cleared.connect(self._look_up_weights)
+        self.memory_controller.cleared.connect(self.weights.look_up)
         self._remember_timer = once(self, REMEMBER_AFTER, self._remember_engine)
         self.engine_panel.edited.connect(self._remember_timer.start)
         self._update_ready()
         self._update_results()
-        self.looked_up.connect(self._preload, Qt.ConnectionType.SingleShotConnection)
-        QTimer.singleShot(0, self._look_up_weights)
+
+    @property
+    def job(self) -> Job | None:
+        """The job that a person waits for."""
+        return self.main_job.job
+
+    @property
+    def lookup(self) -> Job | None:
+        """The job that finds out which weights are on disk."""
+        return self.weights.lookup
+
+    def download(self, names: Sequence[str]) -> None:
+        """Fetch weights, with progress in the bar."""
+        self.weights.download(names)
+
+    def cancel(self) -> None:
+        """Stop the job; everything stays as it was."""
+        self.main_job.cancel()
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs and nothing waits to run: what is shown is up to date and saved."""
         return (
-            self.job is None
-            and self.lookup is None
-            and self.loading is None
-            and self.example is None
+            self.example is None
             and not self._rescore_timer.isActive()
             and not self._remember_timer.isActive()
             and self.result.idle
@@ -364,7 +373,7 @@ class CliperWidget(QWidget):
         self.image_panel.go_to_chosen()
         self._rescore_timer.stop()
         self._run_number += 1
-        self._start(
+        self.main_job.start(
             partial(self.session.run, wishes),
             partial(self._on_outcome, self._run_number, choice, rows, wishes.config, again=again),
         )
@@ -470,44 +479,6 @@ class CliperWidget(QWidget):
         why_not = self._no_words() or self._no_engine()
         return why_not or self._requested(_no_image, self.engine_panel.config())
 
-    def _start(self, work: Any, on_success: Any, stopped: str = ui_text.STOPPED) -> None:
-        job = Job(work, ui_text.DOCK)
-        job.progressed.connect(self.status_panel.show_progress)
-        job.succeeded.connect(on_success)
-        job.failed.connect(self._on_failed)
-        job.stopped.connect(self._on_stopped)
-        job.finished.connect(self._on_finished)
-        self.job, self._stopped = job, stopped
-        self.status_panel.begin()
-        self.run_panel.set_running(running=True)
-        self.next_step.set_busy(busy=True)
-        self.engine_panel.set_busy(busy=True)
-        self.memory_panel.set_busy(busy=True)
-        job.start()
-
-    def _start_unless_busy(
-        self, work: Work, on_success: Callable[[Any], str], stopped: str = ui_text.STOPPED
-    ) -> bool:
-        """Start a job whose result a controller takes; False while another one runs."""
-        if self.job is not None or self._closed:
-            return False
-        self._start(work, partial(self._hand_over, on_success), stopped)
-        return True
-
-    def _hand_over(self, on_success: Callable[[Any], str], result: Any) -> None:
-        if self._closed:
-            return
-        try:
-            self.status_panel.end_quietly(on_success(result))
-        except (InvalidInputError, FileError) as error:
-            self._on_failed(str(error))
-
-    def cancel(self) -> None:
-        """Stop the job; everything stays as it was."""
-        if self.job is not None:
-            self.job.stop()
-            self.status_panel.stopping()
-
     def _on_outcome(
         self,
         number: int,
@@ -582,25 +553,19 @@ class CliperWidget(QWidget):
         self.status_panel.show_message(message, tone="error" if error else "")
         self.viewer.status = message.splitlines()[0] if message else ""
 
+    def _on_busy(self, busy: bool) -> None:
+        self.run_panel.set_running(running=busy)
+        for part in (self.next_step, self.engine_panel, self.memory_panel):
+            part.set_busy(busy=busy)
+
     def _on_failed(self, message: str) -> None:
         self._notify(message)
-        self.status_panel.end(message, tone="error")
         self.viewer.status = message.splitlines()[0]
 
-    def _on_stopped(self) -> None:
-        self.status_panel.end(self._stopped)
-
     def _on_finished(self) -> None:
-        self.job = None
-        if self._closed:
-            return
-        self.run_panel.set_running(running=False)
-        self.next_step.set_busy(busy=False)
-        self.engine_panel.set_busy(busy=False)
-        self.memory_panel.set_busy(busy=False)
         self._update_ready()
         self._update_results()
-        self._look_up_weights()
+        self.weights.look_up()
         self.class_changes.go_on()
         self.learning_controller.go_on()
 
@@ -730,59 +695,6 @@ class CliperWidget(QWidget):
         self.correction_controller.leave(image)
 
     # ------------------------------------------------------------------ weights and memory
-
-    def download(self, names: Sequence[str]) -> None:
-        """Fetch weights, with progress in the bar."""
-        if self.job is None:
-            self._start(partial(fetch_weights, names), partial(self._on_downloaded, names))
-
-    def _on_downloaded(self, names: Sequence[str], _nothing: None) -> None:
-        self.status_panel.end(ui_text.downloaded(names))
-
-    def _look_up_weights(self) -> None:
-        """See in a thread which weights are on disk; once more where this is being done."""
-        if self._closed:
-            return
-        if self.lookup is not None:
-            self._look_up_again = True
-            return
-        self._look_up_again = False
-        self.lookup = Job(partial(weights_on_disk, self.engine_panel.listed_model()))
-        self.lookup.succeeded.connect(self._on_looked_up)
-        self.lookup.finished.connect(self._on_lookup_finished)
-        self.lookup.start()
-
-    def _on_looked_up(self, found: WeightsFound) -> None:
-        self.engine_panel.set_cached(found.on_disk, found.requested, found.row)
-        self.engine_panel.set_vocabulary(found.vocabulary)
-        self.next_step.set_free(found.free)
-        self._update_ready()
-
-    def _on_lookup_finished(self) -> None:
-        self.lookup = None
-        self.looked_up.emit()
-        if self._look_up_again:
-            self._look_up_weights()
-        self._look_up_model()
-
-    def _look_up_model(self) -> None:
-        """See whether a model that was just named is on disk."""
-        if self.engine_panel.unknown_model():
-            self._look_up_weights()
-
-    def _preload(self) -> None:
-        """Load PyTorch in a thread while the user is still typing."""
-        if not self._closed:
-            self.loading = Job(find_models)
-            self.loading.succeeded.connect(self.engine_panel.set_models)
-            self.loading.finished.connect(self._on_preloaded)
-            self.loading.start()
-            self.next_step.set_loading(loading=True)
-
-    def _on_preloaded(self) -> None:
-        self.loading = None
-        if not self._closed:
-            self.next_step.set_loading(loading=False)
 
     def _remember_engine(self) -> None:
         """Start the next dock with these settings, once they can work."""
@@ -914,9 +826,8 @@ class CliperWidget(QWidget):
             self._remember_timer.stop()
             self._remember_engine()
         self.memory_controller.close()
-        for job in (self.job, self.lookup, self.loading, self.example):
-            if job is not None:
-                job.stop()
+        if self.example is not None:
+            self.example.stop()
         self.viewer.events.theme.disconnect(self._on_theme)
         for controller in self.controllers:
             controller.close()

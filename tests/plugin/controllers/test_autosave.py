@@ -55,6 +55,8 @@ def another(make_napari_viewer, qtbot):
 
 
 def annotated(dock, run):
+    """An annotation that stays as it is: what was accepted does not follow the stroke."""
+    dock.annotation_panel.accepted_follow.setChecked(False)
     run(dock)
     dock.annotation_panel.accept_button.click()
     mine = dock.annotation_controller.current()
