@@ -770,7 +770,7 @@ def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     started = []
-    monkeypatch.setattr(dock, "_start", lambda *_: started.append(True))
+    monkeypatch.setattr(dock.main_job, "start", lambda *_: started.append(True))
     canvas = window._qt_viewer.canvas.native
     dock.frame.go_to("correct")
     for place in (canvas, dock.frame.tabs, dock.classes_panel.field, dock.classes_panel.table):

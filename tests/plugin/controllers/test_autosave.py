@@ -270,6 +270,7 @@ viewer.open_sample("napari-cliper", "cat")
 _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
 dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
 dock.classes_panel.add_words("pollen grain, fibre")
+dock.annotation_panel.accepted_follow.setChecked(False)
 state = []
 
 def go_on():

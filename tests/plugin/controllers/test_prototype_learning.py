@@ -108,6 +108,7 @@ def test_painted_pixels_become_prototypes_and_the_image_is_scored_again(nonsense
     before = agreement(dock)
     assert "prototypes" not in dock.shown.outcome.scores.record
     mine = confirm_scene(dock)
+    idle(dock, qtbot)
     dock.viewer.layers.selection.active = mine.layer
     dock.prototypes_panel.learn_button.click()
     qtbot.waitUntil(lambda: dock.learning_controller.prototypes is not None, timeout=60_000)
@@ -489,13 +490,13 @@ def test_the_most_uncertain_images_come_first(project, qtbot, tmp_path):
 
 
 def test_an_order_that_is_cancelled_changes_nothing(project, qtbot, monkeypatch):
-    gate, ask = threading.Event(), Session.uncertainty
+    gate, ask = threading.Event(), Session.predict
 
     def slow(*args):
         gate.wait(10)
         return ask(*args)
 
-    monkeypatch.setattr(Session, "uncertainty", slow)
+    monkeypatch.setattr(Session, "predict", slow)
     before = rows(project)
     project.project_panel.order_button.click()
     project.status_panel.cancel_button.click()
