@@ -162,7 +162,7 @@ def class_changed(*, old: str, new: str | None, merged: bool, images: int, backu
     else:
         what = f"Merged {old} into {new}" if merged else f"Renamed {old} to {new}"
     where = f" in {count(images, 'image')}" if images else ""
-    copies = "" if backup is None else f" Copies of the files as they were are in {backup}."
+    copies = "" if backup is None else f" Backup: {backup}."
     return f"{what}{where}.{copies}"
 
 
