@@ -147,6 +147,7 @@ def test_nothing_found_is_amber_and_its_buttons_lead_out(dock, run, settle):
         slider.setValue(slider.maximum())
     settle(dock)
     panel = dock.state_panel
+    assert buttons(dock.status_panel) == {}
     assert panel.text.palette().windowText().color().name() == tone_colours("dark")["warning"]
     labels = dock.shown.predictions["refined"].layer.data
     for _ in range(3):  # both thresholds are too high

@@ -188,6 +188,7 @@ class CliperWidget(QWidget):
         self.next_step.changed.connect(self.threshold_panel.setVisible)
         self.threshold_panel.more.toggled.connect(self.next_step.set_cramped)
         self.result.relabelled.connect(self.next_step.update)
+        self.result.relabelled.connect(self._on_relabelled)
         self.panels = {name: row.make(self.state) for name, row in PANELS.items()}
         for name, panel in self.panels.items():
             self.frame.add(PANELS[name].page, panel)
@@ -532,6 +533,12 @@ class CliperWidget(QWidget):
                 ui_text.GO_ACCEPT, self.annotation_controller.accept, ui_text.GO_ACCEPT_TIP
             ),
         )
+
+    def _on_relabelled(self) -> None:
+        """Offer nothing to accept where nothing is found; the state panel says so."""
+        nothing = self.state_panel.isVisibleTo(self.state_panel.parentWidget())
+        if nothing and self._told_result == self.status_panel.message.text():
+            self.status_panel.show_message("")
 
     def _on_threshold_moved(self, _values: object) -> None:
         """Replace the counts of the run, which are no longer true."""
