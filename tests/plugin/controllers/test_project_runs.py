@@ -69,7 +69,7 @@ def test_predictions_are_kept_shown_and_used_again(project, run, qtbot, encoded)
     entry(dock).trigger()
     ended(dock, qtbot)
     message = dock.status_panel.message.text()
-    assert message.startswith("Ran 2 images.")
+    assert message.startswith("Segmented 2 images.")
     assert "scene 3 could not be run" in message
     assert len(encoded) == 2
     first = dock.result.seen()

@@ -223,7 +223,7 @@ def test_prototypes_are_removed_by_button_and_key_and_come_back(nonsense, run, q
     prototypes = learnt(nonsense, qtbot)
     panel = nonsense.prototypes_panel
     gone = panel._items[0]
-    assert "Select an example" in panel.remove_button.toolTip()
+    assert "Select a prototype" in panel.remove_button.toolTip()
     panel.pictures.setCurrentRow(0)
     panel.remove_button.click()
     assert gone not in nonsense.learning_controller.prototypes.items

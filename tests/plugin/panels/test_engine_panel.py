@@ -495,7 +495,7 @@ def test_missing_weights_are_offered(panel, qtbot):
     assert "PAMR" in panel.lines[0].text.toolTip()  # here DINO only refines
 
 
-def test_choosing_pamr_is_the_way_round(panel, qtbot):
+def test_choosing_pamr_is_the_workaround(panel, qtbot):
     panel.set_cached(on_disk("ViT-B/16"))
     assert len(panel.lines) == 1
     choose(qtbot, panel.form.refiner, "PAMR")

@@ -32,7 +32,7 @@ class MissingLine(QWidget):
     Parameters
     ----------
     row : WeightsEntry
-    way_round : str
+    workaround : str
         What can be done without it.
     offline : bool
         Whether downloads are forbidden.
@@ -41,12 +41,12 @@ class MissingLine(QWidget):
     download_requested = Signal(str)
 
     def __init__(
-        self, row: WeightsEntry, way_round: str, *, offline: bool, parent: QWidget | None = None
+        self, row: WeightsEntry, workaround: str, *, offline: bool, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.name = row.name
         self.text = wrapping(missing_text(row))
-        self.text.setToolTip(ui_text.missing_tip(row, way_round))
+        self.text.setToolTip(ui_text.missing_tip(row, workaround))
         self.button = QPushButton(ui_text.DOWNLOAD)
         self.button.setAccessibleName(ui_text.download_name(row))
         self._offline, self._purpose = offline, row.purpose

@@ -125,7 +125,7 @@ NO_WINDOW_SIZE = "The window size is missing. Type the side in pixels, or choose
 BACKGROUND_OWN = "custom words"
 BACKGROUND_OWN_TIP = "The words below, separated by commas."
 BACKGROUND_PLACEHOLDER = "words, separated by commas"
-NO_BACKGROUND_WORDS = "No words for the background."
+NO_BACKGROUND_WORDS = "No background words."
 DEMO_BACKGROUND_WHY_NOT = (
     "Only the demo model knows these backgrounds. Choose the demo model to use them."
 )
@@ -218,10 +218,10 @@ def missing_text(row: WeightsEntry) -> str:
     return f"{plain_name(row.name)}: {facts}"
 
 
-def missing_tip(row: WeightsEntry, way_round: str = "") -> str:
+def missing_tip(row: WeightsEntry, workaround: str = "") -> str:
     """That weights are not on disk, and what can be done without them."""
     text = f"{plain_name(row.name)} is not on this machine."
-    return f"{text} {way_round}" if way_round else text
+    return f"{text} {workaround}" if workaround else text
 
 
 def preset_button(name: str, rows: Sequence[WeightsEntry]) -> str:

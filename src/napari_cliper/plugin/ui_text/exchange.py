@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .common import count
+from .common import count, listed
 
 EXPORT_FOLD = "Export and import"
 EXCHANGE_JOB = "Exporting or importing labels"
@@ -66,8 +66,7 @@ def cannot_open_folder(folder: str) -> str:
 
 def exported(*, folder: str, files: Sequence[str], notes: Sequence[str], most: int) -> str:
     """Files were written."""
-    shown = ", ".join(files[:most]) + (" ..." if len(files) > most else "")
-    return " ".join([f"Exported to {folder}: {shown}.", *notes])
+    return " ".join([f"Exported to {folder}: {listed(files, most)}.", *notes])
 
 
 def label_files(patterns: str) -> str:
@@ -96,5 +95,5 @@ def label_to_match(*, label: int, name: str, why: str) -> str:
 
 
 def name_taken(path: object) -> str:
-    """A file exists whose name differs from the typed one."""
-    return f"{path} exists already. Choose another name, or type this one."
+    """The typed name, completed with the file ending, is the name of an existing file."""
+    return f"{path} exists already. To replace it, type this full name; or choose another name."

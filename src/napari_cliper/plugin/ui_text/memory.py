@@ -39,8 +39,8 @@ TEXT_FEATURES = "Text features"
 COMPUTING_SIZE = "..."
 COMPUTING_TIP = "The size is being computed."
 WEIGHTS_AGAIN = (
-    "They have to be downloaded again. Other programs that use these models have to do so too. "
-    "All other files in the folder stay."
+    "They have to be downloaded again. Other programs that use these models must download "
+    "them too. All other files in the folder stay."
 )
 EMBEDDINGS_AGAIN = "They are computed again when they are needed."
 NO_SUCH_FOLDER = "This folder does not exist yet."

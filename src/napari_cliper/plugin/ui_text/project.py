@@ -28,7 +28,7 @@ PROJECT_TIP = "Changes are saved automatically."
 NEW_PROJECT = "Folder of ima&ges ..."
 NEW_PROJECT_TIP = "Annotate the images of a folder."
 OPEN_PROJECT = "Op&en ..."
-OPEN_PROJECT_TIP = "Open a project."
+OPEN_PROJECT_TIP = "Open a project folder."
 SAVE_PROJECT = "&Save as ..."
 SAVE_PROJECT_TIP = "Save the annotation of this image in a new project."
 PROJECT_IMAGES = "Images of the project"
@@ -45,8 +45,8 @@ DONE = "&Done"
 DONE_TIP = "Mark the image as done and go to the next. Press again to mark it as not done."
 ORDER = "Most uncertain first"
 ORDER_TIP = (
-    "Run the words on all images that are not done, and sort these images by the uncertainty of "
-    "what is not accepted or painted yet."
+    "Run on all images that are not done, and sort these images by the uncertainty of the pixels "
+    "that are not accepted or painted."
 )
 IMAGES_TITLE = "Folder of images"
 NEW_PROJECT_TITLE = "New project folder"
@@ -86,7 +86,7 @@ def project_image_tip(*, path: Path, classes: Sequence[str], uncertainty: float 
     if classes:
         lines.append(f"Labelled: {', '.join(classes)}")
     if uncertainty is not None:
-        lines.append(f"Uncertainty when the images were sorted: {uncertainty:.3f} of 1")
+        lines.append(f"Uncertainty when the images were sorted: {uncertainty:.1%}")
     return "\n".join(lines)
 
 
@@ -106,16 +106,16 @@ def overwrite_question(error: object) -> str:
 
 
 DROPPED_ORDER = "Another project was opened meanwhile, so the images were not sorted."
-
-
-DROPPED_RUN = "Another project was opened meanwhile. The predictions are kept in the other project."
+DROPPED_RUN = (
+    "Another project was opened during the run. The predictions are saved in the previous project."
+)
 
 
 def images_run(*, run: int, kept: int, problems: Mapping[str, str], most: int) -> str:
     """The images were run; those that could not be run are named with the reason."""
-    lines = [f"Ran {count(run, 'image')}. The predictions are kept in the project."]
+    lines = [f"Segmented {count(run, 'image')}. The predictions are saved in the project."]
     if kept:
-        lines[0] = f"Ran {count(run, 'image')}; {kept} were up to date."
+        lines[0] = f"Segmented {count(run, 'image')}; {kept} others were up to date."
     named = list(problems.items())
     lines += [f"{name} could not be run: {why}" for name, why in named[:most]]
     if len(named) > most:

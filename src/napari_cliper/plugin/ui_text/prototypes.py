@@ -15,11 +15,11 @@ LEARN_DONE_TIP = (
     "Learn when you mark an image of the project as done, and when you accept a whole image."
 )
 NOTHING_LEARNED = "No visual prototypes have been learned yet."
-SELECT_PROTOTYPE_FIRST = "Select an example first."
+SELECT_PROTOTYPE_FIRST = "Select a prototype first."
 REMOVE_PROTOTYPES = "Re&move"
 REMOVE_PROTOTYPES_TIP = "Remove the selected prototypes (Delete)."
 UNDO_PROTOTYPES_TIP = "Undo the last change to the prototypes."
-WORDS_END = "Words"
+WORDS_END = "words"
 PROTOTYPES_END = "prototypes"
 WEIGHT_NAME = "Weight of the prototypes"
 WEIGHT_TIP = "The weight of the prototypes relative to the words."

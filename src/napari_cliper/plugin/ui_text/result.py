@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ThresholdTexts:
-    """What stands around the slider of a threshold.
+    """The texts around the slider of a threshold.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def scores_dropped(plane: str) -> str:
 
 
 def not_run(plane: str, others: Sequence[str] = (), most: int = 0) -> str:
-    """A plane without a result; others that have one."""
+    """There is no result for a plane; other planes that have one."""
     go = f", or go to {listed(others, most)}" if others else ""
     return f"There is no result for {plane}. Press Run{go}."
 
@@ -195,7 +195,7 @@ def changed_by_hint(*, predicted: int, accepted: int) -> str:
 
 BOTH_STAGES = "Both stages as layers"
 BOTH_STAGES_TIP = (
-    "Show the coarse and the refined map in a layer each. Without it, Alt+X swaps them in one."
+    "Show the coarse and refined maps in separate layers. Otherwise, Alt+X switches between them."
 )
 CHANGED_LAYER = "changed"
 NEXT_PLACE_LAYER = "uncertain place"

@@ -91,7 +91,7 @@ def run_done(
         which = "class" if first.kind == "class" else "background"
         named = f"{first.name} ({first.value:.2f})" + (f" and {more} more" if more else "")
         verb = "are" if more else "is"
-        below = f"{named} {verb} below the {which} threshold: lower it, or click one."
+        below = f"{named} {verb} below the {which} threshold: lower it, or click an object."
     return " ".join(part for part in (counted, where, below, notes) if part)
 
 
@@ -99,14 +99,14 @@ THRESHOLD_MOVED = "The prediction follows the thresholds. Accept it, or go on to
 GO_CORRECT = "Correct"
 GO_CORRECT_TIP = "Go to the page Correct: click, paint and erase."
 GO_ACCEPT = "Accept"
-GO_ACCEPT_TIP = "Accept what is shown into the annotation (Alt+A)."
+GO_ACCEPT_TIP = "Copy the prediction into the annotation (Alt+A)."
 NO_IMAGE_YET = "There is no image. Open one, or look at an example that needs no download."
 OPEN_IMAGE = "Open ..."
 OPEN_IMAGE_TIP = "Open an image file in napari."
 SHOW_EXAMPLE = "Show me an example"
 SHOW_EXAMPLE_TIP = "Add a synthetic scene, type its words, and run the demo model."
 TYPE_WORDS = "Type above what to look for, separated by commas, and press Run."
-LOADING_PYTORCH_NOW = "PyTorch is loading, once per session. You can go on meanwhile."
+LOADING_PYTORCH_NOW = "PyTorch is loading, once per session. You can continue meanwhile."
 TRY_DEMO = "Try the demo model"
 USE_PAMR_BUTTON = "Use PAMR"
 LOWER_THRESHOLD = "Lower the threshold"

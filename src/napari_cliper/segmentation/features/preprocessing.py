@@ -124,7 +124,8 @@ def _check_values(image: NDArray[Any]) -> None:
         first, *others = colour.tolist()
         value = first if all(one == first for one in others) else (first, *others)
         raise InvalidInputError(
-            f"Every pixel of the image has the value {value}: there is nothing to segment."
+            f"Every pixel of the image has the value {value}: there is nothing to segment. "
+            "Choose another image or region."
         )
 
 

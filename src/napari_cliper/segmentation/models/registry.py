@@ -122,7 +122,7 @@ def _foundation(name: str, architecture: str, patch: int, size: int) -> WeightsE
     )
 
 
-_ENTRIES = (
+_ROWS = (
     WeightsEntry(
         name="demo",
         kind="clip",
@@ -180,7 +180,7 @@ _ENTRIES = (
     _foundation("dinov2-vitl14", "vit_large_patch14_dinov2.lvd142m", 14, 1_217_510_000),
 )
 
-ROWS = {row.name: row for row in _ENTRIES}
+ROWS = {row.name: row for row in _ROWS}
 REGISTRY: Mapping[str, WeightsEntry] = MappingProxyType(ROWS)
 
 _KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
