@@ -1,6 +1,6 @@
-"""What the dock remembers between sessions: napari's plugin preferences.
+"""Settings that are remembered between sessions, as plugin preferences of napari.
 
-The manifest declares them (`configurations`); napari shows them in *File > Preferences* and writes
+The manifest declares them (`configurations`). napari shows them in *File > Preferences* and writes
 ``napari-cliper.yaml`` beside its own settings file.
 """
 
@@ -26,11 +26,11 @@ class Preferences:
     Parameters
     ----------
     model, refiner, device : str
-        As in `SegmentationConfig`; an empty refiner is that of the method.
+        As in `SegmentationConfig`; an empty refiner means that of the method.
     offline : bool
         Never download.
     cache_gigabytes : float
-        Memory that the image features of a dock may take together.
+        Maximum memory of the image features of a dock, in GB.
     folder, purposes, left_out, overwrite
         The last export: see `ExportChoice`.
     """
@@ -47,7 +47,7 @@ class Preferences:
 
     @property
     def config(self) -> SegmentationConfig:
-        """The configuration to start with; the default where the values cannot work."""
+        """The configuration to start with; the default if the values are invalid."""
         try:
             return SegmentationConfig(
                 model=self.model,
@@ -71,13 +71,13 @@ _GROUPS: dict[str, Literal["engine", "export"]] = {
     else "engine"
     for field in fields(Preferences)
 }
-"""The group of the manifest that a value is in."""
+"""The group in the manifest, by value."""
 _LISTS = ("purposes", "left_out")
-"""Values that the manifest, which knows no lists, has as text with commas."""
+"""Lists, which the manifest stores as text with commas."""
 
 
 def read() -> Preferences:
-    """Return the remembered values; the defaults where napari does not know the plugin."""
+    """Return the remembered values, or the defaults if the plugin is not registered in napari."""
     settings = _settings()
     if settings is None:
         return Preferences()
@@ -89,9 +89,9 @@ def read() -> Preferences:
 
 
 def write(**values: Any) -> None:
-    """Remember values by their names in `Preferences`; the others stay.
+    """Store values by their names in `Preferences`; the others stay.
 
-    Does nothing where napari does not know the plugin, as when the dock is made by a script.
+    Does nothing if the plugin is not registered in napari, for example in a script.
     """
     settings = _settings()
     if settings is None:
@@ -104,7 +104,7 @@ def write(**values: Any) -> None:
 
 
 def _settings() -> Any:
-    """What napari keeps for this plugin; None where it is disabled or not registered."""
+    """The settings of this plugin in napari; None if it is disabled or not registered."""
     try:
         return get_plugin_settings(PLUGIN)
     except KeyError:

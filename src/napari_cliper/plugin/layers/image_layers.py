@@ -1,4 +1,4 @@
-"""napari's layers as arrays, and where a result lies over them. No Qt, no viewer is changed.
+"""Image layers as arrays, and the transforms that place a result over them. No Qt.
 
 A result is a (Y, X) plane of the last two axes of an image. Pixel i covers i - 0.5 to i + 0.5
 in data coordinates, as in napari; a rectangle takes the pixels whose centres are in it.
@@ -27,19 +27,19 @@ from .. import ui_text
 Region = tuple[slice, slice]
 
 Key = tuple["weakref.ref[Image]", tuple[int, ...], tuple[tuple[int, int], ...] | None]
-"""An image, a plane of it and a region of that."""
+"""An image, its plane, and the region in it."""
 
 OUTPUT_KEY = "napari_cliper"
-"""Where a layer's metadata hold the record of how it was made."""
+"""The key of the provenance in `layer.metadata`."""
 
 MIN_SIDE = 8  # pixels; the engine refuses less
 _LARGEST_PIXEL = 20  # pixels of the canvas
-_EDGE = 1e-3  # pixels; what rounding may cost: napari keeps shapes in float32
+_EDGE = 1e-3  # pixels; tolerance for rounding: napari stores shapes in float32
 
 
 @dataclass(frozen=True, eq=False)
 class ImageChoice:
-    """What a run works on, as it was when Run was pressed.
+    """A snapshot of the image, plane and region to run on, taken when Run was pressed.
 
     Parameters
     ----------
@@ -57,19 +57,19 @@ class ImageChoice:
     plane: tuple[int, ...] = ()
     region: Region | None = None
     source: Any = field(init=False, repr=False)
-    """The array of full resolution: another `layer.data` does not change a choice."""
+    """The array at full resolution; it stays the same if `layer.data` is replaced."""
 
     _limits: tuple[float, float] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Take hold of the array, and of the limits at which it is shown."""
+        """Store the array and the contrast limits."""
         object.__setattr__(self, "source", _full_resolution(self.layer))
         limits = None if self.layer.rgb else tuple(map(float, self.layer.contrast_limits))
         object.__setattr__(self, "_limits", limits)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of what would be run."""
+        """Rows and columns of the region, or of the whole plane."""
         if self.region is not None:
             rows, columns = self.region
             return rows.stop - rows.start, columns.stop - columns.start
@@ -77,19 +77,18 @@ class ImageChoice:
         return height, width
 
     def read(self) -> NDArray[Any]:
-        """The pixels, (Y, X) or (Y, X, 3 or 4) in the layer's dtype.
+        """Return a copy of the pixels, (Y, X) or (Y, X, 3 or 4), in the layer's dtype.
 
-        Always a copy. What is lazy (dask, zarr) is computed. Touches no layer, so that a
-        thread may call it.
+        Lazy arrays (dask, zarr) are computed. Accesses no layer, so that a thread may call it.
         """
         rows, columns = self.region or (slice(None), slice(None))
         return np.asarray(self.source[(*self.plane, rows, columns)]).copy()
 
     def contrast(self) -> tuple[float, float] | None:
-        """The contrast limits of a grey image, where somebody has set them; None for napari's own.
+        """Return the contrast limits of a grey image; None if they are napari's defaults.
 
-        napari's own are the range of the dtype, or of the values of an array in memory. Touches no
-        layer, so that a thread may call it.
+        The defaults are the range of the dtype, or of the values of an array in memory. Accesses
+        no layer, so that a thread may call it.
         """
         if self._limits is None or self._limits in _own_limits(self.source):
             return None
@@ -102,13 +101,13 @@ class ImageChoice:
 
     @property
     def key(self) -> Key:
-        """Equal for the same layer, plane and region."""
+        """A key that is equal for the same layer, plane and region."""
         region = self.region and tuple((part.start, part.stop) for part in self.region)
         return weakref.ref(self.layer), self.plane, region
 
 
 def is_output(layer: Layer) -> bool:
-    """Whether we made the layer."""
+    """Whether this plugin made the layer."""
     return OUTPUT_KEY in layer.metadata
 
 
@@ -117,7 +116,7 @@ def _full_resolution(layer: Image) -> Any:
 
 
 def _own_limits(source: Any) -> list[tuple[float, float]]:
-    """The contrast limits that napari gives an array that came without any."""
+    """The default contrast limits of napari for an array."""
     dtype = np.dtype(source.dtype)
     own: list[tuple[float, float]] = [(0.0, 1.0)]
     if dtype.kind in "iu":
@@ -129,7 +128,7 @@ def _own_limits(source: Any) -> list[tuple[float, float]]:
 
 
 def image_shape(layer: Image) -> tuple[int, ...]:
-    """The shape in pixels at full resolution, without the axis of the colours."""
+    """Return the shape in pixels at full resolution, without the channel axis of RGB."""
     shape = tuple(_full_resolution(layer).shape)
     return shape[:-1] if layer.rgb else shape
 
@@ -140,8 +139,8 @@ def image_shape(layer: Image) -> tuple[int, ...]:
 def labels_shape(choice: ImageChoice) -> tuple[int, ...]:
     """The shape of the Labels layer of a choice.
 
-    The image's axes without that of the colours, so that the planes of a stack share one
-    layer; of a region the last two axes are the region's.
+    The axes are those of the image, without the channel axis of RGB, so that the planes of a
+    stack share one layer. For a region, the last two sides are those of the region.
     """
     shape = tuple(choice.source.shape)
     shape = shape[:-1] if choice.layer.rgb else shape
@@ -149,12 +148,12 @@ def labels_shape(choice: ImageChoice) -> tuple[int, ...]:
 
 
 def check_memory(choice: ImageChoice) -> None:
-    """Refuse a stack whose Labels layers the memory cannot hold.
+    """Check that the Labels layers of an image fit in the free memory.
 
     Raises
     ------
     InvalidInputError
-        With what is needed, what there is, and the way out.
+        If they do not; the message gives the needed and the free memory.
     """
     shape = labels_shape(choice)
     needed = 2 * math.prod(shape)  # bytes of a coarse and a refined layer
@@ -167,19 +166,19 @@ def check_memory(choice: ImageChoice) -> None:
 
 
 def place(choice: ImageChoice) -> tuple[int | slice, ...]:
-    """The index into that Labels array at which the (Y, X) result goes."""
+    """Return the index of the (Y, X) result in the Labels array of `labels_shape`."""
     return (*choice.plane, slice(None), slice(None))
 
 
 def transforms(choice: ImageChoice) -> dict[str, Any]:
-    """What makes that Labels layer lie exactly over its pixels, as keywords of a layer.
+    """Return the keywords that place the Labels layer of a choice exactly over its pixels.
 
     Returns
     -------
     dict
         ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and
-        ``axis_labels``, the image's own at the time of the call; for a region the
-        translation is that of the region's first pixel.
+        ``axis_labels`` of the image at the time of the call; for a region, ``translate`` is that
+        of its first pixel.
     """
     layer = choice.layer
     shape_of_axes = {
@@ -201,18 +200,18 @@ def transforms(choice: ImageChoice) -> dict[str, Any]:
 
 
 def map_transforms(choice: ImageChoice, shape: tuple[int, int]) -> dict[str, Any]:
-    """What stretches a map of another size over the pixels of a choice.
+    """Return the keywords that stretch a map of another size over the pixels of a choice.
 
     Parameters
     ----------
     shape : (int, int)
-        The map's rows and columns. Its outer edges lie on those of the plane or region.
+        Rows and columns of the map. Its outer edges lie on those of the plane or region.
 
     Returns
     -------
     dict
-        ``affine``, ``units`` and ``axis_labels`` of a layer with the image's axes, of which
-        the leading ones have length 1 and stand at the plane.
+        ``affine``, ``units`` and ``axis_labels`` of a layer with the axes of the image; the leading
+        axes have length 1 and the position of the plane.
     """
     layer = choice.layer
     step = np.ones(layer.ndim)
@@ -235,7 +234,7 @@ def _sides(region: Region) -> tuple[int, int]:
 
 
 def _first_pixel(choice: ImageChoice, ndim: int) -> NDArray[np.float64]:
-    """Data coordinates of the choice's first pixel, 0 on the leading axes."""
+    """Data coordinates of the first pixel of a choice; 0 on the leading axes."""
     first = np.zeros(ndim)
     if choice.region is not None:
         first[-2:] = [part.start for part in choice.region]
@@ -246,19 +245,19 @@ def _first_pixel(choice: ImageChoice, ndim: int) -> NDArray[np.float64]:
 
 
 def axis_name(layer: Image, axis: int) -> str:
-    """What a person calls an axis; ``axis -3`` where nobody has named it."""
+    """Return the label of an axis, or ``axis -3`` if it has none."""
     label = str(layer.axis_labels[axis])
     return ui_text.unnamed_axis(label) if label.lstrip("-").isdigit() else label
 
 
 def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
-    """The plane of an image at which the viewer's sliders stand.
+    """Return the plane of an image at the position of the viewer's sliders.
 
     Raises
     ------
     InvalidInputError
-        Where there is none: the viewer shows a leading axis instead of slicing it, or the
-        sliders stand outside of the image.
+        If the viewer displays a leading axis instead of slicing it, or if the sliders are
+        outside the image.
     """
     leading, dims = layer.ndim - 2, viewer.dims
     shown = [axis for axis in _displayed(viewer, layer) if 0 <= axis < leading]
@@ -267,7 +266,7 @@ def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
             ui_text.axis_is_displayed(axis=axis_name(layer, shown[0]), image=layer.name)
         )
     world = np.array(dims.point, dtype=float)
-    world[list(dims.displayed)] = 0  # as napari slices: what is shown moves no slider
+    world[list(dims.displayed)] = 0  # as napari slices: displayed axes have no slider
     position = _world_to_data(viewer, layer, world)[:leading]
     plane = tuple(int(index) for index in np.round(position))
     for axis, index in enumerate(plane):
@@ -282,19 +281,19 @@ def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
 
 
 def rectangles(shapes: Shapes) -> list[int]:
-    """Which shapes of a layer are rectangles."""
+    """Return the indices of the rectangles of a Shapes layer."""
     return [index for index, kind in enumerate(shapes.shape_type) if kind == "rectangle"]
 
 
 def rectangle_region(viewer: Viewer, layer: Image, shapes: Shapes) -> Region:
-    """The pixels of an image in the selected rectangle, or in the one drawn last.
+    """Return the region of an image in the selected rectangle, or in the last one.
 
-    A rectangle that is rotated against the image takes its bounding box.
+    For a rectangle that is rotated against the image, this is its bounding box.
 
     Raises
     ------
     InvalidInputError
-        Where there is no rectangle, or too little of the image in it.
+        If there is no rectangle, or if it contains too few pixels of the image.
     """
     found = rectangles(shapes)
     if not found:
@@ -309,23 +308,23 @@ def rectangle_region(viewer: Viewer, layer: Image, shapes: Shapes) -> Region:
 
 
 def visible_region(viewer: Viewer, layer: Image) -> Region:
-    """The pixels of an image in the viewer's window, whether the layer is shown or not.
+    """Return the region of an image that the canvas shows, even if the layer is hidden.
 
     Raises
     ------
     InvalidInputError
-        Where the viewer does not show the image's last two axes in 2-D, or shows too little.
+        If the viewer does not display the last two axes of the image in 2-D, or shows too few
+        pixels of it.
     """
     _check_flat(viewer, layer, ui_text.OR_WHOLE_IMAGE)
     return _clipped(layer, _view_corners(viewer, layer), ui_text.THE_VISIBLE_REGION)
 
 
 def geometry_of(layer: Layer) -> dict[str, Any]:
-    """How large pixels are: ``pixel_size``, ``units`` and ``axes`` of each axis; JSON-safe.
+    """Return ``pixel_size``, ``units`` and ``axes`` of a layer, one value per axis; JSON-safe.
 
-    The axes are letters as `labels.axes.axes_from_names` has them.
-
-    Of a layer with an affine transform only its own scale is known to be along the axes.
+    The axes are the letters of `labels.axes.axes_from_names`. The pixel size is the scale of the
+    layer; its affine transform is ignored.
     """
     return {
         "pixel_size": [abs(float(value)) for value in layer.scale],
@@ -335,18 +334,18 @@ def geometry_of(layer: Layer) -> dict[str, Any]:
 
 
 def pixel_under(viewer: Viewer, layer: Layer, world: Any) -> tuple[int, ...]:
-    """The indices of a layer's pixel at a position in the viewer's world; may be outside."""
+    """Return the indices of the pixel at a world position; they may be outside the layer."""
     position = _world_to_data(viewer, layer, world)
     return tuple(int(index) for index in np.round(position))
 
 
 def world_of(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> NDArray[np.float64]:
-    """Where the viewer's world has a pixel of a choice, one value for each axis of the image.
+    """Return the world position of a pixel of a choice, one value per axis of the image.
 
     Raises
     ------
     InvalidInputError
-        Where the viewer does not show the image's last two axes in 2-D.
+        If the viewer does not display the last two axes of the image in 2-D.
     """
     layer = choice.layer
     _check_flat(viewer, layer)
@@ -358,12 +357,12 @@ def world_of(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> 
 
 
 def go_to_pixel(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> None:
-    """Move the viewer's sliders to a choice's plane, and the centre of its camera to a pixel.
+    """Move the sliders to the plane of a choice, and the centre of the camera to a pixel.
 
     Raises
     ------
     InvalidInputError
-        Where the viewer does not show the image's last two axes in 2-D.
+        If the viewer does not display the last two axes of the image in 2-D.
     """
     world, dims = world_of(viewer, choice, row, column), viewer.dims
     for axis, value in enumerate(world, dims.ndim - len(world)):
@@ -373,14 +372,14 @@ def go_to_pixel(viewer: Viewer, choice: ImageChoice, row: float, column: float) 
 
 
 def go_to_box(viewer: Viewer, choice: ImageChoice, box: Region) -> None:
-    """Move sliders and camera to rows and columns of a choice, which then fill half of the canvas.
+    """Move sliders and camera to a box of a choice, which then fills half of the canvas.
 
     Parameters
     ----------
     viewer : Viewer
     choice : ImageChoice
     box : (slice, slice)
-        In pixels of the choice. A pixel is never shown larger than `_LARGEST_PIXEL`.
+        Rows and columns, in pixels of the choice. The zoom is limited by `_LARGEST_PIXEL`.
 
     Raises
     ------
@@ -401,22 +400,23 @@ def go_to_box(viewer: Viewer, choice: ImageChoice, box: Region) -> None:
 
 
 def check_whole(layer: Image) -> None:
-    """Refuse an image that is too small.
+    """Check that an image is large enough.
 
     Raises
     ------
     InvalidInputError
+        If a side has fewer than `MIN_SIDE` pixels.
     """
     _check_sides(image_shape(layer)[-2:], layer.name)
 
 
 def _displayed(viewer: Viewer, layer: Image) -> list[int]:
-    """The axes that the viewer shows, counted as the layer counts; negative: not its own."""
+    """The displayed axes, as indices of the layer; negative for axes that it does not have."""
     return [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed]
 
 
 def _view_corners(viewer: Viewer, layer: Image) -> NDArray[np.float64]:
-    """The window's corners as (4, 2) data coordinates."""
+    """The corners of the canvas, (4, 2) in data coordinates."""
     camera = viewer.scene.camera
     half = np.array(viewer.canvas.viewbox_size(viewer.layers)) / camera.zoom / 2
     corners = []
@@ -428,13 +428,13 @@ def _view_corners(viewer: Viewer, layer: Image) -> NDArray[np.float64]:
 
 
 def _world_to_data(viewer: Viewer, layer: Layer, world: Any) -> NDArray[np.float64]:
-    """The viewer's world coordinates in those of a layer's data; the units may differ."""
+    """World coordinates as data coordinates of a layer; the units may differ."""
     units = viewer.dims.units  # None where the layers' units differ
     return np.asarray(layer.world_to_data(_in_units(world, units, layer.units)))
 
 
 def _in_units(values: Any, old: Any, new: Any) -> Any:
-    """World coordinates in other units, the last axis of one being the last of the other."""
+    """World coordinates in other units; axes are aligned at the last one."""
     if old is None or new is None:
         return values
     pairs = list(zip(reversed(values), reversed(old), reversed(new), strict=False))
@@ -442,7 +442,7 @@ def _in_units(values: Any, old: Any, new: Any) -> Any:
 
 
 def _clipped(layer: Image, points: NDArray[np.float64], what: str) -> Region:
-    """The pixels with centres in the bounding box of points, as far as the image goes."""
+    """The region of the pixels whose centres are in the bounding box of points."""
     shape = image_shape(layer)[-2:]
     low, high = points.min(axis=0), points.max(axis=0)
     edge = np.array(shape) - 0.5

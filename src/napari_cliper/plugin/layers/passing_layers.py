@@ -1,4 +1,4 @@
-"""Layers that show something for a moment, and go by themselves."""
+"""Temporary layers: shown for a moment, then removed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..qt.timers import once
 from .image_layers import OUTPUT_KEY
 
 PASSING = "passing"
-"""What the record of such a layer says."""
+"""The key that marks a temporary layer in its metadata."""
 
 
 class PassingLayer(QObject):
-    """One layer at a time, above all others, for some milliseconds; the active layer stays so.
+    """Shows one layer at a time on top for some milliseconds; the active layer stays active.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class PassingLayer(QObject):
         self._timer = once(self, milliseconds, self.clear)
 
     def show(self, layer: Layer) -> None:
-        """Show a layer in the place of the one before."""
+        """Show a layer; it replaces the previous one."""
         self.clear()
         layer.metadata = {**layer.metadata, OUTPUT_KEY: {PASSING: True}}
         selection = self._viewer.layers.selection
@@ -43,7 +43,7 @@ class PassingLayer(QObject):
         self._timer.start()
 
     def clear(self) -> None:
-        """Take the layer away at once."""
+        """Remove the layer now."""
         self._timer.stop()
         layer, self._layer = self._layer, None
         if layer is not None and layer in self._viewer.layers:

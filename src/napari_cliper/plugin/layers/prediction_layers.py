@@ -1,8 +1,8 @@
-"""Results as Labels layers that are live until a person edits them.
+"""Results as Labels layers that are live until the user edits them.
 
-A prediction follows thresholds and words by writing into the layer's own array, which
-makes no layer and no undo step. The first hand edit freezes it: from then on it belongs
-to the person, and the next result becomes a new layer.
+A live prediction follows thresholds and hints: its labels are written into the array of the
+layer, which adds no layer and no undo step. The first edit by the user freezes it; the next result
+then becomes a new layer.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from ...segmentation import Stage
 
 warnings.filterwarnings("ignore", "Contours are not displayed during 3D rendering")
-"""In 3-D napari fills the labels, which is what a person wants there, and need not be told of."""
+"""In 3-D, napari fills the labels instead, which is fine here."""
 
 OUTLINE = 2  # pixels of the image
 
 SINGLE = "prediction"
-"""The slot of the one layer that shows the chosen stage."""
+"""The slot of the single layer that shows the chosen stage."""
 
 BEYOND = (1.0, 1.0, 1.0, 1.0)
-"""The colour of labels painted beyond the classes."""
+"""The colour of labels that belong to no class."""
 
 
 @dataclass(eq=False)
@@ -47,13 +47,13 @@ class Prediction:
     ----------
     layer : Labels
     choice : ImageChoice
-        What was segmented last into it.
+        The image, plane and region of the last result in it.
     stage : str
-        What it shows: ``"coarse"`` or ``"refined"``.
+        The stage that it shows: ``"coarse"`` or ``"refined"``.
     slot : str
         `SINGLE`, or the stage where both stages have a layer.
     live : bool
-        Whether nobody has edited it.
+        Whether the user has not edited it.
     """
 
     layer: Labels
@@ -65,20 +65,20 @@ class Prediction:
     _whole: NDArray[Any] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Keep the labels beside the layer where that holds outlines only."""
+        """Store the labels separately if the layer contains outlines only."""
         if is_large(self.layer.data.shape):
             self._whole = np.zeros_like(self.layer.data)
 
     @property
     def touched(self) -> bool:
-        """Whether a stroke is being drawn, of which napari tells at its end."""
+        """Whether a stroke is being drawn; napari emits its event only at the end."""
         if self._whole is not None or self._written is None:
             return False
         return not np.array_equal(self.labels, self._written)
 
     @property
     def labels(self) -> NDArray[Any]:
-        """The (Y, X) labels of the choice; not a copy."""
+        """The labels of the choice, a (Y, X) view."""
         every = self.layer.data if self._whole is None else self._whole
         labels: NDArray[Any] = np.asarray(every[place(self.choice)])
         return labels
@@ -95,21 +95,21 @@ class Prediction:
         )
 
     def go_to(self, choice: ImageChoice) -> None:
-        """Be of another choice of the same image from now on."""
+        """Switch to another choice of the same image."""
         if choice.key != self.choice.key:
             self.choice = choice
             self._written = np.array(self.labels)
         self.choice = choice
 
     def write(self, labels: NDArray[Any], outlines: NDArray[Any] | None = None) -> None:
-        """Show labels; nothing happens once the layer is a person's.
+        """Show labels; does nothing once the user has edited the layer.
 
         Parameters
         ----------
         labels : (Y, X) array of int
         outlines : (Y, X) array of int, optional
-            Their outlines, for planes that are large; computed here, in some seconds, if they are
-            not given. See `outlines_of`.
+            Their outlines, for large planes; computed here, which takes seconds, if not given. See
+            `outlines_of`.
         """
         if not self.live or self.touched:
             return
@@ -128,7 +128,7 @@ class Prediction:
         scores: Sequence[float],
         record: Mapping[str, Any],
     ) -> None:
-        """The record, and the table by which napari names the class under the cursor."""
+        """Set the provenance, and the features by which napari names the class under the cursor."""
         names = [ui_text.BACKGROUND_NAME, *(row.name for row in rows)]
         self.layer.features = pd.DataFrame(
             {
@@ -141,7 +141,7 @@ class Prediction:
         self.layer.metadata = {**self.layer.metadata, OUTPUT_KEY: dict(record)}
 
     def forget_counts(self) -> None:
-        """Leave only the names in the table: another plane is on the screen."""
+        """Remove scores and counts from the features: another plane is shown."""
         if self.live:
             names = [name for name in ("index", "class") if name in self.layer.features]
             self.layer.features = self.layer.features[names]
@@ -154,7 +154,7 @@ class Predictions:
     ----------
     viewer : Viewer
     on_frozen : callable
-        Called with the prediction that a person has begun to edit.
+        Called with a prediction when the user starts to edit it.
     """
 
     def __init__(
@@ -168,18 +168,18 @@ class Predictions:
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
-        """Listen to nothing any more; the layers stay."""
+        """Disconnect all events; the layers stay."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for one in self._all:
             self._disconnect(one)
         self._all.clear()
 
     def of(self, layer: Any) -> Prediction | None:
-        """The prediction behind a layer."""
+        """Return the prediction of a layer, or None."""
         return next((one for one in self._all if one.layer is layer), None)
 
     def live_of(self, image: Any) -> list[Prediction]:
-        """The predictions of an image that nobody has edited."""
+        """Return the live predictions of an image."""
         return [one for one in self._all if one.choice.layer is image and one.live]
 
     def show(
@@ -191,7 +191,7 @@ class Predictions:
         slot: str = SINGLE,
         outlines: NDArray[Any] | None = None,
     ) -> Prediction:
-        """Put a result into the live layer of its image and slot, or into a new one."""
+        """Show a result in the live layer of its image and slot, or in a new layer."""
         found = next((one for one in self._all if one.fits(choice, slot)), None)
         if found is None or found.layer.data.dtype.itemsize < labels.dtype.itemsize:
             found = self._add(choice, stage, slot, labels.dtype)
@@ -202,7 +202,7 @@ class Predictions:
         return found
 
     def raise_above(self, prediction: Prediction, labels: Labels) -> None:
-        """Draw a prediction above labels, which would hide its outlines."""
+        """Move a prediction above a Labels layer that would hide its outlines."""
         layer, layers = prediction.layer, self._viewer.layers
         if layer not in layers or labels not in layers:
             return
@@ -218,7 +218,7 @@ class Predictions:
         )
         prediction = Prediction(layer, choice, stage, slot)
         if is_large(shape):
-            layer.editable = False  # what it holds are outlines
+            layer.editable = False  # it contains outlines
         else:
             layer.contour = OUTLINE
         layer.events.paint.connect(self._on_paint)
@@ -245,12 +245,12 @@ class Predictions:
 
 
 def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:
-    """The colours of classes whose labels are 1, 2, ..; see `colours_of_labels`."""
+    """Return the colormap of classes with the labels 1, 2, ...; see `colours_of_labels`."""
     return colours_of_labels(dict(enumerate(rows, 1)))
 
 
 def colours_of_labels(classes: Mapping[int, ClassRow]) -> DirectLabelColormap:
-    """The classes' colours by label; invisible classes are clear, labels beyond them white."""
+    """Return the colormap of classes by label; hidden classes are transparent, others white."""
     colours: dict[int | None, Any] = {0: "transparent", None: BEYOND}
     for label, rgb in colours_of(classes).items():
         colours[label] = (*(part / 255 for part in rgb), float(classes[label].visible))

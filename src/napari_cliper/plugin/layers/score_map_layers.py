@@ -14,11 +14,11 @@ from ...labels.label_class import ClassRow
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 
-MOST = 20  # layers; of more classes those with the highest scores are shown
+MOST = 20  # layers: the classes with the highest scores
 
 
 class ScoreMapLayers:
-    """The score maps that one dock shows.
+    """The score map layers of one dock.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class ScoreMapLayers:
         self._layers: list[Image] = []
 
     def clear(self) -> None:
-        """Take the layers away that are still there."""
+        """Remove the layers that are still in the viewer."""
         for layer in self._layers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
@@ -43,7 +43,7 @@ class ScoreMapLayers:
         maps: NDArray[Any],
         scores: NDArray[Any],
     ) -> None:
-        """One hidden layer for each class, lying over the image; the best is seen.
+        """Add a layer for each class over the image; only that of the highest score is visible.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Where a result is uncertain, as an image layer."""
+"""The uncertainty of a result as an image layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 
 
 class UncertaintyLayer:
-    """The uncertainty that one dock shows.
+    """The uncertainty layer of one dock.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class UncertaintyLayer:
         self.layer: Image | None = None
 
     def clear(self) -> None:
-        """Take the layer away, where it is still there."""
+        """Remove the layer if it is still in the viewer."""
         layer, self.layer = self.layer, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
@@ -38,7 +38,7 @@ class UncertaintyLayer:
         uncertainty: NDArray[np.float32],
         above: Sequence[Layer],
     ) -> None:
-        """Show a map in the layer of its choice, or in a new one.
+        """Show a map in the layer of the choice, or in a new layer.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class UncertaintyLayer:
         uncertainty : (Y, X) float32 array
             0 to 1.
         above : sequence of Layer
-            What a new layer is put beneath, where it is in the viewer.
+            A new layer is inserted below these layers.
         """
         data = uncertainty.reshape((1,) * len(choice.plane) + uncertainty.shape)
         if self._choice is not None and self._choice.key == choice.key and self.layer is not None:

@@ -1,1 +1,1 @@
-"""Small Qt helpers that know nothing of segmentation."""
+"""Small Qt helpers, independent of segmentation."""

@@ -1,4 +1,4 @@
-"""Folds below each other, of which at most one is open, so that a page keeps its height."""
+"""Collapsible sections of which at most one is open, so that a page keeps its height."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 _OPEN = "\N{BLACK DOWN-POINTING TRIANGLE}"
 _CLOSED = "\N{BLACK RIGHT-POINTING TRIANGLE}"
-_ALL_THAT_IS_LEFT = 1000  # as a stretch factor, against 1 of the empty space below the folds
+_ALL_THAT_IS_LEFT = 1000  # stretch factor; the empty space below the folds has 1
 
 
 class Fold(QWidget):
@@ -50,7 +50,7 @@ class Fold(QWidget):
         return self.header.isChecked()
 
     def set_open(self, *, is_open: bool) -> None:
-        """Show or hide the content; Tab passes over what is hidden."""
+        """Show or hide the content; Tab skips hidden content."""
         self.header.setChecked(is_open)
 
     def set_title(self, title: str) -> None:
@@ -69,7 +69,7 @@ class Fold(QWidget):
 
 
 class Accordion(QWidget):
-    """Folds of which at most one is open."""
+    """Collapsible sections (`Fold`) of which at most one is open."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -87,7 +87,7 @@ class Accordion(QWidget):
         title : str
         content : QWidget
         fills : bool
-            Whether the open fold takes the height that is left.
+            Whether the open fold takes the remaining height.
         """
         fold = Fold(title, content)
         fold.toggled.connect(self._on_toggled)

@@ -17,16 +17,16 @@ from .. import ui_text
 
 
 class ElidingComboBox(QComboBox):
-    """Shows the ends of what is too long; the whole stands in the tooltips.
+    """A combo box that elides long texts; the tooltips show them in full.
 
     Parameters
     ----------
     tip : str
-        What is chosen here, in a sentence.
+        What the box is for, in one sentence.
     """
 
     elide = Qt.TextElideMode.ElideMiddle
-    """What is left out of a long text."""
+    """Which part of a long text is left out."""
 
     def __init__(self, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,19 +38,19 @@ class ElidingComboBox(QComboBox):
         self.view().setTextElideMode(Qt.TextElideMode.ElideMiddle)
 
     def offer(self, text: str, tip: str = "", *, enabled: bool = True) -> None:
-        """Add an entry with its tooltip, the text itself by default."""
+        """Add an entry; its tooltip is the text by default."""
         self.addItem(text)
         item = self.model().item(self.count() - 1)
         item.setToolTip(tip or text)
         item.setEnabled(enabled)
 
     def explain(self, why_grey: str) -> None:
-        """Make the box grey and say why; or, with an empty reason, say what is chosen."""
+        """Disable the box with a reason, or enable it and show the choice as tooltip."""
         self.setEnabled(not why_grey)
         self.setToolTip(why_grey or ui_text.choice_now(tip=self._tip, text=self.currentText()))
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw as always, with a part of a long text left out."""
+        """Draw the box with its text elided."""
         painter = QStylePainter(self)
         option = QStyleOptionComboBox()
         self.initStyleOption(option)

@@ -1,4 +1,4 @@
-"""A part of the dock that folds, as wide as the others."""
+"""A collapsible section that fits the width of the dock."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class _Folder(QCollapsible):
     def __init__(self, title: str) -> None:
         super().__init__(title, expandedIcon=_OPEN, collapsedIcon=_FOLDED)
         self.setDuration(0)
-        # Not superqt's policy, which allows no more height than lines without wrapping need.
+        # superqt's policy leaves no height for lines that wrap.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         layout = self.layout()
         assert layout is not None  # noqa: S101 - it is made with one
         layout.setContentsMargins(0, 0, 0, 0)
-        self.content().hide()  # so that Tab passes by what is folded
+        self.content().hide()  # so that Tab skips hidden content
         self.toggled.connect(self._on_toggled)
 
     def _on_toggled(self, is_open: bool) -> None:
@@ -28,7 +28,7 @@ class _Folder(QCollapsible):
             self.content().setMaximumHeight(_AS_HIGH_AS_NEEDED)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw the arrows in the colour of another theme."""
+        """Draw the arrows in the colour of the theme."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.StyleChange:
             self.toggleButton().ensurePolished()
@@ -37,5 +37,5 @@ class _Folder(QCollapsible):
 
 
 def folding(title: str) -> QCollapsible:
-    """A folded part with a title; `addWidget` puts what is inside."""
+    """Return a closed section with a title; `addWidget` adds its content."""
     return _Folder(title)

@@ -1,4 +1,4 @@
-"""Keys: of the viewer, whichever layer is active, and of single layers."""
+"""Key bindings of the viewer, for any active layer, and of single layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari.layers import Layer
 from napari.viewer import Viewer
 
 Keys = Mapping[str, Callable[[], None]]
-"""By key, as napari writes it."""
+"""Callbacks by key, in napari's notation."""
 
 
 class ViewerKeys:
@@ -25,26 +25,26 @@ class ViewerKeys:
         self._bound: list[str] = []
 
     def bind(self, keys: Keys) -> None:
-        """Let keys do something, in the place of what they did before."""
+        """Bind keys, replacing earlier bindings."""
         for key, press in keys.items():
             self._viewer.bind_key(key, _pressed(press), overwrite=True)
             self._bound.append(key)
 
     def clear(self) -> None:
-        """Let the keys do nothing any more."""
+        """Unbind the keys."""
         for key in self._bound:
             self._viewer.bind_key(key, None)
         self._bound.clear()
 
 
 def bind(layer: Layer, keys: Keys | None) -> None:
-    """Let keys do something while a layer is active."""
+    """Bind keys for a layer; they work while it is active."""
     for key, press in (keys or {}).items():
         layer.bind_key(key, _pressed(press))
 
 
 def _pressed(press: Callable[[], None]) -> Callable[[Any], None]:
-    """A function proper: napari asks what is bound for its `__name__`, which a partial lacks."""
+    """A callback with a `__name__`, which napari needs and a partial lacks."""
 
     def pressed(_owner: Any) -> None:
         press()

@@ -1,4 +1,4 @@
-"""What listens to napari, kept so that it can stop."""
+"""Connections to napari's events that can be disconnected together."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 
 
 class Listeners:
-    """Connections to napari's events that can be undone, all or those of one layer."""
+    """Connections to napari's events; disconnects all of them, or those of one owner."""
 
     def __init__(self) -> None:
         self._by_owner: dict[Hashable, list[tuple[Any, Callable[..., None]]]] = {}
 
     def connect(self, owner: Hashable, emitter: Any, callback: Callable[..., None]) -> None:
-        """Call back on an event, on behalf of an owner such as a layer."""
+        """Connect a callback to an event, for an owner such as a layer."""
         emitter.connect(callback)
         self._by_owner.setdefault(owner, []).append((emitter, callback))
 
     def disconnect(self, owner: Hashable) -> None:
-        """Undo what was connected for an owner."""
+        """Disconnect the callbacks of an owner."""
         for emitter, callback in self._by_owner.pop(owner, ()):
             emitter.disconnect(callback)
 
     def clear(self) -> None:
-        """Undo everything."""
+        """Disconnect all callbacks."""
         for owner in list(self._by_owner):
             self.disconnect(owner)
 

@@ -1,4 +1,4 @@
-"""A button for the main thing to do on a page, with a menu of its variants beside it."""
+"""A wide button with a menu of variants beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QSizePolicy, QToolBu
 
 
 class MenuButton(QWidget):
-    """A wide button, and an arrow that opens `menu`; `clicked` is the wide button's.
+    """A wide button, which emits `clicked`, and an arrow that opens `menu`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A timer that fires once, some time after it was last started."""
+"""Single-shot timers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, QTimer
 
 
 def once(parent: QObject, milliseconds: int, slot: Callable[[], None]) -> QTimer:
-    """A timer of an object; `start` it as often as there is something to do."""
+    """Return a timer that calls `slot` once, some time after it was last started."""
     timer = QTimer(parent)
     timer.setSingleShot(True)
     timer.setInterval(milliseconds)

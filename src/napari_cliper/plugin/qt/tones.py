@@ -1,4 +1,4 @@
-"""Colours for errors, warnings, side notes and bars that can be read in napari's themes."""
+"""Colours for errors, warnings, notes and bars that are legible in napari's themes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def tone_style(theme: str) -> str:
 def set_tone(
     widget: QWidget, tone: Tone | Literal["primary", "menu", "switch", "away", ""]
 ) -> None:
-    """Show a label in the colour of a tone; "" is ordinary.
+    """Show a widget in the colour of a tone; "" is the normal colour.
 
     "primary" is for the main button of a page, "menu" for a button whose text already says that
     it opens a menu, "switch" for a tool button that is marked while it is checked, "away" for tabs
