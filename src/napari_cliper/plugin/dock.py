@@ -1,7 +1,6 @@
-"""The dock: composes the panels, connects them, and holds the results.
+"""The dock: builds the panels and controllers, connects them, and starts runs.
 
-It starts jobs and receives what they give; only here the viewer is touched. Numbers are
-the engine's, in a thread.
+The engine computes in a thread; layers are changed in the window's thread only.
 """
 
 from __future__ import annotations
@@ -212,7 +211,7 @@ class CliperWidget(QWidget):
             napari_viewer,
             self.project_panel,
             self.annotation_controller,
-            self._wishes,
+            self._settings,
             self._apply_settings,
         )
         self.project_controller.leaving.connect(self._on_leaving)
@@ -222,7 +221,7 @@ class CliperWidget(QWidget):
             self.offers_panel,
             self.annotation_controller,
             self.project_controller,
-            self._wishes,
+            self._settings,
             self._continue_with,
         )
         self.learning_controller.changed.connect(self._on_prototypes_changed)
@@ -259,7 +258,7 @@ class CliperWidget(QWidget):
             self.weights,
             self.main_job,
         )
-        """In the order in which they are closed: what saves comes first."""
+        """In the order in which they are closed: those that save come first."""
         for controller in self.controllers:
             controller.message.connect(self._say)
         self.exchange.project_images = self.project_controller.exported
@@ -296,25 +295,25 @@ class CliperWidget(QWidget):
 
     @property
     def job(self) -> Job | None:
-        """The job that a person waits for."""
+        """The job that the user waits for."""
         return self.main_job.job
 
     @property
     def lookup(self) -> Job | None:
-        """The job that finds out which weights are on disk."""
+        """The job that looks up which weights are on disk."""
         return self.weights.lookup
 
     def download(self, names: Sequence[str]) -> None:
-        """Fetch weights, with progress in the bar."""
+        """Download weights, with progress in the bar."""
         self.weights.download(names)
 
     def cancel(self) -> None:
-        """Stop the job; everything stays as it was."""
+        """Cancel the job; nothing is changed."""
         self.main_job.cancel()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs and nothing waits to run: what is shown is up to date and saved."""
+        """Whether nothing runs or waits to run, and everything is saved."""
         return (
             self.example is None
             and not self._rescore_timer.isActive()
@@ -354,13 +353,13 @@ class CliperWidget(QWidget):
     # ------------------------------------------------------------------ running
 
     def run(self, *, again: bool = False) -> None:
-        """Take a snapshot of the wishes and start; nothing happens while a job runs.
+        """Run on a snapshot of image, classes and settings; does nothing while a job runs.
 
         Parameters
         ----------
         again : bool
-            Whether the same image is asked anew: an annotation or clicks that are active then stay
-            so.
+            Whether the same image is run again: an active annotation or clicks layer then stays
+            active.
         """
         if self._closed:
             return  # the key is on layers that stay
@@ -370,17 +369,19 @@ class CliperWidget(QWidget):
         if isinstance(request, str):
             self.status_panel.show_message(request, tone="error")
             return
-        choice, rows, wishes = request
+        choice, rows, engine_request = request
         self.image_panel.go_to_chosen()
         self._rescore_timer.stop()
         self._run_number += 1
         self.main_job.start(
-            partial(self.session.run, wishes),
-            partial(self._on_outcome, self._run_number, choice, rows, wishes.config, again=again),
+            partial(self.session.run, engine_request),
+            partial(
+                self._on_outcome, self._run_number, choice, rows, engine_request.config, again=again
+            ),
         )
 
     def _request(self) -> tuple[ImageChoice, tuple[ClassRow, ...], Request] | str:
-        """A frozen snapshot of the wishes, or why there is nothing to run."""
+        """Image, classes and request of a run, or the reason why there is nothing to run."""
         why_not = self._why_not()
         choice = self.image_panel.choice()
         if why_not or choice is None:
@@ -395,7 +396,7 @@ class CliperWidget(QWidget):
         return choice, tuple(row for row in rows if not row.background), request
 
     def _run_entries(self) -> list[RunEntry]:
-        """What the menu beside Run offers."""
+        """The entries of the menu beside Run."""
         choice = self.image_panel.choice()
         whole = ui_text.RUN_PLANE if choice is not None and choice.plane else ui_text.RUN_IMAGE
         return [
@@ -419,7 +420,7 @@ class CliperWidget(QWidget):
         self.run()
 
     def _open_image(self) -> None:
-        """Open napari's own dialog for files."""
+        """Open napari's file dialog."""
         get_app_model().commands.execute_command("napari.window.file.open_files_dialog")
 
     def show_example(self, scene: Scene | None = None) -> None:
@@ -428,7 +429,7 @@ class CliperWidget(QWidget):
         Parameters
         ----------
         scene : Scene, optional
-            By default one is made, in a thread.
+            By default, one is generated in a thread.
         """
         if scene is not None:
             self._show_scene(scene)
@@ -466,13 +467,13 @@ class CliperWidget(QWidget):
         )
 
     def _chosen_request(self) -> Request | None:
-        """What the images of a project would be asked now; None if that is incomplete."""
+        """The request for the images of a project with the current settings; None if incomplete."""
         if self.engine_panel.problem() or self.classes_panel.problem():
             return None
         return self._requested(_no_image, self.engine_panel.config())
 
     def _project_request(self) -> Request | str:
-        """What the images of a project are asked, or why there is nothing to ask."""
+        """The request for the images of a project, or the reason why they cannot be run."""
         if self.job is not None:
             return ui_text.WAIT_FOR_JOB
         if not self.classes_panel.finish_editing():
@@ -490,7 +491,7 @@ class CliperWidget(QWidget):
         *,
         again: bool = False,
     ) -> None:
-        """A result is there; a late one is dropped."""
+        """Show the result of a run; a late one is discarded."""
         if self._closed:
             return
         if number != self._run_number:
@@ -505,7 +506,7 @@ class CliperWidget(QWidget):
             active
         ) or self.correction_controller.click_controller.behind(active)
         if again and behind is not None:
-            self.viewer.layers.selection.active = active  # a person is painting or clicking there
+            self.viewer.layers.selection.active = active  # the user is painting or clicking there
         notes = " ".join((*outcome.scores.notes, *outcome.notes))
         result = self.result.shown
         on_screen = result is not None and result.outcome is outcome
@@ -541,7 +542,7 @@ class CliperWidget(QWidget):
             self.status_panel.show_message("")
 
     def _on_threshold_moved(self, _values: object) -> None:
-        """Replace the counts of the run, which are no longer true."""
+        """Replace the message of the run, whose counts are outdated."""
         if self._told_result and self.status_panel.message.text() == self._told_result:
             self._told_result = ui_text.THRESHOLD_MOVED
             self.status_panel.show_message(self._told_result, buttons=self._result_buttons())
@@ -550,7 +551,7 @@ class CliperWidget(QWidget):
         self._say(message, error=True)
 
     def _notify(self, message: str) -> None:
-        """Tell of an error in napari's way where a person does not see the dock."""
+        """Show an error as napari's notification if the dock is hidden."""
         if self.window().isVisible() and not self.isVisible():
             show_error(message)
 
@@ -596,12 +597,12 @@ class CliperWidget(QWidget):
         self.annotation_controller.count_soon()
 
     def _show_threshold(self, _values: object = None) -> None:
-        """Draw the class threshold into the bars of the table."""
+        """Show the class threshold in the score bars of the table."""
         slider = self.threshold_panel.class_slider
         self.classes_panel.set_threshold(slider.value(), slider.maximum())
 
     def _on_theme(self, _event: object = None) -> None:
-        """Texts and bars in colours that can be read in napari's theme."""
+        """Use colours for texts and bars that are legible in napari's theme."""
         self.setStyleSheet(tone_style(self.viewer.theme))
         self.classes_panel.table.set_theme(self.viewer.theme)
 
@@ -611,7 +612,7 @@ class CliperWidget(QWidget):
         return self.result.shown
 
     def swap_stages(self) -> None:
-        """Show the coarse layer in the place of the refined one, and back."""
+        """Switch between the coarse and the refined map."""
         self.result.swap_stages()
 
     def _on_stage(self, stage: str) -> None:
@@ -632,15 +633,15 @@ class CliperWidget(QWidget):
             self._rescore_timer.start()
 
     def _on_rescore(self) -> None:
-        """Ask the kept embedding for the changed words; no image network runs."""
+        """Score the stored embedding with the changed words; no image network runs."""
         if self.job is not None:
             self._rescore_timer.start()
             return
         request = self._request()
         if self.shown is None or isinstance(request, str):
             return
-        choice, _, wishes = request
-        if choice.key == self.shown.choice.key and wishes.config == self.shown.config:
+        choice, _, engine_request = request
+        if choice.key == self.shown.choice.key and engine_request.config == self.shown.config:
             self.run(again=True)
 
     def _on_prototypes_changed(self, ask_again: bool) -> None:
@@ -667,8 +668,8 @@ class CliperWidget(QWidget):
 
     # ------------------------------------------------------------------ projects
 
-    def _wishes(self) -> ProjectSettings | None:
-        """What a project keeps beside the annotations."""
+    def _settings(self) -> ProjectSettings | None:
+        """The settings that a project stores; None if the engine settings are invalid."""
         if self.engine_panel.problem():
             return None
         config = self.engine_panel.config()
@@ -681,20 +682,20 @@ class CliperWidget(QWidget):
             self.learning_controller.weight,
         )
 
-    def _apply_settings(self, wishes: ProjectSettings) -> None:
-        """Go on with the classes, thresholds and engine of a project."""
-        self._run_number += 1  # what runs was asked with other words
-        self.classes_panel.set_classes(wishes.classes)
-        self.engine_panel.set_config(wishes.config)
-        self.learning_controller.begin_with(wishes.prototypes, wishes.prototype_weight)
-        self.result.start_with(wishes.config, wishes.thresholds)
+    def _apply_settings(self, settings: ProjectSettings) -> None:
+        """Use the classes, thresholds and engine settings of a project."""
+        self._run_number += 1  # the result of the present run is discarded
+        self.classes_panel.set_classes(settings.classes)
+        self.engine_panel.set_config(settings.config)
+        self.learning_controller.begin_with(settings.prototypes, settings.prototype_weight)
+        self.result.start_with(settings.config, settings.thresholds)
 
-    def _continue_with(self, wishes: ProjectSettings) -> None:
-        """Go on with a session's wishes, and keep the classes that are in the table."""
-        names = {row.name.casefold() for row in wishes.classes}
+    def _continue_with(self, settings: ProjectSettings) -> None:
+        """Use the settings of an earlier session, and keep the classes that are in the table."""
+        names = {row.name.casefold() for row in settings.classes}
         rows = self.classes_panel.classes()
         more = [row for row in rows if row.name.casefold() not in names]
-        self._apply_settings(replace(wishes, classes=(*wishes.classes, *more)))
+        self._apply_settings(replace(settings, classes=(*settings.classes, *more)))
 
     def _on_leaving(self, image: Any) -> None:
         self.score_maps.clear()
@@ -704,7 +705,7 @@ class CliperWidget(QWidget):
     # ------------------------------------------------------------------ weights and memory
 
     def _remember_engine(self) -> None:
-        """Start the next dock with these settings, once they can work."""
+        """Remember the engine settings for the next session, if they are valid."""
         if not self.engine_panel.problem():
             config = self.engine_panel.config()
             preferences.write(
@@ -715,7 +716,7 @@ class CliperWidget(QWidget):
             )
 
     def _update_results(self) -> None:
-        """What the settings say of the result and of memory."""
+        """Update the last result and the memory in the settings."""
         self.memory_controller.update()
         lines = []
         if self.shown is not None:
@@ -744,7 +745,7 @@ class CliperWidget(QWidget):
         return ui_text.weights_missing(missing) if missing else ""
 
     def _show_context(self) -> None:
-        """Say in the head which model is chosen, and what a run would lose."""
+        """Show the chosen model in the head, and a warning if small objects would be lost."""
         choice, model, warning = self.image_panel.choice(), "", ""
         if not self.engine_panel.problem():
             config = self.engine_panel.config()
@@ -765,30 +766,30 @@ class CliperWidget(QWidget):
         self.project_panel.set_orderable(self._no_words() or self._no_engine())
 
     def _warn_of_words(self) -> None:
-        """Say which words the chosen model has never seen."""
+        """Show which words the chosen model does not know."""
         words = [w for row in self.classes_panel.classes() for w in (row.name, *row.synonyms)]
         unknown = self.engine_panel.unknown_words(words)
         if unknown and self.job is None:
             self.status_panel.show_message(ui_text.unknown_words(unknown))
 
     def event(self, event: QEvent) -> bool:
-        """End when napari takes the widget out of its dock, which does not close it."""
+        """Close down when napari removes the widget from its dock without closing it."""
         taken_out = event.type() == QEvent.Type.ParentChange and self.parentWidget() is None
         if taken_out and not self._closed:
             self.close_down()
         return bool(super().event(event))
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Follow the main window: Qt does not close what is in a window that is closed."""
+        """Watch the main window: Qt does not close the widgets in a window that is closed."""
         outermost: QWidget = self
         while (parent := outermost.parentWidget()) is not None:
-            outermost = parent  # a dock that floats is inside the main window too
+            outermost = parent  # a floating dock is a child of the main window too
         if isinstance(outermost, QMainWindow):
-            outermost.installEventFilter(self)  # once, however often it is asked for
+            outermost.installEventFilter(self)  # Qt installs it only once
         super().showEvent(event)
 
     def eventFilter(self, _window: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
-        """Save before the window closes, and end before it is deleted."""
+        """Save before the window closes, and close down before it is deleted."""
         if event is None or self._closed:
             return False
         if event.type() == QEvent.Type.DeferredDelete:
@@ -801,7 +802,7 @@ class CliperWidget(QWidget):
         return False
 
     def _may_close(self) -> bool:
-        """Whether all is saved, nothing is left to save, or a person closes all the same."""
+        """Whether everything is saved, or the user closes nevertheless."""
         left = len(self.viewer.layers) > 0
         saved = self.autosave.save_now()
         return (
@@ -818,12 +819,12 @@ class CliperWidget(QWidget):
         )
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-        """End the job and listen to nothing any more."""
+        """Close down with the widget."""
         self.close_down()
         super().closeEvent(event)
 
     def close_down(self) -> None:
-        """Stop what runs, drop what may still come, and let go of the viewer."""
+        """Save, stop all jobs, and disconnect from the viewer."""
         if self._closed:
             return
         self._closed = True
@@ -847,12 +848,12 @@ class CliperWidget(QWidget):
 
 
 def check_napari() -> None:
-    """Refuse a napari that is too old.
+    """Check that napari is new enough.
 
     Raises
     ------
     RuntimeError
-        With what to upgrade; napari shows it in place of the dock.
+        If it is too old; napari shows the message instead of the dock.
     """
     installed = version("napari")
     if tuple(int(part) for part in installed.split(".")[:2]) < NAPARI_NEEDED:
@@ -861,5 +862,5 @@ def check_napari() -> None:
 
 
 def _no_image() -> NDArray[Any]:
-    """Stands where every image of a project will give its own pixels."""
+    """Placeholder for `Request.read`; each image of a project replaces it."""
     raise InvalidInputError(ui_text.NO_IMAGE_GIVEN)

@@ -250,7 +250,7 @@ def test_a_folder_that_takes_nothing_says_so(save, tmp_path, monkeypatch, name, 
     [
         (np.full((4, 4), 70_000), "a.tif", "0 to 65535"),
         (np.full((4, 4), -1), "a.ome.tif", "0 to 65535"),
-        (np.full((4, 4), 300, np.uint16), "a.png", "254 classes"),
+        (np.full((4, 4), 300, np.uint16), "a.png", "labels up to 254"),
         (np.ones((3, 4, 4), np.uint8), "a.json.png", "one plane"),
         (np.ones((3, 4, 4), np.uint8), "a.geojson", "one plane"),
     ],

@@ -87,8 +87,8 @@ def learnt(dock, qtbot):
 
 
 def texts(dock):
-    pictures = dock.prototypes_panel.pictures
-    return [pictures.item(row).text() for row in range(pictures.count())]
+    shown = dock.prototypes_panel.list
+    return [shown.item(row).text() for row in range(shown.count())]
 
 
 def vectors(prototypes):
@@ -117,10 +117,10 @@ def test_painted_pixels_become_prototypes_and_the_image_is_scored_again(nonsense
 
     prototypes = dock.learning_controller.prototypes
     assert {one.name for one in prototypes.items} == {"", *NAMES.values()}
-    pictures = dock.prototypes_panel.pictures
-    assert pictures.count() == len(prototypes)
+    shown = dock.prototypes_panel.list
+    assert shown.count() == len(prototypes)
     assert set(texts(dock)) == {f"{name}\nscene" for name in ("background", *NAMES.values())}
-    first = pictures.item(0).icon().pixmap(48, 48).toImage()
+    first = shown.item(0).icon().pixmap(48, 48).toImage()
     assert (first.width(), first.height()) == (48, 48)
     seen = dock.prototypes_panel._items[0].thumbnail[20, 30]
     assert first.pixelColor(30, 20).getRgb()[:3] == tuple(seen.tolist())
@@ -224,16 +224,16 @@ def test_prototypes_are_removed_by_button_and_key_and_come_back(nonsense, run, q
     panel = nonsense.prototypes_panel
     gone = panel._items[0]
     assert "Select a prototype" in panel.remove_button.toolTip()
-    panel.pictures.setCurrentRow(0)
+    panel.list.setCurrentRow(0)
     panel.remove_button.click()
     assert gone not in nonsense.learning_controller.prototypes.items
-    assert panel.pictures.count() == len(prototypes) - 1
+    assert panel.list.count() == len(prototypes) - 1
     idle(nonsense, qtbot)
     used = nonsense.shown.outcome.scores.record["prototypes"]
     assert sum(one["prototypes"] for one in used) == len(prototypes) - 1
     assert not nonsense.shown.outcome.encoded
-    panel.pictures.selectAll()
-    qtbot.keyClick(panel.pictures, Qt.Key.Key_Delete)
+    panel.list.selectAll()
+    qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
     assert nonsense.learning_controller.prototypes is None
     assert nonsense.export_page.prototypes.header.text().endswith(" Visual prototypes")
     idle(nonsense, qtbot)
@@ -290,7 +290,7 @@ def test_prototypes_are_saved_beside_the_class_list(nonsense, qtbot, tmp_path):
     qtbot.waitUntil(lambda: nonsense.learning_controller.prototypes is not None, timeout=20_000)
     found = nonsense.learning_controller.prototypes
     np.testing.assert_allclose(vectors(found), vectors(prototypes), atol=1e-6)
-    assert nonsense.prototypes_panel.pictures.count() == len(prototypes)
+    assert nonsense.prototypes_panel.list.count() == len(prototypes)
     assert f"Loaded {len(prototypes)} visual prototypes" in message(nonsense)
 
 
@@ -412,7 +412,7 @@ def test_a_project_saves_prototypes_and_weight(project, qtbot, tmp_path, make_na
         vectors(other.learning_controller.prototypes), vectors(expected), atol=1e-6
     )
     assert other.prototypes_panel.weight() == pytest.approx(0.7)
-    assert other.prototypes_panel.pictures.count() == len(expected)
+    assert other.prototypes_panel.list.count() == len(expected)
     other.close_down()
 
 

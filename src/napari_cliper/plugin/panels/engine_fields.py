@@ -28,18 +28,18 @@ from ..qt.eliding_combo_box import ElidingComboBox
 
 
 class _Own:
-    """Stands in a box for what a person types."""
+    """The value of the entry for typed text."""
 
 
 OWN: Final = _Own()
-_MOST_COMPLETIONS = 12  # in sight; the others are scrolled to
+_MOST_COMPLETIONS = 12  # visible without scrolling
 PUBLISHED: Final = None  # as in `SegmentationConfig`
 
 
 class Choice(ElidingComboBox):
-    """A box of values with names; turned by the wheel only while it has the focus."""
+    """A combo box of named values; the wheel changes it only while it has the focus."""
 
-    elide = Qt.TextElideMode.ElideRight  # names stand in front
+    elide = Qt.TextElideMode.ElideRight  # names are at the start
 
     def __init__(self, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(tip, parent)
@@ -48,7 +48,7 @@ class Choice(ElidingComboBox):
 
     def add(self, value: Any, text: str, tip: str = "") -> None:
         """Add an entry."""
-        self._values.append(value)  # first: adding the first item chooses it
+        self._values.append(value)  # first: adding the first item selects it
         self.offer(text, tip)
 
     def value(self) -> Any:
@@ -60,32 +60,32 @@ class Choice(ElidingComboBox):
         return value in self._values
 
     def choose(self, value: Any) -> None:
-        """Choose the entry of a value; one that is missing is added under its own name."""
+        """Select the entry of a value; a missing one is added under its own name."""
         if not self.has(value):
             self.add(value, str(value))
         self.setCurrentIndex(self._values.index(value))
 
     def relabel(self, value: Any, text: str) -> None:
-        """Call an entry by another name."""
+        """Change the text of an entry."""
         index = self._values.index(value)
         if self.itemText(index) == self.itemData(index, Qt.ItemDataRole.ToolTipRole):
             self.setItemData(index, text, Qt.ItemDataRole.ToolTipRole)
         self.setItemText(index, text)
 
     def permit(self, value: Any, why_grey: str, tip: str = "") -> None:
-        """Make an entry grey with a reason, or let it be chosen."""
+        """Disable an entry with a reason, or enable it."""
         item = self.model().item(self._values.index(value))
         item.setEnabled(not why_grey)
         item.setToolTip(why_grey or tip)
 
     def showPopup(self) -> None:  # noqa: N802 - Qt's name
-        """Open the list as wide as its longest entry, beyond a narrow dock."""
+        """Open the list as wide as its longest entry, even if the dock is narrower."""
         view = self.view()
         view.setMinimumWidth(view.sizeHintForColumn(0) + 2 * view.frameWidth() + 24)
         super().showPopup()
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
-        """Leave the wheel to the dock unless a person is here."""
+        """Pass the wheel on to the dock unless the box has the focus."""
         if self.hasFocus():
             super().wheelEvent(event)
         else:
@@ -93,7 +93,7 @@ class Choice(ElidingComboBox):
 
 
 class DeviceBox(Choice):
-    """A box that takes other names too."""
+    """A combo box that also takes typed names."""
 
     def __init__(self, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(tip, parent)
@@ -103,12 +103,12 @@ class DeviceBox(Choice):
         self._given = ("", "auto")
 
     def value(self) -> str:
-        """The device by name."""
+        """The name of the device."""
         text = self.currentText()
         return self._given[1] if text == self._given[0] else text.strip() or "auto"
 
     def choose(self, value: str) -> None:
-        """Show a device, one of the entries or not."""
+        """Show a device, which need not be an entry."""
         if self.has(value):
             super().choose(value)
         else:
@@ -117,7 +117,7 @@ class DeviceBox(Choice):
 
 
 class NumberEdit(QLineEdit):
-    """A whole number; nothing or 0 is the default, which stands there in grey.
+    """A field for a whole number; empty or 0 means the default, which is the placeholder.
 
     Parameters
     ----------
@@ -143,18 +143,18 @@ class NumberEdit(QLineEdit):
         return (int(text) if text.isdecimal() else 0) or self._zero
 
     def set_value(self, value: Any) -> None:
-        """Show a number; nothing for the default."""
+        """Show a number; the default leaves the field empty."""
         self.setText("" if value == self._zero else str(value))
         self._given = (self.text(), value)
 
     def explain(self, why_grey: str) -> None:
-        """Make the field grey and say why, or let it be used."""
+        """Disable the field with a reason, or enable it."""
         self.setEnabled(not why_grey)
         self.setToolTip(why_grey or self._tip)
 
 
 class BoxAndLine(QWidget):
-    """A box with an edit line below it.
+    """A combo box with an edit line below it.
 
     Parameters
     ----------
@@ -181,13 +181,13 @@ class BoxAndLine(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def setAccessibleName(self, name: str) -> None:  # noqa: N802 - Qt's name
-        """Name the box and the line, which are what gets the focus."""
+        """Name the box and the line, which get the focus."""
         super().setAccessibleName(name)
         self.box.setAccessibleName(name)
         self.edit.setAccessibleName(name)
 
     def explain(self, why_grey: str) -> None:
-        """Make both grey and say why, or let them be used."""
+        """Disable both with a reason, or enable them."""
         self.box.explain(why_grey)
         for index in range(self.line.count()):
             widget = self.line.itemAt(index).widget()
@@ -197,16 +197,16 @@ class BoxAndLine(QWidget):
 
 @dataclass(frozen=True)
 class Own:
-    """The last entry of an `OwnChoice`: what a person may type there.
+    """The last entry of an `OwnChoice`, for a value that the user types.
 
     Parameters
     ----------
     entry, placeholder : str
-        Its name in the box, and what the empty edit line says.
+        Its text in the box, and the placeholder of the edit line.
     parse, show : callable
-        From the text to the value and back.
+        Convert the text to the value, and back.
     browse : callable, optional
-        Asks for a file or folder; returns its path, or nothing.
+        Asks for a file or folder; returns its path, or an empty string.
     """
 
     entry: str
@@ -217,7 +217,7 @@ class Own:
 
 
 class OwnChoice(BoxAndLine):
-    """A box whose last entry opens an edit line for a value of one's own."""
+    """A combo box whose last entry shows an edit line for a typed value."""
 
     def __init__(
         self,
@@ -244,7 +244,7 @@ class OwnChoice(BoxAndLine):
         self.browse.clicked.connect(self._on_browse)
 
     def value(self) -> Any:
-        """The chosen value, or what is typed."""
+        """The selected or typed value."""
         chosen = self.box.value()
         if chosen is not OWN:
             return chosen
@@ -254,7 +254,7 @@ class OwnChoice(BoxAndLine):
         return self._own.parse(text)
 
     def set_value(self, value: Any) -> None:
-        """Choose a value, or type it."""
+        """Select a value, or show it in the edit line if it is no entry."""
         if self.box.has(value):
             self.box.choose(value)
         else:
@@ -264,7 +264,7 @@ class OwnChoice(BoxAndLine):
         self._show_line()
 
     def set_completions(self, texts: Iterable[str]) -> None:
-        """Offer texts below the edit line: all of them while it is empty, else those that match."""
+        """Set the completions of the edit line: all while it is empty, then those that match."""
         completer = QCompleter(list(texts), self)
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)

@@ -1,4 +1,4 @@
-"""The engine's form: one row for each field of a `SegmentationConfig`, in folds by subject."""
+"""The form of the engine settings: one row for each field of `SegmentationConfig`, in folds."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _ask_folder(parent: QWidget) -> str:
 
 
 def _registered(kind: str) -> list[tuple[str, str, str]]:
-    """Entries of a box for the weights of a kind."""
+    """Value, text and tooltip of the registered weights of a kind."""
     return [
         (row.name, weights_text(row, on_disk=None), row.purpose)
         for row in REGISTRY.values()
@@ -66,7 +66,7 @@ def _registered(kind: str) -> list[tuple[str, str, str]]:
 
 
 class EngineForm(QWidget):
-    """Rows for what a run does; `changed` tells of any of them."""
+    """The engine settings as a form; `changed` is emitted when any of them changes."""
 
     changed = Signal()
 
@@ -177,7 +177,7 @@ class EngineForm(QWidget):
         column.addWidget(self.folds)
 
     def _section(self, rows: Iterable[tuple[str, Any]]) -> QWidget:
-        """Rows of labels and fields below each other."""
+        """A form of labels and fields."""
         section = QWidget()
         form = QFormLayout(section)
         form.setContentsMargins(8, 0, 0, 2)
@@ -249,7 +249,7 @@ class EngineForm(QWidget):
         )
 
     def _diffusion(self) -> str:
-        """The diffusion model; a name that cannot work is passed over where none is used."""
+        """The diffusion model; an invalid name is ignored if no diffusion model is used."""
         name: str = self.diffusion.value()
         needed = self.outline().needs_diffusion
         if not name and needed:
@@ -262,7 +262,7 @@ class EngineForm(QWidget):
         return name
 
     def outline(self) -> SegmentationConfig:
-        """Method, model, refiner and preset; while a model is being typed, as for the default."""
+        """Method, model, refiner and preset; the default model while a name is being typed."""
         outline = SegmentationConfig(
             method=self.method.value(),
             refiner=self.refiner.value(),
@@ -274,7 +274,7 @@ class EngineForm(QWidget):
             return outline
 
     def set_config(self, config: SegmentationConfig) -> None:
-        """Show a configuration; tells nobody."""
+        """Show a configuration without a signal."""
         with signals_blocked(self):
             for box, value in (
                 (self.method, config.method),
@@ -295,8 +295,8 @@ class EngineForm(QWidget):
                 (self.stride, config.stride),
                 (self.seed, config.seed),
             )
-            for field, request in fields:
-                field.set_value(request)
+            for field, value in fields:
+                field.set_value(value)
             self.offline.setChecked(config.offline)
             self._further = {
                 name: getattr(config, name)
@@ -306,7 +306,7 @@ class EngineForm(QWidget):
             self._refresh()
 
     def set_cached(self, on_disk: Mapping[str, bool]) -> None:
-        """Say in the boxes what is on disk."""
+        """Show in the boxes which weights are on disk."""
         self._on_disk.update(on_disk)
         boxes = {"clip": self.model.box, "diffusion": self.diffusion.box}
         with signals_blocked(self):
@@ -316,13 +316,13 @@ class EngineForm(QWidget):
             self._refresh()
 
     def on_disk(self, name: str) -> bool | None:
-        """Whether weights are on disk; None where it is not known."""
+        """Whether weights are on disk; None if that is unknown."""
         return self._on_disk.get(name)
 
-    # ------------------------------------------------------------------ what follows from them
+    # ------------------------------------------------------------------ dependent texts
 
     def _refresh(self) -> None:
-        """Say what "as published" means now, and make grey what does not apply."""
+        """Show what "as published" means now, and disable the fields that do not apply."""
         outline = self.outline()
         settings = outline.settings()
         published = replace(outline, refiner=None).chosen_refiner
@@ -355,7 +355,7 @@ class EngineForm(QWidget):
         self.further.setVisible(bool(self._further))
 
     def _why_no_benchmark(self, outline: SegmentationConfig) -> str:
-        """Why the data set of the published numbers makes no difference, if so."""
+        """Why the preset makes no difference; empty if it does."""
         rows = {published_settings(outline.method, outline.model, name) for name in PRESET_NAMES}
         return "" if len(rows) > 1 else ui_text.one_preset(model=outline.model)
 

@@ -1,4 +1,4 @@
-"""What the classes look like: images of where that was learned, and how much it counts."""
+"""The prototypes of the classes, each with an image patch, and their weight."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _SIDE = 48  # pixels of an image
 _STEPS = 100
 
 
-class LooksList(QListWidget):
-    """Images with the class and the image that each is of."""
+class PrototypesList(QListWidget):
+    """A list of image patches, each with its class and the name of its image."""
 
     remove_wanted = Signal()
 
@@ -46,7 +46,7 @@ class LooksList(QListWidget):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Delete removes what is chosen."""
+        """Delete removes the selected prototypes."""
         if event is not None and event.matches(QKeySequence.StandardKey.Delete):
             self.remove_wanted.emit()
             return
@@ -54,10 +54,10 @@ class LooksList(QListWidget):
 
 
 class PrototypesPanel(QWidget):
-    """Buttons, the examples, and the slider between words and prototypes.
+    """Buttons, the list of prototypes, and the slider between words and prototypes.
 
-    Emits what is wanted; is told by `show_prototypes`, `show_weight` and `set_available`.
-    `remove_wanted` carries the chosen prototypes, `weight_changed` a float or None.
+    Emits requests; updated by `show_prototypes`, `show_weight` and `set_available`.
+    `remove_wanted` carries the selected prototypes, `weight_changed` a float or None.
     """
 
     learn_wanted = Signal()
@@ -73,7 +73,7 @@ class PrototypesPanel(QWidget):
         self.by_itself.setChecked(True)
         self.by_itself.setToolTip(ui_text.LEARN_DONE_TIP)
         self.note = wrapping()
-        self.pictures = LooksList()
+        self.list = PrototypesList()
         self.remove_button = QPushButton(ui_text.REMOVE_PROTOTYPES)
         self.undo_button = QPushButton(ui_text.UNDO)
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -88,8 +88,8 @@ class PrototypesPanel(QWidget):
 
         self.learn_button.clicked.connect(self.learn_wanted)
         self.remove_button.clicked.connect(self._on_remove)
-        self.pictures.remove_wanted.connect(self._on_remove)
-        self.pictures.itemSelectionChanged.connect(self._update)
+        self.list.remove_wanted.connect(self._on_remove)
+        self.list.itemSelectionChanged.connect(self._update)
         self.undo_button.clicked.connect(self.undo_wanted)
         self.slider.valueChanged.connect(self._on_weight)
         self.automatic.toggled.connect(self._on_weight)
@@ -106,64 +106,64 @@ class PrototypesPanel(QWidget):
         grid.addWidget(self.learn_button, 0, 0, 1, 2)
         grid.addWidget(self.by_itself, 1, 0, 1, 2)
         grid.addWidget(self.note, 2, 0, 1, 2)
-        grid.addWidget(self.pictures, 3, 0, 1, 2)
+        grid.addWidget(self.list, 3, 0, 1, 2)
         grid.addWidget(self.remove_button, 4, 0)
         grid.addWidget(self.undo_button, 4, 1)
         grid.addLayout(row, 5, 0, 1, 2)
         grid.addWidget(self.automatic, 6, 0, 1, 2)
         grid.setRowStretch(7, 1)
         grid.setRowStretch(3, 1000)  # the images take the height that is left
-        self.pictures.setMinimumHeight(_SIDE)
+        self.list.setMinimumHeight(_SIDE)
 
     # ------------------------------------------------------------------ values in and out
 
     def weight(self) -> float | None:
-        """The weight of the prototypes against the words, 0 to 1; None for automatic."""
+        """The weight of the prototypes relative to the words, 0 to 1; None for automatic."""
         return None if self.automatic.isChecked() else self.slider.value() / _STEPS
 
     def show_weight(self, weight: float | None) -> None:
-        """Set the weight without telling that a person did."""
+        """Set the weight without a signal."""
         with signals_blocked(self.automatic), signals_blocked(self.slider):
             self.automatic.setChecked(weight is None)
             self.slider.setValue(round((0.5 if weight is None else weight) * _STEPS))
         self._update()
 
     def chosen(self) -> list[Prototype]:
-        """The prototypes whose images are chosen."""
-        rows = [index.row() for index in self.pictures.selectedIndexes()]
+        """The selected prototypes."""
+        rows = [index.row() for index in self.list.selectedIndexes()]
         return [self._items[row] for row in sorted(rows)]
 
     # ------------------------------------------------------------------ showing
 
     def show_prototypes(self, items: Sequence[Prototype], *, can_undo: bool) -> None:
-        """Show what was learned.
+        """Show the prototypes.
 
         Parameters
         ----------
         items : sequence of Prototype
         can_undo : bool
-            Whether there is a change to take back.
+            Whether there is a change to undo.
         """
         self._items = sorted(items, key=lambda one: not one.name)  # the background comes last
         self._can_undo = can_undo
-        with signals_blocked(self.pictures):
-            self.pictures.clear()
+        with signals_blocked(self.list):
+            self.list.clear()
             for one in self._items:
-                self.pictures.addItem(_item(one))
-        self.pictures.setVisible(bool(items))
+                self.list.addItem(_item(one))
+        self.list.setVisible(bool(items))
         classes = len({one.name.casefold() for one in items if one.name})
         self.title_changed.emit(ui_text.prototypes_title(number=len(items), classes=classes))
         self._update()
 
     def set_available(self, no_learn: str, note: str = "") -> None:
-        """Allow learning, or say in the button's tooltip why it is grey.
+        """Enable learning, or disable it with the reason as tooltip.
 
         Parameters
         ----------
         no_learn : str
-            The reason; empty where it can be done.
+            The reason; empty to enable it.
         note : str
-            What a person should know of what was learned.
+            A note for the user about the prototypes.
         """
         self.note.setText(note)
         self.note.setVisible(bool(note))
@@ -171,11 +171,9 @@ class PrototypesPanel(QWidget):
         self.learn_button.setToolTip(no_learn or ui_text.LEARN_TIP)
 
     def _update(self) -> None:
-        """Grey out what cannot be done now, and say why."""
+        """Enable or disable the widgets, with the reason as tooltip."""
         nothing = "" if self._items else ui_text.NOTHING_LEARNED
-        chosen = nothing or (
-            "" if self.pictures.selectedIndexes() else ui_text.SELECT_PROTOTYPE_FIRST
-        )
+        chosen = nothing or ("" if self.list.selectedIndexes() else ui_text.SELECT_PROTOTYPE_FIRST)
         can_undo = "" if self._can_undo else ui_text.NOTHING_TO_UNDO
         moved = nothing or (ui_text.AUTOMATIC_TIP if self.automatic.isChecked() else "")
         for widget, why_not, tip in (
@@ -197,12 +195,10 @@ class PrototypesPanel(QWidget):
 
 
 def _item(one: Prototype) -> QListWidgetItem:
-    """An image with the class and the image that it is of."""
+    """A row: image patch, class and image name."""
     item = QListWidgetItem(ui_text.prototype_entry(name=one.name, sources=one.sources))
     rows, columns, _ = one.thumbnail.shape
-    picture = QImage(
-        one.thumbnail.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888
-    )
-    item.setIcon(QIcon(QPixmap.fromImage(picture)))
+    patch = QImage(one.thumbnail.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888)
+    item.setIcon(QIcon(QPixmap.fromImage(patch)))
     item.setToolTip(ui_text.prototype_tip(name=one.name, patches=one.patches, sources=one.sources))
     return item
