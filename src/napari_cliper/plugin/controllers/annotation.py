@@ -1,4 +1,4 @@
-"""Between predictions and annotations: accept, clean, count, and the class of the brush."""
+"""Accept predictions, clean and count annotations, and set the class of the brush."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ class AnnotationController(Controller):
     changed = Signal(object)
     """An `AnnotationLayer` has changed."""
     stepped = Signal(object, bool)
-    """The undo of an `AnnotationLayer` has one more step; whether a person drew it."""
+    """The undo history of an `AnnotationLayer` has a new step; carries whether the user drew it."""
     accepted_all = Signal(object)
-    """Everything of a prediction was taken into an `AnnotationLayer`."""
+    """A whole prediction was accepted into an `AnnotationLayer`."""
     begun = Signal(object)
-    """There is an `AnnotationLayer` that was not there before."""
+    """A new `AnnotationLayer` was added."""
     brushed = Signal(str)
-    """A class was chosen to brush with, by its row or by a key."""
+    """The class of the brush was chosen, by its row or by a key."""
     leaving = Signal(object)
-    """The layer of an `AnnotationLayer` was removed; it is forgotten next."""
+    """The layer of an `AnnotationLayer` was removed; the `AnnotationLayer` is dropped next."""
     picking_changed = Signal()
-    """Presses of the mouse pick regions from now on, or no longer."""
+    """Picking regions by mouse was started or stopped."""
     lost = Signal(object)
-    """The layer of an `AnnotationLayer` was removed, and not by `remove`."""
+    """The user removed the layer of an `AnnotationLayer`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class AnnotationController(Controller):
         self._all: list[AnnotationLayer] = []
         self._removing: AnnotationLayer | None = None
         self.picking = False
-        """Whether the next press of the mouse picks a region."""
+        """Whether the next click picks a region."""
         self._last_brushed = ""
         self.keys: dict[str, Callable[[], None]] = {
             shortcuts.ACCEPT: self.accept,
@@ -95,9 +95,9 @@ class AnnotationController(Controller):
                 key: partial(self.brush_nth, index) for index, key in enumerate(shortcuts.NTH_CLASS)
             },
         }
-        """What keys do, whichever layer is active."""
+        """Callbacks by key, for any active layer."""
         self.layer_keys: dict[str, Callable[[], None]] = {}
-        """What keys do while an annotation is active."""
+        """Callbacks by key, while an annotation is active."""
         self.job: Job | None = None
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.REPLACE_PAINTED_TITLE)
         self._counting = NewestJob(self, self._count, COUNT_AFTER)
@@ -112,11 +112,11 @@ class AnnotationController(Controller):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is cleaned or counted."""
+        """Whether no cleaning or counting is running."""
         return self.job is None and self._counting.idle
 
     def close(self) -> None:
-        """Listen to nothing any more; the layers stay."""
+        """Disconnect all events; the layers stay."""
         self.stop_picking()
         self._flash.clear()
         self._counting.drop()
@@ -134,15 +134,15 @@ class AnnotationController(Controller):
         return tuple(self._all)
 
     def of(self, image: Image | None) -> AnnotationLayer | None:
-        """The annotation of an image."""
+        """Return the annotation of an image, or None."""
         return next((one for one in self._all if one.image is image), None)
 
     def behind(self, layer: Any) -> AnnotationLayer | None:
-        """The annotation whose layer it is."""
+        """Return the annotation of a layer, or None."""
         return next((one for one in self._all if one.layer is layer), None)
 
     def current(self) -> AnnotationLayer | None:
-        """The annotation that is active, or else that of the chosen image."""
+        """Return the active annotation, or else that of the chosen image."""
         choice = self._images.choice()
         return self.behind(self._viewer.layers.selection.active) or self.of(
             None if choice is None else choice.layer
@@ -151,12 +151,12 @@ class AnnotationController(Controller):
     def begin(
         self, image: Image, name: str, state: AnnotationState | None = None
     ) -> AnnotationLayer:
-        """The annotation of an image, made where there is none; or made anew from a state.
+        """Return the annotation of an image; add one if there is none, or replace it from a state.
 
         Raises
         ------
         InvalidInputError
-            For an image that was removed, or replaced by one of another size.
+            If the image was removed, or replaced by one of another size.
         """
         if image not in self._viewer.layers:
             raise InvalidInputError(ui_text.image_removed(name))
@@ -180,7 +180,7 @@ class AnnotationController(Controller):
         return annotation
 
     def remove(self, annotation: AnnotationLayer) -> None:
-        """Take an annotation that is saved, or replaced, out of the window."""
+        """Remove an annotation that is saved, or replaced, from the viewer."""
         self._removing = annotation
         try:
             if annotation.layer in self._viewer.layers:
@@ -211,7 +211,7 @@ class AnnotationController(Controller):
         self.changed.emit(annotation)
 
     def update_available(self) -> None:
-        """Bring the buttons up to what there is."""
+        """Enable or disable the buttons."""
         no_accept = self._result.why_not_seen or self._result.why_empty()
         no_clean = "" if self.current() else ui_text.NO_ANNOTATION
         if self.job is not None:
@@ -221,7 +221,7 @@ class AnnotationController(Controller):
     # ------------------------------------------------------------------ accept
 
     def accept(self) -> None:
-        """Take the prediction over, as far as the panel says."""
+        """Accept the prediction, with the choices of the panel."""
         scope = self._panel.chosen_scope()
         self.stop_picking()
         if scope == "region":
@@ -235,7 +235,7 @@ class AnnotationController(Controller):
             self._accept(prediction, chosen=chosen, where=where)
 
     def accept_under_cursor(self) -> None:
-        """Take over the region of the prediction at which the cursor points."""
+        """Accept the region of the prediction under the cursor."""
         self._accept_at(self._viewer.cursor.position)
 
     def _accept_at(self, world: Any) -> None:
@@ -308,7 +308,7 @@ class AnnotationController(Controller):
     # ------------------------------------------------------------------ hints
 
     def _on_hinted(self, prediction: Prediction, before: LabelArray, after: LabelArray) -> None:
-        """Let accepted pixels follow a hint, and show what it has changed."""
+        """Update accepted pixels after a hint, and show what it has changed."""
         choice, shown = prediction.choice, self._result.shown
         changed = before != after
         if shown is None or not changed.any():
@@ -345,7 +345,7 @@ class AnnotationController(Controller):
         self.message.emit(ui_text.CLICK_REGION if once else ui_text.CLICK_REGIONS, False)
 
     def stop_picking(self) -> None:
-        """Give the mouse back to napari."""
+        """Stop picking regions."""
         if self.picking:
             self.picking = False
             self._viewer.mouse_drag_callbacks.remove(self._on_click)
@@ -360,7 +360,7 @@ class AnnotationController(Controller):
     # ------------------------------------------------------------------ clean
 
     def clean(self) -> None:
-        """Tidy the annotation up, in a thread, as far as the panel says."""
+        """Clean the annotation in a thread, with the choices of the panel."""
         self.stop_picking()
         with self.told():
             if self._panel.chosen_scope() == "region":
@@ -373,7 +373,7 @@ class AnnotationController(Controller):
             self._clean(world)
 
     def remove_smaller(self, smallest: int) -> None:
-        """Remove objects with fewer pixels from the plane on the screen, in a thread."""
+        """Remove objects with fewer pixels from the current plane, in a thread."""
         with self.told():
             found = self._to_clean()
             if found is not None:
@@ -400,7 +400,7 @@ class AnnotationController(Controller):
         self._start_cleaning(annotation, choice, labels, clean)
 
     def _to_clean(self) -> tuple[AnnotationLayer, ImageChoice, NDArray[np.uint16]] | None:
-        """The annotation, the plane on the screen and a copy of its labels; None while one runs."""
+        """Annotation, current plane and a copy of its labels; None while a cleaning runs."""
         annotation, choice = self.current(), self._images.on_screen()
         if annotation is None:
             raise InvalidInputError(ui_text.NO_ANNOTATION)
@@ -446,7 +446,7 @@ class AnnotationController(Controller):
     # ------------------------------------------------------------------ the brush
 
     def brush(self, row: ClassRow) -> None:
-        """Let the active layer's brush paint a class."""
+        """Set the class of the active layer's brush."""
         active = self._viewer.layers.selection.active
         annotation, shown = self.behind(active), self._result.shown
         if annotation is not None:
@@ -463,11 +463,11 @@ class AnnotationController(Controller):
         self.brushed.emit(row.name)
 
     def row_of(self, name: str) -> ClassRow | None:
-        """The class of a name in the table; None for another name, and for background words."""
+        """Return the class with a name in the table; None for other names and background words."""
         return next((row for row in self._rows() if row.name == name), None)
 
     def brush_step(self, step: int) -> None:
-        """Brush with the next (1) or the previous (-1) class of the table."""
+        """Set the brush to the next (1) or previous (-1) class of the table."""
         rows = self._rows()
         if rows:
             at = self._brushed(rows)
@@ -475,13 +475,13 @@ class AnnotationController(Controller):
             self.brush(rows[first if at is None else (at + step) % len(rows)])
 
     def brush_nth(self, index: int) -> None:
-        """Brush with the class of an index in the table."""
+        """Set the brush to the class with an index in the table."""
         rows = self._rows()
         if index < len(rows):
             self.brush(rows[index])
 
     def _brushed(self, rows: list[ClassRow]) -> int | None:
-        """Which class the active layer's brush paints."""
+        """Return the class of the active layer's brush."""
         active = self._viewer.layers.selection.active
         names = [row.name.casefold() for row in rows]
         if not isinstance(active, Labels):
@@ -495,7 +495,7 @@ class AnnotationController(Controller):
         return names.index(named.name.casefold()) if named is not None and known else None
 
     def change_class(self, change: ClassChange) -> None:
-        """Rename, merge or delete a class in the annotations of the window."""
+        """Rename, merge or delete a class in all annotations of the viewer."""
         if change.is_of(self._last_brushed):
             self._last_brushed = "" if change.new is None else change.new.name
         for one in self._all:
@@ -513,7 +513,7 @@ class AnnotationController(Controller):
     # ------------------------------------------------------------------ counts
 
     def _count(self) -> Work | None:
-        """What is done in the plane on the screen, to be counted in a thread."""
+        """The work that counts what is annotated in the current plane; None if there is nothing."""
         annotation, choice = self.current(), self._plane_on_screen()
         of_this = annotation is not None and choice is not None and (
             choice.layer is annotation.image and annotation.fits
@@ -541,7 +541,7 @@ class AnnotationController(Controller):
             return None
 
     def count_soon(self) -> None:
-        """Count what is done once a person rests."""
+        """Count after a short pause in the user's work."""
         self._counting.request()
 
     # ------------------------------------------------------------------ telling
@@ -557,7 +557,7 @@ def _cleaned(
     wanted: set[int] | None = None,
     where: NDArray[np.bool_] | None = None,
 ) -> NDArray[Any]:
-    """The labels after a tool; of the wanted classes, by default of all."""
+    """The labels after a cleaning tool; it changes the given classes, by default all."""
     chosen = set(np.unique(labels).tolist()) - {0} if wanted is None else wanted
     return CLEANING[tool](labels, chosen, amount, where=where)
 

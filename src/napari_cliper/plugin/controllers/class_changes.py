@@ -1,7 +1,7 @@
-"""Classes that are renamed, merged or deleted: in the window, and in all images of the project.
+"""Rename, merge and delete classes, in the window and in all images of the project.
 
-The files of a project change first, in a thread, and the window follows when they are written.
-Until then the table of classes and the project wait.
+The files of a project are changed first, in a thread; the window follows when they are written.
+Until then, the table of classes and the project are locked.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .prototype_learning import PrototypeLearning, Start
 
 @dataclass(eq=False)
 class _Task:
-    """Work that waits for the dock to be free, and what follows it."""
+    """Work that waits for the running job of the dock, and its callback."""
 
     work: Work
     on_success: Callable[[Any], str]
@@ -91,7 +91,7 @@ class ClassChanges(Controller):
     # ------------------------------------------------------------------ rename
 
     def _on_renamed(self, change: ClassChange) -> None:
-        """The table shows another name: let everything else follow."""
+        """Rename a class everywhere after it was renamed in the table."""
         project = self._projects.project
         if not self._may_begin():
             self._panel.take_back_renamed()
@@ -104,7 +104,7 @@ class ClassChanges(Controller):
     # ------------------------------------------------------------------ merge and delete
 
     def _on_change_wanted(self, change: ClassChange) -> None:
-        """Count what a merge or a deletion changes, ask, and do it."""
+        """Count what a merge or deletion changes, ask, and change it."""
         if not (self._may_begin() and self._projects.save_now() and self._autosave.save_now()):
             return
         project = self._projects.project
@@ -141,7 +141,7 @@ class ClassChanges(Controller):
             self._begin(work, partial(self._on_changed, change), _nothing)
 
     def _all_projects(self) -> tuple[Project, ...]:
-        """Where annotations without a project are saved, and the project."""
+        """The stores of annotations without a project, and the open project."""
         project = self._projects.project
         return (*self._autosave.projects, *(() if project is None else (project,)))
 
@@ -163,7 +163,7 @@ class ClassChanges(Controller):
         self.go_on()
 
     def go_on(self) -> None:
-        """Start what waits for the dock; or the dock has ended it without success."""
+        """Start the waiting work; called when the dock has ended its job."""
         task = self._task
         if task is None:
             return
@@ -214,7 +214,7 @@ class ClassChanges(Controller):
 
 
 def _nothing() -> None:
-    """Nothing was changed, so that nothing is to be taken back."""
+    """Do nothing: nothing was changed, so there is nothing to restore."""
 
 
 def _counted(
@@ -238,7 +238,7 @@ def _changed(
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> ClassChanged:
-    """Change a class in all projects; the last is that of the person."""
+    """Change a class in all projects; the last one is the open project."""
     monitor = Monitor(report, should_stop)
     done = [project.change_class(change, monitor) for project in projects]
     backups = [one.backup for one in done if one.backup is not None]

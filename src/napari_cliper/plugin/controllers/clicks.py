@@ -1,4 +1,4 @@
-"""The clicks of a viewer's images: made, kept with the annotations, taken back."""
+"""The clicks on the images of a viewer: add, save with the annotations, undo."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ClickController(Controller):
     """
 
     hinted = Signal(object)
-    """A person has drawn a stroke or changed a click, or has undone it; carries the image."""
+    """The user has drawn a stroke, changed a click, or undone one; carries the image."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class ClickController(Controller):
             shortcuts.UNDO: self.undo,
             shortcuts.REDO: self.redo,
         }
-        """What keys do while the labels or the clicks are active."""
+        """Callbacks by key, while the annotation or the clicks are active."""
         self._removed_timer = once(self, 0, self._take_back)
         annotation_controller.begun.connect(self._on_begun)
         annotation_controller.brushed.connect(self.choose)
@@ -81,11 +81,11 @@ class ClickController(Controller):
 
     @property
     def idle(self) -> bool:
-        """Whether every removal of a layer was followed."""
+        """Whether all removed layers have been handled."""
         return not self._removed_timer.isActive()
 
     def close(self) -> None:
-        """Listen to nothing any more; the layers stay."""
+        """Disconnect all events; the layers stay."""
         self._closed = True
         self._removed_timer.stop()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
@@ -93,7 +93,7 @@ class ClickController(Controller):
             one.close()
 
     def leave(self, image: Image) -> None:
-        """Take the clicks of an image out of the window; its annotation keeps them."""
+        """Remove the clicks layer of an image; the clicks stay in its annotation."""
         clicks = self.of(image)
         if clicks is not None:
             self._let_go(clicks)
@@ -101,7 +101,7 @@ class ClickController(Controller):
                 self._viewer.layers.remove(clicks.layer)
 
     def click(self) -> None:
-        """Let a person click: make the layer where there is none, and make it active."""
+        """Activate the clicks layer, and add it if there is none."""
         choice = self._images.choice()
         if choice is None:
             return
@@ -117,7 +117,7 @@ class ClickController(Controller):
         self.message.emit(ui_text.click_on(clicks.chosen), False)
 
     def click_at(self, world: Any, name: str) -> None:
-        """Click for a person, as if with the mouse.
+        """Add a click, as if by mouse.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class ClickController(Controller):
         self.recolour()
 
     def forget_strokes(self, annotation: AnnotationLayer) -> None:
-        """Leave the strokes of an annotation out of undo: its layer has lost them."""
+        """Drop the strokes of an annotation from undo: its layer has lost its history."""
         self._history(annotation.image).forget(annotation.layer)
 
     def undo(self) -> None:
@@ -183,7 +183,7 @@ class ClickController(Controller):
         self._history(annotation.image).forget(annotation.layer)
 
     def choose(self, name: str) -> None:
-        """Let the next clicks be of a class."""
+        """Set the class of the next clicks."""
         self._on_chosen(name)
         for one in self.all:
             one.choose(name)
@@ -197,11 +197,11 @@ class ClickController(Controller):
             self.choose(BACKGROUND)
 
     def of(self, image: Image) -> ClicksLayer | None:
-        """The clicks of an image."""
+        """Return the clicks of an image, or None."""
         return next((one for one in self.all if one.image is image), None)
 
     def behind(self, layer: Any) -> ClicksLayer | None:
-        """The clicks whose layer it is."""
+        """Return the clicks of a layer, or None."""
         return next((one for one in self.all if one.layer is layer), None)
 
     def _add(self, annotation: AnnotationLayer) -> ClicksLayer:
@@ -226,7 +226,7 @@ class ClickController(Controller):
         self._history(clicks.image).add(clicks)
 
     def _on_clicked(self, clicks: ClicksLayer) -> None:
-        """Keep the clicks with the annotation, which is begun where there is none."""
+        """Store the clicks in the annotation; add one if there is none."""
         active = self._viewer.layers.selection.active
         try:
             annotation = self._annotation_controller.begin(clicks.image, clicks.name)
@@ -251,7 +251,7 @@ class ClickController(Controller):
         self._history(clicks.image).forget(clicks)
 
     def _take_back(self) -> None:
-        """Forget the clicks whose layer a person has removed, but not with all the image."""
+        """Drop the clicks if the user removed their layer but not the image."""
         images, self._taken_away = self._taken_away, []
         for image in images:
             annotation = self._annotation_controller.of(image)

@@ -1,7 +1,7 @@
-"""Corrections: strokes and clicks change the prediction elsewhere; where to look next.
+"""Hints: strokes and clicks that change the prediction in similar regions; uncertain places.
 
-The result on the screen asks for the hints whenever its labels have to follow
-(`LiveResult.read_hints`): they are read in its thread from copies that are taken here.
+`LiveResult` calls `LiveResult.read_hints` whenever it updates the labels; the hints are read in
+its thread, from copies that are made here.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from .label_update import Drawn, ReadHints, UncertainPlaces, read_hints, uncerta
 from .live_result import LiveResult
 
 PLACES_PER_SIDE = 5
-"""So many uncertain places fit beside each other on the canvas, once it has zoomed to one."""
+"""The number of uncertain places that fit side by side on the canvas after zooming to one."""
 MARK = 1500  # milliseconds for which the place is marked
 
 
 class CorrectionController(Controller):
-    """What the corrections of one dock do to its result.
+    """Connects the hints of one dock with its result.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class CorrectionController(Controller):
             shortcuts.NEXT_UNCERTAIN: self.next_uncertain,
             shortcuts.REJECT_REGION: self.reject_under_cursor,
         }
-        """What keys do, whichever layer is active."""
+        """Callbacks by key, for any active layer."""
         self.uncertainty = UncertaintyLayer(viewer)
         self.uncertain_places: UncertainPlaces | None = None
         self._preparing: Job | None = None  # computes the affinity before it is needed
@@ -110,7 +110,7 @@ class CorrectionController(Controller):
         self.update_available()
 
     def close(self) -> None:
-        """Listen to nothing any more; the layers stay."""
+        """Disconnect all events; the layers stay."""
         self._closed = True
         self._look.drop()
         self._mark.clear()
@@ -122,17 +122,17 @@ class CorrectionController(Controller):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is computed for corrections."""
+        """Whether no computation for hints is running."""
         return self._preparing is None and self._look.idle and self.click_controller.idle
 
     def leave(self, image: Image) -> None:
-        """Take what we show of an image out of the window; its annotation keeps the clicks."""
+        """Remove the layers of an image from the viewer; the clicks stay in its annotation."""
         self.uncertainty.clear()
         self._panel.show_state("")
         self.click_controller.leave(image)
 
     def update_available(self) -> None:
-        """Bring the buttons up to what there is."""
+        """Enable or disable the buttons."""
         no_click = "" if self._images.choice() else self._images.why_not()
         no_next = self._result.why_not
         self._panel.set_available(no_click, no_next)
@@ -140,7 +140,7 @@ class CorrectionController(Controller):
             self._panel.show_state("")
 
     def _shown(self) -> Shown | None:
-        """The result, if its image is still what it was."""
+        """The current result, if its image is unchanged."""
         shown = self._result.shown
         there = shown is not None and shown.choice.layer in self._viewer.layers
         return shown if shown is not None and there and shown.choice.is_current else None
@@ -153,7 +153,7 @@ class CorrectionController(Controller):
     # ------------------------------------------------------------------ hints
 
     def _on_appeared(self) -> None:
-        """Another result is on the screen."""
+        """Another result is shown."""
         self._hints = None
         self._go_when_known = False
         self._forget_uncertain_places()
@@ -163,7 +163,7 @@ class CorrectionController(Controller):
         self._prepare()
 
     def _prepare(self) -> None:
-        """Compute the affinity of the image on the screen, so that the first stroke is quick."""
+        """Compute the affinity of the current image, so that the first stroke is fast."""
         self._stop_preparing()
         shown = self._shown()
         if shown is not None and self._panel.spread.isChecked():
@@ -197,7 +197,7 @@ class CorrectionController(Controller):
             self._result.follow()
 
     def _on_hinted(self, image: Image) -> None:
-        """Let the person see what their stroke, click or undo changes."""
+        """Show what a stroke, click or undo of the user changes."""
         shown, annotation = self._shown(), self._annotation_controller.of(image)
         if shown is None or shown.choice.layer is not image or not self._panel.spread.isChecked():
             return
@@ -208,7 +208,7 @@ class CorrectionController(Controller):
         self._result.follow()
 
     def _read_hints(self, shown: Shown) -> ReadHints | None:
-        """Copies of the hints on a result, to be read in a thread; None if they are not used."""
+        """Return copies of the hints on a result, for a thread; None if they are not used."""
         if not self._panel.spread.isChecked():
             return None
         names = [one.name for one in shown.outcome.scores.classes]
@@ -220,7 +220,7 @@ class CorrectionController(Controller):
         self._show_hints()
 
     def _show_hints(self) -> None:
-        """Say which hints the labels follow."""
+        """Show which hints the labels follow."""
         text = "" if self._preparing is None else ui_text.COMPUTING_SIMILARITY
         if self._hints is not None:
             text = (
@@ -235,7 +235,7 @@ class CorrectionController(Controller):
         self._panel.show_state(text)
 
     def _copies(self, choice: ImageChoice) -> Drawn:
-        """What is drawn on a choice, for a thread."""
+        """Copies of the strokes and clicks on a choice, for a thread."""
         annotation = self._annotation_controller.of(choice.layer)
         clicks = self.click_controller.of(choice.layer)
         shape = labels_shape(choice)[-2:]
@@ -251,7 +251,7 @@ class CorrectionController(Controller):
         return Drawn(labels, edit_mask, classes, clicks_on(points, choice.plane, corner, shape))
 
     def reject_under_cursor(self) -> None:
-        """Say by a click that none of the classes is under the cursor."""
+        """Add a background click under the cursor."""
         try:
             self.click_controller.click_at(self._viewer.cursor.position, BACKGROUND)
         except InvalidInputError as error:
@@ -275,7 +275,7 @@ class CorrectionController(Controller):
             self.uncertainty.clear()
 
     def next_uncertain(self) -> None:
-        """Move the camera to the next place that is uncertain and not yet decided."""
+        """Move the camera to the next uncertain place that is not decided yet."""
         if self._closed:
             return  # the key is on layers that stay
         if self._shown() is None:
@@ -287,7 +287,7 @@ class CorrectionController(Controller):
             self._go(self.uncertain_places.places)
 
     def _look_snapshot(self) -> Work | None:
-        """What to find uncertain places in now, as work for the thread."""
+        """The work that finds uncertain places; None if there is no result."""
         kept = self._result.current
         if kept is None or self._shown() is None:
             return None
@@ -343,7 +343,7 @@ class CorrectionController(Controller):
 
     @staticmethod
     def _ring(choice: ImageChoice, pixel: tuple[int, int]) -> Points:
-        """A mark around a pixel of a choice."""
+        """A Shapes layer that marks a pixel of a choice."""
         rows, columns = labels_shape(choice)[-2:]
         return Points(
             [(*(0,) * len(choice.plane), *pixel)],

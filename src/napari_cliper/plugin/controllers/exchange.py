@@ -1,4 +1,4 @@
-"""Annotations out of the window, and labels from elsewhere into it."""
+"""Export of annotations, and import of labels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Gather = Callable[[], Images]
 
 @dataclass(frozen=True)
 class ProjectImages:
-    """The images of a project, for an export. The default is no project.
+    """The annotated images of a project, for export. The default is no project.
 
     Parameters
     ----------
@@ -94,18 +94,18 @@ class Exchange(Controller):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is exported or imported."""
+        """Whether no export or import is running."""
         return self.job is None
 
     def close(self) -> None:
-        """End what runs."""
+        """Stop the running job."""
         if self.job is not None:
             self.job.stop()
 
     # ------------------------------------------------------------------ export
 
     def export(self) -> None:
-        """Write what the panel says."""
+        """Export with the choices of the panel."""
         annotation, project = self._annotation_controller.current(), self.project_images()
         if annotation is None and not project.count:
             self.message.emit(ui_text.NOTHING_TO_EXPORT, True)
@@ -114,17 +114,17 @@ class Exchange(Controller):
         self.write(self._panel.request(), annotation, project)
 
     def open_folder(self) -> None:
-        """Show the folder of the last export in the system's file manager."""
+        """Open the folder of the last export in the file manager."""
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(self.folder)):
             self.message.emit(ui_text.cannot_open_folder(self.folder), True)
 
     def set_annotated(self, images: int) -> None:
-        """Take how many images of the project have an annotation."""
+        """Set the number of annotated images of the project."""
         self._annotated = images
         self.update_available()
 
     def update_available(self, _changed: object = None) -> None:
-        """Bring the panel up to what there is to export."""
+        """Enable or disable the panel, depending on what can be exported."""
         self._panel.set_available(
             has_annotation=self._annotation_controller.current() is not None,
             images=self._annotated,
@@ -134,7 +134,7 @@ class Exchange(Controller):
     def write(
         self, request: ExportRequest, annotation: AnnotationLayer | None, project: ProjectImages
     ) -> None:
-        """Write in a thread."""
+        """Export in a thread."""
         if self.job is not None:
             self.message.emit(ui_text.EXCHANGE_RUNS, True)
             return
@@ -157,7 +157,7 @@ class Exchange(Controller):
     # ------------------------------------------------------------------ import
 
     def import_labels(self) -> None:
-        """Ask for a file and take its labels into the annotation."""
+        """Ask for a file and import its labels into the annotation."""
         choice = self._images.choice()
         if choice is None:
             self.message.emit(ui_text.CHOOSE_IMAGE_TO_IMPORT, True)
@@ -173,7 +173,7 @@ class Exchange(Controller):
             self.read(Path(path))
 
     def read(self, path: Path) -> None:
-        """Read labels in a thread; of a data set, those of the chosen image."""
+        """Read labels in a thread; from a data set, those of the chosen image."""
         choice = self._images.choice()
         if self.job is None and choice is not None:
             file = choice.layer.source.path

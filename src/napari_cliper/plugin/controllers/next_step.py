@@ -1,4 +1,4 @@
-"""What a person can do next: no image, no model, no words, no result, or nothing found."""
+"""What to do next if there is no image, model, words or result, or if nothing was found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLASSES_NAMED = 4
 
 @dataclass(frozen=True)
 class Actions:
-    """What the buttons of a state do.
+    """The callbacks of the buttons of a state.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ class Actions:
 
 
 class NextStep(QObject):
-    """Keeps the state panel up to what is there.
+    """Updates the state panel.
 
-    Emits `changed` with whether thresholds can be moved.
+    Emits `changed` with whether the thresholds can be moved.
 
     Parameters
     ----------
@@ -65,27 +65,27 @@ class NextStep(QObject):
         self._busy = self._loading = self._cramped = False
 
     def set_free(self, free: int) -> None:
-        """Take in how many bytes are free where weights are stored."""
+        """Set the free bytes on the disk of the weights."""
         self._free = free
         self.update()
 
     def set_busy(self, *, busy: bool) -> None:
-        """Offer no download while a job runs."""
+        """Disable downloads while a job runs."""
         self._busy = busy
         self.update()
 
     def set_loading(self, *, loading: bool) -> None:
-        """Say that PyTorch is being loaded."""
+        """Show whether PyTorch is being loaded."""
         self._loading = loading
         self.update()
 
     def set_cramped(self, cramped: bool) -> None:
-        """Be short where the rare settings take the room."""
+        """Use shorter texts while *More* is open."""
         self._cramped = cramped
         self.update()
 
     def update(self) -> None:
-        """Bring the panel in line."""
+        """Show the present state."""
         missing = self._engine.missing()
         self._panel.show_state(self._find(missing))
         self.changed.emit(self._state.shown is not None and not missing)
@@ -127,7 +127,7 @@ class NextStep(QObject):
     # ------------------------------------------------------------------ weights
 
     def _missing(self, missing: Sequence[WeightsEntry]) -> State:
-        """Three ways on: the demo model, a small download, and the best borders."""
+        """The buttons for missing weights: demo model, small download, large download."""
         config = self._engine.config_or_outline()
         demo = ENGINE_PRESETS["demo"].applied_to(config)
         buttons = [

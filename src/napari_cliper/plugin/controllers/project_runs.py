@@ -1,4 +1,4 @@
-"""Runs on all images of a project: predictions that are kept, and the order by uncertainty."""
+"""Runs on all images of a project: saved predictions, and sorting by uncertainty."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from .project import ProjectController
 from .prototype_learning import Start
 
 IMAGES_NAMED = 3
-"""So many images that could not be looked at are named with the reason."""
+"""The maximum number of failed images that a message names with the reason."""
 
 
 class ProjectRuns(Controller):
-    """Runs the words on the images of the dock's project.
+    """Runs on the images of the project.
 
     Parameters
     ----------
@@ -75,18 +75,18 @@ class ProjectRuns(Controller):
         project_controller.arrived.connect(self.show_kept)
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop the running job."""
         if self._reading is not None:
             self._reading.stop()
 
     @property
     def idle(self) -> bool:
-        """Whether no prediction is read."""
+        """Whether no saved prediction is being read."""
         return self._reading is None
 
     @property
     def entries(self) -> tuple[RunEntry, ...]:
-        """What it adds to the menu beside Run: nothing without a project."""
+        """The entries in the menu beside Run; none without a project."""
         project = self._project_controller.project
         if project is None:
             return ()
@@ -96,11 +96,11 @@ class ProjectRuns(Controller):
     # ------------------------------------------------------------------ all images
 
     def run(self) -> None:
-        """Run all images that are not done, in a thread, and keep the predictions."""
+        """Run on all images that are not done, in a thread, and save the predictions."""
         self._begin(predict_images, self._on_run)
 
     def order(self) -> None:
-        """Run all images that are not done, in a thread, and order them by uncertainty."""
+        """Run on all images that are not done, in a thread, and sort them by uncertainty."""
         self._begin(uncertain_first, self._on_ranked)
 
     def _begin(
@@ -135,9 +135,9 @@ class ProjectRuns(Controller):
     # ------------------------------------------------------------------ what is kept
 
     def show_kept(self) -> None:
-        """Show the kept prediction of the image in the window, if words and settings are the same.
+        """Show the saved prediction of the image in the window, if words and settings are the same.
 
-        Prototypes that were learned since do not matter, because each image that is done adds some.
+        Changed prototypes are ignored, because each finished image adds some.
         """
         projects = self._project_controller
         project, layer, request = projects.project, projects.layer, self._chosen()
