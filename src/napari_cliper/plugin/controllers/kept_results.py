@@ -52,7 +52,7 @@ class Shown:
         return outcome.scores.nbytes + labels + outcome.embedding.nbytes
 
     def release(self) -> None:
-        """Drop what labels are made of; it is made anew when thresholds or hints change."""
+        """Drop the cached label data; it is computed again when thresholds or hints change."""
         for live in self.outcome.live.values():
             live.release()
 

@@ -1,4 +1,4 @@
-"""The result on the screen: layers that follow the thresholds until a person edits them.
+"""The current result: layers that follow thresholds and hints until the user edits them.
 
 A result belongs to an image, a plane and a region. Thresholds, hints and Accept act on the result
 of the plane that the viewer shows; where there is none, `LiveResult.why_not` says why.
@@ -41,14 +41,14 @@ CLASSES_NAMED = 4
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """A prediction that was shown from a file."""
+    """A saved prediction that is shown without a run."""
 
     choice: ImageChoice
     rows: tuple[ClassRow, ...]
     prediction: Prediction
 
     def with_class(self, change: ClassChange, new: ClassRow) -> _Stored:
-        """A copy whose class of the change is another one."""
+        """Return a copy with the class of a change replaced."""
         rows = tuple(new if change.is_of(row.name) else row for row in self.rows)
         return replace(self, rows=rows)
 
@@ -56,32 +56,32 @@ class _Stored:
 class LiveResult(QObject):
     """Shows results in Labels layers, which follow the thresholds and the user's hints.
 
-    One job makes labels: of the newest thresholds and hints, for all stages at once.
+    One job computes the labels of all stages from the newest thresholds and hints.
 
     Parameters
     ----------
     viewer : Viewer
     images : ImagePanel
-        Which image is worked on.
+        Gives the chosen image.
     thresholds : ThresholdPanel
-        Where the thresholds are moved; told of each result's range.
+        Gives the thresholds, and shows the range of each result.
     on_frozen : callable
-        Called with the prediction that a person has begun to edit.
+        Called with a prediction when the user starts to edit it.
     """
 
     failed = Signal(str)
-    """Labels could not be made; carries why."""
+    """The labels could not be computed; carries the reason."""
     appeared = Signal()
-    """Another result is on the screen, or none any more."""
+    """Another result, or none, is shown."""
     relabelled = Signal()
-    """Visible labels, or the reason why there are none, have changed."""
+    """The visible labels, or the reason why there are none, have changed."""
     followed = Signal()
-    """The labels have changed with the newest thresholds and hints."""
+    """The labels are up to date with the newest thresholds and hints."""
     stage_chosen = Signal(str)
     """Another stage is shown."""
     hinted = Signal(object, object, object)
-    """A hint, or the undo of one, has changed the labels that a person looks at: the `Prediction`,
-    and its labels before and after. Nothing else has changed."""
+    """Only a hint, or its undo, has changed the visible labels; carries the `Prediction`, and its
+    labels before and after."""
     thresholds_followed = Signal()
     """The labels have changed with the thresholds."""
     hints_read = Signal(object)
@@ -102,18 +102,18 @@ class LiveResult(QObject):
         self.kept = KeptResults()
         self._current: Kept | None = None
         self.why_not = ui_text.NO_PREDICTION
-        """Why there is no result on the screen; empty where there is one."""
+        """Why there is no result for the current plane; empty if there is one."""
         self._last: tuple[SegmentationConfig, Thresholds] | None = None
         self.read_hints: Callable[[Shown], ReadHints | None] = lambda _shown: None
-        """Gives the hints on a result, for the thread."""
+        """Returns a function that reads the hints on a result in the thread."""
         self._update = NewestJob(self, self._snapshot)
         self._update.succeeded.connect(self._on_updated)
         self._update.failed.connect(self.failed)
         self._update.became_idle.connect(self._on_idle)
-        self._stage: Stage | None = None  # that a person has chosen to see
+        self._stage: Stage | None = None  # chosen by the user
         self._both = False
-        self._stored: _Stored | None = None  # the prediction that was shown from a file last
-        self._changed = False  # the labels are others than the tables and records tell
+        self._stored: _Stored | None = None  # the saved prediction that was shown last
+        self._changed = False  # whether features and provenance are outdated
         thresholds.changed.connect(self._on_chosen)
         images.changed.connect(self.look)
         self._listeners = Listeners()
@@ -131,21 +131,21 @@ class LiveResult(QObject):
 
     @property
     def idle(self) -> bool:
-        """Whether the labels are those of the newest thresholds and hints."""
+        """Whether the labels are up to date with the newest thresholds and hints."""
         return self._update.idle
 
     @property
     def current(self) -> Kept | None:
-        """The result of the plane on the screen, with its thresholds and hints."""
+        """The result of the current plane, with its thresholds and hints."""
         return self._current
 
     @property
     def live(self) -> bool:
-        """Whether a layer of the result still follows."""
+        """Whether a layer of the result is still live."""
         return self.shown is not None and any(s.live for s in self.shown.predictions.values())
 
     def seen(self) -> Prediction | None:
-        """The prediction that a person looks at: the active layer's, or the topmost visible."""
+        """Return the prediction of the active layer, or the topmost visible one."""
         if self.shown is None:
             stored = self._stored_on_screen()
             return None if stored is None else stored.prediction
@@ -156,22 +156,22 @@ class LiveResult(QObject):
 
     @property
     def seen_rows(self) -> tuple[ClassRow, ...]:
-        """The classes of the prediction that a person looks at, without the background."""
+        """Return the classes of the prediction of `seen`, without the background."""
         stored = self._stored_on_screen() if self.shown is None else None
         return stored.rows if stored is not None else () if self.shown is None else self.shown.rows
 
     @property
     def stored_on_screen(self) -> bool:
-        """Whether the prediction that a person looks at was read from a file."""
+        """Whether the visible prediction was read from a file."""
         return self._current is None and self._stored_on_screen() is not None
 
     @property
     def why_not_seen(self) -> str:
-        """Why there is no prediction to look at; empty where there is one, also from a file."""
+        """Return why there is no prediction; empty if there is one, also from a file."""
         return "" if self._stored_on_screen() is not None else self.why_not
 
     def why_empty(self) -> str:
-        """Why the prediction on the screen has no pixel of any class; empty where it has one."""
+        """Return why the current prediction has no pixel of any class; empty if it has one."""
         seen, kept = self.seen(), self._current
         if seen is None or seen.labels.any():
             return ""
@@ -182,7 +182,7 @@ class LiveResult(QObject):
         )
 
     def shortfalls(self) -> tuple[Shortfall, ...]:
-        """Which classes of the prediction on the screen stay below which threshold, best first."""
+        """Return the classes of the current prediction that are below a threshold, best first."""
         seen, kept = self.seen(), self._current
         if seen is None or kept is None:
             return ()
@@ -190,25 +190,25 @@ class LiveResult(QObject):
         return live.shortfalls(kept.followed[0])
 
     def thresholds_for(self, config: SegmentationConfig) -> Thresholds | None:
-        """The thresholds that the next result of a configuration keeps; None for its defaults."""
+        """Return the thresholds for the next result of a configuration; None for its defaults."""
         last = self._last
         return last[1] if last is not None and last[0] == config else None
 
     def start_with(self, config: SegmentationConfig, thresholds: Thresholds) -> None:
-        """Drop every result, and begin the first one of a configuration with these thresholds."""
+        """Drop all results, and use these thresholds for the first result of a configuration."""
         self.kept.forget()
         self._last = config, thresholds
         self.look()
 
     def remove_of(self, image: Layer) -> None:
-        """Take the predictions of an image away, but for those that a person has edited."""
+        """Remove the predictions of an image, except those that the user has edited."""
         for prediction in self._predictions.live_of(image):
             self._viewer.layers.remove(prediction.layer)
         self.kept.forget(image)
         self.look()
 
     def close(self) -> None:
-        """Follow nothing any more; the layers stay."""
+        """Disconnect all events; the layers stay."""
         self._update.drop()
         self._listeners.clear()
         self._images.changed.disconnect(self.look)
@@ -223,7 +223,7 @@ class LiveResult(QObject):
         config: SegmentationConfig,
         outcome: Outcome,
     ) -> None:
-        """Put a result into layers, and the range of its scores to the sliders."""
+        """Show a result in layers, and set the ranges of the sliders."""
         scores = outcome.scores
         on_screen = self._is_on_screen(choice)
         values = (self.thresholds_for(config) if on_screen else None) or outcome.thresholds
@@ -239,12 +239,12 @@ class LiveResult(QObject):
         self.kept.add(kept)
         self._viewer.layers.selection.active = predictions[self._chosen(scores.stages)].layer
         self.look()
-        if self._current is not kept:  # the viewer shows another plane by now
+        if self._current is not kept:  # the viewer shows another plane now
             self._describe(kept)
             kept.shown.release()
 
     def _chosen(self, stages: Sequence[Stage]) -> Stage:
-        """The stage to see: the chosen one, or the last."""
+        """The stage to show: the chosen one, or the last."""
         wanted = self._stage
         return wanted if wanted is not None and wanted in stages else stages[-1]
 
@@ -269,7 +269,7 @@ class LiveResult(QObject):
         return predictions
 
     def show_both(self, wanted: bool) -> None:
-        """Show the coarse and the refined map in a layer each, or the chosen one alone."""
+        """Show the coarse and the refined map in separate layers, or only the chosen one."""
         if wanted == self._both:
             return
         self._both = wanted
@@ -309,7 +309,7 @@ class LiveResult(QObject):
             self.relabelled.emit()
 
     def _stored_on_screen(self) -> _Stored | None:
-        """The prediction from a file that belongs to the plane on the screen."""
+        """The saved prediction of the current plane."""
         stored = self._stored
         if stored is None or not stored.choice.is_current:
             return None
@@ -341,7 +341,7 @@ class LiveResult(QObject):
         self.look()
 
     def _leave(self) -> None:
-        """Let go of the memory that only a result on the screen needs."""
+        """Free the memory that only the current result needs."""
         kept, self._current = self._current, None
         if kept is None:
             return
@@ -372,7 +372,7 @@ class LiveResult(QObject):
         return seen.layer is choice.layer and seen.plane == choice.plane
 
     def _find(self) -> tuple[Kept | None, str]:
-        """The result of the plane on the screen, or None and why."""
+        """The result of the current plane, or None and the reason."""
         try:
             seen = self._images.on_screen()
         except InvalidInputError as error:
@@ -406,7 +406,7 @@ class LiveResult(QObject):
         return None, ui_text.NO_PREDICTION
 
     def _preferred(self, found: list[Kept]) -> Kept:
-        """Of several regions that of the active layer, the chosen one, or the last."""
+        """Of several regions, that of the active layer, the chosen one, or the last."""
         active, chosen = self._viewer.layers.selection.active, self._images.choice()
         for one in found:
             if any(s.layer is active for s in one.shown.predictions.values()):
@@ -419,18 +419,18 @@ class LiveResult(QObject):
     # ------------------------------------------------------------------ hints and colours
 
     def make_room(self, labels: Labels) -> None:
-        """Draw outlines above the labels of an annotation that has just begun."""
+        """Move the outlines above the labels of a new annotation."""
         if self.shown is not None:
             for prediction in self.shown.predictions.values():
                 self._predictions.raise_above(prediction, labels)
 
     def reveal(self, labels: Labels | None) -> None:
-        """Show the prediction again, so that a person sees what a hint has changed.
+        """Make the prediction visible, so that the user sees what a hint has changed.
 
         Parameters
         ----------
         labels : Labels or None
-            The annotation, above which it is drawn.
+            The annotation, above which it is moved.
         """
         seen = self.seen()
         if seen is not None:
@@ -448,7 +448,7 @@ class LiveResult(QObject):
             prediction.layer.colormap = colours
 
     def change_class(self, change: ClassChange) -> None:
-        """Rename a class in all results, or let a merged one be accepted as the other.
+        """Rename a class in all results; a merged class is then accepted as the other.
 
         A deleted class stays in a result until its image is run again.
         """
@@ -467,7 +467,7 @@ class LiveResult(QObject):
             self.relabelled.emit()
 
     def swap_stages(self) -> None:
-        """Show the coarse map in the place of the refined one, and back."""
+        """Switch between the coarse and the refined map."""
         kept = self._current
         if kept is None or len(kept.labels) < 2:
             return
@@ -494,19 +494,19 @@ class LiveResult(QObject):
     # ------------------------------------------------------------------ following
 
     def follow(self) -> None:
-        """Let the labels follow the newest thresholds and hints, soon."""
+        """Request an update of the labels to the newest thresholds and hints."""
         if self._current is not None:
             self._update.request()
 
     def _on_chosen(self, values: Thresholds) -> None:
-        """A person has moved a threshold."""
+        """The user has moved a threshold."""
         if self._current is not None:
             self._current.thresholds = values
             self._last = self._current.shown.config, values
             self.follow()
 
     def _snapshot(self) -> Work | None:
-        """What the labels have to follow now, as work for the thread."""
+        """The work that updates the labels; None if they are up to date."""
         kept = self._current
         if kept is None or not kept.shown.choice.is_current:
             return None
@@ -516,7 +516,7 @@ class LiveResult(QObject):
         return partial(update_labels, kept, values, self.read_hints(kept.shown))
 
     def _on_updated(self, update: LabelUpdate) -> None:
-        """Show labels, unless another result is on the screen by now."""
+        """Show the labels, unless another result is current by now."""
         kept = update.kept
         if kept is not self._current:
             return
@@ -540,7 +540,7 @@ class LiveResult(QObject):
         self.relabelled.emit()
 
     def _on_idle(self) -> None:
-        """Nothing changes any more for now: tables and records follow."""
+        """Update features and provenance after the last change of labels."""
         self._thresholds.set_working(working=False)
         if self._changed and self._current is not None:
             self._changed = False
@@ -548,7 +548,7 @@ class LiveResult(QObject):
             self.followed.emit()
 
     def _describe(self, kept: Kept) -> None:
-        """Bring tables and records up to what the layers show."""
+        """Update features and provenance to the labels of the layers."""
         shown = kept.shown
         record = _record(shown.outcome, kept.followed[0])
         for stage, prediction in shown.predictions.items():
@@ -558,7 +558,7 @@ class LiveResult(QObject):
 
 
 def _plane_in_words(choice: ImageChoice) -> str:
-    """Such as ``z 5 of stack``; the name alone for a single plane."""
+    """A plane in words, such as ``z 5 of stack``; the name alone for a single plane."""
     indices = _indices_in_words(choice, choice.plane)
     return ui_text.plane_of(indices=indices, image=choice.name)
 
@@ -571,5 +571,5 @@ def _indices_in_words(choice: ImageChoice, plane: tuple[int, ...]) -> str:
 
 
 def _record(outcome: Outcome, values: Thresholds) -> dict[str, Any]:
-    """The record that goes with a layer: the engine's, and the thresholds."""
+    """The provenance of a layer: that of the engine, and the thresholds."""
     return {**outcome.scores.record, "thresholds": values.as_dict}

@@ -41,14 +41,15 @@ class ProjectRuns(Controller):
     classes : ClassesPanel
     project_controller : ProjectController
     result : LiveResult
-        Shows the predictions that are kept.
+        Shows the saved predictions.
     session : Session
     request : callable
-        Gives what the engine is to be asked, or why there is nothing to ask.
+        Returns the request for the engine, or the reason why nothing can be run.
     chosen : callable
-        Gives what the engine would be asked now, without its weights; None if that is incomplete.
+        Returns the request with the current settings, even if weights are missing; None if the
+        settings are incomplete.
     start : callable
-        See `prototype_learning.Start`. What was run before a stop is kept.
+        See `prototype_learning.Start`. Cancelling keeps the predictions that are ready.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Accept, clean, and how much is done: the buttons of the annotation."""
+"""Accept and clean the annotation, and how much of it is done."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class CleanupRequest:
 
 
 class AnnotationPanel(QWidget):
-    """What a person does with a prediction and with the annotation.
+    """Buttons to accept a prediction and to clean the annotation.
 
-    Emits what is wanted; is told by `show_done` and `set_available`.
+    Emits requests; updated by `show_done` and `set_available`.
     """
 
     accept_wanted = Signal()
@@ -88,23 +88,23 @@ class AnnotationPanel(QWidget):
         self.set_available(ui_text.NO_PREDICTION, ui_text.NO_ANNOTATION)
         self.show_done(None)
 
-    # ------------------------------------------------------------------ wishes
+    # ------------------------------------------------------------------ values
 
     def chosen_scope(self) -> Scope:
-        """What is accepted or cleaned."""
+        """Return what to accept or clean."""
         chosen = self._scopes.checkedAction()
         return "all" if chosen is None else chosen.data()
 
     def choose_scope(self, scope: Scope) -> None:
-        """Choose what is accepted or cleaned."""
+        """Choose what to accept or clean."""
         self._scopes.actions()[SCOPES.index(scope)].setChecked(True)
 
     def chosen_rule(self) -> Rule:
-        """Where an accept may go."""
+        """Return which pixels Accept may change."""
         return RULES[self.rule.currentIndex()]
 
     def cleaning(self) -> CleanupRequest:
-        """The tool and its number."""
+        """Return the cleaning tool and its amount."""
         tool = self._chosen_tool()
         has_amount = CLEANING[tool].amount is not None
         return CleanupRequest(tool, self.amount.value() if has_amount else None)
@@ -124,12 +124,12 @@ class AnnotationPanel(QWidget):
     # ------------------------------------------------------------------ showing
 
     def set_available(self, no_accept: str, no_clean: str) -> None:
-        """Allow the buttons, or say in their tooltips why they are grey.
+        """Enable the buttons, or disable them with the reason as tooltip.
 
         Parameters
         ----------
         no_accept, no_clean : str
-            Reasons; empty where it can be done.
+            Reasons; empty to enable.
         """
         self.accept_button.setEnabled(not no_accept)
         self.accept_button.setToolTip(no_accept or ui_text.ACCEPT_TIP)
@@ -137,14 +137,14 @@ class AnnotationPanel(QWidget):
         self.clean_button.setToolTip(no_clean or ui_text.CLEAN_TIP)
 
     def show_done(self, done: Done | None) -> None:
-        """Say how much is done."""
+        """Show how much is done."""
         self.done.setValue(0 if done is None else round(100 * done.decided))
         self.done.setFormat(ui_text.done_bar(done))
         self.done.setToolTip(ui_text.done_text(done))
 
 
 def _combo(entries: Mapping[Any, tuple[str, str]], tip: str) -> ElidingComboBox:
-    """A box of named entries with their explanations."""
+    """A combo box of named entries with tooltips."""
     combo = ElidingComboBox(tip)
     combo.setAccessibleName(tip.rstrip("."))
     for words, explanation in entries.values():

@@ -27,13 +27,13 @@ from .preset_buttons import ENGINE_PRESETS, PresetButtons
 
 
 class MissingLine(QWidget):
-    """One set of weights that is not on this machine, with a button that asks for it.
+    """Weights that are not on this machine, with a download button.
 
     Parameters
     ----------
     row : WeightsEntry
     workaround : str
-        What can be done without it.
+        What to do without it.
     offline : bool
         Whether downloads are forbidden.
     """
@@ -61,7 +61,7 @@ class MissingLine(QWidget):
         self.download_requested.emit(self.name)
 
     def set_busy(self, *, busy: bool) -> None:
-        """Grey the button while a job runs; `busy` is what the window does."""
+        """Disable the button while a job runs."""
         self.button.setEnabled(not busy and not self._offline)
         self.button.setToolTip(
             ui_text.OFFLINE_WHY_NOT if self._offline else ui_text.BUSY_WHY_NOT
@@ -70,9 +70,9 @@ class MissingLine(QWidget):
 
 
 class EnginePanel(QWidget):
-    """Presets, a line that sums up the settings, downloads, and the form.
+    """Presets, a summary of the settings, downloads, and the form.
 
-    `changed` tells of other settings and `edited` of those that a person has just changed here;
+    `changed` is emitted for any change of the settings, `edited` for changes by the user;
     `download_requested` carries the name of weights in the registry.
     """
 
@@ -141,7 +141,7 @@ class EnginePanel(QWidget):
         return ""
 
     def set_config(self, config: SegmentationConfig) -> None:
-        """Show a configuration; `changed` is emitted where it is another one."""
+        """Show a configuration; emits `changed` if it differs."""
         before = self._config_or_none()
         self.form.set_config(config)
         self._refresh()
@@ -159,15 +159,15 @@ class EnginePanel(QWidget):
     def set_cached(
         self, names: Mapping[str, bool], requested: str = "", row: WeightsEntry | None = None
     ) -> None:
-        """Take in which weights are on disk; what is not named stays.
+        """Set which weights are on disk; weights that are not named keep their state.
 
         Parameters
         ----------
         names : mapping of str to bool
         requested : str
-            The model outside of the registry that was looked for, if any.
+            The model outside the registry that was looked up, if any.
         row : WeightsEntry, optional
-            Its weights, where they can be fetched.
+            Its weights, if they can be downloaded.
         """
         self._requested.add(requested)
         if row is not None:
@@ -176,7 +176,7 @@ class EnginePanel(QWidget):
         self._refresh()
 
     def set_models(self, names: Sequence[str]) -> None:
-        """Offer the models of open_clip's table in a list that is searched by typing."""
+        """List the models of open_clip as completions of the model field."""
         self.form.model.set_completions(names)
 
     @property
@@ -185,11 +185,11 @@ class EnginePanel(QWidget):
         return bool(self.form.offline.isChecked())
 
     def config_or_outline(self) -> SegmentationConfig:
-        """The settings, or as much of them as can work."""
+        """Return the configuration, or its valid part."""
         return self._config_or_none() or self.form.outline()
 
     def missing(self, config: SegmentationConfig | None = None) -> tuple[WeightsEntry, ...]:
-        """What a configuration needs that is not on disk, as far as that is known.
+        """Return the weights that a configuration needs and that are known to be missing.
 
         Parameters
         ----------
@@ -205,12 +205,12 @@ class EnginePanel(QWidget):
         return tuple(self._rows[name] for name in names if self._is_missing(name))
 
     def listed_model(self) -> str:
-        """The chosen model where it is one of open_clip's table, else ""."""
+        """Return the chosen model if it is from open_clip's table, else ""."""
         name = str(self.form.model.value())
         return name if name.startswith("open_clip:") else ""
 
     def unknown_model(self) -> str:
-        """That model where nobody has looked whether it is on disk, else ""."""
+        """Return that model if it is unknown whether it is on disk, else ""."""
         return "" if self.listed_model() in self._requested else self.listed_model()
 
     def _is_missing(self, name: str) -> bool:
@@ -218,7 +218,7 @@ class EnginePanel(QWidget):
         return row is not None and bool(row.repositories) and self.form.on_disk(name) is False
 
     def set_busy(self, *, busy: bool) -> None:
-        """Offer no download while a job runs."""
+        """Disable downloads while a job runs."""
         self._busy = busy
         for line in self.lines:
             line.set_busy(busy=busy)
@@ -226,14 +226,14 @@ class EnginePanel(QWidget):
     # ------------------------------------------------------------------ words of the demo model
 
     def set_vocabulary(self, words: Sequence[str]) -> None:
-        """Take in the words that the demo model knows."""
+        """Set the words that the demo model knows."""
         self._known = tuple(words)
         self._refresh()
 
     def unknown_words(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Those of some words that the chosen model cannot know; case does not count.
+        """Return the words that the chosen model does not know, ignoring case.
 
-        Nothing for any model but the demo's, and while its words are not known here.
+        Empty for all models except the demo model, and until its words have been set.
         """
         if not self._known or self.form.model.value() != "demo":
             return ()
@@ -243,7 +243,7 @@ class EnginePanel(QWidget):
     # ------------------------------------------------------------------ showing
 
     def summary(self) -> str:
-        """The choice in a line."""
+        """The summary of the settings."""
         method = METHODS[self.form.method.value()].title
         model = plain_name(self.form.model.value()) or ui_text.NO_MODEL
         refiner = REFINERS[self.form.outline().chosen_refiner].title

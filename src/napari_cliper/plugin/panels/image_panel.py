@@ -1,4 +1,4 @@
-"""Which image, which plane of it, and which part: the first panel of the dock."""
+"""Choice of image, plane and region: the head of the dock."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ _DIMS_EVENTS = ("current_step", "ndisplay", "order", "ndim")
 
 
 class ImagePanel(QWidget):
-    """Combos for the image, its plane and the region of it.
+    """Combo boxes for the image, its plane and its region.
 
-    `changed` is emitted when another run would follow from it: another image or name, plane,
-    region, or reason why there is none.
+    `changed` is emitted when the next run would differ: image or its name, plane, region, or the
+    reason why nothing can be run.
 
     Parameters
     ----------
@@ -109,16 +109,16 @@ class ImagePanel(QWidget):
         return bool(self._images)
 
     def choice(self) -> ImageChoice | None:
-        """What a run would work on now; None where `why_not` says why."""
+        """Return the image, plane and region to run on; None if there is none, see `why_not`."""
         return self._look()[0]
 
     def on_screen(self) -> ImageChoice:
-        """The whole plane of the chosen image that the viewer shows.
+        """Return the plane of the chosen image that the viewer shows.
 
         Raises
         ------
         InvalidInputError
-            With the reason why there is none: no image, a 3-D view, sliders outside of it.
+            If there is none: no image, a 3-D view, or sliders outside the image.
         """
         if self._image is None or self._image not in self._viewer.layers:
             raise InvalidInputError(ui_text.NO_IMAGE)
@@ -142,7 +142,7 @@ class ImagePanel(QWidget):
                 dims.set_point(axis, value)
 
     def why_not(self) -> str:
-        """Why there is nothing to run on, in plain words; empty where there is."""
+        """Return why there is nothing to run on; empty if there is."""
         return self._look()[1]
 
     def _look(self) -> tuple[ImageChoice | None, str]:
@@ -168,11 +168,11 @@ class ImagePanel(QWidget):
         return rectangle_region(self._viewer, layer, self._chosen_region)
 
     def rectangles(self) -> list[Shapes]:
-        """The Shapes layers that hold a rectangle."""
+        """Return the Shapes layers that contain a rectangle."""
         return [one for one in self._regions if isinstance(one, Shapes)]
 
     def choose(self, region: str | Shapes, *, current_plane: bool = False) -> None:
-        """Choose a region, as a person does in the boxes.
+        """Choose a region, as the user does in the boxes.
 
         Parameters
         ----------
@@ -223,13 +223,13 @@ class ImagePanel(QWidget):
         self._row.addWidget(button)
 
     def show_context(self, model: str, warning: str) -> None:
-        """Say which model is chosen, and what a run of this image would lose.
+        """Show the chosen model, and a warning about objects that a run would lose.
 
         Parameters
         ----------
         model : str
         warning : str
-            Empty for nothing.
+            Empty for none.
         """
         self._model = model
         self.warning.setText(warning)
@@ -244,7 +244,7 @@ class ImagePanel(QWidget):
         self.summary.setToolTip(text)
 
     def _fill_images(self) -> None:
-        """Offer the image layers of the viewer, the topmost first."""
+        """List the image layers of the viewer, the topmost first."""
         layers = list(self._viewer.layers)
         self._images = [
             one for one in reversed(layers) if isinstance(one, Image) and not is_output(one)
@@ -270,7 +270,7 @@ class ImagePanel(QWidget):
         )
 
     def _fill_regions(self) -> None:
-        """Offer the whole, the view, and each Shapes layer that holds a rectangle."""
+        """List whole image, visible region, and each Shapes layer that contains a rectangle."""
         every = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
         if self._chosen_region not in (*ui_text.REGIONS, *every):
             self._chosen_region = "whole"
@@ -287,7 +287,7 @@ class ImagePanel(QWidget):
         self.regions.explain("" if self._image is not None else ui_text.NO_IMAGE)
 
     def _fill_axes(self) -> None:
-        """One number for each leading axis of the image; nothing for a single plane."""
+        """Add a spin box for each leading axis of the image; none for a single plane."""
         layer = self._image
         sizes = image_shape(layer)[:-2] if layer is not None else ()
         while len(self._spins) > len(sizes):
@@ -319,7 +319,7 @@ class ImagePanel(QWidget):
         self._spins.append((label, spin))
 
     def _start_from_current(self) -> None:
-        """Let the numbers begin at the current plane, until somebody chooses."""
+        """Set the indices to the current plane, until the user chooses one."""
         if self._image is None or self.planes.currentIndex() == 1:
             return
         try:
@@ -352,7 +352,7 @@ class ImagePanel(QWidget):
         self._tell()
 
     def _tell(self, *_: Any) -> None:
-        """Say what is chosen, here and, where it is something else, to others."""
+        """Update the boxes, and emit `changed` if the choice has changed."""
         choice, why_not = self._look()
         self._show_summary(choice, why_not)
         told = (choice and (choice.key, choice.name, id(choice.source)), why_not)
@@ -363,7 +363,7 @@ class ImagePanel(QWidget):
     # ------------------------------------------------------------------ napari's events
 
     def _listen(self) -> None:
-        """Follow the viewer from now on; nothing happens where that is so already."""
+        """Connect to the viewer, unless already connected."""
         if self._listeners:
             return
         viewer, layers = self._viewer, self._viewer.layers
@@ -432,12 +432,12 @@ class ImagePanel(QWidget):
         self._tell()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Follow the viewer again, if the panel had been closed."""
+        """Connect to the viewer again if the panel had been closed."""
         self._listen()
         super().showEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-        """Follow nothing any more."""
+        """Disconnect from the viewer."""
         self._listeners.clear()
         super().closeEvent(event)
 

@@ -1,4 +1,4 @@
-"""Three choices of models, from nothing to download to the best borders."""
+"""Buttons for the presets Demo, Fast and Best."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class EnginePreset:
 
     @property
     def weights(self) -> tuple[WeightsEntry, ...]:
-        """What it needs on disk that is not part of this package."""
+        """The weights that it needs and that are not part of this package."""
         config = self.applied_to(_DEFAULT)
         names = [config.model, *([config.diffusion_model] if config.needs_diffusion else [])]
         return tuple(REGISTRY[name] for name in names if REGISTRY[name].repositories)
@@ -79,7 +79,7 @@ ENGINE_PRESETS: Mapping[str, EnginePreset] = MappingProxyType(
 
 
 class PresetButtons(QWidget):
-    """One button for each preset; the one that is in use is pressed, none for other settings.
+    """One button for each preset; that of the current settings is pressed.
 
     `chosen` carries the name of a preset.
     """

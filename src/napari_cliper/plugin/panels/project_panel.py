@@ -1,4 +1,4 @@
-"""A project: its images with what is done of them, and the way from one to the next."""
+"""A project: the list of its images with their status, and buttons to go through them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _ROWS_SEEN = 3  # at least
 
 
 class ProjectPanel(QWidget):
-    """Buttons and the list of images; what is wanted is told by signals.
+    """Buttons and the list of images; emits requests.
 
-    `chosen` carries the name of the image that a person goes to, `step_wanted` 1 or -1.
+    `chosen` carries the name of the image to go to, `step_wanted` 1 or -1.
     """
 
     new_wanted = Signal()
@@ -41,9 +41,9 @@ class ProjectPanel(QWidget):
     order_wanted = Signal()
     chosen = Signal(str)
     images_changed = Signal(int)
-    """How many images the project has."""
+    """The number of images of the project."""
     list_wanted = Signal()
-    """The list of images is worth showing: a project was opened."""
+    """A project was opened, so its list of images is to be shown."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -81,7 +81,7 @@ class ProjectPanel(QWidget):
         self.name = QElidingLabel()
         self.name.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.line = QWidget()
-        """The way from one image to the next, for the foot of the dock."""
+        """Previous, next and *Done*, for the foot of the dock."""
         row = QHBoxLayout(self.line)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.previous_button)
@@ -106,7 +106,7 @@ class ProjectPanel(QWidget):
         self.show_images("", (), "")
 
     def set_orderable(self, why_not: str) -> None:
-        """Allow ordering by uncertainty, or say in the tooltip why it is grey."""
+        """Enable sorting by uncertainty, or disable it with the reason as tooltip."""
         self.order_button.setEnabled(not why_not)
         self.order_button.setToolTip(why_not or ui_text.ORDER_TIP)
 
@@ -125,9 +125,9 @@ class ProjectPanel(QWidget):
             The folder; empty for none.
         images : sequence of ProjectImage
         current : str
-            The name of the image that is in the window.
+            The name of the image in the window.
         uncertain : mapping of str to float
-            How unsure a result was, 0 to 1, of the images for which that is known.
+            Uncertainty, 0 to 1, of the images for which it is known.
         """
         finished = sum(image.status == "done" for image in images)
         self.where.setText(ui_text.project_state(folder=where, done=finished, images=len(images)))
@@ -164,7 +164,7 @@ class ProjectPanel(QWidget):
             self.done_button.setEnabled(current in self._names)
 
     def _filter(self, _text: str = "") -> None:
-        """Hide the images that do not fit a word of the filter."""
+        """Hide the images that do not match all words of the filter."""
         words = self.filter.text().casefold().split()
         for index in range(self.images.count()):
             item = self.images.item(index)
@@ -184,7 +184,7 @@ class ProjectPanel(QWidget):
 
 
 def _fits(word: str, text: str, uncertainty: float | None) -> bool:
-    """Whether an image has a word of the filter, or an uncertainty such as ``>20%`` or ``<5``."""
+    """Whether an image matches a word of the filter, or a comparison such as ``>20%`` or ``<5``."""
     limit = re.fullmatch(r"([<>])(\d+(?:\.\d+)?)%?", word)
     if limit is None:
         return word in text

@@ -1,4 +1,4 @@
-"""The button that starts a run, and a menu of what else can be run."""
+"""The Run button, and a menu of other regions and images to run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunEntry:
 
 
 class RunPanel(QWidget):
-    """Emits `run`; is told by `set_ready` and `set_running`.
+    """Emits `run`; updated by `set_ready` and `set_running`.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ class RunPanel(QWidget):
         self._update()
 
     def set_ready(self, why_not: str) -> None:
-        """Allow Run, or say in its tooltip why there is nothing to run."""
+        """Enable Run, or disable it with the reason as tooltip."""
         self._why_not = why_not
         self._update()
 
     def set_running(self, *, running: bool) -> None:
-        """Whether a job runs, beside which no other may start."""
+        """Disable Run while a job runs."""
         self._running = running
         self._update()
 

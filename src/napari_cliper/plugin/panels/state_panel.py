@@ -23,7 +23,7 @@ class StateButton:
     press : callable
     tip : str
     why_not : str
-        Why the button is grey; empty where it works.
+        Why the button is disabled; empty if it is enabled.
     """
 
     text: str
@@ -59,7 +59,7 @@ class State:
 
 
 class StatePanel(QWidget):
-    """Shows a `State`; hidden where there is none."""
+    """Shows a `State`; hidden if there is none."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -76,7 +76,7 @@ class StatePanel(QWidget):
         self.hide()
 
     def show_state(self, state: State | None) -> None:
-        """Show a state in the place of the one before."""
+        """Show a state; it replaces the previous one."""
         self.setVisible(state is not None)
         if state is None:
             self.text.clear()
@@ -87,11 +87,11 @@ class StatePanel(QWidget):
         self._replace(state.buttons)
 
     def _press(self, index: int) -> None:
-        """Do what the button does by now."""
+        """Call the present callback of a button."""
         self._now[index].press()
 
     def _replace(self, buttons: Sequence[StateButton]) -> None:
-        """Make other buttons, unless they would say the same: the focus stays on one then."""
+        """Replace the buttons, unless their texts are the same, so that one keeps the focus."""
         self._now = tuple(buttons)
         shown = tuple((one.text, one.tip, one.why_not) for one in buttons)
         if shown == self._shown:

@@ -1,4 +1,4 @@
-"""What runs and what was said last: a bar, Cancel, and the lines of a message."""
+"""The running job and the last message: a progress bar, Cancel, and lines of text."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from .state_panel import StateButton
 
 MessageTone = Literal["", "warning", "error"]
 _BAR_STEPS = 1000
-_LINES = 3  # of the message; the others are scrolled to
+_LINES = 3  # of the message, without scrolling
 
 
 class StatusPanel(QWidget):
     """The foot of the dock.
 
-    Emits `cancel`; is told what happens by `begin`, `show_progress`, `end` and `show_message`.
+    Emits `cancel`; updated by `begin`, `show_progress`, `end` and `show_message`.
     """
 
     cancel = Signal()
@@ -82,7 +82,7 @@ class StatusPanel(QWidget):
         self._update()
 
     def begin(self) -> None:
-        """A job has started."""
+        """Show that a job has started."""
         self.running = True
         self.show_message("")
         self.bar.setRange(0, 0)
@@ -90,12 +90,12 @@ class StatusPanel(QWidget):
         self._update()
 
     def stopping(self) -> None:
-        """The job was asked to end."""
+        """Show that the job is being cancelled."""
         self.stage.setText(ui_text.STOPPING)
         self.cancel_button.setEnabled(False)
 
     def show_progress(self, progress: Progress) -> None:
-        """Show the stage in words and, where it can be told, the time left."""
+        """Show the stage of the job and, if it can be estimated, the time left."""
         stage, started = self._stage_started
         now = time.monotonic()
         if progress.stage != stage:
@@ -143,14 +143,14 @@ class StatusPanel(QWidget):
         self.lines.ensureVisible(0, 0)
 
     def _fit_lines(self) -> None:
-        """Make room for whole lines in the font of napari's style sheet."""
+        """Fit the height to whole lines in the font of napari's style sheet."""
         self.message.ensurePolished()
         around = self.message.contentsMargins()
         margins = around.top() + around.bottom() + 2 * self.lines.frameWidth() + 2
         self.lines.setFixedHeight(_LINES * (self.message.fontMetrics().lineSpacing() + 1) + margins)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Take the style sheet in."""
+        """Apply the style sheet."""
         self._fit_lines()
         super().showEvent(event)
 
@@ -165,5 +165,5 @@ class StatusPanel(QWidget):
 
 
 def _seconds_left(share: float, elapsed: float) -> float | None:
-    """The time that a stage will still take, once there is enough to judge by."""
+    """The estimated time left of a stage in seconds; None while it cannot be estimated."""
     return None if share < 0.05 or elapsed < 1 else elapsed / share * (1 - share)
