@@ -81,7 +81,7 @@ def test_a_model_that_is_not_on_disk_leaves_three_ways(dock, monkeypatch):
     dock.next_step.set_free(10**10)
 
     jobs = []
-    monkeypatch.setattr(dock, "_start", lambda work, _done: jobs.append(work.args[0]))
+    monkeypatch.setattr(dock.weights, "download", jobs.append)
     buttons(panel)["Download 3.2 GB"].click()
     assert jobs.pop() == ["ViT-B/16", "stable-diffusion-2.1"]
     buttons(panel)["Download 599 MB"].click()
@@ -124,7 +124,7 @@ def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(d
     text = dock.status_panel.message.text()
     assert f"{short.name} ({short.value:.2f})" in text
     assert "below the" in text
-    assert "click one" in text
+    assert "click an object" in text
     assert dock.status_panel.lines.verticalScrollBar().maximum() == 0
     slider = dock.threshold_panel.background_slider
     slider.setValue(slider.value() + 0.01)

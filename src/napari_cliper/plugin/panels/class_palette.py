@@ -27,9 +27,9 @@ Colour = tuple[float, float, float, float]
 
 
 class ClassPalette(QScrollArea):
-    """One button for each class, and one for the background; `chosen` carries a class's name.
+    """One button for each class, and one for the background; `chosen` carries the class name.
 
-    `show_classes` gives the buttons, `choose` presses one without telling.
+    `show_classes` replaces the buttons, `choose` presses one without a signal.
     """
 
     chosen = Signal(str)
@@ -75,7 +75,7 @@ class ClassPalette(QScrollArea):
         self.choose(chosen)
 
     def choose(self, name: str) -> None:
-        """Show which class is painted and clicked; no button is pressed for another name."""
+        """Press the button of a class; for an unknown name, none is pressed."""
         self._chosen = name
         self._group.setExclusive(False)  # else one stays pressed
         for one, button in self.buttons.items():
@@ -83,11 +83,11 @@ class ClassPalette(QScrollArea):
         self._group.setExclusive(True)
 
     def chosen_class(self) -> str:
-        """The class that is painted and clicked."""
+        """Return the class that is painted and clicked."""
         return self._chosen
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """As high as the rows, up to so many."""
+        """As high as the rows, up to a maximum."""
         rows = max(-(-len(self.buttons) // _COLUMNS), 1)
         height = next(iter(self.buttons.values())).sizeHint().height() if self.buttons else 0
         seen = min(rows, _ROWS_SEEN)
@@ -116,7 +116,7 @@ class ClassPalette(QScrollArea):
 
 
 def _fitted(button: QPushButton, name: str) -> str:
-    """A name as long as half the dock has room for."""
+    """A name, elided to half the width of the dock."""
     room = 14 * button.fontMetrics().averageCharWidth()
     return (
         button.fontMetrics().elidedText(name, Qt.TextElideMode.ElideRight, room).replace("&", "&&")

@@ -1,4 +1,4 @@
-"""The menu of the table of classes; what is grey says why."""
+"""The menu of the table of classes; disabled entries have the reason as tooltip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .. import ui_text
 
 @dataclass(frozen=True)
 class TableState:
-    """What can be done with the table of classes.
+    """The state of the table that enables or disables entries.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class ClassesMenu(QMenu):
     """Remove, move, background, rename, merge, delete, undo, redo, load and save."""
 
     merge_wanted = Signal(int)
-    """The row of the class that the selected one becomes."""
+    """The row of the class to merge the selected one into."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -69,7 +69,7 @@ class ClassesMenu(QMenu):
         self.merge_wanted.emit(index)
 
     def show_state(self, state: TableState) -> None:
-        """Grey out what cannot be done now, and say why in the tooltip."""
+        """Enable or disable the entries, with the reason as tooltip."""
         some, size, count = set(state.chosen), len(state.chosen), len(state.rows)
         none = "" if size else ui_text.NO_ROW_SELECTED
         can_up, can_down = some - set(range(size)), some - set(range(count - size, count))

@@ -1,4 +1,4 @@
-"""The classes as a Qt model: rows that are always valid, their undo history, their scores."""
+"""The classes as a Qt model: valid rows, their undo history and their scores."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLOUR_ROLE = int(Role.UserRole)
 """Red, green and blue of a class that has a label; None for background."""
 
 SYNONYMS_ROLE = COLOUR_ROLE + 1
-"""The synonyms of a class, as they stand behind its name; empty for none."""
+"""The synonyms of a class as shown behind its name; empty for none."""
 
 
 Renamed = tuple[ClassRow, ClassRow]
@@ -37,14 +37,14 @@ Renamed = tuple[ClassRow, ClassRow]
 
 
 class Step(NamedTuple):
-    """A step of the history: the rows to go to, and the class that it renames."""
+    """A step of the history: the rows, and the class that it renames."""
 
     rows: Rows
     renamed: Renamed | None
 
 
 class Column(IntEnum):
-    """What stands in which column."""
+    """The columns of the table."""
 
     COLOUR = 0
     NAME = 1
@@ -66,12 +66,12 @@ HEADERS: Mapping[int, tuple[str, str]] = MappingProxyType(
 
 
 def words_of(row: ClassRow) -> tuple[str, tuple[str, ...], str | None, bool]:
-    """What a run would use of a row."""
+    """The part of a row that a run uses."""
     return row.name, row.synonyms, row.prompt, row.background
 
 
 def moved(rows: Rows, chosen: Collection[int], step: int) -> tuple[Rows, list[int]]:
-    """Rows with the chosen ones one place up (`step` -1) or down (1), and where those now are."""
+    """Move the selected rows up (`step` -1) or down (1); returns rows and selected indices."""
     order = list(rows)
     places: list[int] = []
     for index in sorted(chosen, reverse=step > 0):
@@ -85,12 +85,12 @@ def moved(rows: Rows, chosen: Collection[int], step: int) -> tuple[Rows, list[in
 
 
 class ClassesModel(QAbstractTableModel):
-    """Rows of classes. Every change goes through `propose`, which refuses wrong words."""
+    """Rows of classes. Every change goes through `propose`, which refuses invalid words."""
 
     replaced = Signal(object, object)
-    """The rows before and after; also where they are the same."""
+    """The rows before and after, even if they are equal."""
     renamed = Signal(object)
-    """A class has another name, or its old one again by undo; carries a `ClassChange`."""
+    """A class was renamed, also by undo; carries a `ClassChange`."""
     refused = Signal(str)
     """Why a change was not made."""
 
@@ -130,7 +130,7 @@ class ClassesModel(QAbstractTableModel):
         return sum(not one.background for one in self._rows[: row + 1])
 
     def propose(self, rows: Iterable[ClassRow], renamed: Renamed | None = None) -> bool:
-        """Make these the rows, as one step that can be undone; False where they are refused.
+        """Replace the rows as one undo step; False if they are refused.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class ClassesModel(QAbstractTableModel):
         return True
 
     def reset_to(self, rows: Iterable[ClassRow]) -> None:
-        """Make these the rows and forget the history.
+        """Replace the rows and clear the history.
 
         Raises
         ------
@@ -169,16 +169,16 @@ class ClassesModel(QAbstractTableModel):
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
+        """Whether there is a step to undo."""
         return bool(self._past)
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a step to make again."""
+        """Whether there is a step to redo."""
         return bool(self._future)
 
     def undo(self) -> None:
-        """Take the last step back."""
+        """Undo the last step."""
         if self._past:
             renamed = self._back()
             if renamed is not None:
@@ -186,7 +186,7 @@ class ClassesModel(QAbstractTableModel):
                 self.renamed.emit(ClassChange(renamed[1].name, renamed[0]))
 
     def redo(self) -> None:
-        """Make the step again that was taken back last."""
+        """Redo the step that was undone last."""
         if self._future:
             renamed = self._forth()
             if renamed is not None:
@@ -194,7 +194,7 @@ class ClassesModel(QAbstractTableModel):
                 self.renamed.emit(ClassChange(renamed[0].name, renamed[1]))
 
     def take_back_renamed(self) -> None:
-        """Reverse what `renamed` told of last, because it cannot be done; tells of nothing."""
+        """Reverse the last renaming, which could not be done everywhere; emits no signal."""
         self._take_back()
         self._take_back = lambda: None
 
@@ -226,7 +226,7 @@ class ClassesModel(QAbstractTableModel):
             self.dataChanged.emit(self.index(0, first), self.index(len(self._rows) - 1, last))
 
     def change(self, row: int, **changes: Any) -> bool:
-        """Change one row; False where that is refused."""
+        """Change one row; False if that is refused."""
         try:
             changed = replace(self._rows[row], **changes)
         except InvalidInputError as error:
@@ -235,14 +235,14 @@ class ClassesModel(QAbstractTableModel):
         return self.propose((*self._rows[:row], changed, *self._rows[row + 1 :]))
 
     def set_scores(self, scores: Mapping[str, float] | None) -> None:
-        """Scores by name; each is shown as long as the words of its class stay."""
+        """Set the scores by class name; a score is shown until the words of its class change."""
         self._scores = (
             {} if scores is None else {words_of(row): scores.get(row.name) for row in self._rows}
         )
         self._tell(Column.SCORE, Column.SCORE)
 
     def set_threshold(self, threshold: float, top: float) -> None:
-        """The class threshold that scores are compared with, and where its slider ends."""
+        """Set the class threshold that scores are compared with, and the end of its slider."""
         self._threshold, self._top = threshold, top
         self._tell(Column.SCORE, Column.SCORE)
 

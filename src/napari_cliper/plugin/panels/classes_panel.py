@@ -1,4 +1,4 @@
-"""Words in: a field for new classes, a table of them, undo, and files."""
+"""A field for words, the table of classes, its menu, and class files."""
 
 from __future__ import annotations
 
@@ -37,39 +37,39 @@ _LONG_WORD = re.compile(r"([\\/_]|[^\s\\/_]{24}(?=[^\s\\/_]))")
 
 
 def one_line(text: str) -> str:
-    """Pasted lines as one, with commas; empty lines are left out."""
+    """Join pasted lines with commas; empty lines are dropped."""
     lines = (line.strip().rstrip(",;") for line in text.splitlines())
     return ", ".join(line for line in lines if line)
 
 
 def breakable(text: str) -> str:
-    """The text with places (of no width) where a long word or path may be broken."""
+    """Insert zero-width spaces at which a long word or path may wrap."""
     return _LONG_WORD.sub("\\1\N{ZERO WIDTH SPACE}", text)
 
 
 class ClassesPanel(QWidget):
     """The classes to look for.
 
-    Takes them by `set_classes` and `add_words`, gives them by `classes`; what a person does is
-    told by the signals.
+    `set_classes` and `add_words` change them, `classes` returns them; signals are emitted for
+    changes by the user.
     """
 
     changed = Signal()
-    """Words, synonyms, background flags or order: what a run would use."""
+    """Words, synonyms, background flags or order have changed: a run would differ."""
     appearance_changed = Signal()
-    """The colour or visibility of a class."""
+    """The colour or visibility of a class has changed."""
     selected = Signal(int)
-    """The label of the row that a person chose; 0 for background."""
+    """The user has selected a row; carries its label, 0 for background."""
     pending_changed = Signal(bool)
-    """Whether there are words in the field that are not in the table yet."""
+    """Carries whether the field has words that are not in the table yet."""
     renamed = Signal(object)
-    """A class has another name, in the table; carries a `ClassChange`."""
+    """A class was renamed in the table; carries a `ClassChange`."""
     change_wanted = Signal(object)
-    """A class is to be merged or deleted, everywhere; carries a `ClassChange`."""
+    """A class is to be merged or deleted everywhere; carries a `ClassChange`."""
     loaded = Signal(object)
-    """The file that the classes were read from; what lies beside it may be read too."""
+    """Carries the file that the classes were read from."""
     saved = Signal(object)
-    """The file that the classes were written to."""
+    """Carries the file that the classes were written to."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -144,7 +144,7 @@ class ClassesPanel(QWidget):
     # ------------------------------------------------------------------ values in and out
 
     def classes(self) -> Rows:
-        """The classes in the table, from top to bottom, each that has a label with a colour."""
+        """Return the classes from top to bottom; each one with a label has a colour."""
         return self.model.rows
 
     def set_classes(self, rows: Iterable[ClassRow], *, undoable: bool = True) -> None:
@@ -154,7 +154,7 @@ class ClassesPanel(QWidget):
         ----------
         rows : iterable of ClassRow
         undoable : bool
-            As one step that undo takes back; else the history is forgotten.
+            Whether this is one undo step; otherwise the history is cleared.
 
         Raises
         ------
@@ -169,12 +169,12 @@ class ClassesPanel(QWidget):
             self.model.reset_to(new)
 
     def set_scores(self, scores: Mapping[str, float] | None) -> None:
-        """Show the scores of a run, by class name; None shows none."""
+        """Show the scores of a run by class name; None removes them."""
         self.model.set_scores(scores)
         self.table.fit_columns()
 
     def set_threshold(self, threshold: float, top: float) -> None:
-        """Draw the class threshold into the bars of the scores.
+        """Draw the class threshold in the score bars.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ class ClassesPanel(QWidget):
         Returns
         -------
         bool
-            False where a word is wrong; the message under the table says why.
+            False if a word is invalid; the message below the table says why.
         """
         try:
             new = rows_of(parse_classes(one_line(text)))
@@ -204,11 +204,11 @@ class ClassesPanel(QWidget):
         return True
 
     def pending(self) -> str:
-        """Words in the field that are not in the table yet."""
+        """Return the words in the field that are not in the table yet."""
         return self.field.text().strip()
 
     def take_back_renamed(self) -> None:
-        """Give a class its old name again, because `renamed` cannot be followed."""
+        """Restore the old name of a class, because it could not be renamed everywhere."""
         self._step(self.model.take_back_renamed)
 
     def drop(self, change: ClassChange) -> None:
@@ -216,12 +216,12 @@ class ClassesPanel(QWidget):
         self.set_classes(change_rows(self.classes(), change), undoable=False)
 
     def finish_editing(self) -> bool:
-        """Take over what is typed, in a cell or in the field, without Enter: call it before a run.
+        """Commit what is typed in a cell or in the field; call it before a run.
 
         Returns
         -------
         bool
-            False where that is refused; the message under the table says why.
+            False if it is refused; the message below the table says why.
         """
         self._say("")
         self.table.commit_editor()
@@ -230,7 +230,7 @@ class ClassesPanel(QWidget):
         return self._on_add() if self.pending() else True
 
     def problem(self) -> str:
-        """Why these classes cannot run, or ``""``."""
+        """Return why these classes cannot be run, or ``""``."""
         if not self.classes():
             return ui_text.NO_WORDS
         if all(row.background for row in self.classes()):
@@ -238,22 +238,22 @@ class ClassesPanel(QWidget):
         return ""
 
     def select(self, name: str) -> None:
-        """Select the row of a class, and tell of it as of a click; nothing without such a row."""
+        """Select the row of a class, as by a click; does nothing if there is no such row."""
         for index, row in enumerate(self.classes()):
             if row.name.casefold() == name.casefold():
                 self._choose([index])
                 self._on_chosen(index)
 
     def undo(self) -> None:
-        """Take the last change of the classes back."""
+        """Undo the last change of the classes."""
         self._step(self.model.undo)
 
     def redo(self) -> None:
-        """Make the change again that was taken back last."""
+        """Redo the change that was undone last."""
         self._step(self.model.redo)
 
     def load_from(self, path: str | Path) -> bool:
-        """Replace the classes by those of a file; False, and a message, where that fails."""
+        """Replace the classes by those of a file; shows a message and returns False on failure."""
         try:
             rows = read_classes(path)
             check_rows(rows)
@@ -273,7 +273,7 @@ class ClassesPanel(QWidget):
         return True
 
     def save_to(self, path: str | Path) -> bool:
-        """Write the classes to a file; False, and a message, where that fails."""
+        """Write the classes to a file; shows a message and returns False on failure."""
         try:
             write_classes(path, self.classes())
         except FileError as error:
@@ -396,7 +396,7 @@ class ClassesPanel(QWidget):
         self._choose([row for row in rows if row < len(self.classes())])
 
     def _choose(self, rows: Iterable[int]) -> None:
-        """Choose rows without telling that a person did."""
+        """Select rows without a signal."""
         with signals_blocked(self.table):
             self.table.choose(rows)
         self._update_buttons()

@@ -1,4 +1,4 @@
-"""The view of the classes: swatches, synonyms in grey, keys, and as high as its rows."""
+"""The view of the classes: swatches, synonyms in grey, keys, and a height that fits its rows."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ from .classes_model import COLOUR_ROLE, SYNONYMS_ROLE, ClassesModel, Column
 from .score_bar import ScoreBar
 
 ROWS_SHOWN, ROWS_AT_LEAST = 6, 1
-"""The most rows in sight, and how many there are where other parts need the room."""
+"""The maximum number of visible rows, and the number if other panels need the room."""
 _GREY = QColor(128, 128, 128)  # of what is drawn around and in place of a colour
 _GAP = 6  # pixels between a name and its synonyms
 _LOOKED_AT = 64
-"""Rows whose contents are measured for the width of a column."""
+"""The number of rows that are measured for the width of a column."""
 
 _Key = Qt.Key
 _ENTER = (_Key.Key_Return, _Key.Key_Enter)
 
 
 class SwatchDelegate(QStyledItemDelegate):
-    """Paints a class's colour; hatching where a class has no label."""
+    """Paints the colour of a class; hatching if it has no label."""
 
     def paint(
         self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
     ) -> None:
-        """The cell as usual, then the colour within it."""
+        """Paint the cell, then the colour in it."""
         super().paint(painter, option, index)
         if painter is None:
             return
@@ -71,14 +71,14 @@ class SwatchDelegate(QStyledItemDelegate):
 
 
 class NameDelegate(QStyledItemDelegate):
-    """Paints a class's name, and its synonyms in grey where there is room behind it."""
+    """Paints the name of a class, and its synonyms in grey if there is room."""
 
     grey = QColor()
 
     def paint(
         self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
     ) -> None:
-        """The cell as usual, then the synonyms."""
+        """Paint the cell, then the synonyms."""
         super().paint(painter, option, index)
         synonyms = index.data(SYNONYMS_ROLE)
         if painter is None or not synonyms:
@@ -101,10 +101,10 @@ class NameDelegate(QStyledItemDelegate):
 
 
 class ClassesTable(QTableView):
-    """A table of classes that tells which row is chosen and what its keys ask for."""
+    """A table of classes; emits the selected row and the actions of its keys."""
 
     chosen = Signal(int)
-    """A row was chosen, by mouse or keyboard; also when it was the chosen one already."""
+    """A row was selected by mouse or keyboard, even if it was already selected."""
     colour_wanted = Signal(int)
     remove_wanted = Signal()
     move_wanted = Signal(int)
@@ -152,7 +152,7 @@ class ClassesTable(QTableView):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
 
     def set_theme(self, theme: str) -> None:
-        """Take the colours that can be read in a theme of napari."""
+        """Use the colours of a theme of napari."""
         colours = tone_colours(theme)
         self._names.grey, self._bars.colours = QColor(colours["muted"]), colours
         viewport = self.viewport()
@@ -160,7 +160,7 @@ class ClassesTable(QTableView):
             viewport.update()
 
     def fit_columns(self) -> None:
-        """Give each column what it needs, and names what is left."""
+        """Give each column the width that it needs, and the names the rest."""
         for column in (Column.COLOUR, Column.SCORE, Column.VISIBLE):
             self._columns.resizeSection(column, self._wanted(column))
         self.updateGeometry()  # there may be more or fewer rows
@@ -171,7 +171,7 @@ class ClassesTable(QTableView):
         return QSize(super().sizeHint().width(), self._height(count))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
-        """One row: the others are scrolled to."""
+        """One row; the others can be scrolled to."""
         return QSize(super().minimumSizeHint().width(), self._height(ROWS_AT_LEAST))
 
     def _height(self, rows: int) -> int:
@@ -183,12 +183,12 @@ class ClassesTable(QTableView):
         return max(self._columns.sectionSizeHint(column), self.sizeHintForColumn(column))
 
     def chosen_rows(self) -> list[int]:
-        """The chosen rows, from top to bottom."""
+        """Return the selected rows, from top to bottom."""
         selection = self.selectionModel()
         return sorted(index.row() for index in selection.selectedRows()) if selection else []
 
     def choose(self, rows: Iterable[int]) -> None:
-        """Choose these rows, the first of them as the current one."""
+        """Select rows; the first becomes the current one."""
         selection, chosen = self.selectionModel(), list(rows)
         if selection is None:
             return
@@ -205,7 +205,7 @@ class ClassesTable(QTableView):
             self.scrollTo(current)
 
     def commit_editor(self) -> None:
-        """Take over what stands in a cell that is being edited."""
+        """Commit the cell that is being edited."""
         editor = self.indexWidget(self.currentIndex())
         if editor is not None and self.state() == QAbstractItemView.State.EditingState:
             self.commitData(editor)
@@ -214,20 +214,20 @@ class ClassesTable(QTableView):
     # ------------------------------------------------------------------ Qt
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
-        """Columns follow the width."""
+        """Fit the columns to the width."""
         self.fit_columns()
         super().resizeEvent(event)
 
     def currentChanged(  # noqa: N802
         self, current: QModelIndex, previous: QModelIndex
     ) -> None:
-        """Tell that another row is chosen."""
+        """Emit that another row is selected."""
         super().currentChanged(current, previous)
         if current.isValid() and current.row() != previous.row():
             self.chosen.emit(current.row())
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
-        """Tell that a row is chosen again that is chosen already; a box ticked chooses none."""
+        """Emit that a selected row was clicked again; ticking its box does not count."""
         before = self.currentIndex().row()
         super().mousePressEvent(event)
         if event is not None:
@@ -237,7 +237,7 @@ class ClassesTable(QTableView):
                 self.chosen.emit(before)
 
     def event(self, event: QEvent | None) -> bool:
-        """Keep keys of the table from being taken for the window's."""
+        """Keep the keys of the table from triggering shortcuts of the window."""
         if (
             isinstance(event, QKeyEvent)
             and event.type() == QEvent.Type.ShortcutOverride
@@ -248,7 +248,7 @@ class ClassesTable(QTableView):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        """Undo and redo, Delete, Alt with arrows, Enter and Space."""
+        """Handle undo and redo, Delete, Alt with arrows, Enter and Space."""
         action = self._action(event) if event is not None else None
         if event is None or action is None:
             super().keyPressEvent(event)
@@ -269,7 +269,7 @@ class ClassesTable(QTableView):
             self.edit(index)
 
     def _action(self, event: QKeyEvent) -> str | None:
-        """What a key asks of the table, if anything."""
+        """The action of a key, or None."""
         standard = QKeySequence.StandardKey
         index, key = self.currentIndex(), event.key()
         if event.matches(standard.Undo):

@@ -1,4 +1,4 @@
-"""Corrections: the class, the tool, and where to look next."""
+"""Corrections: class, tool, and uncertain places."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .tools_row import ToolsRow
 
 
 class CorrectionsPanel(QWidget):
-    """Emits what is wanted; is told by the methods.
+    """Emits requests; updated by the methods.
 
     `chosen` carries the name of the class to paint and click, `spread_toggled` and
-    `uncertainty_toggled` whether it is on. The tools tell by themselves.
+    `uncertainty_toggled` whether it is on. `tools` has a signal of its own.
     """
 
     spread_toggled = Signal(bool)
@@ -61,7 +61,7 @@ class CorrectionsPanel(QWidget):
         self.show_state("")
 
     def show_classes(self, rows: Sequence[ClassRow], chosen: str) -> None:
-        """Offer classes and the background, and show which one is painted and clicked."""
+        """Set the classes, with the background, and show which one is painted and clicked."""
         colours = class_colours_of(rows)
         colours.setdefault(BACKGROUND, BACKGROUND_COLOUR)
         self.palette_.show_classes(colours, chosen)
@@ -71,16 +71,16 @@ class CorrectionsPanel(QWidget):
         self.palette_.choose(name)
 
     def chosen_class(self) -> str:
-        """The class of the next stroke or click."""
+        """Return the class of the next stroke or click."""
         return self.palette_.chosen_class()
 
     def set_available(self, no_tool: str, no_next: str) -> None:
-        """Allow the buttons, or say in their tooltips why they are grey.
+        """Enable the buttons, or disable them with the reason as tooltip.
 
         Parameters
         ----------
         no_tool, no_next : str
-            Reasons; empty where it can be done.
+            Reasons; empty to enable.
         """
         self.tools.set_available(no_tool)
         for widget, tip in (
@@ -91,6 +91,6 @@ class CorrectionsPanel(QWidget):
             widget.setToolTip(no_next or tip)
 
     def show_state(self, text: str) -> None:
-        """Say which hints are used."""
+        """Show which hints are used."""
         self.state.setText(text)
         self.state.setVisible(bool(text))

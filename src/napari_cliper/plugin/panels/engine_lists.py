@@ -1,4 +1,4 @@
-"""Two fields of the engine's form with lists of their own: windows and background words."""
+"""Two fields of the engine form: sliding windows and background words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WindowsField(BoxAndLine):
         Raises
         ------
         InvalidInputError
-            Where there shall be windows, but no side is typed.
+            If windows are chosen but no side is typed.
         """
         chosen = self.box.value()
         if chosen is not OWN:
@@ -44,7 +44,7 @@ class WindowsField(BoxAndLine):
         return size
 
     def set_value(self, value: Any) -> None:
-        """Choose what a configuration says."""
+        """Show the value of a configuration."""
         own = value is not PUBLISHED and value != 0
         self.box.choose(OWN if own else value)
         if own:
@@ -52,7 +52,7 @@ class WindowsField(BoxAndLine):
         self.size.setVisible(own)
 
     def show_published(self, window: int, shorter_side: int) -> None:
-        """Say what "as published" means, and what to begin with."""
+        """Show what "as published" means, and set the first custom size."""
         self.box.relabel(
             PUBLISHED,
             ui_text.as_published(ui_text.pixels(window) if window else ui_text.WINDOWS_OFF),
@@ -60,7 +60,7 @@ class WindowsField(BoxAndLine):
         self._predicted = window or shorter_side
 
     def shown(self, published: int) -> int:
-        """The side of the windows, as far as typed; 0 for none."""
+        """Return the side of the windows as far as it is typed; 0 for none."""
         chosen = self.box.value()
         if chosen is OWN:
             return int(self.size.value() or 0)
@@ -76,7 +76,7 @@ class WindowsField(BoxAndLine):
 
 
 class BackgroundField(BoxAndLine):
-    """Background words: as published, one of the lists, or own words separated by commas."""
+    """Background words: as published, one of the lists, or custom words separated by commas."""
 
     def __init__(self, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(tip, QLineEdit(), parent)
@@ -100,7 +100,7 @@ class BackgroundField(BoxAndLine):
         Raises
         ------
         InvalidInputError
-            For an empty place between two commas.
+            If there is no word between two commas.
         """
         chosen = self.box.value()
         if chosen is PUBLISHED:
@@ -113,7 +113,7 @@ class BackgroundField(BoxAndLine):
         return parse_words(text.rstrip(" ,"))
 
     def set_value(self, value: tuple[str, ...] | None) -> None:
-        """Choose the list that a configuration has, or write its words out."""
+        """Select the list of a configuration, or show its words in the edit line."""
         lists = {words: name for name, words in BACKGROUND_WORDS.items()}
         with signals_blocked(self.box):
             self.box.choose(PUBLISHED if value is None else lists.get(value, OWN))
@@ -123,7 +123,7 @@ class BackgroundField(BoxAndLine):
         self._show()
 
     def show_published(self, words: tuple[str, ...], *, demo: bool) -> None:
-        """Say what "as published" means, and whether the demo's list is offered."""
+        """Show what "as published" means, and enable or disable the list of the demo model."""
         self._published = words
         name = next((name for name, same in BACKGROUND_WORDS.items() if same == words), "")
         self.box.relabel(PUBLISHED, ui_text.as_published(name) if name else ui_text.AS_PUBLISHED)
@@ -132,7 +132,7 @@ class BackgroundField(BoxAndLine):
         self._show()
 
     def _show(self) -> None:
-        """Let the edit line say what is chosen."""
+        """Show the choice in the edit line."""
         chosen = self.box.value()
         words = self._published if chosen is PUBLISHED else BACKGROUND_WORDS.get(chosen, ())
         placeholder = ui_text.BACKGROUND_PLACEHOLDER if chosen is OWN else self._list_tip(words)
@@ -153,7 +153,7 @@ class BackgroundField(BoxAndLine):
         self.changed.emit()
 
     def _on_edited_to_the_end(self) -> None:
-        """The name of a list stands for the list, as on the command line."""
+        """Select a list if its name was typed, as on the command line."""
         if self.box.value() is OWN and self.edit.text().strip() in BACKGROUND_WORDS:
             self.set_value(BACKGROUND_WORDS[self.edit.text().strip()])
             self.changed.emit()

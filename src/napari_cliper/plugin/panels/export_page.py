@@ -12,7 +12,7 @@ from .prototypes_panel import PrototypesPanel
 
 
 class ExportPage(QWidget):
-    """The fold of files opens where another one closes.
+    """Project buttons, and folds of which one is open; closing one opens that of files.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ExportPage(QWidget):
         self._on_images(0)
 
     def _on_images(self, images: int) -> None:
-        """Offer the list where there is one."""
+        """Show the list of images if there is one."""
         self.images.setVisible(images > 0)
         if not images:
             self.images.set_open(is_open=False)

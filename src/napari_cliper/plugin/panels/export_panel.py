@@ -29,7 +29,7 @@ from ..qt.tones import set_tone
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What a person wants to export.
+    """The choices of an export.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class ExportRequest:
 
 
 class PurposeRow(QWidget):
-    """A box to tick, and a menu of the purpose's formats where there are several.
+    """A check box for a purpose, with a menu if it has several formats.
 
     Parameters
     ----------
@@ -119,9 +119,9 @@ class PurposeRow(QWidget):
 
 
 class ExportPanel(QWidget):
-    """Purposes to tick, a folder, and what may be replaced.
+    """Purposes to tick, a folder, and whether files may be replaced.
 
-    `value` and `set_value` speak of the choice that is kept; `request` adds which images.
+    `value` and `set_value` are for the remembered choice; `request` adds which images.
     """
 
     changed = Signal()
@@ -191,7 +191,7 @@ class ExportPanel(QWidget):
     # ------------------------------------------------------------------ values in and out
 
     def value(self) -> ExportChoice:
-        """What is ticked and typed."""
+        """Return the choices."""
         return ExportChoice(
             tuple(purpose for purpose, row in self.purposes.items() if row.box.isChecked()),
             tuple(name for row in self.purposes.values() for name in row.left_out()),
@@ -200,7 +200,7 @@ class ExportPanel(QWidget):
         )
 
     def set_value(self, choice: ExportChoice) -> None:
-        """Tick and type a choice."""
+        """Show choices."""
         with signals_blocked(self):
             for purpose, row in self.purposes.items():
                 row.leave_out(choice.left_out)
@@ -210,7 +210,7 @@ class ExportPanel(QWidget):
         self._on_changed()
 
     def request(self) -> ExportRequest:
-        """What Export writes now."""
+        """Return the request of the Export button."""
         choice = self.value()
         return ExportRequest(
             Path(choice.folder.strip()).expanduser(),
@@ -225,21 +225,21 @@ class ExportPanel(QWidget):
     # ------------------------------------------------------------------ showing
 
     def set_available(self, *, has_annotation: bool, images: int, why_not: str = "") -> None:
-        """Say what there is to export.
+        """Set what can be exported.
 
         Parameters
         ----------
         has_annotation : bool
             Whether the image in the window has an annotation.
         images : int
-            How many images of the project have one; 0 for no project.
+            Number of annotated images of the project; 0 for no project.
         why_not : str
             Why nothing can be exported or imported now; empty if it can.
         """
         self._has_annotation, self._images = has_annotation, images
         self._why_not = why_not or ("" if has_annotation or images else ui_text.NOTHING_TO_EXPORT)
         self.every_image.setVisible(images > 1)
-        self.every_image.setEnabled(has_annotation)  # else there is none but those
+        self.every_image.setEnabled(has_annotation)  # without one, there are only those
         self.every_image.setText(ui_text.every_image(images))
         self.every_image.setToolTip(ui_text.EVERY_IMAGE_TIP)
         self.import_button.setEnabled(not why_not)
@@ -247,7 +247,7 @@ class ExportPanel(QWidget):
         self._update()
 
     def set_exported(self, folder: str) -> None:
-        """Offer to open the folder of the last export; empty for none."""
+        """Set the folder that *Open folder* opens; empty for none."""
         self.open_button.setEnabled(bool(folder))
         self.open_button.setToolTip(ui_text.open_folder_tip(folder))
 

@@ -1,4 +1,4 @@
-"""Which class each label of a file is, where its name does not settle it."""
+"""A dialog that asks for the class of each label that could not be matched by name."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .. import ui_text
 
 
 class ImportDialog(QDialog):
-    """A row for each label that nobody has matched, with the classes to choose from.
+    """A row for each unmatched label, with the classes to choose from.
 
     Parameters
     ----------
     imported : Imported
     matching : Matching
     classes : mapping of int to ClassRow
-        The classes here.
+        The classes of the annotation, by label.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class ImportDialog(QDialog):
         okay.setToolTip("" if chosen else ui_text.MATCH_WHY_NOT)
 
     def assignments(self) -> dict[int, int | None]:
-        """By label of the file: a class here, or None to leave it out; without the new ones."""
+        """Return the class by label of the file, None to leave it out; without new classes."""
         return {label: box.currentData() for label, box in self.boxes.items()
                 if box.currentData() != ui_text.NEW_CLASS}  # fmt: skip
 
     def new_classes(self) -> dict[int, str]:
-        """By label of the file: the name of a class to be made."""
+        """Return the name of the new class by label of the file."""
         return {label: self._names[label] for label, box in self.boxes.items()
                 if box.currentData() == ui_text.NEW_CLASS}  # fmt: skip

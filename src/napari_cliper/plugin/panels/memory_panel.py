@@ -1,4 +1,4 @@
-"""Memory in use and caches on disk, with the ways to free them."""
+"""Memory in use and caches on disk, with buttons to free them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CacheRow:
         self.update(busy=False)
 
     def update(self, *, busy: bool) -> None:
-        """Bring the line in line with what is known of the cache."""
+        """Show the size of the cache, and enable or disable the buttons."""
         cache = self.cache
         self.label.setText(ui_text.cache_line(self.title, None if cache is None else cache.nbytes))
         if cache is None:
@@ -116,24 +116,24 @@ class MemoryPanel(QWidget):
         self._update()
 
     def set_capacity(self, gigabytes: float) -> None:
-        """Show how much memory image features may take."""
+        """Show the maximum memory of image features."""
         with signals_blocked(self.capacity):
             self.capacity.setValue(gigabytes)
 
     def show_memory(self, *, networks: int, images: int, kept: int) -> None:
-        """Show the bytes of the networks, and images with features and their bytes."""
+        """Show the bytes of the networks, and the number and bytes of images with features."""
         self._in_memory = networks, images
         self.networks.setText(ui_text.networks_in_memory(networks))
         self.features.setText(ui_text.image_features(images=images, size=kept))
         self._update()
 
     def show_caches(self, weights: DiskCache, embeddings: DiskCache) -> None:
-        """Show what is on disk."""
+        """Show the caches on disk."""
         self.weights.cache, self.embeddings.cache = weights, embeddings
         self._update()
 
     def set_busy(self, *, busy: bool) -> None:
-        """Free nothing while a job runs."""
+        """Disable the buttons while a job runs."""
         self._busy = busy
         self._update()
 

@@ -1,4 +1,4 @@
-"""What can be brought back: removed annotations, and those of earlier sessions."""
+"""Offers to restore annotations: removed ones, and those of earlier sessions."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .. import ui_text
 from ..qt.wrapping_label import wrapping
 
 SHOWN = 1
-"""How many offers are shown at once."""
+"""The maximum number of visible offers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """Something that can be brought back.
+    """An annotation, or a session, that can be restored.
 
     Parameters
     ----------
     what : object
-        Comes back with the signals.
+        The payload of the signals.
     text : str
     accept, discard : str
-        What the buttons say; no button for an empty `discard`.
+        Texts of the buttons; no button for an empty `discard`.
     """
 
     what: Any
@@ -36,9 +36,9 @@ class Offer:
 
 
 class OffersPanel(QWidget):
-    """A row for each offer, with two buttons; hidden where there is none.
+    """A row with two buttons for each offer; hidden if there is none.
 
-    `accepted` and `discarded` carry what an offer is of.
+    `accepted` and `discarded` carry `what` of the offer.
     """
 
     accepted = Signal(object)
@@ -55,7 +55,7 @@ class OffersPanel(QWidget):
         self.show_offers(())
 
     def show_offers(self, offers: Sequence[Offer]) -> None:
-        """Show these offers in the place of those before."""
+        """Replace the offers."""
         self.offers = tuple(offers)
         for row in self.rows:
             self._column.removeWidget(row)

@@ -13,7 +13,7 @@ from ..qt.tones import Tone
 from ..ui_text import classes as ui_text
 
 SCORE_ROLE = int(Qt.ItemDataRole.UserRole) + 2
-"""The `Score` of a cell; None where there is none."""
+"""The item role of the `Score` of a cell, or None."""
 
 WIDTH, HEIGHT = 76, 8  # pixels of the bar
 
@@ -58,7 +58,7 @@ class ScoreBar(QStyledItemDelegate):
     def paint(
         self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
     ) -> None:
-        """The cell without its text, then the bar."""
+        """Paint the cell without its text, then the bar."""
         super().paint(painter, option, index)
         score = index.data(SCORE_ROLE)
         if painter is None or score is None:
@@ -82,7 +82,7 @@ class ScoreBar(QStyledItemDelegate):
         painter.restore()
 
     def displayText(self, _value: object, _locale: object) -> str:  # noqa: N802
-        """No text: the value stands in the tooltip."""
+        """Return no text: the value is in the tooltip."""
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Live thresholds, with the range of the result and the published default at hand."""
+"""Sliders for the thresholds, with the range of the result and the published defaults."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class ThresholdPanel(QWidget):
-    """Sliders that relabel while they are moved.
+    """Sliders that update the labels while they are moved.
 
-    `changed` carries the `Thresholds`; nothing is emitted by `set_result`. `score_maps_toggled`
-    tells whether score maps are asked for as layers.
+    `changed` carries the `Thresholds`; `set_result` emits nothing. `score_maps_toggled` carries
+    whether score maps are shown as layers.
     """
 
     changed = Signal(object)
@@ -70,7 +70,7 @@ class ThresholdPanel(QWidget):
         self.set_available(available=False)
 
     def _fill_more(self) -> None:
-        """What few need: a threshold for one class, min-max, score maps."""
+        """Rare settings: a per-class threshold, min-max normalisation, score maps."""
         self.own = QCheckBox(ui_text.PER_CLASS)
         self.own.setToolTip(ui_text.PER_CLASS_TIP)
         self.own_class = ElidingComboBox(ui_text.PER_CLASS_CHOICE_TIP)
@@ -100,7 +100,7 @@ class ThresholdPanel(QWidget):
         content.addWidget(inside)
 
     def values(self) -> Thresholds:
-        """What the sliders stand at."""
+        """Return the thresholds of the sliders."""
         return Thresholds(
             self.class_slider.value(),
             self.background_slider.value(),
@@ -111,13 +111,13 @@ class ThresholdPanel(QWidget):
     # ------------------------------------------------------------------ results
 
     def set_result(self, scores: ScoreMaps, values: Thresholds) -> None:
-        """A result is there: its ranges, its classes, the published defaults.
+        """Show the ranges, classes and published defaults of a result.
 
         Parameters
         ----------
         scores : ScoreMaps
         values : Thresholds
-            Where the sliders start.
+            The initial values of the sliders.
         """
         defaults = self._defaults = scores.settings.thresholds
         self._has_min_max = scores.config.rule == "cliper"
@@ -147,23 +147,23 @@ class ThresholdPanel(QWidget):
         self._show_own()
 
     def choose_class(self, name: str) -> None:
-        """Let the own threshold be that of a class; nothing happens where it is not there."""
+        """Choose the class of the per-class threshold; does nothing for an unknown class."""
         index = self.own_class.findText(name)
         if index >= 0:
             self.own_class.setCurrentIndex(index)
 
     def set_available(self, *, available: bool, why_not: str = ui_text.NO_RESULT) -> None:
-        """Grey the sliders, and say why."""
+        """Enable the sliders, or disable them with the reason as tooltip."""
         self.setEnabled(available)
         self.setToolTip("" if available else why_not)
         self.min_max.setVisible(self._has_min_max)
 
     def set_working(self, *, working: bool) -> None:
-        """Say that labels of a large result are being made."""
+        """Show that the labels of a large result are being updated."""
         self.working.setVisible(working)
 
     def lower(self, short: Shortfall) -> None:
-        """Move the threshold that a class stays below to just below its value."""
+        """Move the threshold that a class does not reach to just below its value."""
         value = max(math.floor(short.value * 100 - 1e-6) / 100, 0.0)
         if short.kind == "class":
             self.class_slider.setValue(value)
@@ -176,12 +176,12 @@ class ThresholdPanel(QWidget):
     # ------------------------------------------------------------------ moved
 
     def _on_more(self, is_open: bool) -> None:
-        """Leave the words at the ends out where their room is needed."""
+        """Hide the words at the ends of the sliders if the room is needed."""
         for ends in self._ends:
             ends.setVisible(not is_open)
 
     def _show_values(self) -> None:
-        """Say in tooltips where the sliders stand, and what was published."""
+        """Show the values of the sliders and the published values in tooltips."""
         for texts, slider, button, published in (
             (
                 ui_text.CLASS_THRESHOLD,
@@ -210,7 +210,7 @@ class ThresholdPanel(QWidget):
         self.background_slider.setValue(self._defaults.background_threshold)
 
     def _show_own(self) -> None:
-        """Show the chosen class's threshold, or the one of all where it has none."""
+        """Show the threshold of the chosen class, or the background threshold if it has none."""
         name = self.own_class.currentText()
         has_own = name in self._own
         with signals_blocked(self.own), signals_blocked(self.own_slider):
@@ -235,7 +235,7 @@ class ThresholdPanel(QWidget):
 def _slider_with_ends(
     grid: QGridLayout, row: int, texts: ThresholdTexts, ends: QWidget
 ) -> tuple[QLabeledDoubleSlider, QToolButton]:
-    """A name with a reset button, a slider, and in `ends` words at both ends, in three rows."""
+    """Three rows: a name with a reset button, a slider, and the words at its ends (`ends`)."""
     label = QLabel(texts.label)
     slider = _threshold_slider(texts.name)
     label.setBuddy(slider)

@@ -1,4 +1,4 @@
-"""The tools for corrections, of which one or none is held."""
+"""The tools for corrections, of which at most one is active."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOOLS: tuple[Tool, ...] = get_args(Tool)
 
 
 class ToolsRow(QWidget):
-    """Checkable buttons; `wanted` carries the tool that a person takes, or None."""
+    """Checkable buttons; `wanted` carries the tool that the user chooses, or None."""
 
     wanted = Signal(object)
 
@@ -35,17 +35,17 @@ class ToolsRow(QWidget):
         self.set_available("")
 
     def held(self) -> Tool | None:
-        """The tool that is held."""
+        """The active tool, or None."""
         return next((name for name, one in self.buttons.items() if one.isChecked()), None)
 
     def show_held(self, tool: Tool | None) -> None:
-        """Show which tool is held, and tell nobody."""
+        """Show which tool is active, without a signal."""
         for name, button in self.buttons.items():
             with signals_blocked(button):
                 button.setChecked(name == tool)
 
     def set_available(self, why_not: str) -> None:
-        """Allow the tools, or say in their tooltips why they are grey."""
+        """Enable the tools, or disable them with the reason as tooltip."""
         for name, button in self.buttons.items():
             button.setEnabled(not why_not)
             button.setToolTip(why_not or ui_text.TOOLS[name][1])
