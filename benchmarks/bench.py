@@ -41,7 +41,7 @@ class Bench:
         full = torch.nn.functional.interpolate(coarse, self.shape, mode="bicubic").clamp(0, 1)
         self.image = (full[0].permute(1, 2, 0) * 255).byte().numpy()
 
-    def segmenter(self, precision: str = "float32", **wishes: Any) -> Any:
+    def segmenter(self, precision: str = "float32", **options: Any) -> Any:
         """The engine, with its networks loaded through its own doors."""
         config = SegmentationConfig(
             **{
@@ -54,7 +54,7 @@ class Bench:
                 "background": BACKGROUND,
                 "offline": True,
             }
-            | wishes
+            | options
         )
         segmenter = Segmenter(config)
         segmenter.load()

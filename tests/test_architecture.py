@@ -67,7 +67,7 @@ def loaded_after(code: str) -> set[str]:
         """from napari_cliper.segmentation import SegmentationConfig, ClassPrompt, REGISTRY
 SegmentationConfig(), ClassPrompt('nucleus'), REGISTRY['demo']""",
     ],
-    ids=["package", "wishes"],
+    ids=["package", "settings"],
 )
 def test_light_imports_stay_light(code):
     heavy = QT | {"torch", "open_clip", "timm", "diffusers", "transformers", "huggingface_hub"}

@@ -1,4 +1,4 @@
-"""Make the images of the README and the documentation anew, from the real window.
+"""Make the images of the README and the documentation from the real window.
 
 Needs a display; without one:
 
@@ -120,7 +120,7 @@ def window_images() -> None:
 
 
 def labelled_images() -> None:
-    """When words fail: invented names, a click each, doubt, and what was learned."""
+    """When words fail: invented names, a click each, uncertainty, and prototypes."""
     window = Window()
     viewer, dock = window.viewer, window.dock
     dock.engine_panel.set_config(SegmentationConfig(model="demo"))

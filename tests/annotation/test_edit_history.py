@@ -13,7 +13,7 @@ SHAPE = (2, 12, 15)
 
 
 class Editor:
-    """An editor with undo and redo, and the marks that it should have, as whole copies."""
+    """An editor with undo and redo, and the edit mask that it should have, as whole copies."""
 
     def __init__(self):
         self.labels = np.zeros(SHAPE, np.uint16)

@@ -1,4 +1,4 @@
-"""What was said of the pixels, from labels, marks and clicks."""
+"""Hints per pixel, from labels, edit masks and clicks."""
 
 from __future__ import annotations
 

@@ -81,8 +81,10 @@ def test_writes_labels_overlay_and_record(segment, image_file, tmp_path):
 
 @pytest.mark.parametrize("method", ["sclip", "maskclip"])
 def test_methods_that_label_by_probability(image_file, tmp_path, method):
-    wishes = ["--model", "demo", "--method", method, "--output", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, ["segment", str(image_file), "--labels", "nucleus", *wishes])
+    overrides = ["--model", "demo", "--method", method, "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(
+        app, ["segment", str(image_file), "--labels", "nucleus", *overrides]
+    )
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "out" / "field.json").read_text())
     assert record["thresholds"]["min_max"] is False

@@ -94,7 +94,7 @@ def run(qtbot):
 
 @pytest.fixture
 def settle(qtbot):
-    """Wait until the prediction has followed all that was said, and its doubts too."""
+    """Wait until prediction and uncertainty are up to date with all hints."""
 
     def still(dock):
         return dock.result.idle and dock.correction_controller.idle

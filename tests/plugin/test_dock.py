@@ -286,9 +286,9 @@ def test_labels_that_take_long_are_made_in_the_thread(dock, run, qtbot, monkeypa
 def watched(function, seen, look):
     """A function that notes something each time it is called."""
 
-    def call(*args, **wishes):
+    def call(*args, **options):
         seen.append(look())
-        return function(*args, **wishes)
+        return function(*args, **options)
 
     return call
 

@@ -1,4 +1,4 @@
-"""A prediction without any class says why, cannot be accepted, and teaches nothing."""
+"""A prediction without any class says why, cannot be accepted, and gives no prototypes."""
 
 from __future__ import annotations
 

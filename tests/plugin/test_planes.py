@@ -139,17 +139,17 @@ def test_hints_stay_with_their_plane(stack, settle):
     stack.correction_controller.click_controller.choose("background")
     stack.correction_controller.click_controller.all[0].layer.add((0, row, column))
     settle(stack)
-    taught = layer.data.copy()
-    assert taught[0, row, column] == 0
-    np.testing.assert_array_equal(taught[2], words[2])
+    hinted = layer.data.copy()
+    assert hinted[0, row, column] == 0
+    np.testing.assert_array_equal(hinted[2], words[2])
     go_to(stack, 2)
     settle(stack)
     assert not stack.corrections_panel.state.text()
-    np.testing.assert_array_equal(layer.data, taught)
+    np.testing.assert_array_equal(layer.data, hinted)
     go_to(stack, 0)
     settle(stack)
     assert stack.corrections_panel.state.text() == "Hints used: 1 click."
-    np.testing.assert_array_equal(layer.data, taught)
+    np.testing.assert_array_equal(layer.data, hinted)
     go_to(stack, 2)
     settle(stack)
     stack.correction_controller.click_controller.undo()  # of the plane that is not on the screen

@@ -69,8 +69,8 @@ def added(monkeypatch):
         monkeypatch.setitem(table, row.name, row)
 
 
-def scored(**wishes):
-    segmenter = Segmenter(SegmentationConfig(model="demo", **wishes))
+def scored(**options):
+    segmenter = Segmenter(SegmentationConfig(model="demo", **options))
     return segmenter.score(segmenter.embed(IMAGE), WORDS)
 
 

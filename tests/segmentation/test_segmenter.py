@@ -50,8 +50,8 @@ def config(tiny_clip):
         "refiner": "none", "templates": "word", "background": ("sky", "sea"),
     }  # fmt: skip
 
-    def make(**wishes):
-        return SegmentationConfig(**quick | wishes)
+    def make(**options):
+        return SegmentationConfig(**quick | options)
 
     return make
 

@@ -84,7 +84,7 @@ def project(tmp_path) -> Project:
 
 
 def arrays_of(project: Project, name: str) -> tuple[Path, Path]:
-    """The files of the present save, as its sheet names them."""
+    """The files of the present save, as its annotation record names them."""
     folder = project.folder / "annotations"
     annotation_record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return folder / annotation_record["labels"], folder / annotation_record["edit_mask"]
@@ -153,7 +153,7 @@ def test_what_a_save_leaves_is_what_is_needed(project):
         project.save("a", state_of())
         project.save("b", state_of())
     files = all_files(project.folder)
-    assert len(files) == 8  # the list, the folder, and a sheet and two arrays of each
+    assert len(files) == 8  # the list, the folder, and a record and two arrays of each
     assert {path.name for path in arrays_of(project, "a")} <= {Path(name).name for name in files}
 
 
@@ -212,8 +212,8 @@ def prototype_fusion(*names: str) -> Prototypes:
 
 
 def save_prototypes(project: Project, prototypes: Prototypes | None, **more) -> None:
-    wishes = [ClassRow("nucleus")], Thresholds(0, 0), SegmentationConfig(model="demo")
-    project.save_settings(*wishes, prototypes=prototypes, **more)
+    options = [ClassRow("nucleus")], Thresholds(0, 0), SegmentationConfig(model="demo")
+    project.save_settings(*options, prototypes=prototypes, **more)
 
 
 def test_what_classes_look_like_goes_along(project):
@@ -701,7 +701,7 @@ def test_a_full_disk_leaves_the_last_save(project):
         rows = [ClassRow(f"word {i}") for i in range(1000)]
         with pytest.raises(FileError, match="Cannot write"):
             project.save_settings(rows, Thresholds(0, 0), SegmentationConfig())
-        with pytest.raises(FileError, match="Cannot write"):  # the arrays fit, the sheet does not
+        with pytest.raises(FileError, match="Cannot write"):  # the arrays fit, the record does not
             project.save("a", state_of((2, 2), words=5000 * "x"))
     assert all_files(project.folder) == before
     assert_same(Project.open(project.folder).load("a"), kept)
@@ -843,7 +843,7 @@ def test_a_save_in_between_is_noticed(project, monkeypatch, deleted, overwrite):
 
 
 def counted(count, size=40):
-    """A state whose labels, marks, classes and record all say the same number."""
+    """A state whose labels, edit mask, classes and record all have the same number."""
     digits = [count // 3**i % 3 for i in range(12)]
     return AnnotationState(
         np.full((size, size), count, np.uint16),
@@ -901,7 +901,7 @@ while True:
 
 
 def check_whole(folder: Path) -> int:
-    """The number of the save that is there; labels, marks and sheet are of that one."""
+    """The number of the save that is there; labels, edit mask and record are of that one."""
     state = Project.open(folder).load("a")
     assert state is not None
     count = state.record["count"]
@@ -989,7 +989,7 @@ def test_there_is_no_step_at_which_a_kill_mixes_two_saves(project):
     assert len(lines) > 12
     counts = [1, *(count for _, count in lines)]
     steps = [after - before for before, after in pairwise(counts)]
-    # Up to the renaming of the sheet nothing is new, and from there on everything is.
+    # Up to the renaming of the record nothing is new, and from there on everything is.
     assert steps == sorted(steps)
     assert set(steps) == {0, 1}
     assert len(list((project.folder / "annotations").iterdir())) == 3

@@ -196,7 +196,7 @@ def test_results_never_mix_in_the_undo_history(result, run, qtbot):
     np.testing.assert_array_equal(mine.layer.data, second)
 
 
-# ---------------------------------------------------------------------- marks in the real layer
+# ---------------------------------------------------------------------- edit mask in the real layer
 
 
 @pytest.mark.parametrize("tool", ["paint", "fill", "polygon", "data_setitem", "data"])
@@ -268,12 +268,12 @@ def test_cleaning_is_one_undo_step_and_counts_as_painting(result, qtbot, tool):
     mine = accept(result)
     before = mine.layer.data.copy()
     result.annotation_panel.tool.setCurrentIndex(list(CLEANING).index(tool))
-    wish = result.annotation_panel.cleaning()
+    chosen = result.annotation_panel.cleaning()
     result.annotation_panel.clean_button.click()
     assert not result.annotation_panel.clean_button.isEnabled()
     qtbot.waitUntil(lambda: result.annotation_controller.job is None, timeout=5000)
     labels = set(np.unique(before).tolist()) - {0}
-    expected = CLEANING[tool](before, labels, wish.amount)
+    expected = CLEANING[tool](before, labels, chosen.amount)
     np.testing.assert_array_equal(mine.layer.data, expected)
     np.testing.assert_array_equal(mine.state().edit_mask == PAINTED, expected != before)
     assert "Cleaned" in message(result)

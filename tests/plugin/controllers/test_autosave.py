@@ -240,7 +240,7 @@ def test_a_blank_annotation_leaves_nothing_and_discard_asks(dock, qtbot, another
 def test_a_disk_that_takes_nothing_is_told_and_asked_about_at_the_end(dock, qtbot, monkeypatch):
     mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
 
-    def full(*_args, **_wishes):
+    def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:

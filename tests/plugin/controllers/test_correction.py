@@ -53,7 +53,7 @@ def paint(dock, label, where):
 
 
 def contradict(dock):
-    """A stroke that gives a wrongly labelled object another class; what the stroke says."""
+    """Paint a stroke of another class on an object; returns the class before and after."""
     before = predicted(dock).data
     label = int(np.bincount(before[before > 0]).argmax())
     rows, columns = np.nonzero(before == label)
@@ -93,7 +93,7 @@ def test_the_box_off_gives_what_the_words_say_and_on_teaches_again(result, settl
     before = predicted(result).data.copy()
     contradict(result)
     settle(result)
-    taught = predicted(result).data.copy()
+    hinted = predicted(result).data.copy()
     result.corrections_panel.spread.click()
     settle(result)
     np.testing.assert_array_equal(predicted(result).data, before)
@@ -103,7 +103,7 @@ def test_the_box_off_gives_what_the_words_say_and_on_teaches_again(result, settl
     annotation(result).layer.undo()
     result.corrections_panel.spread.click()
     settle(result)
-    np.testing.assert_array_equal(predicted(result).data, taught)
+    np.testing.assert_array_equal(predicted(result).data, hinted)
 
 
 def test_a_box_that_was_off_at_the_run_teaches_once_it_is_on(dock, run, settle):
@@ -121,10 +121,10 @@ def test_a_box_that_was_off_at_the_run_teaches_once_it_is_on(dock, run, settle):
 def test_what_was_said_teaches_the_next_result_too(result, run, settle):
     contradict(result)
     settle(result)
-    taught = predicted(result).data.copy()
+    hinted = predicted(result).data.copy()
     run(result)
     settle(result)
-    np.testing.assert_array_equal(predicted(result).data, taught)
+    np.testing.assert_array_equal(predicted(result).data, hinted)
 
 
 def test_accepted_pixels_are_no_hints(result, settle):

@@ -48,8 +48,10 @@ def message(dock):
 
 
 def export(dock, qtbot, folder, *formats, overwrite=False):
-    wish = ExportRequest(folder, formats, overwrite, every_image=False)
-    dock.exchange.write(wish, dock.annotation_controller.current(), dock.exchange.project_images())
+    request = ExportRequest(folder, formats, overwrite, every_image=False)
+    dock.exchange.write(
+        request, dock.annotation_controller.current(), dock.exchange.project_images()
+    )
     wait(dock, qtbot)
 
 
@@ -173,7 +175,7 @@ def test_what_is_there_stays_and_the_way_out_is_told(accepted, qtbot, tmp_path):
 
 
 def test_a_full_disk_reaches_the_person(accepted, qtbot, tmp_path, monkeypatch):
-    def full(*_args, **_wishes):
+    def full(*_args, **_options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tifffile.imwrite", full)

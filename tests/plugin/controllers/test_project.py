@@ -225,7 +225,7 @@ def test_a_disk_that_does_not_take_it_is_told_and_nothing_is_lost(
     mine = dock.annotation_controller.begin(dock.project_controller.layer, "scene 1")
     mine.layer.paint((30, 30), 2)
 
-    def full(*_args, **_wishes):
+    def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tifffile.imwrite", full)
@@ -290,7 +290,7 @@ def test_a_killed_process_loses_a_few_seconds_at_most(pictures, tmp_path):
 # ---------------------------------------------------------------------- nothing is lost
 
 
-def full_disk(*_args, **_wishes):
+def full_disk(*_args, **_options):
     raise OSError(28, "No space left on device")
 
 
@@ -417,8 +417,8 @@ def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, picture
     before = {path: path.read_bytes() for path in pictures}
     add_to_record(folder, {path.name: path for path in pictures})
     painted(project, qtbot)
-    wish = ExportRequest(folder, ("png",), overwrite=True, every_image=every_image)
-    project.exchange.write(wish, annotation(project), project.exchange.project_images())
+    request = ExportRequest(folder, ("png",), overwrite=True, every_image=every_image)
+    project.exchange.write(request, annotation(project), project.exchange.project_images())
     qtbot.waitUntil(lambda: project.exchange.job is None, timeout=10_000)
     assert "is one of the inputs and is never replaced" in message(project)
     assert {path: path.read_bytes() for path in pictures} == before

@@ -1,4 +1,4 @@
-"""Visual prototypes in the dock: learned from what a person confirmed, used, kept and put right."""
+"""Visual prototypes in the dock: learned from confirmed pixels, used, saved and corrected."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def agreement(dock):
 
 
 def learnt(dock, qtbot):
-    """The dock, taught by its scene."""
+    """Prototypes that the dock has learned from its scene."""
     confirm_scene(dock)
     dock.prototypes_panel.learn_button.click()
     qtbot.waitUntil(lambda: dock.learning_controller.prototypes is not None, timeout=60_000)

@@ -211,7 +211,7 @@ def test_ctrl_z_undoes_the_newest_hint_whichever_layer_is_active(result, qtbot, 
     settle(result)
     clicks.layer.add((60, 60))
     settle(result)
-    taught = predicted(result).data.copy()
+    hinted = predicted(result).data.copy()
 
     def state():
         settle(result)
@@ -231,7 +231,7 @@ def test_ctrl_z_undoes_the_newest_hint_whichever_layer_is_active(result, qtbot, 
         assert told[5:] == [(1, False), (1, True), (2, True), (2, True)]
         assert annotation(result).clicks == {BACKGROUND: [[3.0, 3.0], [60.0, 60.0]]}
         assert clicks.layer.features["class"].tolist() == [BACKGROUND] * 2
-    np.testing.assert_array_equal(predicted(result).data, taught)
+    np.testing.assert_array_equal(predicted(result).data, hinted)
 
 
 def test_ctrl_z_after_accept_brings_the_prediction_back(result, qtbot, settle):

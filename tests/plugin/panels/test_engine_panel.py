@@ -386,7 +386,7 @@ def grey(panel):
 
 
 @pytest.mark.parametrize(
-    ("wishes", "expected"),
+    ("settings", "expected"),
     [
         ({}, {"DINO", "Stride"}),
         ({"refiner": "pamr"}, {"Diffusion", "Seed", "DINO", "Stride"}),
@@ -397,8 +397,8 @@ def grey(panel):
         ({"model": "demo"}, {"Diffusion", "Seed", "DINO", "Stride", ui_text.PRESET_LABEL}),
     ],
 )
-def test_what_does_not_apply_is_grey_and_says_why(panel, wishes, expected):
-    panel.set_config(SegmentationConfig(**wishes))
+def test_what_does_not_apply_is_grey_and_says_why(panel, settings, expected):
+    panel.set_config(SegmentationConfig(**settings))
     assert grey(panel) == expected
     form = panel.form
     if "Diffusion" in expected:

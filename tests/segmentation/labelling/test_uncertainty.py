@@ -1,4 +1,4 @@
-"""Planes that evidence moves: labels, and where they are doubtful."""
+"""Planes that hints change: their labels and their uncertainty."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_wrong_by(planes, threshold):
 
 
 def test_where_no_class_competes_the_background_is_not_its_square(planes):
-    """Evidence takes scores beyond (3 + 5^0.5) / 2, where (1 - score)^2 is the larger again."""
+    """Hints take scores beyond (3 + 5^0.5) / 2, where (1 - score)^2 is the larger again."""
     shift = Shift(torch.full((6, 4), 3.0), REGIONS, np.full(SHAPE, OPEN, np.int32))
     assert corrected_labels(planes, shift, rule(planes, 0)).all()
 
@@ -109,9 +109,9 @@ def test_a_class_has_to_reach_its_own_threshold(planes):
     none = Shift(torch.zeros(6, 4), REGIONS, np.full(SHAPE, OPEN, np.int32))
     labels = corrected_labels(planes, none, own)
     assert (labels[(best == 1) & (value < 0.9)] == 0).all()
-    doubt = uncertainty([planes], none, own)[row, column]
+    uncertain = uncertainty([planes], none, own)[row, column]
     second = max(value[row, column], 0)
-    assert doubt == pytest.approx(1 - (0.9 - second) / (0.9 + second), abs=1e-5)
+    assert uncertain == pytest.approx(1 - (0.9 - second) / (0.9 + second), abs=1e-5)
 
 
 def test_uncertainty_is_the_share_between_the_two_best(planes):
@@ -133,11 +133,11 @@ def test_uncertainty_of_parts_is_that_of_all(planes):
 
 
 def test_most_uncertain_goes_from_place_to_place():
-    doubt = np.zeros((200, 240), np.float32)
-    doubt[20:50, 30:60], doubt[120:150, 150:190], doubt[160:190, 10:40] = 0.9, 0.7, 1.0
-    confirmed = np.zeros(doubt.shape, bool)
+    uncertain = np.zeros((200, 240), np.float32)
+    uncertain[20:50, 30:60], uncertain[120:150, 150:190], uncertain[160:190, 10:40] = 0.9, 0.7, 1.0
+    confirmed = np.zeros(uncertain.shape, bool)
     confirmed[155:, :50] = True
-    found = most_uncertain(doubt, confirmed)
+    found = most_uncertain(uncertain, confirmed)
     assert len(found) >= 2
     (row, column), (next_row, next_column) = found[:2]
     assert (20 <= row < 50, 30 <= column < 60) == (True, True)

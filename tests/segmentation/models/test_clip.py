@@ -26,8 +26,8 @@ CONFIG = {
 PROMPTS = ["a photo of a dog.", "bacteria", "細胞核", "zzz", ""]
 
 
-def with_vision(**wishes):
-    return {**CONFIG, "vision_cfg": CONFIG["vision_cfg"] | wishes}
+def with_vision(**settings):
+    return {**CONFIG, "vision_cfg": CONFIG["vision_cfg"] | settings}
 
 
 def model_of(config=CONFIG, kind=open_clip.CLIP, *, quick_gelu=False):
@@ -77,7 +77,7 @@ def test_a_model_that_cannot_work_is_refused_with_the_reason(name, reason):
 
 @pytest.mark.usefixtures("nothing_is_built")
 @pytest.mark.parametrize(
-    ("wishes", "reason"),
+    ("settings", "reason"),
     [
         ({"pos_embed_type": "sin_cos_2d"}, "sinusoidal"),
         ({"qk_norm": True}, "q-k norm"),
@@ -91,9 +91,9 @@ def test_a_model_that_cannot_work_is_refused_with_the_reason(name, reason):
         ({"attentional_pool": "parallel"}, "pools patches by attention"),
     ],
 )
-def test_a_configuration_that_cannot_work_is_refused(wishes, reason):
+def test_a_configuration_that_cannot_work_is_refused(settings, reason):
     with pytest.raises(InvalidInputError, match=reason) as error:
-        clip.build(with_vision(**wishes), {}, source="mine.pt")
+        clip.build(with_vision(**settings), {}, source="mine.pt")
     assert "mine.pt" in str(error.value)
 
 
@@ -329,7 +329,7 @@ def test_vectors_are_those_of_the_library(text, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wishes",
+    "settings",
     [
         {},
         {"no_causal_mask": True},
@@ -342,9 +342,9 @@ def test_vectors_are_those_of_the_library(text, monkeypatch):
     ],
     ids=str,
 )
-def test_vectors_of_every_kind_of_text_tower(wishes):
+def test_vectors_of_every_kind_of_text_tower(settings):
     """Whatever a pass may leave out: short prompts and one that is cut, together and alone."""
-    config = {**CONFIG, "text_cfg": CONFIG["text_cfg"] | wishes}
+    config = {**CONFIG, "text_cfg": CONFIG["text_cfg"] | settings}
     library = model_of(config)
     built = clip.build(config, library.state_dict(), source="test").text
     prompts = ["", "a", "a photo of the large dog in the scene.", "very " * 40 + "long worm"]

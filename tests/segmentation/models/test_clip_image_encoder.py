@@ -23,12 +23,12 @@ TOWERS = {
 }
 
 
-def tower(*, quick_gelu: bool = False, **wishes):
+def tower(*, quick_gelu: bool = False, **settings):
     """A small image tower whose attention is far from uniform."""
     torch.manual_seed(0)
     vision = {"image_size": 32, "layers": 3, "width": 64, "patch_size": 8, "head_width": 16}
     text = {"context_length": 8, "vocab_size": 16, "width": 16, "heads": 1, "layers": 1}
-    visual = open_clip.CLIP(32, vision | wishes, text, quick_gelu=quick_gelu).visual.eval()
+    visual = open_clip.CLIP(32, vision | settings, text, quick_gelu=quick_gelu).visual.eval()
     with torch.no_grad():
         for name, parameter in visual.named_parameters():
             if "attn" in name or "mlp" in name:
@@ -46,9 +46,9 @@ def visual():
     return tower(quick_gelu=True)
 
 
-@pytest.mark.parametrize("wishes", TOWERS.values(), ids=TOWERS)
-def test_at_the_native_size_it_gives_what_the_library_gives(wishes):
-    visual = tower(**wishes)
+@pytest.mark.parametrize("settings", TOWERS.values(), ids=TOWERS)
+def test_at_the_native_size_it_gives_what_the_library_gives(settings):
+    visual = tower(**settings)
     encoder = ClipImageEncoder(visual)
     pixels = pixels_of(visual, 2)
     with torch.no_grad():

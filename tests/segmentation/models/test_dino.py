@@ -32,7 +32,7 @@ REAL = "vit_small_patch16_224.dino"
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]
 
 
-def network(**wishes):
+def network(**options):
     """DINO's or DINOv2's class of network, small."""
     torch.manual_seed(0)
     return VisionTransformer(
@@ -45,7 +45,7 @@ def network(**wishes):
             "num_classes": 0,
             "dynamic_img_size": True,
         }
-        | wishes
+        | options
     ).eval()
 
 
@@ -57,10 +57,10 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize(("wishes", "prefix"), KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize(("options", "prefix"), KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("shape", [(32, 32), (24, 56)])
-def test_features_are_the_patch_tokens_of_timm(wishes, prefix, shape):
-    model = proxy.FoundationModel(network(**wishes))
+def test_features_are_the_patch_tokens_of_timm(options, prefix, shape):
+    model = proxy.FoundationModel(network(**options))
     pixels = torch.randn(2, 3, *shape)
     features = model.features(pixels)
     grid = (shape[0] // 8, shape[1] // 8)
@@ -145,10 +145,10 @@ def foundation(real, tmp_path_factory):
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text(COMMIT)
     save_file(real, snapshot / "model.safetensors")
-    wish = SegmentationConfig(foundation_model="dino-vits16", offline=True)
+    chosen_config = SegmentationConfig(foundation_model="dino-vits16", offline=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "HF_HUB_CACHE", str(root))
-        held = load_foundation(wish, torch.device("cpu"), torch.float32, Monitor())
+        held = load_foundation(chosen_config, torch.device("cpu"), torch.float32, Monitor())
         yield held.network
 
 
@@ -160,7 +160,7 @@ def image():
     return picture
 
 
-def config(tiny_clip, **wishes):
+def config(tiny_clip, **options):
     return SegmentationConfig(
         **{
             "model": str(tiny_clip),
@@ -170,7 +170,7 @@ def config(tiny_clip, **wishes):
             "offline": True,
             "templates": "word",
         }
-        | wishes
+        | options
     )
 
 

@@ -48,7 +48,7 @@ def nothing_is_held():
     gc.collect()
 
 
-def config(model, **wishes):
+def config(model, **options):
     return SegmentationConfig(
         **{
             "model": str(model),
@@ -58,7 +58,7 @@ def config(model, **wishes):
             "templates": "word",
             "offline": True,
         }
-        | wishes
+        | options
     )
 
 
@@ -132,8 +132,8 @@ def test_free_memory(monkeypatch):
 @pytest.mark.parametrize("method", ["cliper", "sclip"])
 def test_bfloat16_on_a_cpu_gives_nearly_the_same_labels(tiny_clip, image, method):
     def labels(precision):
-        wish = config(tiny_clip, precision=precision, method=method, window=0)
-        segmenter = Segmenter(wish)
+        chosen_config = config(tiny_clip, precision=precision, method=method, window=0)
+        segmenter = Segmenter(chosen_config)
         embedding = segmenter.embed(image)
         assert embedding.record["precision"] == precision
         scores = segmenter.score(embedding, WORDS, background=["grass"])
@@ -238,7 +238,7 @@ def test_a_configuration_that_is_none_is_named(without_hints, text, words):
 
 
 @pytest.mark.parametrize(
-    ("wish", "reason"),
+    ("vision", "reason"),
     [
         ({"pool_type": "avg"}, "it pools by 'avg'"),
         ({"layers": [3, 4, 6, 3]}, "its image tower is a ResNet"),
@@ -246,11 +246,11 @@ def test_a_configuration_that_is_none_is_named(without_hints, text, words):
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused(
-    tiny_clip, without_hints, image, monkeypatch, wish, reason
+    tiny_clip, without_hints, image, monkeypatch, vision, reason
 ):
     monkeypatch.setattr(weights, "read_tensors", lambda _path: pytest.fail("weights were read"))
     own = json.loads(tiny_clip.with_suffix(".json").read_text())
-    own["vision_cfg"] |= wish
+    own["vision_cfg"] |= vision
     without_hints.with_suffix(".json").write_text(json.dumps(own))
     with pytest.raises(InvalidInputError, match=rf"alone\.safetensors cannot be used: {reason}"):
         Segmenter(config(without_hints)).embed(image)
@@ -356,7 +356,7 @@ def test_a_bare_image_tower_encodes_images_and_no_words(tiny_clip, tmp_path, ima
 
 
 def test_every_model_of_the_registry_is_told_without_loading(monkeypatch):
-    monkeypatch.setattr(weights, "fetch", lambda *_args, **_wishes: pytest.fail("it was fetched"))
+    monkeypatch.setattr(weights, "fetch", lambda *_args, **_options: pytest.fail("it was fetched"))
     for name, patch, heads in (("ViT-B/16", 16, 12), ("ViT-L/14", 14, 16), ("ViT-H/14", 14, 16)):
         source = loading.clip_source(name)
         assert (source.patch, source.heads, source.path) == (patch, heads, None)

@@ -119,7 +119,7 @@ def image():
     return picture
 
 
-def config(tiny_clip, folder, **wishes):
+def config(tiny_clip, folder, **options):
     return SegmentationConfig(
         **{
             "model": str(tiny_clip),
@@ -129,14 +129,16 @@ def config(tiny_clip, folder, **wishes):
             "device": "cpu",
             "templates": "word",
         }
-        | wishes
+        | options
     )
 
 
 def load(folder, dtype=torch.float32, monitor=None):
     """As a segmenter does it."""
-    wish = SegmentationConfig(diffusion_model=str(folder), device="cpu", offline=True)
-    return loading.load_diffusion(wish, torch.device("cpu"), dtype, monitor or Monitor()).network
+    chosen_config = SegmentationConfig(diffusion_model=str(folder), device="cpu", offline=True)
+    return loading.load_diffusion(
+        chosen_config, torch.device("cpu"), dtype, monitor or Monitor()
+    ).network
 
 
 # --- from an image to labels

@@ -48,10 +48,15 @@ def passes(monkeypatch):
     return seen
 
 
-def fresh(model, **wishes):
+def fresh(model, **settings):
     """As a program that has just been started."""
-    wish = {"model": str(model), "refiner": "none", "device": "cpu", "shorter_side": 64} | wishes
-    segmenter = Segmenter(SegmentationConfig(**wish))
+    values = {
+        "model": str(model),
+        "refiner": "none",
+        "device": "cpu",
+        "shorter_side": 64,
+    } | settings
+    segmenter = Segmenter(SegmentationConfig(**values))
     segmenter.load()
     return segmenter
 

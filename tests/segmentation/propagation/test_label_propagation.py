@@ -1,4 +1,4 @@
-"""How evidence moves scores, against the same said in loops, and by what must hold."""
+"""How hints change scores, compared with loops, and by properties that must hold."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_an_edge_put_right_moves_its_own_superpixel_alone(affinity):
 
 
 def test_what_the_words_see_everywhere_stands_against_one_click(affinity):
-    """A click on what looks like all the rest moves that less than one on what is apart."""
+    """A click on a common appearance changes scores less than one on a rare appearance."""
     alike = ImageAffinity(REGIONS, torch.ones(4, 4) + 8 * torch.eye(4), affinity.nearby)
     apart = ImageAffinity(REGIONS, 12 * torch.eye(4), affinity.nearby)
     hint_labels = nothing()

@@ -15,8 +15,8 @@ from napari_cliper.segmentation.propagation.superpixel_graph import RESTART, _re
 from napari_cliper.segmentation.refiners.attention_maps import SelfAttention, compress
 
 
-def embedded(image: np.ndarray, **wishes):
-    return Segmenter(SegmentationConfig(model="demo", **wishes)).embed(image)
+def embedded(image: np.ndarray, **settings):
+    return Segmenter(SegmentationConfig(model="demo", **settings)).embed(image)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def some(*items: Prototype) -> Prototypes:
 
 @pytest.fixture
 def picture():
-    """Patches of 10 pixels: the left half looks one way, the right half another."""
+    """Patches of 10 pixels: the two halves have different features."""
     image = np.zeros((40, 60, 3), np.uint8)
     image[:, 30:] = 200
     features = torch.zeros(*GRID, 3)
@@ -171,13 +171,13 @@ def requested(*vectors: torch.Tensor, owner: tuple[int, ...]) -> Queries:
 
 CLASSES = (ClassPrompt("one"), ClassPrompt("two"))
 KNOWING = requested(direction(1, 0, 0), direction(0, 1, 0), direction(0, 0, 1), owner=(0, 1, -1))
-"""Words that know the looks below."""
+"""Words that match the features below."""
 LOST = requested(direction(1, 1, 1), direction(1, 1, 1), direction(1, 1, 1), owner=(0, 1, -1))
 PAIR = some(prototype("one", 1, 0, 0), prototype("TWO", 0, 1, 0))
 
 
-def share(words: Queries, prototypes: Prototypes, wish: float | None = None) -> list[float]:
-    found = prototype_fusion(prototypes, CLASSES, words, wish, 50)
+def share(words: Queries, prototypes: Prototypes, weight: float | None = None) -> list[float]:
+    found = prototype_fusion(prototypes, CLASSES, words, weight, 50)
     assert found is not None
     return found.weight.tolist()
 
