@@ -200,7 +200,7 @@ def test_axes_come_back(dock, qtbot, another):
 
 
 def test_an_image_that_is_gone_is_named_and_its_annotation_waits(dock, qtbot, another, monkeypatch):
-    monkeypatch.setattr("napari_cliper.plugin.controllers.autosave.LARGEST_COPY", 10)
+    monkeypatch.setattr("napari_cliper.plugin.controllers.session_files.LARGEST_COPY", 10)
     mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
     mine.layer.paint((20, 20), 1)
     dock.close_down()

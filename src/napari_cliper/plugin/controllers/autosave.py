@@ -7,74 +7,44 @@ offers the annotations of earlier sessions, including those that crashed.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
 from napari.viewer import Viewer
-from numpy.typing import NDArray
 from qtpy.QtCore import QTimer, Signal
 
 from ...annotation.edit_history import Edits
-from ...annotation.edit_mask import AnnotationState
 from ...annotation.project.project import Project
-from ...annotation.project.sessions import FoundSession, Session, delete_session, found_sessions
+from ...annotation.project.sessions import FoundSession, Session, delete_session
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
-from ...io.images import read_image_file
 from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError, Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_layers import ImageChoice, labels_shape
+from ..layers.image_layers import ImageChoice
 from ..panels.offers_panel import Offer, OffersPanel
 from ..qt.timers import once
 from ..worker import Job
 from .annotation import AnnotationController
 from .base import Controller
 from .project import SAVE_AFTER, ProjectController
-
-LARGEST_COPY = 2_000_000_000
-"""Largest image without a file, in bytes, whose pixels are copied to the session."""
-
-PLACE_KEY = "napari_cliper_session"
-"""Key in the metadata of an annotation layer for its session and its name there."""
-
-LAYER = "layer"
-"""Key in the record of a session for the properties of the image layer."""
-
-_KEPT = (
-    "scale", "translate", "rotate", "shear", "affine", "contrast_limits", "gamma", "opacity",
-    "blending", "units", "axis_labels",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """A copy of an annotation, to be written."""
-
-    annotation: AnnotationLayer
-    state: AnnotationState
-    source: Any
-    path: str | None
-    axes: str
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """An annotation that was read from an earlier session."""
-
-    name: str
-    state: AnnotationState
-    shown: Mapping[str, Any]  # properties of the image layer
-    pixels: NDArray[Any] | None
-    layer: Image | None  # the image, if it is already open
-    problem: str = ""
+from .session_files import (
+    LAYER,
+    PLACE_KEY,
+    FoundAnnotation,
+    SaveTask,
+    add_image,
+    image_layer,
+    look_for_sessions,
+    offer_text,
+    open_session,
+    place_of,
+    shown_properties,
+)
 
 
 class Autosave(Controller):
@@ -199,7 +169,7 @@ class Autosave(Controller):
         self._on_saved(None)
         return True
 
-    def _tasks(self) -> list[_Task]:
+    def _tasks(self) -> list[SaveTask]:
         """Copies of the unsaved annotations, without blank ones that are in no session."""
         tasks = []
         for annotation in self._unsaved:
@@ -208,24 +178,24 @@ class Autosave(Controller):
             image = annotation.image
             source = ImageChoice(image, annotation.name).source
             state = annotation.state()
-            record = {**state.record, LAYER: _shown(image)}
+            record = {**state.record, LAYER: shown_properties(image)}
             axes = axes_from_names(image.axis_labels, image.ndim)
             state = replace(state, record=record)
-            task = _Task(annotation, state, source, image.source.path, axes)
+            task = SaveTask(annotation, state, source, image.source.path, axes)
             tasks.append(task)
         self._unsaved.clear()
         return tasks
 
     def _write_in_thread(
         self,
-        tasks: list[_Task],
+        tasks: list[SaveTask],
         settings: ProjectSettings | None,
         _report: Callable[[Progress], None],
         _should_stop: Callable[[], bool],
     ) -> None:
         self._write(tasks, settings)
 
-    def _write(self, tasks: list[_Task], settings: ProjectSettings | None) -> None:
+    def _write(self, tasks: list[SaveTask], settings: ProjectSettings | None) -> None:
         """Write each annotation to the session that contains it, or else to our first one."""
         thresholds = None if settings is None else settings.thresholds
         for task in tasks:
@@ -234,7 +204,7 @@ class Autosave(Controller):
                 if not self._sessions:
                     self._sessions.append(Session.create())
                 session = self._sessions[0]
-                place = session, _add_image(session.project, task)
+                place = session, add_image(session.project, task)
                 self._places[task.annotation] = place
             session, name = place
             session.project.save(name, task.state, thresholds=thresholds)
@@ -250,7 +220,7 @@ class Autosave(Controller):
         for annotation, (session, name) in self._places.items():
             annotation.layer.metadata[PLACE_KEY] = (session.folder.name, name)
 
-    def _on_save_failed(self, tasks: list[_Task], message: str) -> None:
+    def _on_save_failed(self, tasks: list[SaveTask], message: str) -> None:
         self._unsaved.update(task.annotation for task in tasks)  # tried again after the next change
         if message != self._told or self._closed:
             self._told = message
@@ -346,7 +316,7 @@ class Autosave(Controller):
         """Search for earlier sessions in a thread."""
         if self._closed:
             return
-        job = Job(_look)
+        job = Job(look_for_sessions)
         job.succeeded.connect(self._on_looked)
         job.failed.connect(self.say_error)
         job.finished.connect(self._on_looking_finished)
@@ -362,7 +332,7 @@ class Autosave(Controller):
         self.found = found
         self._show()
         self.looked.emit()
-        orphans = {place[0] for layer in self._viewer.layers if (place := _place_of(layer))}
+        orphans = {place[0] for layer in self._viewer.layers if (place := place_of(layer))}
         for session in found:
             if session.folder.name in orphans:  # the dock of this viewer was closed and reopened
                 self.resume(session)
@@ -380,13 +350,13 @@ class Autosave(Controller):
             for layer in self._viewer.layers
             if isinstance(layer, Image) and self._annotation_controller.of(layer) is None
         ]
-        job = Job(partial(_open, found.folder, held, placed, open_images))
+        job = Job(partial(open_session, found.folder, held, placed, open_images))
         job.succeeded.connect(partial(self._on_opened, found))
         job.failed.connect(self.say_error)
         self._start(job)
 
     def _on_opened(
-        self, found: FoundSession, opened: tuple[Session, ProjectSettings, list[_Found]]
+        self, found: FoundSession, opened: tuple[Session, ProjectSettings, list[FoundAnnotation]]
     ) -> None:
         session, settings, images = opened
         if self._closed:
@@ -410,11 +380,11 @@ class Autosave(Controller):
             self.message.emit(ui_text.ANNOTATIONS_BACK, False)
         self._show()
 
-    def _bring_back(self, session: Session, one: _Found) -> None:
+    def _bring_back(self, session: Session, one: FoundAnnotation) -> None:
         name = str(one.shown.get("name", one.name))
         image = one.layer
         if image is None or image not in self._viewer.layers:
-            image = _image_layer(one, name)
+            image = image_layer(one, name)
             self._viewer.add_layer(image)
         state, orphan = one.state, self._orphan(session, one.name)
         if orphan is not None:  # may have been painted on while the dock was closed
@@ -432,7 +402,7 @@ class Autosave(Controller):
     def _orphan(self, session: Session, name: str) -> Labels | None:
         """The layer of an annotation that a closed dock has left in the viewer."""
         for layer in self._viewer.layers:
-            mine = _place_of(layer) == (session.folder.name, name)
+            mine = place_of(layer) == (session.folder.name, name)
             if mine and self._annotation_controller.behind(layer) is None:
                 return layer
         return None
@@ -443,7 +413,7 @@ class Autosave(Controller):
         removed = [
             Offer(one, ui_text.annotation_removed(one.name), ui_text.RESTORE) for one in self.lost
         ]
-        earlier = [Offer(one, _offer_text(one), ui_text.CONTINUE) for one in self.found]
+        earlier = [Offer(one, offer_text(one), ui_text.CONTINUE) for one in self.found]
         self._panel.show_offers((*removed, *earlier))
 
     def _on_accepted(self, what: AnnotationLayer | FoundSession) -> None:
@@ -475,144 +445,3 @@ class Autosave(Controller):
             return
         for name in found.images:  # only those that could not be shown
             held.project.remove_image(name)
-
-
-# ---------------------------------------------------------------------- in a thread
-
-
-def _look(
-    _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> list[FoundSession]:
-    return found_sessions()
-
-
-def _open(
-    folder: Path,
-    held: Session | None,
-    placed: set[str],
-    open_images: list[tuple[Image, Any, str | None]],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-) -> tuple[Session, ProjectSettings, list[_Found]]:
-    session = held or Session.open(folder)
-    try:
-        project = session.project
-        settings = project.settings()
-        names = [image.name for image in project.images if image.name not in placed]
-        images = [found for name in names if (found := _read(project, name, open_images))]
-    except BaseException:
-        if held is None:
-            session.close()
-        raise
-    return session, settings, images
-
-
-def _read(
-    project: Project, name: str, open_images: list[tuple[Image, Any, str | None]]
-) -> _Found | None:
-    """An annotation with its image, which may already be open; None if nothing was saved."""
-    nothing = AnnotationState(np.zeros((1, 1), np.uint16), np.zeros((1, 1), np.uint8), {})
-    try:
-        state = project.load(name)
-    except FileError as error:
-        return _Found(name, nothing, {}, None, None, str(error))
-    if state is None:
-        return None
-    record = dict(state.record)
-    shown = dict(record.pop(LAYER, {}))
-    state = replace(state, record=record)
-    try:
-        pixels, problem = project.read_image(name), ""
-    except FileError as error:
-        pixels, problem = None, str(error)
-    for index, (layer, source, path) in enumerate(open_images):
-        called = layer.name == shown.get("name") or (path and path == shown.get("path"))
-        fits = called and labels_shape(ImageChoice(layer, layer.name)) == state.labels.shape
-        if fits and (pixels is None or np.array_equal(np.asarray(source), pixels)):
-            del open_images[index]
-            return _Found(name, state, shown, None, layer)
-    if pixels is None:
-        where = shown.get("path") or shown.get("name", name)
-        problem = ui_text.open_image_first(problem=problem, where=where)
-    return _Found(name, state, shown, pixels, None, problem)
-
-
-def _add_image(project: Project, task: _Task) -> str:
-    """Add the image of a task to a session: its file, or else a copy of its pixels."""
-    source, shape = task.source, task.state.labels.shape
-    name = task.annotation.name
-    size = math.prod(source.shape) * source.dtype.itemsize
-    if tuple(source.shape[: len(shape)]) != shape:  # the layer has other data by now
-        return project.add_image(
-            name, np.broadcast_to(np.uint8(0), shape), axes=task.axes, keep_pixels=False
-        ).name
-    if size <= LARGEST_COPY:
-        pixels = np.asarray(source)
-        path = None if task.path is None else Path(task.path)
-        if path is not None and _shows(path, pixels) and not _has(project, path):
-            return project.add_files([path])[0].name
-        return project.add_image(
-            name, pixels, rgb=len(source.shape) > len(shape), axes=task.axes
-        ).name
-    return project.add_image(name, source, axes=task.axes, keep_pixels=False).name
-
-
-def _has(project: Project, path: Path) -> bool:
-    return any(image.path.samefile(path) for image in project.images if image.path.exists())
-
-
-def _shows(path: Path, pixels: NDArray[Any]) -> bool:
-    """Whether a file contains exactly these pixels, and not more or others."""
-    try:
-        return path.is_file() and np.array_equal(read_image_file(path), pixels)
-    except (FileError, InvalidInputError, OSError):
-        return False
-
-
-# ---------------------------------------------------------------------- layers as records
-
-
-def _shown(image: Image) -> dict[str, Any]:
-    """Properties of an image layer; JSON-safe."""
-    state = image.as_layer_data_tuple()[1]
-    record = {key: _plain(state[key]) for key in _KEPT if state.get(key) is not None}
-    path = image.source.path
-    return {
-        **record,
-        "name": image.name,
-        "rgb": bool(image.rgb),
-        "colormap": None if image.rgb else image.colormap.name,
-        **({} if path is None else {"path": str(path)}),
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(one) for one in value]
-    return float(value) if isinstance(value, int | float | np.number) else str(value)
-
-
-def _image_layer(found: _Found, name: str) -> Image:
-    """An image layer with its saved properties."""
-    given = {key: found.shown[key] for key in _KEPT if key in found.shown}
-    rgb = bool(found.shown.get("rgb", False))
-    if rgb:
-        given.pop("contrast_limits", None)
-    assert found.pixels is not None  # noqa: S101 - else `problem` is set
-    layer = Image(found.pixels, name=name, rgb=rgb, **given)
-    colormap = found.shown.get("colormap")
-    if not rgb and isinstance(colormap, str):
-        try:
-            layer.colormap = colormap
-        except (KeyError, ValueError, TypeError):
-            return layer  # an unknown custom colormap: stay grey
-    return layer
-
-
-def _place_of(layer: Any) -> tuple[str, str] | None:
-    place = layer.metadata.get(PLACE_KEY)
-    return place if isinstance(place, tuple) and len(place) == 2 else None
-
-
-def _offer_text(found: FoundSession) -> str:
-    return ui_text.session_offer(images=found.images, saved=found.saved, problem=found.problem)

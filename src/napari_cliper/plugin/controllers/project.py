@@ -7,30 +7,25 @@ restart; then a thread writes a copy. Changing the image and closing the window 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog
 
-from ...annotation.export import readers_of
 from ...annotation.project.annotation_record import Status
 from ...annotation.project.annotation_store import ChangedOnDiskError
 from ...annotation.project.image_files import images_in
 from ...annotation.project.project import Project
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
-from ...io.images import read_image_file
-from ...io.lazy_images import LazyImages, read_in_turn
 from ...labels.axes import UNKNOWN, axes_from_names, napari_names
-from ...segmentation import InvalidInputError, Progress
+from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..panels.project_panel import ProjectPanel
@@ -39,6 +34,15 @@ from ..worker import Job
 from .annotation import AnnotationController
 from .base import Controller
 from .exchange import ProjectImages
+from .project_files import (
+    annotated_images,
+    is_image_of,
+    load_image,
+    open_project,
+    save_in_thread,
+    save_settings,
+    write_image,
+)
 
 if TYPE_CHECKING:
     from ...annotation.edit_mask import AnnotationState
@@ -152,7 +156,7 @@ class ProjectController(Controller):
             project = Project.create(folder, images)
             settings = self._settings_shown()
             if settings is not None:
-                _save_settings(project, settings)
+                save_settings(project, settings)
         except (FileError, InvalidInputError) as error:
             self.say_error(str(error))
             return
@@ -163,7 +167,7 @@ class ProjectController(Controller):
         if not self.save_now():
             return
         self._opening = path
-        job = Job(partial(_open, path), ui_text.OPENING_PROJECT)
+        job = Job(partial(open_project, path), ui_text.OPENING_PROJECT)
         job.succeeded.connect(partial(self._on_opened, path))
         job.failed.connect(self.say_error)
         self._start(job)
@@ -200,7 +204,7 @@ class ProjectController(Controller):
             return
         try:
             path, pixels = annotation.image.source.path, annotation.pixels()
-            if path is not None and _is_image_of(Path(path), pixels):
+            if path is not None and is_image_of(Path(path), pixels):
                 project = Project.create(folder, [Path(path)])
                 name = project.images[0].name
             else:
@@ -287,7 +291,7 @@ class ProjectController(Controller):
         there = self.layer is not None and self.layer in self._viewer.layers
         if self.project is None or (name == self.current and there) or not self.save_now():
             return
-        job = Job(partial(_load, self.project, name))
+        job = Job(partial(load_image, self.project, name))
         job.succeeded.connect(partial(self._on_loaded, self.project, name))
         job.failed.connect(self.say_error)
         self._start(job)
@@ -389,7 +393,7 @@ class ProjectController(Controller):
             return
         self._writing = self.current
         write, settings = self._take_unsaved()
-        job = Job(partial(_save, write), ui_text.SAVING_JOB)
+        job = Job(partial(save_in_thread, write), ui_text.SAVING_JOB)
         job.succeeded.connect(partial(self._on_saved, self.project, settings))
         job.failed.connect(partial(self._on_save_failed, job, self.current))
         self._start(job)
@@ -443,7 +447,7 @@ class ProjectController(Controller):
         state = None if annotation is None else annotation.state()
         status = self._status.get(name, "open") if name in self._unsaved else None
         self._unsaved.clear()
-        return partial(_write, project, name, state, status, settings), settings
+        return partial(write_image, project, name, state, status, settings), settings
 
     def _wait(self) -> None:
         """Wait for the running job; if it failed, its image is marked as unsaved again."""
@@ -504,74 +508,4 @@ class ProjectController(Controller):
         files = tuple(image.path for image in project.images)
         if not self.save_now():  # only the annotation in the window can be exported
             return ProjectImages(files=files)
-        return ProjectImages(self.annotated, partial(_annotated, project), files)
-
-
-def _open(
-    path: Path, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> tuple[Project, ProjectSettings]:
-    project = Project.open(path)
-    return project, project.settings()
-
-
-def _load(
-    project: Project,
-    name: str,
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-) -> tuple[tuple[NDArray[Any], str], AnnotationState | None]:
-    loaded = project.read_image_with_axes(name), project.load(name)
-    with suppress(FileError):  # on a read-only disk, images can still be viewed
-        project.go_to(name)
-    return loaded
-
-
-def _write(
-    project: Project,
-    name: str,
-    state: AnnotationState | None,
-    status: Status | None,
-    settings: ProjectSettings | None,
-    *,
-    overwrite: bool = False,
-) -> None:
-    """Write an annotation, its status and the settings, each unless it is None."""
-    if status is not None and state is not None:
-        thresholds = None if settings is None else settings.thresholds
-        project.save(name, state, status, thresholds=thresholds, overwrite=overwrite)
-    elif status is not None:
-        project.set_status(name, status)
-    if settings is not None:
-        _save_settings(project, settings, overwrite=overwrite)
-
-
-def _save_settings(project: Project, settings: ProjectSettings, *, overwrite: bool = False) -> None:
-    project.save_settings(
-        settings.classes,
-        settings.thresholds,
-        settings.config,
-        prototypes=settings.prototypes,
-        prototype_weight=settings.prototype_weight,
-        overwrite=overwrite,
-    )
-
-
-def _is_image_of(path: Path, pixels: NDArray[Any]) -> bool:
-    """Whether a file contains exactly these pixels, and not more or others."""
-    try:
-        return path.is_file() and np.array_equal(read_image_file(path), pixels)
-    except (FileError, InvalidInputError, OSError):
-        return False
-
-
-def _save(
-    write: Callable[[], None],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-) -> None:
-    write()
-
-
-def _annotated(project: Project) -> LazyImages:
-    """Every image of a project that has an annotation, read when its turn comes."""
-    return read_in_turn(readers_of(project))
+        return ProjectImages(self.annotated, partial(annotated_images, project), files)
