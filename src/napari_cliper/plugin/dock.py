@@ -29,6 +29,7 @@ from . import preferences, shortcuts, ui_text
 from .contributions.sample_data import example_scene
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
+from .controllers.brush import Brush
 from .controllers.class_changes import ClassChanges
 from .controllers.correction import CorrectionController
 from .controllers.exchange import Exchange
@@ -42,12 +43,8 @@ from .controllers.project_runs import ProjectRuns
 from .controllers.prototype_learning import PrototypeLearning
 from .controllers.tools import ToolController
 from .controllers.weights import WeightsController
-from .engine_session import (
-    Outcome,
-    Request,
-    Session,
-    classes_of,
-)
+from .engine_requests import Outcome, Request
+from .engine_session import Session, classes_of
 from .frame import Frame, PageName
 from .layers.image_layers import ImageChoice, check_memory
 from .layers.prediction_layers import Prediction
@@ -129,6 +126,9 @@ class CliperWidget(QWidget):
         self.annotation_controller = AnnotationController(
             napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
         )
+        self.brush = Brush(
+            napari_viewer, self.classes_panel, self.annotation_controller, self.result
+        )
         self.correction_controller = CorrectionController(
             napari_viewer,
             self.corrections_panel,
@@ -142,9 +142,11 @@ class CliperWidget(QWidget):
             napari_viewer,
             self.corrections_panel,
             self.annotation_controller,
+            self.brush,
             self.correction_controller.click_controller,
             self.image_panel,
         )
+        self.brush.brushed.connect(self.correction_controller.click_controller.choose)
         self.annotation_controller.layer_keys.update(
             self.correction_controller.click_controller.keys
         )
@@ -155,6 +157,7 @@ class CliperWidget(QWidget):
                 shortcuts.SWAP_STAGES: self.swap_stages,
                 shortcuts.BACKGROUND_CLASS: partial(self.tool_controller.choose, BACKGROUND),
                 **self.annotation_controller.keys,
+                **self.brush.keys,
                 **self.correction_controller.keys,
             }
         )
@@ -228,6 +231,7 @@ class CliperWidget(QWidget):
         self.class_changes = ClassChanges(
             self.classes_panel,
             self.annotation_controller,
+            self.brush,
             self.correction_controller,
             self.learning_controller,
             self.result,
@@ -656,7 +660,7 @@ class CliperWidget(QWidget):
     def _on_class_selected(self, label: int) -> None:
         rows = [row for row in self.classes_panel.classes() if not row.background]
         if 0 < label <= len(rows):
-            self.annotation_controller.brush(rows[label - 1])
+            self.brush.brush(rows[label - 1])
             self.threshold_panel.choose_class(rows[label - 1].name)
 
     def _on_frozen(self, prediction: Prediction) -> None:

@@ -77,7 +77,7 @@ def drawn(dock, qtbot):
     mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
     for row, at in ((0, (20, 20)), (1, (60, 60))):
         dock.viewer.layers.selection.active = mine.layer
-        dock.annotation_controller.brush_nth(row)
+        dock.brush.brush_nth(row)
         mine.layer.paint(at, mine.layer.selected_label)
         dock.correction_controller.click_controller.click_at(at, WORDS[row])
     qtbot.wait(20)

@@ -192,7 +192,7 @@ def test_classes_go_by_name_and_those_not_asked_for_are_left_out(result, run, se
     mine = annotation(result)
     mine.layer.brush_size = 5
     result.viewer.layers.selection.active = mine.layer
-    result.annotation_controller.brush_nth(2)  # the bacterium is the annotation's label 1
+    result.brush.brush_nth(2)  # the bacterium is the annotation's label 1
     assert mine.layer.selected_label == 1
     mine.layer.paint((10, 10), 1)
     settle(result)

@@ -164,9 +164,9 @@ def test_rows_keys_and_the_palette_choose_the_class(dock):
     clicks = click_controller(dock)
     dock.classes_panel.selected.emit(2)
     assert clicks.chosen == dock.corrections_panel.chosen_class() == "red blood cell"
-    dock.annotation_controller.brush_step(1)
+    dock.brush.brush_step(1)
     assert clicks.chosen == dock.corrections_panel.chosen_class() == "bacterium"
-    dock.annotation_controller.brush_nth(3)
+    dock.brush.brush_nth(3)
     assert clicks.chosen == "fibre"
     panel = dock.corrections_panel
     panel.palette_.buttons[BACKGROUND].click()

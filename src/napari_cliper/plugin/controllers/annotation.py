@@ -1,4 +1,4 @@
-"""Accept predictions, clean and count annotations, and set the class of the brush."""
+"""Between predictions and annotations: accept, clean and count."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ class AnnotationController(Controller):
     accepted_all = Signal(object)
     """A whole prediction was accepted into an `AnnotationLayer`."""
     begun = Signal(object)
-    """A new `AnnotationLayer` was added."""
-    brushed = Signal(str)
-    """The class of the brush was chosen, by its row or by a key."""
+    """There is an `AnnotationLayer` that was not there before."""
     leaving = Signal(object)
     """The layer of an `AnnotationLayer` was removed; the `AnnotationLayer` is dropped next."""
     picking_changed = Signal()
@@ -84,16 +82,10 @@ class AnnotationController(Controller):
         self._all: list[AnnotationLayer] = []
         self._removing: AnnotationLayer | None = None
         self.picking = False
-        """Whether the next click picks a region."""
-        self._last_brushed = ""
+        """Whether the next press of the mouse picks a region."""
         self.keys: dict[str, Callable[[], None]] = {
             shortcuts.ACCEPT: self.accept,
             shortcuts.ACCEPT_REGION: self.accept_under_cursor,
-            shortcuts.NEXT_CLASS: partial(self.brush_step, 1),
-            shortcuts.PREVIOUS_CLASS: partial(self.brush_step, -1),
-            **{
-                key: partial(self.brush_nth, index) for index, key in enumerate(shortcuts.NTH_CLASS)
-            },
         }
         """Callbacks by key, for any active layer."""
         self.layer_keys: dict[str, Callable[[], None]] = {}
@@ -443,61 +435,10 @@ class AnnotationController(Controller):
         self.job = None
         self.update_available()
 
-    # ------------------------------------------------------------------ the brush
-
-    def brush(self, row: ClassRow) -> None:
-        """Set the class of the active layer's brush."""
-        active = self._viewer.layers.selection.active
-        annotation, shown = self.behind(active), self._result.shown
-        if annotation is not None:
-            number = annotation.number_of(row)
-            annotation.show_classes(self._rows())
-            active.selected_label = number
-        elif isinstance(active, Labels):
-            rows = self._rows() if shown is None else list(shown.rows)
-            names = [one.name for one in rows]
-            if row.name in names:
-                active.selected_label = names.index(row.name) + 1
-        self._last_brushed = row.name
-        self._viewer.status = ui_text.brush_paints(row.name)
-        self.brushed.emit(row.name)
-
-    def row_of(self, name: str) -> ClassRow | None:
-        """Return the class with a name in the table; None for other names and background words."""
-        return next((row for row in self._rows() if row.name == name), None)
-
-    def brush_step(self, step: int) -> None:
-        """Set the brush to the next (1) or previous (-1) class of the table."""
-        rows = self._rows()
-        if rows:
-            at = self._brushed(rows)
-            first = 0 if step > 0 else len(rows) - 1
-            self.brush(rows[first if at is None else (at + step) % len(rows)])
-
-    def brush_nth(self, index: int) -> None:
-        """Set the brush to the class with an index in the table."""
-        rows = self._rows()
-        if index < len(rows):
-            self.brush(rows[index])
-
-    def _brushed(self, rows: list[ClassRow]) -> int | None:
-        """Return the class of the active layer's brush."""
-        active = self._viewer.layers.selection.active
-        names = [row.name.casefold() for row in rows]
-        if not isinstance(active, Labels):
-            last = self._last_brushed.casefold()
-            return names.index(last) if last in names else None
-        annotation = self.behind(active)
-        if annotation is None:
-            return active.selected_label - 1 if 0 < active.selected_label <= len(rows) else None
-        named = annotation.classes.get(active.selected_label)
-        known = named is not None and named.name.casefold() in names
-        return names.index(named.name.casefold()) if named is not None and known else None
+    # ------------------------------------------------------------------ classes
 
     def change_class(self, change: ClassChange) -> None:
-        """Rename, merge or delete a class in all annotations of the viewer."""
-        if change.is_of(self._last_brushed):
-            self._last_brushed = "" if change.new is None else change.new.name
+        """Rename, merge or delete a class in the annotations of the window."""
         for one in self._all:
             one.change_class(change)
         self.recolour()

@@ -25,6 +25,7 @@ from ..worker import Work
 from .annotation import AnnotationController
 from .autosave import Autosave
 from .base import Controller
+from .brush import Brush
 from .correction import CorrectionController
 from .live_result import LiveResult
 from .project import ProjectController
@@ -48,6 +49,7 @@ class ClassChanges(Controller):
     ----------
     panel : ClassesPanel
     annotations : AnnotationController
+    brush : Brush
     corrections : CorrectionController
     learning : PrototypeLearning
     result : LiveResult
@@ -61,6 +63,7 @@ class ClassChanges(Controller):
         self,
         panel: ClassesPanel,
         annotations: AnnotationController,
+        brush: Brush,
         corrections: CorrectionController,
         learning: PrototypeLearning,
         result: LiveResult,
@@ -71,6 +74,7 @@ class ClassChanges(Controller):
         super().__init__(panel)
         self._panel = panel
         self._annotations = annotations
+        self._brush = brush
         self._clicks = corrections.click_controller
         self._learning = learning
         self._result = result
@@ -206,6 +210,7 @@ class ClassChanges(Controller):
             self._panel.drop(change)
         self._result.change_class(change)
         self._annotations.change_class(change)
+        self._brush.change_class(change)
         for one in self._autosave.lost:
             one.change_class(change)
         self._clicks.change_class(change)

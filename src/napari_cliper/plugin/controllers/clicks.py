@@ -36,7 +36,7 @@ class ClickController(Controller):
     viewer : Viewer
     panel : CorrectionsPanel
     annotation_controller : Annotating
-        Where clicks are kept, and whose brush they follow.
+        Where clicks are kept.
     images : ImagePanel
     classes : ClassesPanel
     """
@@ -70,7 +70,6 @@ class ClickController(Controller):
         """Callbacks by key, while the annotation or the clicks are active."""
         self._removed_timer = once(self, 0, self._take_back)
         annotation_controller.begun.connect(self._on_begun)
-        annotation_controller.brushed.connect(self.choose)
         annotation_controller.stepped.connect(self._on_stroke)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
         classes.selected.connect(self._on_row)

@@ -11,7 +11,7 @@ from ...annotation.class_change import ClassChange, change_thresholds
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ...segmentation import LiveLabels, SegmentationConfig, Thresholds, UserHints
-from ..engine_session import Outcome
+from ..engine_requests import Outcome
 from ..layers.image_layers import ImageChoice, Key
 from ..layers.prediction_layers import Prediction
 

@@ -21,8 +21,8 @@ from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, SegmentationConfig, Shortfall, Thresholds
 from .. import ui_text
-from ..engine_session import Outcome
-from ..layers.image_layers import ImageChoice, axis_name
+from ..engine_requests import Outcome
+from ..layers.image_layers import ImageChoice
 from ..layers.prediction_layers import SINGLE, Prediction, Predictions, label_colours
 from ..newest_job import NewestJob
 from ..panels.image_panel import ImagePanel
@@ -31,11 +31,11 @@ from ..qt.listeners import Listeners
 from ..worker import Work
 from .kept_results import Kept, KeptResults, Shown
 from .label_update import LabelUpdate, ReadHints, update_labels
+from .result_on_screen import result_on_screen
 
 if TYPE_CHECKING:
     from ...segmentation import Stage
 
-PLANES_NAMED = 3
 CLASSES_NAMED = 4
 
 
@@ -320,7 +320,8 @@ class LiveResult(QObject):
 
     def look(self, _event: Any = None) -> None:
         """Bring the result, thresholds and layers in line with what the viewer shows."""
-        found, why_not = self._find()
+        stored = self._stored_on_screen() is not None
+        found, why_not = result_on_screen(self._viewer, self._images, self.kept, stored=stored)
         if found is self._current and why_not == self.why_not:
             return
         changed = found is not self._current
@@ -370,51 +371,6 @@ class LiveResult(QObject):
         except InvalidInputError:
             return False
         return seen.layer is choice.layer and seen.plane == choice.plane
-
-    def _find(self) -> tuple[Kept | None, str]:
-        """The result of the current plane, or None and the reason."""
-        try:
-            seen = self._images.on_screen()
-        except InvalidInputError as error:
-            return None, str(error)
-        layers = self._viewer.layers
-        every = [one for one in self.kept if one.shown.choice.layer is seen.layer]
-        of_image = [one for one in every if one.shown.choice.is_current]
-        of_plane = [one for one in of_image if one.shown.choice.plane == seen.plane]
-        there = [
-            one
-            for one in of_plane
-            if any(s.layer in layers for s in one.shown.predictions.values())
-        ]
-        if there:
-            return self._preferred(there), ""
-        if self._stored_on_screen() is not None:
-            return None, ui_text.STORED_PREDICTION
-        plane = _plane_in_words(seen)
-        if of_plane:
-            return None, ui_text.prediction_removed(plane)
-        if every and not of_image:
-            return None, ui_text.pixels_changed(seen.name)
-        if self.kept.was_dropped(seen):
-            return None, (ui_text.scores_dropped(plane))
-        if of_image and seen.plane:
-            planes = sorted({one.shown.choice.plane for one in of_image})
-            known = [_indices_in_words(seen, one) for one in planes]
-            return None, ui_text.not_run(plane, known, PLANES_NAMED)
-        if next(iter(self.kept), None) is not None:
-            return None, ui_text.not_run(plane)
-        return None, ui_text.NO_PREDICTION
-
-    def _preferred(self, found: list[Kept]) -> Kept:
-        """Of several regions, that of the active layer, the chosen one, or the last."""
-        active, chosen = self._viewer.layers.selection.active, self._images.choice()
-        for one in found:
-            if any(s.layer is active for s in one.shown.predictions.values()):
-                return one
-        for one in found:
-            if chosen is not None and one.shown.choice.key == chosen.key:
-                return one
-        return found[0]
 
     # ------------------------------------------------------------------ hints and colours
 
@@ -555,19 +511,6 @@ class LiveResult(QObject):
             if prediction.live:
                 scores = shown.outcome.scores.stage(stage).class_scores.tolist()
                 prediction.describe(prediction.labels, shown.rows, scores, record)
-
-
-def _plane_in_words(choice: ImageChoice) -> str:
-    """A plane in words, such as ``z 5 of stack``; the name alone for a single plane."""
-    indices = _indices_in_words(choice, choice.plane)
-    return ui_text.plane_of(indices=indices, image=choice.name)
-
-
-def _indices_in_words(choice: ImageChoice, plane: tuple[int, ...]) -> str:
-    return ", ".join(
-        ui_text.axis_index(axis=axis_name(choice.layer, axis), index=at)
-        for axis, at in enumerate(plane)
-    )
 
 
 def _record(outcome: Outcome, values: Thresholds) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from ...segmentation import Monitor, Progress
 from ...workflows.active_learning import Ranking, uncertain_first
 from ...workflows.predict_images import Predict, PredictedImages, predict_images, prediction_key
 from .. import ui_text
-from ..engine_session import Request, Session
+from ..engine_requests import Request
+from ..engine_session import Session
 from ..layers.image_layers import ImageChoice, labels_shape
 from ..panels.classes_panel import ClassesPanel
 from ..panels.project_panel import ProjectPanel

@@ -21,7 +21,8 @@ from ...io.own_files import OwnFiles
 from ...io.prototype_file import beside, write_prototypes
 from ...segmentation import InvalidInputError, Progress, SegmentationConfig
 from .. import ui_text
-from ..engine_session import LearningRequest, Session
+from ..engine_requests import LearningRequest
+from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice
 from ..panels.engine_panel import EnginePanel

@@ -22,6 +22,7 @@ from ..panels.tools_row import Tool
 from ..qt.listeners import Listeners
 from .annotation import AnnotationController
 from .base import Controller
+from .brush import Brush
 from .clicks import ClickController
 
 _MODES: dict[str, Tool] = {"paint": "brush", "fill": "brush", "polygon": "brush", "erase": "erase"}
@@ -36,6 +37,7 @@ class ToolController(Controller):
     viewer : Viewer
     panel : CorrectionsPanel
     annotations : AnnotationController
+    brush : Brush
     clicks : ClickController
     images : ImagePanel
     """
@@ -45,6 +47,7 @@ class ToolController(Controller):
         viewer: Viewer,
         panel: CorrectionsPanel,
         annotations: AnnotationController,
+        brush: Brush,
         clicks: ClickController,
         images: ImagePanel,
     ) -> None:
@@ -52,6 +55,7 @@ class ToolController(Controller):
         self._viewer = viewer
         self._panel = panel
         self._annotations = annotations
+        self._brush = brush
         self._clicks = clicks
         self._images = images
         self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), panel.window())
@@ -94,9 +98,9 @@ class ToolController(Controller):
 
     def choose(self, name: str) -> None:
         """Let strokes and clicks be of a class."""
-        row = self._annotations.row_of(name)
+        row = self._brush.row_of(name)
         if row is not None:
-            self._annotations.brush(row)
+            self._brush.brush(row)
             return
         self._clicks.choose(BACKGROUND)
         active = self._viewer.layers.selection.active

@@ -1,0 +1,112 @@
+"""The class that strokes paint: by its row in the table, by the palette, or by a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from napari.layers import Labels
+from napari.viewer import Viewer
+from qtpy.QtCore import Signal
+
+from ...annotation.class_change import ClassChange
+from ...labels.label_class import ClassRow
+from .. import shortcuts, ui_text
+from ..panels.classes_panel import ClassesPanel
+from .annotation import AnnotationController
+from .base import Controller
+from .live_result import LiveResult
+
+
+class Brush(Controller):
+    """The class of the brush of the active Labels layer.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    classes : ClassesPanel
+    annotations : AnnotationController
+    result : LiveResult
+    """
+
+    brushed = Signal(str)
+    """A class was chosen to brush with, by its row or by a key."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        classes: ClassesPanel,
+        annotations: AnnotationController,
+        result: LiveResult,
+    ) -> None:
+        super().__init__(classes)
+        self._viewer = viewer
+        self._classes = classes
+        self._annotations = annotations
+        self._result = result
+        self._last_brushed = ""
+        self.keys: dict[str, Callable[[], None]] = {
+            shortcuts.NEXT_CLASS: partial(self.brush_step, 1),
+            shortcuts.PREVIOUS_CLASS: partial(self.brush_step, -1),
+            **{
+                key: partial(self.brush_nth, index) for index, key in enumerate(shortcuts.NTH_CLASS)
+            },
+        }
+        """What keys do, whichever layer is active."""
+
+    def brush(self, row: ClassRow) -> None:
+        """Let the active layer's brush paint a class."""
+        active = self._viewer.layers.selection.active
+        annotation, shown = self._annotations.behind(active), self._result.shown
+        if annotation is not None:
+            number = annotation.number_of(row)
+            annotation.show_classes(self._rows())
+            active.selected_label = number
+        elif isinstance(active, Labels):
+            rows = self._rows() if shown is None else list(shown.rows)
+            names = [one.name for one in rows]
+            if row.name in names:
+                active.selected_label = names.index(row.name) + 1
+        self._last_brushed = row.name
+        self._viewer.status = ui_text.brush_paints(row.name)
+        self.brushed.emit(row.name)
+
+    def row_of(self, name: str) -> ClassRow | None:
+        """The class of a name in the table; None for another name, and for background words."""
+        return next((row for row in self._rows() if row.name == name), None)
+
+    def brush_step(self, step: int) -> None:
+        """Brush with the next (1) or the previous (-1) class of the table."""
+        rows = self._rows()
+        if rows:
+            at = self._brushed(rows)
+            first = 0 if step > 0 else len(rows) - 1
+            self.brush(rows[first if at is None else (at + step) % len(rows)])
+
+    def brush_nth(self, index: int) -> None:
+        """Brush with the class of an index in the table."""
+        rows = self._rows()
+        if index < len(rows):
+            self.brush(rows[index])
+
+    def _brushed(self, rows: list[ClassRow]) -> int | None:
+        """Which class the active layer's brush paints."""
+        active = self._viewer.layers.selection.active
+        names = [row.name.casefold() for row in rows]
+        if not isinstance(active, Labels):
+            last = self._last_brushed.casefold()
+            return names.index(last) if last in names else None
+        annotation = self._annotations.behind(active)
+        if annotation is None:
+            return active.selected_label - 1 if 0 < active.selected_label <= len(rows) else None
+        named = annotation.classes.get(active.selected_label)
+        known = named is not None and named.name.casefold() in names
+        return names.index(named.name.casefold()) if named is not None and known else None
+
+    def change_class(self, change: ClassChange) -> None:
+        """Brush with the new name of a class that was renamed or merged."""
+        if change.is_of(self._last_brushed):
+            self._last_brushed = "" if change.new is None else change.new.name
+
+    def _rows(self) -> list[ClassRow]:
+        return [row for row in self._classes.classes() if not row.background]

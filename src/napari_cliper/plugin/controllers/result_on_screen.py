@@ -1,0 +1,91 @@
+"""Which of the results that are kept belongs to the plane on the screen, or why none does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari.viewer import Viewer
+
+from ...segmentation import InvalidInputError
+from .. import ui_text
+from ..layers.image_layers import ImageChoice, axis_name
+from ..panels.image_panel import ImagePanel
+from .kept_results import Kept, KeptResults
+
+PLANES_NAMED = 3
+
+
+def result_on_screen(
+    viewer: Viewer, images: ImagePanel, kept: KeptResults, *, stored: bool
+) -> tuple[Kept | None, str]:
+    """Find the result of the plane on the screen.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    images : ImagePanel
+    kept : KeptResults
+    stored : bool
+        Whether a prediction from a file is shown there.
+
+    Returns
+    -------
+    Kept or None
+    str
+        Why there is none; empty where there is one.
+    """
+    try:
+        seen = images.on_screen()
+    except InvalidInputError as error:
+        return None, str(error)
+    every = [one for one in kept if one.shown.choice.layer is seen.layer]
+    of_image = [one for one in every if one.shown.choice.is_current]
+    of_plane = [one for one in of_image if one.shown.choice.plane == seen.plane]
+    there = [
+        one
+        for one in of_plane
+        if any(s.layer in viewer.layers for s in one.shown.predictions.values())
+    ]
+    if there:
+        return _preferred(viewer, images.choice(), there), ""
+    if stored:
+        return None, ui_text.STORED_PREDICTION
+    plane = _plane_in_words(seen)
+    if of_plane:
+        return None, ui_text.prediction_removed(plane)
+    if every and not of_image:
+        return None, ui_text.pixels_changed(seen.name)
+    if kept.was_dropped(seen):
+        return None, ui_text.scores_dropped(plane)
+    if of_image and seen.plane:
+        planes = sorted({one.shown.choice.plane for one in of_image})
+        known = [_indices_in_words(seen, one) for one in planes]
+        return None, ui_text.not_run(plane, known, PLANES_NAMED)
+    if next(iter(kept), None) is not None:
+        return None, ui_text.not_run(plane)
+    return None, ui_text.NO_PREDICTION
+
+
+def _preferred(viewer: Viewer, chosen: ImageChoice | None, found: Sequence[Kept]) -> Kept:
+    """Of several regions that of the active layer, the chosen one, or the last."""
+    active = viewer.layers.selection.active
+    for one in found:
+        if any(s.layer is active for s in one.shown.predictions.values()):
+            return one
+    for one in found:
+        if chosen is not None and one.shown.choice.key == chosen.key:
+            return one
+    return found[0]
+
+
+def _plane_in_words(choice: ImageChoice) -> str:
+    """Such as ``z 5 of stack``; the name alone for a single plane."""
+    indices = _indices_in_words(choice, choice.plane)
+    return ui_text.plane_of(indices=indices, image=choice.name)
+
+
+def _indices_in_words(choice: ImageChoice, plane: tuple[int, ...]) -> str:
+    return ", ".join(
+        ui_text.axis_index(axis=axis_name(choice.layer, axis), index=at)
+        for axis, at in enumerate(plane)
+    )

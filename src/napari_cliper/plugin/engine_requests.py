@@ -1,0 +1,147 @@
+"""What the engine is asked for, and what comes of it. Knows no widget and no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from ..segmentation import (
+    ClassPrompt,
+    LiveLabels,
+    SegmentationConfig,
+    Thresholds,
+)
+
+if TYPE_CHECKING:
+    from ..labels.labelled_image import LabelArray
+    from ..segmentation import (
+        ImageEmbedding,
+        Prototypes,
+        ScoreMaps,
+        Shortfall,
+        Stage,
+    )
+
+Limits = tuple[float, float]
+
+
+def _percentiles() -> Limits | None:
+    """No contrast limits, so that percentiles of the image are used."""
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """The input of a run: a snapshot of the settings at the time when Run was pressed.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the pixels of the image; called in the thread.
+    config : SegmentationConfig
+    classes : tuple of ClassPrompt
+    background : tuple of str
+    thresholds : Thresholds, optional
+        Thresholds of the first labels. Default: the published ones.
+    prototypes : Prototypes, optional
+        Visual prototypes. Those of another model are not used, with a note.
+    prototype_weight : float, optional
+        Their weight relative to the words, 0 to 1; None chooses it for each class.
+    contrast : callable
+        Returns the contrast limits of a grey image, or None; called in the thread.
+    """
+
+    read: Callable[[], NDArray[Any]]
+    config: SegmentationConfig
+    classes: tuple[ClassPrompt, ...]
+    background: tuple[str, ...]
+    thresholds: Thresholds | None = None
+    prototypes: Prototypes | None = None
+    prototype_weight: float | None = None
+    contrast: Callable[[], Limits | None] = _percentiles
+
+
+@dataclass(frozen=True, eq=False)
+class LearningRequest:
+    """The input for learning prototypes from an image: a snapshot of its annotation.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the pixels of the image; called in the thread.
+    config : SegmentationConfig
+    labels : (Y, X) array of int
+    confirmed : (Y, X) bool array
+        Pixels whose label was confirmed by the user.
+    names : mapping of int to str
+        The class name of each label.
+    source : str
+        Name of the image.
+    contrast : callable
+        As in `Request`.
+    """
+
+    read: Callable[[], NDArray[Any]]
+    config: SegmentationConfig
+    labels: NDArray[Any]
+    confirmed: NDArray[Any]
+    names: Mapping[int, str]
+    source: str
+    contrast: Callable[[], Limits | None] = _percentiles
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a result contains at its first thresholds.
+
+    Parameters
+    ----------
+    classes : int
+        How many classes have a pixel.
+    objects : int or None
+        Connected regions of one class; None where counting would take too much memory.
+    short : tuple of Shortfall
+        Classes without a pixel that stay below a threshold, the best first.
+    """
+
+    classes: int
+    objects: int | None
+    short: tuple[Shortfall, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The result of a request.
+
+    Parameters
+    ----------
+    scores : ScoreMaps
+    live : mapping of str to LiveLabels
+        By stage, labels that follow thresholds.
+    thresholds : Thresholds
+        The thresholds for which labels are already computed.
+    seconds : float
+        Duration of the run.
+    encoded : bool
+        Whether the image was encoded, instead of taken from the cache.
+    embedding : ImageEmbedding
+        The embedding that was scored.
+    found : Found
+    outlines : mapping of str to (Y, X) array
+        By stage, of the labels, if the plane is large.
+    notes : tuple of str
+        Remarks to show to the user.
+    """
+
+    scores: ScoreMaps
+    live: Mapping[Stage, LiveLabels]
+    thresholds: Thresholds
+    seconds: float
+    encoded: bool
+    embedding: ImageEmbedding
+    found: Found
+    outlines: Mapping[Stage, LabelArray]
+    notes: tuple[str, ...] = ()
