@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Shapes
+from napari.layers import Image
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
@@ -22,9 +22,9 @@ from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, Progress
 from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer, Place
-from ..layers.image_layers import ImageChoice, map_transforms, pixel_under, rectangle_region
+from ..layers.image_layers import ImageChoice, pixel_under, rectangle_mask
 from ..layers.passing_layers import PassingLayer
-from ..layers.prediction_layers import Prediction
+from ..layers.prediction_layers import Prediction, changed_layer
 from ..newest_job import NewestJob
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
@@ -222,7 +222,7 @@ class AnnotationController(Controller):
         with self.told():
             prediction = self._prediction()
             choice = prediction.choice
-            where = self._rectangle(choice) if scope == "rectangle" else None
+            where = rectangle_mask(self._viewer, choice) if scope == "rectangle" else None
             chosen = self._chosen_names() if scope == "chosen" else None
             self._accept(prediction, chosen=chosen, where=where)
 
@@ -286,17 +286,6 @@ class AnnotationController(Controller):
             raise InvalidInputError(ui_text.NO_CLASS_SELECTED)
         return names
 
-    def _rectangle(self, choice: ImageChoice) -> NDArray[np.bool_]:
-        """The rectangle as a mask over a choice's pixels."""
-        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
-        if not shapes:
-            raise InvalidInputError(ui_text.NO_RECTANGLE_DRAWN)
-        active = self._viewer.layers.selection.active
-        layer = active if active in shapes else shapes[-1]
-        inside = np.zeros(choice.source.shape[choice.layer.ndim - 2 :][:2], bool)
-        inside[rectangle_region(self._viewer, choice.layer, layer)] = True
-        return inside[choice.region or (slice(None), slice(None))]
-
     # ------------------------------------------------------------------ hints
 
     def _on_hinted(self, prediction: Prediction, before: LabelArray, after: LabelArray) -> None:
@@ -308,13 +297,7 @@ class AnnotationController(Controller):
         annotation, accepted = self.of(choice.layer), 0
         if annotation is not None and annotation.fits and self._panel.accepted_follow.isChecked():
             accepted = annotation.follow_hint(choice, before, after, shown.rows)
-        flash = Labels(
-            np.where(changed, after, 0).reshape((1,) * len(choice.plane) + after.shape),
-            name=ui_text.CHANGED_LAYER,
-            colormap=prediction.layer.colormap,
-            **map_transforms(choice, after.shape),
-        )
-        self._flash.show(flash)
+        self._flash.show(changed_layer(prediction, np.where(changed, after, 0)))
         predicted = int(np.count_nonzero(changed))
         self.message.emit(ui_text.changed_by_hint(predicted=predicted, accepted=accepted), False)
 
@@ -382,7 +365,7 @@ class AnnotationController(Controller):
             names = {name.casefold() for name in self._chosen_names()}
             wanted = {n for n, row in annotation.classes.items() if row.name.casefold() in names}
         elif scope == "rectangle":
-            where = self._rectangle(choice)
+            where = rectangle_mask(self._viewer, choice)
         elif world is not None:
             *_, row, column = pixel_under(self._viewer, annotation.layer, world)
             region = region_at(labels, row, column)

@@ -98,6 +98,20 @@ def _renamed(outcome: Outcome, rows: Sequence[ClassRow]) -> Outcome:
     return replace(outcome, scores=scores, live=live)
 
 
+@dataclass(frozen=True, eq=False)
+class StoredOnScreen:
+    """A prediction that was shown from a file."""
+
+    choice: ImageChoice
+    rows: tuple[ClassRow, ...]
+    prediction: Prediction
+
+    def with_class(self, change: ClassChange, new: ClassRow) -> StoredOnScreen:
+        """A copy whose class of the change is another one."""
+        rows = tuple(new if change.is_of(row.name) else row for row in self.rows)
+        return replace(self, rows=rows)
+
+
 class KeptResults:
     """The results of one dock, bounded in bytes; the least recently used are dropped first.
 

@@ -7,7 +7,6 @@ of the plane that the viewer shows; where there is none, `LiveResult.why_not` sa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ from ..panels.image_panel import ImagePanel
 from ..panels.threshold_panel import ThresholdPanel
 from ..qt.listeners import Listeners
 from ..worker import Work
-from .kept_results import Kept, KeptResults, Shown
+from .kept_results import Kept, KeptResults, Shown, StoredOnScreen
 from .label_update import LabelUpdate, ReadHints, update_labels
 from .result_on_screen import result_on_screen
 
@@ -37,20 +36,6 @@ if TYPE_CHECKING:
     from ...segmentation import Stage
 
 CLASSES_NAMED = 4
-
-
-@dataclass(frozen=True, eq=False)
-class _Stored:
-    """A saved prediction that is shown without a run."""
-
-    choice: ImageChoice
-    rows: tuple[ClassRow, ...]
-    prediction: Prediction
-
-    def with_class(self, change: ClassChange, new: ClassRow) -> _Stored:
-        """Return a copy with the class of a change replaced."""
-        rows = tuple(new if change.is_of(row.name) else row for row in self.rows)
-        return replace(self, rows=rows)
 
 
 class LiveResult(QObject):
@@ -112,8 +97,8 @@ class LiveResult(QObject):
         self._update.became_idle.connect(self._on_idle)
         self._stage: Stage | None = None  # chosen by the user
         self._both = False
-        self._stored: _Stored | None = None  # the saved prediction that was shown last
-        self._changed = False  # whether features and provenance are outdated
+        self._stored: StoredOnScreen | None = None  # the prediction that was shown from a file last
+        self._changed = False  # the labels are others than the tables and records tell
         thresholds.changed.connect(self._on_chosen)
         images.changed.connect(self.look)
         self._listeners = Listeners()
@@ -302,14 +287,14 @@ class LiveResult(QObject):
             prediction = self._predictions.show(choice, stage, found.labels, rows)
             prediction.describe(found.labels, rows, found.scores, found.record)
             prediction.layer.visible = True
-            self._stored = _Stored(choice, rows, prediction)
+            self._stored = StoredOnScreen(choice, rows, prediction)
             if active is not None:
                 self._viewer.layers.selection.active = active
             self.look()
             self.relabelled.emit()
 
-    def _stored_on_screen(self) -> _Stored | None:
-        """The saved prediction of the current plane."""
+    def _stored_on_screen(self) -> StoredOnScreen | None:
+        """The prediction from a file that belongs to the plane on the screen."""
         stored = self._stored
         if stored is None or not stored.choice.is_current:
             return None

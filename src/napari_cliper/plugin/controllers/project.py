@@ -24,7 +24,6 @@ from ...annotation.project.image_files import images_in
 from ...annotation.project.project import Project
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
-from ...labels.axes import UNKNOWN, axes_from_names, napari_names
 from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
@@ -36,8 +35,9 @@ from .base import Controller
 from .exchange import ProjectImages
 from .project_files import (
     annotated_images,
-    is_image_of,
+    image_layer_of,
     load_image,
+    new_project_of,
     open_project,
     save_in_thread,
     save_settings,
@@ -203,15 +203,7 @@ class ProjectController(Controller):
         if not self.save_now(ask=False) and annotation.image is not self.layer:
             return
         try:
-            path, pixels = annotation.image.source.path, annotation.pixels()
-            if path is not None and is_image_of(Path(path), pixels):
-                project = Project.create(folder, [Path(path)])
-                name = project.images[0].name
-            else:
-                project = Project.create(folder, [])
-                rgb = bool(annotation.image.rgb)
-                axes = axes_from_names(annotation.image.axis_labels, annotation.image.ndim)
-                name = project.add_image(annotation.name, pixels, rgb=rgb, axes=axes).name
+            project, name = new_project_of(folder, annotation)
         except (FileError, InvalidInputError) as error:
             self.say_error(str(error))
             return
@@ -316,19 +308,8 @@ class ProjectController(Controller):
         self._arriving = False
         if project is not self.project or name != self._wanted or self.layer is not None:
             return
-        pixels, in_file = image
         self.current = name
-        geometry = {} if state is None else dict(state.record.get("geometry", {}))
-        scale = geometry.get("pixel_size")
-        rgb = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
-        ndim = pixels.ndim - rgb
-        kept = {"scale": scale, "units": geometry["units"]} if scale and len(scale) == ndim else {}
-        axes = str(geometry.get("axes", ""))
-        if len(axes) != ndim or UNKNOWN in axes:
-            axes = in_file if len(in_file) == ndim else ""
-        if axes:
-            kept["axis_labels"] = napari_names(axes)
-        self.layer = Image(pixels, name=name, rgb=rgb, **kept)
+        self.layer = image_layer_of(name, *image, state)
         self._viewer.add_layer(self.layer)
         if state is not None:
             self._annotation_controller.begin(self.layer, name, state)

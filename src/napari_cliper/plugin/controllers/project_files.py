@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image
 from numpy.typing import NDArray
 
 from ...annotation.export import readers_of
@@ -17,7 +18,9 @@ from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
 from ...io.images import read_image_file
 from ...io.lazy_images import LazyImages, read_in_turn
+from ...labels.axes import UNKNOWN, axes_from_names, napari_names
 from ...segmentation import InvalidInputError, Progress
+from ..layers.annotation_layer import AnnotationLayer
 
 if TYPE_CHECKING:
     from ...annotation.edit_mask import AnnotationState
@@ -95,3 +98,49 @@ def save_in_thread(
 def annotated_images(project: Project) -> LazyImages:
     """Every image of a project that has an annotation, read when its turn comes."""
     return read_in_turn(readers_of(project))
+
+
+def image_layer_of(
+    name: str, pixels: NDArray[Any], in_file: str, state: AnnotationState | None
+) -> Image:
+    """The layer of an image, with the pixel size and axes that its annotation or file has.
+
+    Parameters
+    ----------
+    name : str
+    pixels : array
+    in_file : str
+        The names of the axes in the file; empty if it has none.
+    state : AnnotationState or None
+    """
+    geometry = {} if state is None else dict(state.record.get("geometry", {}))
+    scale = geometry.get("pixel_size")
+    rgb = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
+    ndim = pixels.ndim - rgb
+    kept = {"scale": scale, "units": geometry["units"]} if scale and len(scale) == ndim else {}
+    axes = str(geometry.get("axes", ""))
+    if len(axes) != ndim or UNKNOWN in axes:
+        axes = in_file if len(in_file) == ndim else ""
+    if axes:
+        kept["axis_labels"] = napari_names(axes)
+    return Image(pixels, name=name, rgb=rgb, **kept)
+
+
+def new_project_of(folder: Path, annotation: AnnotationLayer) -> tuple[Project, str]:
+    """Create a project of one annotated image; returns it, and the name of the image there.
+
+    Raises
+    ------
+    FileError, InvalidInputError
+        If it cannot be written.
+    """
+    path, pixels = annotation.image.source.path, annotation.pixels()
+    if path is not None and is_image_of(Path(path), pixels):
+        project = Project.create(folder, [Path(path)])
+        name = project.images[0].name
+    else:
+        project = Project.create(folder, [])
+        rgb = bool(annotation.image.rgb)
+        axes = axes_from_names(annotation.image.axis_labels, annotation.image.ndim)
+        name = project.add_image(annotation.name, pixels, rgb=rgb, axes=axes).name
+    return project, name

@@ -333,6 +333,28 @@ def geometry_of(layer: Layer) -> dict[str, Any]:
     }
 
 
+def rectangle_mask(viewer: Viewer, choice: ImageChoice) -> NDArray[np.bool_]:
+    """The rectangle of the active Shapes layer, or else of the topmost, as a mask of a choice.
+
+    Returns
+    -------
+    (Y, X) bool array
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no rectangle, or it lies outside of the image.
+    """
+    shapes = [layer for layer in viewer.layers if isinstance(layer, Shapes)]
+    if not shapes:
+        raise InvalidInputError(ui_text.NO_RECTANGLE_DRAWN)
+    active = viewer.layers.selection.active
+    layer = active if active in shapes else shapes[-1]
+    inside = np.zeros(choice.source.shape[choice.layer.ndim - 2 :][:2], bool)
+    inside[rectangle_region(viewer, choice.layer, layer)] = True
+    return inside[choice.region or (slice(None), slice(None))]
+
+
 def pixel_under(viewer: Viewer, layer: Layer, world: Any) -> tuple[int, ...]:
     """Return the indices of the pixel at a world position; they may be outside the layer."""
     position = _world_to_data(viewer, layer, world)

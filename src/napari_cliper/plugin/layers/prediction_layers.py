@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 
 from ...labels.label_class import ClassRow, colours_of
 from .. import ui_text
-from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
+from .image_layers import (
+    OUTPUT_KEY,
+    ImageChoice,
+    labels_shape,
+    map_transforms,
+    place,
+    transforms,
+)
 from .outlines import is_large, outlines_of
 
 if TYPE_CHECKING:
@@ -242,6 +249,24 @@ class Predictions:
     def _disconnect(self, prediction: Prediction) -> None:
         prediction.layer.events.paint.disconnect(self._on_paint)
         prediction.layer.events.data.disconnect(self._on_paint)
+
+
+def changed_layer(prediction: Prediction, changed: NDArray[Any]) -> Labels:
+    """A layer of the pixels of a prediction that have changed, in the colours of the classes.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    changed : (Y, X) array of int
+        The new labels; 0 where nothing has changed.
+    """
+    choice = prediction.choice
+    return Labels(
+        changed.reshape((1,) * len(choice.plane) + changed.shape),
+        name=ui_text.CHANGED_LAYER,
+        colormap=prediction.layer.colormap,
+        **map_transforms(choice, changed.shape),
+    )
 
 
 def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:
