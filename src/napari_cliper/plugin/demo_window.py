@@ -51,7 +51,7 @@ def _start(
     problem: list[str],
 ) -> None:
     """Run, once it is known that the model is there."""
-    dock.show_example(scene)
+    dock.example.show(scene)
     if screenshot is None:
         return
     if dock.job is None:

@@ -5,33 +5,29 @@ The engine computes in a thread; layers are changed in the window's thread only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from napari._app_model import get_app_model
-from napari.layers import Shapes
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
-from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QCloseEvent, QKeySequence, QShowEvent
 from qtpy.QtWidgets import QMainWindow, QMessageBox, QShortcut, QVBoxLayout, QWidget
 
 from ..annotation.project.settings import ProjectSettings
 from ..annotation.user_hints import BACKGROUND
-from ..demo.scenes import KINDS, Scene
-from ..labels.label_class import ClassRow
-from ..segmentation import InvalidInputError, SegmentationConfig, WeightsEntry, reduction
+from ..segmentation import reduction
 from . import preferences, shortcuts, ui_text
-from .contributions.sample_data import example_scene
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
 from .controllers.brush import Brush
 from .controllers.class_changes import ClassChanges
 from .controllers.correction import CorrectionController
+from .controllers.example import ExampleController
 from .controllers.exchange import Exchange
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
@@ -41,12 +37,13 @@ from .controllers.next_step import Actions, NextStep
 from .controllers.project import ProjectController
 from .controllers.project_runs import ProjectRuns
 from .controllers.prototype_learning import PrototypeLearning
+from .controllers.requests import Requests
+from .controllers.run import RunController
 from .controllers.tools import ToolController
 from .controllers.weights import WeightsController
-from .engine_requests import Outcome, Request
-from .engine_session import Session, classes_of
+from .engine_requests import Request
+from .engine_session import Session
 from .frame import Frame, PageName
-from .layers.image_layers import ImageChoice, check_memory
 from .layers.prediction_layers import Prediction
 from .layers.score_map_layers import ScoreMapLayers
 from .panels.annotation_panel import AnnotationPanel
@@ -58,7 +55,6 @@ from .panels.export_panel import ExportPanel
 from .panels.image_panel import ImagePanel
 from .panels.memory_panel import MemoryPanel
 from .panels.offers_panel import OffersPanel
-from .panels.preset_buttons import ENGINE_PRESETS
 from .panels.project_panel import ProjectPanel
 from .panels.prototypes_panel import PrototypesPanel
 from .panels.run_panel import RunEntry, RunPanel
@@ -73,7 +69,6 @@ from .qt.wrapping_label import wrapping
 from .state import DockState
 from .worker import Job, wait_for_stopped_jobs
 
-RESCORE_AFTER = 700  # milliseconds after the last change of a word
 REMEMBER_AFTER = 500  # milliseconds after the last change of the settings
 NAPARI_NEEDED = (0, 9)
 CLOSE_WAITS = 1.5  # seconds for a job to end when the window is closed
@@ -93,9 +88,6 @@ class CliperWidget(QWidget):
         self.viewer = napari_viewer
         self.session = Session()
         self.score_maps = ScoreMapLayers(napari_viewer)
-        self.example: Job | None = None
-        self._told_result = ""
-        self._run_number = 0
         self._closed = False
 
         self.offers_panel = OffersPanel()
@@ -169,13 +161,16 @@ class CliperWidget(QWidget):
             self.annotation_controller,
         )
         self.state.message.connect(self._say)
+        self.example = ExampleController(
+            napari_viewer, self.classes_panel, self.engine_panel, self.run
+        )
         self.next_step = NextStep(
             self.state_panel,
             self.state,
             self.engine_panel,
             Actions(
                 self._open_image,
-                self.show_example,
+                self.example.show,
                 partial(self.frame.go_to, "correct"),
                 self.download,
                 self.threshold_panel.lower,
@@ -208,13 +203,32 @@ class CliperWidget(QWidget):
             self.session,
             self.main_job.start_told,
         )
+        self.requests = Requests(
+            self.image_panel,
+            self.classes_panel,
+            self.engine_panel,
+            self.result,
+            self.learning_controller,
+        )
+        self.run_controller = RunController(
+            napari_viewer,
+            self.status_panel,
+            self.image_panel,
+            self.classes_panel,
+            self.requests,
+            self.session,
+            self.main_job,
+            self.result,
+            self._works_on,
+            self._result_buttons,
+        )
         self.classes_panel.loaded.connect(self.learning_controller.load_beside)
         self.classes_panel.saved.connect(self.learning_controller.save_beside)
         self.project_controller = ProjectController(
             napari_viewer,
             self.project_panel,
             self.annotation_controller,
-            self._settings,
+            self.requests.settings,
             self._apply_settings,
         )
         self.project_controller.leaving.connect(self._on_leaving)
@@ -224,7 +238,7 @@ class CliperWidget(QWidget):
             self.offers_panel,
             self.annotation_controller,
             self.project_controller,
-            self._settings,
+            self.requests.settings,
             self._continue_with,
         )
         self.learning_controller.changed.connect(self._on_prototypes_changed)
@@ -246,7 +260,7 @@ class CliperWidget(QWidget):
             self.result,
             self.session,
             self._project_request,
-            self._chosen_request,
+            self.requests.chosen,
             partial(self.main_job.start_told, stopped=ui_text.STOPPED_IMAGES),
         )
         self.controllers = (
@@ -259,6 +273,8 @@ class CliperWidget(QWidget):
             self.correction_controller,
             self.learning_controller,
             self.annotation_controller,
+            self.example,
+            self.run_controller,
             self.weights,
             self.main_job,
         )
@@ -270,8 +286,7 @@ class CliperWidget(QWidget):
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
         self.threshold_panel.changed.connect(self._show_threshold)
-        self.threshold_panel.changed.connect(self._on_threshold_moved)
-        self._rescore_timer = once(self, RESCORE_AFTER, self._on_rescore)
+        self.threshold_panel.changed.connect(self.run_controller.on_threshold_moved)
 
         self.image_panel.changed.connect(self._update_ready)
         self.classes_panel.changed.connect(self._on_words_changed)
@@ -319,9 +334,7 @@ class CliperWidget(QWidget):
     def idle(self) -> bool:
         """Whether nothing runs or waits to run, and everything is saved."""
         return (
-            self.example is None
-            and not self._rescore_timer.isActive()
-            and not self._remember_timer.isActive()
+            not self._remember_timer.isActive()
             and self.result.idle
             and all(panel.idle for panel in self.panels.values())
             and all(controller.idle for controller in self.controllers)
@@ -356,178 +369,22 @@ class CliperWidget(QWidget):
 
     # ------------------------------------------------------------------ running
 
-    def run(self, *, again: bool = False) -> None:
-        """Run on a snapshot of image, classes and settings; does nothing while a job runs.
-
-        Parameters
-        ----------
-        again : bool
-            Whether the same image is run again: an active annotation or clicks layer then stays
-            active.
-        """
-        if self._closed:
-            return  # the key is on layers that stay
-        if self.job is not None or not self.classes_panel.finish_editing():
-            return
-        request = self._request()
-        if isinstance(request, str):
-            self.status_panel.show_message(request, tone="error")
-            return
-        choice, rows, engine_request = request
-        self.image_panel.go_to_chosen()
-        self._rescore_timer.stop()
-        self._run_number += 1
-        self.main_job.start(
-            partial(self.session.run, engine_request),
-            partial(
-                self._on_outcome, self._run_number, choice, rows, engine_request.config, again=again
-            ),
-        )
-
-    def _request(self) -> tuple[ImageChoice, tuple[ClassRow, ...], Request] | str:
-        """Image, classes and request of a run, or the reason why there is nothing to run."""
-        why_not = self._why_not()
-        choice = self.image_panel.choice()
-        if why_not or choice is None:
-            return why_not or self.image_panel.why_not()
-        try:
-            config = self.engine_panel.config()
-            check_memory(choice)
-        except InvalidInputError as error:
-            return str(error)
-        rows = self.classes_panel.classes()
-        request = replace(self._requested(choice.read, config), contrast=choice.contrast)
-        return choice, tuple(row for row in rows if not row.background), request
+    def run(self) -> None:
+        """Run the words on the chosen image."""
+        self.run_controller.run()
 
     def _run_entries(self) -> list[RunEntry]:
-        """The entries of the menu beside Run."""
-        choice = self.image_panel.choice()
-        whole = ui_text.RUN_PLANE if choice is not None and choice.plane else ui_text.RUN_IMAGE
-        return [
-            RunEntry(whole, ui_text.RUN_PLANE_TIP, partial(self._run_on, "whole")),
-            RunEntry(
-                ui_text.RUN_VISIBLE, ui_text.RUN_VISIBLE_TIP, partial(self._run_on, "visible")
-            ),
-            *(
-                RunEntry(
-                    ui_text.run_rectangle(shapes.name),
-                    ui_text.RUN_RECTANGLE_TIP,
-                    partial(self._run_on, shapes),
-                )
-                for shapes in self.image_panel.rectangles()
-            ),
-            *self.project_runs.entries,
-        ]
-
-    def _run_on(self, region: str | Shapes) -> None:
-        self.image_panel.choose(region, current_plane=True)
-        self.run()
+        """What the menu beside Run offers."""
+        return [*self.run_controller.entries(), *self.project_runs.entries]
 
     def _open_image(self) -> None:
         """Open napari's file dialog."""
         get_app_model().commands.execute_command("napari.window.file.open_files_dialog")
 
-    def show_example(self, scene: Scene | None = None) -> None:
-        """Add a synthetic scene, its words and the demo model, and run.
-
-        Parameters
-        ----------
-        scene : Scene, optional
-            By default, one is generated in a thread.
-        """
-        if scene is not None:
-            self._show_scene(scene)
-        elif self.example is None and self.job is None:
-            self.example = Job(lambda _report, _should_stop: example_scene())
-            self.example.succeeded.connect(self._show_scene)
-            self.example.finished.connect(self._on_example_made)
-            self.example.start()
-
-    def _on_example_made(self) -> None:
-        self.example = None
-
-    def _show_scene(self, scene: Scene) -> None:
-        if self._closed:
-            return
-        self.viewer.add_image(scene.image, name=ui_text.DEMO_SCENE)
-        self.engine_panel.set_config(
-            ENGINE_PRESETS["demo"].applied_to(self.engine_panel.config_or_outline())
-        )
-        self.classes_panel.set_classes(
-            ClassRow(kind.name, kind.synonyms) for kind in KINDS if kind.name in scene.kinds
-        )
-        self.run()
-
-    def _requested(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:
-        classes, words = classes_of(self.classes_panel.classes())
-        return Request(
-            read,
-            config,
-            classes,
-            (*words, *config.chosen_background),
-            self.result.thresholds_for(config),
-            self.learning_controller.prototypes,
-            self.learning_controller.weight,
-        )
-
-    def _chosen_request(self) -> Request | None:
-        """The request for the images of a project with the current settings; None if incomplete."""
-        if self.engine_panel.problem() or self.classes_panel.problem():
-            return None
-        return self._requested(_no_image, self.engine_panel.config())
-
-    def _project_request(self) -> Request | str:
-        """The request for the images of a project, or the reason why they cannot be run."""
-        if self.job is not None:
-            return ui_text.WAIT_FOR_JOB
-        if not self.classes_panel.finish_editing():
-            return self.classes_panel.message.text()
-        why_not = self._no_words() or self._no_engine()
-        return why_not or self._requested(_no_image, self.engine_panel.config())
-
-    def _on_outcome(
-        self,
-        number: int,
-        choice: ImageChoice,
-        rows: tuple[ClassRow, ...],
-        config: SegmentationConfig,
-        outcome: Outcome,
-        *,
-        again: bool = False,
-    ) -> None:
-        """Show the result of a run; a late one is discarded."""
-        if self._closed:
-            return
-        if number != self._run_number:
-            self.status_panel.end(ui_text.DROPPED_FOR_PROJECT)
-            return
-        if choice.layer not in self.viewer.layers or not choice.is_current:
-            self.status_panel.end(ui_text.dropped_for_image(choice.name))
-            return
-        active = self.viewer.layers.selection.active
-        self.result.show(choice, rows, config, outcome)
-        behind = self.annotation_controller.behind(
-            active
-        ) or self.correction_controller.click_controller.behind(active)
-        if again and behind is not None:
-            self.viewer.layers.selection.active = active  # the user is painting or clicking there
-        notes = " ".join((*outcome.scores.notes, *outcome.notes))
-        result = self.result.shown
-        on_screen = result is not None and result.outcome is outcome
-        found = outcome.found
-        self.status_panel.end(
-            ui_text.run_done(
-                classes=found.classes,
-                total=len(rows),
-                objects=found.objects,
-                short=found.short,
-                on_screen=on_screen,
-                notes=notes,
-            ),
-            tone="" if found.classes else "warning",
-            buttons=self._result_buttons() if on_screen and found.classes else (),
-        )
-        self._told_result = self.status_panel.message.text()
+    def _works_on(self, layer: Any) -> bool:
+        """Whether the user paints or clicks in a layer."""
+        clicks = self.correction_controller.click_controller
+        return (self.annotation_controller.behind(layer) or clicks.behind(layer)) is not None
 
     def _result_buttons(self) -> tuple[StateButton, StateButton]:
         return (
@@ -538,18 +395,6 @@ class CliperWidget(QWidget):
                 ui_text.GO_ACCEPT, self.annotation_controller.accept, ui_text.GO_ACCEPT_TIP
             ),
         )
-
-    def _on_relabelled(self) -> None:
-        """Offer nothing to accept where nothing is found; the state panel says so."""
-        nothing = self.state_panel.isVisibleTo(self.state_panel.parentWidget())
-        if nothing and self._told_result == self.status_panel.message.text():
-            self.status_panel.show_message("")
-
-    def _on_threshold_moved(self, _values: object) -> None:
-        """Replace the message of the run, whose counts are outdated."""
-        if self._told_result and self.status_panel.message.text() == self._told_result:
-            self._told_result = ui_text.THRESHOLD_MOVED
-            self.status_panel.show_message(self._told_result, buttons=self._result_buttons())
 
     def _on_labels_failed(self, message: str) -> None:
         self._say(message, error=True)
@@ -633,25 +478,12 @@ class CliperWidget(QWidget):
 
     def _on_words_changed(self) -> None:
         self._update_ready()
-        if self.result.live:
-            self._rescore_timer.start()
-
-    def _on_rescore(self) -> None:
-        """Score the stored embedding with the changed words; no image network runs."""
-        if self.job is not None:
-            self._rescore_timer.start()
-            return
-        request = self._request()
-        if self.shown is None or isinstance(request, str):
-            return
-        choice, _, engine_request = request
-        if choice.key == self.shown.choice.key and engine_request.config == self.shown.config:
-            self.run(again=True)
+        self.run_controller.again_soon()
 
     def _on_prototypes_changed(self, ask_again: bool) -> None:
         self.project_controller.request_changed()
-        if ask_again and self.result.live:
-            self._rescore_timer.start()
+        if ask_again:
+            self.run_controller.again_soon()
 
     def _on_appearance_changed(self) -> None:
         self.result.recolour(self.classes_panel.classes())
@@ -672,30 +504,20 @@ class CliperWidget(QWidget):
 
     # ------------------------------------------------------------------ projects
 
-    def _settings(self) -> ProjectSettings | None:
-        """The settings that a project stores; None if the engine settings are invalid."""
-        if self.engine_panel.problem():
-            return None
-        config = self.engine_panel.config()
-        thresholds = self.result.thresholds_for(config) or config.settings().thresholds
-        return ProjectSettings(
-            self.classes_panel.classes(),
-            thresholds,
-            config,
-            self.learning_controller.prototypes,
-            self.learning_controller.weight,
-        )
+    def _project_request(self) -> Request | str:
+        """What the images of a project are asked, or why there is nothing to ask."""
+        return self.requests.of_project() if self.job is None else ui_text.WAIT_FOR_JOB
 
     def _apply_settings(self, settings: ProjectSettings) -> None:
-        """Use the classes, thresholds and engine settings of a project."""
-        self._run_number += 1  # the result of the present run is discarded
+        """Go on with the classes, thresholds and engine of a project."""
+        self.run_controller.drop()
         self.classes_panel.set_classes(settings.classes)
         self.engine_panel.set_config(settings.config)
         self.learning_controller.begin_with(settings.prototypes, settings.prototype_weight)
         self.result.start_with(settings.config, settings.thresholds)
 
     def _continue_with(self, settings: ProjectSettings) -> None:
-        """Use the settings of an earlier session, and keep the classes that are in the table."""
+        """Go on with a session's settings, and keep the classes that are in the table."""
         names = {row.name.casefold() for row in settings.classes}
         rows = self.classes_panel.classes()
         more = [row for row in rows if row.name.casefold() not in names]
@@ -735,19 +557,6 @@ class CliperWidget(QWidget):
 
     # ------------------------------------------------------------------ readiness, closing
 
-    def _why_not(self) -> str:
-        return self.image_panel.why_not() or self._no_words() or self._no_engine()
-
-    def _no_words(self) -> str:
-        return "" if self.classes_panel.pending() else self.classes_panel.problem()
-
-    def _no_engine(self) -> str:
-        return self.engine_panel.problem() or self._missing_weights()
-
-    def _missing_weights(self) -> str:
-        missing: Sequence[WeightsEntry] = self.engine_panel.missing()
-        return ui_text.weights_missing(missing) if missing else ""
-
     def _show_context(self) -> None:
         """Show the chosen model in the head, and a warning if small objects would be lost."""
         choice, model, warning = self.image_panel.choice(), "", ""
@@ -762,12 +571,14 @@ class CliperWidget(QWidget):
 
     def _update_ready(self) -> None:
         self._show_context()
-        self.run_panel.set_ready(self._why_not())
+        self.run_panel.set_ready(self.requests.why_not())
         self.next_step.update()
         self.annotation_controller.update_available()
         self.annotation_controller.count_soon()
         self.learning_controller.update_available()
-        self.project_panel.set_orderable(self._no_words() or self._no_engine())
+        self.project_panel.set_orderable(
+            self.requests.why_no_words() or self.requests.why_no_engine()
+        )
 
     def _warn_of_words(self) -> None:
         """Show which words the chosen model does not know."""
@@ -832,14 +643,11 @@ class CliperWidget(QWidget):
         if self._closed:
             return
         self._closed = True
-        self._rescore_timer.stop()
         self.keys.clear()
         if self._remember_timer.isActive():
             self._remember_timer.stop()
             self._remember_engine()
         self.memory_controller.close()
-        if self.example is not None:
-            self.example.stop()
         self.viewer.events.theme.disconnect(self._on_theme)
         for controller in self.controllers:
             controller.close()
@@ -863,8 +671,3 @@ def check_napari() -> None:
     if tuple(int(part) for part in installed.split(".")[:2]) < NAPARI_NEEDED:
         needed = ".".join(map(str, NAPARI_NEEDED))
         raise RuntimeError(ui_text.too_old_napari(needed=needed, installed=installed))
-
-
-def _no_image() -> NDArray[Any]:
-    """Placeholder for `Request.read`; each image of a project replaces it."""
-    raise InvalidInputError(ui_text.NO_IMAGE_GIVEN)

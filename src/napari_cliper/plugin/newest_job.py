@@ -42,6 +42,7 @@ class NewestJob(QObject):
         super().__init__(parent)
         self._snapshot = snapshot
         self._job: Job | None = None
+        self._closed = False
         self._again = False  # something has changed since the job began
         self._timer = once(self, delay, self._begin)
 
@@ -52,6 +53,8 @@ class NewestJob(QObject):
 
     def request(self) -> None:
         """Ask for a result of the newest snapshot."""
+        if self._closed:
+            return
         if self._job is not None:
             self._again = True
         elif not self._timer.isActive():
@@ -64,6 +67,11 @@ class NewestJob(QObject):
         job, self._job = self._job, None
         if job is not None:
             job.stop()
+
+    def close(self) -> None:
+        """Drop all requests, and those to come."""
+        self._closed = True
+        self.drop()
 
     def _begin(self) -> None:
         self._again = False

@@ -370,12 +370,12 @@ def test_what_is_done_is_counted(result, qtbot):
     settle(result, qtbot)
     text = result.annotation_panel.done.toolTip()
     assert "1 class" in text
-    assert "open" in text
+    assert "not decided" in text
     scope(result, "all")
     accept(result)
     settle(result, qtbot)
     assert "100% decided" in result.annotation_panel.done.toolTip()
-    assert "open" not in result.annotation_panel.done.toolTip()
+    assert "not decided" not in result.annotation_panel.done.toolTip()
 
 
 def test_removing_the_annotation_starts_anew(result):

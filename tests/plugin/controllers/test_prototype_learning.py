@@ -44,12 +44,7 @@ def message(dock):
 
 def idle(dock, qtbot):
     """Wait until nothing runs and nothing waits to be asked again."""
-    qtbot.waitUntil(
-        lambda: (
-            not (dock.job or dock._rescore_timer.isActive() or dock.learning_controller._waiting)
-        ),
-        timeout=60_000,
-    )
+    qtbot.waitUntil(lambda: dock.idle, timeout=60_000)
 
 
 def confirm_scene(dock, image=None, name="scene", scene=SCENE, names=NAMES, rows=slice(None)):

@@ -111,7 +111,7 @@ class AnnotationController(Controller):
         """Disconnect all events; the layers stay."""
         self.stop_picking()
         self._flash.clear()
-        self._counting.drop()
+        self._counting.close()
         if self.job is not None:
             self.job.stop()
         self._viewer.layers.events.removed.disconnect(self._on_removed)

@@ -112,7 +112,7 @@ class CorrectionController(Controller):
     def close(self) -> None:
         """Disconnect all events; the layers stay."""
         self._closed = True
-        self._look.drop()
+        self._look.close()
         self._mark.clear()
         self._stop_preparing()
         self._annotation_controller.changed.disconnect(self._on_changed)

@@ -193,8 +193,8 @@ class LiveResult(QObject):
         self.look()
 
     def close(self) -> None:
-        """Disconnect all events; the layers stay."""
-        self._update.drop()
+        """Follow nothing any more; the layers stay."""
+        self._update.close()
         self._listeners.clear()
         self._images.changed.disconnect(self.look)
         self._predictions.close()

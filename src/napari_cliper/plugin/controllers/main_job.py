@@ -98,11 +98,14 @@ class MainJob(Controller):
 
     def fail(self, message: str) -> None:
         """End with an error."""
+        if self._closed:
+            return
         self._panel.end(message, tone="error")
         self.failed.emit(message)
 
     def _on_stopped(self, message: str) -> None:
-        self._panel.end(message)
+        if not self._closed:
+            self._panel.end(message)
 
     def _on_finished(self) -> None:
         self.job = None

@@ -148,6 +148,10 @@ class EnginePanel(QWidget):
         if before != config:
             self.changed.emit()
 
+    def choose_demo(self) -> None:
+        """Show the settings of the demo model."""
+        self.set_config(ENGINE_PRESETS["demo"].applied_to(self.config_or_outline()))
+
     def _config_or_none(self) -> SegmentationConfig | None:
         try:
             return self.config()

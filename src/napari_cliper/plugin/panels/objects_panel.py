@@ -125,7 +125,7 @@ class ObjectsPanel(DockPanel):
         """Stop what runs, and follow nothing any more."""
         self._closed = True
         self._timer.stop()
-        self._counting.drop()
+        self._counting.close()
         if self._job is not None:
             self._job.stop()
 

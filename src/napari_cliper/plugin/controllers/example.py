@@ -1,0 +1,84 @@
+"""The example: a synthetic scene with its words and the demo model, for the first ten seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari.viewer import Viewer
+
+from ...demo.scenes import KINDS, Scene
+from ...labels.label_class import ClassRow
+from .. import ui_text
+from ..contributions.sample_data import example_scene
+from ..panels.classes_panel import ClassesPanel
+from ..panels.engine_panel import EnginePanel
+from ..worker import Job
+from .base import Controller
+
+
+class ExampleController(Controller):
+    """Shows the example.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    classes : ClassesPanel
+    engine : EnginePanel
+    run : callable
+        Runs the words.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        classes: ClassesPanel,
+        engine: EnginePanel,
+        run: Callable[[], None],
+    ) -> None:
+        super().__init__(classes)
+        self._viewer = viewer
+        self._classes = classes
+        self._engine = engine
+        self._run = run
+        self._job: Job | None = None
+        self._closed = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no scene is being made."""
+        return self._job is None
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        self._closed = True
+        if self._job is not None:
+            self._job.stop()
+
+    def show(self, scene: Scene | None = None) -> None:
+        """Add a synthetic scene, its words and the demo model, and run.
+
+        Parameters
+        ----------
+        scene : Scene, optional
+            By default one is made, in a thread.
+        """
+        if scene is not None:
+            self._show_scene(scene)
+        elif self._job is None:
+            self._job = Job(lambda _report, _should_stop: example_scene())
+            self._job.succeeded.connect(self._show_scene)
+            self._job.finished.connect(self._on_made)
+            self._job.start()
+
+    def _on_made(self) -> None:
+        self._job = None
+
+    def _show_scene(self, scene: Scene) -> None:
+        if self._closed:
+            return
+        self._viewer.add_image(scene.image, name=ui_text.DEMO_SCENE)
+        self._engine.choose_demo()
+        self._classes.set_classes(
+            ClassRow(kind.name, kind.synonyms) for kind in KINDS if kind.name in scene.kinds
+        )
+        self._run()
