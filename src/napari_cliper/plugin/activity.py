@@ -1,4 +1,4 @@
-"""Long jobs as napari shows them: in its activity dialog and in its question before closing."""
+"""Long jobs in napari's activity dialog, and in its question before closing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Activity:
     title : str
         What the job does.
     cancel : callable
-        Stops the job; called when napari closes all the same.
+        Stops the job; called when napari closes nevertheless.
     """
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
@@ -52,7 +52,7 @@ class Activity:
             self._bar = bar
 
     def show(self, stage: str, share: float | None) -> None:
-        """Show the stage, and its share from 0 to 1 where that is known."""
+        """Show the stage, and its progress from 0 to 1 if that is known."""
         bar = self._bar
         if bar is None or self._showing:
             return
@@ -65,7 +65,7 @@ class Activity:
         self._showing = False
 
     def end(self, status: Status) -> None:
-        """Take the bar away, and say how the job has ended."""
+        """Remove the bar, and set how the job has ended."""
         self._over = True
         if self._bar is not None:
             self._bar.close()

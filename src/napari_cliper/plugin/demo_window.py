@@ -1,4 +1,4 @@
-"""The demo in a window: a scene, the dock, and a run with the model that comes along."""
+"""The demo in a window: a scene, the dock, and a run with the included model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def show_demo(scene: Scene, screenshot: Path | None) -> str:
     Returns
     -------
     str
-        What went wrong, "" if nothing did; only known with `screenshot`.
+        The error message, "" for none; known only with `screenshot`.
     """
     viewer = napari.Viewer(title=ui_text.DEMO_TITLE)
     viewer.window.resize(*SIZE)
@@ -50,7 +50,7 @@ def _start(
     screenshot: Path | None,
     problem: list[str],
 ) -> None:
-    """Run, once it is known that the model is there."""
+    """Run as soon as the weights have been looked up."""
     dock.example.show(scene)
     if screenshot is None:
         return

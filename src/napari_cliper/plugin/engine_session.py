@@ -1,4 +1,4 @@
-"""The engine calls that run in threads, and the cache of embeddings. Without widgets and Qt.
+"""The calls of the engine that run in threads, and the cache of embeddings. Without Qt.
 
 An image is encoded once, and its embedding cached. The cache is bounded in bytes; the least
 recently used embeddings are dropped first. When words change, the cached embedding is scored again.
@@ -206,7 +206,7 @@ class Session:
             self._segmenter = None
 
     def set_capacity(self, capacity: int) -> None:
-        """Change how many bytes the kept embeddings may take; the oldest make room."""
+        """Set the capacity of the cache in bytes, and drop the oldest embeddings beyond it."""
         with self._lock:
             self.capacity = capacity
             self._make_room()
@@ -386,7 +386,7 @@ def find_models(
 def fetch_weights(
     names: Sequence[str], report: Callable[[Progress], None], should_stop: Callable[[], bool]
 ) -> None:
-    """Fetch the weights of some names; called in a thread."""
+    """Download weights by name; called in a thread."""
     load_pytorch(report)
     from ..segmentation import fetch, weights_of  # noqa: PLC0415 - heavy
 

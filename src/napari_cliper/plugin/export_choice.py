@@ -1,4 +1,4 @@
-"""What a person exports, and where to; kept from session to session."""
+"""The choice of the page Export, remembered between sessions."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def last_choice() -> ExportChoice:
 
 
 def keep_choice(choice: ExportChoice) -> None:
-    """Keep a choice for the next session."""
+    """Remember a choice for the next session."""
     preferences.write(**asdict(choice))

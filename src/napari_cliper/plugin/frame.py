@@ -31,9 +31,9 @@ STEPS: tuple[PageName, ...] = ("find", "correct", "objects", "export")
 """The pages behind tabs, from left to right."""
 
 WIDTH, HEIGHT = 322, 578
-"""In pixels: as wide as the dock has to be, and as high as a page may be at most."""
+"""Width of the dock, and maximum height of a page, in pixels."""
 
-_ALL_THAT_IS_LEFT = 1000  # as a stretch factor, against 1 of the empty space below the panels
+_ALL_THAT_IS_LEFT = 1000  # stretch factor; the empty space below the panels has 1
 
 
 class _Inside(QWidget):
@@ -46,7 +46,7 @@ class _Inside(QWidget):
 
 
 class Page(QScrollArea):
-    """A column of panels; it scrolls only in windows smaller than any that is supported."""
+    """A column of panels; it scrolls only in windows below the supported size."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,18 +62,18 @@ class Page(QScrollArea):
         self.setWidget(inside)
 
     def add(self, panel: QWidget, *, fills: bool = False) -> None:
-        """Put a panel below those that are there.
+        """Add a panel below the others.
 
         Parameters
         ----------
         panel : QWidget
         fills : bool
-            Whether the panel takes the height that is left.
+            Whether the panel takes the remaining height.
         """
         self._column.insertWidget(self._column.count() - 1, panel, _ALL_THAT_IS_LEFT * fills)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """As wide as the panels need, and next to no height: the page can scroll."""
+        """The width of the panels, and little height: the page can scroll."""
         inside = self.widget()
         width = inside.minimumSizeHint().width() if inside is not None else 0
         return QSize(width, 4 * self.fontMetrics().height())
@@ -137,17 +137,17 @@ class Frame(QWidget):
         return QSize(WIDTH, super().minimumSizeHint().height())
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """What a laptop shows of a dock beside napari's title and status bars."""
+        """The height of a dock on a laptop screen, without napari's title and status bars."""
         return QSize(WIDTH, HEIGHT)
 
     # ------------------------------------------------------------------ pages
 
     def add(self, page: PageName, panel: QWidget, *, fills: bool = False) -> None:
-        """Put a panel below those of a page; see `Page.add`."""
+        """Add a panel to a page; see `Page.add`."""
         self._pages[page].add(panel, fills=fills)
 
     def add_above(self, panel: QWidget) -> None:
-        """Put a panel between the head and the tabs, in sight on every page."""
+        """Add a panel between the head and the tabs, visible on every page."""
         self._column.insertWidget(self._column.indexOf(self.tabs), panel)
 
     @property
@@ -167,7 +167,7 @@ class Frame(QWidget):
             self.tabs.setCurrentIndex(STEPS.index(page))
 
     def show_panel(self, panel: QWidget) -> None:
-        """Show the page that a panel is on, open its fold, and bring the panel into sight."""
+        """Show the page of a panel, open its fold, and scroll to it."""
         for name, page in self._pages.items():
             if page.isAncestorOf(panel):
                 self.go_to(name)
@@ -185,7 +185,7 @@ class Frame(QWidget):
 
     def _on_tab_clicked(self, index: int) -> None:
         if index == self.tabs.currentIndex():
-            self._on_tab(index)  # from the settings back to the step that was left
+            self._on_tab(index)  # from the settings back to the previous page
 
     def _on_settings(self, shown: bool) -> None:
         set_tone(self.tabs, "away" if shown else "")

@@ -1,4 +1,4 @@
-"""Run one job at a time, always on the newest snapshot of what changes."""
+"""Run one job at a time, always on the newest snapshot."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class NewestJob(QObject):
     failed = Signal(str)
     """A job has failed; carries the message."""
     became_idle = Signal()
-    """Every request is answered."""
+    """All requests are answered."""
 
     def __init__(
         self, parent: QObject, snapshot: Callable[[], Work | None], delay: int = DELAY
@@ -52,7 +52,7 @@ class NewestJob(QObject):
         return self._job is None and not self._timer.isActive()
 
     def request(self) -> None:
-        """Ask for a result of the newest snapshot."""
+        """Request a result of the newest snapshot."""
         if self._closed:
             return
         if self._job is not None:
@@ -61,7 +61,7 @@ class NewestJob(QObject):
             self._timer.start()
 
     def drop(self) -> None:
-        """Forget all requests; what still runs is stopped, and its result dropped."""
+        """Drop all requests; a running job is stopped, and its result discarded."""
         self._timer.stop()
         self._again = False
         job, self._job = self._job, None

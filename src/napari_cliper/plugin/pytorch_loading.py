@@ -1,4 +1,4 @@
-"""Load PyTorch beside an open window, without crashing or stopping it."""
+"""Load PyTorch while a window is open, without a crash or a freeze."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SEGMENTER = "napari_cliper.segmentation.segmenter"
 def load_pytorch(report: Callable[[Progress], None] = lambda progress: None) -> None:
     """Import the engine and PyTorch with it; call it in a thread.
 
-    Takes seconds the first time, on a slow disk many, and cannot be interrupted. Several threads
+    Takes seconds the first time, longer on a slow disk, and cannot be interrupted. Several threads
     may call it at once: all of them return when the one import has ended.
 
     Parameters
     ----------
     report : callable, optional
-        Told of the stage, unless PyTorch is loaded already.
+        Called with the stage, unless PyTorch is loaded already.
     """
     if hasattr(sys.modules.get(_SEGMENTER), "Segmenter"):
         return
@@ -42,7 +42,7 @@ def load_pytorch(report: Callable[[Progress], None] = lambda progress: None) -> 
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Collect no garbage meanwhile.
+    """Disable garbage collection in a block.
 
     Each of the collections that an import of so many modules triggers walks over every object of
     the process and stops the window for up to 0.4 s.

@@ -1,4 +1,4 @@
-"""The keys of the dock, as napari writes them; none is one of napari's own.
+"""The keys of the dock in napari's notation; none is used by napari itself.
 
 All but undo and redo work whichever layer is active. Letters alone are those that napari leaves
 free on every layer.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 RUN = "Alt-R"
 SWAP_STAGES = "Alt-X"
-"""Show the coarse map in the place of the refined one, and back."""
+"""Switch between the coarse and the refined map."""
 ACCEPT = "Alt-A"
 """Accept what is shown."""
 ACCEPT_REGION = "Q"
 """Accept the predicted region under the cursor."""
 REJECT_REGION = "W"
-"""Say that none of the classes is under the cursor."""
+"""Add a background click under the cursor: none of the classes is there."""
 NEXT_UNCERTAIN = "U"
 """Go to the next uncertain place."""
 NEXT_CLASS, PREVIOUS_CLASS = "Alt-N", "Alt-B"

@@ -29,7 +29,7 @@ from .panels.image_panel import ImagePanel
 
 @dataclass(frozen=True, eq=False)
 class SeenLabels:
-    """A copy of the labels of the plane on the screen, with their image and classes.
+    """A copy of the labels of the current plane, with their image and classes.
 
     Parameters
     ----------
@@ -92,9 +92,9 @@ class DockState(QObject):
     classes_changed = Signal()
     """Words, order, colours or visibility of the classes have changed."""
     result_changed = Signal()
-    """Another result is on the screen, or none."""
+    """Another result, or none, is shown."""
     prediction_changed = Signal()
-    """The labels of the prediction on the screen have changed, by thresholds or hints."""
+    """The labels of the current prediction have changed, by thresholds or hints."""
     annotation_changed = Signal()
     """The labels of an annotation, or the set of annotations, have changed."""
     message = Signal(str, bool)
@@ -129,7 +129,7 @@ class DockState(QObject):
 
     @property
     def choice(self) -> ImageChoice | None:
-        """The chosen image, plane and region; None where there is none."""
+        """The chosen image, plane and region; None if there is none."""
         return self._images.choice()
 
     @property
@@ -139,7 +139,7 @@ class DockState(QObject):
 
     @property
     def shown(self) -> Shown | None:
-        """The result on the screen."""
+        """The result of the current plane, or None."""
         return self.result.shown
 
     @property
@@ -148,10 +148,10 @@ class DockState(QObject):
         return self.annotations.current()
 
     def seen_labels(self) -> SeenLabels | None:
-        """Return the annotation of the plane on the screen, or else its prediction.
+        """Return the annotation of the current plane, or else its prediction.
 
-        An annotation counts where something is accepted or painted on the plane. None where there
-        is neither.
+        The annotation is used if something is accepted or painted on the plane. None if there is
+        neither.
         """
         try:
             choice = self._images.on_screen()
@@ -174,7 +174,7 @@ class DockState(QObject):
 
     @property
     def why_nothing_seen(self) -> str:
-        """Why `seen_labels` is None, such as a plane that was not run."""
+        """The reason why `seen_labels` is None, for example a plane that was not run."""
         return self._images.why_not() or self.result.why_not
 
     def select_class(self, name: str) -> None:
@@ -182,7 +182,7 @@ class DockState(QObject):
         self._classes.select(name)
 
     def _as_in_table(self, classes: Mapping[int, ClassRow]) -> dict[int, ClassRow]:
-        """The classes with the colours of the table; those that are not in it unchanged."""
+        """The classes with the colours of the table; classes that are not in it are unchanged."""
         by_name = {row.name.casefold(): row for row in self.rows}
         return {label: by_name.get(row.name.casefold(), row) for label, row in classes.items()}
 

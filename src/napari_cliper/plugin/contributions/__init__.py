@@ -1,1 +1,1 @@
-"""What the manifest offers to napari: reader, writers and sample data."""
+"""The reader, writers and sample data of the napari manifest."""

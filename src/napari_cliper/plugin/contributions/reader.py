@@ -17,12 +17,12 @@ LayerData = tuple[Any, ...]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """The reader of a project; None for what is none.
+    """Return the reader of a project; None for other paths.
 
     Parameters
     ----------
     path : str or list of str
-        What was dropped or opened.
+        The opened path or paths.
     """
     if isinstance(path, list) or not Path(path).match(FILE):
         return None
@@ -39,7 +39,7 @@ def read_project(path: str) -> list[LayerData]:
     """
     viewer = current_viewer()
     if viewer is not None:
-        # Once napari has done with opening: it would take what is added now for its own.
+        # After napari has finished opening; it would treat layers that are added now as its own.
         QTimer.singleShot(0, partial(_open_in_dock, viewer, path))
     return [(None,)]
 

@@ -1,4 +1,4 @@
-"""Sample data: two scenes with their ground truth, and the images scikit-image carries."""
+"""Sample data: two synthetic scenes with ground truth, and images of scikit-image."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MIXED = 1_000_002  # seed
 
 
 def mixed_scene() -> list[LayerData]:
-    """A scene of several kinds in phase contrast, and what is where."""
+    """A phase contrast scene with several kinds of objects, and its ground truth."""
     return _scene(ui_text.MIXED_SCENE, seed=MIXED)
 
 
 def fluorescence_scene() -> list[LayerData]:
-    """A scene on a dark fluorescence field, and what is where."""
+    """A fluorescence scene, and its ground truth."""
     return _scene(ui_text.FLUORESCENCE_SCENE, seed=1_000_015)
 
 
 def example_scene() -> Scene:
-    """The mixed scene, as *Show me an example* takes it."""
+    """The mixed scene of *Show me an example*."""
     return make_scene(SCENE_SHAPE, MIXED)
 
 

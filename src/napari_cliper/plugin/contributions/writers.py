@@ -1,9 +1,9 @@
-"""napari's File > Save for Labels layers, one writer for each format of a single file.
+"""Writers for File > Save of Labels layers, one for each format with file endings.
 
-npe2 takes the first writer whose ending fits, and which plugin comes first is chance. In the
-manifest these writers ask for "labels" and, at will, a graph, a kind of layer that napari does
-not have: npe2 tries writers of fewer kinds first, so who saves labels as .tif and chooses nothing
-still gets napari's own file. Such writers are called with a list of layers.
+npe2 uses the first writer whose ending matches, and the order of plugins is not defined. In the
+manifest, these writers take "labels" and optionally "graph", a layer type that napari does not
+have: npe2 tries writers of fewer types first, so that labels saved as .tif without a chosen type
+still go to napari's own writer. Such writers are called with a list of layers.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ Layers = Sequence[tuple[Any, Mapping[str, Any], str]]
 
 
 def write_layers(name: str, path: str, layers: Layers) -> list[str]:
-    """Write one Labels layer to a file that appears whole or not at all.
+    """Write one Labels layer to a file, completely or not at all.
 
     Parameters
     ----------
     name : str
-        Of `FORMATS`, one with endings.
+        Name of a format with endings.
     path : str
-        A file of this name is replaced: napari has asked.
+        An existing file is replaced: napari has asked.
     layers : sequence of (data, attributes, kind)
         One Labels layer.
 
     Returns
     -------
     list of str
-        The file; its name ends as the format's do, whatever was asked for.
+        The written file, with an ending of the format.
 
     Raises
     ------
     FileError
-        For what the format cannot hold and the disk does not take. Never a `ValueError`: napari
-        says of those no more than that the plugin cannot write.
+        If the format cannot store the labels, or the file cannot be written. Never a `ValueError`,
+        whose message napari does not show.
     """
     chosen = FORMATS[name]
     data, attributes, _ = layers[0]
@@ -59,7 +59,7 @@ def write_layers(name: str, path: str, layers: Layers) -> list[str]:
 
 
 def _with_ending(path: Path, endings: tuple[str, ...]) -> Path:
-    """The path with an ending; a file whose name is so only now is not replaced."""
+    """The path with an ending; an existing file is not replaced if the ending was added here."""
     if path.name.lower().endswith(endings):
         return path
     target = path.with_name(path.name + endings[0])
@@ -69,7 +69,7 @@ def _with_ending(path: Path, endings: tuple[str, ...]) -> Path:
 
 
 def __getattr__(name: str) -> Callable[[str, Layers], list[str]]:
-    """The writer of a format, under the name that the manifest has for it: ``ome_tiff``."""
+    """The writer of a format, by its name in the manifest, such as ``ome_tiff``."""
     format_name = name.replace("_", "-")
     if format_name in FORMATS and FORMATS[format_name].endings:
         return partial(write_layers, format_name)

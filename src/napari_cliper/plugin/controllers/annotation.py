@@ -33,8 +33,8 @@ from ..worker import Job, Work
 from .base import Controller
 from .live_result import LiveResult
 
-FLASH = 500  # milliseconds for which what a hint has changed is shown
-COUNT_AFTER = 300  # milliseconds: counting waits until a person rests
+FLASH = 500  # milliseconds for which the changes of a hint are shown
+COUNT_AFTER = 300  # milliseconds without a change before counting starts
 
 
 class AnnotationController(Controller):

@@ -1,21 +1,21 @@
-"""The order of a person's strokes and clicks, so that the newest is undone first."""
+"""The order of the user's strokes and clicks, so that the newest is undone first."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Any, Protocol
 
-_STEPS_KEPT = 100  # as many as napari keeps of a Labels layer
+_STEPS_KEPT = 100  # as in napari's Labels layers
 
 
 class Undoable(Protocol):
-    """What can take its own last step back: a Labels layer, or the clicks of an image."""
+    """An object with its own undo: a Labels layer, or the clicks of an image."""
 
     def undo(self) -> None:
-        """Take the last step back."""
+        """Undo the last step."""
 
     def redo(self) -> None:
-        """Make the step again that was taken back last."""
+        """Redo the step that was undone last."""
 
 
 class HintHistory:
@@ -26,19 +26,19 @@ class HintHistory:
         self._undone: deque[Undoable] = deque(maxlen=_STEPS_KEPT)
 
     def add(self, owner: Undoable) -> None:
-        """Remember that the owner has made a step; nothing can be redone from now on."""
+        """Add a step of an owner; this clears redo."""
         self._done.append(owner)
         self._undone.clear()
 
     def forget(self, owner: Any) -> None:
-        """Drop the steps of an owner whose layer is gone."""
+        """Drop the steps of an owner whose layer was removed."""
         for steps in (self._done, self._undone):
             kept = [one for one in steps if one is not owner]
             steps.clear()
             steps.extend(kept)
 
     def undo(self) -> bool:
-        """Undo the newest step; False where there is none."""
+        """Undo the newest step; False if there is none."""
         if not self._done:
             return False
         owner = self._done.pop()
@@ -47,7 +47,7 @@ class HintHistory:
         return True
 
     def redo(self) -> bool:
-        """Redo the step that was undone last; False where there is none."""
+        """Redo the step that was undone last; False if there is none."""
         if not self._undone:
             return False
         owner = self._undone.pop()

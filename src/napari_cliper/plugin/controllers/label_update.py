@@ -1,4 +1,4 @@
-"""What runs in a thread when hints or thresholds change. Knows no Qt.
+"""The work in a thread when hints or thresholds change. Without Qt.
 
 Each function works on a snapshot that was taken in the window's thread, and changes nothing.
 """
@@ -59,7 +59,7 @@ class LabelUpdate:
         The result.
     thresholds : Thresholds
     hints : Hints or None
-        Which hints there are; None if hints are not used.
+        The hints; None if hints are not used.
     user_hints : UserHints or None
         The same for the engine; None if there is no hint.
     labels : mapping of str to (Y, X) array
@@ -83,7 +83,7 @@ def read_hints(
     report: Report,
     should_stop: ShouldStop,
 ) -> tuple[Hints, UserHints | None]:
-    """Hints in what was drawn, and the same for the engine; None without any.
+    """Return the hints in what was drawn, and the same for the engine; None if there are none.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def read_hints(
     names : sequence of str
         Class names of the result.
     affinity : callable
-        Gives the image's affinity; called only if there is a hint.
+        Returns the affinity of the image; called only if there is a hint.
     """
     hints = hints_of(drawn.labels, drawn.edit_mask, drawn.classes, drawn.clicks, names)
     if not (hints.painted or hints.clicked):
@@ -106,7 +106,7 @@ def update_labels(
     report: Report,
     should_stop: ShouldStop,
 ) -> LabelUpdate:
-    """Labels of each stage of a result, if hints or thresholds have changed.
+    """Return the labels of each stage of a result, if hints or thresholds have changed.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def update_labels(
         The result; ``kept.followed`` is what its labels show.
     thresholds : Thresholds
     read : callable or None
-        Gives the hints; None if hints are not used.
+        Returns the hints; None if hints are not used.
     """
     shown_thresholds, shown_hints = kept.followed
     hints, user_hints = (None, None) if read is None else read(report, should_stop)
@@ -136,7 +136,7 @@ class UncertainPlaces:
     map : (Y, X) float32 array
         From 0 (certain) to 1.
     places : list of (int, int)
-        Row and column of what is worth a look, the most uncertain first.
+        Rows and columns of uncertain places, the most uncertain first.
     """
 
     map: NDArray[np.float32]
@@ -151,7 +151,7 @@ def uncertain_places(
     _report: Report,
     _should_stop: ShouldStop,
 ) -> UncertainPlaces:
-    """Where a result is uncertain, and which of these places the user has not decided."""
+    """Return the uncertainty of a result, and the places that the user has not decided."""
     from ...segmentation import most_uncertain  # noqa: PLC0415 - torch
 
     found = live.uncertainty(thresholds, hints)

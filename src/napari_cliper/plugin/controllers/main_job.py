@@ -1,4 +1,4 @@
-"""The one job that a person waits for: its progress, its end, and Cancel."""
+"""The job that the user waits for: progress, result, Cancel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .base import Controller
 
 
 class MainJob(Controller):
-    """Runs one job at a time, and tells of it in the foot of the dock.
+    """Runs one job at a time, and shows it in the foot of the dock.
 
     Parameters
     ----------
@@ -25,11 +25,11 @@ class MainJob(Controller):
     """
 
     busy_changed = Signal(bool)
-    """A job has begun, or ended."""
+    """A job has started (True) or ended (False)."""
     finished = Signal()
     """A job has ended, and the next one may begin."""
     failed = Signal(str)
-    """A job has failed; carries why."""
+    """A job has failed; carries the message."""
 
     def __init__(self, panel: StatusPanel) -> None:
         super().__init__(panel)
@@ -44,7 +44,7 @@ class MainJob(Controller):
         return self.job is None
 
     def close(self) -> None:
-        """Stop the job; what may still come of it is dropped."""
+        """Stop the job and discard its result."""
         self._closed = True
         if self.job is not None:
             self.job.stop()
@@ -52,7 +52,7 @@ class MainJob(Controller):
     def start(
         self, work: Work, on_success: Callable[[Any], None], stopped: str = ui_text.STOPPED
     ) -> bool:
-        """Start a job whose end `on_success` tells; False while another one runs.
+        """Start a job; returns False while another one runs.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class MainJob(Controller):
         on_success : callable
             Takes the result, and calls `StatusPanel.end`.
         stopped : str
-            What to say if the job is stopped.
+            The message if the job is cancelled.
         """
         if self.job is not None or self._closed:
             return False
@@ -79,7 +79,7 @@ class MainJob(Controller):
     def start_told(
         self, work: Work, on_success: Callable[[Any], str], stopped: str = ui_text.STOPPED
     ) -> bool:
-        """Start a job whose result somebody takes and says how it went, or raises why not."""
+        """Start a job; `on_success` returns the message to show, or raises an error."""
         return self.start(work, partial(self._hand_over, on_success), stopped)
 
     def _hand_over(self, on_success: Callable[[Any], str], result: Any) -> None:
@@ -91,13 +91,13 @@ class MainJob(Controller):
             self.fail(str(error))
 
     def cancel(self) -> None:
-        """Stop the job; everything stays as it was."""
+        """Cancel the job; nothing is changed."""
         if self.job is not None:
             self.job.stop()
             self._panel.stopping()
 
     def fail(self, message: str) -> None:
-        """End with an error."""
+        """Show the error of a failed job."""
         if self._closed:
             return
         self._panel.end(message, tone="error")

@@ -1,4 +1,4 @@
-"""Memory and caches: how much they take, and how they are freed."""
+"""Show and free memory and caches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class MemoryController(QObject):
-    """Brings the panel in line with memory and disk, and does what its buttons say.
+    """Shows memory and caches in the panel, and handles its buttons.
 
     Emits `cleared` when weights were deleted.
 
@@ -32,10 +32,10 @@ class MemoryController(QObject):
     ----------
     panel : MemoryPanel
     fold : Fold
-        What the panel is in: the caches are measured when it is opened.
+        The section of the panel; the caches are measured when it is opened.
     session : Session
     start : callable
-        Starts a job of the dock; False where one runs.
+        Starts a job of the dock; False if one is running.
     """
 
     cleared = Signal()

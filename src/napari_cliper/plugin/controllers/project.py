@@ -136,7 +136,7 @@ class ProjectController(Controller):
         self._closed = True
 
     def _busy(self) -> bool:
-        """Tell a person to wait while a class is being changed."""
+        """Ask the user to wait while a class is being changed."""
         if self.holding:
             self.message.emit(ui_text.CLASS_IS_CHANGED, True)
         return self.holding

@@ -1,7 +1,7 @@
-"""The tools of the page Correct: one press puts the right layer into the right mode.
+"""The tools of the page Correct: each activates the layer and mode that it needs.
 
-Which tool is held is read off napari: the active layer and its mode, so that the buttons are right
-too when a person changes these there.
+The active tool follows from napari's active layer and its mode, so that the buttons are also right
+if the user changes these in napari.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .brush import Brush
 from .clicks import ClickController
 
 _MODES: dict[str, Tool] = {"paint": "brush", "fill": "brush", "polygon": "brush", "erase": "erase"}
-"""Tool by the mode of an annotation's layer."""
+"""The tool by the mode of the annotation layer."""
 
 
 class ToolController(Controller):
@@ -69,12 +69,12 @@ class ToolController(Controller):
         self._on_active()
 
     def close(self) -> None:
-        """Follow nothing any more; the layers stay."""
+        """Disconnect all events; the layers stay."""
         self._escape.setEnabled(False)
         self._listeners.clear()
 
     def take(self, tool: Tool) -> None:
-        """Hold a tool: its layer is active and in its mode, with the label of the class."""
+        """Activate a tool: its layer, its mode, and the label of the class."""
         self._annotations.stop_picking()
         if tool == "click":
             self._clicks.click()
@@ -89,7 +89,7 @@ class ToolController(Controller):
         self.look()
 
     def end(self) -> None:
-        """Put the tool that is held away: the mouse moves the image again."""
+        """End the active tool: the mouse moves the image again."""
         self._annotations.stop_picking()
         active = self._viewer.layers.selection.active
         if isinstance(active, Labels | Points):
@@ -97,7 +97,7 @@ class ToolController(Controller):
         self.look()
 
     def choose(self, name: str) -> None:
-        """Let strokes and clicks be of a class."""
+        """Set the class of strokes and clicks."""
         row = self._brush.row_of(name)
         if row is not None:
             self._brush.brush(row)
@@ -134,7 +134,7 @@ class ToolController(Controller):
         self.look()
 
     def look(self, _event: Any = None) -> None:
-        """Show the tool that is held."""
+        """Show the active tool."""
         held = self._held(self._viewer.layers.selection.active)
         self._panel.tools.show_held(held)
         self._escape.setEnabled(held is not None)

@@ -1,4 +1,4 @@
-"""Which weights are on disk, their download, and PyTorch, which is loaded while a person types."""
+"""Look up and download weights, and load PyTorch while the user types."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class WeightsController(Controller):
     """
 
     looked_up = Signal()
-    """It is known which weights are on disk."""
+    """The weights on disk have been looked up."""
     changed = Signal()
-    """Other weights are on disk."""
+    """The set of weights on disk has changed."""
 
     def __init__(self, panel: EnginePanel, next_step: NextStep, start: Start) -> None:
         super().__init__(panel)
@@ -40,7 +40,7 @@ class WeightsController(Controller):
         self._start = start
         self.lookup: Job | None = None
         self.loading: Job | None = None
-        self._again = False  # look once more when the lookup ends
+        self._again = False  # look up again when the lookup ends
         self._closed = False
         panel.changed.connect(self._look_up_model)
         panel.download_requested.connect(lambda name: self.download([name]))
@@ -49,23 +49,23 @@ class WeightsController(Controller):
 
     @property
     def idle(self) -> bool:
-        """Whether it is known what is on disk, and PyTorch is loaded."""
+        """Whether the weights have been looked up and PyTorch is loaded."""
         return self.lookup is None and self.loading is None
 
     def close(self) -> None:
-        """Stop looking and loading."""
+        """Stop both jobs."""
         self._closed = True
         for job in (self.lookup, self.loading):
             if job is not None:
                 job.stop()
 
     def download(self, names: Sequence[str]) -> None:
-        """Fetch weights, with progress in the bar; nothing while another job runs."""
+        """Download weights, with progress in the bar; does nothing while another job runs."""
         done: Callable[[Any], str] = partial(_downloaded, names)
         self._start(partial(fetch_weights, names), done)
 
     def look_up(self) -> None:
-        """See in a thread which weights are on disk; once more where this is being done."""
+        """Look up in a thread which weights are on disk; again, if this is already running."""
         if self._closed:
             return
         if self.lookup is not None:
@@ -91,7 +91,7 @@ class WeightsController(Controller):
         self._look_up_model()
 
     def _look_up_model(self) -> None:
-        """See whether a model that was just named is on disk."""
+        """Look up a newly named model."""
         if self._panel.unknown_model():
             self.look_up()
 

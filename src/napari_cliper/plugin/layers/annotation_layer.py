@@ -179,14 +179,14 @@ class AnnotationLayer(QObject):
         chosen: Collection[str] | None = None,
         where: NDArray[np.bool_] | None = None,
     ) -> int:
-        """Take a prediction over, as one undo step.
+        """Accept a prediction, as one undo step.
 
         Parameters
         ----------
         choice : ImageChoice
-            What the prediction is of.
+            The image, plane and region of the prediction.
         prediction : (Y, X) array of int
-            Label i + 1 is ``rows[i]``; labels beyond them are left out.
+            Label i + 1 is ``rows[i]``; other labels are ignored.
         rows : sequence of ClassRow
         rule, where
             As for `napari_cliper.annotation.merge.accept`.
@@ -196,7 +196,7 @@ class AnnotationLayer(QObject):
         Returns
         -------
         int
-            How many pixels changed their label.
+            Number of pixels whose label changed.
         """
         self.follow()
         self.forget_following()
@@ -220,7 +220,7 @@ class AnnotationLayer(QObject):
     def _numbers(
         self, rows: Sequence[ClassRow], prediction: NDArray[np.integer]
     ) -> NDArray[np.uint16]:
-        """The annotation's label by the prediction's; 0 for labels beyond the classes."""
+        """Annotation labels by prediction label; 0 for labels of no class."""
         numbers = np.zeros(max(len(rows), int(prediction.max(initial=0))) + 1, np.uint16)
         for label, row in enumerate(rows, 1):  # all, so that every image numbers them alike
             numbers[label] = self.number_of(row)
@@ -233,12 +233,12 @@ class AnnotationLayer(QObject):
         after: NDArray[np.integer],
         rows: Sequence[ClassRow],
     ) -> int:
-        """Let accepted pixels follow a prediction that a hint has changed; no undo step.
+        """Update accepted pixels to a prediction that a hint has changed; no undo step.
 
         Parameters
         ----------
         choice : ImageChoice
-            What the prediction is of.
+            The image, plane and region of the prediction.
         before, after : (Y, X) arrays of int
             Predicted labels; label i + 1 is ``rows[i]``.
         rows : sequence of ClassRow
@@ -246,7 +246,7 @@ class AnnotationLayer(QObject):
         Returns
         -------
         int
-            How many pixels changed their label.
+            Number of pixels whose label changed.
         """
         self.follow()
         old, new = (self._numbers(rows, one)[one] for one in (before, after))
@@ -262,7 +262,7 @@ class AnnotationLayer(QObject):
         return int(np.count_nonzero(moved))
 
     def forget_following(self) -> None:
-        """Find out anew which pixels follow hints: something else has changed."""
+        """Reset which pixels follow hints: something else has changed."""
         self._follows = None
 
     def keep_clicks(self, clicks: Clicks) -> None:
@@ -341,7 +341,7 @@ class AnnotationLayer(QObject):
         self.follow()
 
     def _on_data(self, _event: Any = None) -> None:
-        """Take over another array in the layer; pixels that differ count as painted."""
+        """Accept another array of the layer; pixels that differ count as painted."""
         data = self.layer.data
         if data is self.edits.labels:
             return

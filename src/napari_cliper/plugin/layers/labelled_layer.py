@@ -1,7 +1,7 @@
-"""A Labels layer as the formats want it: pixels, classes, sizes of pixels and axes.
+"""A Labels layer as a `LabelledImage` for export: labels, classes, pixel size and axes.
 
-Works on a layer's data and its attributes as napari hands them to a writer
-(`layer.as_layer_data_tuple()`), so that no viewer is needed.
+Uses the data and attributes that napari passes to a writer (`layer.as_layer_data_tuple()`), so
+that no viewer is needed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from .image_layers import OUTPUT_KEY
 
 
 def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> LabelledImage:
-    """A Labels layer with what napari knows of it.
+    """Convert a Labels layer to a `LabelledImage`.
 
     Parameters
     ----------
     data : (..., Y, X) array of int
-        NumPy, dask or the like; of a multiscale layer its levels.
+        NumPy, dask or a similar array; for a multiscale layer, its levels.
     attributes : mapping of str to Any
         The layer's state: ``features`` with the columns ``index`` and ``class``, ``metadata``,
         ``colormap``, ``scale``, ``rotate``, ``shear``, ``affine``, ``units``, ``axis_labels``.
-        What is left out is as napari has it by default.
+        Missing ones have napari's defaults.
     name : str
-        What the files are called.
+        Base name of the files.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> La
 
 
 def record_of(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What we noted in a layer's metadata; empty where the entry is not one of ours.
+    """Return the provenance in the metadata of a layer; empty if the layer is not ours.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def record_of(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _names(features: Any) -> dict[int, str] | None:
-    """The name of each label; None where the layer has no table of classes.
+    """The name of each label; None if the features of the layer have no classes.
 
-    Rows whose index is no label (empty, text, a fraction) name nothing.
+    Rows whose index is no label (empty, text, a fraction) are ignored.
     """
     if features is None or "class" not in features:
         return None
@@ -95,13 +95,13 @@ def _names(features: Any) -> dict[int, str] | None:
     return {
         label: str(name)
         for label, name in zip(map(_label, numbers), features["class"], strict=True)
-        # A cell that nobody filled in is no text.
+        # An empty cell is not a str.
         if label > 0 and isinstance(name, str) and name.strip()
     }
 
 
 def _label(value: Any) -> int:
-    """The label that a cell of a table gives; 0 where it gives none."""
+    """The label in a cell of the features; 0 for none."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -110,7 +110,7 @@ def _label(value: Any) -> int:
 
 
 def _synonyms(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The synonyms of each class, by name, where the record of a run has them."""
+    """The synonyms by class name, if the provenance has them."""
     found = {}
     classes = record.get("classes")
     for one in classes if isinstance(classes, list | tuple) else ():
@@ -137,7 +137,7 @@ def _classes(
 
 
 def _pixel_size(attributes: Mapping[str, Any], ndim: int) -> tuple[float, ...]:
-    """How far apart neighbours along each axis lie in the world."""
+    """The distance of neighbouring pixels along each axis in world units."""
     keys = ("scale", "rotate", "shear")
     given = {key: attributes[key] for key in keys if attributes.get(key) is not None}
     matrix = np.asarray(CompositeAffine(ndim=ndim, **given).linear_matrix)

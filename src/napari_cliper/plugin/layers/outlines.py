@@ -1,4 +1,4 @@
-"""Outlines of predictions on planes that are too large for napari to outline. No napari here."""
+"""Outlines of predictions on planes that are too large for napari to outline. No napari."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from ...segmentation import Stage
 
 OUTLINED_UP_TO = 1500 * 1500
-"""Pixels of a plane up to which napari makes the outlines; it takes too long for more."""
+"""The number of pixels of a plane above which napari takes too long to make the outlines."""
 PIXELS_PER_OUTLINE = 750
-"""An outline of ours is as wide as the shorter side has so many pixels."""
+"""The shorter side of a plane, in pixels, for each pixel of the width of an outline."""
 
 
 def is_large(shape: Sequence[int]) -> bool:
@@ -26,10 +26,10 @@ def is_large(shape: Sequence[int]) -> bool:
 
 
 def outlines_of(labels: NDArray[Any]) -> NDArray[Any]:
-    """The outlines of a large plane, as wide as they have to be to be seen; for a thread."""
+    """Return the outlines of a large plane, wide enough to be visible; call it in a thread."""
     return drawn_outlines(labels, max(min(labels.shape) // PIXELS_PER_OUTLINE, 1))
 
 
 def outlines_of_large(labels: Mapping[Stage, LabelArray]) -> dict[Stage, LabelArray]:
-    """The outlines of the labels of each stage if their plane is large; for a thread."""
+    """Return the outlines of each stage with a large plane; call it in a thread."""
     return {stage: outlines_of(one) for stage, one in labels.items() if is_large(one.shape)}

@@ -330,7 +330,7 @@ class ImagePanel(QWidget):
             with signals_blocked(spin):
                 spin.setValue(index)
 
-    # ------------------------------------------------------------------ a person's choice
+    # ------------------------------------------------------------------ the user's choice
 
     def _on_chosen(self, _index: int) -> None:
         self._by_hand = True

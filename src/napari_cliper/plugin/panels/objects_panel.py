@@ -37,7 +37,7 @@ from ..worker import Job
 from .base import DockPanel
 from .objects_table import ObjectsRow, ObjectsTable
 
-COUNT_AFTER = 300  # milliseconds: counting waits until a person rests
+COUNT_AFTER = 300  # milliseconds without a change before counting starts
 LARGEST_SMALLEST = 10_000_000  # pixels
 
 Report = Callable[[Progress], None]
@@ -54,7 +54,7 @@ class Counted(NamedTuple):
 class ObjectsPanel(DockPanel):
     """Counts and median areas of objects, by class; measures, shows and removes objects.
 
-    Follows the state while it is in sight. An object is a connected region of one class.
+    Follows the state while it is visible. An object is a connected region of one class.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class ObjectsPanel(DockPanel):
         grid.setColumnStretch(1, 1)
 
     def close_down(self) -> None:
-        """Stop what runs, and follow nothing any more."""
+        """Stop the running job, and ignore later changes."""
         self._closed = True
         self._timer.stop()
         self._counting.close()
@@ -137,12 +137,12 @@ class ObjectsPanel(DockPanel):
     # ------------------------------------------------------------------ following
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Count what has changed while the page was out of sight."""
+        """Count again after changes while the page was hidden."""
         super().showEvent(event)
         self.follow()
 
     def follow(self, _changed: object = None) -> None:
-        """Count soon, if the page is in sight."""
+        """Count soon, if the page is visible."""
         if self._in_sight():
             self._timer.start()
 
@@ -154,7 +154,7 @@ class ObjectsPanel(DockPanel):
             self._counting.request()
 
     def _snapshot(self) -> Any:
-        """What is counted next; None, and the page without a table, where there is nothing."""
+        """The work that counts the objects; None, and an empty page, if there are no labels."""
         if self._closed:
             return None
         seen = self._state.seen_labels()
@@ -171,7 +171,7 @@ class ObjectsPanel(DockPanel):
     # ------------------------------------------------------------------ showing
 
     def _show(self) -> None:
-        """Bring the page in line with what was counted and with the smallest size."""
+        """Show the counts of objects of at least the smallest size."""
         counted = self._counted
         for widget in (self.table, self.summary, self.remove_button):
             widget.setVisible(counted is not None)
@@ -204,7 +204,7 @@ class ObjectsPanel(DockPanel):
         )
 
     def _set_available(self, no_remove: str, no_objects: str) -> None:
-        """Allow the buttons, or say in their tooltips why they are grey."""
+        """Enable the buttons, or disable them with the reason as tooltip."""
         no_objects = no_objects or (ui_text.OBJECTS_BUSY if self._job is not None else "")
         for button, why_not, tip in (
             (self.remove_button, no_remove, ui_text.REMOVE_SMALLER_TIP),
@@ -275,7 +275,7 @@ class ObjectsPanel(DockPanel):
                 **transforms(choice),
             )
             viewer.add_layer(layer)
-            viewer.layers.selection.active = active  # the person goes on where they were
+            viewer.layers.selection.active = active  # the active layer stays active
         layer.features = features
         layer.visible = True
         self._on_done(ui_text.objects_shown(objects=len(regions.areas), layer=layer.name))
@@ -329,7 +329,7 @@ def _count(seen: SeenLabels, _report: Report, _should_stop: ShouldStop) -> Count
 def _measure(
     counted: Counted, smallest: int, path: Path, _report: Report, _should_stop: ShouldStop
 ) -> str:
-    """Write the table of regions; what to say of it."""
+    """Write the table of regions; returns the message."""
     regions = counted.regions.without_smaller(smallest)
     image = counted.seen.image(regions.label_array(), with_pixels=True)
     csv = FORMATS["csv"]
@@ -343,7 +343,7 @@ def _measure(
 def _as_layer(
     counted: Counted, smallest: int, _report: Report, _should_stop: ShouldStop
 ) -> tuple[Regions, pd.DataFrame]:
-    """The objects and the table by which napari names the one under the cursor."""
+    """The objects, and the features by which napari names the one under the cursor."""
     regions = counted.regions.without_smaller(smallest)
     image = counted.seen.image(counted.seen.labels)
     area, unit = pixel_area(image)
