@@ -38,7 +38,7 @@ def show_demo(scene: Scene, screenshot: Path | None) -> str:
     dock = cast("CliperWidget", added)
     problem: list[str] = []
     start = partial(_start, viewer, dock, scene, screenshot, problem)
-    dock.looked_up.connect(start, Qt.ConnectionType.SingleShotConnection)
+    dock.weights.looked_up.connect(start, Qt.ConnectionType.SingleShotConnection)
     napari.run()
     return "\n".join(problem)
 

@@ -185,7 +185,6 @@ class CliperWidget(QWidget):
         self.next_step.changed.connect(self.threshold_panel.setVisible)
         self.threshold_panel.more.toggled.connect(self.next_step.set_cramped)
         self.result.relabelled.connect(self.next_step.update)
-        self.result.relabelled.connect(self._on_relabelled)
         self.panels = {name: row.make(self.state) for name, row in PANELS.items()}
         for name, panel in self.panels.items():
             self.frame.add(PANELS[name].page, panel)
@@ -222,6 +221,7 @@ class CliperWidget(QWidget):
             self._works_on,
             self._result_buttons,
         )
+        self.result.relabelled.connect(self._on_relabelled)
         self.classes_panel.loaded.connect(self.learning_controller.load_beside)
         self.classes_panel.saved.connect(self.learning_controller.save_beside)
         self.project_controller = ProjectController(
@@ -395,6 +395,11 @@ class CliperWidget(QWidget):
                 ui_text.GO_ACCEPT, self.annotation_controller.accept, ui_text.GO_ACCEPT_TIP
             ),
         )
+
+    def _on_relabelled(self) -> None:
+        """Offer nothing to accept where nothing is found; the state panel says so."""
+        if self.state_panel.isVisibleTo(self.state_panel.parentWidget()):
+            self.run_controller.clear_message()
 
     def _on_labels_failed(self, message: str) -> None:
         self._say(message, error=True)

@@ -202,6 +202,11 @@ class RunController(Controller):
         )
         self._told = self._status.message.text()
 
+    def clear_message(self) -> None:
+        """Take the message of the result away, which is said elsewhere now."""
+        if self._told and self._status.message.text() == self._told:
+            self._status.show_message("")
+
     def on_threshold_moved(self, _values: object) -> None:
         """Replace the counts of the run, which are no longer true."""
         if self._told and self._status.message.text() == self._told:
