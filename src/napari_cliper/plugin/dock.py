@@ -1,4 +1,4 @@
-"""The dock: builds the panels and controllers, connects them, and starts runs.
+"""The dock: builds the panels and controllers, and connects them.
 
 The engine computes in a thread; layers are changed in the window's thread only.
 """
@@ -370,11 +370,11 @@ class CliperWidget(QWidget):
     # ------------------------------------------------------------------ running
 
     def run(self) -> None:
-        """Run the words on the chosen image."""
+        """Run on the chosen image."""
         self.run_controller.run()
 
     def _run_entries(self) -> list[RunEntry]:
-        """What the menu beside Run offers."""
+        """The entries of the menu beside Run."""
         return [*self.run_controller.entries(), *self.project_runs.entries]
 
     def _open_image(self) -> None:
@@ -434,7 +434,7 @@ class CliperWidget(QWidget):
     # ------------------------------------------------------------------ showing
 
     def _on_result_appeared(self) -> None:
-        """Bring the panels in line with the result on the screen."""
+        """Update the panels to the current result."""
         shown = self.shown
         if shown is None:
             self.classes_panel.set_scores(None)
@@ -462,7 +462,7 @@ class CliperWidget(QWidget):
 
     @property
     def shown(self) -> Shown | None:
-        """The result on the screen."""
+        """The result of the current plane, or None."""
         return self.result.shown
 
     def swap_stages(self) -> None:
@@ -510,11 +510,11 @@ class CliperWidget(QWidget):
     # ------------------------------------------------------------------ projects
 
     def _project_request(self) -> Request | str:
-        """What the images of a project are asked, or why there is nothing to ask."""
+        """The request for the images of a project, or the reason why nothing can be run."""
         return self.requests.of_project() if self.job is None else ui_text.WAIT_FOR_JOB
 
     def _apply_settings(self, settings: ProjectSettings) -> None:
-        """Go on with the classes, thresholds and engine of a project."""
+        """Use the classes, thresholds and engine settings of a project."""
         self.run_controller.drop()
         self.classes_panel.set_classes(settings.classes)
         self.engine_panel.set_config(settings.config)
@@ -522,7 +522,7 @@ class CliperWidget(QWidget):
         self.result.start_with(settings.config, settings.thresholds)
 
     def _continue_with(self, settings: ProjectSettings) -> None:
-        """Go on with a session's settings, and keep the classes that are in the table."""
+        """Use the settings of an earlier session, and keep the classes that are in the table."""
         names = {row.name.casefold() for row in settings.classes}
         rows = self.classes_panel.classes()
         more = [row for row in rows if row.name.casefold() not in names]

@@ -1,4 +1,4 @@
-"""What the engine is asked for, and what comes of it. Knows no widget and no Qt."""
+"""Requests to the engine, and their results. Without Qt."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ class Found:
     classes : int
         How many classes have a pixel.
     objects : int or None
-        Connected regions of one class; None where counting would take too much memory.
+        Connected regions of one class; None if counting would take too much memory.
     short : tuple of Shortfall
-        Classes without a pixel that stay below a threshold, the best first.
+        Classes without a pixel, below a threshold; the best first.
     """
 
     classes: int

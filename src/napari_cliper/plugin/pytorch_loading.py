@@ -67,7 +67,7 @@ def load_triton_apart() -> None:
 
 
 def _open_library(package: str, file: str, mode: int) -> None:
-    """Open a shared library of a package, if there; the window goes on meanwhile.
+    """Open a shared library of a package, if it exists, without blocking the window.
 
     An import, and `ctypes.CDLL` as well, would hold the interpreter's lock while gigabytes come
     from the disk. A library that cannot be opened is left to the import, which says why.

@@ -270,7 +270,7 @@ class AnnotationController(Controller):
             self.accepted_all.emit(annotation)
 
     def _prediction(self) -> Prediction:
-        """The prediction of the plane on the screen."""
+        """The prediction of the current plane."""
         self._result.look()
         found = self._result.seen()
         if found is None:

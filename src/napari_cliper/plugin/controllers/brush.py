@@ -1,4 +1,4 @@
-"""The class that strokes paint: by its row in the table, by the palette, or by a key."""
+"""The class of the brush: chosen by its row in the table, in the palette, or by a key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Brush(Controller):
     """
 
     brushed = Signal(str)
-    """A class was chosen to brush with, by its row or by a key."""
+    """The class of the brush was chosen, by its row or by a key."""
 
     def __init__(
         self,
@@ -52,10 +52,10 @@ class Brush(Controller):
                 key: partial(self.brush_nth, index) for index, key in enumerate(shortcuts.NTH_CLASS)
             },
         }
-        """What keys do, whichever layer is active."""
+        """Callbacks by key, for any active layer."""
 
     def brush(self, row: ClassRow) -> None:
-        """Let the active layer's brush paint a class."""
+        """Set the class of the active layer's brush."""
         active = self._viewer.layers.selection.active
         annotation, shown = self._annotations.behind(active), self._result.shown
         if annotation is not None:
@@ -72,11 +72,11 @@ class Brush(Controller):
         self.brushed.emit(row.name)
 
     def row_of(self, name: str) -> ClassRow | None:
-        """The class of a name in the table; None for another name, and for background words."""
+        """Return the class with a name in the table; None for other names and background words."""
         return next((row for row in self._rows() if row.name == name), None)
 
     def brush_step(self, step: int) -> None:
-        """Brush with the next (1) or the previous (-1) class of the table."""
+        """Set the brush to the next (1) or previous (-1) class of the table."""
         rows = self._rows()
         if rows:
             at = self._brushed(rows)
@@ -84,13 +84,13 @@ class Brush(Controller):
             self.brush(rows[first if at is None else (at + step) % len(rows)])
 
     def brush_nth(self, index: int) -> None:
-        """Brush with the class of an index in the table."""
+        """Set the brush to the class with an index in the table."""
         rows = self._rows()
         if index < len(rows):
             self.brush(rows[index])
 
     def _brushed(self, rows: list[ClassRow]) -> int | None:
-        """Which class the active layer's brush paints."""
+        """Return the class of the active layer's brush."""
         active = self._viewer.layers.selection.active
         names = [row.name.casefold() for row in rows]
         if not isinstance(active, Labels):
@@ -104,7 +104,7 @@ class Brush(Controller):
         return names.index(named.name.casefold()) if named is not None and known else None
 
     def change_class(self, change: ClassChange) -> None:
-        """Brush with the new name of a class that was renamed or merged."""
+        """Use the new name of a class that was renamed or merged."""
         if change.is_of(self._last_brushed):
             self._last_brushed = "" if change.new is None else change.new.name
 

@@ -1,4 +1,4 @@
-"""The example: a synthetic scene with its words and the demo model, for the first ten seconds."""
+"""*Show me an example*: a synthetic scene with its words and the demo model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ExampleController(Controller):
     classes : ClassesPanel
     engine : EnginePanel
     run : callable
-        Runs the words.
+        Starts a run.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class ExampleController(Controller):
 
     @property
     def idle(self) -> bool:
-        """Whether no scene is being made."""
+        """Whether no scene is being generated."""
         return self._job is None
 
     def close(self) -> None:
-        """Show nothing any more."""
+        """Stop, and show no scene any more."""
         self._closed = True
         if self._job is not None:
             self._job.stop()
@@ -60,7 +60,7 @@ class ExampleController(Controller):
         Parameters
         ----------
         scene : Scene, optional
-            By default one is made, in a thread.
+            By default, one is generated in a thread.
         """
         if scene is not None:
             self._show_scene(scene)

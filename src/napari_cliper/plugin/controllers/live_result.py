@@ -111,7 +111,7 @@ class LiveResult(QObject):
 
     @property
     def shown(self) -> Shown | None:
-        """The result of the plane on the screen."""
+        """The result of the current plane, or None."""
         return None if self._current is None else self._current.shown
 
     @property
@@ -294,7 +294,7 @@ class LiveResult(QObject):
             self.relabelled.emit()
 
     def _stored_on_screen(self) -> StoredOnScreen | None:
-        """The prediction from a file that belongs to the plane on the screen."""
+        """The saved prediction of the current plane."""
         stored = self._stored
         if stored is None or not stored.choice.is_current:
             return None

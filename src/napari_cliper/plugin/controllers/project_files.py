@@ -1,4 +1,4 @@
-"""What the thread of a project does: read and write images, annotations and settings."""
+"""Read and write the images, annotations and settings of a project, in its thread."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def save_in_thread(
 
 
 def annotated_images(project: Project) -> LazyImages:
-    """Every image of a project that has an annotation, read when its turn comes."""
+    """Iterate over the annotated images of a project; each is read when it is needed."""
     return read_in_turn(readers_of(project))
 
 
 def image_layer_of(
     name: str, pixels: NDArray[Any], in_file: str, state: AnnotationState | None
 ) -> Image:
-    """The layer of an image, with the pixel size and axes that its annotation or file has.
+    """Return the layer of an image, with the pixel size and axes of its annotation or file.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def image_layer_of(
 
 
 def new_project_of(folder: Path, annotation: AnnotationLayer) -> tuple[Project, str]:
-    """Create a project of one annotated image; returns it, and the name of the image there.
+    """Create a project of one annotated image; return it and the name of the image in it.
 
     Raises
     ------

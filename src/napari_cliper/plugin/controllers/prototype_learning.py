@@ -171,7 +171,7 @@ class PrototypeLearning(Controller):
         )
 
     def _choice(self) -> ImageChoice | str:
-        """The chosen region of the plane on the screen, or a text that says why there is none."""
+        """The chosen region of the current plane, or the reason why there is none."""
         choice = self._images.choice()
         if choice is None:
             return self._images.why_not()
@@ -195,7 +195,7 @@ class PrototypeLearning(Controller):
     # ------------------------------------------------------------------ learning
 
     def learn(self) -> None:
-        """Learn from the confirmed pixels of the plane on the screen."""
+        """Learn from the confirmed pixels of the current plane."""
         choice, annotation = self._choice(), self._annotation_controller.current()
         why_not = self.why_not()
         if why_not or isinstance(choice, str) or annotation is None:

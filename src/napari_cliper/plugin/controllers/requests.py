@@ -1,4 +1,4 @@
-"""What the panels ask of the engine now, or why there is nothing to ask."""
+"""The request for the engine from the panels, or the reason why nothing can be run."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Requests:
     classes : ClassesPanel
     engine : EnginePanel
     result : LiveResult
-        Knows the thresholds of the last result.
+        Has the thresholds of the last result.
     learning : PrototypeLearning
-        Knows the prototypes and their weight.
+        Has the prototypes and their weight.
     """
 
     def __init__(
@@ -53,15 +53,15 @@ class Requests:
     # ------------------------------------------------------------------ readiness
 
     def why_not(self) -> str:
-        """Why there is nothing to run; empty where there is."""
+        """Return why nothing can be run; empty if it can."""
         return self._images.why_not() or self.why_no_words() or self.why_no_engine()
 
     def why_no_words(self) -> str:
-        """Why the words cannot run; empty where they can."""
+        """Return why the words cannot be run; empty if they can."""
         return "" if self._classes.pending() else self._classes.problem()
 
     def why_no_engine(self) -> str:
-        """Why the settings cannot run; empty where they can."""
+        """Return why the settings cannot be run; empty if they can."""
         if problem := self._engine.problem():
             return problem
         missing = self._engine.missing()
@@ -70,7 +70,7 @@ class Requests:
     # ------------------------------------------------------------------ requests
 
     def of_run(self) -> tuple[ImageChoice, tuple[ClassRow, ...], Request] | str:
-        """The chosen image, its classes and the request; or why there is nothing to run."""
+        """Return the chosen image, its classes and the request; or why nothing can be run."""
         why_not = self.why_not()
         choice = self._images.choice()
         if why_not or choice is None:
@@ -85,20 +85,20 @@ class Requests:
         return choice, tuple(row for row in rows if not row.background), request
 
     def of_project(self) -> Request | str:
-        """What each image of a project is asked, or why there is nothing to ask."""
+        """Return the request for the images of a project, or why nothing can be run."""
         if not self._classes.finish_editing():
             return self._classes.message.text()
         why_not = self.why_no_words() or self.why_no_engine()
         return why_not or self._request(_no_image, self._engine.config())
 
     def chosen(self) -> Request | None:
-        """What each image of a project would be asked now; None if that is incomplete."""
+        """Return the request for the images of a project as it is now; None if incomplete."""
         if self._engine.problem() or self._classes.problem():
             return None
         return self._request(_no_image, self._engine.config())
 
     def settings(self) -> ProjectSettings | None:
-        """What a project keeps beside the annotations; None if the settings cannot work."""
+        """Return the settings that a project stores; None if the engine settings are invalid."""
         if self._engine.problem():
             return None
         config = self._engine.config()
@@ -125,5 +125,5 @@ class Requests:
 
 
 def _no_image() -> NDArray[Any]:
-    """Stands where every image of a project will give its own pixels."""
+    """Placeholder for `Request.read`; each image of a project replaces it."""
     raise InvalidInputError(ui_text.NO_IMAGE_GIVEN)

@@ -1,4 +1,4 @@
-"""Which of the results that are kept belongs to the plane on the screen, or why none does."""
+"""Find the stored result of the current plane, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLANES_NAMED = 3
 def result_on_screen(
     viewer: Viewer, images: ImagePanel, kept: KeptResults, *, stored: bool
 ) -> tuple[Kept | None, str]:
-    """Find the result of the plane on the screen.
+    """Find the result of the current plane.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ def result_on_screen(
     images : ImagePanel
     kept : KeptResults
     stored : bool
-        Whether a prediction from a file is shown there.
+        Whether a saved prediction is shown for this plane.
 
     Returns
     -------
     Kept or None
     str
-        Why there is none; empty where there is one.
+        Why there is none; empty if there is one.
     """
     try:
         seen = images.on_screen()
@@ -67,7 +67,7 @@ def result_on_screen(
 
 
 def _preferred(viewer: Viewer, chosen: ImageChoice | None, found: Sequence[Kept]) -> Kept:
-    """Of several regions that of the active layer, the chosen one, or the last."""
+    """Of several regions, that of the active layer, the chosen one, or the last."""
     active = viewer.layers.selection.active
     for one in found:
         if any(s.layer is active for s in one.shown.predictions.values()):
@@ -79,7 +79,7 @@ def _preferred(viewer: Viewer, chosen: ImageChoice | None, found: Sequence[Kept]
 
 
 def _plane_in_words(choice: ImageChoice) -> str:
-    """Such as ``z 5 of stack``; the name alone for a single plane."""
+    """A plane in words, such as ``z 5 of stack``; the name alone for a single plane."""
     indices = _indices_in_words(choice, choice.plane)
     return ui_text.plane_of(indices=indices, image=choice.name)
 

@@ -1,4 +1,4 @@
-"""A run: from the button to the result on the screen, and again when words change."""
+"""Runs: from the button to the result, and again when words change."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESCORE_AFTER = 700  # milliseconds after the last change of a word
 
 
 class RunController(Controller):
-    """Runs the words on the chosen image.
+    """Runs on the chosen image.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class RunController(Controller):
     session : Session
     main_job : MainJob
     result : LiveResult
-        Shows what comes of a run.
+        Shows the result of a run.
     works_on : callable
         Whether the user paints or clicks in a layer, which then stays active.
     result_buttons : callable
@@ -73,31 +73,31 @@ class RunController(Controller):
         self._result = result
         self._works_on = works_on
         self._result_buttons = result_buttons
-        self._number = 0  # of the run that is wanted: a late result is dropped
+        self._number = 0  # number of the latest run; late results of others are discarded
         self._told = ""  # the message of the result
         self._closed = False
         self._timer = once(self, RESCORE_AFTER, self._rescore)
 
     @property
     def idle(self) -> bool:
-        """Whether no changed word waits to be scored."""
+        """Whether no changed words wait to be scored."""
         return not self._timer.isActive()
 
     def close(self) -> None:
-        """Start nothing any more."""
+        """Start no run any more."""
         self._closed = True
         self._timer.stop()
 
     # ------------------------------------------------------------------ start
 
     def run(self, *, again: bool = False) -> None:
-        """Take a snapshot of the panels and start; nothing happens while a job runs.
+        """Run on a snapshot of the panels; does nothing while a job runs.
 
         Parameters
         ----------
         again : bool
-            Whether the same image is asked anew: an annotation or clicks that are active then stay
-            so.
+            Whether the same image is run again: an active annotation or clicks layer then stays
+            active.
         """
         if self._closed or self._main_job.job is not None or not self._classes.finish_editing():
             return
@@ -115,7 +115,7 @@ class RunController(Controller):
         )
 
     def entries(self) -> list[RunEntry]:
-        """What the menu beside Run offers for the chosen image."""
+        """Return the entries of the menu beside Run for the chosen image."""
         choice = self._images.choice()
         whole = ui_text.RUN_PLANE if choice is not None and choice.plane else ui_text.RUN_IMAGE
         return [
@@ -138,18 +138,18 @@ class RunController(Controller):
         self.run()
 
     def drop(self) -> None:
-        """Drop what comes of the run that is going on: it was asked with other words."""
+        """Discard the result of the present run: its words are outdated."""
         self._number += 1
 
     # ------------------------------------------------------------------ again
 
     def again_soon(self) -> None:
-        """Score the image on the screen anew once the words rest."""
+        """Score the current image again, a moment after the last change of words."""
         if self._result.live:
             self._timer.start()
 
     def _rescore(self) -> None:
-        """Ask the kept embedding for the changed words; no image network runs."""
+        """Score the stored embedding with the changed words; no image network runs."""
         if self._main_job.job is not None:
             self._timer.start()
             return
@@ -172,7 +172,7 @@ class RunController(Controller):
         *,
         again: bool = False,
     ) -> None:
-        """A result is there; a late one is dropped."""
+        """Show the result of a run; a late one is discarded."""
         if self._closed:
             return
         if number != self._number:
@@ -208,7 +208,7 @@ class RunController(Controller):
             self._status.show_message("")
 
     def on_threshold_moved(self, _values: object) -> None:
-        """Replace the counts of the run, which are no longer true."""
+        """Replace the message of the run, whose counts are outdated."""
         if self._told and self._status.message.text() == self._told:
             self._told = ui_text.THRESHOLD_MOVED
             self._status.show_message(self._told, buttons=self._result_buttons())

@@ -1,4 +1,4 @@
-"""What the thread of the autosave does, and image layers as records."""
+"""Read and write sessions, in the thread of the autosave; image layers as JSON records."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class FoundAnnotation:
 def look_for_sessions(
     _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
 ) -> list[FoundSession]:
-    """The sessions that earlier docks have left."""
+    """Return the sessions of earlier docks."""
     return found_sessions()
 
 
@@ -188,5 +188,5 @@ def place_of(layer: Any) -> tuple[str, str] | None:
 
 
 def offer_text(found: FoundSession) -> str:
-    """What the offer of a session says."""
+    """The text of the offer of a session."""
     return ui_text.session_offer(images=found.images, saved=found.saved, problem=found.problem)

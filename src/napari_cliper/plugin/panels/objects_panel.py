@@ -1,4 +1,4 @@
-"""The page Objects: the connected regions of the plane on the screen, by class."""
+"""The page Objects: the connected regions of the current plane, by class."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ShouldStop = Callable[[], bool]
 
 
 class Counted(NamedTuple):
-    """The labels on the screen with their connected regions."""
+    """The labels of the current plane with their connected regions."""
 
     seen: SeenLabels
     regions: Regions

@@ -111,14 +111,14 @@ class StatusPanel(QWidget):
         self.stage.setText(ui_text.stage_text(progress, _seconds_left(share, now - started)))
 
     def end_quietly(self, message: str) -> None:
-        """The job has ended; say how, unless something else was said while it ran."""
+        """End the job, and show its message unless another one was shown while it ran."""
         shown, tone = self.message.text(), self.message.property("tone")
         self.end(shown or message, tone=tone if shown else "")
 
     def end(
         self, message: str, *, tone: MessageTone = "", buttons: Sequence[StateButton] = ()
     ) -> None:
-        """The job has ended; say how, and what can be done next."""
+        """End the job, and show its message with buttons for what to do next."""
         self.running = False
         self.bar.setRange(0, _BAR_STEPS)
         self.bar.reset()
