@@ -1,8 +1,8 @@
-"""What an image encoder is: a network that gives features of an image's patches.
+"""The interface of image encoders: networks that return features of an image's patches.
 
-CLIP's own is `clip_image_encoder.ClipImageEncoder`, which methods read block by block. Those here
-stand beside it: ProxyCLIP and the refiner ``"foundation"`` look through them. To add one, write a
-file with a function like `dino.build` and add a row of the kind ``"foundation"`` to
+ProxyCLIP and the refiner ``"foundation"`` use them in addition to CLIP's own encoder,
+`clip_image_encoder.ClipImageEncoder`, which methods read block by block. To add one, write a file
+with a class and a function like `dino.build`, and add a row of the kind ``"foundation"`` to
 ``registry.py``.
 """
 
@@ -16,22 +16,22 @@ from ..progress import Monitor
 
 
 class ImageEncoder(Protocol):
-    """A network that gives features of an image's patches."""
+    """A network that returns features of an image's patches."""
 
     patch: int
     """Side of a patch, in pixels."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    """What its pixels are normalised by: RGB in [0, 1] minus `mean`, divided by `std`."""
+    """Normalisation of the pixels: RGB in [0, 1] minus `mean`, divided by `std`."""
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """The modules whose weights take memory; they are moved to the device together."""
+        """All modules with weights; they are moved to the device together."""
         ...
 
     def features(self, pixels: Tensor, monitor: Monitor | None = None) -> Tensor:
-        """Features of the patches.
+        """Return the patch features of a batch of images.
 
         Parameters
         ----------
