@@ -1,4 +1,4 @@
-"""What decoding an image file gives: its numbers, and what they stand for."""
+"""The pixels of a decoded image file, with axes, colour type and metadata."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from numpy.typing import NDArray
 from .files import FileError
 
 Colours = Literal["grey", "white is zero", "palette", "rgb", "rgba", "grey and alpha", "cmyk"]
-"""What the numbers of an image file stand for."""
+"""The colour type of an image file."""
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
-    """The numbers of an image file, and what they stand for.
+    """The pixels of an image file, with axes, colour type and metadata.
 
     Parameters
     ----------
     pixels : array
-        As they are in the file, upright: an orientation that the file tells has been applied.
+        Values as in the file, with the orientation of the file applied.
     axes : str
-        A letter for each axis, as tifffile has them: Y, X, Z, T, C (channel), S (samples of
-        a colour, always last), and I or Q for what has no name.
+        A letter for each axis, as in tifffile: Y, X, Z, T, C (channel), S (samples of a colour,
+        always last), and I or Q for axes without a name.
     colours : str
-        See `Colours`. "grey" are numbers of any meaning, labels too.
+        See `Colours`. "grey" includes labels and other single values.
     bits : int
-        Of a number in the file; `pixels` has the next larger dtype.
+        Bits per sample in the file; `pixels` has the next larger dtype.
     format : str
         ``"TIFF"`` or one of `FORMATS`.
     palette : (N, 3) or (N, 4) uint8 array, optional
-        Red, green, blue and perhaps alpha by index; a grey TIFF may have one too (a LUT).
+        RGB or RGBA by index; a grey TIFF may have one too (a LUT).
     ome : str
-        OME-XML; empty where there is none.
+        OME-XML; empty if there is none.
     imagej : mapping of str to Any
-        What ImageJ has written, by its keys ("Info", "unit", "spacing", ..).
+        ImageJ's metadata by key ("Info", "unit", "spacing", ...).
     pixel_lengths : (float, float)
-        Length of a pixel along Y and X by the TIFF's resolution, in a unit that `imagej` names;
-        0 where there is none.
+        Length of a pixel along Y and X from the TIFF's resolution, in the unit of `imagej`; 0 if
+        there is none.
     texts : mapping of str to str
         Text chunks of a PNG.
     """
@@ -59,7 +59,7 @@ class DecodedImage:
 
 
 def several_images(path: Path, what: str) -> FileError:
-    """Return the error for a file that holds several images."""
+    """Return the error for a file that contains several images."""
     return FileError(
         f"{path} holds {what}, and it is not clear which is meant. Save the one that is meant as a "
         "file of its own, or a stack as a TIFF."

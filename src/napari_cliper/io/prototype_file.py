@@ -47,7 +47,7 @@ _AGAIN = "Learn the prototypes again, or use an undamaged copy of the file."
 
 
 class _WrongError(Exception):
-    """What is wrong with a file, and what to do about it."""
+    """A file is invalid; the message says what is wrong and what to do."""
 
     def __init__(self, why: str, remedy: str = _AGAIN) -> None:
         super().__init__(f"{why}. {remedy}")

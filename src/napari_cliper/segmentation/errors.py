@@ -28,7 +28,7 @@ class DamagedWeightsError(SegmentationError):
 
 
 class OutOfMemoryError(SegmentationError):
-    """The device could not give the memory; the message names the way out."""
+    """The memory of the device did not suffice; the message says what to change."""
 
 
 class Stopped(SegmentationError):  # noqa: N818 - a request that was granted, not a failure

@@ -68,7 +68,7 @@ class Monitor:
         self.report(Progress(stage, done, total, unit))
 
     def check(self) -> None:
-        """Raise `Stopped` when the caller wants to stop."""
+        """Raise `Stopped` if the caller has asked to stop."""
         if self.should_stop():
             raise Stopped("Stopped on request. Nothing was changed.")
 

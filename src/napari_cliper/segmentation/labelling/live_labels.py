@@ -248,7 +248,7 @@ class LiveLabels:
     # ------------------------------------------------------------------ parts
 
     def _checked(self, hints: UserHints | None) -> UserHints | None:
-        """The hints, if they fit the result; None where there is no hint."""
+        """The hints, if they fit the result; None if there is no hint."""
         if hints is None or not (hints.labels >= 0).any():
             return None
         if hints.labels.shape != self.scores.shape:

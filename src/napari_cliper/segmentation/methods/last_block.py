@@ -1,4 +1,4 @@
-"""What the methods that only change CLIP's last block have in common.
+"""The base class of methods that change only the last block of CLIP.
 
 The image goes through CLIP window by window; the last block gets another attention; its patch
 features are compared with the words at every pixel, and the logits of overlapping windows are
@@ -30,7 +30,7 @@ WINDOWS_AT_ONCE = 8
 
 
 class LastBlockMethod(Method):
-    """A method that gives CLIP's last block another attention. Derive from it; see ``sclip.py``."""
+    """Base class of methods that replace the attention of CLIP's last block; see ``sclip.py``."""
 
     resampling: Resampling = "bilinear"
 
@@ -41,16 +41,16 @@ class LastBlockMethod(Method):
     """Whether the last block keeps its residual connection and its MLP."""
 
     def check(self, settings: Settings, layers: int, model: str) -> None:
-        """Any CLIP will do."""
+        """Accept any CLIP."""
 
     def resized_shape(
         self, shape: tuple[int, int], settings: Settings, patch: int
     ) -> tuple[int, int]:
-        """The sides keep their ratio; windows are padded to multiples of the patch."""
+        """Keep the ratio of the sides; windows are padded to multiples of the patch size."""
         return kept_ratio_shape(shape, settings.shorter_side)
 
     def network_shape(self, resized: tuple[int, int], settings: Settings) -> tuple[int, int]:
-        """A window."""
+        """Return the size of a window."""
         side = settings.window
         return (min(resized[0], side), min(resized[1], side)) if side else resized
 

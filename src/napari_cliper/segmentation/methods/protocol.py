@@ -1,4 +1,4 @@
-"""What a method is."""
+"""The interface of methods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..scoring.similarity import Queries
 
 
 class ClipFeatures(NamedTuple):
-    """What a method reads of an image: fields of an `ImageEmbedding`.
+    """The result of `Method.read`: fields of an `ImageEmbedding`.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class ClipFeatures(NamedTuple):
     windows : tuple of PatchFeatures
         Sliding windows.
     window_attention : (N, N) float32 tensor or None
-        Stitched from the windows' own.
+        Attention between all N patches, joined from the windows.
     """
 
     whole: PatchFeatures | None
@@ -35,25 +35,25 @@ class ClipFeatures(NamedTuple):
 
 
 class Method(Protocol):
-    """How CLIP reads an image, and how what it read is compared with words.
+    """Computes patch features with CLIP, and compares them with words.
 
-    A method keeps nothing between calls, chooses no device and loads nothing.
+    A method has no state, chooses no device and loads nothing.
     """
 
     resampling: Resampling
-    """How the image is resized."""
+    """The interpolation with which the image is resized."""
 
     def check(self, settings: Settings, layers: int, model: str) -> None:
-        """Raise `InvalidInputError` for settings that a CLIP of so many layers cannot fulfil."""
+        """Raise `InvalidInputError` for settings that do not fit a CLIP of `layers` layers."""
 
     def resized_shape(
         self, shape: tuple[int, int], settings: Settings, patch: int
     ) -> tuple[int, int]:
-        """The (H, W) that an image of (Y, X) is resized to, for patches of so many pixels."""
+        """Return the size (H, W) to which an image of (Y, X) is resized; `patch` in pixels."""
         ...
 
     def network_shape(self, resized: tuple[int, int], settings: Settings) -> tuple[int, int]:
-        """The largest (H, W) that one pass of CLIP sees of an image resized to (H, W)."""
+        """Return the largest input (H, W) of one pass of CLIP for an image resized to (H, W)."""
         ...
 
     def read(
@@ -70,9 +70,9 @@ class Method(Protocol):
         ----------
         clip : ClipImageEncoder
         foundation : ImageEncoder or None
-            There where the method's row needs it.
+            Given if `MethodRow.needs` names it.
         pixels : (H, W, 3) uint8 array
-            Of `resized_shape`.
+            The image, resized to `resized_shape`.
         """
         ...
 
@@ -84,17 +84,17 @@ class Method(Protocol):
         patch: int,
         fusion: PrototypeFusion | None = None,
     ) -> StageMaps:
-        """The coarse maps: what was read, compared with words. No network takes part.
+        """Compute the coarse maps from the features and the words, without networks.
 
         Parameters
         ----------
         embedding : ImageEmbedding
-            With what `read` returned.
+            Contains the result of `read`.
         queries : Queries
             T classes and the background words.
         patch : int
             Side of CLIP's patches, in pixels.
         fusion : PrototypeFusion, optional
-            Prototypes that are asked beside the words.
+            Prototypes to use in addition to the words.
         """
         ...

@@ -258,7 +258,7 @@ def delete_downloads() -> None:
 
 
 def _scan() -> HFCacheInfo | None:
-    """Return what the library knows of the registry's repositories; None without a cache."""
+    """Return the cache entries of the registry's repositories; None without a cache."""
     try:
         found = scan_cache_dir(cache_folder())
     except CacheNotFound:
