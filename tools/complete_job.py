@@ -3,9 +3,10 @@
 From words to files: type words, run, move a threshold, accept, paint a stroke, click twice, accept,
 clean, save as a project, and export six formats. Prints the counts as JSON.
 
-Needs a display; without one:
+Needs a display and settings of its own, in which nothing is remembered; without a display:
 
-    xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/complete_job.py
+    NAPARI_CONFIG=new.yaml xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python \\
+        tools/complete_job.py
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Window:
         now = time.monotonic()
         self.longest_block = max(self.longest_block, now - self.ticked)
         self.ticked = now
-        stage = self.dock.status_panel.stage.text()
+        stage = self.dock.status_dock.status_panel.stage.text()
         if stage and stage not in self.stages:
             self.stages.append(stage)
 
@@ -83,14 +83,14 @@ def cancel(window):
     dock.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
     window.until(panel.run_button.isEnabled)
     panel.run_button.click()
-    window.until(lambda: "PyTorch" in panel.stage.text())
-    panel.cancel_button.click()
+    window.until(lambda: "PyTorch" in dock.status_panel.stage.text())
+    dock.status_panel.cancel_button.click()
     started = time.monotonic()
     window.until(panel.run_button.isEnabled)
     seen = {"seconds": time.monotonic() - started, "cancelled": window.message}
     seen["imported"] = hasattr(sys.modules.get("napari_cliper.segmentation.segmenter"), "Segmenter")
     panel.run_button.click()
-    window.until(lambda: "PyTorch" in panel.stage.text())
+    window.until(lambda: "PyTorch" in dock.status_panel.stage.text())
     window.until(lambda: dock.job is None)
     window.for_seconds(0.5)  # a late result would come
     seen["layers"] = [layer.name for layer in window.viewer.layers]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,12 +17,13 @@ SIX = ["csv", "geojson", "numpy", "ome-tiff", "ome-zarr", "tiff"]
 
 @pytest.mark.one_binding
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_from_words_to_six_formats_in_few_clicks_without_scrolling(theme):
+def test_from_words_to_six_formats_in_few_clicks_without_scrolling(theme, tmp_path):
     """The script refuses to click what is out of sight."""
     # A display of its own: only one program at a time has the keyboard.
     display = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24"] if shutil.which("xvfb-run") else []
     done = subprocess.run(
         [*display, sys.executable, "-W", "ignore", str(SCRIPT), theme],
+        env={**os.environ, "NAPARI_CONFIG": str(tmp_path / "napari.yaml")},  # nothing remembered
         check=True,
         timeout=300,
         capture_output=True,
