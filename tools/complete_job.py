@@ -5,8 +5,8 @@ clean, save as a project, and export six formats. Prints the counts as JSON.
 
 Needs a display and settings of its own, in which nothing is remembered; without a display:
 
-    NAPARI_CONFIG=new.yaml xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python \\
-        tools/complete_job.py
+    export NAPARI_CONFIG=new.yaml
+    xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/complete_job.py
 """
 
 from __future__ import annotations

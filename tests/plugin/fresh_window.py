@@ -39,7 +39,7 @@ class Window:
         now = time.monotonic()
         self.longest_block = max(self.longest_block, now - self.ticked)
         self.ticked = now
-        stage = self.dock.status_dock.status_panel.stage.text()
+        stage = self.dock.status_panel.stage.text()
         if stage and stage not in self.stages:
             self.stages.append(stage)
 
