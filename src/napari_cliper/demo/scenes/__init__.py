@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .backgrounds import GROUNDS, Ground
 from .objects import KINDS, Kind
-from .scene import Scene, make_scene
+from .scene import Scene, example_scene, make_scene
 
-__all__ = ["GROUNDS", "KINDS", "Ground", "Kind", "Scene", "make_scene"]
+__all__ = ["GROUNDS", "KINDS", "Ground", "Kind", "Scene", "example_scene", "make_scene"]

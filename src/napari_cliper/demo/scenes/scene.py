@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 SMALLEST_SIDE = 16
 
+EXAMPLE_SHAPE = (512, 640)
+EXAMPLE_SEED = 1_000_002
+"""A scene with several kinds of objects, which the demo model was not trained on."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -124,6 +128,11 @@ def make_scene(
         ground=ground,
         seed=seed,
     )
+
+
+def example_scene() -> Scene:
+    """Return the scene that the window shows as an example."""
+    return make_scene(EXAMPLE_SHAPE, EXAMPLE_SEED)
 
 
 def _check_known(what: str, name: str, known: Sequence[str]) -> None:

@@ -8,33 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-from ...demo.scenes import KINDS, Scene, make_scene
+from ...demo.scenes import KINDS, Scene, example_scene, make_scene
 from ...labels.palette import class_colours
 from .. import ui_text
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
-SCENE_SHAPE = (512, 640)
-MIXED = 1_000_002  # seed
-
 
 def mixed_scene() -> list[LayerData]:
     """A phase contrast scene with several kinds of objects, and its ground truth."""
-    return _scene(ui_text.MIXED_SCENE, seed=MIXED)
+    return _scene(ui_text.MIXED_SCENE, example_scene())
 
 
 def fluorescence_scene() -> list[LayerData]:
     """A fluorescence scene, and its ground truth."""
-    return _scene(ui_text.FLUORESCENCE_SCENE, seed=1_000_015)
+    return _scene(ui_text.FLUORESCENCE_SCENE, make_scene((512, 640), 1_000_015))
 
 
-def example_scene() -> Scene:
-    """The mixed scene of *Show me an example*."""
-    return make_scene(SCENE_SHAPE, MIXED)
-
-
-def _scene(name: str, *, seed: int) -> list[LayerData]:
-    scene = make_scene(SCENE_SHAPE, seed)
+def _scene(name: str, scene: Scene) -> list[LayerData]:
     colours: dict[int | None, Any] = {0: "transparent", None: "white"}
     for index, colour in enumerate(class_colours(len(KINDS))):
         colours[index + 1] = (colour / 255).tolist()

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from napari.viewer import Viewer
 
-from ...demo.scenes import KINDS, Scene
+from ...demo.scenes import KINDS, Scene, example_scene
 from ...labels.label_class import ClassRow
 from .. import ui_text
-from ..contributions.sample_data import example_scene
 from ..panels.classes_panel import ClassesPanel
 from ..panels.engine_panel import EnginePanel
 from ..worker import Job
