@@ -53,6 +53,6 @@ def test_cancel_while_pytorch_is_loaded_and_run_again():
     assert found["seconds"] < 3  # one of an idle machine; this one may run other tests beside it
     assert "Cancelled" in found["cancelled"]
     assert LOADING_PYTORCH in found["stages"]
-    assert "Done" in found["message"]
+    assert "4 of 4 classes" in found["message"]
     assert found["layers"] == ["scene", "scene coarse", "scene refined"]
     assert found["block"] < 3  # likewise; the longest time for which the window stood still
