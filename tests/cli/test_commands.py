@@ -228,7 +228,7 @@ def test_a_folder_stands_for_its_images(segment, image_file, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["overlay", "read_image_file", "LiveLabels"])
-def test_too_little_memory_is_said_and_the_next_image_is_done(
+def test_too_little_memory_is_reported_and_the_next_image_is_segmented(
     segment, image_file, tmp_path, monkeypatch, where
 ):
     large = tmp_path / "large.png"

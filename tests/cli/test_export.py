@@ -525,7 +525,7 @@ def test_in_a_process_of_its_own_without_torch_and_qt(tmp_path):
     assert feature["properties"]["classification"]["name"] == "a"
 
 
-def test_a_time_series_has_areas_and_an_unnamed_stack_is_said(export, tmp_path):
+def test_a_time_series_has_areas_and_an_unnamed_stack_is_reported(export, tmp_path):
     labels = np.zeros((3, 9, 8), np.uint8)
     labels[:, 2:5, 2:6] = 1
     options = {"imagej": True, "resolution": (2, 2), "metadata": {"axes": "TYX", "unit": "um"}}

@@ -32,7 +32,7 @@ def test_a_name_loses_what_some_system_refuses():
     assert file_name("..") == file_name(" ") == file_name("") == "image"
 
 
-def test_names_that_a_disk_takes_for_one_are_told_apart():
+def test_names_that_a_disk_treats_as_equal_are_distinguished():
     given = ["a", "A", "e\u0301", "\u00e9", "ß", "SS", "a 2"]
     made = unique_names([[file_name(name)] for name in given])
     assert made == ["a", "A 2", "e\u0301", "\u00e9 2", "ß", "SS 2", "a 2 2"]

@@ -99,7 +99,7 @@ def test_time_has_areas_depth_has_volumes_and_the_unknown_is_measured_by_plane(t
     assert region_table(flat)["area [pixel]"] == [9]
 
 
-def test_sizes_that_are_not_known_are_said_and_give_no_volume():
+def test_unknown_sizes_are_reported_and_give_no_volume():
     cube = np.ones((2, 4, 5), np.uint8)
     micro = "micrometer"
     for axes, sizes, units, physical, expected_words in (

@@ -88,7 +88,7 @@ def test_what_is_dropped_gives_no_answer_and_does_not_hold_up_the_next(watched, 
     assert watched.answers == [3]
 
 
-def test_an_error_is_told_and_the_next_request_is_answered(watched, qtbot):
+def test_an_error_is_emitted_and_the_next_request_is_answered(watched, qtbot):
     watched.gate.set()
     watched.set(13)
     qtbot.waitUntil(lambda: watched.jobs.idle, timeout=5000)

@@ -223,7 +223,7 @@ def test_a_chosen_plane_that_is_not_on_the_screen_is_not_touched(stack, run, set
     np.testing.assert_array_equal(annotation(stack).layer.data[1:], before[1:])
 
 
-def test_regions_of_one_plane_are_told_apart(stack, run):
+def test_regions_of_one_plane_are_distinguished(stack, run):
     go_to(stack, 0)
     whole = stack.shown
     corners = [(0, 10, 10), (0, 10, 49), (0, 49, 49), (0, 49, 10)]

@@ -549,7 +549,7 @@ STAGES = {
 
 @pytest.mark.parametrize("method", JOBS)
 @pytest.mark.usefixtures("nothing_loaded")
-def test_progress_is_told_in_order_and_ends(config, method):
+def test_progress_is_reported_in_order_and_ends(config, method):
     seen = []
     job(Segmenter(config(method=method, **JOBS[method])), report=seen.append)
     told = len(seen)

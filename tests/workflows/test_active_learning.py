@@ -73,7 +73,7 @@ def test_done_ones_are_not_looked_at_and_come_last(project):
 
 
 @pytest.mark.parametrize("error", [InvalidInputError, OutOfMemoryError])
-def test_what_cannot_be_looked_at_is_told_and_comes_behind(project, tmp_path, error):
+def test_images_that_cannot_be_read_are_reported_and_come_last(project, tmp_path, error):
     (tmp_path / "b.tif").write_bytes(b"no image")
 
     def picky(pixels, report):

@@ -512,7 +512,7 @@ def test_a_project_is_known_by_its_folder_and_its_file(project, tmp_path):
     assert opened.images == project.images
 
 
-def test_no_project_is_said_to_be_none(tmp_path, project):
+def test_a_folder_without_a_project_is_refused(tmp_path, project):
     with pytest.raises(FileError, match=r"no folder .*gone"):
         Project.open(tmp_path / "gone")
     with pytest.raises(FileError, match=rf"no annotation project in .*{FILE} is missing"):

@@ -178,7 +178,7 @@ def test_given_ids_settle_what_labels_do_not():
     ]
 
 
-def test_stacks_are_refused_and_equal_file_names_told_apart():
+def test_stacks_are_refused_and_equal_file_names_distinguished():
     stack = LabelledImage("a", np.zeros((2, 3, 4), np.uint8), {})
     with pytest.raises(InvalidInputError, match="plane by plane"):
         coco_record([stack])

@@ -85,7 +85,7 @@ def test_image_and_labels_come_back(
         ("QQYX", "t z y x", "t z y x"),
     ],
 )
-def test_axes_come_back_and_an_unknown_one_is_said(tmp_path, version, axes, expected, stored):
+def test_axes_come_back_and_an_unknown_one_is_reported(tmp_path, version, axes, expected, stored):
     """Axes of length 1 as well; an axis without a name is no depth."""
     models = pytest.importorskip(f"ome_zarr_models.v{version.replace('.', '')}")
     for side in (1, 2):

@@ -255,7 +255,9 @@ def test_a_folder_that_takes_nothing_says_so(save, tmp_path, monkeypatch, name, 
         (np.ones((3, 4, 4), np.uint8), "a.geojson", "one plane"),
     ],
 )
-def test_what_a_format_cannot_hold_is_said_and_nothing_is_left(save, tmp_path, data, name, words):
+def test_labels_that_a_format_cannot_store_are_refused_and_nothing_is_left(
+    save, tmp_path, data, name, words
+):
     with pytest.raises(FileError, match=words):
         save(Labels(data, name="odd"), name)
     assert list(tmp_path.glob("[!.]*")) == []

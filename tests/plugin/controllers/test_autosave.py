@@ -237,7 +237,7 @@ def test_a_blank_annotation_leaves_nothing_and_discard_asks(dock, qtbot, another
         assert bool(found_sessions()) is not answer
 
 
-def test_a_disk_that_takes_nothing_is_told_and_asked_about_at_the_end(dock, qtbot, monkeypatch):
+def test_a_failed_save_is_reported_and_asked_about_at_the_end(dock, qtbot, monkeypatch):
     mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
 
     def full(*_args, **_options):

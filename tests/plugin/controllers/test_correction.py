@@ -119,7 +119,7 @@ def test_a_box_that_was_off_at_the_run_teaches_once_it_is_on(dock, run, settle):
     assert not np.array_equal(predicted(dock).data, before)
 
 
-def test_what_was_said_teaches_the_next_result_too(result, run, settle):
+def test_hints_apply_to_the_next_result_too(result, run, settle):
     contradict(result)
     settle(result)
     hinted = predicted(result).data.copy()
@@ -136,7 +136,7 @@ def test_accepted_pixels_are_no_hints(result, settle):
     assert not result.corrections_panel.state.text()
 
 
-def test_thresholds_move_what_was_taught(result, settle):
+def test_thresholds_move_labels_with_hints(result, settle):
     contradict(result)
     settle(result)
     painted = annotation(result).layer.data > 0
@@ -360,7 +360,7 @@ def test_uncertainty_follows_another_result(result, run, settle):
     assert result.viewer.layers["another uncertainty"].data.shape == (80, 128)
 
 
-def test_an_image_that_is_removed_takes_what_was_taught_off_the_panel(result, settle):
+def test_removing_an_image_removes_its_hints_from_the_panel(result, settle):
     contradict(result)
     settle(result)
     assert result.corrections_panel.state.text()

@@ -218,9 +218,7 @@ def test_the_image_of_the_window_becomes_a_project(dock, run, qtbot, tmp_path):
     np.testing.assert_array_equal(annotation(dock).layer.scale, (0.5, 0.25))
 
 
-def test_a_disk_that_does_not_take_it_is_told_and_nothing_is_lost(
-    project, qtbot, tmp_path, monkeypatch
-):
+def test_a_failed_save_is_reported_and_nothing_is_lost(project, qtbot, tmp_path, monkeypatch):
     dock = project
     mine = dock.annotation_controller.begin(dock.project_controller.layer, "scene 1")
     mine.layer.paint((30, 30), 2)

@@ -163,7 +163,7 @@ def test_only_confirmed_pixels_are_learned_from(nonsense, qtbot):
     )
 
 
-def test_why_there_is_nothing_to_learn_is_said(nonsense, qtbot):
+def test_the_reason_why_nothing_can_be_learned_is_shown(nonsense, qtbot):
     panel, layer = nonsense.prototypes_panel, nonsense.viewer.layers["scene"]
     assert not panel.learn_button.isEnabled()
     assert "no annotation yet" in panel.learn_button.toolTip()
@@ -501,7 +501,7 @@ def test_an_order_that_is_cancelled_changes_nothing(project, qtbot, monkeypatch)
     assert "Cancelled" in message(project)
 
 
-def test_why_images_cannot_be_ordered_is_said(project):
+def test_the_reason_why_images_cannot_be_sorted_is_shown(project):
     button = project.project_panel.order_button
     assert button.isEnabled()
     project.classes_panel.set_classes([])

@@ -99,7 +99,7 @@ def test_a_long_message_is_scrolled_and_moves_nothing(panel, qtbot):
     assert status.sizeHint().height() == before
 
 
-def test_progress_is_told_in_words(panel, monkeypatch):
+def test_progress_is_shown_in_words(panel, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("napari_cliper.plugin.panels.status_panel.time.monotonic", lambda: now[0])
     run = panel(StatusPanel)

@@ -94,7 +94,7 @@ def test_hints_is_taken_back_to_the_pixel(live, affinity, scene):
 
 
 @pytest.mark.parametrize("known", ["live", "lost"])
-def test_what_was_said_stays(known, affinity, scene, request):
+def test_hinted_pixels_keep_their_class(known, affinity, scene, request):
     live = request.getfixturevalue(known)
     hint_labels = one_click_each((scene.labels + 3) % 10)
     hints = UserHints(affinity, hint_labels)
@@ -102,7 +102,7 @@ def test_what_was_said_stays(known, affinity, scene, request):
     np.testing.assert_array_equal(found[hint_labels != OPEN], hint_labels[hint_labels != OPEN])
 
 
-def test_with_words_that_mean_nothing_the_hints_decides(segmenter):
+def test_with_words_that_mean_nothing_the_hints_decide(segmenter):
     """One click a class: from next to nothing to most of the scene, on scenes never seen."""
     before, after = (np.zeros((10, 10), np.int64) for _ in range(2))
     for seed in range(8):

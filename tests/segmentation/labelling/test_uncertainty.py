@@ -86,7 +86,7 @@ def test_where_no_class_competes_the_background_is_not_its_square(planes):
     assert corrected_labels(planes, shift, rule(planes, 0)).all()
 
 
-def test_what_was_said_stays(planes):
+def test_hinted_pixels_keep_their_class(planes):
     hint_labels = np.full(SHAPE, OPEN, np.int32)
     hint_labels[2, 2:4] = 5, 0
     found = corrected_labels(planes, shifted(hint_labels), rule(planes, 0.1))

@@ -303,7 +303,7 @@ def test_defaults_are_those_of_open_clip():
         {"embed_dim": 16, "vision_cfg": [1]},
     ],
 )
-def test_what_is_no_configuration_is_said(config):
+def test_an_invalid_configuration_is_reported(config):
     with pytest.raises(InvalidInputError, match=r"mine\.json is not an open_clip configuration"):
         clip.completed(config, "mine.json")
 

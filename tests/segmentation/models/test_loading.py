@@ -355,7 +355,7 @@ def test_a_bare_image_tower_encodes_images_and_no_words(tiny_clip, tmp_path, ima
         segmenter.score(embedding, WORDS, background=["grass"])
 
 
-def test_every_model_of_the_registry_is_told_without_loading(monkeypatch):
+def test_every_model_of_the_registry_is_identified_without_loading(monkeypatch):
     monkeypatch.setattr(weights, "fetch", lambda *_args, **_options: pytest.fail("it was fetched"))
     for name, patch, heads in (("ViT-B/16", 16, 12), ("ViT-L/14", 14, 16), ("ViT-H/14", 14, 16)):
         source = loading.clip_source(name)

@@ -377,7 +377,7 @@ def test_no_permission(hub, monkeypatch, tmp_path):
         weights.fetch(ENTRY)
 
 
-def test_full_disk_is_said_before_the_download(hub, monkeypatch):
+def test_a_full_disk_is_reported_before_the_download(hub, monkeypatch):
     fill(hub)
     monkeypatch.setattr(
         weights.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1000})
