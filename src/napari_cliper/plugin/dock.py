@@ -14,9 +14,8 @@ from typing import Any
 from napari._app_model import get_app_model
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtGui import QCloseEvent, QKeySequence, QShowEvent
-from qtpy.QtWidgets import QMainWindow, QMessageBox, QShortcut, QVBoxLayout, QWidget
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QMessageBox, QShortcut, QVBoxLayout, QWidget
 
 from ..annotation.project.settings import ProjectSettings
 from ..annotation.user_hints import BACKGROUND
@@ -38,6 +37,7 @@ from .controllers.project import ProjectController
 from .controllers.project_runs import ProjectRuns
 from .controllers.prototype_learning import PrototypeLearning
 from .controllers.requests import Requests
+from .controllers.result_display import ResultDisplay
 from .controllers.run import RunController
 from .controllers.tools import ToolController
 from .controllers.weights import WeightsController
@@ -45,7 +45,6 @@ from .engine_requests import Request
 from .engine_session import Session
 from .frame import Frame, PageName
 from .layers.prediction_layers import Prediction
-from .layers.score_map_layers import ScoreMapLayers
 from .panels.annotation_panel import AnnotationPanel
 from .panels.classes_panel import ClassesPanel
 from .panels.corrections_panel import CorrectionsPanel
@@ -62,6 +61,7 @@ from .panels.state_panel import StateButton, StatePanel
 from .panels.status_panel import StatusPanel
 from .panels.table import PANELS
 from .panels.threshold_panel import ThresholdPanel
+from .qt.closing_widget import ClosingWidget
 from .qt.keys import ViewerKeys
 from .qt.timers import once
 from .qt.tones import tone_style
@@ -74,7 +74,7 @@ NAPARI_NEEDED = (0, 9)
 CLOSE_WAITS = 1.5  # seconds for a job to end when the window is closed
 
 
-class CliperWidget(QWidget):
+class CliperWidget(ClosingWidget):
     """CLIPer segmentation: image, words, Run, thresholds, results.
 
     Parameters
@@ -87,8 +87,6 @@ class CliperWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.session = Session()
-        self.score_maps = ScoreMapLayers(napari_viewer)
-        self._closed = False
 
         self.offers_panel = OffersPanel()
         self.image_panel = ImagePanel(napari_viewer)
@@ -117,6 +115,13 @@ class CliperWidget(QWidget):
         self.result.appeared.connect(self._on_result_appeared)
         self.annotation_controller = AnnotationController(
             napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
+        )
+        self.result_display = ResultDisplay(
+            napari_viewer,
+            self.result,
+            self.classes_panel,
+            self.threshold_panel,
+            self.result_details,
         )
         self.brush = Brush(
             napari_viewer, self.classes_panel, self.annotation_controller, self.result
@@ -274,6 +279,7 @@ class CliperWidget(QWidget):
             self.learning_controller,
             self.annotation_controller,
             self.example,
+            self.result_display,
             self.run_controller,
             self.weights,
             self.main_job,
@@ -285,7 +291,6 @@ class CliperWidget(QWidget):
         self.project_controller.annotated_changed.connect(self.exchange.set_annotated)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
-        self.threshold_panel.changed.connect(self._show_threshold)
         self.threshold_panel.changed.connect(self.run_controller.on_threshold_moved)
 
         self.image_panel.changed.connect(self._update_ready)
@@ -297,9 +302,6 @@ class CliperWidget(QWidget):
         self.classes_panel.selected.connect(self._on_class_selected)
         self.engine_panel.changed.connect(self._update_ready)
         self.run_panel.run.connect(self.run)
-        self.threshold_panel.both_stages_toggled.connect(self.result.show_both)
-        self.result.stage_chosen.connect(self._on_stage)
-        self.threshold_panel.score_maps_toggled.connect(self._on_score_maps)
         run_key = QShortcut(self)
         run_key.setKeys([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
         run_key.activated.connect(self.run)
@@ -310,7 +312,7 @@ class CliperWidget(QWidget):
         self._remember_timer = once(self, REMEMBER_AFTER, self._remember_engine)
         self.engine_panel.edited.connect(self._remember_timer.start)
         self._update_ready()
-        self._update_results()
+        self.memory_controller.update()
 
     @property
     def job(self) -> Job | None:
@@ -426,7 +428,7 @@ class CliperWidget(QWidget):
 
     def _on_finished(self) -> None:
         self._update_ready()
-        self._update_results()
+        self.memory_controller.update()
         self.weights.look_up()
         self.class_changes.go_on()
         self.learning_controller.go_on()
@@ -434,26 +436,8 @@ class CliperWidget(QWidget):
     # ------------------------------------------------------------------ showing
 
     def _on_result_appeared(self) -> None:
-        """Update the panels to the current result."""
-        shown = self.shown
-        if shown is None:
-            self.classes_panel.set_scores(None)
-        else:
-            values = shown.outcome.scores.stage().class_scores
-            self.classes_panel.set_scores(
-                {row.name: float(value) for row, value in zip(shown.rows, values, strict=True)}
-            )
-            self.result.recolour(self.classes_panel.classes())
-            if self.threshold_panel.score_maps.isChecked():
-                self._on_score_maps(True)
-            self._show_threshold()
-        self._update_results()
+        self.memory_controller.update()
         self.annotation_controller.count_soon()
-
-    def _show_threshold(self, _values: object = None) -> None:
-        """Show the class threshold in the score bars of the table."""
-        slider = self.threshold_panel.class_slider
-        self.classes_panel.set_threshold(slider.value(), slider.maximum())
 
     def _on_theme(self, _event: object = None) -> None:
         """Use colours for texts and bars that are legible in napari's theme."""
@@ -468,16 +452,6 @@ class CliperWidget(QWidget):
     def swap_stages(self) -> None:
         """Switch between the coarse and the refined map."""
         self.result.swap_stages()
-
-    def _on_stage(self, stage: str) -> None:
-        self._say(ui_text.stage_shown(stage))
-
-    def _on_score_maps(self, shown: bool) -> None:
-        """Add or remove the score maps of the result as image layers."""
-        self.score_maps.clear()
-        if shown and self.shown is not None:
-            final = self.shown.outcome.scores.stage()
-            self.score_maps.show(self.shown.choice, self.shown.rows, final.maps, final.class_scores)
 
     # ------------------------------------------------------------------ words and classes
 
@@ -529,7 +503,7 @@ class CliperWidget(QWidget):
         self._apply_settings(replace(settings, classes=(*settings.classes, *more)))
 
     def _on_leaving(self, image: Any) -> None:
-        self.score_maps.clear()
+        self.result_display.score_maps.clear()
         self.result.remove_of(image)
         self.correction_controller.leave(image)
 
@@ -545,20 +519,6 @@ class CliperWidget(QWidget):
                 device=config.device,
                 offline=config.offline,
             )
-
-    def _update_results(self) -> None:
-        """Update the last result and the memory in the settings."""
-        self.memory_controller.update()
-        lines = []
-        if self.shown is not None:
-            record = self.shown.outcome.scores.record
-            lines = ui_text.result_details(
-                layers=[one.layer.name for one in self.shown.predictions.values()],
-                seconds=record["seconds"],
-                device=record["device"],
-                precision=record["precision"],
-            )
-        self.result_details.setText("\n".join(lines) or ui_text.NO_RESULTS)
 
     # ------------------------------------------------------------------ readiness, closing
 
@@ -592,36 +552,7 @@ class CliperWidget(QWidget):
         if unknown and self.job is None:
             self.status_panel.show_message(ui_text.unknown_words(unknown))
 
-    def event(self, event: QEvent) -> bool:
-        """Close down when napari removes the widget from its dock without closing it."""
-        taken_out = event.type() == QEvent.Type.ParentChange and self.parentWidget() is None
-        if taken_out and not self._closed:
-            self.close_down()
-        return bool(super().event(event))
-
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Watch the main window: Qt does not close the widgets in a window that is closed."""
-        outermost: QWidget = self
-        while (parent := outermost.parentWidget()) is not None:
-            outermost = parent  # a floating dock is a child of the main window too
-        if isinstance(outermost, QMainWindow):
-            outermost.installEventFilter(self)  # Qt installs it only once
-        super().showEvent(event)
-
-    def eventFilter(self, _window: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
-        """Save before the window closes, and close down before it is deleted."""
-        if event is None or self._closed:
-            return False
-        if event.type() == QEvent.Type.DeferredDelete:
-            self.close_down()
-        elif event.type() == QEvent.Type.Close and not self._may_close():
-            event.ignore()
-            return True
-        elif event.type() == QEvent.Type.Close and not event.spontaneous():
-            self.close_down()  # napari has asked before; of other events it asks next
-        return False
-
-    def _may_close(self) -> bool:
+    def may_close(self) -> bool:
         """Whether everything is saved, or the user closes nevertheless."""
         left = len(self.viewer.layers) > 0
         saved = self.autosave.save_now()
@@ -638,16 +569,11 @@ class CliperWidget(QWidget):
             == QMessageBox.StandardButton.Yes
         )
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-        """Close down with the widget."""
-        self.close_down()
-        super().closeEvent(event)
-
     def close_down(self) -> None:
         """Save, stop all jobs, and disconnect from the viewer."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         self.keys.clear()
         if self._remember_timer.isActive():
             self._remember_timer.stop()

@@ -249,9 +249,9 @@ def test_a_failed_save_is_reported_and_asked_about_at_the_end(dock, qtbot, monke
         qtbot.waitUntil(lambda: "Not saved" in dock.status_panel.message.text(), timeout=10_000)
         requested = []
         patched.setattr(CliperWidget, "_ask_to_close", lambda one: requested.append(one))
-        assert not dock._may_close()
+        assert not dock.may_close()
         assert requested
-    assert dock._may_close()
+    assert dock.may_close()
     dock.close_down()
     assert [session.images for session in found_sessions()] == [("scene",)]
 
