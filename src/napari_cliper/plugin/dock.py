@@ -5,22 +5,20 @@ The engine computes in a thread; layers are changed in the window's thread only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 from napari._app_model import get_app_model
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QMessageBox, QShortcut, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMessageBox, QShortcut
 
 from ..annotation.project.settings import ProjectSettings
 from ..annotation.user_hints import BACKGROUND
-from ..segmentation import reduction
-from . import preferences, shortcuts, ui_text
+from . import shortcuts, ui_text
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
 from .controllers.brush import Brush
@@ -36,45 +34,29 @@ from .controllers.next_step import Actions, NextStep
 from .controllers.project import ProjectController
 from .controllers.project_runs import ProjectRuns
 from .controllers.prototype_learning import PrototypeLearning
+from .controllers.remembered_engine import RememberedEngine
 from .controllers.requests import Requests
 from .controllers.result_display import ResultDisplay
 from .controllers.run import RunController
 from .controllers.tools import ToolController
 from .controllers.weights import WeightsController
+from .dock_panels import DockPanels
 from .engine_requests import Request
 from .engine_session import Session
-from .frame import Frame, PageName
 from .layers.prediction_layers import Prediction
-from .panels.annotation_panel import AnnotationPanel
-from .panels.classes_panel import ClassesPanel
-from .panels.corrections_panel import CorrectionsPanel
-from .panels.engine_panel import EnginePanel
-from .panels.export_page import ExportPage
-from .panels.export_panel import ExportPanel
-from .panels.image_panel import ImagePanel
-from .panels.memory_panel import MemoryPanel
-from .panels.offers_panel import OffersPanel
-from .panels.project_panel import ProjectPanel
-from .panels.prototypes_panel import PrototypesPanel
-from .panels.run_panel import RunEntry, RunPanel
-from .panels.state_panel import StateButton, StatePanel
-from .panels.status_panel import StatusPanel
+from .napari_version import check_napari
+from .panels.run_panel import RunEntry
+from .panels.state_panel import StateButton
 from .panels.table import PANELS
-from .panels.threshold_panel import ThresholdPanel
-from .qt.closing_widget import ClosingWidget
 from .qt.keys import ViewerKeys
-from .qt.timers import once
 from .qt.tones import tone_style
-from .qt.wrapping_label import wrapping
 from .state import DockState
 from .worker import Job, wait_for_stopped_jobs
 
-REMEMBER_AFTER = 500  # milliseconds after the last change of the settings
-NAPARI_NEEDED = (0, 9)
 CLOSE_WAITS = 1.5  # seconds for a job to end when the window is closed
 
 
-class CliperWidget(ClosingWidget):
+class CliperWidget(DockPanels):
     """CLIPer segmentation: image, words, Run, thresholds, results.
 
     Parameters
@@ -84,27 +66,10 @@ class CliperWidget(ClosingWidget):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         check_napari()
-        super().__init__()
+        super().__init__(napari_viewer, self._run_entries)
         self.viewer = napari_viewer
         self.session = Session()
 
-        self.offers_panel = OffersPanel()
-        self.image_panel = ImagePanel(napari_viewer)
-        self.classes_panel = ClassesPanel()
-        self.engine_panel = EnginePanel(preferences.read().config)
-        self.run_panel = RunPanel(self._run_entries)
-        self.state_panel = StatePanel()
-        self.status_panel = StatusPanel()
-        self.threshold_panel = ThresholdPanel()
-        self.annotation_panel = AnnotationPanel()
-        self.corrections_panel = CorrectionsPanel()
-        self.prototypes_panel = PrototypesPanel()
-        self.project_panel = ProjectPanel()
-        self.result_details = wrapping(ui_text.NO_RESULTS)
-        self.memory_panel = MemoryPanel()
-        self.export_panel = ExportPanel()
-        self.export_page = ExportPage(self.project_panel, self.export_panel, self.prototypes_panel)
-        self._lay_out()
         self.main_job = MainJob(self.status_panel)
         self.main_job.failed.connect(self._on_failed)
 
@@ -268,6 +233,7 @@ class CliperWidget(ClosingWidget):
             self.requests.chosen,
             partial(self.main_job.start_told, stopped=ui_text.STOPPED_IMAGES),
         )
+        self.remembered_engine = RememberedEngine(self.engine_panel)
         self.controllers = (
             self.autosave,
             self.project_controller,
@@ -280,6 +246,7 @@ class CliperWidget(ClosingWidget):
             self.annotation_controller,
             self.example,
             self.result_display,
+            self.remembered_engine,
             self.run_controller,
             self.weights,
             self.main_job,
@@ -309,8 +276,6 @@ class CliperWidget(ClosingWidget):
             self.memory_panel, self._memory_fold, self.session, self.main_job.start_told
         )
         self.memory_controller.cleared.connect(self.weights.look_up)
-        self._remember_timer = once(self, REMEMBER_AFTER, self._remember_engine)
-        self.engine_panel.edited.connect(self._remember_timer.start)
         self._update_ready()
         self.memory_controller.update()
 
@@ -336,38 +301,10 @@ class CliperWidget(ClosingWidget):
     def idle(self) -> bool:
         """Whether nothing runs or waits to run, and everything is saved."""
         return (
-            not self._remember_timer.isActive()
-            and self.result.idle
+            self.result.idle
             and all(panel.idle for panel in self.panels.values())
             and all(controller.idle for controller in self.controllers)
         )
-
-    # ------------------------------------------------------------------ layout
-
-    def _lay_out(self) -> None:
-        foot = QWidget()
-        column = QVBoxLayout(foot)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addWidget(self.project_panel.line)
-        column.addWidget(self.status_panel)
-        self.frame = frame = Frame(self.image_panel, foot)
-        self.image_panel.add_button(frame.settings_button)
-        frame.add_above(self.offers_panel)
-        pages: Mapping[PageName, tuple[QWidget, ...]] = {
-            "find": (self.classes_panel, self.run_panel, self.state_panel, self.threshold_panel),
-            "correct": (self.corrections_panel, self.annotation_panel),
-            "settings": (self.engine_panel,),
-        }
-        for page, panels in pages.items():
-            for panel in panels:
-                frame.add(page, panel)
-        self.engine_panel.add_fold(ui_text.RESULTS_FOLD, self.result_details)
-        self._memory_fold = self.engine_panel.add_fold(ui_text.MEMORY_FOLD, self.memory_panel)
-        frame.add("export", self.export_page, fills=True)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(frame)
 
     # ------------------------------------------------------------------ running
 
@@ -507,35 +444,10 @@ class CliperWidget(ClosingWidget):
         self.result.remove_of(image)
         self.correction_controller.leave(image)
 
-    # ------------------------------------------------------------------ weights and memory
-
-    def _remember_engine(self) -> None:
-        """Remember the engine settings for the next session, if they are valid."""
-        if not self.engine_panel.problem():
-            config = self.engine_panel.config()
-            preferences.write(
-                model=config.model,
-                refiner=config.refiner or "",
-                device=config.device,
-                offline=config.offline,
-            )
-
     # ------------------------------------------------------------------ readiness, closing
 
-    def _show_context(self) -> None:
-        """Show the chosen model in the head, and a warning if small objects would be lost."""
-        choice, model, warning = self.image_panel.choice(), "", ""
-        if not self.engine_panel.problem():
-            config = self.engine_panel.config()
-            model = ui_text.plain_name(config.model)
-            if choice is not None:
-                reduced = reduction(choice.shape, config)
-                if reduced.notable:
-                    warning = ui_text.objects_lost(factor=reduced.factor, smallest=reduced.smallest)
-        self.image_panel.show_context(model, warning)
-
     def _update_ready(self) -> None:
-        self._show_context()
+        self.image_panel.show_context(*self.requests.context())
         self.run_panel.set_ready(self.requests.why_not())
         self.next_step.update()
         self.annotation_controller.update_available()
@@ -575,9 +487,6 @@ class CliperWidget(ClosingWidget):
             return
         self.closed = True
         self.keys.clear()
-        if self._remember_timer.isActive():
-            self._remember_timer.stop()
-            self._remember_engine()
         self.memory_controller.close()
         self.viewer.events.theme.disconnect(self._on_theme)
         for controller in self.controllers:
@@ -588,17 +497,3 @@ class CliperWidget(ClosingWidget):
         wait_for_stopped_jobs(CLOSE_WAITS)
         self.session.unload()
         self.session.forget()
-
-
-def check_napari() -> None:
-    """Check that napari is new enough.
-
-    Raises
-    ------
-    RuntimeError
-        If it is too old; napari shows the message instead of the dock.
-    """
-    installed = version("napari")
-    if tuple(int(part) for part in installed.split(".")[:2]) < NAPARI_NEEDED:
-        needed = ".".join(map(str, NAPARI_NEEDED))
-        raise RuntimeError(ui_text.too_old_napari(needed=needed, installed=installed))

@@ -3,7 +3,7 @@
 import pytest
 from npe2 import PluginManager
 
-from napari_cliper.plugin.dock import check_napari
+from napari_cliper.plugin.napari_version import check_napari
 
 pytestmark = pytest.mark.one_binding
 
@@ -28,6 +28,6 @@ def test_the_reader_claims_project_files_alone(tmp_path):
 
 def test_an_old_napari_is_named_with_the_way_to_upgrade(monkeypatch):
     check_napari()
-    monkeypatch.setattr("napari_cliper.plugin.dock.version", lambda name: "0.8.3rc1")
+    monkeypatch.setattr("napari_cliper.plugin.napari_version.version", lambda name: "0.8.3rc1")
     with pytest.raises(RuntimeError, match=r'napari 0.8.3rc1 is .*pip install.*"napari>=0.9"'):
         check_napari()

@@ -491,13 +491,9 @@ class LiveResult(QObject):
     def _describe(self, kept: Kept) -> None:
         """Update features and provenance to the labels of the layers."""
         shown = kept.shown
-        record = _record(shown.outcome, kept.followed[0])
+        thresholds, _ = kept.followed
+        record = {**shown.outcome.scores.record, "thresholds": thresholds.as_dict}
         for stage, prediction in shown.predictions.items():
             if prediction.live:
                 scores = shown.outcome.scores.stage(stage).class_scores.tolist()
                 prediction.describe(prediction.labels, shown.rows, scores, record)
-
-
-def _record(outcome: Outcome, values: Thresholds) -> dict[str, Any]:
-    """The provenance of a layer: that of the engine, and the thresholds."""
-    return {**outcome.scores.record, "thresholds": values.as_dict}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...annotation.project.settings import ProjectSettings
 from ...labels.label_class import ClassRow
-from ...segmentation import InvalidInputError, SegmentationConfig
+from ...segmentation import InvalidInputError, SegmentationConfig, reduction
 from .. import ui_text
 from ..engine_requests import Request
 from ..engine_session import classes_of
@@ -66,6 +66,18 @@ class Requests:
             return problem
         missing = self._engine.missing()
         return ui_text.weights_missing(missing) if missing else ""
+
+    def context(self) -> tuple[str, str]:
+        """The chosen model, and a warning if a run would lose small objects; for the head."""
+        choice, model, warning = self._images.choice(), "", ""
+        if not self._engine.problem():
+            config = self._engine.config()
+            model = ui_text.plain_name(config.model)
+            if choice is not None:
+                reduced = reduction(choice.shape, config)
+                if reduced.notable:
+                    warning = ui_text.objects_lost(factor=reduced.factor, smallest=reduced.smallest)
+        return model, warning
 
     # ------------------------------------------------------------------ requests
 

@@ -1,0 +1,47 @@
+"""The settings of the engine, remembered for the next session."""
+
+from __future__ import annotations
+
+from .. import preferences
+from ..panels.engine_panel import EnginePanel
+from ..qt.timers import once
+from .base import Controller
+
+REMEMBER_AFTER = 500  # milliseconds after the last change of the settings
+
+
+class RememberedEngine(Controller):
+    """Writes what the user chooses in the settings to napari's preferences.
+
+    Parameters
+    ----------
+    panel : EnginePanel
+    """
+
+    def __init__(self, panel: EnginePanel) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        self._timer = once(self, REMEMBER_AFTER, self._remember)
+        panel.edited.connect(self._timer.start)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every change is written."""
+        return not self._timer.isActive()
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+        if self._timer.isActive():
+            self._timer.stop()
+            self._remember()
+
+    def _remember(self) -> None:
+        """Write the settings, if they are valid."""
+        if not self._panel.problem():
+            config = self._panel.config()
+            preferences.write(
+                model=config.model,
+                refiner=config.refiner or "",
+                device=config.device,
+                offline=config.offline,
+            )

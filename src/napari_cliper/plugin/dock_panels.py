@@ -1,0 +1,84 @@
+"""The panels of the dock, and the page that each is on. Nothing is connected here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from napari.viewer import Viewer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from . import preferences, ui_text
+from .frame import Frame, PageName
+from .panels.annotation_panel import AnnotationPanel
+from .panels.classes_panel import ClassesPanel
+from .panels.corrections_panel import CorrectionsPanel
+from .panels.engine_panel import EnginePanel
+from .panels.export_page import ExportPage
+from .panels.export_panel import ExportPanel
+from .panels.image_panel import ImagePanel
+from .panels.memory_panel import MemoryPanel
+from .panels.offers_panel import OffersPanel
+from .panels.project_panel import ProjectPanel
+from .panels.prototypes_panel import PrototypesPanel
+from .panels.run_panel import RunEntry, RunPanel
+from .panels.state_panel import StatePanel
+from .panels.status_panel import StatusPanel
+from .panels.threshold_panel import ThresholdPanel
+from .qt.closing_widget import ClosingWidget
+from .qt.wrapping_label import wrapping
+
+
+class DockPanels(ClosingWidget):
+    """All panels that have a controller, in a frame.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    run_entries : callable
+        Gives the entries of the menu beside Run.
+    """
+
+    def __init__(self, viewer: Viewer, run_entries: Callable[[], list[RunEntry]]) -> None:
+        super().__init__()
+        self.offers_panel = OffersPanel()
+        self.image_panel = ImagePanel(viewer)
+        self.classes_panel = ClassesPanel()
+        self.engine_panel = EnginePanel(preferences.read().config)
+        self.run_panel = RunPanel(run_entries)
+        self.state_panel = StatePanel()
+        self.status_panel = StatusPanel()
+        self.threshold_panel = ThresholdPanel()
+        self.annotation_panel = AnnotationPanel()
+        self.corrections_panel = CorrectionsPanel()
+        self.prototypes_panel = PrototypesPanel()
+        self.project_panel = ProjectPanel()
+        self.result_details = wrapping(ui_text.NO_RESULTS)
+        self.memory_panel = MemoryPanel()
+        self.export_panel = ExportPanel()
+        self.export_page = ExportPage(self.project_panel, self.export_panel, self.prototypes_panel)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        foot = QWidget()
+        column = QVBoxLayout(foot)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.project_panel.line)
+        column.addWidget(self.status_panel)
+        self.frame = frame = Frame(self.image_panel, foot)
+        self.image_panel.add_button(frame.settings_button)
+        frame.add_above(self.offers_panel)
+        pages: Mapping[PageName, tuple[QWidget, ...]] = {
+            "find": (self.classes_panel, self.run_panel, self.state_panel, self.threshold_panel),
+            "correct": (self.corrections_panel, self.annotation_panel),
+            "settings": (self.engine_panel,),
+        }
+        for page, panels in pages.items():
+            for panel in panels:
+                frame.add(page, panel)
+        self.engine_panel.add_fold(ui_text.RESULTS_FOLD, self.result_details)
+        self._memory_fold = self.engine_panel.add_fold(ui_text.MEMORY_FOLD, self.memory_panel)
+        frame.add("export", self.export_page, fills=True)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(frame)
