@@ -188,6 +188,7 @@ def test_a_fresh_segmenter_gives_the_same_in_any_order(files, python):
 
 
 def test_the_dock_gives_what_python_gives(dock, files, python, qtbot):
+    dock.result.show_both(True)
     for name, kind in KINDS.items():
         dock.viewer.layers.clear()
         layer = shown(dock.viewer, files[name], kind)

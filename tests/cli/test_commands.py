@@ -363,7 +363,7 @@ def test_download_puts_the_files_into_the_cache(monkeypatch, tmp_path):
         monitor.tell(f"Downloading {row.name}", 5, 10, "byte")
         return {"open_clip_model.safetensors": tmp_path / "blob"}
 
-    monkeypatch.setattr("napari_cliper.segmentation.models.weights.fetch", fetch)
+    monkeypatch.setattr("napari_cliper.segmentation.fetch", fetch)
     result = CliRunner().invoke(app, ["models", "download", "ViT-L/14"])
     assert result.exit_code == 0
     assert str(tmp_path / "blob") in "".join(result.stdout.split())

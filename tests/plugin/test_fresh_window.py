@@ -54,5 +54,5 @@ def test_cancel_while_pytorch_is_loaded_and_run_again():
     assert "Cancelled" in found["cancelled"]
     assert LOADING_PYTORCH in found["stages"]
     assert "4 of 4 classes" in found["message"]
-    assert found["layers"] == ["scene", "scene coarse", "scene refined"]
+    assert found["layers"] == ["scene", "scene prediction"]
     assert found["block"] < 3  # likewise; the longest time for which the window stood still

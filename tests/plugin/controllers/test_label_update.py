@@ -48,7 +48,8 @@ def kept(engine):
     scores, _ = engine
     live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
     shown = SimpleNamespace(outcome=SimpleNamespace(live=live, scores=scores))
-    return Kept(shown, scores.settings.thresholds, followed=(scores.settings.thresholds, None))
+    thresholds = scores.settings.thresholds
+    return Kept(shown, thresholds, followed=(thresholds, None), labels={}, outlines={})
 
 
 def drawn(*strokes, clicks=()):

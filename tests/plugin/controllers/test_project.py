@@ -306,13 +306,13 @@ def on_disk(tmp_path, at=(30, 30)):
 
 
 def test_what_is_painted_while_the_next_image_loads_is_saved(project, qtbot, tmp_path, monkeypatch):
-    gate, load = threading.Event(), project_controller._load
+    gate, load = threading.Event(), project_controller.load_image
 
     def slow(*args):
         gate.wait(10)
         return load(*args)
 
-    monkeypatch.setattr(project_controller, "_load", slow)
+    monkeypatch.setattr(project_controller, "load_image", slow)
     mine = project.annotation_controller.begin(project.project_controller.layer, "scene 1")
     project.project_controller.go_to("scene 2")
     mine.layer.paint((30, 30), 2)
@@ -470,14 +470,14 @@ def test_closing_the_viewer_saves_and_ends_the_dock(in_window, qtbot, tmp_path, 
     painted(in_window, qtbot)
     in_window.viewer.close()
     assert on_disk(tmp_path)
-    assert in_window._closed
+    assert in_window.closed
 
 
 def test_taking_the_dock_out_saves_and_ends_it(in_window, qtbot, tmp_path):
     painted(in_window, qtbot)
     in_window.viewer.window.remove_dock_widget(in_window)
     assert on_disk(tmp_path)
-    assert in_window._closed
+    assert in_window.closed
 
 
 def test_the_cross_saves_and_asks_where_that_fails(in_window, qtbot, tmp_path, monkeypatch):
@@ -490,11 +490,11 @@ def test_the_cross_saves_and_asks_where_that_fails(in_window, qtbot, tmp_path, m
         QApplication.sendEvent(window.windowHandle(), QCloseEvent())
     assert "disk is full" in requested[0]
     assert window.isVisible()
-    assert not in_window._closed
+    assert not in_window.closed
     assert not in_window.eventFilter(window, QCloseEvent())
     assert on_disk(tmp_path)
     in_window.eventFilter(window, QEvent(QEvent.Type.DeferredDelete))
-    assert in_window._closed
+    assert in_window.closed
 
 
 def test_axes_stay_from_project_to_layer_and_back(dock, qtbot, tmp_path):

@@ -204,7 +204,7 @@ def test_proxyclip_is_what_its_parts_give(foundation, tiny_clip, image):
     segmenter = Segmenter(config(tiny_clip, method="proxyclip", window=112, stride=112))
     square = image[:, :70]
     (window,) = segmenter.embed(square).windows
-    clip = segmenter._loaded["clip"].network
+    clip = segmenter.networks.loaded["clip"].network
     pixels = resized(square, (112, 112), "bilinear")
     external = foundation.network.forward_features(normalised(pixels, proxy.MEAN, proxy.STD))
     expected = clip.image.proxied(

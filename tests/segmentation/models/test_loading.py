@@ -176,7 +176,7 @@ def vectors_of(path):
     """What a checkpoint says of the prompt "dog", however its architecture was told."""
     segmenter = Segmenter(config(path))
     segmenter.load()
-    return segmenter._loaded["clip"].network.text.encode(["dog"])
+    return segmenter.networks.loaded["clip"].network.text.encode(["dog"])
 
 
 def test_configuration_beside_the_checkpoint_by_its_name(tiny_clip):
@@ -431,7 +431,7 @@ def test_a_tag_that_is_on_disk(image, tiny_clip):
     segmenter = Segmenter(config("open_clip:ViT-tiny-test/some"))
     embedding = segmenter.embed(image)
     assert embedding.record["weights"][0]["file"] == "open_clip_model.safetensors"
-    encoder = segmenter._loaded["clip"].network.image
+    encoder = segmenter.networks.loaded["clip"].network.image
     assert encoder.mean == encoder.std == (0.5,) * 3  # as the table of open_clip says
     assert torch.equal(encoder.visual.proj, load_file(tiny_clip)["visual.proj"])
 
@@ -457,12 +457,12 @@ def test_two_segmenters_share_networks_that_are_freed_with_them(tiny_clip, image
     first, second = Segmenter(config(tiny_clip)), Segmenter(config(tiny_clip, method="maskclip"))
     embedding = first.embed(image)
     second.load()
-    assert first._loaded["clip"] is second._loaded["clip"]
+    assert first.networks.loaded["clip"] is second.networks.loaded["clip"]
     assert embedding.record["weights"] == second.embed(image).record["weights"]
     half = Segmenter(config(tiny_clip, precision="bfloat16"))
     half.load()
-    assert half._loaded["clip"] is not first._loaded["clip"]
-    network = weakref.ref(first._loaded["clip"].network.image.visual)
+    assert half.networks.loaded["clip"] is not first.networks.loaded["clip"]
+    network = weakref.ref(first.networks.loaded["clip"].network.image.visual)
     first.unload()
     gc.collect()
     assert network() is not None  # the second still has it
@@ -476,7 +476,7 @@ def test_two_segmenters_share_networks_that_are_freed_with_them(tiny_clip, image
 def test_networks_are_freed_after_a_stop_and_an_error(tiny_clip, image):
     segmenter = Segmenter(config(tiny_clip))
     segmenter.load()
-    network = weakref.ref(segmenter._loaded["clip"].network.image.visual)
+    network = weakref.ref(segmenter.networks.loaded["clip"].network.image.visual)
     with pytest.raises(Stopped):
         segmenter.embed(image, should_stop=lambda: True)
     with pytest.raises(InvalidInputError):
@@ -614,7 +614,7 @@ def test_a_load_that_failed_is_tried_again(tiny_clip, monkeypatch):
     with pytest.raises(DamagedWeightsError, match="not yet whole"):
         segmenter.load()
     segmenter.load()
-    assert segmenter._loaded["clip"].weights[0]["file"] == tiny_clip.name
+    assert segmenter.networks.loaded["clip"].weights[0]["file"] == tiny_clip.name
 
 
 def test_a_stop_while_hashing(tiny_clip, monkeypatch):
