@@ -106,7 +106,7 @@ def test_unknown_sizes_are_reported_and_give_no_volume():
         ("ZYX", (2, 1, 1), (micro,) * 3, ["volume [micrometer^3]"], []),
         ("ZYX", (1, 0.5, 0.5), ("pixel", micro, micro), [], ["no pixel size along Z"]),
         ("TYX", (1, 0.5, 0.25), ("pixel", micro, micro), ["area [micrometer^2]"], ["Perimeters"]),
-        ("QYX", (1, 1, 1), (), [], ["no pixel size: "]),
+        ("QYX", (1, 1, 1), (), [], ["no pixel size."]),
     ):
         image = LabelledImage("a", cube, ROWS, axes=axes, pixel_size=sizes, units=units)
         table = region_table(image)
