@@ -479,8 +479,8 @@ def test_the_most_uncertain_images_come_first(project, qtbot, tmp_path):
     assert kept == [*best, "bad", "scene 1"]
     assert rows(dock)[0] == f"{best[0]}: not started, {values[best[0]]:.0%} uncertain"
     assert rows(dock)[-2:] == ["bad: not started", "scene 1: done"]
-    said = re.search(r"0\.\d{3}", dock.project_panel.images.item(0).toolTip())
-    assert float(said.group()) == pytest.approx(values[best[0]], abs=1 / 255)  # as it is stored
+    said = re.search(r"([\d.]+)%", dock.project_panel.images.item(0).toolTip())
+    assert float(said[1]) / 100 == pytest.approx(values[best[0]], abs=1 / 255)  # as it is stored
     assert "Sorted 4 images" in message(dock)
     assert "bad could not be read" in message(dock)
     assert dock.project_controller.current == "scene 2"
