@@ -85,7 +85,7 @@ def check(pytest_arguments: list[str]) -> None:
     """Check style, types, the manifest and the docs, and run all tests.
 
     All tests run with PyQt6. Those of the plugin run again with PySide6, except tests marked
-    `one_binding`: they start processes of their own or use no Qt.
+    `one_binding`: they start processes of their own, use no Qt, or are about what the engine gives.
 
     Every part runs, even if one before it fails. Exits with status 1 if any part failed.
     """

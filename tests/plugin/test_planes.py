@@ -7,6 +7,8 @@ import pytest
 
 from napari_cliper.demo.scenes import make_scene
 
+pytestmark = pytest.mark.one_binding
+
 SCENES = [make_scene((64, 80), 1_000_008 + number).image for number in range(4)]
 
 

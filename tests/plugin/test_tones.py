@@ -9,6 +9,8 @@ from qtpy.QtWidgets import QLabel
 
 from napari_cliper.plugin.qt.tones import set_tone, tone_colours, tone_style
 
+pytestmark = pytest.mark.one_binding
+
 
 def luminance(colour):
     """Relative luminance, as WCAG 2.1 defines it."""

@@ -12,6 +12,8 @@ import pytest
 import napari_cliper
 from napari_cliper.plugin import ui_text
 
+pytestmark = pytest.mark.one_binding
+
 PACKAGE = Path(napari_cliper.__file__).parent
 PLUGIN = PACKAGE / "plugin"
 TEXTS = sorted((PLUGIN / "ui_text").glob("*.py"))

@@ -18,6 +18,8 @@ from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin.panels.classes_model import Column
 from napari_cliper.segmentation import Prototype, Prototypes
 
+pytestmark = pytest.mark.one_binding
+
 SHAPE = (96, 128)
 WORDS = ["pollen grain", "red blood cell", "bacterium", "fibre"]
 

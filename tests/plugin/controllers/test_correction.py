@@ -20,6 +20,8 @@ from napari_cliper.plugin.layers import outlines
 from napari_cliper.plugin.worker import Job
 from napari_cliper.segmentation import LiveLabels, OutOfMemoryError, corrected
 
+pytestmark = pytest.mark.one_binding
+
 SCENE = make_scene((96, 128), 1_000_008)
 
 

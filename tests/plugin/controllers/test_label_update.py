@@ -24,6 +24,8 @@ from napari_cliper.segmentation import (
     image_affinity,
 )
 
+pytestmark = pytest.mark.one_binding
+
 SHAPE = (96, 128)
 NAMES = [one.name for one in all_classes()]
 

@@ -11,6 +11,8 @@ from napari_cliper.annotation.edit_mask import ACCEPTED
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin import engine_session
 
+pytestmark = pytest.mark.one_binding
+
 SHAPE = (96, 128)
 
 

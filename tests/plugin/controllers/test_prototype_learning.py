@@ -24,6 +24,8 @@ from napari_cliper.segmentation import (
     Segmenter,
 )
 
+pytestmark = pytest.mark.one_binding
+
 SHAPE = (96, 128)
 SCENE = make_scene(SHAPE, 1_000_008)
 PRESENT = sorted(set(np.unique(SCENE.labels).tolist()) - {0})
