@@ -58,12 +58,12 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
     viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
     dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
     person = Person(viewer)
-    window.activateWindow()
+    person.take_keyboard()
     person.wait(lambda: dock.idle)
     control, alt = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier
 
     person.click(dock.classes_panel.field)
-    person.type(WORDS)
+    person.type(WORDS, dock.classes_panel.field)
     shoot("words")
     person.press(Qt.Key.Key_Return, control)
     person.wait(lambda: dock.job is None or "layers" in dock.status_panel.stage.text())
@@ -112,7 +112,7 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
     for purpose in PURPOSES:
         person.click(dock.export_panel.purposes[purpose].box)
     person.click(dock.export_panel.folder)
-    person.type("export")
+    person.type("export", dock.export_panel.folder)
     shoot("export")
     person.click(dock.export_panel.export_button)
     person.wait(lambda: "export" in dock.status_panel.message.text() and dock.idle)

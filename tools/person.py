@@ -51,6 +51,16 @@ class Person:
         if not until():
             raise TimeoutError(f"Waited {PATIENCE / 1000:.0f} s for {until}.")
 
+    def take_keyboard(self) -> None:
+        """Wait until the window has the keyboard, without which no shortcut works."""
+        window = self._window()
+
+        def active() -> bool:
+            window.activateWindow()
+            return bool(window.isActiveWindow())
+
+        self.wait(active)
+
     # ------------------------------------------------------------------ widgets
 
     def click(self, widget: QWidget) -> None:
@@ -85,7 +95,7 @@ class Person:
 
     def type(self, text: str, widget: QWidget | None = None) -> None:
         """Type into the widget that has the focus."""
-        QTest.keyClicks(widget or QApplication.focusWidget(), text)
+        QTest.keyClicks(widget or QApplication.focusWidget() or self._window(), text)
         self.keys += len(text)
 
     def press(
