@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from ..annotation.project.prediction_store import PredictionKey
 from ..annotation.project.project import Project
-from ..io.files import FileError
-from ..segmentation import InvalidInputError, Monitor, OutOfMemoryError
-from .predict_images import Predict, check_some, confirmed_in, predicted
+from ..segmentation import Monitor
+from .predict_images import Predict, confirmed_in, each_open_image, predicted
 
 
 @dataclass(frozen=True)
@@ -63,22 +62,16 @@ def uncertain_first(
         and are returned in `Ranking.problems`.
     """
     monitor = monitor or Monitor()
-    images = project.images
-    wanted = [image.name for image in images if image.status != "done"]
     values: dict[str, float] = {}
-    problems: dict[str, str] = {}
-    for index, name in enumerate(wanted):
-        monitor.tell("Ranking the images", index, len(wanted))
-        try:
-            prediction, _ = predicted(project, name, key, predict, monitor)
-            confirmed = confirmed_in(project, name, prediction)
-        except (FileError, InvalidInputError, OutOfMemoryError) as error:
-            problems[name] = str(error)
-        else:
-            values[name] = mean_of_open(prediction.uncertainty, confirmed)
-    check_some(wanted, problems)
+
+    def rank_one(name: str) -> None:
+        prediction, _ = predicted(project, name, key, predict, monitor)
+        confirmed = confirmed_in(project, name, prediction)
+        values[name] = mean_of_open(prediction.uncertainty, confirmed)
+
+    problems = each_open_image(project, "Ranking the images", rank_one, monitor)
     order = sorted(values, key=lambda name: -values[name])  # stable: ties keep their order
-    done = [image.name for image in images if image.status == "done"]
+    done = [image.name for image in project.images if image.status == "done"]
     return Ranking((*order, *problems, *done), values, problems)
 
 

@@ -105,20 +105,54 @@ def predict_images(
         and are returned in `PredictedImages.problems`.
     """
     monitor = monitor or Monitor()
-    wanted = [image.name for image in project.images if image.status != "done"]
     run: list[str] = []
     kept: list[str] = []
+
+    def run_one(name: str) -> None:
+        _, new = predicted(project, name, key, predict, monitor)
+        (run if new else kept).append(name)
+
+    problems = each_open_image(project, "Running the images", run_one, monitor)
+    return PredictedImages(tuple(run), tuple(kept), problems)
+
+
+def each_open_image(
+    project: Project, stage: str, work: Callable[[str], None], monitor: Monitor
+) -> dict[str, str]:
+    """Do something with each image that is not done; a bad image does not stop the others.
+
+    Parameters
+    ----------
+    project : Project
+    stage : str
+        What the progress says.
+    work : callable
+        Called with the name of each image.
+    monitor : Monitor
+
+    Returns
+    -------
+    dict of str to str
+        Why images could not be processed, by name.
+
+    Raises
+    ------
+    InvalidInputError
+        If no image could be processed; the message gives the reason for the first.
+    SegmentationError
+        As raised by `work`, unless it only concerns one image.
+    """
+    wanted = [image.name for image in project.images if image.status != "done"]
     problems: dict[str, str] = {}
     for index, name in enumerate(wanted):
-        monitor.tell("Running the images", index, len(wanted))
+        monitor.tell(stage, index, len(wanted))
         try:
-            _, new = predicted(project, name, key, predict, monitor)
+            work(name)
         except (FileError, InvalidInputError, OutOfMemoryError) as error:
             problems[name] = str(error)
-        else:
-            (run if new else kept).append(name)
-    check_some(wanted, problems)
-    return PredictedImages(tuple(run), tuple(kept), problems)
+    if wanted and len(problems) == len(wanted):
+        raise InvalidInputError(f"None of the images could be processed. {problems[wanted[0]]}")
+    return problems
 
 
 def predicted(
@@ -143,18 +177,6 @@ def predicted(
     )
     project.save_prediction(name, key, made)
     return made, True
-
-
-def check_some(wanted: Sequence[str], problems: Mapping[str, str]) -> None:
-    """Raise an error if every image has a problem.
-
-    Raises
-    ------
-    InvalidInputError
-        With the reason for the first image.
-    """
-    if wanted and len(problems) == len(wanted):
-        raise InvalidInputError(f"None of the images could be processed. {problems[wanted[0]]}")
 
 
 def middle_plane(pixels: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:
