@@ -208,7 +208,8 @@ def test_pure_files_know_no_network_and_no_disk():
 DOORS = {
     "open_clip": "segmentation/models/clip.py",
     "diffusers": "segmentation/models/stable_diffusion.py",
-    "transformers": "segmentation/models/stable_diffusion.py",
+    "transformers": "segmentation/models/transformers_networks.py",
+    "onnxruntime": "segmentation/models/sam_onnx.py",
     "timm": "segmentation/models/dino.py",
     "huggingface_hub": "segmentation/models/weights.py",
 }

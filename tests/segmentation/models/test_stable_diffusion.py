@@ -24,6 +24,7 @@ from napari_cliper.segmentation.errors import (
 from napari_cliper.segmentation.features.preprocessing import squashed
 from napari_cliper.segmentation.models import loading
 from napari_cliper.segmentation.models import stable_diffusion as diffusion
+from napari_cliper.segmentation.models import transformers_networks
 from napari_cliper.segmentation.models import tensor_cache as kept
 from napari_cliper.segmentation.progress import Monitor
 from napari_cliper.segmentation.refiners.attention_maps import refine_with_attention
@@ -96,13 +97,13 @@ def cached_prompts(user_cache):
 def encoded(monkeypatch):
     """Counts how often the text encoder runs."""
     runs = []
-    real = diffusion.empty_prompt
+    real = transformers_networks.empty_prompt
 
     def counted(*args):
         runs.append(args[0])
         return real(*args)
 
-    monkeypatch.setattr(diffusion, "empty_prompt", counted)
+    monkeypatch.setattr(transformers_networks, "empty_prompt", counted)
     return runs
 
 
@@ -421,7 +422,7 @@ def test_how_far_bfloat16_is_off(model, whole_folder, image):
 
 
 def test_the_empty_prompt_is_that_of_the_library(whole_folder):
-    prompt = diffusion.empty_prompt(whole_folder)
+    prompt = transformers_networks.empty_prompt(whole_folder)
     encoder = CLIPTextModel.from_pretrained(whole_folder / "text_encoder")
     tokenizer = CLIPTokenizer.from_pretrained(whole_folder / "tokenizer")
     ids = tokenizer("", padding="max_length", return_tensors="pt").input_ids

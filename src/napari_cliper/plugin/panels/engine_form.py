@@ -308,11 +308,16 @@ class EngineForm(QWidget):
     def set_cached(self, on_disk: Mapping[str, bool]) -> None:
         """Show in the boxes which weights are on disk."""
         self._on_disk.update(on_disk)
-        boxes = {"clip": self.model.box, "diffusion": self.diffusion.box}
+        boxes = {
+            "clip": self.model.box,
+            "diffusion": self.diffusion.box,
+            "foundation": self.foundation,
+        }
         with signals_blocked(self):
             for row in REGISTRY.values():
-                box = boxes.get(row.kind, self.foundation)
-                box.relabel(row.name, weights_text(row, self._on_disk.get(row.name)))
+                box = boxes.get(row.kind)
+                if box is not None:
+                    box.relabel(row.name, weights_text(row, self._on_disk.get(row.name)))
             self._refresh()
 
     def on_disk(self, name: str) -> bool | None:

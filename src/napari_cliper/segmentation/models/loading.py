@@ -374,15 +374,15 @@ def load_clip(
             # image tower, which is moved to `dtype` below.
             network.text.model.to(device)
         network.image.visual.to(device, dtype)
-        hashed = _hashed([path], monitor)
-        return Loaded(network, hashed, _identity(source, hashed, text_folder, monitor))
+        hashes = hashed([path], monitor)
+        return Loaded(network, hashes, _identity(source, hashes, text_folder, monitor))
 
     return shared(("clip", config.model, str(device), str(dtype)), load, monitor)
 
 
 def _identity(
     source: ClipSource,
-    hashed: list[dict[str, str]],
+    hashes: list[dict[str, str]],
     text_folder: Path | None,
     monitor: Monitor,
 ) -> str:
@@ -391,7 +391,7 @@ def _identity(
     files = [path for path in beside if path.suffix in (".json", ".txt", ".model")]
     return json.dumps(
         [
-            [row["sha256"] for row in (*hashed, *_hashed(files, monitor))],
+            [row["sha256"] for row in (*hashes, *hashed(files, monitor))],
             source.config,
             source.quick_gelu,
             version("open_clip_torch"),
@@ -444,7 +444,7 @@ def load_foundation(
         model: ImageEncoder = row.make(row.architecture, tensors, ", ".join(map(str, paths)))
         for network in model.networks:
             network.to(device, dtype)
-        return Loaded(model, _hashed(paths, monitor))
+        return Loaded(model, hashed(paths, monitor))
 
     return shared(("foundation", config.foundation_model, str(device), str(dtype)), load, monitor)
 
@@ -467,7 +467,7 @@ def load_diffusion(
         model = diffusion.load(folder, prompt, dtype)
         for network in model.networks:
             network.to(device)
-        return Loaded(model, _hashed(sorted(folder.glob("[uv]*/*.safetensors")), monitor))
+        return Loaded(model, hashed(sorted(folder.glob("[uv]*/*.safetensors")), monitor))
 
     return shared(("diffusion", config.diffusion_model, str(device), str(dtype)), load, monitor)
 
@@ -486,14 +486,14 @@ def _cached_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
     if kept is not None:
         return kept[0]
     monitor.tell("Encoding the empty prompt", 0, 1)
-    from . import stable_diffusion as diffusion  # noqa: PLC0415 - as above
+    from . import transformers_networks  # noqa: PLC0415 - imports transformers
 
-    prompt = diffusion.empty_prompt(folder, monitor)
+    prompt = transformers_networks.empty_prompt(folder, monitor)
     EMPTY_PROMPTS.put(mark, prompt)
     EMPTY_PROMPTS.trim()
     return prompt
 
 
-def _hashed(paths: Sequence[Path], monitor: Monitor) -> list[dict[str, str]]:
+def hashed(paths: Sequence[Path], monitor: Monitor) -> list[dict[str, str]]:
     """Return name and SHA-256 of weight files."""
     return [{"file": path.name, "sha256": weights.sha256(path, monitor)} for path in paths]

@@ -1,9 +1,10 @@
 """The registry of downloadable weights: repositories, files, sizes and licences.
 
-Sizes are those of the preferred files: four bytes per parameter for CLIP and DINO, two for Stable
-Diffusion in float16. CLIP repositories are those that open_clip lists, DINO and DINOv2 those of
-timm. The publisher of Stable Diffusion 2.1 base removed its repository from the hub in November
-2025; it is still tried after the mirrors, because it may be in the cache or come back.
+Sizes are those of the preferred files: four bytes per parameter for CLIP, DINO and SAM, two for
+Stable Diffusion in float16. CLIP repositories are those that open_clip lists, DINO and DINOv2 those
+of timm, SAM and its relatives those of transformers. The publisher of Stable Diffusion 2.1 base
+removed its repository from the hub in November 2025; it is still tried after the mirrors, because
+it may be in the cache or come back.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from ..errors import unknown_choice
 from ..tables import lazily
 
-Kind = Literal["clip", "diffusion", "foundation"]
+Kind = Literal["clip", "diffusion", "foundation", "sam"]
 Network = Literal["diffusion", "foundation"]
 """A network that may take part beside CLIP."""
 
@@ -32,11 +33,11 @@ class WeightsEntry:
     ----------
     name : str
         What the user types: ``"ViT-B/16"``, ``"stable-diffusion-2.1"``, ``"dino-vitb8"``.
-    kind : {'clip', 'diffusion', 'foundation'}
+    kind : {'clip', 'diffusion', 'foundation', 'sam'}
         Type of the network.
     architecture : str
-        Name in open_clip or timm; empty for diffusion models, whose architecture is in their config
-        files.
+        Name in open_clip or timm; empty for diffusion models and SAM, whose architecture is in
+        their config files.
     repositories : tuple of str
         Repositories on the Hugging Face hub, tried in order. Empty for files in this package.
     files : tuple of tuple of str
@@ -122,6 +123,13 @@ def _foundation(name: str, architecture: str, patch: int, size: int) -> WeightsE
     )
 
 
+def _sam(name: str, repository: str, size: int, purpose: str) -> WeightsEntry:
+    files = (("model.safetensors",), ("config.json",))
+    return WeightsEntry(
+        name, "sam", "", (repository,), files, size, "Apache-2.0", purpose, validated=False
+    )
+
+
 _ROWS = (
     WeightsEntry(
         name="demo",
@@ -178,13 +186,36 @@ _ROWS = (
     _foundation("dinov2-vits14", "vit_small_patch14_dinov2.lvd142m", 14, 88_244_000),
     _foundation("dinov2-vitb14", "vit_base_patch14_dinov2.lvd142m", 14, 346_339_000),
     _foundation("dinov2-vitl14", "vit_large_patch14_dinov2.lvd142m", 14, 1_217_510_000),
+    _sam(
+        "sam2.1-hiera-tiny",
+        "facebook/sam2.1-hiera-tiny",
+        156_000_000,
+        "Outlines one object at a click (SAM 2.1, tiny).",
+    ),
+    _sam(
+        "edgetam",
+        "yonigozlan/EdgeTAM-hf",
+        56_000_000,
+        "Outlines one object at a click (EdgeTAM); smaller and faster.",
+    ),
+    _sam(
+        "sam-vit-base",
+        "facebook/sam-vit-base",
+        375_000_000,
+        "Outlines one object at a click (SAM, base).",
+    ),
 )
 
 ROWS = {row.name: row for row in _ROWS}
 REGISTRY: Mapping[str, WeightsEntry] = MappingProxyType(ROWS)
 
 _KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
-    dict(zip(get_args(Kind), ("CLIP model", "diffusion model", "foundation model"), strict=True))
+    {
+        "clip": "CLIP model",
+        "diffusion": "diffusion model",
+        "foundation": "foundation model",
+        "sam": "model for outlines",
+    }
 )
 
 
@@ -195,7 +226,7 @@ def entry(name: str, kind: Kind | None = None) -> WeightsEntry:
     ----------
     name : str
         A key of `REGISTRY`.
-    kind : {'clip', 'diffusion', 'foundation'}, optional
+    kind : {'clip', 'diffusion', 'foundation', 'sam'}, optional
         Search only networks of this type.
 
     Returns

@@ -1,8 +1,8 @@
 """Self-attention maps of Stable Diffusion for an image, from one UNet pass.
 
-The only module that imports diffusers and, for the empty prompt, transformers. Source: CLIPer
-(arXiv 2411.13836, sec. 3.3): the image latents with a little noise pass through the UNet once; the
-self-attention of two of its highest-resolution layers tells which pixels belong together.
+The only module that imports diffusers. Source: CLIPer (arXiv 2411.13836, sec. 3.3): the image
+latents with a little noise pass through the UNet once; the self-attention of two of its
+highest-resolution layers tells which pixels belong together.
 
 Notation: h = w = side of the latents (64), n = h * w, H heads per layer.
 """
@@ -19,10 +19,9 @@ import torch
 from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..errors import DamagedWeightsError, InvalidInputError
-from ..progress import Monitor
+from .pretrained import load_network, load_part
 
 T = TypeVar("T")
 
@@ -205,59 +204,6 @@ def _keep_in(found: list[T], keep: Callable[[Tensor], T], weights: Tensor) -> No
     found.append(keep(weights))
 
 
-def empty_prompt(folder: Path, monitor: Monitor | None = None) -> Tensor:
-    """Encode the empty prompt with a model's text encoder, (1, 77, C) float32.
-
-    Parameters
-    ----------
-    folder : Path
-        A model in diffusers format with ``tokenizer`` and ``text_encoder``.
-    """
-    monitor = monitor or Monitor()
-    tokenizer = _part(folder / "tokenizer", CLIPTokenizer)
-    encoder = _network(folder / "text_encoder", CLIPTextModel, "model", dtype=torch.float32)
-    ids = tokenizer(
-        "", padding="max_length", max_length=tokenizer.model_max_length, return_tensors="pt"
-    ).input_ids
-    with monitor.watching(encoder), torch.inference_mode():
-        return cast("Tensor", encoder(ids).last_hidden_state.float())
-
-
-def _part(path: Path, kind: Any, **options: Any) -> Any:
-    """Load a component from a subfolder of a diffusers model, without network access."""
-    try:
-        return kind.from_pretrained(path, local_files_only=True, **options)
-    except (MemoryError, RuntimeError):  # a problem of this computer, not of the files
-        raise
-    except Exception as error:  # tokenizers raises plain Exception
-        raise DamagedWeightsError(
-            f"The model in {path} cannot be read: {error}. Delete that folder and download it "
-            "again."
-        ) from error
-
-
-def _network(path: Path, kind: Any, file: str, **options: Any) -> Any:
-    """Load a network from a subfolder; the float16 file is preferred."""
-    half = (path / f"{file}.fp16.safetensors").exists()
-    network, found = _part(
-        path,
-        kind,
-        variant="fp16" if half else None,
-        use_safetensors=True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-        **options,
-    )
-    # The libraries would fill missing tensors with random numbers.
-    wrong = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
-    if wrong:
-        raise DamagedWeightsError(
-            f"The weights in {path} lack {len(wrong)} tensors or have them in another shape, "
-            f"{wrong[0]!r} first. Delete that folder and download it again."
-        )
-    return network
-
-
 def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
     """Load UNet, VAE and scheduler of a model in diffusers format.
 
@@ -266,7 +212,7 @@ def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
     folder : Path
         Contains ``unet``, ``vae`` and ``scheduler``; weights as safetensors.
     prompt : (1, 77, C) float tensor
-        See `empty_prompt`.
+        See `transformers_networks.empty_prompt`.
     dtype : torch.dtype
         Dtype of the UNet and the VAE, except that the VAE stays in float32 for float16, where it
         would overflow.
@@ -279,7 +225,7 @@ def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
         )
 
     def network(kind: Any, name: str, dtype: torch.dtype) -> Any:
-        return _network(
+        return load_network(
             folder / name,
             kind,
             "diffusion_pytorch_model",
@@ -294,4 +240,4 @@ def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
             f"The UNet in {folder} expects prompts of width {unet.config.cross_attention_dim}, but "
             f"its text encoder gives {prompt.shape[-1]}: they belong to different models."
         )
-    return Diffusion(unet, vae, _part(folder / "scheduler", PNDMScheduler), prompt)
+    return Diffusion(unet, vae, load_part(folder / "scheduler", PNDMScheduler), prompt)
