@@ -22,9 +22,8 @@ from napari_cliper.segmentation.errors import (
     WeightsUnavailableError,
 )
 from napari_cliper.segmentation.features.preprocessing import squashed
-from napari_cliper.segmentation.models import loading
+from napari_cliper.segmentation.models import loading, transformers_networks
 from napari_cliper.segmentation.models import stable_diffusion as diffusion
-from napari_cliper.segmentation.models import transformers_networks
 from napari_cliper.segmentation.models import tensor_cache as kept
 from napari_cliper.segmentation.progress import Monitor
 from napari_cliper.segmentation.refiners.attention_maps import refine_with_attention
