@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from napari import settings
 from qtpy.QtWidgets import QApplication
@@ -37,6 +39,8 @@ def _own_preferences(tmp_path, monkeypatch):
 def _pytorch():
     """PyTorch is there before the first dock, whose job to load it cannot be stopped midway."""
     load_pytorch()
+    gc.collect()
+    gc.freeze()  # napari collects garbage when a layer is removed; what is imported is none
 
 
 @pytest.fixture

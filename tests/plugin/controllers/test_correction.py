@@ -646,5 +646,5 @@ def test_what_a_click_changed_flashes_in_its_colours(result, settle, qtbot):
     changed = before != predicted(result).data
     np.testing.assert_array_equal(shown[0].data > 0, changed & (predicted(result).data > 0))
     assert result.viewer.layers.selection.active is active
-    qtbot.waitUntil(lambda: shown[0] not in result.viewer.layers, timeout=3000)
+    qtbot.waitUntil(lambda: not shown[0].visible, timeout=3000)
     assert f"{np.count_nonzero(changed):,} pixels changed" in result.status_panel.message.text()

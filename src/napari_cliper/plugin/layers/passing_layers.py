@@ -1,8 +1,9 @@
-"""Temporary layers: shown for a moment, then removed."""
+"""Temporary layers: shown for a moment, then hidden, then removed."""
 
 from __future__ import annotations
 
-from napari.layers import Layer
+import numpy as np
+from napari.layers import Labels, Layer
 from napari.viewer import Viewer
 from qtpy.QtCore import QObject
 
@@ -12,9 +13,15 @@ from .image_layers import OUTPUT_KEY
 PASSING = "passing"
 """The key that marks a temporary layer in its metadata."""
 
+KEPT = 5000  # ms for which a hidden layer can be shown again
+
 
 class PassingLayer(QObject):
     """Shows one layer at a time on top for some milliseconds; the active layer stays active.
+
+    Afterwards the layer is hidden and soon removed. It is not removed at once, because napari needs
+    about 0.2 s for that, in which the window does nothing: a series of clicks shows the same layer
+    again and again.
 
     Parameters
     ----------
@@ -27,11 +34,26 @@ class PassingLayer(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._layer: Layer | None = None
-        self._timer = once(self, milliseconds, self.clear)
+        self._hide = once(self, milliseconds, self._on_shown)
+        self._remove = once(self, KEPT, self.clear)
 
     def show(self, layer: Layer) -> None:
         """Show a layer; it replaces the previous one."""
-        self.clear()
+        if not self._show_again(layer):
+            self.clear()
+            self._add(layer)
+        self._remove.stop()
+        self._hide.start()
+
+    def clear(self) -> None:
+        """Remove the layer now."""
+        self._hide.stop()
+        self._remove.stop()
+        layer, self._layer = self._layer, None
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def _add(self, layer: Layer) -> None:
         layer.metadata = {**layer.metadata, OUTPUT_KEY: {PASSING: True}}
         selection = self._viewer.layers.selection
         active, chosen = selection.active, set(selection)
@@ -40,11 +62,26 @@ class PassingLayer(QObject):
         selection.update(chosen)
         selection.active = active
         self._layer = layer
-        self._timer.start()
 
-    def clear(self) -> None:
-        """Remove the layer now."""
-        self._timer.stop()
-        layer, self._layer = self._layer, None
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+    def _show_again(self, layer: Layer) -> bool:
+        """Show the data of a layer in the previous one if it is of that kind and place."""
+        old = self._layer
+        if (
+            not isinstance(layer, Labels)
+            or not isinstance(old, Labels)
+            or old not in self._viewer.layers
+            or old.data.shape != layer.data.shape
+            or old.units != layer.units
+            or not np.array_equal(old.affine.affine_matrix, layer.affine.affine_matrix)
+        ):
+            return False
+        old.data = layer.data
+        old.colormap = layer.colormap
+        self._viewer.layers.move(self._viewer.layers.index(old), len(self._viewer.layers))
+        old.visible = True
+        return True
+
+    def _on_shown(self) -> None:
+        if self._layer is not None:
+            self._layer.visible = False
+        self._remove.start()
