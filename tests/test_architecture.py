@@ -105,6 +105,7 @@ LAYOUT = {
         "models", "features", "scoring", "refiners", "methods", "propagation", "labelling"
     ),
     "labels": (),
+    "objects": (),
     "io": ("writers", "readers"),
     "annotation": ("project",),
     "evaluation": (),

@@ -1,0 +1,279 @@
+"""Objects of an image as a numbered array and one class per number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..segmentation import InvalidInputError
+
+Numbers = NDArray[np.int32]
+"""The number of each pixel's object; 0 outside of every object."""
+
+Side = tuple[int, int]
+"""A side of an array: the axis, and 0 for its first or -1 for its last index."""
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """The objects of an image or stack.
+
+    Parameters
+    ----------
+    numbers : (..., Y, X) int32 array
+        The number of each pixel's object; 0 outside of every object. Gaps are allowed.
+    ids : (N,) int64 array
+        The numbers that occur, ascending.
+    labels : (N,) uint16 array
+        The label of the class of each object; 0 for an object without a class.
+    areas : (N,) int64 array
+        Size in pixels.
+    diameters : mapping of int to float
+        Typical diameter by label, in pixels (see `splitting.split`); empty if not estimated.
+    """
+
+    numbers: Numbers
+    ids: NDArray[np.int64]
+    labels: NDArray[np.uint16]
+    areas: NDArray[np.int64]
+    diameters: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def class_of(self, number: int) -> int:
+        """Return the label of an object's class.
+
+        Raises
+        ------
+        InvalidInputError
+            For a number that no object has.
+        """
+        index = int(np.searchsorted(self.ids, number))
+        if index == len(self.ids) or self.ids[index] != number:
+            raise InvalidInputError(f"There is no object {number}.")
+        return int(self.labels[index])
+
+    def label_array(self) -> NDArray[np.uint16]:
+        """Return the class label of every pixel, in the shape of `numbers`."""
+        found: NDArray[np.uint16] = mapped(self.numbers, self.ids, self.labels)
+        return found
+
+    def with_labels(self, labels: Mapping[int, int]) -> Objects:
+        """Return the objects with other classes.
+
+        Parameters
+        ----------
+        labels : mapping of int to int
+            The new label by object number; objects that it does not name keep theirs.
+        """
+        new = self.labels.copy()
+        for number, label in labels.items():
+            self.class_of(number)
+            new[np.searchsorted(self.ids, number)] = label
+        return replace(self, labels=new)
+
+    def counts(self) -> dict[int, int]:
+        """Return the number of objects of each label that has one."""
+        found, counts = np.unique(self.labels, return_counts=True)
+        return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+    def without(self, left_out: NDArray[np.bool_]) -> Objects:
+        """Return the objects except those marked in `left_out`, (N,) bool."""
+        if not left_out.any():
+            return self
+        return replace(
+            self,
+            numbers=mapped(
+                self.numbers, self.ids, np.where(left_out, 0, self.ids).astype(np.int32)
+            ),
+            ids=self.ids[~left_out],
+            labels=self.labels[~left_out],
+            areas=self.areas[~left_out],
+        )
+
+    def at_sides(self, sides: Iterable[Side]) -> NDArray[np.bool_]:
+        """Return which objects have a pixel at one of the sides of the array, (N,) bool."""
+        edges = [np.take(self.numbers, end, axis).ravel() for axis, end in sides]
+        found: NDArray[np.bool_] = np.isin(self.ids, np.concatenate([*edges, [0]]))
+        return found
+
+
+def sides_of(ndim: int, axes: int | None = None) -> list[Side]:
+    """Return all sides of an array along its last axes.
+
+    Parameters
+    ----------
+    ndim : int
+    axes : int, optional
+        How many axes have sides: 2 for planes, 3 for volumes. Default: all.
+    """
+    first = 0 if axes is None else ndim - axes
+    return [(axis, end) for axis in range(first, ndim) for end in (0, -1)]
+
+
+def mapped(
+    numbers: NDArray[np.integer], ids: NDArray[np.int64], values: NDArray[Any]
+) -> NDArray[Any]:
+    """Replace the numbers of objects by values.
+
+    Parameters
+    ----------
+    numbers : array of int
+        Only 0 and numbers of `ids`.
+    ids : (N,) int64 array
+        Ascending.
+    values : (N,) array
+
+    Returns
+    -------
+    array
+        In the shape of `numbers` and the dtype of `values`; 0 where there is no object.
+    """
+    highest = int(ids[-1]) if len(ids) else 0
+    if highest <= 16 * max(numbers.size, 1 << 16):
+        table = np.zeros(highest + 1, values.dtype)
+        table[ids] = values
+        found: NDArray[Any] = table[numbers]
+    else:
+        with_none = np.concatenate([np.zeros(1, values.dtype), values])
+        found = with_none[np.searchsorted(ids, numbers, side="right")]
+    return found
+
+
+def objects_of(numbers: NDArray[np.integer], labels: NDArray[Any] | None = None) -> Objects:
+    """Describe the objects of a numbered array, with the numbers that it has.
+
+    Parameters
+    ----------
+    numbers : (..., Y, X) array of int
+        0 belongs to no object; numbers up to 2147483647.
+    labels : (..., Y, X) array of unsigned int, optional
+        Class labels of the pixels. The class of an object is that of most of its pixels; of equal
+        counts the lowest label. Without labels, objects have no class.
+
+    Returns
+    -------
+    Objects
+
+    Raises
+    ------
+    InvalidInputError
+        For numbers below 0 or above 2147483647, and arrays of different shapes.
+    """
+    highest = np.iinfo(np.int32).max
+    low, high = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, 0)
+    if low < 0 or high > highest:
+        raise InvalidInputError(
+            f"Object numbers are from {low} to {high}, but only 0 to {highest} are supported. "
+            "Renumber the objects."
+        )
+    own = numbers.astype(np.int32, copy=False)
+    dense, ids, areas = _dense(own, high)
+    if labels is None:
+        of_object = np.zeros(len(ids), np.uint16)
+    else:
+        if labels.shape != numbers.shape:
+            raise InvalidInputError(
+                f"The objects {numbers.shape} and the labels {labels.shape} differ in size."
+            )
+        inside = dense > 0
+        counts = overlaps(dense[inside], labels[inside], len(ids), int(labels.max(initial=0)))
+        of_object = np.asarray(counts.argmax(axis=1)).ravel()[1:].astype(np.uint16)
+    return Objects(own, ids, of_object, areas)
+
+
+def _dense(
+    numbers: Numbers, high: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Renumber from 1 without gaps: the array, the old numbers and the areas."""
+    if high <= 16 * max(numbers.size, 1 << 16):  # counting is faster than sorting
+        counts = np.bincount(numbers.ravel(), minlength=1)
+        counts[0] = 0
+        ids = np.flatnonzero(counts)
+        return mapped(numbers, ids, np.arange(1, len(ids) + 1, dtype=np.int32)), ids, counts[ids]
+    found, dense, areas = np.unique(numbers, return_inverse=True, return_counts=True)
+    kept = found > 0
+    shift = 0 if found[0] == 0 else 1
+    without_gaps: Numbers = (dense.reshape(numbers.shape) + shift).astype(np.int32)
+    return without_gaps, found[kept].astype(np.int64), areas[kept].astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Runs of equal numbers along the last axis, without 0, in the order of the pixels.
+
+    Parameters
+    ----------
+    number : (R,) int array
+    first : tuple of (R,) int arrays
+        The index of the first pixel along each axis.
+    length : (R,) int array
+    """
+
+    number: NDArray[np.integer]
+    first: tuple[NDArray[np.intp], ...]
+    length: NDArray[np.intp]
+
+
+def runs_of(numbers: NDArray[np.integer]) -> Runs:
+    """Find the runs of equal numbers along the last axis of an array."""
+    starts = np.empty(numbers.shape, bool)
+    starts[..., :1] = True
+    np.not_equal(numbers[..., 1:], numbers[..., :-1], out=starts[..., 1:])
+    begin = np.flatnonzero(starts)
+    length = np.diff(begin, append=numbers.size)
+    number = numbers.ravel()[begin]
+    kept = number > 0
+    first = np.unravel_index(begin[kept], numbers.shape)
+    return Runs(number[kept], first, length[kept])
+
+
+def overlaps(
+    first: NDArray[np.integer], second: NDArray[np.integer], high: int, other: int
+) -> sparse.csr_array:
+    """Count the pixels that each pair of numbers of two arrays has in common.
+
+    Parameters
+    ----------
+    first, second : arrays of int of the same shape
+        From 0 to `high` and `other`.
+    high, other : int
+
+    Returns
+    -------
+    (high + 1, other + 1) sparse array of int
+    """
+    pairs = (first.ravel(), second.ravel())
+    ones = np.ones(first.size, np.int32)
+    return sparse.coo_array((ones, pairs), shape=(high + 1, other + 1)).tocsr()
+
+
+def shared_pixels(
+    first: Objects, second: Objects
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Count the pixels that objects of two sets have in common.
+
+    Parameters
+    ----------
+    first, second : Objects
+        Of the same shape.
+
+    Returns
+    -------
+    one, other : (P,) int arrays
+        Pairs of objects that share a pixel, as indices into `Objects.ids` of each set.
+    pixels : (P,) int array
+        How many they share.
+    """
+    both = (first.numbers > 0) & (second.numbers > 0)
+    index = [
+        mapped(one.numbers[both], one.ids, np.arange(1, len(one.ids) + 1, dtype=np.int32))
+        for one in (first, second)
+    ]
+    found = overlaps(index[0], index[1], len(first.ids), len(second.ids)).tocoo()
+    row, column, pixels = (np.asarray(one, np.int64) for one in (found.row, found.col, found.data))
+    return row - 1, column - 1, pixels
