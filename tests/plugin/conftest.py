@@ -6,6 +6,7 @@ import gc
 
 import pytest
 from napari import settings
+from npe2 import PluginManifest
 from qtpy.QtWidgets import QApplication
 
 from napari_cliper.demo.scenes import make_scene
@@ -41,6 +42,15 @@ def _pytorch():
     load_pytorch()
     gc.collect()
     gc.freeze()  # napari collects garbage when a layer is removed; what is imported is none
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _manifests():
+    """Read the manifests of the installed plugins once; napari reads them twice for each viewer."""
+    found = list(PluginManifest.discover())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", lambda paths=(): iter(found))
+        yield
 
 
 @pytest.fixture
