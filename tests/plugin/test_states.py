@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
+from napari_cliper.demo.scenes import make_scene
 from napari_cliper.labels.regions import connected_regions
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.qt.tones import tone_colours
 from napari_cliper.segmentation import REGISTRY, SegmentationConfig
 
+SCENE = make_scene((96, 128), 1_000_008)
 WARNING = (
     "Reduced 24 times: objects below about 190 px are lost. Run what is visible or a rectangle."
 )
@@ -108,7 +110,7 @@ def test_a_model_that_is_not_on_disk_leaves_three_ways(dock, monkeypatch):
 
 def test_without_words_it_asks_for_them_and_says_that_pytorch_is_loading(dock):
     dock.classes_panel.set_classes(())
-    assert "Type above" in dock.state_panel.text.text()
+    assert "Type what to look for" in dock.state_panel.text.text()
     dock.next_step.set_loading(loading=True)
     assert "PyTorch is loading" in dock.state_panel.text.text()
     dock.classes_panel.add_words("fibre")
@@ -139,6 +141,91 @@ def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(d
     run(dock)
     buttons(dock.status_panel)["Correct"].click()
     assert dock.frame.page == "correct"
+
+
+def test_without_words_a_button_puts_the_cursor_into_their_field(dock, laptop):
+    laptop()
+    dock.classes_panel.set_classes(())
+    for page, panel in (("find", dock.state_panel), ("correct", dock.correct_state)):
+        dock.frame.go_to(page)
+        dock.status_panel.cancel_button.setFocus()
+        assert list(buttons(panel)) == ["Type words"]
+        buttons(panel)["Type words"].click()
+        assert dock.frame.page == "find"
+        assert dock.window().focusWidget() is dock.classes_panel.field
+
+
+def test_a_plane_that_was_not_run_can_be_run_or_left_for_one_that_was(dock, run, qtbot):
+    dock.viewer.layers.clear()
+    planes = np.stack([SCENE.image] * 3)
+    dock.viewer.add_image(planes, name="stack", rgb=True, axis_labels=("z", "y", "x"))
+    dock.viewer.dims.set_point(0, 0)
+    run(dock)
+    assert not dock.state_panel.isVisibleTo(dock)
+    dock.viewer.dims.set_point(0, 2)
+    dock.frame.go_to("correct")
+    for panel in (dock.state_panel, dock.correct_state):
+        assert "no result for z 2 of stack" in panel.text.text()
+        assert list(buttons(panel)) == ["Run this plane", "Go to z 0"]
+    buttons(dock.correct_state)["Go to z 0"].click()
+    assert dock.viewer.dims.current_step[0] == 0
+    assert dock.shown.choice.plane == (0,)
+    assert not dock.correct_state.isVisibleTo(dock.frame.current)
+
+    dock.viewer.dims.set_point(0, 2)
+    dock.image_panel.planes.setCurrentIndex(1)  # a chosen plane, which is another one
+    dock.viewer.dims.set_point(0, 1)
+    buttons(dock.correct_state)["Run this plane"].click()
+    assert not buttons(dock.correct_state)["Run this plane"].isEnabled()  # while it runs
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert dock.shown.choice.plane == (1,)
+
+    dock.viewer.dims.ndisplay = 3
+    assert list(buttons(dock.state_panel)) == ["Go back to the 2-D view"]
+    buttons(dock.state_panel)["Go back to the 2-D view"].click()
+    assert dock.viewer.dims.ndisplay == 2
+    assert dock.shown.choice.plane == (1,)
+
+
+def test_the_page_correct_says_what_to_do_where_there_is_nothing_to_correct(dock, run, settle):
+    panel = dock.correct_state
+    dock.frame.go_to("correct")
+    assert list(buttons(panel)) == ["Run this image"]
+    run(dock)
+    assert not panel.isVisibleTo(dock.frame.current)
+    slider = dock.threshold_panel.class_slider
+    slider.setValue(slider.maximum())
+    settle(dock)
+    assert "Nothing was found. Click an object" in panel.text.text()
+    assert panel.text.palette().windowText().color().name() == tone_colours("dark")["warning"]
+    dock.frame.go_to("find")
+    buttons(dock.state_panel)["Click an object"].click()
+    assert dock.frame.page == "correct"
+    assert dock.corrections_panel.tools.held() == "click"
+    buttons(panel)["Lower the threshold"].click()
+    settle(dock)
+    assert not panel.isVisibleTo(dock.frame.current)
+
+
+@pytest.mark.parametrize("how", ["click", "stroke"])
+def test_the_first_hint_turns_to_the_page_correct_and_later_ones_do_not(dock, run, settle, how):
+    run(dock)
+    assert dock.frame.page == "find"
+
+    def hint(number):
+        if how == "click":
+            dock.correction_controller.click_controller.click_at((10 * number, 20), "fibre")
+        else:
+            mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
+            mine.layer.selected_label = 1
+            mine.layer.paint((10 * number, 20), 1)
+        settle(dock)
+
+    hint(1)
+    assert dock.frame.page == "correct"
+    dock.frame.go_to("find")
+    hint(2)
+    assert dock.frame.page == "find"
 
 
 def test_nothing_found_is_amber_and_its_buttons_lead_out(dock, run, settle):

@@ -108,6 +108,7 @@ class CliperWidget(DockPanels):
             self.correction_controller.click_controller,
             self.image_panel,
         )
+        self.correction_controller.first_hint.connect(partial(self.frame.go_to, "correct"))
         self.brush.brushed.connect(self.correction_controller.click_controller.choose)
         self.annotation_controller.layer_keys.update(
             self.correction_controller.click_controller.keys
@@ -136,12 +137,16 @@ class CliperWidget(DockPanels):
         )
         self.next_step = NextStep(
             self.state_panel,
+            self.correct_state,
             self.state,
             self.engine_panel,
             Actions(
                 self._open_image,
                 self.example.show,
-                partial(self.frame.go_to, "correct"),
+                self._type_words,
+                self._run_on_screen,
+                self.annotation_controller.accept,
+                self._click_one,
                 self.download,
                 self.threshold_panel.lower,
             ),
@@ -319,6 +324,21 @@ class CliperWidget(DockPanels):
     def _open_image(self) -> None:
         """Open napari's file dialog."""
         get_app_model().commands.execute_command("napari.window.file.open_files_dialog")
+
+    def _type_words(self) -> None:
+        """Put the cursor into the field for words."""
+        self.frame.go_to("find")
+        self.classes_panel.field.setFocus()
+
+    def _run_on_screen(self) -> None:
+        """Run on the plane that the viewer shows, and show the page that says what is found."""
+        self.frame.go_to("find")
+        self.run_controller.run_on_screen()
+
+    def _click_one(self) -> None:
+        """Let the user click an object."""
+        self.frame.go_to("correct")
+        self.tool_controller.take("click")
 
     def _works_on(self, layer: Any) -> bool:
         """Whether the user paints or clicks in a layer."""

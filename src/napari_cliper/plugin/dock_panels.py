@@ -46,6 +46,7 @@ class DockPanels(ClosingWidget):
         self.engine_panel = EnginePanel(preferences.read().config)
         self.run_panel = RunPanel(run_entries)
         self.state_panel = StatePanel()
+        self.correct_state = StatePanel()
         self.status_panel = StatusPanel()
         self.threshold_panel = ThresholdPanel()
         self.annotation_panel = AnnotationPanel()
@@ -70,7 +71,7 @@ class DockPanels(ClosingWidget):
         frame.add_above(self.offers_panel)
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
             "find": (self.classes_panel, self.run_panel, self.state_panel, self.threshold_panel),
-            "correct": (self.corrections_panel, self.annotation_panel),
+            "correct": (self.correct_state, self.corrections_panel, self.annotation_panel),
             "settings": (self.engine_panel,),
         }
         for page, panels in pages.items():

@@ -133,6 +133,14 @@ class DockState(QObject):
         return self._images.choice()
 
     @property
+    def on_screen(self) -> ImageChoice | None:
+        """The plane of the chosen image that the viewer shows; None if there is none."""
+        try:
+            return self._images.on_screen()
+        except InvalidInputError:
+            return None
+
+    @property
     def rows(self) -> tuple[ClassRow, ...]:
         """The classes in the table, from top to bottom, background words included."""
         return self._classes.classes()
@@ -153,9 +161,8 @@ class DockState(QObject):
         The annotation is used if something is accepted or painted on the plane. None if there is
         neither.
         """
-        try:
-            choice = self._images.on_screen()
-        except InvalidInputError:
+        choice = self.on_screen
+        if choice is None:
             return None
         annotation = self.annotations.of(choice.layer)
         if annotation is not None and annotation.fits:

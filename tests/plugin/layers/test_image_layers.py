@@ -273,18 +273,19 @@ def test_no_current_plane():
         current_plane(viewer, image)
     viewer.dims.point = (2, 0, 0)
     viewer.dims.ndisplay = 3
-    with pytest.raises(InvalidInputError, match="displays all of z at once"):
+    with pytest.raises(InvalidInputError, match="no current plane"):
         current_plane(viewer, image)
     viewer.dims.ndisplay = 2
     viewer.dims.order = (1, 0, 2)
-    with pytest.raises(InvalidInputError, match="displays all of z at once"):
+    with pytest.raises(InvalidInputError, match="no current plane"):
         current_plane(viewer, image)
     viewer.dims.order = (0, 2, 1)  # only transposed: the slider is still that of z
     assert current_plane(viewer, image) == (2,)
 
 
 def test_axis_names():
-    assert axis_name(any_image("stack", 0), 0) == "axis -3"
+    assert axis_name(any_image("stack", 0), 0) == "plane"
+    assert axis_name(Image(np.zeros((2, 3, 4, 5))), 0) == "axis -4"
     assert axis_name(any_image("stack", 0, axis_labels=("depth", "y", "x")), 0) == "depth"
 
 

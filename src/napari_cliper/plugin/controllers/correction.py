@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Image, Points
 from napari.viewer import Viewer
+from qtpy.QtCore import Signal
 
 from ...annotation.user_hints import BACKGROUND, Hints, clicks_on
 from ...segmentation import InvalidInputError
@@ -56,6 +58,9 @@ class CorrectionController(Controller):
     classes : ClassesPanel
     """
 
+    first_hint = Signal()
+    """The user has given the first hint on an image."""
+
     def __init__(
         self,
         viewer: Viewer,
@@ -91,6 +96,7 @@ class CorrectionController(Controller):
         self._look = NewestJob(self, self._look_snapshot)
         self._look.succeeded.connect(self._on_uncertain_places)
         self._look.failed.connect(self._on_no_uncertain_places)
+        self._hinted: WeakSet[Image] = WeakSet()
         self._state = 0  # counts the changes that make uncertain places old
         self._at = 0  # the place to go to next
         self._go_when_known = False
@@ -198,6 +204,9 @@ class CorrectionController(Controller):
 
     def _on_hinted(self, image: Image) -> None:
         """Show what a stroke, click or undo of the user changes."""
+        if image not in self._hinted:
+            self._hinted.add(image)
+            self.first_hint.emit()
         shown, annotation = self._shown(), self._annotation_controller.of(image)
         if shown is None or shown.choice.layer is not image or not self._panel.spread.isChecked():
             return

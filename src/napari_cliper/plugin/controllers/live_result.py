@@ -129,6 +129,19 @@ class LiveResult(QObject):
         """Whether a layer of the result is still live."""
         return self.shown is not None and any(s.live for s in self.shown.predictions.values())
 
+    def nearest_plane(self, choice: ImageChoice) -> ImageChoice | None:
+        """Return the plane nearest to that of a choice that has a result; None if there is none."""
+        there = [
+            one.shown.choice
+            for one in self.kept
+            if one.shown.choice.layer is choice.layer and one.shown.choice.is_current
+        ]
+
+        def distance(other: ImageChoice) -> int:
+            return sum(abs(a - b) for a, b in zip(other.plane, choice.plane, strict=True))
+
+        return min(there, key=distance, default=None)
+
     def seen(self) -> Prediction | None:
         """Return the prediction of the active layer, or the topmost visible one."""
         if self.shown is None:

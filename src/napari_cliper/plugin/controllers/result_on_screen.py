@@ -50,7 +50,8 @@ def result_on_screen(
         return _preferred(viewer, images.choice(), there), ""
     if stored:
         return None, ui_text.STORED_PREDICTION
-    plane = _plane_in_words(seen)
+    indices = plane_in_words(seen, seen.plane)
+    plane = ui_text.plane_of(indices=indices, image=seen.name)
     if of_plane:
         return None, ui_text.prediction_removed(plane)
     if every and not of_image:
@@ -59,7 +60,7 @@ def result_on_screen(
         return None, ui_text.scores_dropped(plane)
     if of_image and seen.plane:
         planes = sorted({one.shown.choice.plane for one in of_image})
-        known = [_indices_in_words(seen, one) for one in planes]
+        known = [plane_in_words(seen, one) for one in planes]
         return None, ui_text.not_run(plane, known, PLANES_NAMED)
     if next(iter(kept), None) is not None:
         return None, ui_text.not_run(plane)
@@ -78,13 +79,8 @@ def _preferred(viewer: Viewer, chosen: ImageChoice | None, found: Sequence[Kept]
     return found[0]
 
 
-def _plane_in_words(choice: ImageChoice) -> str:
-    """A plane in words, such as ``z 5 of stack``; the name alone for a single plane."""
-    indices = _indices_in_words(choice, choice.plane)
-    return ui_text.plane_of(indices=indices, image=choice.name)
-
-
-def _indices_in_words(choice: ImageChoice, plane: tuple[int, ...]) -> str:
+def plane_in_words(choice: ImageChoice, plane: tuple[int, ...]) -> str:
+    """Return the indices of a plane of the image of a choice, such as ``t 2, z 5``."""
     return ", ".join(
         ui_text.axis_index(axis=axis_name(choice.layer, axis), index=at)
         for axis, at in enumerate(plane)

@@ -114,6 +114,11 @@ class RunController(Controller):
             partial(self._on_outcome, self._number, choice, rows, asked.config, again=again),
         )
 
+    def run_on_screen(self) -> None:
+        """Run on the plane that the viewer shows."""
+        self._images.choose_current_plane()
+        self.run()
+
     def entries(self) -> list[RunEntry]:
         """Return the entries of the menu beside Run for the chosen image."""
         choice = self._images.choice()

@@ -245,9 +245,12 @@ def _first_pixel(choice: ImageChoice, ndim: int) -> NDArray[np.float64]:
 
 
 def axis_name(layer: Image, axis: int) -> str:
-    """Return the label of an axis, or ``axis -3`` if it has none."""
+    """Return the label of an axis; ``plane`` or ``axis -4`` if it has none."""
     label = str(layer.axis_labels[axis])
-    return ui_text.unnamed_axis(label) if label.lstrip("-").isdigit() else label
+    if not label.lstrip("-").isdigit():
+        return label
+    only = layer.ndim == 3 and axis in (0, -3)
+    return ui_text.ONLY_PLANE_AXIS if only else ui_text.unnamed_axis(label)
 
 
 def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
@@ -262,9 +265,7 @@ def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
     leading, dims = layer.ndim - 2, viewer.dims
     shown = [axis for axis in _displayed(viewer, layer) if 0 <= axis < leading]
     if shown:
-        raise InvalidInputError(
-            ui_text.axis_is_displayed(axis=axis_name(layer, shown[0]), image=layer.name)
-        )
+        raise InvalidInputError(ui_text.no_plane_on_screen(image=layer.name))
     world = np.array(dims.point, dtype=float)
     world[list(dims.displayed)] = 0  # as napari slices: displayed axes have no slider
     position = _world_to_data(viewer, layer, world)[:leading]
@@ -378,6 +379,20 @@ def world_of(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> 
     return np.asarray(_in_units(layer.data_to_world(position), layer.units, units), float)
 
 
+def go_to_plane(viewer: Viewer, choice: ImageChoice) -> None:
+    """Move the sliders to the plane of a choice.
+
+    Raises
+    ------
+    InvalidInputError
+        If the viewer does not display the last two axes of the image in 2-D.
+    """
+    world, dims = world_of(viewer, choice, 0, 0), viewer.dims
+    for axis, value in enumerate(world, dims.ndim - len(world)):
+        if axis not in dims.displayed:
+            dims.set_point(axis, value)
+
+
 def go_to_pixel(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> None:
     """Move the sliders to the plane of a choice, and the centre of the camera to a pixel.
 
@@ -387,9 +402,7 @@ def go_to_pixel(viewer: Viewer, choice: ImageChoice, row: float, column: float) 
         If the viewer does not display the last two axes of the image in 2-D.
     """
     world, dims = world_of(viewer, choice, row, column), viewer.dims
-    for axis, value in enumerate(world, dims.ndim - len(world)):
-        if axis not in dims.displayed:
-            dims.set_point(axis, value)
+    go_to_plane(viewer, choice)
     viewer.scene.camera.center = (0, *(world[axis - dims.ndim] for axis in dims.displayed))
 
 

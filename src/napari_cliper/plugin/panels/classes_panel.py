@@ -197,10 +197,9 @@ class ClassesPanel(QWidget):
         except InvalidInputError as error:
             self._say(str(error))
             return False
-        before = len(self.classes())
         if not self.model.propose((*self.classes(), *new)):
             return False
-        self._choose(range(before, len(self.classes())))
+        self._choose([len(self.classes()) - 1] if new else [])
         return True
 
     def pending(self) -> str:

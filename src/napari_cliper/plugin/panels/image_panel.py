@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from napari.layers import Image, Shapes
@@ -32,12 +33,12 @@ from ..layers.image_layers import (
     check_whole,
     current_plane,
     geometry_of,
+    go_to_plane,
     image_shape,
     is_output,
     rectangle_region,
     rectangles,
     visible_region,
-    world_of,
 )
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.listeners import Listeners
@@ -130,16 +131,13 @@ class ImagePanel(QWidget):
         choice = self.choice()
         if choice is None:
             return
-        try:
-            if self.on_screen().plane == choice.plane:
-                return
-            world = world_of(self._viewer, choice, 0, 0)
-        except InvalidInputError:
-            return
-        dims = self._viewer.dims
-        for axis, value in enumerate(world, dims.ndim - len(world)):
-            if axis not in dims.displayed:
-                dims.set_point(axis, value)
+        with suppress(InvalidInputError):
+            if self.on_screen().plane != choice.plane:
+                go_to_plane(self._viewer, choice)
+
+    def choose_current_plane(self) -> None:
+        """Choose the plane at the position of the sliders."""
+        self.planes.setCurrentIndex(0)
 
     def why_not(self) -> str:
         """Return why there is nothing to run on; empty if there is."""
@@ -183,7 +181,7 @@ class ImagePanel(QWidget):
         """
         self.regions.setCurrentIndex(self._regions.index(region))
         if current_plane:
-            self.planes.setCurrentIndex(0)
+            self.choose_current_plane()
 
     # ------------------------------------------------------------------ layout
 

@@ -31,7 +31,7 @@ def rectangle_in(layer: str) -> str:
 
 def plane_index_tip(*, axis: str, last: int) -> str:
     """What a box for the index along an axis takes."""
-    return f"Index along {axis}, 0 to {last}."
+    return f"{axis}: 0 to {last}."
 
 
 def image_size(*, rows: int, columns: int, region: tuple[int, int] | None = None) -> str:
@@ -78,8 +78,12 @@ def two_digits(number: float) -> int:
     return int(float(f"{number:.2g}"))
 
 
+ONLY_PLANE_AXIS = "plane"
+"""The axis of a stack that has one, without a name."""
+
+
 def unnamed_axis(label: str) -> str:
-    """An axis without a name."""
+    """An axis without a name, one of several."""
     return f"axis {label}"
 
 
@@ -96,11 +100,11 @@ def labels_too_large(*, image: str, sides: str, needed: float, free: float) -> s
     )
 
 
-def axis_is_displayed(*, axis: str, image: str) -> str:
+def no_plane_on_screen(*, image: str) -> str:
     """The viewer shows a stack in 3-D, or from the side."""
     return (
-        f"The viewer displays all of {axis} at once, so {image} has no current plane. Go back to "
-        "the 2-D view, or choose a plane."
+        f"The viewer shows {image} in 3-D or from the side, so there is no current plane. Go back "
+        "to the 2-D view, or choose a plane."
     )
 
 

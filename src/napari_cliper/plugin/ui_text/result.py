@@ -117,13 +117,24 @@ def scores_dropped(plane: str) -> str:
     )
 
 
+def go_to(plane: str) -> str:
+    """A button that goes to another plane."""
+    return f"Go to {plane}"
+
+
 def not_run(plane: str, others: Sequence[str] = (), most: int = 0) -> str:
     """There is no result for a plane; other planes that have one."""
     go = f", or go to {listed(others, most)}" if others else ""
     return f"There is no result for {plane}. Press Run{go}."
 
 
+RUN_THIS_PLANE = "Run this plane"
+RUN_THIS_IMAGE = "Run this image"
+RUN_THIS_TIP = "Find the words in what the viewer shows."
+TO_2D = "Go back to the 2-D view"
+TO_2D_TIP = "Let napari show a plane instead of the volume."
 NOTHING_FOUND = "Nothing was found."
+NOTHING_TO_CORRECT = f"{NOTHING_FOUND} Click an object, or lower the threshold."
 
 
 def classes_below(short: Sequence[Shortfall], *, most: int) -> str:

@@ -105,14 +105,18 @@ OPEN_IMAGE = "Open ..."
 OPEN_IMAGE_TIP = "Open an image file in napari."
 SHOW_EXAMPLE = "Show me an example"
 SHOW_EXAMPLE_TIP = "Add a synthetic scene, type its words, and run the demo model."
-TYPE_WORDS = "Type above what to look for, separated by commas, and press Run."
+NO_WORDS_YET = "Type what to look for, separated by commas, and press Run."
+TYPE_WORDS = "Type words"
+TYPE_WORDS_TIP = "Put the cursor into the field for words on the page Find."
 LOADING_PYTORCH_NOW = "PyTorch is loading, once per session. You can continue meanwhile."
 TRY_DEMO = "Try the demo model"
 USE_PAMR_BUTTON = "Use PAMR"
 LOWER_THRESHOLD = "Lower the threshold"
 LOWER_THRESHOLD_TIP = "Move the threshold to just below the best class."
 CLICK_ONE = "Click an object"
-CLICK_ONE_TIP = "Go to the page Correct, and click on an object of a class."
+CLICK_ONE_TIP = (
+    "Go to the page Correct with the tool Click, and click an object of the chosen class."
+)
 
 
 def download_size(size: int) -> str:
