@@ -21,7 +21,9 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.dock import CliperWidget
+from napari_cliper.plugin.frame import STEPS
 from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
+from napari_cliper.plugin.qt.accordion import Accordion
 from napari_cliper.plugin.qt.tones import tone_colours
 from napari_cliper.segmentation import (
     REGISTRY,
@@ -825,7 +827,7 @@ def test_the_menu_beside_run_chooses_the_region_and_runs(dock, qtbot):
         assert region == dock.image_panel.choice().region
 
 
-def test_every_page_fits_a_laptop(dock, run, laptop):
+def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):
     """A window of 1280 x 640 leaves 322 x 575 pixels beside napari's bars."""
     run(dock)
     dock.annotation_controller.accept()
@@ -835,13 +837,32 @@ def test_every_page_fits_a_laptop(dock, run, laptop):
     dock.classes_panel.add_words("yeast, bubble, crystal, nucleus")
     dock.threshold_panel.more.expand()
     dock.threshold_panel.own.click()
-    for name in ("find", "correct", "objects", "export", "settings"):
-        dock.frame.go_to(name)
-        QApplication.processEvents()
-        assert dock.frame.page == name
+
+    def check(state):
         page = dock.frame.current
-        assert page.widget().minimumSizeHint().width() <= page.viewport().width(), name
-        assert page.verticalScrollBar().maximum() == 0, name
+        assert page.widget().minimumSizeHint().width() <= page.viewport().width(), state
+        bar = page.verticalScrollBar()
+        qtbot.waitUntil(lambda: bar.maximum() == 0, timeout=2000)  # layouts follow in steps
+
+    def check_all(state):
+        for name in (*STEPS, "settings"):
+            dock.frame.go_to(name)
+            assert dock.frame.page == name
+            check((state, name))
+            for accordion in dock.frame.current.findChildren(Accordion):
+                for fold in accordion.folds:
+                    fold.set_open(is_open=True)
+                    check((state, name, fold.header.text()))
+
+    check_all("result")
+    dock.project_panel.line.setVisible(True)
+    dock.viewer.layers.remove(dock.annotation_controller.all[0].layer)
+    assert dock.offers_panel.isVisible()
+    check_all("project and offer")
+    dock.threshold_panel.class_slider.setValue(dock.threshold_panel.class_slider.maximum())
+    qtbot.waitUntil(lambda: dock.idle, timeout=10_000)
+    assert not dock.state_panel.isHidden()
+    check_all("project, offer and nothing found")
     assert dock.frame.minimumSizeHint().width() == 322
 
 

@@ -39,10 +39,27 @@ _ALL_THAT_IS_LEFT = 1000  # stretch factor; the empty space below the panels has
 class _Inside(QWidget):
     """The content of a page at its minimum height: tables shrink before the page scrolls."""
 
+    def __init__(self, page: QScrollArea) -> None:
+        super().__init__()
+        self._page = page
+
     def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
-        """The minimum height instead of the preferred one."""
+        """The minimum height; that without a scroll bar, if the page then needs none.
+
+        Else a bar that was needed once would stay: it makes texts narrower, and so higher.
+        """
         layout = self.layout()
-        return -1 if layout is None else layout.minimumHeightForWidth(width)
+        if layout is None:
+            return -1
+        room = self._page.maximumViewportSize()
+        height = layout.minimumHeightForWidth(room.width())
+        return height if height <= room.height() else layout.minimumHeightForWidth(width)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """The minimum width; the height is that for the width, not for the minimum width."""
+        hint, layout = super().minimumSizeHint(), self.layout()
+        wraps = layout is not None and layout.hasHeightForWidth()
+        return QSize(hint.width(), 0 if wraps else hint.height())
 
 
 class Page(QScrollArea):
@@ -50,7 +67,7 @@ class Page(QScrollArea):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        inside = _Inside()
+        inside = _Inside(self)
         self._column = QVBoxLayout(inside)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(4)

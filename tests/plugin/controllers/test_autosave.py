@@ -24,8 +24,7 @@ def offers(dock):
 
 def press(dock, button):
     """Press a button of the first offer."""
-    row = dock.offers_panel.rows[0]
-    (found,) = [one for one in row.findChildren(QPushButton) if one.text() == button]
+    (found,) = [one for one in dock.offers_panel.findChildren(QPushButton) if one.text() == button]
     found.click()
 
 

@@ -40,7 +40,7 @@ from .session_files import (
     add_image,
     image_layer,
     look_for_sessions,
-    offer_text,
+    offer_of,
     open_session,
     place_of,
     shown_properties,
@@ -411,10 +411,15 @@ class Autosave(Controller):
 
     def _show(self) -> None:
         removed = [
-            Offer(one, ui_text.annotation_removed(one.name), ui_text.RESTORE) for one in self.lost
+            Offer(
+                one,
+                ui_text.removed_title(one.layer.name),
+                ui_text.annotation_removed(one.name),
+                ui_text.RESTORE,
+            )
+            for one in self.lost
         ]
-        earlier = [Offer(one, offer_text(one), ui_text.CONTINUE) for one in self.found]
-        self._panel.show_offers((*removed, *earlier))
+        self._panel.show_offers((*removed, *(offer_of(one) for one in self.found)))
 
     def _on_accepted(self, what: AnnotationLayer | FoundSession) -> None:
         if isinstance(what, FoundSession):

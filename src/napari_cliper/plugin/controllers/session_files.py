@@ -21,6 +21,7 @@ from ...segmentation import Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice, labels_shape
+from ..panels.offers_panel import Offer
 from .project_files import is_image_of
 
 LARGEST_COPY = 2_000_000_000
@@ -187,6 +188,8 @@ def place_of(layer: Any) -> tuple[str, str] | None:
     return place if isinstance(place, tuple) and len(place) == 2 else None
 
 
-def offer_text(found: FoundSession) -> str:
-    """The text of the offer of a session."""
-    return ui_text.session_offer(images=found.images, saved=found.saved, problem=found.problem)
+def offer_of(found: FoundSession) -> Offer:
+    """Return the offer of a session."""
+    text = ui_text.session_offer(images=found.images, saved=found.saved, problem=found.problem)
+    title = ui_text.session_title(found.images, found.problem)
+    return Offer(found, title, text, ui_text.CONTINUE)

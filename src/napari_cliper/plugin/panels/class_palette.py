@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor, QIcon, QPixmap, QShowEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -20,7 +20,7 @@ from ...annotation.user_hints import BACKGROUND
 from .. import ui_text
 
 _COLUMNS = 2
-_ROWS_SEEN = 4  # more are scrolled to
+_ROWS_SEEN, _ROWS_AT_LEAST = 4, 2  # more are scrolled to
 _SWATCH = 12  # pixels
 
 Colour = tuple[float, float, float, float]
@@ -39,7 +39,7 @@ class ClassPalette(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Maximum)
         inside = QWidget()
         self._grid = QGridLayout(inside)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -88,10 +88,22 @@ class ClassPalette(QScrollArea):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """As high as the rows, up to a maximum."""
-        rows = max(-(-len(self.buttons) // _COLUMNS), 1)
+        return QSize(80, self._height(_ROWS_SEEN))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """A few rows; the others can be scrolled to."""
+        return QSize(80, self._height(_ROWS_AT_LEAST))
+
+    def _height(self, most: int) -> int:
+        """The height of the rows, of which at most some are seen."""
+        rows = min(max(-(-len(self.buttons) // _COLUMNS), 1), most)
         height = next(iter(self.buttons.values())).sizeHint().height() if self.buttons else 0
-        seen = min(rows, _ROWS_SEEN)
-        return QSize(80, seen * height + (seen - 1) * self._grid.spacing())
+        return rows * height + (rows - 1) * self._grid.spacing()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Fit the height to buttons in the style of the window."""
+        super().showEvent(event)
+        self.updateGeometry()
 
     def _make(self, names: Sequence[str]) -> None:
         for button in self.buttons.values():

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFrame, QGridLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from superqt import QElidingLabel
 
 from .. import ui_text
-from ..qt.wrapping_label import wrapping
-
-SHOWN = 1
-"""The maximum number of visible offers."""
+from ..qt.tones import set_tone
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,19 +22,23 @@ class Offer:
     ----------
     what : object
         The payload of the signals.
+    title : str
+        In one short line.
     text : str
+        The same as a sentence, for the tooltip.
     accept, discard : str
-        Texts of the buttons; no button for an empty `discard`.
+        Texts of the buttons.
     """
 
     what: Any
+    title: str
     text: str
     accept: str
     discard: str = ui_text.DISCARD
 
 
 class OffersPanel(QWidget):
-    """A row with two buttons for each offer; hidden if there is none.
+    """The first offer in one line with two buttons; hidden if there is none.
 
     `accepted` and `discarded` carry `what` of the offer.
     """
@@ -47,41 +49,36 @@ class OffersPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.offers: tuple[Offer, ...] = ()
-        self.rows: list[QFrame] = []
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self.more = wrapping()
-        self._column.addWidget(self.more)
+        self.text = QElidingLabel()
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        set_tone(self.text, "warning")
+        self.accept_button, self.discard_button = QPushButton(), QPushButton()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(self.text, 1)
+        for button, signal in (
+            (self.accept_button, self.accepted),
+            (self.discard_button, self.discarded),
+        ):
+            button.setStyleSheet("padding: 2px 4px;")
+            button.clicked.connect(lambda _=False, signal=signal: signal.emit(self.offers[0].what))
+            row.addWidget(button)
         self.show_offers(())
 
     def show_offers(self, offers: Sequence[Offer]) -> None:
         """Replace the offers."""
         self.offers = tuple(offers)
-        for row in self.rows:
-            self._column.removeWidget(row)
-            row.hide()
-            row.deleteLater()
-        self.rows = [self._row(offer) for offer in self.offers[:SHOWN]]
-        for index, row in enumerate(self.rows):
-            self._column.insertWidget(index, row)
-        left = len(self.offers) - len(self.rows)
-        self.more.setText(ui_text.more_offers(left) if left > 0 else "")
-        self.more.setVisible(left > 0)
-        self.setVisible(bool(self.offers))
-
-    def _row(self, offer: Offer) -> QFrame:
-        row = QFrame()
-        row.setFrameShape(QFrame.Shape.StyledPanel)
-        grid = QGridLayout(row)
-        text = wrapping(offer.text)
-        grid.addWidget(text, 0, 0, 1, 2)
-        accept = QPushButton(offer.accept)
-        accept.setAccessibleDescription(offer.text)
-        accept.clicked.connect(lambda: self.accepted.emit(offer.what))
-        grid.addWidget(accept, 1, 0)
-        if offer.discard:
-            discard = QPushButton(offer.discard)
-            discard.setAccessibleDescription(offer.text)
-            discard.clicked.connect(lambda: self.discarded.emit(offer.what))
-            grid.addWidget(discard, 1, 1)
-        return row
+        self.setVisible(bool(offers))
+        if not offers:
+            return
+        first = self.offers[0]
+        self.text.setText(ui_text.one_of_offers(first.title, of=len(self.offers)))
+        self.text.setToolTip(first.text)
+        for button, text in (
+            (self.accept_button, first.accept),
+            (self.discard_button, first.discard),
+        ):
+            button.setText(text)
+            button.setToolTip(first.text)
+            button.setAccessibleDescription(first.text)

@@ -143,9 +143,14 @@ ANNOTATIONS_BACK = "The annotations are back. They are saved automatically."
 SAVING = "Annotations are being saved. Try again in a moment."
 
 
-def more_offers(number: int) -> str:
-    """How many offers are not shown."""
-    return f"{number} more are not shown."
+def one_of_offers(title: str, *, of: int) -> str:
+    """The first of several offers."""
+    return title if of == 1 else f"1 of {of}: {title}"
+
+
+def removed_title(layer: str) -> str:
+    """The layer of an annotation was removed, in one line."""
+    return f"Removed: {layer}"
 
 
 def annotation_removed(image: str) -> str:
@@ -164,6 +169,11 @@ def session_name(images: Sequence[str]) -> str:
         return "an earlier session"
     more = len(images) - 1
     return f"{images[0]} and {count(more, 'more image')}" if more else images[0]
+
+
+def session_title(images: Sequence[str], problem: str) -> str:
+    """The annotations of an earlier session, in one line."""
+    return "Earlier session: unreadable" if problem else f"Not in a project: {session_name(images)}"
 
 
 def session_offer(*, images: Sequence[str], saved: datetime | None, problem: str) -> str:
