@@ -17,7 +17,7 @@ from napari.layers import Labels
 from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtWidgets import QMessageBox
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.dock import CliperWidget
