@@ -57,13 +57,11 @@ class OffersPanel(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
         row.addWidget(self.text, 1)
-        for button, signal in (
-            (self.accept_button, self.accepted),
-            (self.discard_button, self.discarded),
-        ):
+        for button in (self.accept_button, self.discard_button):
             button.setStyleSheet("padding: 2px 4px;")
-            button.clicked.connect(lambda _=False, signal=signal: signal.emit(self.offers[0].what))
             row.addWidget(button)
+        self.accept_button.clicked.connect(self._on_accept)
+        self.discard_button.clicked.connect(self._on_discard)
         self.show_offers(())
 
     def show_offers(self, offers: Sequence[Offer]) -> None:
@@ -82,3 +80,9 @@ class OffersPanel(QWidget):
             button.setText(text)
             button.setToolTip(first.text)
             button.setAccessibleDescription(first.text)
+
+    def _on_accept(self) -> None:
+        self.accepted.emit(self.offers[0].what)
+
+    def _on_discard(self) -> None:
+        self.discarded.emit(self.offers[0].what)
