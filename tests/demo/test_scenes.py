@@ -76,6 +76,19 @@ def test_a_longer_side_shows_more_not_larger_objects() -> None:
     assert 0.6 < np.median(strip) / np.median(square) < 1.6
 
 
+def test_a_unit_sets_the_size_of_objects_in_a_large_scene() -> None:
+    def medians(shape: tuple[int, int], seeds: range) -> float:
+        sizes: list[int] = []
+        for seed in seeds:
+            pieces, _ = ndimage.label(make_scene(shape, seed, kinds=["nucleus"], unit=64).labels)
+            sizes += np.bincount(pieces.ravel())[1:].tolist()
+        return float(np.median(sizes))
+
+    assert 0.7 < medians((512, 512), range(1)) / medians((64, 64), range(20)) < 1.4
+    with pytest.raises(ValueError, match="unit of 8 is too small"):
+        make_scene((64, 64), unit=8)
+
+
 def test_every_kind_and_ground_is_met() -> None:
     scenes = [make_scene((32, 32), seed) for seed in range(80)]
     assert {name for scene in scenes for name in scene.kinds} == set(KIND_NAMES)

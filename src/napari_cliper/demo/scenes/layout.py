@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .backgrounds import Backdrop
+from .backgrounds import Backdrop, Extent
 from .colours import Plane, mix
 from .objects import DRAWINGS, KINDS
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Thing(NamedTuple):
-    """One object to draw; lengths are fractions of the shorter side of the image."""
+    """One object to draw; lengths are in units of the scene."""
 
     kind: str
     y: float
@@ -26,17 +26,17 @@ class Thing(NamedTuple):
     angle: float
 
 
-def lay_out(shape: tuple[int, int], kinds: Sequence[str], rng: np.random.Generator) -> list[Thing]:
-    """Place 4 to 9 objects per square of the shorter side, some of them touching.
+def lay_out(extent: Extent, kinds: Sequence[str], rng: np.random.Generator) -> list[Thing]:
+    """Place 4 to 9 objects per square of the unit, some of them touching.
 
     The distance of two centres is at least 0.72 of the sum of their radii if there is room, so
     that objects may overlap but none covers another completely.
     """
     if not kinds:
         return []
-    high, wide = (side / min(shape) for side in shape)
+    high, wide = (side / extent.unit for side in extent.shape)
     per_square = int(rng.integers(4, 10))
-    count = max(len(kinds), round(per_square * min(high * wide, 40.0)))
+    count = max(len(kinds), round(per_square * high * wide))
     names = list(kinds) + [kinds[int(rng.integers(len(kinds)))] for _ in range(count - len(kinds))]
     largest = 0.19 - 0.006 * (max(per_square, min(count, 9)) - 4)
     cluster = rng.uniform(0.0, 0.6)  # probability that an object touches another
@@ -69,25 +69,25 @@ def put(
     backdrop: Backdrop,
     image: Plane,
     labels: NDArray[np.uint8],
+    unit: int,
     rng: np.random.Generator,
 ) -> None:
     """Paint one object into `image` and `labels`, in place."""
     drawing = DRAWINGS[thing.kind]
     height, width = labels.shape
-    short = min(height, width)
     reach = thing.radius * (drawing.reach + 0.4)  # with the halo around the outline
-    top, left = (max(0, math.floor((c - reach) * short)) for c in (thing.y, thing.x))
-    bottom = min(height, math.ceil((thing.y + reach) * short))
-    right = min(width, math.ceil((thing.x + reach) * short))
-    y = ((np.arange(top, bottom, dtype=np.float32) + 0.5) / short - thing.y) / thing.radius
-    x = ((np.arange(left, right, dtype=np.float32) + 0.5) / short - thing.x) / thing.radius
+    top, left = (max(0, math.floor((c - reach) * unit)) for c in (thing.y, thing.x))
+    bottom = min(height, math.ceil((thing.y + reach) * unit))
+    right = min(width, math.ceil((thing.x + reach) * unit))
+    y = ((np.arange(top, bottom, dtype=np.float32) + 0.5) / unit - thing.y) / thing.radius
+    x = ((np.arange(left, right, dtype=np.float32) + 0.5) / unit - thing.x) / thing.radius
     cos, sin = math.cos(thing.angle), math.sin(thing.angle)
     u = cos * x[None, :] + sin * y[:, None]  # (h, w), in radii, along the object
     v = cos * y[:, None] - sin * x[None, :]  # (h, w), across it
     depth, shade, opacity = drawing.draw(u, v, rng)
 
     base = mix((stain,), 0.03, rng)  # staining varies between objects
-    cover = np.clip(depth * (thing.radius * short) + 0.5, 0.0, 1.0)  # covered part of a pixel
+    cover = np.clip(depth * (thing.radius * unit) + 0.5, 0.0, 1.0)  # covered part of a pixel
     halo = np.exp(np.minimum(depth, 0.0) / 0.13) * backdrop.halo_strength
     box = image[top:bottom, left:right]
     around = np.asarray(base if backdrop.halo is None else backdrop.halo, np.float32)

@@ -1,8 +1,8 @@
 """Synthetic microscopy-like scenes with exact labels.
 
 They serve to train, test and demonstrate the demo model, and contain no real images. A scene is
-laid out in units of its shorter side, so that a seed gives the same scene at any resolution. It is
-drawn as a microscope would record it: a ground, objects painted over each other, uneven
+laid out in units of its shorter side, or of a given length, so that a seed gives the same scene at
+any resolution. It is drawn as a microscope would record it: a ground, objects painted over each other, uneven
 illumination, optical blur, shot noise and read noise.
 
 Only the camera noise depends on the resolution. For everything else, the number of random values
@@ -19,7 +19,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from .backgrounds import BACKDROPS
+from .backgrounds import BACKDROPS, Extent
 from .colours import Plane, mix
 from .layout import lay_out, put
 from .objects import DRAWINGS, KINDS
@@ -65,6 +65,7 @@ def make_scene(
     *,
     kinds: Sequence[str] | None = None,
     ground: str | None = None,
+    unit: int | None = None,
 ) -> Scene:
     """Make a synthetic scene.
 
@@ -80,6 +81,10 @@ def make_scene(
         seed. An empty sequence gives a scene without objects.
     ground : str, optional
         Name of the ground. Default: chosen by the seed.
+    unit : int, optional
+        Length in pixels of the unit in which the scene is laid out. Default: the shorter side.
+        A large scene with a unit of 256 has more objects, as large as those of a scene of 256 x 256
+        pixels (about 60 pixels).
 
     Returns
     -------
@@ -88,7 +93,7 @@ def make_scene(
     Raises
     ------
     ValueError
-        For an unknown kind or ground, and for a side below 16.
+        For an unknown kind or ground, and for a side or a unit below 16.
 
     Examples
     --------
@@ -100,6 +105,9 @@ def make_scene(
         raise ValueError(
             f"a scene of shape {shape} is too small: each side must be {SMALLEST_SIDE} or more"
         )
+    extent = Extent(shape, min(shape) if unit is None else unit)
+    if extent.unit < SMALLEST_SIDE:
+        raise ValueError(f"a unit of {unit} is too small: it must be {SMALLEST_SIDE} or more")
     names = [kind.name for kind in KINDS]
     for name in kinds or ():
         _check_known("kind", name, names)
@@ -113,12 +121,12 @@ def make_scene(
     wanted = drawn_kinds if kinds is None else list(dict.fromkeys(kinds))
 
     backdrop = BACKDROPS[ground]
-    image = backdrop.draw(shape, texture)
+    image = backdrop.draw(extent, texture)
     labels = np.zeros(shape, np.uint8)
     stains = {name: mix(DRAWINGS[name].stains(backdrop.dark), 0.04, layout) for name in wanted}
-    for thing in lay_out(shape, wanted, layout):
-        put(thing, stains[thing.kind], backdrop, image, labels, layout)
-    _expose(image, texture, camera)
+    for thing in lay_out(extent, wanted, layout):
+        put(thing, stains[thing.kind], backdrop, image, labels, extent.unit, layout)
+    _expose(image, extent.unit, texture, camera)
 
     present = np.bincount(labels.ravel(), minlength=len(KINDS) + 1)[1:] > 0
     return Scene(
@@ -143,10 +151,9 @@ def _check_known(what: str, name: str, known: Sequence[str]) -> None:
 # ------------------------------------------------------------------------ instrument
 
 
-def _expose(image: Plane, rng: np.random.Generator, camera: np.random.Generator) -> None:
+def _expose(image: Plane, unit: int, rng: np.random.Generator, camera: np.random.Generator) -> None:
     """Apply illumination, blur and noise to an image in place; values stay in 0 to 1."""
     height, width, _ = image.shape
-    short = min(height, width)
     y = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None]
     x = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :]
     centre, tilt = rng.uniform(-0.3, 0.3, 2).tolist(), rng.uniform(-0.08, 0.08, 2).tolist()
@@ -155,7 +162,7 @@ def _expose(image: Plane, rng: np.random.Generator, camera: np.random.Generator)
     light -= fall * ((y - centre[0]) ** 2 + (x - centre[1]) ** 2)
     image *= light[..., None]
     # Optical blur, in units of the scene, and the width of a pixel.
-    sigma = math.hypot(rng.uniform(0.0015, 0.0045) * short, 0.35)
+    sigma = math.hypot(rng.uniform(0.0015, 0.0045) * unit, 0.35)
     scipy.ndimage.gaussian_filter(image, (sigma, sigma, 0.0), output=image, truncate=3.0)
     gain, read = rng.uniform(0.0004, 0.0014), rng.uniform(0.006, 0.014)
     noise = camera.standard_normal(image.shape, dtype=np.float32)
