@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from napari_cliper.segmentation.labelling.label_rule import CliperScores, class_ranges
+from napari_cliper.segmentation.labelling.pixel_planes import InterpolatedPlanes
+
 FOLDERS = {
     "cliper_case": "cliper",
     "attention_case": "attention",
@@ -55,3 +58,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def reference(request: pytest.FixtureRequest) -> Path:
     return request.config.getoption("--reference")
+
+
+@pytest.fixture
+def pixel_scores():
+    """The scores that CLIPer's rule compares, from maps and class scores."""
+
+    def make(
+        maps: torch.Tensor, class_scores: torch.Tensor, shape: tuple[int, int], *, min_max: bool
+    ) -> CliperScores:
+        source = InterpolatedPlanes(maps, shape)
+        return CliperScores(source, class_ranges(source), class_scores.numpy(), min_max)
+
+    return make

@@ -16,8 +16,7 @@ from napari_cliper.segmentation.features.preprocessing import (
     normalised,
     resized,
 )
-from napari_cliper.segmentation.features.tiling import Window
-from napari_cliper.segmentation.labelling.label_rule import LabelRule, cliper_best, pixel_score
+from napari_cliper.segmentation.labelling.label_rule import LabelRule, cliper_best
 from napari_cliper.segmentation.methods.cliper import cliper_maps, read_early_layers
 from napari_cliper.segmentation.models import clip
 from napari_cliper.segmentation.models.clip_image_encoder import (
@@ -29,6 +28,7 @@ from napari_cliper.segmentation.models.clip_image_encoder import (
 from napari_cliper.segmentation.progress import Monitor
 from napari_cliper.segmentation.results import ImageEmbedding, PatchFeatures
 from napari_cliper.segmentation.scoring.similarity import Queries, cliper_coarse, cliper_logits
+from napari_cliper.segmentation.tiles import Window
 from napari_cliper.segmentation.working_size import patch_aligned_shape
 
 FLOAT = {"rtol": 0, "atol": 1e-4}
@@ -142,23 +142,24 @@ def test_coarse_and_class_score(cliper_case, encoder):
     np.testing.assert_allclose(coarse.max(axis=(1, 2)), cliper_case["class_score"], **FLOAT)
 
 
-def test_pixel_score(cliper_case, encoder):
+def test_pixel_score(cliper_case, encoder, pixel_scores):
     coarse = torch.from_numpy(coarse_of(cliper_case, encoder))
     shape = cliper_case["image"].shape[:2]
-    scores = [pixel_score(plane, float(plane.max()), shape) for plane in coarse]
-    np.testing.assert_allclose(torch.stack(scores), cliper_case["pixel_score"], **FLOAT)
+    scores = pixel_scores(coarse, coarse.amax(dim=(1, 2)), shape, min_max=False)
+    found = scores.at(Window(0, 0, *shape), range(len(coarse)))
+    np.testing.assert_allclose(torch.stack(found), cliper_case["pixel_score"], **FLOAT)
 
 
 @pytest.mark.parametrize("key", ["label_map_normalized", "label_map_raw"])
-def test_label_map(cliper_case, encoder, key):
+def test_label_map(cliper_case, encoder, pixel_scores, key):
     coarse = torch.from_numpy(coarse_of(cliper_case, encoder))
-    best = cliper_best(
+    scores = pixel_scores(
         coarse,
         coarse.amax(dim=(1, 2)),
         cliper_case["image"].shape[:2],
-        class_threshold=cliper_case.config["class_thr"],
         min_max=key == "label_map_normalized",
     )
+    best = cliper_best(scores, class_threshold=cliper_case.config["class_thr"])
     levels = np.full(len(coarse) + 1, cliper_case.config["background_thr"])
     labels = LabelRule(levels, background_competes=True).labels(best)
     assert (labels == cliper_case[key]).mean() >= 0.995

@@ -85,16 +85,13 @@ def test_refined_and_class_score(diffusion_case, model, latents, form):
 
 
 @pytest.mark.parametrize("key", ["label_map_normalized", "label_map_raw"])
-def test_label_map(diffusion_case, model, latents, key):
+def test_label_map(diffusion_case, model, latents, pixel_scores, key):
     refined = torch.from_numpy(refined_of(diffusion_case, model, latents))
     score = (refined.amax(dim=(1, 2)) + diffusion_case.tensor("coarse").amax(dim=(1, 2))) / 2
-    best = cliper_best(
-        refined,
-        score,
-        diffusion_case["image"].shape[:2],
-        class_threshold=diffusion_case.config["class_thr"],
-        min_max=key == "label_map_normalized",
+    scores = pixel_scores(
+        refined, score, diffusion_case["image"].shape[:2], min_max=key == "label_map_normalized"
     )
+    best = cliper_best(scores, class_threshold=diffusion_case.config["class_thr"])
     levels = np.full(len(refined) + 1, diffusion_case.config["background_thr"])
     labels = LabelRule(levels, background_competes=True).labels(best)
     assert (labels == diffusion_case[key]).mean() >= 0.995

@@ -31,6 +31,8 @@ from .models.promptable import ObjectPrompt as ObjectPrompt
 from .models.registry import REGISTRY as REGISTRY
 from .models.registry import WeightsEntry as WeightsEntry
 from .models.sam import check_sam as check_sam
+from .models.tile_cache import TileCache as TileCache
+from .models.tile_cache import TileMemory as TileMemory
 from .models.weights import cached as cached
 from .models.weights import fetch as fetch
 from .models.weights import free_space as free_space
@@ -60,5 +62,6 @@ from .scoring.prototypes import BACKGROUND as BACKGROUND
 from .scoring.prototypes import Prototype as Prototype
 from .scoring.prototypes import Prototypes as Prototypes
 from .segmenter import Segmenter as Segmenter
+from .tiles import Tiles as Tiles
 from .working_size import Reduction as Reduction
 from .working_size import reduction as reduction

@@ -24,12 +24,16 @@ from .models.registry import Network
 from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, check_templates, several
 from .refiners.table import REFINERS
 from .tables import Rule, choose
+from .tiles import Tiles
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 DEFAULT_PRESET = "voc21"
+
+DIFFUSION_SIDE = 512
+"""Pixels of the smallest tile with Stable Diffusion, which sees 512 x 512 of them."""
 
 _TOO_LARGE = 2**63  # what torch's seeds and sizes cannot hold
 
@@ -200,6 +204,9 @@ class SegmentationConfig:
         Benchmark whose published settings replace the fields that are None.
     shorter_side, window, stride, select_layer, logit_scale, attention_threshold : optional
         See `Settings`.
+    tiles : Tiles, optional
+        Encode the image in tiles instead of as a whole, so that small objects in a large image are
+        found. Sliding windows are not used then.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {'auto', 'float32', 'float16', 'bfloat16'}
@@ -229,6 +236,7 @@ class SegmentationConfig:
     select_layer: int | None = None
     logit_scale: float | None = None
     attention_threshold: float | None = None
+    tiles: Tiles | None = None
     device: str = "auto"
     precision: Precision = "auto"
     seed: int = 0
@@ -263,6 +271,11 @@ class SegmentationConfig:
             raise InvalidInputError(
                 f"Windows of {settings.window} pixels at a stride of {settings.stride} would leave "
                 f"gaps between them. Choose a stride of at most {settings.window}."
+            )
+        if self.tiles is not None and self.needs_diffusion and self.tiles.side < DIFFUSION_SIDE:
+            raise InvalidInputError(
+                f"Stable Diffusion needs tiles of at least {DIFFUSION_SIDE} px, not "
+                f"{self.tiles.side}. Choose larger tiles or another refiner, such as 'pamr'."
             )
 
     def settings(self) -> Settings:
@@ -313,10 +326,16 @@ class SegmentationConfig:
         }
         return (
             *(self.method, self.model, self.device, self.precision),
-            *(settings.shorter_side, settings.window, settings.stride),
+            *(settings.shorter_side, settings.window, settings.stride, self.tiles),
             REFINERS[self.chosen_refiner].reads,
             *(made_with[network] for network in self.networks),
         )
+
+    @property
+    def tile_overlap(self) -> int:
+        """Default overlap of the tiles, in pixels of the image; 0 without tiles."""
+        side = 0 if self.tiles is None else self.tiles.side
+        return side // (2 if self.needs_diffusion else 4)
 
     @property
     def networks(self) -> tuple[Network, ...]:

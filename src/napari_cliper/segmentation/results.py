@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -20,25 +20,33 @@ from torch import Tensor
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError, unknown_choice
 from .features.preprocessing import RGBImage
-from .features.tiling import Window
+from .features.tiled_image import TiledImage
 from .labelling.label_rule import (
     BestClass,
+    ClassRanges,
+    CliperScores,
     LabelArray,
     LabelRule,
     RankedBest,
+    ToClasses,
+    class_ranges,
     cliper_best,
-    cliper_plane,
     cliper_prefixes,
     label_dtype,
     probability_best,
     probability_planes,
     probability_prefixes,
 )
+from .labelling.pixel_planes import InterpolatedPlanes, PixelPlanes
 from .labelling.thresholds import Thresholds
 from .labelling.uncertainty import ScorePlanes
 from .prompts import ClassPrompt
 from .refiners.attention_maps import SelfAttention
 from .scoring.similarity import class_maxima
+from .tiles import Window
+
+if TYPE_CHECKING:
+    from .tile_set import TileSet
 
 Stage = Literal["coarse", "refined"]
 
@@ -82,8 +90,8 @@ class ImageEmbedding:
 
     Parameters
     ----------
-    image : RGBImage
-        The image that was embedded.
+    image : RGBImage or TiledImage
+        The image that was embedded; a `TiledImage` is read when its pixels are needed.
     resized : (H, W, 3) uint8 array
         The image at the working size of the method.
     whole : PatchFeatures or None
@@ -94,13 +102,16 @@ class ImageEmbedding:
         Attention stitched from the windows (CLIPer).
     self_attention : SelfAttention or None
         Attention of the refiner's network.
+    tiles : TileSet or None
+        The tiles of an image that was embedded in tiles. `resized` is then the image at one pixel
+        for each patch, and the other features are None or empty.
     config : SegmentationConfig
         The configuration it was made with. Scoring requires one with the same `embedding_key`.
     record : mapping
         Provenance: sizes, device, weights, versions and times. JSON-safe.
     """
 
-    image: RGBImage
+    image: RGBImage | TiledImage
     resized: NDArray[np.uint8]
     whole: PatchFeatures | None
     windows: tuple[PatchFeatures, ...]
@@ -108,13 +119,14 @@ class ImageEmbedding:
     self_attention: SelfAttention | None
     config: SegmentationConfig
     record: Mapping[str, Any]
+    tiles: TileSet | None = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the embedding takes."""
+        """Bytes of memory that the embedding takes; an image in tiles is not counted."""
         optional = (self.whole, *self.windows, self.window_attention, self.self_attention)
         return (
-            self.image.pixels.nbytes
+            (0 if self.tiles is not None else self.image.pixels.nbytes)
             + self.resized.nbytes
             + sum(one.nbytes for one in optional if one is not None)
         )
@@ -134,17 +146,44 @@ class StageMaps:
         Probability of the background words; None for CLIPer.
     logits : (Q, h, w) float32 array or None
         Logits of all Q words, for methods that interpolate logits before the softmax.
+    detail : PixelPlanes or None
+        With tiles and a refiner of pixels: the refined maps (and the background's, the last one),
+        computed for a part of the image at a time; `maps` are then their means over the patches.
+    known_ranges : ClassRanges or None
+        The range of each plane of `detail`.
     """
 
     maps: NDArray[np.float32]
     class_scores: NDArray[np.float32]
     background: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
+    detail: PixelPlanes | None = None
+    known_ranges: ClassRanges | None = None
+    _ranges: dict[tuple[int, int], ClassRanges] = field(
+        init=False, repr=False, default_factory=dict
+    )
+
+    def pixel_planes(self, shape: tuple[int, int]) -> PixelPlanes:
+        """The planes that are compared at each pixel of an image of (Y, X)."""
+        if self.detail is not None:
+            return self.detail
+        planes = torch.from_numpy(self.maps if self.logits is None else self.logits)
+        if self.logits is None and self.background is not None:
+            planes = torch.cat([planes, torch.from_numpy(self.background)[None]])
+        return InterpolatedPlanes(planes, shape)
+
+    def ranges(self, shape: tuple[int, int]) -> ClassRanges:
+        """The range of each plane over the pixels of an image of (Y, X); computed once."""
+        if self.known_ranges is not None:
+            return self.known_ranges
+        if shape not in self._ranges:
+            self._ranges[shape] = class_ranges(self.pixel_planes(shape))
+        return self._ranges[shape]
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        arrays = (self.maps, self.class_scores, self.background, self.logits)
+        arrays = (self.maps, self.class_scores, self.background, self.logits, self.detail)
         return sum(one.nbytes for one in arrays if one is not None)
 
 
@@ -230,8 +269,19 @@ class ScoreMaps:
             background_competes=self.config.rule == "cliper",
         )
 
+    def parts(self, stage: Stage | None = None) -> tuple[Window, ...]:
+        """Windows that together cover the image and can be labelled one by one.
+
+        See `to_labels`. A small image is one part.
+        """
+        return tuple(self.stage(stage).pixel_planes(self.shape).windows())
+
     def best(
-        self, thresholds: Thresholds | None = None, *, stage: Stage | None = None
+        self,
+        thresholds: Thresholds | None = None,
+        *,
+        stage: Stage | None = None,
+        window: Window | None = None,
     ) -> BestClass:
         """Each pixel's best class of those above the class threshold.
 
@@ -242,24 +292,21 @@ class ScoreMaps:
         scores = torch.from_numpy(maps.class_scores)
         if self.config.rule == "cliper":
             return cliper_best(
-                torch.from_numpy(maps.maps),
-                scores,
-                self.shape,
+                self._cliper_scores(maps, min_max=thresholds.min_max),
                 class_threshold=thresholds.class_threshold,
-                min_max=thresholds.min_max,
+                window=window,
             )
         if thresholds.min_max:
             raise InvalidInputError(
                 f"min_max works only with CLIPer; {self.config.method} labels by probability. Set "
                 "min_max to False."
             )
-        planes, to_classes = self._probability_planes(maps)
         return probability_best(
-            planes,
-            self.shape,
-            to_classes,
+            maps.pixel_planes(self.shape),
+            self._to_classes(maps),
             present=scores > thresholds.class_threshold,
             area_threshold=self.settings.area_threshold,
+            window=window,
         )
 
     def ranked(
@@ -293,12 +340,10 @@ class ScoreMaps:
         scores = torch.from_numpy(maps.class_scores)
         if self.config.rule == "cliper":
             min_max = (thresholds or self.settings.thresholds).min_max
-            bests = tuple(
-                cliper_prefixes(torch.from_numpy(maps.maps), scores, self.shape, min_max=min_max)
-            )
+            bests = cliper_prefixes(self._cliper_scores(maps, min_max=min_max))
         else:
-            planes, to_classes = self._probability_planes(maps)
-            bests = tuple(probability_prefixes(planes, self.shape, to_classes, class_scores=scores))
+            source, to_classes = maps.pixel_planes(self.shape), self._to_classes(maps)
+            bests = tuple(probability_prefixes(source, to_classes, class_scores=scores))
         return RankedBest(tuple(sorted(maps.class_scores.tolist(), reverse=True)), bests)
 
     def planes(
@@ -322,12 +367,13 @@ class ScoreMaps:
         background = None
         if self.config.rule == "cliper":
             planes = torch.empty(len(chosen), *self.shape)
-            for index, plane in zip(chosen, planes, strict=True):
-                one, score = torch.from_numpy(maps.maps[index]), float(maps.class_scores[index])
-                plane.copy_(cliper_plane(one, score, self.shape, min_max=min_max))
+            scores = self._cliper_scores(maps, min_max=min_max)
+            for part in scores.source.windows() if chosen else ():
+                for plane, score in zip(planes, scores.at(part, chosen), strict=True):
+                    plane[part.slices] = score
         else:
-            sources, to_classes = self._probability_planes(maps)
-            planes, background = probability_planes(sources, self.shape, to_classes, chosen)
+            source, to_classes = maps.pixel_planes(self.shape), self._to_classes(maps)
+            planes, background = probability_planes(source, to_classes, chosen)
         return ScorePlanes(
             chosen=tuple(chosen),
             classes=tuple(planes.numpy()),
@@ -337,7 +383,11 @@ class ScoreMaps:
         )
 
     def to_labels(
-        self, thresholds: Thresholds | None = None, *, stage: Stage | None = None
+        self,
+        thresholds: Thresholds | None = None,
+        *,
+        stage: Stage | None = None,
+        window: Window | None = None,
     ) -> LabelArray:
         """Turn the score maps into labels.
 
@@ -348,11 +398,14 @@ class ScoreMaps:
             them: ``scores.settings.thresholds.with_values(background_threshold=0.3)``.
         stage : {'coarse', 'refined'}, optional
             Default: refined, or coarse without a refiner.
+        window : Window, optional
+            Label only this part of the image; `parts` lists windows of a good size. The labels are
+            those of the whole image there.
 
         Returns
         -------
         (Y, X) uint8 or uint16 array
-            0 is background, i + 1 is ``classes[i]``.
+            Of the image or the window. 0 is background, i + 1 is ``classes[i]``.
 
         Raises
         ------
@@ -360,17 +413,27 @@ class ScoreMaps:
             For a per-class threshold of an unknown class, an unknown or missing stage, and
             `min_max` with a method other than CLIPer.
         """
-        return self.rule(thresholds).labels(self.best(thresholds, stage=stage))
+        rule = self.rule(thresholds)
+        if window is not None or self.settings.area_threshold > 0:
+            return rule.labels(self.best(thresholds, stage=stage, window=window))
+        labels = np.empty(self.shape, label_dtype(len(self.classes)))
+        for part in self.parts(stage):
+            best = self.best(thresholds, stage=stage, window=part)
+            labels[part.slices] = rule.labels(best)
+        return labels
 
-    def _probability_planes(self, maps: StageMaps) -> tuple[Tensor, Any]:
-        """Planes to interpolate, and the function from interpolated planes to probabilities."""
+    def _cliper_scores(self, maps: StageMaps, *, min_max: bool) -> CliperScores:
+        """The scores that CLIPer's rule compares."""
+        source, ranges = maps.pixel_planes(self.shape), maps.ranges(self.shape)
+        return CliperScores(source, ranges, maps.class_scores, min_max)
+
+    def _to_classes(self, maps: StageMaps) -> ToClasses:
+        """The function from interpolated planes to probabilities."""
         if maps.logits is not None:
-            return torch.from_numpy(maps.logits), partial(softmax_to_classes, owner=self.owner)
-        planes = torch.from_numpy(maps.maps)
+            return partial(softmax_to_classes, owner=self.owner)
         if maps.background is None:
-            return planes, lambda block: (block, None)
-        background = torch.from_numpy(maps.background)[None]
-        return torch.cat([planes, background]), lambda block: (block[:-1], block[-1])
+            return lambda block: (block, None)
+        return lambda block: (block[:-1], block[-1])
 
 
 def softmax_to_classes(logits: Tensor, owner: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:

@@ -21,12 +21,14 @@ from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError
 from .features.contrast import Limits
 from .features.patch_features import patch_features
-from .features.preprocessing import RGBImage, resized, to_rgb
+from .features.preprocessing import RGBImage, RGBPixels, resized, to_rgb
+from .features.tiled_image import TiledImage, tiled_image
 from .methods.protocol import ClipFeatures, Method
 from .methods.table import METHODS
 from .models import clip, loading
 from .models.memory import check_budget
 from .models.registry import entry
+from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
 from .progress import Monitor, Report, ShouldStop
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
@@ -34,10 +36,12 @@ from .provenance import prototype_usage, score_record, versions
 from .refiners.attention_maps import SelfAttention
 from .refiners.protocol import Refiner, refined_maps
 from .refiners.table import REFINERS
-from .results import ImageEmbedding, ScoreMaps
+from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototype_fusion import PrototypeFusion, prototype_fusion
 from .scoring.prototypes import Prototypes, learn_prototypes
 from .scoring.similarity import Queries
+from .tile_encoder import TileEncoder
+from .tiles import TileLayout, tile_layout
 
 WORDS_SHOWN = 12
 """How many of the words that a model knows a note lists."""
@@ -53,6 +57,10 @@ class Segmenter:
     ----------
     config : SegmentationConfig, optional
         Default: ``SegmentationConfig()``.
+    tile_store : TileStore, optional
+        Where the features of tiles are kept, so that new words need no image network and a stopped
+        run goes on. Default: ``TileCache()``, in the user's cache folder. ``TileMemory()`` writes
+        nothing to disk.
 
     Raises
     ------
@@ -70,13 +78,16 @@ class Segmenter:
     (96, 96)
     """
 
-    def __init__(self, config: SegmentationConfig | None = None) -> None:
+    def __init__(
+        self, config: SegmentationConfig | None = None, *, tile_store: TileStore | None = None
+    ) -> None:
         self.config = config or SegmentationConfig()
         self.networks = Networks(self.config)
         self.settings: Settings = self.networks.settings
         self._method: Method = METHODS[self.config.method].make()
         make_refiner = REFINERS[self.config.chosen_refiner].make
         self._refiner: Refiner | None = None if make_refiner is None else make_refiner()
+        self.tile_store = TileCache() if tile_store is None else tile_store
 
     # ------------------------------------------------------------------ networks
 
@@ -119,7 +130,7 @@ class Segmenter:
 
     def with_config(self, config: SegmentationConfig) -> Segmenter:
         """A segmenter with another configuration that shares loaded networks and word vectors."""
-        other = Segmenter(config)
+        other = Segmenter(config, tile_store=self.tile_store)
         self.networks.share_with(other.networks)
         return other
 
@@ -129,7 +140,7 @@ class Segmenter:
 
     # ------------------------------------------------------------------ embed
 
-    def check(self, image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
+    def check(self, image: NDArray[Any], contrast: Limits | None = None) -> RGBImage | TiledImage:
         """Check that an image can be embedded, without loading anything.
 
         Parameters
@@ -140,8 +151,8 @@ class Segmenter:
 
         Returns
         -------
-        RGBImage
-            The image as the networks will see it, before resizing.
+        RGBImage or TiledImage
+            The image as the networks will see it, before resizing; with tiles it is not read yet.
 
         Raises
         ------
@@ -149,16 +160,26 @@ class Segmenter:
             For an image that `preprocessing.to_rgb` refuses, for more patches than the memory
             allows, and for a `select_layer` that the model does not have.
         """
-        rgb = to_rgb(image, contrast)
+        rgb: RGBImage | TiledImage
         self._method.check(self.settings, self.source.layers, self.config.model)
-        resized_shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
-        input_shape = self._method.network_shape(resized_shape, self.settings)
+        if self.config.tiles is None:
+            rgb = to_rgb(image, contrast)
+            resized_shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
+            input_shape = self._method.network_shape(resized_shape, self.settings)
+        else:
+            rgb = tiled_image(image, contrast)
+            layout = self.layout(rgb.shape)
+            assert layout is not None  # noqa: S101 - the configuration has tiles
+            input_shape = layout.tile[0] * layout.patch, layout.tile[1] * layout.patch
         inputs = {"CLIP": (input_shape, self.source.patch, self.source.heads)}
         if self.config.needs_foundation:
             patch = entry(self.config.foundation_model, "foundation").patch
             whole = None
             if self._refiner is not None:
-                whole = self._refiner.network_shape(rgb.shape, self.settings.shorter_side, patch)
+                seen = rgb.shape
+                if self.config.tiles is not None:
+                    seen = (self.config.tiles.side, self.config.tiles.side)
+                whole = self._refiner.network_shape(seen, self.settings.shorter_side, patch)
             inputs["the foundation model"] = (whole or input_shape, patch, 1)
         free = loading.free_memory(self.device)
         for name, ((height, width), patch, heads) in inputs.items():
@@ -179,7 +200,8 @@ class Segmenter:
         Parameters
         ----------
         image : (Y, X) or (Y, X, C) array
-            Grey, RGB or RGBA, any real dtype; see `preprocessing.to_rgb`.
+            Grey, RGB or RGBA, any real dtype; see `preprocessing.to_rgb`. With tiles, a dask or
+            zarr array is read tile by tile.
         contrast : (float, float), optional
             The values of a grey image that become black and white. Default: its 0.1 and 99.9
             percentiles. Ignored for colour images.
@@ -200,6 +222,8 @@ class Segmenter:
         """
         monitor = _monitor(report, should_stop)
         rgb = self.check(image, contrast)
+        if isinstance(rgb, TiledImage):
+            return self._embed_tiles(rgb, monitor)
         seconds: dict[str, float] = {}
         with self.networks.guard("encoding the image"), torch.inference_mode():
             with _timed(seconds, "load"):
@@ -209,7 +233,7 @@ class Segmenter:
             with _timed(seconds, "clip"):
                 features = self._read(pixels, monitor)
             with _timed(seconds, "refiner"):
-                self_attention = self._read_for_refiner(rgb, monitor)
+                self_attention = self._read_for_refiner(rgb.pixels, monitor)
         return ImageEmbedding(
             image=rgb,
             resized=pixels,
@@ -219,8 +243,57 @@ class Segmenter:
             record=self._record(rgb, shape, seconds),
         )
 
+    def layout(self, shape: tuple[int, int]) -> TileLayout | None:
+        """The tiles of an image of (Y, X) pixels; None if the configuration has no tiles."""
+        if self.config.tiles is None:
+            return None
+        return tile_layout(
+            shape,
+            self.config.tiles,
+            overlap=self.config.tile_overlap,
+            shorter_side=self.settings.shorter_side,
+            patch=self.source.patch,
+        )
+
+    def _embed_tiles(self, image: TiledImage, monitor: Monitor) -> ImageEmbedding:
+        """Encode an image tile by tile."""
+        layout = self.layout(image.shape)
+        assert layout is not None  # noqa: S101 - the configuration has tiles
+        seconds: dict[str, float] = {}
+        with self.networks.guard("encoding the tiles"), torch.inference_mode():
+            with _timed(seconds, "load"):
+                self.networks.load(monitor)
+            with _timed(seconds, "clip"):
+                tiles, overview = self._tile_encoder().embed(
+                    image, layout, f"{self.identity} {self.dtype}", monitor
+                )
+        record = self._record(image, layout.scaled, seconds)
+        return ImageEmbedding(
+            image=image,
+            resized=overview,
+            whole=None,
+            windows=(),
+            window_attention=None,
+            self_attention=None,
+            config=self.config,
+            record={**record, "tiles": {"count": len(layout), "without contrast": tiles.empty}},
+            tiles=tiles,
+        )
+
+    def _tile_encoder(self) -> TileEncoder:
+        return TileEncoder(
+            config=self.config,
+            settings=replace(self.settings, window=0),
+            patch=self.source.patch,
+            method=self._method,
+            refiner=self._refiner,
+            read_clip=self._read,
+            read_refiner=self._read_for_refiner,
+            store=self.tile_store,
+        )
+
     def _read(self, pixels: NDArray[np.uint8], monitor: Monitor) -> ClipFeatures:
-        """CLIP's features of the resized image."""
+        """CLIP's features of the resized image or tile."""
         with ExitStack() as stack:
 
             def network(name: str) -> Any:
@@ -229,17 +302,20 @@ class Segmenter:
             encoder = network("clip").image
             needed = METHODS[self.config.method].needs
             foundation = network("foundation") if "foundation" in needed else None
-            return self._method.read(encoder, foundation, pixels, self.settings, monitor)
+            settings = self.settings
+            if self.config.tiles is not None:
+                settings = replace(settings, window=0)
+            return self._method.read(encoder, foundation, pixels, settings, monitor)
 
-    def _read_for_refiner(self, rgb: RGBImage, monitor: Monitor) -> SelfAttention | None:
-        """The attention that the refiner computes from the image; None if it needs none."""
+    def _read_for_refiner(self, pixels: RGBPixels, monitor: Monitor) -> SelfAttention | None:
+        """The attention that the refiner computes from an image or tile; None if it needs none."""
         name = REFINERS[self.config.chosen_refiner].needs
         if self._refiner is None:
             return None
         if name is None:
-            return self._refiner.read(None, rgb.pixels, self.config, monitor)
+            return self._refiner.read(None, pixels, self.config, monitor)
         with self.networks.for_one_job(name, monitor) as network:
-            return self._refiner.read(network, rgb.pixels, self.config, monitor)
+            return self._refiner.read(network, pixels, self.config, monitor)
 
     # ------------------------------------------------------------------ score
 
@@ -321,16 +397,7 @@ class Segmenter:
                     prototypes, requested, queries, prototype_weight, notes
                 )
             with _timed(seconds, "score"):
-                coarse = self._method.score(
-                    embedding, queries, self.settings, self.source.patch, fusion
-                )
-                owner = queries.owner
-                del queries  # frees memory: the vectors of many words are as large as maps
-                refined = (
-                    None
-                    if self._refiner is None
-                    else refined_maps(coarse, embedding, self._refiner, self.config.rule, monitor)
-                )
+                coarse, refined, owner = self._maps(embedding, queries, fusion, monitor)
         scores = ScoreMaps(
             coarse=coarse,
             refined=refined,
@@ -347,6 +414,24 @@ class Segmenter:
             **prototype_usage(prototypes, requested, fusion),
         }
         return replace(scores, record=record)
+
+    def _maps(
+        self,
+        embedding: ImageEmbedding,
+        queries: Queries,
+        fusion: PrototypeFusion | None,
+        monitor: Monitor,
+    ) -> tuple[StageMaps, StageMaps | None, tuple[int, ...]]:
+        """The coarse and the refined maps, and the class of each word."""
+        owner = queries.owner
+        if embedding.tiles is not None:
+            encoder = self._tile_encoder()
+            return *encoder.score(embedding, embedding.tiles, queries, fusion, monitor), owner
+        coarse = self._method.score(embedding, queries, self.settings, self.source.patch, fusion)
+        if self._refiner is None:
+            return coarse, None, owner
+        rule = self.config.rule
+        return coarse, refined_maps(coarse, embedding, self._refiner, rule, monitor), owner
 
     def _warnings(self, classes: Sequence[ClassPrompt]) -> Iterator[str]:
         """Warnings about words that the model does not know and settings without validation."""
@@ -466,7 +551,7 @@ class Segmenter:
     # ------------------------------------------------------------------ the record
 
     def _record(
-        self, rgb: RGBImage, shape: tuple[int, int], seconds: dict[str, float]
+        self, rgb: RGBImage | TiledImage, shape: tuple[int, int], seconds: dict[str, float]
     ) -> Mapping[str, Any]:
         return {
             "image": {

@@ -51,6 +51,7 @@ TAKEN = {
     "select_layer": [None, 10**400],
     "logit_scale": [None, 3.5],
     "attention_threshold": [None, 3.5],
+    "tiles": [None],
     "device": ["x"],
     "offline": [True],
 }

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from napari_cliper.segmentation.features.tiling import (
-    Window,
     blend,
     sliding_windows,
     stitch_attention,
 )
+from napari_cliper.segmentation.tiles import Window
 
 LAYOUTS = [
     ((100, 100), 100, 50),

@@ -15,7 +15,7 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
     Thresholds,
 )
-from napari_cliper.segmentation.labelling import label_rule as labels
+from napari_cliper.segmentation.labelling import pixel_planes
 from napari_cliper.segmentation.results import ScoreMaps, StageMaps
 
 GRID, SHAPE = (5, 7), (23, 31)
@@ -188,7 +188,7 @@ def test_labels_made_a_few_rows_at_a_time_are_the_same(rng, monkeypatch, rows, a
         settings={"area_threshold": area_threshold},
     )
     whole = scores.best()
-    monkeypatch.setattr(labels, "BLOCK_BYTES", rows * 4 * len(logits) * SHAPE[1])
+    monkeypatch.setattr(pixel_planes, "BLOCK_BYTES", rows * 4 * len(logits) * SHAPE[1])
     found = scores.best()
     np.testing.assert_allclose(found.value, whole.value, atol=1e-6)
     np.testing.assert_array_equal(found.label, whole.label)
@@ -262,7 +262,7 @@ MOVES = list(product((-1, 0, 0.3, 0.5, 0.6, 0.61, 1.5, 2), (-1, 0, 0.2, 0.3, 0.7
 def test_ranked_answers_every_threshold_as_best_does(
     rng, monkeypatch, method, min_max, with_background
 ):
-    monkeypatch.setattr(labels, "BLOCK_BYTES", 4 * 5 * SHAPE[1] * 3)  # some rows at a time
+    monkeypatch.setattr(pixel_planes, "BLOCK_BYTES", 4 * 5 * SHAPE[1] * 3)  # some rows at a time
     background = rng.random(GRID, np.float32) if with_background and method != "cliper" else None
     scores = scores_of(
         rng.random((4, *GRID)).round(1),  # some pixels have two best classes

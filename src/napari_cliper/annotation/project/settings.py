@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...io.record_checks import check_keys, checked, current_keys, from_record
 from ...labels.label_class import ClassRow
-from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds
+from ...segmentation import InvalidInputError, SegmentationConfig, Thresholds, Tiles
 from ..class_change import ClassChange, change_prototypes, change_rows, change_thresholds
 
 if TYPE_CHECKING:
@@ -86,7 +86,11 @@ def config_from_record(record: Any) -> SegmentationConfig:
         For unknown keys, values of the wrong type, and as `SegmentationConfig`.
     """
     current = current_keys(record, {"protocol": "preset"})
-    return from_record(SegmentationConfig, current, "the configuration")
+    return from_record(SegmentationConfig, current, "the configuration", {"tiles": _tiles})
+
+
+def _tiles(record: Any) -> Tiles | None:
+    return None if record is None else from_record(Tiles, record, "tiles")
 
 
 def settings_to_record(

@@ -2,8 +2,8 @@
 
 They serve to train, test and demonstrate the demo model, and contain no real images. A scene is
 laid out in units of its shorter side, or of a given length, so that a seed gives the same scene at
-any resolution. It is drawn as a microscope would record it: a ground, objects painted over each other, uneven
-illumination, optical blur, shot noise and read noise.
+any resolution. It is drawn as a microscope would record it: a ground, objects painted over each
+other, uneven illumination, optical blur, shot noise and read noise.
 
 Only the camera noise depends on the resolution. For everything else, the number of random values
 does not depend on the number of pixels.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,84 @@ class EightBit:
     record: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """How the values of an image become 8 bit; the same for all tiles of it.
+
+    Parameters
+    ----------
+    kind : {'unchanged', 'boolean', 'unit', 'zero', 'linear'}
+        `unit`: values of 0 to 1 are multiplied by 255. `zero`: every value becomes 0. `linear`:
+        `black` becomes 0 and `white` 255.
+    black, white : float
+    note : str
+        Description for the user; empty if values are unchanged.
+    source : str
+        Where `black` and `white` are from.
+    """
+
+    kind: Literal["unchanged", "boolean", "unit", "zero", "linear"]
+    black: float = 0.0
+    white: float = 255.0
+    note: str = ""
+    source: str = ""
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """`black`, `white` and `source` as JSON; None unless the stretch is linear."""
+        if self.kind != "linear":
+            return None
+        return {"black": self.black, "white": self.white, "source": self.source}
+
+    def apply(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """Convert an array of any shape to 8 bit; always a new array."""
+        if self.kind == "unchanged":
+            return image.astype(np.uint8)
+        if self.kind == "zero":
+            return np.zeros_like(image, "u1")
+        if self.kind == "boolean":
+            return image.astype(np.uint8) * 255
+        if self.kind == "unit":
+            return np.rint((image * 255).clip(0, 255)).astype(np.uint8)
+        values = image.astype(np.float64)  # changed in place: images are large
+        values -= self.black
+        values *= 255 / (self.white - self.black)
+        return np.rint(values.clip(0, 255, out=values), out=values).astype(np.uint8)
+
+
+def stretch_of(image: NDArray[Any], contrast: Limits | None = None) -> Stretch:
+    """Return how an image becomes 8 bit; the parameters and rules are those of `to_8bit`.
+
+    Of a large image, a sample of its pixels is enough.
+    """
+    if image.dtype == bool:
+        note = "The boolean mask was converted to white (True) and black (False)."
+        return Stretch("boolean", note=note)
+    grey = image.ndim == 2 or image.shape[2] == 1
+    low, high = float(image.min()), float(image.max())
+    if not grey:
+        if image.dtype == np.uint8:
+            return Stretch("unchanged")
+        if np.issubdtype(image.dtype, np.floating) and low >= 0 and high <= 1:
+            return Stretch("unit")
+    if grey and contrast is not None:
+        black, white = _checked(contrast)
+        source, words = "contrast limits", "contrast limits"
+    else:
+        if low == high:
+            return Stretch("unchanged" if image.dtype == np.uint8 else "zero")
+        black, white = map(float, np.percentile(image, PERCENTILES))
+        source = "percentiles {:g} and {:g}".format(*PERCENTILES)
+        words = source
+        if black == white:
+            black, white = low, high
+            source = words = "minimum and maximum"
+    if image.dtype == np.uint8 and (black, white) == (0, 255):
+        return Stretch("unchanged")
+    note = f"{image.dtype} values {black:g} to {white:g} ({words}) were stretched to 0 to 255."
+    return Stretch("linear", black, white, note, source)
+
+
 def to_8bit(image: NDArray[Any], contrast: Limits | None = None) -> EightBit:
     """Convert an image to 8 bit.
 
@@ -62,38 +140,8 @@ def to_8bit(image: NDArray[Any], contrast: Limits | None = None) -> EightBit:
     values are scaled like grey values, with the same limits for all channels. Booleans become 0 and
     255. A constant image is unchanged if it is uint8 and becomes 0 otherwise.
     """
-    if image.dtype == bool:
-        note = "The boolean mask was converted to white (True) and black (False)."
-        return EightBit(image.astype(np.uint8) * 255, note)
-    grey = image.ndim == 2 or image.shape[2] == 1
-    low, high = float(image.min()), float(image.max())
-    if not grey:
-        if image.dtype == np.uint8:
-            return EightBit(image.copy())
-        if np.issubdtype(image.dtype, np.floating) and low >= 0 and high <= 1:
-            return EightBit(np.rint(image * 255).astype(np.uint8))
-    if grey and contrast is not None:
-        black, white = _checked(contrast)
-        source, words = "contrast limits", "contrast limits"
-    else:
-        if low == high:
-            return EightBit(image.copy() if image.dtype == np.uint8 else np.zeros_like(image, "u1"))
-        black, white = map(float, np.percentile(image, PERCENTILES))
-        source = "percentiles {:g} and {:g}".format(*PERCENTILES)
-        words = source
-        if black == white:
-            black, white = low, high
-            source = words = "minimum and maximum"
-    if image.dtype == np.uint8 and (black, white) == (0, 255):
-        return EightBit(image.copy())
-    values = image.astype(np.float64)  # changed in place: images are large
-    values -= black
-    values *= 255 / (white - black)
-    return EightBit(
-        np.rint(values.clip(0, 255, out=values), out=values).astype(np.uint8),
-        f"{image.dtype} values {black:g} to {white:g} ({words}) were stretched to 0 to 255.",
-        {"black": black, "white": white, "source": source},
-    )
+    stretch = stretch_of(image, contrast)
+    return EightBit(stretch.apply(image), stretch.note, stretch.record)
 
 
 def _checked(contrast: Limits) -> Limits:

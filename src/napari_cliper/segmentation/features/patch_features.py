@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..results import ImageEmbedding
-from .tiling import Window, blend
+from ..results import ImageEmbedding, PatchFeatures
+from ..scoring.mosaic import Mosaic
+from ..tiles import Window
+from .tiling import blend
+
+if TYPE_CHECKING:
+    from ..tile_set import TileSet
 
 
 def patch_features(embedding: ImageEmbedding) -> Tensor:
     """Return the normalised patch features of the last layer, (D, h, w) float32.
 
-    From the whole image if it was encoded as a whole, otherwise the mean over the windows.
+    From the whole image if it was encoded as a whole, otherwise the mean over the windows or tiles.
     """
-    whole = embedding.whole
-    if whole is not None:
-        return F.normalize(whole.features[-1], dim=-1).T.reshape(-1, *whole.grid)
+    if embedding.tiles is not None:
+        return _mosaic(embedding.tiles)
+    if embedding.whole is not None:
+        return _planes(embedding.whole)
     parts, places = [], []
     first = embedding.windows[0]
     cell = first.padded_shape[0] // first.grid[0]
     height, width = (n // cell for n in embedding.resized.shape[:2])
     for part in embedding.windows:
-        planes = F.normalize(part.features[0], dim=-1).T.reshape(1, -1, *part.grid)
-        at = part.padding
-        full = F.interpolate(planes, size=part.padded_shape, mode="bilinear")[0]
-        inside = full[:, at.top : at.bottom, at.left : at.right]
         place = _in_cells(part.window, cell, (height, width))
-        parts.append(F.adaptive_avg_pool2d(inside, place.shape))
+        parts.append(F.adaptive_avg_pool2d(_inside(part), place.shape))
         places.append(place)
     return F.normalize(blend(parts, places, (height, width)), dim=0)
+
+
+def _mosaic(tiles: TileSet) -> Tensor:
+    """Blend the features of all tiles; 0 where the image has no contrast."""
+    mosaic, count = Mosaic(tiles.layout), 0
+    for cells, part in tiles.features():
+        if part is None:
+            mosaic.add(None, cells)
+            continue
+        whole = part.padded_shape == part.window.shape
+        planes = _planes(part) if whole else _inside(part)
+        count = len(planes)
+        mosaic.add(planes, cells)
+    return F.normalize(mosaic.result(count), dim=0)
+
+
+def _planes(part: PatchFeatures) -> Tensor:
+    """The normalised features of the last layer on their grid, (D, h, w)."""
+    return F.normalize(part.features[-1], dim=-1).T.reshape(-1, *part.grid)
+
+
+def _inside(part: PatchFeatures) -> Tensor:
+    """The features of a window at its pixels, without those of the padding, (D, height, width)."""
+    full = F.interpolate(_planes(part)[None], size=part.padded_shape, mode="bilinear")[0]
+    at = part.padding
+    return full[:, at.top : at.bottom, at.left : at.right]
 
 
 def _in_cells(window: Window, cell: int, shape: tuple[int, int]) -> Window:

@@ -67,28 +67,50 @@ def to_rgb(image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
         images that are constant, before or after applying the contrast limits.
     """
     image = np.asarray(image)
-    _check_shape(image)
-    notes = []
-    if image.ndim == 2:
-        image = image[..., None]
-    elif image.shape[2] == 4:
-        image = image[..., :3]
-        notes.append("The alpha channel was ignored.")
-    _check_values(image)
-    found = to_8bit(image, contrast)
+    check_shape(image)
+    channels, notes = as_channels(image)
+    check_finite(channels)
+    _check_contrast(channels)
+    found = to_8bit(channels, contrast)
     pixels = found.pixels
     if (pixels == pixels[0, 0]).all():
-        raise InvalidInputError(
-            f"All pixels are equal after conversion: {found.note} Set the contrast limits to the "
-            "range of the image."
-        )
+        raise no_contrast(found.note)
+    notes += (found.note,) if found.note else ()
+    return RGBImage(as_rgb(pixels), notes, found.record)
+
+
+def as_channels(image: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return an image as (Y, X, 1 or 3) without its alpha channel, and notes for the user."""
+    if image.ndim == 2:
+        return image[..., None], ()
+    if image.shape[2] == 4:
+        return image[..., :3], ("The alpha channel was ignored.",)
+    return image, ()
+
+
+def as_rgb(pixels: NDArray[np.uint8]) -> RGBPixels:
+    """Return (Y, X, 1 or 3) uint8 pixels as contiguous (Y, X, 3)."""
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
-    notes += [found.note] if found.note else []
-    return RGBImage(np.ascontiguousarray(pixels), tuple(notes), found.record)
+    return np.ascontiguousarray(pixels)
 
 
-def _check_shape(image: NDArray[Any]) -> None:
+def no_contrast(note: str) -> InvalidInputError:
+    """Return the error for an image whose pixels are equal after the conversion in `note`."""
+    return InvalidInputError(
+        f"All pixels are equal after conversion: {note} Set the contrast limits to the range of "
+        "the image."
+    )
+
+
+def check_shape(image: Any) -> None:
+    """Refuse what is not a plane of grey, RGB or RGBA values with sides of at least 8 pixels.
+
+    Parameters
+    ----------
+    image : array
+        Of any library; only `shape`, `ndim`, `size` and `dtype` are used.
+    """
     shape = " x ".join(map(str, image.shape)) or "a single value"
     if image.dtype.kind not in "buif":
         raise InvalidInputError(
@@ -112,13 +134,17 @@ def _check_shape(image: NDArray[Any]) -> None:
         )
 
 
-def _check_values(image: NDArray[Any]) -> None:
+def check_finite(image: NDArray[Any]) -> None:
+    """Refuse a (Y, X, C) array with values that are NaN or infinite."""
     bad = ~np.isfinite(image).all(axis=2)
     if bad.any():
         raise InvalidInputError(
             f"{np.count_nonzero(bad)} of {bad.size} pixels of the image are NaN or infinite. "
             "Replace them first, for example with numpy.nan_to_num."
         )
+
+
+def _check_contrast(image: NDArray[Any]) -> None:
     colour = image[0, 0]
     if (image == colour).all():
         first, *others = colour.tolist()

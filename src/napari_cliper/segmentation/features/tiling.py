@@ -7,44 +7,12 @@ last window of a row or column is shifted back into the image. Pure functions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Window:
-    """A rectangle, in pixels or in patches; ends are exclusive."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.bottom - self.top, self.right - self.left
-
-    def in_patches(self, patch: int) -> Window:
-        """Convert from pixels to patches; the sides must be aligned to patches."""
-        return Window(
-            self.top // patch, self.left // patch, self.bottom // patch, self.right // patch
-        )
-
-    def indices(self, grid: tuple[int, int]) -> Tensor:
-        """Return the flat indices of the window's cells in an (h, w) grid, (n,) int64."""
-        rows = torch.arange(self.top, self.bottom)
-        columns = torch.arange(self.left, self.right)
-        return (rows[:, None] * grid[1] + columns).flatten()
-
-
-def _starts(length: int, side: int, stride: int) -> list[int]:
-    """Return the start positions of windows along an axis; the last is shifted back inside."""
-    count = max(length - side + stride - 1, 0) // stride + 1
-    return [max(min(index * stride, length - side), 0) for index in range(count)]
+from ..tiles import Window, starts
 
 
 def sliding_windows(shape: tuple[int, int], side: int, stride: int) -> list[Window]:
@@ -63,8 +31,8 @@ def sliding_windows(shape: tuple[int, int], side: int, stride: int) -> list[Wind
         return [Window(0, 0, height, width)]
     return [
         Window(top, left, min(top + side, height), min(left + side, width))
-        for top in _starts(height, side, stride)
-        for left in _starts(width, side, stride)
+        for top in starts(height, side, stride)
+        for left in starts(width, side, stride)
     ]
 
 
@@ -121,9 +89,16 @@ def stitch_attention(
     patches = grid[0] * grid[1]
     total, seen = torch.zeros(2, patches, patches)
     for part, window in zip(parts, windows, strict=True):
-        at = window.indices(grid)
+        at = _indices(window, grid)
         total[at[:, None], at] += part
         seen[at[:, None], at] += 1
     total /= seen.clamp(min=1)
     total /= total.sum(dim=-1, keepdim=True)
     return cast("Tensor", total)
+
+
+def _indices(window: Window, grid: tuple[int, int]) -> Tensor:
+    """Return the flat indices of the window's cells in an (h, w) grid, (n,) int64."""
+    rows = torch.arange(window.top, window.bottom)
+    columns = torch.arange(window.left, window.right)
+    return (rows[:, None] * grid[1] + columns).flatten()

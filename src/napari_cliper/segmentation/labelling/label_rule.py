@@ -1,34 +1,31 @@
 """Labels from score maps and thresholds. Pure functions.
 
 Sources: CLIPer (arXiv 2411.13836) for `cliper_best`; SCLIP (2312.01597), ClearCLIP (2407.12442)
-and ProxyCLIP (2408.04883) for `probability_best`. Both process one class or a few rows at a time,
-so that memory does not grow with the number of classes.
+and ProxyCLIP (2408.04883) for `probability_best`. Both process a part of the image at a time, so
+that memory does not grow with the number of classes.
 
 Notation: T classes, (h, w) the grid of the maps, (Y, X) the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import unknown_choice
+from ..tiles import Window
+from .pixel_planes import PixelPlanes
 from .thresholds import Thresholds
 
 LabelArray = NDArray[np.uint8 | np.uint16]
 
 COMPETING_BACKGROUND = (3 - 5**0.5) / 2
 """The score that equals (1 - score)^2."""
-
-BLOCK_BYTES = 1 << 26
-"""Bytes of memory for one block of rows in `probability_best`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,130 +135,172 @@ def label_dtype(classes: int) -> np.dtype[np.uint8 | np.uint16]:
     return np.dtype(np.uint8 if classes < 256 else np.uint16)
 
 
-def pixel_score(plane: Tensor, class_score: float, shape: tuple[int, int]) -> Tensor:
-    """Interpolate the map of one class to the image and scale its maximum to the class score.
+@dataclass(frozen=True, eq=False)
+class ClassRanges:
+    """The lowest and the highest value of each class over all pixels of an image.
 
     Parameters
     ----------
-    plane : (h, w) float tensor
-    class_score : float
-    shape : (int, int)
-        (Y, X).
-
-    Returns
-    -------
-    (Y, X) float32 tensor
+    low, high : tuple of T float
     """
-    full = F.interpolate(plane[None, None].float(), size=shape, mode="bilinear")[0, 0]
-    return full / (full.max() + 1e-5) * class_score
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
 
-def cliper_plane(
-    plane: Tensor, class_score: float, shape: tuple[int, int], *, min_max: bool
-) -> Tensor:
-    """The scores of one class that CLIPer's rule compares, (Y, X) float32.
-
-    The parameters are those of `pixel_score` and `cliper_prefixes`.
-    """
-    score = pixel_score(plane, class_score, shape)
-    if min_max:
-        low, high = score.aminmax()
-        score = (score - low) / (high - low + 1e-6)
-    return score
+def class_ranges(source: PixelPlanes) -> ClassRanges:
+    """Find the range of each class, in one pass over the image."""
+    parts = [
+        torch.stack([torch.stack(plane.aminmax()) for plane in source.at(window)])  # (T, 2)
+        for window in source.windows()
+    ]
+    low, high = torch.stack(parts).amin(dim=0)[:, 0], torch.stack(parts).amax(dim=0)[:, 1]
+    return ClassRanges(tuple(low.tolist()), tuple(high.tolist()))
 
 
-def cliper_prefixes(
-    maps: Tensor, class_scores: Tensor, shape: tuple[int, int], *, min_max: bool
-) -> Iterator[BestClass]:
-    """The best class of each pixel by CLIPer's rule, for 0, 1, ... T classes.
+@dataclass(frozen=True, eq=False)
+class CliperScores:
+    """The scores of each pixel that CLIPer's rule compares.
+
+    The values of a class are divided by its maximum over the image and multiplied by its class
+    score; with `min_max` they are then normalised to 0 to 1 over the image.
 
     Parameters
     ----------
-    maps : (T, h, w) float tensor
-    class_scores : (T,) float tensor
-    shape : (int, int)
-        (Y, X).
+    source : PixelPlanes
+        The maps of T classes.
+    ranges : ClassRanges
+        See `class_ranges`.
+    class_scores : (T,) array
     min_max : bool
-        Whether each class is min-max normalised over the image.
-
-    Yields
-    ------
-    BestClass
-        T + 1 of them: without a class, with the highest-scoring class, with the two highest, ...
     """
-    dtype = label_dtype(len(maps))
-    value = torch.zeros(shape)
-    label = np.zeros(shape, dtype)
-    yield BestClass(value, label)
-    for index in torch.argsort(class_scores, descending=True, stable=True).tolist():
-        score = cliper_plane(maps[index], float(class_scores[index]), shape, min_max=min_max)
-        label = np.where((score > value).numpy(), dtype.type(index + 1), label)
-        value = torch.maximum(value, score)
-        yield BestClass(value, label)
+
+    source: PixelPlanes
+    ranges: ClassRanges
+    class_scores: NDArray[np.float32]
+    min_max: bool
+
+    def at(self, window: Window, chosen: Sequence[int]) -> list[Tensor]:
+        """Scores of chosen classes in a part of the image, (height, width) float32 each."""
+        planes = self.source.at(window)
+        scores = [planes[index] for index in chosen]
+        for index, plane in zip(chosen, scores, strict=True):
+            low, high = self.ranges.low[index], self.ranges.high[index]
+            gain, offset = float(self.class_scores[index]) / (high + 1e-5), 0.0
+            if self.min_max:
+                gain /= (high - low) * gain + 1e-6
+                offset = -low * gain
+            plane.mul_(gain).add_(offset)
+        return scores
 
 
 def cliper_best(
-    maps: Tensor,
-    class_scores: Tensor,
-    shape: tuple[int, int],
-    *,
-    class_threshold: float,
-    min_max: bool,
+    scores: CliperScores, *, class_threshold: float, window: Window | None = None
 ) -> BestClass:
-    """The best class of each pixel by CLIPer's rule, of those above `class_threshold`.
+    """The best class of each pixel by CLIPer's rule, of those with a score above the threshold.
 
-    The other parameters are those of `cliper_prefixes`.
+    Parameters
+    ----------
+    scores : CliperScores
+    class_threshold : float
+    window : Window, optional
+        A part of the image. Default: all of it.
     """
-    present = int((class_scores > class_threshold).sum())
-    prefixes = cliper_prefixes(maps, class_scores, shape, min_max=min_max)
-    return next(islice(prefixes, present, None))
+    order = [i for i in _ordered(scores.class_scores) if scores.class_scores[i] > class_threshold]
+    dtype = label_dtype(scores.source.count)
+
+    def best_in(part: Window) -> tuple[Tensor, LabelArray]:
+        value, label = torch.zeros(part.shape), np.zeros(part.shape, dtype)
+        if order:
+            for index, plane in zip(order, scores.at(part, order), strict=True):
+                label[(plane > value).numpy()] = index + 1
+                torch.maximum(value, plane, out=value)
+        return value, label
+
+    if window is not None:
+        return BestClass(*best_in(window))
+    best = BestClass(torch.empty(scores.source.shape), np.empty(scores.source.shape, dtype))
+    for part in scores.source.windows():
+        best.value[part.slices], best.label[part.slices] = best_in(part)
+    return best
+
+
+def cliper_prefixes(scores: CliperScores) -> tuple[BestClass, ...]:
+    """The best class of each pixel by CLIPer's rule, for 0, 1, ... T classes.
+
+    Returns
+    -------
+    tuple of BestClass
+        T + 1 of them: without a class, with the highest-scoring class, with the two highest, ...
+    """
+    order, shape = _ordered(scores.class_scores), scores.source.shape
+    values = torch.zeros(len(order) + 1, *shape)
+    labels = np.zeros((len(order) + 1, *shape), label_dtype(len(order)))
+    for part in scores.source.windows():
+        planes = scores.at(part, order)
+        for count, (index, plane) in enumerate(zip(order, planes, strict=True)):
+            before = values[count][part.slices]
+            torch.maximum(before, plane, out=values[count + 1][part.slices])
+            labels[count + 1][part.slices] = np.where(
+                (plane > before).numpy(), labels.dtype.type(index + 1), labels[count][part.slices]
+            )
+    return tuple(BestClass(value, label) for value, label in zip(values, labels, strict=True))
+
+
+def _ordered(class_scores: NDArray[np.float32]) -> list[int]:
+    """Indices of the classes in descending order of their scores."""
+    found: list[int] = np.argsort(-class_scores, kind="stable").tolist()
+    return found
+
+
+ToClasses = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+"""Function from (Q, ...) planes to the probabilities of classes (T, ...) and of the background
+(...), or None without background words."""
 
 
 def probability_best(
-    planes: Tensor,
-    shape: tuple[int, int],
-    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
+    source: PixelPlanes,
+    to_classes: ToClasses,
     *,
     present: Tensor,
     area_threshold: float = 0.0,
+    window: Window | None = None,
 ) -> BestClass:
     """The best class of each pixel by probability: the rule of all methods except CLIPer.
 
     Parameters
     ----------
-    planes : (Q, h, w) float tensor
-        Logits or probabilities; interpolated bilinearly to the image.
-    shape : (int, int)
-        (Y, X).
+    source : PixelPlanes
+        Q logits or probabilities.
     to_classes : callable
-        Function from (Q, rows, X) planes to the probabilities of classes (T, rows, X) and of the
-        background (rows, X), or None without background words.
     present : (T,) bool tensor
         Whether each class is present; an absent class cannot win.
     area_threshold : float
         A class that covers no more than this fraction of all labelled pixels is absent
         (SCLIP on voc21).
+    window : Window, optional
+        A part of the image. Default: all of it.
     """
     present = present.clone()
     if area_threshold > 0:
         areas = torch.zeros(len(present) + 1)
-        for _, index in _probability_blocks(planes, shape, to_classes, present):
+        for part in source.windows():
+            index = _probability_best(to_classes(source.at(part)), present)[1]
             areas += torch.bincount(index.flatten(), minlength=len(areas))
         present &= areas[1:] > area_threshold * areas[1:].sum()
-    blocks = list(_probability_blocks(planes, shape, to_classes, present))
-    label = torch.cat([index for _, index in blocks])
-    return BestClass(
-        torch.cat([value for value, _ in blocks]),
-        label.numpy().astype(label_dtype(len(present))),
-    )
+    dtype = label_dtype(len(present))
+    if window is not None:
+        value, label = _probability_best(to_classes(source.at(window)), present)
+        return BestClass(value, label.numpy().astype(dtype))
+    best = BestClass(torch.empty(source.shape), np.empty(source.shape, dtype))
+    for part in source.windows():
+        value, label = _probability_best(to_classes(source.at(part)), present)
+        best.value[part.slices], best.label[part.slices] = value, label.numpy()
+    return best
 
 
 def probability_prefixes(
-    planes: Tensor,
-    shape: tuple[int, int],
-    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
-    *,
-    class_scores: Tensor,
+    source: PixelPlanes, to_classes: ToClasses, *, class_scores: Tensor
 ) -> list[BestClass]:
     """`probability_best` for 0, 1, ... T classes, added in descending order of their score.
 
@@ -278,11 +317,12 @@ def probability_prefixes(
     """
     order = torch.argsort(class_scores, descending=True, stable=True)
     dtype = label_dtype(len(order))
-    values = torch.zeros(len(order) + 1, *shape)
-    labels = np.zeros((len(order) + 1, *shape), dtype)
-    for rows, classes, background in _class_blocks(planes, shape, to_classes):
-        best = torch.zeros(classes.shape[1:])  # (rows, X)
-        label = torch.zeros(classes.shape[1:], dtype=torch.long)
+    values = torch.zeros(len(order) + 1, *source.shape)
+    labels = np.zeros((len(order) + 1, *source.shape), dtype)
+    for part in source.windows():
+        classes, background = to_classes(source.at(part))
+        best = torch.zeros(part.shape)
+        label = torch.zeros(part.shape, dtype=torch.long)
         for count, index in enumerate([None, *order.tolist()]):
             if index is not None:
                 # Of equal classes the one with the lower index wins, as in `probability_best`.
@@ -290,41 +330,36 @@ def probability_prefixes(
                 label = torch.where(better, index + 1, label)
                 best = torch.maximum(best, classes[index])
             value, winner = _against(best, label, background)
-            values[count, rows] = value
-            labels[count, rows] = winner.numpy()
+            values[count][part.slices] = value
+            labels[count][part.slices] = winner.numpy()
     return [BestClass(value, label) for value, label in zip(values, labels, strict=True)]
 
 
 def probability_planes(
-    planes: Tensor,
-    shape: tuple[int, int],
-    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
-    chosen: Sequence[int],
+    source: PixelPlanes, to_classes: ToClasses, chosen: Sequence[int]
 ) -> tuple[Tensor, Tensor | None]:
     """Probabilities of chosen classes at every pixel, (C, Y, X), and of the background, (Y, X).
 
     The other parameters are those of `probability_best`.
     """
-    of_classes = torch.empty(len(chosen), *shape)
+    of_classes = torch.empty(len(chosen), *source.shape)
     of_background = None
-    for rows, classes, background in _class_blocks(planes, shape, to_classes):
-        of_classes[:, rows] = classes[list(chosen)]
+    for part in source.windows():
+        classes, background = to_classes(source.at(part))
+        of_classes[:, *part.slices] = classes[list(chosen)]
         if background is not None:
-            of_background = torch.empty(shape) if of_background is None else of_background
-            of_background[rows] = background
+            of_background = torch.empty(source.shape) if of_background is None else of_background
+            of_background[part.slices] = background
     return of_classes, of_background
 
 
-def _probability_blocks(
-    planes: Tensor,
-    shape: tuple[int, int],
-    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
-    present: Tensor,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Best probability and label (0: background) of each block of rows."""
-    for _, classes, background in _class_blocks(planes, shape, to_classes):
-        value, index = torch.where(present[:, None, None], classes, 0).max(dim=0)
-        yield _against(value, torch.where(value > 0, index + 1, 0), background)
+def _probability_best(
+    found: tuple[Tensor, Tensor | None], present: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Best probability and label (0: background) of each pixel."""
+    classes, background = found
+    value, index = torch.where(present[:, None, None], classes, 0).max(dim=0)
+    return _against(value, torch.where(value > 0, index + 1, 0), background)
 
 
 def _against(value: Tensor, label: Tensor, background: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -332,31 +367,3 @@ def _against(value: Tensor, label: Tensor, background: Tensor | None) -> tuple[T
     if background is None:
         return value, label
     return torch.maximum(value, background), torch.where(background >= value, 0, label)
-
-
-def _class_blocks(
-    planes: Tensor,
-    shape: tuple[int, int],
-    to_classes: Callable[[Tensor], tuple[Tensor, Tensor | None]],
-) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-    """For each block of rows, the probabilities of classes (T, rows, X) and of the background."""
-    step = max(BLOCK_BYTES // (4 * len(planes) * shape[1]), 1)
-    for start in range(0, shape[0], step):
-        rows = slice(start, min(start + step, shape[0]))
-        yield rows, *to_classes(bilinear_rows(planes, shape, rows.start, rows.stop))
-
-
-def bilinear_rows(planes: Tensor, shape: tuple[int, int], start: int, stop: int) -> Tensor:
-    """Rows `start` to `stop`, (Q, stop - start, X), of planes interpolated bilinearly to `shape`.
-
-    The values are those of `torch.nn.functional.interpolate` on whole planes, which would take
-    more memory.
-    """
-    height = planes.shape[1]
-    position = ((torch.arange(start, stop) + 0.5) * (height / shape[0]) - 0.5).clamp(min=0)
-    above = position.long().clamp(max=height - 1)
-    below = (above + 1).clamp(max=height - 1)
-    weight = (position - above)[:, None]  # (rows, 1)
-    rows = torch.lerp(planes[:, above], planes[:, below], weight)  # (Q, rows, w)
-    size = (stop - start, shape[1])
-    return F.interpolate(rows[None], size=size, mode="bilinear", align_corners=False)[0]

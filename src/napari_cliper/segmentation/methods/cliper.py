@@ -12,13 +12,14 @@ from torch import Tensor
 from ..config import Settings
 from ..errors import InvalidInputError
 from ..features.preprocessing import Resampling, RGBPixels, normalised
-from ..features.tiling import Window, blend, sliding_windows, stitch_attention
+from ..features.tiling import blend, sliding_windows, stitch_attention
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
 from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps
 from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cliper_coarse, cliper_logits
+from ..tiles import Window
 from ..working_size import patch_aligned_shape
 from .protocol import ClipFeatures, Method
 
@@ -67,9 +68,26 @@ class Cliper(Method):
         settings: Settings,
         patch: int,
         fusion: PrototypeFusion | None = None,
+        peaks: Tensor | None = None,
     ) -> StageMaps:
         """See `cliper_maps`."""
-        return cliper_maps(embedding, queries, settings, patch, fusion)
+        return cliper_maps(embedding, queries, settings, patch, fusion, peaks)
+
+    def peaks(
+        self,
+        embedding: ImageEmbedding,
+        queries: Queries,
+        settings: Settings,
+        fusion: PrototypeFusion | None = None,
+    ) -> Tensor:
+        """Return the maxima of the selected layer's probabilities."""
+        whole = _whole(embedding)
+        features = whole.features[settings.select_layer % len(whole.features)]
+        words = _probabilities(features, queries, settings.logit_scale)
+        if fusion is not None:
+            own = _probabilities(features, fusion.queries, settings.logit_scale)
+            words = fusion.mixed(words, own)
+        return words.amax(dim=-1)
 
 
 def read_early_layers(
@@ -138,6 +156,7 @@ def cliper_maps(
     settings: Settings,
     patch: int,
     fusion: PrototypeFusion | None = None,
+    peaks: Tensor | None = None,
 ) -> StageMaps:
     """Compute CLIPer's coarse score maps (arXiv 2411.13836, eq. 5-7).
 
@@ -151,10 +170,11 @@ def cliper_maps(
         Patch size of CLIP in pixels.
     fusion : PrototypeFusion, optional
         Prototypes to combine with text.
+    peaks : (T,) tensor, optional
+        See `Method.score`.
     """
-    whole = embedding.whole
-    if whole is None or whole.attention is None:
-        raise InvalidInputError("The embedding was not made by CLIPer. Embed the image again.")
+    whole = _whole(embedding)
+    assert whole.attention is not None  # noqa: S101 - checked there
     scale, layers = settings.logit_scale, len(whole.features)
     places = [part.window.in_patches(patch) for part in embedding.windows]
 
@@ -168,8 +188,7 @@ def cliper_maps(
 
     def answers(requested: Queries, layer: int) -> Tensor:
         """Return the class probabilities of one layer, (T, N)."""
-        logits = cliper_logits(whole.features[layer], requested, scale)  # (N, P)
-        found = logits.softmax(dim=-1)[:, : requested.class_count].T
+        found = _probabilities(whole.features[layer], requested, scale)
         if embedding.window_attention is None:
             return found
         windows = by_windows(requested, layer, embedding.window_attention)
@@ -185,5 +204,19 @@ def cliper_maps(
         whole.attention,
         select_layer=settings.select_layer % layers,
         attention_threshold=settings.attention_threshold,
+        peaks=peaks,
     )
     return StageMaps(coarse.reshape(-1, *whole.grid).numpy(), coarse.amax(dim=1).numpy())
+
+
+def _whole(embedding: ImageEmbedding) -> PatchFeatures:
+    whole = embedding.whole
+    if whole is None or whole.attention is None:
+        raise InvalidInputError("The embedding was not made by CLIPer. Embed the image again.")
+    return whole
+
+
+def _probabilities(features: Tensor, queries: Queries, scale: float) -> Tensor:
+    """Class probabilities of the patches in one layer, (T, N)."""
+    logits = cliper_logits(features, queries, scale)  # (N, P)
+    return logits.softmax(dim=-1)[:, : queries.class_count].T

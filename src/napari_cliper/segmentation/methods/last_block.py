@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..config import Settings
 from ..features.preprocessing import Resampling, RGBPixels, normalised, padded
-from ..features.tiling import Window, blend, sliding_windows
+from ..features.tiling import blend, sliding_windows
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import LastBlockAttention
@@ -23,6 +23,7 @@ from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
 from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cosine
+from ..tiles import Window
 from ..working_size import kept_ratio_shape
 from .protocol import ClipFeatures, Method
 
@@ -128,6 +129,7 @@ class LastBlockMethod(Method):
         settings: Settings,
         patch: int,
         fusion: PrototypeFusion | None = None,
+        peaks: Tensor | None = None,
     ) -> StageMaps:
         """See `probability_maps`."""
         return probability_maps(embedding, queries, settings, fusion)

@@ -83,6 +83,7 @@ class Method(Protocol):
         settings: Settings,
         patch: int,
         fusion: PrototypeFusion | None = None,
+        peaks: Tensor | None = None,
     ) -> StageMaps:
         """Compute the coarse maps from the features and the words, without networks.
 
@@ -96,5 +97,17 @@ class Method(Protocol):
             Side of CLIP's patches, in pixels.
         fusion : PrototypeFusion, optional
             Prototypes to use in addition to the words.
+        peaks : (T,) tensor, optional
+            With tiles, the maxima of `peaks` over all of them; else those of the image are used.
         """
         ...
+
+    def peaks(
+        self,
+        embedding: ImageEmbedding,
+        queries: Queries,
+        settings: Settings,
+        fusion: PrototypeFusion | None = None,
+    ) -> Tensor | None:
+        """Return the maxima, (T,), that thresholds of `score` are relative to; None without any."""
+        return None

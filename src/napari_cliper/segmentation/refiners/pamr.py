@@ -12,20 +12,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..features.preprocessing import RGBPixels
 from ..progress import Monitor
 from ..results import ImageEmbedding
 from .grid import on_grid
-from .protocol import Refiner
+from .protocol import PixelRefiner
 
 ITERATIONS, DILATIONS = 10, (1, 2, 4, 8)
 
 
-class Pamr(Refiner):
+class Pamr(PixelRefiner):
     """Averages maps over neighbouring pixels of similar colour; needs no network."""
+
+    reach = ITERATIONS * max(DILATIONS)
 
     def refine(self, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor) -> Tensor:
         """Refine the maps; the result has the size of the resized image."""
-        image = torch.from_numpy(embedding.resized).permute(2, 0, 1)
+        return self.refine_pixels(maps, embedding.resized, monitor)
+
+    def refine_pixels(self, maps: Tensor, pixels: RGBPixels, monitor: Monitor) -> Tensor:
+        """Refine the maps of an image or of a part of it."""
+        image = torch.from_numpy(pixels).permute(2, 0, 1)
         return refine_with_colours(
             maps, image, iterations=ITERATIONS, dilations=DILATIONS, monitor=monitor
         )
@@ -86,9 +93,13 @@ def _neighbours(planes: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
 
 def _colour_weights(image: Tensor, dilations: Sequence[int]) -> Tensor:
     """Affinity of every pixel to its neighbours, (8 * dilations, H, W); sums to 1 per pixel."""
-    neighbours = torch.stack(list(_neighbours(image, dilations)))  # (8 * dilations, 3, H, W)
-    # The deviation is over 3 x 3 pixels at every dilation, so the centre counts once for each.
-    centres = image.expand(len(dilations), -1, -1, -1)
-    deviation = torch.cat([neighbours, centres]).std(dim=0)  # (3, H, W)
-    difference = (neighbours - image).abs() / (1e-8 + 0.1 * deviation)
-    return torch.softmax(-difference.mean(dim=1), dim=0)
+    total: Tensor | None = None
+    for channel in image.split(1):  # one at a time, to save memory
+        neighbours = torch.cat(list(_neighbours(channel, dilations)))  # (8 * dilations, H, W)
+        # The deviation is over 3 x 3 pixels at every dilation, so the centre counts once for each.
+        centres = channel.expand(len(dilations), -1, -1)
+        deviation = torch.cat([neighbours, centres]).std(dim=0)  # (H, W)
+        difference = neighbours.sub_(channel).abs_().div_(1e-8 + 0.1 * deviation)
+        total = difference if total is None else total.add_(difference)
+    assert total is not None  # noqa: S101 - an image has channels
+    return torch.softmax(total.div_(-len(image)), dim=0)

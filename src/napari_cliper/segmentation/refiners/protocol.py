@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -62,6 +62,30 @@ class Refiner(Protocol):
         -------
         (T, h', w') float32 tensor
             On any grid, in the order of `maps`.
+        """
+        ...
+
+
+@runtime_checkable
+class PixelRefiner(Refiner, Protocol):
+    """A refiner that needs no network and can refine an image in parts."""
+
+    reach: int
+    """How far the result at a pixel depends on others, in pixels of the resized image."""
+
+    def refine_pixels(self, maps: Tensor, pixels: RGBPixels, monitor: Monitor) -> Tensor:
+        """Refine the maps of an image or of a part of it.
+
+        Parameters
+        ----------
+        maps : (T, H, W) float32 tensor
+            Interpolated to `pixels`. Must not be changed in place.
+        pixels : (H, W, 3) uint8 array
+            The resized image.
+
+        Returns
+        -------
+        (T, H, W) float32 tensor
         """
         ...
 

@@ -114,6 +114,7 @@ def cliper_coarse(
     select_layer: int,
     attention_threshold: float,
     fuse: bool = True,
+    peaks: Tensor | None = None,
 ) -> Tensor:
     """Return CLIPer's coarse score map: one layer times the attention, plus the mean of all layers.
 
@@ -132,6 +133,8 @@ def cliper_coarse(
         the mean of all layers.
     fuse : bool
         Whether to add the mean over the layers.
+    peaks : (T,) tensor, optional
+        The maxima of the classes in the selected layer. Default: those of `probabilities`.
 
     Returns
     -------
@@ -146,7 +149,8 @@ def cliper_coarse(
     for count, layer in enumerate(probabilities, start=1):
         kept = layer
         if count == select_layer + 1:
-            floor = attention_threshold * layer.amax(dim=-1, keepdim=True)
+            highest = layer.amax(dim=-1) if peaks is None else peaks
+            floor = attention_threshold * highest[:, None]
             kept = torch.where(layer < floor, 0, layer)
             seen = kept @ attention
         total = kept.clone() if count == 1 else total.add_(kept)

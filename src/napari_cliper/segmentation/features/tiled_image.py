@@ -1,0 +1,178 @@
+"""An image that is read tile by tile, from an array of any library."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import InvalidInputError
+from ..tiles import TileLayout, Window
+from .contrast import Limits, Stretch, stretch_of
+from .interpolation import bilinear_region, needed
+from .preprocessing import (
+    Resampling,
+    RGBPixels,
+    as_channels,
+    as_rgb,
+    check_finite,
+    check_shape,
+    no_contrast,
+)
+
+SAMPLED_PIXELS = 1 << 24
+"""Pixels from which the contrast of a larger image is taken."""
+
+SAMPLED_BLOCKS = 8
+"""Rows and columns of the blocks of pixels that are sampled."""
+
+
+@dataclass(frozen=True, eq=False)
+class TiledImage:
+    """An 8-bit RGB image that is converted and scaled region by region.
+
+    It stands for a `preprocessing.RGBImage` that may be too large to be read as a whole.
+
+    Parameters
+    ----------
+    source : (Y, X) or (Y, X, C) array
+        NumPy, dask, zarr or any other array that can be sliced.
+    stretch : Stretch
+        How values become 8 bit, the same everywhere.
+    notes : tuple of str
+        Descriptions of the conversions, for the user.
+    """
+
+    source: Any
+    stretch: Stretch
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X)."""
+        return int(self.source.shape[0]), int(self.source.shape[1])
+
+    @property
+    def contrast(self) -> dict[str, Any] | None:
+        """Contrast limits as JSON; see `contrast.Stretch`."""
+        return self.stretch.record
+
+    @cached_property
+    def pixels(self) -> RGBPixels:
+        """The whole image, (Y, X, 3) uint8; reads all of it."""
+        return self.region(Window(0, 0, *self.shape))
+
+    def region(self, window: Window) -> RGBPixels:
+        """A part of the image in its own pixels, (height, width, 3) uint8.
+
+        Raises
+        ------
+        InvalidInputError
+            For values that are NaN or infinite.
+        """
+        values, _ = as_channels(np.asarray(self.source[window.slices]))
+        try:
+            check_finite(values)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"In the tile at row {window.top}, column {window.left}: {error}"
+            ) from None
+        return as_rgb(self.stretch.apply(values))
+
+    def scaled(self, window: Window, shape: tuple[int, int], resampling: Resampling) -> RGBPixels:
+        """A part of the image after it is resized to `shape`, (height, width, 3) uint8.
+
+        Parameters
+        ----------
+        window : Window
+            In pixels of the resized image.
+        shape : (int, int)
+            (H, W) of the whole resized image.
+        resampling : str
+            As in `preprocessing.resized`, which gives the same values for the whole image.
+        """
+        if resampling == "bilinear":
+            read = needed(window, shape, self.shape)
+            planes = torch.from_numpy(self.region(read)).permute(2, 0, 1).float()
+            found = bilinear_region(
+                planes, shape, window, grid=self.shape, origin=(read.top, read.left)
+            )
+            return found.round().byte().permute(1, 2, 0).numpy()
+        ratios = [have / want for have, want in zip(self.shape, shape, strict=True)]
+        box = (
+            window.left * ratios[1], window.top * ratios[0],
+            window.right * ratios[1], window.bottom * ratios[0],
+        )  # fmt: skip
+        margin = [math.ceil(2 * max(ratio, 1)) + 1 for ratio in ratios]  # reach of bicubic weights
+        read = Window(
+            max(math.floor(box[1]) - margin[0], 0),
+            max(math.floor(box[0]) - margin[1], 0),
+            min(math.ceil(box[3]) + margin[0], self.shape[0]),
+            min(math.ceil(box[2]) + margin[1], self.shape[1]),
+        )
+        height, width = read.shape
+        inside = (
+            box[0] - read.left, box[1] - read.top,
+            min(box[2] - read.left, width), min(box[3] - read.top, height),
+        )  # fmt: skip
+        image = Image.fromarray(self.region(read))
+        return np.array(image.resize(window.shape[::-1], Image.Resampling.BICUBIC, box=inside))
+
+
+def tiled_image(source: Any, contrast: Limits | None = None) -> TiledImage:
+    """Prepare an array for reading by tiles; reads a sample of its pixels at most.
+
+    Parameters
+    ----------
+    source : (Y, X) or (Y, X, C) array
+        Grey, RGB or RGBA of any real dtype.
+    contrast : (float, float), optional
+        As in `preprocessing.to_rgb`.
+
+    Raises
+    ------
+    InvalidInputError
+        For any other shape or dtype, for NaN or infinite values in the sample, and for an image
+        whose sampled pixels are all equal.
+    """
+    check_shape(source)
+    sample, notes = as_channels(_sample(source))
+    check_finite(sample)
+    stretch = stretch_of(sample, contrast)
+    pixels = stretch.apply(sample)
+    if (pixels == pixels[0, 0]).all():
+        raise no_contrast(stretch.note)
+    return TiledImage(source, stretch, (*notes, stretch.note) if stretch.note else notes)
+
+
+def _sample(source: Any) -> NDArray[Any]:
+    """All pixels, or those of blocks that are spread evenly over a large image."""
+    height, width = source.shape[:2]
+    if height * width <= SAMPLED_PIXELS:
+        return np.asarray(source[:])
+    side = math.isqrt(SAMPLED_PIXELS) // SAMPLED_BLOCKS
+
+    def cuts(length: int) -> list[slice]:
+        count = min(SAMPLED_BLOCKS, max(length // side, 1))
+        step = (length - side) / max(count - 1, 1)
+        return [slice(int(i * step), int(i * step) + side) for i in range(count)]
+
+    rows = [[np.asarray(source[y, x]) for x in cuts(width)] for y in cuts(height)]
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
+
+
+def tile_window(layout: TileLayout, cells: Window) -> Window:
+    """Return the pixels of the image that a tile covers, rounded outwards."""
+    ratios = [have / want for have, want in zip(layout.shape, layout.grid, strict=True)]
+    return Window(
+        math.floor(cells.top * ratios[0]),
+        math.floor(cells.left * ratios[1]),
+        min(math.ceil(cells.bottom * ratios[0]), layout.shape[0]),
+        min(math.ceil(cells.right * ratios[1]), layout.shape[1]),
+    )

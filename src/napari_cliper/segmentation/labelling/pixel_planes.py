@@ -1,0 +1,78 @@
+"""Score maps at the resolution of the image, one part of the image at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from ..features.interpolation import bilinear_region
+from ..tiles import Window
+
+BLOCK_BYTES = 1 << 22
+"""Bytes of memory for one block of rows of an `InterpolatedPlanes`."""
+
+
+class PixelPlanes(Protocol):
+    """Planes with a value for each pixel of an image, computed on request."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X) of the image."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Number of planes."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        ...
+
+    def windows(self) -> Iterator[Window]:
+        """Parts that together cover the image, of a size that is efficient to compute."""
+        ...
+
+    def at(self, window: Window) -> Tensor:
+        """All planes in a part of the image, (count, height, width) float32; a new tensor."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class InterpolatedPlanes:
+    """Maps on a grid, interpolated bilinearly to the image.
+
+    Parameters
+    ----------
+    maps : (C, h, w) float tensor
+    shape : (int, int)
+        (Y, X) of the image.
+    """
+
+    maps: Tensor
+    shape: tuple[int, int]
+
+    @property
+    def count(self) -> int:
+        """Number of planes."""
+        return len(self.maps)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return self.maps.nbytes
+
+    def windows(self) -> Iterator[Window]:
+        """Blocks of rows."""
+        height, width = self.shape
+        step = max(BLOCK_BYTES // (4 * self.count * width), 1)
+        for top in range(0, height, step):
+            yield Window(top, 0, min(top + step, height), width)
+
+    def at(self, window: Window) -> Tensor:
+        """All planes in a part of the image, (count, height, width) float32."""
+        return bilinear_region(self.maps.float(), self.shape, window)

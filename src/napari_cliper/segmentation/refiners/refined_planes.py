@@ -1,0 +1,180 @@
+"""Maps refined at the pixels of a large image, a part of the image at a time."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..features.interpolation import bilinear_region, needed
+from ..features.preprocessing import Resampling
+from ..features.tiled_image import TiledImage
+from ..progress import Monitor
+from ..tiles import TileLayout, Window
+from .protocol import PixelRefiner
+
+CHUNK = 512
+"""Side of a part, in pixels that the networks see."""
+
+CACHE_BYTES = 1 << 28
+"""Bytes of refined parts that are kept in memory."""
+
+
+class Summary(NamedTuple):
+    """What is known of all refined planes after one pass over the image.
+
+    Parameters
+    ----------
+    means, maxima : (C, h, w) float32 tensor
+        Of each patch.
+    low, high : (C,) float32 tensor
+        The lowest and the highest value over the pixels of the image.
+    """
+
+    means: Tensor
+    maxima: Tensor
+    low: Tensor
+    high: Tensor
+
+
+class RefinedPlanes:
+    """Refined maps at the pixels of an image, as `pixel_planes.PixelPlanes`.
+
+    A part is refined with as much of the image around it as the refiner can reach, so that the
+    values are those of refining the whole image at once.
+
+    Parameters
+    ----------
+    maps : (C, h, w) float32 tensor
+        The coarse maps, on the grid of the layout.
+    image : TiledImage
+    layout : TileLayout
+    refiner : PixelRefiner
+    resampling : str
+        How the image is scaled.
+    """
+
+    def __init__(
+        self,
+        maps: Tensor,
+        image: TiledImage,
+        layout: TileLayout,
+        refiner: PixelRefiner,
+        resampling: Resampling,
+    ) -> None:
+        self.maps, self.image, self.layout = maps, image, layout
+        self._refiner, self._resampling = refiner, resampling
+        side = max(CHUNK // layout.patch, 1) * layout.patch
+        self._chunks = {_on_image(chunk, layout): chunk for chunk in _cut(layout.scaled, side)}
+        self._kept: OrderedDict[Window, Tensor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X) of the image."""
+        return self.layout.shape
+
+    @property
+    def count(self) -> int:
+        """Number of planes."""
+        return len(self.maps)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        with self._lock:
+            return self.maps.nbytes + sum(one.nbytes for one in self._kept.values())
+
+    def windows(self) -> Iterator[Window]:
+        """Parts of the image, row by row."""
+        yield from self._chunks
+
+    def at(self, window: Window) -> Tensor:
+        """All planes in a part of the image, (count, height, width) float32."""
+        region = self._region(window)
+        origin = (region.top, region.left)
+        planes = self._refined(region, Monitor())
+        return bilinear_region(planes, self.shape, window, grid=self.layout.scaled, origin=origin)
+
+    def summary(self, monitor: Monitor) -> Summary:
+        """Refine every part once, and summarise the planes."""
+        means, maxima = torch.empty(2, self.count, *self.layout.grid)
+        extremes = []
+        for done, (window, chunk) in enumerate(self._chunks.items()):
+            monitor.tell("Refining the tiles", done, len(self._chunks))
+            region = self._region(window)
+            planes = self._refined(region, monitor)
+            origin = (region.top, region.left)
+            pixels = bilinear_region(
+                planes, self.shape, window, grid=self.layout.scaled, origin=origin
+            )
+            extremes.append(torch.stack([torch.stack(plane.aminmax()) for plane in pixels]))
+            inside = planes[
+                :,
+                chunk.top - region.top : chunk.bottom - region.top,
+                chunk.left - region.left : chunk.right - region.left,
+            ]
+            cells = chunk.in_patches(self.layout.patch).slices
+            means[:, *cells] = F.avg_pool2d(inside, self.layout.patch)
+            maxima[:, *cells] = F.max_pool2d(inside, self.layout.patch)
+        low, high = torch.stack(extremes).amin(dim=0)[:, 0], torch.stack(extremes).amax(dim=0)[:, 1]
+        return Summary(means, maxima, low, high)
+
+    def _region(self, window: Window) -> Window:
+        """What is refined for a window, in pixels that the networks see."""
+        read = needed(window, self.shape, self.layout.scaled)
+        chunk = self._chunks.get(window, read)
+        return Window(
+            min(read.top, chunk.top), min(read.left, chunk.left),
+            max(read.bottom, chunk.bottom), max(read.right, chunk.right),
+        )  # fmt: skip
+
+    def _refined(self, region: Window, monitor: Monitor) -> Tensor:
+        """The refined maps of a region, (count, height, width)."""
+        with self._lock:
+            if region in self._kept:
+                self._kept.move_to_end(region)
+                return self._kept[region]
+        height, width = self.layout.scaled
+        reach = self._refiner.reach
+        around = Window(
+            max(region.top - reach, 0), max(region.left - reach, 0),
+            min(region.bottom + reach, height), min(region.right + reach, width),
+        )  # fmt: skip
+        maps = bilinear_region(self.maps, self.layout.scaled, around)
+        pixels = self.image.scaled(around, self.layout.scaled, self._resampling)
+        refined = self._refiner.refine_pixels(maps, pixels, monitor)
+        top, left = region.top - around.top, region.left - around.left
+        found = refined[:, top : top + region.shape[0], left : left + region.shape[1]].clone()
+        with self._lock:
+            self._kept[region] = found
+            while sum(one.nbytes for one in self._kept.values()) > CACHE_BYTES:
+                self._kept.popitem(last=False)
+        return found
+
+
+def _cut(shape: tuple[int, int], side: int) -> Iterator[Window]:
+    """Squares that cover an image, row by row; those at its end are smaller."""
+    for top, left in product(range(0, shape[0], side), range(0, shape[1], side)):
+        yield Window(top, left, min(top + side, shape[0]), min(left + side, shape[1]))
+
+
+def _on_image(chunk: Window, layout: TileLayout) -> Window:
+    """The pixels of the image that a part stands for; together they are all pixels, once."""
+    rows, columns = (
+        [math.floor(end * have / want) for end in ends]
+        for ends, have, want in zip(
+            ((chunk.top, chunk.bottom), (chunk.left, chunk.right)),
+            layout.shape,
+            layout.scaled,
+            strict=True,
+        )
+    )
+    return Window(rows[0], columns[0], rows[1], columns[1])

@@ -1,0 +1,301 @@
+"""The steps of the engine for an image in tiles: embed and score.
+
+Each tile is read by the method and the refiner as if it were an image. What is normalised over an
+image (contrast, maxima, thresholds relative to a maximum) is taken over all tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from .config import SegmentationConfig, Settings
+from .errors import InvalidInputError
+from .features.preprocessing import RGBPixels
+from .features.tiled_image import TiledImage, tile_window
+from .labelling.label_rule import ClassRanges
+from .methods.protocol import ClipFeatures, Method
+from .models.tile_cache import TileStore, key_of
+from .progress import Monitor
+from .refiners.attention_maps import SelfAttention
+from .refiners.protocol import PixelRefiner, Refiner
+from .refiners.refined_planes import RefinedPlanes
+from .refiners.table import REFINERS
+from .results import ImageEmbedding, StageMaps
+from .scoring.mosaic import Mosaic, presence
+from .scoring.prototype_fusion import PrototypeFusion
+from .scoring.similarity import Queries
+from .tile_set import (
+    Keys,
+    TileSet,
+    packed_attention,
+    packed_features,
+    unpacked_attention,
+    unpacked_features,
+)
+from .tiles import TileLayout, Window
+
+FORMAT = 1
+"""Changed when entries of older versions must not be used."""
+
+ATTENTION_SHARE = 0.5
+"""Share of the cache that the refiner's attention of one image may take."""
+
+ReadClip = Callable[[RGBPixels, Monitor], ClipFeatures]
+ReadRefiner = Callable[[RGBPixels, Monitor], SelfAttention | None]
+
+
+@dataclass(frozen=True, eq=False)
+class TileEncoder:
+    """Embeds and scores images in tiles.
+
+    Parameters
+    ----------
+    config : SegmentationConfig
+    settings : Settings
+        Those of a tile, without sliding windows.
+    patch : int
+        Of CLIP, in pixels.
+    method : Method
+    refiner : Refiner or None
+    read_clip, read_refiner : callable
+        Run the networks on the pixels of a tile: as the method resizes it, and as it is.
+    store : TileStore
+    """
+
+    config: SegmentationConfig
+    settings: Settings
+    patch: int
+    method: Method
+    refiner: Refiner | None
+    read_clip: ReadClip
+    read_refiner: ReadRefiner
+    store: TileStore
+
+    # ------------------------------------------------------------------ embed
+
+    def embed(
+        self, image: TiledImage, layout: TileLayout, identity: str, monitor: Monitor
+    ) -> tuple[TileSet, RGBPixels]:
+        """Run the networks on every tile that is not in the store.
+
+        Returns
+        -------
+        TileSet
+        (h, w, 3) uint8 array
+            The image at one pixel for each patch.
+        """
+        keys: list[Keys] = []
+        overview = np.zeros((*layout.grid, 3), np.uint8)
+        cells = layout.cells
+        allowed = self._attention_bytes()
+        for index, place in enumerate(cells):
+            monitor.tell("Encoding the tiles", index, len(cells))
+            pixels = self._pixels(image, layout, place)
+            overview[place.slices] = Image.fromarray(pixels).resize(
+                place.shape[::-1], Image.Resampling.BOX
+            )
+            if (pixels == pixels[0, 0]).all():
+                keys.append({})
+                continue
+            own: dict[Any, str] = {"clip": key_of("clip", FORMAT, identity, pixels)}
+            if own["clip"] not in self.store:
+                self._read_features(own["clip"], pixels, monitor)
+            if self._reads_attention:
+                crop = image.region(tile_window(layout, place))
+                own["refiner"] = key_of("refiner", FORMAT, self.config.embedding_key, crop)
+                if allowed > 0 and own["refiner"] not in self.store:
+                    allowed -= self._read_attention(own["refiner"], crop, monitor).nbytes
+            keys.append(own)
+        self.store.trim()
+        return TileSet(image, layout, tuple(keys), self.store), overview
+
+    @property
+    def _reads_attention(self) -> bool:
+        """Whether the refiner computes attention from each tile."""
+        return bool(REFINERS[self.config.chosen_refiner].reads)
+
+    def _attention_bytes(self) -> int:
+        """Bytes of the refiner's attention that may be stored for one image."""
+        return int(self.store.limit * ATTENTION_SHARE)
+
+    def _pixels(self, image: TiledImage, layout: TileLayout, cells: Window) -> RGBPixels:
+        window = cells.in_pixels(layout.patch)
+        return image.scaled(window, layout.scaled, self.method.resampling)
+
+    def _read_features(self, key: str, pixels: RGBPixels, monitor: Monitor) -> None:
+        self.store.put(key, packed_features(self.read_clip(pixels, monitor)))
+
+    def _read_attention(self, key: str, crop: RGBPixels, monitor: Monitor) -> SelfAttention:
+        found = self.read_refiner(crop, monitor)
+        if found is None:
+            raise InvalidInputError(f"The refiner {self.config.chosen_refiner} returned nothing.")
+        self.store.put(key, packed_attention(found))
+        return found
+
+    # ------------------------------------------------------------------ score
+
+    def score(
+        self,
+        embedding: ImageEmbedding,
+        tiles: TileSet,
+        queries: Queries,
+        fusion: PrototypeFusion | None,
+        monitor: Monitor,
+    ) -> tuple[StageMaps, StageMaps | None]:
+        """Compute the coarse and the refined maps of the mosaic.
+
+        Returns
+        -------
+        coarse : StageMaps
+        refined : StageMaps or None
+            None without a refiner.
+        """
+        layout, count = tiles.layout, queries.class_count
+        peaks = self._peaks(embedding, tiles, queries, fusion, monitor)
+        by_tile = self.refiner is not None and not self._by_pixels
+        coarse, sharp = Mosaic(layout), None
+        planes, empty = count, []
+        for place, tile in self._tiles(embedding, tiles, "Scoring the tiles", monitor):
+            if tile is None:
+                empty.append(place)
+                continue
+            maps = _planes(
+                self.method.score(tile, queries, self.settings, self.patch, fusion, peaks)
+            )
+            planes = len(maps)
+            coarse.add(maps, place)
+            if by_tile:
+                found = self._refined(maps, tile, tiles, place, monitor)
+                sharp = sharp or Mosaic(layout, -(-found.shape[1] // place.shape[0]))
+                sharp.add(found, place)
+        for place in empty:
+            coarse.add(None, place)
+            if sharp is not None:
+                sharp.add(None, place)
+        blended = coarse.result(planes)
+        stage = _stage(blended, presence(blended[:count], layout), count)
+        if self._by_pixels:
+            return stage, self._refined_by_pixels(blended, stage, tiles, monitor)
+        if sharp is None:
+            return stage, None
+        joined = sharp.result(planes)
+        scores = presence(F.max_pool2d(joined[:count], sharp.finer), layout)
+        return stage, _stage(joined, self._class_scores(scores, stage), count)
+
+    def _tiles(
+        self, embedding: ImageEmbedding, tiles: TileSet, doing: str, monitor: Monitor
+    ) -> Iterator[tuple[Window, ImageEmbedding | None]]:
+        """Patches and embedding of each tile; None for one without contrast.
+
+        Networks run only for entries that were deleted from the store.
+        """
+        cells = tiles.layout.cells
+        for index, (place, keys) in enumerate(zip(cells, tiles.keys, strict=True)):
+            monitor.tell(doing, index, len(cells))
+            if not keys:
+                yield place, None
+                continue
+            arrays = self.store.get(keys["clip"])
+            if arrays is None:
+                pixels = self._pixels(tiles.image, tiles.layout, place)
+                features = self.read_clip(pixels, monitor)
+                arrays = packed_features(features)
+                self.store.put(keys["clip"], arrays)
+            height, width = place.in_pixels(tiles.layout.patch).shape
+            unread = np.broadcast_to(np.uint8(0), (height, width, 3))
+            yield (
+                place,
+                replace(
+                    embedding,
+                    resized=unread,
+                    tiles=None,
+                    **unpacked_features(arrays)._asdict(),
+                ),
+            )
+
+    def _peaks(
+        self,
+        embedding: ImageEmbedding,
+        tiles: TileSet,
+        queries: Queries,
+        fusion: PrototypeFusion | None,
+        monitor: Monitor,
+    ) -> Tensor | None:
+        """The maxima over all tiles that the method's thresholds are relative to, (T,)."""
+        peaks: Tensor | None = None
+        for _, tile in self._tiles(embedding, tiles, "Comparing the tiles", monitor):
+            if tile is None:
+                continue
+            found = self.method.peaks(tile, queries, self.settings, fusion)
+            if found is None:
+                return None
+            peaks = found if peaks is None else torch.maximum(peaks, found)
+        return peaks
+
+    # ------------------------------------------------------------------ refine
+
+    @property
+    def _by_pixels(self) -> bool:
+        """Whether the refiner works on the pixels of the whole image, part by part."""
+        return isinstance(self.refiner, PixelRefiner)
+
+    def _refined(
+        self, maps: Tensor, tile: ImageEmbedding, tiles: TileSet, place: Window, monitor: Monitor
+    ) -> Tensor:
+        """The maps of a tile after the refiner, (C, h', w')."""
+        assert self.refiner is not None  # noqa: S101 - called only with one
+        attention = None
+        if self._reads_attention:
+            key = tiles.keys[tiles.layout.cells.index(place)]["refiner"]
+            arrays = self.store.get(key)
+            if arrays is None:
+                crop = tiles.image.region(tile_window(tiles.layout, place))
+                attention = self.read_refiner(crop, monitor)
+            else:
+                attention = unpacked_attention(arrays)
+        pixels = self._pixels(tiles.image, tiles.layout, place)
+        whole = replace(tile, resized=pixels, self_attention=attention)
+        return self.refiner.refine(maps, whole, monitor)
+
+    def _refined_by_pixels(
+        self, maps: Tensor, coarse: StageMaps, tiles: TileSet, monitor: Monitor
+    ) -> StageMaps:
+        """The refined maps of a mosaic, which are computed part by part."""
+        assert isinstance(self.refiner, PixelRefiner)  # noqa: S101 - called only with one
+        planes = RefinedPlanes(
+            maps, tiles.image, tiles.layout, self.refiner, self.method.resampling
+        )
+        summary = planes.summary(monitor)
+        count = len(coarse.class_scores)
+        scores = presence(summary.maxima[:count], tiles.layout)
+        stage = _stage(summary.means, self._class_scores(scores, coarse), count)
+        ranges = ClassRanges(tuple(summary.low.tolist()), tuple(summary.high.tolist()))
+        return replace(stage, detail=planes, known_ranges=ranges)
+
+    def _class_scores(self, refined: Tensor, coarse: StageMaps) -> Tensor:
+        """The class scores of the refined stage, (T,)."""
+        if self.config.rule != "cliper":
+            return refined
+        return (refined + torch.from_numpy(coarse.class_scores)) / 2
+
+
+def _planes(stage: StageMaps) -> Tensor:
+    """The maps of the classes and, if there is one, of the background, (C, h, w)."""
+    maps = torch.from_numpy(stage.maps)
+    if stage.background is None:
+        return maps
+    return torch.cat([maps, torch.from_numpy(stage.background)[None]])
+
+
+def _stage(planes: Tensor, class_scores: Tensor, count: int) -> StageMaps:
+    """The maps of `count` classes, and of the background if there is one more plane."""
+    background = planes[count].numpy() if len(planes) > count else None
+    return StageMaps(planes[:count].contiguous().numpy(), class_scores.numpy(), background)

@@ -1,0 +1,173 @@
+"""How an image is cut into tiles: the user's request, and the layout for one image.
+
+All tiles lie on one grid of CLIP's patches that covers the whole image, so that what the networks
+compute from them can be joined without resampling. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from .errors import InvalidInputError
+
+SMALLEST_SIDE = 32
+"""Pixels of the smallest tile."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Encode an image in overlapping tiles, so that small objects in it are found.
+
+    Parameters
+    ----------
+    side : int
+        Side of the square tiles, in pixels of the image.
+    overlap : int, optional
+        How far neighbouring tiles overlap, in pixels of the image. Default: a quarter of the side;
+        half of it with Stable Diffusion.
+    scale : float, optional
+        Pixels that the networks see for each pixel of the image. Default: the side of a tile
+        becomes the shorter side of the settings.
+
+    Raises
+    ------
+    InvalidInputError
+        For numbers out of range.
+    """
+
+    side: int
+    overlap: int | None = None
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check all fields."""
+        if self.side < SMALLEST_SIDE:
+            raise InvalidInputError(
+                f"A tile of {self.side} px is too small. Choose at least {SMALLEST_SIDE} px."
+            )
+        if self.overlap is not None and not 0 <= self.overlap < self.side:
+            raise InvalidInputError(
+                f"Tiles of {self.side} px cannot overlap by {self.overlap} px. Choose 0 to "
+                f"{self.side - 1} px; a quarter of the side is usual."
+            )
+        if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
+            raise InvalidInputError(f"The scale of tiles is {self.scale}; it must be above 0.")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle, in pixels or in patches; ends are exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the rectangle in an array of the whole."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def in_patches(self, patch: int) -> Window:
+        """Convert from pixels to patches; the sides must be aligned to patches."""
+        return Window(
+            self.top // patch, self.left // patch, self.bottom // patch, self.right // patch
+        )
+
+    def in_pixels(self, patch: int) -> Window:
+        """Convert from patches to pixels that the network sees."""
+        return Window(self.top * patch, self.left * patch, self.bottom * patch, self.right * patch)
+
+
+@dataclass(frozen=True)
+class TileLayout:
+    """The tiles of one image, on a grid of patches.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (Y, X) of the image in pixels.
+    grid : (int, int)
+        Rows and columns of patches over the whole image.
+    tile : (int, int)
+        Rows and columns of patches of a tile.
+    stride : (int, int)
+        Patches from one tile to the next.
+    patch : int
+        Side of a patch, in pixels that the network sees.
+    """
+
+    shape: tuple[int, int]
+    grid: tuple[int, int]
+    tile: tuple[int, int]
+    stride: tuple[int, int]
+    patch: int
+
+    @property
+    def scaled(self) -> tuple[int, int]:
+        """(H, W) of the whole image as the networks see it."""
+        return self.grid[0] * self.patch, self.grid[1] * self.patch
+
+    @property
+    def cells(self) -> tuple[Window, ...]:
+        """The patches of each tile, row by row; the last of a row is moved back inside."""
+        return tuple(
+            Window(top, left, top + self.tile[0], left + self.tile[1])
+            for top, left in product(*(self._starts(axis) for axis in (0, 1)))
+        )
+
+    def __len__(self) -> int:
+        """Return the number of tiles."""
+        return math.prod(len(list(self._starts(axis))) for axis in (0, 1))
+
+    def _starts(self, axis: int) -> Iterator[int]:
+        return starts(self.grid[axis], self.tile[axis], self.stride[axis])
+
+
+def starts(length: int, side: int, stride: int) -> Iterator[int]:
+    """Start positions of windows along an axis; the last is moved back inside."""
+    count = max(length - side + stride - 1, 0) // stride + 1
+    return (max(min(index * stride, length - side), 0) for index in range(count))
+
+
+def tile_layout(
+    shape: tuple[int, int], tiles: Tiles, *, overlap: int, shorter_side: int, patch: int
+) -> TileLayout:
+    """Return the tiles of an image.
+
+    Sides and positions are rounded to whole patches. An image that is smaller than a tile is one
+    tile, scaled like any other.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (Y, X) of the image in pixels.
+    tiles : Tiles
+    overlap : int
+        Used if `tiles` has none, in pixels of the image.
+    shorter_side : int
+        Side of a tile as the networks see it, in pixels, if `tiles` has no scale.
+    patch : int
+        Side of a patch in pixels that the network sees.
+    """
+    scale = tiles.scale or shorter_side / tiles.side
+    side = max(round(tiles.side * scale / patch), 1)
+    scale = side * patch / tiles.side  # exact, so that a tile has whole patches
+    shared = overlap if tiles.overlap is None else tiles.overlap
+    stride = max(round((tiles.side - shared) * scale / patch), 1)
+    height, width = (max(round(length * scale / patch), 1) for length in shape)
+    return TileLayout(
+        shape=shape,
+        grid=(height, width),
+        tile=(min(side, height), min(side, width)),
+        stride=(stride, stride),
+        patch=patch,
+    )

@@ -1,0 +1,320 @@
+"""Images in tiles: the mosaic is what one image would be, and what is done is not done again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_cliper.demo.run import all_classes
+from napari_cliper.demo.scenes import KINDS, make_scene
+from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
+from napari_cliper.segmentation import (
+    OPEN,
+    InvalidInputError,
+    LiveLabels,
+    SegmentationConfig,
+    Segmenter,
+    Stopped,
+    TileCache,
+    TileMemory,
+    Tiles,
+    UserHints,
+    image_affinity,
+)
+from napari_cliper.segmentation.features.interpolation import bilinear_region
+from napari_cliper.segmentation.features.patch_features import patch_features
+from napari_cliper.segmentation.features.preprocessing import resized, to_rgb
+from napari_cliper.segmentation.features.tiled_image import tiled_image
+from napari_cliper.segmentation.refiners import refined_planes
+from napari_cliper.segmentation.scoring.mosaic import Mosaic, presence
+from napari_cliper.segmentation.tiles import TileLayout, Window, tile_layout
+
+SEED = 1_000_003
+CLASSES = all_classes()
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return make_scene((512, 512), SEED, unit=256)
+
+
+def segmenter_of(tiles=None, store=None, **options):
+    options = {"model": "demo", "refiner": "none", "device": "cpu"} | options
+    return Segmenter(SegmentationConfig(tiles=tiles, **options), tile_store=store or TileMemory())
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return segmenter_of(Tiles(256, 64))
+
+
+@pytest.fixture(scope="module")
+def embedding(segmenter, scene):
+    return segmenter.embed(scene.image)
+
+
+@pytest.fixture(scope="module")
+def scores(segmenter, embedding):
+    return segmenter.score(embedding, CLASSES)
+
+
+class Lazy:
+    """An array of a library that reads when it is sliced; counts the pixels of each reading."""
+
+    def __init__(self, array):
+        self.array, self.read = array, []
+        self.shape, self.ndim, self.size, self.dtype = (
+            array.shape, array.ndim, array.size, array.dtype
+        )  # fmt: skip
+
+    def __getitem__(self, index):
+        found = self.array[index]
+        self.read.append(found.shape[0] * found.shape[1])
+        return found
+
+
+class Passes:
+    """Counts how many tiles the image network encodes."""
+
+    def __init__(self, segmenter, stop_after=None):
+        self.count, self.stop_after = 0, stop_after
+        method = segmenter._method
+        read = method.read
+
+        def counting(*arguments):
+            self.count += 1
+            return read(*arguments)
+
+        method.read = counting
+
+    def should_stop(self):
+        return self.stop_after is not None and self.count >= self.stop_after
+
+
+# ---------------------------------------------------------------------- layout and blending
+
+
+def test_tiles_cover_every_patch_and_weights_are_never_0():
+    for shape, tiles in (
+        ((512, 512), Tiles(256, 64)),
+        ((1000, 300), Tiles(256, 128)),
+        ((77, 2000), Tiles(100, 0)),
+        ((50, 60), Tiles(256)),
+        ((700, 900), Tiles(200, 50, scale=2)),
+    ):
+        layout = tile_layout(shape, tiles, overlap=64, shorter_side=224, patch=8)
+        seen = np.zeros(layout.grid, int)
+        mosaic = Mosaic(layout)
+        for cells in layout.cells:
+            assert cells.shape == layout.tile
+            seen[cells.slices] += 1
+            mosaic.add(torch.full((2, *layout.tile), 0.25), cells)
+        assert seen.all()
+        assert len(layout.cells) == len(layout)
+        np.testing.assert_allclose(mosaic.result(2), 0.25, rtol=1e-5)
+        ratio = layout.scaled[0] / shape[0]
+        assert ratio == pytest.approx(tiles.scale or 224 / tiles.side, rel=0.1)
+
+
+def test_tiles_out_of_range_are_refused():
+    for values, words in (
+        ((16,), "too small"),
+        ((256, 256), "cannot overlap by 256"),
+        ((256, -1), "cannot overlap"),
+        ((256, 64, 0), "must be above 0"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            Tiles(*values)
+    with pytest.raises(InvalidInputError, match="at least 512 px"):
+        SegmentationConfig(tiles=Tiles(256))  # Stable Diffusion
+    assert SegmentationConfig(tiles=Tiles(512)).tile_overlap == 256
+    assert SegmentationConfig(model="demo", tiles=Tiles(512)).tile_overlap == 128
+
+
+def test_a_part_of_an_interpolation_is_that_part_of_the_whole():
+    rng = np.random.default_rng(0)
+    for grid, shape in (((9, 13), (40, 57)), ((40, 57), (9, 13)), ((8, 8), (8, 8))):
+        planes = torch.from_numpy(rng.random((3, *grid), np.float32))
+        whole = F.interpolate(planes[None], size=shape, mode="bilinear")[0]
+        for window in (Window(0, 0, *shape), Window(2, 3, 7, 8), Window(3, 0, 6, shape[1])):
+            found = bilinear_region(planes, shape, window)
+            np.testing.assert_allclose(found, whole[:, *window.slices], atol=1e-6)
+
+
+def test_a_region_of_a_tiled_image_is_that_of_the_resized_image(scene):
+    image = np.asarray(scene.image[..., 0], np.uint16)[:400, :500] * 7
+    tiled, whole = tiled_image(image), to_rgb(image)
+    np.testing.assert_array_equal(tiled.pixels, whole.pixels)
+    assert tiled.notes == whole.notes
+    assert tiled.contrast == whole.contrast
+    for shape in ((350, 437), (100, 120), (800, 1000)):
+        for resampling in ("bicubic", "bilinear"):
+            expected = resized(whole.pixels, shape, resampling).astype(int)
+            for window in (Window(0, 0, *shape), Window(16, 24, 72, 80)):
+                found = tiled.scaled(window, shape, resampling)
+                assert np.abs(found - expected[window.slices]).max() <= 1
+
+
+# ---------------------------------------------------------------------- one tile is one image
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),  # maps of other methods than CLIPer are averaged over patches
+    [({"refiner": "pamr"}, 0.01), ({}, 0.01), ({"method": "maskclip", "window": 0}, 0.04)],
+)
+def test_an_image_of_one_tile_is_as_without_tiles(options, error):
+    image = make_scene((256, 256), SEED).image
+    classes = CLASSES[:6]
+    plain = segmenter_of(**options, shorter_side=224)
+    tiled = segmenter_of(Tiles(256), **options, shorter_side=224)
+    expected = plain.score(plain.embed(image), classes)
+    found = tiled.score(tiled.embed(image), classes)
+    np.testing.assert_allclose(
+        found.stage().class_scores, expected.stage().class_scores, atol=error
+    )
+    assert np.mean(found.to_labels() == expected.to_labels()) > 0.98
+
+
+# ---------------------------------------------------------------------- the mosaic
+
+
+def test_objects_in_a_large_image_are_found():
+    scene = make_scene((1024, 1024), SEED, unit=256)
+
+    def accuracy(tiles):
+        one = segmenter_of(tiles)
+        labels = one.score(one.embed(scene.image), CLASSES).to_labels()
+        return mean_iou(confusion_matrix(scene.labels, labels, len(KINDS) + 1))
+
+    assert accuracy(Tiles(256, 64)) > 0.85
+    assert accuracy(None) < 0.7
+
+
+def test_moving_the_grid_by_half_a_stride_changes_few_pixels(scene, segmenter, scores):
+    moved = np.pad(scene.image, ((96, 0), (96, 0), (0, 0)), mode="reflect")
+    again = segmenter.score(segmenter.embed(moved), CLASSES)
+    changed = again.to_labels()[96:, 96:] != scores.to_labels()
+    assert changed.mean() <= 0.02
+
+
+def test_bare_background_and_a_tile_without_contrast_get_no_label(scene, segmenter):
+    bare = make_scene((320, 320), SEED, kinds=[], ground=scene.ground, unit=256).image
+    right = np.concatenate([bare[:192], bare * 0 + 90])
+    image = np.concatenate([scene.image[:, :192], right], axis=1)
+    embedding = segmenter.embed(image)
+    assert embedding.record["tiles"] == {"count": 9, "without contrast": 1}
+    labels = segmenter.score(embedding, CLASSES).to_labels()
+    assert labels[:, :192].any()
+    assert not labels[:, 240:].any()  # the nearest object ends at column 192
+    with pytest.raises(InvalidInputError, match="All pixels are equal"):
+        segmenter.embed(np.full((600, 600, 3), 7, np.uint8))
+
+
+def test_the_score_of_an_absent_class_does_not_grow_with_the_number_of_tiles():
+    """Values of an absent class are noise; those of a present class have objects."""
+    rng = np.random.default_rng(0)
+    found, highest = {}, {}
+    for count in (1, 4, 49, 441):
+        side = 28 * int(count**0.5)
+        layout = TileLayout((side, side), (side, side), (28, 28), (28, 28), patch=1)
+        maps = torch.from_numpy(rng.exponential(0.05, (2, side, side)).astype(np.float32))
+        maps[1, 3:9, 3:9] = 2  # one object in the whole image
+        found[count] = presence(maps, layout)
+        highest[count] = maps[0].max()
+        assert found[count][1] == 2
+    assert found[1][0] == highest[1]
+    assert highest[441] - highest[1] > 2 * abs(found[441][0] - found[1][0])
+
+
+def test_refining_by_chunks_is_refining_the_whole(monkeypatch, scene):
+    one = segmenter_of(Tiles(200, 56), refiner="pamr")
+    embedding = one.embed(scene.image[:256, :256])
+    whole = one.score(embedding, CLASSES[:5])
+    monkeypatch.setattr(refined_planes, "CHUNK", 128)
+    monkeypatch.setattr(refined_planes, "CACHE_BYTES", 0)
+    scores = one.score(embedding, CLASSES[:5])
+    assert (len(whole.parts()), len(scores.parts())) == (1, 9)
+    # PIL rounds a region and the whole to different grey levels, by 1 at most.
+    np.testing.assert_allclose(scores.refined.maps, whole.refined.maps, atol=5e-3)
+    np.testing.assert_allclose(scores.refined.class_scores, whole.refined.class_scores, atol=5e-3)
+    labels = scores.to_labels()
+    assert labels.any()
+    assert np.mean(labels == whole.to_labels()) > 0.999
+    for window in scores.parts()[3:6]:
+        np.testing.assert_array_equal(scores.to_labels(window=window), labels[window.slices])
+    live = LiveLabels(scores, "refined").labels(scores.settings.thresholds)
+    np.testing.assert_array_equal(live, labels)
+
+
+def test_hints_and_uncertainty_work_on_a_mosaic(scene, embedding, scores):
+    assert patch_features(embedding).shape[1:] == (56, 56)
+    hints = np.full(scores.shape, OPEN)
+    place = np.argwhere(scene.labels > 0)[500]
+    hints[tuple(place)] = 2
+    live = LiveLabels(scores, "coarse")
+    corrected = live.labels(scores.settings.thresholds, UserHints(image_affinity(embedding), hints))
+    assert corrected[tuple(place)] == 2
+    uncertainty = live.uncertainty(scores.settings.thresholds)
+    assert uncertainty.shape == scores.shape
+    assert 0 <= uncertainty.min() < uncertainty.max() <= 1
+
+
+def test_every_method_and_refiner_takes_tiles(scene):
+    image = scene.image[:300, :300]
+    for options in ({"method": "clearclip"}, {"method": "sclip", "refiner": "pamr"}):
+        one = segmenter_of(Tiles(128, 32, scale=0.875), **options)
+        scores = one.score(one.embed(image), CLASSES)
+        assert scores.to_labels().shape == (300, 300)
+        assert scores.to_labels().any()
+
+
+# ---------------------------------------------------------------------- lazy, stopped, next day
+
+
+def test_a_lazy_image_is_read_tile_by_tile(scene):
+    lazy = Lazy(scene.image)
+    one = segmenter_of(Tiles(128, 32))
+    scores = one.score(one.embed(lazy), CLASSES)
+    lazy.read[0] = 0  # the sample for the contrast, which is all of a small image
+    assert max(lazy.read) < 400 * 400
+    assert scores.to_labels().any()
+
+
+def test_a_stopped_run_goes_on_and_new_words_need_no_network(tmp_path, scene):
+    folder = tmp_path / "tiles"
+    first = segmenter_of(Tiles(256, 64), TileCache(folder))
+    passes = Passes(first, stop_after=4)
+    with pytest.raises(Stopped):
+        first.embed(scene.image, should_stop=passes.should_stop)
+    assert passes.count == 4
+    second = segmenter_of(Tiles(256, 64), TileCache(folder))
+    passes = Passes(second)
+    embedding = second.embed(scene.image)
+    assert passes.count == 9 - 3  # the fourth was not finished
+    expected = second.score(embedding, CLASSES).to_labels()
+    third = segmenter_of(Tiles(256, 64), TileCache(folder))
+    passes = Passes(third)
+    again = third.score(third.embed(scene.image), CLASSES)
+    third.score(third.embed(scene.image), ["nucleus", "crystal"])
+    assert passes.count == 0
+    np.testing.assert_array_equal(again.to_labels(), expected)
+
+    for file in list(folder.iterdir())[:2]:  # damage costs time, not results
+        file.write_bytes(file.read_bytes()[:2000])
+    np.testing.assert_array_equal(third.score(embedding, CLASSES).to_labels(), expected)
+    assert passes.count == 2
+
+
+def test_the_cache_is_bounded_and_memory_writes_nothing(tmp_path, scene):
+    store = TileCache(tmp_path / "tiles", limit=3_500_000)
+    one = segmenter_of(Tiles(256, 64), store)
+    one.embed(scene.image)
+    sizes = [size for _, _, size in store.files()]
+    assert len(sizes) == 2
+    assert sum(sizes) <= store.limit
+    memory = segmenter_of(Tiles(256, 64), TileMemory(limit=3_500_000))
+    embedding = memory.embed(scene.image)
+    assert len(memory.tile_store.entries) == 2
+    assert memory.score(embedding, CLASSES).to_labels().any()  # the others are computed again
