@@ -114,6 +114,29 @@ def test_overlay_shows_each_class_in_its_colour(segment, image_file, tmp_path):
         assert tuple(colours[label - 1]) in found
 
 
+def test_tiles_and_where_their_features_are_kept(segment, tmp_path):
+    path = tmp_path / "large.png"
+    Image.fromarray(make_scene((160, 200), 5).image).save(path)
+    folder = tmp_path / "tiles"
+    result = segment(path, "--tile", "64", "--tile-overlap", "16", "--tile-cache", str(folder))
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "out" / "large.json").read_text())
+    assert record["config"]["tiles"] == {"side": 64, "overlap": 16, "scale": None}
+    assert record["tiles"]["count"] == len(list(folder.iterdir())) == 3 * 4
+    assert tifffile.imread(tmp_path / "out" / "large_refined.tif").shape == (160, 200)
+    nothing = segment(path, "--tile", "100", "--no-tile-cache", "--overwrite")
+    assert nothing.exit_code == 0, nothing.output
+    assert len(list(folder.iterdir())) == 12
+    for arguments, words in (
+        (("--tile-overlap", "8"), "need --tile"),
+        (("--tile", "8"), "too small"),
+        (("--tile", "64", "--no-tile-cache", "--tile-cache", str(folder)), "not both"),
+    ):
+        refused = segment(path, *arguments, "--overwrite")
+        assert refused.exit_code == 2
+        assert words in refused.output
+
+
 def test_thresholds_reach_the_labels(segment, image_file, tmp_path):
     segment(image_file, "--class-threshold", "1000")
     assert not tifffile.imread(tmp_path / "out" / "field_refined.tif").any()

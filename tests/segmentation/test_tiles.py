@@ -24,11 +24,11 @@ from napari_cliper.segmentation import (
     image_affinity,
 )
 from napari_cliper.segmentation.features.interpolation import bilinear_region
+from napari_cliper.segmentation.features.mosaic import Mosaic, presence
 from napari_cliper.segmentation.features.patch_features import patch_features
 from napari_cliper.segmentation.features.preprocessing import resized, to_rgb
 from napari_cliper.segmentation.features.tiled_image import tiled_image
 from napari_cliper.segmentation.refiners import refined_planes
-from napari_cliper.segmentation.scoring.mosaic import Mosaic, presence
 from napari_cliper.segmentation.tiles import TileLayout, Window, tile_layout
 
 SEED = 1_000_003
@@ -160,21 +160,20 @@ def test_a_region_of_a_tiled_image_is_that_of_the_resized_image(scene):
 # ---------------------------------------------------------------------- one tile is one image
 
 
-@pytest.mark.parametrize(
-    ("options", "error"),  # maps of other methods than CLIPer are averaged over patches
-    [({"refiner": "pamr"}, 0.01), ({}, 0.01), ({"method": "maskclip", "window": 0}, 0.04)],
-)
-def test_an_image_of_one_tile_is_as_without_tiles(options, error):
+@pytest.mark.parametrize("refiner", ["pamr", "none"])
+def test_an_image_of_one_tile_is_as_without_tiles(refiner):
     image = make_scene((256, 256), SEED).image
-    classes = CLASSES[:6]
-    plain = segmenter_of(**options, shorter_side=224)
-    tiled = segmenter_of(Tiles(256), **options, shorter_side=224)
-    expected = plain.score(plain.embed(image), classes)
-    found = tiled.score(tiled.embed(image), classes)
-    np.testing.assert_allclose(
-        found.stage().class_scores, expected.stage().class_scores, atol=error
-    )
-    assert np.mean(found.to_labels() == expected.to_labels()) > 0.98
+    plain = segmenter_of(refiner=refiner)
+    expected = plain.score(plain.embed(image), CLASSES[:6])
+    tiled = segmenter_of(Tiles(256, scale=0.875), refiner=refiner)
+    embedding = tiled.embed(image)
+    assert len(embedding.tiles.layout) == 1
+    found = tiled.score(embedding, CLASSES[:6])
+    for stage in found.stages:
+        given, wanted = found.stage(stage).class_scores, expected.stage(stage).class_scores
+        np.testing.assert_allclose(given, wanted, atol=0.01)
+        assert np.mean(found.to_labels(stage=stage) == expected.to_labels(stage=stage)) > 0.99
+    assert segmenter_of(Tiles(256)).embed(image).tiles is None  # nothing to cut
 
 
 # ---------------------------------------------------------------------- the mosaic

@@ -9,18 +9,24 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, cast, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
 
 from ..segmentation import (
     METHODS,
     REFINERS,
+    InvalidInputError,
     SegmentationConfig,
     Settings,
     Thresholds,
+    Tiles,
     parse_words,
 )
+
+if TYPE_CHECKING:
+    from ..segmentation import TileStore
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,28 @@ class EngineOptions:
     window: Annotated[
         int | None, typer.Option(help="Side of the sliding windows in pixels; 0 turns them off.")
     ] = None
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            help="Encode the image in tiles of this many pixels, so that small objects in large "
+            "images are found."
+        ),
+    ] = None
+    tile_overlap: Annotated[
+        int | None,
+        typer.Option(help="Overlap of tiles in pixels; default: a quarter, or half for diffusion."),
+    ] = None
+    tile_scale: Annotated[
+        float | None,
+        typer.Option(help="Pixels that the networks see for each pixel of the image, in tiles."),
+    ] = None
+    tile_cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the features of tiles; default: in the user's cache folder."),
+    ] = None
+    no_tile_cache: Annotated[
+        bool, typer.Option("--no-tile-cache", help="Write no features of tiles to disk.")
+    ] = False
     class_threshold: Annotated[
         float | None, typer.Option(help="A class is present only if its score is above this.")
     ] = None
@@ -94,11 +122,36 @@ class EngineOptions:
             preset=self.preset,
             shorter_side=self.shorter_side,
             window=self.window,
+            tiles=self.tiles(),
             device=self.device,
             precision=cast("Any", self.precision),
             seed=self.seed,
             offline=self.offline,
         )
+
+    def tiles(self) -> Tiles | None:
+        """The tiles, if there are any."""
+        if self.tile is not None:
+            return Tiles(self.tile, self.tile_overlap, self.tile_scale)
+        if self.tile_overlap is not None or self.tile_scale is not None:
+            raise InvalidInputError("--tile-overlap and --tile-scale need --tile.")
+        return None
+
+    def tile_store(self) -> TileStore:
+        """Where the features of tiles are kept.
+
+        Raises
+        ------
+        InvalidInputError
+            For a folder that is not used.
+        """
+        from ..segmentation import TileCache, TileMemory  # noqa: PLC0415 - torch
+
+        if self.no_tile_cache and self.tile_cache is not None:
+            raise InvalidInputError("Give --tile-cache or --no-tile-cache, not both.")
+        if self.no_tile_cache:
+            return TileMemory()
+        return TileCache() if self.tile_cache is None else TileCache(self.tile_cache)
 
     def thresholds(self, settings: Settings) -> Thresholds:
         """The thresholds given, and the default ones of the settings."""

@@ -100,7 +100,7 @@ def segment(
 
         classes = parse_classes(labels)
         chosen = chosen_prototypes(prototypes, prototype_weight)
-        segmenter = Segmenter(engine.config())
+        segmenter = Segmenter(engine.config(), tile_store=engine.tile_store())
         thresholds = engine.thresholds(segmenter.settings)
         from ..workflows.segment_files import (  # noqa: PLC0415 - torch
             check_inputs,

@@ -96,7 +96,7 @@ def evaluate(
             dataset = from_files(images, labels, classes, ignore=ignore)
         bars = Bars()
         with bars.progress:
-            segmenter = Segmenter(dataset.configured(config))
+            segmenter = Segmenter(dataset.configured(config), tile_store=engine.tile_store())
             if chosen is not None:
                 note_missing_prototypes(chosen, dataset.classes)
                 segmenter = matched(segmenter, chosen, bars.report)

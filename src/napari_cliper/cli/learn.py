@@ -73,7 +73,11 @@ def learn(
         bars = Bars()
         with stopping() as should_stop, bars.progress:
             result = learn_files(
-                Segmenter(config), dataset, output, report=bars.report, should_stop=should_stop
+                Segmenter(config, tile_store=engine.tile_store()),
+                dataset,
+                output,
+                report=bars.report,
+                should_stop=should_stop,
             )
             write_prototypes(
                 output, result.prototypes, replace=replace_files, inputs=[labels, classes]

@@ -33,6 +33,7 @@ from .models.registry import WeightsEntry as WeightsEntry
 from .models.sam import check_sam as check_sam
 from .models.tile_cache import TileCache as TileCache
 from .models.tile_cache import TileMemory as TileMemory
+from .models.tile_cache import TileStore as TileStore
 from .models.weights import cached as cached
 from .models.weights import fetch as fetch
 from .models.weights import free_space as free_space

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,13 +40,11 @@ from .labelling.label_rule import (
 from .labelling.pixel_planes import InterpolatedPlanes, PixelPlanes
 from .labelling.thresholds import Thresholds
 from .labelling.uncertainty import ScorePlanes
+from .models.tile_cache import TileStore
 from .prompts import ClassPrompt
 from .refiners.attention_maps import SelfAttention
 from .scoring.similarity import class_maxima
-from .tiles import Window
-
-if TYPE_CHECKING:
-    from .tile_set import TileSet
+from .tiles import TileLayout, Window
 
 Stage = Literal["coarse", "refined"]
 
@@ -82,6 +80,34 @@ class PatchFeatures:
     def nbytes(self) -> int:
         """Bytes of memory."""
         return self.features.nbytes + (0 if self.attention is None else self.attention.nbytes)
+
+
+TilePart = Literal["clip", "refiner"]
+
+
+@dataclass(frozen=True, eq=False)
+class TileSet:
+    """The tiles of an embedded image; what the networks computed from them is in a store.
+
+    Parameters
+    ----------
+    image : TiledImage
+    layout : TileLayout
+    keys : tuple of mapping
+        For each tile, in the order of `layout.cells`, the names of its entries in the store; empty
+        for a tile without contrast.
+    store : TileStore
+    """
+
+    image: TiledImage
+    layout: TileLayout
+    keys: tuple[Mapping[TilePart, str], ...]
+    store: TileStore
+
+    @property
+    def empty(self) -> int:
+        """Number of tiles without contrast."""
+        return sum(not keys for keys in self.keys)
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,6 +294,16 @@ class ScoreMaps:
             [one.name for one in self.classes],
             background_competes=self.config.rule == "cliper",
         )
+
+    def on_grid(self, stage: Stage | None = None) -> ScoreMaps:
+        """Copy with one stage, for an image of the size of its maps.
+
+        Means over the image, such as that of the uncertainty, are nearly the same and much faster.
+        """
+        maps = self.stage(stage)
+        height, width = (maps.maps if maps.logits is None else maps.logits).shape[1:]
+        coarse = replace(maps, detail=None, known_ranges=None)
+        return replace(self, coarse=coarse, refined=None, shape=(height, width))
 
     def parts(self, stage: Stage | None = None) -> tuple[Window, ...]:
         """Windows that together cover the image and can be labelled one by one.

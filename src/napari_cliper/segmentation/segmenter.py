@@ -21,7 +21,7 @@ from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError
 from .features.contrast import Limits
 from .features.patch_features import patch_features
-from .features.preprocessing import RGBImage, RGBPixels, resized, to_rgb
+from .features.preprocessing import RGBImage, RGBPixels, check_shape, resized, to_rgb
 from .features.tiled_image import TiledImage, tiled_image
 from .methods.protocol import ClipFeatures, Method
 from .methods.table import METHODS
@@ -162,14 +162,13 @@ class Segmenter:
         """
         rgb: RGBImage | TiledImage
         self._method.check(self.settings, self.source.layers, self.config.model)
-        if self.config.tiles is None:
+        layout = None if self.config.tiles is None else self.layout(_plane_shape(image))
+        if layout is None:
             rgb = to_rgb(image, contrast)
             resized_shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
             input_shape = self._method.network_shape(resized_shape, self.settings)
         else:
             rgb = tiled_image(image, contrast)
-            layout = self.layout(rgb.shape)
-            assert layout is not None  # noqa: S101 - the configuration has tiles
             input_shape = layout.tile[0] * layout.patch, layout.tile[1] * layout.patch
         inputs = {"CLIP": (input_shape, self.source.patch, self.source.heads)}
         if self.config.needs_foundation:
@@ -177,7 +176,7 @@ class Segmenter:
             whole = None
             if self._refiner is not None:
                 seen = rgb.shape
-                if self.config.tiles is not None:
+                if layout is not None and self.config.tiles is not None:
                     seen = (self.config.tiles.side, self.config.tiles.side)
                 whole = self._refiner.network_shape(seen, self.settings.shorter_side, patch)
             inputs["the foundation model"] = (whole or input_shape, patch, 1)
@@ -231,7 +230,7 @@ class Segmenter:
             shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
             pixels = resized(rgb.pixels, shape, self._method.resampling)
             with _timed(seconds, "clip"):
-                features = self._read(pixels, monitor)
+                features = self._read(pixels, self.settings, monitor)
             with _timed(seconds, "refiner"):
                 self_attention = self._read_for_refiner(rgb.pixels, monitor)
         return ImageEmbedding(
@@ -244,12 +243,17 @@ class Segmenter:
         )
 
     def layout(self, shape: tuple[int, int]) -> TileLayout | None:
-        """The tiles of an image of (Y, X) pixels; None if the configuration has no tiles."""
-        if self.config.tiles is None:
+        """The tiles of an image of (Y, X) pixels.
+
+        None if the configuration has no tiles, and for an image that is no larger than a tile: it
+        is encoded as a whole, unless the tiles have a scale.
+        """
+        tiles = self.config.tiles
+        if tiles is None or (tiles.scale is None and max(shape) <= tiles.side):
             return None
         return tile_layout(
             shape,
-            self.config.tiles,
+            tiles,
             overlap=self.config.tile_overlap,
             shorter_side=self.settings.shorter_side,
             patch=self.source.patch,
@@ -258,7 +262,7 @@ class Segmenter:
     def _embed_tiles(self, image: TiledImage, monitor: Monitor) -> ImageEmbedding:
         """Encode an image tile by tile."""
         layout = self.layout(image.shape)
-        assert layout is not None  # noqa: S101 - the configuration has tiles
+        assert layout is not None  # noqa: S101 - it is larger than a tile
         seconds: dict[str, float] = {}
         with self.networks.guard("encoding the tiles"), torch.inference_mode():
             with _timed(seconds, "load"):
@@ -292,7 +296,9 @@ class Segmenter:
             store=self.tile_store,
         )
 
-    def _read(self, pixels: NDArray[np.uint8], monitor: Monitor) -> ClipFeatures:
+    def _read(
+        self, pixels: NDArray[np.uint8], settings: Settings, monitor: Monitor
+    ) -> ClipFeatures:
         """CLIP's features of the resized image or tile."""
         with ExitStack() as stack:
 
@@ -302,9 +308,6 @@ class Segmenter:
             encoder = network("clip").image
             needed = METHODS[self.config.method].needs
             foundation = network("foundation") if "foundation" in needed else None
-            settings = self.settings
-            if self.config.tiles is not None:
-                settings = replace(settings, window=0)
             return self._method.read(encoder, foundation, pixels, settings, monitor)
 
     def _read_for_refiner(self, pixels: RGBPixels, monitor: Monitor) -> SelfAttention | None:
@@ -565,6 +568,12 @@ class Segmenter:
             "versions": versions(),
             "seconds": seconds,
         }
+
+
+def _plane_shape(image: Any) -> tuple[int, int]:
+    """(Y, X) of an array of any library; refuses what is not an image."""
+    check_shape(image)
+    return int(image.shape[0]), int(image.shape[1])
 
 
 def _monitor(report: Report | None, should_stop: ShouldStop | None) -> Monitor:

@@ -6,9 +6,8 @@ image (contrast, maxima, thresholds relative to a maximum) is taken over all til
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError
+from .features.mosaic import Mosaic, presence
 from .features.preprocessing import RGBPixels
 from .features.tiled_image import TiledImage, tile_window
 from .labelling.label_rule import ClassRanges
@@ -28,13 +28,10 @@ from .refiners.attention_maps import SelfAttention
 from .refiners.protocol import PixelRefiner, Refiner
 from .refiners.refined_planes import RefinedPlanes
 from .refiners.table import REFINERS
-from .results import ImageEmbedding, StageMaps
-from .scoring.mosaic import Mosaic, presence
+from .results import ImageEmbedding, StageMaps, TilePart, TileSet
 from .scoring.prototype_fusion import PrototypeFusion
 from .scoring.similarity import Queries
-from .tile_set import (
-    Keys,
-    TileSet,
+from .tile_arrays import (
     packed_attention,
     packed_features,
     unpacked_attention,
@@ -48,7 +45,7 @@ FORMAT = 1
 ATTENTION_SHARE = 0.5
 """Share of the cache that the refiner's attention of one image may take."""
 
-ReadClip = Callable[[RGBPixels, Monitor], ClipFeatures]
+ReadClip = Callable[[RGBPixels, Settings, Monitor], ClipFeatures]
 ReadRefiner = Callable[[RGBPixels, Monitor], SelfAttention | None]
 
 
@@ -92,20 +89,21 @@ class TileEncoder:
         (h, w, 3) uint8 array
             The image at one pixel for each patch.
         """
-        keys: list[Keys] = []
+        keys: list[Mapping[TilePart, str]] = []
         overview = np.zeros((*layout.grid, 3), np.uint8)
         cells = layout.cells
         allowed = self._attention_bytes()
         for index, place in enumerate(cells):
             monitor.tell("Encoding the tiles", index, len(cells))
             pixels = self._pixels(image, layout, place)
-            overview[place.slices] = Image.fromarray(pixels).resize(
-                place.shape[::-1], Image.Resampling.BOX
+            size = place.shape[::-1]
+            overview[place.slices] = np.asarray(
+                Image.fromarray(pixels).resize(size, Image.Resampling.BOX)
             )
             if (pixels == pixels[0, 0]).all():
                 keys.append({})
                 continue
-            own: dict[Any, str] = {"clip": key_of("clip", FORMAT, identity, pixels)}
+            own: dict[TilePart, str] = {"clip": key_of("clip", FORMAT, identity, pixels)}
             if own["clip"] not in self.store:
                 self._read_features(own["clip"], pixels, monitor)
             if self._reads_attention:
@@ -131,7 +129,7 @@ class TileEncoder:
         return image.scaled(window, layout.scaled, self.method.resampling)
 
     def _read_features(self, key: str, pixels: RGBPixels, monitor: Monitor) -> None:
-        self.store.put(key, packed_features(self.read_clip(pixels, monitor)))
+        self.store.put(key, packed_features(self.read_clip(pixels, self.settings, monitor)))
 
     def _read_attention(self, key: str, crop: RGBPixels, monitor: Monitor) -> SelfAttention:
         found = self.read_refiner(crop, monitor)
@@ -206,7 +204,7 @@ class TileEncoder:
             arrays = self.store.get(keys["clip"])
             if arrays is None:
                 pixels = self._pixels(tiles.image, tiles.layout, place)
-                features = self.read_clip(pixels, monitor)
+                features = self.read_clip(pixels, self.settings, monitor)
                 arrays = packed_features(features)
                 self.store.put(keys["clip"], arrays)
             height, width = place.in_pixels(tiles.layout.patch).shape

@@ -61,7 +61,8 @@ class Segmented:
     counts : list of int
         Number of pixels of each label, background first.
     uncertainty : float
-        Mean uncertainty of the image, 0 (certain) to 1; see `LiveLabels.uncertainty`.
+        Mean uncertainty of the image, 0 (certain) to 1, on the grid of the maps; see
+        `LiveLabels.uncertainty`.
     """
 
     scores: ScoreMaps
@@ -245,7 +246,7 @@ def _segment_file(
     labels = {stage: scores.to_labels(thresholds, stage=stage) for stage in scores.stages}
     final = labels[scores.stages[-1]]
     counts = label_counts(final, len(rows))
-    live = LiveLabels(scores, scores.stages[-1], limit=0)  # limit 0: no cache, as it is used once
+    live = LiveLabels(scores.on_grid(), "coarse")
     uncertainty = float(live.uncertainty(thresholds).mean(dtype="float64"))
     record = _record(path, scores, thresholds, counts, uncertainty)
     if prototypes is not None:

@@ -12,7 +12,7 @@ from napari_cliper.annotation.project.settings import (
     config_to_record,
     thresholds_from_record,
 )
-from napari_cliper.segmentation import InvalidInputError, SegmentationConfig, Thresholds
+from napari_cliper.segmentation import InvalidInputError, SegmentationConfig, Thresholds, Tiles
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ from napari_cliper.segmentation import InvalidInputError, SegmentationConfig, Th
             offline=True,
         ),
         SegmentationConfig(background=(), templates="openai-80", preset="voc20"),
+        SegmentationConfig(model="demo", tiles=Tiles(256, 64, 0.875)),
     ],
 )  # fmt: skip
 def test_a_configuration_comes_back(config):

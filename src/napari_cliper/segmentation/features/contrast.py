@@ -74,11 +74,13 @@ class Stretch:
         if self.kind == "boolean":
             return image.astype(np.uint8) * 255
         if self.kind == "unit":
-            return np.rint((image * 255).clip(0, 255)).astype(np.uint8)
+            scaled: NDArray[Any] = np.rint((image * 255).clip(0, 255))
+            return scaled.astype(np.uint8)
         values = image.astype(np.float64)  # changed in place: images are large
         values -= self.black
         values *= 255 / (self.white - self.black)
-        return np.rint(values.clip(0, 255, out=values), out=values).astype(np.uint8)
+        np.rint(values.clip(0, 255, out=values), out=values)
+        return values.astype(np.uint8)
 
 
 def stretch_of(image: NDArray[Any], contrast: Limits | None = None) -> Stretch:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..results import ImageEmbedding, PatchFeatures
-from ..scoring.mosaic import Mosaic
+from ..results import ImageEmbedding, PatchFeatures, TileSet
+from ..tile_arrays import stored_features
 from ..tiles import Window
+from .mosaic import Mosaic
 from .tiling import blend
-
-if TYPE_CHECKING:
-    from ..tile_set import TileSet
 
 
 def patch_features(embedding: ImageEmbedding) -> Tensor:
@@ -39,7 +35,7 @@ def patch_features(embedding: ImageEmbedding) -> Tensor:
 def _mosaic(tiles: TileSet) -> Tensor:
     """Blend the features of all tiles; 0 where the image has no contrast."""
     mosaic, count = Mosaic(tiles.layout), 0
-    for cells, part in tiles.features():
+    for cells, part in stored_features(tiles):
         if part is None:
             mosaic.add(None, cells)
             continue

@@ -44,7 +44,7 @@ def key_of(*parts: Any) -> str:
     for part in parts:
         if isinstance(part, np.ndarray):
             digest.update(repr((part.shape, part.dtype.str)).encode())
-            digest.update(np.ascontiguousarray(part))
+            digest.update(np.ascontiguousarray(part).data)
         else:
             digest.update(repr(part).encode())
     return digest.hexdigest()[:32]

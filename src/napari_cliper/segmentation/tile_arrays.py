@@ -1,10 +1,9 @@
-"""What the networks computed from the tiles of one image, read from a store when it is needed."""
+"""What the networks compute from a tile, as arrays of a store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,65 +11,32 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .errors import InvalidInputError
-from .features.tiled_image import TiledImage
 from .methods.protocol import ClipFeatures
-from .models.tile_cache import TileStore
 from .refiners.attention_maps import AttentionMap, LevelMap, SelfAttention
-from .results import PatchFeatures
-from .tiles import TileLayout, Window
-
-Part = Literal["clip", "refiner"]
-
-Keys = Mapping[Part, str]
-"""Names of a tile's entries in the store; empty for a tile without contrast."""
+from .results import PatchFeatures, TileSet
+from .tiles import Window
 
 
-@dataclass(frozen=True, eq=False)
-class TileSet:
-    """The tiles of an embedded image.
+def stored_features(tiles: TileSet) -> Iterator[tuple[Window, PatchFeatures | None]]:
+    """Yield patches and features of each tile; None for a tile without contrast.
 
-    Parameters
-    ----------
-    image : TiledImage
-    layout : TileLayout
-    keys : tuple of mapping
-        One for each tile, in the order of `layout.cells`.
-    store : TileStore
+    Raises
+    ------
+    InvalidInputError
+        If an entry was deleted from the store after the image was embedded.
     """
-
-    image: TiledImage
-    layout: TileLayout
-    keys: tuple[Keys, ...]
-    store: TileStore
-
-    @property
-    def empty(self) -> int:
-        """Number of tiles without contrast."""
-        return sum(not keys for keys in self.keys)
-
-    def features(self) -> Iterator[tuple[Window, PatchFeatures | None]]:
-        """Patches and features of each tile; None for a tile without contrast.
-
-        Raises
-        ------
-        InvalidInputError
-            If an entry was deleted from the store after the image was embedded.
-        """
-        for cells, keys in zip(self.layout.cells, self.keys, strict=True):
-            found = self.store.get(keys["clip"]) if keys else None
-            if keys and found is None:
-                raise InvalidInputError(
-                    "The cached tiles of this image were deleted. Run the image again."
-                )
-            yield cells, None if found is None else whole_or_window(unpacked_features(found))
+    for cells, keys in zip(tiles.layout.cells, tiles.keys, strict=True):
+        found = tiles.store.get(keys["clip"]) if keys else None
+        if keys and found is None:
+            raise InvalidInputError(
+                "The cached tiles of this image were deleted. Run the image again."
+            )
+        yield cells, None if found is None else whole_or_window(unpacked_features(found))
 
 
 def whole_or_window(features: ClipFeatures) -> PatchFeatures:
     """Return the features of a tile, which is read as a whole or as a single window."""
     return features.whole or features.windows[0]
-
-
-# ---------------------------------------------------------------------- arrays of an entry
 
 
 def packed_features(features: ClipFeatures) -> dict[str, NDArray[Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -79,4 +78,4 @@ def presence(maps: Tensor, layout: TileLayout) -> Tensor:
     """
     area = math.prod(layout.grid) / math.prod(layout.tile)
     rank = min(max(round(math.sqrt(area)), 1), math.prod(layout.grid))
-    return cast("Tensor", maps.flatten(1).topk(rank, dim=1).values[:, -1])
+    return maps.flatten(1).topk(rank, dim=1).values[:, -1]
