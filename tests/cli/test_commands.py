@@ -250,7 +250,7 @@ def test_a_folder_stands_for_its_images(segment, image_file, tmp_path):
     assert "There is no image in the folder" in result.stderr
 
 
-@pytest.mark.parametrize("where", ["overlay", "read_image_file", "LiveLabels"])
+@pytest.mark.parametrize("where", ["overlay", "read_image_file", "label_counts"])
 def test_too_little_memory_is_reported_and_the_next_image_is_segmented(
     segment, image_file, tmp_path, monkeypatch, where
 ):
