@@ -32,7 +32,8 @@ class Activity:
         self._bar: progress | None = None
         self._over = False
         self._showing = False
-        # The method has no public name; napari's own `thread_worker` uses it in the same way.
+        # napari 0.9.2 has no public way for jobs that are not its own: `thread_worker` registers
+        # only workers of napari, by this method too.
         viewer = napari.current_viewer()
         self._window: Any = None if viewer is None else viewer.window
         self._task = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Labels
 from PIL import Image as Picture
 
@@ -150,6 +151,37 @@ def test_a_cancelled_run_keeps_what_was_finished(project, qtbot, monkeypatch):
     dock.project_controller.go_to("scene 1")
     shown(dock, qtbot, "scene 1")
     assert dock.result.seen() is not None
+
+
+def test_the_saved_prediction_of_a_stack_is_found_from_any_plane(dock, tmp_path, qtbot):
+    planes = [make_scene(SHAPE, 1_000_008 + index).image for index in range(5)]
+    metadata = {"axes": "ZYXS"}
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack(planes), photometric="rgb", metadata=metadata)
+    dock.viewer.layers.clear()
+    dock.project_controller.create(tmp_path / "project", [tmp_path / "stack.tif"])
+    shown(dock, qtbot, "stack")
+    dock.viewer.dims.set_current_step(0, 0)
+    entry(dock).trigger()
+    ended(dock, qtbot)
+    assert dock.result.seen() is None
+    for panel in (dock.state_panel, dock.correct_state):
+        assert "or go to z 2" in panel.text.text()
+    first, second = dock.state_panel.buttons
+    assert (first.text(), second.text()) == ("Run this plane", "Go to z 2")
+    second.click()
+    assert dock.viewer.dims.current_step[0] == 2
+    labels = dock.result.seen().labels
+    assert [one.text() for one in dock.state_panel.buttons] == ["Run this plane", "Accept"]
+    dock.state_panel.buttons[1].click()
+    mine = dock.annotation_controller.of(dock.project_controller.layer)
+    np.testing.assert_array_equal(mine.layer.data[2], labels)
+    assert (mine.edits.edit_mask[2] == ACCEPTED).all()
+    assert not mine.edits.edit_mask[[0, 1, 3, 4]].any()
+    ended(dock, qtbot)  # it learns prototypes
+    dock.state_panel.buttons[0].click()
+    ended(dock, qtbot)
+    assert dock.shown.choice.plane == (2,)
+    assert dock.threshold_panel.class_slider.isEnabled()
 
 
 def test_without_a_project_there_is_no_such_entry(dock):

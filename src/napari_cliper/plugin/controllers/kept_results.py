@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...annotation.class_change import ClassChange, change_thresholds
+from ...annotation.project.prediction_store import StoredPrediction
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ...segmentation import LiveLabels, SegmentationConfig, Thresholds, UserHints
@@ -96,6 +97,20 @@ def _renamed(outcome: Outcome, rows: Sequence[ClassRow]) -> Outcome:
     scores = replace(outcome.scores, classes=tuple(row.as_prompt() for row in rows))
     live = {stage: LiveLabels(scores, stage) for stage in outcome.live}
     return replace(outcome, scores=scores, live=live)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredElsewhere:
+    """A prediction from a file, of a plane that has not been shown yet."""
+
+    choice: ImageChoice
+    rows: tuple[ClassRow, ...]
+    found: StoredPrediction
+
+    def with_class(self, change: ClassChange, new: ClassRow) -> StoredElsewhere:
+        """A copy whose class of the change is another one."""
+        rows = tuple(new if change.is_of(row.name) else row for row in self.rows)
+        return replace(self, rows=rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ from ..panels.image_panel import ImagePanel
 from ..panels.threshold_panel import ThresholdPanel
 from ..qt.listeners import Listeners
 from ..worker import Work
-from .kept_results import Kept, KeptResults, Shown, StoredOnScreen
+from .kept_results import Kept, KeptResults, Shown, StoredElsewhere, StoredOnScreen
 from .label_update import LabelUpdate, ReadHints, update_labels
 from .result_on_screen import result_on_screen
 
@@ -98,6 +98,7 @@ class LiveResult(QObject):
         self._stage: Stage | None = None  # chosen by the user
         self._both = False
         self._stored: StoredOnScreen | None = None  # the prediction that was shown from a file last
+        self._waiting: StoredElsewhere | None = None  # is shown when its plane is on the screen
         self._changed = False  # the labels are others than the tables and records tell
         thresholds.changed.connect(self._on_chosen)
         images.changed.connect(self.look)
@@ -130,12 +131,10 @@ class LiveResult(QObject):
         return self.shown is not None and any(s.live for s in self.shown.predictions.values())
 
     def nearest_plane(self, choice: ImageChoice) -> ImageChoice | None:
-        """Return the plane nearest to that of a choice that has a result; None if there is none."""
-        there = [
-            one.shown.choice
-            for one in self.kept
-            if one.shown.choice.layer is choice.layer and one.shown.choice.is_current
-        ]
+        """Return the nearest plane of an image that has a result or a saved prediction, or None."""
+        waiting = [] if self._waiting is None else [self._waiting.choice]
+        known = [*(one.shown.choice for one in self.kept), *waiting]
+        there = [one for one in known if one.layer is choice.layer and one.is_current]
 
         def distance(other: ImageChoice) -> int:
             return sum(abs(a - b) for a, b in zip(other.plane, choice.plane, strict=True))
@@ -195,6 +194,7 @@ class LiveResult(QObject):
     def start_with(self, config: SegmentationConfig, thresholds: Thresholds) -> None:
         """Drop all results, and use these thresholds for the first result of a configuration."""
         self.kept.forget()
+        self._waiting = None
         self._last = config, thresholds
         self.look()
 
@@ -203,6 +203,8 @@ class LiveResult(QObject):
         for prediction in self._predictions.live_of(image):
             self._viewer.layers.remove(prediction.layer)
         self.kept.forget(image)
+        if self._waiting is not None and self._waiting.choice.layer is image:
+            self._waiting = None
         self.look()
 
     def close(self) -> None:
@@ -290,21 +292,25 @@ class LiveResult(QObject):
     def show_stored(
         self, choice: ImageChoice, rows: tuple[ClassRow, ...], found: StoredPrediction
     ) -> None:
-        """Show a prediction from a file, unless its plane has a result.
+        """Show a prediction from a file when its plane is on the screen, unless that has a result.
 
         It can be accepted; thresholds and hints need a run.
         """
-        if self._is_on_screen(choice) and self._current is None:
-            stage: Stage = "coarse" if found.stage == "coarse" else "refined"
-            active = self._viewer.layers.selection.active
-            prediction = self._predictions.show(choice, stage, found.labels, rows)
-            prediction.describe(found.labels, rows, found.scores, found.record)
-            prediction.layer.visible = True
-            self._stored = StoredOnScreen(choice, rows, prediction)
-            if active is not None:
-                self._viewer.layers.selection.active = active
-            self.look()
-            self.relabelled.emit()
+        self._waiting = StoredElsewhere(choice, rows, found)
+        self.look()
+        self.relabelled.emit()
+
+    def _bring(self, waiting: StoredElsewhere) -> None:
+        """Show a saved prediction, whose plane is on the screen."""
+        choice, rows, found = waiting.choice, waiting.rows, waiting.found
+        stage: Stage = "coarse" if found.stage == "coarse" else "refined"
+        active = self._viewer.layers.selection.active
+        prediction = self._predictions.show(choice, stage, found.labels, rows)
+        prediction.describe(found.labels, rows, found.scores, found.record)
+        prediction.layer.visible = True
+        self._stored = StoredOnScreen(choice, rows, prediction)
+        if active is not None:
+            self._viewer.layers.selection.active = active
 
     def _stored_on_screen(self) -> StoredOnScreen | None:
         """The saved prediction of the current plane."""
@@ -318,8 +324,13 @@ class LiveResult(QObject):
 
     def look(self, _event: Any = None) -> None:
         """Bring the result, thresholds and layers in line with what the viewer shows."""
-        stored = self._stored_on_screen() is not None
-        found, why_not = result_on_screen(self._viewer, self._images, self.kept, stored=stored)
+        found, why_not = self._find()
+        waiting = self._waiting
+        if waiting is not None and self._is_on_screen(waiting.choice):
+            self._waiting = None
+            if found is None and waiting.choice.is_current:
+                self._bring(waiting)
+                found, why_not = self._find()
         if found is self._current and why_not == self.why_not:
             return
         changed = found is not self._current
@@ -333,6 +344,12 @@ class LiveResult(QObject):
         if changed:
             self.appeared.emit()
         self.relabelled.emit()
+
+    def _find(self) -> tuple[Kept | None, str]:
+        """Find the result of the current plane, or why there is none."""
+        waiting = None if self._waiting is None else self._waiting.choice
+        stored = self._stored_on_screen() is not None
+        return result_on_screen(self._viewer, self._images, self.kept, waiting, stored=stored)
 
     def _on_removed(self, event: Any) -> None:
         if isinstance(event.value, Image):
@@ -412,6 +429,8 @@ class LiveResult(QObject):
             kept.change_class(change)
         if self._stored is not None:
             self._stored = self._stored.with_class(change, change.new)
+        if self._waiting is not None:
+            self._waiting = self._waiting.with_class(change, change.new)
         if self._last is not None:
             self._last = self._last[0], change_thresholds(self._last[1], change)
         if self._current is not None and not change.merge:

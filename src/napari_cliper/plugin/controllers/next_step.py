@@ -114,7 +114,9 @@ class NextStep(QObject):
             return self._with_loading(self._no_words())
         result = self._state.result
         kept = next(iter(result.kept), None) is not None
-        if kept or result.stored_on_screen or self._state.choice is None:
+        seen = self._state.on_screen
+        elsewhere = seen is not None and result.nearest_plane(seen) is not None
+        if kept or elsewhere or result.stored_on_screen or self._state.choice is None:
             return self._no_result(missing)
         return State(ui_text.LOADING_PYTORCH_NOW) if self._loading else None
 

@@ -16,7 +16,12 @@ PLANES_NAMED = 3
 
 
 def result_on_screen(
-    viewer: Viewer, images: ImagePanel, kept: KeptResults, *, stored: bool
+    viewer: Viewer,
+    images: ImagePanel,
+    kept: KeptResults,
+    waiting: ImageChoice | None,
+    *,
+    stored: bool,
 ) -> tuple[Kept | None, str]:
     """Find the result of the current plane.
 
@@ -25,6 +30,8 @@ def result_on_screen(
     viewer : Viewer
     images : ImagePanel
     kept : KeptResults
+    waiting : ImageChoice or None
+        A plane that has a saved prediction, which was not shown yet.
     stored : bool
         Whether a saved prediction is shown for this plane.
 
@@ -58,9 +65,11 @@ def result_on_screen(
         return None, ui_text.pixels_changed(seen.name)
     if kept.was_dropped(seen):
         return None, ui_text.scores_dropped(plane)
-    if of_image and seen.plane:
-        planes = sorted({one.shown.choice.plane for one in of_image})
-        known = [plane_in_words(seen, one) for one in planes]
+    planes = {one.shown.choice.plane for one in of_image}
+    if waiting is not None and waiting.layer is seen.layer:
+        planes.add(waiting.plane)
+    if planes and seen.plane:
+        known = [plane_in_words(seen, one) for one in sorted(planes)]
         return None, ui_text.not_run(plane, known, PLANES_NAMED)
     if next(iter(kept), None) is not None:
         return None, ui_text.not_run(plane)
