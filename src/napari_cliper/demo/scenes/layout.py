@@ -69,10 +69,12 @@ def put(
     backdrop: Backdrop,
     image: Plane,
     labels: NDArray[np.uint8],
+    instances: NDArray[np.uint16],
+    number: int,
     unit: int,
     rng: np.random.Generator,
 ) -> None:
-    """Paint one object into `image` and `labels`, in place."""
+    """Paint one object into `image`, `labels` and, with its number, `instances`, in place."""
     drawing = DRAWINGS[thing.kind]
     height, width = labels.shape
     reach = thing.radius * (drawing.reach + 0.4)  # with the halo around the outline
@@ -97,3 +99,4 @@ def put(
     box += (cover * opacity)[..., None] * (colour - box)
     names = [kind.name for kind in KINDS]
     labels[top:bottom, left:right][depth > 0] = names.index(thing.kind) + 1
+    instances[top:bottom, left:right][depth > 0] = number

@@ -44,6 +44,8 @@ class Scene:
         RGB.
     labels : (Y, X) uint8 array
         0 is the ground, ``i + 1`` is ``KINDS[i]``; the topmost of overlapping objects counts.
+    instances : (Y, X) uint16 array
+        A number for each object, in the order in which they were drawn; 0 is the ground.
     kinds : tuple of str
         Names of the kinds with at least one visible pixel, in the order of `KINDS`.
     ground : str
@@ -54,6 +56,7 @@ class Scene:
 
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+    instances: NDArray[np.uint16]
     kinds: tuple[str, ...]
     ground: str
     seed: int
@@ -124,14 +127,19 @@ def make_scene(
     image = backdrop.draw(extent, texture)
     labels = np.zeros(shape, np.uint8)
     stains = {name: mix(DRAWINGS[name].stains(backdrop.dark), 0.04, layout) for name in wanted}
-    for thing in lay_out(extent, wanted, layout):
-        put(thing, stains[thing.kind], backdrop, image, labels, extent.unit, layout)
+    instances = np.zeros(shape, np.uint16)
+    for number, thing in enumerate(lay_out(extent, wanted, layout), 1):
+        put(
+            thing, stains[thing.kind], backdrop, image, labels, instances, number, extent.unit,
+            layout,
+        )  # fmt: skip
     _expose(image, extent.unit, texture, camera)
 
     present = np.bincount(labels.ravel(), minlength=len(KINDS) + 1)[1:] > 0
     return Scene(
         image=(image * 255.0 + 0.5).astype(np.uint8),
         labels=labels,
+        instances=instances,
         kinds=tuple(name for name, seen in zip(names, present, strict=True) if seen),
         ground=ground,
         seed=seed,

@@ -1,0 +1,231 @@
+"""Give existing objects classes: the scores of a run, averaged over the pixels of each object.
+
+This is a labelling step for every method: it compares the same scores at each pixel as the labels,
+but the outlines and numbers of the objects stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..segmentation import ClassPrompt, InvalidInputError
+from .object_set import Objects, mapped
+
+if TYPE_CHECKING:
+    from ..segmentation import (
+        ImageEmbedding,
+        Prototypes,
+        ScoreMaps,
+        Segmenter,
+        Stage,
+        Thresholds,
+    )
+
+PLANE_BYTES = 1 << 28
+"""Memory for the score planes that are held at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifiedObjects:
+    """Objects with the class that their pixels score highest for.
+
+    Parameters
+    ----------
+    objects : Objects
+        ``objects.labels`` are 1 + the index of the class.
+    names : tuple of T str
+        The classes.
+    means : (N, T) float32 array
+        Mean score of each class over the pixels of each object; 0 for absent classes.
+    scores : (N,) float32 array
+        Mean score of the object's class.
+    margins : (N,) float32 array
+        By how much it exceeds the best other class; below 0 if a person chose another class than
+        the one with the highest score.
+    """
+
+    objects: Objects
+    names: tuple[str, ...]
+    means: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    margins: NDArray[np.float32]
+
+    def unsure_first(self) -> list[int]:
+        """Return the numbers of the objects in the order of their margins, the lowest first."""
+        order = np.argsort(self.margins, kind="stable")
+        return [int(number) for number in self.objects.ids[order]]
+
+    def table(self) -> dict[str, list[Any]]:
+        """Return the columns ``object``, ``label``, ``class``, ``score``, ``margin`` and ``area``.
+
+        One row for each object, in the order of their numbers; areas in pixels.
+        """
+        labels = self.objects.labels.tolist()
+        return {
+            "object": self.objects.ids.tolist(),
+            "label": labels,
+            "class": [self.names[label - 1] if label else "" for label in labels],
+            "score": self.scores.tolist(),
+            "margin": self.margins.tolist(),
+            "area [pixel]": self.objects.areas.tolist(),
+        }
+
+
+def classify(
+    scores: ScoreMaps,
+    objects: Objects,
+    thresholds: Thresholds | None = None,
+    *,
+    stage: Stage | None = None,
+    named: Mapping[int, int] | None = None,
+) -> ClassifiedObjects:
+    """Give each object the class with the highest mean score over its pixels.
+
+    Background words and background thresholds play no part, because an object is no background.
+
+    Parameters
+    ----------
+    scores : ScoreMaps
+        Of the image, by any method.
+    objects : Objects
+        Of the size of the image; their present classes are replaced.
+    thresholds : Thresholds, optional
+        Classes whose score does not exceed the class threshold cannot win, unless none does.
+        Default: those of the method.
+    stage : {'coarse', 'refined'}, optional
+        Default: refined, or coarse without a refiner.
+    named : mapping of int to int
+        Labels that a person gave to objects, by number; they are kept.
+
+    Returns
+    -------
+    ClassifiedObjects
+        Of equal scores, the first class wins.
+
+    Raises
+    ------
+    InvalidInputError
+        For objects of another size than the image, and for a named object or label that does not
+        exist.
+    """
+    if objects.numbers.shape != scores.shape:
+        raise InvalidInputError(
+            f"The objects are {_size(objects.numbers.shape)} pixels, the image is "
+            f"{_size(scores.shape)}. Give the objects of this image; they are not resized."
+        )
+    thresholds = thresholds or scores.settings.thresholds
+    maxima = scores.stage(stage).class_scores
+    present = np.flatnonzero(maxima > np.float32(thresholds.class_threshold))
+    chosen = present.tolist() or list(range(len(scores.classes)))
+    means = np.zeros((len(objects.ids), len(scores.classes)), np.float32)
+    inside = np.flatnonzero(objects.numbers)
+    index = np.arange(len(objects.ids), dtype=np.int32)
+    own = mapped(objects.numbers.ravel()[inside], objects.ids, index)
+    at_once = max(PLANE_BYTES // (4 * objects.numbers.size), 1)
+    for start in range(0, len(chosen), at_once):
+        some = chosen[start : start + at_once]
+        planes = scores.planes(some, thresholds, stage=stage)
+        for column, plane in zip(some, planes.classes, strict=True):
+            sums = np.bincount(own, plane.ravel()[inside], minlength=len(objects.ids))
+            means[:, column] = sums / objects.areas
+    of_chosen = means[:, chosen]
+    winners = np.array(chosen)[of_chosen.argmax(axis=1)] if len(means) else np.zeros(0, np.intp)
+    numbers = objects.ids.tolist()
+    labels = dict(zip(numbers, (winners + 1).tolist(), strict=True))
+    for number, label in (named or {}).items():
+        if not 1 <= label <= len(scores.classes):
+            raise InvalidInputError(
+                f"Object {number} is named {label}. Give a label from 1 to {len(scores.classes)}."
+            )
+        objects.class_of(number)
+        labels[number] = label
+    found = objects.with_labels(labels)
+    rows = np.arange(len(means))
+    best = means[rows, found.labels.astype(np.intp) - 1]
+    others = means.copy()
+    others[rows, found.labels.astype(np.intp) - 1] = 0
+    return ClassifiedObjects(
+        objects=found,
+        names=tuple(one.name for one in scores.classes),
+        means=means,
+        scores=best,
+        margins=best - others.max(axis=1, initial=0),
+    )
+
+
+def confirmed_labels(
+    objects: Objects, named: Mapping[int, int]
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """Return the labels of the pixels of named objects, and which pixels these are.
+
+    Parameters
+    ----------
+    objects : Objects
+    named : mapping of int to int
+        Labels that a person gave to objects, by number.
+
+    Returns
+    -------
+    labels : uint16 array
+        In the shape of `Objects.numbers`; 0 outside of the named objects.
+    confirmed : bool array
+        As `Segmenter.learn` takes them.
+    """
+    of_object = np.array([named.get(number, 0) for number in objects.ids.tolist()], np.uint16)
+    labels: NDArray[np.uint16] = mapped(objects.numbers, objects.ids, of_object)
+    return labels, labels > 0
+
+
+def reclassify(
+    segmenter: Segmenter,
+    embedding: ImageEmbedding,
+    objects: Objects,
+    classes: Sequence[ClassPrompt | str],
+    named: Mapping[int, int],
+    source: str,
+    *,
+    prototypes: Prototypes | None = None,
+) -> tuple[ClassifiedObjects, Prototypes]:
+    """Classify objects with prototypes that are learned from those that a person has named.
+
+    Prototypes need named objects of at least two classes; of one class alone, the words decide.
+
+    Parameters
+    ----------
+    segmenter, embedding, classes
+        As for `Segmenter.score`.
+    objects : Objects
+    named : mapping of int to int
+        Labels that a person gave to objects, by number; these are kept. Label i + 1 is
+        ``classes[i]``.
+    source : str
+        Name of the image. Calling this again with it replaces what was learned from it.
+    prototypes : Prototypes, optional
+        Of other images, used too.
+
+    Returns
+    -------
+    ClassifiedObjects
+    Prototypes
+        With those of this image.
+
+    Raises
+    ------
+    InvalidInputError
+        As for `classify`, `Segmenter.score` and `Segmenter.learn`.
+    """
+    prompts = [ClassPrompt(one) if isinstance(one, str) else one for one in classes]
+    names = {label: one.name for label, one in enumerate(prompts, 1)}
+    labels, confirmed = confirmed_labels(objects, named)
+    learned = segmenter.learn(embedding, labels, confirmed, names, source, prototypes)
+    scores = segmenter.score(embedding, prompts, prototypes=learned)
+    return classify(scores, objects, named=named), learned
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
