@@ -36,10 +36,14 @@ from .export import export
 from .learn import learn
 
 if TYPE_CHECKING:
+    from ..objects.classifying import ClassifiedObjects
     from ..segmentation import ScoreMaps
 
 SHOWN = 30
 """Most rows in the table of uncertain images; uncertainty.csv lists every image."""
+
+SHOWN_OBJECTS = 10
+"""Most objects in the list of those that are least certain."""
 
 app = typer.Typer(
     help="Type a few words, get label maps: open-vocabulary segmentation of images.",
@@ -80,6 +84,13 @@ def segment(
     output: Annotated[Path, typer.Option(help="Folder for the results; created if missing.")],
     prototypes: PrototypesOption = None,
     prototype_weight: PrototypeWeightOption = None,
+    objects: Annotated[
+        Path | None,
+        typer.Option(
+            help="Objects of the image, each of which gets the class that wins among its pixels: "
+            "a label image (TIFF, PNG, 16 or 32 bits), COCO, GeoJSON, YOLO or OME-Zarr."
+        ),
+    ] = None,
     *,
     engine: EngineOptions,
     overwrite: Annotated[
@@ -90,7 +101,9 @@ def segment(
 
     For each image, the output folder gets the labels (NAME_coarse.tif, NAME_refined.tif), a
     colour overlay (NAME_overlay.png) and the settings and results (NAME.json). With several
-    images, uncertainty.csv lists all images of the folder, the most uncertain first.
+    images, uncertainty.csv lists all images of the folder, the most uncertain first. With
+    --objects, NAME_objects.tif has the objects with the numbers that they had, and NAME_objects.csv
+    the class, score and margin of each.
 
     If an image cannot be segmented, an error names it, the others are still segmented, and the
     exit status is 1.
@@ -110,7 +123,9 @@ def segment(
         )
 
         images = find_images(images)
-        unfit = check_inputs(segmenter, images, classes, output, overwrite=overwrite)
+        unfit = check_inputs(
+            segmenter, images, classes, output, overwrite=overwrite, objects=objects
+        )
         for problem in unfit.values():
             err.print(f"[bold red]Error:[/] {escape(problem)}", soft_wrap=True)
         if len(unfit) == len(images):
@@ -138,6 +153,7 @@ def segment(
                             should_stop,
                             prototypes=chosen,
                             prototype_weight=prototype_weight,
+                            objects=objects,
                             replace="own" if overwrite else "nothing",
                         )
                 except (FileError, InvalidInputError, OutOfMemoryError) as error:  # only this image
@@ -145,6 +161,8 @@ def segment(
                     failed += 1
                     continue
                 _print_scores(path.name, done.scores, done.counts, done.uncertainty)
+                if done.objects is not None:
+                    _print_objects(done.objects)
         if len(images) > 1 and failed < len(images):
             _print_uncertainty(write_uncertainty(output))
         if failed:
@@ -170,6 +188,19 @@ def _print_scores(
         out.print(f"mean uncertainty: {uncertainty:.3f}", highlight=False)
     for note in scores.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+
+
+def _print_objects(found: ClassifiedObjects) -> None:
+    """Print how many objects each class has, and the objects that are least certain."""
+    table = Table(title=f"{len(found.objects.ids):,} objects", title_justify="left")
+    table.add_column("class")
+    table.add_column("objects", justify="right")
+    counts = found.objects.counts()
+    for label, name in enumerate(found.names, 1):
+        table.add_row(escape(name), f"{counts.get(label, 0):,}")
+    out.print(table)
+    unsure = ", ".join(map(str, found.unsure_first()[:SHOWN_OBJECTS]))
+    out.print(f"least certain objects: {unsure}", highlight=False, soft_wrap=True)
 
 
 def _print_uncertainty(ordered: list[tuple[str, float]]) -> None:

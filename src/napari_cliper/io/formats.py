@@ -141,6 +141,21 @@ FORMATS: Mapping[str, Format] = {
         planes=True,
         endings=(".png",),
     ),
+    "object-tiff": Format(
+        title="Objects, TIFF",
+        help="A number for each object, 16 or 32 bits, and a table (CSV) with their classes.",
+        purpose="fiji",
+        write_file="tiff:write_object_tiff",
+        suffix="_objects.tif",
+    ),
+    "object-png": Format(
+        title="Objects, PNG",
+        help="Training programs: a number for each object, and a table (CSV) with their classes.",
+        purpose="training",
+        write_file="png:write_object_png",
+        suffix="_objects.png",
+        planes=True,
+    ),
     "coco": Format(
         title="COCO JSON",
         help="Detectron2, MMDetection, CVAT: one file of instances and one of stuff.",

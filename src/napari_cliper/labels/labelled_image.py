@@ -53,6 +53,9 @@ class LabelledImage:
         Open pixels, which are neither accepted nor painted.
     record : mapping
         Provenance of the labels; JSON-safe.
+    instances : (..., Y, X) int32 array, optional
+        The number of each pixel's object; 0 for none. All pixels of an object have one label.
+        Default: the connected regions of the labels are the objects.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class LabelledImage:
     ignored: NDArray[np.bool_] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     contrast: tuple[float, float] | None = None
+    instances: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         """Fill in defaults, and check dtypes, shapes and lengths."""
@@ -89,6 +93,11 @@ class LabelledImage:
         if self.ignored is not None and self.ignored.shape != shape:
             raise InvalidInputError(
                 f"{self.name}: the mask {self.ignored.shape} and the labels {shape} differ in size."
+            )
+        if self.instances is not None and self.instances.shape != shape:
+            raise InvalidInputError(
+                f"{self.name}: the objects {self.instances.shape} and the labels {shape} differ in "
+                "size."
             )
         object.__setattr__(self, "pixel_size", self.pixel_size or (1.0,) * ndim)
         object.__setattr__(self, "units", self.units or (PIXEL,) * ndim)
@@ -120,6 +129,7 @@ class LabelledImage:
                 labels=self.labels[index],
                 image=None if self.image is None else self.image[index],
                 ignored=None if self.ignored is None else self.ignored[index],
+                instances=None if self.instances is None else self.instances[index],
                 pixel_size=self.pixel_size[-2:],
                 units=self.units[-2:],
                 axes=self.axes[-2:],

@@ -21,6 +21,7 @@ from scipy import ndimage
 from skimage import measure
 
 from .labelled_image import LabelArray
+from .numbers import without_gaps
 
 Ring = NDArray[np.int64]
 """(N, 2) int64: x and y of the corners in pixels; the first is not repeated at the end."""
@@ -35,11 +36,13 @@ on a screen, with y pointing down, it is the other way round.
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """An 8-connected region of one label.
+    """An 8-connected region of one label, or an object.
 
     Parameters
     ----------
     label : int
+    number : int
+        The number of the object; otherwise that of the region, from 1.
     left, top : int
         Column and row of the bounding box in the image.
     mask : (Y, X) bool array
@@ -49,6 +52,7 @@ class Region:
     """
 
     label: int
+    number: int
     left: int
     top: int
     mask: NDArray[np.bool_]
@@ -56,9 +60,13 @@ class Region:
 
 
 def find_regions(
-    labels: LabelArray, ignored: NDArray[np.bool_] | None = None, *, joined: bool = False
+    labels: LabelArray,
+    ignored: NDArray[np.bool_] | None = None,
+    *,
+    joined: bool = False,
+    instances: NDArray[np.int32] | None = None,
 ) -> list[Region]:
-    """Find all 8-connected regions of a label map with their outlines.
+    """Find all 8-connected regions of a label map, or all objects, with their outlines.
 
     Parameters
     ----------
@@ -71,14 +79,21 @@ def find_regions(
         region are separate polygons, and no ring touches itself, as OGC simple features (and
         JTS, which QuPath uses) require. True: each region is one polygon, whose rings may pass
         through a point twice.
+    instances : (Y, X) int32 array, optional
+        Objects by number, which become the regions. One that is not connected has several
+        polygons; with `joined`, each of its connected parts is a region with its number.
 
     Returns
     -------
     list of Region
         Sorted by label, then by first pixel in row-major order.
     """
-    kept = labels if ignored is None else np.where(ignored, labels.dtype.type(0), labels)
-    regions = measure.label(kept, background=0, connectivity=2)
+    numbers = labels if instances is None else instances
+    kept = numbers if ignored is None else np.where(ignored, numbers.dtype.type(0), numbers)
+    if instances is None or joined:
+        regions = measure.label(kept, background=0, connectivity=2)
+    else:
+        regions = without_gaps(kept)[0]
     boxes = ndimage.find_objects(regions)
     if joined:
         polygons = [[polygon] for polygon in trace(regions)]
@@ -90,6 +105,7 @@ def find_regions(
         # The first corner of an outer ring is the top left corner of its first pixel.
         region = Region(
             label=int(labels[y, x]),
+            number=number if instances is None else int(instances[y, x]),
             left=columns.start,
             top=rows.start,
             mask=regions[rows, columns] == number,

@@ -143,3 +143,24 @@ def pixel_area(image: LabelledImage) -> tuple[float, str]:
         return 1.0, ""
     rows, columns = image.pixel_size[-2:]
     return rows * columns, f"{height.ome}²"
+
+
+def numbers_of(image: LabelledImage) -> NDArray[np.int32]:
+    """Return the number of each pixel's object.
+
+    Returns
+    -------
+    (..., Y, X) int32 array
+        `LabelledImage.instances`, or else the connected regions of each plane, numbered through
+        all planes. 0 on ignored pixels.
+    """
+    if image.instances is not None:
+        numbers = image.instances
+    else:
+        numbers = np.zeros(image.labels.shape, np.int32)
+        highest = 0
+        for index in np.ndindex(image.labels.shape[:-2]):
+            plane = measure.label(image.labels[index], connectivity=2)
+            numbers[index] = np.where(plane > 0, plane + highest, 0)
+            highest += int(plane.max(initial=0))
+    return numbers if image.ignored is None else np.where(image.ignored, np.int32(0), numbers)

@@ -20,7 +20,7 @@ class Stack:
 
     Parameters
     ----------
-    array : (..., Y, X) uint8 or uint16 array
+    array : (..., Y, X) array of unsigned int
     axes : str
         One letter of "TZCYX" per axis of the array.
     sizes : dict of str to float
@@ -41,7 +41,9 @@ class Stack:
     letters: str
 
 
-def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
+def ordered(
+    image: LabelledImage, order: str, taken: str = "", array: NDArray[Any] | None = None
+) -> Stack:
     """Transpose labels to the axis order of a file format.
 
     Unknown axes keep their order and are stored as free letters: one as Z, two as T and Z,
@@ -55,6 +57,8 @@ def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
         an axis of unknown type instead of C, and a single unknown axis is stored as that.
     taken : str
         Letters that are not available.
+    array : array, optional
+        In the shape of the labels, which it replaces.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def ordered(image: LabelledImage, order: str, taken: str = "") -> Stack:
     axes = (*by_order, ndim - 2, ndim - 1)
     named = [*letters, "Y", "X"]
     return Stack(
-        array=image.labels.transpose(axes),
+        array=(image.labels if array is None else array).transpose(axes),
         axes="".join(named[axis] for axis in axes),
         sizes=dict(zip(named, image.pixel_size, strict=True)),
         units=dict(zip(named, image.units, strict=True)),

@@ -25,31 +25,34 @@ class Unit:
     kind : "space" or "time"
     ome, imagej : str
         Spelling in OME-XML and in ImageJ.
+    size : float
+        In metres or seconds.
     """
 
     name: str
     kind: Kind
     ome: str
     imagej: str
+    size: float
 
 
 _ALL = (
-    Unit("angstrom", "space", "Å", "Å"),
-    Unit("picometer", "space", "pm", "pm"),
-    Unit("nanometer", "space", "nm", "nm"),
-    Unit("micrometer", "space", "µm", "um"),
-    Unit("millimeter", "space", "mm", "mm"),
-    Unit("centimeter", "space", "cm", "cm"),
-    Unit("meter", "space", "m", "m"),
-    Unit("kilometer", "space", "km", "km"),
-    Unit("inch", "space", "in", "inch"),
-    Unit("nanosecond", "time", "ns", "ns"),
-    Unit("microsecond", "time", "µs", "us"),
-    Unit("millisecond", "time", "ms", "msec"),
-    Unit("second", "time", "s", "sec"),
-    Unit("minute", "time", "min", "min"),
-    Unit("hour", "time", "h", "hour"),
-    Unit("day", "time", "d", "day"),
+    Unit("angstrom", "space", "Å", "Å", 1e-10),
+    Unit("picometer", "space", "pm", "pm", 1e-12),
+    Unit("nanometer", "space", "nm", "nm", 1e-9),
+    Unit("micrometer", "space", "µm", "um", 1e-6),
+    Unit("millimeter", "space", "mm", "mm", 1e-3),
+    Unit("centimeter", "space", "cm", "cm", 1e-2),
+    Unit("meter", "space", "m", "m", 1.0),
+    Unit("kilometer", "space", "km", "km", 1e3),
+    Unit("inch", "space", "in", "inch", 0.0254),
+    Unit("nanosecond", "time", "ns", "ns", 1e-9),
+    Unit("microsecond", "time", "µs", "us", 1e-6),
+    Unit("millisecond", "time", "ms", "msec", 1e-3),
+    Unit("second", "time", "s", "sec", 1.0),
+    Unit("minute", "time", "min", "min", 60.0),
+    Unit("hour", "time", "h", "hour", 3600.0),
+    Unit("day", "time", "d", "day", 86400.0),
 )
 
 # Other spellings: Greek mu instead of the micro sign, and the angstrom sign.

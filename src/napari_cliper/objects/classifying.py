@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..labels.numbers import mapped
 from ..segmentation import ClassPrompt, InvalidInputError
-from .object_set import Objects, mapped
+from .object_set import Objects
 
 if TYPE_CHECKING:
     from ..segmentation import (

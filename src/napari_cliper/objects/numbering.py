@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .object_set import Numbers, Objects, mapped, objects_of, shared_pixels
+from ..labels.numbers import mapped
+from .object_set import Numbers, Objects, objects_of, shared_pixels
 from .splitting import SplitSettings, split, split_planes
 
 REACH = 96

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..labels.numbers import mapped, without_gaps
 from ..segmentation import InvalidInputError
 
 Numbers = NDArray[np.int32]
@@ -115,35 +116,6 @@ def sides_of(ndim: int, axes: int | None = None) -> list[Side]:
     return [(axis, end) for axis in range(first, ndim) for end in (0, -1)]
 
 
-def mapped(
-    numbers: NDArray[np.integer], ids: NDArray[np.int64], values: NDArray[Any]
-) -> NDArray[Any]:
-    """Replace the numbers of objects by values.
-
-    Parameters
-    ----------
-    numbers : array of int
-        Only 0 and numbers of `ids`.
-    ids : (N,) int64 array
-        Ascending.
-    values : (N,) array
-
-    Returns
-    -------
-    array
-        In the shape of `numbers` and the dtype of `values`; 0 where there is no object.
-    """
-    highest = int(ids[-1]) if len(ids) else 0
-    if highest <= 16 * max(numbers.size, 1 << 16):
-        table = np.zeros(highest + 1, values.dtype)
-        table[ids] = values
-        found: NDArray[Any] = table[numbers]
-    else:
-        with_none = np.concatenate([np.zeros(1, values.dtype), values])
-        found = with_none[np.searchsorted(ids, numbers, side="right")]
-    return found
-
-
 def objects_of(numbers: NDArray[np.integer], labels: NDArray[Any] | None = None) -> Objects:
     """Describe the objects of a numbered array, with the numbers that it has.
 
@@ -172,7 +144,7 @@ def objects_of(numbers: NDArray[np.integer], labels: NDArray[Any] | None = None)
             "Renumber the objects."
         )
     own = numbers.astype(np.int32, copy=False)
-    dense, ids, areas = _dense(own, high)
+    dense, ids, areas = without_gaps(own)
     if labels is None:
         of_object = np.zeros(len(ids), np.uint16)
     else:
@@ -184,22 +156,6 @@ def objects_of(numbers: NDArray[np.integer], labels: NDArray[Any] | None = None)
         counts = overlaps(dense[inside], labels[inside], len(ids), int(labels.max(initial=0)))
         of_object = np.asarray(counts.argmax(axis=1)).ravel()[1:].astype(np.uint16)
     return Objects(own, ids, of_object, areas)
-
-
-def _dense(
-    numbers: Numbers, high: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """Renumber from 1 without gaps: the array, the old numbers and the areas."""
-    if high <= 16 * max(numbers.size, 1 << 16):  # counting is faster than sorting
-        counts = np.bincount(numbers.ravel(), minlength=1)
-        counts[0] = 0
-        ids = np.flatnonzero(counts)
-        return mapped(numbers, ids, np.arange(1, len(ids) + 1, dtype=np.int32)), ids, counts[ids]
-    found, dense, areas = np.unique(numbers, return_inverse=True, return_counts=True)
-    kept = found > 0
-    shift = 0 if found[0] == 0 else 1
-    without_gaps: Numbers = (dense.reshape(numbers.shape) + shift).astype(np.int32)
-    return without_gaps, found[kept].astype(np.int64), areas[kept].astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

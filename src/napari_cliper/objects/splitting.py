@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import measure
 
+from ..labels.numbers import mapped
 from ..segmentation import InvalidInputError
-from .object_set import Objects, mapped, runs_of, sides_of
+from .object_set import Objects, runs_of, sides_of
 
 SMOOTHING = 1.0
 """Standard deviation of the Gaussian for the distances, in pixels."""

@@ -30,6 +30,7 @@ from ..io.writers.overlay import label_counts, overlay
 from ..io.writers.tiff import write_label_tiff
 from ..labels.label_class import rows_of
 from ..labels.labelled_image import LabelledImage
+from ..objects.classifying import ClassifiedObjects, classify
 from ..segmentation import (
     ClassPrompt,
     InvalidInputError,
@@ -41,6 +42,8 @@ from ..segmentation import (
     Segmenter,
     Thresholds,
 )
+from .segment_objects import SUFFIXES as OBJECT_SUFFIXES
+from .segment_objects import open_objects, write_objects
 
 SUFFIXES = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
 """Endings of the result files of an image."""
@@ -63,11 +66,14 @@ class Segmented:
     uncertainty : float
         Mean uncertainty of the image, 0 (certain) to 1, on the grid of the maps; see
         `LiveLabels.uncertainty`.
+    objects : ClassifiedObjects, optional
+        The given objects with their classes.
     """
 
     scores: ScoreMaps
     counts: list[int]
     uncertainty: float
+    objects: ClassifiedObjects | None = None
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -122,8 +128,17 @@ def check_inputs(
     output: Path,
     *,
     overwrite: bool,
+    objects: Path | None = None,
 ) -> dict[Path, str]:
     """Check classes, images and output files before any long work starts.
+
+    Parameters
+    ----------
+    segmenter, images, classes, output
+    overwrite : bool
+        Whether results of earlier runs may be replaced.
+    objects : Path, optional
+        File with the objects of the image; only for a single image.
 
     Returns
     -------
@@ -147,9 +162,13 @@ def check_inputs(
                 "same apart from ending and letter case. Rename one of them, or segment them into "
                 "two output folders."
             )
-    results = [output / (path.stem + suffix) for path in images for suffix in SUFFIXES]
+    if objects is not None and len(images) > 1:
+        problems.append(f"{objects} has the objects of one image. Give one image, not a folder.")
+    suffixes = SUFFIXES if objects is None else (*SUFFIXES, *OBJECT_SUFFIXES)
+    results = [output / (path.stem + suffix) for path in images for suffix in suffixes]
+    inputs = [*images, *([] if objects is None else [objects])]
     try:
-        check_places(results, replace="own" if overwrite else "nothing", inputs=images)
+        check_places(results, replace="own" if overwrite else "nothing", inputs=inputs)
         if len(images) > 1:
             check_places([output / UNCERTAINTY], inputs=images)
     except FileError as error:
@@ -160,7 +179,9 @@ def check_inputs(
     for path in images:
         try:
             with _naming_memory(path, "reading it"):
-                segmenter.check(read_image_file(path))
+                rgb = segmenter.check(read_image_file(path))
+            if objects is not None:
+                open_objects(objects, rgb.shape)
         except (FileError, OutOfMemoryError) as error:
             unfit[path] = str(error)
         except InvalidInputError as error:
@@ -179,6 +200,7 @@ def segment_file(
     *,
     prototypes: Prototypes | None = None,
     prototype_weight: float | None = None,
+    objects: Path | None = None,
     replace: Replace = "nothing",
 ) -> Segmented:
     """Segment one image and write its result files, either all of them or none.
@@ -202,6 +224,8 @@ def segment_file(
         Visual prototypes of classes.
     prototype_weight : float, optional
         Weight of the prototypes against the words, 0 to 1; see `Segmenter.score`.
+    objects : Path, optional
+        File with objects of the image, each of which gets a class (see `objects.classify`).
     replace : str
         As in `io.files.whole_files`.
 
@@ -220,7 +244,8 @@ def segment_file(
     with _naming_memory(path, "segmenting it"):
         return _segment_file(
             segmenter, path, classes, output, thresholds, report, should_stop,
-            prototypes=prototypes, prototype_weight=prototype_weight, replace=replace,
+            prototypes=prototypes, prototype_weight=prototype_weight, objects=objects,
+            replace=replace,
         )  # fmt: skip
 
 
@@ -235,6 +260,7 @@ def _segment_file(
     *,
     prototypes: Prototypes | None,
     prototype_weight: float | None,
+    objects: Path | None,
     replace: Replace,
 ) -> Segmented:
     callbacks = {"report": report, "should_stop": should_stop}
@@ -249,6 +275,10 @@ def _segment_file(
     live = LiveLabels(scores.on_grid(), "coarse")
     uncertainty = float(live.uncertainty(thresholds).mean(dtype="float64"))
     record = _record(path, scores, thresholds, counts, uncertainty)
+    classified = None
+    if objects is not None:
+        classified = classify(scores, open_objects(objects, scores.shape), thresholds)
+        record["objects"] = {"file": objects.name, "count": len(classified.objects.ids)}
     if prototypes is not None:
         record["prototypes"] = {
             **prototypes_record(prototypes),
@@ -257,13 +287,16 @@ def _segment_file(
         }
     report(Progress("Writing the files", 0, 1))
     no_overlay: MemoryError | None = None
-    with whole_files(output, replace=replace, inputs=[path]) as folder:
+    inputs = [path] if objects is None else [path, objects]
+    with whole_files(output, replace=replace, inputs=inputs) as folder:
         for stage, array in labels.items():
             image = LabelledImage(
                 path.stem, array, rows, image=embedding.image.pixels, image_file=path.name
             )
             write_label_tiff(folder / f"{path.stem}_{stage}.tif", image)
             if array is final:
+                if classified is not None:
+                    write_objects(folder, image, classified)
                 place = folder / f"{path.stem}_overlay.png"
                 try:
                     overlay(image).save(place)
@@ -276,7 +309,7 @@ def _segment_file(
             f"{path}: there is not enough memory for the overlay. The labels were written. Close "
             "other programs, or split the image into smaller ones."
         ) from no_overlay
-    return Segmented(scores, counts, uncertainty)
+    return Segmented(scores, counts, uncertainty, classified)
 
 
 @contextmanager

@@ -55,6 +55,16 @@ class CocoFile:
         """The annotations of one of `images`."""
         return self.annotations.get(image["id"], ())
 
+    def record_of(self, image_name: str | None = None) -> Mapping[str, Any]:
+        """The record of an image by its name, as in `read_coco`.
+
+        Raises
+        ------
+        InvalidInputError
+            If no image, or more than one, has this name.
+        """
+        return _choose(self, image_name)
+
     def draw(self, image: Mapping[str, Any], labels: Mapping[int, int]) -> NDArray[np.uint16]:
         """Draw the annotations of an image, smaller ones over larger ones.
 

@@ -24,12 +24,15 @@ from ...labels.outlines import Region, find_regions
 from ..filenames import unique_names
 from ..lazy_images import Images
 
+OBJECT_KEY = "instance_id"
+"""Key of an annotation with the number of its object, which is the same in all planes."""
+
 Kind = Literal["instances", "stuff"]
 Segmentation = Literal["polygon", "rle"]
 
 KINDS: Mapping[Kind, str] = MappingProxyType(
     {
-        "instances": "an annotation for each connected region",
+        "instances": "an annotation for each object or connected region",
         "stuff": "an annotation for each class of each image, as in COCO's stuff files",
     }
 )
@@ -47,7 +50,8 @@ def coco_record(
     The export is exact: pycocotools decodes every annotation to the same pixels. Pixel size and
     unit, synonyms, and the mask of ignored pixels are lost, because COCO cannot store them;
     ignored pixels are not annotated. Image ids count from 1 in the order given, annotation ids
-    from 1 through all images.
+    from 1 through all images. Instances of images with objects have the number of the object as
+    ``instance_id``.
 
     Parameters
     ----------
@@ -179,10 +183,11 @@ def _annotations(
                     mask &= ~image.ignored
                 yield _annotation(_rle(mask, size), None, number, category, kind)
         else:
-            for region in find_regions(image.labels, image.ignored):
+            for region in find_regions(image.labels, image.ignored, instances=image.instances):
                 rle = _rle(region.mask, size, region.left, region.top)
                 polygons = _polygons(region, rle) if segmentation == "polygon" else None
-                yield _annotation(rle, polygons, number, ids[region.label], kind)
+                found = _annotation(rle, polygons, number, ids[region.label], kind)
+                yield found if image.instances is None else {**found, OBJECT_KEY: region.number}
 
 
 def _annotation(

@@ -21,17 +21,18 @@ from ...labels.outlines import Polygon, Region, find_regions
 
 
 def write_geojson(path: Path, image: LabelledImage) -> None:
-    """Write every connected region of an image as an annotation; see `geojson_record`."""
+    """Write every object or connected region as an annotation; see `geojson_record`."""
     path.write_text(json.dumps(geojson_record(image), allow_nan=False), encoding="ascii")
 
 
 def geojson_record(image: LabelledImage) -> dict[str, Any]:
-    """A FeatureCollection of the connected regions (8-connectivity) of an image.
+    """A FeatureCollection of the objects, or connected regions (8-connectivity), of an image.
 
     The export is exact: the pixels whose centres are inside a geometry are those of the region.
     A region is a Polygon with its holes, or a MultiPolygon if it is connected only by corners, so
     that every geometry is valid. Pixel size and unit (QuPath takes them from the image), label
-    numbers, synonyms, and the mask of ignored pixels are lost; ignored pixels are in no region.
+    numbers, synonyms, and the mask of ignored pixels are lost; ignored pixels are in no region. The
+    number of an object is the name of its annotation.
 
     Parameters
     ----------
@@ -57,7 +58,9 @@ def geojson_record(image: LabelledImage) -> dict[str, Any]:
         "type": "FeatureCollection",
         "features": [
             _feature(image, index, region, colours.get(region.label))
-            for index, region in enumerate(find_regions(image.labels, image.ignored))
+            for index, region in enumerate(
+                find_regions(image.labels, image.ignored, instances=image.instances)
+            )
         ],
     }
 
@@ -75,6 +78,7 @@ def _feature(
             "objectType": "annotation",
             "classification": {"name": label_name(image, region.label), **_colour(colour)},
             "isLocked": False,
+            **({} if image.instances is None else {"name": str(region.number)}),
         },
     }
 

@@ -1,6 +1,7 @@
-"""Tables of the size, position and intensity of regions and classes.
+"""Tables of the size, shape, position and intensity of objects, regions and classes.
 
-A region is a connected component of one label (see `labels.regions`). The spatial axes are Y, X
+A region is an object of the image, or else a connected component of one label (see
+`labels.regions`). The spatial axes are Y, X
 and, if it has several slices, Z. At each index of the other axes (T, C and unnamed ones) a plane
 or volume is measured on its own. The values come from scikit-image's `regionprops_table`; lengths
 are multiplied by the pixel size of their axis. Background and ignored pixels are in no region.
@@ -26,7 +27,9 @@ from skimage import measure
 from ...labels.axes import axis_words
 from ...labels.label_names import label_name
 from ...labels.labelled_image import PIXEL, LabelledImage
+from ...labels.numbers import without_gaps
 from ...labels.regions import connected_regions
+from ...labels.units import known_unit
 from ..lazy_images import Images
 
 Table = dict[str, list[Any]]
@@ -37,6 +40,13 @@ DIGITS = 6
 
 SCALED = "scaled pixel"
 """The unit of a pixel size without a unit."""
+
+_LENGTHS = {
+    "perimeter": "perimeter_crofton",
+    "major axis": "axis_major_length",
+    "minor axis": "axis_minor_length",
+}
+"""Lengths of a region in a plane, by column; as `regionprops_table` calls them."""
 
 # Spreadsheets treat text that starts with these characters as a formula, and may run it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -56,12 +66,25 @@ class _Block:
         Number of pixels that are not ignored, background included.
     pixels : (Y, X, C) or (Z, Y, X, C) float64 array, optional
         The channels of the image.
+    instances : (Y, X) or (Z, Y, X) int32 array, optional
+        Objects by number; 0 on ignored pixels.
     """
 
     position: dict[str, int]
     labels: NDArray[Any]
     decided: int
     pixels: NDArray[np.float64] | None
+    instances: NDArray[np.int32] | None
+
+    def regions(self) -> tuple[NDArray[np.integer], NDArray[np.int64] | None, NDArray[Any]]:
+        """Regions numbered from 1, their numbers as objects if they are some, and their labels."""
+        if self.instances is None:
+            found = connected_regions(self.labels)
+            return found.numbers, None, found.labels
+        dense, ids, _ = without_gaps(self.instances)
+        labels = np.zeros(len(ids) + 1, self.labels.dtype)
+        labels[dense] = self.labels
+        return dense, ids, labels[1:]
 
 
 @dataclass(frozen=True)
@@ -104,6 +127,20 @@ class _Space:
         return " ".join(self.units)
 
     @property
+    def density(self) -> str:
+        """Name of the column with the number of regions by area or volume."""
+        return f"density [1/mm^{len(self.axes)}]"
+
+    @property
+    def millimetres(self) -> float | None:
+        """Area or volume of a pixel in mm^2 or mm^3; None if a pixel size is no length."""
+        units = [known_unit(unit, "space") for unit in self.units]
+        if any(unit is None for unit in units):
+            return None
+        sides = (size * unit.size for size, unit in zip(self.sizes, units, strict=True) if unit)
+        return math.prod(side * 1000 for side in sides)
+
+    @property
     def isotropic(self) -> bool:
         """Whether pixels have the same size along all axes."""
         return len(set(self.units)) == 1 and np.allclose(self.sizes, self.sizes[0], rtol=1e-6)
@@ -120,12 +157,14 @@ def region_table(image: LabelledImage) -> Table:
     -------
     dict of str to list
         One row per region. Columns: ``image``; the index along each non-spatial axis; ``region``
-        (from 1), ``label``, ``class``; ``area [pixel]`` (``volume`` of a stack); for a plane,
-        ``perimeter [pixel]``; for each axis ``centroid`` and the bounding box in pixels, ``first``
-        and ``last``, both inclusive; ``mean intensity`` for each channel. If pixels have a size,
-        also in the unit given in the name of the column: area, perimeter (None if pixels are not
-        square), centroid (from the centre of the first pixel) and ``extent``, the side of the
-        bounding box.
+        (from 1; of images with objects, ``object`` with its number), ``label``, ``class``;
+        ``area [pixel]`` (``volume`` of a stack); for a plane, ``perimeter [pixel]``, ``major axis
+        [pixel]`` and ``minor axis [pixel]`` of the ellipse with the same second moments, and its
+        ``eccentricity`` (0 to 1); for each axis ``centroid`` and the bounding box in pixels,
+        ``first`` and ``last``, both inclusive; ``mean intensity`` for each channel. If pixels have
+        a size, also in the unit given in the name of the column: area, perimeter and axes (None if
+        pixels are not square), centroid (from the centre of the first pixel) and ``extent``, the
+        side of the bounding box.
     """
     image = _with_depth_last(image)
     space = _space(image)
@@ -135,7 +174,7 @@ def region_table(image: LabelledImage) -> Table:
     for block in _blocks(image):
         found = _regions(block, image, space)
         new = len(found["label"])
-        found["region"] = range(count + 1, count + new + 1)
+        found.setdefault("region", range(count + 1, count + new + 1))
         count += new
         for name in columns:
             table[name].extend(found[name])
@@ -153,9 +192,12 @@ def class_table(image: LabelledImage) -> Table:
     -------
     dict of str to list
         One row per label and index along the non-spatial axes. Columns: ``image``, these indices,
-        ``label``, ``class``, ``regions`` (their number), ``area [pixel]`` (``volume`` of a stack)
-        and the same in the unit of the pixel size, ``share`` of the pixels that are not ignored,
-        and ``mean intensity`` for each channel (None without a pixel).
+        ``label``, ``class``, ``regions`` (their number; ``objects`` of images with objects),
+        ``density [1/mm^2]`` (``[1/mm^3]`` of a stack; their number by the area of the pixels that
+        are not ignored, if the pixel size is a length), ``area [pixel]`` and, of a region,
+        ``median area [pixel]`` (``volume`` of a stack) and the same in the unit of the pixel size,
+        ``share`` of the pixels that are not ignored, and ``mean intensity`` for each channel (None
+        without a pixel).
     """
     image = _with_depth_last(image)
     space = _space(image)
@@ -164,10 +206,11 @@ def class_table(image: LabelledImage) -> Table:
     blocks = list(_blocks(image))
     found = chain.from_iterable(np.unique(block.labels).tolist() for block in blocks)
     labels = sorted({*image.classes, *found} - {0})
+    counted = _counted(image)
+    pixel = math.prod(space.sizes)
     for block in blocks:
-        per_label = np.bincount(
-            connected_regions(block.labels).labels, minlength=max(labels, default=0) + 1
-        )
+        numbers, _, of_region = block.regions()
+        sizes = np.bincount(numbers.ravel(), minlength=1)[1:]
         counts = np.bincount(block.labels.ravel(), minlength=max(labels, default=0) + 1)
         sums = {
             name: np.bincount(
@@ -178,14 +221,20 @@ def class_table(image: LabelledImage) -> Table:
         }
         for label in labels:
             pixels = int(counts[label])
+            own = sizes[of_region == label]
+            median = float(np.median(own)) if len(own) else None
+            extent = block.decided * (space.millimetres or 0.0)
             row: dict[str, Any] = {
                 "image": image.name,
                 **block.position,
                 "label": label,
                 "class": label_name(image, label),
-                "regions": int(per_label[label]),
+                counted: len(own),
+                space.density: len(own) / extent if extent else None,
                 f"{space.extent} [{PIXEL}]": pixels,
-                f"{space.extent} [{space.power}]": pixels * math.prod(space.sizes),
+                f"{space.extent} [{space.power}]": pixels * pixel,
+                f"median {space.extent} [{PIXEL}]": median,
+                f"median {space.extent} [{space.power}]": median and median * pixel,
                 "share": pixels / block.decided if block.decided else None,
                 **{name: float(sums[name][label] / pixels) if pixels else None
                    for name in channels},
@@ -218,7 +267,7 @@ def measurement_notes(image: LabelledImage) -> list[str]:
         (rows, columns), (unit, other) = space.sizes[-2:], space.units[-2:]
         notes.append(
             f"Pixels of {image.name} are not square: {rows:g} {unit} high and {columns:g} {other} "
-            "wide. Perimeters are given in pixels only."
+            "wide. Perimeters and axes are given in pixels only."
         )
     return notes
 
@@ -293,6 +342,7 @@ def _with_depth_last(image: LabelledImage) -> LabelledImage:
         labels=image.labels.transpose(order),
         image=None if pixels is None else pixels.transpose([*order, *range(ndim, pixels.ndim)]),
         ignored=None if image.ignored is None else image.ignored.transpose(order),
+        instances=None if image.instances is None else image.instances.transpose(order),
         pixel_size=tuple(image.pixel_size[axis] for axis in order),
         units=tuple(image.units[axis] for axis in order),
         axes="".join(image.axes[axis] for axis in order),
@@ -327,11 +377,14 @@ def _blocks(image: LabelledImage) -> Iterator[_Block]:
             labels = np.where(image.ignored[index], labels.dtype.type(0), labels)
             decided -= int(np.count_nonzero(image.ignored[index]))
         pixels = None
+        instances = None if image.instances is None else image.instances[index]
+        if instances is not None and image.ignored is not None:
+            instances = np.where(image.ignored[index], np.int32(0), instances)
         if image.image is not None:
             pixels = image.image[index].reshape(*labels.shape, count).astype(np.float64)
         indices = (*(at for _, at in image.position), *index)
         position = dict(zip(_position_columns(image), indices, strict=True))
-        yield _Block(position, labels, decided, pixels)
+        yield _Block(position, labels, decided, pixels, instances)
 
 
 def _position_columns(image: LabelledImage) -> list[str]:
@@ -346,13 +399,16 @@ def _position_columns(image: LabelledImage) -> list[str]:
 
 def _region_columns(image: LabelledImage, space: _Space) -> list[str]:
     flat = len(space.axes) == 2
-    columns = ["image", *_position_columns(image), "region", "label", "class"]
-    columns += [f"{space.extent} [{PIXEL}]", *([f"perimeter [{PIXEL}]"] if flat else [])]
+    number = "region" if image.instances is None else "object"
+    columns = ["image", *_position_columns(image), number, "label", "class"]
+    columns += [f"{space.extent} [{PIXEL}]"]
+    if flat:
+        columns += [f"{what} [{PIXEL}]" for what in _LENGTHS] + ["eccentricity"]
     for axis in space.axes:
         columns += [f"{what} {axis} [{PIXEL}]" for what in ("centroid", "first", "last")]
     if space.measured:
         columns += [f"{space.extent} [{space.power}]"]
-        columns += [f"perimeter [{space.units[-1]}]"] if flat else []
+        columns += [f"{what} [{space.units[-1]}]" for what in _LENGTHS] if flat else []
     for axis, unit, known in zip(space.axes, space.units, space.known, strict=True):
         if known:
             columns += [f"{what} {axis} [{unit}]" for what in ("centroid", "extent")]
@@ -360,24 +416,30 @@ def _region_columns(image: LabelledImage, space: _Space) -> list[str]:
 
 
 def _class_columns(image: LabelledImage, space: _Space) -> list[str]:
-    measured = [f"{space.extent} [{space.power}]"] if space.measured else []
+    units = [PIXEL, *([space.power] if space.measured else [])]
+    sizes = [f"{what}{space.extent} [{unit}]" for what in ("", "median ") for unit in units]
+    density = [] if space.millimetres is None else [space.density]
     return [
-        "image", *_position_columns(image), "label", "class", "regions",
-        f"{space.extent} [{PIXEL}]", *measured, "share", *_channel_columns(image),
+        "image", *_position_columns(image), "label", "class", _counted(image), *density, *sizes,
+        "share", *_channel_columns(image),
     ]  # fmt: skip
+
+
+def _counted(image: LabelledImage) -> str:
+    """Name of the column with the number of regions of a class."""
+    return "regions" if image.instances is None else "objects"
 
 
 def _regions(block: _Block, image: LabelledImage, space: _Space) -> dict[str, Sequence[Any]]:
     """All columns except the running number, with one entry per region of a plane or volume."""
-    regions = connected_regions(block.labels)
-    labels = regions.labels
+    numbers, ids, labels = block.regions()
     flat = len(space.axes) == 2
     channels = _channel_columns(image)
     # Without cache, because the mask of a region is as large as its bounding box.
     found = measure.regionprops_table(
-        regions.numbers,
+        numbers,
         block.pixels,
-        ("num_pixels", "bbox", "centroid", *(["perimeter_crofton"] if flat else []),
+        ("num_pixels", "bbox", "centroid", *([*_LENGTHS.values(), "eccentricity"] if flat else []),
          *(["intensity_mean"] if channels else [])),
         cache=False,
     )  # fmt: skip
@@ -385,17 +447,19 @@ def _regions(block: _Block, image: LabelledImage, space: _Space) -> dict[str, Se
     columns: dict[str, Any] = {
         "image": [image.name] * count,
         **{name: [index] * count for name, index in block.position.items()},
+        **({} if ids is None else {"object": ids.tolist(), "region": ids.tolist()}),
         "label": labels.tolist(),
         "class": [label_name(image, label) for label in labels.tolist()],
         f"{space.extent} [{PIXEL}]": found["num_pixels"],
         f"{space.extent} [{space.power}]": found["num_pixels"] * math.prod(space.sizes),
     }
     if flat:
-        outline = found["perimeter_crofton"]
-        columns[f"perimeter [{space.units[-1]}]"] = (
-            outline * space.sizes[-1] if space.isotropic else [None] * count
-        )
-        columns[f"perimeter [{PIXEL}]"] = outline
+        for name, prop in _LENGTHS.items():
+            columns[f"{name} [{space.units[-1]}]"] = (
+                found[prop] * space.sizes[-1] if space.isotropic else [None] * count
+            )
+            columns[f"{name} [{PIXEL}]"] = found[prop]
+        columns["eccentricity"] = found["eccentricity"]
     for index, (axis, size, unit) in enumerate(
         zip(space.axes, space.sizes, space.units, strict=True)
     ):

@@ -3,7 +3,8 @@
 The layout follows the OME-Zarr specification, versions 0.4 (Zarr 2, which most programs open) and
 0.5 (Zarr 3). The image is a multiscale pyramid. The labels are another pyramid under
 ``labels/classes`` with the same number of levels; names and colours are in its "image-label"
-metadata. Each level has half the size in Y and X, so that labels and image match at every level.
+metadata. Objects, if there are any, are a third one under ``labels/objects``. Each level has half
+the size in Y and X, so that labels and image match at every level.
 
 The files are written with zarr. The writer of ome-zarr would only save some lines of JSON, but
 loads dask and warns on import (0.18). The tests use its reader.
@@ -28,6 +29,8 @@ from ...labels.labelled_image import LabelledImage
 from ...labels.stack_axes import Stack, ordered
 from ...labels.units import Kind, known_unit
 from ..files import FileError
+from .measurements import write_table
+from .object_table import object_table, smallest_dtype
 
 Version = Literal["0.4", "0.5"]
 
@@ -36,6 +39,9 @@ ZARR_FORMATS: Mapping[Version, Literal[2, 3]] = MappingProxyType({"0.4": 2, "0.5
 
 LABELS = "classes"
 """The name of the group under ``labels``."""
+
+OBJECTS = "objects"
+"""The name of the group of objects under ``labels``."""
 
 SMALLEST_LEVEL = 256
 """Levels are added until the longer side is at most this many pixels."""
@@ -59,6 +65,9 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
         place of C. Further unnamed axes, or one beside C, are stored under free letters, which
         the attribute ``napari_cliper_axes`` of the labels lists. Pixel sizes are always kept,
         but only units of length or time. Without an image, the root is the pyramid of the labels.
+        `LabelledImage.instances` are stored in 16 bits, or in 32 bits if a number exceeds 65535;
+        their "image-label" properties have the class of each object, and so has the table
+        ``NAME_objects.csv`` beside the folder (`object_table.write_object_table`).
     version : "0.4" or "0.5"
 
     Raises
@@ -91,19 +100,51 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
         pyramid = _write_pyramid(root, array, letters, stack, levels, mean=True)
         omero = _omero(array, letters)
         _describe(root, version, multiscales=[{"name": image.name, **pyramid}], **omero)
-        _describe(root.require_group("labels"), version, labels=[LABELS])
         group = root.require_group(f"labels/{LABELS}")
         described["source"] = {"image": "../../"}
     pyramid = _write_pyramid(group, stack.array, stack.axes, stack, levels, mean=False)
     name = LABELS if pixels is not None else image.name
     multiscales = [{"name": name, **pyramid}]
     _describe(group, version, multiscales=multiscales, **{"image-label": described})
+    found = [LABELS] if pixels is not None else []
+    if image.instances is not None:
+        found.append(OBJECTS)
+        _write_objects(root, path, image, image.instances, stack, levels, version)
+    if found:
+        _describe(root.require_group("labels"), version, labels=found)
     if UNKNOWN in image.axes:
         group.attrs["napari_cliper_axes"] = {
             "axes": axis_words(image.axes), "stored": [_name(one) for one in stack.letters]
         }  # fmt: skip
     if image.record:
         group.attrs["napari_cliper"] = dict(image.record)
+
+
+def _write_objects(
+    root: zarr.Group,
+    path: Path,
+    image: LabelledImage,
+    instances: NDArray[np.int32],
+    stack: Stack,
+    levels: int,
+    version: Version,
+) -> None:
+    group = root.require_group(f"labels/{OBJECTS}")
+    array = smallest_dtype(instances).transpose(stack.order)
+    pyramid = _write_pyramid(group, array, stack.axes, stack, levels, mean=False)
+    table = object_table(image, instances)
+    described = {
+        "version": version,
+        "properties": [
+            {"label-value": number, "class": name}
+            for number, name in zip(table["object"], table["class"], strict=True)
+        ],
+        "source": {"image": "../../"},
+    }
+    multiscales = [{"name": OBJECTS, **pyramid}]
+    _describe(group, version, multiscales=multiscales, **{"image-label": described})
+    name = path.name.removesuffix(".zarr").removesuffix(".ome")
+    write_table(path.with_name(f"{name}_objects.csv"), table)
 
 
 def _describe(group: zarr.Group, version: Version, **metadata: Any) -> None:

@@ -1,7 +1,8 @@
 """Write labels as PNG: indexed with class colours, like PASCAL VOC, or as plain grey values.
 
 As in VOC's devkit (2012), indexed images have 0 for the background and 255, in cream white, for
-ignored pixels. Both kinds also store the classes as JSON in a text chunk.
+ignored pixels. Both kinds also store the classes as JSON in a text chunk. Objects are a 16-bit PNG
+of their numbers.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from ...labels.axes import position_to_record
 from ...labels.label_class import ClassRow
 from ...labels.label_names import check_plane, label_name, palette
 from ...labels.labelled_image import LabelArray, LabelledImage
+from ...labels.regions import numbers_of
 from ...segmentation import InvalidInputError
 from ..class_list import to_record
+from .object_table import smallest_dtype, write_object_table
 
 IGNORE = 255
 IGNORE_COLOUR = (224, 224, 192)
@@ -88,6 +91,33 @@ def write_plain_png(path: Path, image: LabelledImage) -> None:
             )
         labels = _with_ignored(labels, image.ignored, ignore)
     Image.fromarray(labels).save(path, format="PNG", pnginfo=_classes_chunk(image, ignore))
+
+
+def write_object_png(path: Path, image: LabelledImage) -> None:
+    """Write the numbers of objects as a 16-bit PNG, and a table of the objects beside it.
+
+    Parameters
+    ----------
+    path : Path
+        ``NAME.csv`` beside it is the table (`object_table.write_object_table`).
+    image : LabelledImage
+        Without `LabelledImage.instances`, connected regions are the objects.
+
+    Raises
+    ------
+    InvalidInputError
+        For a stack, and for numbers above 65535.
+    """
+    check_plane(image, "A PNG")
+    numbers = numbers_of(image)
+    grey = smallest_dtype(numbers)
+    if grey.dtype != np.uint16:
+        raise InvalidInputError(
+            f"{image.name} has an object {int(numbers.max())}, but a PNG holds numbers up to "
+            "65535. Export it as TIFF or OME-Zarr."
+        )
+    Image.fromarray(grey).save(path, format="PNG")
+    write_object_table(path.with_suffix(".csv"), image, numbers)
 
 
 def _with_ignored(labels: LabelArray, ignored: NDArray[np.bool_] | None, value: int) -> LabelArray:

@@ -7,6 +7,7 @@ pixels: these pixels keep their label.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 
 from ...labels.label_names import label_names, palette
 from ...labels.labelled_image import PIXEL, LabelledImage
+from ...labels.regions import numbers_of
 from ...labels.stack_axes import Stack, five_dimensional, ordered
 from ...labels.units import known_unit
 from ..short_writes import full_when_short
+from .object_table import smallest_dtype, write_object_table
 
 CLASSES_NAMESPACE = "napari-cliper/classes"
 COLOURS_NAMESPACE = "napari-cliper/colours"
@@ -117,10 +120,46 @@ def write_ome_tiff(path: Path, image: LabelledImage) -> None:
     InvalidInputError
         For more than three leading axes.
     """
-    stack = five_dimensional(ordered(image, "TZC"))
     names = {str(label): name for label, name in label_names(image).items()}
     colours = {str(label): "#{:02x}{:02x}{:02x}".format(*colour)
                for label, colour in image.colours.items()}  # fmt: skip
+    described = (
+        (CLASSES_NAMESPACE, "The class of each label", names),
+        (COLOURS_NAMESPACE, "The colour of each label", colours),
+    )
+    _write_ome(path, image, image.labels, described)
+
+
+def write_object_tiff(path: Path, image: LabelledImage) -> None:
+    """Write the numbers of objects as OME-TIFF, and a table of the objects beside it.
+
+    Parameters
+    ----------
+    path : Path
+        ``NAME.csv`` beside it is the table (`object_table.write_object_table`).
+    image : LabelledImage
+        Without `LabelledImage.instances`, connected regions are the objects. Numbers are stored in
+        16 bits, or in 32 bits if one exceeds 65535.
+
+    Raises
+    ------
+    InvalidInputError
+        For more than three leading axes.
+    """
+    numbers = numbers_of(image)
+    _write_ome(path, image, smallest_dtype(numbers), (), "objects")
+    write_object_table(path.with_suffix(".csv"), image, numbers)
+
+
+def _write_ome(
+    path: Path,
+    image: LabelledImage,
+    array: NDArray[Any],
+    described: Sequence[tuple[str, str, Mapping[str, str]]],
+    channel: str = "labels",
+) -> None:
+    """Write an array of the shape of the labels, with maps of texts: namespace, title, values."""
+    stack = five_dimensional(ordered(image, "TZC", array=array))
     annotations = [
         {
             "Namespace": namespace,
@@ -128,8 +167,7 @@ def write_ome_tiff(path: Path, image: LabelledImage) -> None:
             "Value": value,
         }
         for namespace, description, value in (
-            (CLASSES_NAMESPACE, "The class of each label", names),
-            (COLOURS_NAMESPACE, "The colour of each label", colours),
+            *described,
             (
                 AXES_NAMESPACE,
                 "The axes of the labels; Q is one that nobody has named",
@@ -143,7 +181,7 @@ def write_ome_tiff(path: Path, image: LabelledImage) -> None:
         "UUID": str(uuid4()),  # tifffile's own UUID would contain the network address
         "Creator": "napari-cliper",
         "Name": image.name,
-        "Channel": {"Name": ["labels"] * stack.array.shape[stack.axes.index("C")]},
+        "Channel": {"Name": [channel] * stack.array.shape[stack.axes.index("C")]},
         "MapAnnotation": annotations,
         **_ome_calibration(stack),
     }

@@ -1,0 +1,46 @@
+"""Objects as a labelled image, which all exporters take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..labels.label_class import ClassRow
+from ..labels.labelled_image import LabelledImage
+from .object_set import Objects
+
+NO_CLASS = "object"
+"""Name of the class of objects without one."""
+
+
+def with_objects(image: LabelledImage, objects: Objects) -> LabelledImage:
+    """Return an image whose labels and instances are those of objects.
+
+    Parameters
+    ----------
+    image : LabelledImage
+        Its labels are replaced, and none of its pixels is ignored.
+    objects : Objects
+        In the shape of the labels. Objects without a class get the class ``"object"``.
+
+    Returns
+    -------
+    LabelledImage
+    """
+    classes = dict(image.classes)
+    labels = objects.labels
+    if not labels.all():
+        free = next((label for label, row in classes.items() if row.name == NO_CLASS), 0)
+        free = free or max([*classes, int(labels.max(initial=0))], default=0) + 1
+        classes[free] = classes.get(free, ClassRow(NO_CLASS))
+        labels = np.where(labels == 0, np.uint16(free), labels)
+    array = replace(objects, labels=labels).label_array()
+    small = np.uint8 if array.max(initial=0) <= np.iinfo(np.uint8).max else np.uint16
+    return replace(
+        image,
+        labels=array.astype(small),
+        instances=objects.numbers,
+        classes=classes,
+        ignored=None,
+    )

@@ -1,0 +1,79 @@
+"""`segment --objects`: objects of another program get classes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+from typer.testing import CliRunner
+
+from napari_cliper.cli.commands import app
+from napari_cliper.demo.run import HELD_OUT_SEED, all_classes
+from napari_cliper.demo.scenes import make_scene
+
+SEED = HELD_OUT_SEED + 23
+
+
+@pytest.fixture
+def scene(tmp_path):
+    found = make_scene((192, 256), SEED)
+    Image.fromarray(found.image).save(tmp_path / "field.png")
+    return found
+
+
+def run(tmp_path, *more):
+    words = ", ".join(one.name for one in all_classes())
+    options = ["segment", str(tmp_path / "field.png"), "--labels", words, "--model", "demo"]
+    options += ["--refiner", "pamr", "--device", "cpu", "--output", str(tmp_path / "out")]
+    return CliRunner().invoke(app, [*options, *map(str, more)])
+
+
+def test_objects_keep_their_numbers_and_get_classes(scene, tmp_path):
+    file = tmp_path / "cells.tif"
+    names = [""] + [one.name for one in all_classes()]
+    for factor, dtype in ((1, np.uint16), (100_000, np.uint32)):
+        tifffile.imwrite(file, scene.instances.astype(np.uint32) * factor)
+        result = run(tmp_path, "--objects", file, "--overwrite")
+        assert result.exit_code == 0, result.output
+        numbers = tifffile.imread(tmp_path / "out" / "field_objects.tif")
+        assert numbers.dtype == dtype
+        assert np.array_equal(numbers, scene.instances.astype(np.uint32) * factor)
+        table = pd.read_csv(tmp_path / "out" / "field_objects.csv")
+        assert list(table) == ["object", "label", "class", "score", "margin", "area [pixel]"]
+        assert table["object"].tolist() == np.unique(numbers)[1:].tolist()
+        truth = {
+            int(n): names[label]
+            for n, label in zip(numbers.flat, scene.labels.flat, strict=True)
+            if n
+        }
+        right = [truth[n] == name for n, name in zip(table["object"], table["class"], strict=True)]
+        assert np.mean(right) > 0.8
+        assert table["margin"].between(0, table["score"]).all()
+        least = table.sort_values("margin", kind="stable")["object"].tolist()[:10]
+        assert f"least certain objects: {', '.join(map(str, least))}" in result.stdout
+    record = json.loads((tmp_path / "out" / "field.json").read_text())
+    assert record["objects"] == {"file": "cells.tif", "count": len(table)}
+
+
+def test_wrong_objects_are_named_before_any_work(scene, tmp_path):
+    tifffile.imwrite(tmp_path / "small.tif", np.ones((10, 20), np.uint16))
+    tifffile.imwrite(tmp_path / "empty.tif", np.zeros((192, 256), np.uint16))
+    tifffile.imwrite(tmp_path / "maps.tif", np.full((192, 256), 0.3, np.float32))
+    for name, message in {
+        "small.tif": "are 10 x 20 pixels, the image is 192 x 256",
+        "empty.tif": "There is no object in",
+        "maps.tif": "not integers",
+        "missing.tif": "missing.tif",
+    }.items():
+        result = run(tmp_path, "--objects", tmp_path / name)
+        assert result.exit_code == 2, result.output
+        assert message in result.output.replace("\n", " ")
+        assert not (tmp_path / "out").exists()
+    Image.fromarray(scene.image).save(tmp_path / "other.png")
+    result = run(tmp_path, tmp_path / "other.png", "--objects", tmp_path / "empty.tif")
+    assert result.exit_code == 2
+    assert "Give one image" in result.output
