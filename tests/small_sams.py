@@ -204,7 +204,12 @@ decoder (
 
 
 def save_onnx(
-    folder: Path, *, side: int = SIDE, plain: bool = False, limits: str = "0.5, 0.1, 0.9"
+    folder: Path,
+    *,
+    side: int = SIDE,
+    cells: int = 32,
+    plain: bool = False,
+    limits: str = "0.5, 0.1, 0.9",
 ) -> Path:
     """Write an ONNX encoder and decoder that outline what has the colour of a click.
 
@@ -215,13 +220,15 @@ def save_onnx(
     folder : Path
     side : int
         Side of the square that the encoder sees.
+    cells : int
+        Rows and columns of the masks; divides the side.
     plain : bool
         An encoder that takes (Y, X, 3) and pads by itself.
     limits : str
         How alike the colours of each mask are, 0 to 1.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = {"side": side, "cell": side // 32, "cells": 32}
+    numbers = {"side": side, "cell": side // cells, "cells": cells}
     encoder = (_PLAIN_ENCODER if plain else _ENCODER).format(**numbers)
     decoder = _DECODER_GRAPH.format(**numbers, limits=limits)
     for name, text in (("encoder", encoder), ("decoder", decoder)):

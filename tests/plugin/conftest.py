@@ -8,8 +8,10 @@ import pytest
 from napari import settings
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QApplication
+from small_sams import save_onnx
 
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin import preferences
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.pytorch_loading import load_pytorch
 from napari_cliper.plugin.worker import running_jobs
@@ -51,6 +53,14 @@ def _manifests():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PluginManifest, "discover", lambda paths=(): iter(found))
         yield
+
+
+@pytest.fixture
+def colour_sam(tmp_path):
+    """A model for outlines, chosen in the preferences: it follows the colour of a click."""
+    folder = save_onnx(tmp_path / "colour sam", side=128, cells=64)
+    preferences.write(sam=str(folder))
+    return folder
 
 
 @pytest.fixture

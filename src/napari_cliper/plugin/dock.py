@@ -31,6 +31,7 @@ from .controllers.live_result import LiveResult
 from .controllers.main_job import MainJob
 from .controllers.memory import MemoryController
 from .controllers.next_step import Actions, NextStep
+from .controllers.object_tool import ObjectTool
 from .controllers.project import ProjectController
 from .controllers.project_runs import ProjectRuns
 from .controllers.prototype_learning import PrototypeLearning
@@ -100,12 +101,23 @@ class CliperWidget(DockPanels):
             self.image_panel,
             self.classes_panel,
         )
+        self.object_tool = ObjectTool(
+            napari_viewer,
+            self.corrections_panel,
+            self.annotation_controller,
+            self.brush,
+            self.image_panel,
+            self.engine_panel,
+            self.result,
+            self.session,
+        )
         self.tool_controller = ToolController(
             napari_viewer,
             self.corrections_panel,
             self.annotation_controller,
             self.brush,
             self.correction_controller.click_controller,
+            self.object_tool,
             self.image_panel,
         )
         self.correction_controller.first_hint.connect(partial(self.frame.go_to, "correct"))
@@ -122,6 +134,7 @@ class CliperWidget(DockPanels):
                 **self.annotation_controller.keys,
                 **self.brush.keys,
                 **self.correction_controller.keys,
+                **self.object_tool.keys,
             }
         )
         self.state = DockState(
@@ -155,9 +168,12 @@ class CliperWidget(DockPanels):
             self.engine_panel, self.next_step, self.main_job.start_told
         )
         self.weights.changed.connect(self._update_ready)
+        self.weights.changed.connect(self.object_tool.look_again)
         self.main_job.busy_changed.connect(self._on_busy)
         self.main_job.finished.connect(self._on_finished)
         self.next_step.changed.connect(self.threshold_panel.setVisible)
+        self.object_tool.download = self.next_step.download_button
+        self.next_step.changed.connect(self.object_tool.show_offer)
         self.threshold_panel.more.toggled.connect(self.next_step.set_cramped)
         self.result.relabelled.connect(self.next_step.update)
         self.panels = {name: row.make(self.state) for name, row in PANELS.items()}
@@ -246,6 +262,7 @@ class CliperWidget(DockPanels):
             self.project_runs,
             self.exchange,
             self.tool_controller,
+            self.object_tool,
             self.correction_controller,
             self.learning_controller,
             self.annotation_controller,

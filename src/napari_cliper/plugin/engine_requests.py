@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,13 @@ Limits = tuple[float, float]
 def _percentiles() -> Limits | None:
     """No contrast limits, so that percentiles of the image are used."""
     return None
+
+
+def digest(pixels: NDArray[Any]) -> str:
+    """A hash of the pixels, shape and dtype of an image."""
+    hasher = hashlib.blake2b(f"{pixels.shape}{pixels.dtype}".encode())
+    hasher.update(pixels.tobytes())
+    return hasher.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ recently used embeddings are dropped first. When words change, the cached embedd
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..annotation.project.prediction_store import StoredPrediction
 from ..io.prototype_file import read_prototypes
@@ -36,8 +34,9 @@ from ..segmentation import (
     WeightsEntry,
 )
 from . import ui_text
-from .engine_requests import Found, LearningRequest, Outcome, Request
+from .engine_requests import Found, LearningRequest, Outcome, Request, digest
 from .layers.outlines import outlines_of_large
+from .object_session import ObjectSession
 from .pytorch_loading import load_pytorch
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ class Session:
 
     def __init__(self, capacity: int = CACHE_BYTES) -> None:
         self.capacity = capacity
+        self.objects = ObjectSession()
+        """Outlines of single objects."""
         self._lock = threading.RLock()  # for the cache, used by the window and by threads
         self._in_use = threading.Lock()  # held by the job that uses the segmenter
         self._computing_affinity = threading.Lock()  # so that two jobs do not compute the same
@@ -204,6 +205,7 @@ class Session:
             if self._segmenter is not None:
                 self._segmenter.unload()
             self._segmenter = None
+        self.objects.unload()
 
     def set_capacity(self, capacity: int) -> None:
         """Set the capacity of the cache in bytes, and drop the oldest embeddings beyond it."""
@@ -212,9 +214,10 @@ class Session:
             self._make_room()
 
     def forget(self) -> None:
-        """Drop all cached embeddings."""
+        """Drop all cached embeddings, those of outlines too."""
         with self._lock:
             self._cached.clear()
+        self.objects.forget()
 
     @property
     def kept(self) -> tuple[int, int]:
@@ -223,10 +226,17 @@ class Session:
             return len(self._cached), sum(map(self._bytes_of, self._cached.values()))
 
     @property
+    def kept_of_all(self) -> tuple[int, int]:
+        """Number and bytes of cached embeddings, those of outlines too."""
+        (images, kept), (tiles, more) = self.kept, self.objects.kept
+        return images + tiles, kept + more
+
+    @property
     def network_bytes(self) -> int:
         """Bytes of memory of the loaded networks; 0 after `unload`."""
         with self._lock:
-            return 0 if self._segmenter is None else self._segmenter.nbytes
+            main = 0 if self._segmenter is None else self._segmenter.nbytes
+        return main + self.objects.network_bytes
 
     def _scores(
         self,
@@ -269,7 +279,7 @@ class Session:
         """
         report(Progress(ui_text.READING_IMAGE, 0, 0))
         pixels, contrast = requested.read(), requested.contrast()
-        key = (segmenter.config.embedding_key, _digest(pixels), contrast)
+        key = (segmenter.config.embedding_key, digest(pixels), contrast)
         embedding = self._recall(key)
         if embedding is not None:
             return embedding, False
@@ -355,13 +365,6 @@ def _usable(
     except InvalidInputError as error:
         return None, (ui_text.prototypes_left_out(error),)
     return prototypes, ()
-
-
-def _digest(pixels: NDArray[Any]) -> str:
-    """A hash of the pixels, shape and dtype of an image."""
-    hasher = hashlib.blake2b(f"{pixels.shape}{pixels.dtype}".encode())
-    hasher.update(pixels.tobytes())
-    return hasher.hexdigest()
 
 
 def classes_of(rows: Sequence[Any]) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:

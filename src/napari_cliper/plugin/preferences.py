@@ -27,6 +27,8 @@ class Preferences:
     ----------
     model, refiner, device : str
         As in `SegmentationConfig`; an empty refiner means that of the method.
+    sam : str
+        As in `ObjectSegmenter`.
     offline : bool
         Never download.
     cache_gigabytes : float
@@ -38,6 +40,7 @@ class Preferences:
     model: str = "ViT-B/16"
     refiner: str = ""
     device: str = "auto"
+    sam: str = "sam2.1-hiera-tiny"
     offline: bool = False
     cache_gigabytes: float = 2.0
     folder: str = ""

@@ -27,7 +27,6 @@ from .models.disk_caches import weights_cache as weights_cache
 from .models.loading import weights_of as weights_of
 from .models.promptable import ObjectEmbedding as ObjectEmbedding
 from .models.promptable import ObjectMasks as ObjectMasks
-from .models.promptable import ObjectPrompt as ObjectPrompt
 from .models.registry import REGISTRY as REGISTRY
 from .models.registry import WeightsEntry as WeightsEntry
 from .models.sam import check_sam as check_sam
@@ -38,9 +37,11 @@ from .models.weights import cached as cached
 from .models.weights import fetch as fetch
 from .models.weights import free_space as free_space
 from .models.weights import vocabulary as vocabulary
+from .object_prompt import Box as Box
+from .object_prompt import ObjectPrompt as ObjectPrompt
+from .object_prompt import tile_around as tile_around
 from .object_segmenter import ObjectSegmenter as ObjectSegmenter
 from .object_segmenter import best_fitting as best_fitting
-from .object_segmenter import tile_around as tile_around
 from .progress import Monitor as Monitor
 from .progress import Progress as Progress
 from .prompts import BACKGROUND_WORDS as BACKGROUND_WORDS

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .errors import InvalidInputError
 from .features.contrast import Limits
 from .features.preprocessing import to_rgb
 from .models import loading
-from .models.promptable import ObjectEmbedding, ObjectMasks, ObjectPrompt, PromptableModel
+from .models.promptable import ObjectEmbedding, ObjectMasks, PromptableModel
 from .models.sam import check_sam, load_sam
+from .object_prompt import ObjectPrompt
 from .progress import Monitor, Report, ShouldStop
-
-TILE = 1024
-"""Side in pixels of the smallest tile that is encoded; a model sees about as many pixels."""
 
 RING = 5
 """Width in pixels of the surroundings that `best_fitting` compares a mask with."""
@@ -134,70 +130,14 @@ class ObjectSegmenter:
             return model.masks(embedding, prompt)
 
 
-def tile_around(
-    shape: tuple[int, int], places: Sequence[tuple[float, float]], view: float = 0
-) -> tuple[slice, slice]:
-    """Choose the tile of an image to encode for some clicks.
-
-    Tiles are squares of 1024 pixels or a power of two more, and overlap by half, so that clicks
-    near each other share a tile. An image of up to 1024 pixels is one tile.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        (Y, X) of the image.
-    places : sequence of (float, float)
-        (row, column) of points and corners, in the image.
-    view : float
-        How many pixels of the image are in view along the longer side: someone who sees more of it
-        means larger objects. The tile is at least as large.
-
-    Returns
-    -------
-    (slice, slice)
-        Rows and columns.
-
-    Raises
-    ------
-    InvalidInputError
-        If a place is outside of the image.
-    """
-    for row, column in places:
-        if not (-0.5 <= row <= shape[0] - 0.5 and -0.5 <= column <= shape[1] - 0.5):
-            raise InvalidInputError(
-                f"The point ({row:.0f}, {column:.0f}) is outside of the image, which has "
-                f"{shape[0]} x {shape[1]} pixels."
-            )
-    side = TILE
-    while side < min(view, max(shape)):
-        side *= 2
-    while True:
-        parts = [_part(n, [place[axis] for place in places], side) for axis, n in enumerate(shape)]
-        if all(part is not None for part in parts):
-            rows, columns = parts
-            assert rows is not None and columns is not None  # noqa: S101, PT018 - see above
-            return rows, columns
-        side *= 2
-
-
-def _part(n: int, positions: list[float], side: int) -> slice | None:
-    """Return the part of an axis around some positions; None if they do not fit into one."""
-    if n <= side:
-        return slice(0, n)
-    low, high = min(positions), max(positions)
-    step = side // 2
-    centre = (low + high) / 2
-    start = min(max(round((centre - step) / step) * step, 0), n - side)
-    return slice(start, start + side) if start <= low + 0.5 and high < start + side else None
-
-
 def best_fitting(
     found: ObjectMasks, likely: NDArray[np.bool_] | NDArray[np.floating] | None = None
 ) -> tuple[int, ...]:
     """Return the order in which to offer masks of an object.
 
     A mask fits a classifier if the class is likely inside and unlikely around it: a part of an
-    object has more of the class around it, a cluster has other things inside.
+    object has more of the class around it, a cluster has other things inside. This counts as much
+    as the score of the model.
 
     Parameters
     ----------
@@ -214,7 +154,10 @@ def best_fitting(
     order = range(len(found.masks))
     if likely is None or likely.min() == likely.max():
         return tuple(order)
-    fits = [_fit(mask, likely) for mask in found.masks]
+    fits = [
+        float(score) + _fit(mask, likely)
+        for mask, score in zip(found.masks, found.scores, strict=True)
+    ]
     return tuple(sorted(order, key=lambda index: fits[index], reverse=True))
 
 

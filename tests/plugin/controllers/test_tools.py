@@ -47,6 +47,7 @@ def test_one_press_puts_the_right_layer_into_the_right_mode_with_the_right_label
     assert palette.chosen_class() == BACKGROUND
 
 
+@pytest.mark.usefixtures("colour_sam")
 def test_pressing_again_or_escape_ends_a_tool(correct, qtbot):
     for tool in TOOLS:
         press(qtbot, correct, tool)

@@ -72,13 +72,20 @@ def as_processors_say(kind, network, picture, prompt):
     sizes = inputs.pop("original_sizes")
     reshaped = inputs.pop("reshaped_input_sizes", None)
     inputs = {name: one.float() if one.is_floating_point() else one for name, one in inputs.items()}
+    several = len(points) + 2 * (prompt.box is not None) > 1
     with torch.inference_mode():
         found = network(**inputs)
+        single = network(**inputs, multimask_output=False)
     more = {} if reshaped is None else {"reshaped_input_sizes": reshaped}
     post = processor.image_processor.post_process_masks
     (masks,) = post([found.pred_masks[0]], sizes, **more, binarize=False)
     order = found.iou_scores[0, 0].argsort(descending=True)
-    return inputs["pixel_values"], masks[0][order].numpy(), found.iou_scores[0, 0][order].numpy()
+    masks, scores = masks[0][order], found.iou_scores[0, 0][order]
+    if several:  # as SAM's own predictor is used
+        (one,) = post([single.pred_masks[0]], sizes, **more, binarize=False)
+        masks = torch.cat([one[0], masks[:2]])
+        scores = torch.cat([single.iou_scores[0, 0], scores[:2]])
+    return inputs["pixel_values"], masks.numpy(), scores.numpy()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -69,7 +69,7 @@ class MemoryController(QObject):
 
     def update(self) -> None:
         """Show the memory in use; measure the caches on disk while they are in sight."""
-        images, kept = self._session.kept
+        images, kept = self._session.kept_of_all
         self._panel.show_memory(networks=self._session.network_bytes, images=images, kept=kept)
         if self._fold.is_open and self._measuring is None:
             self._measuring = Job(_measure)

@@ -169,15 +169,18 @@ class NextStep(QObject):
                 rows = self._engine.missing(chosen)
                 offered += [row for row in rows if row not in offered]
                 tip = ui_text.preset_tip(preset.name, preset.weights)
-                buttons.append(self._download(rows, tip, partial(self._engine.set_config, chosen)))
+                buttons.append(
+                    self.download_button(rows, tip, partial(self._engine.set_config, chosen))
+                )
         else:
             tip = "\n".join(ui_text.missing_text(row) for row in missing)
-            buttons.append(self._download(missing, tip, lambda: None))
+            buttons.append(self.download_button(missing, tip))
         return State(ui_text.weights_needed(missing, offered), tuple(buttons))
 
-    def _download(
-        self, rows: Sequence[WeightsEntry], tip: str, choose: Callable[[], None]
+    def download_button(
+        self, rows: Sequence[WeightsEntry], tip: str, choose: Callable[[], None] = lambda: None
     ) -> StateButton:
+        """Return the button that downloads weights, after the call of `choose`."""
         size = sum(row.size for row in rows)
         why_not = ""
         if rows and self._engine.offline:

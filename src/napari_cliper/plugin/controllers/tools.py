@@ -24,6 +24,7 @@ from .annotation import AnnotationController
 from .base import Controller
 from .brush import Brush
 from .clicks import ClickController
+from .object_tool import ObjectTool
 
 _MODES: dict[str, Tool] = {"paint": "brush", "fill": "brush", "polygon": "brush", "erase": "erase"}
 """The tool by the mode of the annotation layer."""
@@ -39,6 +40,7 @@ class ToolController(Controller):
     annotations : AnnotationController
     brush : Brush
     clicks : ClickController
+    objects : ObjectTool
     images : ImagePanel
     """
 
@@ -49,6 +51,7 @@ class ToolController(Controller):
         annotations: AnnotationController,
         brush: Brush,
         clicks: ClickController,
+        objects: ObjectTool,
         images: ImagePanel,
     ) -> None:
         super().__init__(panel)
@@ -57,6 +60,7 @@ class ToolController(Controller):
         self._annotations = annotations
         self._brush = brush
         self._clicks = clicks
+        self._objects = objects
         self._images = images
         self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), panel.window())
         self._escape.setEnabled(False)
@@ -66,6 +70,7 @@ class ToolController(Controller):
         panel.tools.wanted.connect(self._on_wanted)
         panel.chosen.connect(self.choose)
         annotations.picking_changed.connect(self.look)
+        objects.active_changed.connect(self.look)
         self._on_active()
 
     def close(self) -> None:
@@ -76,8 +81,11 @@ class ToolController(Controller):
     def take(self, tool: Tool) -> None:
         """Activate a tool: its layer, its mode, and the label of the class."""
         self._annotations.stop_picking()
+        self._objects.end()
         if tool == "click":
             self._clicks.click()
+        elif tool == "object":
+            self._objects.begin()
         elif tool == "region":
             self._annotations.pick_regions()
         else:
@@ -91,6 +99,7 @@ class ToolController(Controller):
     def end(self) -> None:
         """End the active tool: the mouse moves the image again."""
         self._annotations.stop_picking()
+        self._objects.end()
         active = self._viewer.layers.selection.active
         if isinstance(active, Labels | Points):
             active.mode = "pan_zoom"
@@ -140,6 +149,8 @@ class ToolController(Controller):
         self._escape.setEnabled(held is not None)
 
     def _held(self, active: Layer | None) -> Tool | None:
+        if self._objects.active:
+            return "object"
         if self._annotations.picking:
             return "region"
         if isinstance(active, Points) and self._clicks.behind(active) is not None:

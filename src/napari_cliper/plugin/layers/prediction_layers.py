@@ -90,6 +90,27 @@ class Prediction:
         labels: NDArray[Any] = np.asarray(every[place(self.choice)])
         return labels
 
+    def labels_in(self, tile: ImageChoice) -> NDArray[Any] | None:
+        """Return the labels of a tile, 0 outside of the choice; None for another image or plane.
+
+        Parameters
+        ----------
+        tile : ImageChoice
+            Its region is the tile.
+        """
+        if self.choice.layer is not tile.layer or self.choice.plane != tile.plane:
+            return None
+        found = np.zeros(tile.shape, self.labels.dtype)
+        ours, theirs = [], []
+        for into, given in zip(_parts(tile), _parts(self.choice), strict=True):
+            start, stop = max(into.start, given.start), min(into.stop, given.stop)
+            if start >= stop:
+                return None
+            ours.append(slice(start - into.start, stop - into.start))
+            theirs.append(slice(start - given.start, stop - given.start))
+        found[tuple(ours)] = self.labels[tuple(theirs)]
+        return found
+
     def fits(self, choice: ImageChoice, slot: str) -> bool:
         """Whether a result of this choice may be written into the layer."""
         return (
@@ -152,6 +173,11 @@ class Prediction:
         if self.live:
             names = [name for name in ("index", "class") if name in self.layer.features]
             self.layer.features = self.layer.features[names]
+
+
+def _parts(choice: ImageChoice) -> tuple[slice, ...]:
+    """Rows and columns of a choice."""
+    return choice.region or tuple(slice(0, n) for n in choice.shape)
 
 
 class Predictions:

@@ -14,6 +14,7 @@ from .. import ui_text
 from ..layers.clicks_layer import BACKGROUND_COLOUR, class_colours_of
 from ..qt.wrapping_label import wrapping
 from .class_palette import ClassPalette
+from .state_panel import State, StatePanel
 from .tools_row import ToolsRow
 
 
@@ -40,6 +41,7 @@ class CorrectionsPanel(QWidget):
         self.uncertainty = QToggleSwitch(ui_text.UNCERTAINTY)
         self.next_button = QPushButton(ui_text.NEXT_UNCERTAIN)
         self.state = wrapping()
+        self.object_state = StatePanel()
 
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -49,7 +51,8 @@ class CorrectionsPanel(QWidget):
         grid.addWidget(self.spread, 2, 0, 1, 2)
         grid.addWidget(self.next_button, 3, 0)
         grid.addWidget(self.uncertainty, 3, 1)
-        grid.addWidget(self.state, 4, 0, 1, 2)
+        grid.addWidget(self.object_state, 4, 0, 1, 2)
+        grid.addWidget(self.state, 5, 0, 1, 2)
         grid.setColumnStretch(0, 1)
 
         self.spread.toggled.connect(self.spread_toggled)
@@ -93,4 +96,15 @@ class CorrectionsPanel(QWidget):
     def show_state(self, text: str) -> None:
         """Show which hints are used."""
         self.state.setText(text)
-        self.state.setVisible(bool(text))
+        self._show_rows()
+
+    def show_object(self, state: State | None) -> None:
+        """Show the state of the tool Object, in the place of what belongs to hints."""
+        self.object_state.show_state(state)
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        hints = self.object_state.isHidden()
+        for widget in (self.spread, self.next_button, self.uncertainty):
+            widget.setVisible(hints)
+        self.state.setVisible(hints and bool(self.state.text()))

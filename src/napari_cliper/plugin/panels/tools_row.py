@@ -10,7 +10,7 @@ from superqt.utils import signals_blocked
 
 from .. import ui_text
 
-Tool = Literal["click", "brush", "erase", "region"]
+Tool = Literal["click", "object", "brush", "erase", "region"]
 TOOLS: tuple[Tool, ...] = get_args(Tool)
 
 

@@ -13,6 +13,7 @@ from .exchange import *
 from .frame import *
 from .image import *
 from .memory import *
+from .object_tool import *
 from .objects import *
 from .project import *
 from .prototypes import *

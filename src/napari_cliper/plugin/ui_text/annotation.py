@@ -161,7 +161,11 @@ TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "click": (
             "Click",
-            "Click in the image to say which class is there. Delete a point to take it back.",
+            "Everything like it: click to say which class is there. Delete a point to undo it.",
+        ),
+        "object": (
+            "Object",
+            "This one only: click one object to outline it. J shows another outline, K keeps it.",
         ),
         "brush": ("Brush", "Paint the class into the annotation."),
         "erase": ("Erase", "Paint background into the annotation."),
@@ -172,7 +176,7 @@ TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Name and tooltip by tool."""
-PROPAGATE = "Propagate corrections"
+PROPAGATE = "Propagate to everything like it"
 PROPAGATE_TIP = (
     "Your strokes and clicks also change the prediction in similar regions. Off: they change only "
     "the pixels themselves."

@@ -18,60 +18,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..errors import InvalidInputError
+from ..object_prompt import ObjectPrompt
 from ..progress import Monitor
-
-Box = tuple[float, float, float, float]
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
+MASKS = 3
+"""Most masks of one object."""
+
 NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = 0, 1, 2, 3
 """Labels of points, as SAM's prompt encoder numbers them."""
-
-
-@dataclass(frozen=True)
-class ObjectPrompt:
-    """What a user says about one object: points in it, points outside, and a box around it.
-
-    Parameters
-    ----------
-    inside, outside : tuple of (float, float)
-        (row, column) in pixels of the image; integers are pixel centres.
-    box : (float, float, float, float), optional
-        Top, left, bottom and right, in the same coordinates.
-
-    Raises
-    ------
-    InvalidInputError
-        If there is neither a point inside nor a box.
-    """
-
-    inside: tuple[tuple[float, float], ...] = ()
-    outside: tuple[tuple[float, float], ...] = ()
-    box: Box | None = None
-
-    def __post_init__(self) -> None:
-        """Check that the prompt names an object."""
-        if not self.inside and self.box is None:
-            raise InvalidInputError("A prompt needs a point inside the object, or a box around it.")
-
-    @property
-    def places(self) -> tuple[tuple[float, float], ...]:
-        """All points, and two corners of the box."""
-        box = () if self.box is None else (self.box[:2], self.box[2:])
-        return (*self.inside, *self.outside, *box)
-
-    def moved(self, rows: float, columns: float) -> ObjectPrompt:
-        """Return the prompt in the coordinates of a crop that starts at (rows, columns)."""
-
-        def move(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-            return tuple((row - rows, column - columns) for row, column in points)
-
-        box = self.box
-        if box is not None:
-            box = (box[0] - rows, box[1] - columns, box[2] - rows, box[3] - columns)
-        return ObjectPrompt(move(self.inside), move(self.outside), box)
 
 
 @dataclass(frozen=True)
@@ -243,7 +200,8 @@ class MaskDecoder(Protocol):
         Returns
         -------
         (n, h, w) float32 tensor
-            Logits over the square; positive inside the object.
+            Logits over the square; positive inside the object. One to `MASKS` of them, in the order
+            of `in_order`.
         (n,) float32 tensor
             The IoU that the network expects of each mask.
         """
@@ -282,7 +240,7 @@ class ObjectMasks:
     masks : (n, Y, X) bool array
         One to three masks. The network's own choice comes first.
     scores : (n,) float32 array
-        The IoU that the network expects of each mask, descending.
+        The IoU that the network expects of each mask.
     """
 
     masks: NDArray[np.bool_]
@@ -326,9 +284,32 @@ class PromptableModel:
             logits, scores = self.decoder.decode(
                 embedding.tensors, points[None], torch.tensor(labels)[None]
             )
-            best = torch.argsort(scores.float().cpu(), descending=True, stable=True)
-            masks = embedding.frame.to_image(logits.float().cpu()[best]) > 0
-        return ObjectMasks(masks.numpy(), scores.float().cpu()[best].numpy())
+            masks = embedding.frame.to_image(logits.float().cpu()) > 0
+        return ObjectMasks(masks.numpy(), scores.float().cpu().numpy())
+
+
+def in_order(
+    several: tuple[Tensor, Tensor], single: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor]:
+    """Put the masks of SAM's decoder in order, the network's own choice first.
+
+    A single click may mean a part, a whole or a group: the decoder has three answers, and the
+    scores say which it prefers. It has one more for prompts that leave no doubt, which comes first
+    where there are several points or a box.
+
+    Parameters
+    ----------
+    several : (3, h, w) and (3,) tensors
+        Masks and scores for one click.
+    single : (1, h, w) and (1,) tensors, or None
+        Mask and score for several points; None for one click.
+    """
+    masks, scores = several
+    best = torch.argsort(scores, descending=True, stable=True)
+    masks, scores = masks[best], scores[best]
+    if single is not None:
+        masks, scores = (torch.cat(pair) for pair in ((single[0], masks), (single[1], scores)))
+    return masks[:MASKS], scores[:MASKS]
 
 
 def split_box(points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:

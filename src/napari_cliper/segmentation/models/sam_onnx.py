@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import DamagedWeightsError, InvalidInputError
 from ..progress import Monitor
-from .promptable import InputLayout, split_box
+from .promptable import MASKS, InputLayout, in_order, split_box
 
 SIDE = 1024
 """Side of the square that a (Y, X, 3) encoder sees."""
@@ -33,6 +33,9 @@ _DECODER_INPUTS = frozenset(
         "orig_im_size",
     }
 )
+_SINGLE_AND_OTHERS = slice(0, 1), slice(1, None)
+"""Of four masks, the first is the one for several points."""
+
 _MASKS, _SCORES = "low_res_masks", "iou_predictions"
 
 
@@ -120,6 +123,7 @@ class OnnxDecoder:
         self, embedding: tuple[Tensor, ...], points: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See `promptable.MaskDecoder`; returns one mask or three."""
+        several = labels.numel() > 1
         _, _, box = split_box(points, labels)
         if box is None:  # as SAM's own predictor does
             points = torch.cat([points, torch.zeros(1, 1, 2)], dim=1)
@@ -135,9 +139,11 @@ class OnnxDecoder:
                 "orig_im_size": np.full(2, SIDE, np.float32),
             },
         )
-        # With four masks, the first is meant for several points, and the others are parts of it.
-        first = 1 if scores.shape[1] == 4 else 0
-        return torch.from_numpy(masks[0, first:]), torch.from_numpy(scores[0, first:])
+        found = torch.from_numpy(masks[0]), torch.from_numpy(scores[0])
+        if len(found[1]) <= MASKS:
+            return in_order(found, None)
+        single, others = ((found[0][part], found[1][part]) for part in _SINGLE_AND_OTHERS)
+        return in_order(others, single if several else None)
 
 
 def is_encoder(path: Path) -> bool:

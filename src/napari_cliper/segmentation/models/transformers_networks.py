@@ -31,7 +31,7 @@ from transformers.utils import logging
 from ..errors import DamagedWeightsError, InvalidInputError
 from ..progress import Monitor
 from .pretrained import load_network, load_part
-from .promptable import InputLayout, split_box
+from .promptable import InputLayout, in_order, split_box
 
 logging.disable_progress_bar()
 
@@ -112,16 +112,23 @@ class SamDecoder:
         self, embedding: tuple[Tensor, ...], points: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See `promptable.MaskDecoder`; returns three masks."""
+        several = labels.numel() > 1
         maps = [_like(one, self.network) for one in embedding]
         device = maps[0].device
         points, labels, box = split_box(points, labels)
-        found = self.network(
-            image_embeddings=maps[0] if isinstance(self.network, SamModel) else maps,
-            input_points=points[:, None].to(device) if labels.numel() else None,
-            input_labels=labels[:, None].to(device) if labels.numel() else None,
-            input_boxes=None if box is None else box.to(device),
-        )
-        return found.pred_masks[0, 0], found.iou_scores[0, 0]
+
+        def decoded(*, multimask: bool) -> tuple[Tensor, Tensor]:
+            found = self.network(
+                image_embeddings=maps[0] if isinstance(self.network, SamModel) else maps,
+                input_points=points[:, None].to(device) if labels.numel() else None,
+                input_labels=labels[:, None].to(device) if labels.numel() else None,
+                input_boxes=None if box is None else box.to(device),
+                multimask_output=multimask,
+            )
+            return found.pred_masks[0, 0], found.iou_scores[0, 0]
+
+        single = decoded(multimask=False) if several else None
+        return in_order(decoded(multimask=True), single)
 
 
 def load_sam(folder: Path) -> tuple[SamEncoder | Sam2Encoder, SamDecoder]:

@@ -1,0 +1,185 @@
+"""How well a model outlines single objects of real images, after 1, 2, 3 and 5 clicks.
+
+    python benchmarks/objects_by_click.py --images DIR --sam NAME_OR_FOLDER [--limit N]
+                                          [--objects N] [--output FILE]
+
+Reads DIR/KIND/images/*.png, labels/*.png (255 is not labelled) and, where there are any,
+instances/*.png. The first click is at the deepest point of the object; each further click is at the
+deepest point of the largest region that the outline lacks, or has too much. Three ways to choose
+among the masks: the model's own choice; the one that fits a pixel classifier (trained with three
+clicks on each class) best; the best of all, as a person with the key for other outlines sees it.
+Writes JSON rows {"kind", "image", "object", "way", "clicks", "iou"} and prints the means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import baselines
+import numpy as np
+from hints import clicks
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.io import imread
+from skimage.measure import label as numbered
+
+from napari_cliper.segmentation import (
+    ObjectEmbedding,
+    ObjectMasks,
+    ObjectPrompt,
+    ObjectSegmenter,
+    best_fitting,
+    to_8bit,
+)
+
+CLICKS = (1, 2, 3, 5)
+LEAST = 50
+"""Fewest pixels of an object."""
+NOT_LABELLED = 255
+
+Mask = NDArray[np.bool_]
+Choose = Callable[[ObjectMasks], Mask]
+
+
+def objects_of(labels: NDArray[Any], instances: NDArray[Any] | None) -> Iterator[Mask]:
+    """Objects of an image: its instances, or the largest region of each class."""
+    if instances is not None:
+        for number in np.unique(instances[instances > 0]):
+            yield instances == number
+        return
+    for value in np.unique(labels[(labels > 0) & (labels != NOT_LABELLED)]):
+        regions = numbered(labels == value)
+        yield regions == np.bincount(regions.ravel())[1:].argmax() + 1
+
+
+def deepest(mask: Mask) -> tuple[int, int]:
+    """The pixel of a mask that is farthest from its edge."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(depth.argmax(), mask.shape)
+    return int(row), int(column)
+
+
+def largest_mistake(truth: Mask, found: Mask) -> tuple[Mask, bool]:
+    """The largest region that is wrong, and whether the outline lacks it."""
+    best: tuple[Mask, bool] = (np.zeros_like(truth), True)
+    for wrong, lacking in ((truth & ~found, True), (found & ~truth, False)):
+        regions = numbered(wrong, connectivity=1)
+        sizes = np.bincount(regions.ravel())[1:]
+        if sizes.size and sizes.max() > best[0].sum():
+            best = regions == sizes.argmax() + 1, lacking
+    return best
+
+
+def iou(one: Mask, other: Mask) -> float:
+    """Intersection over union."""
+    return float((one & other).sum() / max((one | other).sum(), 1))
+
+
+def corrected(
+    segmenter: ObjectSegmenter, embedding: ObjectEmbedding, truth: Mask, choose: Choose
+) -> dict[int, float]:
+    """IoU by number of clicks, of someone who corrects the largest mistake."""
+    inside, outside = [deepest(truth)], []
+    found: dict[int, float] = {}
+    for count in range(1, max(CLICKS) + 1):
+        masks = segmenter.masks(embedding, ObjectPrompt(tuple(inside), tuple(outside)))
+        mask = choose(masks)
+        if count in CLICKS:
+            found[count] = iou(mask, truth)
+        wrong, lacking = largest_mistake(truth, mask)
+        if wrong.any():
+            (inside if lacking else outside).append(deepest(wrong))
+    return found
+
+
+def measured(
+    segmenter: ObjectSegmenter, folder: Path, name: str, most: int
+) -> Iterator[dict[str, Any]]:
+    """The rows of one image."""
+    image, labels = imread(folder / "images" / name), imread(folder / "labels" / name)
+    numbers = folder / "instances" / name
+    objects = [
+        mask
+        for mask in objects_of(labels, imread(numbers) if numbers.exists() else None)
+        if mask.sum() >= LEAST
+    ]
+    chosen = np.random.default_rng(0).permutation(len(objects))[:most]
+    embedding = segmenter.embed(image)
+    pixels = to_8bit(image if image.ndim == 3 else image[..., None]).pixels
+    features = baselines.pixel_features(np.repeat(pixels[..., :3], 3 // pixels.shape[2], axis=2))
+    hinted = clicks(np.where(labels == NOT_LABELLED, 0, labels), 3)
+    classes = baselines.classified(baselines.forest([features], [hinted]), features)
+    for index in chosen:
+        truth = objects[index]
+        likely = classes == np.bincount(labels[truth]).argmax()
+        ways: dict[str, Choose] = {
+            "own choice": lambda found: found.masks[0],
+            "fits the class": lambda found, likely=likely: found.masks[
+                best_fitting(found, likely)[0]
+            ],
+            "best of all": lambda found, truth=truth: max(
+                found.masks, key=lambda mask: iou(mask, truth)
+            ),
+        }
+        for way, choose in ways.items():
+            for count, value in corrected(segmenter, embedding, truth, choose).items():
+                yield {
+                    "kind": folder.name,
+                    "image": name,
+                    "object": int(index),
+                    "way": way,
+                    "clicks": count,
+                    "iou": round(value, 4),
+                }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Means by kind, and the mean of the kinds, as a Markdown table."""
+    values: dict[tuple[str, str, int], list[float]] = defaultdict(list)
+    for row in rows:
+        values[row["way"], row["kind"], row["clicks"]].append(row["iou"])
+    kinds = sorted({row["kind"] for row in rows})
+    ways = list(dict.fromkeys(row["way"] for row in rows))
+    lines = [
+        f"| IoU at {', '.join(map(str, CLICKS))} clicks | {' | '.join(kinds)} | mean |",
+        "|---" * (len(kinds) + 2) + "|",
+    ]
+    for way in ways:
+        means = np.array(
+            [[np.mean(values[way, kind, count]) for count in CLICKS] for kind in kinds]
+        )
+        cells = [" / ".join(f"{value:.2f}" for value in line) for line in (*means, means.mean(0))]
+        lines.append(f"| {way} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--sam", required=True)
+    parser.add_argument("--limit", type=int, default=5, help="images of each kind")
+    parser.add_argument("--objects", type=int, default=4, help="objects of each image")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    segmenter = ObjectSegmenter(options.sam, offline=True)
+    rows: list[dict[str, Any]] = []
+    start = time.perf_counter()
+    for folder in sorted(path.parent for path in options.images.glob("*/images")):
+        names = sorted(path.name for path in (folder / "images").glob("*.png"))
+        for name in names[: options.limit]:
+            rows += measured(segmenter, folder, name, options.objects)
+    objects = len({(row["kind"], row["image"], row["object"]) for row in rows})
+    print(table(rows))
+    print(f"{objects} objects, {time.perf_counter() - start:.0f} s")
+    if options.output is not None:
+        options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Outlines of single objects: the calls of the engine that run in a thread. Without Qt."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from ..segmentation import Monitor, Progress
+from .engine_requests import Limits, digest
+from .pytorch_loading import load_pytorch
+
+if TYPE_CHECKING:
+    from ..segmentation import ObjectEmbedding, ObjectPrompt, ObjectSegmenter
+
+CACHE_BYTES = 500_000_000
+"""Bytes that the embedded tiles may take together."""
+
+
+@dataclass(frozen=True)
+class SamChoice:
+    """Which model outlines objects, and where it runs; as in `ObjectSegmenter`."""
+
+    sam: str
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class OutlineRequest:
+    """A tile of an image, and clicks on one object in it.
+
+    Parameters
+    ----------
+    model : SamChoice
+    read : callable
+        Returns the pixels of the tile; called in the thread.
+    contrast : callable
+        Returns the contrast limits of a grey image, or None; called in the thread.
+    prompt : ObjectPrompt or None
+        In pixels of the tile. None only embeds the tile, so that the first click is fast.
+    likely : (Y, X) bool array or None
+        Where the class is predicted in the tile.
+    """
+
+    model: SamChoice
+    read: Callable[[], NDArray[Any]]
+    contrast: Callable[[], Limits | None]
+    prompt: ObjectPrompt | None
+    likely: NDArray[Any] | None
+
+
+class ObjectSession:
+    """The model that outlines objects, and the tiles that it has embedded."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # for the cache
+        self._in_use = threading.Lock()  # held by the job that uses the model
+        self._segmenter: tuple[SamChoice, ObjectSegmenter] | None = None
+        self._cached: OrderedDict[tuple[Any, ...], ObjectEmbedding] = OrderedDict()
+
+    def outline(
+        self,
+        request: OutlineRequest,
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> tuple[NDArray[Any], ...]:
+        """Outline an object; called in a thread.
+
+        Returns
+        -------
+        tuple of (Y, X) bool array
+            Masks of the tile, the one that fits the predicted class first; empty without a prompt.
+
+        Raises
+        ------
+        SegmentationError
+            As the engine does.
+        """
+        monitor = Monitor(report, should_stop)
+        load_pytorch(report)
+        from ..segmentation import best_fitting  # noqa: PLC0415 - torch
+
+        while not self._in_use.acquire(timeout=0.1):
+            monitor.check()
+        try:
+            segmenter = self._segmenter_of(request.model)
+            embedding = self._embedding(segmenter, request, report, should_stop)
+            if request.prompt is None:
+                return ()
+            found = segmenter.masks(embedding, request.prompt)
+        finally:
+            self._in_use.release()
+        order = best_fitting(found, request.likely)
+        return tuple(found.masks[index] for index in order if found.masks[index].any())
+
+    def unload(self) -> None:
+        """Free the model; embedded tiles stay cached."""
+        self._segmenter = None
+
+    def forget(self) -> None:
+        """Drop all embedded tiles."""
+        with self._lock:
+            self._cached.clear()
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Number of embedded tiles, and their bytes."""
+        with self._lock:
+            return len(self._cached), sum(one.nbytes for one in self._cached.values())
+
+    @property
+    def network_bytes(self) -> int:
+        """Bytes of memory of the loaded model."""
+        held = self._segmenter
+        return 0 if held is None else held[1].nbytes
+
+    def _segmenter_of(self, model: SamChoice) -> ObjectSegmenter:
+        from ..segmentation import ObjectSegmenter  # noqa: PLC0415 - torch
+
+        held = self._segmenter
+        if held is None or held[0] != model:
+            self._segmenter = held = (
+                model,
+                ObjectSegmenter(model.sam, device=model.device, offline=True),
+            )
+        return held[1]
+
+    def _embedding(
+        self,
+        segmenter: ObjectSegmenter,
+        request: OutlineRequest,
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> ObjectEmbedding:
+        pixels, contrast = request.read(), request.contrast()
+        key = (request.model, digest(pixels), contrast)
+        with self._lock:
+            found = self._cached.get(key)
+            if found is not None:
+                self._cached.move_to_end(key)
+                return found
+        found = segmenter.embed(pixels, contrast=contrast, report=report, should_stop=should_stop)
+        with self._lock:
+            self._cached[key] = found
+            while (
+                len(self._cached) > 1
+                and sum(one.nbytes for one in self._cached.values()) > CACHE_BYTES
+            ):
+                self._cached.popitem(last=False)
+        return found
