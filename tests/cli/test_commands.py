@@ -124,17 +124,38 @@ def test_tiles_and_where_their_features_are_kept(segment, tmp_path):
     assert record["config"]["tiles"] == {"side": 64, "overlap": 16, "scale": None}
     assert record["tiles"]["count"] == len(list(folder.iterdir())) == 3 * 4
     assert tifffile.imread(tmp_path / "out" / "large_refined.tif").shape == (160, 200)
+    assert "found in 12 tiles. Estimate:" in " ".join(result.stdout.split())
+    whole = segment(path, "--shorter-side", "32", "--overwrite")
+    assert "at least 40 px can be found. Smaller ones are lost" in " ".join(whole.stdout.split())
+    fitting = segment(path, "--object-size", "20", "--overwrite")
+    assert json.loads((tmp_path / "out" / "large.json").read_text())["config"]["tiles"] == {
+        "side": 88, "overlap": None, "scale": None,
+    }, fitting.output  # fmt: skip
     nothing = segment(path, "--tile", "100", "--no-tile-cache", "--overwrite")
     assert nothing.exit_code == 0, nothing.output
     assert len(list(folder.iterdir())) == 12
     for arguments, words in (
         (("--tile-overlap", "8"), "need --tile"),
         (("--tile", "8"), "too small"),
+        (("--tile", "64", "--object-size", "9"), "not both"),
+        (("--object-size", "0"), "must be above 0"),
         (("--tile", "64", "--no-tile-cache", "--tile-cache", str(folder)), "not both"),
     ):
         refused = segment(path, *arguments, "--overwrite")
         assert refused.exit_code == 2
         assert words in refused.output
+
+
+def test_tiles_that_do_not_fit_on_the_disk_are_refused_before_the_run(
+    segment, tmp_path, monkeypatch
+):
+    path = tmp_path / "large.png"
+    Image.fromarray(make_scene((160, 200), 5).image).save(path)
+    monkeypatch.setattr(batch, "free_space", lambda folder: 1000)
+    result = segment(path, "--tile", "64", "--tile-cache", str(tmp_path / "tiles"))
+    assert result.exit_code == 1
+    assert "--tile-cache" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_thresholds_reach_the_labels(segment, image_file, tmp_path):

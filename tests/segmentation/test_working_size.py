@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from napari_cliper.segmentation import METHODS, SegmentationConfig, reduction
+from napari_cliper.segmentation import (
+    METHODS,
+    InvalidInputError,
+    SegmentationConfig,
+    Segmenter,
+    Tiles,
+    reduction,
+    tiles_for_objects,
+)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -32,3 +40,28 @@ def test_large_images_lose_small_objects():
     assert reduction((2048, 2048), config).notable
     less = SegmentationConfig(method="maskclip", shorter_side=1792, window=224)
     assert not reduction((2048, 2048), less).notable
+
+
+def test_tiles_lose_only_what_a_tile_loses():
+    shape = (8000, 8000)
+    assert reduction(shape, SegmentationConfig(model="demo", tiles=Tiles(256))).smallest < 10
+    scaled = SegmentationConfig(model="demo", tiles=Tiles(256, scale=0.25))
+    assert reduction(shape, scaled).smallest == pytest.approx(32)
+    whole = SegmentationConfig(model="demo")
+    small = SegmentationConfig(model="demo", tiles=Tiles(2000))  # larger than the image
+    assert reduction((1000, 1000), small) == reduction((1000, 1000), whole)
+
+
+def test_tiles_fit_the_objects():
+    """Objects are seen as large as in the images that the demo model was tuned on."""
+    for size in (12, 60, 400):
+        for refiner in ("pamr", "stable-diffusion"):
+            config = SegmentationConfig(model="demo", refiner=refiner)
+            config = SegmentationConfig(
+                model="demo", refiner=refiner, tiles=tiles_for_objects(size, config)
+            )
+            layout = Segmenter(config).layout((20_000, 20_000))
+            assert size * layout.scaled[0] / 20_000 == pytest.approx(51, rel=0.05)
+    for size in (0, -3, float("nan"), float("inf")):
+        with pytest.raises(InvalidInputError, match="must be above 0"):
+            tiles_for_objects(size, config)

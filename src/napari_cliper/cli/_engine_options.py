@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
@@ -23,6 +23,7 @@ from ..segmentation import (
     Thresholds,
     Tiles,
     parse_words,
+    tiles_for_objects,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ class EngineOptions:
     ] = None
     window: Annotated[
         int | None, typer.Option(help="Side of the sliding windows in pixels; 0 turns them off.")
+    ] = None
+    object_size: Annotated[
+        float | None,
+        typer.Option(help="Objects are about this many pixels wide; chooses tiles that fit."),
     ] = None
     tile: Annotated[
         int | None,
@@ -111,7 +116,7 @@ class EngineOptions:
             See `SegmentationConfig`.
         """
         templates = self.templates
-        return SegmentationConfig(
+        config = SegmentationConfig(
             method=cast("Any", self.method),
             model=self.model,
             refiner=cast("Any", self.refiner),
@@ -128,6 +133,11 @@ class EngineOptions:
             seed=self.seed,
             offline=self.offline,
         )
+        if self.object_size is None:
+            return config
+        if self.tile is not None:
+            raise InvalidInputError("Give --object-size or --tile, not both.")
+        return replace(config, tiles=tiles_for_objects(self.object_size, config))
 
     def tiles(self) -> Tiles | None:
         """The tiles, if there are any."""

@@ -117,15 +117,17 @@ def segment(
         thresholds = engine.thresholds(segmenter.settings)
         from ..workflows.segment_files import (  # noqa: PLC0415 - torch
             check_inputs,
+            cost_note,
             find_images,
             segment_file,
             write_uncertainty,
         )
 
         images = find_images(images)
-        unfit = check_inputs(
+        checked = check_inputs(
             segmenter, images, classes, output, overwrite=overwrite, objects=objects
         )
+        unfit = checked.unfit
         for problem in unfit.values():
             err.print(f"[bold red]Error:[/] {escape(problem)}", soft_wrap=True)
         if len(unfit) == len(images):
@@ -140,8 +142,13 @@ def segment(
             for path in images:
                 if path in unfit:
                     continue
-                bars = Bars()
+                bars, estimating = Bars(), Bars()
                 try:
+                    with estimating.progress:
+                        note = cost_note(
+                            segmenter, path, checked.shapes[path], estimating.report, should_stop
+                        )
+                    out.print(escape(note), soft_wrap=True, highlight=False)
                     with bars.progress:
                         done = segment_file(
                             segmenter,

@@ -64,6 +64,8 @@ from .scoring.prototypes import BACKGROUND as BACKGROUND
 from .scoring.prototypes import Prototype as Prototype
 from .scoring.prototypes import Prototypes as Prototypes
 from .segmenter import Segmenter as Segmenter
+from .tile_encoder import TileEstimate as TileEstimate
 from .tiles import Tiles as Tiles
 from .working_size import Reduction as Reduction
 from .working_size import reduction as reduction
+from .working_size import tiles_for_objects as tiles_for_objects

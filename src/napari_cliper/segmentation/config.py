@@ -24,16 +24,13 @@ from .models.registry import Network
 from .prompts import BACKGROUND_WORDS, TEMPLATE_SETS, check_templates, several
 from .refiners.table import REFINERS
 from .tables import Rule, choose
-from .tiles import Tiles
+from .tiles import DIFFUSION_SIDE, Tiles
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 DEFAULT_PRESET = "voc21"
-
-DIFFUSION_SIDE = 512
-"""Pixels of the smallest tile with Stable Diffusion, which sees 512 x 512 of them."""
 
 _TOO_LARGE = 2**63  # what torch's seeds and sizes cannot hold
 

@@ -40,7 +40,7 @@ from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototype_fusion import PrototypeFusion, prototype_fusion
 from .scoring.prototypes import Prototypes, learn_prototypes
 from .scoring.similarity import Queries
-from .tile_encoder import TileEncoder
+from .tile_encoder import TileEncoder, TileEstimate
 from .tiles import TileLayout, tile_layout
 
 WORDS_SHOWN = 12
@@ -283,6 +283,32 @@ class Segmenter:
             record={**record, "tiles": {"count": len(layout), "without contrast": tiles.empty}},
             tiles=tiles,
         )
+
+    def estimate(
+        self,
+        image: NDArray[Any],
+        *,
+        contrast: Limits | None = None,
+        report: Report | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> TileEstimate | None:
+        """Estimate what encoding an image in tiles costs, by encoding one of them.
+
+        The parameters and errors are those of `embed`.
+
+        Returns
+        -------
+        TileEstimate or None
+            None for an image that is encoded as a whole.
+        """
+        monitor = _monitor(report, should_stop)
+        rgb = self.check(image, contrast)
+        layout = self.layout(rgb.shape)
+        if layout is None or not isinstance(rgb, TiledImage):
+            return None
+        with self.networks.guard("encoding a tile"), torch.inference_mode():
+            self.networks.load(monitor)
+            return self._tile_encoder().estimate(rgb, layout, monitor)
 
     def _tile_encoder(self) -> TileEncoder:
         return TileEncoder(

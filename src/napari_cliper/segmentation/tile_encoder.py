@@ -6,6 +6,8 @@ image (contrast, maxima, thresholds relative to a maximum) is taken over all til
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -45,8 +47,37 @@ FORMAT = 1
 ATTENTION_SHARE = 0.5
 """Share of the cache that the refiner's attention of one image may take."""
 
+BYTES_A_PIXEL, BYTES_A_PATCH, REFINING_BYTES = 4, 400, 700_000_000
+"""Memory of a run: labels and the image, maps of about ten classes, and one part with PAMR."""
+
 ReadClip = Callable[[RGBPixels, Settings, Monitor], ClipFeatures]
 ReadRefiner = Callable[[RGBPixels, Monitor], SelfAttention | None]
+
+
+@dataclass(frozen=True)
+class TileEstimate:
+    """What encoding an image in tiles costs.
+
+    Parameters
+    ----------
+    tiles : int
+        Number of tiles.
+    seconds : float
+        Time in the networks, if no tile is cached.
+    disk : int
+        Bytes of the features on disk.
+    memory : int
+        Bytes of memory, without the networks.
+    read_again : int
+        Number of tiles whose attention does not fit into the cache: the refiner's network reads
+        them again for every question.
+    """
+
+    tiles: int
+    seconds: float
+    disk: int
+    memory: int
+    read_again: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +168,31 @@ class TileEncoder:
             raise InvalidInputError(f"The refiner {self.config.chosen_refiner} returned nothing.")
         self.store.put(key, packed_attention(found))
         return found
+
+    # ------------------------------------------------------------------ estimate
+
+    def estimate(self, image: TiledImage, layout: TileLayout, monitor: Monitor) -> TileEstimate:
+        """Encode the tile in the middle, and estimate what all tiles cost."""
+        place = layout.cells[len(layout) // 2]
+        start = time.perf_counter()
+        features = self.read_clip(self._pixels(image, layout, place), self.settings, monitor)
+        clip_seconds = time.perf_counter() - start
+        disk = sum(one.nbytes for one in packed_features(features).values()) * len(layout)
+        again = 0
+        seconds = clip_seconds * len(layout)
+        if self._reads_attention:
+            start = time.perf_counter()
+            found = self.read_refiner(image.region(tile_window(layout, place)), monitor)
+            each = time.perf_counter() - start
+            size = 0 if found is None else found.nbytes
+            kept = min(self._attention_bytes() // max(size, 1), len(layout))
+            again = len(layout) - kept
+            disk += kept * size
+            seconds += each * len(layout)
+        pixels, patches = math.prod(layout.shape), math.prod(layout.grid)
+        memory = pixels * BYTES_A_PIXEL + patches * BYTES_A_PATCH
+        memory += REFINING_BYTES if self._by_pixels else 0
+        return TileEstimate(len(layout), seconds, disk, memory, again)
 
     # ------------------------------------------------------------------ score
 

@@ -16,6 +16,9 @@ from .errors import InvalidInputError
 SMALLEST_SIDE = 32
 """Pixels of the smallest tile."""
 
+DIFFUSION_SIDE = 512
+"""Pixels of the smallest tile with Stable Diffusion, which sees 512 x 512 of them."""
+
 
 @dataclass(frozen=True)
 class Tiles:

@@ -6,8 +6,12 @@ Loads no torch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from .errors import InvalidInputError
+from .tiles import DIFFUSION_SIDE, SMALLEST_SIDE, Tiles
 
 if TYPE_CHECKING:
     from .config import SegmentationConfig
@@ -17,6 +21,10 @@ LONGEST = 2048
 
 SMALLEST_FOUND = 8
 """Pixels in the reduced image below which objects are lost: half a patch of ViT-B/16."""
+
+OBJECTS_ACROSS = 4.4
+"""How many objects lie side by side in a tile that is made for them, as in the images on which the
+settings were chosen."""
 
 NOTABLE_FACTOR = 3.0
 """Reductions below this lose no object that a microscope image usually shows."""
@@ -70,7 +78,8 @@ class Reduction:
 def reduction(shape: tuple[int, int], config: SegmentationConfig) -> Reduction:
     """Return how much an image is reduced before CLIP sees it.
 
-    Sliding windows change nothing: they lie on the reduced image.
+    Sliding windows change nothing: they lie on the reduced image. With tiles, each is reduced by
+    itself.
 
     Parameters
     ----------
@@ -79,6 +88,35 @@ def reduction(shape: tuple[int, int], config: SegmentationConfig) -> Reduction:
     config : SegmentationConfig
     """
     shorter_side = config.settings().shorter_side
+    tiles = config.tiles
+    if tiles is not None and tiles.scale is not None:
+        return Reduction(1 / tiles.scale)
+    if tiles is not None and max(shape) > tiles.side:
+        return Reduction(tiles.side / shorter_side)
     if config.rule == "cliper":
         return Reduction(min(shape) / shorter_side)
     return Reduction(max(min(shape) / shorter_side, max(shape) / LONGEST))
+
+
+def tiles_for_objects(size: float, config: SegmentationConfig) -> Tiles:
+    """Return tiles in which objects of a given size are found.
+
+    Parameters
+    ----------
+    size : float
+        Diameter of the objects in pixels of the image.
+    config : SegmentationConfig
+        Its method, model and refiner; its own tiles are ignored.
+
+    Raises
+    ------
+    InvalidInputError
+        For a size that is not a number above 0.
+    """
+    if not (math.isfinite(size) and size > 0):
+        raise InvalidInputError(f"The object size is {size:g} px; it must be above 0.")
+    seen = size * OBJECTS_ACROSS
+    least = DIFFUSION_SIDE if config.needs_diffusion else SMALLEST_SIDE
+    if seen < least:
+        return Tiles(least, scale=config.settings().shorter_side / seen)
+    return Tiles(round(seen))

@@ -41,6 +41,9 @@ from ..segmentation import (
     ScoreMaps,
     Segmenter,
     Thresholds,
+    TileCache,
+    free_space,
+    reduction,
 )
 from .segment_objects import SUFFIXES as OBJECT_SUFFIXES
 from .segment_objects import open_objects, write_objects
@@ -74,6 +77,22 @@ class Segmented:
     counts: list[int]
     uncertainty: float
     objects: ClassifiedObjects | None = None
+
+
+@dataclass(frozen=True)
+class CheckedImages:
+    """The images of a run.
+
+    Parameters
+    ----------
+    unfit : dict of Path to str
+        Error message of each image that cannot be segmented.
+    shapes : dict of Path to (int, int)
+        (Y, X) of each image that can.
+    """
+
+    unfit: dict[Path, str]
+    shapes: dict[Path, tuple[int, int]]
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -129,7 +148,7 @@ def check_inputs(
     *,
     overwrite: bool,
     objects: Path | None = None,
-) -> dict[Path, str]:
+) -> CheckedImages:
     """Check classes, images and output files before any long work starts.
 
     Parameters
@@ -139,11 +158,6 @@ def check_inputs(
         Whether results of earlier runs may be replaced.
     objects : Path, optional
         File with the objects of the image; only for a single image.
-
-    Returns
-    -------
-    dict of Path to str
-        Error message of each image that cannot be segmented; the others can.
 
     Raises
     ------
@@ -176,17 +190,88 @@ def check_inputs(
     if problems:
         raise InvalidInputError("\n".join(problems))
     unfit: dict[Path, str] = {}
+    shapes: dict[Path, tuple[int, int]] = {}
     for path in images:
         try:
             with _naming_memory(path, "reading it"):
-                rgb = segmenter.check(read_image_file(path))
+                shapes[path] = segmenter.check(read_image_file(path)).shape
             if objects is not None:
-                open_objects(objects, rgb.shape)
+                open_objects(objects, shapes[path])
         except (FileError, OutOfMemoryError) as error:
             unfit[path] = str(error)
         except InvalidInputError as error:
             unfit[path] = f"{path}: {error}"
-    return unfit
+    return CheckedImages(unfit, shapes)
+
+
+def cost_note(
+    segmenter: Segmenter,
+    path: Path,
+    shape: tuple[int, int],
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> str:
+    """Describe before a run which objects are found, and what it costs.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+    path : Path
+        The image.
+    shape : (int, int)
+        (Y, X) of the image.
+    report : callable
+        Called with a `Progress`; with tiles, one is encoded to estimate the time.
+    should_stop : callable
+        As in `segment_file`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the features of all tiles do not fit on the disk.
+    """
+    reduced = reduction(shape, segmenter.config)
+    size = f"{path.name}: {shape[0]} x {shape[1]} px, objects of at least {reduced.smallest:.0f} px"
+    layout = segmenter.layout(shape)
+    if layout is None:
+        hint = ""
+        if reduced.notable:
+            hint = (
+                " Smaller ones are lost. To find them, give their size with --object-size, or "
+                "encode tiles with --tile 256."
+            )
+        return f"{size} can be found.{hint}"
+    image = read_image_file(path)
+    cost = segmenter.estimate(image, report=report, should_stop=should_stop)
+    if cost is None:
+        return f"{size} can be found."
+    store = segmenter.tile_store
+    where = "in memory"
+    if isinstance(store, TileCache):
+        where = "on disk"
+        free = free_space(store.folder)
+        if cost.disk > free:
+            raise InvalidInputError(
+                f"{path}: the features of {cost.tiles} tiles need {cost.disk / 1e9:.1f} GB in "
+                f"{store.folder}, where {free / 1e9:.1f} GB are free. Choose another folder with "
+                "--tile-cache, or larger tiles."
+            )
+    text = (
+        f"{size} can be found in {cost.tiles} tiles. Estimate: {_duration(cost.seconds)} in the "
+        f"networks, {cost.disk / 1e6:,.0f} MB {where}, {cost.memory / 1e9:.1f} GB of memory."
+    )
+    if cost.read_again:
+        text += (
+            f" Each question about other words reads {cost.read_again} tiles with the refiner's "
+            "network again, because their attention exceeds the cache."
+        )
+    return text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def segment_file(

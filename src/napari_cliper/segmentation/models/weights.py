@@ -215,9 +215,9 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE).expanduser()
 
 
-def free_space() -> int:
-    """Return the bytes that are free where downloads are stored."""
-    folder = cache_folder()
+def free_space(folder: Path | None = None) -> int:
+    """Return the bytes that are free in a folder; by default where downloads are stored."""
+    folder = folder or cache_folder()
     there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
     return shutil.disk_usage(there).free
 

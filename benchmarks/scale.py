@@ -1,0 +1,260 @@
+"""Accuracy, time and memory of images of growing size, with and without tiles.
+
+    python benchmarks/scale.py [--sizes 512 1024 2048 4096] [--scenes N] [--output DIR]
+
+The scenes are drawn at full size, with objects of about 60 px. Each image runs in a process of its
+own, so that none finds what another left in memory; times are CPU seconds of one thread. A last
+part measures what tiles cost over their networks, with random weights of ViT-B/16. Writes a table,
+the numbers and a plot (for which matplotlib is needed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+HERE = Path(__file__).parent
+UNIT, TILE, OVERLAP = 256, 256, 64
+SEED = 1_000_001
+MEGABYTE = 1e6
+
+LIMITS = {
+    "mIoU with tiles": ("at least", 0.82),
+    "moved": ("at most", 0.02),
+    "memory": ("at most", 1500.0),
+    "tiles over their networks": ("at most", 1.15),
+    "other words over the first run": ("at most", 1 / 30),
+}
+
+
+def draw(size: int, seed: int, folder: Path) -> None:
+    """Draw a scene and save its image and labels; in its own process, as it takes much memory."""
+    import numpy as np
+
+    from napari_cliper.demo.scenes import make_scene
+
+    scene = make_scene((size, size), seed, unit=UNIT)
+    np.save(folder / "image.npy", scene.image)
+    np.save(folder / "labels.npy", scene.labels)
+
+
+def measure(folder: Path, *, tiles: bool, moved: bool) -> dict[str, Any]:
+    """Segment a scene; `moved` also runs with the tile grid moved by half a stride."""
+    import numpy as np
+    import torch
+
+    from napari_cliper.demo.run import all_classes
+    from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
+    from napari_cliper.segmentation import SegmentationConfig, Segmenter, TileCache, Tiles
+
+    torch.set_num_threads(1)
+    classes = all_classes()
+    image = np.load(folder / "image.npy", mmap_mode="r")
+    config = SegmentationConfig(
+        model="demo", refiner="pamr", device="cpu", tiles=Tiles(TILE, OVERLAP) if tiles else None
+    )
+    segmenter = Segmenter(config, tile_store=TileCache(folder / "tiles"))
+    small = np.asarray(image[:TILE, :TILE])
+    segmenter.score(segmenter.embed(small), classes).to_labels()  # networks, words, libraries
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    clock = [time.process_time()]
+    embedding = segmenter.embed(image)
+    clock.append(time.process_time())
+    scores = segmenter.score(embedding, classes)
+    clock.append(time.process_time())
+    labels = scores.to_labels()
+    clock.append(time.process_time())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    truth = np.load(folder / "labels.npy")
+    matrix = sum(
+        confusion_matrix(truth[rows], labels[rows], len(classes) + 1)
+        for rows in (slice(top, top + 1024) for top in range(0, len(truth), 1024))
+    )
+    count = 1 if embedding.tiles is None else len(embedding.tiles.layout)
+    found = {
+        "tiles": count,
+        "mIoU": mean_iou(matrix),
+        "memory": (peak - before) / MEGABYTE,
+        **{
+            name: stop - start
+            for name, start, stop in zip(
+                ("embed", "score", "labels"), clock[:-1], clock[1:], strict=True
+            )
+        },
+    }
+    if moved:
+        half = (TILE - OVERLAP) // 2
+        shifted = np.pad(image, ((half, 0), (half, 0), (0, 0)), mode="reflect")
+        again = segmenter.score(segmenter.embed(shifted), classes).to_labels()[half:, half:]
+        found["moved"] = float(np.mean(again != labels))
+    return found
+
+
+def cost_of_tiles(folder: Path) -> dict[str, float]:
+    """What tiles cost over the time in the network, and other words over the first run."""
+    import numpy as np
+    import torch
+    from worker import random_clip
+
+    from napari_cliper.demo.scenes import make_scene
+    from napari_cliper.segmentation import SegmentationConfig, Segmenter, TileCache, Tiles
+
+    torch.set_num_threads(1)
+    config = SegmentationConfig(
+        model=str(random_clip(folder)), refiner="none", device="cpu", offline=True,
+        background=("sky", "grass"), templates="word", tiles=Tiles(TILE, OVERLAP),
+    )  # fmt: skip
+    segmenter = Segmenter(config, tile_store=TileCache(folder / "tiles"))
+    segmenter.load()
+    method = segmenter._method
+    read, inside = method.read, []
+
+    def timed(*arguments: Any) -> Any:
+        start = time.process_time()
+        found = read(*arguments)
+        inside.append(time.process_time() - start)
+        return found
+
+    method.read = timed
+    image = make_scene((768, 768), SEED, unit=UNIT).image
+    segmenter.embed(np.roll(image, 5, axis=0)[:TILE, :TILE])  # warm
+    segmenter.score(segmenter.embed(image), ["one", "two"])
+    for file in (folder / "tiles").iterdir():
+        file.unlink()
+    inside.clear()
+    start = time.process_time()
+    embedding = segmenter.embed(image)
+    segmenter.score(embedding, ["nucleus", "crystal"]).to_labels()
+    first = time.process_time() - start
+    segmenter.score(embedding, ["bubble", "fibre"])  # encodes the words
+    start = time.process_time()
+    segmenter.score(embedding, ["bubble", "fibre"]).to_labels()
+    again = time.process_time() - start
+    return {
+        "tiles over their networks": first / sum(inside),
+        "other words over the first run": again / first,
+    }
+
+
+def in_process(*arguments: str) -> dict[str, Any]:
+    """Run this script with arguments; returns what it prints as JSON."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__)), *arguments],
+        env=environment, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    return json.loads(lines[-1]) if lines else {}
+
+
+def run(sizes: list[int], scenes: int) -> dict[str, Any]:
+    """All measurements: by size, and the cost of tiles."""
+    found: dict[str, Any] = {"sizes": {}}
+    for size in sizes:
+        rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        for index in range(scenes):
+            with tempfile.TemporaryDirectory() as folder:
+                in_process("--draw", str(size), str(SEED + index), folder)
+                moved = ["--moved"] if size <= 1024 else []
+                rows.append((
+                    in_process("--measure", folder, "--tiles", *moved),
+                    in_process("--measure", folder),
+                ))  # fmt: skip
+        first = [row[0] for row in rows]
+        row = {
+            "mIoU with tiles": mean(one["mIoU"] for one in first),
+            "mIoU without": mean(one["mIoU"] for _, one in rows),
+            "tiles": first[0]["tiles"],
+            "embed": mean(one["embed"] for one in first) / first[0]["tiles"],
+            "score": mean(one["score"] for one in first) / first[0]["tiles"],
+            "labels": mean(one["labels"] for one in first) / first[0]["tiles"],
+            "memory": max(one["memory"] for one in first),
+            "moved": max((one["moved"] for one in first if "moved" in one), default=None),
+        }
+        found["sizes"][size] = row
+        print(size, row, file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        found["cost"] = in_process("--cost", folder)
+    print(found["cost"], file=sys.stderr, flush=True)
+    return found
+
+
+def table(found: dict[str, Any]) -> str:
+    """The results as a Markdown table, and whether each limit is kept."""
+    lines = [
+        "| Image, px | mIoU with tiles | mIoU without | Tiles | CPU s a tile: networks | scores and "
+        "PAMR | labels | Memory over the networks | Changed by moving the grid |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for size, row in found["sizes"].items():
+        moved = "" if row["moved"] is None else f"{row['moved']:.2%}"
+        lines.append(
+            f"| {size} x {size} | {row['mIoU with tiles']:.2f} | {row['mIoU without']:.2f} | "
+            f"{row['tiles']} | {row['embed']:.3f} | {row['score']:.3f} | {row['labels']:.3f} | "
+            f"{row['memory']:.0f} MB | {moved} |"
+        )
+    lines.append("")
+    values = [(name, row.get(name)) for row in found["sizes"].values() for name in row]
+    for name, value in (*values, *found["cost"].items()):
+        if name in LIMITS and value is not None:
+            word, limit = LIMITS[name]
+            kept = value >= limit if word == "at least" else value <= limit
+            lines.append(
+                f"- {name}: {value:.3f} ({word} {limit:.3f}){'' if kept else ' **missed**'}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def plot(found: dict[str, Any], path: Path) -> None:
+    """Accuracy against the side of the image."""
+    import matplotlib.pyplot as plt
+
+    sizes = list(found["sizes"])
+    figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
+    for name, label in (("mIoU with tiles", "with tiles"), ("mIoU without", "whole image")):
+        axes.plot(sizes, [found["sizes"][size][name] for size in sizes], "o-", label=label)
+    axes.set(xscale="log", xlabel="side of the image, px", ylabel="mIoU", ylim=(0, 1))
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Run as a command, or as a process of `in_process`."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048, 4096])
+    parser.add_argument("--scenes", type=int, default=2, help="scenes of each size")
+    parser.add_argument("--output", type=Path, default=HERE / "results")
+    parser.add_argument("--draw", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--cost", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--tiles", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--moved", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.draw:
+        draw(int(given.draw[0]), int(given.draw[1]), Path(given.draw[2]))
+    elif given.measure:
+        print(json.dumps(measure(given.measure, tiles=given.tiles, moved=given.moved)))
+    elif given.cost:
+        print(json.dumps(cost_of_tiles(given.cost)))
+    else:
+        found = run(given.sizes, given.scenes)
+        given.output.mkdir(parents=True, exist_ok=True)
+        (given.output / "scale.json").write_text(json.dumps(found, indent=1) + "\n")
+        (given.output / "scale.md").write_text(table(found))
+        plot(found, given.output / "scale.png")
+        print(table(found))
+
+
+if __name__ == "__main__":
+    main()
