@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 
 from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.io import images
+from napari_cliper.io.image_decoding import open_image
 from napari_cliper.labels.palette import class_colours
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
 from napari_cliper.workflows import segment_files as batch
@@ -144,6 +146,61 @@ def test_tiles_and_where_their_features_are_kept(segment, tmp_path):
         refused = segment(path, *arguments, "--overwrite")
         assert refused.exit_code == 2
         assert words in refused.output
+
+
+def test_a_large_tiff_is_read_tile_by_tile_and_gives_the_same(segment, tmp_path, monkeypatch):
+    image = make_scene((160, 208), 5).image
+    path = tmp_path / "large.tif"
+    tifffile.imwrite(path, image, tile=(64, 64), photometric="rgb", compression="zlib")
+    arguments = (path, "--tile", "64", "--no-tile-cache")
+    assert segment(*arguments).exit_code == 0
+    out = tmp_path / "out"
+    expected = tifffile.imread(out / "large_refined.tif")
+    monkeypatch.setattr(images, "LAZY_PIXELS", 100 * 100)
+    monkeypatch.setattr(batch, "OVERLAY_PIXELS", 80 * 104)
+    read = []
+    inside = images.LazyTiff.__getitem__
+
+    def counted(self, index):
+        found = inside(self, index)
+        read.append(found.shape[0] * found.shape[1])
+        return found
+
+    monkeypatch.setattr(images.LazyTiff, "__getitem__", counted)
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", None)  # reads all of it
+    result = segment(*arguments, "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert len(read) > 12
+    np.testing.assert_array_equal(tifffile.imread(out / "large_refined.tif"), expected)
+    with Image.open(out / "large_overlay.png") as drawn:
+        assert drawn.height < 160
+
+
+def test_only_files_that_are_shown_as_stored_are_read_in_parts(tmp_path):
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 255, (40, 48), np.uint8)
+    files = {
+        "tiled": {"data": grey, "tile": (16, 16)},
+        "strips": {"data": grey},
+        "palette": {
+            "data": grey, "tile": (16, 16), "photometric": "palette",
+            "colormap": np.zeros((3, 256), np.uint16),
+        },
+        "inverted": {"data": grey, "tile": (16, 16), "photometric": "miniswhite"},
+        "turned": {"data": grey, "tile": (16, 16), "extratags": [(274, "H", 1, 6, True)]},
+        "stack": {"data": np.stack([grey, grey]), "tile": (16, 16)},
+    }  # fmt: skip
+    for name, options in files.items():
+        path = tmp_path / f"{name}.tif"
+        tifffile.imwrite(path, **options)
+        lazy = open_image(path)
+        assert (lazy is not None) == (name == "tiled")
+    lazy = open_image(tmp_path / "tiled.tif")
+    assert (lazy.shape, lazy.ndim, lazy.size, lazy.dtype) == ((40, 48), 2, 40 * 48, np.uint8)
+    np.testing.assert_array_equal(lazy[5:30, 7:41], grey[5:30, 7:41])
+    png = tmp_path / "grey.png"
+    Image.fromarray(grey).save(png)
+    assert open_image(png) is None
 
 
 def test_tiles_that_do_not_fit_on_the_disk_are_refused_before_the_run(

@@ -25,7 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from .decoded_image import Colours, DecodedImage, several_images, upright
 from .files import FileError, cannot
-from .tiff_decoding import decode_tiff
+from .tiff_decoding import LazyTiff, decode_tiff, open_tiff
 from .tiff_structure import MAGICS, StructureError, UnsupportedImageError, check_structure
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "PPM", "TGA", "PCX", "SGI", "QOI")
@@ -76,6 +76,18 @@ def decode_image(path: str | Path) -> DecodedImage:
         if _is_tiff(path):
             return decode_tiff(path)
         return _decode_other(path)
+
+
+def open_image(path: Path) -> LazyTiff | None:
+    """Open an image file without reading its pixels; None if its format does not allow that.
+
+    Raises
+    ------
+    FileError
+        As `decode_image`.
+    """
+    with _explained(path):
+        return open_tiff(path) if _is_tiff(path) else None
 
 
 def is_image(path: Path) -> bool:

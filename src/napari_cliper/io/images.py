@@ -11,12 +11,30 @@ from numpy.typing import NDArray
 from ..labels.axes import axes_from_names
 from .decoded_image import DecodedImage
 from .files import FileError
-from .image_decoding import decode_image
+from .image_decoding import decode_image, open_image
+from .tiff_decoding import LazyTiff
+
+LAZY_PIXELS = 1 << 25
+"""Images of more pixels are read part by part if their file allows it."""
 
 
 def read_image_file(path: Path) -> NDArray[Any]:
     """Return only the pixels of `read_image_with_axes`."""
     return read_image_with_axes(path)[0]
+
+
+def open_image_file(path: Path) -> NDArray[Any] | LazyTiff:
+    """Return the pixels of `read_image_file`; those of a large TIFF in tiles are read when needed.
+
+    Raises
+    ------
+    FileError
+        As `read_image_file`.
+    """
+    lazy = open_image(path)
+    if lazy is not None and lazy.shape[0] * lazy.shape[1] > LAZY_PIXELS:
+        return lazy
+    return read_image_file(path)
 
 
 def read_image_with_axes(path: Path) -> tuple[NDArray[Any], str]:

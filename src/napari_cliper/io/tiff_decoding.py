@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +15,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import tifffile
+import zarr
 from numpy.typing import NDArray
 
 from .decoded_image import Colours, DecodedImage, several_images, upright
@@ -46,12 +49,7 @@ def decode_tiff(path: Path) -> DecodedImage:
     -----
     Exceptions of tifffile and its decoders for damaged files are passed on.
     """
-    with path.open("rb") as file:
-        pages = check_structure(file)
-    ignored = {f"is_{name}": False for name in _IGNORED_VARIANTS}
-    with tifffile.TiffFile(path, _multifile=False, **ignored) as file:
-        if file.is_ome and not _ome_fits(file, pages):
-            file.is_ome = False
+    with _opened(path) as file:
         ome = file.ome_metadata or "" if file.is_ome else ""
         imagej = dict(file.imagej_metadata or {}) if file.is_imagej else {}
         series = _only_series(path, file)
@@ -74,6 +72,74 @@ def decode_tiff(path: Path) -> DecodedImage:
         upright(pixels, axes, orientation), axes, colours, int(page.bitspersample), "TIFF",
         palette, ome, imagej, lengths,
     )  # fmt: skip
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """A TIFF whose structure is sound; metadata that do not fit it are ignored."""
+    with path.open("rb") as raw:
+        pages = check_structure(raw)
+    ignored = {f"is_{name}": False for name in _IGNORED_VARIANTS}
+    with tifffile.TiffFile(path, _multifile=False, **ignored) as file:
+        if file.is_ome and not _ome_fits(file, pages):
+            file.is_ome = False
+        yield file
+
+
+@dataclass(frozen=True)
+class LazyTiff:
+    """The pixels of a TIFF in tiles, of which a part is read when it is indexed.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int
+        (Y, X), or (Y, X, 3 or 4) for colours.
+    dtype : numpy.dtype
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Read a part of the image."""
+        with tifffile.TiffFile(self.path, _multifile=False) as file:
+            array = zarr.open_array(_only_series(self.path, file).aszarr(level=0), mode="r")
+            return np.asarray(array[index])
+
+
+def open_tiff(path: Path) -> LazyTiff | None:
+    """Open a TIFF without reading its pixels.
+
+    Returns
+    -------
+    LazyTiff or None
+        None for a file that is not in tiles, for a stack, and for pixels that are not displayed as
+        they are stored: palettes, other colours than RGB, and orientations.
+    """
+    with _opened(path) as file:
+        series = _only_series(path, file)
+        page = series.keyframe
+        colours = _tiff_colours(page)
+        _check_blocks(page, series)
+        axes = {"grey": "YX", "rgb": "YXS", "rgba": "YXS"}.get(colours)
+        plain = page.is_tiled and int(page.tags.valueof(274, 1)) == 1
+        if not plain or str(series.axes) != axes or int(page.bitspersample) < 8:
+            return None
+        if colours == "rgb" and series.shape[-1] != 3:
+            return None
+        return LazyTiff(path, tuple(series.shape), np.dtype(series.dtype))
 
 
 def _pixel_length(page: Any, tag: int) -> float:

@@ -12,6 +12,8 @@ from .errors import SegmentationError as SegmentationError
 from .errors import Stopped as Stopped
 from .errors import WeightsUnavailableError as WeightsUnavailableError
 from .features.contrast import to_8bit as to_8bit
+from .features.preprocessing import RGBImage as RGBImage
+from .features.tiled_image import TiledImage as TiledImage
 from .labelling.live_labels import LiveLabels as LiveLabels
 from .labelling.live_labels import Shortfall as Shortfall
 from .labelling.live_labels import UserHints as UserHints
@@ -66,6 +68,7 @@ from .scoring.prototypes import Prototypes as Prototypes
 from .segmenter import Segmenter as Segmenter
 from .tile_encoder import TileEstimate as TileEstimate
 from .tiles import Tiles as Tiles
+from .tiles import Window as Window
 from .working_size import Reduction as Reduction
 from .working_size import reduction as reduction
 from .working_size import tiles_for_objects as tiles_for_objects

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from ..annotation.project.image_files import natural_key
@@ -21,7 +22,7 @@ from ..io.files import (
     check_places,
     whole_files,
 )
-from ..io.images import read_image_file
+from ..io.images import open_image_file, read_image_file
 from ..io.json_records import write_json
 from ..io.own_files import OwnFiles
 from ..io.prototype_file import prototypes_record
@@ -38,10 +39,13 @@ from ..segmentation import (
     OutOfMemoryError,
     Progress,
     Prototypes,
+    RGBImage,
     ScoreMaps,
     Segmenter,
     Thresholds,
     TileCache,
+    TiledImage,
+    Window,
     free_space,
     reduction,
 )
@@ -53,6 +57,11 @@ SUFFIXES = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
 
 UNCERTAINTY = "uncertainty.csv"
 """Name of the table of mean uncertainties."""
+
+OVERLAY_PIXELS = 1 << 25
+"""Size of the overlay of a larger image."""
+
+OVERLAY_ROWS = 64
 
 _COLUMNS = ("image", "uncertainty")
 
@@ -194,7 +203,7 @@ def check_inputs(
     for path in images:
         try:
             with _naming_memory(path, "reading it"):
-                shapes[path] = segmenter.check(read_image_file(path)).shape
+                shapes[path] = segmenter.check(_image(segmenter, path)).shape
             if objects is not None:
                 open_objects(objects, shapes[path])
         except (FileError, OutOfMemoryError) as error:
@@ -241,7 +250,7 @@ def cost_note(
                 "encode tiles with --tile 256."
             )
         return f"{size} can be found.{hint}"
-    image = read_image_file(path)
+    image = _image(segmenter, path)
     cost = segmenter.estimate(image, report=report, should_stop=should_stop)
     if cost is None:
         return f"{size} can be found."
@@ -266,6 +275,11 @@ def cost_note(
             "network again, because their attention exceeds the cache."
         )
     return text
+
+
+def _image(segmenter: Segmenter, path: Path) -> Any:
+    """The pixels of an image; with tiles, those of a large file are read tile by tile."""
+    return read_image_file(path) if segmenter.config.tiles is None else open_image_file(path)
 
 
 def _duration(seconds: float) -> str:
@@ -349,7 +363,7 @@ def _segment_file(
     replace: Replace,
 ) -> Segmented:
     callbacks = {"report": report, "should_stop": should_stop}
-    embedding = segmenter.embed(read_image_file(path), **callbacks)
+    embedding = segmenter.embed(_image(segmenter, path), **callbacks)
     scores = segmenter.score(
         embedding, classes, prototypes=prototypes, prototype_weight=prototype_weight, **callbacks
     )
@@ -375,16 +389,14 @@ def _segment_file(
     inputs = [path] if objects is None else [path, objects]
     with whole_files(output, replace=replace, inputs=inputs) as folder:
         for stage, array in labels.items():
-            image = LabelledImage(
-                path.stem, array, rows, image=embedding.image.pixels, image_file=path.name
-            )
+            image = LabelledImage(path.stem, array, rows, image_file=path.name)
             write_label_tiff(folder / f"{path.stem}_{stage}.tif", image)
             if array is final:
                 if classified is not None:
                     write_objects(folder, image, classified)
                 place = folder / f"{path.stem}_overlay.png"
                 try:
-                    overlay(image).save(place)
+                    overlay(_reduced(image, embedding.image)).save(place)
                 except MemoryError as error:
                     place.unlink(missing_ok=True)
                     no_overlay = error
@@ -395,6 +407,21 @@ def _segment_file(
             "other programs, or split the image into smaller ones."
         ) from no_overlay
     return Segmented(scores, counts, uncertainty, classified)
+
+
+def _reduced(image: LabelledImage, pixels: RGBImage | TiledImage) -> LabelledImage:
+    """Labels and image for the overlay; of a large image, every second, third, ... pixel."""
+    height, width = image.labels.shape
+    step = max(round((height * width / OVERLAY_PIXELS) ** 0.5), 1)
+    if step == 1:
+        return replace(image, image=pixels.pixels)
+    blocks = (
+        pixels.region(Window(top, 0, min(top + OVERLAY_ROWS * step, height), width))[::step, ::step]
+        if isinstance(pixels, TiledImage)
+        else pixels.pixels[top : top + OVERLAY_ROWS * step : step, ::step]
+        for top in range(0, height, OVERLAY_ROWS * step)
+    )
+    return replace(image, labels=image.labels[::step, ::step], image=np.concatenate(list(blocks)))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
@@ -13,6 +14,7 @@ from napari_cliper.segmentation.models import weights
 from napari_cliper.segmentation.models.disk_caches import embeddings_cache, weights_cache
 from napari_cliper.segmentation.models.registry import REGISTRY, WeightsEntry
 from napari_cliper.segmentation.models.text_embeddings import CACHE_SIZE
+from napari_cliper.segmentation.models.tile_cache import TileCache
 
 DINO = REGISTRY["dino-vits8"]
 FOREIGN = WeightsEntry("x", "clip", "", ("someone/else",), (("a.safetensors",),), 0, "MIT", "")
@@ -47,10 +49,11 @@ def test_weights_are_counted_and_deleted_and_those_of_others_stay(hub):
     found.clear()  # nothing is left, and that is no error
 
 
-def test_text_embeddings_are_counted_and_deleted_and_other_files_stay(user_cache):
+def test_embeddings_are_counted_and_deleted_and_other_files_stay(user_cache):
     assert embeddings_cache().contents == {}
     for word in ("cell", "fibre"):
         CACHE_SIZE.put(word, torch.zeros(512))
+    TileCache().put("key", {"features": np.zeros((2, 3), np.float16)})
     mine = user_cache / "words" / "notes.txt"
     mine.write_text("of a person")
     found = embeddings_cache()

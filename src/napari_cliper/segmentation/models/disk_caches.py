@@ -1,7 +1,8 @@
 """What this package keeps on disk: size, and deletion.
 
 Weights are in the cache of huggingface_hub, which other programs share: only the repositories of
-the registry are counted and deleted. Text embeddings are in this package's own folder.
+the registry are counted and deleted. Embeddings of texts and tiles are in this
+package's own folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from . import weights
 from .loading import EMPTY_PROMPTS
 from .text_embeddings import CACHE_SIZE
+from .tile_cache import TileCache
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,28 @@ def weights_cache() -> DiskCache:
 
 
 def embeddings_cache() -> DiskCache:
-    """Return the text embeddings on disk; they are computed again when they are needed."""
+    """Return the embeddings of texts and tiles on disk; they are computed again when needed."""
     caches = {cache.name: cache.folder for cache in (CACHE_SIZE, EMPTY_PROMPTS)}
     contents = {
         name: sum(file.stat().st_size for file in files)
         for name, place in caches.items()
         if (files := _tensor_files(place))
     }
+    tiles = TileCache()
+    size = sum(size for _, _, size in tiles.files())
+    if size:
+        contents[tiles.folder.name] = size
     folder = CACHE_SIZE.folder.parent
-    return DiskCache(folder, contents, partial(_clear_embeddings, tuple(caches.values())))
+    return DiskCache(folder, contents, partial(_clear_embeddings, tuple(caches.values()), tiles))
 
 
 def _tensor_files(folder: Path) -> list[Path]:
     return list(folder.glob("*.safetensors"))
 
 
-def _clear_embeddings(folders: tuple[Path, ...]) -> None:
+def _clear_embeddings(folders: tuple[Path, ...], tiles: TileCache) -> None:
     for folder in folders:
         for file in _tensor_files(folder):
             file.unlink(missing_ok=True)
+    for path, _, _ in tiles.files():
+        path.unlink(missing_ok=True)
