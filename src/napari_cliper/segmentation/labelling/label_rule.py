@@ -182,8 +182,7 @@ class CliperScores:
 
     def at(self, window: Window, chosen: Sequence[int]) -> list[Tensor]:
         """Scores of chosen classes in a part of the image, (height, width) float32 each."""
-        planes = self.source.at(window)
-        scores = [planes[index] for index in chosen]
+        scores = list(self.source.at(window, chosen))
         for index, plane in zip(chosen, scores, strict=True):
             low, high = self.ranges.low[index], self.ranges.high[index]
             gain, offset = float(self.class_scores[index]) / (high + 1e-5), 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,8 +37,15 @@ class PixelPlanes(Protocol):
         """Parts that together cover the image, of a size that is efficient to compute."""
         ...
 
-    def at(self, window: Window) -> Tensor:
-        """All planes in a part of the image, (count, height, width) float32; a new tensor."""
+    def at(self, window: Window, chosen: Sequence[int] | None = None) -> Tensor:
+        """Planes in a part of the image, (C, height, width) float32; a new tensor.
+
+        Parameters
+        ----------
+        window : Window
+        chosen : sequence of int, optional
+            Indices of the planes. Default: all of them.
+        """
         ...
 
 
@@ -73,6 +80,7 @@ class InterpolatedPlanes:
         for top in range(0, height, step):
             yield Window(top, 0, min(top + step, height), width)
 
-    def at(self, window: Window) -> Tensor:
-        """All planes in a part of the image, (count, height, width) float32."""
-        return bilinear_region(self.maps.float(), self.shape, window)
+    def at(self, window: Window, chosen: Sequence[int] | None = None) -> Tensor:
+        """Planes in a part of the image, (C, height, width) float32."""
+        maps = self.maps if chosen is None else self.maps[list(chosen)]
+        return bilinear_region(maps.float(), self.shape, window)

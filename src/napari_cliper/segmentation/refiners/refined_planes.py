@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -96,11 +96,11 @@ class RefinedPlanes:
         """Parts of the image, row by row."""
         yield from self._chunks
 
-    def at(self, window: Window) -> Tensor:
-        """All planes in a part of the image, (count, height, width) float32."""
+    def at(self, window: Window, chosen: Sequence[int] | None = None) -> Tensor:
+        """Planes in a part of the image, (C, height, width) float32."""
         region = self._region(window)
         origin = (region.top, region.left)
-        planes = self._refined(region, Monitor())
+        planes = self._refined(region, Monitor(), chosen)
         return bilinear_region(planes, self.shape, window, grid=self.layout.scaled, origin=origin)
 
     def summary(self, monitor: Monitor) -> Summary:
@@ -136,23 +136,29 @@ class RefinedPlanes:
             max(read.bottom, chunk.bottom), max(read.right, chunk.right),
         )  # fmt: skip
 
-    def _refined(self, region: Window, monitor: Monitor) -> Tensor:
-        """The refined maps of a region, (count, height, width)."""
+    def _refined(
+        self, region: Window, monitor: Monitor, chosen: Sequence[int] | None = None
+    ) -> Tensor:
+        """The refined maps of a region, (C, height, width); kept in memory if they are all."""
         with self._lock:
             if region in self._kept:
                 self._kept.move_to_end(region)
-                return self._kept[region]
+                found = self._kept[region]
+                return found if chosen is None else found[list(chosen)]
         height, width = self.layout.scaled
         reach = self._refiner.reach
         around = Window(
             max(region.top - reach, 0), max(region.left - reach, 0),
             min(region.bottom + reach, height), min(region.right + reach, width),
         )  # fmt: skip
-        maps = bilinear_region(self.maps, self.layout.scaled, around)
+        coarse = self.maps if chosen is None else self.maps[list(chosen)]
+        maps = bilinear_region(coarse, self.layout.scaled, around)
         pixels = self.image.scaled(around, self.layout.scaled, self._resampling)
         refined = self._refiner.refine_pixels(maps, pixels, monitor)
         top, left = region.top - around.top, region.left - around.left
         found = refined[:, top : top + region.shape[0], left : left + region.shape[1]].clone()
+        if chosen is not None:
+            return found
         with self._lock:
             self._kept[region] = found
             while sum(one.nbytes for one in self._kept.values()) > CACHE_BYTES:
