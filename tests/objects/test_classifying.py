@@ -61,8 +61,8 @@ def test_every_method_names_the_objects_of_a_scene(scene, objects):
         assert table["area [pixel]"] == objects.areas.tolist()
 
 
-def test_named_objects_keep_their_class_and_teach_the_others(scene, objects):
-    """Words that mean nothing to the model; two named objects of each class name the rest."""
+def test_named_objects_keep_their_class_and_name_the_others(scene, objects):
+    """The words mean nothing to the model; two named objects of each class are enough."""
     segmenter, embedding, _ = run(scene, method="cliper", refiner="none")
     kinds = np.unique(objects.labels)
     words = [f"zorfel{index}" for index in range(len(kinds))]

@@ -141,13 +141,6 @@ FORMATS: Mapping[str, Format] = {
         planes=True,
         endings=(".png",),
     ),
-    "object-tiff": Format(
-        title="Objects, TIFF",
-        help="A number for each object, 16 or 32 bits, and a table (CSV) with their classes.",
-        purpose="fiji",
-        write_file="tiff:write_object_tiff",
-        suffix="_objects.tif",
-    ),
     "object-png": Format(
         title="Objects, PNG",
         help="Training programs: a number for each object, and a table (CSV) with their classes.",
@@ -186,6 +179,13 @@ FORMATS: Mapping[str, Format] = {
         purpose="python",
         write_file="npz:write_npz",
         endings=(".npz",),
+    ),
+    "object-tiff": Format(
+        title="Objects, TIFF",
+        help="Cellpose and others: a number for each object, and a table (CSV) with their classes.",
+        purpose="python",
+        write_file="tiff:write_object_tiff",
+        suffix="_objects.tif",
     ),
     "ome-zarr": Format(
         title="OME-Zarr",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...labels.label_names import label_name
 from ...labels.labelled_image import PIXEL, LabelledImage
-from ...labels.numbers import without_gaps
+from ...objects.object_set import runs_of
 from .measurements import write_table
 
 
@@ -28,17 +28,17 @@ def object_table(image: LabelledImage, numbers: NDArray[np.int32]) -> Mapping[st
     ----------
     image : LabelledImage
     numbers : int32 array
-        The objects, in the shape of the labels. Each has the label of its last pixel.
+        The objects, in the shape of the labels. Each has the label of its first pixel.
 
     Returns
     -------
     dict of str to list
         Columns ``object``, ``label``, ``class``, ``area [pixel]``.
     """
-    dense, ids, areas = without_gaps(numbers)
-    labels = np.zeros(len(ids) + 1, image.labels.dtype)
-    labels[dense] = image.labels
-    of_object = labels[1:].tolist()
+    runs = runs_of(numbers)
+    ids, first, inverse = np.unique(runs.number, return_index=True, return_inverse=True)
+    areas = np.bincount(inverse, runs.length, len(ids)).astype(np.int64)
+    of_object = image.labels[tuple(axis[first] for axis in runs.first)].tolist()
     names = {label: label_name(image, label) for label in set(of_object)}
     return {
         "object": ids.tolist(),
