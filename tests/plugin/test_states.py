@@ -7,6 +7,7 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.regions import connected_regions
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.qt.tones import tone_colours
@@ -278,3 +279,13 @@ def test_every_state_fits_a_laptop(dock, run, settle, state):
     assert page.verticalScrollBar().maximum() == 0, (
         page.widget().layout().minimumHeightForWidth(306)
     )
+
+
+def test_a_few_classes_are_chosen_without_scrolling(dock, laptop):
+    laptop()
+    dock.frame.go_to("correct")
+    palette = dock.corrections_panel.palette_
+    for words in (1, 4, 7):  # and the background, in two columns
+        dock.classes_panel.set_classes([ClassRow(f"kind {number}") for number in range(words)])
+        laptop()
+        assert palette.verticalScrollBar().maximum() == 0, words

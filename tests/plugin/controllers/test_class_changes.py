@@ -146,6 +146,7 @@ def test_a_merge_and_a_deletion_ask_and_keep_copies(dock, qtbot, user_data):
     changed(dock, qtbot)
     assert names(dock) == WORDS  # the answer was no
     assert f"{first.sum():,} pixels and 1 click in 1 image become {WORDS[1]}" in questions[0]
+    assert "Undo cannot go back before this change." in questions[0]
 
     dock.class_changes.confirm = lambda text: not questions.append(text)
     mine.layer.selected_label = 1
@@ -272,7 +273,7 @@ def test_merge_and_delete_count_and_change_all_images(project, qtbot):
     pixels = 2 * 10 * SHAPE[1] + np.count_nonzero(mine.layer.data[50:])
     assert questions[0] == (
         f"Merge {WORDS[0]} into {WORDS[1]}? {pixels:,} pixels and 2 clicks in 2 images become "
-        f"{WORDS[1]}. Copies of the files are kept."
+        f"{WORDS[1]}. Undo cannot go back before this change. Copies of the files are kept."
     )
     assert set(np.unique(mine.layer.data)) == {0, 5}
     assert set(np.unique(on_disk(dock, "scene 2").labels)) == {0, 5}

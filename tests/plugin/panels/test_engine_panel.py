@@ -474,8 +474,8 @@ def test_missing_weights_are_offered(panel, qtbot):
     assert panel.missing() == ()  # nothing is known yet
     panel.set_cached(on_disk())
     assert missing_texts(panel) == [
-        "ViT-B/16: 599 MB, licence MIT",
-        "Stable Diffusion 2.1: 2.6 GB, licence CreativeML Open RAIL++-M",
+        "ViT-B/16: 599 MB, MIT",
+        "Stable Diffusion 2.1: 2.6 GB, CreativeML Open RAIL++-M",
     ]
     assert panel.lines[0].text.toolTip() == "ViT-B/16 is not on this machine."
     assert ui_text.USE_PAMR in panel.lines[1].text.toolTip()
@@ -491,7 +491,7 @@ def test_missing_weights_are_offered(panel, qtbot):
     assert panel.missing() == ()
     assert panel.lines == []
     panel.set_config(SegmentationConfig(method="proxyclip", model="open_clip:ViT-B-16/openai"))
-    assert missing_texts(panel) == ["dino-vitb8: 343 MB, licence Apache-2.0"]
+    assert missing_texts(panel) == ["dino-vitb8: 343 MB, Apache-2.0"]
     panel.set_config(SegmentationConfig(model="demo", refiner="foundation"))
     assert "PAMR" in panel.lines[0].text.toolTip()  # here DINO only refines
 

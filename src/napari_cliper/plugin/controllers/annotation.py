@@ -292,7 +292,10 @@ class AnnotationController(Controller):
         """Update accepted pixels after a hint, and show what it has changed."""
         choice, shown = prediction.choice, self._result.shown
         changed = before != after
-        if shown is None or not changed.any():
+        if shown is None:
+            return
+        if not changed.any():
+            self.message.emit(ui_text.HINT_CHANGED_NOTHING, False)
             return
         annotation, accepted = self.of(choice.layer), 0
         if annotation is not None and annotation.fits and self._panel.accepted_follow.isChecked():

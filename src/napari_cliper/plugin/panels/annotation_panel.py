@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QActionGroup
-from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QSpinBox, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QProgressBar, QPushButton, QSpinBox, QWidget
 
 from ...annotation.cleanup import CLEANING, Cleanup
 from ...annotation.completion import Done
@@ -72,13 +72,15 @@ class AnnotationPanel(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)
-        grid.addWidget(self.accept, 0, 0, 1, 3)
-        grid.addWidget(self.rule, 1, 0, 1, 3)
-        grid.addWidget(self.done, 2, 0, 1, 3)
+        grid.addWidget(self.accept, 0, 0, 1, 2)
+        grid.addWidget(self.rule, 1, 0, 1, 2)
+        grid.addWidget(self.done, 2, 0, 1, 2)
         grid.addWidget(self.clean_button, 3, 0)
-        grid.addWidget(self.tool, 3, 1)
-        grid.addWidget(self.amount, 3, 2)
-        grid.addWidget(wrapping(ui_text.LEGEND), 4, 0, 1, 3)
+        cleaning = QHBoxLayout()  # a hidden number leaves no gap
+        cleaning.addWidget(self.tool, 1)
+        cleaning.addWidget(self.amount)
+        grid.addLayout(cleaning, 3, 1)
+        grid.addWidget(wrapping(ui_text.LEGEND), 4, 0, 1, 2)
         grid.setColumnStretch(1, 1)
 
         self.accept.clicked.connect(self.accept_wanted)

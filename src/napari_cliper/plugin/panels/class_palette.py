@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap, QShowEvent
+from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -98,12 +98,8 @@ class ClassPalette(QScrollArea):
         """The height of the rows, of which at most some are seen."""
         rows = min(max(-(-len(self.buttons) // _COLUMNS), 1), most)
         height = next(iter(self.buttons.values())).sizeHint().height() if self.buttons else 0
-        return rows * height + (rows - 1) * self._grid.spacing()
-
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Fit the height to buttons in the style of the window."""
-        super().showEvent(event)
-        self.updateGeometry()
+        frame = self.contentsMargins()  # napari's style sheet draws one
+        return rows * height + (rows - 1) * self._grid.spacing() + frame.top() + frame.bottom()
 
     def _make(self, names: Sequence[str]) -> None:
         for button in self.buttons.values():

@@ -235,7 +235,7 @@ class ImagePanel(QWidget):
         self._show_summary(*self._look())
 
     def _show_summary(self, choice: ImageChoice | None, why_not: str) -> None:
-        text = why_not
+        text = why_not if self._image is not None else ui_text.NO_IMAGE_SHORT
         if choice is not None:
             text = ui_text.context([*_in_words(choice), *([self._model] if self._model else [])])
         self.summary.setText(text)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ACCEPT = "Accept what is shown"
 ACCEPT_TIP = (
     "Copy the prediction into the annotation (Alt+A). Undo takes it back in one step. "
-    "Q accepts the region under the cursor only."
+    "Q accepts only the region under the cursor."
 )
 ACCEPT_MENU = "What to accept or clean"
 ACCEPTED_FOLLOW = "Accepted pixels follow corrections"
@@ -178,8 +178,8 @@ TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Name and tooltip by tool."""
 PROPAGATE = "Propagate to everything like it"
 PROPAGATE_TIP = (
-    "Your strokes and clicks also change the prediction in similar regions. Off: they change only "
-    "the pixels themselves."
+    "Your strokes and clicks also change the prediction in similar regions. Off: only the pixels "
+    "that you paint or click change."
 )
 UNCERTAINTY = "Uncertainty"
 UNCERTAINTY_TIP = "Show an image layer that is bright where the two best classes are close."
@@ -187,6 +187,7 @@ NEXT_UNCERTAIN = "Next uncertain place"
 NEXT_UNCERTAIN_TIP = (
     "Go to the next uncertain place that you have not decided yet, zoom in and mark it (U)."
 )
+HINT_CHANGED_NOTHING = "The hint changed no pixel."
 COMPUTING_SIMILARITY = "Computing similar regions ..."
 NO_UNCERTAIN_PLACE = "No uncertain place is left to decide."
 
@@ -204,7 +205,7 @@ def palette_tip(*, name: str, number: int) -> str:
 
 def click_on(name: str) -> str:
     """What to do after Click was pressed."""
-    return f"Click on {name}. Similar regions follow."
+    return f"Click {name} in the image. Similar regions change too."
 
 
 def cursor_outside(image: str) -> str:

@@ -140,19 +140,22 @@ def name_with_comma(text: str) -> str:
     )
 
 
+CANNOT_BE_UNDONE = "Undo cannot go back before this change."
+
+
 def class_change_question(
     *, old: str, new: str | None, pixels: int, clicks: int, images: int, backed_up: bool
 ) -> str:
-    """Whether to merge or delete a class, and what that changes."""
+    """Whether to merge or delete a class, what that changes, and that undo ends there."""
     what = f"Delete the class {old}?" if new is None else f"Merge {old} into {new}?"
     if not pixels and not clicks:
-        return f"{what} Nothing is labelled as {old}."
+        return f"{what} Nothing is labelled as {old}. {CANNOT_BE_UNDONE}"
     amount = count(pixels, "pixel")
     if clicks:
         amount += f" and {count(clicks, 'click')}"
     becomes = "become unlabelled" if new is None else f"become {new}"
     backup = " Copies of the files are kept." if backed_up else ""
-    return f"{what} {amount} in {count(images, 'image')} {becomes}.{backup}"
+    return f"{what} {amount} in {count(images, 'image')} {becomes}. {CANNOT_BE_UNDONE}{backup}"
 
 
 def class_changed(*, old: str, new: str | None, merged: bool, images: int, backup: object) -> str:

@@ -214,7 +214,7 @@ def weights_text(row: WeightsEntry, on_disk: bool | None) -> str:
 
 def missing_text(row: WeightsEntry) -> str:
     """Weights that are not on disk: size and licence."""
-    facts = ", ".join(part for part in (size_text(row.size), f"licence {row.licence}") if part)
+    facts = ", ".join(part for part in (size_text(row.size), row.licence) if part)
     return f"{plain_name(row.name)}: {facts}"
 
 

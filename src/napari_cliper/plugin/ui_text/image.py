@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 NO_IMAGE = "There is no image. Open one, or choose one in File > Open Sample."
+NO_IMAGE_SHORT = "No image"
 NO_RECTANGLE = "To choose a rectangle here, draw one in a Shapes layer first."
 IMAGE_NAME = "Image"
 IMAGE_TIP = "The image layer to segment. Follows the active layer until you choose one here."

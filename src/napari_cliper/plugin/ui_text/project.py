@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STATUS_NAMES: Mapping[Status, str] = MappingProxyType(
     {"open": "not started", "started": "in progress", "done": "done"}
 )
-NO_PROJECT = "No project. Annotations are saved."
+NO_PROJECT = "No project. Saved automatically."
 NO_PROJECT_TIP = (
     "Annotations are saved automatically and offered the next time this panel opens. Press Save "
     "as ... to save them in a folder of your choice."
@@ -145,7 +145,7 @@ SAVING = "Annotations are being saved. Try again in a moment."
 
 def one_of_offers(title: str, *, of: int) -> str:
     """The first of several offers."""
-    return title if of == 1 else f"1 of {of}: {title}"
+    return title if of == 1 else f"1/{of} {title}"
 
 
 def removed_title(layer: str) -> str:
@@ -173,7 +173,7 @@ def session_name(images: Sequence[str]) -> str:
 
 def session_title(images: Sequence[str], problem: str) -> str:
     """The annotations of an earlier session, in one line."""
-    return "Earlier session: unreadable" if problem else f"Not in a project: {session_name(images)}"
+    return f"Earlier: {'unreadable' if problem else session_name(images)}"
 
 
 def session_offer(*, images: Sequence[str], saved: datetime | None, problem: str) -> str:

@@ -32,7 +32,7 @@ AUTOMATIC_TIP = (
 
 def prototypes_title(*, number: int, classes: int) -> str:
     """The header of the prototypes panel."""
-    return f"{PROTOTYPES}: {number}, of {count_classes(classes)}" if number else PROTOTYPES
+    return f"{PROTOTYPES}: {number} for {count_classes(classes)}" if number else PROTOTYPES
 
 
 def prototype_entry(*, name: str, sources: Sequence[str]) -> str:

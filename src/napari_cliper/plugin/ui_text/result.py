@@ -40,7 +40,7 @@ CLASS_THRESHOLD = ThresholdTexts(
     "Class threshold",
     "A class counts as absent unless its score is above this value.",
     "more classes",
-    "only the sure ones",
+    "fewer classes",
 )
 BACKGROUND_THRESHOLD = ThresholdTexts(
     "Background threshold",
