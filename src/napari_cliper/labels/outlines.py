@@ -64,6 +64,7 @@ def find_regions(
     ignored: NDArray[np.bool_] | None = None,
     *,
     joined: bool = False,
+    outlines: bool = True,
     instances: NDArray[np.int32] | None = None,
 ) -> list[Region]:
     """Find all 8-connected regions of a label map, or all objects, with their outlines.
@@ -79,6 +80,9 @@ def find_regions(
         region are separate polygons, and no ring touches itself, as OGC simple features (and
         JTS, which QuPath uses) require. True: each region is one polygon, whose rings may pass
         through a point twice.
+    outlines : bool
+        Whether the outlines are traced, which takes most of the time; without, regions have no
+        polygons.
     instances : (Y, X) int32 array, optional
         Objects by number, which become the regions. One that is not connected has several
         polygons; with `joined`, each of its connected parts is a region with its number.
@@ -95,20 +99,23 @@ def find_regions(
     else:
         regions = without_gaps(kept)[0]
     boxes = ndimage.find_objects(regions)
-    if joined:
+    polygons: list[list[Polygon]]
+    if not outlines:
+        polygons = [[] for _ in boxes]
+    elif joined:
         polygons = [[polygon] for polygon in trace(regions)]
     else:
         polygons = _by_region(measure.label(kept, background=0, connectivity=1), regions)
     found = []
     for number, ((rows, columns), own) in enumerate(zip(boxes, polygons, strict=True), 1):
-        x, y = own[0][0][0]
-        # The first corner of an outer ring is the top left corner of its first pixel.
+        mask = regions[rows, columns] == number
+        y, x = rows.start, columns.start + int(mask[0].argmax())  # the first pixel
         region = Region(
             label=int(labels[y, x]),
             number=number if instances is None else int(instances[y, x]),
             left=columns.start,
             top=rows.start,
-            mask=regions[rows, columns] == number,
+            mask=mask,
             polygons=tuple(own),
         )
         found.append(region)

@@ -183,7 +183,12 @@ def _annotations(
                     mask &= ~image.ignored
                 yield _annotation(_rle(mask, size), None, number, category, kind)
         else:
-            for region in find_regions(image.labels, image.ignored, instances=image.instances):
+            for region in find_regions(
+                image.labels,
+                image.ignored,
+                outlines=segmentation == "polygon",
+                instances=image.instances,
+            ):
                 rle = _rle(region.mask, size, region.left, region.top)
                 polygons = _polygons(region, rle) if segmentation == "polygon" else None
                 found = _annotation(rle, polygons, number, ids[region.label], kind)
@@ -223,12 +228,15 @@ def _rle(
     The larger image is never allocated.
     """
     height, width = size
-    x, y = np.nonzero(mask.T)  # sorted by x, then y
-    pixels = (x + left) * height + (y + top)
-    breaks = np.flatnonzero(np.diff(pixels) != 1) + 1
-    begins = pixels[np.concatenate([[0], breaks])]
-    ends = pixels[np.concatenate([breaks - 1, [-1]])] + 1
-    bounds = np.concatenate([[0], np.stack([begins, ends], axis=1).ravel(), [height * width]])
+    rows, columns = mask.shape
+    flat = np.zeros((columns, rows + 1), np.int8)  # a 0 ends the runs of each column
+    flat[:, :-1] = mask.T
+    column, row = np.divmod(np.flatnonzero(np.diff(flat.ravel(), prepend=0)), rows + 1)
+    pixels = (column + left) * height + (row + top)  # where runs begin and end, in turn
+    if rows == height:  # runs may go on in the next column
+        goes_on = np.flatnonzero(pixels[1:] == pixels[:-1])
+        pixels = np.delete(pixels, np.concatenate([goes_on, goes_on + 1]))
+    bounds = np.concatenate([[0], pixels, [height * width]])
     counts = np.diff(bounds).tolist()
     if counts[-1] == 0:  # pycocotools omits a last run of length 0
         del counts[-1]
