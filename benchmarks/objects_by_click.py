@@ -44,7 +44,8 @@ LEAST = 50
 NOT_LABELLED = 255
 
 Mask = NDArray[np.bool_]
-Choose = Callable[[ObjectMasks], Mask]
+Choose = Callable[[ObjectMasks], int]
+"""Which mask, by index."""
 
 
 def objects_of(labels: NDArray[Any], instances: NDArray[Any] | None) -> Iterator[Mask]:
@@ -87,9 +88,11 @@ def corrected(
     """IoU by number of clicks, of someone who corrects the largest mistake."""
     inside, outside = [deepest(truth)], []
     found: dict[int, float] = {}
+    previous = None
     for count in range(1, max(CLICKS) + 1):
-        masks = segmenter.masks(embedding, ObjectPrompt(tuple(inside), tuple(outside)))
-        mask = choose(masks)
+        masks = segmenter.masks(embedding, ObjectPrompt(tuple(inside), tuple(outside)), previous)
+        index = choose(masks)
+        mask, previous = masks.masks[index], masks.logits[index]
         if count in CLICKS:
             found[count] = iou(mask, truth)
         wrong, lacking = largest_mistake(truth, mask)
@@ -119,12 +122,10 @@ def measured(
         truth = objects[index]
         likely = classes == np.bincount(labels[truth]).argmax()
         ways: dict[str, Choose] = {
-            "own choice": lambda found: found.masks[0],
-            "fits the class": lambda found, likely=likely: found.masks[
-                best_fitting(found, likely)[0]
-            ],
-            "best of all": lambda found, truth=truth: max(
-                found.masks, key=lambda mask: iou(mask, truth)
+            "own choice": lambda found: 0,
+            "fits the class": lambda found, likely=likely: best_fitting(found, likely)[0],
+            "best of all": lambda found, truth=truth: int(
+                np.argmax([iou(mask, truth) for mask in found.masks])
             ),
         }
         for way, choose in ways.items():

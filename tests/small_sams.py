@@ -135,7 +135,7 @@ encoder (float[image_height, image_width, 3] input_image)
 _DECODER_GRAPH = """<ir_version: 8, opset_import: ["" : 17]>
 decoder (
     float[1, 3, {cells}, {cells}] image_embeddings, float[1, n, 2] point_coords,
-    float[1, n] point_labels, float[1, 1, 16, 16] mask_input, float[1] has_mask_input,
+    float[1, n] point_labels, float[1, 1, {cells}, {cells}] mask_input, float[1] has_mask_input,
     float[2] orig_im_size
 ) => (float[1, masks, h, w] low_res_masks, float[1, m] iou_predictions)
 <float cell = {{{cell}}}, float last = {{{cells}.0}}, float one = {{1}}, float zero = {{0}},

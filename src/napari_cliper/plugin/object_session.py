@@ -44,6 +44,8 @@ class OutlineRequest:
         In pixels of the tile. None only embeds the tile, so that the first click is fast.
     likely : (Y, X) bool array or None
         Where the class is predicted in the tile.
+    previous : (h, w) float32 array or None
+        The `Outline.logits` that the newest click corrects.
     """
 
     model: SamChoice
@@ -51,6 +53,23 @@ class OutlineRequest:
     contrast: Callable[[], Limits | None]
     prompt: ObjectPrompt | None
     likely: NDArray[Any] | None
+    previous: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """A possible outline of an object.
+
+    Parameters
+    ----------
+    mask : (Y, X) bool array
+        Of the tile.
+    logits : (h, w) float32 array
+        The same as the model gives it, to be corrected by further clicks.
+    """
+
+    mask: NDArray[Any]
+    logits: NDArray[Any]
 
 
 class ObjectSession:
@@ -67,13 +86,13 @@ class ObjectSession:
         request: OutlineRequest,
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
-    ) -> tuple[NDArray[Any], ...]:
+    ) -> tuple[Outline, ...]:
         """Outline an object; called in a thread.
 
         Returns
         -------
-        tuple of (Y, X) bool array
-            Masks of the tile, the one that fits the predicted class first; empty without a prompt.
+        tuple of Outline
+            The one that fits the predicted class first; empty without a prompt.
 
         Raises
         ------
@@ -91,11 +110,15 @@ class ObjectSession:
             embedding = self._embedding(segmenter, request, report, should_stop)
             if request.prompt is None:
                 return ()
-            found = segmenter.masks(embedding, request.prompt)
+            found = segmenter.masks(embedding, request.prompt, request.previous)
         finally:
             self._in_use.release()
         order = best_fitting(found, request.likely)
-        return tuple(found.masks[index] for index in order if found.masks[index].any())
+        return tuple(
+            Outline(found.masks[index], found.logits[index])
+            for index in order
+            if found.masks[index].any()
+        )
 
     def unload(self) -> None:
         """Free the model; embedded tiles stay cached."""

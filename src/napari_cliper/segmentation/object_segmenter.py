@@ -110,7 +110,12 @@ class ObjectSegmenter:
         with loaded.for_one_job(monitor) as model:
             return model.embed(rgb.pixels, monitor)
 
-    def masks(self, embedding: ObjectEmbedding, prompt: ObjectPrompt) -> ObjectMasks:
+    def masks(
+        self,
+        embedding: ObjectEmbedding,
+        prompt: ObjectPrompt,
+        previous: NDArray[np.float32] | None = None,
+    ) -> ObjectMasks:
         """Outline the object of a prompt; takes a fraction of a second.
 
         Parameters
@@ -118,7 +123,9 @@ class ObjectSegmenter:
         embedding : ObjectEmbedding
             Made with the same model.
         prompt : ObjectPrompt
-            Points and a box in pixels of the embedded image.
+            Points and a box in pixels of the embedded image: all of this object.
+        previous : (h, w) float32 array, optional
+            The mask that the newest click corrects: one of `ObjectMasks.logits` of the call before.
 
         Returns
         -------
@@ -127,7 +134,7 @@ class ObjectSegmenter:
         """
         monitor = Monitor()
         with self._load(monitor).for_one_job(monitor) as model:
-            return model.masks(embedding, prompt)
+            return model.masks(embedding, prompt, previous)
 
 
 def best_fitting(

@@ -30,7 +30,12 @@ from napari_cliper.segmentation import (
     tile_around,
 )
 from napari_cliper.segmentation.models import sam
-from napari_cliper.segmentation.models.promptable import Frame, InputLayout, ObjectMasks
+from napari_cliper.segmentation.models.promptable import (
+    Frame,
+    InputLayout,
+    ObjectEmbedding,
+    ObjectMasks,
+)
 from napari_cliper.segmentation.models.transformers_networks import SamDecoder, sam_decoder
 
 SHAPES = [(37, 90), (90, 37), (64, 64), (150, 70), (9, 200)]
@@ -56,7 +61,7 @@ def processor_of(kind):
     return Sam2Processor(Sam2ImageProcessor(size=square), target_size=SIDE)
 
 
-def as_processors_say(kind, network, picture, prompt):
+def as_processors_say(kind, network, picture, prompt, previous=None):
     """Masks and scores by transformers alone, best score first."""
     processor = processor_of(kind)
     points = [[c, r] for r, c in (*prompt.inside, *prompt.outside)]
@@ -72,6 +77,8 @@ def as_processors_say(kind, network, picture, prompt):
     sizes = inputs.pop("original_sizes")
     reshaped = inputs.pop("reshaped_input_sizes", None)
     inputs = {name: one.float() if one.is_floating_point() else one for name, one in inputs.items()}
+    if previous is not None:
+        inputs["input_masks"] = torch.from_numpy(previous)[None, None]
     several = len(points) + 2 * (prompt.box is not None) > 1
     with torch.inference_mode():
         found = network(**inputs)
@@ -106,6 +113,11 @@ def test_the_same_masks_as_by_the_processors_of_transformers(kind, tmp_path):
             unsure = np.abs(logits) < 1e-2 * np.abs(logits).max()
             wrong = (found.masks != (logits > 0)) & ~unsure
             assert wrong.mean() < 0.002, (kind, shape, name)
+            previous = 20 * found.logits[1]
+            _, logits, scores = as_processors_say(kind, network, picture, prompt, previous)
+            corrected = segmenter.masks(embedding, prompt, previous)
+            assert_allclose(corrected.scores, scores, atol=1e-3, err_msg=name)
+            assert np.abs(corrected.logits - found.logits).max() > 1e-3
 
 
 def test_points_go_where_they_belong_in_the_square():
@@ -152,6 +164,14 @@ def test_features_cover_exactly_the_image(tmp_path):
         assert [one.shape[1:] for one in found.features] == [(n, n) for n in wanted]
         assert all(one.dtype == torch.float32 and one.std() > 0 for one in found.features)
         assert found.nbytes > sum(one.nbytes for one in found.features)
+        patches = found.patches
+        assert patches.shape == (sum(len(one) for one in found.features), wanted[0], wanted[0])
+        assert_allclose(patches[: len(found.features[0])].square().mean(), 1, rtol=1e-4)
+    fine, coarse = torch.rand(2, 200, 256), torch.rand(3, 100, 128)
+    mixed = ObjectEmbedding(whole, (), (fine, coarse)).patches
+    assert mixed.shape == (5, 100, 128)
+    scale = mixed[0].mean() / fine[0].mean()
+    assert_allclose(mixed[0, 0, 0], fine[0, :2, :2].mean() * scale, rtol=1e-4)
 
 
 def test_published_names_of_a_decoder_are_understood(tmp_path):
@@ -319,10 +339,11 @@ def test_the_mask_that_fits_the_class_comes_first():
     part[20:30, 10:30] = True
     whole[20:40, 10:30] = True
     cluster[18:42, 8:62] = True
-    found = ObjectMasks(np.stack([cluster, part, whole]), np.array([0.9, 0.8, 0.7], np.float32))
+    scores, logits = np.array([0.9, 0.8, 0.7], np.float32), np.zeros((3, 4, 4), np.float32)
+    found = ObjectMasks(np.stack([cluster, part, whole]), scores, logits)
     assert best_fitting(found, likely)[0] == 2
     assert best_fitting(found, 0.2 + 0.6 * likely)[0] == 2
     assert best_fitting(found) == (0, 1, 2)
     assert best_fitting(found, np.zeros((60, 90), bool)) == (0, 1, 2)
-    empty = ObjectMasks(np.stack([np.zeros_like(part), whole]), np.ones(2, np.float32))
+    empty = ObjectMasks(np.stack([np.zeros_like(part), whole]), scores[[0, 0]], logits[:2])
     assert_array_equal(best_fitting(empty, likely), (1, 0))

@@ -24,7 +24,7 @@ from ..layers.clicks_layer import BACKGROUND_COLOUR, class_colours_of
 from ..layers.image_layers import ImageChoice, pixel_under, visible_region
 from ..layers.object_preview import Box, ObjectPreview, Place
 from ..newest_job import NewestJob
-from ..object_session import OutlineRequest, SamChoice
+from ..object_session import Outline, OutlineRequest, SamChoice
 from ..panels.corrections_panel import CorrectionsPanel
 from ..panels.engine_panel import EnginePanel
 from ..panels.image_panel import ImagePanel
@@ -46,12 +46,12 @@ class _Outlined:
     ----------
     tile : ImageChoice
         The image and plane; its region is the tile.
-    masks : tuple of (Y, X) bool array
-        Of the tile, the best first.
+    outlines : tuple of Outline
+        The best first.
     """
 
     tile: ImageChoice
-    masks: tuple[NDArray[Any], ...]
+    outlines: tuple[Outline, ...]
 
 
 class ObjectTool(Controller):
@@ -231,13 +231,13 @@ class ObjectTool(Controller):
         if not self.active:
             return
         found = self._outlined
-        if found is None or not found.masks:
+        if found is None or not found.outlines:
             self.message.emit(ui_text.NO_OUTLINE, False)
             return
-        if len(found.masks) == 1:
+        if len(found.outlines) == 1:
             self.message.emit(ui_text.ONE_OUTLINE, False)
             return
-        self._number = (self._number + 1) % len(found.masks)
+        self._number = (self._number + 1) % len(found.outlines)
         self._show_outline()
 
     def keep(self) -> None:
@@ -245,7 +245,7 @@ class ObjectTool(Controller):
         if not self.active:
             return
         found = self._outlined
-        if found is None or not found.masks:
+        if found is None or not found.outlines:
             self.message.emit(ui_text.NO_OUTLINE, False)
             return
         name = self._panel.chosen_class()
@@ -255,7 +255,7 @@ class ObjectTool(Controller):
             number = 0 if row is None else annotation.number_of(row)
             place = annotation.place_of(found.tile)
             labels = annotation.edits.labels[place].copy()
-            labels[found.masks[self._number]] = number
+            labels[found.outlines[self._number].mask] = number
             changed = annotation.rewrite(place, labels)
             self._annotations.recolour()
             self._forget()
@@ -289,9 +289,17 @@ class ObjectTool(Controller):
             tile.contrast,
             None if prompt is None else prompt.moved(top, left),
             self._likely(tile),
+            self._previous(tile),
         )
         outline = self._session.objects.outline
         return lambda report, should_stop: _Outlined(tile, outline(request, report, should_stop))
+
+    def _previous(self, tile: ImageChoice) -> NDArray[Any] | None:
+        """The outline that the newest click corrects; None if there is none in this tile."""
+        found = self._outlined
+        if found is None or not found.outlines or found.tile.key != tile.key:
+            return None
+        return found.outlines[self._number].logits
 
     def _likely(self, tile: ImageChoice) -> NDArray[Any] | None:
         """Where the class is predicted in a tile; None without a prediction."""
@@ -304,7 +312,7 @@ class ObjectTool(Controller):
         if self._plane is None:
             return  # nothing was clicked: the tile is embedded
         self._outlined, self._number = found, 0
-        if not found.masks:
+        if not found.outlines:
             self._preview.hide_mask()
             self.message.emit(ui_text.NOTHING_THERE, False)
         self._show_outline()
@@ -380,10 +388,10 @@ class ObjectTool(Controller):
 
     def _show_outline(self) -> None:
         found = self._outlined
-        if found is not None and found.masks:
+        if found is not None and found.outlines:
             row = self._brush.row_of(self._panel.chosen_class())
             colour = BACKGROUND_COLOUR if row is None else class_colours_of([row])[row.name]
-            self._preview.show_mask(found.tile, found.masks[self._number], colour)
+            self._preview.show_mask(found.tile, found.outlines[self._number].mask, colour)
         self._show_state()
 
     def _shown_name(self) -> str:
@@ -401,7 +409,7 @@ class ObjectTool(Controller):
 
     def _present(self) -> State:
         found = self._outlined
-        there = found is not None and bool(found.masks)
+        there = found is not None and bool(found.outlines)
         why_not = "" if there else ui_text.NO_OUTLINE
         buttons = (
             StateButton(ui_text.NEXT_OUTLINE, self.next_outline, ui_text.NEXT_OUTLINE_TIP, why_not),
@@ -414,10 +422,10 @@ class ObjectTool(Controller):
         )
         if self._plane is not None and not self._job.idle:
             return State(ui_text.OUTLINING, buttons)
-        if found is None or not found.masks:
+        if found is None or not found.outlines:
             return State(ui_text.OBJECT_HOW, buttons)
         text = ui_text.outline_shown(
-            number=self._number + 1, of=len(found.masks), name=self._shown_name()
+            number=self._number + 1, of=len(found.outlines), name=self._shown_name()
         )
         return State(text, buttons)
 

@@ -9,6 +9,7 @@ file for each library that runs them. To add one, write a file with an `ImageEmb
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +24,9 @@ from ..progress import Monitor
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+
+CELLS = 128 * 128
+"""Most cells of `ObjectEmbedding.patches`."""
 
 MASKS = 3
 """Most masks of one object."""
@@ -185,7 +189,11 @@ class MaskDecoder(Protocol):
         ...
 
     def decode(
-        self, embedding: tuple[Tensor, ...], points: Tensor, labels: Tensor
+        self,
+        embedding: tuple[Tensor, ...],
+        points: Tensor,
+        labels: Tensor,
+        previous: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return masks of one object.
 
@@ -196,6 +204,8 @@ class MaskDecoder(Protocol):
             (x, y) in the square. The corners of a box come last.
         labels : (1, N) int64 tensor
             `NEGATIVE`, `POSITIVE`, or `TOP_LEFT` and `BOTTOM_RIGHT` for a box.
+        previous : (h, w) float32 tensor, optional
+            The mask that the points correct, as this method returned it.
 
         Returns
         -------
@@ -226,6 +236,24 @@ class ObjectEmbedding:
     features: tuple[Tensor, ...]
 
     @property
+    def patches(self) -> Tensor:
+        """All features on one grid, (D, h, w) float32.
+
+        The grid is the finest one with at most `CELLS` cells. All grids count alike: the values of
+        each have a mean square of 1.
+        """
+        sizes = [(grid.shape[1], grid.shape[2]) for grid in self.features]
+        small = [size for size in sizes if math.prod(size) <= CELLS] or sizes[-1:]
+        shape = max(small, key=math.prod)
+        planes = [
+            F.adaptive_avg_pool2d(grid, shape)
+            if math.prod(size) > math.prod(shape)
+            else _resize(grid[None], shape)[0]
+            for grid, size in zip(self.features, sizes, strict=True)
+        ]
+        return torch.cat([plane / plane.square().mean().sqrt().clamp(min=1e-9) for plane in planes])
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory."""
         return sum(tensor.nbytes for tensor in (*self.tensors, *self.features))
@@ -241,10 +269,13 @@ class ObjectMasks:
         One to three masks. The network's own choice comes first.
     scores : (n,) float32 array
         The IoU that the network expects of each mask.
+    logits : (n, h, w) float32 array
+        The masks as the network gives them, to be corrected by further clicks.
     """
 
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]
+    logits: NDArray[np.float32]
 
 
 class PromptableModel:
@@ -275,17 +306,35 @@ class PromptableModel:
             features = tuple(frame.without_padding(grid.float().cpu()) for grid in grids)
         return ObjectEmbedding(frame, tuple(one.cpu() for one in tensors), features)
 
-    def masks(self, embedding: ObjectEmbedding, prompt: ObjectPrompt) -> ObjectMasks:
-        """Return masks of the object of a prompt; takes a fraction of a second."""
+    def masks(
+        self,
+        embedding: ObjectEmbedding,
+        prompt: ObjectPrompt,
+        previous: NDArray[np.float32] | None = None,
+    ) -> ObjectMasks:
+        """Return masks of the object of a prompt; takes a fraction of a second.
+
+        Parameters
+        ----------
+        embedding : ObjectEmbedding
+        prompt : ObjectPrompt
+            All clicks on the object, also the earlier ones.
+        previous : (h, w) float32 array, optional
+            The mask of the earlier clicks that the new ones correct: one of `ObjectMasks.logits`.
+        """
         labels = [POSITIVE] * len(prompt.inside) + [NEGATIVE] * len(prompt.outside)
         labels += [] if prompt.box is None else [TOP_LEFT, BOTTOM_RIGHT]
         points = torch.tensor(embedding.frame.to_square(prompt.places), dtype=torch.float32)
         with torch.inference_mode():
             logits, scores = self.decoder.decode(
-                embedding.tensors, points[None], torch.tensor(labels)[None]
+                embedding.tensors,
+                points[None],
+                torch.tensor(labels)[None],
+                None if previous is None else torch.from_numpy(previous),
             )
-            masks = embedding.frame.to_image(logits.float().cpu()) > 0
-        return ObjectMasks(masks.numpy(), scores.float().cpu().numpy())
+            logits = logits.float().cpu()
+            masks = embedding.frame.to_image(logits) > 0
+        return ObjectMasks(masks.numpy(), scores.float().cpu().numpy(), logits.numpy())
 
 
 def in_order(

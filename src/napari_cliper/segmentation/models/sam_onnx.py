@@ -117,10 +117,15 @@ class OnnxDecoder:
                 f"{_contents(self._session)}"
             )
         sides = inputs["mask_input"][-2:]
-        self._mask_sides = [side if isinstance(side, int) else SIDE // 4 for side in sides]
+        known = (side if isinstance(side, int) else SIDE // 4 for side in sides)
+        self._no_mask = np.zeros((1, 1, *known), np.float32)
 
     def decode(
-        self, embedding: tuple[Tensor, ...], points: Tensor, labels: Tensor
+        self,
+        embedding: tuple[Tensor, ...],
+        points: Tensor,
+        labels: Tensor,
+        previous: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """See `promptable.MaskDecoder`; returns one mask or three."""
         several = labels.numel() > 1
@@ -134,8 +139,8 @@ class OnnxDecoder:
                 "image_embeddings": embedding[0].numpy(),
                 "point_coords": points.numpy().astype(np.float32),
                 "point_labels": labels.numpy().astype(np.float32),
-                "mask_input": np.zeros((1, 1, *self._mask_sides), np.float32),
-                "has_mask_input": np.zeros(1, np.float32),
+                "mask_input": self._no_mask if previous is None else previous[None, None].numpy(),
+                "has_mask_input": np.full(1, previous is not None, np.float32),
                 "orig_im_size": np.full(2, SIDE, np.float32),
             },
         )

@@ -109,7 +109,11 @@ class SamDecoder:
         return (self.network,)
 
     def decode(
-        self, embedding: tuple[Tensor, ...], points: Tensor, labels: Tensor
+        self,
+        embedding: tuple[Tensor, ...],
+        points: Tensor,
+        labels: Tensor,
+        previous: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """See `promptable.MaskDecoder`; returns three masks."""
         several = labels.numel() > 1
@@ -123,6 +127,7 @@ class SamDecoder:
                 input_points=points[:, None].to(device) if labels.numel() else None,
                 input_labels=labels[:, None].to(device) if labels.numel() else None,
                 input_boxes=None if box is None else box.to(device),
+                input_masks=None if previous is None else _like(previous[None, None], self.network),
                 multimask_output=multimask,
             )
             return found.pred_masks[0, 0], found.iou_scores[0, 0]
