@@ -23,22 +23,40 @@ RADIUS = 2
 """Radius of the disc of a click, in pixels."""
 LEAST = 20
 """Fewest pixels of a class that gets a hint."""
+UNKNOWN = 255
+"""Truth of pixels that nobody has labelled."""
 REACH = 40
 """Farthest that a stroke is from the deepest point of its class, in pixels."""
 
 
-def clicks(truth: Labels, count: int) -> Labels:
-    """Clicks on each class: the first at its deepest point, the next ones deep and far from it."""
+def clicks(truth: Labels, count: int, seed: int | None = None) -> Labels:
+    """Clicks on each class: the first at its deepest point, the next ones deep and far from it.
+
+    With a seed, each click is at a random point near that one, at least half as deep. Pixels of
+    `UNKNOWN` truth get no click.
+    """
     hint_labels = np.full(truth.shape, OPEN)
+    random = None if seed is None else np.random.default_rng(seed)
     for label, mask in _present(truth):
         depth = _depth(mask)
         away = np.full(mask.shape, np.inf)
         for number in range(count):
             score = np.minimum(2 * depth, away) if number else depth
             point = _highest(np.where(mask, score, 0))
+            if random is not None:
+                point = _jittered(point, depth, random)
             away = np.minimum(away, _distance(truth.shape, point))
             hint_labels[_disc(truth, point)] = label
     return hint_labels
+
+
+def _jittered(
+    point: tuple[int, int], depth: NDArray[np.float64], random: np.random.Generator
+) -> tuple[int, int]:
+    """Return a random point within the depth of a point that is at least half as deep."""
+    near = (_distance(depth.shape, point) <= depth[point]) & (depth >= depth[point] / 2)
+    row, column = random.choice(np.argwhere(near))
+    return int(row), int(column)
 
 
 def strokes(truth: Labels) -> Labels:
@@ -69,7 +87,7 @@ def corrections(truth: Labels, given: Labels, count: int) -> Labels:
 
 
 def _present(truth: Labels) -> Iterator[tuple[int, Mask]]:
-    for label in np.unique(truth):
+    for label in np.unique(truth[truth != UNKNOWN]):
         mask = truth == label
         if mask.sum() >= LEAST:
             yield int(label), mask

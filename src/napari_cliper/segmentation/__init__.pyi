@@ -53,8 +53,8 @@ from .prompts import ClassPrompt as ClassPrompt
 from .prompts import check_repeated as check_repeated
 from .prompts import parse_classes as parse_classes
 from .prompts import parse_words as parse_words
-from .propagation.label_propagation import OPEN as OPEN
-from .propagation.label_propagation import ImageAffinity as ImageAffinity
+from .propagation.affinity import OPEN as OPEN
+from .propagation.affinity import ImageAffinity as ImageAffinity
 from .propagation.superpixel_graph import image_affinity as image_affinity
 from .refiners.table import REFINERS as REFINERS
 from .refiners.table import RefinerRow as RefinerRow

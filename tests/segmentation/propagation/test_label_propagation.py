@@ -1,179 +1,172 @@
-"""How hints change scores, compared with loops, and by properties that must hold."""
+"""How hints propagate: the three estimates against other programs, and what must hold."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
 
-from napari_cliper.segmentation.propagation.label_propagation import (
-    BELIEF,
-    BEYOND,
-    FAINT,
-    LEAST,
-    MOST,
-    OPEN,
-    ImageAffinity,
-    shift_by,
-)
+from napari_cliper.segmentation import OPEN, ImageAffinity
+from napari_cliper.segmentation.features.pixel_features import PixelFeatures
+from napari_cliper.segmentation.propagation.classifier import STRENGTH, fit_classifier
+from napari_cliper.segmentation.propagation.cross_validation import walk_reliability
+from napari_cliper.segmentation.propagation.label_propagation import PRIOR, _harmonic, propagate
 
-REGIONS = np.repeat(np.arange(4, dtype=np.int32), 3)[None].repeat(2, axis=0)  # (2, 12)
+SIDE, CELL = 48, 4
+CELLS = SIDE // CELL
 
 
-@pytest.fixture
-def affinity():
-    generator = torch.Generator().manual_seed(1)
-    reach = torch.rand(4, 4, generator=generator) + 3 * torch.eye(4)
-    nearby = torch.eye(4) + torch.diag(torch.ones(3), 1) + torch.diag(torch.ones(3), -1) > 0
-    return ImageAffinity(REGIONS, 4 * reach / reach.sum(dim=1, keepdim=True), nearby)
-
-
-def nothing() -> np.ndarray:
-    return np.full(REGIONS.shape, OPEN, np.int32)
-
-
-EMPTY = np.zeros(REGIONS.shape, int)
-"""Words that find nothing."""
-WORDS = np.repeat([0, 0, 2, 3], 3)[None].repeat(2, axis=0)
-"""What the words see: background, background, class 1 and class 2."""
-
-
-def in_loops(affinity, hint_labels, wrong, words, classes) -> np.ndarray:
-    """The same, one superpixel after the other."""
-    count, reach = len(affinity.reach), affinity.reach.numpy()
-    wrongs = np.zeros(hint_labels.shape)
-    wrongs[hint_labels != OPEN] = wrong
-    spreads, stays = np.zeros((2, count, classes + 1))
-    seen = np.zeros((count, classes + 1))
-    far_error, far, agrees, edge_error, edges = np.zeros((5, count))
-    for node in range(count):
-        here = affinity.regions == node
-        seen[node] = [(words[here] == label).mean() for label in range(classes + 1)]
-    for node in range(count):
-        here = (affinity.regions == node) & (hint_labels != OPEN)
-        for pixel in zip(*np.nonzero(here), strict=True):
-            part, label = 1 / here.sum(), hint_labels[pixel]
-            near = any(
-                seen[other, label] >= MOST and affinity.nearby[node, other]
-                for other in range(count)
-            )
-            if wrongs[pixel] > 0 and near:
-                stays[node, label] += part
-                edge_error[node] += part * wrongs[pixel]
-                edges[node] += part
-            else:
-                spreads[node, label] += part
-                far_error[node] += part * wrongs[pixel]
-                far[node] += part * (wrongs[pixel] > 0)
-                agrees[node] += part * (wrongs[pixel] == 0)
-    often = np.maximum((spreads + stays).sum(axis=0), 1)
-    moved = np.zeros((classes, count))
-    for node in range(count):
-        density = reach[node] @ spreads / often
-        rival = (reach[node] @ (seen / np.maximum(seen.sum(axis=0), 1)) * seen[node]).sum()
-        share = density**2 / ((density**2).sum() + rival**2 + FAINT**2)
-        against, for_ = reach[node] @ far, reach[node] @ agrees
-        amount = BEYOND * (reach[node] @ far_error / max(against, 1e-9) + LEAST)
-        amount *= against / (against + for_ + BELIEF)
-        moved[:, node] = amount * (share[1:] - share[0])
-        if edges[node]:
-            local = BEYOND * (edge_error[node] / edges[node] + LEAST)
-            moved[:, node] += local * (stays[node, 1:] - stays[node, 0])
-    return moved
-
-
-def test_as_in_loops(affinity):
-    hint_labels = nothing()
-    (
-        hint_labels[0, :2],
-        hint_labels[1, 4],
-        hint_labels[0, 7:9],
-        hint_labels[1, 8],
-        hint_labels[1, 9],
-    ) = 1, 2, 0, 2, 1
-    wrong = torch.tensor([0.3, 0.1, 0.0, 0.5, 0.8, 0.0, 0.7])
-    found = shift_by(affinity, hint_labels, wrong, WORDS, 3)
-    expected = in_loops(affinity, hint_labels, wrong.numpy(), WORDS, 3)
-    np.testing.assert_allclose(found.by_region, expected, atol=1e-5)
-    assert found.of(1).shape == REGIONS.shape
-    assert found.of(1)[0, 3:6].tolist() == [float(found.by_region[1, 1])] * 3
-
-
-def test_words_that_are_right_stay(affinity):
-    hint_labels = nothing()
-    hint_labels[0] = np.repeat([1, 2, 0, 1], 3)
-    found = shift_by(affinity, hint_labels, torch.zeros(12), hint_labels.clip(0), 2)
-    assert not found.by_region.any()
-
-
-def test_what_was_named_gains_and_the_rest_does_not(affinity):
-    hint_labels = nothing()
-    hint_labels[0, 0] = 2
-    found = shift_by(affinity, hint_labels, torch.tensor([0.4]), EMPTY, 3)
-    assert (found.by_region[1] > 0).all()
-    assert not found.by_region[[0, 2]].any()
-    assert found.by_region[1].argmax() == affinity.reach[:, 0].argmax()
-
-
-def test_background_takes_from_every_class(affinity):
-    hint_labels = nothing()
-    hint_labels[0, 0] = 0
-    assert (shift_by(affinity, hint_labels, torch.tensor([0.4]), EMPTY + 2, 3).by_region < 0).all()
-
-
-def test_an_edge_put_right_moves_its_own_superpixel_alone(affinity):
-    """The words see the class next to it."""
-    hint_labels = nothing()
-    hint_labels[0, 3] = 1
-    beside = np.repeat([1, 0, 0, 0], 3)[None].repeat(2, axis=0)
-    found = shift_by(affinity, hint_labels, torch.tensor([0.4]), beside, 1).by_region[0]
-    assert found[1] > 0.4
-    assert not found[[0, 2, 3]].any()
-
-
-def test_what_the_words_see_everywhere_stands_against_one_click(affinity):
-    """A click on a common appearance changes scores less than one on a rare appearance."""
-    alike = ImageAffinity(REGIONS, torch.ones(4, 4) + 8 * torch.eye(4), affinity.nearby)
-    apart = ImageAffinity(REGIONS, 12 * torch.eye(4), affinity.nearby)
-    hint_labels = nothing()
-    hint_labels[0, 0] = 1
-    rest, own = (
-        shift_by(one, hint_labels, torch.tensor([0.4]), EMPTY, 1).by_region[0]
-        for one in (alike, apart)
+def affinity_of(image: np.ndarray, reach: np.ndarray | None = None) -> ImageAffinity:
+    """Square superpixels; joined to neighbours by their values; the walk joins equal values."""
+    rows, columns = np.indices((SIDE, SIDE)) // CELL
+    regions = (rows * CELLS + columns).astype(np.int32)
+    planes = torch.from_numpy(np.stack([image, image**2]).astype(np.float32))
+    means = np.stack([plane.reshape(CELLS, CELL, CELLS, CELL).mean((1, 3)).ravel()
+                      for plane in planes.numpy()], axis=1)  # fmt: skip
+    count = len(means)
+    at = np.stack(np.divmod(np.arange(count), CELLS), axis=1)
+    touch = np.abs(at[:, None] - at[None]).sum(axis=2) == 1
+    apart = np.abs(means[:, None, 0] - means[None, :, 0])
+    if reach is None:
+        steps = np.exp(-((2 * apart) ** 2))
+        steps /= steps.sum(axis=1, keepdims=True)
+        reach = 0.1 * count * np.linalg.inv(np.eye(count) - 0.9 * steps)
+    return ImageAffinity(
+        regions,
+        PixelFeatures((planes,), (SIDE, SIDE)),
+        means.astype(np.float32),
+        sparse.csr_array(touch),
+        sparse.csr_array((touch * np.exp(-((3 * apart) ** 2))).astype(np.float32)),
+        np.arange(count, dtype=np.int32),
+        torch.from_numpy(reach.astype(np.float32)),
     )
-    assert own[0] > 0.4
-    assert (rest[1:] < 0.4).all()
 
 
-def test_certain_mistakes_move_more_than_uncertain_ones(affinity):
-    hint_labels = nothing()
-    hint_labels[0, 0] = 1
-    uncertain, sure = (
-        shift_by(affinity, hint_labels, torch.tensor([by]), EMPTY, 1).by_region
-        for by in (0.05, 0.9)
+@pytest.fixture(scope="module")
+def truth() -> np.ndarray:
+    """Four stripes: 0, 1, 2 and 1 again."""
+    return np.repeat([0, 1, 2, 1], SIDE // 4)[None].repeat(SIDE, axis=0)
+
+
+@pytest.fixture(scope="module")
+def affinity(truth) -> ImageAffinity:
+    noise = np.random.default_rng(0).normal(0, 0.1, truth.shape)
+    return affinity_of(np.array([-1.0, 0.0, 1.0])[truth] + noise)
+
+
+def hints_at(**places: tuple[int, int]) -> np.ndarray:
+    hint_labels = np.full((SIDE, SIDE), OPEN, np.int32)
+    for name, (row, column) in places.items():
+        hint_labels[row - 1 : row + 2, column - 1 : column + 2] = int(name[1:])
+    return hint_labels
+
+
+def best(found) -> np.ndarray:
+    return found.labels[found.by_region.argmax(axis=0)][found.affinity.regions]
+
+
+def test_the_classifier_is_that_of_scikit_learn():
+    random = np.random.default_rng(3)
+    named = np.repeat([0, 1, 2], (30, 50, 20))
+    points = random.normal(0, 1, (100, 5)) + random.normal(0, 1, (3, 5))[named]
+    weights = np.array([2.0, 0.5, 1.0])[named]
+    found = fit_classifier(points.astype(np.float32), named, weights)
+    model = LogisticRegression(C=STRENGTH, tol=1e-8, max_iter=1000)
+    expected = model.fit(points, named, sample_weight=weights)
+    logits = found.logits(points.astype(np.float32))
+    probable = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probable, expected.predict_proba(points), atol=0.02)
+
+
+def test_the_graph_solves_its_linear_system(affinity):
+    """The value of a free superpixel: the mean of the others, and a little of the classifier's."""
+    random = np.random.default_rng(1)
+    seeds = np.zeros((len(affinity.means), 2), np.float32)
+    seeds[5, 0] = seeds[100, 1] = seeds[30, 1] = 1
+    points = random.normal(0, 1, (40, 2)).astype(np.float32)
+    classifier = fit_classifier(points, (points[:, 0] > 0).astype(int), np.ones(40))
+    labels = np.array([1, 2])
+    found = _harmonic(affinity, seeds, classifier, labels, {})
+    logits = classifier.logits(affinity.means)
+    prior = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    alike = affinity.alike.toarray()
+    degree = alike.sum(axis=1, keepdims=True)
+    expected = (alike @ found / degree + PRIOR * prior) / (1 + PRIOR)
+    free = ~seeds.any(axis=1)
+    np.testing.assert_allclose(found[free], expected[free], atol=2e-3)
+    np.testing.assert_allclose(found[~free], seeds[~free], atol=1e-4)
+
+
+def test_one_hint_for_each_label_finds_all_of_it(affinity, truth):
+    found = propagate(
+        affinity, hints_at(_0=(20, 5), _1=(20, 17), _2=(20, 30)), 0 * truth, classes=2
     )
-    assert (sure > 3 * uncertain).all()
+    assert found.labels.tolist() == [0, 1, 2]
+    assert (best(found) == truth).mean() > 0.99  # the second stripe of label 1 has no hint
 
 
-def test_where_words_were_right_nearby_they_are_believed_more(affinity):
-    hint_labels = nothing()
-    hint_labels[0, 0] = 1
-    alone = shift_by(affinity, hint_labels, torch.tensor([0.5]), EMPTY, 2).by_region[0]
-    hint_labels[0, 11] = 2
-    beside = shift_by(affinity, hint_labels, torch.tensor([0.5, 0.0]), EMPTY, 2).by_region[0]
-    assert (beside[3] < alone[3]).all()
+def test_text_stays_where_nobody_gave_a_hint(affinity, truth):
+    """Text scores that are right, and one hint that confirms them: nothing contradicts them."""
+    found = propagate(affinity, hints_at(_1=(20, 17)), truth, classes=2)
+    assert found.labels.tolist() == [0, 1, 2]
+    assert found.hinted.tolist() == [False, True, False]
+    assert not found.contradicted.any()
+    assert (best(found) == truth).mean() > 0.99
 
 
-def test_contradicting_hints_is_shared(affinity):
-    hint_labels = nothing()
-    hint_labels[0, 0], hint_labels[0, 1] = 1, 2
-    found = shift_by(affinity, hint_labels, torch.tensor([0.5, 0.5]), EMPTY, 2).by_region
-    torch.testing.assert_close(found[0], found[1])
+def test_a_hint_contradicts_text_where_things_are_like_it(affinity, truth):
+    wrong = np.where(truth == 1, 0, truth)  # text does not see label 1
+    found = propagate(affinity, hints_at(_1=(20, 17)), wrong, classes=2)
+    contradicted = found.contradicted[affinity.regions]
+    assert contradicted[truth == 1].mean() > 2 * contradicted[truth == 2].mean()
+    shown = best(found)
+    assert (shown[truth == 1] == 1).mean() > 0.95
+    assert (shown[truth != 1] == 1).mean() < 0.05
 
 
-def test_a_whole_image_painted(affinity):
-    hint_labels = np.repeat([1, 2, 0, 1], 3)[None].repeat(2, axis=0).astype(np.int32)
-    found = shift_by(affinity, hint_labels, torch.full((24,), 0.5), EMPTY, 2).by_region
-    assert torch.isfinite(found).all()
-    assert found[0, 0] > found[1, 0]
-    assert found[1, 1] > found[0, 1]
+def test_a_hint_beside_its_class_by_text_corrects_an_edge_only(affinity, truth):
+    beside = truth.copy()
+    beside[:, 12:16] = 0  # the text's edge is one superpixel too far to the right
+    found = propagate(affinity, hints_at(_1=(21, 14)), beside, classes=2)
+    changed = np.flatnonzero(found.contradicted)
+    assert changed.tolist() == [affinity.regions[21, 14]]
+
+
+def test_without_text_the_hinted_labels_share_the_image_once_every_class_has_hints(affinity, truth):
+    nothing, hint_labels = 0 * truth, hints_at(_1=(20, 5), _2=(20, 30))
+    assert propagate(affinity, hint_labels, nothing, classes=2).labels.tolist() == [1, 2]
+    assert propagate(affinity, hint_labels, nothing, classes=3).labels.tolist() == [0, 1, 2]
+
+
+def test_contradicting_hints_are_shared(affinity, truth):
+    hint_labels = hints_at(_1=(21, 5), _0=(21, 30))
+    row, column = np.argwhere(hint_labels == 1)[0]
+    hint_labels[row, column : column + 3], hint_labels[row + 1, column : column + 3] = 1, 2
+    hint_labels[row + 2] = np.where(hint_labels[row + 2] == 1, OPEN, hint_labels[row + 2])
+    found = propagate(affinity, hint_labels, 0 * truth, classes=2)
+    node = affinity.regions[row, column]
+    assert found.by_region[1, node] == pytest.approx(found.by_region[2, node], abs=0.1)
+    assert np.isfinite(found.by_region).all()
+
+
+def test_more_hints_do_not_mean_a_larger_object(affinity, truth):
+    few, many = hints_at(_0=(20, 5), _1=(20, 17)), hints_at(_0=(20, 5), _1=(20, 17))
+    many[2:46, 13:23] = 1
+    one, other = (propagate(affinity, each, 0 * truth, classes=1) for each in (few, many))
+    assert abs((best(one) == 1).mean() - (best(other) == 1).mean()) < 0.05
+
+
+def test_a_walk_over_features_that_do_not_fit_counts_less(affinity, truth):
+    """Every second superpixel reaches the wrong stripe: a network that sees something else."""
+    hint_labels = np.full(truth.shape, OPEN, np.int32)
+    for row in (6, 18, 30, 42):
+        hint_labels[row : row + 2, [5, 17, 30]] = 0, 1, 2
+    assert walk_reliability(affinity, hint_labels) == 1
+    other = np.random.default_rng(2).permutation(len(affinity.means))
+    strange = replace(affinity, reach=affinity.reach[other][:, other].contiguous())
+    assert walk_reliability(strange, hint_labels) < 0.5
+    assert (best(propagate(strange, hint_labels, 0 * truth, classes=2)) == truth).mean() > 0.9

@@ -11,7 +11,7 @@ import torch
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, image_affinity
 from napari_cliper.segmentation.features.patch_features import patch_features
-from napari_cliper.segmentation.propagation.superpixel_graph import RESTART, _reach
+from napari_cliper.segmentation.propagation.superpixel_graph import NEIGHBOURS, RESTART, _reach
 from napari_cliper.segmentation.refiners.attention_maps import SelfAttention, compress
 
 
@@ -37,29 +37,43 @@ def affinity(embedding):
 def test_every_pixel_is_in_a_superpixel_and_every_superpixel_has_pixels(affinity):
     assert affinity.regions.shape == (128, 160)
     assert affinity.regions.dtype == np.int32
-    assert np.unique(affinity.regions).tolist() == list(range(len(affinity.reach)))
-    parts = (affinity.regions, affinity.reach, affinity.nearby)
-    assert affinity.nbytes == sum(part.nbytes for part in parts)
+    assert np.unique(affinity.regions).tolist() == list(range(len(affinity.means)))
+    assert affinity.sizes.sum() == affinity.regions.size
+    assert affinity.walked.max() < len(affinity.reach)
+    dense = (affinity.regions, affinity.features, affinity.reach, affinity.means)
+    assert affinity.nbytes > sum(part.nbytes for part in dense)
 
 
 def test_superpixels_are_mostly_of_one_label(affinity, scene):
-    table = np.zeros((len(affinity.reach), scene.labels.max() + 1))
-    np.add.at(table, (affinity.regions.ravel(), scene.labels.ravel()), 1)
-    assert table.max(axis=1).sum() / table.sum() > 0.95
+    """The larger ones too."""
+    for regions in (affinity.regions, affinity.walked[affinity.regions]):
+        table = np.zeros((regions.max() + 1, scene.labels.max() + 1))
+        np.add.at(table, (regions.ravel(), scene.labels.ravel()), 1)
+        assert table.max(axis=1).sum() / table.sum() > 0.95
 
 
-def test_nearby_is_two_steps_or_less(affinity):
-    touching = {(0, 0)}
-    for one, other in (
-        (affinity.regions[1:], affinity.regions[:-1]),
-        (affinity.regions[:, 1:], affinity.regions[:, :-1]),
-    ):
-        touching |= set(zip(one.flat, other.flat, strict=True))
-    touching |= {(b, a) for a, b in touching}
-    direct = {b for a, b in touching if a == 0}
-    expected = {b for a, b in touching if a in direct} | direct
-    assert set(torch.nonzero(affinity.nearby[0])[:, 0].tolist()) == {int(one) for one in expected}
-    assert torch.equal(affinity.nearby, affinity.nearby.T)
+def test_neighbours_and_those_with_the_nearest_features_are_joined(affinity):
+    """The graph is symmetric; all that touch are in it, and neighbours by feature too."""
+    touching = {
+        (int(a), int(b))
+        for one, other in (
+            (affinity.regions[1:], affinity.regions[:-1]),
+            (affinity.regions[:, 1:], affinity.regions[:, :-1]),
+        )
+        for a, b in zip(one.flat, other.flat, strict=True)
+        if a != b
+    }
+    found = affinity.touching.tocoo()
+    assert set(zip(found.row.tolist(), found.col.tolist(), strict=True)) == {
+        *touching, *((b, a) for a, b in touching)
+    }  # fmt: skip
+    alike = affinity.alike.toarray()
+    np.testing.assert_allclose(alike, alike.T)
+    assert (alike[found.row, found.col] > 0).all()
+    assert not alike.diagonal().any()
+    assert ((alike > 0).sum(axis=1) >= NEIGHBOURS).all()
+    apart = np.linalg.norm(affinity.means[:, None] - affinity.means[None], axis=2)
+    assert apart[alike > 0.5].mean() < 0.5 * apart[alike == 0].mean()
 
 
 def test_a_walk_is_somewhere(affinity):
@@ -71,12 +85,13 @@ def test_a_walk_is_somewhere(affinity):
 
 
 def test_a_walk_stays_among_its_like(affinity, scene):
-    """Superpixels of one label reach each other far more often than those of another."""
+    """Superpixels of one label reach each other more often than those of another."""
     votes = np.zeros((len(affinity.reach), scene.labels.max() + 1))
-    np.add.at(votes, (affinity.regions.ravel(), scene.labels.ravel()), 1)
+    large = affinity.walked[affinity.regions]
+    np.add.at(votes, (large.ravel(), scene.labels.ravel()), 1)
     label = torch.from_numpy(votes.argmax(axis=1))
     same = label[:, None] == label
-    assert affinity.reach[same].mean() > 5 * affinity.reach[~same].mean()
+    assert affinity.reach[same].mean() > 2 * affinity.reach[~same].mean()
 
 
 def test_the_walk_is_the_series_of_its_steps():
@@ -90,11 +105,11 @@ def test_the_walk_is_the_series_of_its_steps():
 
 @pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
 def test_the_refiners_attention_takes_part(embedding, affinity, sparse):
-    """Attention that joins the left half with the right one, whatever they look like."""
+    """Attention that keeps the left half apart from the right one, whatever they look like."""
     cells = 16 * 16
     column = torch.arange(cells) % 16
-    apart = (column[:, None] < 8) != (column < 8)
-    joined = apart.float() + (0 if sparse else 1e-3)
+    together = (column[:, None] < 8) == (column < 8)
+    joined = together.float() + (0 if sparse else 1e-3)
     if sparse:
         keep = torch.rand(cells, cells, generator=torch.Generator().manual_seed(0)) < 0.1
         joined *= keep
@@ -102,14 +117,28 @@ def test_the_refiners_attention_takes_part(embedding, affinity, sparse):
     attention = SelfAttention((compress(joined), compress(joined)), (16, 16))
     found = image_affinity(replace(embedding, self_attention=attention))
     assert np.array_equal(found.regions, affinity.regions)
-    centre = np.zeros(len(found.reach))
-    np.add.at(centre, found.regions.ravel(), np.tile(np.arange(160), 128))
-    left = torch.from_numpy(centre / np.bincount(found.regions.ravel()) < 80)
+    large = found.walked[found.regions].ravel()
+    centre = np.bincount(large, np.tile(np.arange(160), 128), len(found.reach))
+    left = torch.from_numpy(centre / np.bincount(large, minlength=len(found.reach)).clip(1) < 80)
     across = [one.reach[left][:, ~left].mean() for one in (affinity, found)]
-    assert across[1] > 1.2 * across[0]
+    assert across[1] < 0.98 * across[0]
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (8, 200), (40, 9), (700, 530)])
+def test_another_encoders_features_replace_those_of_clip(embedding, affinity, scene):
+    """Features that know the truth: the walk and the pixel features follow them."""
+    labels = torch.from_numpy(scene.labels[::4, ::4].astype(np.int64))
+    patches = torch.nn.functional.one_hot(labels).permute(2, 0, 1).float()
+    found = image_affinity(embedding, patches=patches)
+    assert found.features.count == affinity.features.count + min(16, len(patches))
+    votes = np.zeros((len(found.reach), scene.labels.max() + 1))
+    np.add.at(votes, (found.walked[found.regions].ravel(), scene.labels.ravel()), 1)
+    label = torch.from_numpy(votes.argmax(axis=1))
+    same = label[:, None] == label
+    share = [(one.reach * same).sum() / one.reach.sum() for one in (affinity, found)]
+    assert share[1] > share[0]
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 200), (40, 9), (1200, 1000)])
 def test_any_size(shape):
     image = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
     found = image_affinity(embedded(image, refiner="none", shorter_side=32))

@@ -155,6 +155,6 @@ def uncertain_places(
     from ...segmentation import most_uncertain  # noqa: PLC0415 - torch
 
     found = live.uncertainty(thresholds, hints)
-    regions = None if hints is None else hints.affinity.regions
+    regions = None if hints is None else hints.affinity.walked[hints.affinity.regions]
     confirmed = confirmed_by(drawn.edit_mask, drawn.clicks, regions)
     return UncertainPlaces(found, most_uncertain(found, confirmed))

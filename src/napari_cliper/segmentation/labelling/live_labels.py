@@ -8,8 +8,7 @@ depend on that.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from types import ModuleType
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,8 +18,10 @@ from ..errors import InvalidInputError
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from ..propagation.label_propagation import ImageAffinity, Shift
+    from ..propagation.affinity import ImageAffinity
+    from ..propagation.label_propagation import Propagated
     from ..results import ScoreMaps, Stage
+    from .corrected_labels import TextScores
     from .label_rule import BestClass, LabelArray, LabelRule, RankedBest
     from .uncertainty import ScorePlanes
 
@@ -179,8 +180,9 @@ class LiveLabels:
             return self._rule(thresholds).labels(self._plain(thresholds))
         labels = self._find_corrected(thresholds, hints)
         if labels is None:
-            planes, shift = self._shifted(thresholds, hints)
-            labels = _corrections().corrected_labels(planes, shift, self._rule(thresholds))
+            from .corrected_labels import corrected_labels  # noqa: PLC0415 - torch
+
+            labels = corrected_labels(*self._propagated(thresholds, hints))
             self._corrected = hints, thresholds, labels
         return labels.copy()
 
@@ -197,24 +199,23 @@ class LiveLabels:
         (Y, X) float32 array
             From 0 (certain, or a hint) to 1 (even).
         """
+        from .corrected_labels import corrected_uncertainty  # noqa: PLC0415 - torch
+        from .uncertainty import uncertainty  # noqa: PLC0415 - torch
+
         hints = self._checked(hints)
-        shift = None if hints is None else self._shifted(thresholds, hints)[1]
-        weights = self._weights(thresholds, () if hints is None else hints.classes)
+        weights = self._weights(thresholds)
         values = self.scores.stage(self.stage).class_scores
         least = thresholds.class_threshold
         for index in np.argsort(-values)[:RUNNERS_UP].tolist():
             weight = float(values[index]) / least if values[index] < least else 1.0
             weights[index] = max(weights.get(index, 0.0), weight)
         every = dict(sorted(weights.items()))
-        parts = (
-            self._parts_of(thresholds, every)
-            if hints is None
-            else (self._planes_of(thresholds, every),)
+        by_text: NDArray[np.float32] = uncertainty(
+            self._parts_of(thresholds, every), self._rule(thresholds)
         )
-        uncertainty: NDArray[np.float32] = _corrections().uncertainty(
-            parts, shift, self._rule(thresholds)
-        )
-        return uncertainty
+        if hints is None:
+            return by_text
+        return corrected_uncertainty(*self._propagated(thresholds, hints), by_text)
 
     def shortfalls(self, thresholds: Thresholds) -> tuple[Shortfall, ...]:
         """Which classes do not reach which threshold, by the text scores alone.
@@ -294,31 +295,48 @@ class LiveLabels:
         self._best = (thresholds.class_threshold, thresholds.min_max), best
         return best
 
-    def _shifted(self, thresholds: Thresholds, hints: UserHints) -> tuple[ScorePlanes, Shift]:
-        """The planes that are compared, and how hints shift them."""
-        from ..propagation.label_propagation import shift_by  # noqa: PLC0415 - torch, only with hints
+    def _propagated(
+        self, thresholds: Thresholds, hints: UserHints
+    ) -> tuple[Propagated, TextScores]:
+        """How well labels fit by the hints, and by the text scores."""
+        from ..propagation.label_propagation import propagate  # noqa: PLC0415 - torch
+        from .corrected_labels import TextScores  # noqa: PLC0415 - torch
 
-        rule = self._rule(thresholds)
-        planes = self._planes_of(thresholds, self._weights(thresholds, hints.classes))
-        wrong = _corrections().wrong_by(planes, hints.labels, rule)
-        plain = rule.labels(self._plain(thresholds))
-        classes = len(self.scores.classes)
-        return planes, shift_by(hints.affinity, hints.labels, wrong, plain, classes)
+        thresholds = self._without_hinted(thresholds, hints)
+        rule, best = self._rule(thresholds), self._plain(thresholds)
+        labels = rule.labels(best)
+        found = set(np.flatnonzero(np.bincount(best.label.ravel())).tolist())
+        planes = self._planes_of(thresholds, [one for one in hints.classes if one + 1 in found])
+        return (
+            propagate(hints.affinity, hints.labels, labels, len(self.scores.classes)),
+            TextScores(planes, best, rule, labels),
+        )
 
-    def _weights(self, thresholds: Thresholds, hinted: Collection[int]) -> dict[int, float]:
-        """By index: 1 for classes that the text scores find, 0 for others that have hints."""
+    def _without_hinted(self, thresholds: Thresholds, hints: UserHints) -> Thresholds:
+        """The thresholds, with the defaults for classes with hints, which compete without them."""
+        default = self.scores.settings.thresholds
+        names = [one.name for one in self.scores.classes]
+        if (hints.labels == 0).any() and len(hints.classes) == len(names):
+            return replace(default, min_max=thresholds.min_max)
+        own = {
+            names[index]: default.per_class.get(names[index], default.background_threshold)
+            for index in hints.classes
+        }
+        return replace(thresholds, per_class={**thresholds.per_class, **own})
+
+    def _weights(self, thresholds: Thresholds) -> dict[int, float]:
+        """By index: 1 for each class that the text scores find."""
         best = self._plain(thresholds)
-        found = {int(label) - 1 for label in np.flatnonzero(np.bincount(best.label.ravel()))}
-        return {index: float(index in found) for index in sorted({*found, *hinted} - {-1})}
+        found = np.flatnonzero(np.bincount(best.label.ravel()))
+        return {int(label) - 1: 1.0 for label in found if label}
 
-    def _planes_of(self, thresholds: Thresholds, weights: Mapping[int, float]) -> ScorePlanes:
+    def _planes_of(self, thresholds: Thresholds, classes: Collection[int]) -> ScorePlanes:
         """The planes of some classes, remembered for the next stroke."""
         kept = self._planes
-        missing = {index for index, weight in weights.items() if weight}
-        if kept is None or kept[0] != thresholds.min_max or not missing <= {*kept[1].chosen}:
-            planes = self.scores.planes(sorted(missing), thresholds, stage=self.stage)
+        if kept is None or kept[0] != thresholds.min_max or not {*classes} <= {*kept[1].chosen}:
+            planes = self.scores.planes(sorted(classes), thresholds, stage=self.stage)
             kept = self._planes = thresholds.min_max, planes
-        return kept[1].weighted(weights)
+        return kept[1]
 
     def _parts_of(
         self, thresholds: Thresholds, weights: Mapping[int, float]
@@ -331,10 +349,3 @@ class LiveLabels:
             some = indices[start : start + at_once]
             planes = self.scores.planes(some, thresholds, stage=self.stage)
             yield planes.weighted({index: weights[index] for index in some})
-
-
-def _corrections() -> ModuleType:
-    """Import what loads torch, on first use."""
-    from . import uncertainty as corrections  # noqa: PLC0415
-
-    return corrections

@@ -1,25 +1,21 @@
-"""Labels corrected by hints, and the uncertainty of labels. Pure functions.
+"""The uncertainty of labels. Pure functions.
 
-Both labelling rules compare score planes, one per class and one for the background. Hints shift
-these planes (see `propagation`); the difference between the two highest planes gives the
-uncertainty.
+Both labelling rules compare score planes, one per class and one for the background. The difference
+between the two highest planes gives the uncertainty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.feature import peak_local_max
-from torch import Tensor
 
-from ..propagation.label_propagation import OPEN, Shift
-from .label_rule import LabelArray, LabelRule, label_dtype
+from .label_rule import LabelRule, label_dtype
 
 UNCERTAIN = 0.2
 """Lowest uncertainty of a place that is offered for review."""
@@ -60,87 +56,14 @@ class ScorePlanes:
             planes.append(plane if weight == 1 else np.broadcast_to(plane * weight, self.shape))
         return replace(self, chosen=tuple(weights), classes=planes)
 
-    def moved(self, shift: Shift | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield the index of each class in `chosen` and its shifted plane, (Y, X) float32.
 
-        The array is reused: it is valid only until the next one is requested.
-        """
-        place = np.empty(self.shape, np.float32)
-        for index, plane in zip(self.chosen, self.classes, strict=True):
-            yield index, plane if shift is None else np.add(plane, shift.of(index, place), place)
-
-
-def wrong_by(planes: ScorePlanes, hint_labels: NDArray[np.int32], rule: LabelRule) -> Tensor:
-    """Return how far the best score exceeds the score of the hint's class; 0 if that is the best.
-
-    Parameters
-    ----------
-    planes : ScorePlanes
-    hint_labels : (Y, X) int32 array
-        See `label_propagation.shift_by`; every class with hints must have a plane.
-    rule : LabelRule
-
-    Returns
-    -------
-    (P,) float32 tensor
-        One value per pixel with a hint, in row-major order.
-    """
-    known = np.nonzero(hint_labels != OPEN)
-    named = hint_labels[known]  # (P,)
-    best, own = np.zeros((2, len(named)), np.float32)  # own: score of the hint's class
-    winner = np.zeros_like(named)
-    for index, plane in planes.moved(None):
-        values = plane[known]
-        winner[values > best] = index + 1
-        np.maximum(best, values, out=best)
-        np.copyto(own, values, where=named == index + 1)
-    floor = rule.background_scores[np.where(named, named, winner)]
-    if planes.background is not None:
-        np.maximum(floor, planes.background[known], out=floor)
-    np.copyto(own, floor, where=named == 0)
-    return torch.from_numpy(np.maximum(best, floor) - own).clamp(min=0)
-
-
-def corrected_labels(planes: ScorePlanes, shift: Shift, rule: LabelRule) -> LabelArray:
-    """Return the labels after shifting the scores by the hints; pixels with hints keep them.
-
-    Parameters
-    ----------
-    planes : ScorePlanes
-    shift : Shift
-        Shift of the scores by the hints.
-    rule : LabelRule
-        Rule of the method.
-
-    Returns
-    -------
-    (Y, X) uint8 or uint16 array
-    """
-    dtype = label_dtype(planes.total)
-    value, label = np.zeros(planes.shape, np.float32), np.zeros(planes.shape, dtype)
-    better = np.empty(planes.shape, bool)
-    for index, plane in planes.moved(shift):
-        np.greater(plane, value, out=better)
-        np.copyto(label, dtype.type(index + 1), where=better)
-        np.maximum(value, plane, out=value)
-    label[value < rule.background_scores[label]] = 0
-    if planes.background is not None:
-        label[planes.background >= value] = 0
-    np.copyto(label, shift.hint_labels, casting="unsafe", where=shift.hint_labels != OPEN)
-    return label
-
-
-def uncertainty(
-    parts: Iterable[ScorePlanes], shift: Shift | None, rule: LabelRule
-) -> NDArray[np.float32]:
+def uncertainty(parts: Iterable[ScorePlanes], rule: LabelRule) -> NDArray[np.float32]:
     """Return how close the two highest scores are at every pixel, the background included.
 
     Parameters
     ----------
     parts : iterable of ScorePlanes
         At least one. Many classes can be given in several parts to save memory.
-    shift : Shift or None
-        Shift of the scores by the hints; pixels with hints get an uncertainty of 0.
     rule : LabelRule
 
     Returns
@@ -153,7 +76,7 @@ def uncertainty(
     first, second, lower = np.zeros((3, *planes.shape), np.float32)
     label = np.zeros(planes.shape, label_dtype(planes.total))
     for part in chain((planes,), every):
-        for index, plane in part.moved(shift):
+        for index, plane in zip(part.chosen, part.classes, strict=True):
             label[plane > first] = index + 1
             np.minimum(first, plane, out=lower)
             np.maximum(second, lower, out=second)
@@ -165,8 +88,6 @@ def uncertainty(
     np.maximum(first, floor, out=first)
     uncertainty: NDArray[np.float32] = second / np.maximum(first + second, np.float32(1e-6))
     np.clip(2 * uncertainty, 0, 1, out=uncertainty)
-    if shift is not None:
-        uncertainty[shift.hint_labels != OPEN] = 0
     return uncertainty
 
 

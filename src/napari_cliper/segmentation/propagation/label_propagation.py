@@ -1,20 +1,24 @@
-"""Propagate user hints (strokes and clicks) to similar superpixels as changes of class scores.
+"""Propagate user hints (strokes and clicks) to the pixels that are like them.
 
-Hints spread over superpixels by a random walk with restart (`superpixel_graph`). How they change
-the text scores is this project's own rule:
+Three estimates are multiplied, each strong where the others are weak:
 
-- Text scores are kept except where user hints contradict them. There, the score of the hinted class
-  rises by about twice the error of the text scores, in all superpixels that the walk reaches.
-- Three things reduce the change in a superpixel: similar superpixels where hints confirm the text
-  scores; similar superpixels to which the text scores give the same class as here; hints of other
-  classes.
-- So a hint inside a misclassified object also corrects similar objects, and text scores that
-  many hints contradict are overruled.
+- a linear classifier of colour, edges and texture (`classifier`), which knows single pixels;
+- a harmonic function on the graph of small superpixels (Zhu, Ghahramani and Lafferty, ICML 2003)
+  with the classifier as a weak prior, which keeps to edges;
+- a random walk with restart between larger superpixels, which knows what belongs together.
+
+How text scores take part is this project's own rule:
+
+- Labels with hints compete with each other. A label without hints keeps its text scores: where it
+  is the label by text, it competes with the hinted ones, with superpixels of it as examples.
+- Text scores count less where hints contradict them: in superpixels that the walk reaches from
+  these hints. Hints that confirm the text scores work against this.
 - A hint next to a region to which the text scores already give the hinted class is taken as a
-  correction of an edge: it changes its own superpixel only.
-- Without hints, scores are unchanged.
+  correction of an edge: text scores count less in its own superpixel only.
+- If the text scores find nothing, every class has hints, and there are at least two labels with
+  hints, one of these wins everywhere.
 
-Pure functions. Notation: n superpixels, T classes.
+Pure functions. Notation: n superpixels, m larger ones, T classes, K labels that compete.
 """
 
 from __future__ import annotations
@@ -22,146 +26,303 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.special import log_softmax
 
-OPEN = -1
-"""Label of a pixel without a hint."""
+from .affinity import OPEN, ImageAffinity
+from .classifier import LinearClassifier, fit_classifier
+from .cross_validation import walk_reliability
 
-FAINT = 0.3
-"""Density of arriving hints at which they count half, if nothing speaks against them."""
-BELIEF = 0.3
-"""Weight of the text scores where there are no hints; same unit as `FAINT`."""
-BEYOND, LEAST = 2.3, 0.05
-"""Scores change by `BEYOND` * (error of the text scores + `LEAST`)."""
-MOST = 0.5
-"""A superpixel counts as predicted to be a class if at least this fraction of its pixels is."""
+WALK, GRAPH, PIXEL = 0.7, 1.0, 0.1
+"""Exponents of the three estimates in their product."""
+PRIOR = 0.005
+"""How strongly the classifier pulls at the graph, relative to the similar superpixels together."""
+LEAST = 1e-6
+"""Smallest probability of the graph and the walk."""
+LEAST_PIXEL = 1e-3
+"""The same for the classifier."""
 
+BELIEF = 0.6
+"""Weight of the text scores where there are no hints; in units of `ImageAffinity.reach`."""
+SURE = 0.5
+"""A superpixel has a label by text if at least this fraction of its pixels has it."""
 
-@dataclass(frozen=True, eq=False)
-class ImageAffinity:
-    """Superpixels of an image and the affinity between them.
+ROUNDING = 1e-4
+MOST_PIXELS = 3000
+"""Hinted pixels, and superpixels, that the classifier learns from."""
+DOUBTED = 0.5
+"""Where hints contradict the text scores more than this, a superpixel is no example."""
+EXAMPLES = 100
+"""Superpixels that stand for a label without hints."""
+EXAMPLE_WEIGHT = 0.2
+"""Weight of these relative to the hints of a label."""
+ACROSS = (1.0, 3.0)
+"""Larger superpixels count nothing if the smallest hinted object is as wide as one of them, and in
+full if it is this many times as wide."""
 
-    Parameters
-    ----------
-    regions : (Y, X) int32 array
-        Superpixel of each pixel, 0 to n - 1.
-    reach : (n, n) float32 tensor
-        Probability that a random walk with restart from the row's superpixel is in the column's,
-        times n; 1 is the value of a uniform distribution. Rows sum to n.
-    nearby : (n, n) bool tensor
-        Whether two superpixels are equal, adjacent or share a neighbour.
-    """
-
-    regions: NDArray[np.int32]
-    reach: Tensor
-    nearby: Tensor
-
-    @property
-    def nbytes(self) -> int:
-        """Memory in bytes."""
-        return self.regions.nbytes + self.reach.nbytes + self.nearby.nbytes
+ITERATIONS, RESIDUAL = 100, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Shift:
-    """Changes of the class scores caused by hints.
+class Propagated:
+    """How well each label fits each superpixel and pixel, by the hints.
 
     Parameters
     ----------
-    by_region : (T, n) float32 tensor
-        Change of each class's score relative to the background's, per superpixel.
-    regions : (Y, X) int32 array
-        Superpixel of each pixel.
+    labels : (K,) int array
+        Labels that compete, 0 for background, i + 1 for class i, in ascending order.
+    hinted : (K,) bool array
+        Whether a label has hints. The others win only where they are the label by text.
+    by_region : (K, n) float32 array
+        Logarithm of the graph's and the walk's estimate.
+    contradicted : (n,) float32 array
+        How much hints speak against the text scores, 0 to 1.
+    classifier : LinearClassifier
+        Of the K labels, by pixel features.
+    affinity : ImageAffinity
     hint_labels : (Y, X) int32 array
         `OPEN` for no hint, 0 for background, i + 1 for class i.
     """
 
-    by_region: Tensor
-    regions: NDArray[np.int32]
+    labels: NDArray[np.int64]
+    hinted: NDArray[np.bool_]
+    by_region: NDArray[np.float32]
+    contradicted: NDArray[np.float32]
+    classifier: LinearClassifier
+    affinity: ImageAffinity
     hint_labels: NDArray[np.int32]
 
-    def of(self, index: int, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Return the score change of one class per pixel, (Y, X), in a new array or in `out`."""
-        return self.by_region[index].numpy().take(self.regions, out=out, mode="clip")
 
-
-def shift_by(
+def propagate(
     affinity: ImageAffinity,
     hint_labels: NDArray[np.int32],
-    wrong_by: Tensor,
-    words: NDArray[np.integer],
+    by_text: NDArray[np.integer],
     classes: int,
-) -> Shift:
-    """Compute how hints change the class scores of all superpixels.
+) -> Propagated:
+    """Estimate how well each label fits each superpixel.
 
     Parameters
     ----------
     affinity : ImageAffinity
     hint_labels : (Y, X) int32 array
-        `OPEN` for no hint, 0 for background, i + 1 for class i.
-    wrong_by : (P,) float32 tensor
-        For each of the P pixels with a hint, in row-major order: the highest text score minus that
-        of the hinted class; 0 where they agree.
-    words : (Y, X) array of int
+        `OPEN` for no hint, 0 for background, i + 1 for class i. There is at least one hint.
+    by_text : (Y, X) array of int
         Labels predicted from the text scores.
     classes : int
-        T, the number of classes.
-
-    Returns
-    -------
-    Shift
+        T.
     """
-    known = hint_labels != OPEN
-    node = torch.from_numpy(affinity.regions[known].astype(np.int64))  # (P,)
-    named = torch.from_numpy(hint_labels[known].astype(np.int64))
-    count, labels = len(affinity.reach), classes + 1
-    # Each superpixel has the same weight, however many of its pixels have hints.
-    weight = 1 / torch.bincount(node, minlength=count)[node].float()  # (P,)
+    known = np.nonzero(hint_labels != OPEN)
+    node, named = affinity.regions[known], hint_labels[known].astype(np.int64)  # (P,)
+    count = len(affinity.means)
+    with_hints = np.unique(named)
+    shares = _shares(affinity, by_text, classes + 1)  # (n, T + 1)
+    votes = np.zeros((count, classes + 1), np.float32)
+    np.add.at(votes, (node, named), 1)
+    pixels = np.maximum(votes.sum(axis=1), 1)
+    votes /= pixels[:, None]  # share of the hints
+    agree = np.bincount(node, by_text[known] == named, minlength=count) / pixels
+    contradicted = _contradicted(affinity, votes, agree.astype(np.float32), shares)
+    examples = _examples(shares, with_hints, votes, contradicted)
+    labels = np.union1d(with_hints, list(examples)).astype(np.int64)
+    seeds = votes[:, labels]  # (n, K)
 
-    def witnesses(values: Tensor) -> Tensor:
-        return torch.zeros(count).index_add_(0, node, values * weight)
-
-    def votes(counted: Tensor) -> Tensor:
-        flat = torch.zeros(count * labels)
-        return flat.index_add_(0, node * labels + named, counted * weight).reshape(count, labels)
-
-    seen = _shares(affinity.regions, words, count, labels)  # (n, T + 1)
-    near = (affinity.nearby.float() @ (seen >= MOST).float()) > 0
-    # A hint next to its predicted class corrects an edge: it changes its own superpixel only.
-    edge = (near[node, named] & (wrong_by > 0)).float()
-    spreads, stays = votes(1 - edge), votes(edge)
-    wrong = (wrong_by > 0).float()
-    about = torch.stack(
-        [witnesses(wrong_by * (1 - edge)), witnesses(wrong - edge), witnesses(1 - wrong)], dim=1
+    classifier = _fitted(affinity, known, np.searchsorted(labels, named), labels, examples)
+    spread = _harmonic(affinity, seeds, classifier, labels, examples)
+    walk = WALK * _walk_weight(affinity, spread, seeds) * walk_reliability(affinity, hint_labels)
+    by_region = GRAPH * np.log(spread) + walk * np.log(_walked(affinity, seeds, labels, examples))
+    return Propagated(
+        labels,
+        np.isin(labels, with_hints),
+        np.ascontiguousarray(by_region.T, np.float32),
+        contradicted,
+        classifier,
+        affinity,
+        hint_labels,
     )
-    # Divide by the number of hints of a class: more strokes do not mean a larger object.
-    often = (spreads + stays).sum(dim=0).clamp(min=1)
-    believed = seen / seen.sum(dim=0).clamp(min=1)
-    arrived = affinity.reach @ torch.cat([spreads / often, believed, about], dim=1)
-    density, rival, (error, contradicts, agrees) = (
-        arrived[:, :labels], arrived[:, labels:-3], arrived[:, -3:].T
-    )  # fmt: skip
-    # Similar superpixels with the same predicted class as this one speak against a change.
-    against = (rival * seen).sum(dim=1, keepdim=True) ** 2 + FAINT**2
-    share = density**2 / ((density**2).sum(dim=1, keepdim=True) + against)  # (n, T + 1)
-    amount = _amount(error, contradicts) * contradicts / (contradicts + agrees + BELIEF)
-    moved = amount[:, None] * (share[:, 1:] - share[:, :1])
-    here = _amount(witnesses(wrong_by * edge), witnesses(edge))
-    moved += here[:, None] * (stays[:, 1:] - stays[:, :1])
-    return Shift(moved.T.contiguous(), affinity.regions, hint_labels)
 
 
-def _amount(error: Tensor, contradicts: Tensor) -> Tensor:
-    """Return the score change for the mean error of the text scores."""
-    return BEYOND * (error / contradicts.clamp(min=1e-9) + LEAST)
+# ---------------------------------------------------------------------- labels by text
 
 
 def _shares(
-    regions: NDArray[np.int32], labels: NDArray[np.integer], count: int, kinds: int
-) -> Tensor:
-    """Return the fraction of each superpixel's pixels that has each label, (n, T + 1)."""
-    flat = regions.ravel().astype(np.int64) * kinds + labels.ravel()
+    affinity: ImageAffinity, labels: NDArray[np.integer], kinds: int
+) -> NDArray[np.float32]:
+    """Return the fraction of each superpixel's pixels that has each label, (n, kinds)."""
+    count = len(affinity.means)
+    flat = affinity.regions.ravel().astype(np.int64) * kinds + labels.ravel()
     table = np.bincount(flat, minlength=count * kinds).reshape(count, kinds)
-    return torch.from_numpy(table / table.sum(axis=1, keepdims=True)).float()
+    return (table / affinity.sizes[:, None]).astype(np.float32)
+
+
+def _examples(
+    shares: NDArray[np.float32],
+    with_hints: NDArray[np.integer],
+    votes: NDArray[np.float32],
+    contradicted: NDArray[np.float32],
+) -> dict[int, NDArray[np.int64]]:
+    """Return superpixels that have a label by text which has no hints, by label."""
+    every_class = np.count_nonzero(with_hints) == shares.shape[1] - 1
+    if every_class and len(with_hints) > 1 and not shares[:, 1:].any():
+        return {}
+    free = ~votes.any(axis=1) & (contradicted < DOUBTED)
+    found = {}
+    for label in np.setdiff1d(np.flatnonzero(shares.any(axis=0)), with_hints).tolist():
+        nodes = np.flatnonzero((shares[:, label] >= SURE) & free)
+        found[label] = nodes if len(nodes) else np.array([shares[:, label].argmax()])
+    return found
+
+
+def _contradicted(
+    affinity: ImageAffinity,
+    votes: NDArray[np.float32],
+    right: NDArray[np.float32],
+    shares: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return how much hints speak against the text scores in each superpixel, (n,), 0 to 1.
+
+    Parameters
+    ----------
+    affinity : ImageAffinity
+    votes : (n, T + 1) float32 array
+        Share of each label in the hints of a superpixel; 0 without hints.
+    right : (n,) float32 array
+        Share of the hints that agree with the text scores.
+    shares : (n, T + 1) float32 array
+        Share of each label by text.
+    """
+    wrong = votes.sum(axis=1) - right
+    wrong[wrong < ROUNDING] = 0
+    near = affinity.touching.astype(np.float32)
+    beside = (shares >= SURE).astype(np.float32)
+    beside = beside + near @ beside
+    beside = (beside + near @ beside) > 0  # at most two steps away
+    edge = np.minimum((votes * beside).sum(axis=1), wrong)
+    believed = shares / np.maximum(shares.sum(axis=0), 1)
+    into = sparse.csr_array(
+        (np.ones(len(shares), np.float32), (affinity.walked, np.arange(len(shares)))),
+        shape=(len(affinity.reach), len(shares)),
+    )
+    starts = into @ np.column_stack([wrong - edge, right, believed])
+    reached = (affinity.reach.numpy() @ starts)[affinity.walked]
+    against, for_ = reached[:, 0], reached[:, 1] + (reached[:, 2:] * shares).sum(axis=1)
+    found = against / (against + for_ + BELIEF)
+    contradicted: NDArray[np.float32] = np.maximum(found, edge).astype(np.float32)
+    return contradicted
+
+
+# ---------------------------------------------------------------------- the three estimates
+
+
+def _fitted(
+    affinity: ImageAffinity,
+    known: tuple[NDArray[np.intp], ...],
+    named: NDArray[np.integer],
+    labels: NDArray[np.int64],
+    examples: dict[int, NDArray[np.int64]],
+) -> LinearClassifier:
+    """Fit the classifier to the hinted pixels and to the examples."""
+    step = -(-len(named) // MOST_PIXELS)
+    order = np.argsort(named, kind="stable")
+    first = np.unique(named[order], return_index=True)[1]
+    chosen = order[np.union1d(np.arange(0, len(order), step), first)]
+    points = [affinity.features.at(known[0][chosen], known[1][chosen])]
+    answers = [named[chosen]]
+    for label, nodes in examples.items():
+        some = nodes[:: -(-len(nodes) // EXAMPLES)]
+        points.append(affinity.means[some])
+        answers.append(np.full(len(some), np.searchsorted(labels, label)))
+    answer = np.concatenate(answers)
+    counts = np.bincount(answer, minlength=len(labels))
+    share = np.where(np.isin(labels, list(examples)), EXAMPLE_WEIGHT, 1.0)
+    each = len(chosen) / len(labels) * share / counts
+    return fit_classifier(np.concatenate(points), answer, each[answer])
+
+
+def _harmonic(
+    affinity: ImageAffinity,
+    seeds: NDArray[np.float32],
+    classifier: LinearClassifier,
+    labels: NDArray[np.int64],
+    examples: dict[int, NDArray[np.int64]],
+) -> NDArray[np.float32]:
+    """Return the probability of each label in each superpixel by the graph, (n, K)."""
+    prior = np.exp(log_softmax(classifier.logits(affinity.means), axis=1))
+    for label, nodes in examples.items():
+        prior[nodes] = labels == label
+    root = np.sqrt(affinity.alike.sum(axis=1)).astype(np.float32)
+    scaled = sparse.diags_array(1 / root) @ affinity.alike @ sparse.diags_array(1 / root)
+    given = seeds.any(axis=1)
+    free = np.flatnonzero(~given)
+    rows = scaled.tocsr()[free]
+    system = (1 + PRIOR) * sparse.eye_array(len(free), dtype=np.float32) - rows[:, free]
+    right = PRIOR * root[free, None] * prior[free] + rows[:, given] @ (
+        root[given, None] * seeds[given]
+    )
+    found = seeds.copy()
+    found[free] = _solved(system.tocsr(), right) / root[free, None]
+    found = np.maximum(found, LEAST)
+    probable: NDArray[np.float32] = found / found.sum(axis=1, keepdims=True)
+    return probable
+
+
+def _solved(system: sparse.csr_array, right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Solve a symmetric positive definite system for several right-hand sides, (n, K).
+
+    By conjugate gradients. The condition number is at most 2 / `PRIOR`, so few steps are needed.
+    """
+    found = np.zeros_like(right)
+    residual, direction = right.copy(), right.copy()
+    square = (residual**2).sum(axis=0)
+    enough = RESIDUAL**2 * square
+    for _ in range(ITERATIONS):
+        if (square <= enough).all():
+            break
+        image = system @ direction
+        step = square / np.maximum((direction * image).sum(axis=0), 1e-30)
+        found += step * direction
+        residual -= step * image
+        new = (residual**2).sum(axis=0)
+        direction = residual + new / np.maximum(square, 1e-30) * direction
+        square = new
+    return found
+
+
+def _walked(
+    affinity: ImageAffinity,
+    seeds: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    examples: dict[int, NDArray[np.int64]],
+) -> NDArray[np.float32]:
+    """Return the probability of each label in each superpixel by the walk, (n, K)."""
+    starts = np.zeros((len(affinity.reach), len(labels)), np.float32)
+    for index, label in enumerate(labels.tolist()):
+        nodes = examples[label] if label in examples else np.flatnonzero(seeds[:, index])
+        starts[np.unique(affinity.walked[nodes]), index] = 1
+    starts /= np.maximum(starts.sum(axis=0), 1)  # more hints do not mean a larger object
+    density = np.maximum(affinity.reach.numpy() @ starts, LEAST)
+    found: NDArray[np.float32] = density / density.sum(axis=1, keepdims=True)
+    return found[affinity.walked]
+
+
+def _walk_weight(
+    affinity: ImageAffinity, spread: NDArray[np.float32], seeds: NDArray[np.float32]
+) -> float:
+    """Return how much the larger superpixels count, 0 to 1: less for small hinted objects."""
+    best = spread.argmax(axis=1)
+    pairs = affinity.touching.tocoo()
+    same = best[pairs.row] == best[pairs.col]
+    objects = sparse.csr_array(
+        (np.ones(int(same.sum()), bool), (pairs.row[same], pairs.col[same])), shape=pairs.shape
+    )
+    part = connected_components(objects, directed=False)[1]
+    areas = np.bincount(part, affinity.sizes)
+    widths = []
+    for index in range(seeds.shape[1]):
+        parts = np.unique(part[np.flatnonzero(seeds[:, index])])
+        if len(parts):
+            widths.append(2 * np.sqrt(np.median(areas[parts]) / np.pi))
+    large = np.sqrt(affinity.regions.size / len(affinity.reach))
+    low, high = ACROSS
+    return float(np.clip((min(widths) / large - low) / (high - low), 0, 1))

@@ -1,15 +1,19 @@
-"""Superpixel affinity of an image, along which user hints propagate.
+"""Superpixels of an image and how alike they are, along which user hints propagate.
 
-The image is divided into superpixels (SLIC: Achanta et al., TPAMI 2012). Their pairwise similarity
-combines CLIP's patch features, mean colours, distance and, if the refiner provides it, Stable
-Diffusion's self-attention. A random walk with restart (Tong, Faloutsos and Pan, ICDM 2006) turns
-similarities into affinities. Pure functions.
+The image is divided into superpixels twice (SLIC: Achanta et al., TPAMI 2012):
 
-Notation: n superpixels, N = h * w patches, D embedding width.
+- Small ones are joined to those with the nearest pixel features and to their neighbours, with
+  local scaling (Zelnik-Manor and Perona, NIPS 2004). Labels follow edges along this graph.
+- Larger ones are compared by patch features, colour and distance, and, if the refiner provides it,
+  by Stable Diffusion's self-attention. A random walk with restart (Tong, Faloutsos and Pan, ICDM
+  2006) tells which belong together.
+
+Pure functions. Notation: n superpixels, m larger superpixels, N = h * w patches, D feature width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import numpy as np
@@ -23,100 +27,133 @@ from skimage.segmentation import slic
 from torch import Tensor
 
 from ..features.patch_features import patch_features
+from ..features.pixel_features import PixelFeatures, interpolated, pixel_features
 from ..progress import Monitor
 from ..refiners.attention_maps import LevelMap, SelfAttention
 from ..results import ImageEmbedding
-from .label_propagation import ImageAffinity
+from .affinity import ImageAffinity
 
-SUPERPIXELS, COMPACTNESS, SMOOTHING = 700, 20, 1
-WORKING_SIDE = 512
-"""Superpixels are computed on an image whose shorter side has at most this many pixels."""
+FEATURE_PIXELS, SMALL_PIXELS, LARGE_PIXELS = 1 << 22, 1 << 20, 1 << 18
+"""Pixel features and both kinds of superpixels are computed on copies with at most this many pixels
+each."""
+COMPACTNESS, ROUNDS = 10, 5
 
+PIXELS_EACH, FEWEST, MOST = 30, 800, 6000
+"""Pixels of a small superpixel, unless there are fewer or more of them than this."""
+NEIGHBOURS, SCALED_BY = 10, 7
+"""Each superpixel is joined to this many like it; the distance to the `SCALED_BY`-th is 1."""
+LEAST_LIKENESS = 1e-4
+BLOCK = 1024
+"""Rows of the matrix of distances that are computed at once."""
+ENCODER_COMPONENTS = 16
+"""Principal components of an encoder's features that count as pixel features."""
+
+WALKED, PIXELS_EACH_WALKED = 1500, 16
+"""Number of larger superpixels, unless they would have fewer pixels than this."""
 FEATURE_SCALE = 20.0
 COLOUR_SCALE = 15.0
 """In units of CIELAB, where 2 is a just noticeable difference."""
-NEAR = 0.25
+NEAR = 1.0
 """Distance scale of the similarity, as a fraction of the image's shorter side."""
 RESTART = 0.1
 
 
-def image_affinity(embedding: ImageEmbedding, monitor: Monitor | None = None) -> ImageAffinity:
-    """Compute the superpixels of an image and their affinities; takes up to a second.
+def image_affinity(
+    embedding: ImageEmbedding, monitor: Monitor | None = None, *, patches: Tensor | None = None
+) -> ImageAffinity:
+    """Compute the superpixels of an image and their affinities; takes a few seconds.
 
     Parameters
     ----------
     embedding : ImageEmbedding
     monitor : Monitor, optional
         Reports ``"Preparing for corrections"``.
+    patches : (D, h, w) float tensor, optional
+        Patch features of the same image by another encoder; they replace CLIP's and are added to
+        the pixel features.
     """
     monitor = monitor or Monitor()
-    monitor.tell("Preparing for corrections", 0, 1)
-    pixels = _reduced(embedding.image.pixels)
-    found = slic(
-        pixels, n_segments=SUPERPIXELS, compactness=COMPACTNESS, sigma=SMOOTHING, start_label=0
-    )
-    regions = np.unique(found, return_inverse=True)[1].reshape(found.shape)  # no empty superpixels
-    monitor.check()
-    members = _Members(regions)
-    features = F.normalize(members.mean(patch_features(embedding)), dim=-1)  # (n, D)
-    colours = members.colours(pixels)  # (n, 6)
-    places = members.places() / min(regions.shape)  # (n, 2)
-    likeness = FEATURE_SCALE * features @ features.T
-    likeness -= torch.cdist(colours, colours) ** 2 / (2 * COLOUR_SCALE**2)
-    likeness -= torch.cdist(places, places) ** 2 / (2 * NEAR**2)
-    steps = likeness.softmax(dim=-1)  # (n, n)
-    if embedding.self_attention is not None:
-        monitor.check()
-        steps = (steps + members.steps_of(embedding.self_attention)) / 2
+    monitor.tell("Preparing for corrections", 0, 4)
+    shape = embedding.image.shape
+    features = pixel_features(_reduced(embedding.image.pixels, FEATURE_PIXELS), shape)
+    if patches is not None:
+        features = features.with_level(_principal(patches))
+    monitor.tell("Preparing for corrections", 1, 4)
+    pixels = _reduced(embedding.image.pixels, SMALL_PIXELS)
+    count = int(np.clip(pixels[..., 0].size // PIXELS_EACH, FEWEST, MOST))
+    small = _superpixels(pixels, count, smoothing=0.5)
+    pixels = _reduced(pixels, LARGE_PIXELS)
+    count = max(min(WALKED, pixels[..., 0].size // PIXELS_EACH_WALKED), 1)
+    large = _superpixels(pixels, count, smoothing=1)
+    monitor.tell("Preparing for corrections", 2, 4)
+    members = _Members(small)
+    means = members.mean(features.levels)  # (n, F)
+    touching = _touching(small, len(means))
+    alike = _alike(means, members.places(), touching, features)
+    monitor.tell("Preparing for corrections", 3, 4)
+    planes = patch_features(embedding) if patches is None else F.normalize(patches.float(), dim=0)
+    reach = _reach(_steps(_Members(large), planes, pixels, embedding.self_attention))
     return ImageAffinity(
-        _enlarged(regions, embedding.image.shape), _reach(steps), _nearby(regions, len(steps))
+        _enlarged(small, shape),
+        features,
+        means.numpy(),
+        touching,
+        alike,
+        _most_common(small, _enlarged(large, (small.shape[0], small.shape[1]))),
+        reach,
     )
 
 
-def _nearby(regions: NDArray[np.intp], count: int) -> Tensor:
-    """Return which superpixels are equal, adjacent or share a neighbour, (n, n) bool."""
-    touch = torch.eye(count)
-    for one, other in ((regions[1:], regions[:-1]), (regions[:, 1:], regions[:, :-1])):
-        touch[one.ravel(), other.ravel()] = touch[other.ravel(), one.ravel()] = 1
-    return touch @ touch > 0
+# ---------------------------------------------------------------------- superpixels
 
 
-def _reach(steps: Tensor) -> Tensor:
-    """Return n times the stationary random walk with restart: n r (I - (1 - r) W)^-1, (n, n)."""
-    count = len(steps)
-    eye = torch.eye(count)
-    arrival = torch.linalg.solve(eye - (1 - RESTART) * steps, eye)
-    return cast("Tensor", arrival.mul_(RESTART * count))
+def _superpixels(pixels: NDArray[np.uint8], count: int, smoothing: float) -> NDArray[np.intp]:
+    found = slic(pixels, n_segments=count, compactness=COMPACTNESS, sigma=smoothing, start_label=0)
+    numbers: NDArray[np.intp] = np.unique(found, return_inverse=True)[1]  # no empty ones
+    return numbers.reshape(found.shape)
+
+
+def _most_common(small: NDArray[np.intp], large: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the large superpixel in which most of each small one lies, (n,)."""
+    count = int(large.max()) + 1
+    pairs, pixels = np.unique(small.ravel() * count + large.ravel(), return_counts=True)
+    order = np.lexsort((pixels, pairs // count))  # the largest share of each comes last
+    last = np.append(np.flatnonzero(np.diff(pairs[order] // count)), len(order) - 1)
+    most: NDArray[np.int32] = (pairs[order][last] % count).astype(np.int32)
+    return most
 
 
 class _Members:
     """Averages over the pixels of each superpixel."""
 
     def __init__(self, regions: NDArray[np.intp]) -> None:
-        self.shape = regions.shape
+        self.shape = (regions.shape[0], regions.shape[1])
         self.index = torch.from_numpy(regions.ravel().astype(np.int64))
         self.sizes = torch.bincount(self.index).float()  # (n,)
 
-    def mean(self, planes: Tensor) -> Tensor:
-        """Return the mean of (C, h, w) planes over each superpixel, (n, C)."""
-        shape = (self.shape[0], self.shape[1])
-        total = torch.zeros(len(self.sizes), len(planes))
-        for start in range(0, len(planes), 64):  # in groups of channels, to save memory
-            some = planes[start : start + 64, ...]
-            full = F.interpolate(some[None], size=shape, mode="bilinear")[0].flatten(1)
-            total[:, start : start + 64].index_add_(0, self.index, full.T.contiguous())
+    def mean(self, levels: Iterable[Tensor]) -> Tensor:
+        """Return the means of (C_i, h_i, w_i) planes over each superpixel, (n, C)."""
+        found = []
+        for level in levels:
+            for some in level.split(64):  # in groups of channels, to save memory
+                full = interpolated(some, self.shape).flatten(1)
+                total = torch.zeros(len(self.sizes), len(some))
+                found.append(total.index_add_(0, self.index, full.T.contiguous()))
+        total = torch.cat(found, dim=1)
         return total / self.sizes[:, None]
 
     def places(self) -> Tensor:
-        """Return the centroid of each superpixel in pixels, (n, 2)."""
+        """Return the centroid of each superpixel in units of the shorter side, (n, 2)."""
         rows, columns = np.indices(self.shape, dtype=np.float32)
-        return self.mean(torch.from_numpy(np.stack([rows, columns])))
+        centres = self.mean([torch.from_numpy(np.stack([rows, columns]))])
+        scaled: Tensor = centres / min(self.shape)
+        return scaled
 
     def colours(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Return mean and standard deviation of each superpixel in CIELAB, (n, 6)."""
         lab = torch.from_numpy(np.ascontiguousarray(rgb2lab(pixels).transpose(2, 0, 1))).float()
-        mean = self.mean(lab)
-        deviation = (self.mean(lab**2) - mean**2).clamp(min=0).sqrt()
+        mean = self.mean([lab])
+        deviation = (self.mean([lab**2]) - mean**2).clamp(min=0).sqrt()
         return torch.cat([mean, deviation], dim=1)
 
     def steps_of(self, attention: SelfAttention) -> Tensor:
@@ -135,6 +172,90 @@ class _Members:
         return steps / steps.sum(dim=-1, keepdim=True).clamp(min=1e-9)
 
 
+# ---------------------------------------------------------------------- the graph
+
+
+def _touching(regions: NDArray[np.intp], count: int) -> sparse.csr_array:
+    """Return which superpixels are adjacent, (n, n)."""
+    pairs = ((regions[1:], regions[:-1]), (regions[:, 1:], regions[:, :-1]))
+    one, other = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
+    apart = one != other
+    numbers = np.unique(one[apart] * count + other[apart])
+    found = sparse.csr_array(
+        (np.ones(len(numbers), bool), (numbers // count, numbers % count)), shape=(count, count)
+    )
+    both: sparse.csr_array = (found + found.T).tocsr()
+    return both
+
+
+def _alike(
+    means: Tensor, places: Tensor, touching: sparse.csr_array, features: PixelFeatures
+) -> sparse.csr_array:
+    """Return the similarities of neighbours and of those with the nearest features, (n, n)."""
+    # The mean square of a feature is 1: all features together weigh as much as the place.
+    points = torch.cat([means / features.count**0.5, places - places.mean(dim=0)], dim=1)
+    count = len(points)
+    kept = min(NEIGHBOURS, count - 1)
+    nearest, scale = [], []
+    for start in range(0, count, BLOCK):
+        away = torch.cdist(points[start : start + BLOCK], points)
+        away[torch.arange(len(away)), torch.arange(start, start + len(away))] = np.inf
+        least = away.topk(max(kept, 1), largest=False)
+        nearest.append(least.indices)
+        scale.append(least.values[:, min(SCALED_BY, max(kept, 1)) - 1])
+    scales = torch.cat(scale).clamp(min=1e-6).numpy()
+    rows = np.repeat(np.arange(count), max(kept, 1))
+    columns = torch.cat(nearest).flatten().numpy()
+    joined = sparse.csr_array((np.ones(len(rows), bool), (rows, columns)), shape=(count, count))
+    pairs = (joined + joined.T + touching).tocoo()
+    values = points.numpy()
+    square = ((values[pairs.row] - values[pairs.col]) ** 2).sum(axis=1)
+    likeness = np.exp(-square / (scales[pairs.row] * scales[pairs.col])) + LEAST_LIKENESS
+    likeness[pairs.row == pairs.col] = 0
+    found = sparse.csr_array((likeness.astype(np.float32), (pairs.row, pairs.col)), pairs.shape)
+    found.eliminate_zeros()
+    return found
+
+
+def _principal(patches: Tensor) -> Tensor:
+    """Return the first principal components of (D, h, w) patch features, (C, h, w)."""
+    points = patches.float().flatten(1).T  # (N, D)
+    points = points - points.mean(dim=0)
+    kept = min(ENCODER_COMPONENTS, *points.shape)
+    directions = torch.linalg.eigh(points.T @ points).eigenvectors[:, -kept:]
+    components: Tensor = (points @ directions).T.reshape(kept, *patches.shape[1:])
+    return components
+
+
+# ---------------------------------------------------------------------- the walk
+
+
+def _steps(
+    members: _Members,
+    planes: Tensor,
+    pixels: NDArray[np.uint8],
+    attention: SelfAttention | None,
+) -> Tensor:
+    """Return the transition probabilities of the walk, (m, m)."""
+    features = F.normalize(members.mean([planes]), dim=-1)  # (m, D)
+    colours, places = members.colours(pixels), members.places()
+    likeness = FEATURE_SCALE * features @ features.T
+    likeness -= torch.cdist(colours, colours) ** 2 / (2 * COLOUR_SCALE**2)
+    likeness -= torch.cdist(places, places) ** 2 / (2 * NEAR**2)
+    steps = likeness.softmax(dim=-1)
+    if attention is not None:
+        steps = (steps + members.steps_of(attention)) / 2
+    return steps
+
+
+def _reach(steps: Tensor) -> Tensor:
+    """Return m times the stationary random walk with restart: m r (I - (1 - r) W)^-1, (m, m)."""
+    count = len(steps)
+    eye = torch.eye(count)
+    arrival = torch.linalg.solve(eye - (1 - RESTART) * steps, eye)
+    return cast("Tensor", arrival.mul_(RESTART * count))
+
+
 def _mean_map(attention: SelfAttention) -> Tensor:
     """Return the mean of the attention maps, (cells, cells) float32."""
     cells = attention.grid[0] * attention.grid[1]
@@ -149,13 +270,16 @@ def _mean_map(attention: SelfAttention) -> Tensor:
     return total.div_(len(attention.maps))
 
 
-def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Downscale the image to a shorter side of at most `WORKING_SIDE`."""
+# ---------------------------------------------------------------------- sizes
+
+
+def _reduced(pixels: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+    """Downscale an image to at most so many pixels."""
     height, width = pixels.shape[:2]
-    scale = WORKING_SIDE / min(height, width)
+    scale = (most / (height * width)) ** 0.5
     if scale >= 1:
         return pixels
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    size = (max(int(width * scale), 1), max(int(height * scale), 1))
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 

@@ -1,0 +1,182 @@
+"""Colour, edges and texture around each pixel at several scales, for a pixel classifier.
+
+Pure functions. Notation: F features, P pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from skimage.color import rgb2lab
+from torch import Tensor
+
+SCALES = ((0.7, 1.5), (1.5, 3.0), (3.0,))
+"""Standard deviations of the Gaussians in pixels of each level; a level has half the resolution of
+the one before."""
+LEAST_SPREAD = 1e-3
+"""Features that vary less than this over the image are 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class PixelFeatures:
+    """Features of all pixels of an image, coarse ones at a lower resolution.
+
+    Parameters
+    ----------
+    levels : tuple of (F_i, h_i, w_i) float32 tensors
+        Each feature has mean 0 and variance 1 over the image. Values between the points of a grid
+        are interpolated bilinearly.
+    shape : (int, int)
+        (Y, X) of the image.
+    """
+
+    levels: tuple[Tensor, ...]
+    shape: tuple[int, int]
+
+    @property
+    def count(self) -> int:
+        """F, the number of features."""
+        return sum(len(level) for level in self.levels)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        return sum(level.nbytes for level in self.levels)
+
+    def with_level(self, planes: Tensor) -> PixelFeatures:
+        """Return a copy with more features, (F, h, w) on any grid."""
+        return PixelFeatures((*self.levels, _standardised(planes)), self.shape)
+
+    def at(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the features of P pixels, (P, F)."""
+        found = []
+        for level in self.levels:
+            y, x = (
+                torch.from_numpy((2 * np.asarray(at) + 1) / n - 1).float()
+                for at, n in zip((rows, columns), self.shape, strict=True)
+            )
+            grid = torch.stack([x, y], dim=-1)[None, None]  # (1, 1, P, 2)
+            values = F.grid_sample(level[None], grid, padding_mode="border", align_corners=False)
+            found.append(values[0, :, 0].T)
+        result: NDArray[np.float32] = torch.cat(found, dim=1).numpy()
+        return result
+
+    def weighted(self, weights: NDArray[np.float32]) -> WeightedFeatures:
+        """Return linear functions of the features at all pixels; weights are (K, F)."""
+        levels, start = [], 0
+        for level in self.levels:
+            some = torch.from_numpy(weights[:, start : start + len(level)])
+            start += len(level)
+            levels.append((some @ level.flatten(1)).reshape(len(some), *level.shape[1:]))
+        return WeightedFeatures(tuple(levels), self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedFeatures:
+    """K linear functions of pixel features, summed at each pixel when they are asked for.
+
+    Parameters
+    ----------
+    levels : tuple of (K, h_i, w_i) float32 tensors
+    shape : (int, int)
+        (Y, X) of the image.
+    """
+
+    levels: tuple[Tensor, ...]
+    shape: tuple[int, int]
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Return the values of some rows of pixels, (K, stop - start, X) float32."""
+        height, width = self.shape
+        total: Tensor | None = None
+        for level in self.levels:
+            if level.shape[1:] == self.shape:
+                part = level[:, start:stop]
+            else:
+                place = (torch.arange(start, stop) + 0.5) * (level.shape[1] / height) - 0.5
+                place = place.clamp(0, level.shape[1] - 1)
+                above = place.long()
+                below = (above + 1).clamp(max=level.shape[1] - 1)
+                part = torch.lerp(level[:, above], level[:, below], (place - above)[:, None])
+                part = interpolated(part, (stop - start, width))
+            total = part.clone() if total is None else total.add_(part)
+        if total is None:
+            raise ValueError("there are no features")
+        return total
+
+
+def pixel_features(
+    pixels: NDArray[np.uint8], shape: tuple[int, int] | None = None
+) -> PixelFeatures:
+    """Return features of an image's pixels.
+
+    For lightness and, in colour images, the two colour axes of CIELAB: the smoothed value; for
+    lightness also the gradient magnitude and both eigenvalues of the Hessian. At six scales.
+
+    Parameters
+    ----------
+    pixels : (Y, X, 3) uint8 array
+        Image with the contrast in which it is shown.
+    shape : (int, int), optional
+        (Y, X) of the whole image, if `pixels` is a smaller copy of it.
+    """
+    grey = bool((pixels[..., :1] == pixels).all())
+    planes: Sequence[NDArray[np.float32]] = _lab(pixels[..., :1] if grey else pixels)
+    levels = []
+    for index, scales in enumerate(SCALES):
+        if index:
+            planes = [_halved(plane) for plane in planes]
+        found = []
+        for scale in scales:
+            smooth = [gaussian_filter(plane, scale, truncate=3) for plane in planes]
+            found += [*smooth, *_edges(smooth[0])]
+        levels.append(_standardised(torch.from_numpy(np.stack(found))))
+    return PixelFeatures(tuple(levels), shape or (pixels.shape[0], pixels.shape[1]))
+
+
+def _lab(pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    if pixels.shape[2] == 1:
+        # The lightness of the 256 greys.
+        greys = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
+        lightness = rgb2lab(greys)[0, :, 0].astype(np.float32)
+        return [lightness[pixels[..., 0]]]
+    lab = rgb2lab(pixels.astype(np.float32) / np.float32(255))
+    return [np.ascontiguousarray(lab[..., index]) for index in range(3)]
+
+
+def _edges(smooth: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Gradient magnitude, and larger and smaller eigenvalue of the Hessian."""
+    padded = np.pad(smooth, 1, mode="edge")
+    up, down, left, right = padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]
+    gradient = np.hypot(down - up, right - left)
+    yy, xx = up + down - 2 * smooth, left + right - 2 * smooth
+    xy = (padded[2:, 2:] + padded[:-2, :-2] - padded[2:, :-2] - padded[:-2, 2:]) / 4
+    middle, radius = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
+    return [gradient, middle + radius, middle - radius]
+
+
+def _halved(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    halved: NDArray[np.float32] = F.avg_pool2d(
+        torch.from_numpy(plane)[None, None], 2, ceil_mode=True, count_include_pad=False
+    )[0, 0].numpy()
+    return halved
+
+
+def _standardised(planes: Tensor) -> Tensor:
+    """Shift and scale each plane to mean 0 and variance 1."""
+    mean = planes.mean(dim=(1, 2), keepdim=True)
+    spread = planes.std(dim=(1, 2), keepdim=True)
+    return torch.where(spread > LEAST_SPREAD, (planes - mean) / spread.clamp(min=1e-12), 0.0)
+
+
+def interpolated(planes: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Interpolate (C, h, w) planes bilinearly to (C, *shape)."""
+    if planes.shape[1:] == shape:
+        return planes
+    return F.interpolate(planes[None], size=shape, mode="bilinear", align_corners=False)[0]
