@@ -130,6 +130,6 @@ def settle(qtbot):
         return still(dock)
 
     def wait(dock):
-        qtbot.waitUntil(lambda: for_good(dock), timeout=10_000)
+        qtbot.waitUntil(lambda: for_good(dock), timeout=60_000)
 
     return wait
