@@ -1,0 +1,247 @@
+"""How many objects get the right class from words and from a few named objects.
+
+    python benchmarks/naming.py --images DIR --output OUT [--limit N] [--model NAME]
+
+The objects are the connected regions of the true labels of DIR/KIND/labels, for the kinds in
+`CLASSES`, and the objects of synthetic scenes. Of each class 0, 1, 3 and 8 objects are named, drawn
+at random from all images of the kind; the others are classified by words and visual prototypes
+(`ours`), or by a random forest on properties of the regions, trained on the same objects. Writes
+OUT/naming.json with one row for each kind, method and number of examples: `right` is the share of
+the other objects with the right class, averaged over the draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage import io, measure
+from sklearn.ensemble import RandomForestClassifier
+
+from napari_cliper.demo.run import HELD_OUT_SEED, MEASURED_SHAPE
+from napari_cliper.demo.scenes import KINDS, make_scene
+from napari_cliper.labels.regions import connected_regions
+from napari_cliper.objects.classifying import classify, confirmed_labels
+from napari_cliper.objects.object_set import Objects, objects_of
+from napari_cliper.segmentation import (
+    ImageEmbedding,
+    Prototypes,
+    SegmentationConfig,
+    Segmenter,
+)
+
+EXAMPLES = (0, 1, 3, 8)
+DRAWS = 3
+SMALLEST = 50  # pixels of a region
+NOT_LABELLED = 255
+SCENES = 20
+
+CLASSES: Mapping[str, Mapping[int, str]] = {
+    "street": dict(
+        enumerate(
+            ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",
+             "pedestrian", "bicyclist"]
+        )
+    ),
+    "em": dict(
+        enumerate(["inside of a cell", "membrane", "mitochondrion", "synapse", "glia"])
+    ),
+    "smear": dict(enumerate(["surroundings", "cytoplasm", "nucleus"])),
+    "objects": {
+        0: "surroundings", 1: "object", 5: "bottle", 6: "bus", 7: "car", 9: "chair", 15: "person",
+        18: "sofa",
+    },
+}  # fmt: skip
+"""The names of the labels of each kind."""
+
+Labels = NDArray[np.integer]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image with its objects.
+
+    Parameters
+    ----------
+    name : str
+    embedding : ImageEmbedding
+    objects : Objects
+    truth : (N,) int array
+        The index of the class of each object.
+    features : (N, F) float array
+        For the random forest.
+    """
+
+    name: str
+    embedding: ImageEmbedding
+    objects: Objects
+    truth: NDArray[np.intp]
+    features: NDArray[np.float64]
+
+
+def properties(image: NDArray[np.uint8], numbers: Labels) -> NDArray[np.float64]:
+    """Size, shape and intensity of each object, (N, F)."""
+    names = (
+        "area", "perimeter", "axis_major_length", "axis_minor_length", "eccentricity", "solidity",
+        "extent", "intensity_mean", "intensity_std",
+    )  # fmt: skip
+    table = measure.regionprops_table(numbers, image, names)
+    return np.nan_to_num(np.stack(list(table.values()), axis=1).astype(float))
+
+
+def regions(
+    folder: Path, kind: str, limit: int | None
+) -> Iterator[tuple[str, Any, Labels, Labels]]:
+    """Name, image, objects and labels of the images of a kind."""
+    for file in sorted((folder / kind / "labels").glob("*.png"))[:limit]:
+        labels = io.imread(file).astype(np.uint16)
+        image = io.imread(folder / kind / "images" / file.name)
+        found = connected_regions(np.where(labels == NOT_LABELLED, 0, labels + 1).astype(np.uint16))
+        large = found.without_smaller(SMALLEST)
+        yield file.stem, image, large.numbers, labels
+
+
+def scenes(limit: int | None) -> Iterator[tuple[str, Any, Labels, Labels]]:
+    """The same for synthetic scenes that the demo model never saw."""
+    for index in range(SCENES if limit is None else limit):
+        scene = make_scene(MEASURED_SHAPE, HELD_OUT_SEED + index)
+        numbers = np.where(np.isin(scene.instances, _large(scene.instances)), scene.instances, 0)
+        yield f"scene {index}", scene.image, numbers, scene.labels.astype(np.int64) - 1
+
+
+def _large(numbers: Labels) -> Labels:
+    return np.flatnonzero(np.bincount(numbers.ravel()) >= SMALLEST)
+
+
+def pictures(
+    segmenter: Segmenter, found: Iterator[tuple[str, Any, Labels, Labels]], known: Sequence[int]
+) -> Iterator[Picture]:
+    """Images with at least one object, encoded."""
+    for name, image, numbers, labels in found:
+        objects = objects_of(numbers)
+        if not len(objects.ids):
+            continue
+        first = [int(labels[numbers == number][0]) for number in objects.ids.tolist()]
+        truth = np.array([known.index(label) for label in first])
+        features = properties(image, objects.numbers)
+        yield Picture(name, segmenter.embed(image), objects, truth, features)
+
+
+def drawn(every: Sequence[Picture], count: int, rng: np.random.Generator) -> list[dict[int, int]]:
+    """Named objects for each image: `count` of each class, but never all of a class."""
+    named: list[dict[int, int]] = [{} for _ in every]
+    places = [(at, index) for at, one in enumerate(every) for index in range(len(one.truth))]
+    classes = np.array([every[at].truth[index] for at, index in places])
+    for label in np.unique(classes).tolist():
+        own = rng.permutation(np.flatnonzero(classes == label))
+        for place in own[: min(count, len(own) - 1)].tolist():
+            at, index = places[place]
+            named[at][int(every[at].objects.ids[index])] = label + 1
+    return named
+
+
+def ours(
+    segmenter: Segmenter,
+    every: Sequence[Picture],
+    names: Sequence[str],
+    named: Sequence[Mapping[int, int]],
+) -> list[NDArray[np.intp]]:
+    """The class of each object of each image by words and prototypes."""
+    by_label = dict(enumerate(names, 1))
+    prototypes: Prototypes | None = None
+    for one, examples in zip(every, named, strict=True):
+        if examples:
+            labels, confirmed = confirmed_labels(one.objects, examples)
+            prototypes = segmenter.learn(
+                one.embedding, labels, confirmed, by_label, one.name, prototypes
+            )
+    found = []
+    for one in every:
+        scores = segmenter.score(one.embedding, names, prototypes=prototypes)
+        found.append(classify(scores, one.objects).objects.labels.astype(np.intp) - 1)
+    return found
+
+
+def forest(every: Sequence[Picture], named: Sequence[Mapping[int, int]]) -> list[NDArray[np.intp]]:
+    """The same by a random forest on the properties of the objects."""
+    known = [
+        np.isin(one.objects.ids, list(examples)) for one, examples in zip(every, named, strict=True)
+    ]
+    features = np.concatenate([one.features[mask] for one, mask in zip(every, known, strict=True)])
+    truth = np.concatenate([one.truth[mask] for one, mask in zip(every, known, strict=True)])
+    trees = RandomForestClassifier(100, random_state=0).fit(features, truth)
+    return [trees.predict(one.features) for one in every]
+
+
+def right(
+    every: Sequence[Picture],
+    named: Sequence[Mapping[int, int]],
+    found: Sequence[NDArray[np.intp]],
+) -> float:
+    """The share of the objects that are not examples and have their true class."""
+    hits = [
+        (classes == one.truth)[~np.isin(one.objects.ids, list(examples))]
+        for one, examples, classes in zip(every, named, found, strict=True)
+    ]
+    return float(np.concatenate(hits).mean())
+
+
+def rows(folder: Path, limit: int | None, model: str) -> Iterator[dict[str, Any]]:
+    """The rows of naming.json."""
+    segmenter = Segmenter(SegmentationConfig(model=model, refiner="none"))
+    kinds: dict[str, Mapping[int, str]] = {
+        kind: names for kind, names in CLASSES.items() if (folder / kind / "labels").is_dir()
+    }
+    kinds["scenes"] = {index: kind.name for index, kind in enumerate(KINDS)}
+    for kind, names in kinds.items():
+        images = scenes(limit) if kind == "scenes" else regions(folder, kind, limit)
+        every = list(pictures(segmenter, images, list(names)))
+        for count in EXAMPLES:
+            shares: dict[str, list[float]] = {"ours": [], "random forest": []}
+            for draw in range(DRAWS if count else 1):
+                named = drawn(every, count, np.random.default_rng(draw))
+                found = ours(segmenter, every, list(names.values()), named)
+                shares["ours"].append(right(every, named, found))
+                if count:
+                    shares["random forest"].append(right(every, named, forest(every, named)))
+            for method, values in shares.items():
+                if values:
+                    share = float(np.mean(values))
+                    yield {"kind": kind, "method": method, "examples": count, "right": share}
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The rows as a table: ours, and the random forest after a slash."""
+    yield "| objects of | " + " | ".join(f"{count} named" for count in EXAMPLES) + " |"
+    yield "|---|" + "---|" * len(EXAMPLES)
+    for kind in dict.fromkeys(row["kind"] for row in found):
+        cells = []
+        for count in EXAMPLES:
+            own = [row for row in found if (row["kind"], row["examples"]) == (kind, count)]
+            cells.append(" / ".join(f"{row['right']:.2f}" for row in own))
+        yield f"| {kind} | " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Run on the images of a folder, write the rows and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--limit", type=int, help="images of each kind")
+    parser.add_argument("--model", default="demo")
+    options = parser.parse_args()
+    found = list(rows(options.images, options.limit, options.model))
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "naming.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    print("share named rightly: ours / random forest")
+    print("\n".join(table(found)))
+
+
+if __name__ == "__main__":
+    main()
