@@ -120,7 +120,9 @@ def test_without_words_it_asks_for_them_and_says_that_pytorch_is_loading(dock):
     assert not dock.state_panel.isVisibleTo(dock)
 
 
-def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(dock, run, settle):
+def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(
+    dock, run, settle, qtbot
+):
     dock.classes_panel.add_words("nucleus")
     run(dock)
     (short, *_) = dock.shown.outcome.found.short
@@ -139,6 +141,8 @@ def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(d
     labels = dock.shown.predictions["refined"].layer.data
     mine = dock.annotation_controller.of(dock.viewer.layers["scene"])
     np.testing.assert_array_equal(mine.layer.data, labels)
+    qtbot.waitUntil(lambda: dock.idle, timeout=20_000)  # prototypes are learned from it
+    assert dock.status_panel.message.text().startswith("Accepted: ")
     run(dock)
     buttons(dock.status_panel)["Correct"].click()
     assert dock.frame.page == "correct"

@@ -122,7 +122,7 @@ def test_painted_pixels_become_prototypes_and_the_image_is_scored_again(nonsense
     seen = dock.prototypes_panel._items[0].thumbnail[20, 30]
     assert first.pixelColor(30, 20).getRgb()[:3] == tuple(seen.tolist())
     assert (
-        f"Visual prototypes: {len(prototypes)}, of {len(NAMES)} classes"
+        f"Visual prototypes: {len(prototypes)} for {len(NAMES)} classes"
         in dock.export_page.prototypes.header.text()
     )
 

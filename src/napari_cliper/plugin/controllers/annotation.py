@@ -264,10 +264,10 @@ class AnnotationController(Controller):
         if chosen is None and where is None:
             self._result.make_room(annotation.layer)
             self._viewer.layers.selection.active = annotation.layer
-        self.message.emit(ui_text.accepted(changed=changed), False)
         self.update_available()
         if chosen is None and where is None:
             self.accepted_all.emit(annotation)
+        self.message.emit(ui_text.accepted(changed=changed), False)  # also while it is learned from
 
     def _prediction(self) -> Prediction:
         """The prediction of the current plane."""
