@@ -128,8 +128,8 @@ def test_another_encoders_features_replace_those_of_clip(embedding, affinity, sc
     """Features that know the truth: the walk and the pixel features follow them."""
     labels = torch.from_numpy(scene.labels[::4, ::4].astype(np.int64))
     patches = torch.nn.functional.one_hot(labels).permute(2, 0, 1).float()
-    found = image_affinity(embedding, patches=patches)
-    assert found.features.count == affinity.features.count + min(16, len(patches))
+    found = image_affinity(embedding, patches=[patches])
+    assert found.features.count == affinity.features.count + min(8, len(patches))
     votes = np.zeros((len(found.reach), scene.labels.max() + 1))
     np.add.at(votes, (found.walked[found.regions].ravel(), scene.labels.ravel()), 1)
     label = torch.from_numpy(votes.argmax(axis=1))

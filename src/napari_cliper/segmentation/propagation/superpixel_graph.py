@@ -13,7 +13,7 @@ Pure functions. Notation: n superpixels, m larger superpixels, N = h * w patches
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import numpy as np
@@ -45,8 +45,8 @@ NEIGHBOURS, SCALED_BY = 10, 7
 LEAST_LIKENESS = 1e-4
 BLOCK = 1024
 """Rows of the matrix of distances that are computed at once."""
-ENCODER_COMPONENTS = 16
-"""Principal components of an encoder's features that count as pixel features."""
+ENCODER_COMPONENTS = 8
+"""Principal components of each grid of an encoder that count as pixel features."""
 
 WALKED, PIXELS_EACH_WALKED = 1500, 16
 """Number of larger superpixels, unless they would have fewer pixels than this."""
@@ -59,7 +59,7 @@ RESTART = 0.1
 
 
 def image_affinity(
-    embedding: ImageEmbedding, monitor: Monitor | None = None, *, patches: Tensor | None = None
+    embedding: ImageEmbedding, monitor: Monitor | None = None, *, patches: Sequence[Tensor] = ()
 ) -> ImageAffinity:
     """Compute the superpixels of an image and their affinities; takes a few seconds.
 
@@ -68,16 +68,16 @@ def image_affinity(
     embedding : ImageEmbedding
     monitor : Monitor, optional
         Reports ``"Preparing for corrections"``.
-    patches : (D, h, w) float tensor, optional
-        Patch features of the same image by another encoder; they replace CLIP's and are added to
-        the pixel features.
+    patches : sequence of (D_i, h_i, w_i) float tensors
+        Patch features of the same image by another encoder, such as `ObjectEmbedding.features`.
+        Their principal components are added to the pixel features; the last ones replace CLIP's.
     """
     monitor = monitor or Monitor()
     monitor.tell("Preparing for corrections", 0, 4)
     shape = embedding.image.shape
     features = pixel_features(_reduced(embedding.image.pixels, FEATURE_PIXELS), shape)
-    if patches is not None:
-        features = features.with_level(_principal(patches))
+    for planes in patches:
+        features = features.with_level(_principal(planes))
     monitor.tell("Preparing for corrections", 1, 4)
     pixels = _reduced(embedding.image.pixels, SMALL_PIXELS)
     count = int(np.clip(pixels[..., 0].size // PIXELS_EACH, FEWEST, MOST))
@@ -91,7 +91,7 @@ def image_affinity(
     touching = _touching(small, len(means))
     alike = _alike(means, members.places(), touching, features)
     monitor.tell("Preparing for corrections", 3, 4)
-    planes = patch_features(embedding) if patches is None else F.normalize(patches.float(), dim=0)
+    planes = F.normalize(patches[-1].float(), dim=0) if patches else patch_features(embedding)
     reach = _reach(_steps(_Members(large), planes, pixels, embedding.self_attention))
     return ImageAffinity(
         _enlarged(small, shape),
