@@ -21,6 +21,8 @@ from napari_cliper.segmentation import (
     RefinerRow,
     SegmentationConfig,
     Segmenter,
+    TileMemory,
+    Tiles,
     WeightsEntry,
 )
 from napari_cliper.segmentation.methods.last_block import LastBlockMethod
@@ -91,6 +93,31 @@ def test_additions_take_part():
     assert np.ptp(refined.maps) > 0
     proxied = scored(method="proxyclip", refiner="none", foundation_model="brightness")
     assert proxied.to_labels().shape == IMAGE.shape[:2]
+
+
+@pytest.mark.usefixtures("added")
+def test_additions_take_part_in_tiles():
+    tiles = Tiles(IMAGE.shape[0] * 2 // 3, scale=0.875)
+    for options in (
+        {"refiner": "mirror"},
+        {"refiner": "foundation", "foundation_model": "brightness"},
+        {"method": "keys-alike", "refiner": "none"},
+        {"method": "proxyclip", "refiner": "none", "foundation_model": "brightness"},
+    ):
+        segmenter = Segmenter(
+            SegmentationConfig(model="demo", tiles=tiles, **options), tile_store=TileMemory()
+        )
+        embedding = segmenter.embed(IMAGE)
+        assert len(embedding.tiles.layout) > 1
+        scores = segmenter.score(embedding, WORDS)
+        assert scores.to_labels().shape == IMAGE.shape[:2]
+        assert np.ptp(scores.stage().maps) > 0
+        again = segmenter.score(segmenter.embed(IMAGE), WORDS)  # attention comes from the store
+        np.testing.assert_array_equal(again.stage().maps, scores.stage().maps)
+        segmenter.tile_store.entries.clear()  # everything is computed again
+        np.testing.assert_array_equal(
+            segmenter.score(embedding, WORDS).stage().maps, scores.stage().maps
+        )
 
 
 def test_templates_work(monkeypatch):

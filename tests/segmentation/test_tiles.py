@@ -29,6 +29,12 @@ from napari_cliper.segmentation.features.patch_features import patch_features
 from napari_cliper.segmentation.features.preprocessing import resized, to_rgb
 from napari_cliper.segmentation.features.tiled_image import tiled_image
 from napari_cliper.segmentation.refiners import refined_planes
+from napari_cliper.segmentation.refiners.attention_maps import (
+    SelfAttention,
+    compress,
+    refine_with_attention,
+)
+from napari_cliper.segmentation.tile_arrays import packed_attention, unpacked_attention
 from napari_cliper.segmentation.tiles import TileLayout, Window, tile_layout
 
 SEED = 1_000_003
@@ -304,6 +310,33 @@ def test_a_stopped_run_goes_on_and_new_words_need_no_network(tmp_path, scene):
         file.write_bytes(file.read_bytes()[:2000])
     np.testing.assert_array_equal(third.score(embedding, CLASSES).to_labels(), expected)
     assert passes.count == 2
+
+
+def test_attention_maps_come_back_from_the_store(tmp_path):
+    rng = np.random.default_rng(0)
+    dense = torch.from_numpy(rng.random((12, 12), np.float32))
+    maps = (dense, compress(dense), compress(torch.eye(12)))
+    store = TileCache(tmp_path)
+    store.put("key", packed_attention(SelfAttention(maps, (3, 4))))
+    found = unpacked_attention(store.get("key"))
+    assert found.grid == (3, 4)
+    columns = torch.from_numpy(rng.random((2, 3, 4), np.float32))
+    for one, other in zip(maps, found.maps, strict=True):
+        expected = refine_with_attention(columns, SelfAttention((one,), (3, 4)))
+        result = refine_with_attention(columns, SelfAttention((other,), (3, 4)))
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_an_estimate_is_of_all_tiles(scene):
+    one = segmenter_of(Tiles(256, 64))
+    estimate = one.estimate(scene.image)
+    one.embed(scene.image)
+    stored = sum(a.nbytes for entry in one.tile_store.entries.values() for a in entry.values())
+    assert estimate.tiles == len(one.tile_store.entries) == 9
+    assert estimate.disk == stored
+    assert estimate.seconds > 0
+    assert estimate.read_again == 0
+    assert one.estimate(scene.image[:200, :200]) is None
 
 
 def test_the_cache_is_bounded_and_memory_writes_nothing(tmp_path, scene):
