@@ -35,6 +35,7 @@ from napari_cliper.segmentation.methods import cliper as reading
 from napari_cliper.segmentation.models import dino as proxy
 from napari_cliper.segmentation.models import loading
 from napari_cliper.segmentation.models.stable_diffusion import Diffusion
+from napari_cliper.segmentation.words import prompt_templates, word_queries
 
 METHODS = ("cliper", "sclip", "clearclip", "maskclip", "clip")  # that need no other network
 CLASSES = (ClassPrompt("nucleus", ("cell nucleus",)), ClassPrompt("bacteria"))
@@ -497,7 +498,9 @@ def test_templates_are_averaged_as_unit_words(config):
     segmenter = Segmenter(config(templates=templates, background=()))
     embedding = segmenter.embed(IMAGE)
     network = segmenter.networks.loaded["clip"].network.text
-    found = segmenter._queries([ClassPrompt("dog")], ["sky"], [], loading.Monitor()).vectors
+    found = word_queries(segmenter.networks, [ClassPrompt("dog")], ["sky"], loading.Monitor())[
+        0
+    ].vectors
     for word, vector in zip(("dog", "sky"), found, strict=True):
         tokens = network.tokenizer([t.format(word) for t in templates])
         with torch.no_grad():
@@ -510,7 +513,7 @@ def test_templates_are_averaged_as_unit_words(config):
 
 @pytest.mark.parametrize(("name", "count"), [("openai-80", 80), ("openai-7", 7), ("cliper-15", 15)])
 def test_template_sets(config, name, count):
-    templates = Segmenter(config(templates=name))._templates()
+    templates = prompt_templates(Segmenter(config(templates=name)).networks)
     assert len(set(templates)) == len(templates) == count
     assert all(template.count("{}") == 1 for template in templates)
     if name.startswith("openai"):

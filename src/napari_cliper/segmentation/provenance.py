@@ -8,6 +8,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from .features.preprocessing import RGBImage
+from .features.tiled_image import TiledImage
+from .networks import Networks
 from .prompts import ClassPrompt
 from .results import ImageEmbedding, ScoreMaps
 from .scoring.prototype_fusion import PrototypeFusion
@@ -19,6 +22,27 @@ PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "n
 def versions() -> dict[str, str]:
     """Of Python and of what the result depends on."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def embedding_record(
+    networks: Networks,
+    image: RGBImage | TiledImage,
+    resized: tuple[int, int],
+    seconds: dict[str, float],
+) -> Mapping[str, Any]:
+    """Sizes, contrast, device, weights, versions and times of an embedding."""
+    return {
+        "image": {
+            "shape": list(image.shape),
+            "resized": list(resized),
+            "contrast": image.contrast,
+        },
+        "device": str(networks.device),
+        "precision": str(networks.dtype).removeprefix("torch."),
+        "weights": [dict(row) for one in networks.loaded.values() for row in one.weights],
+        "versions": versions(),
+        "seconds": seconds,
+    }
 
 
 def prototype_usage(

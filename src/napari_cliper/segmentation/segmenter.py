@@ -25,26 +25,22 @@ from .features.preprocessing import RGBImage, RGBPixels, check_shape, resized, t
 from .features.tiled_image import TiledImage, tiled_image
 from .methods.protocol import ClipFeatures, Method
 from .methods.table import METHODS
-from .models import clip, loading
+from .models import loading
 from .models.memory import check_budget
 from .models.registry import entry
 from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
 from .progress import Monitor, Report, ShouldStop
-from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key, usable_background
-from .provenance import prototype_usage, score_record, versions
+from .prompts import ClassPrompt, usable_background
+from .provenance import embedding_record, prototype_usage, score_record
 from .refiners.attention_maps import SelfAttention
 from .refiners.protocol import Refiner, refined_maps
 from .refiners.table import REFINERS
 from .results import ImageEmbedding, ScoreMaps, StageMaps
-from .scoring.prototype_fusion import PrototypeFusion, prototype_fusion
 from .scoring.prototypes import Prototypes, learn_prototypes
-from .scoring.similarity import Queries
 from .tile_encoder import TileEncoder, TileEstimate
 from .tiles import TileLayout, tile_layout
-
-WORDS_SHOWN = 12
-"""How many of the words that a model knows a note lists."""
+from .words import fused_prototypes, word_queries, word_warnings
 
 
 class Segmenter:
@@ -239,7 +235,7 @@ class Segmenter:
             **features._asdict(),
             self_attention=self_attention,
             config=self.config,
-            record=self._record(rgb, shape, seconds),
+            record=embedding_record(self.networks, rgb, shape, seconds),
         )
 
     def layout(self, shape: tuple[int, int]) -> TileLayout | None:
@@ -271,7 +267,7 @@ class Segmenter:
                 tiles, overview = self._tile_encoder().embed(
                     image, layout, f"{self.identity} {self.dtype}", monitor
                 )
-        record = self._record(image, layout.scaled, seconds)
+        record = embedding_record(self.networks, image, layout.scaled, seconds)
         return ImageEmbedding(
             image=image,
             resized=overview,
@@ -418,15 +414,27 @@ class Segmenter:
                 f"Not used as background words, because they are classes: {', '.join(dropped)}."
             )
         seconds = dict(embedding.record["seconds"])
-        notes += self._warnings(requested)
+        notes += word_warnings(self.networks, requested)
         with self.networks.guard("scoring the words"), torch.inference_mode():
             with _timed(seconds, "words"):
-                queries = self._queries(requested, kept, notes, monitor)
-                fusion = self._fuse_prototypes(
-                    prototypes, requested, queries, prototype_weight, notes
+                queries, cut_off = word_queries(self.networks, requested, kept, monitor)
+                notes += cut_off
+                fusion, unused = fused_prototypes(
+                    self.networks, prototypes, requested, queries, prototype_weight
                 )
+                notes += unused
             with _timed(seconds, "score"):
-                coarse, refined, owner = self._maps(embedding, queries, fusion, monitor)
+                owner = queries.owner
+                if embedding.tiles is not None:
+                    coarse, refined = self._tile_encoder().score(
+                        embedding, embedding.tiles, queries, fusion, monitor
+                    )
+                else:
+                    coarse = self._method.score(
+                        embedding, queries, self.settings, self.source.patch, fusion
+                    )
+                    del queries  # frees memory: the vectors of many words are as large as maps
+                    refined = self._refined(coarse, embedding, monitor)
         scores = ScoreMaps(
             coarse=coarse,
             refined=refined,
@@ -444,81 +452,13 @@ class Segmenter:
         }
         return replace(scores, record=record)
 
-    def _maps(
-        self,
-        embedding: ImageEmbedding,
-        queries: Queries,
-        fusion: PrototypeFusion | None,
-        monitor: Monitor,
-    ) -> tuple[StageMaps, StageMaps | None, tuple[int, ...]]:
-        """The coarse and the refined maps, and the class of each word."""
-        owner = queries.owner
-        if embedding.tiles is not None:
-            encoder = self._tile_encoder()
-            return *encoder.score(embedding, embedding.tiles, queries, fusion, monitor), owner
-        coarse = self._method.score(embedding, queries, self.settings, self.source.patch, fusion)
+    def _refined(
+        self, coarse: StageMaps, embedding: ImageEmbedding, monitor: Monitor
+    ) -> StageMaps | None:
+        """The refined maps of an image without tiles; None without a refiner."""
         if self._refiner is None:
-            return coarse, None, owner
-        rule = self.config.rule
-        return coarse, refined_maps(coarse, embedding, self._refiner, rule, monitor), owner
-
-    def _warnings(self, classes: Sequence[ClassPrompt]) -> Iterator[str]:
-        """Warnings about words that the model does not know and settings without validation."""
-        if self.source.words:
-            known = {key(word) for word in self.source.words}
-            unknown = [word for one in classes for word in one.words if key(word) not in known]
-            if unknown:
-                shown, more = self.source.words[:WORDS_SHOWN], self.source.words[WORDS_SHOWN:]
-                rest = f" and {len(more)} more" if more else ""
-                yield (
-                    f"The model does not know: {', '.join(unknown)}. It knows only: "
-                    f"{', '.join(shown)}{rest}."
-                )
-        elif not self.settings.validated:
-            yield (
-                f"There are no published settings for {self.config.method} with "
-                f"{self.config.model}; those of a similar model were used."
-            )
-
-    def _queries(
-        self,
-        classes: Sequence[ClassPrompt],
-        background: Sequence[str],
-        notes: list[str],
-        monitor: Monitor,
-    ) -> Queries:
-        """The vector of every word; vectors are cached between calls."""
-        templates = self._templates()
-        groups = [
-            (index, prompts)
-            for index, one in enumerate(classes)
-            for prompts in class_prompts(one, templates)
-        ]
-        groups += [(-1, fill(word, templates)) for word in background]
-        words, cut_off = self.networks.embed_text((prompts for _, prompts in groups), monitor)
-        notes += cut_off
-        vectors = torch.stack([word.vector for word in words])
-        return Queries(vectors, tuple(index for index, _ in groups))
-
-    def _fuse_prototypes(
-        self,
-        prototypes: Prototypes | None,
-        classes: Sequence[ClassPrompt],
-        queries: Queries,
-        weight: float | None,
-        notes: list[str],
-    ) -> PrototypeFusion | None:
-        """The prototypes weighted against the words; None if there is nothing to compare."""
-        if prototypes is None or not len(prototypes):
             return None
-        prototypes.check_model(self.identity, self.config.model)
-        fusion = prototype_fusion(prototypes, classes, queries, weight, self.settings.logit_scale)
-        if fusion is None:
-            notes.append(
-                "The prototypes were not used: at least two classes, one of which may be the "
-                "background, must have prototypes to be compared."
-            )
-        return fusion
+        return refined_maps(coarse, embedding, self._refiner, self.config.rule, monitor)
 
     # ------------------------------------------------------------------ learn
 
@@ -569,31 +509,6 @@ class Segmenter:
         before = prototypes or Prototypes(self.config.model, self.identity)
         before = before.without_source(source)  # even if nothing was learned from it this time
         return before.union(Prototypes(self.config.model, self.identity, tuple(found)))
-
-    def _templates(self) -> tuple[str, ...]:
-        request = self.config.templates
-        if isinstance(request, tuple):
-            return request
-        name = self.settings.templates
-        return TEMPLATES[name] if name in TEMPLATES else clip.openai_templates(name)
-
-    # ------------------------------------------------------------------ the record
-
-    def _record(
-        self, rgb: RGBImage | TiledImage, shape: tuple[int, int], seconds: dict[str, float]
-    ) -> Mapping[str, Any]:
-        return {
-            "image": {
-                "shape": list(rgb.shape),
-                "resized": list(shape),
-                "contrast": rgb.contrast,
-            },
-            "device": str(self.device),
-            "precision": str(self.dtype).removeprefix("torch."),
-            "weights": [dict(row) for one in self.networks.loaded.values() for row in one.weights],
-            "versions": versions(),
-            "seconds": seconds,
-        }
 
 
 def _plane_shape(image: Any) -> tuple[int, int]:

@@ -1,0 +1,88 @@
+"""The words and prototypes of a question as vectors that patch features are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from .models import clip
+from .networks import Networks
+from .progress import Monitor
+from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key
+from .scoring.prototype_fusion import PrototypeFusion, prototype_fusion
+from .scoring.prototypes import Prototypes
+from .scoring.similarity import Queries
+
+WORDS_SHOWN = 12
+"""How many of the words that a model knows a note lists."""
+
+
+def word_warnings(networks: Networks, classes: Sequence[ClassPrompt]) -> Iterator[str]:
+    """Yield warnings about words that the model does not know and settings without validation."""
+    source, config = networks.source, networks.config
+    if source.words:
+        known = {key(word) for word in source.words}
+        unknown = [word for one in classes for word in one.words if key(word) not in known]
+        if unknown:
+            shown, more = source.words[:WORDS_SHOWN], source.words[WORDS_SHOWN:]
+            rest = f" and {len(more)} more" if more else ""
+            yield (
+                f"The model does not know: {', '.join(unknown)}. It knows only: "
+                f"{', '.join(shown)}{rest}."
+            )
+    elif not networks.settings.validated:
+        yield (
+            f"There are no published settings for {config.method} with {config.model}; those of a "
+            "similar model were used."
+        )
+
+
+def word_queries(
+    networks: Networks,
+    classes: Sequence[ClassPrompt],
+    background: Sequence[str],
+    monitor: Monitor,
+) -> tuple[Queries, list[str]]:
+    """Return the vector of every word, and notes; vectors are cached between calls."""
+    templates = prompt_templates(networks)
+    groups = [
+        (index, prompts)
+        for index, one in enumerate(classes)
+        for prompts in class_prompts(one, templates)
+    ]
+    groups += [(-1, fill(word, templates)) for word in background]
+    words, notes = networks.embed_text((prompts for _, prompts in groups), monitor)
+    vectors = torch.stack([word.vector for word in words])
+    return Queries(vectors, tuple(index for index, _ in groups)), notes
+
+
+def fused_prototypes(
+    networks: Networks,
+    prototypes: Prototypes | None,
+    classes: Sequence[ClassPrompt],
+    queries: Queries,
+    weight: float | None,
+) -> tuple[PrototypeFusion | None, list[str]]:
+    """Return the prototypes weighted against the words, or None, and notes."""
+    if prototypes is None or not len(prototypes):
+        return None, []
+    prototypes.check_model(networks.identity, networks.config.model)
+    scale = networks.settings.logit_scale
+    fusion = prototype_fusion(prototypes, classes, queries, weight, scale)
+    if fusion is not None:
+        return fusion, []
+    note = (
+        "The prototypes were not used: at least two classes, one of which may be the background, "
+        "must have prototypes to be compared."
+    )
+    return None, [note]
+
+
+def prompt_templates(networks: Networks) -> tuple[str, ...]:
+    """Return the templates that words are filled into."""
+    request = networks.config.templates
+    if isinstance(request, tuple):
+        return request
+    name = networks.settings.templates
+    return TEMPLATES[name] if name in TEMPLATES else clip.openai_templates(name)
