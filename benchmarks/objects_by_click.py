@@ -6,8 +6,9 @@
 Reads DIR/KIND/images/*.png, labels/*.png (255 is not labelled) and, where there are any,
 instances/*.png. The first click is at the deepest point of the object; each further click is at the
 deepest point of the largest region that the outline lacks, or has too much. Three ways to choose
-among the masks: the model's own choice; the one that fits a pixel classifier (trained with three
-clicks on each class) best; the best of all, as a person with the key for other outlines sees it.
+among the masks: the model's own choice; for the first click, the one that fits a pixel classifier
+(trained with three clicks on each class) best; the best of all, which a person finds with the key
+for other outlines.
 Writes JSON rows {"kind", "image", "object", "way", "clicks", "iou"} and prints the means.
 """
 
@@ -44,8 +45,8 @@ LEAST = 50
 NOT_LABELLED = 255
 
 Mask = NDArray[np.bool_]
-Choose = Callable[[ObjectMasks], int]
-"""Which mask, by index."""
+Choose = Callable[[ObjectMasks, bool], int]
+"""Which mask, by index; the second argument is whether there are several clicks."""
 
 
 def objects_of(labels: NDArray[Any], instances: NDArray[Any] | None) -> Iterator[Mask]:
@@ -91,7 +92,7 @@ def corrected(
     previous = None
     for count in range(1, max(CLICKS) + 1):
         masks = segmenter.masks(embedding, ObjectPrompt(tuple(inside), tuple(outside)), previous)
-        index = choose(masks)
+        index = choose(masks, count > 1)
         mask, previous = masks.masks[index], masks.logits[index]
         if count in CLICKS:
             found[count] = iou(mask, truth)
@@ -122,9 +123,11 @@ def measured(
         truth = objects[index]
         likely = classes == np.bincount(labels[truth]).argmax()
         ways: dict[str, Choose] = {
-            "own choice": lambda found: 0,
-            "fits the class": lambda found, likely=likely: best_fitting(found, likely)[0],
-            "best of all": lambda found, truth=truth: int(
+            "own choice": lambda _found, _several: 0,
+            "fits the class": lambda found, several, likely=likely: (
+                0 if several else best_fitting(found, likely)[0]
+            ),
+            "best of all": lambda found, _several, truth=truth: int(
                 np.argmax([iou(mask, truth) for mask in found.masks])
             ),
         }

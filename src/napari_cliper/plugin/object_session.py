@@ -43,7 +43,7 @@ class OutlineRequest:
     prompt : ObjectPrompt or None
         In pixels of the tile. None only embeds the tile, so that the first click is fast.
     likely : (Y, X) bool array or None
-        Where the class is predicted in the tile.
+        Where the class is predicted in the tile, for a single click.
     previous : (h, w) float32 array or None
         The `Outline.logits` that the newest click corrects.
     """

@@ -195,7 +195,7 @@ def test_escape_ends_it_and_nothing_is_left(objects, qtbot):
     assert len(objects.viewer.layers) == before
     assert objects.annotation_controller.all == ()
     assert objects.corrections_panel.object_state.isHidden()
-    assert objects.corrections_panel.spread.isVisible()
+    assert objects.corrections_panel.next_button.isVisible()
     click(objects, qtbot, (30, 90))
     assert own_layers(objects) == []
 

@@ -33,7 +33,6 @@ from napari_cliper.segmentation.models import sam
 from napari_cliper.segmentation.models.promptable import (
     Frame,
     InputLayout,
-    ObjectEmbedding,
     ObjectMasks,
 )
 from napari_cliper.segmentation.models.transformers_networks import SamDecoder, sam_decoder
@@ -164,14 +163,6 @@ def test_features_cover_exactly_the_image(tmp_path):
         assert [one.shape[1:] for one in found.features] == [(n, n) for n in wanted]
         assert all(one.dtype == torch.float32 and one.std() > 0 for one in found.features)
         assert found.nbytes > sum(one.nbytes for one in found.features)
-        patches = found.patches
-        assert patches.shape == (sum(len(one) for one in found.features), wanted[0], wanted[0])
-        assert_allclose(patches[: len(found.features[0])].square().mean(), 1, rtol=1e-4)
-    fine, coarse = torch.rand(2, 200, 256), torch.rand(3, 100, 128)
-    mixed = ObjectEmbedding(whole, (), (fine, coarse)).patches
-    assert mixed.shape == (5, 100, 128)
-    scale = mixed[0].mean() / fine[0].mean()
-    assert_allclose(mixed[0, 0, 0], fine[0, :2, :2].mean() * scale, rtol=1e-4)
 
 
 def test_published_names_of_a_decoder_are_understood(tmp_path):

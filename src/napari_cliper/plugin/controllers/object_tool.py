@@ -288,7 +288,7 @@ class ObjectTool(Controller):
             tile.read,
             tile.contrast,
             None if prompt is None else prompt.moved(top, left),
-            self._likely(tile),
+            self._likely(tile) if len(places) == 1 else None,
             self._previous(tile),
         )
         outline = self._session.objects.outline

@@ -99,12 +99,12 @@ class CorrectionsPanel(QWidget):
         self._show_rows()
 
     def show_object(self, state: State | None) -> None:
-        """Show the state of the tool Object, in the place of what belongs to hints."""
+        """Show the state of the tool Object, in the place of the uncertain places."""
         self.object_state.show_state(state)
         self._show_rows()
 
     def _show_rows(self) -> None:
         hints = self.object_state.isHidden()
-        for widget in (self.spread, self.next_button, self.uncertainty):
+        for widget in (self.next_button, self.uncertainty):
             widget.setVisible(hints)
         self.state.setVisible(hints and bool(self.state.text()))

@@ -178,8 +178,8 @@ TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Name and tooltip by tool."""
 PROPAGATE = "Propagate to everything like it"
 PROPAGATE_TIP = (
-    "Your strokes and clicks also change the prediction in similar regions. Off: only the pixels "
-    "that you paint or click change."
+    "Your strokes, clicks and outlines also change the prediction in similar regions. Off: only "
+    "the pixels that you paint or click change."
 )
 UNCERTAINTY = "Uncertainty"
 UNCERTAINTY_TIP = "Show an image layer that is bright where the two best classes are close."

@@ -9,7 +9,6 @@ file for each library that runs them. To add one, write a file with an `ImageEmb
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,9 +23,6 @@ from ..progress import Monitor
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-
-CELLS = 128 * 128
-"""Most cells of `ObjectEmbedding.patches`."""
 
 MASKS = 3
 """Most masks of one object."""
@@ -234,24 +230,6 @@ class ObjectEmbedding:
     frame: Frame
     tensors: tuple[Tensor, ...]
     features: tuple[Tensor, ...]
-
-    @property
-    def patches(self) -> Tensor:
-        """All features on one grid, (D, h, w) float32.
-
-        The grid is the finest one with at most `CELLS` cells. All grids count alike: the values of
-        each have a mean square of 1.
-        """
-        sizes = [(grid.shape[1], grid.shape[2]) for grid in self.features]
-        small = [size for size in sizes if math.prod(size) <= CELLS] or sizes[-1:]
-        shape = max(small, key=math.prod)
-        planes = [
-            F.adaptive_avg_pool2d(grid, shape)
-            if math.prod(size) > math.prod(shape)
-            else _resize(grid[None], shape)[0]
-            for grid, size in zip(self.features, sizes, strict=True)
-        ]
-        return torch.cat([plane / plane.square().mean().sqrt().clamp(min=1e-9) for plane in planes])
 
     @property
     def nbytes(self) -> int:
