@@ -141,7 +141,7 @@ def python(files):
 def dock(make_napari_viewer, qtbot):
     widget = CliperWidget(make_napari_viewer())
     qtbot.addWidget(widget)
-    widget.engine_panel.set_config(CONFIG)
+    widget.engine_panel.setValue(CONFIG)
     qtbot.waitUntil(lambda: widget.lookup is None, timeout=20_000)
     widget.classes_panel.add_words(WORDS)
     yield widget

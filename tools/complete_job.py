@@ -56,7 +56,7 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
     viewer.add_image(scene.image, name="scene")
     dock = CliperWidget(viewer)
     viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
-    dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
     person = Person(viewer)
     person.take_keyboard()
     person.wait(lambda: dock.idle)

@@ -109,7 +109,7 @@ def window_images() -> None:
     window = Window()
     viewer, dock = window.viewer, window.dock
     window.shoot("dock-empty")
-    dock.engine_panel.set_config(SegmentationConfig(model="demo"))
+    dock.engine_panel.setValue(SegmentationConfig(model="demo"))
     dock.classes_panel.add_words("nucleus, red blood cell, bubble, fibre")
     viewer.add_image(np.full((256, 256), 7, np.uint8), name="flat")
     window.run()
@@ -123,10 +123,10 @@ def labelled_images() -> None:
     """When words fail: invented names, a click each, uncertainty, and prototypes."""
     window = Window()
     viewer, dock = window.viewer, window.dock
-    dock.engine_panel.set_config(SegmentationConfig(model="demo"))
+    dock.engine_panel.setValue(SegmentationConfig(model="demo"))
     scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + DEMO_SEED)
     viewer.add_image(scene.image, name="stain")
-    dock.classes_panel.set_classes([ClassRow(name) for name in INVENTED])
+    dock.classes_panel.setValue([ClassRow(name) for name in INVENTED])
     dock.frame.go_to("find")
     window.run()
     window.shoot("dock-words-fail")

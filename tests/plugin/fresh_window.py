@@ -66,7 +66,7 @@ class Window:
 def download(window):
     """Press Download before anything else."""
     dock = window.dock
-    dock.engine_panel.set_config(
+    dock.engine_panel.setValue(
         SegmentationConfig(model="demo", device="cpu", refiner="foundation", foundation_model=DINO)
     )
     window.until(lambda: dock.engine_panel.lines)
@@ -79,7 +79,7 @@ def download(window):
 def cancel(window):
     """Press Run, Cancel it while PyTorch is imported, and press Run again at once."""
     dock, panel = window.dock, window.dock.run_panel
-    dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
     dock.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
     window.until(panel.run_button.isEnabled)
     panel.run_button.click()

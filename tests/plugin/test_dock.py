@@ -69,7 +69,7 @@ def test_a_run_gives_a_layer_of_outlines_that_says_what_it_is(dock, run):
     assert list(table["class"])[:2] == ["background", "pollen grain"]
     assert table["pixels"].sum() == layer.data.size
     assert (table["pixels"] == np.bincount(layer.data.ravel(), minlength=5)).all()
-    colours = dock.classes_panel.classes()
+    colours = dock.classes_panel.value()
     expected = [part / 255 for part in colours[0].colour]
     np.testing.assert_allclose(layer.colormap.color_dict[1][:3], expected, atol=1e-3)
     assert layer.colormap.color_dict[None][3] == 1  # a label beyond the classes is seen
@@ -218,7 +218,7 @@ def test_thresholds_are_live_and_make_no_layer_and_no_undo_step(dock, run, qtbot
     scores = dock.shown.outcome.scores
     dock.threshold_panel.background_slider.setValue(0.8)
     qtbot.waitUntil(lambda: not np.array_equal(layer.data, before), timeout=2000)
-    values = dock.threshold_panel.values()
+    values = dock.threshold_panel.value()
     expected = scores.to_labels(values)
     np.testing.assert_array_equal(layer.data, expected)
     assert len(dock.viewer.layers) == count
@@ -249,12 +249,12 @@ def test_a_high_class_threshold_empties_the_layer_and_the_default_brings_it_back
 @pytest.mark.parametrize("method", ["sclip", "maskclip"])
 def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot, method):
     config = SegmentationConfig(model="demo", device="cpu", method=method, refiner="pamr")
-    dock.engine_panel.set_config(config)
+    dock.engine_panel.setValue(config)
     run(dock)
     layer, scores = labels_of(dock), dock.shown.outcome.scores
     middle = float(np.median(scores.stage().class_scores))
     dock.threshold_panel.class_slider.setValue(middle)
-    values = dock.threshold_panel.values()
+    values = dock.threshold_panel.value()
     expected = scores.to_labels(values)
     assert not np.array_equal(layer.data, expected)
     qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)
@@ -274,7 +274,7 @@ def test_labels_that_take_long_are_made_in_the_thread(dock, run, qtbot, monkeypa
     for value in (0.1, 0.3, 0.5):  # faster than the thread is
         dock.threshold_panel.class_slider.setValue(value)
         qtbot.wait(12)
-    wished = dock.threshold_panel.values()
+    wished = dock.threshold_panel.value()
     monkeypatch.undo()
     qtbot.waitUntil(lambda: dock.result.idle, timeout=5000)
     expected = scores.to_labels(wished)
@@ -303,7 +303,7 @@ def test_a_class_with_a_threshold_of_its_own(dock, run, qtbot):
     assert dock.threshold_panel.own_class.currentText() == "pollen grain"
     dock.threshold_panel.own.click()
     dock.threshold_panel.own_slider.setValue(0.85)
-    values = dock.threshold_panel.values()
+    values = dock.threshold_panel.value()
     expected = scores.to_labels(values)
     assert (expected == 1).sum() < (before == 1).sum()
     np.testing.assert_array_equal(expected[before != 1], before[before != 1])
@@ -355,7 +355,7 @@ def test_choosing_a_class_sets_the_brush(dock, run):
 
 def test_hiding_a_class_hides_its_colour(dock, run):
     run(dock)
-    rows = list(dock.classes_panel.classes())
+    rows = list(dock.classes_panel.value())
     dock.classes_panel.model.change(0, visible=False)
     assert labels_of(dock).colormap.color_dict[1][3] == 0
     assert labels_of(dock).colormap.color_dict[2][3] == 1
@@ -489,7 +489,7 @@ def request_for_dino(dock, qtbot):
     config = SegmentationConfig(
         model="demo", device="cpu", refiner="foundation", foundation_model=DINO.name
     )
-    dock.engine_panel.set_config(config)
+    dock.engine_panel.setValue(config)
     qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
 
 
@@ -538,7 +538,7 @@ def test_a_model_of_open_clips_table_is_offered_for_download(hub, dock, qtbot):
     hub.files[repository, "open_clip_model.safetensors"] = os.urandom(20_000)
     for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         hub.files["roberta-base", file] = b"{}" * 20
-    dock.engine_panel.set_config(SegmentationConfig(model=name, refiner="pamr", device="cpu"))
+    dock.engine_panel.setValue(SegmentationConfig(model=name, refiner="pamr", device="cpu"))
     qtbot.waitUntil(lambda: len(dock.engine_panel.lines) == 1, timeout=60_000)
     dock.engine_panel.lines[0].button.click()
     qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
@@ -580,7 +580,7 @@ def test_two_docks_run_at_the_same_time(dock, make_napari_viewer, qtbot):
     other = CliperWidget(viewer)
     qtbot.addWidget(other)
     viewer.add_image(make_scene((96, 128), 1_000_009).image, name="other")
-    other.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    other.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
     qtbot.waitUntil(lambda: other.lookup is None, timeout=20_000)
     other.classes_panel.add_words("yeast, nucleus")
     dock.run()
@@ -595,7 +595,7 @@ def test_closing_during_a_run_ends_the_job(make_napari_viewer, qtbot):
     dock = CliperWidget(viewer)
     viewer.window.add_dock_widget(dock)
     viewer.add_image(make_scene((96, 128), 1_000_009).image)
-    dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
     qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
     dock.classes_panel.add_words("yeast, nucleus")
     dock.run()
@@ -706,9 +706,9 @@ def test_thresholds_of_another_run_are_kept_for_the_same_settings(dock, run):
     run(dock)
     dock.threshold_panel.class_slider.setValue(0.5)
     dock.threshold_panel.min_max.setChecked(not dock.threshold_panel.min_max.isChecked())
-    values = dock.threshold_panel.values()
+    values = dock.threshold_panel.value()
     run(dock)
-    assert dock.threshold_panel.values() == values
+    assert dock.threshold_panel.value() == values
     assert dock.shown.outcome.thresholds == values
 
 
@@ -791,14 +791,14 @@ def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
     editor.setText("nucleus")
     qtbot.keyClick(editor, Qt.Key.Key_Enter, Qt.KeyboardModifier.ControlModifier)
     assert started
-    assert dock.classes_panel.classes()[0].name == "nucleus"
+    assert dock.classes_panel.value()[0].name == "nucleus"
 
 
 def test_before_the_run_it_says_which_objects_a_large_image_loses(dock):
     assert not dock.image_panel.warning.isVisibleTo(dock)
     viewer = dock.viewer
     viewer.add_image(np.zeros((8000, 8000), np.uint8), name="large", contrast_limits=(0, 9))
-    dock.engine_panel.set_config(SegmentationConfig(model="ViT-B/16", device="cpu"))
+    dock.engine_panel.setValue(SegmentationConfig(model="ViT-B/16", device="cpu"))
     warning = dock.image_panel.warning
     assert warning.isVisibleTo(dock)
     assert "Reduced 24 times" in warning.text()

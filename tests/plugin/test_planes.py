@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.panels.annotation_panel import AnnotationChoice
 
 pytestmark = pytest.mark.one_binding
 
@@ -272,7 +273,7 @@ def test_a_region_is_accepted_in_the_plane_where_it_is_clicked(stack):
     class Click:
         handled = False
 
-    stack.annotation_panel.choose_scope("region")
+    stack.annotation_panel.setValue(AnnotationChoice("region"))
     stack.annotation_panel.accept_button.click()
     go_to(stack, 0)
     layer = stack.shown.predictions["refined"].layer

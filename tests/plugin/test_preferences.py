@@ -85,11 +85,11 @@ def test_the_dock_starts_with_them_and_writes_a_persons_changes_back(make_napari
     preferences.write(model="demo", device="cpu", cache_gigabytes=0.5)
     dock = CliperWidget(make_napari_viewer())
     qtbot.addWidget(dock)
-    assert dock.engine_panel.config() == SegmentationConfig(model="demo", device="cpu")
+    assert dock.engine_panel.value() == SegmentationConfig(model="demo", device="cpu")
     assert dock.session.capacity == 500_000_000
     assert dock.memory_panel.capacity.value() == 0.5
 
-    dock.engine_panel.set_config(SegmentationConfig(device="mps"))  # as a project does
+    dock.engine_panel.setValue(SegmentationConfig(device="mps"))  # as a project does
     qtbot.wait(600)
     assert preferences.read().device == "cpu"
 

@@ -41,8 +41,8 @@ def test_an_empty_viewer_offers_an_example_that_runs(empty_dock, qtbot):
     assert list(buttons(dock.state_panel)) == ["Open ...", "Show me an example"]
     buttons(dock.state_panel)["Show me an example"].click()
     qtbot.waitUntil(lambda: dock.shown is not None and dock.job is None, timeout=60_000)
-    assert dock.engine_panel.config().model == "demo"
-    assert [row.name for row in dock.classes_panel.classes()] == [
+    assert dock.engine_panel.value().model == "demo"
+    assert [row.name for row in dock.classes_panel.value()] == [
         "bacterium", "fibre", "crystal", "diatom"
     ]  # fmt: skip
     labels = dock.shown.predictions["refined"].layer.data
@@ -69,7 +69,7 @@ def test_a_model_that_is_not_on_disk_leaves_three_ways(dock, monkeypatch):
     nothing = {name: not row.repositories for name, row in REGISTRY.items()}
     dock.engine_panel.set_cached(nothing)
     dock.next_step.set_free(10**10)
-    dock.engine_panel.set_config(SegmentationConfig(device="cpu"))
+    dock.engine_panel.setValue(SegmentationConfig(device="cpu"))
     panel = dock.state_panel
     text = panel.text.text()
     for part in ("ViT-B/16 (599 MB, licence MIT)", "Stable Diffusion 2.1 (2.6 GB", "forbids some"):
@@ -89,8 +89,8 @@ def test_a_model_that_is_not_on_disk_leaves_three_ways(dock, monkeypatch):
     assert jobs.pop() == ["ViT-B/16", "stable-diffusion-2.1"]
     buttons(panel)["Download 599 MB"].click()
     assert jobs.pop() == ["ViT-B/16"]
-    assert dock.engine_panel.config().chosen_refiner == "pamr"
-    dock.engine_panel.set_config(SegmentationConfig(device="cpu", offline=True))
+    assert dock.engine_panel.value().chosen_refiner == "pamr"
+    dock.engine_panel.setValue(SegmentationConfig(device="cpu", offline=True))
     assert not buttons(panel)["Download 599 MB"].isEnabled()
     assert "Offline" in buttons(panel)["Download 599 MB"].toolTip()
 
@@ -102,15 +102,15 @@ def test_a_model_that_is_not_on_disk_leaves_three_ways(dock, monkeypatch):
     assert dock.run_panel.run_button.isEnabled()
 
     other = SegmentationConfig(model="ViT-L/14", refiner="pamr", device="cpu")
-    dock.engine_panel.set_config(other)
+    dock.engine_panel.setValue(other)
     assert list(buttons(panel)) == ["Try the demo model", "Download 1.7 GB"]
     buttons(panel)["Try the demo model"].click()
-    assert dock.engine_panel.config().model == "demo"
+    assert dock.engine_panel.value().model == "demo"
     assert not panel.isVisibleTo(dock)
 
 
 def test_without_words_it_asks_for_them_and_says_that_pytorch_is_loading(dock):
-    dock.classes_panel.set_classes(())
+    dock.classes_panel.setValue(())
     assert "Type what to look for" in dock.state_panel.text.text()
     dock.next_step.set_loading(loading=True)
     assert "PyTorch is loading" in dock.state_panel.text.text()
@@ -150,7 +150,7 @@ def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(
 
 def test_without_words_a_button_puts_the_cursor_into_their_field(dock, laptop):
     laptop()
-    dock.classes_panel.set_classes(())
+    dock.classes_panel.setValue(())
     for page, panel in (("find", dock.state_panel), ("correct", dock.correct_state)):
         dock.frame.go_to(page)
         dock.status_panel.cancel_button.setFocus()
@@ -260,7 +260,7 @@ def test_every_state_fits_a_laptop(dock, run, settle, state):
     )
     if state == "missing":
         dock.engine_panel.set_cached({name: not row.repositories for name, row in REGISTRY.items()})
-        dock.engine_panel.set_config(SegmentationConfig(device="cpu"))
+        dock.engine_panel.setValue(SegmentationConfig(device="cpu"))
         assert len(buttons(dock.state_panel)) == 3
     if "nothing" in state:
         dock.threshold_panel.class_slider.setValue(dock.threshold_panel.class_slider.maximum())

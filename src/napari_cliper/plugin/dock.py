@@ -280,16 +280,16 @@ class CliperWidget(DockPanels):
         self.project_controller.annotated_changed.connect(self.exchange.set_annotated)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
-        self.threshold_panel.changed.connect(self.run_controller.on_threshold_moved)
+        self.threshold_panel.valueChanged.connect(self.run_controller.on_threshold_moved)
 
         self.image_panel.changed.connect(self._update_ready)
-        self.classes_panel.changed.connect(self._on_words_changed)
-        self.classes_panel.changed.connect(self._warn_of_words)
-        self.engine_panel.changed.connect(self._warn_of_words)
+        self.classes_panel.words_changed.connect(self._on_words_changed)
+        self.classes_panel.words_changed.connect(self._warn_of_words)
+        self.engine_panel.valueChanged.connect(self._warn_of_words)
         self.classes_panel.pending_changed.connect(self._update_ready)
         self.classes_panel.appearance_changed.connect(self._on_appearance_changed)
         self.classes_panel.selected.connect(self._on_class_selected)
-        self.engine_panel.changed.connect(self._update_ready)
+        self.engine_panel.valueChanged.connect(self._update_ready)
         self.run_panel.run.connect(self.run)
         run_key = QShortcut(self)
         run_key.setKeys([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
@@ -439,11 +439,11 @@ class CliperWidget(DockPanels):
             self.run_controller.again_soon()
 
     def _on_appearance_changed(self) -> None:
-        self.result.recolour(self.classes_panel.classes())
+        self.result.recolour(self.classes_panel.value())
         self.annotation_controller.recolour()
 
     def _on_class_selected(self, label: int) -> None:
-        rows = [row for row in self.classes_panel.classes() if not row.background]
+        rows = [row for row in self.classes_panel.value() if not row.background]
         if 0 < label <= len(rows):
             self.brush.brush(rows[label - 1])
             self.threshold_panel.choose_class(rows[label - 1].name)
@@ -464,15 +464,15 @@ class CliperWidget(DockPanels):
     def _apply_settings(self, settings: ProjectSettings) -> None:
         """Use the classes, thresholds and engine settings of a project."""
         self.run_controller.drop()
-        self.classes_panel.set_classes(settings.classes)
-        self.engine_panel.set_config(settings.config)
+        self.classes_panel.setValue(settings.classes)
+        self.engine_panel.setValue(settings.config)
         self.learning_controller.begin_with(settings.prototypes, settings.prototype_weight)
         self.result.start_with(settings.config, settings.thresholds)
 
     def _continue_with(self, settings: ProjectSettings) -> None:
         """Use the settings of an earlier session, and keep the classes that are in the table."""
         names = {row.name.casefold() for row in settings.classes}
-        rows = self.classes_panel.classes()
+        rows = self.classes_panel.value()
         more = [row for row in rows if row.name.casefold() not in names]
         self._apply_settings(replace(settings, classes=(*settings.classes, *more)))
 
@@ -496,7 +496,7 @@ class CliperWidget(DockPanels):
 
     def _warn_of_words(self) -> None:
         """Show which words the chosen model does not know."""
-        words = [w for row in self.classes_panel.classes() for w in (row.name, *row.synonyms)]
+        words = [w for row in self.classes_panel.value() for w in (row.name, *row.synonyms)]
         unknown = self.engine_panel.unknown_words(words)
         if unknown and self.job is None:
             self.status_panel.show_message(ui_text.unknown_words(unknown))

@@ -115,8 +115,7 @@ class DockState(QObject):
         self._images = images
         self._classes = classes
         images.changed.connect(self.image_changed)
-        classes.changed.connect(self.classes_changed)
-        classes.appearance_changed.connect(self.classes_changed)
+        classes.valueChanged.connect(self.classes_changed)
         result.appeared.connect(self.result_changed)
         result.relabelled.connect(self.prediction_changed)
         for signal in (annotations.changed, annotations.begun, annotations.lost):
@@ -143,7 +142,7 @@ class DockState(QObject):
     @property
     def rows(self) -> tuple[ClassRow, ...]:
         """The classes in the table, from top to bottom, background words included."""
-        return self._classes.classes()
+        return self._classes.value()
 
     @property
     def shown(self) -> Shown | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points, Shapes
@@ -30,7 +32,8 @@ def annotation(dock):
 
 
 def scope(dock, name):
-    dock.annotation_panel.choose_scope(name)
+    panel = dock.annotation_panel
+    panel.setValue(replace(panel.value(), scope=name))
 
 
 def rule(dock, index):
@@ -268,7 +271,7 @@ def test_cleaning_is_one_undo_step_and_counts_as_painting(result, qtbot, tool):
     mine = accept(result)
     before = mine.layer.data.copy()
     result.annotation_panel.tool.setCurrentIndex(list(CLEANING).index(tool))
-    chosen = result.annotation_panel.cleaning()
+    chosen = result.annotation_panel.value()
     result.annotation_panel.clean_button.click()
     assert not result.annotation_panel.clean_button.isEnabled()
     qtbot.waitUntil(lambda: result.annotation_controller.job is None, timeout=5000)
@@ -355,7 +358,7 @@ def test_choosing_a_row_brushes_with_that_class_whatever_its_number(result):
 def test_colours_of_the_table_are_those_of_the_annotation(result):
     mine = accept(result)
     result.classes_panel.model.change(0, colour=(1, 2, 3))
-    label = mine.number_of(result.classes_panel.classes()[0])
+    label = mine.number_of(result.classes_panel.value()[0])
     np.testing.assert_allclose(
         mine.layer.colormap.color_dict[label][:3], np.array([1, 2, 3]) / 255, atol=1e-3
     )

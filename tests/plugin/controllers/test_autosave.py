@@ -116,7 +116,7 @@ def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, an
     layer = dock.viewer.layers["scene"]
     layer.scale, layer.units, layer.translate = (0.5, 0.25), "um", (3, 4)
     mine = annotated(dock, run)
-    expected, rows = mine.state(), dock.classes_panel.classes()
+    expected, rows = mine.state(), dock.classes_panel.value()
     saved(dock, qtbot)
     beside = another()
     assert not offers(beside)  # another window works on it
@@ -137,8 +137,8 @@ def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, an
     np.testing.assert_array_equal(found.image.scale, layer.scale)
     np.testing.assert_array_equal(found.image.translate, layer.translate)
     assert found.image.units == layer.units
-    assert other.classes_panel.classes() == rows
-    assert other.engine_panel.config() == SegmentationConfig(model="demo", device="cpu")
+    assert other.classes_panel.value() == rows
+    assert other.engine_panel.value() == SegmentationConfig(model="demo", device="cpu")
     press(late, "Continue")
     qtbot.waitUntil(
         lambda: "another napari window" in late.status_panel.message.text(), timeout=5000
@@ -267,7 +267,7 @@ from napari_cliper.segmentation import SegmentationConfig
 viewer = napari.Viewer()
 viewer.open_sample("napari-cliper", "cat")
 _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
-dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
 dock.classes_panel.add_words("pollen grain, fibre")
 dock.annotation_panel.accepted_follow.setChecked(False)
 state = []

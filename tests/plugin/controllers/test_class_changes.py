@@ -25,7 +25,7 @@ WORDS = ["pollen grain", "red blood cell", "bacterium", "fibre"]
 
 
 def names(dock):
-    return [row.name for row in dock.classes_panel.classes()]
+    return [row.name for row in dock.classes_panel.value()]
 
 
 def classes_of(annotation):
@@ -210,7 +210,7 @@ def project(dock, tmp_path, qtbot):
         classes = {1 + index: rows[0], 5: rows[1]}
         record = {"clicks": {WORDS[0]: [[5.0, 5.0]]}}
         project.save(name, AnnotationState(labels, mask, classes, record))
-    config = dock.engine_panel.config()
+    config = dock.engine_panel.value()
     project.save_settings(rows, config.settings().thresholds, config)
     dock.project_controller.open(project.folder)
     shown(dock, qtbot, "scene 1")

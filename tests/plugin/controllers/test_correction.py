@@ -272,7 +272,7 @@ def test_an_affinity_that_cannot_be_computed_unchecks_the_box_and_thresholds_go_
     contradict(dock)
     dock.threshold_panel.background_slider.setValue(0.7)
     settle(dock)
-    expected = dock.shown.outcome.scores.to_labels(dock.threshold_panel.values())
+    expected = dock.shown.outcome.scores.to_labels(dock.threshold_panel.value())
     np.testing.assert_array_equal(predicted(dock).data, expected)
 
 
@@ -350,7 +350,7 @@ def test_uncertainty_follows_another_result(result, run, settle):
     result.corrections_panel.uncertainty.click()
     settle(result)
     before = result.viewer.layers["scene uncertainty"].data.copy()
-    result.classes_panel.set_classes([ClassRow("fibre")])
+    result.classes_panel.setValue([ClassRow("fibre")])
     run(result)
     settle(result)
     assert not np.array_equal(result.viewer.layers["scene uncertainty"].data, before)

@@ -106,7 +106,7 @@ def test_every_format_has_a_purpose_and_stands_in_its_menu(dock):
 
 def test_the_last_choice_comes_back_in_the_next_session(accepted, qtbot, tmp_path):
     chosen = ExportChoice(("tables", "python"), ("ome-zarr",), str(tmp_path / "out"), True)
-    accepted.export_panel.set_value(chosen)
+    accepted.export_panel.setValue(chosen)
     assert accepted.export_panel.value() == chosen
     accepted.export_panel.export_button.click()
     wait(accepted, qtbot)
@@ -186,7 +186,7 @@ def test_a_full_disk_reaches_the_person(accepted, qtbot, tmp_path, monkeypatch):
 
 def test_nothing_to_export(dock, tmp_path):
     panel = dock.export_panel
-    panel.set_value(ExportChoice(("fiji",), (), str(tmp_path / "out")))
+    panel.setValue(ExportChoice(("fiji",), (), str(tmp_path / "out")))
     assert not panel.export_button.isEnabled()
     assert "no annotation" in panel.export_button.toolTip()
     dock.exchange.export()  # as by a press in the moment in which the annotation went
@@ -231,7 +231,7 @@ def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatc
     np.testing.assert_array_equal(mine.layer.data == names["bacterium"], labels == 1)
     np.testing.assert_array_equal(mine.layer.data == names["mitochondrion"], labels == 7)
     assert names["mitochondrion"] == 7
-    assert [row.name for row in dock.classes_panel.classes()][-1] == "mitochondrion"
+    assert [row.name for row in dock.classes_panel.value()][-1] == "mitochondrion"
     np.testing.assert_array_equal(mine.edits.edit_mask == PAINTED, labels > 0)
     mine.layer.undo()
     assert not mine.layer.data.any()

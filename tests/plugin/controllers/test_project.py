@@ -93,14 +93,14 @@ def test_words_and_thresholds_go_from_image_to_image(project, run, qtbot):
     dock.threshold_panel.background_slider.setValue(0.6)
     dock.annotation_panel.accept_button.click()
     first = annotation(dock).layer.data.copy()
-    names = [row.name for row in dock.classes_panel.classes()]
+    names = [row.name for row in dock.classes_panel.value()]
     dock.project_panel.next_button.click()
     loaded(dock, qtbot, "scene 2")
     assert [layer.name for layer in dock.viewer.layers] == ["scene 2"]
     assert texts(dock)[0] == "scene 1: in progress"
     run(dock)
-    assert dock.threshold_panel.values().background_threshold == pytest.approx(0.6)
-    assert [row.name for row in dock.classes_panel.classes()] == names
+    assert dock.threshold_panel.value().background_threshold == pytest.approx(0.6)
+    assert [row.name for row in dock.classes_panel.value()] == names
     dock.project_panel.previous_button.click()
     loaded(dock, qtbot, "scene 1")
     np.testing.assert_array_equal(annotation(dock).layer.data, first)
@@ -164,7 +164,7 @@ def test_closing_saves_and_opening_brings_everything_back(
     dock.annotation_panel.accept_button.click()
     annotation(dock).layer.paint((40, 40), 3)
     expected = annotation(dock).state()
-    rows = dock.classes_panel.classes()
+    rows = dock.classes_panel.value()
     dock.close_down()
 
     viewer = make_napari_viewer()
@@ -177,11 +177,11 @@ def test_closing_saves_and_opening_brings_everything_back(
     np.testing.assert_array_equal(found.edit_mask, expected.edit_mask)
     assert found.classes == expected.classes
     assert found.record["config"]["model"] == "demo"
-    assert other.classes_panel.classes() == rows
-    assert other.engine_panel.config() == SegmentationConfig(model="demo", device="cpu")
+    assert other.classes_panel.value() == rows
+    assert other.engine_panel.value() == SegmentationConfig(model="demo", device="cpu")
     qtbot.waitUntil(lambda: other.lookup is None, timeout=20_000)
     run(other)
-    assert other.threshold_panel.values().background_threshold == pytest.approx(0.7)
+    assert other.threshold_panel.value().background_threshold == pytest.approx(0.7)
     np.testing.assert_array_equal(annotation(other).layer.data, expected.labels)
     other.close_down()
 
@@ -444,7 +444,7 @@ def test_a_result_that_was_asked_with_other_words_is_dropped(dock, run, qtbot, p
     assert "discarded" in message(dock)
     assert dock.shown is None
     run(dock)
-    assert dock.threshold_panel.values().background_threshold == pytest.approx(0.77)
+    assert dock.threshold_panel.value().background_threshold == pytest.approx(0.77)
 
 
 # ---------------------------------------------------------------------- closing
@@ -457,7 +457,7 @@ def in_window(make_napari_viewer, qtbot, pictures, tmp_path):
     dock = CliperWidget(viewer)
     viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
     qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
-    dock.engine_panel.set_config(SegmentationConfig(model="demo", device="cpu"))
+    dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
     dock.project_controller.create(tmp_path / "project", pictures)
     loaded(dock, qtbot, "scene 1")
     yield dock

@@ -106,7 +106,7 @@ def test_predictions_are_kept_shown_and_used_again(project, run, qtbot, encoded)
     np.testing.assert_array_equal(mine.layer.data, labels)
     assert (mine.edits.edit_mask == ACCEPTED).all()
     assert [row.name for row in mine.classes.values()] == [
-        row.name for row in dock.classes_panel.classes()
+        row.name for row in dock.classes_panel.value()
     ]
     assert mine.record["config"]["model"] == "demo"
     assert len(encoded) == 2

@@ -36,7 +36,7 @@ NAMES = {label: f"{KINDS[label - 1].name[::-1]}x" for label in PRESENT}
 @pytest.fixture
 def nonsense(dock):
     """The dock with class names that mean nothing to the model."""
-    dock.classes_panel.set_classes([ClassRow(name) for name in NAMES.values()])
+    dock.classes_panel.setValue([ClassRow(name) for name in NAMES.values()])
     return dock
 
 
@@ -246,7 +246,7 @@ def test_the_slider_weighs_words_against_prototypes(nonsense, run, qtbot):
     by_words = nonsense.shown.predictions["refined"].layer.data.copy()
     learnt(nonsense, qtbot)
     panel = nonsense.prototypes_panel
-    assert panel.weight() is None
+    assert panel.value().weight is None
     assert not panel.slider.isEnabled()
     panel.automatic.setChecked(False)
     panel.slider.setValue(0)
@@ -256,7 +256,7 @@ def test_the_slider_weighs_words_against_prototypes(nonsense, run, qtbot):
     idle(nonsense, qtbot)
     assert agreement(nonsense) > 0.8
     panel.slider.setValue(40)
-    assert panel.weight() == pytest.approx(0.4)
+    assert panel.value().weight == pytest.approx(0.4)
 
 
 def test_prototypes_of_another_model_are_kept_and_not_used(nonsense, run, qtbot):
@@ -283,7 +283,7 @@ def test_prototypes_are_saved_beside_the_class_list(nonsense, qtbot, tmp_path):
     assert nonsense.classes_panel.save_to(file)
     assert beside(file).is_file()
     nonsense.learning_controller.remove(list(prototypes.items))
-    nonsense.classes_panel.set_classes([ClassRow("fibre")])
+    nonsense.classes_panel.setValue([ClassRow("fibre")])
     assert nonsense.classes_panel.load_from(file)
     qtbot.waitUntil(lambda: nonsense.learning_controller.prototypes is not None, timeout=20_000)
     found = nonsense.learning_controller.prototypes
@@ -313,7 +313,7 @@ def test_unusable_prototypes_are_refused_and_the_classes_loaded(nonsense, qtbot,
         model = "ViT-B/16" if kind == "of another model" else "demo"
         write_prototypes(beside(file), of_another(prototypes, model))
     content = beside(file).read_bytes()
-    nonsense.classes_panel.set_classes([ClassRow("fibre")])
+    nonsense.classes_panel.setValue([ClassRow("fibre")])
     assert nonsense.classes_panel.load_from(file)
     idle(nonsense, qtbot)
     shown = {
@@ -324,7 +324,7 @@ def test_unusable_prototypes_are_refused_and_the_classes_loaded(nonsense, qtbot,
     assert "loaded, but not their prototypes" in message(nonsense)
     assert shown[kind] in message(nonsense)
     assert nonsense.learning_controller.prototypes is None
-    assert [row.name for row in nonsense.classes_panel.classes()] == list(NAMES.values())
+    assert [row.name for row in nonsense.classes_panel.value()] == list(NAMES.values())
     nonsense.classes_panel.save_to(file)  # what was refused is not lost by this
     assert not beside(file).exists()
     assert (tmp_path / f"{beside(file).name}.old").read_bytes() == content
@@ -409,7 +409,7 @@ def test_a_project_saves_prototypes_and_weight(project, qtbot, tmp_path, make_na
     np.testing.assert_allclose(
         vectors(other.learning_controller.prototypes), vectors(expected), atol=1e-6
     )
-    assert other.prototypes_panel.weight() == pytest.approx(0.7)
+    assert other.prototypes_panel.value().weight == pytest.approx(0.7)
     assert other.prototypes_panel.list.count() == len(expected)
     other.close_down()
 
@@ -443,10 +443,10 @@ def rows(dock):
 
 def values_by_python(dock, names, tmp_path):
     """The mean uncertainty of whole scenes, by the engine alone."""
-    config = dock.engine_panel.config()
+    config = dock.engine_panel.value()
     segmenter = Segmenter(config)
     thresholds = config.settings().thresholds
-    words = [row.name for row in dock.classes_panel.classes()]
+    words = [row.name for row in dock.classes_panel.value()]
     project = Project.open(tmp_path / "project")
     found = {}
     for name in names:
@@ -508,6 +508,6 @@ def test_an_order_that_is_cancelled_changes_nothing(project, qtbot, monkeypatch)
 def test_the_reason_why_images_cannot_be_sorted_is_shown(project):
     button = project.project_panel.order_button
     assert button.isEnabled()
-    project.classes_panel.set_classes([])
+    project.classes_panel.setValue([])
     assert not button.isEnabled()
     assert "no word" in button.toolTip()

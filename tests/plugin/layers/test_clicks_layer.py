@@ -153,7 +153,7 @@ def test_the_button_makes_one_layer_ready_to_click(dock):
     assert clicks.layer.mode == "add"
     assert dock.viewer.layers[-1] is clicks.layer
     assert "scene annotation" in dock.viewer.layers
-    assert clicks.chosen == dock.corrections_panel.chosen_class() == "pollen grain"
+    assert clicks.chosen == dock.corrections_panel.value().chosen == "pollen grain"
     dock.viewer.layers.selection.active = dock.viewer.layers["scene"]
     click_controller(dock)
     assert len(dock.correction_controller.click_controller.all) == 1
@@ -163,9 +163,9 @@ def test_the_button_makes_one_layer_ready_to_click(dock):
 def test_rows_keys_and_the_palette_choose_the_class(dock):
     clicks = click_controller(dock)
     dock.classes_panel.selected.emit(2)
-    assert clicks.chosen == dock.corrections_panel.chosen_class() == "red blood cell"
+    assert clicks.chosen == dock.corrections_panel.value().chosen == "red blood cell"
     dock.brush.brush_step(1)
-    assert clicks.chosen == dock.corrections_panel.chosen_class() == "bacterium"
+    assert clicks.chosen == dock.corrections_panel.value().chosen == "bacterium"
     dock.brush.brush_nth(3)
     assert clicks.chosen == "fibre"
     panel = dock.corrections_panel
@@ -174,7 +174,7 @@ def test_rows_keys_and_the_palette_choose_the_class(dock):
     clicks.layer.add((1, 1))
     dock.correction_controller.click_controller.choose("fibre")
     clicks.layer.selected_data = {0}
-    assert panel.chosen_class() == BACKGROUND
+    assert panel.value().chosen == BACKGROUND
 
 
 def test_a_click_changes_the_prediction_and_taking_it_back_too(result, settle):
@@ -278,10 +278,10 @@ def test_clicks_stay_active_while_the_image_is_asked_anew(result, qtbot):
 
 def test_the_table_colours_the_clicks_of_the_dock(dock):
     clicks = click(dock, "fibre", (3, 3))
-    rows = [row for row in dock.classes_panel.classes() if row.name == "fibre"]
+    rows = [row for row in dock.classes_panel.value() if row.name == "fibre"]
     expected = tuple(np.round(np.array([*rows[0].colour, 255]) / 255, 3).tolist())
     assert colours(clicks) == [expected]
-    dock.classes_panel.set_classes([ClassRow("fibre", colour=(0, 0, 255))])
+    dock.classes_panel.setValue([ClassRow("fibre", colour=(0, 0, 255))])
     assert colours(clicks) == [BLUE]
 
 

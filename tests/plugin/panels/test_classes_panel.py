@@ -37,7 +37,7 @@ def panel(qtbot):
 def told(panel):
     """What the panel has told, in order."""
     told = []
-    panel.changed.connect(lambda: told.append("changed"))
+    panel.words_changed.connect(lambda: told.append("changed"))
     panel.appearance_changed.connect(lambda: told.append("appearance"))
     panel.selected.connect(lambda label: told.append(("selected", label)))
     panel.pending_changed.connect(lambda pending: told.append(("pending", pending)))
@@ -45,7 +45,7 @@ def told(panel):
 
 
 def names(panel):
-    return [row.name for row in panel.classes()]
+    return [row.name for row in panel.value()]
 
 
 def cell(panel, row, column, role=Qt.ItemDataRole.DisplayRole):
@@ -86,7 +86,7 @@ def test_typed_words_become_rows(qtbot, panel, told):
     qtbot.keyClicks(panel.field, "cat, dog=puppy|hound, sky")
     assert panel.pending() == "cat, dog=puppy|hound, sky"
     qtbot.keyClick(panel.field, Key.Key_Return)
-    assert panel.classes() == (
+    assert panel.value() == (
         ClassRow("cat", colour=PALETTE[0]),
         ClassRow("dog", ("puppy", "hound"), colour=PALETTE[1]),
         ClassRow("sky", colour=PALETTE[2]),
@@ -121,11 +121,11 @@ def test_pasted_lines(qtbot, panel, pasted):
 )
 def test_wrong_words_are_refused_and_named(qtbot, panel, told, text, says):
     panel.add_words("cat=moggy")
-    before = panel.classes()
+    before = panel.value()
     panel.field.setText(text)
     told.clear()
     qtbot.keyClick(panel.field, Key.Key_Return)
-    assert panel.classes() == before
+    assert panel.value() == before
     assert says in panel.message.text()
     assert panel.message.isVisible()
     assert panel.field.text() == text  # nothing typed is lost
@@ -155,7 +155,7 @@ def test_words_without_enter_are_taken_over_before_a_run(qtbot, panel):
 
 def test_problem_says_what_is_missing(panel):
     assert "no word" in panel.problem()
-    panel.set_classes([ClassRow("sky", background=True)])
+    panel.setValue([ClassRow("sky", background=True)])
     assert "background" in panel.problem()
     panel.add_words("cat")
     assert panel.problem() == ""
@@ -169,17 +169,17 @@ def test_words_are_edited_in_place(qtbot, panel, told):
     told.clear()
     retype(qtbot, panel, 0, Column.NAME, " wild  cat ")
     retype(qtbot, panel, 0, Column.NAME, "wild cat = lynx|bobcat")
-    assert panel.classes()[0] == ClassRow("wild cat", ("lynx", "bobcat"), colour=PALETTE[0])
+    assert panel.value()[0] == ClassRow("wild cat", ("lynx", "bobcat"), colour=PALETTE[0])
     assert told.count("changed") == 2
     assert "appearance" not in told
     assert cell(panel, 0, Column.NAME, Qt.ItemDataRole.EditRole) == "wild cat=lynx|bobcat"
     retype(qtbot, panel, 0, Column.NAME, "wild cat")
-    assert panel.classes()[0].synonyms == ()
+    assert panel.value()[0].synonyms == ()
     panel.model.change(1, background=True)
     assert cell(panel, 1, Column.NAME) == "background: dog"
     assert cell(panel, 1, Column.NAME, Qt.ItemDataRole.FontRole).italic()
     retype(qtbot, panel, 1, Column.NAME, "sky=cloud")
-    assert panel.classes()[1] == ClassRow("sky", ("cloud",), background=True, colour=PALETTE[1])
+    assert panel.value()[1] == ClassRow("sky", ("cloud",), background=True, colour=PALETTE[1])
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_words_are_edited_in_place(qtbot, panel, told):
 )
 def test_wrong_edits_are_refused_and_named(qtbot, panel, told, text, says):
     panel.add_words("cat, dog")
-    before = panel.classes()
+    before = panel.value()
     told.clear()
     retype(qtbot, panel, 0, Column.NAME, text)
-    assert panel.classes() == before
+    assert panel.value() == before
     assert says in panel.message.text().replace("\N{ZERO WIDTH SPACE}", "")
     assert "changed" not in told
     retype(qtbot, panel, 0, Column.NAME, "cow")
@@ -210,25 +210,25 @@ def test_boxes(qtbot, panel, told):
     panel.add_words("cat, sky, dog")
     told.clear()
     click(qtbot, panel, 1, Column.VISIBLE, box=True)
-    assert not panel.classes()[1].visible
+    assert not panel.value()[1].visible
     assert told == ["appearance"]
     told.clear()
     panel.table.choose([1])
     told.clear()
     assert not panel.menu.background.isChecked()
     panel.menu.background.trigger()
-    assert panel.classes()[1].background
+    assert panel.value()[1].background
     assert told == ["changed"]
     assert panel.menu.background.isChecked()
     assert cell(panel, 1, COLOUR_ROLE) is None
     assert cell(panel, 1, Column.VISIBLE, Qt.ItemDataRole.CheckStateRole) is None
     assert "no label" in cell(panel, 1, Column.COLOUR, Qt.ItemDataRole.ToolTipRole)
     panel.menu.background.trigger()
-    assert panel.classes()[1] == ClassRow("sky", colour=PALETTE[1], visible=False)
+    assert panel.value()[1] == ClassRow("sky", colour=PALETTE[1], visible=False)
     panel.table.setFocus()
     panel.table.setCurrentIndex(panel.model.index(1, Column.VISIBLE))
     qtbot.keyClick(panel.table, Key.Key_Space)
-    assert panel.classes()[1].visible
+    assert panel.value()[1].visible
 
 
 @pytest.mark.parametrize("how", ["double-click", Key.Key_Return, Key.Key_Enter, Key.Key_Space])
@@ -255,13 +255,13 @@ def test_colours_are_chosen(qtbot, panel, told, monkeypatch, how):
 
     ask(1)
     assert requested == [PALETTE[1]]
-    assert panel.classes()[1].colour == (1, 2, 3)
+    assert panel.value()[1].colour == (1, 2, 3)
     assert [one for one in told if "selected" not in one] == ["appearance"]
     ask(2)  # background has no colour
     assert len(requested) == 1
     monkeypatch.setattr(QColorDialog, "getColor", lambda *_: QColor())  # cancelled
     ask(0)
-    assert panel.classes()[0].colour == PALETTE[0]
+    assert panel.value()[0].colour == PALETTE[0]
 
 
 def test_swatches_and_hatching_are_painted(panel):
@@ -302,10 +302,10 @@ def test_remove_and_move_keep_colours(qtbot, panel, told):
     panel.menu.down.trigger()
     panel.menu.remove.trigger()
     assert names(panel) == ["a", "b", "d"]
-    assert [row.colour for row in panel.classes()] == [PALETTE[0], PALETTE[1], PALETTE[3]]
+    assert [row.colour for row in panel.value()] == [PALETTE[0], PALETTE[1], PALETTE[3]]
     assert panel.table.chosen_rows() == [1]
     panel.add_words("e")
-    assert panel.classes()[3].colour == PALETTE[2]
+    assert panel.value()[3].colour == PALETTE[2]
     panel.table.choose([0, 1, 2, 3])
     qtbot.keyClick(panel.table, Key.Key_Delete)
     assert names(panel) == []
@@ -335,22 +335,22 @@ def test_every_change_is_undone_and_redone(qtbot, panel):
         lambda: panel.model.change(0, visible=False),
         lambda: (panel.table.choose([1]), panel._move(1)),
         lambda: (panel.table.choose([0]), panel._on_remove()),
-        lambda: panel.set_classes([ClassRow("new")]),
+        lambda: panel.setValue([ClassRow("new")]),
     ]
-    states = [panel.classes()]
+    states = [panel.value()]
     for step in steps:
         step()
-        assert panel.classes() != states[-1]
-        states.append(panel.classes())
+        assert panel.value() != states[-1]
+        states.append(panel.value())
     panel.table.setFocus()
     for state in states[-2::-1]:
         qtbot.keyClick(panel.table, Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-        assert panel.classes() == state
+        assert panel.value() == state
     assert not panel.menu.undo.isEnabled()
     both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
     for state in states[1:]:
         qtbot.keyClick(panel.table, Key.Key_Z, both)
-        assert panel.classes() == state
+        assert panel.value() == state
     assert not panel.menu.redo.isEnabled()
     panel.menu.undo.trigger()
     panel.add_words("fresh")
@@ -364,7 +364,7 @@ def test_history_is_bounded_and_can_be_forgotten(panel):
     for _ in range(HISTORY + 20):
         panel.undo()
     assert names(panel) == ["b9"]
-    panel.set_classes([ClassRow("c")], undoable=False)
+    panel.setValue([ClassRow("c")], undoable=False)
     panel.undo()
     panel.redo()
     assert names(panel) == ["c"]
@@ -376,16 +376,16 @@ def test_edits_that_change_nothing_leave_no_step(panel, told):
     panel.redo()
     told.clear()
     panel.model.change(0, name=" cat ")
-    panel.set_classes(panel.classes())
+    panel.setValue(panel.value())
     assert told == []
     panel.undo()
-    assert panel.classes() == ()
+    assert panel.value() == ()
 
 
 def test_set_classes_refuses_repeated_words(panel):
     panel.add_words("cat")
     with pytest.raises(InvalidInputError, match="'Dog'"):
-        panel.set_classes([ClassRow("dog"), ClassRow("Dog")])
+        panel.setValue([ClassRow("dog"), ClassRow("Dog")])
     assert names(panel) == ["cat"]
 
 
@@ -437,7 +437,7 @@ def test_load_and_save(panel, told, tmp_path):
     panel.add_words("old")
     told.clear()
     assert panel.load_from(tmp_path / "in.yaml")
-    assert panel.classes() == rows
+    assert panel.value() == rows
     assert "changed" in told
     assert panel.save_to(tmp_path / "out.json")
     assert read_classes(tmp_path / "out.json") == rows
@@ -460,7 +460,7 @@ def test_wrong_files_leave_the_table(panel, tmp_path, text, says):
 
 
 def test_files_that_cannot_be_written(panel, tmp_path):
-    panel.set_classes([ClassRow("a"), ClassRow("sky", background=True)])
+    panel.setValue([ClassRow("a"), ClassRow("sky", background=True)])
     assert not panel.save_to(tmp_path / "out.txt")
     assert "'sky' is background" in panel.message.text()
     assert not list(tmp_path.glob("[!.]*"))
@@ -473,13 +473,13 @@ def test_files_that_cannot_be_written(panel, tmp_path):
 
 @pytest.mark.parametrize("count", [3, 150])
 def test_fits_320_pixels(qtbot, panel, count):
-    panel.set_classes(
+    panel.setValue(
         [
             ClassRow(f"a rather long name of a class {i}", (f"long synonym {i}", f"other {i}"))
             for i in range(count)
         ]
     )
-    panel.set_scores({row.name: 0.5 for row in panel.classes()})
+    panel.set_scores({row.name: 0.5 for row in panel.value()})
     panel.load_from(f"/{'x' * 200}/{'y' * 200}.yaml")
     qtbot.wait(20)
     assert panel.width() == 320
@@ -515,7 +515,7 @@ def test_the_table_is_as_high_as_its_rows_up_to_six(panel):
     heights = []
     panel.resize(320, 500)
     for count in range(1, 9):
-        panel.set_classes([ClassRow(f"class {index}") for index in range(count)])
+        panel.setValue([ClassRow(f"class {index}") for index in range(count)])
         QApplication.processEvents()
         heights.append(panel.table.height())
         assert (bar.maximum() == 0) == (count <= 6), count
@@ -533,7 +533,7 @@ def test_the_table_is_as_high_as_its_rows_up_to_six(panel):
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_bars_are_filled_up_to_the_score_and_have_a_line_at_the_threshold(panel, theme):
     panel.table.set_theme(theme)
-    panel.set_classes([ClassRow("cat"), ClassRow("dog")])
+    panel.setValue([ClassRow("cat"), ClassRow("dog")])
     panel.set_scores({"cat": 1.5, "dog": 0.5})
     panel.set_threshold(1.0, 2.0)
     QApplication.processEvents()
@@ -557,7 +557,7 @@ def test_many_classes_are_fast(panel):
     panel.add_words(", ".join(f"class {i}=synonym {i}" for i in range(150)))
     for row in range(20):
         panel.model.change(row, name=f"other {row}")
-        panel.set_scores({one.name: 0.5 for one in panel.classes()})
+        panel.set_scores({one.name: 0.5 for one in panel.value()})
         QApplication.processEvents()
     assert time.perf_counter() - start < 3
 

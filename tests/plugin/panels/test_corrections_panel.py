@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin import ui_text
-from napari_cliper.plugin.panels.corrections_panel import CorrectionsPanel
+from napari_cliper.plugin.panels.corrections_panel import CorrectionsChoice, CorrectionsPanel
 
 NARROW = 308  # what is left of 320 pixels between the dock's margins
 ROWS = [ClassRow("nucleus", colour=(255, 0, 0)), ClassRow("fibre")]
@@ -32,9 +32,9 @@ def test_fits_a_narrow_dock_whatever_it_says(panel):
 
 def test_corrections_spread_by_default_and_the_box_tells(panel, qtbot):
     assert panel.spread.isChecked()
-    with qtbot.waitSignal(panel.spread_toggled) as told:
+    with qtbot.waitSignal(panel.valueChanged) as told:
         qtbot.keyClick(panel.spread, Qt.Key.Key_Space)
-    assert told.args == [False]
+    assert told.args == [CorrectionsChoice(spread=False)]
 
 
 def test_buttons_tell_once_they_are_not_grey(panel, qtbot):
@@ -51,9 +51,9 @@ def test_buttons_tell_once_they_are_not_grey(panel, qtbot):
         assert told.args == [expected]
     with qtbot.waitSignal(panel.next_wanted):
         qtbot.mouseClick(panel.next_button, Qt.MouseButton.LeftButton)
-    with qtbot.waitSignal(panel.uncertainty_toggled) as told:
+    with qtbot.waitSignal(panel.valueChanged) as told:
         qtbot.keyClick(panel.uncertainty, Qt.Key.Key_Space)
-    assert told.args == [True]
+    assert told.args == [CorrectionsChoice(uncertainty=True)]
 
 
 def test_one_tool_is_held_at_most(panel, qtbot):
@@ -73,7 +73,7 @@ def test_classes_are_offered_in_their_colours_with_the_background_last(panel, qt
     buttons = panel.palette_.buttons
     assert [*buttons] == ["nucleus", "fibre", BACKGROUND]
     assert [one.text()[0] for one in buttons.values()] == ["1", "2", "0"]
-    assert panel.chosen_class() == "fibre"
+    assert panel.value().chosen == "fibre"
     colour = buttons["nucleus"].icon().pixmap(8, 8).toImage().pixelColor(4, 4)
     assert (colour.red(), colour.green(), colour.blue()) == (255, 0, 0)
     with qtbot.waitSignal(panel.chosen) as told:
@@ -86,8 +86,8 @@ def test_classes_are_offered_in_their_colours_with_the_background_last(panel, qt
 def test_a_class_that_is_not_in_the_table_presses_no_button(panel, qtbot):
     panel.show_classes(ROWS, BACKGROUND)
     with qtbot.assertNotEmitted(panel.chosen):
-        panel.choose("gone")
-    assert panel.chosen_class() == "gone"
+        panel.setValue(CorrectionsChoice("gone"))
+    assert panel.value().chosen == "gone"
     assert not any(one.isChecked() for one in panel.palette_.buttons.values())
 
 

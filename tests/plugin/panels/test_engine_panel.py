@@ -117,7 +117,7 @@ def type_into(qtbot, edit, text):
 
 
 def test_a_new_panel_has_the_engines_defaults_and_is_folded(panel):
-    assert panel.config() == SegmentationConfig()
+    assert panel.value() == SegmentationConfig()
     assert panel.problem() == ""
     assert not panel.problem_label.isVisible()
     assert not any(fold.is_open for fold in panel.form.folds.folds)
@@ -128,7 +128,7 @@ def test_a_panel_starts_with_a_configuration(qtbot):
     config = SegmentationConfig(model="demo", device="cpu")
     panel = EnginePanel(config)
     qtbot.addWidget(panel)
-    assert panel.config() == config
+    assert panel.value() == config
 
 
 def pressed(panel):
@@ -138,16 +138,16 @@ def pressed(panel):
 def test_presets_choose_models_and_show_what_is_in_use(panel, qtbot):
     assert pressed(panel) == ["best"]  # the engine's default
     kept = {"device": "cpu", "background": ("soil",), "seed": 4}
-    panel.set_config(SegmentationConfig(shorter_side=64, logit_scale=3, **kept))
+    panel.setValue(SegmentationConfig(shorter_side=64, logit_scale=3, **kept))
     assert pressed(panel) == []
     for name, expected in (
         ("demo", SegmentationConfig(model="demo", refiner="pamr", **kept)),
         ("fast", SegmentationConfig(refiner="pamr", **kept)),
         ("best", SegmentationConfig(refiner="stable-diffusion", **kept)),
     ):
-        with qtbot.waitSignals([panel.changed, panel.edited]):
+        with qtbot.waitSignals([panel.valueChanged, panel.edited]):
             qtbot.mouseClick(panel.presets.buttons[name], Qt.MouseButton.LeftButton)
-        assert panel.config() == expected
+        assert panel.value() == expected
         assert pressed(panel) == [name]
         qtbot.mouseClick(panel.presets.buttons[name], Qt.MouseButton.LeftButton)
         assert pressed(panel) == [name]  # a second press changes nothing
@@ -155,7 +155,7 @@ def test_presets_choose_models_and_show_what_is_in_use(panel, qtbot):
     assert pressed(panel) == ["best"]  # the same by another name
     choose(qtbot, panel.form.method, "SCLIP")
     assert pressed(panel) == []
-    panel.set_config(SegmentationConfig(model="demo"))
+    panel.setValue(SegmentationConfig(model="demo"))
     assert pressed(panel) == ["demo"]
 
 
@@ -174,7 +174,7 @@ def test_presets_tell_sizes_and_licences_of_the_registry(panel):
 
 def test_edited_tells_of_a_persons_changes_only(panel, qtbot):
     with qtbot.assertNotEmitted(panel.edited):
-        panel.set_config(SegmentationConfig(model="demo"))
+        panel.setValue(SegmentationConfig(model="demo"))
         panel.set_cached(on_disk())
     with qtbot.waitSignal(panel.edited):
         type_into(qtbot, panel.form.shorter_side, "64")
@@ -213,18 +213,18 @@ CONFIGS = (
 def test_any_configuration_comes_back_as_it_was(panel, subtests):
     for config in CONFIGS:
         with subtests.test(config=config):
-            panel.set_config(config)
-            assert panel.config() == config
+            panel.setValue(config)
+            assert panel.value() == config
             panel.set_cached(on_disk("ViT-B/16"))  # renames entries, chooses none
-            assert panel.config() == config
-            panel.set_config(SegmentationConfig())
-            assert panel.config() == SegmentationConfig()
+            assert panel.value() == config
+            panel.setValue(SegmentationConfig())
+            assert panel.value() == SegmentationConfig()
 
 
 def test_after_every_configuration_the_next_one_comes_back_too(panel):
     for config in CONFIGS:
-        panel.set_config(config)
-        assert panel.config() == config
+        panel.setValue(config)
+        assert panel.value() == config
 
 
 def test_every_published_row_and_template_set_has_a_name():
@@ -250,7 +250,7 @@ def test_what_a_person_chooses_and_types_is_in_the_configuration(panel, qtbot):
     type_into(qtbot, form.device.lineEdit(), "cuda:1 ")
     choose(qtbot, form.precision, "bfloat16")
     qtbot.keyClick(form.offline, Qt.Key.Key_Space)
-    assert panel.config() == SegmentationConfig(
+    assert panel.value() == SegmentationConfig(
         method="sclip",
         model="ViT-L/14",
         refiner="foundation",
@@ -268,17 +268,17 @@ def test_what_a_person_chooses_and_types_is_in_the_configuration(panel, qtbot):
 
 
 def test_changed_tells_of_persons_and_of_other_configurations_only(panel, qtbot):
-    with qtbot.waitSignal(panel.changed):
+    with qtbot.waitSignal(panel.valueChanged):
         choose(qtbot, panel.form.method, "ProxyCLIP")
-    with qtbot.waitSignals([panel.changed] * 2):
+    with qtbot.waitSignals([panel.valueChanged] * 2):
         type_into(qtbot, panel.form.shorter_side, "64")
     told = []
-    panel.changed.connect(lambda: told.append(panel.config()))
-    panel.set_config(panel.config())
+    panel.valueChanged.connect(lambda: told.append(panel.value()))
+    panel.setValue(panel.value())
     panel.set_cached(on_disk())
     panel.set_vocabulary(("nucleus",))
     assert told == []
-    panel.set_config(SegmentationConfig(model="demo"))
+    panel.setValue(SegmentationConfig(model="demo"))
     assert told == [SegmentationConfig(model="demo")]
 
 
@@ -286,10 +286,10 @@ def test_nothing_or_zero_is_as_published(panel, qtbot):
     assert panel.form.shorter_side.placeholderText() == "as published (336 px)"
     for text in ("0", ""):
         type_into(qtbot, panel.form.shorter_side, text)
-        assert panel.config().shorter_side is None
+        assert panel.value().shorter_side is None
     type_into(qtbot, panel.form.shorter_side, "-3x4")
     assert panel.form.shorter_side.text() == "34"
-    assert panel.config().shorter_side == 34
+    assert panel.value().shorter_side == 34
 
 
 # ---------------------------------------------------------------------- what cannot work
@@ -307,10 +307,10 @@ def test_problems_are_the_engines_words(panel, qtbot):
     assert panel.problem() == str(error.value)
     assert panel.problem_label.text() == str(error.value)
     with pytest.raises(InvalidInputError):
-        panel.config()
+        panel.value()
     type_into(qtbot, form.model.edit, "ViT-L/14")
     assert panel.problem() == ""
-    assert panel.config().model == "ViT-L/14"
+    assert panel.value().model == "ViT-L/14"
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_the_models_of_open_clip_are_searched_by_typing(panel, qtbot):
     for _ in range(shown.index(wanted) + 1):
         qtbot.keyClick(popup, Qt.Key.Key_Down)
     qtbot.keyClick(popup, Qt.Key.Key_Return)
-    assert panel.config().model == wanted
+    assert panel.value().model == wanted
 
 
 def test_browse_puts_the_file_there(panel, qtbot, monkeypatch):
@@ -368,11 +368,11 @@ def test_browse_puts_the_file_there(panel, qtbot, monkeypatch):
     choose(qtbot, panel.form.model.box, ui_text.OTHER_MODEL)
     assert not panel.form.diffusion.browse.isVisible()
     qtbot.mouseClick(panel.form.model.browse, Qt.MouseButton.LeftButton)
-    assert panel.config().model == "/somewhere/own clip.safetensors"
+    assert panel.value().model == "/somewhere/own clip.safetensors"
     assert panel.summary() == "CLIPer · own clip.safetensors · Stable Diffusion"
     answer[0] = ""  # dismissed
     qtbot.mouseClick(panel.form.model.browse, Qt.MouseButton.LeftButton)
-    assert panel.config().model == "/somewhere/own clip.safetensors"
+    assert panel.value().model == "/somewhere/own clip.safetensors"
 
 
 # ---------------------------------------------------------------------- greying, defaults in words
@@ -399,7 +399,7 @@ def grey(panel):
     ],
 )
 def test_what_does_not_apply_is_grey_and_says_why(panel, settings, expected):
-    panel.set_config(SegmentationConfig(**settings))
+    panel.setValue(SegmentationConfig(**settings))
     assert grey(panel) == expected
     form = panel.form
     if "Diffusion" in expected:
@@ -409,7 +409,7 @@ def test_what_does_not_apply_is_grey_and_says_why(panel, settings, expected):
         assert form.stride.toolTip() == ui_text.WINDOWS_ARE_OFF
     if ui_text.PRESET_LABEL in expected:
         assert form.preset.toolTip() == ui_text.one_preset(model="demo")
-    panel.set_config(SegmentationConfig())
+    panel.setValue(SegmentationConfig())
     assert "Used only" not in form.diffusion.box.toolTip()
     assert "Used only" not in form._labels[form.diffusion][0].toolTip()
 
@@ -431,16 +431,16 @@ def test_background_lists_fill_the_line_and_typing_makes_them_own(panel, qtbot):
     field = panel.form.background
     choose(qtbot, field.box, "microscopy")
     assert field.edit.text() == ", ".join(BACKGROUND_WORDS["microscopy"])
-    assert panel.config().background == BACKGROUND_WORDS["microscopy"]
+    assert panel.value().background == BACKGROUND_WORDS["microscopy"]
     field.edit.setFocus()
     qtbot.keyClick(field.edit, Qt.Key.Key_End)
     qtbot.keyClicks(field.edit, ", pollen")
     assert field.box.currentText() == ui_text.BACKGROUND_OWN
-    assert panel.config().background == (*BACKGROUND_WORDS["microscopy"], "pollen")
+    assert panel.value().background == (*BACKGROUND_WORDS["microscopy"], "pollen")
     type_into(qtbot, field.edit, "none")
     qtbot.keyClick(field.edit, Qt.Key.Key_Return)
     assert field.box.currentText() == "none"
-    assert panel.config().background == ()
+    assert panel.value().background == ()
 
 
 def test_the_demo_list_is_offered_with_the_demo_model(panel):
@@ -448,18 +448,18 @@ def test_the_demo_list_is_offered_with_the_demo_model(panel):
     item = box.model().item(box.findText("demo"))
     assert not item.isEnabled()
     assert item.toolTip() == ui_text.DEMO_BACKGROUND_WHY_NOT
-    panel.set_config(SegmentationConfig(model="demo"))
+    panel.setValue(SegmentationConfig(model="demo"))
     assert item.isEnabled()
 
 
 def test_settings_without_a_row_are_shown_and_can_be_dropped(panel, qtbot):
     assert not panel.form.further.isVisible()
-    panel.set_config(SegmentationConfig(logit_scale=40, select_layer=-2))
+    panel.setValue(SegmentationConfig(logit_scale=40, select_layer=-2))
     assert panel.form.further.isVisible()
     assert "layer -2, logit scale 40" in panel.form.further.text()
-    with qtbot.waitSignal(panel.changed):
+    with qtbot.waitSignal(panel.valueChanged):
         qtbot.keyClick(panel.form.further, Qt.Key.Key_Space)
-    assert panel.config() == SegmentationConfig()
+    assert panel.value() == SegmentationConfig()
     assert not panel.form.further.isVisible()
 
 
@@ -487,12 +487,12 @@ def test_missing_weights_are_offered(panel, qtbot):
 
     panel.set_cached({"stable-diffusion-2.1": True})  # the rest stays as it was
     assert [row.name for row in panel.missing()] == ["ViT-B/16"]
-    panel.set_config(SegmentationConfig(model="demo"))
+    panel.setValue(SegmentationConfig(model="demo"))
     assert panel.missing() == ()
     assert panel.lines == []
-    panel.set_config(SegmentationConfig(method="proxyclip", model="open_clip:ViT-B-16/openai"))
+    panel.setValue(SegmentationConfig(method="proxyclip", model="open_clip:ViT-B-16/openai"))
     assert missing_texts(panel) == ["dino-vitb8: 343 MB, Apache-2.0"]
-    panel.set_config(SegmentationConfig(model="demo", refiner="foundation"))
+    panel.setValue(SegmentationConfig(model="demo", refiner="foundation"))
     assert "PAMR" in panel.lines[0].text.toolTip()  # here DINO only refines
 
 
@@ -505,10 +505,10 @@ def test_choosing_pamr_is_the_workaround(panel, qtbot):
 
 def test_offline_forbids_downloads_and_says_so(panel):
     panel.set_cached(on_disk())
-    panel.set_config(SegmentationConfig(offline=True))
+    panel.setValue(SegmentationConfig(offline=True))
     assert not panel.lines[0].button.isEnabled()
     assert "Offline" in panel.lines[0].button.toolTip()
-    panel.set_config(SegmentationConfig())
+    panel.setValue(SegmentationConfig())
     assert panel.lines[0].button.isEnabled()
 
 
@@ -534,7 +534,7 @@ def test_the_demo_models_words_stay_in_sight(panel):
     panel.set_vocabulary(("nucleus", "Yeast cell"))
     assert not panel.known_label.isVisible()
     assert panel.unknown_words(("cat",)) == ()  # another model may know anything
-    panel.set_config(SegmentationConfig(model="demo"))
+    panel.setValue(SegmentationConfig(model="demo"))
     assert panel.known_label.isVisible()
     assert all(kind.name in panel.known_label.text() for kind in KINDS)
     assert panel.known_label.toolTip() == ui_text.demo_words(("nucleus", "Yeast cell"))
@@ -549,7 +549,7 @@ def test_the_demo_models_words_stay_in_sight(panel):
 
 def labels(panel):
     """The wrapping lines that should be seen."""
-    known = [panel.known_label] if panel.config().model == "demo" else []
+    known = [panel.known_label] if panel.value().model == "demo" else []
     return known + [line.text for line in panel.lines]
 
 
@@ -561,7 +561,7 @@ def whole(label):
 def test_fits_a_narrow_dock(panel, qtbot, config):
     panel.set_cached(on_disk())
     panel.set_vocabulary([f"word number {index}" for index in range(30)])
-    panel.set_config(config)
+    panel.setValue(config)
     qtbot.waitUntil(lambda: all(whole(label) for label in labels(panel)))
     assert panel.minimumSizeHint().width() <= 300
     assert panel.width() <= NARROW
@@ -587,7 +587,7 @@ def test_rows_that_open_push_the_others_down(panel, qtbot):
 
 def test_a_long_summary_is_whole_in_its_tooltip(panel):
     model = "open_clip:ViT-B-16-SigLIP-and-more/a_very_long_tag_of_pretrained_weights & more"
-    panel.set_config(SegmentationConfig(model=model))
+    panel.setValue(SegmentationConfig(model=model))
     assert panel.width() <= NARROW
     assert model in panel.summary_label.toolTip()
 
@@ -631,7 +631,7 @@ def test_the_page_keeps_its_height_whatever_is_open(panel, qtbot):
     """What is left of 578 pixels below the head and above the foot, while weights are missing."""
     panel.set_cached(on_disk())
     for config in (SegmentationConfig(), SegmentationConfig(model="demo")):
-        panel.set_config(config)
+        panel.setValue(config)
         for fold in panel.form.folds.folds:
             fold.set_open(is_open=True)
             qtbot.wait(10)
@@ -653,7 +653,7 @@ def test_the_wheel_passes_over_boxes_without_the_focus(panel):
         False,
     )
     QApplication.sendEvent(box, event)
-    assert panel.config() == SegmentationConfig()
+    assert panel.value() == SegmentationConfig()
 
 
 def test_names_are_as_people_write_them():
@@ -672,6 +672,6 @@ def test_the_panel_does_not_load_torch():
 
 def test_a_replaced_configuration_differs_in_one_field_only(panel):
     config = SegmentationConfig(model="demo", background=("a, b",), seed=3)
-    panel.set_config(config)
+    panel.setValue(config)
     panel.form.precision.choose("float32")
-    assert panel.config() == replace(config, precision="float32")
+    assert panel.value() == replace(config, precision="float32")

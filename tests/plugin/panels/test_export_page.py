@@ -97,7 +97,7 @@ def test_annotated_images_are_counted_exported_and_found_by_class(project, qtbot
         qtbot.waitUntil(lambda name=name: dock.project_controller.current == name, timeout=10_000)
         dock.image_panel.images.setCurrentText(name)
         mine = dock.annotation_controller.begin(dock.project_controller.layer, name)
-        label, *_ = [mine.number_of(row) for row in dock.classes_panel.classes()]
+        label, *_ = [mine.number_of(row) for row in dock.classes_panel.value()]
         mine.rewrite((slice(2, 8), slice(2, 8)), np.full((6, 6), label, np.uint16))
     assert panel.export_button.text() == "Export 2 images"
     dock.project_controller.save_now()

@@ -51,7 +51,7 @@ def expected(labels, smallest=1):
 def paint(dock, *blocks):
     """An annotation of blocks: label, rows, columns."""
     mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
-    for row in dock.classes_panel.classes():
+    for row in dock.classes_panel.value():
         mine.number_of(row)
     for label, rows, columns in blocks:
         labels = mine.edits.labels[rows, columns].copy()
@@ -196,7 +196,7 @@ def test_planes_of_a_stack_are_counted_one_by_one(dock, panel, qtbot, monkeypatc
     image = dock.viewer.add_image(np.zeros((3, 30, 40), np.uint8), name="stack")
     dock.viewer.dims.set_current_step(0, 1)
     mine = dock.annotation_controller.begin(image, "stack")
-    (row, *_) = dock.classes_panel.classes()
+    (row, *_) = dock.classes_panel.value()
     label = mine.number_of(row)
     mine.rewrite((1, slice(4, 8), slice(4, 8)), np.full((4, 4), label, np.uint16))
     qtbot.waitUntil(lambda: panel.idle and panel.table.rowCount() == 1, timeout=10_000)

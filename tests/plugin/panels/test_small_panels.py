@@ -143,19 +143,19 @@ def test_sliders_follow_the_range_of_the_result_and_tell_nobody(panel, qtbot, sc
     result = scores()
     published = result.settings
     start = Thresholds(0.5, 0.25, min_max=False, per_class={"cell": 0.75})
-    with qtbot.assertNotEmitted(thresholds.changed):
+    with qtbot.assertNotEmitted(thresholds.valueChanged):
         thresholds.set_result(result, start)
     assert thresholds.isEnabled()
-    assert thresholds.values() == start
+    assert thresholds.value() == start
     assert thresholds.class_slider.maximum() == pytest.approx(5.2)
     assert f"{published.class_threshold:.2f}" in thresholds.class_default.toolTip()
     assert "Now 0.500" in thresholds.class_slider.toolTip()
-    with qtbot.waitSignal(thresholds.changed) as caught:
+    with qtbot.waitSignal(thresholds.valueChanged) as caught:
         thresholds.class_slider.setValue(3.0)
     assert caught.args[0].class_threshold == pytest.approx(3.0)
     for button in (thresholds.class_default, thresholds.background_default):
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    values = thresholds.values()
+    values = thresholds.value()
     assert values.class_threshold == pytest.approx(published.class_threshold)
     assert values.background_threshold == pytest.approx(published.background_threshold)
 
@@ -167,7 +167,7 @@ def test_min_max_is_there_only_where_the_method_knows_it(panel, scores):
     assert thresholds.min_max.isVisible()
     thresholds.set_result(scores("sclip"), Thresholds(0, 0.1))
     assert not thresholds.min_max.isVisible()
-    assert not thresholds.values().min_max
+    assert not thresholds.value().min_max
 
 
 def test_classes_can_have_thresholds_of_their_own(panel, qtbot, scores):
@@ -178,7 +178,7 @@ def test_classes_can_have_thresholds_of_their_own(panel, qtbot, scores):
     assert thresholds.own.isVisible()
     assert not thresholds.own_slider.isVisible()
     thresholds.choose_class("bubble")
-    with qtbot.waitSignal(thresholds.changed) as caught:
+    with qtbot.waitSignal(thresholds.valueChanged) as caught:
         thresholds.own.click()
     assert caught.args[0].per_class == {"bubble": pytest.approx(0.3)}
     assert thresholds.own_slider.isVisible()
@@ -190,11 +190,11 @@ def test_classes_can_have_thresholds_of_their_own(panel, qtbot, scores):
     assert thresholds.own_slider.value() == pytest.approx(0.9)
     thresholds.choose_class("dragon")
     assert thresholds.own_class.currentText() == "bubble"
-    thresholds.set_result(scores(names=("bubble", "fibre")), thresholds.values())
+    thresholds.set_result(scores(names=("bubble", "fibre")), thresholds.value())
     assert thresholds.own_class.currentText() == "bubble"
-    assert thresholds.values().per_class == {"bubble": pytest.approx(0.9)}
+    assert thresholds.value().per_class == {"bubble": pytest.approx(0.9)}
     thresholds.own.click()
-    assert thresholds.values().per_class == {}
+    assert thresholds.value().per_class == {}
 
 
 def test_memory_is_shown_and_freed(panel, qtbot):
@@ -213,9 +213,12 @@ def test_memory_is_shown_and_freed(panel, qtbot):
     ):
         with qtbot.waitSignal(signal):
             button.click()
-    with qtbot.assertNotEmitted(memory.capacity_changed):
-        memory.set_capacity(4)
-    with qtbot.waitSignal(memory.capacity_changed) as changed:
+    with qtbot.waitSignal(memory.valueChanged) as changed:
+        memory.setValue(4)
+    assert changed.args == [memory.value()] == [4]
+    with qtbot.assertNotEmitted(memory.valueChanged):
+        memory.setValue(4)
+    with qtbot.waitSignal(memory.valueChanged) as changed:
         memory.capacity.setValue(0.5)
     assert changed.args == [0.5]
 

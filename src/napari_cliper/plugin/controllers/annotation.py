@@ -214,7 +214,7 @@ class AnnotationController(Controller):
 
     def accept(self) -> None:
         """Accept the prediction, with the choices of the panel."""
-        scope = self._panel.chosen_scope()
+        scope = self._panel.value().scope
         self.stop_picking()
         if scope == "region":
             self._start_picking(self._accept_at)
@@ -246,7 +246,7 @@ class AnnotationController(Controller):
         chosen: set[str] | None = None,
         where: NDArray[np.bool_] | None = None,
     ) -> None:
-        choice, rule = prediction.choice, self._panel.chosen_rule()
+        choice, rule = prediction.choice, self._panel.value().rule
         annotation = self.begin(choice.layer, choice.name)
         place = annotation.place_of(choice)
         painted = annotation.edits.edit_mask[place] == PAINTED
@@ -280,7 +280,7 @@ class AnnotationController(Controller):
         return found
 
     def _chosen_names(self) -> set[str]:
-        rows = self._classes.classes()
+        rows = self._classes.value()
         names = {rows[i].name for i in self._classes.table.chosen_rows() if not rows[i].background}
         if not names:
             raise InvalidInputError(ui_text.NO_CLASS_SELECTED)
@@ -298,7 +298,7 @@ class AnnotationController(Controller):
             self.message.emit(ui_text.HINT_CHANGED_NOTHING, False)
             return
         annotation, accepted = self.of(choice.layer), 0
-        if annotation is not None and annotation.fits and self._panel.accepted_follow.isChecked():
+        if annotation is not None and annotation.fits and self._panel.value().accepted_follow:
             accepted = annotation.follow_hint(choice, before, after, shown.rows)
         self._flash.show(changed_layer(prediction, np.where(changed, after, 0)))
         predicted = int(np.count_nonzero(changed))
@@ -341,7 +341,7 @@ class AnnotationController(Controller):
         """Clean the annotation in a thread, with the choices of the panel."""
         self.stop_picking()
         with self.told():
-            if self._panel.chosen_scope() == "region":
+            if self._panel.value().scope == "region":
                 self._start_picking(self._clean_at)
             else:
                 self._clean(None)
@@ -362,12 +362,12 @@ class AnnotationController(Controller):
         if found is None:
             return
         annotation, choice, labels = found
-        scope, request = self._panel.chosen_scope(), self._panel.cleaning()
+        request = self._panel.value()
         wanted, where = None, None
-        if scope == "chosen":
+        if request.scope == "chosen":
             names = {name.casefold() for name in self._chosen_names()}
             wanted = {n for n, row in annotation.classes.items() if row.name.casefold() in names}
-        elif scope == "rectangle":
+        elif request.scope == "rectangle":
             where = rectangle_mask(self._viewer, choice)
         elif world is not None:
             *_, row, column = pixel_under(self._viewer, annotation.layer, world)
@@ -435,7 +435,7 @@ class AnnotationController(Controller):
             one.show_classes(self._rows())
 
     def _rows(self) -> list[ClassRow]:
-        return [row for row in self._classes.classes() if not row.background]
+        return [row for row in self._classes.value() if not row.background]
 
     # ------------------------------------------------------------------ counts
 

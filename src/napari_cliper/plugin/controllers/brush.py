@@ -109,4 +109,4 @@ class Brush(Controller):
             self._last_brushed = "" if change.new is None else change.new.name
 
     def _rows(self) -> list[ClassRow]:
-        return [row for row in self._classes.classes() if not row.background]
+        return [row for row in self._classes.value() if not row.background]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -73,8 +74,7 @@ class ClickController(Controller):
         annotation_controller.stepped.connect(self._on_stroke)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
         classes.selected.connect(self._on_row)
-        classes.changed.connect(self.recolour)
-        classes.appearance_changed.connect(self.recolour)
+        classes.valueChanged.connect(self.recolour)
         viewer.layers.events.removed.connect(self._on_removed)
         self.recolour()
 
@@ -110,7 +110,7 @@ class ClickController(Controller):
             self.say_error(str(error))
             return
         clicks = self.of(choice.layer) or self._add(annotation)
-        clicks.choose(self._panel.chosen_class())
+        clicks.choose(self._panel.value().chosen)
         self._viewer.layers.selection.active = clicks.layer
         clicks.layer.mode = "add"
         self.message.emit(ui_text.click_on(clicks.chosen), False)
@@ -189,7 +189,7 @@ class ClickController(Controller):
 
     def _on_chosen(self, name: str) -> None:
         self._chosen = name
-        self._panel.choose(name)
+        self._panel.setValue(replace(self._panel.value(), chosen=name))
 
     def _on_row(self, label: int) -> None:
         if label == 0:  # a row of the table that is background
@@ -206,7 +206,7 @@ class ClickController(Controller):
     def _add(self, annotation: AnnotationLayer) -> ClicksLayer:
         active = self._viewer.layers.selection.active
         clicks = ClicksLayer(annotation.image, annotation.name, annotation.clicks, self.keys)
-        clicks.choose(self._panel.chosen_class())
+        clicks.choose(self._panel.value().chosen)
         clicks.show_classes(self._rows())
         clicks.stepped.connect(partial(self._on_click_step, clicks))
         clicks.changed.connect(partial(self._on_clicked, clicks))
@@ -257,7 +257,7 @@ class ClickController(Controller):
             if annotation is not None and self.of(image) is None:
                 annotation.keep_clicks({})
 
-    def recolour(self) -> None:
+    def recolour(self, _rows: object = None) -> None:
         """Show the clicks, and the classes to click, in the colours of the table."""
         rows = self._rows()
         names = [BACKGROUND, *(row.name for row in rows)]
@@ -270,4 +270,4 @@ class ClickController(Controller):
             one.show_classes(rows)
 
     def _rows(self) -> list[ClassRow]:
-        return [row for row in self._classes.classes() if not row.background]
+        return [row for row in self._classes.value() if not row.background]

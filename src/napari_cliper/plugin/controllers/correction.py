@@ -7,6 +7,7 @@ its thread, from copies that are made here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from weakref import WeakSet
@@ -26,7 +27,7 @@ from ..layers.passing_layers import PassingLayer
 from ..layers.uncertainty_layer import UncertaintyLayer
 from ..newest_job import NewestJob
 from ..panels.classes_panel import ClassesPanel
-from ..panels.corrections_panel import CorrectionsPanel
+from ..panels.corrections_panel import CorrectionsChoice, CorrectionsPanel
 from ..panels.image_panel import ImagePanel
 from ..worker import Job, Work
 from .annotation import AnnotationController
@@ -101,8 +102,8 @@ class CorrectionController(Controller):
         self._at = 0  # the place to go to next
         self._go_when_known = False
         self._closed = False
-        panel.spread_toggled.connect(self._on_spread)
-        panel.uncertainty_toggled.connect(self._on_uncertainty)
+        self._chosen = panel.value()
+        panel.valueChanged.connect(self._on_choice)
         panel.next_wanted.connect(self.next_uncertain)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.leaving.connect(self._on_changed)
@@ -154,7 +155,20 @@ class CorrectionController(Controller):
     def _on_removed(self, event: Any) -> None:
         if event.value is self.uncertainty.layer:
             self.uncertainty.clear()
-            self._panel.uncertainty.setChecked(False)
+            self._choose(uncertainty=False)
+
+    def _choose(self, **changed: Any) -> None:
+        self._panel.setValue(replace(self._panel.value(), **changed))
+
+    def _on_choice(self, choice: CorrectionsChoice) -> None:
+        before, self._chosen = self._chosen, choice
+        if choice.spread != before.spread:
+            self._prepare()
+            self._result.follow()
+        if choice.uncertainty and not before.uncertainty:
+            self._look.request()
+        elif not choice.uncertainty:
+            self.uncertainty.clear()
 
     # ------------------------------------------------------------------ hints
 
@@ -164,7 +178,7 @@ class CorrectionController(Controller):
         self._go_when_known = False
         self._forget_uncertain_places()
         self.update_available()
-        if self._panel.uncertainty.isChecked():
+        if self._panel.value().uncertainty:
             self._look.request()
         self._prepare()
 
@@ -172,7 +186,7 @@ class CorrectionController(Controller):
         """Compute the affinity of the current image, so that the first stroke is fast."""
         self._stop_preparing()
         shown = self._shown()
-        if shown is not None and self._panel.spread.isChecked():
+        if shown is not None and self._panel.value().spread:
             job = Job(partial(self._session.affinity, shown.outcome.embedding))
             job.failed.connect(self._on_no_affinity)
             job.finished.connect(partial(self._on_prepared, job))
@@ -187,7 +201,7 @@ class CorrectionController(Controller):
 
     def _on_no_affinity(self, message: str) -> None:
         self.message.emit(ui_text.cannot_propagate(message), True)
-        self._panel.spread.setChecked(False)
+        self._choose(spread=False)
 
     def _on_prepared(self, job: Job) -> None:
         if self._preparing is job:
@@ -196,7 +210,7 @@ class CorrectionController(Controller):
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
         shown = self._shown()
-        if shown is None and self._panel.spread.isChecked():
+        if shown is None and self._panel.value().spread:
             self._panel.show_state(ui_text.hints_kept(self._result.why_not))
         elif shown is not None and shown.choice.layer is annotation.image:
             self._forget_uncertain_places()
@@ -208,17 +222,13 @@ class CorrectionController(Controller):
             self._hinted.add(image)
             self.first_hint.emit()
         shown, annotation = self._shown(), self._annotation_controller.of(image)
-        if shown is None or shown.choice.layer is not image or not self._panel.spread.isChecked():
+        if shown is None or shown.choice.layer is not image or not self._panel.value().spread:
             return
         self._result.reveal(None if annotation is None else annotation.layer)
 
-    def _on_spread(self, _wanted: bool) -> None:
-        self._prepare()
-        self._result.follow()
-
     def _read_hints(self, shown: Shown) -> ReadHints | None:
         """Return copies of the hints on a result, for a thread; None if they are not used."""
-        if not self._panel.spread.isChecked():
+        if not self._panel.value().spread:
             return None
         names = [one.name for one in shown.outcome.scores.classes]
         affinity = partial(self._session.affinity, shown.outcome.embedding)
@@ -274,14 +284,8 @@ class CorrectionController(Controller):
 
     def _on_followed(self) -> None:
         self._forget_uncertain_places()
-        if self._panel.uncertainty.isChecked() or self._go_when_known:
+        if self._panel.value().uncertainty or self._go_when_known:
             self._look.request()
-
-    def _on_uncertainty(self, wanted: bool) -> None:
-        if wanted:
-            self._look.request()
-        else:
-            self.uncertainty.clear()
 
     def next_uncertain(self) -> None:
         """Move the camera to the next uncertain place that is not decided yet."""
@@ -310,13 +314,13 @@ class CorrectionController(Controller):
 
     def _on_uncertain_places(self, found: tuple[Shown, int, UncertainPlaces]) -> None:
         shown, state, places = found
-        wanted = self._go_when_known or self._panel.uncertainty.isChecked()
+        wanted = self._go_when_known or self._panel.value().uncertainty
         if shown is not self._shown() or state != self._state:
             if wanted:
                 self._look.request()  # something has changed meanwhile
             return
         self.uncertain_places, self._at = places, 0
-        if self._panel.uncertainty.isChecked():
+        if self._panel.value().uncertainty:
             layers = (
                 self._annotation_controller.of(shown.choice.layer),
                 self.click_controller.of(shown.choice.layer),
@@ -366,5 +370,5 @@ class CorrectionController(Controller):
 
     def _on_no_uncertain_places(self, message: str) -> None:
         self._go_when_known = False
-        self._panel.uncertainty.setChecked(False)
+        self._choose(uncertainty=False)
         self.message.emit(ui_text.no_uncertainty(message), True)

@@ -77,7 +77,7 @@ class ExampleController(Controller):
             return
         self._viewer.add_image(scene.image, name=ui_text.DEMO_SCENE)
         self._engine.choose_demo()
-        self._classes.set_classes(
+        self._classes.setValue(
             ClassRow(kind.name, kind.synonyms) for kind in KINDS if kind.name in scene.kinds
         )
         self._run()

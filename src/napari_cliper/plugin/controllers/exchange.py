@@ -87,7 +87,7 @@ class Exchange(Controller):
         """The folder of the last export."""
         self._annotated = 0
         self.project_images: Callable[[], ProjectImages] = ProjectImages
-        panel.set_value(last_choice())
+        panel.setValue(last_choice())
         panel.export_wanted.connect(self.export)
         panel.import_wanted.connect(self.import_labels)
         panel.open_wanted.connect(self.open_folder)
@@ -209,17 +209,17 @@ class Exchange(Controller):
                 row = imported.classes.get(label, ClassRow(name))
                 assignments[label] = annotation.number_of(row, label)
         labels = apply(imported, matching, assignments).astype(np.uint16)
-        known = {row.name.casefold() for row in self._classes.classes()}
+        known = {row.name.casefold() for row in self._classes.value()}
         new = [row for row in annotation.classes.values() if row.name.casefold() not in known]
         if new:
-            self._classes.set_classes((*self._classes.classes(), *new))
+            self._classes.setValue((*self._classes.value(), *new))
         annotation.show_classes(self._rows())
         before = annotation.edits.labels[place]
         changed = annotation.rewrite(place, np.where(labels > 0, labels, before))
         self.message.emit(ui_text.imported(source=imported.source, changed=changed), False)
 
     def _rows(self) -> list[ClassRow]:
-        return [row for row in self._classes.classes() if not row.background]
+        return [row for row in self._classes.value() if not row.background]
 
     # ------------------------------------------------------------------ jobs
 

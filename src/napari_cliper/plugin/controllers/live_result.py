@@ -100,7 +100,7 @@ class LiveResult(QObject):
         self._stored: StoredOnScreen | None = None  # the prediction that was shown from a file last
         self._waiting: StoredElsewhere | None = None  # is shown when its plane is on the screen
         self._changed = False  # the labels are others than the tables and records tell
-        thresholds.changed.connect(self._on_chosen)
+        thresholds.valueChanged.connect(self._on_chosen)
         images.changed.connect(self.look)
         self._listeners = Listeners()
         for emitter in (

@@ -55,10 +55,10 @@ class MemoryController(QObject):
         self._measuring: Job | None = None
         remembered = preferences.read()
         session.capacity = remembered.cache_bytes
-        panel.set_capacity(remembered.cache_gigabytes)
+        panel.setValue(remembered.cache_gigabytes)
         panel.unload.connect(self._on_unload)
         panel.forget.connect(self._on_forget)
-        panel.capacity_changed.connect(self._on_capacity)
+        panel.valueChanged.connect(self._on_capacity)
         panel.clear_weights.connect(lambda: self._clear(panel.weights, ui_text.WEIGHTS_AGAIN))
         panel.clear_embeddings.connect(
             lambda: self._clear(panel.embeddings, ui_text.EMBEDDINGS_AGAIN)

@@ -156,7 +156,7 @@ class NextStep(QObject):
         buttons = [
             StateButton(
                 ui_text.TRY_DEMO,
-                partial(self._engine.set_config, demo),
+                partial(self._engine.setValue, demo),
                 ui_text.preset_tip("demo", ()),
             )
         ]
@@ -170,7 +170,7 @@ class NextStep(QObject):
                 offered += [row for row in rows if row not in offered]
                 tip = ui_text.preset_tip(preset.name, preset.weights)
                 buttons.append(
-                    self.download_button(rows, tip, partial(self._engine.set_config, chosen))
+                    self.download_button(rows, tip, partial(self._engine.setValue, chosen))
                 )
         else:
             tip = "\n".join(ui_text.missing_text(row) for row in missing)

@@ -146,7 +146,7 @@ class ProjectRuns(Controller):
         if project is None or layer is None or request is None:
             return
         self.close()
-        rows = tuple(row for row in self._classes.classes() if not row.background)
+        rows = tuple(row for row in self._classes.value() if not row.background)
         job = Job(partial(_read, project, projects.current, _key(request)))
         job.succeeded.connect(partial(self._on_read, layer, projects.current, rows))
         job.failed.connect(self.say_error)

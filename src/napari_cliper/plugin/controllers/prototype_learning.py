@@ -27,7 +27,7 @@ from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice
 from ..panels.engine_panel import EnginePanel
 from ..panels.image_panel import ImagePanel
-from ..panels.prototypes_panel import PrototypesPanel
+from ..panels.prototypes_panel import PrototypesChoice, PrototypesPanel
 from ..worker import Work
 from .annotation import AnnotationController
 from .base import Controller
@@ -83,7 +83,8 @@ class PrototypeLearning(Controller):
         panel.learn_wanted.connect(self.learn)
         panel.remove_wanted.connect(self.remove)
         panel.undo_wanted.connect(self.undo)
-        panel.weight_changed.connect(self._on_weight)
+        self._weight = panel.value().weight
+        panel.valueChanged.connect(self._on_choice)
         annotation_controller.changed.connect(self.update_available)
         annotation_controller.accepted_all.connect(self.learn_by_itself)
 
@@ -102,7 +103,7 @@ class PrototypeLearning(Controller):
     @property
     def weight(self) -> float | None:
         """Weight of the prototypes relative to the words, 0 to 1; None for automatic."""
-        return self._panel.weight()
+        return self._panel.value().weight
 
     def begin_with(self, prototypes: Prototypes | None, weight: float | None) -> None:
         """Use the prototypes of a project instead of the current ones."""
@@ -110,7 +111,8 @@ class PrototypeLearning(Controller):
         self._waiting.clear()
         self._before.clear()
         self.prototypes = prototypes or None
-        self._panel.show_weight(weight)
+        self._weight = weight
+        self._panel.setValue(replace(self._panel.value(), weight=weight))
         self._show()
 
     def remove(self, gone: list[Prototype]) -> None:
@@ -145,8 +147,10 @@ class PrototypeLearning(Controller):
         self._show()
         self.changed.emit(ask_again)
 
-    def _on_weight(self, _weight: float | None) -> None:
-        self.changed.emit(self.prototypes is not None)
+    def _on_choice(self, choice: PrototypesChoice) -> None:
+        if choice.weight != self._weight:
+            self._weight = choice.weight
+            self.changed.emit(self.prototypes is not None)
 
     def _show(self) -> None:
         items = () if self.prototypes is None else self.prototypes.items
@@ -187,7 +191,7 @@ class PrototypeLearning(Controller):
     def _of_another_model(self) -> str:
         if self.prototypes is None or self._engine.problem():
             return ""
-        learned, chosen = self.prototypes.model, self._engine.config().model
+        learned, chosen = self.prototypes.model, self._engine.value().model
         if learned == chosen:
             return ""
         return ui_text.other_model(learned=learned, chosen=chosen)
@@ -210,7 +214,7 @@ class PrototypeLearning(Controller):
             if annotation.edits.labels.ndim > 2:
                 return  # no plane is chosen
             choice = ImageChoice(annotation.image, annotation.name)
-        wanted = self._panel.by_itself.isChecked() and not self._no_engine()
+        wanted = self._panel.value().by_itself and not self._no_engine()
         if not wanted or _nothing_confirmed(annotation, choice):
             return
         if why_not := self._of_another_model():
@@ -223,7 +227,7 @@ class PrototypeLearning(Controller):
         place = annotation.place_of(choice)
         learning_request = LearningRequest(
             choice.read,
-            self._engine.config(),
+            self._engine.value(),
             annotation.edits.labels[place].copy(),
             annotation.edits.edit_mask[place] != OPEN,
             {label: row.name for label, row in annotation.classes.items()},
@@ -300,7 +304,7 @@ class PrototypeLearning(Controller):
                     False,
                 )
             return
-        config = None if self._engine.problem() else self._engine.config()
+        config = None if self._engine.problem() else self._engine.value()
         self._when_free(
             str(path),
             partial(_read, self._session, path, config, not self._engine.missing()),

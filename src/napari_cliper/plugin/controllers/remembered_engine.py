@@ -38,7 +38,7 @@ class RememberedEngine(Controller):
     def _remember(self) -> None:
         """Write the settings, if they are valid."""
         if not self._panel.problem():
-            config = self._panel.config()
+            config = self._panel.value()
             preferences.write(
                 model=config.model,
                 refiner=config.refiner or "",

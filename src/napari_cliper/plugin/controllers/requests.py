@@ -71,7 +71,7 @@ class Requests:
         """The chosen model, and a warning if a run would lose small objects; for the head."""
         choice, model, warning = self._images.choice(), "", ""
         if not self._engine.problem():
-            config = self._engine.config()
+            config = self._engine.value()
             model = ui_text.plain_name(config.model)
             if choice is not None:
                 reduced = reduction(choice.shape, config)
@@ -88,11 +88,11 @@ class Requests:
         if why_not or choice is None:
             return why_not or self._images.why_not()
         try:
-            config = self._engine.config()
+            config = self._engine.value()
             check_memory(choice)
         except InvalidInputError as error:
             return str(error)
-        rows = self._classes.classes()
+        rows = self._classes.value()
         request = replace(self._request(choice.read, config), contrast=choice.contrast)
         return choice, tuple(row for row in rows if not row.background), request
 
@@ -101,22 +101,22 @@ class Requests:
         if not self._classes.finish_editing():
             return self._classes.message.text()
         why_not = self.why_no_words() or self.why_no_engine()
-        return why_not or self._request(_no_image, self._engine.config())
+        return why_not or self._request(_no_image, self._engine.value())
 
     def chosen(self) -> Request | None:
         """Return the request for the images of a project as it is now; None if incomplete."""
         if self._engine.problem() or self._classes.problem():
             return None
-        return self._request(_no_image, self._engine.config())
+        return self._request(_no_image, self._engine.value())
 
     def settings(self) -> ProjectSettings | None:
         """Return the settings that a project stores; None if the engine settings are invalid."""
         if self._engine.problem():
             return None
-        config = self._engine.config()
+        config = self._engine.value()
         thresholds = self._result.thresholds_for(config) or config.settings().thresholds
         return ProjectSettings(
-            self._classes.classes(),
+            self._classes.value(),
             thresholds,
             config,
             self._learning.prototypes,
@@ -124,7 +124,7 @@ class Requests:
         )
 
     def _request(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:
-        classes, words = classes_of(self._classes.classes())
+        classes, words = classes_of(self._classes.value())
         return Request(
             read,
             config,

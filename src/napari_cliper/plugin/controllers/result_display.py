@@ -42,7 +42,7 @@ class ResultDisplay(Controller):
         self.score_maps = ScoreMapLayers(viewer)
         result.appeared.connect(self._on_appeared)
         result.stage_chosen.connect(self._on_stage)
-        thresholds.changed.connect(self._show_threshold)
+        thresholds.valueChanged.connect(self._show_threshold)
         thresholds.both_stages_toggled.connect(result.show_both)
         thresholds.score_maps_toggled.connect(self._on_score_maps)
         self.show_details()
@@ -56,7 +56,7 @@ class ResultDisplay(Controller):
             self._classes.set_scores(
                 {row.name: float(value) for row, value in zip(shown.rows, values, strict=True)}
             )
-            self._result.recolour(self._classes.classes())
+            self._result.recolour(self._classes.value())
             if self._thresholds.score_maps.isChecked():
                 self._on_score_maps(True)
             self._show_threshold()

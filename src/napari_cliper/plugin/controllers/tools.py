@@ -124,7 +124,7 @@ class ToolController(Controller):
             return
         layer.visible = True
         self._viewer.layers.selection.active = layer
-        self.choose(self._panel.chosen_class())
+        self.choose(self._panel.value().chosen)
         layer.mode = mode
 
     # ------------------------------------------------------------------ what napari says

@@ -42,7 +42,7 @@ class WeightsController(Controller):
         self.loading: Job | None = None
         self._again = False  # look up again when the lookup ends
         self._closed = False
-        panel.changed.connect(self._look_up_model)
+        panel.valueChanged.connect(self._look_up_model)
         panel.download_requested.connect(lambda name: self.download([name]))
         self.looked_up.connect(self._preload, Qt.ConnectionType.SingleShotConnection)
         QTimer.singleShot(0, self.look_up)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QActionGroup
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QProgressBar, QPushButton, QSpinBox, QWidget
+from superqt.utils import signals_blocked
 
 from ...annotation.cleanup import CLEANING, Cleanup
 from ...annotation.completion import Done
@@ -23,19 +24,37 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True)
-class CleanupRequest:
-    """A tool and its number."""
+class AnnotationChoice:
+    """What Accept and Clean do.
 
-    tool: Cleanup
-    amount: int | None
+    Parameters
+    ----------
+    scope : {'all', 'chosen', 'rectangle', 'region'}
+        What is accepted or cleaned.
+    rule : str
+        Of `RULES`: the pixels that Accept may change.
+    accepted_follow : bool
+        Whether accepted pixels follow later hints.
+    tool : str
+        Of `CLEANING`.
+    amount : int or None
+        The number of the tool; None if it has none.
+    """
+
+    scope: Scope = "all"
+    rule: Rule = RULES[0]
+    accepted_follow: bool = True
+    tool: Cleanup = "fill holes"
+    amount: int | None = None
 
 
 class AnnotationPanel(QWidget):
     """Buttons to accept a prediction and to clean the annotation.
 
-    Emits requests; updated by `show_done` and `set_available`.
+    The value is the `AnnotationChoice`. Emits requests; updated by `show_done` and `set_available`.
     """
 
+    valueChanged = Signal(object)
     accept_wanted = Signal()
     clean_wanted = Signal()
 
@@ -53,7 +72,7 @@ class AnnotationPanel(QWidget):
             action.setToolTip(tip)
             action.setData(name)
             self.accept.menu.addAction(action)
-        self.choose_scope("all")
+        self._scopes.actions()[0].setChecked(True)
         self.accept.menu.addSeparator()
         self.accepted_follow = self.accept.menu.addAction(ui_text.ACCEPTED_FOLLOW)
         self.accepted_follow.setCheckable(True)
@@ -86,30 +105,43 @@ class AnnotationPanel(QWidget):
         self.accept.clicked.connect(self.accept_wanted)
         self.clean_button.clicked.connect(self.clean_wanted)
         self.tool.currentIndexChanged.connect(self._show_amount)
+        self._scopes.triggered.connect(self._on_changed)
+        self.accepted_follow.toggled.connect(self._on_changed)
+        self.rule.currentIndexChanged.connect(self._on_changed)
+        self.tool.currentIndexChanged.connect(self._on_changed)
+        self.amount.valueChanged.connect(self._on_changed)
         self._show_amount()
         self.set_available(ui_text.NO_PREDICTION, ui_text.NO_ANNOTATION)
         self.show_done(None)
 
     # ------------------------------------------------------------------ values
 
-    def chosen_scope(self) -> Scope:
-        """Return what to accept or clean."""
-        chosen = self._scopes.checkedAction()
-        return "all" if chosen is None else chosen.data()
+    def value(self) -> AnnotationChoice:
+        """Return the choices."""
+        scope, tool = self._scopes.checkedAction(), self._chosen_tool()
+        return AnnotationChoice(
+            "all" if scope is None else scope.data(),
+            RULES[self.rule.currentIndex()],
+            self.accepted_follow.isChecked(),
+            tool,
+            None if CLEANING[tool].amount is None else self.amount.value(),
+        )
 
-    def choose_scope(self, scope: Scope) -> None:
-        """Choose what to accept or clean."""
-        self._scopes.actions()[SCOPES.index(scope)].setChecked(True)
+    def setValue(self, choice: AnnotationChoice) -> None:
+        """Show choices; emits `valueChanged` if they differ."""
+        before = self.value()
+        with signals_blocked(self):
+            self._scopes.actions()[SCOPES.index(choice.scope)].setChecked(True)
+            self.rule.setCurrentIndex(RULES.index(choice.rule))
+            self.accepted_follow.setChecked(choice.accepted_follow)
+            self.tool.setCurrentIndex(list(CLEANING).index(choice.tool))
+            if choice.amount is not None:
+                self.amount.setValue(choice.amount)
+        if self.value() != before:
+            self._on_changed()
 
-    def chosen_rule(self) -> Rule:
-        """Return which pixels Accept may change."""
-        return RULES[self.rule.currentIndex()]
-
-    def cleaning(self) -> CleanupRequest:
-        """Return the cleaning tool and its amount."""
-        tool = self._chosen_tool()
-        has_amount = CLEANING[tool].amount is not None
-        return CleanupRequest(tool, self.amount.value() if has_amount else None)
+    def _on_changed(self, _value: object = None) -> None:
+        self.valueChanged.emit(self.value())
 
     def _chosen_tool(self) -> Cleanup:
         return list(CLEANING)[self.tool.currentIndex()]

@@ -1,4 +1,16 @@
-"""The base of panels that need nothing but the state of the dock."""
+"""What panels have in common.
+
+A panel with something that the user sets has one *value*: a number, a tuple or a frozen dataclass.
+It has the names that Qt's own widgets use:
+
+- ``value()`` returns what is chosen.
+- ``setValue(value)`` shows another value, and emits ``valueChanged`` if that differs.
+- ``valueChanged`` carries the value, whoever has changed it.
+
+Other signals are requests, named by what they ask for, such as ``export_wanted``. `show_...` and
+`set_...` methods show what others have found, such as the reason why a button is disabled. A
+controller uses these, and no widget inside of a panel.
+"""
 
 from __future__ import annotations
 

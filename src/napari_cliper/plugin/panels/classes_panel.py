@@ -50,11 +50,12 @@ def breakable(text: str) -> str:
 class ClassesPanel(QWidget):
     """The classes to look for.
 
-    `set_classes` and `add_words` change them, `classes` returns them; signals are emitted for
-    changes by the user.
+    The value is a tuple of `ClassRow`.
     """
 
-    changed = Signal()
+    valueChanged = Signal(object)
+    """The classes have changed; carries them."""
+    words_changed = Signal()
     """Words, synonyms, background flags or order have changed: a run would differ."""
     appearance_changed = Signal()
     """The colour or visibility of a class has changed."""
@@ -143,11 +144,11 @@ class ClassesPanel(QWidget):
 
     # ------------------------------------------------------------------ values in and out
 
-    def classes(self) -> Rows:
+    def value(self) -> Rows:
         """Return the classes from top to bottom; each one with a label has a colour."""
         return self.model.rows
 
-    def set_classes(self, rows: Iterable[ClassRow], *, undoable: bool = True) -> None:
+    def setValue(self, rows: Iterable[ClassRow], *, undoable: bool = True) -> None:
         """Replace all classes.
 
         Parameters
@@ -197,9 +198,9 @@ class ClassesPanel(QWidget):
         except InvalidInputError as error:
             self._say(str(error))
             return False
-        if not self.model.propose((*self.classes(), *new)):
+        if not self.model.propose((*self.value(), *new)):
             return False
-        self._choose([len(self.classes()) - 1] if new else [])
+        self._choose([len(self.value()) - 1] if new else [])
         return True
 
     def pending(self) -> str:
@@ -212,7 +213,7 @@ class ClassesPanel(QWidget):
 
     def drop(self, change: ClassChange) -> None:
         """Remove a class that was merged or deleted everywhere; this cannot be undone."""
-        self.set_classes(change_rows(self.classes(), change), undoable=False)
+        self.setValue(change_rows(self.value(), change), undoable=False)
 
     def finish_editing(self) -> bool:
         """Commit what is typed in a cell or in the field; call it before a run.
@@ -230,15 +231,15 @@ class ClassesPanel(QWidget):
 
     def problem(self) -> str:
         """Return why these classes cannot be run, or ``""``."""
-        if not self.classes():
+        if not self.value():
             return ui_text.NO_WORDS
-        if all(row.background for row in self.classes()):
+        if all(row.background for row in self.value()):
             return ui_text.ALL_BACKGROUND
         return ""
 
     def select(self, name: str) -> None:
         """Select the row of a class, as by a click; does nothing if there is no such row."""
-        for index, row in enumerate(self.classes()):
+        for index, row in enumerate(self.value()):
             if row.name.casefold() == name.casefold():
                 self._choose([index])
                 self._on_chosen(index)
@@ -274,7 +275,7 @@ class ClassesPanel(QWidget):
     def save_to(self, path: str | Path) -> bool:
         """Write the classes to a file; shows a message and returns False on failure."""
         try:
-            write_classes(path, self.classes())
+            write_classes(path, self.value())
         except FileError as error:
             self._say(str(error))
             return False
@@ -303,8 +304,8 @@ class ClassesPanel(QWidget):
     def _on_remove(self) -> None:
         gone = set(self.table.chosen_rows())
         if gone:
-            self.model.propose(row for index, row in enumerate(self.classes()) if index not in gone)
-            self._choose([min(*gone, len(self.classes()) - 1)] if self.classes() else [])
+            self.model.propose(row for index, row in enumerate(self.value()) if index not in gone)
+            self._choose([min(*gone, len(self.value()) - 1)] if self.value() else [])
 
     def _on_up(self) -> None:
         self._move(-1)
@@ -313,8 +314,8 @@ class ClassesPanel(QWidget):
         self._move(1)
 
     def _move(self, step: int) -> None:
-        rows, places = moved(self.classes(), self.table.chosen_rows(), step)
-        if rows != self.classes():
+        rows, places = moved(self.value(), self.table.chosen_rows(), step)
+        if rows != self.value():
             self.model.propose(rows)
             self._choose(places)
 
@@ -323,17 +324,17 @@ class ClassesPanel(QWidget):
             self.table.edit(self.model.index(row, Column.NAME))
 
     def _on_merge(self, into: int) -> None:
-        rows = self.classes()
+        rows = self.value()
         for row in self.table.chosen_rows()[:1]:
             self.change_wanted.emit(ClassChange(rows[row].name, rows[into], merge=True))
 
     def _on_delete(self) -> None:
         for row in self.table.chosen_rows()[:1]:
-            self.change_wanted.emit(ClassChange(self.classes()[row].name))
+            self.change_wanted.emit(ClassChange(self.value()[row].name))
 
     def _on_background(self, wanted: bool) -> None:
         chosen = self.table.chosen_rows()
-        rows = list(self.classes())
+        rows = list(self.value())
         for index in chosen:
             rows[index] = replace(rows[index], background=wanted)
         self.model.propose(rows)
@@ -343,14 +344,14 @@ class ClassesPanel(QWidget):
         self.selected.emit(self.model.label(row))
 
     def _on_colour_wanted(self, row: int) -> None:
-        one = self.classes()[row]
+        one = self.value()[row]
         if one.background or one.colour is None:
             return
         chosen = QColorDialog.getColor(QColor(*one.colour), self, ui_text.colour_title(one.name))
         # The dialog let events pass: the row may have moved or gone.
-        if chosen.isValid() and one in self.classes():
+        if chosen.isValid() and one in self.value():
             colour = (chosen.red(), chosen.green(), chosen.blue())
-            self.model.change(self.classes().index(one), colour=colour)
+            self.model.change(self.value().index(one), colour=colour)
 
     def _on_load(self) -> None:
         filters = ";;".join((ui_text.CLASS_FILES, *ui_text.CLASS_FILE_FORMATS))
@@ -377,8 +378,10 @@ class ClassesPanel(QWidget):
         self._say("")
         self.table.fit_columns()
         self._update_buttons()
+        if old != new:
+            self.valueChanged.emit(new)
         if [words_of(row) for row in old] != [words_of(row) for row in new]:
-            self.changed.emit()
+            self.words_changed.emit()
         prototype_weight = {row.name: (row.colour, row.visible) for row in old}
         if any(
             prototype_weight.get(row.name, look) != look
@@ -392,7 +395,7 @@ class ClassesPanel(QWidget):
     def _step(self, step: Callable[[], None]) -> None:
         rows = self.table.chosen_rows()
         step()
-        self._choose([row for row in rows if row < len(self.classes())])
+        self._choose([row for row in rows if row < len(self.value())])
 
     def _choose(self, rows: Iterable[int]) -> None:
         """Select rows without a signal."""
@@ -409,6 +412,6 @@ class ClassesPanel(QWidget):
         self.add_button.setToolTip(ui_text.ADD_TIP if self._pending else ui_text.ADD_WHY_NOT)
         self.menu.show_state(
             TableState(
-                self.classes(), self.table.chosen_rows(), self.model.can_undo, self.model.can_redo
+                self.value(), self.table.chosen_rows(), self.model.can_undo, self.model.can_redo
             )
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 from superqt import QToggleSwitch
+from superqt.utils import signals_blocked
 
 from ...annotation.user_hints import BACKGROUND
 from ...labels.label_class import ClassRow
@@ -18,15 +20,32 @@ from .state_panel import State, StatePanel
 from .tools_row import ToolsRow
 
 
-class CorrectionsPanel(QWidget):
-    """Emits requests; updated by the methods.
+@dataclass(frozen=True)
+class CorrectionsChoice:
+    """How corrections are made.
 
-    `chosen` carries the name of the class to paint and click, `spread_toggled` and
-    `uncertainty_toggled` whether it is on. `tools` has a signal of its own.
+    Parameters
+    ----------
+    chosen : str
+        The class of the next stroke or click.
+    spread : bool
+        Whether hints change similar regions too.
+    uncertainty : bool
+        Whether the uncertainty is shown.
     """
 
-    spread_toggled = Signal(bool)
-    uncertainty_toggled = Signal(bool)
+    chosen: str = BACKGROUND
+    spread: bool = True
+    uncertainty: bool = False
+
+
+class CorrectionsPanel(QWidget):
+    """The value is the `CorrectionsChoice`. Emits requests; updated by the methods.
+
+    `chosen` carries the class whose button is pressed. `tools` has a signal of its own.
+    """
+
+    valueChanged = Signal(object)
     chosen = Signal(str)
     next_wanted = Signal()
 
@@ -55,8 +74,9 @@ class CorrectionsPanel(QWidget):
         grid.addWidget(self.state, 5, 0, 1, 2)
         grid.setColumnStretch(0, 1)
 
-        self.spread.toggled.connect(self.spread_toggled)
-        self.uncertainty.toggled.connect(self.uncertainty_toggled)
+        self.spread.toggled.connect(self._on_changed)
+        self.uncertainty.toggled.connect(self._on_changed)
+        self.palette_.chosen.connect(self._on_changed)
         self.palette_.chosen.connect(self.chosen)
         self.next_button.clicked.connect(self.next_wanted)
         self.show_classes((), BACKGROUND)
@@ -69,13 +89,24 @@ class CorrectionsPanel(QWidget):
         colours.setdefault(BACKGROUND, BACKGROUND_COLOUR)
         self.palette_.show_classes(colours, chosen)
 
-    def choose(self, name: str) -> None:
-        """Show which class is painted and clicked."""
-        self.palette_.choose(name)
+    def value(self) -> CorrectionsChoice:
+        """Return the choices."""
+        return CorrectionsChoice(
+            self.palette_.chosen_class(), self.spread.isChecked(), self.uncertainty.isChecked()
+        )
 
-    def chosen_class(self) -> str:
-        """Return the class of the next stroke or click."""
-        return self.palette_.chosen_class()
+    def setValue(self, choice: CorrectionsChoice) -> None:
+        """Show choices; emits `valueChanged` if they differ."""
+        before = self.value()
+        with signals_blocked(self):
+            self.palette_.choose(choice.chosen)
+            self.spread.setChecked(choice.spread)
+            self.uncertainty.setChecked(choice.uncertainty)
+        if self.value() != before:
+            self._on_changed()
+
+    def _on_changed(self, _value: object = None) -> None:
+        self.valueChanged.emit(self.value())
 
     def set_available(self, no_tool: str, no_next: str) -> None:
         """Enable the buttons, or disable them with the reason as tooltip.

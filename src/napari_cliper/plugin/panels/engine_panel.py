@@ -72,11 +72,12 @@ class MissingLine(QWidget):
 class EnginePanel(QWidget):
     """Presets, a summary of the settings, downloads, and the form.
 
-    `changed` is emitted for any change of the settings, `edited` for changes by the user;
-    `download_requested` carries the name of weights in the registry.
+    The value is the `SegmentationConfig`; `valueChanged` carries None while it is invalid. `edited`
+    is emitted for changes by the user, `download_requested` carries the name of weights in the
+    registry.
     """
 
-    changed = Signal()
+    valueChanged = Signal(object)
     edited = Signal()
     download_requested = Signal(str)
 
@@ -122,7 +123,7 @@ class EnginePanel(QWidget):
 
     # ------------------------------------------------------------------ values
 
-    def config(self) -> SegmentationConfig:
+    def value(self) -> SegmentationConfig:
         """The configuration in the form.
 
         Raises
@@ -135,26 +136,26 @@ class EnginePanel(QWidget):
     def problem(self) -> str:
         """Why the configuration is invalid; empty if it is valid."""
         try:
-            self.config()
+            self.value()
         except InvalidInputError as error:
             return str(error)
         return ""
 
-    def set_config(self, config: SegmentationConfig) -> None:
-        """Show a configuration; emits `changed` if it differs."""
-        before = self._config_or_none()
+    def setValue(self, config: SegmentationConfig) -> None:
+        """Show a configuration; emits `valueChanged` if it differs."""
+        before = self._value_or_none()
         self.form.set_config(config)
         self._refresh()
         if before != config:
-            self.changed.emit()
+            self.valueChanged.emit(self._value_or_none())
 
     def choose_demo(self) -> None:
         """Show the settings of the demo model."""
-        self.set_config(ENGINE_PRESETS["demo"].applied_to(self.config_or_outline()))
+        self.setValue(ENGINE_PRESETS["demo"].applied_to(self.config_or_outline()))
 
-    def _config_or_none(self) -> SegmentationConfig | None:
+    def _value_or_none(self) -> SegmentationConfig | None:
         try:
-            return self.config()
+            return self.value()
         except InvalidInputError:
             return None
 
@@ -190,7 +191,7 @@ class EnginePanel(QWidget):
 
     def config_or_outline(self) -> SegmentationConfig:
         """Return the configuration, or its valid part."""
-        return self._config_or_none() or self.form.outline()
+        return self._value_or_none() or self.form.outline()
 
     def missing(self, config: SegmentationConfig | None = None) -> tuple[WeightsEntry, ...]:
         """Return the weights that a configuration needs and that are known to be missing.
@@ -254,7 +255,7 @@ class EnginePanel(QWidget):
         return ui_text.engine_summary(method=method, model=model, refiner=refiner)
 
     def _refresh(self) -> None:
-        self.presets.show_config(self._config_or_none())
+        self.presets.show_config(self._value_or_none())
         problem = self.problem()
         self.summary_label.setText(self.summary())
         self.summary_label.setToolTip(self.summary())
@@ -297,5 +298,5 @@ class EnginePanel(QWidget):
 
     def _on_edited(self) -> None:
         self._refresh()
-        self.changed.emit()
+        self.valueChanged.emit(self._value_or_none())
         self.edited.emit()

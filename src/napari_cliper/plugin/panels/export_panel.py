@@ -121,10 +121,10 @@ class PurposeRow(QWidget):
 class ExportPanel(QWidget):
     """Purposes to tick, a folder, and whether files may be replaced.
 
-    `value` and `set_value` are for the remembered choice; `request` adds which images.
+    The value is the `ExportChoice`; `request` adds which images.
     """
 
-    changed = Signal()
+    valueChanged = Signal(object)
     export_wanted = Signal()
     import_wanted = Signal()
     open_wanted = Signal()
@@ -199,15 +199,18 @@ class ExportPanel(QWidget):
             self.overwrite.isChecked(),
         )
 
-    def set_value(self, choice: ExportChoice) -> None:
-        """Show choices."""
+    def setValue(self, choice: ExportChoice) -> None:
+        """Show choices; emits `valueChanged` if they differ."""
+        before = self.value()
         with signals_blocked(self):
             for purpose, row in self.purposes.items():
                 row.leave_out(choice.left_out)
                 row.box.setChecked(purpose in choice.purposes)
             self.folder.setText(choice.folder)
             self.overwrite.setChecked(choice.overwrite)
-        self._on_changed()
+        self._update()
+        if self.value() != before:
+            self.valueChanged.emit(self.value())
 
     def request(self) -> ExportRequest:
         """Return the request of the Export button."""
@@ -253,7 +256,7 @@ class ExportPanel(QWidget):
 
     def _on_changed(self, _value: object = None) -> None:
         self._update()
-        self.changed.emit()
+        self.valueChanged.emit(self.value())
 
     def _update(self) -> None:
         request = self.request()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
-from superqt.utils import signals_blocked
 
 from .. import ui_text
 
@@ -52,13 +51,13 @@ class CacheRow:
 class MemoryPanel(QWidget):
     """Four lines: networks, image features, weights and text features.
 
-    Emits `unload`, `forget`, `capacity_changed` (GB), `clear_weights`, `clear_embeddings`,
-    `open_weights` and `open_embeddings`.
+    The value is the maximum memory of image features, in GB. Emits `unload`, `forget`,
+    `clear_weights`, `clear_embeddings`, `open_weights` and `open_embeddings`.
     """
 
     unload = Signal()
     forget = Signal()
-    capacity_changed = Signal(float)
+    valueChanged = Signal(float)
     clear_weights = Signal()
     clear_embeddings = Signal()
     open_weights = Signal()
@@ -108,17 +107,20 @@ class MemoryPanel(QWidget):
             column.addLayout(row)
         self.unload_button.clicked.connect(self.unload)
         self.forget_button.clicked.connect(self.forget)
-        self.capacity.valueChanged.connect(self.capacity_changed)
+        self.capacity.valueChanged.connect(self.valueChanged)
         self.weights.clear.clicked.connect(self.clear_weights)
         self.weights.open.clicked.connect(self.open_weights)
         self.embeddings.clear.clicked.connect(self.clear_embeddings)
         self.embeddings.open.clicked.connect(self.open_embeddings)
         self._update()
 
-    def set_capacity(self, gigabytes: float) -> None:
-        """Show the maximum memory of image features."""
-        with signals_blocked(self.capacity):
-            self.capacity.setValue(gigabytes)
+    def value(self) -> float:
+        """The maximum memory of image features, in GB."""
+        return float(self.capacity.value())
+
+    def setValue(self, gigabytes: float) -> None:
+        """Show the maximum memory of image features; emits `valueChanged` if it differs."""
+        self.capacity.setValue(gigabytes)
 
     def show_memory(self, *, networks: int, images: int, kept: int) -> None:
         """Show the bytes of the networks, and the number and bytes of images with features."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
@@ -53,17 +54,33 @@ class PrototypesList(QListWidget):
         super().keyPressEvent(event)
 
 
+@dataclass(frozen=True)
+class PrototypesChoice:
+    """How prototypes are used.
+
+    Parameters
+    ----------
+    weight : float or None
+        Weight of the prototypes relative to the words, 0 to 1; None for automatic.
+    by_itself : bool
+        Whether they are learned when an image is accepted or done.
+    """
+
+    weight: float | None = None
+    by_itself: bool = True
+
+
 class PrototypesPanel(QWidget):
     """Buttons, the list of prototypes, and the slider between words and prototypes.
 
-    Emits requests; updated by `show_prototypes`, `show_weight` and `set_available`.
-    `remove_wanted` carries the selected prototypes, `weight_changed` a float or None.
+    The value is the `PrototypesChoice`. Emits requests; updated by `show_prototypes` and
+    `set_available`. `remove_wanted` carries the selected prototypes.
     """
 
     learn_wanted = Signal()
     remove_wanted = Signal(object)
     undo_wanted = Signal()
-    weight_changed = Signal(object)
+    valueChanged = Signal(object)
     title_changed = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -91,8 +108,9 @@ class PrototypesPanel(QWidget):
         self.list.remove_wanted.connect(self._on_remove)
         self.list.itemSelectionChanged.connect(self._update)
         self.undo_button.clicked.connect(self.undo_wanted)
-        self.slider.valueChanged.connect(self._on_weight)
-        self.automatic.toggled.connect(self._on_weight)
+        self.slider.valueChanged.connect(self._on_changed)
+        self.automatic.toggled.connect(self._on_changed)
+        self.by_itself.toggled.connect(self._on_changed)
         self.show_prototypes((), can_undo=False)
         self.set_available(ui_text.NOTHING_LEARNED)
 
@@ -117,16 +135,20 @@ class PrototypesPanel(QWidget):
 
     # ------------------------------------------------------------------ values in and out
 
-    def weight(self) -> float | None:
-        """The weight of the prototypes relative to the words, 0 to 1; None for automatic."""
-        return None if self.automatic.isChecked() else self.slider.value() / _STEPS
+    def value(self) -> PrototypesChoice:
+        """Return the choices."""
+        weight = None if self.automatic.isChecked() else self.slider.value() / _STEPS
+        return PrototypesChoice(weight, self.by_itself.isChecked())
 
-    def show_weight(self, weight: float | None) -> None:
-        """Set the weight without a signal."""
-        with signals_blocked(self.automatic), signals_blocked(self.slider):
+    def setValue(self, choice: PrototypesChoice) -> None:
+        """Show choices; emits `valueChanged` if they differ."""
+        before, weight = self.value(), choice.weight
+        with signals_blocked(self):
             self.automatic.setChecked(weight is None)
             self.slider.setValue(round((0.5 if weight is None else weight) * _STEPS))
-        self._update()
+            self.by_itself.setChecked(choice.by_itself)
+        if self.value() != before:
+            self._on_changed()
 
     def chosen(self) -> list[Prototype]:
         """The selected prototypes."""
@@ -189,9 +211,9 @@ class PrototypesPanel(QWidget):
         if chosen := self.chosen():
             self.remove_wanted.emit(chosen)
 
-    def _on_weight(self) -> None:
+    def _on_changed(self, _value: object = None) -> None:
         self._update()
-        self.weight_changed.emit(self.weight())
+        self.valueChanged.emit(self.value())
 
 
 def _item(one: Prototype) -> QListWidgetItem:

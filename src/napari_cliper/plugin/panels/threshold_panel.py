@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 class ThresholdPanel(QWidget):
     """Sliders that update the labels while they are moved.
 
-    `changed` carries the `Thresholds`; `set_result` emits nothing. `score_maps_toggled` carries
-    whether score maps are shown as layers.
+    The value is the `Thresholds`; `set_result`, which shows a result and its values, emits nothing.
+    `score_maps_toggled` carries whether score maps are shown as layers.
     """
 
-    changed = Signal(object)
+    valueChanged = Signal(object)
     score_maps_toggled = Signal(bool)
     both_stages_toggled = Signal(bool)
 
@@ -99,7 +99,7 @@ class ThresholdPanel(QWidget):
         content.setContentsMargins(0, 0, 0, 0)
         content.addWidget(inside)
 
-    def values(self) -> Thresholds:
+    def value(self) -> Thresholds:
         """Return the thresholds of the sliders."""
         return Thresholds(
             self.class_slider.value(),
@@ -107,6 +107,16 @@ class ThresholdPanel(QWidget):
             self.min_max.isChecked() and self._has_min_max,
             dict(self._own),
         )
+
+    def setValue(self, thresholds: Thresholds) -> None:
+        """Move the sliders; emits `valueChanged` if the value differs.
+
+        Values beyond the range of the result end at the ends of the sliders.
+        """
+        before = self.value()
+        self._show(thresholds)
+        if self.value() != before:
+            self.valueChanged.emit(self.value())
 
     # ------------------------------------------------------------------ results
 
@@ -121,7 +131,6 @@ class ThresholdPanel(QWidget):
         """
         defaults = self._defaults = scores.settings.thresholds
         self._has_min_max = scores.config.rule == "cliper"
-        self._own = dict(values.per_class)
         # The highest values that can make a difference; CLIPer's scores may be over 1.
         top = max(float(scores.stage().class_scores.max()), 0.01)
         pixel_top = max(top, 1.0 if self._has_min_max else 0.0)
@@ -129,12 +138,18 @@ class ThresholdPanel(QWidget):
             self.class_slider.setRange(0, max(top, defaults.class_threshold))
             for slider in (self.background_slider, self.own_slider):
                 slider.setRange(0, max(pixel_top, defaults.background_threshold))
+        self._show(values)
+        self._set_classes([one.name for one in scores.classes])
+        self.set_available(available=True)
+
+    def _show(self, values: Thresholds) -> None:
+        self._own = dict(values.per_class)
+        with signals_blocked(self):
             self.class_slider.setValue(values.class_threshold)
             self.background_slider.setValue(values.background_threshold)
             self.min_max.setChecked(values.min_max)
         self._show_values()
-        self._set_classes([one.name for one in scores.classes])
-        self.set_available(available=True)
+        self._show_own()
 
     def _set_classes(self, names: list[str]) -> None:
         before = self.own_class.currentText()
@@ -201,7 +216,7 @@ class ThresholdPanel(QWidget):
 
     def _on_changed(self) -> None:
         self._show_values()
-        self.changed.emit(self.values())
+        self.valueChanged.emit(self.value())
 
     def _on_class_default(self) -> None:
         self.class_slider.setValue(self._defaults.class_threshold)
