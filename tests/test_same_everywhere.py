@@ -142,7 +142,7 @@ def dock(make_napari_viewer, qtbot):
     widget = CliperWidget(make_napari_viewer())
     qtbot.addWidget(widget)
     widget.engine_panel.setValue(CONFIG)
-    qtbot.waitUntil(lambda: widget.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: widget.weights.idle, timeout=20_000)
     widget.classes_panel.add_words(WORDS)
     yield widget
     widget.close_down()

@@ -76,7 +76,7 @@ class Window:
         window.resize(*SIZE)
         self.dock = CliperWidget(self.viewer)
         window.add_dock_widget(self.dock, name="CLIPer segmentation")
-        wait(lambda: self.dock.lookup is None)
+        wait(lambda: self.dock.weights.idle)
 
     def shoot(self, name: str) -> None:
         """Save the whole window."""
@@ -167,17 +167,9 @@ def project_images(window: Window) -> None:
             pictures.append(Path(folder) / f"plate {number}.png")
             Image.fromarray(scene.image).save(pictures[-1])
         dock.project_controller.create(Path(folder) / "annotations", pictures)
-        wait(
-            lambda: (
-                dock.project_controller.current == "plate 1" and dock.project_controller.job is None
-            )
-        )
+        wait(lambda: dock.project_controller.current == "plate 1" and dock.project_controller.idle)
         dock.project_controller.toggle_done()
-        wait(
-            lambda: (
-                dock.project_controller.current == "plate 2" and dock.project_controller.job is None
-            )
-        )
+        wait(lambda: dock.project_controller.current == "plate 2" and dock.project_controller.idle)
         dock.image_panel.images.setCurrentText("plate 2")
         window.run()
         dock.annotation_panel.accept_button.click()

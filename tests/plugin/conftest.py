@@ -72,7 +72,7 @@ def dock(make_napari_viewer, qtbot):
     viewer.window.add_dock_widget(widget, name="CLIPer segmentation")
     viewer.add_image(SCENE.image, name="scene")
     widget.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
-    qtbot.waitUntil(lambda: widget.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: widget.weights.idle, timeout=20_000)
     widget.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
     yield widget
     widget.close_down()

@@ -72,7 +72,7 @@ def download(window):
     window.until(lambda: dock.engine_panel.lines)
     dock.engine_panel.lines[0].button.click()
     window.until(lambda: dock.job is None)
-    window.until(lambda: dock.lookup is None)
+    window.until(lambda: dock.weights.idle)
     return {"missing": len(dock.engine_panel.lines)}
 
 

@@ -73,7 +73,7 @@ def full(dock, run, qtbot):
     dock.viewer.window._qt_window.show()
     run(dock)
     dock.annotation_controller.accept()
-    qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.weights.idle, timeout=20_000)
     dock.engine_panel.set_cached({name: name == "demo" for name in REGISTRY})
     return dock
 

@@ -490,7 +490,7 @@ def request_for_dino(dock, qtbot):
         model="demo", device="cpu", refiner="foundation", foundation_model=DINO.name
     )
     dock.engine_panel.setValue(config)
-    qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.weights.idle, timeout=20_000)
 
 
 @pytest.fixture
@@ -510,7 +510,7 @@ def test_weights_are_downloaded_from_the_dock(dock, qtbot):
     assert "Press Download" in dock.run_panel.run_button.toolTip()
     line.button.click()
     assert not dock.engine_panel.lines[0].button.isEnabled()  # one job at a time, and it says so
-    qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.job is None and dock.weights.idle, timeout=20_000)
     assert "has been downloaded" in message(dock)
     assert dock.engine_panel.lines == []
     assert dock.run_panel.run_button.isEnabled()
@@ -541,7 +541,7 @@ def test_a_model_of_open_clips_table_is_offered_for_download(hub, dock, qtbot):
     dock.engine_panel.setValue(SegmentationConfig(model=name, refiner="pamr", device="cpu"))
     qtbot.waitUntil(lambda: len(dock.engine_panel.lines) == 1, timeout=60_000)
     dock.engine_panel.lines[0].button.click()
-    qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.job is None and dock.weights.idle, timeout=20_000)
     assert "has been downloaded" in message(dock)
     assert dock.engine_panel.lines == []
     assert any(request.startswith("GET /roberta-base/") for request in hub.requested)
@@ -581,7 +581,7 @@ def test_two_docks_run_at_the_same_time(dock, make_napari_viewer, qtbot):
     qtbot.addWidget(other)
     viewer.add_image(make_scene((96, 128), 1_000_009).image, name="other")
     other.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
-    qtbot.waitUntil(lambda: other.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: other.weights.idle, timeout=20_000)
     other.classes_panel.add_words("yeast, nucleus")
     dock.run()
     other.run()
@@ -596,7 +596,7 @@ def test_closing_during_a_run_ends_the_job(make_napari_viewer, qtbot):
     viewer.window.add_dock_widget(dock)
     viewer.add_image(make_scene((96, 128), 1_000_009).image)
     dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
-    qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.weights.idle, timeout=20_000)
     dock.classes_panel.add_words("yeast, nucleus")
     dock.run()
     started = time.monotonic()
@@ -670,7 +670,7 @@ def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, mon
     clear.click()
     assert DINO.repositories[0] in asked[0]
     assert constants.HF_HUB_CACHE in asked[0]
-    qtbot.waitUntil(lambda: dock.job is None and dock.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.job is None and dock.weights.idle, timeout=20_000)
     gone = answer == "Yes"
     assert (cached(DINO) is None) == gone
     assert len(dock.engine_panel.lines) == gone  # offered for download again

@@ -28,7 +28,7 @@ def empty_dock(make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
     dock = CliperWidget(viewer)
     viewer.window.add_dock_widget(dock)
-    qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.weights.idle, timeout=20_000)
     yield dock
     dock.close_down()
 

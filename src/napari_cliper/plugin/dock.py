@@ -255,6 +255,10 @@ class CliperWidget(DockPanels):
             partial(self.main_job.start_told, stopped=ui_text.STOPPED_IMAGES),
         )
         self.remembered_engine = RememberedEngine(self.engine_panel)
+        self.memory_controller = MemoryController(
+            self.memory_panel, self._memory_fold, self.session, self.main_job.start_told
+        )
+        self.memory_controller.cleared.connect(self.weights.look_up)
         self.controllers = (
             self.autosave,
             self.project_controller,
@@ -270,6 +274,7 @@ class CliperWidget(DockPanels):
             self.result_display,
             self.remembered_engine,
             self.run_controller,
+            self.memory_controller,
             self.weights,
             self.main_job,
         )
@@ -294,10 +299,6 @@ class CliperWidget(DockPanels):
         run_key = QShortcut(self)
         run_key.setKeys([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
         run_key.activated.connect(self.run)
-        self.memory_controller = MemoryController(
-            self.memory_panel, self._memory_fold, self.session, self.main_job.start_told
-        )
-        self.memory_controller.cleared.connect(self.weights.look_up)
         self._update_ready()
         self.memory_controller.update()
 
@@ -305,11 +306,6 @@ class CliperWidget(DockPanels):
     def job(self) -> Job | None:
         """The job that the user waits for."""
         return self.main_job.job
-
-    @property
-    def lookup(self) -> Job | None:
-        """The job that looks up which weights are on disk."""
-        return self.weights.lookup
 
     def download(self, names: Sequence[str]) -> None:
         """Download weights, with progress in the bar."""
@@ -524,7 +520,6 @@ class CliperWidget(DockPanels):
             return
         self.closed = True
         self.keys.clear()
-        self.memory_controller.close()
         self.viewer.events.theme.disconnect(self._on_theme)
         for controller in self.controllers:
             controller.close()

@@ -274,7 +274,7 @@ def test_cleaning_is_one_undo_step_and_counts_as_painting(result, qtbot, tool):
     chosen = result.annotation_panel.value()
     result.annotation_panel.clean_button.click()
     assert not result.annotation_panel.clean_button.isEnabled()
-    qtbot.waitUntil(lambda: result.annotation_controller.job is None, timeout=5000)
+    qtbot.waitUntil(lambda: result.annotation_controller.idle, timeout=5000)
     labels = set(np.unique(before).tolist()) - {0}
     expected = CLEANING[tool](before, labels, chosen.amount)
     np.testing.assert_array_equal(mine.layer.data, expected)
@@ -291,7 +291,7 @@ def test_painting_while_it_cleans_is_kept(result, qtbot):
     result.annotation_panel.clean_button.click()
     mine.layer.paint((40, 40), 9)
     painted = mine.layer.data.copy()
-    qtbot.waitUntil(lambda: result.annotation_controller.job is None, timeout=5000)
+    qtbot.waitUntil(lambda: result.annotation_controller.idle, timeout=5000)
     np.testing.assert_array_equal(mine.layer.data, painted)
     assert "Press Clean again" in message(result)
 

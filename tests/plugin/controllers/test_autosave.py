@@ -30,7 +30,7 @@ def press(dock, button):
 
 def saved(dock, qtbot):
     autosave = dock.autosave
-    qtbot.waitUntil(lambda: autosave.job is None and not autosave._unsaved, timeout=10_000)
+    qtbot.waitUntil(lambda: autosave.idle, timeout=10_000)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def another(make_napari_viewer, qtbot):
         dock = CliperWidget(viewer)
         docks.append(dock)
         viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
-        qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+        qtbot.waitUntil(lambda: dock.weights.idle, timeout=20_000)
         with qtbot.waitSignal(dock.autosave.looked, timeout=10_000):
             dock.autosave.look()
         return dock
@@ -307,7 +307,7 @@ def go_on():
         viewer.window._qt_window.close()
         return
     for button in dock.offers_panel.findChildren(QPushButton):
-        if button.text() == "Continue" and dock.autosave.job is None:
+        if button.text() == "Continue" and dock.autosave.idle:
             button.click()
     QTimer.singleShot(100, go_on)
 

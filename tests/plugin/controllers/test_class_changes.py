@@ -222,7 +222,7 @@ def shown(dock, qtbot, name):
         lambda: (
             dock.project_controller.current == name
             and dock.project_controller.layer is not None
-            and dock.project_controller.job is None
+            and dock.project_controller.idle
             and not dock.project_controller.loading
         ),
         timeout=10_000,

@@ -40,7 +40,7 @@ def annotation(dock):
 
 
 def wait(dock, qtbot):
-    qtbot.waitUntil(lambda: dock.exchange.job is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.exchange.idle, timeout=20_000)
 
 
 def message(dock):

@@ -26,6 +26,7 @@ from napari_cliper.plugin.controllers import project as project_controller
 from napari_cliper.plugin.controllers.project import SAVE_AFTER
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.panels.export_panel import ExportRequest
+from napari_cliper.plugin.worker import running_jobs
 from napari_cliper.segmentation import SegmentationConfig, Thresholds
 
 SHAPE = (96, 128)
@@ -53,7 +54,7 @@ def project(dock, pictures, tmp_path, qtbot):
 
 def loaded(dock, qtbot, name):
     qtbot.waitUntil(
-        lambda: dock.project_controller.current == name and dock.project_controller.job is None,
+        lambda: dock.project_controller.current == name and dock.project_controller.idle,
         timeout=10_000,
     )
     choose(dock, dock.project_controller.layer)
@@ -70,7 +71,7 @@ def annotation(dock):
 
 def saved(dock, qtbot):
     qtbot.waitUntil(
-        lambda: dock.project_controller.job is None and not dock.project_controller._unsaved,
+        lambda: dock.project_controller.idle,
         timeout=10_000,
     )
 
@@ -179,7 +180,7 @@ def test_closing_saves_and_opening_brings_everything_back(
     assert found.record["config"]["model"] == "demo"
     assert other.classes_panel.value() == rows
     assert other.engine_panel.value() == SegmentationConfig(model="demo", device="cpu")
-    qtbot.waitUntil(lambda: other.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: other.weights.idle, timeout=20_000)
     run(other)
     assert other.threshold_panel.value().background_threshold == pytest.approx(0.7)
     np.testing.assert_array_equal(annotation(other).layer.data, expected.labels)
@@ -328,7 +329,7 @@ def test_a_failed_save_is_tried_again_before_anything_is_left(
     painted(project, qtbot)
     monkeypatch.setattr("tifffile.imwrite", full_disk)
     project.project_controller.save_soon()
-    project.project_controller.job.wait()  # it has failed, and the window does not know yet
+    running_jobs()[0].wait()  # it has failed, and the window does not know yet
     monkeypatch.undo()
     if then == "open":
         project.project_controller.open(tmp_path / "project")
@@ -417,7 +418,7 @@ def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, picture
     painted(project, qtbot)
     request = ExportRequest(folder, ("png",), overwrite=True, every_image=every_image)
     project.exchange.write(request, annotation(project), project.exchange.project_images())
-    qtbot.waitUntil(lambda: project.exchange.job is None, timeout=10_000)
+    qtbot.waitUntil(lambda: project.exchange.idle, timeout=10_000)
     assert "is one of the inputs and is never replaced" in message(project)
     assert {path: path.read_bytes() for path in pictures} == before
 
@@ -456,7 +457,7 @@ def in_window(make_napari_viewer, qtbot, pictures, tmp_path):
     viewer = make_napari_viewer(show=True)
     dock = CliperWidget(viewer)
     viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
-    qtbot.waitUntil(lambda: dock.lookup is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.weights.idle, timeout=20_000)
     dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
     dock.project_controller.create(tmp_path / "project", pictures)
     loaded(dock, qtbot, "scene 1")

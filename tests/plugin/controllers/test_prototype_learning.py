@@ -372,7 +372,7 @@ def project(nonsense, tmp_path, qtbot):
 def at(dock, qtbot, name):
     """Wait until an image of the project is shown, and choose it."""
     qtbot.waitUntil(
-        lambda: dock.project_controller.current == name and dock.project_controller.job is None,
+        lambda: dock.project_controller.current == name and dock.project_controller.idle,
         timeout=10_000,
     )
     dock.image_panel.images.setCurrentText(dock.project_controller.layer.name)

@@ -348,7 +348,7 @@ def project(dock, tmp_path, qtbot):
 
 def there(dock, qtbot, name):
     qtbot.waitUntil(
-        lambda: dock.project_controller.current == name and dock.project_controller.job is None,
+        lambda: dock.project_controller.current == name and dock.project_controller.idle,
         timeout=5000,
     )
     dock.image_panel.images.setCurrentText(name)

@@ -19,7 +19,7 @@ def project(dock, tmp_path, qtbot):
         Image.fromarray(pixels).save(folder / f"plate {number:02}.png")
     dock.project_controller.create(tmp_path / "project", sorted(folder.iterdir()))
     controller = dock.project_controller
-    qtbot.waitUntil(lambda: controller.current == "plate 00" and controller.job is None)
+    qtbot.waitUntil(lambda: controller.current == "plate 00" and controller.idle)
     return dock
 
 
@@ -117,7 +117,7 @@ def test_annotated_images_are_counted_exported_and_found_by_class(project, qtbot
     panel.folder.setText(str(tmp_path / "out"))
     panel.purposes["fiji"].box.click()
     panel.export_button.click()
-    qtbot.waitUntil(lambda: dock.exchange.job is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.exchange.idle, timeout=20_000)
     assert sorted(path.name for path in (tmp_path / "out").glob("*.tif")) == [
         "plate 00.tif",
         "plate 01.tif",

@@ -107,7 +107,7 @@ def test_small_objects_are_left_out_and_removed_in_one_step(dock, panel, qtbot):
     assert "2 smaller ones" in panel.summary.text()
     assert (mine.layer.data == before).all()
     panel.remove_button.click()
-    qtbot.waitUntil(lambda: dock.annotation_controller.job is None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.annotation_controller.idle, timeout=10_000)
     wait(panel, qtbot)
     assert regions(mine.layer.data == 1).tolist() == [100]
     assert not panel.remove_button.isEnabled()

@@ -25,11 +25,10 @@ from ..layers.annotation_layer import AnnotationLayer, Place
 from ..layers.image_layers import ImageChoice, pixel_under, rectangle_mask
 from ..layers.passing_layers import PassingLayer
 from ..layers.prediction_layers import Prediction, changed_layer
-from ..newest_job import NewestJob
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
-from ..worker import Job, Work
+from ..worker import Work
 from .base import Controller
 from .live_result import LiveResult
 
@@ -90,9 +89,12 @@ class AnnotationController(Controller):
         """Callbacks by key, for any active layer."""
         self.layer_keys: dict[str, Callable[[], None]] = {}
         """Callbacks by key, while an annotation is active."""
-        self.job: Job | None = None
+        self._cleaning = self.jobs()
+        self._cleaning.started.connect(self.update_available)
+        self._cleaning.finished.connect(self.update_available)
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.REPLACE_PAINTED_TITLE)
-        self._counting = NewestJob(self, self._count, COUNT_AFTER)
+        self._counting = self.newest(self._count, COUNT_AFTER)
+        self._counting.failed.connect(self.say_error)
         self._counting.succeeded.connect(panel.show_done)
         panel.accept_wanted.connect(self.accept)
         panel.clean_wanted.connect(self.clean)
@@ -102,18 +104,11 @@ class AnnotationController(Controller):
         self._flash = PassingLayer(self, viewer, FLASH)
         viewer.layers.events.removed.connect(self._on_removed)
 
-    @property
-    def idle(self) -> bool:
-        """Whether no cleaning or counting is running."""
-        return self.job is None and self._counting.idle
-
     def close(self) -> None:
         """Disconnect all events; the layers stay."""
         self.stop_picking()
         self._flash.clear()
-        self._counting.close()
-        if self.job is not None:
-            self.job.stop()
+        super().close()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for one in self._all:
             one.close()
@@ -206,7 +201,7 @@ class AnnotationController(Controller):
         """Enable or disable the buttons."""
         no_accept = self._result.why_not_seen or self._result.why_empty()
         no_clean = "" if self.current() else ui_text.NO_ANNOTATION
-        if self.job is not None:
+        if not self._cleaning.idle:
             no_clean = ui_text.CLEANING_RUNS
         self._panel.set_available(no_accept, no_clean)
 
@@ -384,7 +379,7 @@ class AnnotationController(Controller):
             raise InvalidInputError(ui_text.NO_ANNOTATION)
         if choice.layer is not annotation.image:
             raise InvalidInputError(ui_text.choose_as_image(annotation.name))
-        if self.job is not None:
+        if not self._cleaning.idle:
             return None
         self._check_fits(annotation)
         annotation.follow()
@@ -399,12 +394,8 @@ class AnnotationController(Controller):
         clean: Callable[..., NDArray[Any]],
     ) -> None:
         place = annotation.place_of(choice)
-        self.job = Job(partial(clean, labels))
-        self.job.succeeded.connect(partial(self._on_cleaned, annotation, place, labels))
-        self.job.failed.connect(partial(self.say_error))
-        self.job.finished.connect(self._on_clean_finished)
-        self.update_available()
-        self.job.start()
+        on_success = partial(self._on_cleaned, annotation, place, labels)
+        self._cleaning.start(partial(clean, labels), on_success)
 
     def _on_cleaned(
         self, annotation: AnnotationLayer, place: Place, before: Any, labels: Any
@@ -416,10 +407,6 @@ class AnnotationController(Controller):
             return
         changed = annotation.rewrite(place, labels)
         self.message.emit(ui_text.cleaned(changed=changed), False)
-
-    def _on_clean_finished(self) -> None:
-        self.job = None
-        self.update_available()
 
     # ------------------------------------------------------------------ classes
 

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from napari.layers import Image, Labels
 from napari.viewer import Viewer
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 
 from ...annotation.edit_history import Edits
 from ...annotation.project.project import Project
@@ -27,8 +27,6 @@ from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice
 from ..panels.offers_panel import Offer, OffersPanel
-from ..qt.timers import once
-from ..worker import Job
 from .annotation import AnnotationController
 from .base import Controller
 from .project import SAVE_AFTER, ProjectController
@@ -82,20 +80,19 @@ class Autosave(Controller):
         self._project_controller = project_controller
         self._settings = settings
         self._apply_settings = apply_settings
-        self.job: Job | None = None
-        self.looking: Job | None = None
+        self._jobs = self.jobs()
+        self._looking = self.jobs()
         self.lost: list[AnnotationLayer] = []
         self.found: list[FoundSession] = []
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.DISCARD_TITLE)
         self._unsaved: set[AnnotationLayer] = set()
-        self._writing: list[AnnotationLayer] = []  # what the job saves
+        self._writing: list[SaveTask] = []  # what the job saves
         # Only the job changes these while it runs; other code calls `_wait` first.
         self._sessions: list[Session] = []
         self._places: dict[AnnotationLayer, tuple[Session, str]] = {}
         self._kept: dict[Session, ProjectSettings] = {}
-        self._closed = False
         self._told = ""
-        self._timer = once(self, SAVE_AFTER, self.save_soon)
+        self._timer = self.timer(SAVE_AFTER, self.save_soon)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.lost.connect(self._on_lost)
         annotation_controller.begun.connect(self._on_begun)
@@ -103,23 +100,16 @@ class Autosave(Controller):
         project_controller.saved_as.connect(self.forget)
         panel.accepted.connect(self._on_accepted)
         panel.discarded.connect(self._on_discarded)
-        QTimer.singleShot(0, self.look)
-
-    @property
-    def idle(self) -> bool:
-        """Whether everything is saved and the search for earlier sessions has ended."""
-        waits = self._timer.isActive() or self.looking is not None
-        return self.job is None and not waits
+        self.timer(0, self.look).start()
 
     def close(self) -> None:
         """Save all changes and release the sessions, so that another dock can continue them."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
         self._timer.stop()
-        if self.looking is not None:
-            self.looking.stop()
+        self.closed = True
         self.save_now()
+        super().close()
         for annotation in [one for one in self._places if one.blank]:
             self.forget(annotation)
         for session in self._sessions:
@@ -142,16 +132,14 @@ class Autosave(Controller):
 
     def save_soon(self) -> None:
         """Save changes in a thread."""
-        if self.job is not None:
+        if not self._jobs.idle:
             self._timer.start()
             return
         tasks = self._tasks()
-        if tasks and not self._closed:
-            job = Job(partial(self._write_in_thread, tasks, self._settings()))
-            self._writing = [task.annotation for task in tasks]
-            job.succeeded.connect(self._on_saved)
-            job.failed.connect(partial(self._on_save_failed, tasks))
-            self._start(job)
+        if tasks:
+            self._writing = tasks
+            work = partial(self._write_in_thread, tasks, self._settings())
+            self._jobs.start(work, self._on_saved, partial(self._on_thread_failed, tasks))
 
     def save_now(self) -> bool:
         """Save changes and wait for it; returns whether everything is on disk."""
@@ -220,29 +208,22 @@ class Autosave(Controller):
         for annotation, (session, name) in self._places.items():
             annotation.layer.metadata[PLACE_KEY] = (session.folder.name, name)
 
+    def _on_thread_failed(self, tasks: list[SaveTask], message: str) -> None:
+        if tasks is self._writing:  # else `_wait` has handled it
+            self._on_save_failed(tasks, message)
+
     def _on_save_failed(self, tasks: list[SaveTask], message: str) -> None:
         self._unsaved.update(task.annotation for task in tasks)  # tried again after the next change
-        if message != self._told or self._closed:
+        if message != self._told or self.closed:
             self._told = message
             self.message.emit(ui_text.not_saved(error=message), True)
 
     def _wait(self) -> None:
         """Wait for the running job; if it failed, its annotations are marked as unsaved again."""
-        if self.job is not None:
-            job, self.job = self.job, None
-            job.wait()
-            if job.error is not None:
-                self._unsaved.update(self._writing)
-            self._writing = []
-
-    def _start(self, job: Job) -> None:
-        self.job = job
-        job.finished.connect(partial(self._on_finished, job))
-        job.start()
-
-    def _on_finished(self, job: Job) -> None:
-        if self.job is job:
-            self.job, self._writing = None, []
+        if not self._jobs.idle:
+            tasks, self._writing = self._writing, []
+            if self._jobs.wait() is not None:
+                self._unsaved.update(task.annotation for task in tasks)
 
     def forget(self, annotation: AnnotationLayer) -> None:
         """Delete an annotation from its session, as it is saved elsewhere or discarded."""
@@ -265,7 +246,7 @@ class Autosave(Controller):
 
     def _on_lost(self, annotation: AnnotationLayer) -> None:
         """Keep the annotation of a removed layer."""
-        if self._closed:
+        if self.closed:
             return
         if annotation.blank:
             self.forget(annotation)
@@ -314,21 +295,9 @@ class Autosave(Controller):
 
     def look(self) -> None:
         """Search for earlier sessions in a thread."""
-        if self._closed:
-            return
-        job = Job(look_for_sessions)
-        job.succeeded.connect(self._on_looked)
-        job.failed.connect(self.say_error)
-        job.finished.connect(self._on_looking_finished)
-        self.looking = job
-        job.start()
-
-    def _on_looking_finished(self) -> None:
-        self.looking = None
+        self._looking.start(look_for_sessions, self._on_looked)
 
     def _on_looked(self, found: list[FoundSession]) -> None:
-        if self._closed:
-            return
         self.found = found
         self._show()
         self.looked.emit()
@@ -340,7 +309,7 @@ class Autosave(Controller):
 
     def resume(self, found: FoundSession) -> None:
         """Continue an earlier session: add its images and annotations to the viewer."""
-        if self.job is not None:
+        if not self._jobs.idle:
             self.message.emit(ui_text.SAVING, True)
             return
         held = next((one for one in self._sessions if one.folder == found.folder), None)
@@ -350,16 +319,17 @@ class Autosave(Controller):
             for layer in self._viewer.layers
             if isinstance(layer, Image) and self._annotation_controller.of(layer) is None
         ]
-        job = Job(partial(open_session, found.folder, held, placed, open_images))
-        job.succeeded.connect(partial(self._on_opened, found))
-        job.failed.connect(self.say_error)
-        self._start(job)
+        self._writing = []
+        self._jobs.start(
+            partial(open_session, found.folder, held, placed, open_images),
+            partial(self._on_opened, found),
+        )
 
     def _on_opened(
         self, found: FoundSession, opened: tuple[Session, ProjectSettings, list[FoundAnnotation]]
     ) -> None:
         session, settings, images = opened
-        if self._closed:
+        if self.closed:
             session.close()
             return
         if session not in self._sessions:

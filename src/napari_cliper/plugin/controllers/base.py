@@ -1,19 +1,41 @@
-"""The base class of controllers: messages, questions, and closing."""
+"""The base class of controllers: jobs, timers, messages, questions, and closing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 from ...io.files import FileError
 from ...segmentation import InvalidInputError
+from ..job_slot import JobSlot
+from ..newest_job import DELAY, NewestJob
+from ..qt.timers import Once, once
+from ..worker import Work
+
+
+class Part(Protocol):
+    """What runs by itself: a job slot, a timer, or another controller."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs or waits to run."""
+
+    def close(self) -> None:
+        """Stop it for good."""
+
+
+P = TypeVar("P", bound=Part)
 
 
 class Controller(QObject):
     """Handles the signals of a panel, with the viewer and the engine.
+
+    A subclass makes its jobs and timers with `jobs`, `newest` and `timer`. The controller is idle
+    when all of these are, and closes them with itself.
 
     Parameters
     ----------
@@ -27,14 +49,43 @@ class Controller(QObject):
     def __init__(self, panel: QWidget) -> None:
         super().__init__(panel)
         self._parent_widget = panel
+        self._parts: list[Part] = []
+        self.closed = False
+        """Set by `close`."""
+
+    # ------------------------------------------------------------------ what runs
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs or waits to run."""
-        return True
+        return all(part.idle for part in self._parts)
 
     def close(self) -> None:
         """Stop running jobs and disconnect all signals; the layers stay."""
+        self.closed = True
+        for part in self._parts:
+            part.close()
+
+    def own(self, part: P) -> P:
+        """Be idle only when a part is, and close it with this controller; returns the part."""
+        self._parts.append(part)
+        return part
+
+    def jobs(self) -> JobSlot:
+        """Return a new slot for jobs, whose errors are shown."""
+        slot = self.own(JobSlot(self))
+        slot.failed.connect(self.say_error)
+        return slot
+
+    def newest(self, snapshot: Callable[[], Work | None], delay: int = DELAY) -> NewestJob:
+        """Return a new runner of the newest snapshot; its `failed` is not connected."""
+        return self.own(NewestJob(self, snapshot, delay))
+
+    def timer(self, milliseconds: int, slot: Callable[[], None]) -> Once:
+        """Return a new single-shot timer."""
+        return self.own(once(self, milliseconds, slot))
+
+    # ------------------------------------------------------------------ what is told
 
     def say_error(self, text: str) -> None:
         """Show an error to the user."""

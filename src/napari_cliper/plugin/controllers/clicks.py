@@ -23,7 +23,6 @@ from ..layers.image_layers import image_shape, pixel_under
 from ..panels.classes_panel import ClassesPanel
 from ..panels.corrections_panel import CorrectionsPanel
 from ..panels.image_panel import ImagePanel
-from ..qt.timers import once
 from .annotation import AnnotationController
 from .base import Controller
 from .hint_history import HintHistory
@@ -61,7 +60,6 @@ class ClickController(Controller):
         self._classes = classes
         self.all: list[ClicksLayer] = []
         self._chosen = ""  # the class of the next click; empty for the first of the table
-        self._closed = False
         self._taken_away: list[Image] = []
         self._histories: WeakKeyDictionary[Image, HintHistory] = WeakKeyDictionary()
         self.keys: dict[str, Callable[[], None]] = {
@@ -69,7 +67,7 @@ class ClickController(Controller):
             shortcuts.REDO: self.redo,
         }
         """Callbacks by key, while the annotation or the clicks are active."""
-        self._removed_timer = once(self, 0, self._take_back)
+        self._removed_timer = self.timer(0, self._take_back)
         annotation_controller.begun.connect(self._on_begun)
         annotation_controller.stepped.connect(self._on_stroke)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
@@ -78,15 +76,9 @@ class ClickController(Controller):
         viewer.layers.events.removed.connect(self._on_removed)
         self.recolour()
 
-    @property
-    def idle(self) -> bool:
-        """Whether all removed layers have been handled."""
-        return not self._removed_timer.isActive()
-
     def close(self) -> None:
         """Disconnect all events; the layers stay."""
-        self._closed = True
-        self._removed_timer.stop()
+        super().close()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for one in self.all:
             one.close()
@@ -164,7 +156,7 @@ class ClickController(Controller):
     def _step(self, step: Callable[[HintHistory], bool]) -> None:
         active = self._viewer.layers.selection.active
         owner = self._annotation_controller.behind(active) or self.behind(active)
-        if self._closed and isinstance(active, Labels):
+        if self.closed and isinstance(active, Labels):
             step_of = active.undo if step is HintHistory.undo else active.redo
             step_of()  # the layer outlives the dock
         elif owner is not None and step(self._history(owner.image)):

@@ -21,15 +21,15 @@ from ...annotation.user_hints import BACKGROUND, Hints, clicks_on
 from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..engine_session import Session
+from ..job_slot import JobSlot
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice, go_to_pixel, labels_shape, map_transforms
 from ..layers.passing_layers import PassingLayer
 from ..layers.uncertainty_layer import UncertaintyLayer
-from ..newest_job import NewestJob
 from ..panels.classes_panel import ClassesPanel
 from ..panels.corrections_panel import CorrectionsChoice, CorrectionsPanel
 from ..panels.image_panel import ImagePanel
-from ..worker import Job, Work
+from ..worker import Work
 from .annotation import AnnotationController
 from .base import Controller
 from .clicks import ClickController
@@ -79,8 +79,8 @@ class CorrectionController(Controller):
         self._result = result
         self._session = session
         self._images = images
-        self.click_controller = ClickController(
-            viewer, panel, annotation_controller, images, classes
+        self.click_controller = self.own(
+            ClickController(viewer, panel, annotation_controller, images, classes)
         )
         self.click_controller.message.connect(self.message)
         self.click_controller.hinted.connect(self._on_hinted)
@@ -91,17 +91,18 @@ class CorrectionController(Controller):
         """Callbacks by key, for any active layer."""
         self.uncertainty = UncertaintyLayer(viewer)
         self.uncertain_places: UncertainPlaces | None = None
-        self._preparing: Job | None = None  # computes the affinity before it is needed
+        self._preparing = self.own(JobSlot(self))  # computes the affinity before it is needed
+        self._preparing.failed.connect(self._on_no_affinity)
+        self._preparing.finished.connect(self._show_hints)
         self._hints: Hints | None = None  # what the labels on the screen follow
         self._mark = PassingLayer(self, viewer, MARK)
-        self._look = NewestJob(self, self._look_snapshot)
+        self._look = self.newest(self._look_snapshot)
         self._look.succeeded.connect(self._on_uncertain_places)
         self._look.failed.connect(self._on_no_uncertain_places)
         self._hinted: WeakSet[Image] = WeakSet()
         self._state = 0  # counts the changes that make uncertain places old
         self._at = 0  # the place to go to next
         self._go_when_known = False
-        self._closed = False
         self._chosen = panel.value()
         panel.valueChanged.connect(self._on_choice)
         panel.next_wanted.connect(self.next_uncertain)
@@ -118,19 +119,11 @@ class CorrectionController(Controller):
 
     def close(self) -> None:
         """Disconnect all events; the layers stay."""
-        self._closed = True
-        self._look.close()
+        super().close()
         self._mark.clear()
-        self._stop_preparing()
         self._annotation_controller.changed.disconnect(self._on_changed)
         self._annotation_controller.leaving.disconnect(self._on_changed)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
-        self.click_controller.close()
-
-    @property
-    def idle(self) -> bool:
-        """Whether no computation for hints is running."""
-        return self._preparing is None and self._look.idle and self.click_controller.idle
 
     def leave(self, image: Image) -> None:
         """Remove the layers of an image from the viewer; the clicks stay in its annotation."""
@@ -184,29 +177,16 @@ class CorrectionController(Controller):
 
     def _prepare(self) -> None:
         """Compute the affinity of the current image, so that the first stroke is fast."""
-        self._stop_preparing()
+        self._preparing.drop()
         shown = self._shown()
         if shown is not None and self._panel.value().spread:
-            job = Job(partial(self._session.affinity, shown.outcome.embedding))
-            job.failed.connect(self._on_no_affinity)
-            job.finished.connect(partial(self._on_prepared, job))
-            self._preparing = job
-            job.start()
+            work = partial(self._session.affinity, shown.outcome.embedding)
+            self._preparing.start(work, _nothing)
         self._show_hints()
-
-    def _stop_preparing(self) -> None:
-        job, self._preparing = self._preparing, None
-        if job is not None:
-            job.stop()
 
     def _on_no_affinity(self, message: str) -> None:
         self.message.emit(ui_text.cannot_propagate(message), True)
         self._choose(spread=False)
-
-    def _on_prepared(self, job: Job) -> None:
-        if self._preparing is job:
-            self._preparing = None
-            self._show_hints()
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
         shown = self._shown()
@@ -240,7 +220,7 @@ class CorrectionController(Controller):
 
     def _show_hints(self) -> None:
         """Show which hints the labels follow."""
-        text = "" if self._preparing is None else ui_text.COMPUTING_SIMILARITY
+        text = "" if self._preparing.idle else ui_text.COMPUTING_SIMILARITY
         if self._hints is not None:
             text = (
                 ui_text.hints_used(
@@ -289,7 +269,7 @@ class CorrectionController(Controller):
 
     def next_uncertain(self) -> None:
         """Move the camera to the next uncertain place that is not decided yet."""
-        if self._closed:
+        if self.closed:
             return  # the key is on layers that stay
         if self._shown() is None:
             self.message.emit(self._result.why_not, True)
@@ -372,3 +352,7 @@ class CorrectionController(Controller):
         self._go_when_known = False
         self._choose(uncertainty=False)
         self.message.emit(ui_text.no_uncertainty(message), True)
+
+
+def _nothing(_affinity: object) -> None:
+    """Do nothing: the session keeps the affinity."""

@@ -11,7 +11,6 @@ from ...labels.label_class import ClassRow
 from .. import ui_text
 from ..panels.classes_panel import ClassesPanel
 from ..panels.engine_panel import EnginePanel
-from ..worker import Job
 from .base import Controller
 
 
@@ -39,19 +38,7 @@ class ExampleController(Controller):
         self._classes = classes
         self._engine = engine
         self._run = run
-        self._job: Job | None = None
-        self._closed = False
-
-    @property
-    def idle(self) -> bool:
-        """Whether no scene is being generated."""
-        return self._job is None
-
-    def close(self) -> None:
-        """Stop, and show no scene any more."""
-        self._closed = True
-        if self._job is not None:
-            self._job.stop()
+        self._making = self.jobs()
 
     def show(self, scene: Scene | None = None) -> None:
         """Add a synthetic scene, its words and the demo model, and run.
@@ -63,18 +50,10 @@ class ExampleController(Controller):
         """
         if scene is not None:
             self._show_scene(scene)
-        elif self._job is None:
-            self._job = Job(lambda _report, _should_stop: example_scene())
-            self._job.succeeded.connect(self._show_scene)
-            self._job.finished.connect(self._on_made)
-            self._job.start()
-
-    def _on_made(self) -> None:
-        self._job = None
+        else:
+            self._making.start(lambda _report, _should_stop: example_scene(), self._show_scene)
 
     def _show_scene(self, scene: Scene) -> None:
-        if self._closed:
-            return
         self._viewer.add_image(scene.image, name=ui_text.DEMO_SCENE)
         self._engine.choose_demo()
         self._classes.setValue(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QUrl
@@ -30,7 +29,6 @@ from ..panels.classes_panel import ClassesPanel
 from ..panels.export_panel import ExportPanel, ExportRequest
 from ..panels.image_panel import ImagePanel
 from ..panels.import_dialog import ImportDialog
-from ..worker import Job
 from .annotation import AnnotationController
 from .base import Controller
 
@@ -82,7 +80,9 @@ class Exchange(Controller):
         self._annotation_controller = annotation_controller
         self._images = images
         self._classes = classes
-        self.job: Job | None = None
+        self._slot = self.jobs()
+        self._slot.started.connect(self.update_available)
+        self._slot.finished.connect(self.update_available)
         self.folder = ""
         """The folder of the last export."""
         self._annotated = 0
@@ -91,16 +91,6 @@ class Exchange(Controller):
         panel.export_wanted.connect(self.export)
         panel.import_wanted.connect(self.import_labels)
         panel.open_wanted.connect(self.open_folder)
-
-    @property
-    def idle(self) -> bool:
-        """Whether no export or import is running."""
-        return self.job is None
-
-    def close(self) -> None:
-        """Stop the running job."""
-        if self.job is not None:
-            self.job.stop()
 
     # ------------------------------------------------------------------ export
 
@@ -128,14 +118,14 @@ class Exchange(Controller):
         self._panel.set_available(
             has_annotation=self._annotation_controller.current() is not None,
             images=self._annotated,
-            why_not=ui_text.EXCHANGE_RUNS if self.job is not None else "",
+            why_not="" if self.idle else ui_text.EXCHANGE_RUNS,
         )
 
     def write(
         self, request: ExportRequest, annotation: AnnotationLayer | None, project: ProjectImages
     ) -> None:
         """Export in a thread."""
-        if self.job is not None:
+        if not self.idle:
             self.message.emit(ui_text.EXCHANGE_RUNS, True)
             return
         self.folder = str(request.folder)
@@ -145,7 +135,9 @@ class Exchange(Controller):
                 gather = partial(_one, annotation.gathered())
             if annotation.image.source.path is not None:
                 inputs.append(Path(annotation.image.source.path))
-        self._start(partial(_export, request, gather, inputs), self._on_exported)
+        self._slot.start(
+            partial(_export, request, gather, inputs), self._on_exported, title=ui_text.EXCHANGE_JOB
+        )
 
     def _on_exported(self, exported: tuple[list[Path], list[str]]) -> None:
         made, notes = exported
@@ -175,10 +167,14 @@ class Exchange(Controller):
     def read(self, path: Path) -> None:
         """Read labels in a thread; from a data set, those of the chosen image."""
         choice = self._images.choice()
-        if self.job is None and choice is not None:
+        if self.idle and choice is not None:
             file = choice.layer.source.path
             name = choice.name if file is None else Path(file).name
-            self._start(partial(_read, path, name), partial(self._on_read, choice))
+            self._slot.start(
+                partial(_read, path, name),
+                partial(self._on_read, choice),
+                title=ui_text.EXCHANGE_JOB,
+            )
 
     def _on_read(self, choice: ImageChoice, planes: Sequence[Imported]) -> None:
         try:
@@ -220,23 +216,6 @@ class Exchange(Controller):
 
     def _rows(self) -> list[ClassRow]:
         return [row for row in self._classes.value() if not row.background]
-
-    # ------------------------------------------------------------------ jobs
-
-    def _start(self, work: Any, on_success: Callable[[Any], None]) -> None:
-        self.job = Job(work, ui_text.EXCHANGE_JOB)
-        self.job.succeeded.connect(on_success)
-        self.job.failed.connect(partial(self._on_failed))
-        self.job.finished.connect(self._on_finished)
-        self.update_available()
-        self.job.start()
-
-    def _on_failed(self, message: str) -> None:
-        self.message.emit(message, True)
-
-    def _on_finished(self) -> None:
-        self.job = None
-        self.update_available()
 
 
 def _one(image: Callable[[], LabelledImage]) -> list[LabelledImage]:

@@ -11,6 +11,7 @@ from qtpy.QtCore import Signal
 from ...io.files import FileError
 from ...segmentation import InvalidInputError
 from .. import ui_text
+from ..job_slot import JobSlot
 from ..panels.status_panel import StatusPanel
 from ..worker import Job, Work
 from .base import Controller
@@ -34,20 +35,19 @@ class MainJob(Controller):
     def __init__(self, panel: StatusPanel) -> None:
         super().__init__(panel)
         self._panel = panel
-        self.job: Job | None = None
-        self._closed = False
+        self._stopped = ui_text.STOPPED  # the message if the job is cancelled
+        self._slot = slot = self.own(JobSlot(self))
+        slot.started.connect(self._on_started)
+        slot.progressed.connect(panel.show_progress)
+        slot.failed.connect(self.fail)
+        slot.stopped.connect(self._on_stopped)
+        slot.finished.connect(self._on_finished)
         panel.cancel.connect(self.cancel)
 
     @property
-    def idle(self) -> bool:
-        """Whether no job runs."""
-        return self.job is None
-
-    def close(self) -> None:
-        """Stop the job and discard its result."""
-        self._closed = True
-        if self.job is not None:
-            self.job.stop()
+    def job(self) -> Job | None:
+        """The running job, or None."""
+        return self._slot.job
 
     def start(
         self, work: Work, on_success: Callable[[Any], None], stopped: str = ui_text.STOPPED
@@ -62,19 +62,9 @@ class MainJob(Controller):
         stopped : str
             The message if the job is cancelled.
         """
-        if self.job is not None or self._closed:
-            return False
-        job = Job(work, ui_text.DOCK)
-        job.progressed.connect(self._panel.show_progress)
-        job.succeeded.connect(on_success)
-        job.failed.connect(self.fail)
-        job.stopped.connect(partial(self._on_stopped, stopped))
-        job.finished.connect(self._on_finished)
-        self.job = job
-        self._panel.begin()
-        self.busy_changed.emit(True)
-        job.start()
-        return True
+        if self.idle:
+            self._stopped = stopped
+        return self._slot.start(work, on_success, title=ui_text.DOCK)
 
     def start_told(
         self, work: Work, on_success: Callable[[Any], str], stopped: str = ui_text.STOPPED
@@ -83,8 +73,6 @@ class MainJob(Controller):
         return self.start(work, partial(self._hand_over, on_success), stopped)
 
     def _hand_over(self, on_success: Callable[[Any], str], result: Any) -> None:
-        if self._closed:
-            return
         try:
             self._panel.end_quietly(on_success(result))
         except (InvalidInputError, FileError) as error:
@@ -92,23 +80,22 @@ class MainJob(Controller):
 
     def cancel(self) -> None:
         """Cancel the job; nothing is changed."""
-        if self.job is not None:
-            self.job.stop()
+        if not self.idle:
+            self._slot.stop()
             self._panel.stopping()
 
     def fail(self, message: str) -> None:
         """Show the error of a failed job."""
-        if self._closed:
-            return
         self._panel.end(message, tone="error")
         self.failed.emit(message)
 
-    def _on_stopped(self, message: str) -> None:
-        if not self._closed:
-            self._panel.end(message)
+    def _on_started(self) -> None:
+        self._panel.begin()
+        self.busy_changed.emit(True)
+
+    def _on_stopped(self) -> None:
+        self._panel.end(self._stopped)
 
     def _on_finished(self) -> None:
-        self.job = None
-        if not self._closed:
-            self.busy_changed.emit(False)
-            self.finished.emit()
+        self.busy_changed.emit(False)
+        self.finished.emit()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QUrl, Signal
+from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QMessageBox
 
 from ...segmentation import Progress
 from .. import preferences, ui_text
@@ -15,7 +14,8 @@ from ..engine_session import Session
 from ..panels.memory_panel import CacheRow, MemoryPanel
 from ..pytorch_loading import load_pytorch
 from ..qt.accordion import Fold
-from ..worker import Job, Work
+from ..worker import Work
+from .base import Controller
 
 if TYPE_CHECKING:
     from ...segmentation import DiskCache
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Caches = tuple[DiskCache, DiskCache]
 
 
-class MemoryController(QObject):
+class MemoryController(Controller):
     """Shows memory and caches in the panel, and handles its buttons.
 
     Emits `cleared` when weights were deleted.
@@ -47,12 +47,14 @@ class MemoryController(QObject):
         session: Session,
         start: Callable[[Work, Callable[[Any], str]], bool],
     ) -> None:
-        super().__init__()
+        super().__init__(panel)
         self._panel = panel
         self._fold = fold
         self._session = session
         self._start = start
-        self._measuring: Job | None = None
+        self._measuring = self.newest(self._to_measure)
+        self._measuring.succeeded.connect(self._on_measured)
+        self._measuring.failed.connect(self.say_error)
         remembered = preferences.read()
         session.capacity = remembered.cache_bytes
         panel.setValue(remembered.cache_gigabytes)
@@ -71,22 +73,14 @@ class MemoryController(QObject):
         """Show the memory in use; measure the caches on disk while they are in sight."""
         images, kept = self._session.kept_of_all
         self._panel.show_memory(networks=self._session.network_bytes, images=images, kept=kept)
-        if self._fold.is_open and self._measuring is None:
-            self._measuring = Job(_measure)
-            self._measuring.succeeded.connect(self._on_measured)
-            self._measuring.finished.connect(self._on_measuring_finished)
-            self._measuring.start()
+        if self._fold.is_open:
+            self._measuring.request()
 
-    def close(self) -> None:
-        """Stop measuring."""
-        if self._measuring is not None:
-            self._measuring.stop()
+    def _to_measure(self) -> Work | None:
+        return _measure if self._fold.is_open else None
 
     def _on_measured(self, caches: Caches) -> None:
         self._panel.show_caches(*caches)
-
-    def _on_measuring_finished(self) -> None:
-        self._measuring = None
 
     def _on_unload(self) -> None:
         self._session.unload()
@@ -107,8 +101,7 @@ class MemoryController(QObject):
         if cache is None:
             return
         question = ui_text.clear_question(row.title, cache.folder, cache.contents, after)
-        answer = QMessageBox.question(self._panel, ui_text.CLEAR_TITLE, question)
-        if answer == QMessageBox.StandardButton.Yes:
+        if self.asked(ui_text.CLEAR_TITLE, question):
             self._start(
                 lambda _report, _should_stop: cache.clear(),
                 lambda _nothing: self._on_cleared(row.title, cache.nbytes),

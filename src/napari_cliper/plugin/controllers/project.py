@@ -28,8 +28,6 @@ from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..panels.project_panel import ProjectPanel
-from ..qt.timers import once
-from ..worker import Job
 from .annotation import AnnotationController
 from .base import Controller
 from .exchange import ProjectImages
@@ -94,20 +92,20 @@ class ProjectController(Controller):
         self.project: Project | None = None
         self.current = ""
         self.layer: Image | None = None
-        self.job: Job | None = None
+        self._jobs = self.jobs()
+        self._jobs.finished.connect(self._show)
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.CHANGED_ON_DISK_TITLE)
         self._wanted = ""  # the image that was requested last
         self._arriving = False  # it has been read and is about to be shown
         self._unsaved: set[str] = set()
-        self._writing = ""  # the image that the job saves
+        self._writing: tuple[str, ...] = ()  # the image that the job saves
         self._saved_settings: ProjectSettings | None = None  # as on disk
         self._status: dict[str, Status] = {}
         self._uncertain: Mapping[str, float] = {}
         self._opening: Path | None = None
-        self._closed = False
         self.holding = False
         """Whether a class is being changed in all images: none is loaded or saved meanwhile."""
-        self._timer = once(self, SAVE_AFTER, self.save_soon)
+        self._timer = self.timer(SAVE_AFTER, self.save_soon)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
         panel.new_wanted.connect(self._on_new)
@@ -124,7 +122,7 @@ class ProjectController(Controller):
     @property
     def idle(self) -> bool:
         """Whether everything is saved and no image is being loaded."""
-        return self.job is None and not self._timer.isActive() and not self._arriving
+        return super().idle and not self._arriving
 
     def close(self) -> None:
         """Save all changes and close the project."""
@@ -133,7 +131,7 @@ class ProjectController(Controller):
         self.save_now(ask=False)
         self._annotation_controller.leaving.disconnect(self._on_annotation_leaving)
         self.project = self._opening = None
-        self._closed = True
+        super().close()
 
     def _busy(self) -> bool:
         """Ask the user to wait while a class is being changed."""
@@ -144,7 +142,7 @@ class ProjectController(Controller):
     @property
     def loading(self) -> bool:
         """Whether another image or project is about to be shown."""
-        return self._arriving or (self.job is not None and self._wanted != self.current)
+        return self._arriving or (not self._jobs.idle and self._wanted != self.current)
 
     # ------------------------------------------------------------------ projects
 
@@ -167,10 +165,11 @@ class ProjectController(Controller):
         if not self.save_now():
             return
         self._opening = path
-        job = Job(partial(open_project, path), ui_text.OPENING_PROJECT)
-        job.succeeded.connect(partial(self._on_opened, path))
-        job.failed.connect(self.say_error)
-        self._start(job)
+        self._jobs.start(
+            partial(open_project, path),
+            partial(self._on_opened, path),
+            title=ui_text.OPENING_PROJECT,
+        )
 
     def _on_opened(self, path: Path, opened: tuple[Project, ProjectSettings]) -> None:
         if path is not self._opening or not self.save_now():
@@ -283,10 +282,10 @@ class ProjectController(Controller):
         there = self.layer is not None and self.layer in self._viewer.layers
         if self.project is None or (name == self.current and there) or not self.save_now():
             return
-        job = Job(partial(load_image, self.project, name))
-        job.succeeded.connect(partial(self._on_loaded, self.project, name))
-        job.failed.connect(self.say_error)
-        self._start(job)
+        self._jobs.start(
+            partial(load_image, self.project, name),
+            partial(self._on_loaded, self.project, name),
+        )
 
     def _on_loaded(self, project: Project, name: str, loaded: tuple[Any, Any]) -> None:
         if project is not self.project or name != self._wanted or not self.save_now():
@@ -369,15 +368,17 @@ class ProjectController(Controller):
         """Save changes in a thread."""
         if self.project is None or not (self._unsaved or self._other_settings()):
             return
-        if self.job is not None or self.holding:
+        if not self._jobs.idle or self.holding:
             self._timer.start()
             return
-        self._writing = self.current
+        self._writing = writing = (self.current,)
         write, settings = self._take_unsaved()
-        job = Job(partial(save_in_thread, write), ui_text.SAVING_JOB)
-        job.succeeded.connect(partial(self._on_saved, self.project, settings))
-        job.failed.connect(partial(self._on_save_failed, job, self.current))
-        self._start(job)
+        self._jobs.start(
+            partial(save_in_thread, write),
+            partial(self._on_saved, self.project, settings),
+            partial(self._on_thread_failed, writing),
+            ui_text.SAVING_JOB,
+        )
 
     def request_changed(self) -> None:
         """Save changed settings soon."""
@@ -410,7 +411,7 @@ class ProjectController(Controller):
                     raise
                 write(overwrite=True)
         except (FileError, InvalidInputError) as error:
-            self._on_save_failed(None, name, str(error))
+            self._on_save_failed(name, str(error))
             return False
         self._on_saved(project, settings)
         return True
@@ -432,11 +433,9 @@ class ProjectController(Controller):
 
     def _wait(self) -> None:
         """Wait for the running job; if it failed, its image is marked as unsaved again."""
-        if self.job is not None:
-            self.job.wait()
-            if self.job.error is not None and self._writing:
-                self._unsaved.add(self._writing)
-            self.job, self._writing = None, ""
+        writing, self._writing = self._writing, ()
+        if self._jobs.wait() is not None:
+            self._unsaved.update(writing)
 
     def _on_saved(
         self, project: Project | None, settings: ProjectSettings | None, _nothing: None = None
@@ -444,22 +443,13 @@ class ProjectController(Controller):
         if project is self.project:
             self._saved_settings = settings
 
-    def _on_save_failed(self, job: Job | None, name: str, message: str) -> None:
-        if self.job is not job:
-            return  # `_wait` has handled it
+    def _on_thread_failed(self, writing: tuple[str, ...], message: str) -> None:
+        if writing is self._writing:  # else `_wait` has handled it
+            self._on_save_failed(writing[0], message)
+
+    def _on_save_failed(self, name: str, message: str) -> None:
         self._unsaved.add(name)  # tried again after the next change
         self.message.emit(ui_text.not_saved(error=message), True)
-
-    def _start(self, job: Job) -> None:
-        self.job = job
-        job.finished.connect(partial(self._on_finished, job))
-        job.start()
-
-    def _on_finished(self, job: Job) -> None:
-        if self.job is job:
-            self.job, self._writing = None, ""
-        if not self._closed:  # a job may end after Qt has deleted the panel
-            self._show()
 
     @property
     def annotated(self) -> int:

@@ -23,7 +23,6 @@ from ..layers.image_layers import ImageChoice, labels_shape
 from ..panels.classes_panel import ClassesPanel
 from ..panels.project_panel import ProjectPanel
 from ..panels.run_panel import RunEntry
-from ..worker import Job
 from .base import Controller
 from .live_result import LiveResult
 from .project import ProjectController
@@ -72,19 +71,9 @@ class ProjectRuns(Controller):
         self._request = request
         self._chosen = chosen
         self._start = start
-        self._reading: Job | None = None
+        self._reading = self.jobs()
         panel.order_wanted.connect(self.order)
         project_controller.arrived.connect(self.show_kept)
-
-    def close(self) -> None:
-        """Stop the running job."""
-        if self._reading is not None:
-            self._reading.stop()
-
-    @property
-    def idle(self) -> bool:
-        """Whether no saved prediction is being read."""
-        return self._reading is None
 
     @property
     def entries(self) -> tuple[RunEntry, ...]:
@@ -145,18 +134,11 @@ class ProjectRuns(Controller):
         project, layer, request = projects.project, projects.layer, self._chosen()
         if project is None or layer is None or request is None:
             return
-        self.close()
         rows = tuple(row for row in self._classes.value() if not row.background)
-        job = Job(partial(_read, project, projects.current, _key(request)))
-        job.succeeded.connect(partial(self._on_read, layer, projects.current, rows))
-        job.failed.connect(self.say_error)
-        job.finished.connect(partial(self._on_finished, job))
-        self._reading = job
-        job.start()
-
-    def _on_finished(self, job: Job) -> None:
-        if self._reading is job:
-            self._reading = None
+        self._reading.replace(
+            partial(_read, project, projects.current, _key(request)),
+            partial(self._on_read, layer, projects.current, rows),
+        )
 
     def _on_read(
         self, layer: Image, name: str, rows: tuple[ClassRow, ...], found: StoredPrediction | None

@@ -95,6 +95,7 @@ class PrototypeLearning(Controller):
 
     def close(self) -> None:
         """Drop all waiting jobs."""
+        super().close()
         self._waiting.clear()
         self._number += 1
 

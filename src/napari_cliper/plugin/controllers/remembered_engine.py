@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .. import preferences
 from ..panels.engine_panel import EnginePanel
-from ..qt.timers import once
 from .base import Controller
 
 REMEMBER_AFTER = 500  # milliseconds after the last change of the settings
@@ -21,19 +20,14 @@ class RememberedEngine(Controller):
     def __init__(self, panel: EnginePanel) -> None:
         super().__init__(panel)
         self._panel = panel
-        self._timer = once(self, REMEMBER_AFTER, self._remember)
+        self._timer = self.timer(REMEMBER_AFTER, self._remember)
         panel.edited.connect(self._timer.start)
-
-    @property
-    def idle(self) -> bool:
-        """Whether every change is written."""
-        return not self._timer.isActive()
 
     def close(self) -> None:
         """Write what is not written yet."""
-        if self._timer.isActive():
-            self._timer.stop()
+        if not self._timer.idle:
             self._remember()
+        super().close()
 
     def _remember(self) -> None:
         """Write the settings, if they are valid."""

@@ -20,7 +20,6 @@ from ..panels.image_panel import ImagePanel
 from ..panels.run_panel import RunEntry
 from ..panels.state_panel import StateButton
 from ..panels.status_panel import StatusPanel
-from ..qt.timers import once
 from .base import Controller
 from .live_result import LiveResult
 from .main_job import MainJob
@@ -75,18 +74,7 @@ class RunController(Controller):
         self._result_buttons = result_buttons
         self._number = 0  # number of the latest run; late results of others are discarded
         self._told = ""  # the message of the result
-        self._closed = False
-        self._timer = once(self, RESCORE_AFTER, self._rescore)
-
-    @property
-    def idle(self) -> bool:
-        """Whether no changed words wait to be scored."""
-        return not self._timer.isActive()
-
-    def close(self) -> None:
-        """Start no run any more."""
-        self._closed = True
-        self._timer.stop()
+        self._timer = self.timer(RESCORE_AFTER, self._rescore)
 
     # ------------------------------------------------------------------ start
 
@@ -99,7 +87,7 @@ class RunController(Controller):
             Whether the same image is run again: an active annotation or clicks layer then stays
             active.
         """
-        if self._closed or self._main_job.job is not None or not self._classes.finish_editing():
+        if self.closed or self._main_job.job is not None or not self._classes.finish_editing():
             return
         request = self._requests.of_run()
         if isinstance(request, str):
@@ -178,8 +166,6 @@ class RunController(Controller):
         again: bool = False,
     ) -> None:
         """Show the result of a run; a late one is discarded."""
-        if self._closed:
-            return
         if number != self._number:
             self._status.end(ui_text.DROPPED_FOR_PROJECT)
             return

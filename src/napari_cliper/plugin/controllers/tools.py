@@ -75,6 +75,7 @@ class ToolController(Controller):
 
     def close(self) -> None:
         """Disconnect all events; the layers stay."""
+        super().close()
         self._escape.setEnabled(False)
         self._listeners.clear()
 

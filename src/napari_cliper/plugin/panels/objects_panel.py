@@ -28,12 +28,12 @@ from ...labels.labelled_image import PIXEL, LabelledImage
 from ...labels.regions import ClassSize, Regions, connected_regions, pixel_area
 from ...segmentation import InvalidInputError, Progress
 from .. import ui_text
+from ..job_slot import JobSlot
 from ..layers.image_layers import OUTPUT_KEY, go_to_box, labels_shape, place, transforms
 from ..newest_job import NewestJob
 from ..qt.timers import once
 from ..qt.wrapping_label import wrapping
 from ..state import DockState, SeenLabels
-from ..worker import Job
 from .base import DockPanel
 from .objects_table import ObjectsRow, ObjectsTable
 
@@ -65,7 +65,6 @@ class ObjectsPanel(DockPanel):
         super().__init__(state, parent)
         self._counted: Counted | None = None
         self._names: list[tuple[int, str]] = []  # label and name of each row
-        self._job: Job | None = None
         self._closed = False
         self.source = wrapping()
         self.source.setToolTip(ui_text.OBJECTS_SOURCE_TIP)
@@ -87,6 +86,10 @@ class ObjectsPanel(DockPanel):
         self._counting.succeeded.connect(self._on_counted)
         self._counting.failed.connect(self._say_error)
         self._timer = once(self, COUNT_AFTER, self._on_rest)
+        self._jobs = JobSlot(self)
+        self._jobs.failed.connect(self._say_error)
+        for signal in (self._jobs.started, self._jobs.finished):
+            signal.connect(self._show)
         for signal in (
             state.image_changed,
             state.result_changed,
@@ -124,15 +127,13 @@ class ObjectsPanel(DockPanel):
     def close_down(self) -> None:
         """Stop the running job, and ignore later changes."""
         self._closed = True
-        self._timer.stop()
-        self._counting.close()
-        if self._job is not None:
-            self._job.stop()
+        for part in (self._timer, self._counting, self._jobs):
+            part.close()
 
     @property
     def idle(self) -> bool:
         """Whether the table is up to date and nothing is being written."""
-        return self._job is None and self._counting.idle and not self._timer.isActive()
+        return self._jobs.idle and self._counting.idle and self._timer.idle
 
     # ------------------------------------------------------------------ following
 
@@ -205,7 +206,7 @@ class ObjectsPanel(DockPanel):
 
     def _set_available(self, no_remove: str, no_objects: str) -> None:
         """Enable the buttons, or disable them with the reason as tooltip."""
-        no_objects = no_objects or (ui_text.OBJECTS_BUSY if self._job is not None else "")
+        no_objects = no_objects or ("" if self._jobs.idle else ui_text.OBJECTS_BUSY)
         for button, why_not, tip in (
             (self.remove_button, no_remove, ui_text.REMOVE_SMALLER_TIP),
             (self.measure_button, no_objects, ui_text.MEASURE_TIP),
@@ -248,12 +249,14 @@ class ObjectsPanel(DockPanel):
         if path:
             target = Path(path)
             target = target if target.suffix else target.with_suffix(".csv")
-            self._start(partial(_measure, counted, self.smallest.value(), target), self._on_done)
+            self._jobs.start(
+                partial(_measure, counted, self.smallest.value(), target), self._on_done
+            )
 
     def _on_show(self) -> None:
         if self._counted is not None:
             work = partial(_as_layer, self._counted, self.smallest.value())
-            self._start(work, partial(self._on_layer, self._counted.seen))
+            self._jobs.start(work, partial(self._on_layer, self._counted.seen))
 
     def _on_layer(self, seen: SeenLabels, made: tuple[Regions, pd.DataFrame]) -> None:
         """Show objects in the layer of the image's objects, or in a new one."""
@@ -282,23 +285,6 @@ class ObjectsPanel(DockPanel):
 
     def _on_done(self, message: str) -> None:
         self._state.message.emit(message, False)
-
-    def _start(
-        self, work: Callable[[Report, ShouldStop], Any], on_success: Callable[[Any], None]
-    ) -> None:
-        if self._job is not None:
-            return
-        self._job = Job(work)
-        self._job.succeeded.connect(on_success)
-        self._job.failed.connect(self._say_error)
-        self._job.finished.connect(self._on_finished)
-        self._show()
-        self._job.start()
-
-    def _on_finished(self) -> None:
-        self._job = None
-        if not self._closed:
-            self._show()
 
     def _say_error(self, message: str) -> None:
         self._state.message.emit(message, True)
