@@ -447,11 +447,9 @@ def test_an_out_of_memory_error_reaches_the_person(dock, run, monkeypatch):
     assert dock.shown is not None
 
 
-def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run, monkeypatch):
+def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run):
     stages = []
-    monkeypatch.setattr(
-        dock.status_panel, "show_progress", lambda where: stages.append(where.stage)
-    )
+    dock.main_job.progressed.connect(lambda where: stages.append(where.stage))
     run(dock)
     assert len(set(stages)) >= 4
     for stage in dict.fromkeys(stages):
@@ -467,14 +465,14 @@ def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run, monk
                 requested.append(time.monotonic())
                 dock.cancel()
 
-        monkeypatch.setattr(dock.status_panel, "show_progress", cancel)
+        dock.main_job.progressed.connect(cancel)
         run(dock)
+        dock.main_job.progressed.disconnect(cancel)
         assert time.monotonic() - requested[0] < 1, stage
         assert list(dock.viewer.layers) == layers, stage
         assert dock.shown is shown
         assert "Cancelled" in message(dock)
         assert dock.run_panel.run_button.isEnabled()
-    monkeypatch.undo()
     run(dock)
     assert len(outputs(dock.viewer)) == 1
 
@@ -623,10 +621,10 @@ def test_an_error_is_a_notification_where_the_dock_is_not_seen(make_napari_viewe
     notification_manager.notification_ready.connect(told.append)
     try:
         qtbot.waitUntil(dock.isVisible)
-        dock._on_failed("No image.")
+        dock.main_job.say_error("No image.")
         assert told == []  # it is read in the dock
         docked.hide()
-        dock._on_failed("No word.")
+        dock.main_job.say_error("No word.")
         assert [(one.message, str(one.severity)) for one in told] == [("No word.", "error")]
     finally:
         notification_manager.notification_ready.disconnect(told.append)
@@ -725,14 +723,14 @@ def test_one_layer_shows_the_coarse_map_and_the_refined_one_in_turn(dock, run):
     layer = labels_of(dock)
     refined = layer.data.copy()
     scores = dock.shown.outcome.scores
-    dock.swap_stages()
+    dock.result.swap_stages()
     assert labels_of(dock, "coarse") is layer
     np.testing.assert_array_equal(layer.data, scores.to_labels(stage="coarse"))
     assert (layer.data != refined).any()
     assert "coarse" in message(dock)
     run(dock)  # another result shows the same stage
     np.testing.assert_array_equal(labels_of(dock, "coarse").data, scores.to_labels(stage="coarse"))
-    dock.swap_stages()
+    dock.result.swap_stages()
     np.testing.assert_array_equal(labels_of(dock).data, refined)
 
 
@@ -746,10 +744,10 @@ def test_both_stages_as_layers_on_request(dock, run):
     expected = dock.shown.outcome.scores.to_labels(stage="coarse")
     np.testing.assert_array_equal(coarse.data, expected)
     assert (coarse.visible, layer.visible) == (False, True)
-    dock.swap_stages()
+    dock.result.swap_stages()
     assert (coarse.visible, layer.visible) == (True, False)
     assert dock.viewer.layers.selection.active is coarse
-    dock.swap_stages()
+    dock.result.swap_stages()
     dock.threshold_panel.both_stages.setChecked(False)
     assert [layer.name for layer in outputs(dock.viewer)] == ["scene prediction"]
     np.testing.assert_array_equal(labels_of(dock).data, refined)

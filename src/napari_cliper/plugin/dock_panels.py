@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -20,7 +20,7 @@ from .panels.memory_panel import MemoryPanel
 from .panels.offers_panel import OffersPanel
 from .panels.project_panel import ProjectPanel
 from .panels.prototypes_panel import PrototypesPanel
-from .panels.run_panel import RunEntry, RunPanel
+from .panels.run_panel import RunPanel
 from .panels.state_panel import StatePanel
 from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
@@ -34,17 +34,15 @@ class DockPanels(ClosingWidget):
     Parameters
     ----------
     viewer : Viewer
-    run_entries : callable
-        Gives the entries of the menu beside Run.
     """
 
-    def __init__(self, viewer: Viewer, run_entries: Callable[[], list[RunEntry]]) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self.offers_panel = OffersPanel()
         self.image_panel = ImagePanel(viewer)
         self.classes_panel = ClassesPanel()
         self.engine_panel = EnginePanel(preferences.read().config)
-        self.run_panel = RunPanel(run_entries)
+        self.run_panel = RunPanel()
         self.state_panel = StatePanel()
         self.correct_state = StatePanel()
         self.status_panel = StatusPanel()

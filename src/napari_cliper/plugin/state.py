@@ -1,11 +1,12 @@
-"""The state of the dock that panels follow: image, classes, result and annotation.
+"""The state of the dock that panels and controllers follow: image, classes, result, annotation.
 
-A panel that needs only the state derives from `panels.base.DockPanel` and has no controller.
+A panel that needs only the state derives from `panels.base.DockPanel` and has no controller. A
+controller takes the state and its panel, and connects itself to both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,9 +22,12 @@ from ..segmentation import InvalidInputError
 from .controllers.annotation import AnnotationController
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
+from .controllers.main_job import MainJob
+from .engine_session import Session
 from .layers.annotation_layer import AnnotationLayer
 from .layers.image_layers import ImageChoice, geometry_of, image_shape, place
 from .panels.classes_panel import ClassesPanel
+from .panels.engine_panel import EnginePanel
 from .panels.image_panel import ImagePanel
 
 
@@ -78,25 +82,44 @@ class SeenLabels:
 class DockState(QObject):
     """The image, classes, result and annotation of one dock, and signals when they change.
 
+    Signals named `..._wanted` are requests to another part of the dock.
+
     Parameters
     ----------
     viewer : Viewer
     images : ImagePanel
     classes : ClassesPanel
+    engine : EnginePanel
     result : LiveResult
     annotations : AnnotationController
+    session : Session
+        Runs the engine.
+    main_job : MainJob
+        Runs the job that the user waits for.
     """
 
     image_changed = Signal()
     """Another image, plane or region is chosen."""
     classes_changed = Signal()
     """Words, order, colours or visibility of the classes have changed."""
+    words_changed = Signal()
+    """Words or order of the classes have changed: a run would differ."""
+    class_selected = Signal(int)
+    """The user has selected a class in the table; carries its label, 0 for background."""
+    inputs_changed = Signal()
+    """What a run needs has changed: the image, words, settings or weights, or a job has ended."""
     result_changed = Signal()
     """Another result, or none, is shown."""
     prediction_changed = Signal()
     """The labels of the current prediction have changed, by thresholds or hints."""
     annotation_changed = Signal()
     """The labels of an annotation, or the set of annotations, have changed."""
+    leaving = Signal(object)
+    """An image layer is about to be removed for the next image of the project; carries it."""
+    run_wanted = Signal()
+    rescore_wanted = Signal()
+    """The image on the screen is to be scored again soon, with changed words or prototypes."""
+    page_wanted = Signal(str)
     message = Signal(str, bool)
     """A message for the foot of the dock, and whether it is an error."""
 
@@ -105,17 +128,33 @@ class DockState(QObject):
         viewer: Viewer,
         images: ImagePanel,
         classes: ClassesPanel,
+        engine: EnginePanel,
         result: LiveResult,
         annotations: AnnotationController,
+        session: Session,
+        main_job: MainJob,
     ) -> None:
         super().__init__()
         self.viewer = viewer
         self.result = result
         self.annotations = annotations
+        self.session = session
+        self.main_job = main_job
         self._images = images
         self._classes = classes
         images.changed.connect(self.image_changed)
         classes.valueChanged.connect(self.classes_changed)
+        classes.words_changed.connect(self.words_changed)
+        classes.words_changed.connect(self.rescore_wanted)
+        classes.selected.connect(self.class_selected)
+        for signal in (
+            images.changed,
+            classes.words_changed,
+            classes.pending_changed,
+            engine.valueChanged,
+            main_job.finished,
+        ):
+            signal.connect(self._on_input)
         result.appeared.connect(self.result_changed)
         result.relabelled.connect(self.prediction_changed)
         for signal in (annotations.changed, annotations.begun, annotations.lost):
@@ -143,6 +182,26 @@ class DockState(QObject):
     def rows(self) -> tuple[ClassRow, ...]:
         """The classes in the table, from top to bottom, background words included."""
         return self._classes.value()
+
+    @property
+    def labelled_rows(self) -> tuple[ClassRow, ...]:
+        """The classes in the table that have a label: all but background words."""
+        return tuple(row for row in self.rows if not row.background)
+
+    def set_rows(self, rows: Iterable[ClassRow]) -> None:
+        """Replace the classes in the table; this can be undone there.
+
+        Raises
+        ------
+        InvalidInputError
+            For a repeated word.
+        """
+        self._classes.setValue(rows)
+
+    @property
+    def why_no_choice(self) -> str:
+        """The reason why `choice` is None; empty if it is not."""
+        return self._images.why_not()
 
     @property
     def shown(self) -> Shown | None:
@@ -191,6 +250,9 @@ class DockState(QObject):
         """The classes with the colours of the table; classes that are not in it are unchanged."""
         by_name = {row.name.casefold(): row for row in self.rows}
         return {label: by_name.get(row.name.casefold(), row) for label, row in classes.items()}
+
+    def _on_input(self, _changed: object = None) -> None:
+        self.inputs_changed.emit()
 
     def _on_annotation(self, _annotation: object) -> None:
         self.annotation_changed.emit()

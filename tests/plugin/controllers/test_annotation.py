@@ -449,5 +449,5 @@ def test_a_stroke_is_not_overwritten_before_it_ends(result, run, qtbot):
 def test_removed_layers_are_not_swapped(result):
     result.result.show_both(True)
     result.viewer.layers.remove(result.shown.predictions["coarse"].layer)
-    result.swap_stages()
+    result.result.swap_stages()
     assert predicted(result).visible

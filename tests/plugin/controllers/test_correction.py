@@ -437,7 +437,7 @@ def test_outlines_of_large_planes_are_made_in_the_thread(result, run, settle, mo
     clicks.click_at((rows[9], columns[9]), BACKGROUND)
     settle(result)
     check()
-    result.swap_stages()
+    result.result.swap_stages()
     coarse = result.shown.predictions["coarse"]
     assert coarse is prediction
     check()

@@ -50,7 +50,7 @@ def message(dock):
 def export(dock, qtbot, folder, *formats, overwrite=False):
     request = ExportRequest(folder, formats, overwrite, every_image=False)
     dock.exchange.write(
-        request, dock.annotation_controller.current(), dock.exchange.project_images()
+        request, dock.annotation_controller.current(), dock.project_controller.exported()
     )
     wait(dock, qtbot)
 

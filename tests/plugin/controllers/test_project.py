@@ -417,7 +417,7 @@ def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, picture
     add_to_record(folder, {path.name: path for path in pictures})
     painted(project, qtbot)
     request = ExportRequest(folder, ("png",), overwrite=True, every_image=every_image)
-    project.exchange.write(request, annotation(project), project.exchange.project_images())
+    project.exchange.write(request, annotation(project), project.project_controller.exported())
     qtbot.waitUntil(lambda: project.exchange.idle, timeout=10_000)
     assert "is one of the inputs and is never replaced" in message(project)
     assert {path: path.read_bytes() for path in pictures} == before

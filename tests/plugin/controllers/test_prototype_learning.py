@@ -61,7 +61,7 @@ def confirm_scene(dock, image=None, name="scene", scene=SCENE, names=NAMES, rows
     mine.layer.data_setitem(tuple(where), 1)  # what becomes background is touched by this
     mine.layer.data_setitem(tuple(where), truth[tuple(where)])
     mine.follow()
-    dock._update_ready()
+    dock.state.inputs_changed.emit()
     return mine
 
 
@@ -170,7 +170,7 @@ def test_the_reason_why_nothing_can_be_learned_is_shown(nonsense, qtbot):
     assert not panel.learn_button.isEnabled()
     assert "no annotation yet" in panel.learn_button.toolTip()
     mine = nonsense.annotation_controller.begin(layer, "scene")
-    nonsense._update_ready()
+    nonsense.state.inputs_changed.emit()
     assert "Nothing is accepted or painted" in panel.learn_button.toolTip()
     mine.layer.paint((30, 30), 1)
     qtbot.waitUntil(panel.learn_button.isEnabled, timeout=2000)

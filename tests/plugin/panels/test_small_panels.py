@@ -53,14 +53,14 @@ def test_run_says_why_it_is_grey(panel, qtbot):
 
 def test_the_menu_beside_run_starts_what_it_lists_when_it_is_opened(panel, qtbot):
     started, names = [], ["plane", "rectangle"]
-    run = panel(
-        lambda: RunPanel(
-            lambda: [RunEntry(name, "tip", partial(started.append, name)) for name in names]
-        )
+    run = panel(RunPanel)
+    run.add_entries(
+        lambda: [RunEntry(name, "tip", partial(started.append, name)) for name in names]
     )
+    run.add_entries(lambda: [RunEntry("images", "tip", partial(started.append, "images"))])
     names.append("tiles")
     run.menu_button.menu().popup(run.mapToGlobal(run.menu_button.pos()))
-    assert [action.text() for action in run.menu.actions()] == names
+    assert [action.text() for action in run.menu.actions()] == [*names, "images"]
     qtbot.keyClick(run.menu, Qt.Key.Key_Down)
     qtbot.keyClick(run.menu, Qt.Key.Key_Down)
     qtbot.keyClick(run.menu, Qt.Key.Key_Return)

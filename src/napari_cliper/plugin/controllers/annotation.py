@@ -82,13 +82,10 @@ class AnnotationController(Controller):
         self._removing: AnnotationLayer | None = None
         self.picking = False
         """Whether the next press of the mouse picks a region."""
-        self.keys: dict[str, Callable[[], None]] = {
+        self.keys = {
             shortcuts.ACCEPT: self.accept,
             shortcuts.ACCEPT_REGION: self.accept_under_cursor,
         }
-        """Callbacks by key, for any active layer."""
-        self.layer_keys: dict[str, Callable[[], None]] = {}
-        """Callbacks by key, while an annotation is active."""
         self._cleaning = self.jobs()
         self._cleaning.started.connect(self.update_available)
         self._cleaning.finished.connect(self.update_available)
@@ -98,6 +95,10 @@ class AnnotationController(Controller):
         self._counting.succeeded.connect(panel.show_done)
         panel.accept_wanted.connect(self.accept)
         panel.clean_wanted.connect(self.clean)
+        images.changed.connect(self.update_available)
+        images.changed.connect(self.count_soon)
+        classes.appearance_changed.connect(self.recolour)
+        result.appeared.connect(self.count_soon)
         result.relabelled.connect(self.update_available)
         result.hinted.connect(self._on_hinted)
         result.thresholds_followed.connect(self._on_thresholds)
@@ -153,7 +154,7 @@ class AnnotationController(Controller):
             return found
         if found is not None:
             self.remove(found)
-        annotation = AnnotationLayer(image, name, state, self.layer_keys)
+        annotation = AnnotationLayer(image, name, state)
         annotation.changed.connect(partial(self._on_changed, annotation))
         annotation.stepped.connect(partial(self.stepped.emit, annotation))
         annotation.refused.connect(self.say_error)

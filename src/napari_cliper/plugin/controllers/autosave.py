@@ -13,7 +13,6 @@ from functools import partial
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.viewer import Viewer
 from qtpy.QtCore import Signal
 
 from ...annotation.edit_history import Edits
@@ -27,9 +26,10 @@ from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice
 from ..panels.offers_panel import Offer, OffersPanel
-from .annotation import AnnotationController
+from ..state import DockState
 from .base import Controller
 from .project import SAVE_AFTER, ProjectController
+from .requests import Requests
 from .session_files import (
     LAYER,
     PLACE_KEY,
@@ -50,15 +50,12 @@ class Autosave(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
+    state : DockState
     panel : OffersPanel
-    annotation_controller : AnnotationController
     project_controller : ProjectController
         Annotations of its project are saved there instead.
-    settings : callable
-        Returns the current settings, to be saved with the session.
-    apply_settings : callable
-        Shows settings in the dock; called when a session is continued.
+    requests : Requests
+        Gives the current settings, and shows those of a session that is continued.
     """
 
     looked = Signal()
@@ -66,20 +63,18 @@ class Autosave(Controller):
 
     def __init__(
         self,
-        viewer: Viewer,
+        state: DockState,
         panel: OffersPanel,
-        annotation_controller: AnnotationController,
         project_controller: ProjectController,
-        settings: Callable[[], ProjectSettings | None],
-        apply_settings: Callable[[ProjectSettings], None],
+        requests: Requests,
     ) -> None:
         super().__init__(panel)
-        self._viewer = viewer
+        self._viewer = state.viewer
         self._panel = panel
-        self._annotation_controller = annotation_controller
+        self._annotation_controller = annotation_controller = state.annotations
         self._project_controller = project_controller
-        self._settings = settings
-        self._apply_settings = apply_settings
+        self._settings = requests.settings
+        self._apply_settings = requests.continue_with
         self._jobs = self.jobs()
         self._looking = self.jobs()
         self.lost: list[AnnotationLayer] = []
@@ -96,7 +91,7 @@ class Autosave(Controller):
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.lost.connect(self._on_lost)
         annotation_controller.begun.connect(self._on_begun)
-        project_controller.leaving.connect(self._on_project_leaving)
+        state.leaving.connect(self._on_project_leaving)
         project_controller.saved_as.connect(self.forget)
         panel.accepted.connect(self._on_accepted)
         panel.discarded.connect(self._on_discarded)

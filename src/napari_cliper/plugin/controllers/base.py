@@ -13,6 +13,7 @@ from ...io.files import FileError
 from ...segmentation import InvalidInputError
 from ..job_slot import JobSlot
 from ..newest_job import DELAY, NewestJob
+from ..qt.keys import Keys
 from ..qt.timers import Once, once
 from ..worker import Work
 
@@ -52,6 +53,8 @@ class Controller(QObject):
         self._parts: list[Part] = []
         self.closed = False
         """Set by `close`."""
+        self.keys: Keys = {}
+        """Callbacks by key, for any active layer."""
 
     # ------------------------------------------------------------------ what runs
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from napari.layers import Labels
-from napari.viewer import Viewer
 from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QWidget
 
 from ...annotation.class_change import ClassChange
 from ...labels.label_class import ClassRow
 from .. import shortcuts, ui_text
-from ..panels.classes_panel import ClassesPanel
-from .annotation import AnnotationController
+from ..state import DockState
 from .base import Controller
-from .live_result import LiveResult
 
 
 class Brush(Controller):
@@ -23,47 +20,37 @@ class Brush(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
-    classes : ClassesPanel
-    annotations : AnnotationController
-    result : LiveResult
+    state : DockState
+    panel : QWidget
     """
 
     brushed = Signal(str)
     """The class of the brush was chosen, by its row or by a key."""
 
-    def __init__(
-        self,
-        viewer: Viewer,
-        classes: ClassesPanel,
-        annotations: AnnotationController,
-        result: LiveResult,
-    ) -> None:
-        super().__init__(classes)
-        self._viewer = viewer
-        self._classes = classes
-        self._annotations = annotations
-        self._result = result
+    def __init__(self, state: DockState, panel: QWidget) -> None:
+        super().__init__(panel)
+        self._state = state
+        self._viewer = state.viewer
         self._last_brushed = ""
-        self.keys: dict[str, Callable[[], None]] = {
+        self.keys = {
             shortcuts.NEXT_CLASS: partial(self.brush_step, 1),
             shortcuts.PREVIOUS_CLASS: partial(self.brush_step, -1),
             **{
                 key: partial(self.brush_nth, index) for index, key in enumerate(shortcuts.NTH_CLASS)
             },
         }
-        """Callbacks by key, for any active layer."""
+        state.class_selected.connect(self._on_selected)
 
     def brush(self, row: ClassRow) -> None:
         """Set the class of the active layer's brush."""
         active = self._viewer.layers.selection.active
-        annotation, shown = self._annotations.behind(active), self._result.shown
+        annotation, shown = self._state.annotations.behind(active), self._state.shown
         if annotation is not None:
             number = annotation.number_of(row)
-            annotation.show_classes(self._rows())
+            annotation.show_classes(list(self._state.labelled_rows))
             active.selected_label = number
         elif isinstance(active, Labels):
-            rows = self._rows() if shown is None else list(shown.rows)
+            rows = list(self._state.labelled_rows) if shown is None else list(shown.rows)
             names = [one.name for one in rows]
             if row.name in names:
                 active.selected_label = names.index(row.name) + 1
@@ -73,11 +60,11 @@ class Brush(Controller):
 
     def row_of(self, name: str) -> ClassRow | None:
         """Return the class with a name in the table; None for other names and background words."""
-        return next((row for row in self._rows() if row.name == name), None)
+        return next((row for row in list(self._state.labelled_rows) if row.name == name), None)
 
     def brush_step(self, step: int) -> None:
         """Set the brush to the next (1) or previous (-1) class of the table."""
-        rows = self._rows()
+        rows = list(self._state.labelled_rows)
         if rows:
             at = self._brushed(rows)
             first = 0 if step > 0 else len(rows) - 1
@@ -85,7 +72,7 @@ class Brush(Controller):
 
     def brush_nth(self, index: int) -> None:
         """Set the brush to the class with an index in the table."""
-        rows = self._rows()
+        rows = list(self._state.labelled_rows)
         if index < len(rows):
             self.brush(rows[index])
 
@@ -96,7 +83,7 @@ class Brush(Controller):
         if not isinstance(active, Labels):
             last = self._last_brushed.casefold()
             return names.index(last) if last in names else None
-        annotation = self._annotations.behind(active)
+        annotation = self._state.annotations.behind(active)
         if annotation is None:
             return active.selected_label - 1 if 0 < active.selected_label <= len(rows) else None
         named = annotation.classes.get(active.selected_label)
@@ -108,5 +95,6 @@ class Brush(Controller):
         if change.is_of(self._last_brushed):
             self._last_brushed = "" if change.new is None else change.new.name
 
-    def _rows(self) -> list[ClassRow]:
-        return [row for row in self._classes.value() if not row.background]
+    def _on_selected(self, label: int) -> None:
+        if label > 0:
+            self.brush_nth(label - 1)

@@ -21,15 +21,14 @@ from ...annotation.user_hints import CLICKS, clicks_in
 from ...segmentation import Monitor, Progress
 from .. import ui_text
 from ..panels.classes_panel import ClassesPanel
+from ..state import DockState
 from ..worker import Work
-from .annotation import AnnotationController
 from .autosave import Autosave
 from .base import Controller
 from .brush import Brush
-from .correction import CorrectionController
-from .live_result import LiveResult
+from .clicks import ClickController
 from .project import ProjectController
-from .prototype_learning import PrototypeLearning, Start
+from .prototype_learning import PrototypeLearning
 
 
 @dataclass(eq=False)
@@ -47,40 +46,36 @@ class ClassChanges(Controller):
 
     Parameters
     ----------
+    state : DockState
     panel : ClassesPanel
-    annotations : AnnotationController
     brush : Brush
-    corrections : CorrectionController
+    clicks : ClickController
     learning : PrototypeLearning
-    result : LiveResult
     projects : ProjectController
     autosave : Autosave
-    start : callable
-        See `prototype_learning.Start`; `go_on` is called when the dock is free.
     """
 
     def __init__(
         self,
+        state: DockState,
         panel: ClassesPanel,
-        annotations: AnnotationController,
         brush: Brush,
-        corrections: CorrectionController,
+        clicks: ClickController,
         learning: PrototypeLearning,
-        result: LiveResult,
         projects: ProjectController,
         autosave: Autosave,
-        start: Start,
     ) -> None:
         super().__init__(panel)
         self._panel = panel
-        self._annotations = annotations
+        self._annotations = state.annotations
         self._brush = brush
-        self._clicks = corrections.click_controller
+        self._clicks = clicks
         self._learning = learning
-        self._result = result
+        self._result = state.result
         self._projects = projects
         self._autosave = autosave
-        self._start = start
+        self._start = state.main_job.start_told
+        state.main_job.finished.connect(self.go_on)
         self._task: _Task | None = None
         self._had_focus = False
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.CHANGE_CLASS_TITLE)

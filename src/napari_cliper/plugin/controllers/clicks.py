@@ -9,21 +9,18 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from napari.layers import Image, Labels
-from napari.viewer import Viewer
 from qtpy.QtCore import Signal
 
 from ...annotation.class_change import ClassChange
 from ...annotation.user_hints import BACKGROUND
-from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.clicks_layer import ClicksLayer
 from ..layers.image_layers import image_shape, pixel_under
-from ..panels.classes_panel import ClassesPanel
 from ..panels.corrections_panel import CorrectionsPanel
-from ..panels.image_panel import ImagePanel
-from .annotation import AnnotationController
+from ..qt.keys import Keys, bind
+from ..state import DockState
 from .base import Controller
 from .hint_history import HintHistory
 
@@ -33,36 +30,25 @@ class ClickController(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
+    state : DockState
+        Its annotations keep the clicks.
     panel : CorrectionsPanel
-    annotation_controller : Annotating
-        Where clicks are kept.
-    images : ImagePanel
-    classes : ClassesPanel
     """
 
     hinted = Signal(object)
     """The user has drawn a stroke, changed a click, or undone one; carries the image."""
 
-    def __init__(
-        self,
-        viewer: Viewer,
-        panel: CorrectionsPanel,
-        annotation_controller: AnnotationController,
-        images: ImagePanel,
-        classes: ClassesPanel,
-    ) -> None:
+    def __init__(self, state: DockState, panel: CorrectionsPanel) -> None:
         super().__init__(panel)
-        self._viewer = viewer
+        self._state = state
+        self._viewer = viewer = state.viewer
         self._panel = panel
-        self._annotation_controller = annotation_controller
-        self._images = images
-        self._classes = classes
+        self._annotation_controller = annotation_controller = state.annotations
         self.all: list[ClicksLayer] = []
         self._chosen = ""  # the class of the next click; empty for the first of the table
         self._taken_away: list[Image] = []
         self._histories: WeakKeyDictionary[Image, HintHistory] = WeakKeyDictionary()
-        self.keys: dict[str, Callable[[], None]] = {
+        self._layer_keys: Keys = {
             shortcuts.UNDO: self.undo,
             shortcuts.REDO: self.redo,
         }
@@ -71,8 +57,8 @@ class ClickController(Controller):
         annotation_controller.begun.connect(self._on_begun)
         annotation_controller.stepped.connect(self._on_stroke)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
-        classes.selected.connect(self._on_row)
-        classes.valueChanged.connect(self.recolour)
+        state.class_selected.connect(self._on_row)
+        state.classes_changed.connect(self.recolour)
         viewer.layers.events.removed.connect(self._on_removed)
         self.recolour()
 
@@ -93,7 +79,7 @@ class ClickController(Controller):
 
     def click(self) -> None:
         """Activate the clicks layer, and add it if there is none."""
-        choice = self._images.choice()
+        choice = self._state.choice
         if choice is None:
             return
         try:
@@ -122,9 +108,9 @@ class ClickController(Controller):
         InvalidInputError
             If there is no image, or the position is outside of it.
         """
-        choice = self._images.choice()
+        choice = self._state.choice
         if choice is None:
-            raise InvalidInputError(self._images.why_not())
+            raise InvalidInputError(self._state.why_no_choice)
         pixel = pixel_under(self._viewer, choice.layer, world)
         sizes = image_shape(choice.layer)
         if not all(0 <= at < size for at, size in zip(pixel, sizes, strict=True)):
@@ -197,9 +183,9 @@ class ClickController(Controller):
 
     def _add(self, annotation: AnnotationLayer) -> ClicksLayer:
         active = self._viewer.layers.selection.active
-        clicks = ClicksLayer(annotation.image, annotation.name, annotation.clicks, self.keys)
+        clicks = ClicksLayer(annotation.image, annotation.name, annotation.clicks, self._layer_keys)
         clicks.choose(self._panel.value().chosen)
-        clicks.show_classes(self._rows())
+        clicks.show_classes(self._state.labelled_rows)
         clicks.stepped.connect(partial(self._on_click_step, clicks))
         clicks.changed.connect(partial(self._on_clicked, clicks))
         clicks.chosen_changed.connect(self._on_chosen)
@@ -209,7 +195,8 @@ class ClickController(Controller):
         return clicks
 
     def _on_begun(self, annotation: AnnotationLayer) -> None:
-        """Show the clicks of a project's image."""
+        """Bind the keys, and show the clicks of a project's image."""
+        bind(annotation.layer, self._layer_keys)
         if annotation.clicks and self.of(annotation.image) is None:
             self._add(annotation)
 
@@ -249,9 +236,9 @@ class ClickController(Controller):
             if annotation is not None and self.of(image) is None:
                 annotation.keep_clicks({})
 
-    def recolour(self, _rows: object = None) -> None:
+    def recolour(self) -> None:
         """Show the clicks, and the classes to click, in the colours of the table."""
-        rows = self._rows()
+        rows = self._state.labelled_rows
         names = [BACKGROUND, *(row.name for row in rows)]
         if self._chosen not in names:
             self._chosen = ""
@@ -260,6 +247,3 @@ class ClickController(Controller):
         for one in self.all:
             one.choose(chosen)
             one.show_classes(rows)
-
-    def _rows(self) -> list[ClassRow]:
-        return [row for row in self._classes.value() if not row.background]

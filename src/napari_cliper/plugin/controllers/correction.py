@@ -6,7 +6,6 @@ its thread, from copies that are made here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,28 +13,22 @@ from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Image, Points
-from napari.viewer import Viewer
-from qtpy.QtCore import Signal
 
 from ...annotation.user_hints import BACKGROUND, Hints, clicks_on
 from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
-from ..engine_session import Session
 from ..job_slot import JobSlot
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice, go_to_pixel, labels_shape, map_transforms
 from ..layers.passing_layers import PassingLayer
 from ..layers.uncertainty_layer import UncertaintyLayer
-from ..panels.classes_panel import ClassesPanel
 from ..panels.corrections_panel import CorrectionsChoice, CorrectionsPanel
-from ..panels.image_panel import ImagePanel
+from ..state import DockState
 from ..worker import Work
-from .annotation import AnnotationController
 from .base import Controller
 from .clicks import ClickController
 from .kept_results import Shown
 from .label_update import Drawn, ReadHints, UncertainPlaces, read_hints, uncertain_places
-from .live_result import LiveResult
 
 PLACES_PER_SIDE = 5
 """The number of uncertain places that fit side by side on the canvas after zooming to one."""
@@ -47,48 +40,26 @@ class CorrectionController(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
+    state : DockState
+        Its annotations have the strokes and clicks, which its result follows.
     panel : CorrectionsPanel
-    annotation_controller : Annotating
-        Where strokes are, and where clicks are kept.
-    result : LiveResult
-        What follows them.
-    session : Session
-        Gives the affinity of the result's image.
-    images : ImagePanel
-    classes : ClassesPanel
     """
 
-    first_hint = Signal()
-    """The user has given the first hint on an image."""
-
-    def __init__(
-        self,
-        viewer: Viewer,
-        panel: CorrectionsPanel,
-        annotation_controller: AnnotationController,
-        result: LiveResult,
-        session: Session,
-        images: ImagePanel,
-        classes: ClassesPanel,
-    ) -> None:
+    def __init__(self, state: DockState, panel: CorrectionsPanel) -> None:
         super().__init__(panel)
-        self._viewer = viewer
+        self._dock = state
+        self._viewer = viewer = state.viewer
         self._panel = panel
-        self._annotation_controller = annotation_controller
-        self._result = result
-        self._session = session
-        self._images = images
-        self.click_controller = self.own(
-            ClickController(viewer, panel, annotation_controller, images, classes)
-        )
+        self._annotation_controller = annotation_controller = state.annotations
+        self._result = result = state.result
+        self._session = state.session
+        self.click_controller = self.own(ClickController(state, panel))
         self.click_controller.message.connect(self.message)
         self.click_controller.hinted.connect(self._on_hinted)
-        self.keys: dict[str, Callable[[], None]] = {
+        self.keys = {
             shortcuts.NEXT_UNCERTAIN: self.next_uncertain,
             shortcuts.REJECT_REGION: self.reject_under_cursor,
         }
-        """Callbacks by key, for any active layer."""
         self.uncertainty = UncertaintyLayer(viewer)
         self.uncertain_places: UncertainPlaces | None = None
         self._preparing = self.own(JobSlot(self))  # computes the affinity before it is needed
@@ -113,7 +84,8 @@ class CorrectionController(Controller):
         result.appeared.connect(self._on_appeared)
         result.followed.connect(self._on_followed)
         result.relabelled.connect(self.update_available)
-        images.changed.connect(self.update_available)
+        state.image_changed.connect(self.update_available)
+        state.leaving.connect(self.leave)
         viewer.layers.events.removed.connect(self._on_removed)
         self.update_available()
 
@@ -133,7 +105,7 @@ class CorrectionController(Controller):
 
     def update_available(self) -> None:
         """Enable or disable the buttons."""
-        no_click = "" if self._images.choice() else self._images.why_not()
+        no_click = "" if self._dock.choice else self._dock.why_no_choice
         no_next = self._result.why_not
         self._panel.set_available(no_click, no_next)
         if no_next:
@@ -200,7 +172,7 @@ class CorrectionController(Controller):
         """Show what a stroke, click or undo of the user changes."""
         if image not in self._hinted:
             self._hinted.add(image)
-            self.first_hint.emit()
+            self._dock.page_wanted.emit("correct")
         shown, annotation = self._shown(), self._annotation_controller.of(image)
         if shown is None or shown.choice.layer is not image or not self._panel.value().spread:
             return

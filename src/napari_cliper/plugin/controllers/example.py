@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from napari.viewer import Viewer
-
 from ...demo.scenes import KINDS, Scene, example_scene
 from ...labels.label_class import ClassRow
 from .. import ui_text
-from ..panels.classes_panel import ClassesPanel
 from ..panels.engine_panel import EnginePanel
+from ..state import DockState
 from .base import Controller
 
 
@@ -19,25 +15,14 @@ class ExampleController(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
-    classes : ClassesPanel
+    state : DockState
     engine : EnginePanel
-    run : callable
-        Starts a run.
     """
 
-    def __init__(
-        self,
-        viewer: Viewer,
-        classes: ClassesPanel,
-        engine: EnginePanel,
-        run: Callable[[], None],
-    ) -> None:
-        super().__init__(classes)
-        self._viewer = viewer
-        self._classes = classes
+    def __init__(self, state: DockState, engine: EnginePanel) -> None:
+        super().__init__(engine)
+        self._state = state
         self._engine = engine
-        self._run = run
         self._making = self.jobs()
 
     def show(self, scene: Scene | None = None) -> None:
@@ -54,9 +39,9 @@ class ExampleController(Controller):
             self._making.start(lambda _report, _should_stop: example_scene(), self._show_scene)
 
     def _show_scene(self, scene: Scene) -> None:
-        self._viewer.add_image(scene.image, name=ui_text.DEMO_SCENE)
+        self._state.viewer.add_image(scene.image, name=ui_text.DEMO_SCENE)
         self._engine.choose_demo()
-        self._classes.setValue(
+        self._state.set_rows(
             ClassRow(kind.name, kind.synonyms) for kind in KINDS if kind.name in scene.kinds
         )
-        self._run()
+        self._state.run_wanted.emit()

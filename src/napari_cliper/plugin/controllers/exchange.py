@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
-from ...io.lazy_images import Images
 from ...io.readers.coco import open_coco
 from ...io.readers.label_files import SUFFIXES, read_labels
 from ...labels.axes import axes_from_names
@@ -25,35 +23,14 @@ from .. import ui_text
 from ..export_choice import keep_choice, last_choice
 from ..layers.annotation_layer import AnnotationLayer, Place
 from ..layers.image_layers import ImageChoice
-from ..panels.classes_panel import ClassesPanel
 from ..panels.export_panel import ExportPanel, ExportRequest
-from ..panels.image_panel import ImagePanel
 from ..panels.import_dialog import ImportDialog
-from .annotation import AnnotationController
+from ..state import DockState
 from .base import Controller
+from .project import ProjectController
+from .project_files import Gather, ProjectImages
 
 FILES_NAMED = 4
-
-Gather = Callable[[], Images]
-
-
-@dataclass(frozen=True)
-class ProjectImages:
-    """The annotated images of a project, for export. The default is no project.
-
-    Parameters
-    ----------
-    count : int
-        Number of images with an annotation.
-    gather : callable
-        Returns these images; called in a thread.
-    files : tuple of Path
-        The files of all images, which an export never replaces.
-    """
-
-    count: int = 0
-    gather: Gather = list
-    files: tuple[Path, ...] = ()
 
 
 class Exchange(Controller):
@@ -61,42 +38,41 @@ class Exchange(Controller):
 
     Parameters
     ----------
+    state : DockState
     panel : ExportPanel
         Also the parent of the dialogs.
-    annotation_controller : AnnotationController
-    images : ImagePanel
-    classes : ClassesPanel
+    projects : ProjectController
     """
 
     def __init__(
         self,
+        state: DockState,
         panel: ExportPanel,
-        annotation_controller: AnnotationController,
-        images: ImagePanel,
-        classes: ClassesPanel,
+        projects: ProjectController,
     ) -> None:
         super().__init__(panel)
         self._panel = panel
-        self._annotation_controller = annotation_controller
-        self._images = images
-        self._classes = classes
+        self._state = state
+        self._annotation_controller = state.annotations
+        self._projects = projects
         self._slot = self.jobs()
         self._slot.started.connect(self.update_available)
         self._slot.finished.connect(self.update_available)
         self.folder = ""
         """The folder of the last export."""
-        self._annotated = 0
-        self.project_images: Callable[[], ProjectImages] = ProjectImages
         panel.setValue(last_choice())
         panel.export_wanted.connect(self.export)
         panel.import_wanted.connect(self.import_labels)
         panel.open_wanted.connect(self.open_folder)
+        state.image_changed.connect(self.update_available)
+        state.annotation_changed.connect(self.update_available)
+        projects.annotated_changed.connect(self.update_available)
 
     # ------------------------------------------------------------------ export
 
     def export(self) -> None:
         """Export with the choices of the panel."""
-        annotation, project = self._annotation_controller.current(), self.project_images()
+        annotation, project = self._annotation_controller.current(), self._projects.exported()
         if annotation is None and not project.count:
             self.message.emit(ui_text.NOTHING_TO_EXPORT, True)
             return
@@ -108,16 +84,11 @@ class Exchange(Controller):
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(self.folder)):
             self.message.emit(ui_text.cannot_open_folder(self.folder), True)
 
-    def set_annotated(self, images: int) -> None:
-        """Set the number of annotated images of the project."""
-        self._annotated = images
-        self.update_available()
-
     def update_available(self, _changed: object = None) -> None:
         """Enable or disable the panel, depending on what can be exported."""
         self._panel.set_available(
             has_annotation=self._annotation_controller.current() is not None,
-            images=self._annotated,
+            images=self._projects.annotated,
             why_not="" if self.idle else ui_text.EXCHANGE_RUNS,
         )
 
@@ -150,7 +121,7 @@ class Exchange(Controller):
 
     def import_labels(self) -> None:
         """Ask for a file and import its labels into the annotation."""
-        choice = self._images.choice()
+        choice = self._state.choice
         if choice is None:
             self.message.emit(ui_text.CHOOSE_IMAGE_TO_IMPORT, True)
             return
@@ -166,7 +137,7 @@ class Exchange(Controller):
 
     def read(self, path: Path) -> None:
         """Read labels in a thread; from a data set, those of the chosen image."""
-        choice = self._images.choice()
+        choice = self._state.choice
         if self.idle and choice is not None:
             file = choice.layer.source.path
             name = choice.name if file is None else Path(file).name
@@ -187,7 +158,7 @@ class Exchange(Controller):
             self.say_error(str(error))
 
     def _take(self, annotation: AnnotationLayer, place: Place, imported: Imported) -> None:
-        for row in self._rows():
+        for row in self._state.labelled_rows:
             annotation.number_of(row)
         matching = match_classes(imported, annotation.classes)
         assignments: dict[int, int | None] = {}
@@ -205,17 +176,14 @@ class Exchange(Controller):
                 row = imported.classes.get(label, ClassRow(name))
                 assignments[label] = annotation.number_of(row, label)
         labels = apply(imported, matching, assignments).astype(np.uint16)
-        known = {row.name.casefold() for row in self._classes.value()}
+        known = {row.name.casefold() for row in self._state.rows}
         new = [row for row in annotation.classes.values() if row.name.casefold() not in known]
         if new:
-            self._classes.setValue((*self._classes.value(), *new))
-        annotation.show_classes(self._rows())
+            self._state.set_rows((*self._state.rows, *new))
+        annotation.show_classes(self._state.labelled_rows)
         before = annotation.edits.labels[place]
         changed = annotation.rewrite(place, np.where(labels > 0, labels, before))
         self.message.emit(ui_text.imported(source=imported.source, changed=changed), False)
-
-    def _rows(self) -> list[ClassRow]:
-        return [row for row in self._classes.value() if not row.background]
 
 
 def _one(image: Callable[[], LabelledImage]) -> list[LabelledImage]:

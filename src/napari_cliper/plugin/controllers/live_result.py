@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer
 from napari.viewer import Viewer
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
 
 from ...annotation.class_change import ClassChange, change_thresholds
 from ...annotation.project.prediction_store import StoredPrediction
@@ -23,11 +23,11 @@ from .. import ui_text
 from ..engine_requests import Outcome
 from ..layers.image_layers import ImageChoice
 from ..layers.prediction_layers import SINGLE, Prediction, Predictions, label_colours
-from ..newest_job import NewestJob
 from ..panels.image_panel import ImagePanel
 from ..panels.threshold_panel import ThresholdPanel
 from ..qt.listeners import Listeners
 from ..worker import Work
+from .base import Controller
 from .kept_results import Kept, KeptResults, Shown, StoredElsewhere, StoredOnScreen
 from .label_update import LabelUpdate, ReadHints, update_labels
 from .result_on_screen import result_on_screen
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 CLASSES_NAMED = 4
 
 
-class LiveResult(QObject):
+class LiveResult(Controller):
     """Shows results in Labels layers, which follow the thresholds and the user's hints.
 
     One job computes the labels of all stages from the newest thresholds and hints.
@@ -50,12 +50,8 @@ class LiveResult(QObject):
         Gives the chosen image.
     thresholds : ThresholdPanel
         Gives the thresholds, and shows the range of each result.
-    on_frozen : callable
-        Called with a prediction when the user starts to edit it.
     """
 
-    failed = Signal(str)
-    """The labels could not be computed; carries the reason."""
     appeared = Signal()
     """Another result, or none, is shown."""
     relabelled = Signal()
@@ -67,6 +63,8 @@ class LiveResult(QObject):
     hinted = Signal(object, object, object)
     """Only a hint, or its undo, has changed the visible labels; carries the `Prediction`, and its
     labels before and after."""
+    thresholds_chosen = Signal()
+    """The user has moved a threshold."""
     thresholds_followed = Signal()
     """The labels have changed with the thresholds."""
     hints_read = Signal(object)
@@ -77,13 +75,12 @@ class LiveResult(QObject):
         viewer: Viewer,
         images: ImagePanel,
         thresholds: ThresholdPanel,
-        on_frozen: Callable[[Prediction], None],
     ) -> None:
         super().__init__(thresholds)
         self._viewer = viewer
         self._images = images
         self._thresholds = thresholds
-        self._predictions = Predictions(viewer, on_frozen)
+        self._predictions = Predictions(viewer, self._on_frozen)
         self.kept = KeptResults()
         self._current: Kept | None = None
         self.why_not = ui_text.NO_PREDICTION
@@ -91,9 +88,9 @@ class LiveResult(QObject):
         self._last: tuple[SegmentationConfig, Thresholds] | None = None
         self.read_hints: Callable[[Shown], ReadHints | None] = lambda _shown: None
         """Returns a function that reads the hints on a result in the thread."""
-        self._update = NewestJob(self, self._snapshot)
+        self._update = self.newest(self._snapshot)
         self._update.succeeded.connect(self._on_updated)
-        self._update.failed.connect(self.failed)
+        self._update.failed.connect(self.say_error)
         self._update.became_idle.connect(self._on_idle)
         self._stage: Stage | None = None  # chosen by the user
         self._both = False
@@ -114,11 +111,6 @@ class LiveResult(QObject):
     def shown(self) -> Shown | None:
         """The result of the current plane, or None."""
         return None if self._current is None else self._current.shown
-
-    @property
-    def idle(self) -> bool:
-        """Whether the labels are up to date with the newest thresholds and hints."""
-        return self._update.idle
 
     @property
     def current(self) -> Kept | None:
@@ -209,7 +201,7 @@ class LiveResult(QObject):
 
     def close(self) -> None:
         """Follow nothing any more; the layers stay."""
-        self._update.close()
+        super().close()
         self._listeners.clear()
         self._images.changed.disconnect(self.look)
         self._predictions.close()
@@ -477,6 +469,13 @@ class LiveResult(QObject):
             self._current.thresholds = values
             self._last = self._current.shown.config, values
             self.follow()
+            self.thresholds_chosen.emit()
+
+    def _on_frozen(self, prediction: Prediction) -> None:
+        """The user has started to edit a prediction, which follows nothing any more."""
+        self.message.emit(ui_text.layer_edited(prediction.layer.name), False)
+        if not self.live:
+            self._thresholds.set_available(available=False, why_not=ui_text.LAYERS_EDITED)
 
     def _snapshot(self) -> Work | None:
         """The work that updates the labels; None if they are up to date."""

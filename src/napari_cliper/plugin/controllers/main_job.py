@@ -27,10 +27,10 @@ class MainJob(Controller):
 
     busy_changed = Signal(bool)
     """A job has started (True) or ended (False)."""
+    progressed = Signal(object)
+    """Carries the `Progress` of the job."""
     finished = Signal()
     """A job has ended, and the next one may begin."""
-    failed = Signal(str)
-    """A job has failed; carries the message."""
 
     def __init__(self, panel: StatusPanel) -> None:
         super().__init__(panel)
@@ -38,7 +38,8 @@ class MainJob(Controller):
         self._stopped = ui_text.STOPPED  # the message if the job is cancelled
         self._slot = slot = self.own(JobSlot(self))
         slot.started.connect(self._on_started)
-        slot.progressed.connect(panel.show_progress)
+        slot.progressed.connect(self.progressed)
+        self.progressed.connect(panel.show_progress)
         slot.failed.connect(self.fail)
         slot.stopped.connect(self._on_stopped)
         slot.finished.connect(self._on_finished)
@@ -87,7 +88,7 @@ class MainJob(Controller):
     def fail(self, message: str) -> None:
         """Show the error of a failed job."""
         self._panel.end(message, tone="error")
-        self.failed.emit(message)
+        self.say_error(message)
 
     def _on_started(self) -> None:
         self._panel.begin()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 
 from ...segmentation import Progress
 from .. import preferences, ui_text
-from ..engine_session import Session
 from ..panels.memory_panel import CacheRow, MemoryPanel
 from ..pytorch_loading import load_pytorch
 from ..qt.accordion import Fold
+from ..state import DockState
 from ..worker import Work
 from .base import Controller
 
@@ -30,28 +30,25 @@ class MemoryController(Controller):
 
     Parameters
     ----------
+    state : DockState
     panel : MemoryPanel
     fold : Fold
         The section of the panel; the caches are measured when it is opened.
-    session : Session
-    start : callable
-        Starts a job of the dock; False if one is running.
     """
 
     cleared = Signal()
 
     def __init__(
         self,
+        state: DockState,
         panel: MemoryPanel,
         fold: Fold,
-        session: Session,
-        start: Callable[[Work, Callable[[Any], str]], bool],
     ) -> None:
         super().__init__(panel)
         self._panel = panel
         self._fold = fold
-        self._session = session
-        self._start = start
+        self._session = session = state.session
+        self._main_job = state.main_job
         self._measuring = self.newest(self._to_measure)
         self._measuring.succeeded.connect(self._on_measured)
         self._measuring.failed.connect(self.say_error)
@@ -68,6 +65,9 @@ class MemoryController(Controller):
         panel.open_weights.connect(lambda: _open(panel.weights))
         panel.open_embeddings.connect(lambda: _open(panel.embeddings))
         fold.toggled.connect(self.update)
+        state.result_changed.connect(self.update)
+        state.main_job.busy_changed.connect(self._on_busy)
+        self.update()
 
     def update(self) -> None:
         """Show the memory in use; measure the caches on disk while they are in sight."""
@@ -81,6 +81,10 @@ class MemoryController(Controller):
 
     def _on_measured(self, caches: Caches) -> None:
         self._panel.show_caches(*caches)
+
+    def _on_busy(self, busy: bool) -> None:
+        self._panel.set_busy(busy=busy)
+        self.update()
 
     def _on_unload(self) -> None:
         self._session.unload()
@@ -102,7 +106,7 @@ class MemoryController(Controller):
             return
         question = ui_text.clear_question(row.title, cache.folder, cache.contents, after)
         if self.asked(ui_text.CLEAR_TITLE, question):
-            self._start(
+            self._main_job.start_told(
                 lambda _report, _should_stop: cache.clear(),
                 lambda _nothing: self._on_cleared(row.title, cache.nbytes),
             )

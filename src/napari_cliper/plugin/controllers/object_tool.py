@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
@@ -19,21 +18,18 @@ from qtpy.QtWidgets import QFileDialog
 from ...annotation.user_hints import BACKGROUND
 from ...segmentation import REGISTRY, InvalidInputError, ObjectPrompt, WeightsEntry, tile_around
 from .. import preferences, shortcuts, ui_text
-from ..engine_session import Session
 from ..layers.clicks_layer import BACKGROUND_COLOUR, class_colours_of
 from ..layers.image_layers import ImageChoice, pixel_under, visible_region
 from ..layers.object_preview import Box, ObjectPreview, Place
-from ..newest_job import NewestJob
 from ..object_session import Outline, OutlineRequest, SamChoice
 from ..panels.corrections_panel import CorrectionsPanel
 from ..panels.engine_panel import EnginePanel
 from ..panels.image_panel import ImagePanel
 from ..panels.state_panel import State, StateButton
+from ..state import DockState
 from ..worker import Work
-from .annotation import AnnotationController
 from .base import Controller
 from .brush import Brush
-from .live_result import LiveResult
 
 DRAG = 4  # pixels of the canvas that the mouse moves before a click becomes a box
 
@@ -59,14 +55,11 @@ class ObjectTool(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
+    state : DockState
     panel : CorrectionsPanel
-    annotations : AnnotationController
     brush : Brush
     images : ImagePanel
     engine : EnginePanel
-    result : LiveResult
-    session : Session
     """
 
     active_changed = Signal()
@@ -74,24 +67,21 @@ class ObjectTool(Controller):
 
     def __init__(
         self,
-        viewer: Viewer,
+        state: DockState,
         panel: CorrectionsPanel,
-        annotations: AnnotationController,
         brush: Brush,
         images: ImagePanel,
         engine: EnginePanel,
-        result: LiveResult,
-        session: Session,
     ) -> None:
         super().__init__(panel)
-        self._viewer = viewer
+        self._viewer = viewer = state.viewer
         self._panel = panel
-        self._annotations = annotations
+        self._annotations = state.annotations
         self._brush = brush
         self._images = images
         self._engine = engine
-        self._result = result
-        self._session = session
+        self._result = state.result
+        self._session = state.session
         self.download: Callable[[Sequence[WeightsEntry], str], StateButton] | None = None
         """Takes rows of the registry and a tooltip, and returns the button that downloads them."""
         self.active = False
@@ -106,28 +96,23 @@ class ObjectTool(Controller):
         self._outlined: _Outlined | None = None
         self._number = 0  # of the outline that is shown
         self._preview = ObjectPreview(viewer)
-        self._job = NewestJob(self, self._snapshot)
+        self._job = self.newest(self._snapshot)
         self._job.succeeded.connect(self._on_outlined)
         self._job.failed.connect(self._on_failed)
         self._job.became_idle.connect(self._show_state)
-        self.keys: dict[str, Callable[[], None]] = {
+        self.keys = {
             shortcuts.NEXT_OUTLINE: self.next_outline,
             shortcuts.KEEP_OUTLINE: self.keep,
         }
-        """Callbacks by key, for any active layer."""
+        state.inputs_changed.connect(self.look_again)
         images.changed.connect(self._on_image)
         panel.chosen.connect(self._on_class)
         viewer.dims.events.current_step.connect(self._on_image)
 
-    @property
-    def idle(self) -> bool:
-        """Whether no outline is being computed."""
-        return self._job.idle
-
     def close(self) -> None:
         """End the tool and disconnect all events."""
         self.end()
-        self._job.close()
+        super().close()
         self._viewer.dims.events.current_step.disconnect(self._on_image)
 
     # ------------------------------------------------------------------ begin and end
@@ -248,7 +233,7 @@ class ObjectTool(Controller):
         if found is None or not found.outlines:
             self.message.emit(ui_text.NO_OUTLINE, False)
             return
-        name = self._panel.chosen_class()
+        name = self._panel.value().chosen
         with self.told():
             annotation = self._annotations.begin(found.tile.layer, found.tile.name)
             row = self._brush.row_of(name)
@@ -303,7 +288,7 @@ class ObjectTool(Controller):
 
     def _likely(self, tile: ImageChoice) -> NDArray[Any] | None:
         """Where the class is predicted in a tile; None without a prediction."""
-        seen, name = self._result.seen(), self._panel.chosen_class()
+        seen, name = self._result.seen(), self._panel.value().chosen
         names = [row.name for row in self._result.seen_rows]
         labels = None if seen is None or name not in names else seen.labels_in(tile)
         return None if labels is None else labels == names.index(name) + 1
@@ -389,13 +374,13 @@ class ObjectTool(Controller):
     def _show_outline(self) -> None:
         found = self._outlined
         if found is not None and found.outlines:
-            row = self._brush.row_of(self._panel.chosen_class())
+            row = self._brush.row_of(self._panel.value().chosen)
             colour = BACKGROUND_COLOUR if row is None else class_colours_of([row])[row.name]
             self._preview.show_mask(found.tile, found.outlines[self._number].mask, colour)
         self._show_state()
 
     def _shown_name(self) -> str:
-        name = self._panel.chosen_class()
+        name = self._panel.value().chosen
         return ui_text.BACKGROUND_NAME if name == BACKGROUND else name
 
     def _show_state(self) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog
@@ -28,10 +27,10 @@ from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..panels.project_panel import ProjectPanel
-from .annotation import AnnotationController
+from ..state import DockState
 from .base import Controller
-from .exchange import ProjectImages
 from .project_files import (
+    ProjectImages,
     annotated_images,
     image_layer_of,
     load_image,
@@ -41,6 +40,8 @@ from .project_files import (
     save_settings,
     write_image,
 )
+from .prototype_learning import PrototypeLearning
+from .requests import Requests
 
 if TYPE_CHECKING:
     from ...annotation.edit_mask import AnnotationState
@@ -55,17 +56,14 @@ class ProjectController(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
+    state : DockState
     panel : ProjectPanel
-    annotation_controller : AnnotationController
-    settings : callable
-        Returns the current settings, to be saved with the project.
-    apply_settings : callable
-        Shows settings in the dock; called when a project is opened.
+    requests : Requests
+        Gives the current settings, and shows those of a project.
+    learning : PrototypeLearning
+        Learns from images that are done.
     """
 
-    leaving = Signal(object)
-    """Carries the image layer that is about to be removed for the next one."""
     saved_as = Signal(object)
     """Carries the `AnnotationLayer` that was saved to a new project."""
     annotated_changed = Signal(int)
@@ -77,18 +75,18 @@ class ProjectController(Controller):
 
     def __init__(
         self,
-        viewer: Viewer,
+        state: DockState,
         panel: ProjectPanel,
-        annotation_controller: AnnotationController,
-        settings: Callable[[], ProjectSettings | None],
-        apply_settings: Callable[[ProjectSettings], None],
+        requests: Requests,
+        learning: PrototypeLearning,
     ) -> None:
         super().__init__(panel)
-        self._viewer = viewer
+        self._state = state
+        self._viewer = state.viewer
         self._panel = panel
-        self._annotation_controller = annotation_controller
-        self._settings_shown = settings
-        self._apply_settings = apply_settings
+        self._annotation_controller = annotation_controller = state.annotations
+        self._settings_shown = requests.settings
+        self._apply_settings = requests.apply
         self.project: Project | None = None
         self.current = ""
         self.layer: Image | None = None
@@ -108,6 +106,8 @@ class ProjectController(Controller):
         self._timer = self.timer(SAVE_AFTER, self.save_soon)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
+        self.marked_done.connect(learning.learn_by_itself)
+        learning.changed.connect(self.request_changed)
         panel.new_wanted.connect(self._on_new)
         panel.open_wanted.connect(self._on_open)
         panel.save_wanted.connect(self._on_save_as)
@@ -324,7 +324,7 @@ class ProjectController(Controller):
             return
         image, self.layer = self.layer, None
         annotation = self._annotation_controller.of(image)
-        self.leaving.emit(image)
+        self._state.leaving.emit(image)
         if image in self._viewer.layers:
             self._viewer.layers.remove(image)
         if annotation is not None:

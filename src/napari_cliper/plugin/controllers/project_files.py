@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,35 @@ from ...annotation.project.project import Project
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
 from ...io.images import read_image_file
-from ...io.lazy_images import LazyImages, read_in_turn
+from ...io.lazy_images import Images, LazyImages, read_in_turn
 from ...labels.axes import UNKNOWN, axes_from_names, napari_names
 from ...segmentation import InvalidInputError, Progress
 from ..layers.annotation_layer import AnnotationLayer
 
 if TYPE_CHECKING:
     from ...annotation.edit_mask import AnnotationState
+
+
+Gather = Callable[[], Images]
+
+
+@dataclass(frozen=True)
+class ProjectImages:
+    """The annotated images of a project, for export. The default is no project.
+
+    Parameters
+    ----------
+    count : int
+        Number of images with an annotation.
+    gather : callable
+        Returns these images; called in a thread.
+    files : tuple of Path
+        The files of all images, which an export never replaces.
+    """
+
+    count: int = 0
+    gather: Gather = list
+    files: tuple[Path, ...] = ()
 
 
 def open_project(

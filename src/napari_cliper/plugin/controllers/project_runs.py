@@ -20,13 +20,12 @@ from .. import ui_text
 from ..engine_requests import Request
 from ..engine_session import Session
 from ..layers.image_layers import ImageChoice, labels_shape
-from ..panels.classes_panel import ClassesPanel
 from ..panels.project_panel import ProjectPanel
-from ..panels.run_panel import RunEntry
+from ..panels.run_panel import RunEntry, RunPanel
+from ..state import DockState
 from .base import Controller
-from .live_result import LiveResult
 from .project import ProjectController
-from .prototype_learning import Start
+from .requests import Requests
 
 IMAGES_NAMED = 3
 """The maximum number of failed images that a message names with the reason."""
@@ -37,47 +36,42 @@ class ProjectRuns(Controller):
 
     Parameters
     ----------
+    state : DockState
+        Its result shows the saved predictions.
     panel : ProjectPanel
-    classes : ClassesPanel
+    run_panel : RunPanel
+        Has a menu entry for a run on all images.
+    requests : Requests
     project_controller : ProjectController
-    result : LiveResult
-        Shows the saved predictions.
-    session : Session
-    request : callable
-        Returns the request for the engine, or the reason why nothing can be run.
-    chosen : callable
-        Returns the request with the current settings, even if weights are missing; None if the
-        settings are incomplete.
-    start : callable
-        See `prototype_learning.Start`. Cancelling keeps the predictions that are ready.
     """
 
     def __init__(
         self,
+        state: DockState,
         panel: ProjectPanel,
-        classes: ClassesPanel,
+        run_panel: RunPanel,
+        requests: Requests,
         project_controller: ProjectController,
-        result: LiveResult,
-        session: Session,
-        request: Callable[[], Request | str],
-        chosen: Callable[[], Request | None],
-        start: Start,
     ) -> None:
         super().__init__(panel)
-        self._classes = classes
+        self._state = state
+        self._panel = panel
+        self._requests = requests
         self._project_controller = project_controller
-        self._result = result
-        self._session = session
-        self._request = request
-        self._chosen = chosen
-        self._start = start
         self._reading = self.jobs()
         panel.order_wanted.connect(self.order)
         project_controller.arrived.connect(self.show_kept)
+        state.inputs_changed.connect(self.update_available)
+        run_panel.add_entries(self.entries)
+        self.update_available()
 
-    @property
+    def update_available(self) -> None:
+        """Enable or disable sorting by uncertainty."""
+        requests = self._requests
+        self._panel.set_orderable(requests.why_no_words() or requests.why_no_engine())
+
     def entries(self) -> tuple[RunEntry, ...]:
-        """The entries in the menu beside Run; none without a project."""
+        """Return the entries of the menu beside Run; none without a project."""
         project = self._project_controller.project
         if project is None:
             return ()
@@ -99,12 +93,14 @@ class ProjectRuns(Controller):
         work: Callable[[Project, PredictionKey, Predict, Monitor], Any],
         on_success: Callable[[Project, Any], str],
     ) -> None:
-        request, project = self._request(), self._project_controller.project
+        project, main_job = self._project_controller.project, self._state.main_job
+        request = self._requests.of_project() if main_job.idle else ui_text.WAIT_FOR_JOB
         if isinstance(request, str):
             self.say_error(request)
         elif project is not None and self._project_controller.save_now():
-            run = partial(_run, work, self._session, project, request)
-            self._start(run, partial(on_success, project))
+            run = partial(_run, work, self._state.session, project, request)
+            # Cancelling keeps the predictions that are ready.
+            main_job.start_told(run, partial(on_success, project), ui_text.STOPPED_IMAGES)
 
     def _on_run(self, project: Project, found: PredictedImages) -> str:
         if project is not self._project_controller.project:
@@ -131,10 +127,10 @@ class ProjectRuns(Controller):
         Changed prototypes are ignored, because each finished image adds some.
         """
         projects = self._project_controller
-        project, layer, request = projects.project, projects.layer, self._chosen()
+        project, layer, request = projects.project, projects.layer, self._requests.chosen()
         if project is None or layer is None or request is None:
             return
-        rows = tuple(row for row in self._classes.value() if not row.background)
+        rows = self._state.labelled_rows
         self._reading.replace(
             partial(_read, project, projects.current, _key(request)),
             partial(self._on_read, layer, projects.current, rows),
@@ -148,7 +144,7 @@ class ProjectRuns(Controller):
         choice = ImageChoice(layer, name, found.plane)
         shape = labels_shape(choice)
         if len(shape) == len(found.plane) + 2 and shape[-2:] == found.labels.shape:
-            self._result.show_stored(choice, rows, found)
+            self._state.result.show_stored(choice, rows, found)
 
 
 def _key(request: Request) -> PredictionKey:

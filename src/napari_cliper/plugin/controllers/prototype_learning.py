@@ -25,19 +25,16 @@ from ..engine_requests import LearningRequest
 from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice
+from ..panels.classes_panel import ClassesPanel
 from ..panels.engine_panel import EnginePanel
 from ..panels.image_panel import ImagePanel
 from ..panels.prototypes_panel import PrototypesChoice, PrototypesPanel
+from ..state import DockState
 from ..worker import Work
-from .annotation import AnnotationController
 from .base import Controller
 
 if TYPE_CHECKING:
     from ...segmentation import Prototype, Prototypes
-
-Start = Callable[[Work, Callable[[Any], str]], bool]
-"""Starts a job unless one runs, and returns whether it did. The second argument takes the result
-and returns the message to show, or raises an error."""
 
 _STEPS_KEPT = 20
 
@@ -47,34 +44,33 @@ class PrototypeLearning(Controller):
 
     Parameters
     ----------
+    state : DockState
     panel : PrototypesPanel
     images : ImagePanel
+    classes : ClassesPanel
+        The prototypes are saved and loaded with its class lists.
     engine : EnginePanel
-    annotation_controller : AnnotationController
-    session : Session
-    start : callable
-        See `Start`.
     """
 
-    changed = Signal(bool)
-    """The prototypes have changed; carries whether the shown image is to be scored again."""
+    changed = Signal()
+    """The prototypes, or their weight, have changed."""
 
     def __init__(
         self,
+        state: DockState,
         panel: PrototypesPanel,
         images: ImagePanel,
+        classes: ClassesPanel,
         engine: EnginePanel,
-        annotation_controller: AnnotationController,
-        session: Session,
-        start: Start,
     ) -> None:
         super().__init__(panel)
         self._panel = panel
         self._images = images
         self._engine = engine
-        self._annotation_controller = annotation_controller
-        self._session = session
-        self._start = start
+        self._state = state
+        self._annotation_controller = annotation_controller = state.annotations
+        self._session = state.session
+        self._start = state.main_job.start_told
         self.prototypes: Prototypes | None = None
         self._before: list[Prototypes | None] = []
         self._number = 0  # of the class list; results for an earlier list are dropped
@@ -85,6 +81,10 @@ class PrototypeLearning(Controller):
         panel.undo_wanted.connect(self.undo)
         self._weight = panel.value().weight
         panel.valueChanged.connect(self._on_choice)
+        classes.loaded.connect(self.load_beside)
+        classes.saved.connect(self.save_beside)
+        state.inputs_changed.connect(self.update_available)
+        state.main_job.finished.connect(self.go_on)
         annotation_controller.changed.connect(self.update_available)
         annotation_controller.accepted_all.connect(self.learn_by_itself)
 
@@ -133,25 +133,30 @@ class PrototypeLearning(Controller):
         if changed is not self.prototypes:
             self.prototypes = changed
             self._show()
-            self.changed.emit(False)
+            self.changed.emit()
 
     def undo(self) -> None:
         """Undo the last change of the prototypes."""
         if self._before:
             self.prototypes = self._before.pop()
             self._show()
-            self.changed.emit(True)
+            self._tell(ask_again=True)
 
     def _change(self, prototypes: Prototypes | None, *, ask_again: bool = True) -> None:
         self._before = [*self._before, self.prototypes][-_STEPS_KEPT:]
         self.prototypes = prototypes or None
         self._show()
-        self.changed.emit(ask_again)
+        self._tell(ask_again=ask_again)
+
+    def _tell(self, *, ask_again: bool) -> None:
+        self.changed.emit()
+        if ask_again:
+            self._state.rescore_wanted.emit()
 
     def _on_choice(self, choice: PrototypesChoice) -> None:
         if choice.weight != self._weight:
             self._weight = choice.weight
-            self.changed.emit(self.prototypes is not None)
+            self._tell(ask_again=self.prototypes is not None)
 
     def _show(self) -> None:
         items = () if self.prototypes is None else self.prototypes.items

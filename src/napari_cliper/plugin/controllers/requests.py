@@ -49,6 +49,8 @@ class Requests:
         self._engine = engine
         self._result = result
         self._learning = learning
+        self.applied = 0
+        """How often other settings were applied: results of earlier requests are outdated."""
 
     # ------------------------------------------------------------------ readiness
 
@@ -122,6 +124,20 @@ class Requests:
             self._learning.prototypes,
             self._learning.weight,
         )
+
+    def apply(self, settings: ProjectSettings) -> None:
+        """Use the classes, thresholds and engine settings of a project."""
+        self.applied += 1
+        self._classes.setValue(settings.classes)
+        self._engine.setValue(settings.config)
+        self._learning.begin_with(settings.prototypes, settings.prototype_weight)
+        self._result.start_with(settings.config, settings.thresholds)
+
+    def continue_with(self, settings: ProjectSettings) -> None:
+        """Use the settings of an earlier session, and keep the classes that are in the table."""
+        names = {row.name.casefold() for row in settings.classes}
+        more = [row for row in self._classes.value() if row.name.casefold() not in names]
+        self.apply(replace(settings, classes=(*settings.classes, *more)))
 
     def _request(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:
         classes, words = classes_of(self._classes.value())

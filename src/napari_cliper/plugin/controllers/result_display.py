@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from napari.viewer import Viewer
+from napari.layers import Image
 from qtpy.QtWidgets import QLabel
 
-from .. import ui_text
+from .. import shortcuts, ui_text
 from ..layers.score_map_layers import ScoreMapLayers
 from ..panels.classes_panel import ClassesPanel
 from ..panels.threshold_panel import ThresholdPanel
+from ..state import DockState
 from .base import Controller
-from .live_result import LiveResult
 
 
 class ResultDisplay(Controller):
@@ -18,8 +18,7 @@ class ResultDisplay(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
-    result : LiveResult
+    state : DockState
     classes : ClassesPanel
     thresholds : ThresholdPanel
     details : QLabel
@@ -28,23 +27,27 @@ class ResultDisplay(Controller):
 
     def __init__(
         self,
-        viewer: Viewer,
-        result: LiveResult,
+        state: DockState,
         classes: ClassesPanel,
         thresholds: ThresholdPanel,
         details: QLabel,
     ) -> None:
         super().__init__(thresholds)
-        self._result = result
+        self._state = state
+        self._result = result = state.result
         self._classes = classes
         self._thresholds = thresholds
         self._details = details
-        self.score_maps = ScoreMapLayers(viewer)
+        self.score_maps = ScoreMapLayers(state.viewer)
         result.appeared.connect(self._on_appeared)
         result.stage_chosen.connect(self._on_stage)
         thresholds.valueChanged.connect(self._show_threshold)
         thresholds.both_stages_toggled.connect(result.show_both)
         thresholds.score_maps_toggled.connect(self._on_score_maps)
+        classes.appearance_changed.connect(self._recolour)
+        state.class_selected.connect(self._on_selected)
+        state.leaving.connect(self._on_leaving)
+        self.keys = {shortcuts.SWAP_STAGES: result.swap_stages}
         self.show_details()
 
     def _on_appeared(self) -> None:
@@ -56,7 +59,7 @@ class ResultDisplay(Controller):
             self._classes.set_scores(
                 {row.name: float(value) for row, value in zip(shown.rows, values, strict=True)}
             )
-            self._result.recolour(self._classes.value())
+            self._recolour()
             if self._thresholds.score_maps.isChecked():
                 self._on_score_maps(True)
             self._show_threshold()
@@ -66,6 +69,18 @@ class ResultDisplay(Controller):
         """Show the class threshold in the score bars of the table."""
         slider = self._thresholds.class_slider
         self._classes.set_threshold(slider.value(), slider.maximum())
+
+    def _recolour(self) -> None:
+        self._result.recolour(self._state.rows)
+
+    def _on_selected(self, label: int) -> None:
+        """Offer the per-class threshold of the selected class."""
+        if 0 < label <= len(self._state.labelled_rows):
+            self._thresholds.choose_class(self._state.labelled_rows[label - 1].name)
+
+    def _on_leaving(self, image: Image) -> None:
+        self.score_maps.clear()
+        self._result.remove_of(image)
 
     def _on_stage(self, stage: str) -> None:
         self.message.emit(ui_text.stage_shown(stage), False)

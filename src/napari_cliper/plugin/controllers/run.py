@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from napari.layers import Shapes
-from napari.viewer import Viewer
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QShortcut
 
 from ...labels.label_class import ClassRow
 from ...segmentation import SegmentationConfig
-from .. import ui_text
+from .. import shortcuts, ui_text
 from ..engine_requests import Outcome
-from ..engine_session import Session
 from ..layers.image_layers import ImageChoice
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
-from ..panels.run_panel import RunEntry
+from ..panels.run_panel import RunEntry, RunPanel
 from ..panels.state_panel import StateButton
 from ..panels.status_panel import StatusPanel
+from ..state import DockState
 from .base import Controller
-from .live_result import LiveResult
-from .main_job import MainJob
+from .clicks import ClickController
 from .requests import Requests
 
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
@@ -33,48 +32,59 @@ class RunController(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
+    state : DockState
+        Its result shows that of a run.
+    panel : RunPanel
     status : StatusPanel
     images : ImagePanel
     classes : ClassesPanel
     requests : Requests
-    session : Session
-    main_job : MainJob
-    result : LiveResult
-        Shows the result of a run.
-    works_on : callable
-        Whether the user paints or clicks in a layer, which then stays active.
-    result_buttons : callable
-        The buttons that go with the message of a result.
+    clicks : ClickController
     """
 
     def __init__(
         self,
-        viewer: Viewer,
+        state: DockState,
+        panel: RunPanel,
         status: StatusPanel,
         images: ImagePanel,
         classes: ClassesPanel,
         requests: Requests,
-        session: Session,
-        main_job: MainJob,
-        result: LiveResult,
-        works_on: Callable[[Any], bool],
-        result_buttons: Callable[[], tuple[StateButton, ...]],
+        clicks: ClickController,
     ) -> None:
         super().__init__(status)
-        self._viewer = viewer
+        self._state = state
+        self._viewer = state.viewer
+        self._panel = panel
         self._status = status
         self._images = images
         self._classes = classes
         self._requests = requests
-        self._session = session
-        self._main_job = main_job
-        self._result = result
-        self._works_on = works_on
-        self._result_buttons = result_buttons
-        self._number = 0  # number of the latest run; late results of others are discarded
+        self._clicks = clicks
+        self._main_job = state.main_job
+        self._result = state.result
         self._told = ""  # the message of the result
         self._timer = self.timer(RESCORE_AFTER, self._rescore)
+        self.keys = {shortcuts.RUN: self.run}
+        enter = QShortcut(status)  # on every page
+        enter.setKeys([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
+        enter.activated.connect(self.run)
+        panel.add_entries(self.entries)
+        panel.run.connect(self.run)
+        state.run_wanted.connect(self.run)
+        state.rescore_wanted.connect(self.again_soon)
+        state.inputs_changed.connect(self.update_ready)
+        state.main_job.busy_changed.connect(self._on_busy)
+        state.result.thresholds_chosen.connect(self._on_threshold)
+        self.update_ready()
+
+    def update_ready(self) -> None:
+        """Show whether the image can be run, and with which model."""
+        self._images.show_context(*self._requests.context())
+        self._panel.set_ready(self._requests.why_not())
+
+    def _on_busy(self, busy: bool) -> None:
+        self._panel.set_running(running=busy)
 
     # ------------------------------------------------------------------ start
 
@@ -96,10 +106,11 @@ class RunController(Controller):
         choice, rows, asked = request
         self._images.go_to_chosen()
         self._timer.stop()
-        self._number += 1
         self._main_job.start(
-            partial(self._session.run, asked),
-            partial(self._on_outcome, self._number, choice, rows, asked.config, again=again),
+            partial(self._state.session.run, asked),
+            partial(
+                self._on_outcome, self._requests.applied, choice, rows, asked.config, again=again
+            ),
         )
 
     def run_on_screen(self) -> None:
@@ -130,10 +141,6 @@ class RunController(Controller):
         self._images.choose(region, current_plane=True)
         self.run()
 
-    def drop(self) -> None:
-        """Discard the result of the present run: its words are outdated."""
-        self._number += 1
-
     # ------------------------------------------------------------------ again
 
     def again_soon(self) -> None:
@@ -157,7 +164,7 @@ class RunController(Controller):
 
     def _on_outcome(
         self,
-        number: int,
+        applied: int,
         choice: ImageChoice,
         rows: tuple[ClassRow, ...],
         config: SegmentationConfig,
@@ -166,7 +173,7 @@ class RunController(Controller):
         again: bool = False,
     ) -> None:
         """Show the result of a run; a late one is discarded."""
-        if number != self._number:
+        if applied != self._requests.applied:
             self._status.end(ui_text.DROPPED_FOR_PROJECT)
             return
         if choice.layer not in self._viewer.layers or not choice.is_current:
@@ -193,12 +200,24 @@ class RunController(Controller):
         )
         self._told = self._status.message.text()
 
+    def _works_on(self, layer: Any) -> bool:
+        """Whether the user paints or clicks in a layer, which then stays active."""
+        return (self._state.annotations.behind(layer) or self._clicks.behind(layer)) is not None
+
+    def _result_buttons(self) -> tuple[StateButton, ...]:
+        """The buttons that go with the message of a result."""
+        correct, accept = partial(self._state.page_wanted.emit, "correct"), self._state.annotations
+        return (
+            StateButton(ui_text.GO_CORRECT, correct, ui_text.GO_CORRECT_TIP),
+            StateButton(ui_text.GO_ACCEPT, accept.accept, ui_text.GO_ACCEPT_TIP),
+        )
+
     def clear_message(self) -> None:
         """Take the message of the result away, which is said elsewhere now."""
         if self._told and self._status.message.text() == self._told:
             self._status.show_message("")
 
-    def on_threshold_moved(self, _values: object) -> None:
+    def _on_threshold(self) -> None:
         """Replace the message of the run, whose counts are outdated."""
         if self._told and self._status.message.text() == self._told:
             self._told = ui_text.THRESHOLD_MOVED

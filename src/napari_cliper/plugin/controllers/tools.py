@@ -6,21 +6,21 @@ if the user changes these in napari.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from napari.layers import Labels, Layer, Points
-from napari.viewer import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
 
 from ...annotation.user_hints import BACKGROUND
 from ...segmentation import InvalidInputError
+from .. import shortcuts
 from ..panels.corrections_panel import CorrectionsPanel
-from ..panels.image_panel import ImagePanel
 from ..panels.tools_row import Tool
 from ..qt.listeners import Listeners
-from .annotation import AnnotationController
+from ..state import DockState
 from .base import Controller
 from .brush import Brush
 from .clicks import ClickController
@@ -35,33 +35,31 @@ class ToolController(Controller):
 
     Parameters
     ----------
-    viewer : Viewer
+    state : DockState
     panel : CorrectionsPanel
-    annotations : AnnotationController
     brush : Brush
     clicks : ClickController
     objects : ObjectTool
-    images : ImagePanel
     """
 
     def __init__(
         self,
-        viewer: Viewer,
+        state: DockState,
         panel: CorrectionsPanel,
-        annotations: AnnotationController,
         brush: Brush,
         clicks: ClickController,
         objects: ObjectTool,
-        images: ImagePanel,
     ) -> None:
         super().__init__(panel)
-        self._viewer = viewer
+        self._state = state
+        self._viewer = viewer = state.viewer
         self._panel = panel
-        self._annotations = annotations
+        self._annotations = annotations = state.annotations
         self._brush = brush
         self._clicks = clicks
         self._objects = objects
-        self._images = images
+        self.keys = {shortcuts.BACKGROUND_CLASS: partial(self.choose, BACKGROUND)}
+        brush.brushed.connect(clicks.choose)
         self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), panel.window())
         self._escape.setEnabled(False)
         self._escape.activated.connect(self.end)
@@ -90,9 +88,9 @@ class ToolController(Controller):
         elif tool == "region":
             self._annotations.pick_regions()
         else:
-            choice = self._images.choice()
+            choice = self._state.choice
             if choice is None:
-                self.message.emit(self._images.why_not(), True)
+                self.message.emit(self._state.why_no_choice, True)
             else:
                 self._paint(choice.layer, choice.name, "paint" if tool == "brush" else "erase")
         self.look()

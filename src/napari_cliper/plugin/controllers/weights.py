@@ -11,10 +11,10 @@ from qtpy.QtCore import Qt, Signal
 from .. import ui_text
 from ..engine_session import WeightsFound, fetch_weights, find_models, weights_on_disk
 from ..panels.engine_panel import EnginePanel
+from ..state import DockState
 from ..worker import Work
 from .base import Controller
 from .next_step import NextStep
-from .prototype_learning import Start
 
 
 class WeightsController(Controller):
@@ -22,22 +22,19 @@ class WeightsController(Controller):
 
     Parameters
     ----------
+    state : DockState
     panel : EnginePanel
     next_step : NextStep
-    start : callable
-        See `prototype_learning.Start`.
     """
 
     looked_up = Signal()
     """The weights on disk have been looked up."""
-    changed = Signal()
-    """The set of weights on disk has changed."""
 
-    def __init__(self, panel: EnginePanel, next_step: NextStep, start: Start) -> None:
+    def __init__(self, state: DockState, panel: EnginePanel, next_step: NextStep) -> None:
         super().__init__(panel)
         self._panel = panel
         self._next_step = next_step
-        self._start = start
+        self._state = state
         self._lookup = self.newest(self._to_look_up)
         self._lookup.succeeded.connect(self._on_looked_up)
         self._lookup.failed.connect(self.say_error)
@@ -46,6 +43,10 @@ class WeightsController(Controller):
         self._loading = self.jobs()
         self._loading.finished.connect(self._on_preloaded)
         panel.valueChanged.connect(self._look_up_model)
+        panel.valueChanged.connect(self._warn_of_words)
+        state.words_changed.connect(self._warn_of_words)
+        state.main_job.busy_changed.connect(self._on_busy)
+        state.main_job.finished.connect(self.look_up)
         panel.download_requested.connect(lambda name: self.download([name]))
         self.looked_up.connect(self._preload, Qt.ConnectionType.SingleShotConnection)
         self.look_up()
@@ -53,7 +54,7 @@ class WeightsController(Controller):
     def download(self, names: Sequence[str]) -> None:
         """Download weights, with progress in the bar; does nothing while another job runs."""
         done: Callable[[Any], str] = partial(_downloaded, names)
-        self._start(partial(fetch_weights, names), done)
+        self._state.main_job.start_told(partial(fetch_weights, names), done)
 
     def look_up(self) -> None:
         """Look up in a thread which weights are on disk; again, if this is already running."""
@@ -66,12 +67,22 @@ class WeightsController(Controller):
         self._panel.set_cached(found.on_disk, found.requested, found.row)
         self._panel.set_vocabulary(found.vocabulary)
         self._next_step.set_free(found.free)
-        self.changed.emit()
+        self._state.inputs_changed.emit()
 
     def _look_up_model(self) -> None:
         """Look up a newly named model."""
         if self._panel.unknown_model():
             self.look_up()
+
+    def _on_busy(self, busy: bool) -> None:
+        self._panel.set_busy(busy=busy)
+
+    def _warn_of_words(self) -> None:
+        """Show which words the chosen model does not know."""
+        words = [w for row in self._state.rows for w in (row.name, *row.synonyms)]
+        unknown = self._panel.unknown_words(words)
+        if unknown and self._state.main_job.idle:
+            self.message.emit(ui_text.unknown_words(unknown), False)
 
     def _preload(self) -> None:
         """Load PyTorch in a thread while the user is still typing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,6 @@ from ...annotation.user_hints import CLICKS, Clicks, clicks_in
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
 from .. import ui_text
-from ..qt.keys import bind
 from ..qt.listeners import Listeners
 from ..qt.timers import once
 from .image_layers import (
@@ -49,8 +48,6 @@ class AnnotationLayer(QObject):
         Name of the image.
     state : AnnotationState, optional
         Initial annotation. Default: empty.
-    keys : mapping of str to callable
-        Keys and their actions while the layer is active.
     """
 
     changed = Signal()
@@ -65,7 +62,6 @@ class AnnotationLayer(QObject):
         image: Image,
         name: str,
         state: AnnotationState | None = None,
-        keys: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         super().__init__()
         self.image = image
@@ -85,7 +81,6 @@ class AnnotationLayer(QObject):
         )
         self.layer.locked = True  # napari's buttons and keys do not delete it then
         self.edits = Edits(self.layer.data, edit_mask)
-        bind(self.layer, keys)
         # napari emits an event before it changes the data, or none, so look afterwards.
         self._timer = once(self, 0, self._on_timer)
         self._follows: tuple[Key, NDArray[np.bool_]] | None = None  # pixels that follow hints

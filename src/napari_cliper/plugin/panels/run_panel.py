@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -30,21 +31,13 @@ class RunEntry:
 
 
 class RunPanel(QWidget):
-    """Emits `run`; updated by `set_ready` and `set_running`.
-
-    Parameters
-    ----------
-    entries : callable
-        Returns the entries of the menu, each time it is opened.
-    """
+    """Emits `run`; updated by `set_ready` and `set_running`."""
 
     run = Signal()
 
-    def __init__(
-        self, entries: Callable[[], Sequence[RunEntry]] = tuple, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._entries = entries
+        self._entries: list[Callable[[], Sequence[RunEntry]]] = []
         self.row = MenuButton(ui_text.RUN, ui_text.RUN_MENU_NAME)
         self.run_button, self.menu_button, self.menu = (
             self.row.button,
@@ -62,6 +55,10 @@ class RunPanel(QWidget):
         self._running = False
         self._update()
 
+    def add_entries(self, entries: Callable[[], Sequence[RunEntry]]) -> None:
+        """Add entries to the menu; `entries` returns them, each time the menu is opened."""
+        self._entries.append(entries)
+
     def set_ready(self, why_not: str) -> None:
         """Enable Run, or disable it with the reason as tooltip."""
         self._why_not = why_not
@@ -74,7 +71,7 @@ class RunPanel(QWidget):
 
     def _fill(self) -> None:
         self.menu.clear()
-        for entry in self._entries():
+        for entry in chain.from_iterable(entries() for entries in self._entries):
             action = self.menu.addAction(entry.text)
             action.setToolTip(entry.tip)
             action.triggered.connect(lambda _checked=False, start=entry.start: start())
