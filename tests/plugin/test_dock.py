@@ -606,7 +606,7 @@ def test_closing_during_a_run_ends_the_job(make_napari_viewer, qtbot):
 def test_unload_frees_the_networks_and_keeps_the_layers(dock, run):
     run(dock)
     assert dock.session.network_bytes > 0
-    dock.memory_panel.unload_button.click()
+    dock.panels["memory"].unload_button.click()
     assert dock.session.network_bytes == 0
     assert len(outputs(dock.viewer)) == 1
     run(dock)
@@ -637,13 +637,13 @@ def test_the_size_of_the_cache_is_remembered_and_kept(dock, run):
     second = dock.viewer.add_image(make_scene((96, 128), 1_000_009).image, name="second")
     choose(dock, second)
     run(dock)
-    assert dock.memory_panel.features.text().startswith("2 images")
-    dock.memory_panel.capacity.setValue(0.5)
+    assert dock.panels["memory"].features.text().startswith("2 images")
+    dock.panels["memory"].capacity.setValue(0.5)
     assert dock.session.capacity == 500_000_000
     dock.session.set_capacity(1)
-    dock.memory_controller.update()
-    assert dock.memory_panel.features.text().startswith("1 image:")  # the last one stays
-    dock.memory_panel.forget_button.click()
+    dock.state.result_changed.emit()
+    assert dock.panels["memory"].features.text().startswith("1 image:")  # the last one stays
+    dock.panels["memory"].forget_button.click()
     assert dock.session.kept[0] == 0
 
 
@@ -661,9 +661,9 @@ def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, mon
     dock.weights.look_up()
     request_for_dino(dock, qtbot)
     assert dock.engine_panel.lines == []
-    dock.frame.show_panel(dock.memory_panel)
-    dock.engine_panel.form.folds.open_at(dock.memory_panel)
-    clear = dock.memory_panel.weights.clear
+    dock.frame.show_panel(dock.panels["memory"])
+    dock.engine_panel.form.folds.open_at(dock.panels["memory"])
+    clear = dock.panels["memory"].weights.clear
     qtbot.waitUntil(clear.isEnabled, timeout=20_000)
     clear.click()
     assert DINO.repositories[0] in asked[0]

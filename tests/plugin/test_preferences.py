@@ -87,7 +87,7 @@ def test_the_dock_starts_with_them_and_writes_a_persons_changes_back(make_napari
     qtbot.addWidget(dock)
     assert dock.engine_panel.value() == SegmentationConfig(model="demo", device="cpu")
     assert dock.session.capacity == 500_000_000
-    assert dock.memory_panel.capacity.value() == 0.5
+    assert dock.panels["memory"].capacity.value() == 0.5
 
     dock.engine_panel.setValue(SegmentationConfig(device="mps"))  # as a project does
     qtbot.wait(600)
@@ -95,7 +95,7 @@ def test_the_dock_starts_with_them_and_writes_a_persons_changes_back(make_napari
 
     dock.engine_panel.presets.buttons["fast"].click()
     dock.engine_panel.form.device.setEditText("cuda:1")
-    dock.memory_panel.capacity.setValue(3)
+    dock.panels["memory"].capacity.setValue(3)
     dock.close_down()
     assert preferences.read() == Preferences(
         refiner="pamr", device="cuda:1", cache_gigabytes=3, model="ViT-B/16"

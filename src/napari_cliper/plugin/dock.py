@@ -5,7 +5,7 @@ The engine computes in a thread; layers are changed in the window's thread only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from napari._app_model import get_app_model
 from napari.utils.notifications import show_error
@@ -24,7 +24,6 @@ from .controllers.exchange import Exchange
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
 from .controllers.main_job import MainJob
-from .controllers.memory import MemoryController
 from .controllers.next_step import Actions, NextStep
 from .controllers.object_tool import ObjectTool
 from .controllers.project import ProjectController
@@ -39,8 +38,8 @@ from .controllers.weights import WeightsController
 from .dock_panels import DockPanels
 from .engine_session import Session
 from .napari_version import check_napari
-from .panels.base import DockPanel
-from .panels.table import PANELS
+from .panel_table import PANELS
+from .panels.base import Panel
 from .qt.keys import ViewerKeys
 from .qt.tones import tone_style
 from .state import DockState
@@ -154,7 +153,8 @@ class CliperWidget(DockPanels):
         )
         self.exchange = Exchange(state, self.export_panel, self.project_controller)
         self.remembered_engine = RememberedEngine(self.engine_panel)
-        self.memory_controller = MemoryController(state, self.memory_panel, self._memory_fold)
+        self.panels: dict[str, Panel] = {}
+        of_panels = [*self._add_panels()]
         self.controllers: tuple[Controller, ...] = (
             self.autosave,
             self.project_controller,
@@ -171,7 +171,7 @@ class CliperWidget(DockPanels):
             self.result_display,
             self.remembered_engine,
             self.run_controller,
-            self.memory_controller,
+            *of_panels,
             self.weights,
             self.main_job,
             self.result,
@@ -181,13 +181,22 @@ class CliperWidget(DockPanels):
         for controller in self.controllers:
             controller.message.connect(self._say)
             self.keys.bind(controller.keys)
-        self.panels = {name: row.make(state) for name, row in PANELS.items()}
-        for name, panel in self.panels.items():
-            self.frame.add(PANELS[name].page, panel)
-            self.frame.page_changed.connect(panel.follow)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
         state.inputs_changed.emit()
+
+    def _add_panels(self) -> Iterator[Controller]:
+        """Build the panels of the table; yields their controllers."""
+        for name, row in PANELS.items():
+            self.panels[name] = panel = row.make(self.state)
+            if row.fold:
+                fold = self.engine_panel.add_fold(row.fold, panel)
+                fold.toggled.connect(panel.follow)
+            else:
+                self.frame.add(row.page, panel)
+            self.frame.page_changed.connect(panel.follow)
+            if row.control is not None:
+                yield row.control(self.state, panel)
 
     # ------------------------------------------------------------------ state
 
@@ -199,7 +208,7 @@ class CliperWidget(DockPanels):
     @property
     def idle(self) -> bool:
         """Whether nothing runs or waits to run, and everything is saved."""
-        parts: tuple[DockPanel | Controller, ...] = (*self.panels.values(), *self.controllers)
+        parts: tuple[Panel | Controller, ...] = (*self.panels.values(), *self.controllers)
         return all(part.idle for part in parts)
 
     @property

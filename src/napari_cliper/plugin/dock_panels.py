@@ -16,7 +16,6 @@ from .panels.engine_panel import EnginePanel
 from .panels.export_page import ExportPage
 from .panels.export_panel import ExportPanel
 from .panels.image_panel import ImagePanel
-from .panels.memory_panel import MemoryPanel
 from .panels.offers_panel import OffersPanel
 from .panels.project_panel import ProjectPanel
 from .panels.prototypes_panel import PrototypesPanel
@@ -52,7 +51,6 @@ class DockPanels(ClosingWidget):
         self.prototypes_panel = PrototypesPanel()
         self.project_panel = ProjectPanel()
         self.result_details = wrapping(ui_text.NO_RESULTS)
-        self.memory_panel = MemoryPanel()
         self.export_panel = ExportPanel()
         self.export_page = ExportPage(self.project_panel, self.export_panel, self.prototypes_panel)
         self._lay_out()
@@ -76,7 +74,6 @@ class DockPanels(ClosingWidget):
             for panel in panels:
                 frame.add(page, panel)
         self.engine_panel.add_fold(ui_text.RESULTS_FOLD, self.result_details)
-        self._memory_fold = self.engine_panel.add_fold(ui_text.MEMORY_FOLD, self.memory_panel)
         frame.add("export", self.export_page, fills=True)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

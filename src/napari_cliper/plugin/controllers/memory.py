@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QUrl, Signal
+from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 
 from ...segmentation import Progress
 from .. import preferences, ui_text
 from ..panels.memory_panel import CacheRow, MemoryPanel
 from ..pytorch_loading import load_pytorch
-from ..qt.accordion import Fold
 from ..state import DockState
 from ..worker import Work
 from .base import Controller
@@ -26,27 +25,16 @@ if TYPE_CHECKING:
 class MemoryController(Controller):
     """Shows memory and caches in the panel, and handles its buttons.
 
-    Emits `cleared` when weights were deleted.
-
     Parameters
     ----------
     state : DockState
     panel : MemoryPanel
-    fold : Fold
-        The section of the panel; the caches are measured when it is opened.
+        The caches are measured while it is in sight.
     """
 
-    cleared = Signal()
-
-    def __init__(
-        self,
-        state: DockState,
-        panel: MemoryPanel,
-        fold: Fold,
-    ) -> None:
+    def __init__(self, state: DockState, panel: MemoryPanel) -> None:
         super().__init__(panel)
         self._panel = panel
-        self._fold = fold
         self._session = session = state.session
         self._main_job = state.main_job
         self._measuring = self.newest(self._to_measure)
@@ -64,7 +52,7 @@ class MemoryController(Controller):
         )
         panel.open_weights.connect(lambda: _open(panel.weights))
         panel.open_embeddings.connect(lambda: _open(panel.embeddings))
-        fold.toggled.connect(self.update)
+        panel.shown.connect(self.update)
         state.result_changed.connect(self.update)
         state.main_job.busy_changed.connect(self._on_busy)
         self.update()
@@ -73,11 +61,11 @@ class MemoryController(Controller):
         """Show the memory in use; measure the caches on disk while they are in sight."""
         images, kept = self._session.kept_of_all
         self._panel.show_memory(networks=self._session.network_bytes, images=images, kept=kept)
-        if self._fold.is_open:
+        if self._panel.in_sight:
             self._measuring.request()
 
     def _to_measure(self) -> Work | None:
-        return _measure if self._fold.is_open else None
+        return _measure if self._panel.in_sight else None
 
     def _on_measured(self, caches: Caches) -> None:
         self._panel.show_caches(*caches)
@@ -113,7 +101,6 @@ class MemoryController(Controller):
 
     def _on_cleared(self, title: str, size: int) -> str:
         self.update()
-        self.cleared.emit()
         return ui_text.cleared(title, size)
 
 

@@ -19,7 +19,27 @@ from qtpy.QtWidgets import QWidget
 from ..state import DockState
 
 
-class DockPanel(QWidget):
+class Panel(QWidget):
+    """A widget on a page of the dock."""
+
+    def follow(self, _changed: object = None) -> None:
+        """Bring the panel in line with the state; also called when a page or fold is shown."""
+
+    @property
+    def in_sight(self) -> bool:
+        """Whether the panel is on the page that is shown, and its fold is open."""
+        return bool(self.isVisibleTo(self.window()))
+
+    @property
+    def idle(self) -> bool:
+        """Whether the panel is up to date and runs no job."""
+        return True
+
+    def close_down(self) -> None:
+        """Stop the panel's jobs and timers: the dock closes."""
+
+
+class DockPanel(Panel):
     """A panel that shows or uses what the state of the dock has, without a controller.
 
     A subclass connects the signals of the state that concern it to `follow`.
@@ -32,14 +52,3 @@ class DockPanel(QWidget):
     def __init__(self, state: DockState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._state = state
-
-    def follow(self, _changed: object = None) -> None:
-        """Bring the panel in line with the state; also called when another page is shown."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether the panel is up to date and runs no job."""
-        return True
-
-    def close_down(self) -> None:
-        """Stop the panel's jobs and timers: the dock closes."""

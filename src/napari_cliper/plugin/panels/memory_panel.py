@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QPushButton, QVBoxLayout
 from superqt import QElidingLabel
 
 from .. import ui_text
+from .base import Panel
 
 if TYPE_CHECKING:
     from ...segmentation import DiskCache
@@ -48,13 +49,14 @@ class CacheRow:
         self.open.setToolTip(tip if there else ui_text.NO_SUCH_FOLDER)
 
 
-class MemoryPanel(QWidget):
+class MemoryPanel(Panel):
     """Four lines: networks, image features, weights and text features.
 
     The value is the maximum memory of image features, in GB. Emits `unload`, `forget`,
-    `clear_weights`, `clear_embeddings`, `open_weights` and `open_embeddings`.
+    `clear_weights`, `clear_embeddings`, `open_weights` and `open_embeddings`; and `shown`.
     """
 
+    shown = Signal()
     unload = Signal()
     forget = Signal()
     valueChanged = Signal(float)
@@ -121,6 +123,11 @@ class MemoryPanel(QWidget):
     def setValue(self, gigabytes: float) -> None:
         """Show the maximum memory of image features; emits `valueChanged` if it differs."""
         self.capacity.setValue(gigabytes)
+
+    def follow(self, _changed: object = None) -> None:
+        """Emit `shown` if the panel is in sight."""
+        if self.in_sight:
+            self.shown.emit()
 
     def show_memory(self, *, networks: int, images: int, kept: int) -> None:
         """Show the bytes of the networks, and the number and bytes of images with features."""

@@ -144,14 +144,11 @@ class ObjectsPanel(DockPanel):
 
     def follow(self, _changed: object = None) -> None:
         """Count soon, if the page is visible."""
-        if self._in_sight():
+        if self.in_sight and not self._closed:
             self._timer.start()
 
-    def _in_sight(self) -> bool:
-        return self.isVisibleTo(self.window()) and not self._closed
-
     def _on_rest(self) -> None:
-        if self._in_sight():
+        if self.in_sight and not self._closed:
             self._counting.request()
 
     def _snapshot(self) -> Any:
