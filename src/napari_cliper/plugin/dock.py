@@ -5,7 +5,8 @@ The engine computes in a thread; layers are changed in the window's thread only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import TypeVar
 
 from napari._app_model import get_app_model
 from napari.utils.notifications import show_error
@@ -45,6 +46,8 @@ from .qt.tones import tone_style
 from .state import DockState
 from .worker import Job, wait_for_stopped_jobs
 
+C = TypeVar("C", bound=Controller)
+
 CLOSE_WAITS = 1.5  # seconds for a job to end when the window is closed
 
 
@@ -61,10 +64,19 @@ class CliperWidget(DockPanels):
         super().__init__(napari_viewer)
         self.viewer = napari_viewer
         self.session = Session()
-        self.main_job = MainJob(self.status_panel)
-        self.result = LiveResult(napari_viewer, self.image_panel, self.threshold_panel)
-        self.annotation_controller = AnnotationController(
-            napari_viewer, self.annotation_panel, self.result, self.image_panel, self.classes_panel
+        self.keys = ViewerKeys(napari_viewer)
+        self.controllers: list[Controller] = []
+        add = self._add
+        self.main_job = add(MainJob(self.status_panel))
+        self.result = add(LiveResult(napari_viewer, self.image_panel, self.threshold_panel))
+        self.annotation_controller = add(
+            AnnotationController(
+                napari_viewer,
+                self.annotation_panel,
+                self.result,
+                self.image_panel,
+                self.classes_panel,
+            )
         )
         self.state = state = DockState(
             napari_viewer,
@@ -78,19 +90,21 @@ class CliperWidget(DockPanels):
         )
         state.message.connect(self._say)
         state.page_wanted.connect(self.frame.go_to)
-        self.result_display = ResultDisplay(
-            state, self.classes_panel, self.threshold_panel, self.result_details
+        self.result_display = add(
+            ResultDisplay(state, self.classes_panel, self.threshold_panel, self.result_details)
         )
-        self.brush = Brush(state, self.classes_panel)
-        self.correction_controller = CorrectionController(state, self.corrections_panel)
+        self.brush = add(Brush(state, self.classes_panel))
+        self.correction_controller = add(CorrectionController(state, self.corrections_panel))
         clicks = self.correction_controller.click_controller
-        self.object_tool = ObjectTool(
-            state, self.corrections_panel, self.brush, self.image_panel, self.engine_panel
+        self.object_tool = add(
+            ObjectTool(
+                state, self.corrections_panel, self.brush, self.image_panel, self.engine_panel
+            )
         )
-        self.tool_controller = ToolController(
-            state, self.corrections_panel, self.brush, clicks, self.object_tool
+        self.tool_controller = add(
+            ToolController(state, self.corrections_panel, self.brush, clicks, self.object_tool)
         )
-        self.example = ExampleController(state, self.engine_panel)
+        self.example = add(ExampleController(state, self.engine_panel))
         self.next_step = NextStep(
             self.state_panel,
             self.correct_state,
@@ -107,7 +121,7 @@ class CliperWidget(DockPanels):
                 self.threshold_panel.lower,
             ),
         )
-        self.weights = WeightsController(state, self.engine_panel, self.next_step)
+        self.weights = add(WeightsController(state, self.engine_panel, self.next_step))
         self.next_step.changed.connect(self.threshold_panel.setVisible)
         self.object_tool.download = self.next_step.download_button
         self.next_step.changed.connect(self.object_tool.show_offer)
@@ -116,8 +130,14 @@ class CliperWidget(DockPanels):
         self.result.relabelled.connect(self._on_relabelled)
         state.inputs_changed.connect(self.next_step.update)
         self.main_job.busy_changed.connect(self._on_busy)
-        self.learning_controller = PrototypeLearning(
-            state, self.prototypes_panel, self.image_panel, self.classes_panel, self.engine_panel
+        self.learning_controller = add(
+            PrototypeLearning(
+                state,
+                self.prototypes_panel,
+                self.image_panel,
+                self.classes_panel,
+                self.engine_panel,
+            )
         )
         self.requests = requests = Requests(
             self.image_panel,
@@ -126,67 +146,54 @@ class CliperWidget(DockPanels):
             self.result,
             self.learning_controller,
         )
-        self.run_controller = RunController(
-            state,
-            self.run_panel,
-            self.status_panel,
-            self.image_panel,
-            self.classes_panel,
-            requests,
-            clicks,
+        self.run_controller = add(
+            RunController(
+                state,
+                self.run_panel,
+                self.status_panel,
+                self.image_panel,
+                self.classes_panel,
+                requests,
+                clicks,
+            )
         )
-        self.project_controller = ProjectController(
-            state, self.project_panel, requests, self.learning_controller
+        self.project_controller = add(
+            ProjectController(state, self.project_panel, requests, self.learning_controller)
         )
-        self.autosave = Autosave(state, self.offers_panel, self.project_controller, requests)
-        self.class_changes = ClassChanges(
-            state,
-            self.classes_panel,
-            self.brush,
-            clicks,
-            self.learning_controller,
-            self.project_controller,
-            self.autosave,
+        self.autosave = add(Autosave(state, self.offers_panel, self.project_controller, requests))
+        self.class_changes = add(
+            ClassChanges(
+                state,
+                self.classes_panel,
+                self.brush,
+                clicks,
+                self.learning_controller,
+                self.project_controller,
+                self.autosave,
+            )
         )
-        self.project_runs = ProjectRuns(
-            state, self.project_panel, self.run_panel, requests, self.project_controller
+        self.project_runs = add(
+            ProjectRuns(
+                state, self.project_panel, self.run_panel, requests, self.project_controller
+            )
         )
-        self.exchange = Exchange(state, self.export_panel, self.project_controller)
-        self.remembered_engine = RememberedEngine(self.engine_panel)
+        self.exchange = add(Exchange(state, self.export_panel, self.project_controller))
+        self.remembered_engine = add(RememberedEngine(self.engine_panel))
         self.panels: dict[str, Panel] = {}
-        of_panels = [*self._add_panels()]
-        self.controllers: tuple[Controller, ...] = (
-            self.autosave,
-            self.project_controller,
-            self.class_changes,
-            self.project_runs,
-            self.exchange,
-            self.tool_controller,
-            self.object_tool,
-            self.correction_controller,
-            self.learning_controller,
-            self.annotation_controller,
-            self.example,
-            self.brush,
-            self.result_display,
-            self.remembered_engine,
-            self.run_controller,
-            *of_panels,
-            self.weights,
-            self.main_job,
-            self.result,
-        )
-        """In the order in which they are closed: those that save come first."""
-        self.keys = ViewerKeys(napari_viewer)
-        for controller in self.controllers:
-            controller.message.connect(self._say)
-            self.keys.bind(controller.keys)
+        self._add_panels()
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
         state.inputs_changed.emit()
 
-    def _add_panels(self) -> Iterator[Controller]:
-        """Build the panels of the table; yields their controllers."""
+    def _add(self, controller: C) -> C:
+        """Show the messages of a controller, bind its keys, and close it with the dock."""
+        controller.message.connect(self._say)
+        self.keys.bind(controller.keys)
+        self.controllers.append(controller)
+        return controller
+
+    def _add_panels(self) -> None:
+        """Build the panels of the table, and their controllers."""
         for name, row in PANELS.items():
             self.panels[name] = panel = row.make(self.state)
             if row.fold:
@@ -196,7 +203,7 @@ class CliperWidget(DockPanels):
                 self.frame.add(row.page, panel)
             self.frame.page_changed.connect(panel.follow)
             if row.control is not None:
-                yield row.control(self.state, panel)
+                self._add(row.control(self.state, panel))
 
     # ------------------------------------------------------------------ state
 
@@ -295,8 +302,8 @@ class CliperWidget(DockPanels):
         self.closed = True
         self.keys.clear()
         self.viewer.events.theme.disconnect(self._on_theme)
-        for controller in self.controllers:
-            controller.close()
+        for controller in reversed(self.controllers):
+            controller.close()  # those that save before those that they save from
         for panel in self.panels.values():
             panel.close_down()
         wait_for_stopped_jobs(CLOSE_WAITS)

@@ -329,7 +329,8 @@ def test_a_failed_save_is_tried_again_before_anything_is_left(
     painted(project, qtbot)
     monkeypatch.setattr("tifffile.imwrite", full_disk)
     project.project_controller.save_soon()
-    running_jobs()[0].wait()  # it has failed, and the window does not know yet
+    for job in running_jobs():
+        job.wait()  # it has failed, and the window does not know yet
     monkeypatch.undo()
     if then == "open":
         project.project_controller.open(tmp_path / "project")
