@@ -5,10 +5,8 @@ The engine computes in a thread; layers are changed in the window's thread only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeVar
 
-from napari._app_model import get_app_model
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QMessageBox
@@ -25,7 +23,7 @@ from .controllers.exchange import Exchange
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
 from .controllers.main_job import MainJob
-from .controllers.next_step import Actions, NextStep
+from .controllers.next_step import NextStep
 from .controllers.object_tool import ObjectTool
 from .controllers.project import ProjectController
 from .controllers.project_runs import ProjectRuns
@@ -96,40 +94,30 @@ class CliperWidget(DockPanels):
         self.brush = add(Brush(state, self.classes_panel))
         self.correction_controller = add(CorrectionController(state, self.corrections_panel))
         clicks = self.correction_controller.click_controller
+        self.next_step = add(
+            NextStep(
+                state,
+                self.state_panel,
+                self.correct_state,
+                self.engine_panel,
+                self.threshold_panel,
+            )
+        )
         self.object_tool = add(
             ObjectTool(
-                state, self.corrections_panel, self.brush, self.image_panel, self.engine_panel
+                state,
+                self.corrections_panel,
+                self.brush,
+                self.image_panel,
+                self.engine_panel,
+                self.next_step,
             )
         )
         self.tool_controller = add(
             ToolController(state, self.corrections_panel, self.brush, clicks, self.object_tool)
         )
         self.example = add(ExampleController(state, self.engine_panel))
-        self.next_step = NextStep(
-            self.state_panel,
-            self.correct_state,
-            self.state,
-            self.engine_panel,
-            Actions(
-                self._open_image,
-                self.example.show,
-                self._type_words,
-                self._run_on_screen,
-                self.annotation_controller.accept,
-                self._click_one,
-                self.download,
-                self.threshold_panel.lower,
-            ),
-        )
         self.weights = add(WeightsController(state, self.engine_panel, self.next_step))
-        self.next_step.changed.connect(self.threshold_panel.setVisible)
-        self.object_tool.download = self.next_step.download_button
-        self.next_step.changed.connect(self.object_tool.show_offer)
-        self.threshold_panel.more.toggled.connect(self.next_step.set_cramped)
-        self.result.relabelled.connect(self.next_step.update)
-        self.result.relabelled.connect(self._on_relabelled)
-        state.inputs_changed.connect(self.next_step.update)
-        self.main_job.busy_changed.connect(self._on_busy)
         self.learning_controller = add(
             PrototypeLearning(
                 state,
@@ -231,38 +219,7 @@ class CliperWidget(DockPanels):
         """Cancel the job; nothing is changed."""
         self.main_job.cancel()
 
-    def download(self, names: Sequence[str]) -> None:
-        """Download weights, with progress in the bar."""
-        self.weights.download(names)
-
     # ------------------------------------------------------------------ showing
-
-    def _open_image(self) -> None:
-        """Open napari's file dialog."""
-        get_app_model().commands.execute_command("napari.window.file.open_files_dialog")
-
-    def _type_words(self) -> None:
-        """Put the cursor into the field for words."""
-        self.frame.go_to("find")
-        self.classes_panel.field.setFocus()
-
-    def _run_on_screen(self) -> None:
-        """Run on the plane that the viewer shows, and show the page that says what is found."""
-        self.frame.go_to("find")
-        self.run_controller.run_on_screen()
-
-    def _click_one(self) -> None:
-        """Let the user click an object."""
-        self.frame.go_to("correct")
-        self.tool_controller.take("click")
-
-    def _on_relabelled(self) -> None:
-        """Offer nothing to accept where nothing is found; the state panel says so."""
-        if self.state_panel.isVisibleTo(self.state_panel.parentWidget()):
-            self.run_controller.clear_message()
-
-    def _on_busy(self, busy: bool) -> None:
-        self.next_step.set_busy(busy=busy)
 
     def _say(self, message: str, error: bool = False) -> None:
         """Show a message in the foot; an error also as a notification if the dock is hidden."""

@@ -116,7 +116,14 @@ class DockState(QObject):
     """The labels of an annotation, or the set of annotations, have changed."""
     leaving = Signal(object)
     """An image layer is about to be removed for the next image of the project; carries it."""
+    explained = Signal()
+    """A state panel says what there is to say about the result."""
     run_wanted = Signal()
+    run_on_screen_wanted = Signal()
+    example_wanted = Signal()
+    download_wanted = Signal(object)
+    """Carries the names of weights."""
+    tool_wanted = Signal(str)
     rescore_wanted = Signal()
     """The image on the screen is to be scored again soon, with changed words or prototypes."""
     page_wanted = Signal(str)
@@ -197,6 +204,11 @@ class DockState(QObject):
             For a repeated word.
         """
         self._classes.setValue(rows)
+
+    def type_words(self) -> None:
+        """Put the cursor into the field for words."""
+        self.page_wanted.emit("find")
+        self._classes.type_words()
 
     @property
     def why_no_choice(self) -> str:

@@ -24,6 +24,7 @@ class ExampleController(Controller):
         self._state = state
         self._engine = engine
         self._making = self.jobs()
+        state.example_wanted.connect(self.show)
 
     def show(self, scene: Scene | None = None) -> None:
         """Add a synthetic scene, its words and the demo model, and run.

@@ -3,83 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from qtpy.QtCore import QObject, Signal
+from napari._app_model import get_app_model
 
-from ...segmentation import Shortfall, WeightsEntry
+from ...segmentation import WeightsEntry
 from .. import ui_text
 from ..layers.image_layers import go_to_plane
 from ..panels.engine_panel import EnginePanel
 from ..panels.preset_buttons import ENGINE_PRESETS
 from ..panels.state_panel import State, StateButton, StatePanel
+from ..panels.threshold_panel import ThresholdPanel
 from ..state import DockState
+from .base import Controller
 from .result_on_screen import plane_in_words
 
 CLASSES_NAMED = 4
 
 
-@dataclass(frozen=True)
-class Actions:
-    """The callbacks of the buttons of a state.
-
-    Parameters
-    ----------
-    open_image, show_example, type_words, run, accept, click : callable
-    download : callable
-        Takes the names of weights.
-    lower : callable
-        Takes the shortfall whose threshold is to be lowered.
-    """
-
-    open_image: Callable[[], None]
-    show_example: Callable[[], None]
-    type_words: Callable[[], None]
-    run: Callable[[], None]
-    accept: Callable[[], None]
-    click: Callable[[], None]
-    download: Callable[[Sequence[str]], None]
-    lower: Callable[[Shortfall], None]
-
-
-class NextStep(QObject):
+class NextStep(Controller):
     """Updates the state panels of the pages Find and Correct.
 
-    Emits `changed` with whether the thresholds can be moved.
-
     Parameters
     ----------
-    find, correct : StatePanel
     state : DockState
+    find, correct : StatePanel
     engine : EnginePanel
-    actions : Actions
+    thresholds : ThresholdPanel
+        Visible if there is a result.
     """
-
-    changed = Signal(bool)
 
     def __init__(
         self,
+        state: DockState,
         find: StatePanel,
         correct: StatePanel,
-        state: DockState,
         engine: EnginePanel,
-        actions: Actions,
+        thresholds: ThresholdPanel,
     ) -> None:
         super().__init__(find)
         self._panels = find, correct
         self._state = state
         self._engine = engine
-        self._do = actions
+        self._thresholds = thresholds
         self._free: int | None = None
         self._busy = self._loading = self._cramped = False
+        thresholds.more.toggled.connect(self.set_cramped)
+        state.inputs_changed.connect(self.update)
+        state.prediction_changed.connect(self._on_prediction)
+        state.main_job.busy_changed.connect(self._on_busy)
 
     def set_free(self, free: int) -> None:
         """Set the free bytes on the disk of the weights."""
         self._free = free
         self.update()
 
-    def set_busy(self, *, busy: bool) -> None:
+    def _on_busy(self, busy: bool) -> None:
         """Disable runs and downloads while a job runs."""
         self._busy = busy
         self.update()
@@ -100,7 +79,31 @@ class NextStep(QObject):
         find, correct = self._panels
         find.show_state(self._find(missing))
         correct.show_state(self._correct(missing))
-        self.changed.emit(self._state.shown is not None and not missing)
+        self._thresholds.setVisible(self._state.shown is not None and not missing)
+
+    def _on_prediction(self) -> None:
+        self.update()
+        find = self._panels[0]
+        if find.isVisibleTo(find.parentWidget()):
+            self._state.explained.emit()
+
+    # ------------------------------------------------------------------ what the buttons do
+
+    def _open_image(self) -> None:
+        """Open napari's file dialog."""
+        get_app_model().commands.execute_command("napari.window.file.open_files_dialog")
+
+    def _run(self) -> None:
+        """Run on the plane that the viewer shows, and show the page that says what is found."""
+        self._state.page_wanted.emit("find")
+        self._state.run_on_screen_wanted.emit()
+
+    def _click(self) -> None:
+        """Let the user click an object."""
+        self._state.page_wanted.emit("correct")
+        self._state.tool_wanted.emit("click")
+
+    # ------------------------------------------------------------------ without a result
 
     def _find(self, missing: Sequence[WeightsEntry]) -> State | None:
         """The state of the page Find."""
@@ -136,15 +139,15 @@ class NextStep(QObject):
     def _no_image(self) -> State:
         example = StateButton(
             ui_text.SHOW_EXAMPLE,
-            self._do.show_example,
+            self._state.example_wanted.emit,
             ui_text.SHOW_EXAMPLE_TIP,
             ui_text.BUSY_WHY_NOT if self._busy else "",
         )
-        open_ = StateButton(ui_text.OPEN_IMAGE, self._do.open_image, ui_text.OPEN_IMAGE_TIP)
+        open_ = StateButton(ui_text.OPEN_IMAGE, self._open_image, ui_text.OPEN_IMAGE_TIP)
         return State(ui_text.NO_IMAGE_YET, (open_, example))
 
     def _no_words(self) -> State:
-        button = StateButton(ui_text.TYPE_WORDS, self._do.type_words, ui_text.TYPE_WORDS_TIP)
+        button = StateButton(ui_text.TYPE_WORDS, self._state.type_words, ui_text.TYPE_WORDS_TIP)
         return State(ui_text.NO_WORDS_YET, (button,))
 
     # ------------------------------------------------------------------ weights
@@ -193,7 +196,7 @@ class NextStep(QObject):
         def press() -> None:
             choose()
             if rows:
-                self._do.download([row.name for row in rows])
+                self._state.download_wanted.emit([row.name for row in rows])
 
         text = ui_text.download_size(size) if rows else ui_text.USE_PAMR_BUTTON
         return StateButton(text, press, tip, why_not)
@@ -215,10 +218,14 @@ class NextStep(QObject):
         if missing:
             why_not = ui_text.weights_missing(missing)
         run = ui_text.RUN_THIS_PLANE if seen.plane else ui_text.RUN_THIS_IMAGE
-        buttons = [StateButton(run, self._do.run, ui_text.RUN_THIS_TIP, why_not)]
+        buttons = [StateButton(run, self._run, ui_text.RUN_THIS_TIP, why_not)]
         nearest = state.result.nearest_plane(seen)
         if state.result.stored_on_screen and not empty:
-            buttons.append(StateButton(ui_text.GO_ACCEPT, self._do.accept, ui_text.GO_ACCEPT_TIP))
+            buttons.append(
+                StateButton(
+                    ui_text.GO_ACCEPT, self._state.annotations.accept, ui_text.GO_ACCEPT_TIP
+                )
+            )
         elif nearest is not None and nearest.plane != seen.plane:
             name = plane_in_words(nearest, nearest.plane)
             there = ui_text.go_to(name)
@@ -242,7 +249,9 @@ class NextStep(QObject):
         """The buttons where nothing was found."""
         short = self._state.result.shortfalls()
         lower = StateButton(
-            ui_text.LOWER_THRESHOLD, lambda: self._do.lower(short[0]), ui_text.LOWER_THRESHOLD_TIP
+            ui_text.LOWER_THRESHOLD,
+            lambda: self._thresholds.lower(short[0]),
+            ui_text.LOWER_THRESHOLD_TIP,
         )
-        click = StateButton(ui_text.CLICK_ONE, self._do.click, ui_text.CLICK_ONE_TIP)
+        click = StateButton(ui_text.CLICK_ONE, self._click, ui_text.CLICK_ONE_TIP)
         return (lower, click) if short else (click,)

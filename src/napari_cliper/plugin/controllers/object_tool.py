@@ -16,7 +16,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
 from ...annotation.user_hints import BACKGROUND
-from ...segmentation import REGISTRY, InvalidInputError, ObjectPrompt, WeightsEntry, tile_around
+from ...segmentation import REGISTRY, InvalidInputError, ObjectPrompt, tile_around
 from .. import preferences, shortcuts, ui_text
 from ..layers.clicks_layer import BACKGROUND_COLOUR, class_colours_of
 from ..layers.image_layers import ImageChoice, pixel_under, visible_region
@@ -30,6 +30,7 @@ from ..state import DockState
 from ..worker import Work
 from .base import Controller
 from .brush import Brush
+from .next_step import NextStep
 
 DRAG = 4  # pixels of the canvas that the mouse moves before a click becomes a box
 
@@ -60,6 +61,8 @@ class ObjectTool(Controller):
     brush : Brush
     images : ImagePanel
     engine : EnginePanel
+    next_step : NextStep
+        Makes the button that downloads a model.
     """
 
     active_changed = Signal()
@@ -72,6 +75,7 @@ class ObjectTool(Controller):
         brush: Brush,
         images: ImagePanel,
         engine: EnginePanel,
+        next_step: NextStep,
     ) -> None:
         super().__init__(panel)
         self._viewer = viewer = state.viewer
@@ -82,8 +86,7 @@ class ObjectTool(Controller):
         self._engine = engine
         self._result = state.result
         self._session = state.session
-        self.download: Callable[[Sequence[WeightsEntry], str], StateButton] | None = None
-        """Takes rows of the registry and a tooltip, and returns the button that downloads them."""
+        self._next_step = next_step
         self.active = False
         """Whether the mouse outlines objects."""
         self.offering = False
@@ -104,7 +107,8 @@ class ObjectTool(Controller):
             shortcuts.NEXT_OUTLINE: self.next_outline,
             shortcuts.KEEP_OUTLINE: self.keep,
         }
-        state.inputs_changed.connect(self.look_again)
+        state.inputs_changed.connect(self._look_again)
+        state.main_job.busy_changed.connect(self._look_again)
         images.changed.connect(self._on_image)
         panel.chosen.connect(self._on_class)
         viewer.dims.events.current_step.connect(self._on_image)
@@ -171,15 +175,12 @@ class ObjectTool(Controller):
             return "" if Path(sam).is_dir() else ui_text.sam_folder_missing(sam)
         return "" if self._engine.form.on_disk(sam) else ui_text.sam_needed(row)
 
-    def look_again(self) -> None:
+    def _look_again(self) -> None:
         """Take the tool if the model that was offered is on this machine by now."""
         if self.offering and not self._missing():
             self.begin()
-
-    def show_offer(self) -> None:
-        """Update the offer, if there is one: a job has begun or ended."""
-        if self.offering:
-            self._show_state()
+        elif self.offering:
+            self._show_state()  # a download may have begun or ended
 
     def _ask_folder(self) -> str:
         return str(QFileDialog.getExistingDirectory(self._panel, ui_text.SAM_FOLDER_TITLE))
@@ -199,9 +200,7 @@ class ObjectTool(Controller):
         text = self._missing()
         if not text:  # it is there, but cannot be used
             return State(ui_text.SAM_UNUSABLE, (folder,), "warning")
-        if self.download is None:
-            return State(text, (folder,))
-        download = self.download([row], row.purpose)
+        download = self._next_step.download_button([row], row.purpose)
 
         def press() -> None:
             preferences.write(sam=row.name)

@@ -72,6 +72,8 @@ class RunController(Controller):
         panel.add_entries(self.entries)
         panel.run.connect(self.run)
         state.run_wanted.connect(self.run)
+        state.run_on_screen_wanted.connect(self.run_on_screen)
+        state.explained.connect(self.clear_message)
         state.rescore_wanted.connect(self.again_soon)
         state.inputs_changed.connect(self.update_ready)
         state.main_job.busy_changed.connect(self._on_busy)

@@ -60,6 +60,7 @@ class ToolController(Controller):
         self._objects = objects
         self.keys = {shortcuts.BACKGROUND_CLASS: partial(self.choose, BACKGROUND)}
         brush.brushed.connect(clicks.choose)
+        state.tool_wanted.connect(self.take)
         self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), panel.window())
         self._escape.setEnabled(False)
         self._escape.activated.connect(self.end)

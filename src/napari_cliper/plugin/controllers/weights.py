@@ -47,6 +47,7 @@ class WeightsController(Controller):
         state.words_changed.connect(self._warn_of_words)
         state.main_job.busy_changed.connect(self._on_busy)
         state.main_job.finished.connect(self.look_up)
+        state.download_wanted.connect(self.download)
         panel.download_requested.connect(lambda name: self.download([name]))
         self.looked_up.connect(self._preload, Qt.ConnectionType.SingleShotConnection)
         self.look_up()

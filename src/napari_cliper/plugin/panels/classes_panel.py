@@ -203,6 +203,10 @@ class ClassesPanel(QWidget):
         self._choose([len(self.value()) - 1] if new else [])
         return True
 
+    def type_words(self) -> None:
+        """Put the cursor into the field for words."""
+        self.field.setFocus()
+
     def pending(self) -> str:
         """Return the words in the field that are not in the table yet."""
         return self.field.text().strip()
