@@ -58,7 +58,7 @@ def test_open_asks_for_a_file(empty_dock, monkeypatch):
     window = empty_dock.viewer.window._qt_viewer
     monkeypatch.setattr(type(window), "_open_files_dialog", lambda *_, **__: asked.append(True))
     monkeypatch.setattr(
-        "napari_cliper.plugin.dock.get_app_model",
+        "napari_cliper.plugin.controllers.next_step.get_app_model",
         lambda: type("App", (), {"commands": type("C", (), {"execute_command": asked.append})}),
     )
     buttons(empty_dock.state_panel)["Open ..."].click()
@@ -84,7 +84,7 @@ def test_a_model_that_is_not_on_disk_leaves_three_ways(dock, monkeypatch):
     dock.next_step.set_free(10**10)
 
     jobs = []
-    monkeypatch.setattr(dock.weights, "download", jobs.append)
+    monkeypatch.setattr(dock.main_job, "start_told", lambda work, _: jobs.append(work.args[0]))
     buttons(panel)["Download 3.2 GB"].click()
     assert jobs.pop() == ["ViT-B/16", "stable-diffusion-2.1"]
     buttons(panel)["Download 599 MB"].click()
