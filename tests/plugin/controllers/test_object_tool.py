@@ -245,7 +245,9 @@ def test_without_a_model_it_is_offered_with_size_and_licence(
     dock.frame.go_to("correct")
     laptop()
     downloaded, row = [], REGISTRY["sam2.1-hiera-tiny"]
-    monkeypatch.setattr(dock.weights, "download", downloaded.append)
+    monkeypatch.setattr(
+        dock.main_job, "start_told", lambda work, _: downloaded.append(work.args[0])
+    )
     dock.engine_panel.set_cached({name: not one.repositories for name, one in REGISTRY.items()})
     press_tool(dock, qtbot)
     assert dock.corrections_panel.tools.held() is None
@@ -283,7 +285,7 @@ def test_the_tool_is_taken_once_the_model_that_was_offered_is_there(dock, qtbot)
     assert dock.object_tool.offering
     dock.engine_panel.set_cached({"sam2.1-hiera-tiny": True})
     dock.object_tool._job.request = lambda: None
-    dock.weights.changed.emit()
+    dock.state.inputs_changed.emit()
     assert dock.corrections_panel.tools.held() == "object"
     assert not dock.object_tool.offering
 
