@@ -349,7 +349,7 @@ def project(dock, tmp_path, qtbot):
 def there(dock, qtbot, name):
     qtbot.waitUntil(
         lambda: dock.project_controller.current == name and dock.project_controller.idle,
-        timeout=5000,
+        timeout=20_000,
     )
     dock.image_panel.images.setCurrentText(name)
 
