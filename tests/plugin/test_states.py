@@ -290,6 +290,6 @@ def test_a_few_classes_are_chosen_without_scrolling(dock, laptop):
     dock.frame.go_to("correct")
     palette = dock.corrections_panel.palette_
     for words in (1, 4, 7):  # and the background, in two columns
-        dock.classes_panel.set_classes([ClassRow(f"kind {number}") for number in range(words)])
+        dock.classes_panel.setValue([ClassRow(f"kind {number}") for number in range(words)])
         laptop()
         assert palette.verticalScrollBar().maximum() == 0, words
