@@ -1,0 +1,140 @@
+"""Edit single objects: merge, cut, delete, add. Each function returns new objects."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from skimage import measure
+from skimage.draw import line
+
+from ..labels.numbers import mapped
+from ..segmentation import InvalidInputError
+from .object_set import Objects, objects_of
+
+Point = tuple[int, int]
+"""Row and column."""
+
+
+def merge(objects: Objects, numbers: Collection[int]) -> Objects:
+    """Make one object of several; it has the number and class of the first.
+
+    Raises
+    ------
+    InvalidInputError
+        For a number that no object has, and for fewer than two objects.
+    """
+    given = list(dict.fromkeys(numbers))
+    if len(given) < 2:
+        raise InvalidInputError("Only different objects can be merged. Give two or more.")
+    for number in given:
+        objects.class_of(number)
+    new = np.where(np.isin(objects.ids, given), given[0], objects.ids).astype(np.int32)
+    changed = _changed(objects, mapped(objects.numbers, objects.ids, new))
+    return changed.with_labels({given[0]: objects.class_of(given[0])})
+
+
+def cut(objects: Objects, start: Point, stop: Point) -> Objects:
+    """Cut objects of a plane along a straight line.
+
+    Parameters
+    ----------
+    objects : Objects
+        (Y, X).
+    start, stop : (int, int)
+        Ends of the line. Pixels of the line belong to the nearest part.
+
+    Returns
+    -------
+    Objects
+        The largest part of an object that falls apart keeps its number; the others have new ones.
+        Objects that the line does not divide are unchanged.
+    """
+    rows, columns = line(*start, *stop)
+    height, width = objects.numbers.shape
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    # A line of 8-connected pixels does not divide 8-connected regions, so that parts are
+    # connected by sides here.
+    on_line = np.zeros(objects.numbers.shape, bool)
+    on_line[rows[inside], columns[inside]] = True
+    numbers = objects.numbers.copy()
+    free = int(objects.ids.max(initial=0)) + 1
+    for number in np.unique(objects.numbers[on_line]).tolist():
+        if number == 0:
+            continue
+        own = objects.numbers == number
+        parts, count = measure.label(own & ~on_line, connectivity=1, return_num=True)
+        if count < 2:
+            continue
+        sizes = np.bincount(parts.ravel())[1:]
+        names = np.arange(free - 1, free + count)
+        names[1:][np.argsort(-sizes, kind="stable")] = [number, *range(free, free + count - 1)]
+        free += count - 1
+        nearest = _nearest(parts, own & on_line)
+        numbers[own] = names[np.where(parts > 0, parts, nearest)[own]]
+    return _changed(objects, numbers)
+
+
+def _nearest(parts: NDArray[Any], pixels: NDArray[np.bool_]) -> NDArray[Any]:
+    """For pixels without a part, that of the nearest pixel with one."""
+    found = np.zeros_like(parts)
+    places = np.nonzero(pixels)
+    index = distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
+    found[places] = parts[tuple(axis[places] for axis in index)]
+    return found
+
+
+def delete(objects: Objects, numbers: Collection[int]) -> Objects:
+    """Return the objects without some of them.
+
+    Raises
+    ------
+    InvalidInputError
+        For a number that no object has.
+    """
+    for number in numbers:
+        objects.class_of(number)
+    return objects.without(np.isin(objects.ids, list(numbers)))
+
+
+def inside_box(objects: Objects, box: tuple[slice, ...]) -> list[int]:
+    """Return the numbers of the objects that lie completely in a box, ascending."""
+    within, counts = np.unique(objects.numbers[box], return_counts=True)
+    own = np.isin(objects.ids, within)
+    whole = objects.areas[own] == counts[within > 0]
+    return [int(number) for number in objects.ids[own][whole]]
+
+
+def add(objects: Objects, mask: NDArray[np.bool_], label: int) -> Objects:
+    """Add an object with the next free number; it takes pixels of others.
+
+    Parameters
+    ----------
+    objects : Objects
+    mask : bool array
+        Its pixels, in the shape of the objects.
+    label : int
+        Its class; 0 for none.
+
+    Raises
+    ------
+    InvalidInputError
+        For a mask without a pixel or of another shape.
+    """
+    if mask.shape != objects.numbers.shape or not mask.any():
+        raise InvalidInputError(
+            f"The new object is a mask of {mask.shape} with {int(mask.sum())} pixels. Give one of "
+            f"{objects.numbers.shape} with at least one pixel."
+        )
+    number = int(objects.ids.max(initial=0)) + 1
+    changed = _changed(objects, np.where(mask, np.int32(number), objects.numbers))
+    return changed.with_labels({number: label})
+
+
+def _changed(objects: Objects, numbers: NDArray[np.int32]) -> Objects:
+    """The objects of a new array; each has the class of most of its pixels."""
+    return replace(objects_of(numbers, objects.label_array()), diameters=objects.diameters)

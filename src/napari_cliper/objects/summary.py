@@ -1,0 +1,74 @@
+"""Counts, density and median size of the objects of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..labels.units import known_unit
+from .object_set import Objects
+
+
+@dataclass(frozen=True)
+class ClassSummary:
+    """The objects of a class.
+
+    Parameters
+    ----------
+    count : int
+    median_area : float
+        Area, or volume, in pixels; 0 without an object.
+    density : float or None
+        Objects per mm^2, or mm^3; None if the size of a pixel is not known as a length.
+    """
+
+    count: int
+    median_area: float
+    density: float | None
+
+
+def class_summaries(
+    objects: Objects,
+    labels: Sequence[int] = (),
+    *,
+    pixel_size: Sequence[float] = (),
+    units: Sequence[str] = (),
+) -> dict[int, ClassSummary]:
+    """Summarise the objects of each class.
+
+    Parameters
+    ----------
+    objects : Objects
+        Of a plane or volume.
+    labels : sequence of int
+        Classes to list even if they have no object.
+    pixel_size : sequence of float, optional
+        Along each axis.
+    units : sequence of str, optional
+        Unit of each pixel size, such as ``"micrometer"``.
+
+    Returns
+    -------
+    dict of int to ClassSummary
+        By label, ascending.
+    """
+    lengths = [known_unit(unit, "space") for unit in units]
+    extent = 0.0
+    if len(lengths) == len(pixel_size) == objects.numbers.ndim and all(lengths):
+        sides = [
+            count * size * unit.size * 1000  # in mm
+            for count, size, unit in zip(objects.numbers.shape, pixel_size, lengths, strict=True)
+            if unit is not None
+        ]
+        extent = float(np.prod(sides))
+    found = {}
+    for label in sorted({*labels, *objects.labels.tolist()}):
+        areas = objects.areas[objects.labels == label]
+        found[label] = ClassSummary(
+            count=len(areas),
+            median_area=float(np.median(areas)) if len(areas) else 0.0,
+            density=len(areas) / extent if extent else None,
+        )
+    return found
