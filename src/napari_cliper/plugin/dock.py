@@ -1,4 +1,4 @@
-"""The dock: builds the panels and controllers, and connects them.
+"""The dock: builds the panels and controllers, which connect themselves.
 
 The engine computes in a thread; layers are changed in the window's thread only.
 """
@@ -65,22 +65,18 @@ class CliperWidget(DockPanels):
         self.keys = ViewerKeys(napari_viewer)
         self.controllers: list[Controller] = []
         add = self._add
+        viewer, corrections = napari_viewer, self.corrections_panel
+        images, classes, engine = self.image_panel, self.classes_panel, self.engine_panel
         self.main_job = add(MainJob(self.status_panel))
-        self.result = add(LiveResult(napari_viewer, self.image_panel, self.threshold_panel))
+        self.result = add(LiveResult(viewer, images, self.threshold_panel))
         self.annotation_controller = add(
-            AnnotationController(
-                napari_viewer,
-                self.annotation_panel,
-                self.result,
-                self.image_panel,
-                self.classes_panel,
-            )
+            AnnotationController(viewer, self.annotation_panel, self.result, images, classes)
         )
         self.state = state = DockState(
-            napari_viewer,
-            self.image_panel,
-            self.classes_panel,
-            self.engine_panel,
+            viewer,
+            images,
+            classes,
+            engine,
             self.result,
             self.annotation_controller,
             self.session,
@@ -89,60 +85,31 @@ class CliperWidget(DockPanels):
         state.message.connect(self._say)
         state.page_wanted.connect(self.frame.go_to)
         self.result_display = add(
-            ResultDisplay(state, self.classes_panel, self.threshold_panel, self.result_details)
+            ResultDisplay(state, classes, self.threshold_panel, self.result_details)
         )
-        self.brush = add(Brush(state, self.classes_panel))
-        self.correction_controller = add(CorrectionController(state, self.corrections_panel))
+        self.brush = add(Brush(state, classes))
+        self.correction_controller = add(CorrectionController(state, corrections))
         clicks = self.correction_controller.click_controller
         self.next_step = add(
-            NextStep(
-                state,
-                self.state_panel,
-                self.correct_state,
-                self.engine_panel,
-                self.threshold_panel,
-            )
+            NextStep(state, self.state_panel, self.correct_state, engine, self.threshold_panel)
         )
         self.object_tool = add(
-            ObjectTool(
-                state,
-                self.corrections_panel,
-                self.brush,
-                self.image_panel,
-                self.engine_panel,
-                self.next_step,
-            )
+            ObjectTool(state, corrections, self.brush, images, engine, self.next_step)
         )
         self.tool_controller = add(
-            ToolController(state, self.corrections_panel, self.brush, clicks, self.object_tool)
+            ToolController(state, corrections, self.brush, clicks, self.object_tool)
         )
-        self.example = add(ExampleController(state, self.engine_panel))
-        self.weights = add(WeightsController(state, self.engine_panel, self.next_step))
+        self.example = add(ExampleController(state, engine))
+        self.weights = add(WeightsController(state, engine, self.next_step))
         self.learning_controller = add(
-            PrototypeLearning(
-                state,
-                self.prototypes_panel,
-                self.image_panel,
-                self.classes_panel,
-                self.engine_panel,
-            )
+            PrototypeLearning(state, self.prototypes_panel, images, classes, engine)
         )
         self.requests = requests = Requests(
-            self.image_panel,
-            self.classes_panel,
-            self.engine_panel,
-            self.result,
-            self.learning_controller,
+            images, classes, engine, self.result, self.learning_controller
         )
         self.run_controller = add(
             RunController(
-                state,
-                self.run_panel,
-                self.status_panel,
-                self.image_panel,
-                self.classes_panel,
-                requests,
-                clicks,
+                state, self.run_panel, self.status_panel, images, classes, requests, clicks
             )
         )
         self.project_controller = add(
@@ -152,7 +119,7 @@ class CliperWidget(DockPanels):
         self.class_changes = add(
             ClassChanges(
                 state,
-                self.classes_panel,
+                classes,
                 self.brush,
                 clicks,
                 self.learning_controller,
@@ -166,7 +133,7 @@ class CliperWidget(DockPanels):
             )
         )
         self.exchange = add(Exchange(state, self.export_panel, self.project_controller))
-        self.remembered_engine = add(RememberedEngine(self.engine_panel))
+        self.remembered_engine = add(RememberedEngine(engine))
         self.panels: dict[str, Panel] = {}
         self._add_panels()
         napari_viewer.events.theme.connect(self._on_theme)
