@@ -6,6 +6,7 @@ recently used embeddings are dropped first. When words change, the cached embedd
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -24,6 +25,7 @@ from ..labels.regions import connected_regions
 from ..segmentation import (
     REGISTRY,
     ClassPrompt,
+    DamagedWeightsError,
     InvalidInputError,
     LiveLabels,
     Monitor,
@@ -32,11 +34,12 @@ from ..segmentation import (
     SegmentationError,
     Thresholds,
     WeightsEntry,
+    WeightsUnavailableError,
 )
 from . import ui_text
 from .engine_requests import Found, LearningRequest, Outcome, Request, digest
 from .layers.outlines import outlines_of_large
-from .object_session import ObjectSession
+from .object_session import ObjectSession, SamChoice
 from .pytorch_loading import load_pytorch
 
 if TYPE_CHECKING:
@@ -53,6 +56,11 @@ COUNTED_UP_TO = 2**24
 
 CACHE_BYTES = 2_000_000_000
 
+LARGEST_SIDE = 2048
+"""Longer side, in pixels, of the largest image whose corrections use the model for outlines."""
+
+logger = logging.getLogger(__name__)
+
 
 class Session:
     """Networks and embeddings of one dock.
@@ -67,6 +75,8 @@ class Session:
         self.capacity = capacity
         self.objects = ObjectSession()
         """Outlines of single objects."""
+        self.features_of_corrections: SamChoice | None = None
+        """The model whose features corrections propagate along, beside CLIP's; None for none."""
         self._lock = threading.RLock()  # for the cache, used by the window and by threads
         self._in_use = threading.Lock()  # held by the job that uses the segmenter
         self._computing_affinity = threading.Lock()  # so that two jobs do not compute the same
@@ -113,11 +123,32 @@ class Session:
             with self._lock:
                 found = self._affinities.get(embedding)
             if found is None:
-                found = image_affinity(embedding, Monitor(report, should_stop))
+                patches = self._features_of_corrections(embedding, report, should_stop)
+                found = image_affinity(embedding, Monitor(report, should_stop), patches=patches)
                 with self._lock:
                     self._affinities[embedding] = found
                     self._make_room()
         return found
+
+    def _features_of_corrections(
+        self,
+        embedding: ImageEmbedding,
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> tuple[Any, ...]:
+        """Features of the model for outlines; empty without one, and for a large image.
+
+        A large image would be reduced until small objects are lost.
+        """
+        model = self.features_of_corrections
+        pixels = embedding.image.pixels
+        if model is None or max(pixels.shape) > LARGEST_SIDE:
+            return ()
+        try:
+            return self.objects.features(model, pixels, report, should_stop)
+        except (InvalidInputError, WeightsUnavailableError, DamagedWeightsError) as error:
+            logger.warning("Corrections propagate along CLIP's features only: %s", error)
+            return ()
 
     def learn(
         self,

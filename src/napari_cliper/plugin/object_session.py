@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,26 +100,58 @@ class ObjectSession:
         SegmentationError
             As the engine does.
         """
-        monitor = Monitor(report, should_stop)
-        load_pytorch(report)
-        from ..segmentation import best_fitting  # noqa: PLC0415 - torch
-
-        while not self._in_use.acquire(timeout=0.1):
-            monitor.check()
-        try:
-            segmenter = self._segmenter_of(request.model)
+        with self._for_one_job(request.model, report, should_stop) as segmenter:
             embedding = self._embedding(segmenter, request, report, should_stop)
             if request.prompt is None:
                 return ()
             found = segmenter.masks(embedding, request.prompt, request.previous)
-        finally:
-            self._in_use.release()
+        from ..segmentation import best_fitting  # noqa: PLC0415 - torch
+
         order = best_fitting(found, request.likely)
         return tuple(
             Outline(found.masks[index], found.logits[index])
             for index in order
             if found.masks[index].any()
         )
+
+    def features(
+        self,
+        model: SamChoice,
+        pixels: NDArray[Any],
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> tuple[Any, ...]:
+        """Feature grids of an image, from fine to coarse; called in a thread.
+
+        Parameters
+        ----------
+        model : SamChoice
+        pixels : (Y, X, 3) uint8 array
+
+        Raises
+        ------
+        SegmentationError
+            As the engine does.
+        """
+        with self._for_one_job(model, report, should_stop) as segmenter:
+            return segmenter.embed(pixels, report=report, should_stop=should_stop).features
+
+    @contextmanager
+    def _for_one_job(
+        self,
+        model: SamChoice,
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> Iterator[ObjectSegmenter]:
+        """The segmenter of a model, used by one job at a time."""
+        monitor = Monitor(report, should_stop)
+        load_pytorch(report)
+        while not self._in_use.acquire(timeout=0.1):
+            monitor.check()
+        try:
+            yield self._segmenter_of(model)
+        finally:
+            self._in_use.release()
 
     def unload(self) -> None:
         """Free the model; embedded tiles stay cached."""

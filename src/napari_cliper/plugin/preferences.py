@@ -29,6 +29,8 @@ class Preferences:
         As in `SegmentationConfig`; an empty refiner means that of the method.
     sam : str
         As in `ObjectSegmenter`.
+    sam_corrects : bool
+        Whether corrections use the features of that model, if it is on this machine.
     offline : bool
         Never download.
     cache_gigabytes : float
@@ -41,6 +43,7 @@ class Preferences:
     refiner: str = ""
     device: str = "auto"
     sam: str = "sam2.1-hiera-tiny"
+    sam_corrects: bool = True
     offline: bool = False
     cache_gigabytes: float = 2.0
     folder: str = ""

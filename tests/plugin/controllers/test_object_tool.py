@@ -13,7 +13,7 @@ from small_sams import save_onnx, save_random_sam
 from napari_cliper.annotation.edit_mask import PAINTED
 from napari_cliper.plugin import preferences, shortcuts, ui_text
 from napari_cliper.plugin.layers.image_layers import ImageChoice
-from napari_cliper.segmentation import REGISTRY
+from napari_cliper.segmentation import REGISTRY, image_affinity
 
 RED, GREEN = (slice(20, 44), slice(70, 110)), (slice(56, 80), slice(8, 40))
 
@@ -288,6 +288,23 @@ def test_the_tool_is_taken_once_the_model_that_was_offered_is_there(dock, qtbot)
     dock.state.inputs_changed.emit()
     assert dock.corrections_panel.tools.held() == "object"
     assert not dock.object_tool.offering
+
+
+def test_corrections_propagate_along_the_features_of_the_model_too(dock, colour_sam, run, settle):
+    assert preferences.read().sam == str(colour_sam)
+    run(dock)
+    settle(dock)
+    embedding = dock.shown.outcome.embedding
+    affinity = dock.session.affinity(embedding, lambda progress: None, lambda: False)
+    without = image_affinity(embedding)
+    assert affinity.features.count == without.features.count + 3  # red, green and blue
+    preferences.write(sam_corrects=False)
+    dock.state.inputs_changed.emit()
+    assert dock.session.features_of_corrections is None
+    preferences.write(sam_corrects=True, sam="edgetam")
+    dock.engine_panel.set_cached({"edgetam": False})
+    dock.state.inputs_changed.emit()
+    assert dock.session.features_of_corrections is None
 
 
 def test_a_plane_of_a_stack_gets_its_own_outline(objects, qtbot):

@@ -124,6 +124,7 @@ class ObjectTool(Controller):
     def begin(self) -> None:
         """Take the tool, or offer a model if there is none on this machine."""
         self.end()
+        self._use_for_corrections()
         if self._missing():
             self.offering = True
             self._show_state()
@@ -175,8 +176,17 @@ class ObjectTool(Controller):
             return "" if Path(sam).is_dir() else ui_text.sam_folder_missing(sam)
         return "" if self._engine.form.on_disk(sam) else ui_text.sam_needed(row)
 
+    def _model(self) -> SamChoice:
+        return SamChoice(preferences.read().sam, self._engine.config_or_outline().device)
+
+    def _use_for_corrections(self) -> None:
+        """Let corrections use the model, if it is on this machine and wanted."""
+        wanted = preferences.read().sam_corrects and not self._missing()
+        self._session.features_of_corrections = self._model() if wanted else None
+
     def _look_again(self) -> None:
-        """Take the tool if the model that was offered is on this machine by now."""
+        """Use the model, and take the tool, if what was offered is on this machine by now."""
+        self._use_for_corrections()
         if self.offering and not self._missing():
             self.begin()
         elif self.offering:
@@ -268,7 +278,7 @@ class ObjectTool(Controller):
         tile = replace(plane, region=tile_around(plane.shape, places, view))
         top, left = (part.start for part in tile.region or ())
         request = OutlineRequest(
-            SamChoice(preferences.read().sam, self._engine.config_or_outline().device),
+            self._model(),
             tile.read,
             tile.contrast,
             None if prompt is None else prompt.moved(top, left),
