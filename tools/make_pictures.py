@@ -33,6 +33,7 @@ SHOWN = ("words", "running", "result", "thresholds", "accepted", "stroke", "clic
 """The steps of the complete job that the tutorial shows."""
 INVENTED = ("alpha", "beta", "gamma", "delta")
 """Names that tell the model nothing, for the four kinds of the scene."""
+EXACT = 96  # colours, for the window and the classes
 SETTLE = 500  # milliseconds until everything is drawn
 
 
@@ -63,8 +64,18 @@ def save_window(viewer: napari.Viewer, name: str, settle: int = SETTLE) -> None:
     """Save a whole window."""
     wait(settle)
     window: Any = viewer.window
-    picture = Image.fromarray(window.screenshot(flash=False, canvas_only=False))
-    picture.convert("RGB").quantize(256).save(FOLDER / f"{name}.png", optimize=True)
+    picture = Image.fromarray(window.screenshot(flash=False, canvas_only=False)).convert("RGB")
+    with_palette(picture).save(FOLDER / f"{name}.png", optimize=True)
+
+
+def with_palette(picture: Image.Image) -> Image.Image:
+    """Reduce a picture to 256 colours, of which the most frequent ones stay exactly as they are."""
+    counted = picture.getcolors(picture.width * picture.height) or []
+    exact = [colour for _, colour in sorted(counted, reverse=True)[:EXACT]]
+    others = picture.quantize(256 - EXACT).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*np.ravel(exact).tolist(), *others])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 class Window:
@@ -174,7 +185,6 @@ def project_images(window: Window) -> None:
         window.run()
         dock.annotation_panel.accept_button.click()
         wait(4 * SETTLE)  # it saves by itself
-        dock.project_panel.where.setText("plates/annotations: 1 of 4 done.")
         dock.frame.show_panel(dock.project_panel)
         window.shoot("dock-project")
         dock.close_down()  # while the folder is there

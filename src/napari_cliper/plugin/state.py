@@ -216,6 +216,11 @@ class DockState(QObject):
         return self._images.why_not()
 
     @property
+    def words_typed(self) -> bool:
+        """Whether there are words in the field that are not in the table yet."""
+        return bool(self._classes.pending())
+
+    @property
     def shown(self) -> Shown | None:
         """The result of the current plane, or None."""
         return self.result.shown

@@ -114,7 +114,9 @@ def test_done_goes_on_and_stands_in_the_list(project, qtbot):
     dock.project_panel.done_button.click()
     loaded(dock, qtbot, "scene 2")
     assert texts(dock)[0] == "scene 1: done"
-    assert "1 of 3 done" in dock.project_panel.where.text()
+    folder = dock.project_controller.project.folder
+    assert dock.project_panel.where.text() == f"{folder.name}: 1 of 3 done."
+    assert str(folder) in dock.project_panel.where.toolTip()
     dock.project_panel.images.itemClicked.emit(dock.project_panel.images.item(2))
     loaded(dock, qtbot, "scene 3")
     assert not dock.project_panel.next_button.isEnabled()

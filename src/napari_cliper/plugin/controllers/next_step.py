@@ -113,7 +113,7 @@ class NextStep(Controller):
             return self._missing(missing)
         if self._state.shown is not None:
             return self._nothing_found()
-        if not self._state.rows:
+        if not self._has_words():
             return self._with_loading(self._no_words())
         result = self._state.result
         kept = next(iter(result.kept), None) is not None
@@ -129,7 +129,11 @@ class NextStep(Controller):
             return self._no_image()
         if self._state.shown is not None:
             return self._nothing_to_correct()
-        return self._no_result(missing) if self._state.rows else self._no_words()
+        return self._no_result(missing) if self._has_words() else self._no_words()
+
+    def _has_words(self) -> bool:
+        """Whether there are words to run, in the table or still in the field."""
+        return bool(self._state.rows) or self._state.words_typed
 
     def _with_loading(self, state: State) -> State:
         if not self._loading:

@@ -132,7 +132,7 @@ class ProjectPanel(QWidget):
         finished = sum(image.status == "done" for image in images)
         self.where.setText(ui_text.project_state(folder=where, done=finished, images=len(images)))
         self.where.setToolTip(
-            f"{self.where.text()}\n{ui_text.PROJECT_TIP}" if where else ui_text.NO_PROJECT_TIP
+            f"{where}\n{ui_text.PROJECT_TIP}" if where else ui_text.NO_PROJECT_TIP
         )
         self._names = [image.name for image in images]
         self._classes = [" ".join(image.classes) for image in images]

@@ -61,7 +61,7 @@ def project_state(*, folder: str, done: int, images: int) -> str:
     """The line above the list of images."""
     if not folder:
         return NO_PROJECT
-    return f"{folder}: {done} of {images} done."
+    return f"{Path(folder).name}: {done} of {images} done."
 
 
 def project_images(images: int) -> str:
