@@ -504,7 +504,7 @@ def test_weights_are_downloaded_from_the_dock(dock, qtbot):
     dock.weights.look_up()
     request_for_dino(dock, qtbot)
     (line,) = dock.engine_panel.lines
-    assert "licence" in line.text.text()
+    assert "Apache-2.0" in line.text.text()
     assert "Press Download" in dock.run_panel.run_button.toolTip()
     line.button.click()
     assert not dock.engine_panel.lines[0].button.isEnabled()  # one job at a time, and it says so
