@@ -124,11 +124,10 @@ def pictures(
 ) -> Iterator[Picture]:
     """Images with at least one object, encoded."""
     for name, image, numbers, labels in found:
-        objects = objects_of(numbers)
+        objects = objects_of(numbers, (labels + 1).astype(np.uint16))
         if not len(objects.ids):
             continue
-        first = [int(labels[numbers == number][0]) for number in objects.ids.tolist()]
-        truth = np.array([known.index(label) for label in first])
+        truth = np.array([known.index(label - 1) for label in objects.labels.tolist()])
         features = properties(image, objects.numbers)
         yield Picture(name, segmenter.embed(image), objects, truth, features)
 
