@@ -26,7 +26,13 @@ from napari_cliper.io.writers.overlay import overlay
 from napari_cliper.labels.label_class import ClassRow, rows_of
 from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.plugin.dock import CliperWidget
-from napari_cliper.segmentation import SegmentationConfig
+from napari_cliper.segmentation import (
+    LiveLabels,
+    SegmentationConfig,
+    Segmenter,
+    UserHints,
+    image_affinity,
+)
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 SHOWN = ("words", "running", "result", "thresholds", "accepted", "stroke", "clicked", "exported")
@@ -35,6 +41,35 @@ INVENTED = ("alpha", "beta", "gamma", "delta")
 """Names that tell the model nothing, for the four kinds of the scene."""
 EXACT = 96  # colours, for the window and the classes
 SETTLE = 500  # milliseconds until everything is drawn
+
+
+NUCLEI = Path(__file__).resolve().parents[1] / "tests" / "data" / "fluo" / "nuclei.png"
+"""A real image; its source is in the README beside it."""
+
+
+def nuclei_image() -> None:
+    """A real image with one click on a nucleus and one on the background, beside its labels."""
+    image = np.asarray(Image.open(NUCLEI))
+    truth = np.asarray(Image.open(NUCLEI.with_name("nuclei_labels.png")))
+    segmenter = Segmenter(SegmentationConfig(model="demo", refiner="none"))
+    embedding = segmenter.embed(image)
+    scores = segmenter.score(embedding, ["nucleus"])
+    hint_labels = np.full(truth.shape, -1)
+    shown = np.kron(embedding.image.pixels, np.ones((2, 2, 1), np.uint8))
+    for label, colour in ((0, (0, 200, 255)), (1, (255, 60, 60))):
+        row, column = deepest(truth == label)
+        hint_labels[row - 2 : row + 3, column - 2 : column + 3] = label
+        at = slice(2 * row - 5, 2 * row + 6), slice(2 * column - 5, 2 * column + 6)
+        shown[at] = colour
+    labels = LiveLabels(scores, "coarse").labels(
+        scores.settings.thresholds, UserHints(image_affinity(embedding), hint_labels)
+    )
+    edge = labels != np.roll(labels, 1, axis=0)
+    edge |= labels != np.roll(labels, 1, axis=1)
+    outlined = np.kron(embedding.image.pixels, np.ones((2, 2, 1), np.uint8))
+    outlined[np.kron(edge, np.ones((2, 2), bool))] = 255, 220, 0
+    both = np.concatenate([shown, outlined], axis=1)
+    Image.fromarray(both).save(FOLDER / "nuclei.png", optimize=True)
 
 
 def demo_image() -> None:
@@ -193,6 +228,7 @@ def project_images(window: Window) -> None:
 def main() -> None:
     """Make every image."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    nuclei_image()
     demo_image()
     job_images()
     window_images()

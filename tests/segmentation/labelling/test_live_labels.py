@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import distance_transform_edt, label
 
 from napari_cliper.demo.run import HELD_OUT_SEED, all_classes
@@ -30,6 +32,7 @@ MEANINGLESS = tuple(
     for word in ("zorfel", "quibbix", "mandrone", "plivet", "trasko", "wemblin", "yuxor",
                  "grentle", "fopsic")
 )  # fmt: skip
+NUCLEI = Path(__file__).parents[2] / "data" / "fluo"
 PUBLISHED = Thresholds(0.9, 0.4, min_max=True)
 
 
@@ -257,6 +260,18 @@ def test_many_strokes_of_many_classes(lost, affinity, scene):
     found = lost.labels(PUBLISHED, UserHints(affinity, hint_labels))
     np.testing.assert_array_equal(found[hint_labels != OPEN], hint_labels[hint_labels != OPEN])
     assert (found == scene.labels).mean() > 0.95
+
+
+def test_one_click_each_finds_the_nuclei_of_a_real_image(segmenter):
+    """A dim fluorescence image, and a word that means nothing to the model."""
+    image, truth = (
+        np.asarray(Image.open(NUCLEI / name)) for name in ("nuclei.png", "nuclei_labels.png")
+    )
+    embedding = segmenter.embed(image)
+    live = LiveLabels(segmenter.score(embedding, ["zorfel"]), "refined")
+    hints = UserHints(image_affinity(embedding), one_click_each(truth))
+    found = live.labels(live.scores.settings.thresholds, hints)
+    assert mean_iou(confusion_matrix(truth, found, 2)) > 0.8
 
 
 def test_16_bit_and_dim_grey_images_are_corrected_as_they_are_shown(segmenter, scene):
