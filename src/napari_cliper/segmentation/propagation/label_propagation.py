@@ -52,7 +52,7 @@ SURE = 0.5
 ROUNDING = 1e-4
 MOST_PIXELS = 3000
 """Hinted pixels, and superpixels, that the classifier learns from."""
-DOUBTED = 0.5
+DOUBTED = 0.6
 """Where hints contradict the text scores more than this, a superpixel is no example."""
 EXAMPLES = 100
 """Superpixels that stand for a label without hints."""
@@ -162,15 +162,18 @@ def _examples(
     votes: NDArray[np.float32],
     contradicted: NDArray[np.float32],
 ) -> dict[int, NDArray[np.int64]]:
-    """Return superpixels that have a label by text which has no hints, by label."""
+    """Return superpixels without hints that are examples of their label by text, by label."""
     every_class = np.count_nonzero(with_hints) == shares.shape[1] - 1
-    if every_class and len(with_hints) > 1 and not shares[:, 1:].any():
+    if not shares[:, 1:].any() and (0 in with_hints or (every_class and len(with_hints) > 1)):
         return {}
     free = ~votes.any(axis=1) & (contradicted < DOUBTED)
     found = {}
-    for label in np.setdiff1d(np.flatnonzero(shares.any(axis=0)), with_hints).tolist():
+    for label in np.flatnonzero(shares.any(axis=0)).tolist():
         nodes = np.flatnonzero((shares[:, label] >= SURE) & free)
-        found[label] = nodes if len(nodes) else np.array([shares[:, label].argmax()])
+        if len(nodes):
+            found[label] = nodes
+        elif label not in with_hints:
+            found[label] = np.array([shares[:, label].argmax()])
     return found
 
 
@@ -234,10 +237,11 @@ def _fitted(
         points.append(affinity.means[some])
         answers.append(np.full(len(some), np.searchsorted(labels, label)))
     answer = np.concatenate(answers)
-    counts = np.bincount(answer, minlength=len(labels))
-    share = np.where(np.isin(labels, list(examples)), EXAMPLE_WEIGHT, 1.0)
-    each = len(chosen) / len(labels) * share / counts
-    return fit_classifier(np.concatenate(points), answer, each[answer])
+    hinted = np.arange(len(answer)) < len(chosen)
+    kinds = answer + len(labels) * ~hinted  # hints of a label, and examples of it
+    counts = np.bincount(kinds)
+    each = len(chosen) / len(labels) * np.where(hinted, 1, EXAMPLE_WEIGHT) / counts[kinds]
+    return fit_classifier(np.concatenate(points), answer, each)
 
 
 def _harmonic(
@@ -298,7 +302,8 @@ def _walked(
     """Return the probability of each label in each superpixel by the walk, (n, K)."""
     starts = np.zeros((len(affinity.reach), len(labels)), np.float32)
     for index, label in enumerate(labels.tolist()):
-        nodes = examples[label] if label in examples else np.flatnonzero(seeds[:, index])
+        nodes = np.flatnonzero(seeds[:, index])
+        nodes = nodes if len(nodes) else examples[label]
         starts[np.unique(affinity.walked[nodes]), index] = 1
     starts /= np.maximum(starts.sum(axis=0), 1)  # more hints do not mean a larger object
     density = np.maximum(affinity.reach.numpy() @ starts, LEAST)
