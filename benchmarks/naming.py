@@ -205,6 +205,8 @@ def rows(folder: Path, limit: int | None, model: str) -> Iterator[dict[str, Any]
             shares: dict[str, list[float]] = {"ours": [], "random forest": []}
             for draw in range(DRAWS if count else 1):
                 named = drawn(every, count, np.random.default_rng(draw))
+                if count and not any(named):  # no class has two objects
+                    continue
                 found = ours(segmenter, every, list(names.values()), named)
                 shares["ours"].append(right(every, named, found))
                 if count:
