@@ -855,11 +855,11 @@ def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):
     check_all("result")
     dock.project_panel.line.setVisible(True)
     dock.viewer.layers.remove(dock.annotation_controller.all[0].layer)
+    dock.frame.go_to("find")
     assert dock.offers_panel.isVisible()
     check_all("project and offer")
     dock.threshold_panel.class_slider.setValue(dock.threshold_panel.class_slider.maximum())
-    qtbot.waitUntil(lambda: dock.idle, timeout=10_000)
-    assert not dock.state_panel.isHidden()
+    qtbot.waitUntil(lambda: not dock.state_panel.isHidden(), timeout=10_000)
     check_all("project, offer and nothing found")
     assert dock.frame.minimumSizeHint().width() == 322
 

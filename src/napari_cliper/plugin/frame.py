@@ -138,6 +138,10 @@ class Frame(QWidget):
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(4)
         column.addWidget(head)
+        self._above = QWidget()
+        self._above_column = QVBoxLayout(self._above)
+        self._above_column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._above)
         column.addWidget(self.tabs)
         column.addWidget(self._stack, 1)
         column.addWidget(foot)
@@ -164,8 +168,8 @@ class Frame(QWidget):
         self._pages[page].add(panel, fills=fills)
 
     def add_above(self, panel: QWidget) -> None:
-        """Add a panel between the head and the tabs, visible on every page."""
-        self._column.insertWidget(self._column.indexOf(self.tabs), panel)
+        """Add a panel between the head and the tabs, visible on every page but the settings."""
+        self._above_column.addWidget(panel)
 
     @property
     def page(self) -> PageName:
@@ -210,5 +214,6 @@ class Frame(QWidget):
 
     def _show(self, page: PageName) -> None:
         if page != self.page:
+            self._above.setVisible(page in STEPS)
             self._stack.setCurrentIndex(list(self._pages).index(page))
             self.page_changed.emit(page)
