@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, Signal
 
 from ...annotation.class_change import ClassChange, change_state
 from ...annotation.edit_history import Edits
-from ...annotation.edit_mask import AnnotationState
+from ...annotation.edit_mask import ACCEPTED, AnnotationState
 from ...annotation.export import labelled_of
 from ...annotation.merge import Rule, accept, following, moved_by_hint
 from ...annotation.user_hints import CLICKS, Clicks, clicks_in
@@ -244,9 +244,11 @@ class AnnotationLayer(QObject):
             Number of pixels whose label changed.
         """
         self.follow()
-        old, new = (self._numbers(rows, one)[one] for one in (before, after))
         place, key = self.place_of(choice), choice.key
         edit_mask = self.edits.edit_mask[place]
+        if not (edit_mask == ACCEPTED).any():  # and classes that were only predicted stay out
+            return 0
+        old, new = (self._numbers(rows, one)[one] for one in (before, after))
         if self._follows is None or self._follows[0] != key:
             self._follows = key, following(self.edits.labels[place], edit_mask, old)
         moved = moved_by_hint(edit_mask, self._follows[1], old, new)
