@@ -1,7 +1,7 @@
 """Do the complete job in the real window with mouse and keyboard, and count what it takes.
 
 From words to files: type words, run, move a threshold, accept, paint a stroke, click twice, accept,
-clean, save as a project, and export seven formats. Prints the counts as JSON.
+clean, save as a project, and export six formats. Prints the counts as JSON.
 
 Needs a display and settings of its own, in which nothing is remembered; without a display:
 
@@ -36,7 +36,7 @@ SCENE = (256, 384)
 WORDS = "red blood cell, nucleus"
 LOOSE = 0.1
 """A background threshold at which fibres, which no word names, are taken for cells."""
-PURPOSES = ("fiji", "qupath", "tables", "python")  # seven formats
+PURPOSES = ("fiji", "qupath", "tables", "python")  # six formats
 
 Shoot = Callable[[str], None]
 

@@ -48,7 +48,7 @@ class Preferences:
     cache_gigabytes: float = 2.0
     folder: str = ""
     purposes: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ("object-png", "object-tiff")
     overwrite: bool = False
 
     @property
