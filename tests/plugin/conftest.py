@@ -42,8 +42,14 @@ def _own_preferences(tmp_path, monkeypatch):
 def _pytorch():
     """PyTorch is there before the first dock, whose job to load it cannot be stopped midway."""
     load_pytorch()
-    gc.collect()
-    gc.freeze()  # napari collects garbage when a layer is removed; what is imported is none
+
+
+@pytest.fixture(autouse=True)
+def _little_garbage():
+    """Set aside what tests have imported: napari collects garbage for each removed layer."""
+    if len(gc.get_objects()) > 50_000:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
