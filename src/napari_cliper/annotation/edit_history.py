@@ -4,7 +4,7 @@ An editor such as napari does not report every change. So the labels are compare
 known values: a change that reverts the most recent changes is taken as undo (and its reverse as
 redo) and restores their edit mask; any other change is taken as painting. This works with every
 tool. Callers that know that a change is not an undo can say so, because erasing exactly what was
-accepted looks like one.
+accepted cannot be told from one.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Edits:
         Parameters
         ----------
         painted : bool
-            Treat every change as painting, even if it looks like an undo or redo.
+            Treat every change as painting, even one that equals an undo or redo.
         """
         now, seen = self.labels.ravel(), self._seen.ravel()
         pixels = np.flatnonzero(now != seen)

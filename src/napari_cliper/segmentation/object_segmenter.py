@@ -144,8 +144,8 @@ def best_fitting(
 
     A mask fits a classifier if the class is likely inside and unlikely around it: a part of an
     object has more of the class around it, a cluster has other things inside. This counts as much
-    as the score of the model. Use it for a single click: several leave less doubt, and the order of
-    the model is better then.
+    as the score of the model. Use it for a single click: with several, the order of the model is
+    better.
 
     Parameters
     ----------

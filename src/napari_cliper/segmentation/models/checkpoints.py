@@ -44,7 +44,7 @@ _UNREADABLE = (
     struct.error,
     zipfile.BadZipFile,
 )
-_LOOKS_LIKE = (
+_STARTS = (
     (b"version https://git-lfs", "a git-lfs pointer, not the file it points to"),
     (b"<", "a web page"),
     (b"PK\x03\x04", "a zip archive, as torch.save writes"),
@@ -83,7 +83,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsUnavailableError(
             f"The weight file {path} cannot be read: {error.strerror}."
         ) from error
-    looks = next((what for magic, what in _LOOKS_LIKE if start.startswith(magic)), "unknown data")
+    kind = next((what for magic, what in _STARTS if start.startswith(magic)), "unknown data")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -98,12 +98,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
                 )
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
-        _refuse(path, f"it is truncated or not a safetensors file: {error}; it starts like {looks}")
+        _refuse(path, f"it is truncated or not a safetensors file: {error}; it starts like {kind}")
     except pickle.UnpicklingError as error:
         words = str(error).strip() or type(error).__name__
         _refuse(path, f"it is not a pickle of plain tensors; none of its code was run: {words}")
     except _UNREADABLE as error:
-        _refuse(path, f"it starts like {looks} and cannot be read: {error}")
+        _refuse(path, f"it starts like {kind} and cannot be read: {error}")
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict):

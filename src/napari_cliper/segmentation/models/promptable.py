@@ -321,8 +321,8 @@ def in_order(
     """Put the masks of SAM's decoder in order, the network's own choice first.
 
     A single click may mean a part, a whole or a group: the decoder has three answers, and the
-    scores say which it prefers. It has one more for prompts that leave no doubt, which comes first
-    where there are several points or a box.
+    scores say which it prefers. It has one more for unambiguous prompts, which comes first where
+    there are several points or a box.
 
     Parameters
     ----------

@@ -163,6 +163,8 @@ def _session(path: Path) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except MemoryError:  # a problem of this computer, not of the file
+        raise
     except Exception as error:  # its exceptions share no base class
         raise DamagedWeightsError(
             f"{path} cannot be read as an ONNX model: {error} Download it again."
