@@ -69,6 +69,7 @@ from .segmenter import Segmenter as Segmenter
 from .tile_encoder import TileEstimate as TileEstimate
 from .tiles import Tiles as Tiles
 from .tiles import Window as Window
+from .working_size import MIN_SIDE as MIN_SIDE
 from .working_size import Reduction as Reduction
 from .working_size import reduction as reduction
 from .working_size import tiles_for_objects as tiles_for_objects

@@ -16,6 +16,9 @@ from .tiles import DIFFUSION_SIDE, SMALLEST_SIDE, Tiles
 if TYPE_CHECKING:
     from .config import SegmentationConfig
 
+MIN_SIDE = 8
+"""Pixels of the shorter side of the smallest image that is accepted."""
+
 LONGEST = 2048
 """No side of a resized image exceeds this many pixels, except with CLIPer."""
 

@@ -22,7 +22,8 @@ from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, Progress
 from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer, Place
-from ..layers.image_layers import ImageChoice, pixel_under, rectangle_mask
+from ..layers.image_layers import ImageChoice
+from ..layers.image_view import pixel_under, rectangle_mask
 from ..layers.passing_layers import PassingLayer
 from ..layers.prediction_layers import Prediction, changed_layer
 from ..panels.annotation_panel import AnnotationPanel

@@ -17,7 +17,8 @@ from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.clicks_layer import ClicksLayer
-from ..layers.image_layers import image_shape, pixel_under
+from ..layers.image_layers import image_shape
+from ..layers.image_view import pixel_under
 from ..panels.corrections_panel import CorrectionsPanel
 from ..qt.keys import Keys, bind
 from ..state import DockState

@@ -19,7 +19,8 @@ from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..job_slot import JobSlot
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_layers import ImageChoice, go_to_pixel, labels_shape, map_transforms
+from ..layers.image_layers import ImageChoice, labels_shape, map_transforms
+from ..layers.image_view import go_to_pixel
 from ..layers.passing_layers import PassingLayer
 from ..layers.uncertainty_layer import UncertaintyLayer
 from ..panels.corrections_panel import CorrectionsChoice, CorrectionsPanel

@@ -9,7 +9,7 @@ from napari._app_model import get_app_model
 
 from ...segmentation import WeightsEntry
 from .. import ui_text
-from ..layers.image_layers import go_to_plane
+from ..layers.image_view import go_to_plane
 from ..panels.engine_panel import EnginePanel
 from ..panels.preset_buttons import ENGINE_PRESETS
 from ..panels.state_panel import State, StateButton, StatePanel

@@ -19,7 +19,8 @@ from ...annotation.user_hints import BACKGROUND
 from ...segmentation import REGISTRY, InvalidInputError, ObjectPrompt, tile_around
 from .. import preferences, shortcuts, ui_text
 from ..layers.clicks_layer import BACKGROUND_COLOUR, class_colours_of
-from ..layers.image_layers import ImageChoice, pixel_under, visible_region
+from ..layers.image_layers import ImageChoice
+from ..layers.image_view import pixel_under, visible_region
 from ..layers.object_preview import Box, ObjectPreview, Place
 from ..object_session import Outline, OutlineRequest, SamChoice
 from ..panels.corrections_panel import CorrectionsPanel

@@ -31,11 +31,13 @@ from ..layers.image_layers import (
     Region,
     axis_name,
     check_whole,
-    current_plane,
     geometry_of,
-    go_to_plane,
     image_shape,
     is_output,
+)
+from ..layers.image_view import (
+    current_plane,
+    go_to_plane,
     rectangle_region,
     rectangles,
     visible_region,

@@ -29,7 +29,8 @@ from ...labels.regions import ClassSize, Regions, connected_regions, pixel_area
 from ...segmentation import InvalidInputError, Progress
 from .. import ui_text
 from ..job_slot import JobSlot
-from ..layers.image_layers import OUTPUT_KEY, go_to_box, labels_shape, place, transforms
+from ..layers.image_layers import OUTPUT_KEY, labels_shape, place, transforms
+from ..layers.image_view import go_to_box
 from ..newest_job import NewestJob
 from ..qt.timers import once
 from ..qt.wrapping_label import wrapping

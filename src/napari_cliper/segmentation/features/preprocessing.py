@@ -18,9 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from ..working_size import MIN_SIDE
 from .contrast import Limits, to_8bit
-
-MIN_SIDE = 8
 
 Resampling = Literal["bicubic", "bilinear"]
 RGBPixels = NDArray[np.uint8]

@@ -1,0 +1,265 @@
+"""What the viewer shows of an image: plane, regions and pixels; moving sliders and camera. No Qt.
+
+Pixel i covers i - 0.5 to i + 0.5 in data coordinates, as in napari; a rectangle takes the pixels
+whose centres are in it.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer, Shapes
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+
+from ...segmentation import InvalidInputError
+from .. import ui_text
+from .image_layers import (
+    ImageChoice,
+    Region,
+    axis_name,
+    check_sides,
+    data_position,
+    image_shape,
+    sides_of,
+)
+
+_LARGEST_PIXEL = 20  # pixels of the canvas
+_EDGE = 1e-3  # pixels; tolerance for rounding: napari stores shapes in float32
+
+
+# ------------------------------------------------------------------ planes and regions
+
+
+def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
+    """Return the plane of an image at the position of the viewer's sliders.
+
+    Raises
+    ------
+    InvalidInputError
+        If the viewer displays a leading axis instead of slicing it, or if the sliders are
+        outside the image.
+    """
+    leading, dims = layer.ndim - 2, viewer.dims
+    shown = [axis for axis in _displayed(viewer, layer) if 0 <= axis < leading]
+    if shown:
+        raise InvalidInputError(ui_text.no_plane_on_screen(image=layer.name))
+    world = np.array(dims.point, dtype=float)
+    world[list(dims.displayed)] = 0  # as napari slices: displayed axes have no slider
+    position = _world_to_data(viewer, layer, world)[:leading]
+    plane = tuple(int(index) for index in np.round(position))
+    for axis, index in enumerate(plane):
+        last = image_shape(layer)[axis] - 1
+        if not 0 <= index <= last:
+            raise InvalidInputError(
+                ui_text.slider_outside(
+                    axis=axis_name(layer, axis), index=index, image=layer.name, last=last
+                )
+            )
+    return plane
+
+
+def rectangles(shapes: Shapes) -> list[int]:
+    """Return the indices of the rectangles of a Shapes layer."""
+    return [index for index, kind in enumerate(shapes.shape_type) if kind == "rectangle"]
+
+
+def rectangle_region(viewer: Viewer, layer: Image, shapes: Shapes) -> Region:
+    """Return the region of an image in the selected rectangle, or in the last one.
+
+    For a rectangle that is rotated against the image, this is its bounding box.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no rectangle, or if it contains too few pixels of the image.
+    """
+    found = rectangles(shapes)
+    if not found:
+        raise InvalidInputError(ui_text.no_rectangle_in(shapes.name))
+    chosen = max(set(found) & set(shapes.selected_data), default=found[-1])
+    dims_units = viewer.dims.units
+    corners = [
+        _world_to_data(viewer, layer, _in_units(world, shapes.units, dims_units))
+        for world in map(shapes.data_to_world, shapes.data[chosen])
+    ]
+    return _clipped(layer, np.array(corners)[:, -2:], ui_text.the_rectangle_in(shapes.name))
+
+
+def rectangle_mask(viewer: Viewer, choice: ImageChoice) -> NDArray[np.bool_]:
+    """The rectangle of the active Shapes layer, or else of the topmost, as a mask of a choice.
+
+    Returns
+    -------
+    (Y, X) bool array
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no rectangle, or it lies outside of the image.
+    """
+    shapes = [layer for layer in viewer.layers if isinstance(layer, Shapes)]
+    if not shapes:
+        raise InvalidInputError(ui_text.NO_RECTANGLE_DRAWN)
+    active = viewer.layers.selection.active
+    layer = active if active in shapes else shapes[-1]
+    inside = np.zeros(choice.source.shape[choice.layer.ndim - 2 :][:2], bool)
+    inside[rectangle_region(viewer, choice.layer, layer)] = True
+    return inside[choice.region or (slice(None), slice(None))]
+
+
+def visible_region(viewer: Viewer, layer: Image) -> Region:
+    """Return the region of an image that the canvas shows, even if the layer is hidden.
+
+    Raises
+    ------
+    InvalidInputError
+        If the viewer does not display the last two axes of the image in 2-D, or shows too few
+        pixels of it.
+    """
+    _check_flat(viewer, layer, ui_text.OR_WHOLE_IMAGE)
+    return _clipped(layer, _view_corners(viewer, layer), ui_text.THE_VISIBLE_REGION)
+
+
+# ------------------------------------------------------------------ pixels
+
+
+def pixel_under(viewer: Viewer, layer: Layer, world: Any) -> tuple[int, ...]:
+    """Return the indices of the pixel at a world position; they may be outside the layer."""
+    position = _world_to_data(viewer, layer, world)
+    return tuple(int(index) for index in np.round(position))
+
+
+def _world_of(
+    viewer: Viewer, choice: ImageChoice, row: float, column: float
+) -> NDArray[np.float64]:
+    """Return the world position of a pixel of a choice, one value per axis of the image.
+
+    Raises
+    ------
+    InvalidInputError
+        If the viewer does not display the last two axes of the image in 2-D.
+    """
+    layer = choice.layer
+    _check_flat(viewer, layer)
+    position = data_position(choice, row, column)
+    units = viewer.dims.units
+    return np.asarray(_in_units(layer.data_to_world(position), layer.units, units), float)
+
+
+# ------------------------------------------------------------------ moving sliders and camera
+
+
+def go_to_plane(viewer: Viewer, choice: ImageChoice) -> None:
+    """Move the sliders to the plane of a choice.
+
+    Raises
+    ------
+    InvalidInputError
+        If the viewer does not display the last two axes of the image in 2-D.
+    """
+    world, dims = _world_of(viewer, choice, 0, 0), viewer.dims
+    for axis, value in enumerate(world, dims.ndim - len(world)):
+        if axis not in dims.displayed:
+            dims.set_point(axis, value)
+
+
+def go_to_pixel(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> None:
+    """Move the sliders to the plane of a choice, and the centre of the camera to a pixel.
+
+    Raises
+    ------
+    InvalidInputError
+        If the viewer does not display the last two axes of the image in 2-D.
+    """
+    world, dims = _world_of(viewer, choice, row, column), viewer.dims
+    go_to_plane(viewer, choice)
+    viewer.scene.camera.center = (0, *(world[axis - dims.ndim] for axis in dims.displayed))
+
+
+def go_to_box(viewer: Viewer, choice: ImageChoice, box: Region) -> None:
+    """Move sliders and camera to a box of a choice, which then fills half of the canvas.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    choice : ImageChoice
+    box : (slice, slice)
+        Rows and columns, in pixels of the choice. The zoom is limited by `_LARGEST_PIXEL`.
+
+    Raises
+    ------
+    InvalidInputError
+        As `go_to_pixel`.
+    """
+    rows, columns = box
+    middle = (rows.start + rows.stop - 1) / 2, (columns.start + columns.stop - 1) / 2
+    go_to_pixel(viewer, choice, *middle)
+    first = _world_of(viewer, choice, rows.start, columns.start)
+    last = _world_of(viewer, choice, rows.stop, columns.stop)
+    shown = [axis - viewer.dims.ndim for axis in viewer.dims.displayed]
+    sides = [abs(last[axis] - first[axis]) for axis in shown]
+    pixel = max(sides[0] / (rows.stop - rows.start), sides[1] / (columns.stop - columns.start))
+    canvas = viewer.canvas.viewbox_size(viewer.layers)
+    fitting = min(side / (2 * length) for side, length in zip(canvas, sides, strict=True))
+    viewer.scene.camera.zoom = min(fitting, _LARGEST_PIXEL / pixel)
+
+
+# ------------------------------------------------------------------ coordinates
+
+
+def _displayed(viewer: Viewer, layer: Image) -> list[int]:
+    """The displayed axes, as indices of the layer; negative for axes that it does not have."""
+    return [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed]
+
+
+def _check_flat(viewer: Viewer, layer: Image, way_out: str = "") -> None:
+    if sorted(_displayed(viewer, layer)) != [layer.ndim - 2, layer.ndim - 1]:
+        axes = [axis_name(layer, axis) for axis in (-2, -1)]
+        raise InvalidInputError(
+            ui_text.only_in_flat_view(image=layer.name, axes=axes, way_out=way_out)
+        )
+
+
+def _view_corners(viewer: Viewer, layer: Image) -> NDArray[np.float64]:
+    """The corners of the canvas, (4, 2) in data coordinates."""
+    camera = viewer.scene.camera
+    half = np.array(viewer.canvas.viewbox_size(viewer.layers)) / camera.zoom / 2
+    corners = []
+    for sides in product((-1, 1), repeat=2):
+        world = np.array(viewer.dims.point, dtype=float)
+        world[list(viewer.dims.displayed)] = camera.center[-2:] + sides * half
+        corners.append(_world_to_data(viewer, layer, world)[-2:])
+    return np.array(corners)
+
+
+def _world_to_data(viewer: Viewer, layer: Layer, world: Any) -> NDArray[np.float64]:
+    """World coordinates as data coordinates of a layer; the units may differ."""
+    units = viewer.dims.units  # None where the layers' units differ
+    return np.asarray(layer.world_to_data(_in_units(world, units, layer.units)))
+
+
+def _in_units(values: Any, old: Any, new: Any) -> Any:
+    """World coordinates in other units; axes are aligned at the last one."""
+    if old is None or new is None:
+        return values
+    pairs = list(zip(reversed(values), reversed(old), reversed(new), strict=False))
+    return [float((value * one).to(other).magnitude) for value, one, other in reversed(pairs)]
+
+
+def _clipped(layer: Image, points: NDArray[np.float64], what: str) -> Region:
+    """The region of the pixels whose centres are in the bounding box of points."""
+    shape = image_shape(layer)[-2:]
+    low, high = points.min(axis=0), points.max(axis=0)
+    edge = np.array(shape) - 0.5
+    if not (np.isfinite(points).all() and (high >= -0.5).all() and (low <= edge).all()):
+        raise InvalidInputError(ui_text.lies_outside(what=what, image=layer.name))
+    start = [max(int(np.ceil(value - _EDGE)), 0) for value in low]
+    stop = [
+        min(int(np.floor(value + _EDGE)) + 1, side) for value, side in zip(high, shape, strict=True)
+    ]
+    region = slice(start[0], stop[0]), slice(start[1], stop[1])
+    check_sides(sides_of(region), what)
+    return region
