@@ -23,7 +23,7 @@ from napari_cliper.io import images
 from napari_cliper.io.image_decoding import open_image
 from napari_cliper.labels.palette import class_colours
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
-from napari_cliper.workflows import segment_files as batch
+from napari_cliper.workflows import result_files, segment_files
 
 RESULTS = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
 
@@ -157,7 +157,7 @@ def test_a_large_tiff_is_read_tile_by_tile_and_gives_the_same(segment, tmp_path,
     out = tmp_path / "out"
     expected = tifffile.imread(out / "large_refined.tif")
     monkeypatch.setattr(images, "LAZY_PIXELS", 100 * 100)
-    monkeypatch.setattr(batch, "OVERLAY_PIXELS", 80 * 104)
+    monkeypatch.setattr(result_files, "OVERLAY_PIXELS", 80 * 104)
     read = []
     inside = images.LazyTiff.__getitem__
 
@@ -208,7 +208,7 @@ def test_tiles_that_do_not_fit_on_the_disk_are_refused_before_the_run(
 ):
     path = tmp_path / "large.png"
     Image.fromarray(make_scene((160, 200), 5).image).save(path)
-    monkeypatch.setattr(batch, "free_space", lambda folder: 1000)
+    monkeypatch.setattr(segment_files, "free_space", lambda folder: 1000)
     result = segment(path, "--tile", "64", "--tile-cache", str(tmp_path / "tiles"))
     assert result.exit_code == 1
     assert "--tile-cache" in result.stderr
@@ -328,13 +328,21 @@ def test_a_folder_stands_for_its_images(segment, image_file, tmp_path):
     assert "There is no image in the folder" in result.stderr
 
 
-@pytest.mark.parametrize("where", ["overlay", "read_image_file", "label_counts"])
+@pytest.mark.parametrize(
+    ("module", "where"),
+    [
+        (result_files, "overlay"),
+        (segment_files, "read_image_file"),
+        (segment_files, "label_counts"),
+    ],
+    ids=["overlay", "reading", "segmenting"],
+)
 def test_too_little_memory_is_reported_and_the_next_image_is_segmented(
-    segment, image_file, tmp_path, monkeypatch, where
+    segment, image_file, tmp_path, monkeypatch, module, where
 ):
     large = tmp_path / "large.png"
     Image.fromarray(make_scene((70, 90), 5).image).save(large)
-    real = getattr(batch, where)
+    real = getattr(module, where)
 
     def greedy(*arguments, **options):
         given = arguments[0]
@@ -344,7 +352,7 @@ def test_too_little_memory_is_reported_and_the_next_image_is_segmented(
             raise MemoryError
         return real(*arguments, **options)
 
-    monkeypatch.setattr(batch, where, greedy)
+    monkeypatch.setattr(module, where, greedy)
     result = segment(large, image_file)
     assert result.exit_code == 1
     assert "large.png: there is not enough memory" in " ".join(result.stderr.split())

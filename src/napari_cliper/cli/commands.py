@@ -115,12 +115,12 @@ def segment(
         chosen = chosen_prototypes(prototypes, prototype_weight)
         segmenter = Segmenter(engine.config(), tile_store=engine.tile_store())
         thresholds = engine.thresholds(segmenter.settings)
+        from ..workflows.result_files import write_uncertainty  # noqa: PLC0415 - torch
         from ..workflows.segment_files import (  # noqa: PLC0415 - torch
             check_inputs,
             cost_note,
             find_images,
             segment_file,
-            write_uncertainty,
         )
 
         images = find_images(images)

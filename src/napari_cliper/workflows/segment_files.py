@@ -1,36 +1,24 @@
-"""Segment image files and write the result files, as `napari-cliper segment` does."""
+"""Find, check and segment image files, as `napari-cliper segment` does."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from ..annotation.project.image_files import natural_key
 from ..io.filenames import folded
-from ..io.files import (
-    FileError,
-    Replace,
-    cannot,
-    check_places,
-    whole_files,
-)
+from ..io.files import FileError, Replace, cannot, check_places
 from ..io.images import open_image_file, read_image_file
-from ..io.json_records import write_json
 from ..io.own_files import OwnFiles
 from ..io.prototype_file import prototypes_record
-from ..io.writers.measurements import write_table
-from ..io.writers.overlay import label_counts, overlay
-from ..io.writers.tiff import write_label_tiff
+from ..io.writers.overlay import label_counts
 from ..labels.label_class import rows_of
-from ..labels.labelled_image import LabelledImage
 from ..objects.classifying import ClassifiedObjects, classify
 from ..segmentation import (
     ClassPrompt,
@@ -39,31 +27,16 @@ from ..segmentation import (
     OutOfMemoryError,
     Progress,
     Prototypes,
-    RGBImage,
     ScoreMaps,
     Segmenter,
     Thresholds,
     TileCache,
-    TiledImage,
-    Window,
     free_space,
     reduction,
 )
+from .result_files import SUFFIXES, UNCERTAINTY, write_results
 from .segment_objects import SUFFIXES as OBJECT_SUFFIXES
-from .segment_objects import open_objects, write_objects
-
-SUFFIXES = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
-"""Endings of the result files of an image."""
-
-UNCERTAINTY = "uncertainty.csv"
-"""Name of the table of mean uncertainties."""
-
-OVERLAY_PIXELS = 1 << 25
-"""Size of the overlay of a larger image."""
-
-OVERLAY_ROWS = 64
-
-_COLUMNS = ("image", "uncertainty")
+from .segment_objects import open_objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,8 +214,11 @@ def cost_note(
     """
     reduced = reduction(shape, segmenter.config)
     size = f"{path.name}: {shape[0]} x {shape[1]} px, objects of at least {reduced.smallest:.0f} px"
-    layout = segmenter.layout(shape)
-    if layout is None:
+    cost = None
+    if segmenter.layout(shape) is not None:
+        image = _image(segmenter, path)
+        cost = segmenter.estimate(image, report=report, should_stop=should_stop)
+    if cost is None:
         hint = ""
         if reduced.notable:
             hint = (
@@ -250,10 +226,6 @@ def cost_note(
                 "encode tiles with --tile 256."
             )
         return f"{size} can be found.{hint}"
-    image = _image(segmenter, path)
-    cost = segmenter.estimate(image, report=report, should_stop=should_stop)
-    if cost is None:
-        return f"{size} can be found."
     store = segmenter.tile_store
     where = "in memory"
     if isinstance(store, TileCache):
@@ -294,7 +266,7 @@ def segment_file(
     classes: Sequence[ClassPrompt],
     output: Path,
     thresholds: Thresholds,
-    report: Any,
+    report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
     *,
     prototypes: Prototypes | None = None,
@@ -340,88 +312,49 @@ def segment_file(
         As raised by the engine. `OutOfMemoryError` is also raised after the other files were
         written without the overlay.
     """
+    callbacks: dict[str, Any] = {"report": report, "should_stop": should_stop}
     with _naming_memory(path, "segmenting it"):
-        return _segment_file(
-            segmenter, path, classes, output, thresholds, report, should_stop,
-            prototypes=prototypes, prototype_weight=prototype_weight, objects=objects,
+        embedding = segmenter.embed(_image(segmenter, path), **callbacks)
+        scores = segmenter.score(
+            embedding,
+            classes,
+            prototypes=prototypes,
+            prototype_weight=prototype_weight,
+            **callbacks,
+        )
+        labels = {stage: scores.to_labels(thresholds, stage=stage) for stage in scores.stages}
+        counts = label_counts(labels[scores.stages[-1]], len(scores.classes))
+        live = LiveLabels(scores.on_grid(), "coarse")
+        uncertainty = float(live.uncertainty(thresholds).mean(dtype="float64"))
+        record = _record(path, scores, thresholds, counts, uncertainty)
+        classified = None
+        inputs = [path]
+        if objects is not None:
+            classified = classify(scores, open_objects(objects, scores.shape), thresholds)
+            record["objects"] = {"file": objects.name, "count": len(classified.objects.ids)}
+            inputs.append(objects)
+        if prototypes is not None:
+            record["prototypes"] = {
+                **prototypes_record(prototypes),
+                "prototype_weight": prototype_weight,
+                "asked": scores.record.get("prototypes", []),
+            }
+        report(Progress("Writing the files", 0, 1))
+        rows = dict(enumerate(rows_of(scores.classes), 1))
+        complete = write_results(
+            output,
+            path,
+            labels,
+            rows,
+            embedding.image,
+            record,
+            classified,
             replace=replace,
-        )  # fmt: skip
-
-
-def _segment_file(
-    segmenter: Segmenter,
-    path: Path,
-    classes: Sequence[ClassPrompt],
-    output: Path,
-    thresholds: Thresholds,
-    report: Any,
-    should_stop: Callable[[], bool],
-    *,
-    prototypes: Prototypes | None,
-    prototype_weight: float | None,
-    objects: Path | None,
-    replace: Replace,
-) -> Segmented:
-    callbacks = {"report": report, "should_stop": should_stop}
-    embedding = segmenter.embed(_image(segmenter, path), **callbacks)
-    scores = segmenter.score(
-        embedding, classes, prototypes=prototypes, prototype_weight=prototype_weight, **callbacks
-    )
-    rows = dict(enumerate(rows_of(scores.classes), 1))
-    labels = {stage: scores.to_labels(thresholds, stage=stage) for stage in scores.stages}
-    final = labels[scores.stages[-1]]
-    counts = label_counts(final, len(rows))
-    live = LiveLabels(scores.on_grid(), "coarse")
-    uncertainty = float(live.uncertainty(thresholds).mean(dtype="float64"))
-    record = _record(path, scores, thresholds, counts, uncertainty)
-    classified = None
-    if objects is not None:
-        classified = classify(scores, open_objects(objects, scores.shape), thresholds)
-        record["objects"] = {"file": objects.name, "count": len(classified.objects.ids)}
-    if prototypes is not None:
-        record["prototypes"] = {
-            **prototypes_record(prototypes),
-            "prototype_weight": prototype_weight,
-            "asked": scores.record.get("prototypes", []),
-        }
-    report(Progress("Writing the files", 0, 1))
-    no_overlay: MemoryError | None = None
-    inputs = [path] if objects is None else [path, objects]
-    with whole_files(output, replace=replace, inputs=inputs) as folder:
-        for stage, array in labels.items():
-            image = LabelledImage(path.stem, array, rows, image_file=path.name)
-            write_label_tiff(folder / f"{path.stem}_{stage}.tif", image)
-            if array is final:
-                if classified is not None:
-                    write_objects(folder, image, classified)
-                place = folder / f"{path.stem}_overlay.png"
-                try:
-                    overlay(_reduced(image, embedding.image)).save(place)
-                except MemoryError as error:
-                    place.unlink(missing_ok=True)
-                    no_overlay = error
-        write_json(folder / f"{path.stem}.json", record)
-    if no_overlay is not None:
-        raise OutOfMemoryError(
-            f"{path}: there is not enough memory for the overlay. The labels were written. Close "
-            "other programs, or split the image into smaller ones."
-        ) from no_overlay
+            inputs=inputs,
+        )
+    if not complete:
+        raise _too_little_memory(path, "the overlay", "The labels were written. ")
     return Segmented(scores, counts, uncertainty, classified)
-
-
-def _reduced(image: LabelledImage, pixels: RGBImage | TiledImage) -> LabelledImage:
-    """Labels and image for the overlay; of a large image, every second, third, ... pixel."""
-    height, width = image.labels.shape
-    step = max(round((height * width / OVERLAY_PIXELS) ** 0.5), 1)
-    if step == 1:
-        return replace(image, image=pixels.pixels)
-    blocks = (
-        pixels.region(Window(top, 0, min(top + OVERLAY_ROWS * step, height), width))[::step, ::step]
-        if isinstance(pixels, TiledImage)
-        else pixels.pixels[top : top + OVERLAY_ROWS * step : step, ::step]
-        for top in range(0, height, OVERLAY_ROWS * step)
-    )
-    return replace(image, labels=image.labels[::step, ::step], image=np.concatenate(list(blocks)))
 
 
 @contextmanager
@@ -430,10 +363,14 @@ def _naming_memory(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise OutOfMemoryError(
-            f"{path}: there is not enough memory for {doing}. Close other programs, or split the "
-            "image into smaller ones."
-        ) from error
+        raise _too_little_memory(path, doing) from error
+
+
+def _too_little_memory(path: Path, purpose: str, written: str = "") -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"{path}: there is not enough memory for {purpose}. {written}Close other programs, or "
+        "split the image into smaller ones."
+    )
 
 
 def _record(
@@ -456,48 +393,3 @@ def _record(
         ],
         "uncertainty": uncertainty,
     }
-
-
-# ---------------------------------------------------------------------- uncertainty table
-
-
-def write_uncertainty(output: Path) -> list[tuple[str, float]]:
-    """Write the table of mean uncertainties of all results in a folder, highest first.
-
-    Parameters
-    ----------
-    output : Path
-        Folder that `segment_file` wrote to; the table `UNCERTAINTY` is written there too.
-
-    Returns
-    -------
-    list of (str, float)
-        File name and mean uncertainty of each image.
-
-    Raises
-    ------
-    FileError
-        For a folder that cannot be read or written to.
-    """
-    try:
-        records = [_read_record(path) for path in output.glob("*.json")]
-    except OSError as error:
-        raise cannot("read", output, error) from error
-    found = [one for one in records if one is not None]
-    found.sort(key=lambda one: (-one[1], one[0]))
-    names, values = ([one[place] for one in found] for place in (0, 1))
-    with whole_files(output) as folder:
-        write_table(folder / UNCERTAINTY, dict(zip(_COLUMNS, (names, values), strict=True)))
-    return found
-
-
-def _read_record(path: Path) -> tuple[str, float] | None:
-    """Read file name and uncertainty of a record; None for any other JSON file."""
-    try:
-        record = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict):
-        return None
-    name, value = record.get("file"), record.get("uncertainty")
-    return (name, value) if isinstance(name, str) and isinstance(value, float) else None
