@@ -58,7 +58,7 @@ class Bench:
         )
         segmenter = Segmenter(config)
         segmenter.load()
-        for loaded in segmenter._loaded.values():  # noqa: SLF001 - as nobody else has to
+        for loaded in segmenter.networks.loaded.values():
             for network in loaded.network.networks:
                 touch(network)
         return segmenter
@@ -91,7 +91,7 @@ class Published:
     """The published way over networks that are in memory."""
 
     def __init__(self, bench: Bench, segmenter: Any) -> None:
-        loaded = segmenter._loaded  # noqa: SLF001 - the same weights, walked another way
+        loaded = segmenter.networks.loaded  # the same weights
         self.clip = loaded["clip"].network
         self.diffusion = loaded["diffusion"].network if "diffusion" in loaded else None
         self.segmenter, self.bench = segmenter, bench

@@ -191,7 +191,7 @@ def reordered(segmenter: Segmenter, bench: Bench) -> float:
         return scores.to_labels(scores.settings.thresholds.with_values(class_threshold=0))
 
     before = labels()
-    unet = segmenter._loaded["diffusion"].network.unet  # noqa: SLF001 - nobody else would
+    unet = segmenter.networks.loaded["diffusion"].network.unet
     unet.to(memory_format=torch.channels_last)
     return float((before != labels()).mean())
 

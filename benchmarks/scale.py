@@ -107,7 +107,7 @@ def cost_of_tiles(folder: Path) -> dict[str, float]:
     )  # fmt: skip
     segmenter = Segmenter(config, tile_store=TileCache(folder / "tiles"))
     segmenter.load()
-    method = segmenter._method  # noqa: SLF001 - to time its networks alone
+    method = segmenter.reader.method
     read, inside = method.read, []
 
     def timed(*arguments: Any) -> Any:

@@ -86,7 +86,7 @@ class Passes:
 
     def __init__(self, segmenter, stop_after=None):
         self.count, self.stop_after = 0, stop_after
-        method = segmenter._method
+        method = segmenter.reader.method
         read = method.read
 
         def counting(*arguments):

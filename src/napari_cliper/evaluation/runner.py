@@ -144,7 +144,7 @@ def evaluate(
     SegmentationError
         As raised by the engine, such as missing weights or too little memory.
     """
-    monitor = Monitor(report or (lambda progress: None), should_stop or (lambda: False))
+    monitor = Monitor.of(report, should_stop)
     thresholds = thresholds or segmenter.settings.thresholds
     segmenter.check_words(dataset.classes)
     settings = _settings(segmenter, dataset, stage, thresholds)

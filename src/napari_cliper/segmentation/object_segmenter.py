@@ -56,7 +56,7 @@ class ObjectSegmenter:
         ------
         WeightsUnavailableError, DamagedWeightsError, InvalidInputError, Stopped
         """
-        self._load(_monitor(report, should_stop))
+        self._load(Monitor.of(report, should_stop))
 
     def _load(self, monitor: Monitor) -> loading.Loaded[PromptableModel]:
         if self._loaded is None:
@@ -103,7 +103,7 @@ class ObjectSegmenter:
             As for `Segmenter.embed`.
         WeightsUnavailableError, DamagedWeightsError, Stopped
         """
-        monitor = _monitor(report, should_stop)
+        monitor = Monitor.of(report, should_stop)
         rgb = to_rgb(image, contrast)
         loaded = self._load(monitor)
         monitor.tell("Encoding the image", 0, 1)
@@ -181,7 +181,3 @@ def _fit(mask: NDArray[np.bool_], likely: NDArray[Any]) -> float:
     ring = ndimage.binary_dilation(inside, iterations=RING) & ~inside
     around = values[ring].mean() if ring.any() else 0.0
     return float(values[inside].mean() - around)
-
-
-def _monitor(report: Report | None, should_stop: ShouldStop | None) -> Monitor:
-    return Monitor(report or (lambda progress: None), should_stop or (lambda: False))

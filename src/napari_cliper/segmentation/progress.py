@@ -60,6 +60,12 @@ class Monitor:
     report: Report = lambda progress: None
     should_stop: ShouldStop = lambda: False
 
+    @classmethod
+    def of(cls, report: Report | None, should_stop: ShouldStop | None) -> Monitor:
+        """A monitor with the callbacks that are not None."""
+        default = cls()
+        return cls(report or default.report, should_stop or default.should_stop)
+
     def tell(
         self, stage: str, done: int, total: int, unit: Literal["step", "byte"] = "step"
     ) -> None:

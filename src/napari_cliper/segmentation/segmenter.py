@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -21,21 +21,16 @@ from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError
 from .features.contrast import Limits
 from .features.patch_features import patch_features
-from .features.preprocessing import RGBImage, RGBPixels, check_shape, resized, to_rgb
+from .features.preprocessing import RGBImage, check_shape, resized, to_rgb
 from .features.tiled_image import TiledImage, tiled_image
-from .methods.protocol import ClipFeatures, Method
-from .methods.table import METHODS
+from .image_reader import ImageReader
 from .models import loading
-from .models.memory import check_budget
-from .models.registry import entry
 from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
 from .progress import Monitor, Report, ShouldStop
 from .prompts import ClassPrompt, usable_background
 from .provenance import embedding_record, prototype_usage, score_record
-from .refiners.attention_maps import SelfAttention
-from .refiners.protocol import Refiner, refined_maps
-from .refiners.table import REFINERS
+from .refiners.protocol import refined_maps
 from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototypes import Prototypes, learn_prototypes
 from .tile_encoder import TileEncoder, TileEstimate
@@ -80,9 +75,7 @@ class Segmenter:
         self.config = config or SegmentationConfig()
         self.networks = Networks(self.config)
         self.settings: Settings = self.networks.settings
-        self._method: Method = METHODS[self.config.method].make()
-        make_refiner = REFINERS[self.config.chosen_refiner].make
-        self._refiner: Refiner | None = None if make_refiner is None else make_refiner()
+        self.reader = ImageReader(self.networks)
         self.tile_store = TileCache() if tile_store is None else tile_store
 
     # ------------------------------------------------------------------ networks
@@ -122,7 +115,7 @@ class Segmenter:
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         with self.networks.guard("loading the networks"):
-            self.networks.load(_monitor(report, should_stop))
+            self.networks.load(Monitor.of(report, should_stop))
 
     def with_config(self, config: SegmentationConfig) -> Segmenter:
         """A segmenter with another configuration that shares loaded networks and word vectors."""
@@ -156,30 +149,13 @@ class Segmenter:
             For an image that `preprocessing.to_rgb` refuses, for more patches than the memory
             allows, and for a `select_layer` that the model does not have.
         """
-        rgb: RGBImage | TiledImage
-        self._method.check(self.settings, self.source.layers, self.config.model)
-        layout = None if self.config.tiles is None else self.layout(_plane_shape(image))
-        if layout is None:
-            rgb = to_rgb(image, contrast)
-            resized_shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
-            input_shape = self._method.network_shape(resized_shape, self.settings)
-        else:
-            rgb = tiled_image(image, contrast)
-            input_shape = layout.tile[0] * layout.patch, layout.tile[1] * layout.patch
-        inputs = {"CLIP": (input_shape, self.source.patch, self.source.heads)}
-        if self.config.needs_foundation:
-            patch = entry(self.config.foundation_model, "foundation").patch
-            whole = None
-            if self._refiner is not None:
-                seen = rgb.shape
-                if layout is not None and self.config.tiles is not None:
-                    seen = (self.config.tiles.side, self.config.tiles.side)
-                whole = self._refiner.network_shape(seen, self.settings.shorter_side, patch)
-            inputs["the foundation model"] = (whole or input_shape, patch, 1)
-        free = loading.free_memory(self.device)
-        for name, ((height, width), patch, heads) in inputs.items():
-            patches = height // patch * (width // patch)
-            check_budget(name, rgb.shape, patches, heads, self.device, free)
+        self.reader.method.check(self.settings, self.source.layers, self.config.model)
+        layout = None
+        if self.config.tiles is not None:
+            check_shape(image)
+            layout = self.layout((int(image.shape[0]), int(image.shape[1])))
+        rgb = to_rgb(image, contrast) if layout is None else tiled_image(image, contrast)
+        self.reader.check_memory(rgb.shape, layout)
         return rgb
 
     def embed(
@@ -215,7 +191,7 @@ class Segmenter:
             As for `check`, before anything is loaded.
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
-        monitor = _monitor(report, should_stop)
+        monitor = Monitor.of(report, should_stop)
         rgb = self.check(image, contrast)
         if isinstance(rgb, TiledImage):
             return self._embed_tiles(rgb, monitor)
@@ -223,12 +199,12 @@ class Segmenter:
         with self.networks.guard("encoding the image"), torch.inference_mode():
             with _timed(seconds, "load"):
                 self.networks.load(monitor)
-            shape = self._method.resized_shape(rgb.shape, self.settings, self.source.patch)
-            pixels = resized(rgb.pixels, shape, self._method.resampling)
+            shape = self.reader.resized_shape(rgb.shape)
+            pixels = resized(rgb.pixels, shape, self.reader.method.resampling)
             with _timed(seconds, "clip"):
-                features = self._read(pixels, self.settings, monitor)
+                features = self.reader.features(pixels, self.settings, monitor)
             with _timed(seconds, "refiner"):
-                self_attention = self._read_for_refiner(rgb.pixels, monitor)
+                self_attention = self.reader.attention(rgb.pixels, monitor)
         return ImageEmbedding(
             image=rgb,
             resized=pixels,
@@ -264,7 +240,7 @@ class Segmenter:
             with _timed(seconds, "load"):
                 self.networks.load(monitor)
             with _timed(seconds, "clip"):
-                tiles, overview = self._tile_encoder().embed(
+                tiles, overview = TileEncoder(self.reader, self.tile_store).embed(
                     image, layout, f"{self.identity} {self.dtype}", monitor
                 )
         record = embedding_record(self.networks, image, layout.scaled, seconds)
@@ -297,50 +273,14 @@ class Segmenter:
         TileEstimate or None
             None for an image that is encoded as a whole.
         """
-        monitor = _monitor(report, should_stop)
+        monitor = Monitor.of(report, should_stop)
         rgb = self.check(image, contrast)
         layout = self.layout(rgb.shape)
         if layout is None or not isinstance(rgb, TiledImage):
             return None
         with self.networks.guard("encoding a tile"), torch.inference_mode():
             self.networks.load(monitor)
-            return self._tile_encoder().estimate(rgb, layout, monitor)
-
-    def _tile_encoder(self) -> TileEncoder:
-        return TileEncoder(
-            config=self.config,
-            settings=replace(self.settings, window=0),
-            patch=self.source.patch,
-            method=self._method,
-            refiner=self._refiner,
-            read_clip=self._read,
-            read_refiner=self._read_for_refiner,
-            store=self.tile_store,
-        )
-
-    def _read(
-        self, pixels: NDArray[np.uint8], settings: Settings, monitor: Monitor
-    ) -> ClipFeatures:
-        """CLIP's features of the resized image or tile."""
-        with ExitStack() as stack:
-
-            def network(name: str) -> Any:
-                return stack.enter_context(self.networks.for_one_job(name, monitor))
-
-            encoder = network("clip").image
-            needed = METHODS[self.config.method].needs
-            foundation = network("foundation") if "foundation" in needed else None
-            return self._method.read(encoder, foundation, pixels, settings, monitor)
-
-    def _read_for_refiner(self, pixels: RGBPixels, monitor: Monitor) -> SelfAttention | None:
-        """The attention that the refiner computes from an image or tile; None if it needs none."""
-        name = REFINERS[self.config.chosen_refiner].needs
-        if self._refiner is None:
-            return None
-        if name is None:
-            return self._refiner.read(None, pixels, self.config, monitor)
-        with self.networks.for_one_job(name, monitor) as network:
-            return self._refiner.read(network, pixels, self.config, monitor)
+            return TileEncoder(self.reader, self.tile_store).estimate(rgb, layout, monitor)
 
     # ------------------------------------------------------------------ score
 
@@ -398,7 +338,7 @@ class Segmenter:
             another configuration, prototypes of another CLIP model, or a weight outside 0 to 1.
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
-        monitor = _monitor(report, should_stop)
+        monitor = Monitor.of(report, should_stop)
         requested = [ClassPrompt(one) if isinstance(one, str) else one for one in classes]
         words = self.config.chosen_background if background is None else background
         kept, dropped = usable_background(requested, words)
@@ -426,11 +366,11 @@ class Segmenter:
             with _timed(seconds, "score"):
                 owner = queries.owner
                 if embedding.tiles is not None:
-                    coarse, refined = self._tile_encoder().score(
+                    coarse, refined = TileEncoder(self.reader, self.tile_store).score(
                         embedding, embedding.tiles, queries, fusion, monitor
                     )
                 else:
-                    coarse = self._method.score(
+                    coarse = self.reader.method.score(
                         embedding, queries, self.settings, self.source.patch, fusion
                     )
                     del queries  # frees memory: the vectors of many words are as large as maps
@@ -456,9 +396,10 @@ class Segmenter:
         self, coarse: StageMaps, embedding: ImageEmbedding, monitor: Monitor
     ) -> StageMaps | None:
         """The refined maps of an image without tiles; None without a refiner."""
-        if self._refiner is None:
+        refiner = self.reader.refiner
+        if refiner is None:
             return None
-        return refined_maps(coarse, embedding, self._refiner, self.config.rule, monitor)
+        return refined_maps(coarse, embedding, refiner, self.config.rule, monitor)
 
     # ------------------------------------------------------------------ learn
 
@@ -509,16 +450,6 @@ class Segmenter:
         before = prototypes or Prototypes(self.config.model, self.identity)
         before = before.without_source(source)  # even if nothing was learned from it this time
         return before.union(Prototypes(self.config.model, self.identity, tuple(found)))
-
-
-def _plane_shape(image: Any) -> tuple[int, int]:
-    """(Y, X) of an array of any library; refuses what is not an image."""
-    check_shape(image)
-    return int(image.shape[0]), int(image.shape[1])
-
-
-def _monitor(report: Report | None, should_stop: ShouldStop | None) -> Monitor:
-    return Monitor(report or (lambda progress: None), should_stop or (lambda: False))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,17 +17,17 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from .config import SegmentationConfig, Settings
+from .config import Settings
 from .errors import InvalidInputError
 from .features.mosaic import Mosaic, presence
 from .features.preprocessing import RGBPixels
 from .features.tiled_image import TiledImage, tile_window
+from .image_reader import ImageReader
 from .labelling.label_rule import ClassRanges
-from .methods.protocol import ClipFeatures, Method
 from .models.tile_cache import TileStore, key_of
 from .progress import Monitor
 from .refiners.attention_maps import SelfAttention
-from .refiners.protocol import PixelRefiner, Refiner
+from .refiners.protocol import PixelRefiner
 from .refiners.refined_planes import RefinedPlanes
 from .refiners.table import REFINERS
 from .results import ImageEmbedding, StageMaps, TilePart, TileSet
@@ -49,9 +49,6 @@ ATTENTION_SHARE = 0.5
 
 BYTES_A_PIXEL, BYTES_A_PATCH, REFINING_BYTES = 4, 400, 700_000_000
 """Memory of a run: labels and the image, maps of about ten classes, and one part with PAMR."""
-
-ReadClip = Callable[[RGBPixels, Settings, Monitor], ClipFeatures]
-ReadRefiner = Callable[[RGBPixels, Monitor], SelfAttention | None]
 
 
 @dataclass(frozen=True)
@@ -86,26 +83,18 @@ class TileEncoder:
 
     Parameters
     ----------
-    config : SegmentationConfig
-    settings : Settings
-        Those of a tile, without sliding windows.
-    patch : int
-        Of CLIP, in pixels.
-    method : Method
-    refiner : Refiner or None
-    read_clip, read_refiner : callable
-        Run the networks on the pixels of a tile: as the method resizes it, and as it is.
+    reader : ImageReader
+        Runs the networks on the pixels of a tile.
     store : TileStore
     """
 
-    config: SegmentationConfig
-    settings: Settings
-    patch: int
-    method: Method
-    refiner: Refiner | None
-    read_clip: ReadClip
-    read_refiner: ReadRefiner
+    reader: ImageReader
     store: TileStore
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of a tile: without sliding windows."""
+        return replace(self.reader.settings, window=0)
 
     # ------------------------------------------------------------------ embed
 
@@ -139,7 +128,7 @@ class TileEncoder:
                 self._read_features(own["clip"], pixels, monitor)
             if self._reads_attention:
                 crop = image.region(tile_window(layout, place))
-                own["refiner"] = key_of("refiner", FORMAT, self.config.embedding_key, crop)
+                own["refiner"] = key_of("refiner", FORMAT, self.reader.config.embedding_key, crop)
                 if allowed > 0 and own["refiner"] not in self.store:
                     allowed -= self._read_attention(own["refiner"], crop, monitor).nbytes
             keys.append(own)
@@ -149,7 +138,7 @@ class TileEncoder:
     @property
     def _reads_attention(self) -> bool:
         """Whether the refiner computes attention from each tile."""
-        return bool(REFINERS[self.config.chosen_refiner].reads)
+        return bool(REFINERS[self.reader.config.chosen_refiner].reads)
 
     def _attention_bytes(self) -> int:
         """Bytes of the refiner's attention that may be stored for one image."""
@@ -157,15 +146,17 @@ class TileEncoder:
 
     def _pixels(self, image: TiledImage, layout: TileLayout, cells: Window) -> RGBPixels:
         window = cells.in_pixels(layout.patch)
-        return image.scaled(window, layout.scaled, self.method.resampling)
+        return image.scaled(window, layout.scaled, self.reader.method.resampling)
 
     def _read_features(self, key: str, pixels: RGBPixels, monitor: Monitor) -> None:
-        self.store.put(key, packed_features(self.read_clip(pixels, self.settings, monitor)))
+        self.store.put(key, packed_features(self.reader.features(pixels, self.settings, monitor)))
 
     def _read_attention(self, key: str, crop: RGBPixels, monitor: Monitor) -> SelfAttention:
-        found = self.read_refiner(crop, monitor)
+        found = self.reader.attention(crop, monitor)
         if found is None:
-            raise InvalidInputError(f"The refiner {self.config.chosen_refiner} returned nothing.")
+            raise InvalidInputError(
+                f"The refiner {self.reader.config.chosen_refiner} returned nothing."
+            )
         self.store.put(key, packed_attention(found))
         return found
 
@@ -175,14 +166,14 @@ class TileEncoder:
         """Encode the tile in the middle, and estimate what all tiles cost."""
         place = layout.cells[len(layout) // 2]
         start = time.perf_counter()
-        features = self.read_clip(self._pixels(image, layout, place), self.settings, monitor)
+        features = self.reader.features(self._pixels(image, layout, place), self.settings, monitor)
         clip_seconds = time.perf_counter() - start
         disk = sum(one.nbytes for one in packed_features(features).values()) * len(layout)
         again = 0
         seconds = clip_seconds * len(layout)
         if self._reads_attention:
             start = time.perf_counter()
-            found = self.read_refiner(image.region(tile_window(layout, place)), monitor)
+            found = self.reader.attention(image.region(tile_window(layout, place)), monitor)
             each = time.perf_counter() - start
             size = 0 if found is None else found.nbytes
             kept = min(self._attention_bytes() // max(size, 1), len(layout))
@@ -214,7 +205,7 @@ class TileEncoder:
         """
         layout, count = tiles.layout, queries.class_count
         peaks = self._peaks(embedding, tiles, queries, fusion, monitor)
-        by_tile = self.refiner is not None and not self._by_pixels
+        by_tile = self.reader.refiner is not None and not self._by_pixels
         coarse, sharp = Mosaic(layout), None
         planes, empty = count, []
         for place, tile in self._tiles(embedding, tiles, "Scoring the tiles", monitor):
@@ -222,7 +213,9 @@ class TileEncoder:
                 empty.append(place)
                 continue
             maps = _planes(
-                self.method.score(tile, queries, self.settings, self.patch, fusion, peaks)
+                self.reader.method.score(
+                    tile, queries, self.settings, self.reader.patch, fusion, peaks
+                )
             )
             planes = len(maps)
             coarse.add(maps, place)
@@ -260,7 +253,7 @@ class TileEncoder:
             arrays = self.store.get(keys["clip"])
             if arrays is None:
                 pixels = self._pixels(tiles.image, tiles.layout, place)
-                features = self.read_clip(pixels, self.settings, monitor)
+                features = self.reader.features(pixels, self.settings, monitor)
                 arrays = packed_features(features)
                 self.store.put(keys["clip"], arrays)
             height, width = place.in_pixels(tiles.layout.patch).shape
@@ -288,7 +281,7 @@ class TileEncoder:
         for _, tile in self._tiles(embedding, tiles, "Comparing the tiles", monitor):
             if tile is None:
                 continue
-            found = self.method.peaks(tile, queries, self.settings, fusion)
+            found = self.reader.method.peaks(tile, queries, self.settings, fusion)
             if found is None:
                 return None
             peaks = found if peaks is None else torch.maximum(peaks, found)
@@ -299,33 +292,33 @@ class TileEncoder:
     @property
     def _by_pixels(self) -> bool:
         """Whether the refiner works on the pixels of the whole image, part by part."""
-        return isinstance(self.refiner, PixelRefiner)
+        return isinstance(self.reader.refiner, PixelRefiner)
 
     def _refined(
         self, maps: Tensor, tile: ImageEmbedding, tiles: TileSet, place: Window, monitor: Monitor
     ) -> Tensor:
         """The maps of a tile after the refiner, (C, h', w')."""
-        assert self.refiner is not None  # noqa: S101 - called only with one
+        assert self.reader.refiner is not None  # noqa: S101 - called only with one
         attention = None
         if self._reads_attention:
             key = tiles.keys[tiles.layout.cells.index(place)]["refiner"]
             arrays = self.store.get(key)
             if arrays is None:
                 crop = tiles.image.region(tile_window(tiles.layout, place))
-                attention = self.read_refiner(crop, monitor)
+                attention = self.reader.attention(crop, monitor)
             else:
                 attention = unpacked_attention(arrays)
         pixels = self._pixels(tiles.image, tiles.layout, place)
         whole = replace(tile, resized=pixels, self_attention=attention)
-        return self.refiner.refine(maps, whole, monitor)
+        return self.reader.refiner.refine(maps, whole, monitor)
 
     def _refined_by_pixels(
         self, maps: Tensor, coarse: StageMaps, tiles: TileSet, monitor: Monitor
     ) -> StageMaps:
         """The refined maps of a mosaic, which are computed part by part."""
-        assert isinstance(self.refiner, PixelRefiner)  # noqa: S101 - called only with one
+        assert isinstance(self.reader.refiner, PixelRefiner)  # noqa: S101 - called only with one
         planes = RefinedPlanes(
-            maps, tiles.image, tiles.layout, self.refiner, self.method.resampling
+            maps, tiles.image, tiles.layout, self.reader.refiner, self.reader.method.resampling
         )
         summary = planes.summary(monitor)
         count = len(coarse.class_scores)
@@ -336,7 +329,7 @@ class TileEncoder:
 
     def _class_scores(self, refined: Tensor, coarse: StageMaps) -> Tensor:
         """The class scores of the refined stage, (T,)."""
-        if self.config.rule != "cliper":
+        if self.reader.config.rule != "cliper":
             return refined
         return (refined + torch.from_numpy(coarse.class_scores)) / 2
 

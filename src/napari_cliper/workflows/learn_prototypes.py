@@ -104,7 +104,7 @@ def learn_files(
     SegmentationError
         As raised by the engine, such as missing weights or too little memory.
     """
-    monitor = Monitor(report or (lambda progress: None), should_stop or (lambda: False))
+    monitor = Monitor.of(report, should_stop)
     dataset.check(monitor, segmenter.check)
     with whole_files(output.parent):
         """Create the folder now, so that an unusable one is an error before the long work."""

@@ -1,0 +1,118 @@
+"""The image networks of one configuration, run on an image or on a tile of it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from .config import Settings
+from .features.preprocessing import RGBPixels
+from .methods.protocol import ClipFeatures, Method
+from .methods.table import METHODS
+from .models import loading
+from .models.memory import check_budget
+from .models.registry import entry
+from .networks import Networks
+from .progress import Monitor
+from .refiners.attention_maps import SelfAttention
+from .refiners.protocol import Refiner
+from .refiners.table import REFINERS
+from .tiles import TileLayout
+
+
+class ImageReader:
+    """Computes what the method and the refiner of a configuration need of an image.
+
+    Parameters
+    ----------
+    networks : Networks
+        They must be loaded before `features` and `attention` are called.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        self.networks = networks
+        self.config = networks.config
+        self.settings = networks.settings
+        self.method: Method = METHODS[self.config.method].make()
+        make_refiner = REFINERS[self.config.chosen_refiner].make
+        self.refiner: Refiner | None = None if make_refiner is None else make_refiner()
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch of CLIP, in pixels; known without loading it."""
+        return self.networks.source.patch
+
+    def resized_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) that an image of (Y, X) pixels is resized to for CLIP, without tiles."""
+        return self.method.resized_shape(shape, self.settings, self.patch)
+
+    def check_memory(self, shape: tuple[int, int], layout: TileLayout | None) -> None:
+        """Check that the networks can read an image, or its tiles, in the free memory.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            (Y, X) of the image.
+        layout : TileLayout or None
+            None for an image that is read as a whole.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are too many patches.
+        """
+        tiles, seen = self.config.tiles, shape
+        if layout is None or tiles is None:
+            input_shape = self.method.network_shape(self.resized_shape(shape), self.settings)
+        else:
+            input_shape = layout.tile[0] * layout.patch, layout.tile[1] * layout.patch
+            seen = tiles.side, tiles.side
+        inputs = {"CLIP": (input_shape, self.patch, self.networks.source.heads)}
+        if self.config.needs_foundation:
+            patch = entry(self.config.foundation_model, "foundation").patch
+            whole = None
+            if self.refiner is not None:
+                whole = self.refiner.network_shape(seen, self.settings.shorter_side, patch)
+            inputs["the foundation model"] = (whole or input_shape, patch, 1)
+        device = self.networks.device
+        free = loading.free_memory(device)
+        for name, ((height, width), patch, heads) in inputs.items():
+            patches = height // patch * (width // patch)
+            check_budget(name, shape, patches, heads, device, free)
+
+    def features(self, pixels: RGBPixels, settings: Settings, monitor: Monitor) -> ClipFeatures:
+        """CLIP's features of the resized image or tile.
+
+        Parameters
+        ----------
+        pixels : (h, w, 3) uint8 array
+        settings : Settings
+            Those of the configuration; without sliding windows for a tile.
+        monitor : Monitor
+        """
+        with ExitStack() as stack:
+
+            def network(name: str) -> Any:
+                return stack.enter_context(self.networks.for_one_job(name, monitor))
+
+            encoder = network("clip").image
+            needed = METHODS[self.config.method].needs
+            foundation = network("foundation") if "foundation" in needed else None
+            return self.method.read(encoder, foundation, pixels, settings, monitor)
+
+    def attention(self, pixels: RGBPixels, monitor: Monitor) -> SelfAttention | None:
+        """The attention that the refiner computes from an image or tile; None if it needs none.
+
+        Parameters
+        ----------
+        pixels : (Y, X, 3) uint8 array
+            Not resized.
+        monitor : Monitor
+        """
+        name = REFINERS[self.config.chosen_refiner].needs
+        if self.refiner is None:
+            return None
+        if name is None:
+            return self.refiner.read(None, pixels, self.config, monitor)
+        with self.networks.for_one_job(name, monitor) as network:
+            return self.refiner.read(network, pixels, self.config, monitor)
