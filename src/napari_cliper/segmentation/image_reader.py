@@ -7,7 +7,7 @@ from typing import Any
 
 from .config import Settings
 from .features.preprocessing import RGBPixels
-from .methods.protocol import ClipFeatures, Method
+from .methods.protocol import ClipFeatures, ImageInput, ImageNetworks, Method
 from .methods.table import METHODS
 from .models import loading
 from .models.memory import check_budget
@@ -80,12 +80,12 @@ class ImageReader:
             patches = height // patch * (width // patch)
             check_budget(name, shape, patches, heads, device, free)
 
-    def features(self, pixels: RGBPixels, settings: Settings, monitor: Monitor) -> ClipFeatures:
-        """CLIP's features of the resized image or tile.
+    def features(self, image: ImageInput, settings: Settings, monitor: Monitor) -> ClipFeatures:
+        """CLIP's features of an image or tile.
 
         Parameters
         ----------
-        pixels : (h, w, 3) uint8 array
+        image : ImageInput
         settings : Settings
             Those of the configuration; without sliding windows for a tile.
         monitor : Monitor
@@ -95,10 +95,9 @@ class ImageReader:
             def network(name: str) -> Any:
                 return stack.enter_context(self.networks.for_one_job(name, monitor))
 
-            encoder = network("clip").image
-            needed = METHODS[self.config.method].needs
-            foundation = network("foundation") if "foundation" in needed else None
-            return self.method.read(encoder, foundation, pixels, settings, monitor)
+            beside = {name: network(name) for name in METHODS[self.config.method].needs}
+            networks = ImageNetworks(network("clip").image, **beside)
+            return self.method.read(networks, image, settings, monitor)
 
     def attention(self, pixels: RGBPixels, monitor: Monitor) -> SelfAttention | None:
         """The attention that the refiner computes from an image or tile; None if it needs none.

@@ -24,6 +24,7 @@ from .features.patch_features import patch_features
 from .features.preprocessing import RGBImage, check_shape, resized, to_rgb
 from .features.tiled_image import TiledImage, tiled_image
 from .image_reader import ImageReader
+from .methods.protocol import ImageInput
 from .models import loading
 from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
@@ -202,7 +203,9 @@ class Segmenter:
             shape = self.reader.resized_shape(rgb.shape)
             pixels = resized(rgb.pixels, shape, self.reader.method.resampling)
             with _timed(seconds, "clip"):
-                features = self.reader.features(pixels, self.settings, monitor)
+                features = self.reader.features(
+                    ImageInput(pixels, rgb.pixels), self.settings, monitor
+                )
             with _timed(seconds, "refiner"):
                 self_attention = self.reader.attention(rgb.pixels, monitor)
         return ImageEmbedding(

@@ -24,6 +24,7 @@ from .features.preprocessing import RGBPixels
 from .features.tiled_image import TiledImage, tile_window
 from .image_reader import ImageReader
 from .labelling.label_rule import ClassRanges
+from .methods.protocol import ClipFeatures, ImageInput
 from .models.tile_cache import TileStore, key_of
 from .progress import Monitor
 from .refiners.attention_maps import SelfAttention
@@ -148,8 +149,11 @@ class TileEncoder:
         window = cells.in_pixels(layout.patch)
         return image.scaled(window, layout.scaled, self.reader.method.resampling)
 
+    def _features(self, pixels: RGBPixels, monitor: Monitor) -> ClipFeatures:
+        return self.reader.features(ImageInput(pixels, pixels), self.settings, monitor)
+
     def _read_features(self, key: str, pixels: RGBPixels, monitor: Monitor) -> None:
-        self.store.put(key, packed_features(self.reader.features(pixels, self.settings, monitor)))
+        self.store.put(key, packed_features(self._features(pixels, monitor)))
 
     def _read_attention(self, key: str, crop: RGBPixels, monitor: Monitor) -> SelfAttention:
         found = self.reader.attention(crop, monitor)
@@ -166,7 +170,7 @@ class TileEncoder:
         """Encode the tile in the middle, and estimate what all tiles cost."""
         place = layout.cells[len(layout) // 2]
         start = time.perf_counter()
-        features = self.reader.features(self._pixels(image, layout, place), self.settings, monitor)
+        features = self._features(self._pixels(image, layout, place), monitor)
         clip_seconds = time.perf_counter() - start
         disk = sum(one.nbytes for one in packed_features(features).values()) * len(layout)
         again = 0
@@ -253,7 +257,7 @@ class TileEncoder:
             arrays = self.store.get(keys["clip"])
             if arrays is None:
                 pixels = self._pixels(tiles.image, tiles.layout, place)
-                features = self.reader.features(pixels, self.settings, monitor)
+                features = self._features(pixels, monitor)
                 arrays = packed_features(features)
                 self.store.put(keys["clip"], arrays)
             height, width = place.in_pixels(tiles.layout.patch).shape

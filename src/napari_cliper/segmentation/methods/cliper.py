@@ -14,14 +14,13 @@ from ..errors import InvalidInputError
 from ..features.preprocessing import Resampling, RGBPixels, normalised
 from ..features.tiling import blend, sliding_windows, stitch_attention
 from ..models.clip_image_encoder import ClipImageEncoder
-from ..models.image_encoder import ImageEncoder
 from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps
 from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cliper_coarse, cliper_logits
 from ..tiles import Window
 from ..working_size import patch_aligned_shape
-from .protocol import ClipFeatures, Method
+from .protocol import ClipFeatures, ImageInput, ImageNetworks, Method
 
 WINDOWS_AT_ONCE = 8
 
@@ -52,14 +51,13 @@ class Cliper(Method):
 
     def read(
         self,
-        clip: ClipImageEncoder,
-        foundation: ImageEncoder | None,
-        pixels: RGBPixels,
+        networks: ImageNetworks,
+        image: ImageInput,
         settings: Settings,
         monitor: Monitor,
     ) -> ClipFeatures:
         """See `read_early_layers`."""
-        return read_early_layers(clip, pixels, settings, monitor)
+        return read_early_layers(networks.clip, image.pixels, settings, monitor)
 
     def score(
         self,

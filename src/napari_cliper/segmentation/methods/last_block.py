@@ -25,7 +25,7 @@ from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cosine
 from ..tiles import Window
 from ..working_size import kept_ratio_shape
-from .protocol import ClipFeatures, Method
+from .protocol import ClipFeatures, ImageInput, ImageNetworks, Method
 
 WINDOWS_AT_ONCE = 8
 
@@ -57,13 +57,13 @@ class LastBlockMethod(Method):
 
     def read(
         self,
-        clip: ClipImageEncoder,
-        foundation: ImageEncoder | None,
-        pixels: RGBPixels,
+        networks: ImageNetworks,
+        image: ImageInput,
         settings: Settings,
         monitor: Monitor,
     ) -> ClipFeatures:
         """The windows, some at a time."""
+        pixels = image.pixels
         shape = (pixels.shape[0], pixels.shape[1])
         places = sliding_windows(shape, settings.window, settings.stride)  # all of one shape
         found: list[PatchFeatures] = []
@@ -71,7 +71,7 @@ class LastBlockMethod(Method):
             monitor.tell("Encoding the windows", start, len(places))
             batch = places[start : start + WINDOWS_AT_ONCE]
             crops = [pixels[w.top : w.bottom, w.left : w.right] for w in batch]
-            found += self._read_batch(clip, foundation, crops, batch, monitor)
+            found += self._read_batch(networks.clip, networks.foundation, crops, batch, monitor)
         return ClipFeatures(None, tuple(found))
 
     def _read_batch(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import Settings
 from ..features.preprocessing import Resampling, RGBPixels
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
+from ..models.promptable import PromptableModel
 from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps
 from ..scoring.prototype_fusion import PrototypeFusion
@@ -32,6 +35,41 @@ class ClipFeatures(NamedTuple):
     whole: PatchFeatures | None
     windows: tuple[PatchFeatures, ...]
     window_attention: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ImageNetworks:
+    """The networks that `Method.read` runs; those that `MethodRow.needs` does not name are None.
+
+    Parameters
+    ----------
+    clip : ClipImageEncoder
+    foundation : ImageEncoder, optional
+    sam : PromptableModel, optional
+    """
+
+    clip: ClipImageEncoder
+    foundation: ImageEncoder | None = None
+    sam: PromptableModel | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageInput:
+    """The image, or the tile, that `Method.read` encodes.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8 array
+        Resized to `Method.resized_shape`.
+    original : (Y, X, 3) uint8 array
+        Not resized; of a tile, the same as `pixels`.
+    masks : (Y, X) int array, optional
+        The number of the mask at each pixel of `original`, 0 in none.
+    """
+
+    pixels: RGBPixels
+    original: RGBPixels
+    masks: NDArray[Any] | None = None
 
 
 class Method(Protocol):
@@ -58,9 +96,8 @@ class Method(Protocol):
 
     def read(
         self,
-        clip: ClipImageEncoder,
-        foundation: ImageEncoder | None,
-        pixels: RGBPixels,
+        networks: ImageNetworks,
+        image: ImageInput,
         settings: Settings,
         monitor: Monitor,
     ) -> ClipFeatures:
@@ -68,11 +105,8 @@ class Method(Protocol):
 
         Parameters
         ----------
-        clip : ClipImageEncoder
-        foundation : ImageEncoder or None
-            Given if `MethodRow.needs` names it.
-        pixels : (H, W, 3) uint8 array
-            The image, resized to `resized_shape`.
+        networks : ImageNetworks
+        image : ImageInput
         """
         ...
 

@@ -186,11 +186,11 @@ class ClipImageEncoder:
             monitor.tell("Encoding the image", index, len(self.blocks))
             embedding = block.ln_1(x)
             embeddings.append(embedding)
-            q, k, v = self._project(block, embedding)
+            q, k, v = self.project(block, embedding)
             weights = LAST_BLOCK["vanilla"](q, k, v)  # (B, H, n, n)
             summed = summed + weights.float()
             monitor.check()
-            x = self._finish(block, x, self._merge(block, weights, v))
+            x = self.finish(block, x, self.merge(block, weights, v))
         embeddings.append(x)
         if only_layer is not None:
             embeddings = [embeddings[only_layer]]
@@ -200,13 +200,13 @@ class ClipImageEncoder:
         weights = summed
         for embedding in embeddings:
             monitor.tell("Fusing early layers", len(features), len(embeddings))
-            q, k, v = self._project(last, last.ln_1(embedding))
+            q, k, v = self.project(last, last.ln_1(embedding))
             if attention == "fused":
                 summed = normalise_once(summed)
                 weights = fused_attention(summed)
             else:
                 weights = LAST_BLOCK[attention](q, k, v).float()
-            features.append(self._project_out(self._merge(last, weights.to(v.dtype), v)))
+            features.append(self.project_out(self.merge(last, weights.to(v.dtype), v)))
         layers = torch.stack(features, dim=1).float()  # (B, K, n, D)
         attentions = weights.mean(dim=1)[:, 1:, 1:].contiguous()  # (B, N, N)
         return [LayerFeatures(*one) for one in zip(layers, attentions, strict=True)]
@@ -238,10 +238,10 @@ class ClipImageEncoder:
         outputs = []
         for x in self._before_last(pixels, interpolation, monitor or Monitor()):
             last = self.blocks[-1]
-            q, k, v = self._project(last, last.ln_1(x))
-            out = self._merge(last, LAST_BLOCK[attention](q, k, v), v)
-            out = self._finish(last, x, out) if residual else out
-            outputs.append(self._project_out(out)[:, 1:])
+            q, k, v = self.project(last, last.ln_1(x))
+            out = self.merge(last, LAST_BLOCK[attention](q, k, v), v)
+            out = self.finish(last, x, out) if residual else out
+            outputs.append(self.project_out(out)[:, 1:])
         return torch.cat(outputs).float()
 
     def proxied(
@@ -277,13 +277,13 @@ class ClipImageEncoder:
             self._before_last(pixels, interpolation, monitor or Monitor()), external, strict=True
         ):
             last = self.blocks[-1]
-            values = self._project(last, last.ln_1(x))[2][0, :, 1:]  # (H, N, d)
+            values = self.project(last, last.ln_1(x))[2][0, :, 1:]  # (H, N, d)
             table = values.mT.unflatten(-1, (height, width)).float()  # (H, d, h, w)
             table = F.interpolate(table, size=grid, mode="bilinear", align_corners=False)
             values = table.flatten(2).mT  # (H, fh * fw, d)
             weights = proxy_attention(proxy.flatten(1).T.float(), beta, gamma)
-            out = self._merge(last, weights.to(x.dtype), values[None].to(x.dtype))
-            outputs.append(self._project_out(out))
+            out = self.merge(last, weights.to(x.dtype), values[None].to(x.dtype))
+            outputs.append(self.project_out(out))
         return torch.cat(outputs).float()
 
     def _before_last(
@@ -298,23 +298,23 @@ class ClipImageEncoder:
             monitor.check()
             yield one
 
-    def _project(self, block: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, block: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Compute q, k and v, each (B, H, n, d), from layer-normalised tokens (B, n, W)."""
         qkv = F.linear(x, block.attn.in_proj_weight, block.attn.in_proj_bias)  # (B, n, 3 W)
         q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return q, k, v
 
-    def _merge(self, block: Any, weights: Tensor, v: Tensor) -> Tensor:
+    def merge(self, block: Any, weights: Tensor, v: Tensor) -> Tensor:
         """Apply attention (..., n, n) to values (B, H, n, d), join and project heads: (B, n, W)."""
         heads = (weights @ v).transpose(1, 2).flatten(2)  # (B, n, W)
         return cast("Tensor", block.attn.out_proj(heads))
 
-    def _finish(self, block: Any, x: Tensor, attended: Tensor) -> Tensor:
+    def finish(self, block: Any, x: Tensor, attended: Tensor) -> Tensor:
         """Apply the residual connections and the MLP of a block."""
         x = x + block.ls_1(attended)
         return cast("Tensor", x + block.ls_2(block.mlp(block.ln_2(x))))
 
-    def _project_out(self, x: Tensor) -> Tensor:
+    def project_out(self, x: Tensor) -> Tensor:
         """Apply the final layer norm and projection, (B, n, W) to (B, n, D)."""
         x = self.visual.ln_post(x)
         return cast("Tensor", x if self.visual.proj is None else x @ self.visual.proj)
