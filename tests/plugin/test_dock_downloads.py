@@ -1,0 +1,107 @@
+"""Weights are downloaded and deleted from the dock."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from dock_views import message
+from huggingface_hub import constants
+from qtpy.QtWidgets import QMessageBox
+
+from napari_cliper.segmentation import REGISTRY, SegmentationConfig, cached, fetch
+
+DINO = REGISTRY["dino-vits8"]
+
+
+def request_for_dino(dock, qtbot):
+    config = SegmentationConfig(
+        model="demo", device="cpu", refiner="foundation", foundation_model=DINO.name
+    )
+    dock.engine_panel.setValue(config)
+    qtbot.waitUntil(lambda: dock.weights.idle, timeout=20_000)
+
+
+@pytest.fixture
+def dino_hub(hub):
+    """A file under the name of the smallest DINO; it holds no weights."""
+    content = os.urandom(400_000)
+    hub.files[DINO.repositories[0], DINO.files[0][0]] = content
+    return hub
+
+
+@pytest.mark.usefixtures("dino_hub")
+def test_weights_are_downloaded_from_the_dock(dock, qtbot):
+    dock.weights.look_up()
+    request_for_dino(dock, qtbot)
+    (line,) = dock.engine_panel.lines
+    assert "Apache-2.0" in line.text.text()
+    assert "Press Download" in dock.run_panel.run_button.toolTip()
+    line.button.click()
+    assert not dock.engine_panel.lines[0].button.isEnabled()  # one job at a time, and it says so
+    qtbot.waitUntil(lambda: dock.job is None and dock.weights.idle, timeout=20_000)
+    assert "has been downloaded" in message(dock)
+    assert dock.engine_panel.lines == []
+    assert dock.run_panel.run_button.isEnabled()
+
+
+@pytest.mark.parametrize("stalled", [True, False])
+def test_cancel_ends_a_download_within_a_second(dino_hub, dock, qtbot, stalled):
+    dino_hub.pause = 0.2
+    dino_hub.stall_after = 100_000 if stalled else None
+    dock.weights.look_up()
+    request_for_dino(dock, qtbot)
+    dock.engine_panel.lines[0].button.click()
+    qtbot.waitUntil(lambda: "MB" in dock.status_panel.stage.text(), timeout=10_000)
+    started = time.monotonic()
+    dock.status_panel.cancel_button.click()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=5000)
+    assert time.monotonic() - started < 1
+    assert "Cancelled" in message(dock)
+    assert dock.engine_panel.lines[0].button.isEnabled()
+
+
+def test_a_model_of_open_clips_table_is_offered_for_download(hub, dock, qtbot):
+    name = "open_clip:roberta-ViT-B-32/laion2b_s12b_b32k"
+    repository = "laion/CLIP-ViT-B-32-roberta-base-laion2B-s12B-b32k"
+    hub.files[repository, "open_clip_model.safetensors"] = os.urandom(20_000)
+    for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        hub.files["roberta-base", file] = b"{}" * 20
+    dock.engine_panel.setValue(SegmentationConfig(model=name, refiner="pamr", device="cpu"))
+    qtbot.waitUntil(lambda: len(dock.engine_panel.lines) == 1, timeout=60_000)
+    dock.engine_panel.lines[0].button.click()
+    qtbot.waitUntil(lambda: dock.job is None and dock.weights.idle, timeout=20_000)
+    assert "has been downloaded" in message(dock)
+    assert dock.engine_panel.lines == []
+    assert any(request.startswith("GET /roberta-base/") for request in hub.requested)
+
+
+@pytest.mark.parametrize("answer", ["Yes", "No"])
+def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, monkeypatch, answer):
+    asked = []
+
+    def question(_parent, _title, text):
+        asked.append(text)
+        return getattr(QMessageBox.StandardButton, answer)
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    fetch(DINO)
+    assert dino_hub.requested
+    dock.weights.look_up()
+    request_for_dino(dock, qtbot)
+    assert dock.engine_panel.lines == []
+    dock.frame.show_panel(dock.panels["memory"])
+    dock.engine_panel.form.folds.open_at(dock.panels["memory"])
+    clear = dock.panels["memory"].weights.clear
+    qtbot.waitUntil(clear.isEnabled, timeout=20_000)
+    clear.click()
+    assert DINO.repositories[0] in asked[0]
+    assert constants.HF_HUB_CACHE in asked[0]
+    qtbot.waitUntil(lambda: dock.job is None and dock.weights.idle, timeout=20_000)
+    gone = answer == "Yes"
+    assert (cached(DINO) is None) == gone
+    assert len(dock.engine_panel.lines) == gone  # offered for download again
+    if gone:
+        assert "deleted" in message(dock)
+        qtbot.waitUntil(lambda: not clear.isEnabled(), timeout=20_000)

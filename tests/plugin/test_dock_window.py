@@ -1,0 +1,99 @@
+"""The dock in a window: its size, its keys, and a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+from qtpy.QtCore import Qt
+
+from napari_cliper.plugin.frame import STEPS
+from napari_cliper.plugin.qt.accordion import Accordion
+
+
+@pytest.mark.one_binding
+def test_opening_the_dock_imports_no_torch():
+    code = (
+        "import sys\nimport napari_cliper.plugin.dock\nassert 'torch' not in sys.modules, 'torch'\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+@pytest.mark.one_binding
+def test_the_demo_in_a_window_of_its_own(tmp_path):
+    """A process that has not loaded torch before OpenGL: Triton and Mesa bring two LLVMs."""
+    picture = tmp_path / "window.png"
+    command = [sys.executable, "-m", "napari_cliper", "demo", "--screenshot", str(picture)]
+    subprocess.run(command, check=True, timeout=300)
+    with Image.open(picture) as image:
+        assert image.width > 1000
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 1000
+
+
+def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
+    window = dock.viewer.window._qt_window
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    started = []
+    monkeypatch.setattr(dock.main_job, "start", lambda *_: started.append(True))
+    canvas = window._qt_viewer.canvas.native
+    dock.frame.go_to("correct")
+    for place in (canvas, dock.frame.tabs, dock.classes_panel.field, dock.classes_panel.table):
+        if dock.frame.page == "correct" and place not in (canvas, dock.frame.tabs):
+            dock.frame.go_to("find")
+        place.setFocus()
+        started.clear()
+        qtbot.keyClick(place, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+        assert started, place
+    started.clear()
+    table = dock.classes_panel.table
+    cell = dock.classes_panel.model.index(0, 1)
+    table.setCurrentIndex(cell)
+    table.edit(cell)
+    editor = table.indexWidget(cell)
+    editor.setText("nucleus")
+    qtbot.keyClick(editor, Qt.Key.Key_Enter, Qt.KeyboardModifier.ControlModifier)
+    assert started
+    assert dock.classes_panel.value()[0].name == "nucleus"
+
+
+def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):
+    """A window of 1280 x 640 leaves 322 x 575 pixels beside napari's bars."""
+    run(dock)
+    dock.annotation_controller.accept()
+    laptop()
+    assert dock.width() == 322
+    assert dock.height() < 580
+    dock.classes_panel.add_words("yeast, bubble, crystal, nucleus")
+    dock.threshold_panel.more.expand()
+    dock.threshold_panel.own.click()
+
+    def check(state):
+        page = dock.frame.current
+        assert page.widget().minimumSizeHint().width() <= page.viewport().width(), state
+        bar = page.verticalScrollBar()
+        qtbot.waitUntil(lambda: bar.maximum() == 0, timeout=2000)  # layouts follow in steps
+
+    def check_all(state):
+        for name in (*STEPS, "settings"):
+            dock.frame.go_to(name)
+            assert dock.frame.page == name
+            check((state, name))
+            for accordion in dock.frame.current.findChildren(Accordion):
+                for fold in accordion.folds:
+                    fold.set_open(is_open=True)
+                    check((state, name, fold.header.text()))
+
+    check_all("result")
+    dock.project_panel.line.setVisible(True)
+    dock.viewer.layers.remove(dock.annotation_controller.all[0].layer)
+    dock.frame.go_to("find")
+    assert dock.offers_panel.isVisible()
+    check_all("project and offer")
+    dock.threshold_panel.class_slider.setValue(dock.threshold_panel.class_slider.maximum())
+    qtbot.waitUntil(lambda: not dock.state_panel.isHidden(), timeout=10_000)
+    check_all("project, offer and nothing found")
+    assert dock.frame.minimumSizeHint().width() == 322
