@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from napari_cliper.segmentation.labelling.label_rule import CliperScores, class_ranges
 from napari_cliper.segmentation.labelling.pixel_planes import InterpolatedPlanes
+from napari_cliper.segmentation.models import clip
+from napari_cliper.segmentation.models.clip_image_encoder import ClipImageEncoder
 
 FOLDERS = {
     "cliper_case": "cliper",
     "attention_case": "attention",
     "diffusion_case": "diffusion",
     "proxy_case": "proxy_refinement",
+    "resclip_case": "later/resclip",
 }
 
 
@@ -58,6 +62,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def reference(request: pytest.FixtureRequest) -> Path:
     return request.config.getoption("--reference")
+
+
+@pytest.fixture(scope="session")
+def later_encoder(reference: Path) -> ClipImageEncoder:
+    """The image tower of the methods in ``later``."""
+    config = json.loads((reference / "later" / "clip_visual.json").read_text())
+    tensors = load_file(reference / "later" / "clip_visual.safetensors")
+    return clip.build(config, tensors, source="reference").image
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ Each benchmark is one YAML file in ``benchmarks/``, named as in `SegmentationCon
 Class names and their order are those of the datasets. The words that a method uses for a class,
 and its background words, come from the class lists published with the methods' code; the comment
 at the top of each file says where no list was available and what is used instead. `clip` and
-`maskclip` use the words of `sclip` and `clearclip`, whose settings they also share.
+`maskclip` use the words of `sclip` and `clearclip`, whose settings they also share. Other methods
+name theirs in `MethodRow.words_of`.
 
 Keys of a file:
 
@@ -112,7 +113,8 @@ class Benchmark:
 
     def wording(self, method: str) -> Wording:
         """Return the words that a method uses."""
-        return self.wordings[METHODS[method].published_with]
+        row = METHODS[method]
+        return self.wordings[row.words_of or row.published_with]
 
     def prompts(self, method: str) -> tuple[ClassPrompt, ...]:
         """Return a method's prompts for the classes, in the order of the labels."""

@@ -8,7 +8,7 @@ benchmark dataset; the defaults are those of ``voc21`` for the method and model.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
@@ -31,6 +31,9 @@ Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 DEFAULT_PRESET = "voc21"
+
+DEFAULT_STRIDE = 112
+"""Of methods that were published without sliding windows, if they are turned on."""
 
 _TOO_LARGE = 2**63  # what torch's seeds and sizes cannot hold
 
@@ -65,6 +68,8 @@ class Settings:
         Name of the prompt template set.
     validated : bool
         Whether these settings were published for this method and model.
+    numbers : tuple of (str, float)
+        Further numbers of the method that differ between benchmarks, by their names in its program.
     """
 
     shorter_side: int
@@ -79,6 +84,11 @@ class Settings:
     area_threshold: float
     templates: str
     validated: bool = True
+    numbers: tuple[tuple[str, float], ...] = ()
+
+    def number(self, name: str) -> float:
+        """Return one of `numbers`."""
+        return dict(self.numbers)[name]
 
     @property
     def thresholds(self) -> Thresholds:
@@ -87,25 +97,36 @@ class Settings:
 
     @property
     def as_dict(self) -> dict[str, Any]:
-        """The settings as plain values."""
-        return asdict(self)
+        """The settings as plain values; without `numbers` if the method has none."""
+        values = asdict(self)
+        numbers = values.pop("numbers")
+        return values | ({"numbers": dict(numbers)} if numbers else {})
 
 
 def _number(text: str) -> float:
     return float(text) if text else 0.0
 
 
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    text = (files(__package__) / name).read_text(encoding="utf-8")
+    yield from csv.DictReader(text.splitlines())
+
+
 @cache
 def presets() -> Mapping[tuple[str, str, str], Settings]:
     """The published settings by method, model and dataset."""
-    text = (files(__package__) / "presets.csv").read_text(encoding="utf-8")
+    numbers = {}
+    for row in _rows("presets_extra.csv"):
+        values = map(float, row["value"].split())
+        pairs = zip(row["key"].split(), values, strict=True)
+        numbers[row["method"], row["protocol"]] = tuple(pairs)
     table = {}
-    for row in csv.DictReader(text.splitlines()):
+    for row in _rows("presets.csv"):
         table[row["method"], row["model"], row["protocol"]] = Settings(
             shorter_side=int(row["shorter_side"]),
             # "0 or 336": without windows, or with windows of this side
             window=int(row["window"].split()[0]),
-            stride=int(row["stride"]),
+            stride=int(row["stride"] or DEFAULT_STRIDE),
             select_layer=int(row["select_layer"] or -1),
             logit_scale=float(row["logit_scale"]),
             attention_threshold=_number(row["attention_thr"]),
@@ -114,6 +135,7 @@ def presets() -> Mapping[tuple[str, str, str], Settings]:
             min_max=row["min_max"] == "yes",
             area_threshold=_number(row["area_thr"]),
             templates=row["templates"],
+            numbers=numbers.get((row["method"], row["protocol"]), ()),
         )
     return MappingProxyType(table)
 
@@ -150,26 +172,35 @@ def published_settings(method: str, model: str, preset: str = DEFAULT_PRESET) ->
         of ViT-L/14 if its name contains "ViT-L", otherwise those of ViT-B/16, with `validated`
         False.
     preset : str
-        A dataset of ``presets.csv``.
+        A dataset of ``presets.csv``. One that was not published for the method gets the settings of
+        the default preset, with `validated` False.
     """
     rows = presets()
     known = sorted({name for _, _, name in rows})
     if preset not in known:
         raise unknown_choice("preset", preset, known)
     row = choose("method", method, METHODS)
+    source = row.published_with
+    like = (source, _most_similar(source, model), preset)
+    if like not in rows:
+        like = (*like[:2], DEFAULT_PRESET)
     if model == "demo":
         by_probability = replace(
             _DEMO, class_threshold=0.0, background_threshold=0.0, min_max=False
         )
-        return _DEMO if row.rule == "cliper" else by_probability
-    source = row.published_with
+        demo = _DEMO if row.rule == "cliper" else by_probability
+        return replace(demo, numbers=rows[like].numbers)
     if (source, model) in _NOT_VALIDATED:
         return _NOT_VALIDATED[source, model]
-    if (source, model, preset) in rows:
-        return replace(rows[source, model, preset], validated=source == method)
-    likes_large = "vit-l" in model.lower() and (source, "ViT-L/14", preset) in rows
-    like = "ViT-L/14" if likes_large else "ViT-B/16"
-    return replace(rows[source, like, preset], validated=False)
+    return replace(rows[like], validated=like == (method, model, preset))
+
+
+def _most_similar(method: str, model: str) -> str:
+    """The model whose published settings of a method apply to `model`."""
+    known = list(dict.fromkeys(name for of, name, _ in presets() if of == method))
+    size = "ViT-L/14" if "vit-l" in model.lower() else "ViT-B/16"
+    names = (model, size, *(name for name in known if name.endswith(size)), *known)
+    return next(name for name in names if name in known)
 
 
 @dataclass(frozen=True)
@@ -180,7 +211,7 @@ class SegmentationConfig:
     ----------
     method : str
         Segmentation method: ``"cliper"``, ``"sclip"``, ``"clearclip"``, ``"maskclip"``,
-        ``"proxyclip"`` or ``"clip"``, the names in `METHODS`.
+        ``"proxyclip"``, ``"naclip"`` or ``"clip"``, the names in `METHODS`.
     model : str
         CLIP model: ``"ViT-B/16"``, ``"ViT-L/14"``, ``"ViT-H/14"``, ``"demo"``,
         ``"open_clip:NAME/TAG"``, ``"open_clip:NAME/FILE"`` or a checkpoint file.
@@ -323,7 +354,13 @@ class SegmentationConfig:
         }
         return (
             *(self.method, self.model, self.device, self.precision),
-            *(settings.shorter_side, settings.window, settings.stride, self.tiles),
+            *(
+                settings.shorter_side,
+                settings.window,
+                settings.stride,
+                settings.numbers,
+                self.tiles,
+            ),
             REFINERS[self.chosen_refiner].reads,
             *(made_with[network] for network in self.networks),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from .config import Settings
@@ -45,6 +46,14 @@ class ImageReader:
     def resized_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         """(height, width) that an image of (Y, X) pixels is resized to for CLIP, without tiles."""
         return self.method.resized_shape(shape, self.settings, self.patch)
+
+    def notes(self, shape: tuple[int, int], layout: TileLayout | None) -> tuple[str, ...]:
+        """The method's remarks on an image of (Y, X) pixels, or on its tiles."""
+        settings = self.settings
+        if layout is not None:
+            shape = layout.tile[0] * layout.patch, layout.tile[1] * layout.patch
+            settings = replace(settings, window=0)
+        return self.method.notes(settings, self.networks.source.layers, self.patch, shape)
 
     def check_memory(self, shape: tuple[int, int], layout: TileLayout | None) -> None:
         """Check that the networks can read an image, or its tiles, in the free memory.

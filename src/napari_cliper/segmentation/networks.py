@@ -116,7 +116,9 @@ class Networks:
         files = sorted(row["sha256"] for row in self.loaded["clip"].weights)
         needed = METHODS[self.config.method].needs
         beside = self.config.foundation_model if "foundation" in needed else None
-        made_of = [files, self.source.config, self.config.method, beside]
+        made_of: list[object] = [files, self.source.config, self.config.method, beside]
+        if self.settings.numbers:
+            made_of.append(self.settings.numbers)
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 
     def embed_text(

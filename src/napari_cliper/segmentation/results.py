@@ -67,6 +67,8 @@ class PatchFeatures:
         Position of the window within the network's padded input, in pixels.
     padded_shape : (int, int)
         (H, W) of the padded input.
+    extra : mapping of str to tensor
+        What else the method needs of the window to compare it with words.
     """
 
     features: Tensor
@@ -75,11 +77,13 @@ class PatchFeatures:
     window: Window
     padding: Window
     padded_shape: tuple[int, int]
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return self.features.nbytes + (0 if self.attention is None else self.attention.nbytes)
+        parts = (self.features, self.attention, *self.extra.values())
+        return sum(one.nbytes for one in parts if one is not None)
 
 
 TilePart = Literal["clip", "refiner"]

@@ -357,6 +357,7 @@ class Segmenter:
                 f"Not used as background words, because they are classes: {', '.join(dropped)}."
             )
         seconds = dict(embedding.record["seconds"])
+        notes += self.reader.notes(embedding.image.shape, self.layout(embedding.image.shape))
         notes += word_warnings(self.networks, requested)
         with self.networks.guard("scoring the words"), torch.inference_mode():
             with _timed(seconds, "words"):

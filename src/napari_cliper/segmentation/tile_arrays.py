@@ -16,6 +16,9 @@ from .refiners.attention_maps import AttentionMap, LevelMap, SelfAttention
 from .results import PatchFeatures, TileSet
 from .tiles import Window
 
+EXTRA = "extra."
+"""Prefix of the names of arrays that only some methods have."""
+
 
 def stored_features(tiles: TileSet) -> Iterator[tuple[Window, PatchFeatures | None]]:
     """Yield patches and features of each tile; None for a tile without contrast.
@@ -53,7 +56,7 @@ def packed_features(features: ClipFeatures) -> dict[str, NDArray[Any]]:
     }
     if part.attention is not None:
         arrays["attention"] = part.attention.half().numpy()
-    return arrays
+    return arrays | {f"{EXTRA}{name}": one.half().numpy() for name, one in part.extra.items()}
 
 
 def unpacked_features(arrays: Mapping[str, NDArray[Any]]) -> ClipFeatures:
@@ -67,6 +70,11 @@ def unpacked_features(arrays: Mapping[str, NDArray[Any]]) -> ClipFeatures:
         window=Window(0, 0, height, width),
         padding=Window(*padding),
         padded_shape=(padded_h, padded_w),
+        extra={
+            name.removeprefix(EXTRA): torch.from_numpy(one).float()
+            for name, one in arrays.items()
+            if name.startswith(EXTRA)
+        },
     )
     return ClipFeatures(part, ()) if whole else ClipFeatures(None, (part,))
 

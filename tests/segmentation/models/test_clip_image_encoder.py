@@ -60,7 +60,7 @@ def test_at_the_native_size_it_gives_what_the_library_gives(settings):
         walked = encoder.last_block(pixels, "vanilla", residual=True)
         torch.testing.assert_close(walked, tokens @ visual.proj, **EXACT)
         # The class token goes the same way as the patches.
-        x = torch.cat(list(encoder._before_last(pixels, "bilinear", Monitor())))
+        x = torch.cat(list(encoder.before_last(pixels, interpolation="bilinear")))
         end = encoder.project_out(encoder.blocks[-1](x))
         torch.testing.assert_close(end[:, 0], pooled, **EXACT)
 

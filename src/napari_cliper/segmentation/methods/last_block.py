@@ -120,7 +120,7 @@ class LastBlockMethod(Method):
             Rows and columns of the N patches.
         """
         features = clip.last_block(planes, self.attention, residual=self.residual, monitor=monitor)
-        return features, (planes.shape[2] // clip.patch, planes.shape[3] // clip.patch)
+        return features, clip.grid(planes)
 
     def score(
         self,

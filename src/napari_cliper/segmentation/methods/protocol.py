@@ -84,6 +84,21 @@ class Method(Protocol):
     def check(self, settings: Settings, layers: int, model: str) -> None:
         """Raise `InvalidInputError` for settings that do not fit a CLIP of `layers` layers."""
 
+    def notes(
+        self, settings: Settings, layers: int, patch: int, shape: tuple[int, int]
+    ) -> tuple[str, ...]:
+        """Return remarks for the user on how the method departs from what was published.
+
+        Parameters
+        ----------
+        settings : Settings
+        layers, patch : int
+            Number of blocks of CLIP, and side of its patches in pixels.
+        shape : (int, int)
+            (Y, X) of the image, or of its tiles.
+        """
+        return ()
+
     def resized_shape(
         self, shape: tuple[int, int], settings: Settings, patch: int
     ) -> tuple[int, int]:

@@ -23,8 +23,9 @@ class MethodRow:
     make : callable
         Takes no argument and returns a `methods.protocol.Method`.
     published_with : str
-        The method whose published settings and class words of the benchmarks apply; its own name
-        if it has its own.
+        The method whose published settings apply; its own name if it has its own.
+    words_of : str
+        The method whose class words of the benchmarks apply, if not that of `published_with`.
     rule : {'cliper', 'probability'}
         How maps become labels.
     refiner : str
@@ -38,6 +39,7 @@ class MethodRow:
     description: str
     make: Callable[[], Any]
     published_with: str
+    words_of: str = ""
     rule: Rule = "probability"
     refiner: str = "none"
     needs: tuple[Network, ...] = ()
@@ -81,6 +83,14 @@ _ROWS = (
         make=lazily("methods.proxyclip", "ProxyClip"),
         published_with="proxyclip",
         needs=("foundation",),
+    ),
+    MethodRow(
+        "naclip",
+        "NACLIP",
+        "Each patch attends to patches with similar keys, and more to those near it.",
+        make=lazily("methods.naclip", "NaClip"),
+        published_with="naclip",
+        words_of="sclip",
     ),
     MethodRow(
         "clip",

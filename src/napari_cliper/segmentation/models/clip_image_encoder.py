@@ -10,6 +10,7 @@ heads, d = W / H, L blocks, D embedding width.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -86,6 +87,10 @@ class ClipImageEncoder:
         """The device that holds the encoder."""
         return cast("torch.device", self.visual.conv1.weight.device)
 
+    def grid(self, pixels: Tensor) -> tuple[int, int]:
+        """Return rows and columns of the patches of (B, 3, H, W) pixels."""
+        return pixels.shape[2] // self.patch, pixels.shape[3] // self.patch
+
     def tokens(self, pixels: Tensor, interpolation: Interpolation) -> Tensor:
         """Return the input tokens of the first block.
 
@@ -102,7 +107,7 @@ class ClipImageEncoder:
         """
         visual = self.visual
         patches = visual.conv1(pixels.to(self.device, self.dtype))  # (B, W, h, w)
-        grid = (patches.shape[2], patches.shape[3])
+        grid = self.grid(pixels)
         x = patches.flatten(2).mT  # (B, N, W)
         x = torch.cat([visual.class_embedding.expand(len(x), 1, -1).to(x.dtype), x], dim=1)
         x = x + self.positions(grid, interpolation).to(x.dtype)
@@ -236,7 +241,7 @@ class ClipImageEncoder:
             Projected patch features without the class token, not normalised.
         """
         outputs = []
-        for x in self._before_last(pixels, interpolation, monitor or Monitor()):
+        for x in self.before_last(pixels, interpolation=interpolation, monitor=monitor):
             last = self.blocks[-1]
             q, k, v = self.project(last, last.ln_1(x))
             out = self.merge(last, LAST_BLOCK[attention](q, k, v), v)
@@ -271,10 +276,12 @@ class ClipImageEncoder:
         (B, fh * fw, D) tensor
         """
         grid = external.shape[-2:]
-        height, width = pixels.shape[-2] // self.patch, pixels.shape[-1] // self.patch
+        height, width = self.grid(pixels)
         outputs = []
         for x, proxy in zip(
-            self._before_last(pixels, interpolation, monitor or Monitor()), external, strict=True
+            self.before_last(pixels, interpolation=interpolation, monitor=monitor),
+            external,
+            strict=True,
         ):
             last = self.blocks[-1]
             values = self.project(last, last.ln_1(x))[2][0, :, 1:]  # (H, N, d)
@@ -286,15 +293,45 @@ class ClipImageEncoder:
             outputs.append(self.project_out(out))
         return torch.cat(outputs).float()
 
-    def _before_last(
-        self, pixels: Tensor, interpolation: Interpolation, monitor: Monitor
+    def inputs_of_blocks(
+        self,
+        pixels: Tensor,
+        *,
+        interpolation: Interpolation = "bicubic-offset",
+        monitor: Monitor | None = None,
     ) -> Iterator[Tensor]:
-        """Yield the input of the last block for each image, (1, n, W)."""
+        """Yield the input of each block in turn; the last block is not run.
+
+        Parameters
+        ----------
+        pixels : (B, 3, H, W) float tensor
+        interpolation : Interpolation
+
+        Yields
+        ------
+        (B, n, W) tensor
+            L of them. Counted from 0, number b is the output of block b, where blocks count from 1
+            as in the papers.
+        """
+        monitor = monitor or Monitor()
         x = self.tokens(pixels, interpolation)
+        yield x
         for index, block in enumerate(self.blocks[:-1]):
             monitor.tell("Encoding the image", index, len(self.blocks))
             x = block(x)
-        for one in x.split(1):
+            yield x
+
+    def before_last(
+        self,
+        pixels: Tensor,
+        *,
+        interpolation: Interpolation = "bicubic-offset",
+        monitor: Monitor | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield the input of the last block for each image, (1, n, W)."""
+        monitor = monitor or Monitor()
+        inputs = self.inputs_of_blocks(pixels, interpolation=interpolation, monitor=monitor)
+        for one in deque(inputs, maxlen=1).pop().split(1):
             monitor.check()
             yield one
 

@@ -1,7 +1,8 @@
 """Attention variants for the last block of CLIP's image encoder, as pure functions.
 
 Sources: CLIPer (arXiv 2411.13836, sec. 3.2), SCLIP (2312.01597, eq. 3),
-ClearCLIP (2407.12442), MaskCLIP (2112.01071), ProxyCLIP (2408.04883, eq. 5-7).
+ClearCLIP (2407.12442), MaskCLIP (2112.01071), ProxyCLIP (2408.04883, eq. 5-7), NACLIP
+(2404.08181).
 
 Notation: H heads, n tokens (class token first, if there is one), d head width. Attention tensors
 are (..., H, n, n) with query before key; rows sum to 1 unless stated otherwise. Leading dimensions
@@ -46,6 +47,31 @@ LAST_BLOCK: Mapping[LastBlockAttention, Callable[[Tensor, Tensor, Tensor], Tenso
     )
 )
 """Functions from q, k and v, each (..., H, n, d), to the attention (..., H, n, n), by name."""
+
+
+def nearness(grid: tuple[int, int], sigma: float) -> Tensor:
+    """Return a Gaussian of the distance between patches, (n, n) float32 (NACLIP).
+
+    Parameters
+    ----------
+    grid : (int, int)
+        (h, w); n = 1 + h * w.
+    sigma : float
+        In patches.
+
+    Returns
+    -------
+    (n, n) float32 tensor
+        1 on the diagonal, not normalised; 0 in the row and the column of the class token.
+    """
+    across = [torch.exp(-((_steps(side) / sigma) ** 2) / 2) for side in grid]
+    return F.pad(torch.kron(*across), (1, 0, 1, 0))
+
+
+def _steps(side: int) -> Tensor:
+    """Differences between the positions on an axis, (side, side)."""
+    positions = torch.arange(side, dtype=torch.float32)
+    return positions[:, None] - positions
 
 
 def normalise_once(summed: Tensor) -> Tensor:
