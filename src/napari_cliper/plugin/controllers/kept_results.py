@@ -52,6 +52,11 @@ class Shown:
         labels = sum(live.nbytes for live in outcome.live.values())
         return outcome.scores.nbytes + labels + outcome.embedding.nbytes
 
+    @property
+    def live(self) -> bool:
+        """Whether a layer still follows thresholds and hints."""
+        return any(one.live for one in self.predictions.values())
+
     def release(self) -> None:
         """Drop the cached label data; it is computed again when thresholds or hints change."""
         for live in self.outcome.live.values():

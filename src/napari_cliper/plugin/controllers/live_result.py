@@ -6,7 +6,7 @@ of the plane that the viewer shows; where there is none, `LiveResult.why_not` sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,11 @@ from qtpy.QtCore import Signal
 from ...annotation.class_change import ClassChange, change_thresholds
 from ...annotation.project.prediction_store import StoredPrediction
 from ...labels.label_class import ClassRow
-from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, SegmentationConfig, Shortfall, Thresholds
 from .. import ui_text
 from ..engine_requests import Outcome
 from ..layers.image_layers import ImageChoice
-from ..layers.prediction_layers import SINGLE, Prediction, Predictions, label_colours
+from ..layers.prediction_layers import Prediction
 from ..panels.image_panel import ImagePanel
 from ..panels.threshold_panel import ThresholdPanel
 from ..qt.listeners import Listeners
@@ -30,6 +29,7 @@ from ..worker import Work
 from .base import Controller
 from .kept_results import Kept, KeptResults, Shown, StoredElsewhere, StoredOnScreen
 from .label_update import LabelUpdate, ReadHints, update_labels
+from .result_layers import ResultLayers, describe, recolour
 from .result_on_screen import result_on_screen
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class LiveResult(Controller):
         self._viewer = viewer
         self._images = images
         self._thresholds = thresholds
-        self._predictions = Predictions(viewer, self._on_frozen)
+        self._layers = ResultLayers(viewer, self._on_frozen)
         self.kept = KeptResults()
         self._current: Kept | None = None
         self.why_not = ui_text.NO_PREDICTION
@@ -92,8 +92,6 @@ class LiveResult(Controller):
         self._update.succeeded.connect(self._on_updated)
         self._update.failed.connect(self.say_error)
         self._update.became_idle.connect(self._on_idle)
-        self._stage: Stage | None = None  # chosen by the user
-        self._both = False
         self._stored: StoredOnScreen | None = None  # the prediction that was shown from a file last
         self._waiting: StoredElsewhere | None = None  # is shown when its plane is on the screen
         self._changed = False  # the labels are others than the tables and records tell
@@ -120,7 +118,7 @@ class LiveResult(Controller):
     @property
     def live(self) -> bool:
         """Whether a layer of the result is still live."""
-        return self.shown is not None and any(s.live for s in self.shown.predictions.values())
+        return self.shown is not None and self.shown.live
 
     def nearest_plane(self, choice: ImageChoice) -> ImageChoice | None:
         """Return the nearest plane of an image that has a result or a saved prediction, or None."""
@@ -175,8 +173,7 @@ class LiveResult(Controller):
         seen, kept = self.seen(), self._current
         if seen is None or kept is None:
             return ()
-        live = next(one for name, one in kept.shown.outcome.live.items() if name == seen.stage)
-        return live.shortfalls(kept.followed[0])
+        return kept.shown.outcome.live[seen.stage].shortfalls(kept.followed[0])
 
     def thresholds_for(self, config: SegmentationConfig) -> Thresholds | None:
         """Return the thresholds for the next result of a configuration; None for its defaults."""
@@ -192,7 +189,7 @@ class LiveResult(Controller):
 
     def remove_of(self, image: Layer) -> None:
         """Remove the predictions of an image, except those that the user has edited."""
-        for prediction in self._predictions.live_of(image):
+        for prediction in self._layers.predictions.live_of(image):
             self._viewer.layers.remove(prediction.layer)
         self.kept.forget(image)
         if self._waiting is not None and self._waiting.choice.layer is image:
@@ -204,7 +201,7 @@ class LiveResult(Controller):
         super().close()
         self._listeners.clear()
         self._images.changed.disconnect(self.look)
-        self._predictions.close()
+        self._layers.predictions.close()
 
     # ------------------------------------------------------------------ showing
 
@@ -216,69 +213,33 @@ class LiveResult(Controller):
         outcome: Outcome,
     ) -> None:
         """Show a result in layers, and set the ranges of the sliders."""
-        scores = outcome.scores
         on_screen = self._is_on_screen(choice)
         values = (self.thresholds_for(config) if on_screen else None) or outcome.thresholds
         ready = all(live.ready(values) for live in outcome.live.values())
         first = values if ready else outcome.thresholds
         labels = {stage: live.labels(first) for stage, live in outcome.live.items()}
         outlines = dict(outcome.outlines) if first == outcome.thresholds else {}
-        predictions = self._into_layers(choice, rows, scores.stages, labels, outlines)
+        predictions = self._layers.show(choice, rows, outcome.scores.stages, labels, outlines)
         self._leave()
         self._stored = None
         shown = Shown(choice, rows, config, outcome, predictions)
         kept = Kept(shown, values, followed=(first, None), labels=labels, outlines=outlines)
         self.kept.add(kept)
-        self._viewer.layers.selection.active = predictions[self._chosen(scores.stages)].layer
+        self._layers.activate(predictions)
         self.look()
         if self._current is not kept:  # the viewer shows another plane now
-            self._describe(kept)
+            describe(kept)
             kept.shown.release()
-
-    def _chosen(self, stages: Sequence[Stage]) -> Stage:
-        """The stage to show: the chosen one, or the last."""
-        wanted = self._stage
-        return wanted if wanted is not None and wanted in stages else stages[-1]
-
-    def _into_layers(
-        self,
-        choice: ImageChoice,
-        rows: Sequence[ClassRow],
-        stages: Sequence[Stage],
-        labels: Mapping[Stage, LabelArray],
-        outlines: Mapping[Stage, LabelArray],
-    ) -> dict[Stage, Prediction]:
-        chosen = self._chosen(stages)
-        both = self._both and len(stages) > 1
-        predictions: dict[Stage, Prediction] = {}
-        for stage in stages if both else [chosen]:
-            slot = stage if both else SINGLE
-            prediction = self._predictions.show(
-                choice, stage, labels[stage], rows, slot, outlines.get(stage)
-            )
-            predictions[stage] = prediction
-            prediction.layer.visible = stage == chosen
-        return predictions
 
     def show_both(self, wanted: bool) -> None:
         """Show the coarse and the refined map in separate layers, or only the chosen one."""
-        if wanted == self._both:
+        if wanted == self._layers.both:
             return
-        self._both = wanted
+        self._layers.both = wanted
         kept = self._current
-        if kept is None or not self.live:
+        if kept is None or not kept.shown.live:
             return
-        shown = kept.shown
-        gone = [one for one in shown.predictions.values() if one.live]
-        rows, stages = shown.rows, shown.outcome.scores.stages
-        predictions = self._into_layers(shown.choice, rows, stages, kept.labels, kept.outlines)
-        shown.predictions.clear()
-        shown.predictions.update(predictions)
-        for prediction in gone:
-            if prediction.layer in self._viewer.layers:
-                self._viewer.layers.remove(prediction.layer)
-        self._viewer.layers.selection.active = predictions[self._chosen(stages)].layer
-        self._describe(kept)
+        self._layers.show_again(kept)
         self.relabelled.emit()
 
     def show_stored(
@@ -297,7 +258,7 @@ class LiveResult(Controller):
         choice, rows, found = waiting.choice, waiting.rows, waiting.found
         stage: Stage = "coarse" if found.stage == "coarse" else "refined"
         active = self._viewer.layers.selection.active
-        prediction = self._predictions.show(choice, stage, found.labels, rows)
+        prediction = self._layers.predictions.show(choice, stage, found.labels, rows)
         prediction.describe(found.labels, rows, found.scores, found.record)
         prediction.layer.visible = True
         self._stored = StoredOnScreen(choice, rows, prediction)
@@ -367,7 +328,7 @@ class LiveResult(Controller):
         self._thresholds.set_result(shown.outcome.scores, kept.thresholds)
         for prediction in shown.predictions.values():
             prediction.go_to(shown.choice)
-        self._describe(kept)
+        describe(kept)
         if not self.live:
             self._thresholds.set_available(available=False, why_not=ui_text.LAYERS_EDITED)
         self.follow()
@@ -384,8 +345,7 @@ class LiveResult(Controller):
     def make_room(self, labels: Labels) -> None:
         """Move the outlines above the labels of a new annotation."""
         if self.shown is not None:
-            for prediction in self.shown.predictions.values():
-                self._predictions.raise_above(prediction, labels)
+            self._layers.raise_above(self.shown, labels)
 
     def reveal(self, labels: Labels | None) -> None:
         """Make the prediction visible, so that the user sees what a hint has changed.
@@ -403,12 +363,8 @@ class LiveResult(Controller):
 
     def recolour(self, rows: Sequence[ClassRow]) -> None:
         """Show the classes in the colours of these rows."""
-        if self.shown is None:
-            return
-        by_name = {row.name: row for row in rows}
-        colours = label_colours([by_name.get(row.name, row) for row in self.shown.rows])
-        for prediction in self.shown.predictions.values():
-            prediction.layer.colormap = colours
+        if self.shown is not None:
+            recolour(self.shown, rows)
 
     def change_class(self, change: ClassChange) -> None:
         """Rename a class in all results; a merged class is then accepted as the other.
@@ -428,33 +384,16 @@ class LiveResult(Controller):
         if self._current is not None and not change.merge:
             shown = self._current.shown
             self._thresholds.set_result(shown.outcome.scores, self._current.thresholds)
-            self._describe(self._current)
+            describe(self._current)
             self.relabelled.emit()
 
     def swap_stages(self) -> None:
         """Switch between the coarse and the refined map."""
         kept = self._current
-        if kept is None or len(kept.labels) < 2:
-            return
-        stages = kept.shown.outcome.scores.stages
-        before = self._chosen(stages)
-        after = next(stage for stage in stages if stage != before)
-        self._stage = after
-        predictions = kept.shown.predictions
-        if len(predictions) > 1:
-            layers = [predictions[stage].layer for stage in (before, after)]
-            if not all(layer in self._viewer.layers for layer in layers):
-                return
-            for layer in layers:
-                layer.visible = layer is layers[-1]
-            self._viewer.layers.selection.active = layers[-1]
-        elif predictions[before].live:
-            predictions[after] = prediction = predictions.pop(before)
-            prediction.stage = after
-            prediction.write(kept.labels[after], kept.outlines.get(after))
-            self._describe(kept)
-        self.stage_chosen.emit(after)
-        self.relabelled.emit()
+        stage = None if kept is None else self._layers.swap(kept)
+        if stage is not None:
+            self.stage_chosen.emit(stage)
+            self.relabelled.emit()
 
     # ------------------------------------------------------------------ following
 
@@ -516,15 +455,5 @@ class LiveResult(Controller):
         self._thresholds.set_working(working=False)
         if self._changed and self._current is not None:
             self._changed = False
-            self._describe(self._current)
+            describe(self._current)
             self.followed.emit()
-
-    def _describe(self, kept: Kept) -> None:
-        """Update features and provenance to the labels of the layers."""
-        shown = kept.shown
-        thresholds, _ = kept.followed
-        record = {**shown.outcome.scores.record, "thresholds": thresholds.as_dict}
-        for stage, prediction in shown.predictions.items():
-            if prediction.live:
-                scores = shown.outcome.scores.stage(stage).class_scores.tolist()
-                prediction.describe(prediction.labels, shown.rows, scores, record)
