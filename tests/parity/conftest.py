@@ -24,6 +24,7 @@ FOLDERS = {
     "diffusion_case": "diffusion",
     "proxy_case": "proxy_refinement",
     "resclip_case": "later/resclip",
+    "corrclip_case": "later/corrclip",
 }
 
 

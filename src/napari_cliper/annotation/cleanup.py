@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from skimage import measure, segmentation
 
 from ..segmentation import InvalidInputError
+from ..segmentation.labelling.majority import most_frequent
 
 LabelArray = NDArray[np.uint8 | np.uint16]
 Mask = NDArray[np.bool_]
@@ -366,9 +367,4 @@ def _commonest_around(
         pairs.append((owner * np.int64(labels.size) + y * width + x)[settled])
     owners, pixels = np.divmod(np.unique(np.concatenate(pairs)), labels.size)
     values = labels.ravel()[pixels].astype(np.int64)
-    span = int(labels.max(initial=0)) + 1
-    votes, counts = np.unique(owners * span + values, return_counts=True)
-    # Sort by piece, then by count; lexsort is stable, so ties stay sorted by label.
-    order = np.lexsort((-counts, votes // span))
-    winners, firsts = np.unique((votes // span)[order], return_index=True)
-    return winners, (votes % span)[order][firsts]
+    return most_frequent(owners, values)

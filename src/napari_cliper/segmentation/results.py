@@ -19,6 +19,7 @@ from torch import Tensor
 
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError, unknown_choice
+from .features.interpolation import nearest
 from .features.preprocessing import RGBImage
 from .features.tiled_image import TiledImage
 from .labelling.label_rule import (
@@ -135,6 +136,8 @@ class ImageEmbedding:
     tiles : TileSet or None
         The tiles of an image that was embedded in tiles. `resized` is then the image at one pixel
         for each patch, and the other features are None or empty.
+    masks : (Y, X) int32 array or None
+        The masks that the method used, 0 outside of them; None for methods without masks.
     config : SegmentationConfig
         The configuration it was made with. Scoring requires one with the same `embedding_key`.
     record : mapping
@@ -150,6 +153,7 @@ class ImageEmbedding:
     config: SegmentationConfig
     record: Mapping[str, Any]
     tiles: TileSet | None = None
+    masks: NDArray[np.int32] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -158,7 +162,7 @@ class ImageEmbedding:
         return (
             (0 if self.tiles is not None else self.image.pixels.nbytes)
             + self.resized.nbytes
-            + sum(one.nbytes for one in optional if one is not None)
+            + sum(one.nbytes for one in (*optional, self.masks) if one is not None)
         )
 
 
@@ -239,6 +243,8 @@ class ScoreMaps:
         The configuration of the run.
     owner : tuple of int
         Index of the class of each word, -1 for background words (see `scoring.Queries`).
+    masks : (Y, X) int32 array or None
+        Masks whose pixels all get one label, the most frequent; for methods that use masks.
     notes : tuple of str
         Warnings and remarks to show to the user.
     record : mapping
@@ -253,6 +259,7 @@ class ScoreMaps:
     settings: Settings
     config: SegmentationConfig
     owner: tuple[int, ...]
+    masks: NDArray[np.int32] | None = None
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
 
@@ -297,6 +304,7 @@ class ScoreMaps:
             thresholds or self.settings.thresholds,
             [one.name for one in self.classes],
             background_competes=self.config.rule == "cliper",
+            masks=self.masks,
         )
 
     def on_grid(self, stage: Stage | None = None) -> ScoreMaps:
@@ -307,7 +315,8 @@ class ScoreMaps:
         maps = self.stage(stage)
         height, width = (maps.maps if maps.logits is None else maps.logits).shape[1:]
         coarse = replace(maps, detail=None, known_ranges=None)
-        return replace(self, coarse=coarse, refined=None, shape=(height, width))
+        masks = None if self.masks is None else nearest(self.masks, (height, width))
+        return replace(self, coarse=coarse, refined=None, shape=(height, width), masks=masks)
 
     def parts(self, stage: Stage | None = None) -> tuple[Window, ...]:
         """Windows that together cover the image and can be labelled one by one.
@@ -454,6 +463,9 @@ class ScoreMaps:
             `min_max` with a method other than CLIPer.
         """
         rule = self.rule(thresholds)
+        if self.masks is not None:
+            labels = rule.labels(self.best(thresholds, stage=stage))
+            return labels if window is None else labels[window.slices].copy()
         if window is not None or self.settings.area_threshold > 0:
             return rule.labels(self.best(thresholds, stage=stage, window=window))
         labels = np.empty(self.shape, label_dtype(len(self.classes)))

@@ -72,6 +72,23 @@ def test_features_are_the_patch_tokens_of_timm(options, prefix, shape):
     torch.testing.assert_close(features, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("options", "prefix"), KINDS.values(), ids=KINDS)
+def test_query_key_sums_are_those_of_the_last_block(options, prefix):
+    model = proxy.FoundationModel(network(**options))
+    inputs = []
+    last = model.network.blocks[-1]
+    handle = last.register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
+    pixels = torch.randn(2, 3, 24, 40)
+    sums = model.query_key_sums(pixels)
+    handle.remove()
+    attention = last.attn
+    tokens = last.norm1(inputs[0])[:, prefix:]
+    weight, bias = (one.reshape(3, 48, -1) for one in (attention.qkv.weight, attention.qkv.bias))
+    expected = tokens @ (weight[0] + weight[1]).T + (bias[0] + bias[1])[:, 0]
+    torch.testing.assert_close(sums, expected.mT.unflatten(-1, (3, 5)), rtol=0, atol=1e-5)
+    assert not any(module._forward_hooks for module in model.network.modules())
+
+
 def test_bfloat16_is_close_and_comes_back_as_float32():
     exact, half = (proxy.FoundationModel(network()) for _ in range(2))
     half.network.to(torch.bfloat16)

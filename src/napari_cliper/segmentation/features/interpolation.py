@@ -1,12 +1,18 @@
-"""Bilinear interpolation of a part of an image, with the values of the whole. Pure functions."""
+"""Bilinear interpolation of a part of an image, and nearest neighbours of ids. Pure functions."""
 
 from __future__ import annotations
 
+from typing import TypeVar, cast
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..tiles import Window
+
+Ids = TypeVar("Ids", Tensor, NDArray[np.int32])
 
 
 def needed(window: Window, shape: tuple[int, int], grid: tuple[int, int]) -> Window:
@@ -86,3 +92,17 @@ def _taps(
     first = position.long().clamp(max=cells - 1)
     second = (first + 1).clamp(max=cells - 1)
     return first - origin, second - origin, position - first
+
+
+def nearest(ids: Ids, shape: tuple[int, int]) -> Ids:
+    """Resize a (H, W) array or tensor of ids to another shape, by nearest neighbour.
+
+    Of the pixels that become one, the top left one is taken, as in `torch.nn.functional`.
+    """
+    rows, columns = (
+        F.interpolate(torch.arange(old, dtype=torch.float32)[None, None], size=new)[0, 0]
+        .long()
+        .numpy()
+        for old, new in zip(ids.shape, shape, strict=True)
+    )
+    return cast("Ids", ids[rows[:, None], columns])

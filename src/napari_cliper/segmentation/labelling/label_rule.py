@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import unknown_choice
 from ..tiles import Window
+from .majority import majority_of_masks
 from .pixel_planes import PixelPlanes
 from .thresholds import Thresholds
 
@@ -55,14 +56,22 @@ class LabelRule:
     background_competes : bool
         Whether the background has the score (1 - best score)^2 where the threshold is 0 or less
         (CLIPer).
+    masks : (Y, X) array of int, optional
+        Masks whose pixels all get their most frequent label (see `majority_of_masks`).
     """
 
     thresholds: NDArray[np.float64]
     background_competes: bool
+    masks: NDArray[np.integer] | None = None
 
     @classmethod
     def of(
-        cls, thresholds: Thresholds, names: Sequence[str], *, background_competes: bool
+        cls,
+        thresholds: Thresholds,
+        names: Sequence[str],
+        *,
+        background_competes: bool,
+        masks: NDArray[np.integer] | None = None,
     ) -> LabelRule:
         """The rule for named classes, whose labels are 1, 2, ...
 
@@ -76,16 +85,22 @@ class LabelRule:
             if name not in names:
                 raise unknown_choice("class", name, tuple(names))
             values[names.index(name) + 1] = threshold
-        return cls(values, background_competes)
+        return cls(values, background_competes, masks)
 
     def labels(self, best: BestClass) -> LabelArray:
-        """Labels (Y, X): the best class, or 0 where the background wins."""
+        """Labels (Y, X): the best class, or 0 where the background wins.
+
+        Parameters
+        ----------
+        best : BestClass
+            Of the whole image, if there are `masks`.
+        """
         won = self._reached(best.value, float(self.thresholds[0]))
         for label in np.flatnonzero(self.thresholds != self.thresholds[0]).tolist():
             of_class = best.label == label
             won[of_class] = self._reached(best.value, float(self.thresholds[label]))[of_class]
         labels: LabelArray = np.multiply(best.label, won, dtype=best.label.dtype)
-        return labels
+        return labels if self.masks is None else majority_of_masks(labels, self.masks)
 
     def _reached(self, value: Tensor, threshold: float) -> NDArray[np.bool_]:
         if threshold <= 0 and self.background_competes:

@@ -61,6 +61,18 @@ class FoundationModel:
             )
         return cast("Tensor", features.float())
 
+    def query_key_sums(self, pixels: Tensor, monitor: Monitor | None = None) -> Tensor:
+        """Return the sum of query and key of each patch in the last block; see `ImageEncoder`."""
+        read: list[Tensor] = []
+        attention = self.network.blocks[-1].attn
+        handle = attention.qkv.register_forward_hook(lambda _module, _given, out: read.append(out))
+        try:
+            grid = self.features(pixels, monitor).shape[2:]
+        finally:
+            handle.remove()
+        queries, keys, _ = read[0][:, -grid[0] * grid[1] :].float().chunk(3, dim=-1)  # (B, n, C)
+        return (queries + keys).mT.unflatten(-1, tuple(grid))
+
 
 def build(architecture: str, tensors: dict[str, Tensor], source: str) -> FoundationModel:
     """Build a timm vision transformer and load its weights, in float32 on the CPU.

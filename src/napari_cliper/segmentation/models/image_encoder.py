@@ -44,3 +44,20 @@ class ImageEncoder(Protocol):
             Any C, any scale.
         """
         ...
+
+    def query_key_sums(self, pixels: Tensor, monitor: Monitor | None = None) -> Tensor:
+        """Return the sum of query and key of each patch in the last block, for CorrCLIP.
+
+        An encoder without attention returns its features.
+
+        Parameters
+        ----------
+        pixels : (B, 3, H, W) float tensor
+            As for `features`.
+
+        Returns
+        -------
+        (B, C, H / patch, W / patch) float32 tensor
+            The heads side by side; class and register tokens are dropped.
+        """
+        ...
