@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -105,4 +105,5 @@ def nearest(ids: Ids, shape: tuple[int, int]) -> Ids:
         .numpy()
         for old, new in zip(ids.shape, shape, strict=True)
     )
-    return cast("Ids", ids[rows[:, None], columns])
+    found: Ids = ids[rows[:, None], columns]
+    return found

@@ -106,7 +106,7 @@ def correlated(
     fine = merged_masks(nearest(ids, grid).flatten(), unit)
     attention = scoped_attention(fine, unit)[None].to(clip.device, clip.dtype)
 
-    coarse_grid = (pixels.shape[2] // clip.patch, pixels.shape[3] // clip.patch)
+    coarse_grid = clip.grid(pixels)
     coarse = nearest(fine.reshape(grid), coarse_grid)  # (h, w)
     present = torch.unique(coarse)
     members = coarse.flatten() == present[:, None]  # (M, N)
@@ -123,9 +123,9 @@ def correlated(
 
     of_patch = torch.searchsorted(present, nearest(coarse, grid).flatten())
     semantic = copies[:, of_patch.to(copies.device)]
-    post = clip.visual.ln_post
-    mixed = post(attended(main)) + SPATIAL * post(attended(spatial)) + SEMANTIC * post(semantic)
-    return (mixed if clip.visual.proj is None else mixed @ clip.visual.proj).float()
+    features = clip.project_out(attended(main))
+    features = features + SPATIAL * clip.project_out(attended(spatial))
+    return (features + SEMANTIC * clip.project_out(semantic)).float()
 
 
 def _walk(
@@ -149,22 +149,20 @@ def _walk(
     copies : (1, M, W) tensor
         The copies after the last block.
     """
-    x = clip.tokens(pixels, "bicubic-offset")
-    copies = x[:, :1].expand(-1, len(members), -1)
-    seen = torch.cat([members.new_ones(len(members), 1), members], dim=1).to(x.device)
     first, end = spatial_blocks(len(clip.blocks))
-    total = torch.zeros_like(x)
-    for index, block in enumerate(clip.blocks):
-        monitor.tell("Encoding the image", index, len(clip.blocks))
+    seen = torch.cat([members.new_ones(len(members), 1), members], dim=1).to(clip.device)
+    total = torch.zeros((), device=clip.device, dtype=clip.dtype)
+    inputs = clip.inputs_of_blocks(pixels, monitor=monitor)
+    for index, (block, x) in enumerate(zip(clip.blocks, inputs, strict=True)):
         monitor.check()
-        if first <= index < end:  # the output of the block before
+        if index == 0:
+            copies = x[:, :1].expand(-1, len(members), -1)
+        if first <= index < end:
             total = total + x
         _, k, v = clip.project(block, block.ln_1(x))
         q = clip.project(block, block.ln_1(copies))[0]
         weights = (q @ k.mT * q.shape[-1] ** -0.5).masked_fill(~seen, float("-inf")).softmax(dim=-1)
         copies = clip.finish(block, copies, clip.merge(block, weights, v))
-        if index < len(clip.blocks) - 1:
-            x = block(x)
     return x, total / (end - first), copies
 
 

@@ -71,7 +71,7 @@ class FoundationModel:
         finally:
             handle.remove()
         queries, keys, _ = read[0][:, -grid[0] * grid[1] :].float().chunk(3, dim=-1)  # (B, n, C)
-        return (queries + keys).mT.unflatten(-1, tuple(grid))
+        return cast("Tensor", (queries + keys).mT.unflatten(-1, tuple(grid)))
 
 
 def build(architecture: str, tensors: dict[str, Tensor], source: str) -> FoundationModel:
