@@ -24,7 +24,7 @@ CLASSES = {
 
 def state_of(shape=(12, 15), classes=CLASSES, **record) -> AnnotationState:
     labels = RNG.integers(0, 65536, shape, dtype=np.uint16)
-    return AnnotationState(labels, RNG.integers(0, 3, shape, dtype=np.uint8), classes, record)
+    return AnnotationState(labels, RNG.integers(0, 4, shape, dtype=np.uint8), classes, record)
 
 
 def picture(path: Path, shape=(12, 15)) -> Path:

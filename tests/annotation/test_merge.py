@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from napari_cliper.annotation.completion import done
-from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
+from napari_cliper.annotation.edit_mask import ACCEPTED, CLEANED, OPEN, PAINTED
 from napari_cliper.annotation.merge import RULES, accept, following, moved_by_hint, region_at
 from napari_cliper.segmentation import InvalidInputError
 
@@ -20,7 +20,7 @@ SHAPE = (30, 40)
 def random_state():
     rng = np.random.default_rng(5)
     labels = rng.integers(0, 4, SHAPE).astype(np.uint16)
-    edit_mask = rng.integers(0, 3, SHAPE).astype(np.uint8)
+    edit_mask = rng.integers(0, 4, SHAPE).astype(np.uint8)
     return labels, edit_mask, rng.integers(0, 4, SHAPE).astype(np.uint8)
 
 
@@ -51,7 +51,7 @@ def test_what_may_not_change_does_not(random_state, subtests):
                     if part:
                         fixed |= ~where
                     if rule != "all":
-                        fixed |= edit_mask == PAINTED
+                        fixed |= np.isin(edit_mask, (PAINTED, CLEANED))
                     if rule == "empty":
                         fixed |= labels > 0
                     np.testing.assert_array_equal(new[fixed], labels[fixed])
@@ -59,7 +59,12 @@ def test_what_may_not_change_does_not(random_state, subtests):
                     free = ~fixed
                     if chosen is None:
                         np.testing.assert_array_equal(new[free], prediction[free])
-                        assert (new_edit_mask[free] == ACCEPTED).all()
+                        same = (
+                            free & np.isin(edit_mask, (PAINTED, CLEANED)) & (labels == prediction)
+                        )
+                        assert same.any() == (rule == "all")
+                        np.testing.assert_array_equal(new_edit_mask[same], edit_mask[same])
+                        assert (new_edit_mask[free & ~same] == ACCEPTED).all()
                     else:
                         for label in chosen:  # each is where the prediction has it
                             np.testing.assert_array_equal(

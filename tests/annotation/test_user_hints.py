@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
+from napari_cliper.annotation.edit_mask import ACCEPTED, CLEANED, OPEN, PAINTED
 from napari_cliper.annotation.user_hints import (
     BACKGROUND,
     NO_HINT,
@@ -32,8 +32,8 @@ def test_the_number_for_nothing_is_the_engine_s():
 
 
 def test_painted_pixels_in_the_numbers_of_the_result():
-    found = hint_labels([[1, 3, 0, 1, 3, 0]], [[PAINTED] * 3 + [ACCEPTED, OPEN, OPEN]])
-    assert found.hint_labels.tolist() == [[2, 1, 0, -1, -1, -1]]
+    found = hint_labels([[1, 3, 0, 1, 3, 0, 1]], [[PAINTED] * 3 + [ACCEPTED, OPEN, OPEN, CLEANED]])
+    assert found.hint_labels.tolist() == [[2, 1, 0, -1, -1, -1, -1]]
     assert found.hint_labels.dtype == np.int32
     assert (found.painted, found.clicked, found.left_out) == (3, 0, ())
 

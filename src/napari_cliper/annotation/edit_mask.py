@@ -1,4 +1,4 @@
-"""Labels of an image and its edit mask: for each pixel open, accepted or painted."""
+"""Labels of an image and its edit mask: for each pixel open, accepted, painted or cleaned."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from numpy.typing import NDArray
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError
 
-OPEN, ACCEPTED, PAINTED = 0, 1, 2
-"""Values of the edit mask: undecided, accepted from a prediction, painted or erased by hand."""
+OPEN, ACCEPTED, PAINTED, CLEANED = 0, 1, 2, 3
+"""Values of the edit mask: undecided, accepted from a prediction, painted or erased by hand,
+changed by a clean-up tool.
+
+Painted pixels are hints. Cleaned ones are not, because a clean-up tool knows shapes only."""
 
 Labels = NDArray[np.uint16]
 EditMask = NDArray[np.uint8]
+
+
+def protected(edit_mask: EditMask) -> NDArray[np.bool_]:
+    """Return which pixels only the user changes: painted and cleaned ones."""
+    mask: NDArray[np.bool_] = edit_mask >= PAINTED
+    return mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +37,7 @@ class AnnotationState:
     labels : (..., Y, X) uint16 array
         0 is background or unlabelled; other labels are keys of `classes`.
     edit_mask : (..., Y, X) uint8 array
-        `OPEN`, `ACCEPTED` or `PAINTED`.
+        `OPEN`, `ACCEPTED`, `PAINTED` or `CLEANED`.
     classes : mapping of int to ClassRow
         Classes by label. A label is never reused for another class.
     record : mapping

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skimage import segmentation
 
 from ..segmentation import InvalidInputError
-from .edit_mask import ACCEPTED, OPEN, PAINTED, EditMask, Labels
+from .edit_mask import ACCEPTED, OPEN, EditMask, Labels, protected
 
 Rule = Literal["empty", "unpainted", "all"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -36,8 +36,8 @@ def accept(
     prediction : (Y, X) array of int
         Predicted labels, numbered like the annotation; 0 is background.
     rule : {'empty', 'unpainted', 'all'}
-        Pixels that may change: unlabelled pixels that are not painted; all pixels that are not
-        painted; all pixels.
+        Pixels that may change: unlabelled pixels that are neither painted nor cleaned; all pixels
+        that are neither; all pixels.
     chosen : collection of int, optional
         Classes to accept. Pixels of these classes that the prediction gives to none of them become
         unlabelled and open. None accepts all classes and the background.
@@ -48,7 +48,8 @@ def accept(
     -------
     labels : (Y, X) uint16 array
     edit_mask : (Y, X) uint8 array
-        `ACCEPTED` where the prediction was accepted.
+        `ACCEPTED` where the prediction was accepted. Painted and cleaned pixels that already have
+        the predicted label stay so: without these hints the prediction would be another.
 
     Raises
     ------
@@ -61,9 +62,10 @@ def accept(
         raise InvalidInputError(
             f"The prediction {prediction.shape} and the annotation {labels.shape} differ in size."
         )
+    by_hand = protected(edit_mask)
     free = {
-        "empty": (labels == 0) & (edit_mask != PAINTED),
-        "unpainted": edit_mask != PAINTED,
+        "empty": (labels == 0) & ~by_hand,
+        "unpainted": ~by_hand,
         "all": np.ones(labels.shape, bool),
     }[rule]
     if where is not None:
@@ -74,7 +76,8 @@ def accept(
         taken = free & np.isin(prediction, list(chosen))
         emptied = free & ~taken & np.isin(labels, list(chosen))
     new = np.where(taken, prediction, np.where(emptied, 0, labels)).astype(labels.dtype)
-    new_edit_mask = np.where(taken, ACCEPTED, np.where(emptied, OPEN, edit_mask)).astype(
+    accepted = taken & ~(by_hand & (labels == prediction))
+    new_edit_mask = np.where(accepted, ACCEPTED, np.where(emptied, OPEN, edit_mask)).astype(
         edit_mask.dtype
     )
     return new, new_edit_mask

@@ -38,7 +38,7 @@ THRESHOLDS = Thresholds(0.3, 0.5, per_class={"cell": 0.2})
 
 def state_of(classes, shape=(12, 15), clicks=None):
     labels = RNG.choice(np.array([0, *classes], np.uint16), shape)
-    mask = RNG.integers(0, 3, shape, dtype=np.uint8)
+    mask = RNG.integers(0, 4, shape, dtype=np.uint8)
     return AnnotationState(labels, mask, classes, {"clicks": clicks} if clicks else {})
 
 

@@ -120,7 +120,7 @@ def rewritten(array):
         (without_edit_mask, r"_edit_mask\.tif is missing"),
         (rewritten(np.zeros((12, 14), np.uint8)), r"\(12, 14\) and was \(12, 15\)"),
         (rewritten(np.zeros((15, 12), np.uint8)), r"\(15, 12\) and was \(12, 15\)"),
-        (rewritten(np.full((12, 15), 3, np.uint8)), "up to 3 where"),
+        (rewritten(np.full((12, 15), 4, np.uint8)), "up to 4 where"),
         (rewritten(np.zeros((12, 15), np.float32)), "float32"),
         (damaged_record(status="ready"), "'ready'"),
         (damaged_record(shape=[12]), r"\[12\]"),
@@ -174,8 +174,8 @@ def test_an_image_of_another_size_than_its_annotation_is_refused(project):
     [
         (AnnotationState(np.zeros((0, 4), np.uint16), np.zeros((0, 4), np.uint8), {}), "no pixel"),
         (
-            AnnotationState(np.zeros((2, 2), np.uint16), np.full((2, 2), 3, np.uint8), {}),
-            "edit mask has the value 3",
+            AnnotationState(np.zeros((2, 2), np.uint16), np.full((2, 2), 4, np.uint8), {}),
+            "edit mask has the value 4",
         ),
         (state_of(classes={0: ClassRow("x")}), "label 0"),
         (state_of(classes={65536: ClassRow("x")}), "label 65536"),

@@ -12,7 +12,7 @@ from napari.utils.key_bindings import coerce_keybinding
 from napari.viewer import Viewer
 
 from napari_cliper.annotation.cleanup import CLEANING
-from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
+from napari_cliper.annotation.edit_mask import ACCEPTED, CLEANED, OPEN, PAINTED
 from napari_cliper.plugin import shortcuts, ui_text
 
 
@@ -49,11 +49,8 @@ def message(dock):
     return dock.status_panel.message.text()
 
 
-def settle(dock, qtbot):
-    qtbot.waitUntil(
-        lambda: dock.annotation_controller.idle,
-        timeout=5000,
-    )
+def counted(dock, qtbot):
+    qtbot.waitUntil(lambda: dock.annotation_controller.idle, timeout=5000)
 
 
 # ---------------------------------------------------------------------- accept
@@ -266,23 +263,57 @@ def test_planes_of_a_stack_and_rectangles_land_where_they_belong(dock, run):
 # ---------------------------------------------------------------------- cleaning
 
 
-@pytest.mark.parametrize("tool", CLEANING)
-def test_cleaning_is_one_undo_step_and_counts_as_painting(result, qtbot, tool):
+def test_cleaning_is_one_undo_step_that_changes_nothing_else(result, qtbot, settle, subtests):
     mine = accept(result)
-    before = mine.layer.data.copy()
-    result.annotation_panel.tool.setCurrentIndex(list(CLEANING).index(tool))
-    chosen = result.annotation_panel.value()
-    result.annotation_panel.clean_button.click()
-    assert not result.annotation_panel.clean_button.isEnabled()
-    qtbot.waitUntil(lambda: result.annotation_controller.idle, timeout=5000)
+    settle(result)
+    before, prediction = mine.layer.data.copy(), predicted(result).data.copy()
     labels = set(np.unique(before).tolist()) - {0}
-    expected = CLEANING[tool](before, labels, chosen.amount)
-    np.testing.assert_array_equal(mine.layer.data, expected)
-    np.testing.assert_array_equal(mine.state().edit_mask == PAINTED, expected != before)
-    assert "Cleaned" in message(result)
-    if (expected != before).any():
-        mine.layer.undo()
-        np.testing.assert_array_equal(mine.layer.data, before)
+    button = result.annotation_panel.clean_button
+
+    def clean():
+        button.click()
+        assert not button.isEnabled()
+        qtbot.waitUntil(button.isEnabled, timeout=10_000)
+        settle(result)
+
+    for number, (name, tool) in enumerate(CLEANING.items()):
+        with subtests.test(tool=name):
+            result.annotation_panel.tool.setCurrentIndex(number)
+            expected = tool(before, labels, result.annotation_panel.value().amount)
+            clean()
+            np.testing.assert_array_equal(mine.layer.data, expected)
+            np.testing.assert_array_equal(predicted(result).data, prediction)  # it is no hint
+            mask = mine.state().edit_mask
+            np.testing.assert_array_equal(mask == CLEANED, expected != before)
+            np.testing.assert_array_equal(mask == ACCEPTED, expected == before)
+            assert "Cleaned" in message(result)
+            if (expected != before).any():
+                mine.layer.undo()
+            settle(result)
+            np.testing.assert_array_equal(mine.layer.data, before)
+            assert (mine.state().edit_mask == ACCEPTED).all()
+    result.annotation_panel.tool.setCurrentIndex(list(CLEANING).index("shrink"))
+    clean()
+    cleaned = mine.layer.data.copy()
+    accept(result)  # keeps what was done by hand
+    np.testing.assert_array_equal(mine.layer.data, cleaned)
+
+
+def test_what_replaced_all_pixels_stays_though_strokes_are_replaced_too(result, settle):
+    mine = accept(result)
+    settle(result)
+    before = mine.layer.data.copy()
+    label = int(np.bincount(before[before > 0]).argmax())
+    mine.layer.paint(tuple(np.argwhere(before == label)[100]), label % 4 + 1)
+    settle(result)
+    hinted = predicted(result).data.copy()
+    assert np.count_nonzero(hinted != before) > 1  # the stroke has changed other pixels
+    rule(result, 2)
+    result.annotation_controller.confirm = lambda _question: True
+    accept(result)
+    settle(result)
+    np.testing.assert_array_equal(mine.layer.data, hinted)
+    np.testing.assert_array_equal(predicted(result).data, hinted)
 
 
 def test_painting_while_it_cleans_is_kept(result, qtbot):
@@ -365,18 +396,18 @@ def test_colours_of_the_table_are_those_of_the_annotation(result):
 
 
 def test_what_is_done_is_counted(result, qtbot):
-    settle(result, qtbot)
+    counted(result, qtbot)
     assert ui_text.NOTHING_DONE in result.annotation_panel.done.toolTip()
     scope(result, "chosen")
     result.classes_panel.table.choose([0])
     accept(result)
-    settle(result, qtbot)
+    counted(result, qtbot)
     text = result.annotation_panel.done.toolTip()
     assert "1 class" in text
     assert "not decided" in text
     scope(result, "all")
     accept(result)
-    settle(result, qtbot)
+    counted(result, qtbot)
     assert "100% decided" in result.annotation_panel.done.toolTip()
     assert "not decided" not in result.annotation_panel.done.toolTip()
 
@@ -424,7 +455,7 @@ def test_an_image_that_was_replaced_is_told(result, qtbot):
     mine = accept(result)
     layer = result.viewer.layers["scene"]
     layer.data = np.stack([layer.data] * 3)
-    settle(result, qtbot)
+    counted(result, qtbot)
     assert "have changed" in result.annotation_panel.accept_button.toolTip()
     assert not result.annotation_panel.accept_button.isEnabled()
     result.annotation_panel.clean_button.click()

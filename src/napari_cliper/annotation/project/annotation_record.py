@@ -6,7 +6,8 @@ save. Older arrays are deleted afterwards; those of an interrupted save are dele
 
     annotations/NAME.json                   the record: status, classes, thresholds, provenance
     annotations/NAME.1f0c92ab.tif           the labels, uint16, OME-TIFF
-    annotations/NAME.1f0c92ab_edit_mask.tif the edit mask: 0 open, 1 accepted, 2 painted
+    annotations/NAME.1f0c92ab_edit_mask.tif the edit mask: 0 open, 1 accepted, 2 painted,
+                                            3 cleaned
 """
 
 from __future__ import annotations
@@ -33,14 +34,18 @@ from ...io.writers.tiff import write_ome_tiff
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
 from ...segmentation import InvalidInputError, Thresholds, atomic
-from ..edit_mask import ACCEPTED, PAINTED, AnnotationState
+from ..edit_mask import ACCEPTED, CLEANED, PAINTED, AnnotationState
 from .settings import thresholds_from_record
 
 Status = Literal["open", "started", "done"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 EDIT_MASK_CLASSES: Mapping[int, ClassRow] = MappingProxyType(
-    {ACCEPTED: ClassRow("accepted"), PAINTED: ClassRow("painted")}
+    {
+        ACCEPTED: ClassRow("accepted"),
+        PAINTED: ClassRow("painted"),
+        CLEANED: ClassRow("cleaned"),
+    }
 )
 """Class names of the edit mask, written to its TIFF for other programs."""
 
@@ -193,9 +198,9 @@ def check_state(state: AnnotationState) -> None:
     """
     if state.labels.size == 0:
         raise InvalidInputError(f"The labels {state.labels.shape} have no pixels to save.")
-    if int(state.edit_mask.max()) > PAINTED:
+    if int(state.edit_mask.max()) > CLEANED:
         raise InvalidInputError(
-            f"The edit mask has the value {state.edit_mask.max()}. Give 0 to {PAINTED}."
+            f"The edit mask has the value {state.edit_mask.max()}. Give 0 to {CLEANED}."
         )
     wrong = [label for label in state.classes if not 1 <= label <= MOST]
     if wrong:
@@ -253,7 +258,7 @@ def read_arrays(folder: Path, annotation_record: AnnotationRecord) -> Annotation
         folder / annotation_record.labels, annotation_record.shape, np.uint16, MOST
     )
     edit_mask = _read_array(
-        folder / annotation_record.edit_mask, annotation_record.shape, np.uint8, PAINTED
+        folder / annotation_record.edit_mask, annotation_record.shape, np.uint8, CLEANED
     )
     return AnnotationState(labels, edit_mask, annotation_record.classes, annotation_record.record)
 

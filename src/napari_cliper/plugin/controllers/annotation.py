@@ -15,7 +15,7 @@ from qtpy.QtCore import Signal
 from ...annotation.class_change import ClassChange
 from ...annotation.cleanup import CLEANING
 from ...annotation.completion import Done, done
-from ...annotation.edit_mask import PAINTED, AnnotationState
+from ...annotation.edit_mask import CLEANED, AnnotationState, protected
 from ...annotation.merge import region_at
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
@@ -246,7 +246,7 @@ class AnnotationController(Controller):
         choice, rule = prediction.choice, self._panel.value().rule
         annotation = self.begin(choice.layer, choice.name)
         place = annotation.place_of(choice)
-        painted = annotation.edits.edit_mask[place] == PAINTED
+        painted = protected(annotation.edits.edit_mask[place])
         if where is not None:
             painted = painted & where
         if rule == "all" and painted.any() and not self.confirm(
@@ -405,9 +405,9 @@ class AnnotationController(Controller):
         if annotation not in self._all:
             return
         if not np.array_equal(annotation.edits.labels[place], before):
-            self.message.emit(ui_text.PAINTED_MEANWHILE, True)
+            self.message.emit(ui_text.CHANGED_MEANWHILE, True)
             return
-        changed = annotation.rewrite(place, labels)
+        changed = annotation.rewrite(place, labels, CLEANED)
         self.message.emit(ui_text.cleaned(changed=changed), False)
 
     # ------------------------------------------------------------------ classes

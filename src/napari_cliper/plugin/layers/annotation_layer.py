@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, Signal
 
 from ...annotation.class_change import ClassChange, change_state
 from ...annotation.edit_history import Edits
-from ...annotation.edit_mask import ACCEPTED, AnnotationState
+from ...annotation.edit_mask import ACCEPTED, PAINTED, AnnotationState
 from ...annotation.export import labelled_of
 from ...annotation.merge import Rule, accept, following, moved_by_hint
 from ...annotation.user_hints import CLICKS, Clicks, clicks_in
@@ -268,30 +268,35 @@ class AnnotationLayer(QObject):
             self.clicks = clicks
             self.changed.emit()
 
-    def rewrite(self, place: Place, labels: NDArray[np.uint16]) -> int:
-        """Write labels as if painted, as one undo step; how many pixels changed."""
-        return self._write(place, labels, None)
+    def rewrite(self, place: Place, labels: NDArray[np.uint16], value: int = PAINTED) -> int:
+        """Write labels as one undo step; returns how many pixels changed.
 
-    def _write(
-        self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8] | None
-    ) -> int:
-        old = self.edits.labels[place]
-        differs = labels != old
-        touched = (
-            differs if edit_mask is None else differs | (edit_mask != self.edits.edit_mask[place])
-        )
+        Parameters
+        ----------
+        place : tuple
+            See `place_of`.
+        labels : (Y, X) uint16 array
+        value : int
+            Of the edit mask, for the pixels that change.
+        """
+        self.follow()
+        differs = labels != self.edits.labels[place]
+        edit_mask = np.where(differs, np.uint8(value), self.edits.edit_mask[place])
+        return self._write(place, labels, edit_mask)
+
+    def _write(self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8]) -> int:
+        differs = labels != self.edits.labels[place]
+        touched = differs | (edit_mask != self.edits.edit_mask[place])
         if not touched.any():
             return 0
         where = self._indices(place, touched)
-        if edit_mask is not None:
-            self.edits.take(where, labels[touched], edit_mask[touched])
+        self.edits.take(where, labels[touched], edit_mask[touched])
         self._writing = True
         try:
             self.layer.data_setitem(where, labels[touched])
         finally:
             self._writing = False
-        if edit_mask is not None:
-            self._painted = False
+        self._painted = False
         self.follow()
         self.changed.emit()
         return int(np.count_nonzero(differs))

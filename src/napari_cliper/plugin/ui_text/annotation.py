@@ -70,7 +70,7 @@ NO_CLASS_SELECTED = "No class is selected. Select rows in the table first."
 NO_RECTANGLE_DRAWN = "There is no rectangle. Draw one in a Shapes layer first."
 CLICK_REGION = "Click the region in the image."
 CLICK_REGIONS = "Click the regions to accept. Press Esc to end."
-PAINTED_MEANWHILE = "You painted during cleaning, so nothing was changed. Press Clean again."
+CHANGED_MEANWHILE = "The labels changed during cleaning, so nothing was cleaned. Press Clean again."
 REPLACE_PAINTED_TITLE = "Replace hand-painted pixels?"
 
 
