@@ -23,6 +23,7 @@ FOLDERS = {
     "attention_case": "attention",
     "diffusion_case": "diffusion",
     "proxy_case": "proxy_refinement",
+    "scclip_case": "later/scclip",
     "resclip_case": "later/resclip",
     "corrclip_case": "later/corrclip",
 }

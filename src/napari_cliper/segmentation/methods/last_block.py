@@ -7,7 +7,7 @@ averaged (SCLIP, arXiv 2312.01597; ClearCLIP, 2407.12442; ProxyCLIP, 2408.04883)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,10 @@ class LastBlockMethod(Method):
     residual: bool = True
     """Whether the last block keeps its residual connection and its MLP."""
 
+    pads_whole: bool = True
+    """Whether an image that is not cut into windows is padded to multiples of the patch size. If
+    not, pixels beyond a multiple are ignored, and the map is stretched over them."""
+
     def check(self, settings: Settings, layers: int, model: str) -> None:
         """Accept any CLIP."""
 
@@ -71,22 +75,25 @@ class LastBlockMethod(Method):
             monitor.tell("Encoding the windows", start, len(places))
             batch = places[start : start + WINDOWS_AT_ONCE]
             crops = [pixels[w.top : w.bottom, w.left : w.right] for w in batch]
-            found += self._read_batch(networks.clip, networks.foundation, crops, batch, monitor)
+            multiple = 1
+            if settings.window or self.pads_whole:
+                multiple = self.input_multiple(networks.clip, networks.foundation)
+            found += self._read_batch(networks, crops, batch, multiple, monitor)
         return ClipFeatures(None, tuple(found))
 
     def _read_batch(
         self,
-        clip: ClipImageEncoder,
-        foundation: ImageEncoder | None,
+        networks: ImageNetworks,
         crops: Sequence[RGBPixels],
         windows: Sequence[Window],
+        multiple: int,
         monitor: Monitor,
     ) -> Iterator[PatchFeatures]:
+        clip = networks.clip
         planes, (top, left) = padded(
-            torch.cat([normalised(crop, clip.mean, clip.std) for crop in crops]),
-            self.input_multiple(clip, foundation),
+            torch.cat([normalised(crop, clip.mean, clip.std) for crop in crops]), multiple
         )
-        features, grid = self.encode(clip, foundation, crops, planes, monitor)
+        features, grid = self.encode(clip, networks.foundation, crops, planes, monitor)
         shape = (planes.shape[2], planes.shape[3])
         for one, window in zip(features.cpu(), windows, strict=True):
             inside = Window(top, left, top + window.shape[0], left + window.shape[1])
@@ -133,6 +140,26 @@ class LastBlockMethod(Method):
     ) -> StageMaps:
         """See `probability_maps`."""
         return probability_maps(embedding, queries, settings, fusion)
+
+
+def scaled_block(block: int, layers: int, published: int = 12) -> int:
+    """Return the block of a CLIP of `layers` blocks that corresponds to one of `published` blocks.
+
+    Blocks are counted from 1; the last one is never returned.
+    """
+    return min(max(round(block * layers / published), 1), layers - 1)
+
+
+def scaling_note(method: str, layers: int, published: Collection[int]) -> tuple[str, ...]:
+    """Return a remark on a CLIP whose number of blocks a method was not published for."""
+    if layers in published:
+        return ()
+    known = " or ".join(map(str, sorted(published)))
+    note = (
+        f"{method} was published for CLIP with {known} blocks. This one has {layers}: the block "
+        "numbers were scaled, which is not validated."
+    )
+    return (note,)
 
 
 def probability_maps(

@@ -22,6 +22,7 @@ class NaClip(LastBlockMethod):
     """The attention of keys to keys, with a Gaussian of the distance added to its logits."""
 
     residual = False
+    pads_whole = False
 
     def encode(
         self,

@@ -85,6 +85,14 @@ _ROWS = (
         needs=("foundation",),
     ),
     MethodRow(
+        "scclip",
+        "SC-CLIP",
+        "Repairs patches that differ from all others, then averages similar ones; no download.",
+        make=lazily("methods.scclip", "ScClip"),
+        published_with="scclip",
+        words_of="sclip",
+    ),
+    MethodRow(
         "naclip",
         "NACLIP",
         "Each patch attends to patches with similar keys, and more to those near it.",
