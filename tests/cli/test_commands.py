@@ -23,7 +23,7 @@ from napari_cliper.io import images
 from napari_cliper.io.image_decoding import open_image
 from napari_cliper.labels.palette import class_colours
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
-from napari_cliper.workflows import result_files, segment_files
+from napari_cliper.workflows import image_planes, result_files, segment_files, segment_planes
 
 RESULTS = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
 
@@ -194,7 +194,7 @@ def test_only_files_that_are_shown_as_stored_are_read_in_parts(tmp_path):
         path = tmp_path / f"{name}.tif"
         tifffile.imwrite(path, **options)
         lazy = open_image(path)
-        assert (lazy is not None) == (name == "tiled")
+        assert (lazy is not None) == (name in ("tiled", "stack"))
     lazy = open_image(tmp_path / "tiled.tif")
     assert (lazy.shape, lazy.ndim, lazy.size, lazy.dtype) == ((40, 48), 2, 40 * 48, np.uint8)
     np.testing.assert_array_equal(lazy[5:30, 7:41], grey[5:30, 7:41])
@@ -296,7 +296,7 @@ def test_images_that_cannot_be_segmented_do_not_stop_the_others(segment, image_f
     result = segment(*unfit, tmp_path / "gone.png", image_file, last)
     assert result.exit_code == 1
     message = " ".join(result.stderr.split())
-    for part in ("gone.png", "notes.png", "cut.png", "nothing to segment", "plane of the stack",
+    for part in ("gone.png", "notes.png", "cut.png", "nothing to segment", "single plane is needed",
                  "5 of 7 images could not be segmented"):  # fmt: skip
         assert part in message
     names = {path.name for path in (tmp_path / "out").glob("[!.]*")}
@@ -332,8 +332,8 @@ def test_a_folder_stands_for_its_images(segment, image_file, tmp_path):
     ("module", "where"),
     [
         (result_files, "overlay"),
-        (segment_files, "read_image_file"),
-        (segment_files, "label_counts"),
+        (image_planes, "read_image_with_axes"),
+        (segment_planes, "label_counts"),
     ],
     ids=["overlay", "reading", "segmenting"],
 )
@@ -348,7 +348,11 @@ def test_too_little_memory_is_reported_and_the_next_image_is_segmented(
         given = arguments[0]
         shape = getattr(given, "labels", getattr(given, "shape", None))
         shape = getattr(shape, "shape", shape)
-        if given == large if where == "read_image_file" else tuple(shape or ())[:2] == (70, 90):
+        if (
+            given == large
+            if where == "read_image_with_axes"
+            else tuple(shape or ())[:2] == (70, 90)
+        ):
             raise MemoryError
         return real(*arguments, **options)
 

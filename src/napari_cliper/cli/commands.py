@@ -38,6 +38,7 @@ from .learn import learn
 if TYPE_CHECKING:
     from ..objects.classifying import ClassifiedObjects
     from ..segmentation import ScoreMaps
+    from ..workflows.image_planes import Reading
 
 SHOWN = 30
 """Most rows in the table of uncertain images; uncertainty.csv lists every image."""
@@ -91,6 +92,23 @@ def segment(
             "a label image (TIFF, PNG, 16 or 32 bits), COCO, GeoJSON, YOLO or OME-Zarr."
         ),
     ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            help='Channels shown together, and their colours: "0:blue, 1:#00ff00, 3:red".'
+        ),
+    ] = None,
+    contrast: Annotated[
+        str | None,
+        typer.Option(
+            help="Black and white: percentiles, 0.1-99.9, or values of each channel, "
+            '"0:100-4000, 1:50-900".'
+        ),
+    ] = None,
+    axis: Annotated[
+        str | None,
+        typer.Option(help="Segment all planes of a stack along this axis: Z, T, or both as TZ."),
+    ] = None,
     *,
     engine: EngineOptions,
     overwrite: Annotated[
@@ -100,10 +118,11 @@ def segment(
     """Segment images with your words and, optionally, visual prototypes.
 
     For each image, the output folder gets the labels (NAME_coarse.tif, NAME_refined.tif), a
-    colour overlay (NAME_overlay.png) and the settings and results (NAME.json). With several
-    images, uncertainty.csv lists all images of the folder, the most uncertain first. With
-    --objects, NAME_objects.tif has the objects with the numbers that they had, and NAME_objects.csv
-    the class, score and margin of each.
+    colour overlay (NAME_overlay.png) and the settings and results (NAME.json). Of a stack (--axis),
+    the label files have all planes, and the overlay shows the middle one. With several images,
+    uncertainty.csv lists all images of the folder, the most uncertain first. With --objects,
+    NAME_objects.tif has the objects with the numbers that they had, and NAME_objects.csv the class,
+    score and margin of each.
 
     If an image cannot be segmented, an error names it, the others are still segmented, and the
     exit status is 1.
@@ -112,6 +131,7 @@ def segment(
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
 
         classes = parse_classes(labels)
+        reading = _reading(channels, contrast, axis)
         chosen = chosen_prototypes(prototypes, prototype_weight)
         segmenter = Segmenter(engine.config(), tile_store=engine.tile_store())
         thresholds = engine.thresholds(segmenter.settings)
@@ -125,7 +145,13 @@ def segment(
 
         images = find_images(images)
         checked = check_inputs(
-            segmenter, images, classes, output, overwrite=overwrite, objects=objects
+            segmenter,
+            images,
+            classes,
+            output,
+            overwrite=overwrite,
+            objects=objects,
+            reading=reading,
         )
         unfit = checked.unfit
         for problem in unfit.values():
@@ -146,7 +172,12 @@ def segment(
                 try:
                     with estimating.progress:
                         note = cost_note(
-                            segmenter, path, checked.shapes[path], estimating.report, should_stop
+                            segmenter,
+                            path,
+                            checked.shapes[path],
+                            estimating.report,
+                            should_stop,
+                            reading,
                         )
                     out.print(escape(note), soft_wrap=True, highlight=False)
                     with bars.progress:
@@ -161,13 +192,16 @@ def segment(
                             prototypes=chosen,
                             prototype_weight=prototype_weight,
                             objects=objects,
+                            reading=reading,
                             replace="own" if overwrite else "nothing",
                         )
                 except (FileError, InvalidInputError, OutOfMemoryError) as error:  # only this image
                     err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
                     failed += 1
                     continue
-                _print_scores(path.name, done.scores, done.counts, done.uncertainty)
+                _print_scores(
+                    path.name, done.scores, done.counts, done.uncertainty, done.class_scores
+                )
                 if done.objects is not None:
                     _print_objects(done.objects)
         if len(images) > 1 and failed < len(images):
@@ -176,8 +210,24 @@ def segment(
             fail(f"{failed} of {len(images)} images could not be segmented.", FAILED)
 
 
+def _reading(channels: str | None, contrast: str | None, axis: str | None) -> Reading:
+    """Return how images are read, from the options."""
+    from ..workflows.channels import parse_channels, parse_contrast  # noqa: PLC0415 - torch
+    from ..workflows.image_planes import Reading  # noqa: PLC0415 - torch
+
+    return Reading(
+        () if channels is None else parse_channels(channels),
+        None if contrast is None else parse_contrast(contrast),
+        axis or "",
+    )
+
+
 def _print_scores(
-    title: str, scores: ScoreMaps, counts: list[int], uncertainty: float | None = None
+    title: str,
+    scores: ScoreMaps,
+    counts: list[int],
+    uncertainty: float | None = None,
+    class_scores: list[float] | None = None,
 ) -> None:
     """Print a table of the classes, followed by the mean uncertainty and the notes."""
     table = Table(title=escape(title), title_justify="left")
@@ -187,7 +237,8 @@ def _print_scores(
         table.add_column(column, justify="right")
     pixels = sum(counts)
     rows = ["background", *(one.name for one in scores.classes)]
-    values = ["", *(f"{value:.2f}" for value in scores.stage().class_scores)]
+    shown = scores.stage().class_scores if class_scores is None else class_scores
+    values = ["", *(f"{value:.2f}" for value in shown)]
     for label, (name, value, count) in enumerate(zip(rows, values, counts, strict=True)):
         table.add_row(str(label), escape(name), value, f"{count:,}", f"{count / pixels:.1%}")
     out.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,22 @@ def read_image_file(path: Path) -> NDArray[Any]:
     return read_image_with_axes(path)[0]
 
 
-def open_image_file(path: Path) -> NDArray[Any] | LazyTiff:
-    """Return the pixels of `read_image_file`; those of a large TIFF in tiles are read when needed.
+def open_image_with_axes(path: Path) -> tuple[NDArray[Any] | LazyTiff, str]:
+    """Return pixels and axes of `read_image_with_axes`; those of a large TIFF are read when needed.
 
     Raises
     ------
     FileError
-        As `read_image_file`.
+        As `read_image_with_axes`.
     """
     lazy = open_image(path)
-    if lazy is not None and lazy.shape[0] * lazy.shape[1] > LAZY_PIXELS:
-        return lazy
-    return read_image_file(path)
+    if lazy is None:
+        return read_image_with_axes(path)
+    axes = lazy.axes.replace("S", "")
+    sides = lazy.shape[: len(axes)]
+    if math.prod(sides) <= LAZY_PIXELS or 1 in sides[:-2]:
+        return read_image_with_axes(path)
+    return lazy, axes_from_names(axes, len(axes))
 
 
 def read_image_with_axes(path: Path) -> tuple[NDArray[Any], str]:

@@ -88,19 +88,22 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
 
 @dataclass(frozen=True)
 class LazyTiff:
-    """The pixels of a TIFF in tiles, of which a part is read when it is indexed.
+    """The pixels of a TIFF, of which a part is read when it is indexed.
 
     Parameters
     ----------
     path : Path
     shape : tuple of int
-        (Y, X), or (Y, X, 3 or 4) for colours.
+        (..., Y, X), or (..., Y, X, 3 or 4) for colours.
     dtype : numpy.dtype
+    axes : str
+        A letter for each axis, as in `DecodedImage`.
     """
 
     path: Path
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    axes: str = "YX"
 
     @property
     def ndim(self) -> int:
@@ -125,21 +128,24 @@ def open_tiff(path: Path) -> LazyTiff | None:
     Returns
     -------
     LazyTiff or None
-        None for a file that is not in tiles, for a stack, and for pixels that are not displayed as
-        they are stored: palettes, other colours than RGB, and orientations.
+        None for a single plane that is not in tiles, and for pixels that are not displayed as they
+        are stored: palettes, other colours than RGB, and orientations.
     """
     with _opened(path) as file:
         series = _only_series(path, file)
         page = series.keyframe
         colours = _tiff_colours(page)
         _check_blocks(page, series)
-        axes = {"grey": "YX", "rgb": "YXS", "rgba": "YXS"}.get(colours)
-        plain = page.is_tiled and int(page.tags.valueof(274, 1)) == 1
-        if not plain or str(series.axes) != axes or int(page.bitspersample) < 8:
+        last = {"grey": "YX", "rgb": "YXS", "rgba": "YXS"}.get(colours)
+        axes = str(series.axes)
+        plain = int(page.tags.valueof(274, 1)) == 1 and int(page.bitspersample) >= 8
+        if last is None or not plain or not axes.endswith(last) or axes.count("S") != len(last) - 2:
+            return None
+        if axes == last and not page.is_tiled:
             return None
         if colours == "rgb" and series.shape[-1] != 3:
             return None
-        return LazyTiff(path, tuple(series.shape), np.dtype(series.dtype))
+        return LazyTiff(path, tuple(series.shape), np.dtype(series.dtype), axes)
 
 
 def _pixel_length(page: Any, tag: int) -> float:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError
+from .features.composite import Composite
 from .features.contrast import Limits
 from .features.patch_features import patch_features
 from .features.preprocessing import RGBImage, check_shape, resized, to_rgb
@@ -130,13 +131,17 @@ class Segmenter:
 
     # ------------------------------------------------------------------ embed
 
-    def check(self, image: NDArray[Any], contrast: Limits | None = None) -> RGBImage | TiledImage:
+    def check(
+        self,
+        image: NDArray[Any] | Composite,
+        contrast: Limits | None = None,
+        gamma: float = 1.0,
+    ) -> RGBImage | TiledImage:
         """Check that an image can be embedded, without loading anything.
 
         Parameters
         ----------
-        image : (Y, X) or (Y, X, C) array
-        contrast : (float, float), optional
+        image, contrast, gamma
             As for `embed`.
 
         Returns
@@ -155,15 +160,17 @@ class Segmenter:
         if self.config.tiles is not None:
             check_shape(image)
             layout = self.layout((int(image.shape[0]), int(image.shape[1])))
-        rgb = to_rgb(image, contrast) if layout is None else tiled_image(image, contrast)
+        read = to_rgb if layout is None else tiled_image
+        rgb = read(image, contrast, gamma)
         self.reader.check_memory(rgb.shape, layout)
         return rgb
 
     def embed(
         self,
-        image: NDArray[Any],
+        image: NDArray[Any] | Composite,
         *,
         contrast: Limits | None = None,
+        gamma: float = 1.0,
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ImageEmbedding:
@@ -171,12 +178,14 @@ class Segmenter:
 
         Parameters
         ----------
-        image : (Y, X) or (Y, X, C) array
+        image : (Y, X) or (Y, X, C) array, or Composite
             Grey, RGB or RGBA, any real dtype; see `preprocessing.to_rgb`. With tiles, a dask or
-            zarr array is read tile by tile.
+            zarr array is read tile by tile. A `Composite` is several channels shown together.
         contrast : (float, float), optional
             The values of a grey image that become black and white. Default: its 0.1 and 99.9
             percentiles. Ignored for colour images.
+        gamma : float
+            Exponent of the values of a grey image, after they were scaled to 0 to 1.
         report : callable, optional
             Called with a `Progress` at every stage, window and block, and during downloads.
         should_stop : callable, optional
@@ -193,7 +202,7 @@ class Segmenter:
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = Monitor.of(report, should_stop)
-        rgb = self.check(image, contrast)
+        rgb = self.check(image, contrast, gamma)
         if isinstance(rgb, TiledImage):
             return self._embed_tiles(rgb, monitor)
         seconds: dict[str, float] = {}
@@ -261,9 +270,10 @@ class Segmenter:
 
     def estimate(
         self,
-        image: NDArray[Any],
+        image: NDArray[Any] | Composite,
         *,
         contrast: Limits | None = None,
+        gamma: float = 1.0,
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> TileEstimate | None:
@@ -277,7 +287,7 @@ class Segmenter:
             None for an image that is encoded as a whole.
         """
         monitor = Monitor.of(report, should_stop)
-        rgb = self.check(image, contrast)
+        rgb = self.check(image, contrast, gamma)
         layout = self.layout(rgb.shape)
         if layout is None or not isinstance(rgb, TiledImage):
             return None

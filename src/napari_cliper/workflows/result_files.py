@@ -15,11 +15,12 @@ from ..io.json_records import write_json
 from ..io.writers.measurements import write_table
 from ..io.writers.overlay import overlay
 from ..io.writers.tiff import write_label_tiff
-from ..labels.label_class import ClassRow
-from ..labels.labelled_image import LabelArray, LabelledImage
+from ..labels.label_class import rows_of
+from ..labels.labelled_image import LabelledImage
 from ..objects.classifying import ClassifiedObjects
-from ..segmentation import RGBImage, Stage, TiledImage, Window
+from ..segmentation import RGBImage, TiledImage, Window
 from .segment_objects import write_objects
+from .segment_planes import SegmentedPlanes
 
 SUFFIXES = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
 """Endings of the result files of an image."""
@@ -38,9 +39,7 @@ _COLUMNS = ("image", "uncertainty")
 def write_results(
     output: Path,
     path: Path,
-    labels: Mapping[Stage, LabelArray],
-    rows: Mapping[int, ClassRow],
-    pixels: RGBImage | TiledImage,
+    found: SegmentedPlanes,
     record: Mapping[str, Any],
     objects: ClassifiedObjects | None,
     *,
@@ -49,7 +48,8 @@ def write_results(
 ) -> bool:
     """Write the result files of one image, either all of them or none.
 
-    If memory is too small for the overlay, the other files are still written.
+    The overlay of a stack shows its middle plane. If memory is too small for the overlay, the other
+    files are still written.
 
     Parameters
     ----------
@@ -57,12 +57,8 @@ def write_results(
         Folder of the results.
     path : Path
         The image, which the files are named after.
-    labels : mapping of str to (Y, X) array
-        By stage, the final one last.
-    rows : mapping of int to ClassRow
-        The class of each label.
-    pixels : RGBImage or TiledImage
-        The image under the overlay.
+    found : SegmentedPlanes
+        Labels and image.
     record : mapping
         Settings and results, for the JSON file.
     objects : ClassifiedObjects or None
@@ -80,11 +76,17 @@ def write_results(
     FileError
         For a file that cannot be written.
     """
+    assert found.scores is not None and found.shown is not None  # noqa: S101, PT018 - not empty
+    rows = dict(enumerate(rows_of(found.scores.classes), 1))
     images = {
-        stage: LabelledImage(path.stem, array, dict(rows), image_file=path.name)
-        for stage, array in labels.items()
+        stage: LabelledImage(
+            path.stem, array, rows, image_file=path.name, axes=found.planes.axes + "YX"
+        )
+        for stage, array in found.labels.items()
     }
     *_, final = images.values()
+    pixels, plane = found.shown
+    seen = LabelledImage(path.stem, final.labels[plane], rows)
     with whole_files(output, replace=replace, inputs=inputs) as folder:
         for stage, image in images.items():
             write_label_tiff(folder / f"{path.stem}_{stage}.tif", image)
@@ -92,7 +94,7 @@ def write_results(
             write_objects(folder, final, objects)
         place = folder / f"{path.stem}_overlay.png"
         try:
-            overlay(_reduced(final, pixels)).save(place)
+            overlay(_reduced(seen, pixels)).save(place)
         except MemoryError:
             place.unlink(missing_ok=True)
             complete = False

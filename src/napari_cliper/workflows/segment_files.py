@@ -14,16 +14,13 @@ from PIL import Image
 from ..annotation.project.image_files import natural_key
 from ..io.filenames import folded
 from ..io.files import FileError, Replace, cannot, check_places
-from ..io.images import open_image_file, read_image_file
 from ..io.own_files import OwnFiles
 from ..io.prototype_file import prototypes_record
-from ..io.writers.overlay import label_counts
-from ..labels.label_class import rows_of
 from ..objects.classifying import ClassifiedObjects, classify
 from ..segmentation import (
     ClassPrompt,
     InvalidInputError,
-    LiveLabels,
+    Monitor,
     OutOfMemoryError,
     Progress,
     Prototypes,
@@ -34,9 +31,11 @@ from ..segmentation import (
     free_space,
     reduction,
 )
+from .image_planes import AS_STORED, ImagePlanes, Reading
 from .result_files import SUFFIXES, UNCERTAINTY, write_results
 from .segment_objects import SUFFIXES as OBJECT_SUFFIXES
 from .segment_objects import open_objects
+from .segment_planes import SegmentedPlanes, segment_planes
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +45,9 @@ class Segmented:
     Parameters
     ----------
     scores : ScoreMaps
+        Of a stack, those of its last plane.
+    class_scores : list of float
+        The score of each class; of a stack, the highest of all planes.
     counts : list of int
         Number of pixels of each label, background first.
     uncertainty : float
@@ -56,6 +58,7 @@ class Segmented:
     """
 
     scores: ScoreMaps
+    class_scores: list[float]
     counts: list[int]
     uncertainty: float
     objects: ClassifiedObjects | None = None
@@ -130,6 +133,7 @@ def check_inputs(
     *,
     overwrite: bool,
     objects: Path | None = None,
+    reading: Reading = AS_STORED,
 ) -> CheckedImages:
     """Check classes, images and output files before any long work starts.
 
@@ -140,6 +144,8 @@ def check_inputs(
         Whether results of earlier runs may be replaced.
     objects : Path, optional
         File with the objects of the image; only for a single image.
+    reading : Reading
+        Channels, contrast and planes.
 
     Raises
     ------
@@ -160,6 +166,8 @@ def check_inputs(
             )
     if objects is not None and len(images) > 1:
         problems.append(f"{objects} has the objects of one image. Give one image, not a folder.")
+    if objects is not None and reading.axes:
+        problems.append(f"{objects} has the objects of one plane. Leave out --axis or --objects.")
     suffixes = SUFFIXES if objects is None else (*SUFFIXES, *OBJECT_SUFFIXES)
     results = [output / (path.stem + suffix) for path in images for suffix in suffixes]
     inputs = [*images, *([] if objects is None else [objects])]
@@ -176,7 +184,9 @@ def check_inputs(
     for path in images:
         try:
             with _naming_memory(path, "reading it"):
-                shapes[path] = segmenter.check(_image(segmenter, path)).shape
+                planes = _open(segmenter, path, reading)
+                first = planes.image(next(iter(planes)))
+                shapes[path] = segmenter.check(first, planes.contrast()).shape
             if objects is not None:
                 open_objects(objects, shapes[path])
         except (FileError, OutOfMemoryError) as error:
@@ -192,6 +202,7 @@ def cost_note(
     shape: tuple[int, int],
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
+    reading: Reading = AS_STORED,
 ) -> str:
     """Describe before a run which objects are found, and what it costs.
 
@@ -206,6 +217,8 @@ def cost_note(
         Called with a `Progress`; with tiles, one is encoded to estimate the time.
     should_stop : callable
         As in `segment_file`.
+    reading : Reading
+        Channels, contrast and planes.
 
     Raises
     ------
@@ -216,8 +229,13 @@ def cost_note(
     size = f"{path.name}: {shape[0]} x {shape[1]} px, objects of at least {reduced.smallest:.0f} px"
     cost = None
     if segmenter.layout(shape) is not None:
-        image = _image(segmenter, path)
-        cost = segmenter.estimate(image, report=report, should_stop=should_stop)
+        planes = _open(segmenter, path, reading)
+        cost = segmenter.estimate(
+            planes.image(next(iter(planes))),
+            contrast=planes.contrast(),
+            report=report,
+            should_stop=should_stop,
+        )
     if cost is None:
         hint = ""
         if reduced.notable:
@@ -249,9 +267,9 @@ def cost_note(
     return text
 
 
-def _image(segmenter: Segmenter, path: Path) -> Any:
-    """The pixels of an image; with tiles, those of a large file are read tile by tile."""
-    return read_image_file(path) if segmenter.config.tiles is None else open_image_file(path)
+def _open(segmenter: Segmenter, path: Path, reading: Reading) -> ImagePlanes:
+    """Open an image; with tiles, the pixels of a large file are read tile by tile."""
+    return reading.open(path, lazily=segmenter.config.tiles is not None)
 
 
 def _duration(seconds: float) -> str:
@@ -272,9 +290,10 @@ def segment_file(
     prototypes: Prototypes | None = None,
     prototype_weight: float | None = None,
     objects: Path | None = None,
+    reading: Reading = AS_STORED,
     replace: Replace = "nothing",
 ) -> Segmented:
-    """Segment one image and write its result files, either all of them or none.
+    """Segment one image or stack and write its result files, either all of them or none.
 
     If memory is too small for the overlay, the other files are still written.
 
@@ -297,6 +316,8 @@ def segment_file(
         Weight of the prototypes against the words, 0 to 1; see `Segmenter.score`.
     objects : Path, optional
         File with objects of the image, each of which gets a class (see `objects.classify`).
+    reading : Reading
+        Channels, contrast and planes.
     replace : str
         As in `io.files.whole_files`.
 
@@ -312,21 +333,20 @@ def segment_file(
         As raised by the engine. `OutOfMemoryError` is also raised after the other files were
         written without the overlay.
     """
-    callbacks: dict[str, Any] = {"report": report, "should_stop": should_stop}
     with _naming_memory(path, "segmenting it"):
-        embedding = segmenter.embed(_image(segmenter, path), **callbacks)
-        scores = segmenter.score(
-            embedding,
+        planes = _open(segmenter, path, reading)
+        found = segment_planes(
+            segmenter,
+            planes,
             classes,
+            thresholds,
+            Monitor(report, should_stop),
             prototypes=prototypes,
             prototype_weight=prototype_weight,
-            **callbacks,
         )
-        labels = {stage: scores.to_labels(thresholds, stage=stage) for stage in scores.stages}
-        counts = label_counts(labels[scores.stages[-1]], len(scores.classes))
-        live = LiveLabels(scores.on_grid(), "coarse")
-        uncertainty = float(live.uncertainty(thresholds).mean(dtype="float64"))
-        record = _record(path, scores, thresholds, counts, uncertainty)
+        scores = found.scores
+        assert scores is not None  # noqa: S101 - there is a plane
+        record = _record(path, found, scores, thresholds)
         classified = None
         inputs = [path]
         if objects is not None:
@@ -340,21 +360,12 @@ def segment_file(
                 "asked": scores.record.get("prototypes", []),
             }
         report(Progress("Writing the files", 0, 1))
-        rows = dict(enumerate(rows_of(scores.classes), 1))
         complete = write_results(
-            output,
-            path,
-            labels,
-            rows,
-            embedding.image,
-            record,
-            classified,
-            replace=replace,
-            inputs=inputs,
+            output, path, found, record, classified, replace=replace, inputs=inputs
         )
     if not complete:
         raise _too_little_memory(path, "the overlay", "The labels were written. ")
-    return Segmented(scores, counts, uncertainty, classified)
+    return Segmented(scores, found.class_scores, found.counts, found.uncertainty, classified)
 
 
 @contextmanager
@@ -374,22 +385,26 @@ def _too_little_memory(path: Path, purpose: str, written: str = "") -> OutOfMemo
 
 
 def _record(
-    path: Path,
-    scores: ScoreMaps,
-    thresholds: Thresholds,
-    counts: Sequence[int],
-    uncertainty: float,
+    path: Path, found: SegmentedPlanes, scores: ScoreMaps, thresholds: Thresholds
 ) -> dict[str, Any]:
     """Extend the engine's record by the file, the thresholds, the counts and the uncertainty."""
-    total = sum(counts)
-    return {
+    total = sum(found.counts)
+    record = {
         "file": path.name,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         **scores.record,
         "thresholds": thresholds.as_dict,
         "pixels": [
             {"label": label, "pixels": count, "share": count / total}
-            for label, count in enumerate(counts)
+            for label, count in enumerate(found.counts)
         ],
-        "uncertainty": uncertainty,
+        "uncertainty": found.uncertainty,
     }
+    if found.planes.axes:  # the scores are those of each plane
+        record["classes"] = [
+            {name: value for name, value in one.items() if not name.startswith("score")}
+            for one in scores.record["classes"]
+        ]
+        record["axes"] = found.planes.axes + "YX"
+        record["planes"] = found.results
+    return record

@@ -50,6 +50,8 @@ class Stretch:
         Description for the user; empty if values are unchanged.
     source : str
         Where `black` and `white` are from.
+    gamma : float
+        Exponent of the values of a linear stretch, after they were scaled to 0 to 1.
     """
 
     kind: Literal["unchanged", "boolean", "unit", "zero", "linear"]
@@ -57,13 +59,15 @@ class Stretch:
     white: float = 255.0
     note: str = ""
     source: str = ""
+    gamma: float = 1.0
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """`black`, `white` and `source` as JSON; None unless the stretch is linear."""
+        """`black`, `white`, `source` and a `gamma` as JSON; None unless the stretch is linear."""
         if self.kind != "linear":
             return None
-        return {"black": self.black, "white": self.white, "source": self.source}
+        found = {"black": self.black, "white": self.white, "source": self.source}
+        return found if self.gamma == 1 else {**found, "gamma": self.gamma}
 
     def apply(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """Convert an array of any shape to 8 bit; always a new array."""
@@ -78,16 +82,22 @@ class Stretch:
             return scaled.astype(np.uint8)
         values = image.astype(np.float64)  # changed in place: images are large
         values -= self.black
-        values *= 255 / (self.white - self.black)
+        if self.gamma == 1:
+            values *= 255 / (self.white - self.black)
+        else:
+            values *= 1 / (self.white - self.black)
+            np.power(values.clip(0, 1, out=values), self.gamma, out=values)
+            values *= 255
         np.rint(values.clip(0, 255, out=values), out=values)
         return values.astype(np.uint8)
 
 
-def stretch_of(image: NDArray[Any], contrast: Limits | None = None) -> Stretch:
+def stretch_of(image: NDArray[Any], contrast: Limits | None = None, gamma: float = 1.0) -> Stretch:
     """Return how an image becomes 8 bit; the parameters and rules are those of `to_8bit`.
 
     Of a large image, a sample of its pixels is enough.
     """
+    check_gamma(gamma)
     if image.dtype == bool:
         note = "The boolean mask was converted to white (True) and black (False)."
         return Stretch("boolean", note=note)
@@ -99,7 +109,7 @@ def stretch_of(image: NDArray[Any], contrast: Limits | None = None) -> Stretch:
         if np.issubdtype(image.dtype, np.floating) and low >= 0 and high <= 1:
             return Stretch("unit")
     if grey and contrast is not None:
-        black, white = _checked(contrast)
+        black, white = checked_limits(contrast)
         source, words = "contrast limits", "contrast limits"
     else:
         if low == high:
@@ -110,13 +120,15 @@ def stretch_of(image: NDArray[Any], contrast: Limits | None = None) -> Stretch:
         if black == white:
             black, white = low, high
             source = words = "minimum and maximum"
-    if image.dtype == np.uint8 and (black, white) == (0, 255):
+    power = gamma if grey else 1.0
+    if image.dtype == np.uint8 and (black, white) == (0, 255) and power == 1:
         return Stretch("unchanged")
-    note = f"{image.dtype} values {black:g} to {white:g} ({words}) were stretched to 0 to 255."
-    return Stretch("linear", black, white, note, source)
+    note = f"{image.dtype} values {black:g} to {white:g} ({words}) were stretched to 0 to 255"
+    note += "." if power == 1 else f", with gamma {power:g}."
+    return Stretch("linear", black, white, note, source, power)
 
 
-def to_8bit(image: NDArray[Any], contrast: Limits | None = None) -> EightBit:
+def to_8bit(image: NDArray[Any], contrast: Limits | None = None, gamma: float = 1.0) -> EightBit:
     """Convert an image to 8 bit.
 
     Parameters
@@ -125,6 +137,8 @@ def to_8bit(image: NDArray[Any], contrast: Limits | None = None) -> EightBit:
         Finite values of any real dtype. Images without channel axis or with one channel are grey.
     contrast : (float, float), optional
         Values mapped to 0 and 255. Ignored for colour images.
+    gamma : float
+        Exponent of the scaled values of a grey image, as in napari. Ignored for colour images.
 
     Returns
     -------
@@ -133,7 +147,7 @@ def to_8bit(image: NDArray[Any], contrast: Limits | None = None) -> EightBit:
     Raises
     ------
     InvalidInputError
-        If the contrast limits are not two finite, increasing numbers.
+        If the contrast limits are not two finite, increasing numbers, or gamma is not above 0.
 
     Notes
     -----
@@ -142,14 +156,32 @@ def to_8bit(image: NDArray[Any], contrast: Limits | None = None) -> EightBit:
     values are scaled like grey values, with the same limits for all channels. Booleans become 0 and
     255. A constant image is unchanged if it is uint8 and becomes 0 otherwise.
     """
-    stretch = stretch_of(image, contrast)
+    stretch = stretch_of(image, contrast, gamma)
     return EightBit(stretch.apply(image), stretch.note, stretch.record)
 
 
-def _checked(contrast: Limits) -> Limits:
+def checked_limits(contrast: Limits) -> Limits:
+    """Return contrast limits as floats.
+
+    Raises
+    ------
+    InvalidInputError
+        If they are not two finite, increasing numbers.
+    """
     black, white = map(float, contrast)
     if not (np.isfinite([black, white]).all() and black < white):
         raise InvalidInputError(
             f"The contrast limits are {black:g} and {white:g}. Give two increasing numbers."
         )
     return black, white
+
+
+def check_gamma(gamma: float) -> None:
+    """Refuse a gamma that is not a finite number above 0.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if not (np.isfinite(gamma) and gamma > 0):
+        raise InvalidInputError(f"The gamma is {gamma:g}. Give a number above 0.")

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..working_size import MIN_SIDE
+from .composite import Composite
 from .contrast import Limits, to_8bit
 
 Resampling = Literal["bicubic", "bilinear"]
@@ -36,7 +37,7 @@ class RGBImage:
     notes : tuple of str
         Descriptions of the conversions, for the user.
     contrast : dict or None
-        Contrast limits as JSON; see `contrast.EightBit`.
+        Contrast limits as JSON, see `contrast.EightBit`; of channels, see `Composite.record`.
     """
 
     pixels: NDArray[np.uint8]
@@ -49,15 +50,19 @@ class RGBImage:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
-def to_rgb(image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
+def to_rgb(
+    image: NDArray[Any] | Composite, contrast: Limits | None = None, gamma: float = 1.0
+) -> RGBImage:
     """Convert a two-dimensional image to 8-bit RGB.
 
     Parameters
     ----------
-    image : (Y, X) or (Y, X, C) array
+    image : (Y, X) or (Y, X, C) array, or Composite
         Grey, RGB or RGBA of any real dtype. `contrast.to_8bit` describes the conversion of values.
     contrast : (float, float), optional
         Values of a grey image mapped to black and white. Default: its 0.1 and 99.9 percentiles.
+    gamma : float
+        Of a grey image; see `contrast.to_8bit`.
 
     Raises
     ------
@@ -65,12 +70,16 @@ def to_rgb(image: NDArray[Any], contrast: Limits | None = None) -> RGBImage:
         For any other shape or dtype, NaN or infinite values, sides shorter than 8 pixels, and
         images that are constant, before or after applying the contrast limits.
     """
-    image = np.asarray(image)
     check_shape(image)
-    channels, notes = as_channels(image)
+    if isinstance(image, Composite):
+        mixed = np.asarray(image)
+        if (mixed == mixed[0, 0]).all():
+            raise no_contrast(image.note)
+        return RGBImage(mixed, (image.note,), image.record)
+    channels, notes = as_channels(np.asarray(image))
     check_finite(channels)
     _check_contrast(channels)
-    found = to_8bit(channels, contrast)
+    found = to_8bit(channels, contrast, gamma)
     pixels = found.pixels
     if (pixels == pixels[0, 0]).all():
         raise no_contrast(found.note)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..errors import InvalidInputError
 from ..tiles import TileLayout, Window
+from .composite import Composite
 from .contrast import Limits, Stretch, stretch_of
 from .interpolation import bilinear_region, needed
 from .preprocessing import (
@@ -60,8 +61,8 @@ class TiledImage:
 
     @property
     def contrast(self) -> dict[str, Any] | None:
-        """Contrast limits as JSON; see `contrast.Stretch`."""
-        return self.stretch.record
+        """Contrast limits as JSON, see `contrast.Stretch`; of channels, see `Composite.record`."""
+        return self.source.record if isinstance(self.source, Composite) else self.stretch.record
 
     @cached_property
     def pixels(self) -> RGBPixels:
@@ -125,14 +126,16 @@ class TiledImage:
         return np.array(image.resize(window.shape[::-1], Image.Resampling.BICUBIC, box=inside))
 
 
-def tiled_image(source: Any, contrast: Limits | None = None) -> TiledImage:
+def tiled_image(source: Any, contrast: Limits | None = None, gamma: float = 1.0) -> TiledImage:
     """Prepare an array for reading by tiles; reads a sample of its pixels at most.
 
     Parameters
     ----------
-    source : (Y, X) or (Y, X, C) array
+    source : (Y, X) or (Y, X, C) array, or Composite
         Grey, RGB or RGBA of any real dtype.
     contrast : (float, float), optional
+        As in `preprocessing.to_rgb`.
+    gamma : float
         As in `preprocessing.to_rgb`.
 
     Raises
@@ -142,17 +145,25 @@ def tiled_image(source: Any, contrast: Limits | None = None) -> TiledImage:
         whose sampled pixels are all equal.
     """
     check_shape(source)
-    sample, notes = as_channels(_sample(source))
+    sample, notes = as_channels(sample_of(source))
+    if isinstance(source, Composite):
+        notes = (source.note,)
     check_finite(sample)
-    stretch = stretch_of(sample, contrast)
+    stretch = stretch_of(sample, contrast, gamma)
     pixels = stretch.apply(sample)
     if (pixels == pixels[0, 0]).all():
-        raise no_contrast(stretch.note)
+        raise no_contrast(" ".join((*notes, stretch.note)).strip())
     return TiledImage(source, stretch, (*notes, stretch.note) if stretch.note else notes)
 
 
-def _sample(source: Any) -> NDArray[Any]:
-    """All pixels, or those of blocks that are spread evenly over a large image."""
+def sample_of(source: Any) -> NDArray[Any]:
+    """Return all pixels of a plane, or those of blocks that are spread evenly over a large one.
+
+    Parameters
+    ----------
+    source : (Y, X) or (Y, X, C) array
+        Of any library.
+    """
     height, width = source.shape[:2]
     if height * width <= SAMPLED_PIXELS:
         return np.asarray(source[:])
