@@ -24,9 +24,9 @@ from typer.testing import CliRunner
 from napari_cliper.cli.commands import app
 from napari_cliper.demo.run import HELD_OUT_SEED
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.evaluation.checkpoint import NAME
+from napari_cliper.evaluation.entry import NAME
 from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
-from napari_cliper.io.own_files import add_to_record
+from napari_cliper.io.own_files import RECORD, add_to_record
 from napari_cliper.io.prototype_file import read_prototypes, write_prototypes
 from napari_cliper.segmentation import BACKGROUND, Segmenter
 
@@ -223,7 +223,15 @@ def test_labels_that_do_not_fit_are_named_before_any_work(root, tmp_path, monkey
     assert "its ground truth 40 x 40" in words(result)
 
 
-def test_interrupt_ends_at_once_and_leaves_the_old_file(root, tmp_path, monkeypatch):
+def with_classes(root, other, *names):
+    """The same images with other classes."""
+    other.mkdir()
+    (other / "train").symlink_to(root / "train")
+    (other / "classes.txt").write_text("\n".join((*NAMES, *names)))
+    return other
+
+
+def test_interrupt_ends_at_once_and_the_same_command_goes_on(root, tmp_path, monkeypatch):
     path = tmp_path / "a.safetensors"
     shutil.copy(root / "classes.prototypes.safetensors", path)
     add_to_record(tmp_path, {path.name: path})
@@ -241,10 +249,19 @@ def test_interrupt_ends_at_once_and_leaves_the_old_file(root, tmp_path, monkeypa
     assert time.monotonic() - requested[-1] < 1
     assert signal.getsignal(signal.SIGINT) is handler
     assert result.exit_code == 130
-    assert "No partial files were written" in words(result)
+    assert "no partial files were written" in words(result)
     assert len(requested) == 2
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.glob("[!.]*")] == ["a.safetensors"]
+
+    assert "other settings: names" in words(
+        learn(with_classes(root, tmp_path / "other", "other name"), path)
+    )
+    result = learn(root, path)  # goes on, and may replace the file now
+    assert result.exit_code == 0, result.output
+    assert len(requested) == 6  # no image was learned twice
+    assert path.read_bytes() == before
+    assert {one.name for one in tmp_path.iterdir()} == {"a.safetensors", RECORD, "other"}
 
 
 def test_help_loads_no_torch():

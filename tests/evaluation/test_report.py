@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_cliper.evaluation.checkpoint import Entry
 from napari_cliper.evaluation.dataset import Dataset, Pair
+from napari_cliper.evaluation.entry import Entry
 from napari_cliper.evaluation.figures import ContactRow, confusion_figure, contact_sheet
 from napari_cliper.evaluation.metrics import IGNORED, image_scores, together
 from napari_cliper.evaluation.report import REPORT, worst_entries, write_report

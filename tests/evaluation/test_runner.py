@@ -18,8 +18,8 @@ from sklearn import metrics as sk
 from typer.testing import CliRunner
 
 from napari_cliper.cli.commands import app
-from napari_cliper.evaluation.checkpoint import NAME
 from napari_cliper.evaluation.dataset import from_files
+from napari_cliper.evaluation.entry import NAME
 from napari_cliper.evaluation.report import REPORT, write_report
 from napari_cliper.evaluation.runner import evaluate
 from napari_cliper.io.class_list import read_classes
@@ -88,7 +88,7 @@ def test_stopped_after_three_and_run_again_gives_the_same_files(
     stop = StopAfter(3)
     with pytest.raises(Stopped):
         evaluate(segmenter, dataset, tmp_path, report=stop.report, should_stop=stop.should_stop)
-    assert len((tmp_path / NAME).read_text().splitlines()) == 1 + 3
+    assert len((tmp_path / NAME).read_text().splitlines()) == 2 + 3
     kept = (tmp_path / NAME).read_bytes()
     write_report(tmp_path, evaluate(segmenter, dataset, tmp_path))
     assert (tmp_path / NAME).read_bytes().startswith(kept)  # the three were not done again
@@ -170,16 +170,16 @@ def test_other_weights_are_refused(whole, segmenter, dataset, tmp_path):
     shutil.copytree(whole[0], folder)
     path = folder / NAME
     lines = path.read_text("utf-8").splitlines(keepends=True)[:-1]
-    header = json.loads(lines[0])
-    header["engine"]["weights"][0]["sha256"] = "0" * 64
-    path.write_text(json.dumps(header) + "\n" + "".join(lines[1:]), "utf-8")
+    engine = json.loads(lines[1])
+    engine["engine"]["weights"][0]["sha256"] = "0" * 64
+    path.write_text("".join([lines[0], json.dumps(engine) + "\n", *lines[2:]]), "utf-8")
     with pytest.raises(InvalidInputError, match="weights have changed"):
         evaluate(segmenter, dataset, folder)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["nonsense\n", "[]\n", '{"version": 1}\n', "\xff\n"],
+    ["nonsense\n", "[]\n", '{"version": 2}\n', "\xff\n"],
     ids=["text", "list", "part", "bytes"],
 )
 def test_a_file_that_is_no_journal_is_named(segmenter, dataset, tmp_path, text):
@@ -196,7 +196,7 @@ def test_a_full_disk_keeps_what_is_done(segmenter, dataset, tmp_path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_cliper.evaluation.checkpoint.os.fsync", full)
+        patch.setattr("napari_cliper.io.journal.os.fsync", full)
         with pytest.raises(FileError, match="disk is full"):
             evaluate(segmenter, dataset.first(2), tmp_path)
     assert (tmp_path / NAME).read_bytes().startswith(before)

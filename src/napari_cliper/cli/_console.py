@@ -34,6 +34,12 @@ err = Console(stderr=True)
 
 FAILED, WRONG_INPUT, STOPPED = 1, 2, 130
 
+STOPPED_KEPT = (
+    "Stopped. Finished images are kept, and no partial files were written. To continue, give the "
+    "same command again, without --overwrite."
+)
+"""Message of commands with a journal."""
+
 
 def fail(message: str, status: int) -> NoReturn:
     """Print an error to the error stream and exit with `status`."""

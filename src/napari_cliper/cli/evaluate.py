@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..segmentation import InvalidInputError
-from ._console import Bars, err, out, readable_errors
+from ._console import STOPPED_KEPT, Bars, err, out, readable_errors
 from ._engine_options import EngineOptions, takes_engine_options
 from ._prototype_options import (
     PrototypesOption,
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 SHOWN = 30
 """Most classes in the printed table; classes.csv lists all."""
-
-_STOPPED = "Stopped. Finished images are kept. Run the same command again to continue."
 
 
 @takes_engine_options
@@ -70,7 +68,7 @@ def evaluate(
     Give either IMAGES, LABELS and --classes, or --preset and --root. To continue a run that
     was stopped, give the same command again.
     """
-    with readable_errors(_STOPPED):
+    with readable_errors(STOPPED_KEPT):
         from ..evaluation.benchmark_dataset import from_benchmark  # noqa: PLC0415
         from ..evaluation.dataset import Dataset, from_files  # noqa: PLC0415
         from ..evaluation.report import write_report  # noqa: PLC0415

@@ -10,11 +10,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ._console import Bars, err, out, readable_errors, stopping
+from ._console import STOPPED_KEPT, Bars, err, out, readable_errors, stopping
 from ._engine_options import EngineOptions, takes_engine_options
 
 if TYPE_CHECKING:
-    from ..io.files import Replace
     from ..workflows.learn_prototypes import LearnResult
 
 SHOWN = 30
@@ -51,23 +50,25 @@ def learn(
     limit: Annotated[int, typer.Option(help="Use only the first N images; 0 for all.")] = 0,
     engine: EngineOptions,
     overwrite: Annotated[
-        bool, typer.Option(help="Replace an earlier result; other files are never replaced.")
+        bool,
+        typer.Option(
+            help="Replace an earlier result, and start again; other files are never replaced."
+        ),
     ] = False,
 ) -> None:
     """Learn visual prototypes of classes from images with labels or scribbles.
 
     Prototypes help with classes whose words CLIP does not know. Pass the file to segment and
     evaluate with --prototypes, with the same model and method. Background words, templates,
-    thresholds and the refiner do not affect learning.
+    thresholds and the refiner do not affect learning. To continue a run that was stopped, give the
+    same command again, without --overwrite.
     """
-    with readable_errors():
+    with readable_errors(STOPPED_KEPT):
         from ..evaluation.dataset import from_files  # noqa: PLC0415 - heavy
-        from ..io.prototype_file import write_prototypes  # noqa: PLC0415
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
         from ..workflows.learn_prototypes import check_output, learn_files  # noqa: PLC0415
 
-        replace_files: Replace = "own" if overwrite else "nothing"
-        check_output(output, replace=replace_files, inputs=[labels, classes])
+        check_output(output, overwrite=overwrite, inputs=[labels, classes])
         config = replace(engine.config(), refiner="none")
         dataset = from_files(images, labels, classes, ignore=ignore).first(limit)
         bars = Bars()
@@ -76,11 +77,10 @@ def learn(
                 Segmenter(config, tile_store=engine.tile_store()),
                 dataset,
                 output,
+                overwrite=overwrite,
+                inputs=[labels, classes],
                 report=bars.report,
                 should_stop=should_stop,
-            )
-            write_prototypes(
-                output, result.prototypes, replace=replace_files, inputs=[labels, classes]
             )
         _print(result)
         out.print(f"Prototypes written to {output}", soft_wrap=True, highlight=False, markup=False)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..io.class_list import read_classes
 from ..io.files import FileError, cannot
 from ..io.images import read_image_file
+from ..io.journal import digest_of
 from ..io.readers.coco import CocoFile, open_coco
 from ..segmentation import (
     ClassPrompt,
@@ -148,6 +149,22 @@ class Dataset:
             For a file that is not a label image, or that has labels without a class.
         """
         return pair.cut(self.read_truth(pair))
+
+    def digest(self, pair: Pair, truth: NDArray[np.uint16]) -> str:
+        """Return a SHA-256 of a pair's image file, strip and true labels, to detect changes.
+
+        Raises
+        ------
+        FileError
+            For a file that cannot be read.
+        """
+        try:
+            content = pair.image.read_bytes()
+        except OSError as error:
+            raise cannot("read", pair.image, error) from error
+        return digest_of(
+            f"{pair.strip} {truth.shape}", content, np.ascontiguousarray(truth).tobytes()
+        )
 
     def check(
         self, monitor: Monitor, check_image: Callable[[NDArray[Any]], object] = lambda image: None

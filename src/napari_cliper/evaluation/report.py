@@ -21,7 +21,7 @@ from typing import Any
 from ..io.files import whole_files
 from ..io.json_records import write_json
 from ..segmentation import Progress
-from .checkpoint import Entry
+from .entry import Entry
 from .figures import ContactRow, confusion_figure, contact_sheet
 from .runner import REPORT, Evaluation
 

@@ -6,21 +6,20 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .. import __version__
-from ..io.files import cannot, check_places, whole_files
+from ..io import journal as journals
+from ..io.files import check_places, whole_files
+from ..io.journal import Journal
 from ..io.prototype_file import prototypes_record
 from ..segmentation import InvalidInputError, Monitor, Progress, Thresholds
-from . import checkpoint as checkpoints
-from .checkpoint import Checkpoint, Entry
 from .dataset import Dataset, Pair, some
+from .entry import NAME, Entry
 from .ground_truth import read_numbers
 from .metrics import Scores, image_scores, together
 
@@ -153,55 +152,65 @@ def evaluate(
             **prototypes_record(prototypes),
             "prototype_weight": prototype_weight,
         }
-    path = folder / checkpoints.NAME
+    path = folder / NAME
     inputs = [file for pair in dataset.pairs for file in (pair.image, pair.truth)]
     labels_files = [folder / _labels_file(pair) for pair in dataset.pairs]
     check_places([*labels_files, *(folder / name for name in REPORT)], inputs=inputs)
     if overwrite:
-        checkpoints.remove(path)
+        journals.remove(path)
     count = len(dataset.names) + 1
-    checkpoint = Checkpoint(path, settings, count)
+    journal = Journal(path, "evaluate", settings)
+    _entries(journal, count)  # refuse a damaged file before the long work
     dataset.check(monitor, segmenter.check)
-    _make_folder(folder)
+    with journal:
+        done = _entries(journal, count)
+        loaded = False
+        for index, pair in enumerate(dataset.pairs):
+            monitor.tell("Measuring the images", index, len(dataset.pairs))
+            truth = dataset.truth(pair)
+            digest = dataset.digest(pair, truth)
+            found = done.get(pair.name)
+            if found and found.digest == digest and (folder / found.labels_file).is_file():
+                continue
+            if not loaded:
+                segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
+                loaded = True
+            start = time.perf_counter()
+            embedding = segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop)
+            maps = segmenter.score(
+                embedding,
+                dataset.classes,
+                prototypes=prototypes,
+                prototype_weight=prototype_weight,
+                should_stop=monitor.should_stop,
+            )
+            labels = maps.to_labels(thresholds, stage=stage)
+            seconds = time.perf_counter() - start
+            journal.check_engine(_engine(maps))
+            scores = image_scores(truth, labels, count)
+            name = _write_labels(folder, pair, labels, [pair.image, pair.truth])
+            done[pair.name] = Entry(pair.name, digest, scores, name, seconds, maps.notes)
+            journal.append(done[pair.name].to_record())
+        monitor.tell("Measuring the images", len(dataset.pairs), len(dataset.pairs))
 
-    loaded = False
-    for index, pair in enumerate(dataset.pairs):
-        monitor.tell("Measuring the images", index, len(dataset.pairs))
-        truth = dataset.truth(pair)
-        digest = _digest(pair, truth)
-        done = checkpoint.entries.get(pair.name)
-        if done and done.digest == digest and (folder / done.labels_file).is_file():
-            continue
-        if not loaded:
-            segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
-            loaded = True
-        start = time.perf_counter()
-        embedding = segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop)
-        maps = segmenter.score(
-            embedding,
-            dataset.classes,
-            prototypes=prototypes,
-            prototype_weight=prototype_weight,
-            should_stop=monitor.should_stop,
-        )
-        labels = maps.to_labels(thresholds, stage=stage)
-        seconds = time.perf_counter() - start
-        checkpoint.check_engine(_engine(maps))
-        scores = image_scores(truth, labels, count)
-        name = _write_labels(folder, pair, labels, [pair.image, pair.truth])
-        checkpoint.append(Entry(pair.name, digest, scores, name, seconds, maps.notes))
-    monitor.tell("Measuring the images", len(dataset.pairs), len(dataset.pairs))
-
-    entries = tuple(checkpoint.entries[pair.name] for pair in dataset.pairs)
+    entries = tuple(done[pair.name] for pair in dataset.pairs)
     image_notes = (note for entry in entries for note in entry.notes)
     return Evaluation(
         dataset=dataset,
         entries=entries,
         scores=together((entry.scores for entry in entries), count),
-        record={**checkpoint.settings, **checkpoint.engine},
+        record={**settings, **journal.engine},
         folder=folder,
         notes=tuple(dict.fromkeys((*dataset.notes, *image_notes))),
     )
+
+
+def _entries(journal: Journal, count: int) -> dict[str, Entry]:
+    """The finished images by name; `count` is the number of labels."""
+    try:
+        return {name: Entry.from_record(record, count) for name, record in journal.entries.items()}
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise journal.damaged(error) from error
 
 
 def left_out(result: Evaluation) -> tuple[str, ...]:
@@ -228,29 +237,17 @@ def _settings(
     segmenter: Segmenter, dataset: Dataset, stage: Stage | None, thresholds: Thresholds
 ) -> dict[str, Any]:
     """Everything that the metrics depend on, except the images."""
-    config = segmenter.config
-    config_values = {
-        **asdict(config),
-        "refiner": config.chosen_refiner,
-        "background": list(config.chosen_background),
-        "device": str(segmenter.device),
-        "precision": str(segmenter.dtype).removeprefix("torch."),
-    }
-    del config_values["offline"]
-    defaults = segmenter.settings.as_dict
     if stage not in (None, "coarse", "refined"):
         raise InvalidInputError(f"Unknown stage {stage!r}. Known: coarse, refined.")
     if stage is None:
-        stage = "refined" if config.refines else "coarse"
-    if stage == "refined" and not config.refines:
+        stage = "refined" if segmenter.config.refines else "coarse"
+    if stage == "refined" and not segmenter.config.refines:
         raise InvalidInputError(
             "The refiner is 'none', so there are no refined labels to evaluate. Choose the stage "
             "'coarse', or a refiner."
         )
     return {
-        "napari-cliper": __version__,
-        **{f"config.{name}": value for name, value in config_values.items()},
-        **{f"settings.{name}": value for name, value in defaults.items()},
+        **segmenter.settings_record,
         "stage": stage,
         "thresholds": thresholds.as_dict,
         "names": list(dataset.names),
@@ -262,17 +259,6 @@ def _settings(
 def _engine(maps: ScoreMaps) -> dict[str, Any]:
     """The engine's weights and library versions, which are known only after it ran."""
     return {name: maps.record[name] for name in ("weights", "versions")}
-
-
-def _digest(pair: Pair, truth: NDArray[np.uint16]) -> str:
-    """SHA-256 of the image file, the strip and the true labels."""
-    found = hashlib.sha256(f"{pair.strip} {truth.shape}".encode())
-    try:
-        found.update(pair.image.read_bytes())
-    except OSError as error:
-        raise cannot("read", pair.image, error) from error
-    found.update(np.ascontiguousarray(truth).tobytes())
-    return found.hexdigest()
 
 
 def _labels_file(pair: Pair) -> str:
@@ -290,8 +276,3 @@ def _write_labels(folder: Path, pair: Pair, labels: NDArray[Any], inputs: list[P
     with whole_files(folder / LABELS_FOLDER, inputs=inputs) as staging:
         Image.fromarray(labels).save(staging / Path(name).name)
     return name
-
-
-def _make_folder(folder: Path) -> None:
-    with whole_files(folder):
-        """Create the folder without a file in it, or raise the error that says why not."""

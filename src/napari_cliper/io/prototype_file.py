@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -27,7 +28,7 @@ from .files import FileError, Replace, cannot, whole_files
 from .record_checks import checked, shown
 
 if TYPE_CHECKING:
-    from ..segmentation import Prototypes
+    from ..segmentation import Prototype, Prototypes
 
 T = TypeVar("T")
 
@@ -172,6 +173,38 @@ def prototypes_record(prototypes: Prototypes) -> dict[str, Any]:
         "sha256": digest.hexdigest(),
         "prototypes": len(prototypes),
     }
+
+
+def to_record(one: Prototype) -> dict[str, Any]:
+    """Return a prototype as JSON values, exactly; see `from_record`."""
+    return {
+        "class": one.name,
+        "vector": _text(np.asarray(one.vector.numpy(), "<f4")),
+        "patches": one.patches,
+        "sources": list(one.sources),
+        "thumbnail": _text(one.thumbnail),
+    }
+
+
+def from_record(record: Mapping[str, Any]) -> Prototype:
+    """Restore a prototype from `to_record`."""
+    import torch  # noqa: PLC0415 - importing this module must not load torch
+
+    from ..segmentation import Prototype  # noqa: PLC0415 - as above
+
+    vector = np.frombuffer(b64decode(record["vector"]), "<f4").astype(np.float32)
+    thumbnail = np.frombuffer(b64decode(record["thumbnail"]), np.uint8).reshape(THUMBNAIL)
+    return Prototype(
+        name=record["class"],
+        vector=torch.from_numpy(vector),
+        patches=int(record["patches"]),
+        sources=tuple(record["sources"]),
+        thumbnail=thumbnail.copy(),
+    )
+
+
+def _text(array: NDArray[Any]) -> str:
+    return b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
 def _arrays(prototypes: Prototypes) -> dict[str, NDArray[Any]]:

@@ -39,9 +39,34 @@ def embedding_record(
         },
         "device": str(networks.device),
         "precision": str(networks.dtype).removeprefix("torch."),
+        **engine_record(networks),
+        "seconds": seconds,
+    }
+
+
+def settings_record(networks: Networks) -> dict[str, Any]:
+    """All settings that results depend on, known before any network is loaded."""
+    config = networks.config
+    values = {
+        **asdict(config),
+        "refiner": config.chosen_refiner,
+        "background": list(config.chosen_background),
+        "device": networks.device.type,
+        "precision": str(networks.dtype).removeprefix("torch."),
+    }
+    del values["offline"]
+    return {
+        "napari-cliper": version("napari-cliper"),
+        **{f"config.{name}": value for name, value in values.items()},
+        **{f"settings.{name}": value for name, value in networks.settings.as_dict.items()},
+    }
+
+
+def engine_record(networks: Networks) -> dict[str, Any]:
+    """The weights of the loaded networks, and the versions of libraries."""
+    return {
         "weights": [dict(row) for one in networks.loaded.values() for row in one.weights],
         "versions": versions(),
-        "seconds": seconds,
     }
 
 

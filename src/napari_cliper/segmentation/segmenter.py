@@ -31,7 +31,13 @@ from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
 from .progress import Monitor, Report, ShouldStop
 from .prompts import ClassPrompt, usable_background
-from .provenance import embedding_record, prototype_usage, score_record
+from .provenance import (
+    embedding_record,
+    engine_record,
+    prototype_usage,
+    score_record,
+    settings_record,
+)
 from .refiners.protocol import refined_maps
 from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototypes import Prototypes, learn_prototypes
@@ -106,6 +112,16 @@ class Segmenter:
     def nbytes(self) -> int:
         """Bytes of memory that the loaded networks take."""
         return self.networks.nbytes
+
+    @property
+    def settings_record(self) -> dict[str, Any]:
+        """All settings that results depend on, as JSON values; known without loading anything."""
+        return settings_record(self.networks)
+
+    @property
+    def engine_record(self) -> dict[str, Any]:
+        """The weights of the loaded networks and the versions of libraries, as JSON values."""
+        return engine_record(self.networks)
 
     def load(self, *, report: Report | None = None, should_stop: ShouldStop | None = None) -> None:
         """Download, if needed, and load every network of the configuration.

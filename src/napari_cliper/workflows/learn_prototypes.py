@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..evaluation.dataset import Dataset, some
 from ..evaluation.metrics import IGNORED
-from ..io.files import FileError, Replace, check_places, whole_files
-from ..io.prototype_file import check_suffix
+from ..io import journal as journals
+from ..io.files import FileError, check_places
+from ..io.journal import Journal
+from ..io.prototype_file import check_suffix, from_record, to_record, write_prototypes
 from ..segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Prototypes, Segmenter
+
+if TYPE_CHECKING:
+    from ..segmentation import Prototype
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,20 @@ class LearnResult:
     notes: tuple[str, ...]
 
 
-def check_output(path: Path, *, replace: Replace, inputs: Iterable[Path]) -> None:
+def journal_of(output: Path) -> Path:
+    """Return the path of the journal of a prototype file; it is hidden and lies beside the file."""
+    return output.with_name(f".{output.name}.jsonl")
+
+
+def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path]) -> None:
     """Check that a prototype file can be written, before any long work starts.
 
     Parameters
     ----------
     path : Path
-    replace, inputs
+    overwrite : bool
+        Whether an earlier result may be replaced. Without it, that of a run that was stopped may.
+    inputs
         As in `io.files.whole_files`.
 
     Raises
@@ -65,7 +78,8 @@ def check_output(path: Path, *, replace: Replace, inputs: Iterable[Path]) -> Non
     try:
         check_suffix(path)
         if not path.is_dir():
-            check_places([path], replace=replace, inputs=inputs)
+            goes_on = overwrite or journal_of(path).exists()
+            check_places([path], replace="own" if goes_on else "nothing", inputs=inputs)
     except FileError as error:
         raise InvalidInputError(str(error)) from error
     if path.is_dir():
@@ -77,10 +91,15 @@ def learn_files(
     dataset: Dataset,
     output: Path,
     *,
+    overwrite: bool = False,
+    inputs: Iterable[Path] = (),
     report: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> LearnResult:
-    """Learn visual prototypes of the classes from labelled images.
+    """Learn visual prototypes of the classes from labelled images, and write them to a file.
+
+    What was learned from each image is saved as soon as it is finished. Running again with the
+    same settings after a stop processes only the remaining images; the result is the same.
 
     Parameters
     ----------
@@ -89,7 +108,12 @@ def learn_files(
     dataset : Dataset
         Ignored pixels are not used; label 0 is learned as background.
     output : Path
-        File that the caller will write; its folder is created now if it is missing.
+        The file to write.
+    overwrite : bool
+        Whether an earlier result may be replaced, and images that an earlier run finished are
+        discarded.
+    inputs
+        As in `io.files.whole_files`.
     report : callable, optional
         Called with a `Progress`.
     should_stop : callable, optional
@@ -98,42 +122,67 @@ def learn_files(
     Raises
     ------
     InvalidInputError
-        For invalid input, before any model runs, and if all pixels are ignored.
+        For invalid input, before any model runs, if all pixels are ignored, and if a run with
+        other settings was stopped.
     FileError
         For a file that cannot be read, or a folder that cannot be written to.
     SegmentationError
         As raised by the engine, such as missing weights or too little memory.
     """
     monitor = Monitor.of(report, should_stop)
+    inputs = list(inputs)
+    check_output(output, overwrite=overwrite, inputs=inputs)
+    place = journal_of(output)
+    if overwrite:
+        journals.remove(place)
+    settings = {
+        **segmenter.settings_record,
+        "names": list(dataset.names),
+        "ground truth": dict(dataset.record),
+    }
+    journal = Journal(place, "learn", settings)
     dataset.check(monitor, segmenter.check)
-    with whole_files(output.parent):
-        """Create the folder now, so that an unusable one is an error before the long work."""
-    segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
     names = dict(enumerate(dataset.names, 1))
-    prototypes: Prototypes | None = None
-    blank = []
-    for index, pair in enumerate(dataset.pairs):
-        monitor.tell("Learning from the images", index, len(dataset.pairs))
-        labels = dataset.truth(pair)
-        confirmed = labels != IGNORED
-        if not confirmed.any():
-            blank.append(pair.name)
-            continue
-        prototypes = segmenter.learn(
-            segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop),
-            labels,
-            confirmed,
-            names,
-            pair.name,
-            prototypes,
-        )
-    monitor.tell("Learning from the images", len(dataset.pairs), len(dataset.pairs))
-    if not prototypes:
-        raise InvalidInputError(
-            f"There is nothing to learn: every pixel of the labels of {dataset.title} is ignored. "
-            "Label some pixels, or ignore fewer labels."
-        )
+    with journal:
+        goes_on = overwrite or journal.exists
+        segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
+        journal.check_engine(segmenter.engine_record)
+        prototypes = Prototypes(segmenter.config.model, segmenter.identity)
+        blank = []
+        for index, pair in enumerate(dataset.pairs):
+            monitor.tell("Learning from the images", index, len(dataset.pairs))
+            labels = dataset.truth(pair)
+            confirmed = labels != IGNORED
+            if not confirmed.any():
+                blank.append(pair.name)
+                continue
+            digest = dataset.digest(pair, labels)
+            done = journal.entries.get(pair.name)
+            if done is None or done["digest"] != digest:
+                embedding = segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop)
+                found = segmenter.learn(embedding, labels, confirmed, names, pair.name)
+                items = [to_record(one) for one in found.items]
+                done = {"name": pair.name, "digest": digest, "prototypes": items}
+                journal.append(done)
+            own = _from_journal(journal, done)
+            prototypes = prototypes.union(replace(prototypes, items=own))
+        monitor.tell("Learning from the images", len(dataset.pairs), len(dataset.pairs))
+        if not prototypes:
+            raise InvalidInputError(
+                f"There is nothing to learn: every pixel of the labels of {dataset.title} is "
+                "ignored. Label some pixels, or ignore fewer labels."
+            )
+        write_prototypes(output, prototypes, replace="own" if goes_on else "nothing", inputs=inputs)
+        journals.remove(place)
     return _with_counts(dataset, prototypes, blank)
+
+
+def _from_journal(journal: Journal, record: Mapping[str, Any]) -> tuple[Prototype, ...]:
+    """The prototypes of an image."""
+    try:
+        return tuple(map(from_record, record["prototypes"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise journal.damaged(error) from error
 
 
 def _with_counts(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> LearnResult:
