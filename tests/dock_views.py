@@ -15,7 +15,7 @@ def outputs(viewer):
 
 def choose(dock, layer):
     dock.image_panel.images.setCurrentText(layer.name)
-    assert dock.image_panel.choice().layer is layer
+    assert dock.image_panel.value().layer is layer
 
 
 def message(dock):

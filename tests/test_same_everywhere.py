@@ -193,7 +193,7 @@ def test_the_dock_gives_what_python_gives(dock, files, python, qtbot):
         dock.viewer.layers.clear()
         layer = shown(dock.viewer, files[name], kind)
         dock.image_panel.images.setCurrentText(layer.name)
-        assert dock.image_panel.choice().layer is layer
+        assert dock.image_panel.value().layer is layer
         dock.run()
         assert dock.job is not None, f"{name}: {dock.status_panel.message.text()}"
         qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
@@ -213,7 +213,7 @@ def test_contrast_limits_that_somebody_set_count_in_the_dock(dock, files, qtbot)
         dock.viewer.layers.clear()
         layer = shown(dock.viewer, files[name], KINDS[name])
         pixels = read_image_file(files[name])
-        assert dock.image_panel.choice().contrast() is None, name
+        assert dock.image_panel.value().contrast() is None, name
         limits = tuple(np.percentile(pixels, (30, 80)))
         layer.contrast_limits = limits
         embedding = segmenter.embed(pixels, contrast=limits)

@@ -98,7 +98,7 @@ def test_a_rectangle_on_a_turned_and_scaled_image(dock, run):
     choose(dock, layer)
     where = dock.image_panel.regions
     where.setCurrentIndex(where.findText(shapes.name))
-    rows, columns = dock.image_panel.choice().region
+    rows, columns = dock.image_panel.value().region
     assert (rows, columns) == (slice(10, 74), slice(20, 100))
     run(dock)
     labels = labels_of(dock)
@@ -171,4 +171,4 @@ def test_the_menu_beside_run_chooses_the_region_and_runs(dock, qtbot):
         region = dock.shown.choice.region
         if size is not None:
             assert tuple(side.stop - side.start for side in region) == size
-        assert region == dock.image_panel.choice().region
+        assert region == dock.image_panel.value().region

@@ -11,7 +11,7 @@ def test_score_maps_on_request(dock, run):
     dock.threshold_panel.score_maps.setChecked(True)
     maps = [layer for layer in dock.viewer.layers if layer.name.endswith("score")]
     assert len(maps) == 4
-    assert dock.image_panel.choice().layer is dock.viewer.layers["scene"]
+    assert dock.image_panel.value().layer is dock.viewer.layers["scene"]
     dock.threshold_panel.score_maps.setChecked(False)
     assert not [layer for layer in dock.viewer.layers if layer.name.endswith("score")]
 

@@ -149,13 +149,13 @@ class DockState(QObject):
         self.main_job = main_job
         self._images = images
         self._classes = classes
-        images.changed.connect(self.image_changed)
+        images.valueChanged.connect(self.image_changed)
         classes.valueChanged.connect(self.classes_changed)
         classes.words_changed.connect(self.words_changed)
         classes.words_changed.connect(self.rescore_wanted)
         classes.selected.connect(self.class_selected)
         for signal in (
-            images.changed,
+            images.valueChanged,
             classes.words_changed,
             classes.pending_changed,
             engine.valueChanged,
@@ -175,7 +175,7 @@ class DockState(QObject):
     @property
     def choice(self) -> ImageChoice | None:
         """The chosen image, plane and region; None if there is none."""
-        return self._images.choice()
+        return self._images.value()
 
     @property
     def on_screen(self) -> ImageChoice | None:

@@ -70,7 +70,7 @@ def test_accept_all_makes_one_annotation_that_one_undo_takes_back(result):
     np.testing.assert_array_equal(mine.layer.data, before)
     assert (mine.edits.edit_mask == ACCEPTED).all()
     assert result.viewer.layers.selection.active is mine.layer
-    assert result.image_panel.choice().layer is result.viewer.layers["scene"]
+    assert result.image_panel.value().layer is result.viewer.layers["scene"]
     mine.layer.undo()
     assert not mine.layer.data.any()
     assert (mine.state().edit_mask[before > 0] == OPEN).all()

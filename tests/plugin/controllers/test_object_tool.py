@@ -125,7 +125,7 @@ def test_a_click_outlines_an_object_and_a_key_paints_it_as_one_undo_step(objects
     assert np.array_equal(annotation.edits.labels, np.where(mask, label, 0))
     assert np.array_equal(annotation.edits.edit_mask == PAINTED, mask)
     assert own_layers(objects) == []
-    assert objects.corrections_panel.tools.held() == "object"
+    assert objects.corrections_panel.tools.value() == "object"
     assert f"{mask.sum():,} pixels as pollen grain" in objects.status_panel.message.text()
     annotation.layer.undo()
     annotation.follow()
@@ -191,7 +191,7 @@ def test_escape_ends_it_and_nothing_is_left(objects, qtbot):
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     qtbot.keyClick(canvas_of(objects), Qt.Key.Key_Escape)
-    assert objects.corrections_panel.tools.held() is None
+    assert objects.corrections_panel.tools.value() is None
     assert len(objects.viewer.layers) == before
     assert objects.annotation_controller.all == ()
     assert objects.corrections_panel.object_state.isHidden()
@@ -250,7 +250,7 @@ def test_without_a_model_it_is_offered_with_size_and_licence(
     )
     dock.engine_panel.set_cached({name: not one.repositories for name, one in REGISTRY.items()})
     press_tool(dock, qtbot)
-    assert dock.corrections_panel.tools.held() is None
+    assert dock.corrections_panel.tools.value() is None
     for part in ("sam2.1-hiera-tiny", "156 MB", "Apache-2.0"):
         assert part in text(dock)
     get, choose = dock.corrections_panel.object_state.buttons
@@ -264,13 +264,13 @@ def test_without_a_model_it_is_offered_with_size_and_licence(
     wait(dock, qtbot)
     assert "holds no SAM" in dock.status_panel.message.text()
     assert text(dock) == ui_text.SAM_UNUSABLE
-    assert dock.corrections_panel.tools.held() is None
+    assert dock.corrections_panel.tools.value() is None
     save_random_sam("sam2", tmp_path / "random")
     dock.object_tool.ask_folder = lambda: str(tmp_path / "random")
     (choose,) = dock.corrections_panel.object_state.buttons
     qtbot.mouseClick(choose, Qt.MouseButton.LeftButton)
     wait(dock, qtbot)
-    assert dock.corrections_panel.tools.held() == "object"
+    assert dock.corrections_panel.tools.value() == "object"
     assert preferences.read().sam == str(tmp_path / "random")
     click(dock, qtbot, (30, 60))
     assert dock.object_tool._outlined is not None
@@ -286,7 +286,7 @@ def test_the_tool_is_taken_once_the_model_that_was_offered_is_there(dock, qtbot)
     dock.engine_panel.set_cached({"sam2.1-hiera-tiny": True})
     dock.object_tool._job.request = lambda: None
     dock.state.inputs_changed.emit()
-    assert dock.corrections_panel.tools.held() == "object"
+    assert dock.corrections_panel.tools.value() == "object"
     assert not dock.object_tool.offering
 
 

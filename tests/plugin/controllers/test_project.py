@@ -62,7 +62,7 @@ def loaded(dock, qtbot, name):
 
 def choose(dock, layer):
     dock.image_panel.images.setCurrentText(layer.name)
-    assert dock.image_panel.choice().layer is layer
+    assert dock.image_panel.value().layer is layer
 
 
 def annotation(dock):

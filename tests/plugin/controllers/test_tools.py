@@ -25,7 +25,7 @@ def press(qtbot, dock, tool):
 
 
 def held(dock):
-    return dock.corrections_panel.tools.held()
+    return dock.corrections_panel.tools.value()
 
 
 def active(dock):

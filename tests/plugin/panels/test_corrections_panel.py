@@ -46,7 +46,7 @@ def test_buttons_tell_once_they_are_not_grey(panel, qtbot):
     assert panel.uncertainty.toolTip() == ui_text.NO_RESULT
     panel.set_available("", "")
     for expected in ("click", None):
-        with qtbot.waitSignal(panel.tools.wanted) as told:
+        with qtbot.waitSignal(panel.tools.valueChanged) as told:
             qtbot.mouseClick(click, Qt.MouseButton.LeftButton)
         assert told.args == [expected]
     with qtbot.waitSignal(panel.next_wanted):
@@ -62,9 +62,9 @@ def test_one_tool_is_held_at_most(panel, qtbot):
     for name in ("brush", "erase"):
         qtbot.mouseClick(tools.buttons[name], Qt.MouseButton.LeftButton)
         assert [one for one, button in tools.buttons.items() if button.isChecked()] == [name]
-    with qtbot.assertNotEmitted(tools.wanted):
-        tools.show_held("region")
-    assert tools.held() == "region"
+    with qtbot.assertNotEmitted(tools.valueChanged):
+        tools.setValue("region")
+    assert tools.value() == "region"
 
 
 def test_classes_are_offered_in_their_colours_with_the_background_last(panel, qtbot):

@@ -28,7 +28,7 @@ def panel(viewer, qtbot):
     widget = ImagePanel(viewer)
     qtbot.addWidget(widget)
     widget.changes = []
-    widget.changed.connect(lambda: widget.changes.append(1))
+    widget.valueChanged.connect(lambda: widget.changes.append(1))
     return widget
 
 
@@ -55,7 +55,7 @@ def choose(combo, text):
 
 
 def test_without_an_image(panel):
-    assert panel.choice() is None
+    assert panel.value() is None
     assert panel.why_not().startswith("There is no image.")
     assert panel.summary.text() == "No image"
     for combo in (panel.images, panel.regions):
@@ -65,7 +65,7 @@ def test_without_an_image(panel):
 
 def test_the_combo_follows_the_layers(viewer, panel):
     viewer.add_image(pixels(20, 30), name="one")
-    assert panel.choice().name == "one"
+    assert panel.value().name == "one"
     assert panel.changes
     viewer.add_image(pixels(20, 30, 3), name="two")
     viewer.add_labels(np.zeros((20, 30), np.uint8), name="painted")
@@ -74,10 +74,10 @@ def test_the_combo_follows_the_layers(viewer, panel):
     choose(panel.images, "one")
     viewer.layers["one"].name = "other"
     assert offered(panel.images) == ["two", "other"]
-    assert panel.choice().name == panel.images.currentText() == "other"
+    assert panel.value().name == panel.images.currentText() == "other"
     viewer.layers.move(0, 2)
     assert offered(panel.images) == ["other", "two"]
-    assert panel.choice().name == panel.images.currentText() == "other"
+    assert panel.value().name == panel.images.currentText() == "other"
 
 
 def test_the_active_image_comes_first(viewer, qtbot):
@@ -93,35 +93,35 @@ def test_the_active_image_comes_first(viewer, qtbot):
         viewer.layers.selection = set(selected)
         panel = ImagePanel(viewer)
         qtbot.addWidget(panel)
-        assert panel.choice().name == panel.images.currentText() == expected
+        assert panel.value().name == panel.images.currentText() == expected
 
 
 def test_a_choice_is_kept_until_its_layer_is_gone(viewer, panel):
     for name in ("one", "two", "three"):
         viewer.add_image(pixels(20, 30), name=name)
     viewer.layers.selection.active = viewer.layers["one"]
-    assert panel.choice().name == panel.images.currentText() == "one"
+    assert panel.value().name == panel.images.currentText() == "one"
     viewer.add_labels(np.zeros((20, 30), np.uint8))
-    assert panel.choice().name == "one"
+    assert panel.value().name == "one"
     choose(panel.images, "two")
     viewer.layers.selection.active = viewer.layers["one"]
     viewer.add_image(pixels(20, 30), name="four")
-    assert panel.choice().name == "two"
+    assert panel.value().name == "two"
     viewer.layers.selection.active = viewer.layers["one"]
     viewer.layers.remove("two")
-    assert panel.choice().name == panel.images.currentText() == "one"
+    assert panel.value().name == panel.images.currentText() == "one"
     viewer.layers.clear()
-    assert panel.choice() is None
+    assert panel.value() is None
     assert offered(panel.images) == []
 
 
 def test_a_choice_holds_the_layer_itself(viewer, panel):
     viewer.add_image(pixels(20, 30), name="one")
-    choice = panel.choice()
+    choice = panel.value()
     assert type(choice.layer).__module__.startswith("napari.layers")
     assert not isinstance(choice.layer, PublicOnlyProxy)
     assert choice.layer in viewer.layers
-    assert choice.key == panel.choice().key
+    assert choice.key == panel.value().key
     np.testing.assert_array_equal(choice.read(), viewer.layers["one"].data)
 
 
@@ -145,7 +145,7 @@ def test_planes_are_asked_for_only_in_stacks(viewer, panel):
     choose(panel.images, "flat")
     assert panel.planes.isHidden()
     assert panel._axes.isHidden()
-    assert panel.choice().plane == ()
+    assert panel.value().plane == ()
 
 
 def test_the_current_plane_follows_the_slider(viewer, panel):
@@ -153,10 +153,10 @@ def test_the_current_plane_follows_the_slider(viewer, panel):
     panel.changes.clear()
     for z in (4, 1):
         viewer.dims.set_current_step(0, z)
-        assert panel.choice().plane == (z,)
+        assert panel.value().plane == (z,)
         assert panel.summary.text() == f"20 x 30 px \N{MIDDLE DOT} plane {z}/5"
     assert len(panel.changes) == 2
-    before = panel.choice()
+    before = panel.value()
     viewer.dims.set_current_step(0, 3)
     np.testing.assert_array_equal(before.read(), viewer.layers[0].data[1])
 
@@ -165,27 +165,27 @@ def test_a_chosen_plane_stays(viewer, panel):
     viewer.add_image(pixels(2, 6, 20, 30), name="deep")
     viewer.dims.current_step = (1, 4, 0, 0)
     choose(panel.planes, "chosen plane")
-    assert panel.choice().plane == (1, 4)  # it begins where the viewer stands
+    assert panel.value().plane == (1, 4)  # it begins where the viewer stands
     panel.changes.clear()
     viewer.dims.current_step = (0, 2, 0, 0)
-    assert panel.choice().plane == (1, 4)
+    assert panel.value().plane == (1, 4)
     assert not panel.changes
     panel._spins[1][1].setValue(5)
-    assert panel.choice().plane == (1, 5)
+    assert panel.value().plane == (1, 5)
     assert len(panel.changes) == 1
     viewer.dims.ndisplay = 3
-    assert panel.choice().plane == (1, 5)
+    assert panel.value().plane == (1, 5)
 
 
 def test_a_3d_view_has_no_current_plane(viewer, panel):
     viewer.add_image(pixels(6, 20, 30), name="deep")
     viewer.dims.ndisplay = 3
-    assert panel.choice() is None
+    assert panel.value() is None
     assert "no current plane" in panel.why_not()
     assert panel.changes
     viewer.add_image(pixels(20, 30), name="flat")
     choose(panel.images, "flat")  # needs no 2-D view
-    assert panel.choice().plane == ()
+    assert panel.value().plane == ()
     choose(panel.regions, ui_text.REGIONS["visible"])
     assert "in the 2-D view" in panel.why_not()
     viewer.dims.ndisplay = 2
@@ -202,8 +202,8 @@ def test_other_data_of_another_shape(viewer, panel, which):
     for shape in ((3, 20, 30), (4, 6, 20, 30), (40, 50), (2, 2, 2, 20, 30), (5, 9, 20, 30)):
         viewer.layers["changing"].data = pixels(*shape)
         viewer.dims.point = (0,) * viewer.dims.ndim
-        assert len(panel.choice().plane) == len(shape) - 2
-        assert panel.choice().read().shape == shape[-2:]
+        assert len(panel.value().plane) == len(shape) - 2
+        assert panel.value().read().shape == shape[-2:]
 
 
 # ------------------------------------------------------------------ which part
@@ -226,9 +226,9 @@ def test_rectangles_are_offered_where_there_are_any(viewer, panel):
     ]
     shapes.name = "other"
     choose(panel.regions, "rectangle in other")
-    assert panel.choice().region == (slice(10, 30), slice(5, 25))
+    assert panel.value().region == (slice(10, 30), slice(5, 25))
     assert panel.summary.text() == "20 x 20 of 40 x 50 px"
-    np.testing.assert_array_equal(panel.choice().read(), viewer.layers[0].data[10:30, 5:25])
+    np.testing.assert_array_equal(panel.value().read(), viewer.layers[0].data[10:30, 5:25])
 
 
 def test_the_rectangle_follows_what_is_drawn_selected_and_moved(viewer, panel):
@@ -237,13 +237,13 @@ def test_the_rectangle_follows_what_is_drawn_selected_and_moved(viewer, panel):
     choose(panel.regions, "rectangle in drawn")
     panel.changes.clear()
     shapes.add_rectangles(box(0, 0, 15, 15))
-    assert panel.choice().region == (slice(0, 16), slice(0, 16))
+    assert panel.value().region == (slice(0, 16), slice(0, 16))
     shapes.selected_data = {0}
-    assert panel.choice().region == (slice(10, 30), slice(5, 25))
+    assert panel.value().region == (slice(10, 30), slice(5, 25))
     image.translate = (2, 2)
-    assert panel.choice().region == (slice(8, 28), slice(3, 23))
+    assert panel.value().region == (slice(8, 28), slice(3, 23))
     shapes.translate = (2, 2)
-    assert panel.choice().region == (slice(10, 30), slice(5, 25))
+    assert panel.value().region == (slice(10, 30), slice(5, 25))
     assert len(panel.changes) == 4
     image.opacity = 0.5
     viewer.layers.selection.active = image
@@ -256,7 +256,7 @@ def test_a_rectangle_that_goes(viewer, panel):
     choose(panel.regions, "rectangle in drawn")
     shapes.selected_data = {0}
     shapes.remove_selected()  # perhaps to draw another
-    assert panel.choice() is None
+    assert panel.value() is None
     assert "drawn contains no rectangle" in panel.why_not()
     shapes.add_rectangles(box(90, 90, 120, 120))
     assert "lies outside one" in panel.why_not()
@@ -265,7 +265,7 @@ def test_a_rectangle_that_goes(viewer, panel):
     assert panel.summary.text() == panel.why_not()
     viewer.layers.remove("drawn")
     assert panel.regions.currentText() == "whole image"
-    assert panel.choice().region is None
+    assert panel.value().region is None
 
 
 def test_what_is_visible_follows_the_camera(viewer, panel):
@@ -275,7 +275,7 @@ def test_what_is_visible_follows_the_camera(viewer, panel):
     viewer.canvas.size = (300, 600)
     viewer.scene.camera.zoom = 6
     viewer.scene.camera.center = (0, 200, 250)
-    assert panel.choice().region == (slice(175, 226), slice(200, 301))
+    assert panel.value().region == (slice(175, 226), slice(200, 301))
     assert len(panel.changes) >= 2
     viewer.scene.camera.center = (0, 9000, 250)
     assert "visible region lies outside one" in panel.why_not()
@@ -284,7 +284,7 @@ def test_what_is_visible_follows_the_camera(viewer, panel):
 def test_a_tiny_image(viewer, panel):
     viewer.add_image(pixels(5, 50), name="tiny")
     assert panel.why_not() == "tiny has 5 x 50 pixels; each side needs at least 8."
-    assert panel.choice() is None
+    assert panel.value() is None
 
 
 # ------------------------------------------------------------------ habits
@@ -360,7 +360,7 @@ def test_nothing_listens_afterwards(how):
     panel = ImagePanel(viewer, parent)
     panel.show()
     told = []
-    panel.changed.connect(lambda: told.append(1))
+    panel.valueChanged.connect(lambda: told.append(1))
     assert sum(callbacks(viewer)) > sum(before) + 20
     if how == "close":
         panel.close()
@@ -406,7 +406,7 @@ def test_two_panels_choose_for_themselves(viewer, panel, qtbot):
     viewer.add_image(pixels(20, 30), name="two")
     choose(panel.images, "two")
     viewer.layers.selection.active = viewer.layers["one"]
-    assert (panel.choice().name, other.choice().name) == ("two", "one")
+    assert (panel.value().name, other.value().name) == ("two", "one")
 
 
 @pytest.mark.parametrize("how", ["dock removed", "window closed"])
@@ -422,7 +422,7 @@ def test_in_a_real_window(make_napari_viewer, qtbot, how):
     viewer.scene.camera.zoom *= 4
     viewer.scene.camera.center = (0, 100, 150)
     qtbot.waitUntil(lambda: viewer.layers[0].corner_pixels[0, 1] > 0)
-    rows, columns = panel.choice().region
+    rows, columns = panel.value().region
     corners = viewer.layers[0].corner_pixels
     np.testing.assert_allclose((rows.start, columns.start), corners[0, 1:], atol=1)
     if how == "window closed":

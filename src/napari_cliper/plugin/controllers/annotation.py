@@ -96,8 +96,8 @@ class AnnotationController(Controller):
         self._counting.succeeded.connect(panel.show_done)
         panel.accept_wanted.connect(self.accept)
         panel.clean_wanted.connect(self.clean)
-        images.changed.connect(self.update_available)
-        images.changed.connect(self.count_soon)
+        images.valueChanged.connect(self.update_available)
+        images.valueChanged.connect(self.count_soon)
         classes.appearance_changed.connect(self.recolour)
         result.appeared.connect(self.count_soon)
         result.relabelled.connect(self.update_available)
@@ -132,7 +132,7 @@ class AnnotationController(Controller):
 
     def current(self) -> AnnotationLayer | None:
         """Return the active annotation, or else that of the chosen image."""
-        choice = self._images.choice()
+        choice = self._images.value()
         return self.behind(self._viewer.layers.selection.active) or self.of(
             None if choice is None else choice.layer
         )

@@ -96,7 +96,7 @@ class LiveResult(Controller):
         self._waiting: StoredElsewhere | None = None  # is shown when its plane is on the screen
         self._changed = False  # the labels are others than the tables and records tell
         thresholds.valueChanged.connect(self._on_chosen)
-        images.changed.connect(self.look)
+        images.valueChanged.connect(self.look)
         self._listeners = Listeners()
         for emitter in (
             *(getattr(viewer.dims.events, name) for name in ("current_step", "ndisplay", "order")),
@@ -200,7 +200,7 @@ class LiveResult(Controller):
         """Follow nothing any more; the layers stay."""
         super().close()
         self._listeners.clear()
-        self._images.changed.disconnect(self.look)
+        self._images.valueChanged.disconnect(self.look)
         self._layers.predictions.close()
 
     # ------------------------------------------------------------------ showing

@@ -110,7 +110,7 @@ class ObjectTool(Controller):
         }
         state.inputs_changed.connect(self._look_again)
         state.main_job.busy_changed.connect(self._look_again)
-        images.changed.connect(self._on_image)
+        images.valueChanged.connect(self._on_image)
         panel.chosen.connect(self._on_class)
         viewer.dims.events.current_step.connect(self._on_image)
 

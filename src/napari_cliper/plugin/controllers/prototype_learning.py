@@ -182,7 +182,7 @@ class PrototypeLearning(Controller):
 
     def _choice(self) -> ImageChoice | str:
         """The chosen region of the current plane, or the reason why there is none."""
-        choice = self._images.choice()
+        choice = self._images.value()
         if choice is None:
             return self._images.why_not()
         try:

@@ -71,7 +71,7 @@ class Requests:
 
     def context(self) -> tuple[str, str]:
         """The chosen model, and a warning if a run would lose small objects; for the head."""
-        choice, model, warning = self._images.choice(), "", ""
+        choice, model, warning = self._images.value(), "", ""
         if not self._engine.problem():
             config = self._engine.value()
             model = ui_text.plain_name(config.model)
@@ -86,7 +86,7 @@ class Requests:
     def of_run(self) -> tuple[ImageChoice, tuple[ClassRow, ...], Request] | str:
         """Return the chosen image, its classes and the request; or why nothing can be run."""
         why_not = self.why_not()
-        choice = self._images.choice()
+        choice = self._images.value()
         if why_not or choice is None:
             return why_not or self._images.why_not()
         try:

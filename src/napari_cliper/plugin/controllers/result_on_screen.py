@@ -54,7 +54,7 @@ def result_on_screen(
         if any(s.layer in viewer.layers for s in one.shown.predictions.values())
     ]
     if there:
-        return _preferred(viewer, images.choice(), there), ""
+        return _preferred(viewer, images.value(), there), ""
     if stored:
         return None, ui_text.STORED_PREDICTION
     indices = plane_in_words(seen, seen.plane)

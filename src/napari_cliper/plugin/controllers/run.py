@@ -122,7 +122,7 @@ class RunController(Controller):
 
     def entries(self) -> list[RunEntry]:
         """Return the entries of the menu beside Run for the chosen image."""
-        choice = self._images.choice()
+        choice = self._images.value()
         whole = ui_text.RUN_PLANE if choice is not None and choice.plane else ui_text.RUN_IMAGE
         return [
             RunEntry(whole, ui_text.RUN_PLANE_TIP, partial(self._run_on, "whole")),

@@ -66,7 +66,7 @@ class ToolController(Controller):
         self._escape.activated.connect(self.end)
         self._listeners = Listeners()
         self._listeners.connect("viewer", viewer.layers.selection.events.active, self._on_active)
-        panel.tools.wanted.connect(self._on_wanted)
+        panel.tools.valueChanged.connect(self._on_wanted)
         panel.chosen.connect(self.choose)
         annotations.picking_changed.connect(self.look)
         objects.active_changed.connect(self.look)
@@ -145,7 +145,7 @@ class ToolController(Controller):
     def look(self, _event: Any = None) -> None:
         """Show the active tool."""
         held = self._held(self._viewer.layers.selection.active)
-        self._panel.tools.show_held(held)
+        self._panel.tools.setValue(held)
         self._escape.setEnabled(held is not None)
 
     def _held(self, active: Layer | None) -> Tool | None:

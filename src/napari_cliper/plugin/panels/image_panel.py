@@ -57,15 +57,15 @@ _DIMS_EVENTS = ("current_step", "ndisplay", "order", "ndim")
 class ImagePanel(QWidget):
     """Combo boxes for the image, its plane and its region.
 
-    `changed` is emitted when the next run would differ: image or its name, plane, region, or the
-    reason why nothing can be run.
+    `valueChanged` carries the new `value` when the next run would differ: image or its name, plane,
+    region, or the reason why nothing can be run.
 
     Parameters
     ----------
     viewer : Viewer
     """
 
-    changed = Signal()
+    valueChanged = Signal(object)
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -111,7 +111,7 @@ class ImagePanel(QWidget):
         """Whether there is an image layer to choose."""
         return bool(self._images)
 
-    def choice(self) -> ImageChoice | None:
+    def value(self) -> ImageChoice | None:
         """Return the image, plane and region to run on; None if there is none, see `why_not`."""
         return self._look()[0]
 
@@ -130,7 +130,7 @@ class ImagePanel(QWidget):
 
     def go_to_chosen(self) -> None:
         """Move the viewer's sliders to the chosen plane; a 3-D view stays as it is."""
-        choice = self.choice()
+        choice = self.value()
         if choice is None:
             return
         with suppress(InvalidInputError):
@@ -352,13 +352,13 @@ class ImagePanel(QWidget):
         self._tell()
 
     def _tell(self, *_: Any) -> None:
-        """Update the boxes, and emit `changed` if the choice has changed."""
+        """Update the boxes, and emit `valueChanged` if the choice has changed."""
         choice, why_not = self._look()
         self._show_summary(choice, why_not)
         told = (choice and (choice.key, choice.name, id(choice.source)), why_not)
         if told != self._told:
             self._told = told
-            self.changed.emit()
+            self.valueChanged.emit(choice)
 
     # ------------------------------------------------------------------ napari's events
 

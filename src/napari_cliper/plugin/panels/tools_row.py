@@ -15,9 +15,9 @@ TOOLS: tuple[Tool, ...] = get_args(Tool)
 
 
 class ToolsRow(QWidget):
-    """Checkable buttons; `wanted` carries the tool that the user chooses, or None."""
+    """Checkable buttons; `valueChanged` carries the tool that the user chooses, or None."""
 
-    wanted = Signal(object)
+    valueChanged = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -34,11 +34,11 @@ class ToolsRow(QWidget):
             self.buttons[name] = button
         self.set_available("")
 
-    def held(self) -> Tool | None:
+    def value(self) -> Tool | None:
         """The active tool, or None."""
         return next((name for name, one in self.buttons.items() if one.isChecked()), None)
 
-    def show_held(self, tool: Tool | None) -> None:
+    def setValue(self, tool: Tool | None) -> None:
         """Show which tool is active, without a signal."""
         for name, button in self.buttons.items():
             with signals_blocked(button):
@@ -51,5 +51,5 @@ class ToolsRow(QWidget):
             button.setToolTip(why_not or ui_text.TOOLS[name][1])
 
     def _on_toggled(self, name: Tool, on: bool) -> None:
-        self.show_held(name if on else None)
-        self.wanted.emit(name if on else None)
+        self.setValue(name if on else None)
+        self.valueChanged.emit(name if on else None)

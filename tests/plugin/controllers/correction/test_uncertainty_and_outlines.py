@@ -21,7 +21,7 @@ def test_uncertainty_is_a_layer_that_follows(result, settle):
     settle(result)
     layer = result.viewer.layers["scene uncertainty"]
     assert result.viewer.layers.selection.active is active
-    assert result.image_panel.choice().layer is result.viewer.layers["scene"]
+    assert result.image_panel.value().layer is result.viewer.layers["scene"]
     assert layer.data.shape == predicted(result).data.shape
     assert 0 <= layer.data.min() < layer.data.max() <= 1
     np.testing.assert_allclose(layer.extent.world, result.viewer.layers["scene"].extent.world)
