@@ -7,6 +7,7 @@ import csv
 import numpy as np
 from parity_pipeline import check_pipeline
 
+from napari_cliper.segmentation import SegmentationConfig
 from napari_cliper.segmentation.methods.scclip import (
     CONTAMINATION,
     NEIGHBOURS,
@@ -51,7 +52,8 @@ def test_every_case(scclip_case, later_encoder):
         check_pipeline(scclip_case, later_encoder, method, "scclip")
         return
     pixels = scclip_case.tensor("pixel_values")
-    features, grid = method.encode(later_encoder, None, (), pixels, Monitor())
+    settings = SegmentationConfig(method="scclip").settings()
+    features, grid, _ = method.encode(later_encoder, None, (), pixels, settings, Monitor())
     np.testing.assert_allclose(features, scclip_case["scclip"], rtol=0, atol=1e-4)
 
     outputs = list(later_encoder.inputs_of_blocks(pixels))

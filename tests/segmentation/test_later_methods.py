@@ -10,7 +10,7 @@ from segmenter_inputs import CLASSES, IMAGE
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, TileMemory, Tiles
 from napari_cliper.segmentation.methods.scclip import anomalies, anomaly_scores, repaired
 
-LATER = ("scclip", "naclip")
+LATER = ("scclip", "naclip", "resclip")
 
 HALF_EMPTY = np.where(np.arange(110)[:, None] < 60, np.uint8(40), IMAGE)
 WIDE, SMALL = IMAGE[:24, :90], IMAGE[:40, :40]
@@ -70,6 +70,21 @@ def test_equal_patches_have_no_anomaly():
         scores = anomaly_scores(torch.ones(count, 8))
         assert (scores == 1).all()
         assert not anomalies(scores).any()
+
+
+def test_words_change_the_features_of_resclip_but_not_its_embedding():
+    config = SegmentationConfig(method="resclip", model="demo", refiner="none", templates="word")
+    segmenter = Segmenter(config)
+    embedding = segmenter.embed(IMAGE)
+    before = embedding.windows[0].features.clone()
+    words = ("nucleus", "crystal")
+    others = (*words, "bacteria", "agar", "fibre")
+    first = segmenter.score(embedding, words, background=()).coarse.logits
+    more = segmenter.score(embedding, others, background=()).coarse.logits
+    assert np.abs(more[:2] - first).max() > 1e-3  # with other methods they would be the same
+    torch.testing.assert_close(embedding.windows[0].features, before)
+    again = segmenter.score(embedding, words, background=()).coarse.logits
+    np.testing.assert_array_equal(again, first)
 
 
 def test_a_note_says_what_was_not_published():

@@ -211,7 +211,8 @@ class SegmentationConfig:
     ----------
     method : str
         Segmentation method: ``"cliper"``, ``"sclip"``, ``"clearclip"``, ``"maskclip"``,
-        ``"proxyclip"``, ``"scclip"``, ``"naclip"`` or ``"clip"``, the names in `METHODS`.
+        ``"proxyclip"``, ``"scclip"``, ``"naclip"``, ``"resclip"`` or ``"clip"``, the names in
+        `METHODS`.
     model : str
         CLIP model: ``"ViT-B/16"``, ``"ViT-L/14"``, ``"ViT-H/14"``, ``"demo"``,
         ``"open_clip:NAME/TAG"``, ``"open_clip:NAME/FILE"`` or a checkpoint file.

@@ -18,6 +18,8 @@ from .progress import Monitor
 from .refiners.attention_maps import SelfAttention
 from .refiners.protocol import Refiner
 from .refiners.table import REFINERS
+from .results import ImageEmbedding
+from .scoring.similarity import Queries
 from .tiles import TileLayout
 
 
@@ -107,6 +109,19 @@ class ImageReader:
             beside = {name: network(name) for name in METHODS[self.config.method].needs}
             networks = ImageNetworks(network("clip").image, **beside)
             return self.method.read(networks, image, settings, monitor)
+
+    def with_words(
+        self, embedding: ImageEmbedding, queries: Queries, monitor: Monitor
+    ) -> ImageEmbedding:
+        """The embedding of an image or tile, after what the method computes from words with CLIP.
+
+        Unchanged for most methods; loads CLIP where it is not loaded.
+        """
+        if not METHODS[self.config.method].words_change_features:
+            return embedding
+        self.networks.load(monitor, clip_alone=True)
+        with self.networks.for_one_job("clip", monitor) as network:
+            return self.method.with_words(network.image, embedding, queries, self.settings, monitor)
 
     def attention(self, pixels: RGBPixels, monitor: Monitor) -> SelfAttention | None:
         """The attention that the refiner computes from an image or tile; None if it needs none.

@@ -338,7 +338,10 @@ class Segmenter:
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ScoreMaps:
-        """Score an embedded image for classes; of the networks, only the text encoder runs.
+        """Score an embedded image for classes.
+
+        Of the networks, only the text encoder runs; with a method whose features depend on words
+        (`MethodRow.words_change_features`), also a part of CLIP.
 
         Parameters
         ----------
@@ -401,7 +404,11 @@ class Segmenter:
                     )
                 else:
                     coarse = self.reader.method.score(
-                        embedding, queries, self.settings, self.source.patch, fusion
+                        self.reader.with_words(embedding, queries, monitor),
+                        queries,
+                        self.settings,
+                        self.source.patch,
+                        fusion,
                     )
                     del queries  # frees memory: the vectors of many words are as large as maps
                     refined = self._refined(coarse, embedding, monitor)

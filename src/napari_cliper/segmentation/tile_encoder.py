@@ -218,7 +218,12 @@ class TileEncoder:
                 continue
             maps = _planes(
                 self.reader.method.score(
-                    tile, queries, self.settings, self.reader.patch, fusion, peaks
+                    self.reader.with_words(tile, queries, monitor),
+                    queries,
+                    self.settings,
+                    self.reader.patch,
+                    fusion,
+                    peaks,
                 )
             )
             planes = len(maps)

@@ -7,7 +7,8 @@ averaged (SCLIP, arXiv 2312.01597; ClearCLIP, 2407.12442; ProxyCLIP, 2408.04883)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +29,23 @@ from ..working_size import kept_ratio_shape
 from .protocol import ClipFeatures, ImageInput, ImageNetworks, Method
 
 WINDOWS_AT_ONCE = 8
+
+
+class Encoded(NamedTuple):
+    """The result of `LastBlockMethod.encode` for B windows.
+
+    Parameters
+    ----------
+    features : (B, N, D) float32 tensor
+    grid : (int, int)
+        Rows and columns of the N patches.
+    extra : tuple of B mappings
+        `PatchFeatures.extra` of each window; empty if the method needs nothing else.
+    """
+
+    features: Tensor
+    grid: tuple[int, int]
+    extra: tuple[Mapping[str, Tensor], ...] = ()
 
 
 class LastBlockMethod(Method):
@@ -75,10 +93,7 @@ class LastBlockMethod(Method):
             monitor.tell("Encoding the windows", start, len(places))
             batch = places[start : start + WINDOWS_AT_ONCE]
             crops = [pixels[w.top : w.bottom, w.left : w.right] for w in batch]
-            multiple = 1
-            if settings.window or self.pads_whole:
-                multiple = self.input_multiple(networks.clip, networks.foundation)
-            found += self._read_batch(networks, crops, batch, multiple, monitor)
+            found += self._read_batch(networks, crops, batch, settings, monitor)
         return ClipFeatures(None, tuple(found))
 
     def _read_batch(
@@ -86,18 +101,22 @@ class LastBlockMethod(Method):
         networks: ImageNetworks,
         crops: Sequence[RGBPixels],
         windows: Sequence[Window],
-        multiple: int,
+        settings: Settings,
         monitor: Monitor,
     ) -> Iterator[PatchFeatures]:
-        clip = networks.clip
+        clip, foundation = networks.clip, networks.foundation
+        multiple = 1
+        if settings.window or self.pads_whole:
+            multiple = self.input_multiple(clip, foundation)
         planes, (top, left) = padded(
             torch.cat([normalised(crop, clip.mean, clip.std) for crop in crops]), multiple
         )
-        features, grid = self.encode(clip, networks.foundation, crops, planes, monitor)
+        found = self.encode(clip, foundation, crops, planes, settings, monitor)
         shape = (planes.shape[2], planes.shape[3])
-        for one, window in zip(features.cpu(), windows, strict=True):
+        extras = found.extra or ({},) * len(windows)
+        for one, window, extra in zip(found.features.cpu(), windows, extras, strict=True):
             inside = Window(top, left, top + window.shape[0], left + window.shape[1])
-            yield PatchFeatures(one[None], grid, None, window, inside, shape)
+            yield PatchFeatures(one[None], found.grid, None, window, inside, shape, extra)
 
     def input_multiple(self, clip: ClipImageEncoder, foundation: ImageEncoder | None) -> int:
         """What the sides of a window are padded to a multiple of, in pixels."""
@@ -109,8 +128,9 @@ class LastBlockMethod(Method):
         foundation: ImageEncoder | None,
         crops: Sequence[RGBPixels],
         planes: Tensor,
+        settings: Settings,
         monitor: Monitor,
-    ) -> tuple[Tensor, tuple[int, int]]:
+    ) -> Encoded:
         """Patch features of windows of one shape.
 
         Parameters
@@ -119,15 +139,9 @@ class LastBlockMethod(Method):
             The windows.
         planes : (B, 3, H, W) float tensor
             The same, normalised for CLIP and padded.
-
-        Returns
-        -------
-        features : (B, N, D) float32 tensor
-        grid : (int, int)
-            Rows and columns of the N patches.
         """
         features = clip.last_block(planes, self.attention, residual=self.residual, monitor=monitor)
-        return features, clip.grid(planes)
+        return Encoded(features, clip.grid(planes))
 
     def score(
         self,

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..config import Settings
 from ..features.preprocessing import RGBPixels
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import nearness
 from ..progress import Monitor
-from .last_block import LastBlockMethod
+from .last_block import Encoded, LastBlockMethod
 
 SIGMA = 5.0
 """Width of the Gaussian, in patches."""
@@ -30,8 +31,9 @@ class NaClip(LastBlockMethod):
         foundation: ImageEncoder | None,
         crops: Sequence[RGBPixels],
         planes: Tensor,
+        settings: Settings,
         monitor: Monitor,
-    ) -> tuple[Tensor, tuple[int, int]]:
+    ) -> Encoded:
         """Features on CLIP's grid."""
         grid = clip.grid(planes)
         near = nearness(grid, SIGMA)
@@ -42,4 +44,4 @@ class NaClip(LastBlockMethod):
             logits = (k @ k.mT).float() * k.shape[-1] ** -0.5 + near.to(x.device)
             weights = logits.softmax(dim=-1).to(v.dtype)
             outputs.append(clip.project_out(clip.merge(last, weights, v))[:, 1:])
-        return torch.cat(outputs).float(), grid
+        return Encoded(torch.cat(outputs).float(), grid)

@@ -125,6 +125,21 @@ class Method(Protocol):
         """
         ...
 
+    def with_words(
+        self,
+        clip: ClipImageEncoder,
+        embedding: ImageEmbedding,
+        queries: Queries,
+        settings: Settings,
+        monitor: Monitor,
+    ) -> ImageEmbedding:
+        """Return the embedding with features that depend on the words.
+
+        Called before `score` if `MethodRow.words_change_features` is set. Every change of the words
+        then runs a part of CLIP again.
+        """
+        return embedding
+
     def score(
         self,
         embedding: ImageEmbedding,

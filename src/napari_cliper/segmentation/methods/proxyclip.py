@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..config import Settings
 from ..features.preprocessing import RGBPixels, normalised, padded
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import PROXY_BETA, PROXY_GAMMA
 from ..progress import Monitor
-from .last_block import LastBlockMethod
+from .last_block import Encoded, LastBlockMethod
 
 MULTIPLE = 56
 """Windows are padded to multiples of this, which the patches 8 and 14 divide."""
@@ -34,8 +35,9 @@ class ProxyClip(LastBlockMethod):
         foundation: ImageEncoder | None,
         crops: Sequence[RGBPixels],
         planes: Tensor,
+        settings: Settings,
         monitor: Monitor,
-    ) -> tuple[Tensor, tuple[int, int]]:
+    ) -> Encoded:
         """Features on the foundation model's grid."""
         model = _there(foundation)
         theirs = torch.cat([normalised(crop, model.mean, model.std) for crop in crops])
@@ -44,7 +46,7 @@ class ProxyClip(LastBlockMethod):
         features = clip.proxied(
             planes, external, beta=PROXY_BETA, gamma=PROXY_GAMMA, monitor=monitor
         )
-        return features, (external.shape[2], external.shape[3])
+        return Encoded(features, (external.shape[2], external.shape[3]))
 
 
 def _there(foundation: ImageEncoder | None) -> ImageEncoder:

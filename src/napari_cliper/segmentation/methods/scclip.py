@@ -19,7 +19,7 @@ from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import LAST_BLOCK, proxy_attention
 from ..progress import Monitor
-from .last_block import LastBlockMethod, scaled_block, scaling_note
+from .last_block import Encoded, LastBlockMethod, scaled_block, scaling_note
 
 NEIGHBOURS = 30
 """Nearest other patches that an anomaly score is computed from."""
@@ -102,8 +102,9 @@ class ScClip(LastBlockMethod):
         foundation: ImageEncoder | None,
         crops: Sequence[RGBPixels],
         planes: Tensor,
+        settings: Settings,
         monitor: Monitor,
-    ) -> tuple[Tensor, tuple[int, int]]:
+    ) -> Encoded:
         """Features on CLIP's grid."""
         grid = clip.grid(planes)
         constants = self.constants(len(clip.blocks))
@@ -121,7 +122,7 @@ class ScClip(LastBlockMethod):
         for images in zip(x, similar, smoothing, levels, strict=True):
             monitor.check()
             outputs.append(_patches(clip, constants, grid, *images))
-        return torch.stack(outputs), grid
+        return Encoded(torch.stack(outputs), grid)
 
 
 def _patches(

@@ -32,6 +32,8 @@ class MethodRow:
         The refiner of the published method.
     needs : tuple of str
         The networks, in addition to CLIP, that `Method.read` is given.
+    words_change_features : bool
+        Whether `Method.with_words` runs a part of CLIP for every change of the words.
     """
 
     name: str
@@ -43,6 +45,7 @@ class MethodRow:
     rule: Rule = "probability"
     refiner: str = "none"
     needs: tuple[Network, ...] = ()
+    words_change_features: bool = False
 
 
 _ROWS = (
@@ -99,6 +102,16 @@ _ROWS = (
         make=lazily("methods.naclip", "NaClip"),
         published_with="naclip",
         words_of="sclip",
+    ),
+    MethodRow(
+        "resclip",
+        "ResCLIP",
+        "NACLIP with a second pass, guided by the labels of the first. Slower: every change of the "
+        "words runs a part of CLIP again.",
+        make=lazily("methods.resclip", "ResClip"),
+        published_with="resclip",
+        words_of="sclip",
+        words_change_features=True,
     ),
     MethodRow(
         "clip",
