@@ -56,6 +56,8 @@ class LabelledImage:
     instances : (..., Y, X) int32 array, optional
         The number of each pixel's object; 0 for none. All pixels of an object have one label.
         Default: the connected regions of the labels are the objects.
+    gamma : float
+        Exponent of the values of a greyscale image between its black and white.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class LabelledImage:
     record: Mapping[str, Any] = field(default_factory=dict)
     contrast: tuple[float, float] | None = None
     instances: NDArray[np.int32] | None = None
+    gamma: float = 1.0
 
     def __post_init__(self) -> None:
         """Fill in defaults, and check dtypes, shapes and lengths."""

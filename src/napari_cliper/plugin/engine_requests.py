@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import (
     ClassPrompt,
+    Composite,
     LiveLabels,
     SegmentationConfig,
     Thresholds,
@@ -34,10 +36,13 @@ def _percentiles() -> Limits | None:
     return None
 
 
-def digest(pixels: NDArray[Any]) -> str:
-    """A hash of the pixels, shape and dtype of an image."""
+def digest(image: Any) -> str:
+    """A hash of the pixels, shape and dtype of an image, and of how channels are shown."""
+    pixels = np.asarray(image)
     hasher = hashlib.blake2b(f"{pixels.shape}{pixels.dtype}".encode())
     hasher.update(pixels.tobytes())
+    if isinstance(image, Composite):  # the record of the embedding says what was combined
+        hasher.update(str(image.record).encode())
     return hasher.hexdigest()
 
 
@@ -48,7 +53,7 @@ class Request:
     Parameters
     ----------
     read : callable
-        Returns the pixels of the image; called in the thread.
+        Returns the pixels of the image, or a `Composite` of them; called in the thread.
     config : SegmentationConfig
     classes : tuple of ClassPrompt
     background : tuple of str
@@ -60,9 +65,11 @@ class Request:
         Their weight relative to the words, 0 to 1; None chooses it for each class.
     contrast : callable
         Returns the contrast limits of a grey image, or None; called in the thread.
+    gamma : float
+        Gamma of a grey image.
     """
 
-    read: Callable[[], NDArray[Any]]
+    read: Callable[[], Any]
     config: SegmentationConfig
     classes: tuple[ClassPrompt, ...]
     background: tuple[str, ...]
@@ -70,6 +77,7 @@ class Request:
     prototypes: Prototypes | None = None
     prototype_weight: float | None = None
     contrast: Callable[[], Limits | None] = _percentiles
+    gamma: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +87,7 @@ class LearningRequest:
     Parameters
     ----------
     read : callable
-        Returns the pixels of the image; called in the thread.
+        Returns the pixels of the image, or a `Composite` of them; called in the thread.
     config : SegmentationConfig
     labels : (Y, X) array of int
     confirmed : (Y, X) bool array
@@ -88,17 +96,18 @@ class LearningRequest:
         The class name of each label.
     source : str
         Name of the image.
-    contrast : callable
+    contrast, gamma
         As in `Request`.
     """
 
-    read: Callable[[], NDArray[Any]]
+    read: Callable[[], Any]
     config: SegmentationConfig
     labels: NDArray[Any]
     confirmed: NDArray[Any]
     names: Mapping[int, str]
     source: str
     contrast: Callable[[], Limits | None] = _percentiles
+    gamma: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -309,13 +309,13 @@ class Session:
         With `passing`, a new embedding is cached only if no other has to be dropped for it.
         """
         report(Progress(ui_text.READING_IMAGE, 0, 0))
-        pixels, contrast = requested.read(), requested.contrast()
-        key = (segmenter.config.embedding_key, digest(pixels), contrast)
+        image, contrast, gamma = requested.read(), requested.contrast(), requested.gamma
+        key = (segmenter.config.embedding_key, digest(image), contrast, gamma)
         embedding = self._recall(key)
         if embedding is not None:
             return embedding, False
         embedding = segmenter.embed(
-            pixels, contrast=contrast, report=report, should_stop=should_stop
+            image, contrast=contrast, gamma=gamma, report=report, should_stop=should_stop
         )
         if not passing or self.kept[1] + embedding.nbytes <= self.capacity:
             self._keep(key, embedding)

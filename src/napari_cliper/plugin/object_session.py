@@ -41,6 +41,8 @@ class OutlineRequest:
         Returns the pixels of the tile; called in the thread.
     contrast : callable
         Returns the contrast limits of a grey image, or None; called in the thread.
+    gamma : float
+        Gamma of a grey image.
     prompt : ObjectPrompt or None
         In pixels of the tile. None only embeds the tile, so that the first click is fast.
     likely : (Y, X) bool array or None
@@ -52,6 +54,7 @@ class OutlineRequest:
     model: SamChoice
     read: Callable[[], NDArray[Any]]
     contrast: Callable[[], Limits | None]
+    gamma: float
     prompt: ObjectPrompt | None
     likely: NDArray[Any] | None
     previous: NDArray[Any] | None = None
@@ -193,13 +196,19 @@ class ObjectSession:
         should_stop: Callable[[], bool],
     ) -> ObjectEmbedding:
         pixels, contrast = request.read(), request.contrast()
-        key = (request.model, digest(pixels), contrast)
+        key = (request.model, digest(pixels), contrast, request.gamma)
         with self._lock:
             found = self._cached.get(key)
             if found is not None:
                 self._cached.move_to_end(key)
                 return found
-        found = segmenter.embed(pixels, contrast=contrast, report=report, should_stop=should_stop)
+        found = segmenter.embed(
+            pixels,
+            contrast=contrast,
+            gamma=request.gamma,
+            report=report,
+            should_stop=should_stop,
+        )
         with self._lock:
             self._cached[key] = found
             while (

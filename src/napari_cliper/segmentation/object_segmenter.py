@@ -77,6 +77,7 @@ class ObjectSegmenter:
         image: NDArray[Any],
         *,
         contrast: Limits | None = None,
+        gamma: float = 1.0,
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ObjectEmbedding:
@@ -89,6 +90,8 @@ class ObjectSegmenter:
         contrast : (float, float), optional
             The values of a grey image that become black and white. Default: its 0.1 and 99.9
             percentiles.
+        gamma : float
+            As for `Segmenter.embed`.
 
         Returns
         -------
@@ -104,7 +107,7 @@ class ObjectSegmenter:
         WeightsUnavailableError, DamagedWeightsError, Stopped
         """
         monitor = Monitor.of(report, should_stop)
-        rgb = to_rgb(image, contrast)
+        rgb = to_rgb(image, contrast, gamma)
         loaded = self._load(monitor)
         monitor.tell("Encoding the image", 0, 1)
         with loaded.for_one_job(monitor) as model:

@@ -100,7 +100,7 @@ def _rgb(image: LabelledImage) -> NDArray[np.uint8]:
     values: NDArray[Any] = image.image.reshape(*image.labels.shape, -1)[..., :3]
     if values.dtype.kind == "f":
         values = np.nan_to_num(values)
-    pixels = to_8bit(values, image.contrast).pixels
+    pixels = to_8bit(values, image.contrast, image.gamma).pixels
     if pixels.shape[2] == 2:  # two channels as red and green
         pixels = np.concatenate([pixels, np.zeros_like(pixels[..., :1])], axis=2)
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)

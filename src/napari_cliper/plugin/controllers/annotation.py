@@ -22,6 +22,7 @@ from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, Progress
 from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer, Place
+from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice
 from ..layers.image_view import pixel_under, rectangle_mask
 from ..layers.passing_layers import PassingLayer
@@ -147,7 +148,7 @@ class AnnotationController(Controller):
         InvalidInputError
             If the image was removed, or replaced by one of another size.
         """
-        if image not in self._viewer.layers:
+        if not in_viewer(self._viewer, image):
             raise InvalidInputError(ui_text.image_removed(name))
         found = self.of(image)
         if found is not None and state is None:

@@ -24,6 +24,7 @@ from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError, Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
+from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice
 from ..panels.offers_panel import Offer, OffersPanel
 from ..state import DockState
@@ -268,7 +269,8 @@ class Autosave(Controller):
     def restore(self, lost: AnnotationLayer) -> None:
         """Restore a removed annotation and its image, in place of a newer annotation."""
         self.lost.remove(lost)
-        if lost.image not in self._viewer.layers:
+        if not in_viewer(self._viewer, lost.image):
+            lost.image.visible = True  # a group whose layers are gone is shown by itself
             self._viewer.add_layer(lost.image)
         newer = self._annotation_controller.of(lost.image)
         if newer is not None and not newer.blank:

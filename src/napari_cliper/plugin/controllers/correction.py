@@ -19,6 +19,7 @@ from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..job_slot import JobSlot
 from ..layers.annotation_layer import AnnotationLayer
+from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, labels_shape, map_transforms
 from ..layers.image_view import go_to_pixel
 from ..layers.passing_layers import PassingLayer
@@ -115,7 +116,7 @@ class CorrectionController(Controller):
     def _shown(self) -> Shown | None:
         """The current result, if its image is unchanged."""
         shown = self._result.shown
-        there = shown is not None and shown.choice.layer in self._viewer.layers
+        there = shown is not None and in_viewer(self._viewer, shown.choice.layer)
         return shown if shown is not None and there and shown.choice.is_current else None
 
     def _on_removed(self, event: Any) -> None:

@@ -13,6 +13,7 @@ from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ...segmentation import LiveLabels, SegmentationConfig, Thresholds, UserHints
 from ..engine_requests import Outcome
+from ..layers.image_group import members_of
 from ..layers.image_layers import ImageChoice, Key
 from ..layers.prediction_layers import Prediction
 
@@ -177,7 +178,7 @@ class KeptResults:
     def forget(self, image: Layer | None = None) -> None:
         """Drop the results of an image, by default of all images."""
         for key, kept in list(self._all.items()):
-            if image is None or kept.shown.choice.layer is image:
+            if image is None or image in members_of(kept.shown.choice.layer):
                 del self._all[key]
         self._dropped = {
             key for key in self._dropped if image is not None and key[0]() not in (None, image)

@@ -282,6 +282,7 @@ class ObjectTool(Controller):
             self._model(),
             tile.read,
             tile.contrast,
+            tile.gamma,
             None if prompt is None else prompt.moved(top, left),
             self._likely(tile) if len(places) == 1 else None,
             self._previous(tile),

@@ -232,13 +232,14 @@ class PrototypeLearning(Controller):
         annotation.follow()
         place = annotation.place_of(choice)
         learning_request = LearningRequest(
-            choice.read,
+            choice.image,
             self._engine.value(),
             annotation.edits.labels[place].copy(),
             annotation.edits.edit_mask[place] != OPEN,
             {label: row.name for label, row in annotation.classes.items()},
             ui_text.source_name(image=annotation.name, plane=choice.plane),
             choice.contrast,
+            choice.gamma,
         )
         self._when_free(
             learning_request.source,

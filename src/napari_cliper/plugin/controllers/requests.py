@@ -95,7 +95,9 @@ class Requests:
         except InvalidInputError as error:
             return str(error)
         rows = self._classes.value()
-        request = replace(self._request(choice.read, config), contrast=choice.contrast)
+        request = replace(
+            self._request(choice.image, config), contrast=choice.contrast, gamma=choice.gamma
+        )
         return choice, tuple(row for row in rows if not row.background), request
 
     def of_project(self) -> Request | str:
@@ -139,7 +141,7 @@ class Requests:
         more = [row for row in self._classes.value() if row.name.casefold() not in names]
         self.apply(replace(settings, classes=(*settings.classes, *more)))
 
-    def _request(self, read: Callable[[], NDArray[Any]], config: SegmentationConfig) -> Request:
+    def _request(self, read: Callable[[], Any], config: SegmentationConfig) -> Request:
         classes, words = classes_of(self._classes.value())
         return Request(
             read,

@@ -13,6 +13,7 @@ from ...labels.label_class import ClassRow
 from ...segmentation import SegmentationConfig
 from .. import shortcuts, ui_text
 from ..engine_requests import Outcome
+from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
@@ -178,7 +179,7 @@ class RunController(Controller):
         if applied != self._requests.applied:
             self._status.end(ui_text.DROPPED_FOR_PROJECT)
             return
-        if choice.layer not in self._viewer.layers or not choice.is_current:
+        if not in_viewer(self._viewer, choice.layer) or not choice.is_current:
             self._status.end(ui_text.dropped_for_image(choice.name))
             return
         active = self._viewer.layers.selection.active

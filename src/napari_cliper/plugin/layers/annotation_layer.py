@@ -393,4 +393,4 @@ class AnnotationLayer(QObject):
 
 def _labelled(state: AnnotationState, choice: ImageChoice) -> LabelledImage:
     found = labelled_of(state, choice.name, np.asarray(choice.source))
-    return replace(found, contrast=choice.contrast())
+    return replace(found, contrast=choice.contrast(), gamma=choice.gamma)

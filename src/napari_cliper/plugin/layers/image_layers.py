@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import psutil
 from napari.layers import Image, Layer
-from napari.layers.utils.layer_utils import calc_data_range
 from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
 from ...labels.axes import axes_from_names
 from ...segmentation import MIN_SIDE, InvalidInputError
 from .. import ui_text
+from .image_group import ChannelArray, ImageGroup, full_resolution, members_of, own_limits
 
 Region = tuple[slice, slice]
 
@@ -38,6 +38,7 @@ class ImageChoice:
     Parameters
     ----------
     layer : Image
+        The layer, or an `ImageGroup` of several.
     name : str
         The layer's name.
     plane : tuple of int
@@ -53,13 +54,24 @@ class ImageChoice:
     source: Any = field(init=False, repr=False)
     """The array at full resolution; it stays the same if `layer.data` is replaced."""
 
+    arrays: tuple[Any, ...] = field(init=False, repr=False)
+    """The array of the layer, or those of all layers of a group."""
+
+    gamma: float = field(init=False, repr=False)
+    """Gamma of a grey layer; 1 for colours."""
+
     _limits: tuple[float, float] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Store the array and the contrast limits."""
-        object.__setattr__(self, "source", _full_resolution(self.layer))
-        limits = None if self.layer.rgb else tuple(map(float, self.layer.contrast_limits))
+        """Store the arrays, the contrast limits and gamma."""
+        layer, grey = self.layer, not self.layer.rgb
+        group = isinstance(layer, ImageGroup)
+        source = layer.snapshot() if group else full_resolution(layer)
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "arrays", _arrays(layer))
+        limits = tuple(map(float, layer.contrast_limits)) if grey else None
         object.__setattr__(self, "_limits", limits)
+        object.__setattr__(self, "gamma", float(layer.gamma) if grey else 1.0)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -77,20 +89,31 @@ class ImageChoice:
         rows, columns = self.region or (slice(None), slice(None))
         return np.asarray(self.source[(*self.plane, rows, columns)]).copy()
 
+    def image(self) -> Any:
+        """Return what the engine is given: the pixels of `read`, or a `Composite` of a group.
+
+        Accesses no layer, so that a thread may call it.
+        """
+        if not isinstance(self.source, ChannelArray):
+            return self.read()
+        rows, columns = self.region or (slice(None), slice(None))
+        return self.source.composite.read((*self.plane, rows, columns))
+
     def contrast(self) -> tuple[float, float] | None:
         """Return the contrast limits of a grey image; None if they are napari's defaults.
 
         The defaults are the range of the dtype, or of the values of an array in memory. Accesses
         no layer, so that a thread may call it.
         """
-        if self._limits is None or self._limits in _own_limits(self.source):
+        if self._limits is None or self._limits in own_limits(self.source):
             return None
         return self._limits
 
     @property
     def is_current(self) -> bool:
-        """Whether the layer still shows the array that was chosen."""
-        return _full_resolution(self.layer) is self.source
+        """Whether the layers still show the arrays that were chosen."""
+        now = _arrays(self.layer)
+        return all(one is other for one, other in zip(now, self.arrays, strict=True))
 
     @property
     def key(self) -> Key:
@@ -104,25 +127,13 @@ def is_output(layer: Layer) -> bool:
     return OUTPUT_KEY in layer.metadata
 
 
-def _full_resolution(layer: Image) -> Any:
-    return layer.data[0] if layer.multiscale else layer.data
-
-
-def _own_limits(source: Any) -> list[tuple[float, float]]:
-    """The default contrast limits of napari for an array."""
-    dtype = np.dtype(source.dtype)
-    own: list[tuple[float, float]] = [(0.0, 1.0)]
-    if dtype.kind in "iu":
-        own = [(float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))]
-    if isinstance(source, np.ndarray):  # anything else would be read from the disk
-        low, high = calc_data_range(source)
-        own.append((float(low), float(high)))
-    return own
+def _arrays(layer: Image) -> tuple[Any, ...]:
+    return tuple(full_resolution(one) for one in members_of(layer))
 
 
 def image_shape(layer: Image) -> tuple[int, ...]:
     """Return the shape in pixels at full resolution, without the channel axis of RGB."""
-    shape = tuple(_full_resolution(layer).shape)
+    shape = tuple(full_resolution(layer).shape)
     return shape[:-1] if layer.rgb else shape
 
 

@@ -26,6 +26,7 @@ from superqt.utils import signals_blocked
 from ...labels.units import known_unit
 from ...segmentation import InvalidInputError
 from .. import ui_text
+from ..layers.image_group import ImageGroup, groups_in, in_viewer
 from ..layers.image_layers import (
     ImageChoice,
     Region,
@@ -48,7 +49,7 @@ from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 
 _MOVES = ("scale", "translate", "rotate", "shear", "affine", "units")
-_IMAGE_EVENTS = ("name", "data", "axis_labels", *_MOVES)
+_IMAGE_EVENTS = ("name", "data", "axis_labels", "visible", "blending", *_MOVES)
 _SHAPES_EVENTS = ("name", "data", "highlight", *_MOVES)  # highlight: another selection
 _LIST_EVENTS = ("inserted", "removed", "reordered")
 _DIMS_EVENTS = ("current_step", "ndisplay", "order", "ndim")
@@ -70,7 +71,9 @@ class ImagePanel(QWidget):
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._images: list[Image] = []
+        self._images: list[Image] = []  # layers, and groups of layers
+        self._groups: list[ImageGroup] = []
+        self._used: list[ImageGroup] = []  # groups that were chosen
         self._image: Image | None = None
         self._by_hand = False  # whether the user chose the image here
         self._regions: list[str | Shapes] = []
@@ -123,7 +126,7 @@ class ImagePanel(QWidget):
         InvalidInputError
             If there is none: no image, a 3-D view, or sliders outside the image.
         """
-        if self._image is None or self._image not in self._viewer.layers:
+        if self._image is None or not in_viewer(self._viewer, self._image):
             raise InvalidInputError(ui_text.NO_IMAGE)
         plane = current_plane(self._viewer, self._image)
         return ImageChoice(self._image, self._image.name, plane)
@@ -244,11 +247,11 @@ class ImagePanel(QWidget):
         self.summary.setToolTip(text)
 
     def _fill_images(self) -> None:
-        """List the image layers of the viewer, the topmost first."""
+        """List the image layers of the viewer, the topmost first, and groups of them."""
         layers = list(self._viewer.layers)
-        self._images = [
-            one for one in reversed(layers) if isinstance(one, Image) and not is_output(one)
-        ]
+        images = [one for one in reversed(layers) if isinstance(one, Image) and not is_output(one)]
+        self._fill_groups(images)
+        self._images = [*images, *self._groups]
         if self._image not in self._images:
             self._image = self._preferred()
             self._by_hand = False
@@ -256,10 +259,21 @@ class ImagePanel(QWidget):
         with signals_blocked(self.images):
             self.images.clear()
             for layer in self._images:
-                self.images.offer(layer.name)
+                self.images.offer(_title(layer))
             if self._image is not None:
                 self.images.setCurrentIndex(self._images.index(self._image))
         self.images.explain("" if self._images else ui_text.NO_IMAGE)
+
+    def _fill_groups(self, images: list[Image]) -> None:
+        """List what can be shown together.
+
+        A group that was chosen stays while its layers are there, so that hiding one of them for a
+        moment does not change the choice.
+        """
+        known = [*self._groups, *self._used]
+        self._groups = groups_in(self._viewer, images, known)
+        self._used = [one for one in self._used if all(layer in images for layer in one.members)]
+        self._groups += [one for one in self._used if one.fits and one not in self._groups]
 
     def _preferred(self) -> Image | None:
         """The active image, another selected one, or the topmost."""
@@ -337,7 +351,9 @@ class ImagePanel(QWidget):
 
     def _on_image(self, index: int) -> None:
         self._by_hand = True
-        self._image = self._images[index]
+        self._image = image = self._images[index]
+        if isinstance(image, ImageGroup) and image not in self._used:
+            self._used.append(image)
         self.images.explain("")
         self._fill_axes()
         self._tell()
@@ -355,7 +371,7 @@ class ImagePanel(QWidget):
         """Update the boxes, and emit `valueChanged` if the choice has changed."""
         choice, why_not = self._look()
         self._show_summary(choice, why_not)
-        told = (choice and (choice.key, choice.name, id(choice.source)), why_not)
+        told = (choice and (choice.key, choice.name, tuple(map(id, choice.arrays))), why_not)
         if told != self._told:
             self._told = told
             self.valueChanged.emit(choice)
@@ -382,7 +398,8 @@ class ImagePanel(QWidget):
 
     def _listen_to(self, layer: Any) -> None:
         if isinstance(layer, Image) and not is_output(layer):
-            names, callback = _IMAGE_EVENTS, self._on_image_event
+            names: tuple[str, ...] = _IMAGE_EVENTS
+            callback = self._on_image_event
         elif isinstance(layer, Shapes):
             names, callback = _SHAPES_EVENTS, self._on_shapes_event
         else:
@@ -411,10 +428,12 @@ class ImagePanel(QWidget):
             self._tell()
 
     def _on_image_event(self, event: Any) -> None:
-        if event.type == "name":
-            self._fill_images()
-        elif event.type in ("data", "axis_labels") and event.source is self._image:
+        for group in {*self._groups, *self._used}:
+            if event.source in group.members and event.type in ("name", *_MOVES) and group.fits:
+                group.follow()
+        if event.type in ("data", "axis_labels") and event.source is self._image:
             self._fill_axes()
+        self._fill_images()
         self._tell()
 
     def _on_shapes_event(self, event: Any) -> None:
@@ -424,7 +443,7 @@ class ImagePanel(QWidget):
             self._tell()
 
     def _on_view(self, _event: Any = None) -> None:
-        if self._image is None or self._image not in self._viewer.layers:
+        if self._image is None or not in_viewer(self._viewer, self._image):
             return  # it is being removed: `_on_layers` follows
         if len(self._spins) != self._image.ndim - 2:
             self._fill_axes()  # other data: this event comes before the layer's own
@@ -448,6 +467,12 @@ def _label(text: str, buddy: QWidget) -> QLabel:
     return label
 
 
+def _title(image: Image) -> str:
+    """The name of an image in the box."""
+    shown_now = isinstance(image, ImageGroup) and image.axis is None
+    return ui_text.as_displayed(image.name) if shown_now else image.name
+
+
 def _in_words(choice: ImageChoice) -> list[str]:
     """Size, colours, plane and pixel size of a choice."""
     layer = choice.layer
@@ -456,6 +481,7 @@ def _in_words(choice: ImageChoice) -> list[str]:
     planes = [
         ui_text.axis_position(axis=axis_name(layer, axis), index=index, last=shape[axis] - 1)
         for axis, index in enumerate(choice.plane)
+        if shape[axis] > 1
     ]
     geometry = geometry_of(layer)
     units = [known_unit(unit, "space") for unit in geometry["units"][-2:]]
@@ -466,7 +492,7 @@ def _in_words(choice: ImageChoice) -> list[str]:
     ]
     return [
         ui_text.image_size(rows=shape[-2], columns=shape[-1], region=region),
-        *([ui_text.RGB] if layer.rgb else []),
+        *([] if not layer.rgb or isinstance(layer, ImageGroup) else [ui_text.RGB]),
         *planes,
         *([ui_text.pixel_size(sizes)] if len(sizes) == 2 else []),
     ]

@@ -29,6 +29,7 @@ from ...labels.regions import ClassSize, Regions, connected_regions, pixel_area
 from ...segmentation import InvalidInputError, Progress
 from .. import ui_text
 from ..job_slot import JobSlot
+from ..layers.image_group import in_viewer
 from ..layers.image_layers import OUTPUT_KEY, labels_shape, place, transforms
 from ..layers.image_view import go_to_box
 from ..newest_job import NewestJob
@@ -260,7 +261,7 @@ class ObjectsPanel(DockPanel):
         """Show objects in the layer of the image's objects, or in a new one."""
         regions, features = made
         choice, viewer = seen.choice, self._state.viewer
-        if choice.layer not in viewer.layers:
+        if not in_viewer(viewer, choice.layer):
             return
         numbers = np.zeros(labels_shape(choice), np.int32)
         numbers[place(choice)] = regions.numbers

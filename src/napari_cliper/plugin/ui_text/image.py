@@ -9,7 +9,10 @@ NO_IMAGE = "There is no image. Open one, or choose one in File > Open Sample."
 NO_IMAGE_SHORT = "No image"
 NO_RECTANGLE = "To choose a rectangle here, draw one in a Shapes layer first."
 IMAGE_NAME = "Image"
-IMAGE_TIP = "The image layer to segment. Follows the active layer until you choose one here."
+IMAGE_TIP = (
+    "The image layer to segment. Follows the active layer until you choose one here. Visible "
+    "layers of one size with additive blending can be segmented together."
+)
 PLANE_LABEL = "Plane"
 PLANE_TIP = "The plane of the stack to segment."
 CURRENT_PLANE = "current plane"
@@ -23,6 +26,26 @@ WHERE_NAME = "Plane and region"
 WHERE_TIP = "Which plane, and which region of it, to segment."
 RECTANGLE = "rectangle in a Shapes layer"
 RGB = "RGB"
+
+
+def group_name(layers: Sequence[str]) -> str:
+    """The name of layers that are segmented together."""
+    return " + ".join(layers)
+
+
+def as_displayed(group: str) -> str:
+    """Layers that are segmented together, in the list of images."""
+    return f"{group} (as displayed)"
+
+
+def channels_of(layer: str) -> str:
+    """The name of all channels of a layer, which are segmented together."""
+    return f"{layer}, all channels"
+
+
+def channel_name(index: int) -> str:
+    """A channel of a layer with an axis of channels."""
+    return f"channel {index}"
 
 
 def rectangle_in(layer: str) -> str:

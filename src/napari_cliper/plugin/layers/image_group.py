@@ -1,0 +1,339 @@
+"""Image layers, or the channels of one, shown together as one RGB image. No Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer
+from napari.layers.utils.layer_utils import calc_data_range
+from napari.utils.colormaps import AVAILABLE_COLORMAPS, CMYBGR, MAGENTA_GREEN, Colormap
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+
+from ...labels.axes import axes_from_names
+from ...segmentation import Channel, Composite, sample_of
+from .. import ui_text
+
+COLOURS = 256
+"""Colours of a channel's colormap; between them is interpolated."""
+
+SAMPLED_PLANES = 8
+"""Planes from which the percentiles of a channel are taken."""
+
+_PERCENTILES = (0.1, 99.9)
+_MOVES = ("scale", "translate", "rotate", "shear", "affine")
+
+
+class ChannelArray:
+    """The RGB pixels of a group, as an array that is combined where it is indexed.
+
+    How the channels are shown is fixed when this is made, and worked out when it is first read.
+
+    Parameters
+    ----------
+    planes : sequence of (..., Y, X) arrays
+        The channels, of any library.
+    looks : sequence of callable
+        Each returns a `Channel`; called in the thread that reads.
+    """
+
+    def __init__(self, planes: Sequence[Any], looks: Sequence[Callable[[], Channel]]) -> None:
+        self._planes = planes
+        self._looks = looks
+        self.shape = (*planes[0].shape, 3)
+        self.dtype = np.dtype(np.uint8)
+        self.ndim = len(self.shape)
+        self.size = math.prod(self.shape)
+
+    @cached_property
+    def composite(self) -> Composite:
+        """The channels with their looks."""
+        return Composite(self._planes, [look() for look in self._looks])
+
+    def __getitem__(self, index: Any) -> NDArray[np.uint8]:
+        """Return the colours of a part; the index is that of an array without colours."""
+        return self.composite[index]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return all colours, (..., Y, X, 3) uint8."""
+        return self.composite.__array__(dtype)
+
+
+class ImageGroup(Image):
+    """Layers shown together, as one RGB image that is not in the layer list.
+
+    It has the place of its first layer, and follows it with `follow`.
+
+    Parameters
+    ----------
+    members : sequence of Image
+        Grey layers of one shape, the lowest first; or a single one with an axis of channels.
+    axis : int, optional
+        The axis of channels of the single layer. The group has length 1 along it, and covers all
+        channels there.
+    """
+
+    def __init__(self, members: Sequence[Image], axis: int | None = None) -> None:
+        self.members = tuple(members)
+        self.axis = axis
+        super().__init__(
+            self._combined(), rgb=True, visible=False, name=self._joined_name(), **self._placement()
+        )
+
+    def _combined(self) -> ChannelArray:
+        if self.axis is None:
+            planes = [full_resolution(one) for one in self.members]
+            return ChannelArray(planes, [_look(one) for one in self.members])
+        layer = self.members[0]
+        source = full_resolution(layer)
+        count = int(source.shape[self.axis])
+        slices = [AxisSlice(source, self.axis, index) for index in range(count)]
+        limits = None if default_limits(layer) else _limits(layer)
+        names = MAGENTA_GREEN if count == 2 else CMYBGR
+        return ChannelArray(
+            slices,
+            [
+                partial(
+                    _channel_of_axis,
+                    ui_text.channel_name(index),
+                    AVAILABLE_COLORMAPS[names[index % len(names)]],
+                    one,
+                    limits,
+                    float(layer.gamma),
+                )
+                for index, one in enumerate(slices)
+            ],
+        )
+
+    def _joined_name(self) -> str:
+        names = [one.name for one in self.members]
+        return ui_text.group_name(names) if self.axis is None else ui_text.channels_of(names[0])
+
+    def _placement(self) -> dict[str, Any]:
+        """Transforms of the first layer; along the axis of channels, one pixel covers all."""
+        layer = self.members[0]
+        scale, translate = np.array(layer.scale), np.array(layer.translate)
+        if self.axis is not None:
+            count = full_resolution(layer).shape[self.axis]
+            middle = np.zeros(layer.ndim)
+            middle[self.axis] = (count - 1) / 2 * scale[self.axis]
+            rotation = np.asarray(layer.rotate)
+            translate = translate + (rotation @ middle if rotation.ndim == 2 else middle)
+            scale[self.axis] *= count
+        return {
+            "scale": scale,
+            "translate": translate,
+            "rotate": np.array(layer.rotate),
+            "shear": np.array(layer.shear),
+            "affine": np.array(layer.affine.affine_matrix),
+            "units": layer.units,
+            "axis_labels": layer.axis_labels,
+        }
+
+    def snapshot(self) -> ChannelArray:
+        """Return the pixels as the layers show them now."""
+        return self._combined()
+
+    @property
+    def shown(self) -> bool:
+        """Whether napari adds the layers up: all but the lowest visible one blend additively."""
+        return self.axis is not None or _adds_up(self.members)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the layers still have one shape and place, which is that of the group."""
+        if self.axis is not None:
+            shape = list(full_resolution(self.members[0]).shape)
+            named = channel_axis(self.members[0]) == self.axis
+            shape[self.axis] = 1
+            return named and (*shape, 3) == tuple(self.data.shape)
+        shapes = {tuple(full_resolution(one).shape) for one in self.members}
+        return shapes == {tuple(self.data.shape[:-1])} and _one_place(self.members)
+
+    def follow(self) -> None:
+        """Take name and place of the layers."""
+        self.name = self._joined_name()
+        for key, value in self._placement().items():
+            setattr(self, key, value)
+
+
+class AxisSlice:
+    """One index along an axis of an array, which keeps the axis with length 1.
+
+    Parameters
+    ----------
+    array : array
+        Of any library; read where this is indexed.
+    axis, index : int
+    """
+
+    def __init__(self, array: Any, axis: int, index: int) -> None:
+        self._array, self._axis, self._index = array, axis, index
+        self.shape = tuple(1 if i == axis else int(n) for i, n in enumerate(array.shape))
+        self.dtype = array.dtype
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Read a part."""
+        given = index if isinstance(index, tuple) else () if index is ... else (index,)
+        parts = [*given, *(slice(None),) * (len(self.shape) - len(given))]
+        at = parts[self._axis]
+        parts[self._axis] = (
+            slice(self._index, self._index + 1) if isinstance(at, slice) else self._index
+        )
+        return np.asarray(self._array[tuple(parts)])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all of it."""
+        every = self[...]
+        return every if dtype is None else every.astype(dtype)
+
+
+# ------------------------------------------------------------------ finding groups
+
+
+def groups_in(viewer: Viewer, images: Sequence[Image], known: Sequence[ImageGroup]) -> list[Any]:
+    """Return the groups that can be chosen: visible layers that add up, and axes of channels.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    images : sequence of Image
+        The layers that may be members.
+    known : sequence of ImageGroup
+        Groups made earlier, which are returned for the same layers.
+    """
+    grey = [one for one in images if not one.rgb]
+    places: list[list[Image]] = []
+    for layer in viewer.layers:
+        if layer in grey and layer.visible:
+            beside = next((one for one in places if _one_place([one[0], layer])), None)
+            if beside is None:
+                places.append([layer])
+            else:
+                beside.append(layer)
+    wanted: list[tuple[tuple[Image, ...], int | None]] = [
+        (tuple(one), None) for one in places if len(one) > 1 and _adds_up(one)
+    ]
+    for layer in reversed(list(viewer.layers)):
+        axis = channel_axis(layer) if layer in grey else None
+        if axis is not None:
+            wanted.append(((layer,), axis))
+    return [
+        next(
+            (one for one in known if (one.members, one.axis) == (members, axis) and one.fits),
+            None,
+        )
+        or ImageGroup(members, axis)
+        for members, axis in wanted
+    ]
+
+
+def channel_axis(layer: Image) -> int | None:
+    """Return the axis of channels of a grey layer, by its label; None without one."""
+    letters = axes_from_names(layer.axis_labels, layer.ndim)
+    axis = letters.find("C")
+    return axis if axis >= 0 and full_resolution(layer).shape[axis] > 1 else None
+
+
+def members_of(image: Layer) -> tuple[Layer, ...]:
+    """Return the layers of a group; of another image, itself."""
+    return image.members if isinstance(image, ImageGroup) else (image,)
+
+
+def in_viewer(viewer: Viewer, image: Layer) -> bool:
+    """Whether an image, or each layer of a group, is in the viewer."""
+    return image in viewer.layers or (
+        isinstance(image, ImageGroup) and all(one in viewer.layers for one in image.members)
+    )
+
+
+def full_resolution(layer: Image) -> Any:
+    """Return the array of a layer; of a pyramid, the largest."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def _adds_up(members: Sequence[Image]) -> bool:
+    return all(one.blending == "additive" for one in members[1:])
+
+
+def _one_place(members: Sequence[Image]) -> bool:
+    """Whether layers have one shape, and lie exactly over each other."""
+    first, *others = members
+    return all(
+        tuple(full_resolution(one).shape) == tuple(full_resolution(first).shape)
+        and all(
+            np.allclose(np.asarray(getattr(one, key)), np.asarray(getattr(first, key)))
+            for key in _MOVES
+        )
+        for one in others
+    )
+
+
+# ------------------------------------------------------------------ how channels are shown
+
+
+def _look(layer: Image) -> Callable[[], Channel]:
+    """What returns the channel that a layer shows now."""
+    return partial(
+        _channel,
+        layer.name,
+        layer.colormap,
+        _limits(layer),
+        float(layer.gamma),
+        float(layer.opacity),
+    )
+
+
+def _limits(layer: Image) -> tuple[float, float]:
+    low, high = map(float, layer.contrast_limits)
+    return (low, high) if low < high else (low, low + 1)
+
+
+def _channel(
+    name: str, colormap: Colormap, limits: tuple[float, float], gamma: float, opacity: float
+) -> Channel:
+    table = colormap.map(np.linspace(0, 1, COLOURS))
+    colours = table[:, :3] * table[:, 3:]
+    straight = np.linspace(colours[0], colours[-1], COLOURS)
+    if np.allclose(colours, straight, atol=1e-3):
+        colours = colours[[0, -1]]
+    red_green_blue = tuple((float(r), float(g), float(b)) for r, g, b in colours)
+    return Channel(name, red_green_blue, limits, gamma, opacity)
+
+
+def _channel_of_axis(
+    name: str,
+    colormap: Colormap,
+    values: AxisSlice,
+    limits: tuple[float, float] | None,
+    gamma: float,
+) -> Channel:
+    """A channel between the limits of its layer, or else between its percentiles."""
+    if limits is None:
+        leading = list(np.ndindex(values.shape[:-2]))
+        chosen = np.linspace(0, len(leading) - 1, min(len(leading), SAMPLED_PLANES)).astype(int)
+        sampled = np.concatenate([sample_of(values[leading[i]]).ravel() for i in chosen])
+        low, high = map(float, np.percentile(sampled[np.isfinite(sampled)], _PERCENTILES))
+        limits = (low, high) if low < high else (low, low + 1)
+    return _channel(name, colormap, limits, gamma, 1.0)
+
+
+def default_limits(layer: Image) -> bool:
+    """Whether the contrast limits of a grey layer are those that napari has chosen."""
+    return tuple(map(float, layer.contrast_limits)) in own_limits(full_resolution(layer))
+
+
+def own_limits(source: Any) -> list[tuple[float, float]]:
+    """Return the contrast limits that napari chooses for an array."""
+    dtype = np.dtype(source.dtype)
+    own: list[tuple[float, float]] = [(0.0, 1.0)]
+    if dtype.kind in "iu":
+        own = [(float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))]
+    if isinstance(source, np.ndarray):  # anything else would be read from the disk
+        low, high = calc_data_range(source)
+        own.append((float(low), float(high)))
+    return own
