@@ -187,7 +187,13 @@ def test_the_order_of_folders_is_watched():
 
 PURE_FOLDERS = ("features", "scoring", "refiners", "methods", "propagation", "labelling")
 RUNS_NETWORKS = {"refiners/stable_diffusion.py"}
-PURE_MODELS = ("last_block_attention", "registry", "image_encoder", "clip_image_encoder")
+PURE_MODELS = (
+    "last_block_attention",
+    "registry",
+    "image_encoder",
+    "clip_image_encoder",
+    "promptable",
+)
 
 
 def test_pure_files_know_no_network_and_no_disk():

@@ -19,8 +19,7 @@ import scipy
 from numpy.typing import NDArray
 from skimage import measure, segmentation
 
-from ..segmentation import InvalidInputError
-from ..segmentation.labelling.majority import most_frequent
+from ..segmentation import InvalidInputError, most_frequent
 
 LabelArray = NDArray[np.uint8 | np.uint16]
 Mask = NDArray[np.bool_]

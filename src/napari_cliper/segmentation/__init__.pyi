@@ -23,6 +23,7 @@ from .labelling.live_labels import UserHints as UserHints
 from .labelling.live_labels import corrected as corrected
 from .labelling.thresholds import Thresholds as Thresholds
 from .labelling.uncertainty import most_uncertain as most_uncertain
+from .majority import most_frequent as most_frequent
 from .methods.table import METHODS as METHODS
 from .methods.table import MethodRow as MethodRow
 from .models.clip import listed_models as listed_models

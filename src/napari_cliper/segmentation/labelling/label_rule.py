@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import unknown_choice
+from ..majority import majority_of_masks
 from ..tiles import Window
-from .majority import majority_of_masks
 from .pixel_planes import PixelPlanes
 from .thresholds import Thresholds
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..config import Settings
 from ..features.preprocessing import RGBPixels
-from ..labelling.majority import most_frequent
+from ..majority import most_frequent
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import LAST_BLOCK, nearness

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_cliper.segmentation.labelling import majority
-from napari_cliper.segmentation.labelling.majority import majority_of_masks, most_frequent
+from napari_cliper.segmentation import majority
+from napari_cliper.segmentation.majority import majority_of_masks, most_frequent
 
 
 def test_most_frequent(monkeypatch):
