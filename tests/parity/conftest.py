@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from napari_cliper.segmentation.labelling.label_rule import CliperScores, class_ranges
 from napari_cliper.segmentation.labelling.pixel_planes import InterpolatedPlanes
 from napari_cliper.segmentation.models import clip
-from napari_cliper.segmentation.models.clip_image_encoder import ClipImageEncoder
+from napari_cliper.segmentation.models.clip_image_encoder import MEAN, STD, ClipImageEncoder
 
 FOLDERS = {
     "cliper_case": "cliper",
@@ -26,6 +26,7 @@ FOLDERS = {
     "scclip_case": "later/scclip",
     "resclip_case": "later/resclip",
     "corrclip_case": "later/corrclip",
+    "trident_case": "later/trident",
 }
 
 
@@ -49,6 +50,11 @@ class Case:
 
     def tensor(self, key: str) -> torch.Tensor:
         return torch.from_numpy(self.arrays[key])
+
+    def pixels(self) -> np.ndarray:
+        """The image as (H, W, 3) uint8, from its normalised pixels."""
+        values = self.tensor("pixel_values")[0].permute(1, 2, 0) * torch.tensor(STD)
+        return ((values + torch.tensor(MEAN)) * 255).round().byte().numpy()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -14,7 +14,6 @@ from napari_cliper.segmentation.features.mask_scope import mask_clusters
 from napari_cliper.segmentation.features.preprocessing import RGBImage
 from napari_cliper.segmentation.methods.corrclip import CorrClip, correlated
 from napari_cliper.segmentation.methods.protocol import ImageInput, ImageNetworks
-from napari_cliper.segmentation.models.clip_image_encoder import MEAN, STD
 from napari_cliper.segmentation.progress import Monitor
 from napari_cliper.segmentation.results import ImageEmbedding, ScoreMaps
 from napari_cliper.segmentation.scoring.similarity import Queries
@@ -60,8 +59,7 @@ def check_image(case, clip):
         logit_scale=config["logit_scale"],
         background_threshold=config["prob_thr"],
     )
-    values = case.tensor("pixel_values")[0].permute(1, 2, 0) * torch.tensor(STD)
-    pixels = ((values + torch.tensor(MEAN)) * 255).round().byte().numpy()
+    pixels = case.pixels()
     method = CorrClip()
     features = method.read(
         ImageNetworks(clip, Recorded(case.tensor("features"))),

@@ -6,17 +6,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from .config import Settings
 from .features.preprocessing import RGBPixels
 from .methods.protocol import ClipFeatures, ImageInput, ImageNetworks, Method
 from .methods.table import METHODS
 from .models import loading
 from .models.memory import check_budget
+from .models.promptable import ObjectEmbedding
 from .models.registry import entry
 from .networks import Networks
 from .progress import Monitor
 from .refiners.attention_maps import SelfAttention
-from .refiners.protocol import Refiner
+from .refiners.protocol import NetworkRefiner, Refiner
 from .refiners.table import REFINERS
 from .results import ImageEmbedding
 from .scoring.similarity import Queries
@@ -123,8 +126,20 @@ class ImageReader:
         with self.networks.for_one_job("clip", monitor) as network:
             return self.method.with_words(network.image, embedding, queries, self.settings, monitor)
 
-    def attention(self, pixels: RGBPixels, monitor: Monitor) -> SelfAttention | None:
-        """The attention that the refiner computes from an image or tile; None if it needs none.
+    def refined(self, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor) -> Tensor:
+        """The maps after the refiner; see `Refiner.refine`."""
+        assert self.refiner is not None  # noqa: S101 - called only with one
+        if not isinstance(self.refiner, NetworkRefiner):
+            return self.refiner.refine(maps, embedding, monitor)
+        name = REFINERS[self.config.chosen_refiner].needs
+        assert name is not None  # noqa: S101 - it has a network
+        with self.networks.for_one_job(name, monitor) as network:
+            return self.refiner.refine_with(network, maps, embedding, monitor)
+
+    def attention(
+        self, pixels: RGBPixels, monitor: Monitor
+    ) -> SelfAttention | ObjectEmbedding | None:
+        """What the refiner computes from an image or tile; None if it needs nothing.
 
         Parameters
         ----------

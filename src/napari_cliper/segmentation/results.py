@@ -41,6 +41,7 @@ from .labelling.label_rule import (
 from .labelling.pixel_planes import InterpolatedPlanes, PixelPlanes
 from .labelling.thresholds import Thresholds
 from .labelling.uncertainty import ScorePlanes
+from .models.promptable import ObjectEmbedding
 from .models.tile_cache import TileStore
 from .prompts import ClassPrompt
 from .refiners.attention_maps import SelfAttention
@@ -131,8 +132,8 @@ class ImageEmbedding:
         Features of the sliding windows.
     window_attention : (N, N) float32 tensor or None
         Attention stitched from the windows (CLIPer).
-    self_attention : SelfAttention or None
-        Attention of the refiner's network.
+    self_attention : SelfAttention, ObjectEmbedding or None
+        What the refiner's network computed: attention, or the image for SAM's decoder.
     tiles : TileSet or None
         The tiles of an image that was embedded in tiles. `resized` is then the image at one pixel
         for each patch, and the other features are None or empty.
@@ -149,7 +150,7 @@ class ImageEmbedding:
     whole: PatchFeatures | None
     windows: tuple[PatchFeatures, ...]
     window_attention: Tensor | None
-    self_attention: SelfAttention | None
+    self_attention: SelfAttention | ObjectEmbedding | None
     config: SegmentationConfig
     record: Mapping[str, Any]
     tiles: TileSet | None = None

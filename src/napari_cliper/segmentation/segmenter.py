@@ -433,10 +433,14 @@ class Segmenter:
         self, coarse: StageMaps, embedding: ImageEmbedding, monitor: Monitor
     ) -> StageMaps | None:
         """The refined maps of an image without tiles; None without a refiner."""
-        refiner = self.reader.refiner
-        if refiner is None:
+        if self.reader.refiner is None:
             return None
-        return refined_maps(coarse, embedding, refiner, self.config.rule, monitor)
+        monitor.tell("Refining", 0, 1)
+        return refined_maps(
+            coarse,
+            lambda maps: self.reader.refined(maps, embedding, monitor),
+            self.config.rule,
+        )
 
     # ------------------------------------------------------------------ learn
 

@@ -157,9 +157,9 @@ class TileEncoder:
 
     def _read_attention(self, key: str, crop: RGBPixels, monitor: Monitor) -> SelfAttention:
         found = self.reader.attention(crop, monitor)
-        if found is None:
+        if not isinstance(found, SelfAttention):
             raise InvalidInputError(
-                f"The refiner {self.reader.config.chosen_refiner} returned nothing."
+                f"The refiner {self.reader.config.chosen_refiner} returned no attention."
             )
         self.store.put(key, packed_attention(found))
         return found

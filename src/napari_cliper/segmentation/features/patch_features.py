@@ -23,7 +23,7 @@ def patch_features(embedding: ImageEmbedding) -> Tensor:
         return _planes(embedding.whole)
     parts, places = [], []
     first = embedding.windows[0]
-    cell = first.padded_shape[0] // first.grid[0]
+    cell = max(first.padded_shape[0] // first.grid[0], 1)
     height, width = (n // cell for n in embedding.resized.shape[:2])
     for part in embedding.windows:
         place = _in_cells(part.window, cell, (height, width))

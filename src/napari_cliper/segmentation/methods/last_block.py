@@ -7,7 +7,7 @@ averaged (SCLIP, arXiv 2312.01597; ClearCLIP, 2407.12442; ProxyCLIP, 2408.04883)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -191,12 +191,27 @@ def probability_maps(
     fusion : PrototypeFusion, optional
         Prototypes to combine with text.
     """
-    logits = _blended_logits(embedding, queries, settings)  # (Q, H, W)
+    return maps_of_logits(
+        lambda requested: _blended_logits(embedding, requested, settings), queries, fusion
+    )
+
+
+def maps_of_logits(
+    logits_of: Callable[[Queries], Tensor], queries: Queries, fusion: PrototypeFusion | None
+) -> StageMaps:
+    """Compute the coarse maps from logits: their softmax.
+
+    Parameters
+    ----------
+    logits_of : callable
+        Returns the scaled logits of queries, (Q, h, w).
+    queries, fusion
+        As in `probability_maps`.
+    """
+    logits = logits_of(queries)
     maps, background = softmax_to_classes(logits, queries.owner)
     if fusion is not None:
-        own, rest = softmax_to_classes(
-            _blended_logits(embedding, fusion.queries, settings), fusion.queries.owner
-        )
+        own, rest = softmax_to_classes(logits_of(fusion.queries), fusion.queries.owner)
         maps, background = fusion.mixed(maps, own), fusion.mixed_background(background, rest)
     return StageMaps(
         maps=maps.numpy(),

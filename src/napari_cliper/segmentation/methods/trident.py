@@ -1,4 +1,4 @@
-"""Trident (arXiv 2411.09219): windows of CLIP are spliced, and SAM's attention joins the whole image.
+"""Trident (arXiv 2411.09219): windows of CLIP are spliced; SAM's attention joins the whole image.
 
 Notation: W is CLIP's width, D its embedding width; n = sh * sw patches of SAM; cells are those of
 the spliced map.
@@ -19,7 +19,6 @@ from ..features.tiling import blend, sliding_windows
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import PROXY_BETA, PROXY_GAMMA, mean_similarity
-from ..models.promptable import PromptableModel
 from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps
 from ..scoring.prototype_fusion import PrototypeFusion
@@ -47,7 +46,8 @@ class Trident(LastBlockMethod):
     ) -> ClipFeatures:
         """Features on SAM's grid, as a single window."""
         clip, foundation, sam = networks.clip, networks.foundation, networks.sam
-        assert foundation is not None and sam is not None  # noqa: S101 - the method's row needs them
+        assert foundation is not None  # noqa: S101 - the method's row needs both
+        assert sam is not None  # noqa: S101
         spliced = spliced_features(clip, foundation, image.pixels, settings, monitor)
         maps = _parts(spliced, image.original)
         joined = []
@@ -66,8 +66,8 @@ class Trident(LastBlockMethod):
         shape = (image.pixels.shape[0], image.pixels.shape[1])
         whole = Window(0, 0, *shape)
         grid = (features.shape[0], features.shape[1])
-        part = PatchFeatures(features.flatten(0, 1)[None], grid, None, whole, whole, shape)
-        return ClipFeatures(None, (part,))
+        joint = PatchFeatures(features.flatten(0, 1)[None], grid, None, whole, whole, shape)
+        return ClipFeatures(None, (joint,))
 
     def score(
         self,
@@ -112,7 +112,8 @@ def spliced_features(
     planes, theirs = (
         _resize(normalised(pixels, model.mean, model.std), shape) for model in (clip, foundation)
     )
-    side, stride = (max(n // clip.patch, 1) * clip.patch for n in (settings.window, settings.stride))
+    patch = clip.patch
+    side, stride = (max(n // patch, 1) * patch for n in (settings.window, settings.stride))
     places = sliding_windows(shape, side if settings.window else 0, stride)
     external = []
     for start in range(0, len(places), WINDOWS_AT_ONCE):
@@ -135,7 +136,7 @@ def spliced_features(
             monitor=monitor,
         )
         parts += tokens.cpu().mT.unflatten(-1, features.shape[2:])
-    return splice(parts, [place.in_patches(clip.patch) for place in places])
+    return splice(parts, [place.in_patches(patch) for place in places])
 
 
 def aligned_shape(shape: tuple[int, int], patch: int, window: int) -> tuple[int, int]:
@@ -204,7 +205,8 @@ def correlation(
     limits = limits.clamp(max=HIGHEST_LIMIT)
     total = unit.new_zeros(unit.shape[1], unit.shape[1])
     for weights, vectors in zip(attention, unit, strict=True):
-        total += weights.float().masked_fill(vectors @ vectors.T <= limits[:, None], 0)
+        unlike = (vectors @ vectors.T <= limits[:, None]).fill_diagonal_(fill_value=False)
+        total += weights.float().masked_fill(unlike, 0)
     return total / total.sum(dim=-1, keepdim=True)
 
 

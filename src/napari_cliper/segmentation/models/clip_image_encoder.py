@@ -256,7 +256,6 @@ class ClipImageEncoder:
         *,
         beta: float,
         gamma: float,
-        interpolation: Interpolation = "bicubic-offset",
         monitor: Monitor | None = None,
     ) -> Tensor:
         """Return patch features with the last attention taken from a vision foundation model.
@@ -274,12 +273,39 @@ class ClipImageEncoder:
         Returns
         -------
         (B, fh * fw, D) tensor
+            Projected, not normalised.
+        """
+        tokens = self.proxied_tokens(pixels, external, beta=beta, gamma=gamma, monitor=monitor)
+        return self.project_out(tokens).float()
+
+    def proxied_tokens(
+        self,
+        pixels: Tensor,
+        external: Tensor,
+        *,
+        beta: float,
+        gamma: float,
+        mean: float | None = None,
+        monitor: Monitor | None = None,
+    ) -> Tensor:
+        """Return what the last block gives in `proxied`, before it is projected.
+
+        Parameters
+        ----------
+        pixels, external, beta, gamma
+            As for `proxied`.
+        mean : float, optional
+            See `proxy_attention`.
+
+        Returns
+        -------
+        (B, fh * fw, W) tensor
         """
         grid = external.shape[-2:]
         height, width = self.grid(pixels)
         outputs = []
         for x, proxy in zip(
-            self.before_last(pixels, interpolation=interpolation, monitor=monitor),
+            self.before_last(pixels, monitor=monitor),
             external,
             strict=True,
         ):
@@ -288,10 +314,9 @@ class ClipImageEncoder:
             table = values.mT.unflatten(-1, (height, width)).float()  # (H, d, h, w)
             table = F.interpolate(table, size=grid, mode="bilinear", align_corners=False)
             values = table.flatten(2).mT  # (H, fh * fw, d)
-            weights = proxy_attention(proxy.flatten(1).T.float(), beta, gamma)
-            out = self.merge(last, weights.to(x.dtype), values[None].to(x.dtype))
-            outputs.append(self.project_out(out))
-        return torch.cat(outputs).float()
+            weights = proxy_attention(proxy.flatten(1).T.float(), beta, gamma, mean)
+            outputs.append(self.merge(last, weights.to(x.dtype), values[None].to(x.dtype)))
+        return torch.cat(outputs)
 
     def inputs_of_blocks(
         self,

@@ -103,7 +103,20 @@ def fused_attention(summed: Tensor) -> Tensor:
     return kept / kept.sum(dim=-1, keepdim=True).clamp(min=1e-8)
 
 
-def proxy_attention(features: Tensor, beta: float, gamma: float) -> Tensor:
+def mean_similarity(features: Tensor) -> float:
+    """Return the mean cosine similarity of the patches of each image, over all images.
+
+    Parameters
+    ----------
+    features : (B, C, h, w) float tensor
+    """
+    unit = F.normalize(features.float().flatten(2), dim=1)
+    return float(unit.mean(dim=2).square().sum(dim=1).mean())
+
+
+def proxy_attention(
+    features: Tensor, beta: float, gamma: float, mean: float | None = None
+) -> Tensor:
     """Return the attention between patches by the similarity of foundation model features.
 
     Parameters
@@ -112,6 +125,8 @@ def proxy_attention(features: Tensor, beta: float, gamma: float) -> Tensor:
         Patch features without the class token, of any length.
     beta, gamma : float
         Shift in units of the mean similarity, and scale (ProxyCLIP, eq. 6).
+    mean : float, optional
+        The mean similarity. Default: that of these features.
 
     Returns
     -------
@@ -125,6 +140,6 @@ def proxy_attention(features: Tensor, beta: float, gamma: float) -> Tensor:
     """
     unit = F.normalize(features, dim=-1)
     similarity = unit @ unit.mT
-    shifted = (similarity - beta * similarity.mean()) * gamma
+    shifted = (similarity - beta * (similarity.mean() if mean is None else mean)) * gamma
     dropped = (shifted < 0).fill_diagonal_(False)
     return torch.softmax(shifted.masked_fill(dropped, float("-inf")), dim=-1)

@@ -9,8 +9,9 @@ file for each library that runs them. To add one, write a file with an `ImageEmb
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..errors import InvalidInputError
 from ..object_prompt import ObjectPrompt
 from ..progress import Monitor
 
@@ -148,6 +150,25 @@ def _padded(planes: Tensor, height: int | None, width: int | None) -> Tensor:
     return F.pad(planes, (0, right, 0, below))
 
 
+@dataclass(frozen=True, eq=False)
+class BlockAttention:
+    """The attention of an encoder's last block between the patches of the image.
+
+    Parameters
+    ----------
+    grid : (int, int)
+        Rows and columns of the n patches that lie in the image, without the padding.
+    values : (heads, n, d) float32 tensor
+    of_head : callable
+        Returns the attention of a head, (n, n) float32. Rows sum to less than 1 where a patch
+        attends to the padding. Computed on request, since all heads together may take a gigabyte.
+    """
+
+    grid: tuple[int, int]
+    values: Tensor
+    of_head: Callable[[int], Tensor]
+
+
 class ImageEmbedder(Protocol):
     """The image encoder of a promptable model."""
 
@@ -172,6 +193,30 @@ class ImageEmbedder(Protocol):
             What the decoder needs.
         list of (C, h, w) tensor
             Features of the square, from fine to coarse; any C, any scale.
+        """
+        ...
+
+
+@runtime_checkable
+class AttentionEmbedder(ImageEmbedder, Protocol):
+    """An image encoder whose last block attends between all patches: a SAM of transformers."""
+
+    def last_attention(
+        self, pixels: Tensor, inside: tuple[int, int], monitor: Monitor
+    ) -> BlockAttention:
+        """Return the attention of the last block, for Trident.
+
+        Parameters
+        ----------
+        pixels : float32 tensor
+            As for `encode`.
+        inside : (int, int)
+            (Y, X) of the image at the top left of the square.
+
+        Raises
+        ------
+        InvalidInputError
+            If the encoder has no attention between all patches.
         """
         ...
 
@@ -313,6 +358,57 @@ class PromptableModel:
             logits = logits.float().cpu()
             masks = embedding.frame.to_image(logits) > 0
         return ObjectMasks(masks.numpy(), scores.float().cpu().numpy(), logits.numpy())
+
+    def mask_in_box(
+        self, embedding: ObjectEmbedding, places: list[list[float]], mask: Tensor
+    ) -> tuple[Tensor, float]:
+        """Return the mask for a click, a box and a mask together.
+
+        Parameters
+        ----------
+        embedding : ObjectEmbedding
+        places : list of 3 [x, y]
+            In the square: a point inside, then the top left and the bottom right of the box.
+        mask : (h, w) float tensor
+            Logits over the square.
+
+        Returns
+        -------
+        (h, w) float32 tensor
+            Logits over the square.
+        float
+            The IoU that the network expects.
+        """
+        with torch.inference_mode():
+            logits, scores = self.decoder.decode(
+                embedding.tensors,
+                torch.tensor([places], dtype=torch.float32),
+                torch.tensor([[POSITIVE, TOP_LEFT, BOTTOM_RIGHT]]),
+                mask,
+            )
+        return logits[0].float().cpu(), float(scores[0])
+
+    def last_attention(self, image: NDArray[np.uint8], monitor: Monitor) -> BlockAttention:
+        """Return the attention of the encoder's last block for a (Y, X, 3) uint8 RGB image.
+
+        Raises
+        ------
+        InvalidInputError
+            If the encoder is no `AttentionEmbedder`.
+        """
+        if not isinstance(self.encoder, AttentionEmbedder):
+            raise no_last_attention()
+        layout = self.encoder.layout
+        frame = layout.frame((image.shape[0], image.shape[1]))
+        return self.encoder.last_attention(layout.pixels(image, frame), frame.resized, monitor)
+
+
+def no_last_attention() -> InvalidInputError:
+    """Return the error for an encoder without the attention that Trident needs."""
+    return InvalidInputError(
+        "Trident needs the attention of SAM's last block, which this model for outlines does not "
+        "have. Choose sam-vit-base, or a folder with another SAM of the first generation."
+    )
 
 
 def in_order(

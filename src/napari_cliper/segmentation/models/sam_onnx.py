@@ -18,7 +18,12 @@ from torch import Tensor, nn
 
 from ..errors import DamagedWeightsError, InvalidInputError
 from ..progress import Monitor
-from .promptable import MASKS, InputLayout, in_order, split_box
+from .promptable import (
+    MASKS,
+    InputLayout,
+    in_order,
+    split_box,
+)
 
 SIDE = 1024
 """Side of the square that a (Y, X, 3) encoder sees."""

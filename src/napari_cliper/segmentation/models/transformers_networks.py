@@ -31,7 +31,7 @@ from transformers.utils import logging
 from ..errors import DamagedWeightsError, InvalidInputError
 from ..progress import Monitor
 from .pretrained import load_network, load_part
-from .promptable import InputLayout, in_order, split_box
+from .promptable import BlockAttention, InputLayout, in_order, no_last_attention, split_box
 
 logging.disable_progress_bar()
 
@@ -63,6 +63,35 @@ class SamEncoder:
         with _outputs(blocks) as read, monitor.watching(vision):
             neck = vision(_like(pixels, vision)).last_hidden_state
         return (neck,), [*(one.permute(0, 3, 1, 2)[0] for one in read), neck[0]]
+
+    def last_attention(
+        self, pixels: Tensor, inside: tuple[int, int], monitor: Monitor
+    ) -> BlockAttention:
+        """See `promptable.AttentionEmbedder`; computed from the queries, keys and values."""
+        vision = self.network.vision_encoder
+        attention = vision.layers[-1].attn
+        with _outputs([attention.qkv]) as read, monitor.watching(vision):
+            vision(_like(pixels, vision))
+        (qkv,) = read  # (1, h, w, 3 C)
+        cells, patch = qkv.shape[1:3], pixels.shape[-1] // qkv.shape[2]
+        if len(qkv) > 1:  # windows, not the whole square
+            raise no_last_attention()
+        heads = int(attention.num_attention_heads)
+        q, k, v = qkv.flatten(0, 2).unflatten(-1, (3, heads, -1)).permute(1, 2, 0, 3)
+        grid = (inside[0] // patch, inside[1] // patch)
+        index = torch.arange(cells[0] * cells[1], device=q.device).reshape(cells)
+        kept = index[: grid[0], : grid[1]].flatten()
+
+        def of_head(head: int) -> Tensor:
+            monitor.check()
+            logits = (q[head, kept] * attention.scale) @ k[head].T  # (n, h * w)
+            if attention.use_rel_pos:
+                logits += attention.get_decomposed_rel_pos(
+                    q[head : head + 1], attention.rel_pos_h, attention.rel_pos_w, cells, cells
+                ).reshape(index.numel(), -1)[kept]
+            return cast("Tensor", logits.float().softmax(dim=-1)[:, kept].cpu())
+
+        return BlockAttention(grid, v[:, kept].float().cpu(), of_head)
 
 
 class Sam2Encoder:

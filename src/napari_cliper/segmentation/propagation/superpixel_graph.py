@@ -92,7 +92,9 @@ def image_affinity(
     alike = _alike(means, members.places(), touching, features)
     monitor.tell("Preparing for corrections", 3, 4)
     planes = F.normalize(patches[-1].float(), dim=0) if patches else patch_features(embedding)
-    reach = _reach(_steps(_Members(large), planes, pixels, embedding.self_attention))
+    attention = embedding.self_attention
+    heads = attention if isinstance(attention, SelfAttention) else None
+    reach = _reach(_steps(_Members(large), planes, pixels, heads))
     return ImageAffinity(
         _enlarged(small, shape),
         features,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from ..config import SegmentationConfig
 from ..errors import InvalidInputError
 from ..features.preprocessing import RGBPixels
+from ..models.promptable import ObjectEmbedding
 from ..progress import Monitor
 from ..results import ImageEmbedding, StageMaps
 from ..tables import Rule
@@ -31,19 +33,19 @@ class Refiner(Protocol):
 
     def read(
         self, network: Any, pixels: RGBPixels, config: SegmentationConfig, monitor: Monitor
-    ) -> SelfAttention | None:
+    ) -> SelfAttention | ObjectEmbedding | None:
         """Compute what depends on the image alone; called once, when the image is embedded.
 
         Parameters
         ----------
-        network : Diffusion or ImageEncoder
+        network : Diffusion, ImageEncoder or PromptableModel
             The network named by `RefinerRow.needs`.
         pixels : (Y, X, 3) uint8 array
             The image at its original size.
 
         Returns
         -------
-        SelfAttention or None
+        SelfAttention, ObjectEmbedding or None
             Stored as `ImageEmbedding.self_attention`.
         """
         return None
@@ -90,6 +92,17 @@ class PixelRefiner(Refiner, Protocol):
         ...
 
 
+@runtime_checkable
+class NetworkRefiner(Refiner, Protocol):
+    """A refiner that asks its network about the maps, each time that they change."""
+
+    def refine_with(
+        self, network: Any, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor
+    ) -> Tensor:
+        """Refine the maps as `refine` does, with the network named by `RefinerRow.needs`."""
+        ...
+
+
 def attention_of(embedding: ImageEmbedding) -> SelfAttention:
     """The attention that `Refiner.read` returned for an image.
 
@@ -98,22 +111,27 @@ def attention_of(embedding: ImageEmbedding) -> SelfAttention:
     InvalidInputError
         For an embedding without attention.
     """
-    if embedding.self_attention is None:
+    if not isinstance(embedding.self_attention, SelfAttention):
         raise InvalidInputError(
             "The embedding has no attention maps for this refiner. Embed the image again."
         )
     return embedding.self_attention
 
 
-def refined_maps(
-    coarse: StageMaps, embedding: ImageEmbedding, refiner: Refiner, rule: Rule, monitor: Monitor
-) -> StageMaps:
-    """The refined maps of the classes and, if there is one, of the background."""
-    monitor.tell("Refining", 0, 1)
+def refined_maps(coarse: StageMaps, refine: Callable[[Tensor], Tensor], rule: Rule) -> StageMaps:
+    """The refined maps of the classes and, if there is one, of the background.
+
+    Parameters
+    ----------
+    coarse : StageMaps
+    refine : callable
+        `Refiner.refine` of the maps, for one image.
+    rule : {'cliper', 'probability'}
+    """
     maps = torch.from_numpy(coarse.maps)
     if coarse.background is not None:
         maps = torch.cat([maps, torch.from_numpy(coarse.background)[None]])
-    refined = refiner.refine(maps, embedding, monitor)
+    refined = refine(maps)
     background = None
     if coarse.background is not None:
         refined, background = refined[:-1], refined[-1].numpy()
