@@ -25,6 +25,7 @@ FOLDERS = {
     "proxy_case": "proxy_refinement",
     "scclip_case": "later/scclip",
     "resclip_case": "later/resclip",
+    "cliptrase_case": "later/cliptrase",
     "corrclip_case": "later/corrclip",
     "trident_case": "later/trident",
 }

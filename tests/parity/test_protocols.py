@@ -23,6 +23,7 @@ def test_tables_are_the_reference(reference):
         expected = [row for name in theirs for row in rows((reference / name).read_text())]
         if ours == "presets_extra.csv":  # the others are in the files of the methods
             expected = [row for row in expected if row["protocol"] in BENCHMARKS]
+            found = [row for row in found if row["key"] != "class_token"]  # a rule of CLIPtrase
         assert found == expected
 
 

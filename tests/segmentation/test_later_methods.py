@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from segmenter_inputs import CLASSES, IMAGE
+from sklearn.cluster import DBSCAN
 
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, TileMemory, Tiles
+from napari_cliper.segmentation.methods.cliptrase import density_clusters
 from napari_cliper.segmentation.methods.scclip import anomalies, anomaly_scores, repaired
 
-LATER = ("scclip", "naclip", "resclip")
+LATER = ("scclip", "naclip", "resclip", "cliptrase")
 
 HALF_EMPTY = np.where(np.arange(110)[:, None] < 60, np.uint8(40), IMAGE)
 WIDE, SMALL = IMAGE[:24, :90], IMAGE[:40, :40]
@@ -65,6 +67,15 @@ def test_anomalous_patches_are_the_outliers_and_are_repaired_from_their_neighbou
     torch.testing.assert_close(surrounded, patches)  # there is nothing to repair them from
 
 
+def test_density_clusters_are_those_of_scikit_learn():
+    generator = np.random.default_rng(7)
+    for count, radius, neighbours in ((60, 0.4, 3), (60, 0.9, 5), (30, 0.05, 2), (5, 9.0, 3)):
+        points = generator.normal(size=(count, 3)).astype(np.float32)
+        expected = DBSCAN(eps=radius, min_samples=neighbours).fit_predict(points)
+        found = density_clusters(torch.from_numpy(points), radius, neighbours)
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_equal_patches_have_no_anomaly():
     for count in (1, 2, 40):
         scores = anomaly_scores(torch.ones(count, 8))
@@ -91,5 +102,9 @@ def test_a_note_says_what_was_not_published():
     notes = " ".join(scored(SMALL, "scclip", shorter_side=32).notes)
     assert "only 16 patches" in notes
     assert "block numbers were scaled" in notes
-    config = SegmentationConfig(method="scclip", model="ViT-B/16")
-    assert Segmenter(config).reader.notes((336, 448), None) == ()
+    for method, shape, noted in (
+        ("scclip", (336, 448), False), ("naclip", (30, 999), False), ("resclip", (30, 999), False),
+        ("cliptrase", (700, 700), False), ("cliptrase", (700, 900), True),
+    ):  # fmt: skip
+        reader = Segmenter(SegmentationConfig(method=method, model="ViT-B/16")).reader
+        assert bool(reader.notes(shape, None)) is noted

@@ -87,8 +87,8 @@ class Settings:
     numbers: tuple[tuple[str, float], ...] = ()
 
     def number(self, name: str) -> float:
-        """Return one of `numbers`."""
-        return dict(self.numbers)[name]
+        """Return one of `numbers`, 0 if it is not set."""
+        return dict(self.numbers).get(name, 0.0)
 
     @property
     def thresholds(self) -> Thresholds:
@@ -210,9 +210,7 @@ class SegmentationConfig:
     Parameters
     ----------
     method : str
-        Segmentation method: ``"cliper"``, ``"sclip"``, ``"clearclip"``, ``"maskclip"``,
-        ``"proxyclip"``, ``"scclip"``, ``"naclip"``, ``"resclip"`` or ``"clip"``, the names in
-        `METHODS`.
+        Segmentation method, a name in `METHODS`: ``"cliper"``, ``"scclip"``, ``"proxyclip"``, ...
     model : str
         CLIP model: ``"ViT-B/16"``, ``"ViT-L/14"``, ``"ViT-H/14"``, ``"demo"``,
         ``"open_clip:NAME/TAG"``, ``"open_clip:NAME/FILE"`` or a checkpoint file.

@@ -114,6 +114,13 @@ _ROWS = (
         words_change_features=True,
     ),
     MethodRow(
+        "cliptrase",
+        "CLIPtrase",
+        "Clusters of similar patches vote on their label. Published for square images only.",
+        make=lazily("methods.cliptrase", "ClipTrase"),
+        published_with="cliptrase",
+    ),
+    MethodRow(
         "clip",
         "CLIP",
         "CLIP, unmodified, for comparison; its maps are the coarsest.",

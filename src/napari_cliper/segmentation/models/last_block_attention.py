@@ -22,7 +22,7 @@ from torch import Tensor
 PROXY_BETA, PROXY_GAMMA = 1.2, 3.0
 """As published by ProxyCLIP; see `proxy_attention`."""
 
-LastBlockAttention = Literal["q-q", "k-k", "v-v", "identity", "vanilla", "q-q+k-k"]
+LastBlockAttention = Literal["q-q", "k-k", "v-v", "identity", "vanilla", "q-q+k-k", "q-q+k-k+v-v"]
 
 
 def _affinity(a: Tensor, b: Tensor) -> Tensor:
@@ -43,6 +43,7 @@ LAST_BLOCK: Mapping[LastBlockAttention, Callable[[Tensor, Tensor, Tensor], Tenso
             "v-v": lambda q, k, v: _affinity(v, v),
             "identity": _identity,  # MaskCLIP: each token attends to itself
             "q-q+k-k": lambda q, k, v: _affinity(q, q) + _affinity(k, k),  # SCLIP; rows sum to 2
+            "q-q+k-k+v-v": lambda q, k, v: _affinity(q, q) + _affinity(k, k) + _affinity(v, v),
         }
     )
 )
