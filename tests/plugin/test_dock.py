@@ -148,7 +148,7 @@ def test_before_the_run_it_says_which_objects_a_large_image_loses(dock):
     dock.engine_panel.setValue(SegmentationConfig(model="ViT-B/16", device="cpu"))
     warning = dock.image_panel.warning
     assert warning.isVisibleTo(dock)
-    assert "Reduced 24 times" in warning.text()
+    assert "reduced 24 times" in warning.toolTip()
     assert "about 190 px" in warning.text()
     assert warning.palette().windowText().color().name() == tone_colours("dark")["warning"]
     square = np.array([[8, 8], [8, 407], [407, 407], [407, 8]])
@@ -163,7 +163,8 @@ def test_the_menu_beside_run_chooses_the_region_and_runs(dock, qtbot):
     expected = {"Whole image": None, "What is visible": None, "Rectangle in square": (64, 64)}
     menu = dock.run_panel.menu
     menu.aboutToShow.emit()
-    assert [action.text() for action in menu.actions()] == list(expected)
+    tiles = ["With tiles", "What is visible, with tiles"]
+    assert [action.text() for action in menu.actions()] == [*expected, *tiles]
     for text, size in expected.items():
         menu.aboutToShow.emit()
         next(action for action in menu.actions() if action.text() == text).trigger()

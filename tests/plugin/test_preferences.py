@@ -42,6 +42,7 @@ def test_values_are_there_in_the_next_session():
         device="cpu",
         offline=True,
         cache_gigabytes=0.5,
+        tile_cache=False,
         folder="/exports/here",
         purposes=("training", "fiji"),
         left_out=("coco",),

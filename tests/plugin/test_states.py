@@ -11,12 +11,9 @@ from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.regions import connected_regions
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.qt.tones import tone_colours
-from napari_cliper.segmentation import REGISTRY, SegmentationConfig
+from napari_cliper.segmentation import REGISTRY, Reduction, SegmentationConfig
 
 SCENE = make_scene((96, 128), 1_000_008)
-WARNING = (
-    "Reduced 24 times: objects below about 190 px are lost. Run what is visible or a rectangle."
-)
 
 
 def buttons(panel):
@@ -255,12 +252,9 @@ def test_nothing_found_is_amber_and_its_buttons_lead_out(dock, run, settle):
 
 @pytest.mark.parametrize("state", ["missing", "nothing", "more", "nothing and more"])
 def test_every_state_fits_a_laptop(dock, run, settle, state):
-    """322 x 578 pixels, with a warning in the head, which takes two lines more."""
+    """322 x 578 pixels, with a warning and its two buttons in the head."""
     run(dock)
     dock.classes_panel.add_words("yeast, bubble, crystal=crystals|needles, nucleus")
-    dock.image_panel.show_context(
-        "demo", "Reduced 24 times: objects below about 190 px are lost. " * 2
-    )
     if state == "missing":
         dock.engine_panel.set_cached({name: not row.repositories for name, row in REGISTRY.items()})
         dock.engine_panel.setValue(SegmentationConfig(device="cpu"))
@@ -272,9 +266,8 @@ def test_every_state_fits_a_laptop(dock, run, settle, state):
     if "more" in state:
         dock.threshold_panel.more.expand()
         dock.threshold_panel.own.click()
-    dock.image_panel.show_context(
-        "demo", "Reduced 24 times: objects below about 190 px are lost. " * 2
-    )
+    dock.image_panel.show_context("demo", Reduction(24))
+    assert dock.image_panel.offer.isVisibleTo(dock)
     window = dock.viewer.window._qt_window
     window.resize(1366, 690)
     window.show()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from skimage import measure
 
 from .labelled_image import LabelledImage
@@ -127,6 +128,23 @@ def connected_regions(labels: NDArray[Any]) -> Regions:
     of_region = np.zeros(len(areas), labels.dtype)
     of_region[numbers] = labels
     return Regions(numbers, of_region[1:], areas[1:])
+
+
+def extent_of_regions(mask: NDArray[np.bool_]) -> float:
+    """Return the median of the longer sides of the bounding boxes of connected regions, in pixels.
+
+    Parameters
+    ----------
+    mask : (Y, X) bool array
+
+    Returns
+    -------
+    float
+        0 without a region.
+    """
+    boxes = ndimage.find_objects(measure.label(mask, connectivity=2))
+    sides = [max(side.stop - side.start for side in box) for box in boxes]
+    return float(np.median(sides)) if sides else 0.0
 
 
 def pixel_area(image: LabelledImage) -> tuple[float, str]:

@@ -32,6 +32,7 @@ from .controllers.remembered_engine import RememberedEngine
 from .controllers.requests import Requests
 from .controllers.result_display import ResultDisplay
 from .controllers.run import RunController
+from .controllers.tiles import TilesController
 from .controllers.tools import ToolController
 from .controllers.weights import WeightsController
 from .dock_panels import DockPanels
@@ -107,9 +108,18 @@ class CliperWidget(DockPanels):
         self.requests = requests = Requests(
             images, classes, engine, self.result, self.learning_controller
         )
+        self.tiles = add(TilesController(state, self.tiles_panel, engine, requests))
+        self.frame.page_changed.connect(self.tiles_panel.follow)
         self.run_controller = add(
             RunController(
-                state, self.run_panel, self.status_panel, images, classes, requests, clicks
+                state,
+                self.run_panel,
+                self.status_panel,
+                images,
+                classes,
+                requests,
+                clicks,
+                self.tiles,
             )
         )
         self.project_controller = add(

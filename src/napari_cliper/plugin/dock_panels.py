@@ -23,6 +23,7 @@ from .panels.run_panel import RunPanel
 from .panels.state_panel import StatePanel
 from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
+from .panels.tiles_panel import TilesPanel
 from .qt.closing_widget import ClosingWidget
 from .qt.wrapping_label import wrapping
 
@@ -42,6 +43,7 @@ class DockPanels(ClosingWidget):
         self.classes_panel = ClassesPanel()
         self.engine_panel = EnginePanel(preferences.read().config)
         self.run_panel = RunPanel()
+        self.tiles_panel = TilesPanel()
         self.state_panel = StatePanel()
         self.correct_state = StatePanel()
         self.status_panel = StatusPanel()
@@ -66,7 +68,13 @@ class DockPanels(ClosingWidget):
         self.image_panel.add_button(frame.settings_button)
         frame.add_above(self.offers_panel)
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
-            "find": (self.classes_panel, self.run_panel, self.state_panel, self.threshold_panel),
+            "find": (
+                self.classes_panel,
+                self.run_panel,
+                self.tiles_panel,
+                self.state_panel,
+                self.threshold_panel,
+            ),
             "correct": (self.correct_state, self.corrections_panel, self.annotation_panel),
             "settings": (self.engine_panel,),
         }

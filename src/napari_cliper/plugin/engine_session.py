@@ -10,9 +10,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -23,7 +22,6 @@ from ..annotation.project.prediction_store import StoredPrediction
 from ..io.prototype_file import read_prototypes
 from ..labels.regions import connected_regions
 from ..segmentation import (
-    REGISTRY,
     ClassPrompt,
     DamagedWeightsError,
     InvalidInputError,
@@ -31,16 +29,15 @@ from ..segmentation import (
     Monitor,
     Progress,
     SegmentationConfig,
-    SegmentationError,
     Thresholds,
-    WeightsEntry,
     WeightsUnavailableError,
 )
 from . import ui_text
-from .engine_requests import Found, LearningRequest, Outcome, Request, digest
+from .engine_requests import Found, LearningRequest, Limits, Outcome, Request, digest
 from .layers.outlines import outlines_of_large
 from .object_session import ObjectSession, SamChoice
 from .pytorch_loading import load_pytorch
+from .tile_costs import check_room
 
 if TYPE_CHECKING:
     from ..segmentation import (
@@ -49,6 +46,8 @@ if TYPE_CHECKING:
         Prototypes,
         ScoreMaps,
         Segmenter,
+        TileEstimate,
+        TileStore,
     )
 
 COUNTED_UP_TO = 2**24
@@ -77,12 +76,66 @@ class Session:
         """Outlines of single objects."""
         self.features_of_corrections: SamChoice | None = None
         """The model whose features corrections propagate along, beside CLIP's; None for none."""
+        self.tiles_on_disk = True
+        """Whether features of tiles are kept on disk; set it before the first job."""
+        self._tile_store: TileStore | None = None
+        self._costs: dict[tuple[Any, ...], TileEstimate] = {}
         self._lock = threading.RLock()  # for the cache, used by the window and by threads
         self._in_use = threading.Lock()  # held by the job that uses the segmenter
         self._computing_affinity = threading.Lock()  # so that two jobs do not compute the same
         self._segmenter: Segmenter | None = None
         self._cached: OrderedDict[tuple[Any, ...], ImageEmbedding] = OrderedDict()
         self._affinities: WeakKeyDictionary[ImageEmbedding, ImageAffinity] = WeakKeyDictionary()
+
+    def estimate(
+        self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+    ) -> TileEstimate | None:
+        """What encoding the image in tiles costs; None if it is encoded as a whole.
+
+        Encodes one tile, once; called in a thread.
+
+        Raises
+        ------
+        SegmentationError
+            As the engine does.
+        """
+        with self._segmenter_for(request.config, report, should_stop) as segmenter:
+            image, contrast, key = self._image(segmenter, request, report)
+            if key not in self._costs:
+                cost = segmenter.estimate(
+                    image,
+                    contrast=contrast,
+                    gamma=request.gamma,
+                    report=report,
+                    should_stop=should_stop,
+                )
+                if cost is None:
+                    return None
+                self._costs[key] = cost
+            return self._costs[key]
+
+    def run_if_short(
+        self,
+        request: Request,
+        seconds: float,
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> Outcome | TileEstimate:
+        """Run in tiles, or return the estimate if that takes longer; called in a thread.
+
+        Raises
+        ------
+        InvalidInputError
+            If the memory or the disk has too little room.
+        SegmentationError
+            As the engine does.
+        """
+        cost = self.estimate(request, report, should_stop)
+        if cost is not None:
+            check_room(cost, self.tile_store)
+            if cost.seconds > seconds:
+                return cost
+        return self.run(request, report, should_stop)
 
     def run(
         self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
@@ -140,12 +193,11 @@ class Session:
 
         A large image would be reduced until small objects are lost.
         """
-        model = self.features_of_corrections
-        pixels = embedding.image.pixels
-        if model is None or max(pixels.shape) > LARGEST_SIDE:
+        model, image = self.features_of_corrections, embedding.image
+        if model is None or max(image.shape) > LARGEST_SIDE:
             return ()
         try:
-            return self.objects.features(model, pixels, report, should_stop)
+            return self.objects.features(model, image.pixels, report, should_stop)
         except (InvalidInputError, WeightsUnavailableError, DamagedWeightsError) as error:
             logger.warning("Corrections propagate along CLIP's features only: %s", error)
             return ()
@@ -251,6 +303,15 @@ class Session:
         self.objects.forget()
 
     @property
+    def tile_store(self) -> TileStore:
+        """Where the features of tiles are kept."""
+        if self._tile_store is None:
+            from ..segmentation import TileCache, TileMemory  # noqa: PLC0415 - heavy
+
+            self._tile_store = TileCache() if self.tiles_on_disk else TileMemory()
+        return self._tile_store
+
+    @property
     def kept(self) -> tuple[int, int]:
         """Number of cached embeddings, and their bytes with those of their affinities."""
         with self._lock:
@@ -308,18 +369,31 @@ class Session:
 
         With `passing`, a new embedding is cached only if no other has to be dropped for it.
         """
-        report(Progress(ui_text.READING_IMAGE, 0, 0))
-        image, contrast, gamma = requested.read(), requested.contrast(), requested.gamma
-        key = (segmenter.config.embedding_key, digest(image), contrast, gamma)
+        image, contrast, key = self._image(segmenter, requested, report)
         embedding = self._recall(key)
         if embedding is not None:
             return embedding, False
         embedding = segmenter.embed(
-            image, contrast=contrast, gamma=gamma, report=report, should_stop=should_stop
+            image,
+            contrast=contrast,
+            gamma=requested.gamma,
+            report=report,
+            should_stop=should_stop,
         )
         if not passing or self.kept[1] + embedding.nbytes <= self.capacity:
             self._keep(key, embedding)
         return embedding, True
+
+    def _image(
+        self,
+        segmenter: Segmenter,
+        requested: Request | LearningRequest,
+        report: Callable[[Progress], None],
+    ) -> tuple[Any, Limits | None, tuple[Any, ...]]:
+        """The image, its contrast limits, and the key of its embedding."""
+        report(Progress(ui_text.READING_IMAGE, 0, 0))
+        image, contrast, gamma = requested.read(), requested.contrast(), requested.gamma
+        return image, contrast, (segmenter.config.embedding_key, digest(image), contrast, gamma)
 
     @contextmanager
     def _segmenter_for(
@@ -347,7 +421,7 @@ class Session:
         try:
             with self._lock:
                 if self._segmenter is None:
-                    self._segmenter = Segmenter(config)
+                    self._segmenter = Segmenter(config, tile_store=self.tile_store)
                 elif self._segmenter.config != config:
                     self._segmenter = self._segmenter.with_config(config)
                 segmenter = self._segmenter
@@ -405,75 +479,3 @@ def classes_of(rows: Sequence[Any]) -> tuple[tuple[ClassPrompt, ...], tuple[str,
     )
     words = tuple(w for row in rows if row.background for w in (row.name, *row.synonyms))
     return classes, words
-
-
-def find_models(
-    report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> tuple[str, ...]:
-    """Load PyTorch, and return the models of open_clip's table; called in a thread."""
-    load_pytorch(report)
-    from ..segmentation import listed_models  # noqa: PLC0415 - torch
-
-    return listed_models()
-
-
-def fetch_weights(
-    names: Sequence[str], report: Callable[[Progress], None], should_stop: Callable[[], bool]
-) -> None:
-    """Download weights by name; called in a thread."""
-    load_pytorch(report)
-    from ..segmentation import fetch, weights_of  # noqa: PLC0415 - heavy
-
-    for name in names:
-        for row in weights_of(name):
-            fetch(row, monitor=Monitor(report, should_stop))
-
-
-@dataclass(frozen=True)
-class WeightsFound:
-    """Which weights are on disk.
-
-    Parameters
-    ----------
-    on_disk : mapping of str to bool
-        By name: those of the registry, and the requested one.
-    requested : str
-        The requested name outside the registry; empty for none.
-    row : WeightsEntry or None
-        Its weights, if they can be downloaded.
-    vocabulary : tuple of str
-        The words that the demo model knows.
-    free : int
-        Bytes that are free where downloads are stored.
-    """
-
-    on_disk: Mapping[str, bool]
-    requested: str
-    row: WeightsEntry | None
-    vocabulary: tuple[str, ...]
-    free: int
-
-
-def weights_on_disk(
-    name: str, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> WeightsFound:
-    """Find which weights of the registry and of one more model are on disk; called in a thread.
-
-    Parameters
-    ----------
-    name : str
-        A model of open_clip's table, or empty. An invalid name is ignored.
-    """
-    from ..segmentation import cached, free_space, vocabulary  # noqa: PLC0415 - heavy
-
-    on_disk = {one: cached(entry) is not None for one, entry in REGISTRY.items()}
-    row = None
-    if name:
-        load_pytorch()
-        from ..segmentation import weights_of  # noqa: PLC0415 - torch
-
-        with suppress(SegmentationError):  # a run will show the error
-            rows = weights_of(name)
-            row = rows[0]
-            on_disk[name] = all(cached(one) is not None for one in rows)
-    return WeightsFound(on_disk, name, row, vocabulary(REGISTRY["demo"]), free_space())

@@ -35,6 +35,8 @@ class Preferences:
         Never download.
     cache_gigabytes : float
         Maximum memory of the image features of a dock, in GB.
+    tile_cache : bool
+        Whether the features of tiles are kept on disk.
     folder, purposes, left_out, overwrite
         The last export: see `ExportChoice`.
     """
@@ -46,6 +48,7 @@ class Preferences:
     sam_corrects: bool = True
     offline: bool = False
     cache_gigabytes: float = 2.0
+    tile_cache: bool = True
     folder: str = ""
     purposes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ("object-png", "object-tiff")

@@ -75,5 +75,7 @@ from .tiles import Tiles as Tiles
 from .tiles import Window as Window
 from .working_size import MIN_SIDE as MIN_SIDE
 from .working_size import Reduction as Reduction
+from .working_size import objects_of_tiles as objects_of_tiles
 from .working_size import reduction as reduction
 from .working_size import tiles_for_objects as tiles_for_objects
+from .working_size import with_tiles_of as with_tiles_of

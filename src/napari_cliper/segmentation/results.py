@@ -158,10 +158,15 @@ class ImageEmbedding:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the embedding takes; an image in tiles is not counted."""
+        """Bytes of memory that the embedding takes; a lazy image and its tiles are not counted."""
         optional = (self.whole, *self.windows, self.window_attention, self.self_attention)
+        if isinstance(self.image, TiledImage):
+            source = self.image.source
+            pixels = source.nbytes if isinstance(source, np.ndarray) else 0
+        else:
+            pixels = self.image.pixels.nbytes
         return (
-            (0 if self.tiles is not None else self.image.pixels.nbytes)
+            pixels
             + self.resized.nbytes
             + sum(one.nbytes for one in (*optional, self.masks) if one is not None)
         )

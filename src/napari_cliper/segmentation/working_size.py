@@ -7,7 +7,7 @@ Loads no torch.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .errors import InvalidInputError
@@ -123,3 +123,38 @@ def tiles_for_objects(size: float, config: SegmentationConfig) -> Tiles:
     if seen < least:
         return Tiles(least, scale=config.settings().shorter_side / seen)
     return Tiles(round(seen))
+
+
+def objects_of_tiles(config: SegmentationConfig) -> float | None:
+    """Return the object size that the tiles of a configuration suit; None without tiles.
+
+    It is the inverse of `tiles_for_objects`, in pixels of the image.
+    """
+    tiles = config.tiles
+    if tiles is None:
+        return None
+    seen = tiles.side if tiles.scale is None else config.settings().shorter_side / tiles.scale
+    return round(seen / OBJECTS_ACROSS, 6)
+
+
+def with_tiles_of(config: SegmentationConfig, other: SegmentationConfig) -> SegmentationConfig:
+    """Return a configuration with the tiles of another one.
+
+    Tiles that were made for objects of a size are made for the same objects with the method, model
+    and refiner of `config`, and so are tiles that are too small for its refiner.
+
+    Parameters
+    ----------
+    config : SegmentationConfig
+        Its own tiles are ignored.
+    other : SegmentationConfig
+        Its tiles are used; None for none.
+    """
+    tiles, size = other.tiles, objects_of_tiles(other)
+    config = replace(config, tiles=None)
+    if tiles is None or size is None:
+        return config
+    too_small = config.needs_diffusion and tiles.side < DIFFUSION_SIDE
+    if too_small or tiles == tiles_for_objects(size, other):
+        tiles = tiles_for_objects(size, config)
+    return replace(config, tiles=tiles)

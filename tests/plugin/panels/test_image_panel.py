@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
 from napari_cliper.plugin.panels.image_panel import ImagePanel
+from napari_cliper.segmentation import Reduction
 
 
 @pytest.fixture(params=[False, True], ids=["viewer", "as plugins get it"])
@@ -441,12 +442,17 @@ def test_the_line_below_the_image_says_size_plane_pixel_size_and_model(viewer, p
         pixels(20, 30, 40), name="stack", scale=scale, units="um", axis_labels=("z", "y", "x")
     )
     viewer.dims.set_current_step(0, 9)
-    panel.show_context("demo", "")
+    panel.show_context("demo", None)
     assert panel.summary.text().split(" \N{MIDDLE DOT} ") == [
         "30 x 40 px", "z 9/19", "0.25 \N{MICRO SIGN}m", "demo"
     ]  # fmt: skip
     viewer.layers["stack"].scale = (2, 0.25, 0.5)
     assert "0.25 \N{MICRO SIGN}m x 0.5 \N{MICRO SIGN}m" in panel.summary.text()
-    assert not panel.warning.isVisibleTo(panel)
-    panel.show_context("demo", "Small objects are lost.")
-    assert panel.warning.isVisibleTo(panel)
+    panel.show_context("demo", Reduction(2.9))
+    assert panel.summary.text().startswith("30 x 40 px \N{MIDDLE DOT} objects \u2265 23 px")
+    assert not panel.offer.isVisibleTo(panel)
+    panel.show_context("demo", Reduction(24))
+    assert panel.offer.isVisibleTo(panel)
+    assert "190 px" in panel.warning.text()
+    panel.show_context("demo", Reduction(24), offer=False)
+    assert not panel.offer.isVisibleTo(panel)

@@ -14,6 +14,7 @@ from napari_cliper.plugin.panels.export_panel import ExportPanel
 from napari_cliper.plugin.panels.memory_panel import MemoryPanel
 from napari_cliper.plugin.panels.prototypes_panel import PrototypesChoice, PrototypesPanel
 from napari_cliper.plugin.panels.threshold_panel import ThresholdPanel
+from napari_cliper.plugin.panels.tiles_panel import TilesPanel
 from napari_cliper.segmentation import SegmentationConfig, Thresholds
 
 VALUES = {
@@ -25,6 +26,7 @@ VALUES = {
     MemoryPanel: 4.5,
     PrototypesPanel: PrototypesChoice(0.25, by_itself=False),
     ThresholdPanel: Thresholds(0.25, 0.5, min_max=True, per_class={"cell": 0.75}),
+    TilesPanel: 42.5,
 }
 
 

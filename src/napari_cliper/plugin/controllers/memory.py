@@ -42,6 +42,7 @@ class MemoryController(Controller):
         self._measuring.failed.connect(self.say_error)
         remembered = preferences.read()
         session.capacity = remembered.cache_bytes
+        session.tiles_on_disk = remembered.tile_cache
         panel.setValue(remembered.cache_gigabytes)
         panel.unload.connect(self._on_unload)
         panel.forget.connect(self._on_forget)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...annotation.project.settings import ProjectSettings
 from ...labels.label_class import ClassRow
-from ...segmentation import InvalidInputError, SegmentationConfig, reduction
+from ...segmentation import InvalidInputError, Reduction, SegmentationConfig, reduction
 from .. import ui_text
 from ..engine_requests import Request
 from ..engine_session import classes_of
@@ -18,6 +18,7 @@ from ..layers.image_layers import ImageChoice, check_memory
 from ..panels.classes_panel import ClassesPanel
 from ..panels.engine_panel import EnginePanel
 from ..panels.image_panel import ImagePanel
+from ..tile_costs import CostKey
 from .live_result import LiveResult
 from .prototype_learning import PrototypeLearning
 
@@ -69,17 +70,14 @@ class Requests:
         missing = self._engine.missing()
         return ui_text.weights_missing(missing) if missing else ""
 
-    def context(self) -> tuple[str, str]:
-        """The chosen model, and a warning if a run would lose small objects; for the head."""
-        choice, model, warning = self._images.value(), "", ""
-        if not self._engine.problem():
-            config = self._engine.value()
-            model = ui_text.plain_name(config.model)
-            if choice is not None:
-                reduced = reduction(choice.shape, config)
-                if reduced.notable:
-                    warning = ui_text.objects_lost(factor=reduced.factor, smallest=reduced.smallest)
-        return model, warning
+    def context(self) -> tuple[str, Reduction | None]:
+        """The chosen model, and how much a run would reduce the image; for the head."""
+        choice = self._images.value()
+        if self._engine.problem():
+            return "", None
+        config = self._engine.value()
+        model = ui_text.plain_name(config.model)
+        return model, None if choice is None else reduction(choice.shape, config)
 
     # ------------------------------------------------------------------ requests
 
@@ -99,6 +97,28 @@ class Requests:
             self._request(choice.image, config), contrast=choice.contrast, gamma=choice.gamma
         )
         return choice, tuple(row for row in rows if not row.background), request
+
+    def of_costs(self) -> tuple[CostKey, Request] | None:
+        """Return what a run in tiles depends on, and the request to estimate its costs.
+
+        None without tiles or without an image, or if the settings cannot be run.
+        """
+        choice = self._images.value()
+        if choice is None or self.why_no_engine():
+            return None
+        config = self._engine.value()
+        if config.tiles is None:
+            return None
+        # Nothing is downloaded before the user presses Run.
+        request = Request(
+            choice.image,
+            replace(config, offline=True),
+            classes=(),
+            background=(),
+            contrast=choice.contrast,
+            gamma=choice.gamma,
+        )
+        return cost_key(choice, config), request
 
     def of_project(self) -> Request | str:
         """Return the request for the images of a project, or why nothing can be run."""
@@ -152,6 +172,11 @@ class Requests:
             self._learning.prototypes,
             self._learning.weight,
         )
+
+
+def cost_key(choice: ImageChoice, config: SegmentationConfig) -> CostKey:
+    """Return what the costs of a run depend on."""
+    return choice.key, tuple(map(id, choice.arrays)), config.embedding_key
 
 
 def _no_image() -> NDArray[Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Shapes
 from qtpy.QtGui import QKeySequence
@@ -21,11 +22,19 @@ from ..panels.run_panel import RunEntry, RunPanel
 from ..panels.state_panel import StateButton
 from ..panels.status_panel import StatusPanel
 from ..state import DockState
+from ..tile_costs import Costs
+from ..worker import Work
 from .base import Controller
 from .clicks import ClickController
-from .requests import Requests
+from .requests import Requests, cost_key
+from .tiles import TilesController
+
+if TYPE_CHECKING:
+    from ...segmentation import TileEstimate
 
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
+
+LONG_RUN = 60  # seconds; a run in tiles that takes longer waits for the user's consent
 
 
 class RunController(Controller):
@@ -41,6 +50,7 @@ class RunController(Controller):
     classes : ClassesPanel
     requests : Requests
     clicks : ClickController
+    tiles : TilesController
     """
 
     def __init__(
@@ -52,6 +62,7 @@ class RunController(Controller):
         classes: ClassesPanel,
         requests: Requests,
         clicks: ClickController,
+        tiles: TilesController,
     ) -> None:
         super().__init__(status)
         self._state = state
@@ -62,6 +73,7 @@ class RunController(Controller):
         self._classes = classes
         self._requests = requests
         self._clicks = clicks
+        self._tiles = tiles
         self._main_job = state.main_job
         self._result = state.result
         self._told = ""  # the message of the result
@@ -72,6 +84,8 @@ class RunController(Controller):
         enter.activated.connect(self.run)
         panel.add_entries(self.entries)
         panel.run.connect(self.run)
+        images.tiles_wanted.connect(self.run_with_tiles)
+        images.visible_wanted.connect(partial(self._run_on, "visible"))
         state.run_wanted.connect(self.run)
         state.run_on_screen_wanted.connect(self.run_on_screen)
         state.explained.connect(self.clear_message)
@@ -83,15 +97,16 @@ class RunController(Controller):
 
     def update_ready(self) -> None:
         """Show whether the image can be run, and with which model."""
-        self._images.show_context(*self._requests.context())
+        self._images.show_context(*self._requests.context(), offer=not self._tiles.on)
         self._panel.set_ready(self._requests.why_not())
 
     def _on_busy(self, busy: bool) -> None:
         self._panel.set_running(running=busy)
+        self._images.set_running(running=busy)
 
     # ------------------------------------------------------------------ start
 
-    def run(self, *, again: bool = False) -> None:
+    def run(self, *, again: bool = False, agreed: bool = False) -> None:
         """Run on a snapshot of the panels; does nothing while a job runs.
 
         Parameters
@@ -99,6 +114,8 @@ class RunController(Controller):
         again : bool
             Whether the same image is run again: an active annotation or clicks layer then stays
             active.
+        agreed : bool
+            Whether the user knows how long a run in tiles takes.
         """
         if self.closed or self._main_job.job is not None or not self._classes.finish_editing():
             return
@@ -109,12 +126,34 @@ class RunController(Controller):
         choice, rows, asked = request
         self._images.go_to_chosen()
         self._timer.stop()
+        stopped = ui_text.STOPPED
+        work: Work = partial(self._state.session.run, asked)
+        if asked.config.tiles is not None:
+            agreed = agreed or again or self._tiles.knows(cost_key(choice, asked.config))
+            limit = math.inf if agreed else LONG_RUN
+            work = partial(self._state.session.run_if_short, asked, limit)
+            stopped = ui_text.STOPPED_TILES
         self._main_job.start(
-            partial(self._state.session.run, asked),
+            work,
             partial(
                 self._on_outcome, self._requests.applied, choice, rows, asked.config, again=again
             ),
+            stopped,
         )
+
+    def run_with_tiles(self) -> None:
+        """Run in tiles, and show what they cost on the page Find."""
+        self._state.page_wanted.emit("find")
+        self._tiles.turn_on()
+        self.run()
+
+    def _run_without_tiles(self) -> None:
+        self._tiles.turn_off()
+        self.run()
+
+    def _run_visible_with_tiles(self) -> None:
+        self._images.choose("visible", current_plane=True)
+        self.run_with_tiles()
 
     def run_on_screen(self) -> None:
         """Run on the plane that the viewer shows."""
@@ -137,6 +176,20 @@ class RunController(Controller):
                     partial(self._run_on, shapes),
                 )
                 for shapes in self._images.rectangles()
+            ),
+            *self._tile_entries(),
+        ]
+
+    def _tile_entries(self) -> list[RunEntry]:
+        if self._tiles.on:
+            without = self._run_without_tiles
+            return [RunEntry(ui_text.RUN_WITHOUT_TILES, ui_text.TILES_OFF_TIP, without)]
+        return [
+            RunEntry(ui_text.RUN_WITH_TILES, ui_text.RUN_WITH_TILES_TIP, self.run_with_tiles),
+            RunEntry(
+                ui_text.RUN_VISIBLE_TILES,
+                ui_text.RUN_VISIBLE_TILES_TIP,
+                self._run_visible_with_tiles,
             ),
         ]
 
@@ -171,11 +224,14 @@ class RunController(Controller):
         choice: ImageChoice,
         rows: tuple[ClassRow, ...],
         config: SegmentationConfig,
-        outcome: Outcome,
+        outcome: Outcome | TileEstimate,
         *,
         again: bool = False,
     ) -> None:
         """Show the result of a run; a late one is discarded."""
+        if not isinstance(outcome, Outcome):
+            self._ask_to_start(choice, config, outcome)
+            return
         if applied != self._requests.applied:
             self._status.end(ui_text.DROPPED_FOR_PROJECT)
             return
@@ -202,6 +258,18 @@ class RunController(Controller):
             buttons=self._result_buttons() if on_screen and found.classes else (),
         )
         self._told = self._status.message.text()
+
+    def _ask_to_start(
+        self, choice: ImageChoice, config: SegmentationConfig, cost: TileEstimate
+    ) -> None:
+        """Show what a long run in tiles costs, with a button that starts it."""
+        key = cost_key(choice, config)
+        costs = Costs(key, cost, self._state.session.tiles_on_disk)
+        self._tiles.tell(costs)
+        start = StateButton(
+            ui_text.START_TILES, partial(self.run, agreed=True), ui_text.START_TILES_TIP
+        )
+        self._status.end(ui_text.long_run(costs.text), tone="warning", buttons=(start,))
 
     def _works_on(self, layer: Any) -> bool:
         """Whether the user paints or clicks in a layer, which then stays active."""

@@ -9,9 +9,9 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 
 from .. import ui_text
-from ..engine_session import WeightsFound, fetch_weights, find_models, weights_on_disk
 from ..panels.engine_panel import EnginePanel
 from ..state import DockState
+from ..weights_jobs import WeightsFound, fetch_weights, find_models, weights_on_disk
 from ..worker import Work
 from .base import Controller
 from .next_step import NextStep

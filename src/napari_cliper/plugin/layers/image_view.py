@@ -80,12 +80,25 @@ def rectangle_region(viewer: Viewer, layer: Image, shapes: Shapes) -> Region:
     if not found:
         raise InvalidInputError(ui_text.no_rectangle_in(shapes.name))
     chosen = max(set(found) & set(shapes.selected_data), default=found[-1])
+    corners = _corners(viewer, layer, shapes, chosen)
+    return _clipped(layer, corners, ui_text.the_rectangle_in(shapes.name))
+
+
+def box_of_shape(viewer: Viewer, layer: Image, shapes: Shapes, index: int) -> tuple[float, float]:
+    """Return the height and width of the bounding box of a shape, in pixels of an image."""
+    corners = _corners(viewer, layer, shapes, index)
+    height, width = corners.max(axis=0) - corners.min(axis=0)
+    return float(height), float(width)
+
+
+def _corners(viewer: Viewer, layer: Image, shapes: Shapes, index: int) -> NDArray[np.float64]:
+    """The corners of a shape, (N, 2) in data coordinates of an image."""
     dims_units = viewer.dims.units
     corners = [
         _world_to_data(viewer, layer, _in_units(world, shapes.units, dims_units))
-        for world in map(shapes.data_to_world, shapes.data[chosen])
+        for world in map(shapes.data_to_world, shapes.data[index])
     ]
-    return _clipped(layer, np.array(corners)[:, -2:], ui_text.the_rectangle_in(shapes.name))
+    return np.array(corners)[:, -2:]
 
 
 def rectangle_mask(viewer: Viewer, choice: ImageChoice) -> NDArray[np.bool_]:

@@ -29,6 +29,7 @@ from ...segmentation import (
     InvalidInputError,
     SegmentationConfig,
     published_settings,
+    with_tiles_of,
 )
 from .. import ui_text
 from ..qt.accordion import Accordion
@@ -74,6 +75,7 @@ class EngineForm(QWidget):
         super().__init__(parent)
         self._on_disk: dict[str, bool] = {}
         self._further: dict[str, Any] = {}
+        self._with_tiles = _DEFAULT  # has the tiles, and what they were made for
         self._labels: dict[QWidget, tuple[QLabel, str]] = {}
 
         self.method = Choice(ui_text.METHOD_TIP)
@@ -214,8 +216,13 @@ class EngineForm(QWidget):
         self.changed.emit()
 
     def _on_further(self) -> None:
-        self._further = {}
+        self._further, self._with_tiles = {}, _DEFAULT
         self._on_changed()
+
+    def set_tiles(self, config: SegmentationConfig) -> None:
+        """Show the tiles of a configuration without a signal; the other fields stay."""
+        self._with_tiles = config
+        self._refresh()
 
     # ------------------------------------------------------------------ values
 
@@ -229,7 +236,7 @@ class EngineForm(QWidget):
         """
         if not self.model.value():
             raise InvalidInputError(ui_text.NO_MODEL_NAMED)
-        return SegmentationConfig(
+        config = SegmentationConfig(
             method=self.method.value(),
             model=self.model.value(),
             refiner=self.refiner.value(),
@@ -247,6 +254,7 @@ class EngineForm(QWidget):
             offline=self.offline.isChecked(),
             **self._further,
         )
+        return with_tiles_of(config, self._with_tiles)
 
     def _diffusion(self) -> str:
         """The diffusion model; an invalid name is ignored if no diffusion model is used."""
@@ -303,6 +311,7 @@ class EngineForm(QWidget):
                 for name in FURTHER_NAMES
                 if getattr(config, name) is not None
             }
+            self._with_tiles = config
             self._refresh()
 
     def set_cached(self, on_disk: Mapping[str, bool]) -> None:
@@ -356,8 +365,10 @@ class EngineForm(QWidget):
         for composite in (self.model, self.background, self.templates):
             composite.explain("")
         self.windows.box.explain("")
-        self.further.setText(ui_text.further_settings(self._further))
-        self.further.setVisible(bool(self._further))
+        tiles = self._with_tiles.tiles
+        side = None if tiles is None else tiles.side
+        self.further.setText(ui_text.further_settings(self._further, side))
+        self.further.setVisible(bool(self._further) or tiles is not None)
 
     def _why_no_benchmark(self, outline: SegmentationConfig) -> str:
         """Why the preset makes no difference; empty if it does."""

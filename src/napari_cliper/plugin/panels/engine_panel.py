@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -16,6 +17,7 @@ from ...segmentation import (
     InvalidInputError,
     SegmentationConfig,
     WeightsEntry,
+    tiles_for_objects,
 )
 from .. import ui_text
 from ..qt.accordion import Fold
@@ -148,6 +150,19 @@ class EnginePanel(QWidget):
         self._refresh()
         if before != config:
             self.valueChanged.emit(self._value_or_none())
+
+    def set_object_size(self, size: float | None) -> None:
+        """Choose tiles for objects of a size, as the user does.
+
+        Parameters
+        ----------
+        size : float or None
+            Diameter of the objects in pixels of the image; None for no tiles.
+        """
+        config = replace(self.config_or_outline(), tiles=None)
+        tiles = None if size is None else tiles_for_objects(size, config)
+        self.form.set_tiles(replace(config, tiles=tiles))
+        self._on_edited()
 
     def choose_demo(self) -> None:
         """Show the settings of the demo model."""

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMenu,
+    QPushButton,
     QSpinBox,
     QToolButton,
     QVBoxLayout,
@@ -24,7 +25,7 @@ from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from ...labels.units import known_unit
-from ...segmentation import InvalidInputError
+from ...segmentation import InvalidInputError, Reduction
 from .. import ui_text
 from ..layers.image_group import ImageGroup, groups_in, in_viewer
 from ..layers.image_layers import (
@@ -59,7 +60,8 @@ class ImagePanel(QWidget):
     """Combo boxes for the image, its plane and its region.
 
     `valueChanged` carries the new `value` when the next run would differ: image or its name, plane,
-    region, or the reason why nothing can be run.
+    region, or the reason why nothing can be run. `tiles_wanted` and `visible_wanted` ask for a run
+    in tiles, or of what is visible, of an image whose small objects would be lost.
 
     Parameters
     ----------
@@ -67,6 +69,8 @@ class ImagePanel(QWidget):
     """
 
     valueChanged = Signal(object)
+    tiles_wanted = Signal()
+    visible_wanted = Signal()
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -94,9 +98,15 @@ class ImagePanel(QWidget):
         self.summary = QElidingLabel()
         set_tone(self.summary, "muted")
         self._model = ""
+        self._smallest = ""  # the smallest objects that are found, in words
         self.warning = wrapping()
         set_tone(self.warning, "warning")
-        self.warning.hide()
+        self.tiles_button = QPushButton(ui_text.USE_TILES)
+        self.tiles_button.setToolTip(ui_text.RUN_WITH_TILES_TIP)
+        self.visible_button = QPushButton(ui_text.USE_VISIBLE)
+        self.visible_button.setToolTip(ui_text.RUN_VISIBLE_TIP)
+        self.offer = QWidget()
+        self.offer.hide()
         self._lay_out()
 
         self.images.currentIndexChanged.connect(self._on_image)
@@ -199,7 +209,18 @@ class ImagePanel(QWidget):
         row.addWidget(self.region_button)
         column.addLayout(row)
         column.addWidget(self.summary)
-        column.addWidget(self.warning)
+        offer = QVBoxLayout(self.offer)
+        offer.setContentsMargins(0, 0, 0, 0)
+        offer.setSpacing(2)
+        offer.addWidget(self.warning)
+        buttons = QHBoxLayout()
+        for button in (self.tiles_button, self.visible_button):
+            button.setAutoDefault(False)
+            buttons.addWidget(button)
+        offer.addLayout(buttons)
+        self.tiles_button.clicked.connect(self.tiles_wanted)
+        self.visible_button.clicked.connect(self.visible_wanted)
+        column.addWidget(self.offer)
         self.images.setAccessibleName(ui_text.IMAGE_NAME)
 
         self._popup = popup = QWidget()
@@ -225,24 +246,37 @@ class ImagePanel(QWidget):
         """Put a button at the end of the row of the image."""
         self._row.addWidget(button)
 
-    def show_context(self, model: str, warning: str) -> None:
-        """Show the chosen model, and a warning about objects that a run would lose.
+    def show_context(self, model: str, reduced: Reduction | None, *, offer: bool = True) -> None:
+        """Show the chosen model, and which objects a run finds.
 
         Parameters
         ----------
         model : str
-        warning : str
-            Empty for none.
+        reduced : Reduction or None
+            How much the image is reduced; None if that is not known.
+        offer : bool
+            Whether to warn of objects that would be lost, and to offer ways to find them.
         """
         self._model = model
-        self.warning.setText(warning)
-        self.warning.setVisible(bool(warning))
+        self._smallest = "" if reduced is None else ui_text.smallest_object(reduced.smallest)
+        warn = reduced is not None and reduced.notable and offer
+        if reduced is not None and warn:
+            self.warning.setText(ui_text.objects_lost(reduced.smallest))
+            self.warning.setToolTip(ui_text.reduced(reduced.factor))
+        self.offer.setVisible(warn)
         self._show_summary(*self._look())
+
+    def set_running(self, *, running: bool) -> None:
+        """Disable the offers while a job runs."""
+        for button in (self.tiles_button, self.visible_button):
+            button.setEnabled(not running)
 
     def _show_summary(self, choice: ImageChoice | None, why_not: str) -> None:
         text = why_not if self._image is not None else ui_text.NO_IMAGE_SHORT
         if choice is not None:
-            text = ui_text.context([*_in_words(choice), *([self._model] if self._model else [])])
+            size, *more = _in_words(choice)
+            known = [part for part in (self._smallest, *more, self._model) if part]
+            text = ui_text.context([size, *known])
         self.summary.setText(text)
         self.summary.setToolTip(text)
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from ...segmentation import REGISTRY, SegmentationConfig, WeightsEntry
+from ...segmentation import REGISTRY, SegmentationConfig, WeightsEntry, with_tiles_of
 from .. import ui_text
 
 _DEFAULT = SegmentationConfig()
@@ -32,8 +32,11 @@ class EnginePreset:
     refiner: str
 
     def applied_to(self, config: SegmentationConfig) -> SegmentationConfig:
-        """Return the configuration of this preset; device, precision, seed and words are kept."""
-        return SegmentationConfig(
+        """Return the configuration of this preset.
+
+        Device, precision, seed, words and the objects that tiles are made for are kept.
+        """
+        chosen = SegmentationConfig(
             model=self.model,
             refiner=self.refiner,
             background=config.background,
@@ -43,6 +46,7 @@ class EnginePreset:
             seed=config.seed,
             offline=config.offline,
         )
+        return with_tiles_of(chosen, config)
 
     def is_in(self, config: SegmentationConfig) -> bool:
         """Whether a configuration computes what this preset does."""

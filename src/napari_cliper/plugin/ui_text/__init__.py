@@ -19,3 +19,4 @@ from .project import *
 from .prototypes import *
 from .result import *
 from .run import *
+from .tiles import *

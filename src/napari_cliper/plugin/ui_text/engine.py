@@ -179,9 +179,12 @@ def one_preset(*, model: str) -> str:
     return f"{model} has the same published values in every preset."
 
 
-def further_settings(settings: Mapping[str, float]) -> str:
+def further_settings(settings: Mapping[str, float], tile: int | None = None) -> str:
     """The button that resets settings without a row; empty for none."""
-    named = ", ".join(f"{FURTHER_NAMES[name]} {value:g}" for name, value in settings.items())
+    every = [f"{FURTHER_NAMES[name]} {value:g}" for name, value in settings.items()]
+    if tile is not None:
+        every.append(f"tiles of {pixels(tile)}")
+    named = ", ".join(every)
     return f"Also: {named} \N{MULTIPLICATION SIGN}" if named else ""
 
 

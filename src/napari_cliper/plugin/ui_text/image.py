@@ -89,19 +89,6 @@ def context(parts: Sequence[str]) -> str:
     return " \N{MIDDLE DOT} ".join(parts)
 
 
-def objects_lost(*, factor: float, smallest: float) -> str:
-    """A large image is reduced so much that small objects are lost."""
-    return (
-        f"Reduced {factor:.0f} times: objects below about {two_digits(smallest)} px are "
-        "lost. Run what is visible or a rectangle."
-    )
-
-
-def two_digits(number: float) -> int:
-    """A number with two digits that count."""
-    return int(float(f"{number:.2g}"))
-
-
 ONLY_PLANE_AXIS = "plane"
 """The axis of a stack that has one, without a name."""
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from engine_panel_actions import choose, type_into
 from qtpy.QtCore import Qt
 
 from napari_cliper.plugin import ui_text
-from napari_cliper.segmentation import BACKGROUND_WORDS, SegmentationConfig
+from napari_cliper.segmentation import (
+    BACKGROUND_WORDS,
+    SegmentationConfig,
+    Tiles,
+    objects_of_tiles,
+    tiles_for_objects,
+)
 
 
 def grey(panel):
@@ -93,3 +101,27 @@ def test_settings_without_a_row_are_shown_and_can_be_dropped(panel, qtbot):
         qtbot.keyClick(panel.form.further, Qt.Key.Key_Space)
     assert panel.value() == SegmentationConfig()
     assert not panel.form.further.isVisible()
+
+
+def test_tiles_are_kept_and_follow_the_model(panel):
+    """Tiles of a project stay as they are; those for objects of a size suit every model."""
+    stored = SegmentationConfig(model="demo", tiles=Tiles(300, 50, 0.5))
+    panel.setValue(stored)
+    assert panel.value() == stored
+    assert "tiles of 300 px" in panel.form.further.text()
+    panel.setValue(replace(stored, tiles=None))
+    assert panel.value().tiles is None
+    for size in (20, 60, 500):
+        panel.setValue(SegmentationConfig(model="demo"))
+        panel.set_object_size(size)
+        for preset in ("demo", "best", "fast", "best", "demo"):
+            panel.presets.buttons[preset].click()
+            config = panel.value()
+            assert panel.problem() == ""
+            assert config.tiles == tiles_for_objects(size, config)
+            assert objects_of_tiles(config) == pytest.approx(size, rel=0.02)
+            assert panel.presets.buttons[preset].isChecked()
+    panel.setValue(stored)
+    panel.presets.buttons["best"].click()  # Stable Diffusion needs 512 px
+    assert panel.problem() == ""
+    assert panel.value().tiles.side >= 512

@@ -1,0 +1,77 @@
+"""What a run in tiles costs, and whether it fits in the memory and on the disk. Without Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+from ..segmentation import InvalidInputError
+from . import ui_text
+
+if TYPE_CHECKING:
+    from ..segmentation import TileEstimate, TileStore
+
+CostKey = tuple[object, ...]
+"""The image, plane and region, and the settings of the networks."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The costs of a run.
+
+    Parameters
+    ----------
+    key : tuple
+        What would be run.
+    cost : TileEstimate or None
+        None for an image that is encoded as a whole.
+    on_disk : bool
+        Whether the features of tiles are kept on disk.
+    problem : str
+        Why memory or disk are not enough; empty if they are.
+    """
+
+    key: CostKey
+    cost: TileEstimate | None
+    on_disk: bool
+    problem: str = ""
+
+    @property
+    def text(self) -> str:
+        """The costs in words; empty for an image that is encoded as a whole."""
+        if self.cost is None:
+            return ""
+        return ui_text.tile_costs(
+            tiles=self.cost.tiles,
+            seconds=self.cost.seconds,
+            disk=self.cost.disk,
+            memory=self.cost.memory,
+            on_disk=self.on_disk,
+        )
+
+
+def check_room(cost: TileEstimate, store: TileStore) -> None:
+    """Check that a run in tiles has enough memory and disk; called in a thread.
+
+    Raises
+    ------
+    InvalidInputError
+        If it has not; the message gives what is needed and what is free.
+    """
+    from ..segmentation import TileCache, free_space  # noqa: PLC0415 - heavy
+
+    memory, free = cost.memory, psutil.virtual_memory().available
+    if isinstance(store, TileCache):
+        disk = free_space(store.folder)
+        if cost.disk > disk:
+            raise InvalidInputError(
+                ui_text.tiles_exceed_disk(tiles=cost.tiles, needed=cost.disk, free=disk)
+            )
+    else:
+        memory += min(cost.disk, store.limit)
+    if memory > free:
+        raise InvalidInputError(
+            ui_text.tiles_exceed_memory(tiles=cost.tiles, needed=memory, free=free)
+        )

@@ -1,0 +1,181 @@
+"""Runs in tiles from the window: offered, measured, estimated, stopped and continued."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.utils._proxies import ReadOnlyWrapper
+from napari.utils.interactions import (
+    mouse_move_callbacks,
+    mouse_press_callbacks,
+    mouse_release_callbacks,
+)
+
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin import tile_costs
+from napari_cliper.plugin.controllers import run as run_module
+from napari_cliper.segmentation import SegmentationConfig, Segmenter, TileMemory, Tiles
+from napari_cliper.segmentation.image_reader import ImageReader
+
+LARGE = make_scene((700, 700), 1_000_003, unit=256).image
+
+
+@pytest.fixture
+def large(dock):
+    """A dock with an image that is reduced more than three times."""
+    dock.viewer.add_image(LARGE, name="large")
+    dock.engine_panel.setValue(SegmentationConfig(model="demo", refiner="none", device="cpu"))
+    return dock
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """The number of tiles that the image network has encoded."""
+    seen = []
+    features = ImageReader.features
+
+    def counted(self, *given):
+        seen.append(1)
+        return features(self, *given)
+
+    monkeypatch.setattr(ImageReader, "features", counted)
+    return seen
+
+
+def buttons(panel):
+    return {button.text(): button for button in panel.buttons}
+
+
+def costs(dock, qtbot):
+    qtbot.waitUntil(lambda: dock.tiles.idle, timeout=60_000)
+    return dock.tiles_panel.costs.text()
+
+
+def test_a_large_image_offers_tiles_which_run_by_one_click(large, laptop, qtbot):
+    laptop()
+    dock, images = large, large.image_panel
+    assert images.offer.isVisible()
+    assert "25 px" in images.warning.text()
+    images.tiles_button.click()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    config = dock.shown.config
+    assert config.tiles == Tiles(264)
+    assert not images.offer.isVisible()
+    assert "\u2265 9 px" in images.summary.text()
+    segmenter = Segmenter(config, tile_store=TileMemory())
+    expected = segmenter.score(segmenter.embed(LARGE), dock.shown.outcome.scores.classes)
+    np.testing.assert_array_equal(dock.result.seen().labels, expected.to_labels())
+    assert "16 tiles:" in costs(dock, qtbot)
+    assert dock.frame.current.verticalScrollBar().maximum() == 0
+    page = dock.frame.current
+    assert page.widget().minimumSizeHint().width() <= page.viewport().width()
+    dock.tiles_panel.size.setValue(40)
+    assert "25 tiles:" in costs(dock, qtbot)
+    dock.tiles_panel.off.click()
+    assert dock.engine_panel.value().tiles is None
+    assert images.offer.isVisible()
+    assert not dock.tiles_panel.isVisible()
+
+
+def test_a_stopped_run_keeps_its_tiles_and_the_next_one_goes_on(large, qtbot, user_cache, passes):
+    dock = large
+    dock.tiles.turn_on()
+
+    def stop(progress):
+        if progress.stage == "Encoding the tiles" and progress.done == 5:
+            dock.cancel()
+
+    dock.main_job.progressed.connect(stop)
+    dock.run()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert "tiles that are done are kept" in dock.status_panel.message.text()
+    assert dock.shown is None
+    kept = len(list(user_cache.rglob("*.zarr.zip")))
+    assert 5 <= kept < 16
+    dock.main_job.progressed.disconnect(stop)
+    passes.clear()
+    dock.run()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert len(passes) == 16 - kept
+    assert dock.shown is not None
+
+
+def test_nothing_is_written_to_disk_on_request(large, qtbot, user_cache):
+    large.session.tiles_on_disk = False
+    large.tiles.turn_on()
+    large.run()
+    qtbot.waitUntil(lambda: large.job is None, timeout=60_000)
+    assert large.shown is not None
+    assert not list(user_cache.rglob("*.zarr.zip"))
+    assert "disk" not in large.tiles_panel.costs.text()
+
+
+def test_a_long_run_waits_for_consent_and_one_without_room_is_refused(
+    large, qtbot, monkeypatch, passes
+):
+    dock = large
+    monkeypatch.setattr(run_module, "LONG_RUN", 0)
+    dock.run_controller.run_with_tiles()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert len(passes) == 2  # the tile that was timed
+    assert "16 tiles:" in dock.status_panel.message.text()
+    assert "memory" in dock.status_panel.message.text()
+    buttons(dock.status_panel)["Start"].click()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert dock.shown is not None
+    little = SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=2_000_000))
+    monkeypatch.setattr(tile_costs, "psutil", little)
+    dock.tiles_panel.size.setValue(50)
+    dock.run()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert "GB of memory are free" in dock.status_panel.message.text()
+
+
+def drag(layer, start, end):
+    """Drag the mouse over a layer, in data coordinates."""
+    steps = (
+        (mouse_press_callbacks, "mouse_press", start),
+        (mouse_move_callbacks, "mouse_move", end),
+        (mouse_release_callbacks, "mouse_release", end),
+    )
+    for send, kind, place in steps:
+        event = SimpleNamespace(
+            type=kind, position=place, pos=place, is_dragging=kind == "mouse_move",
+            modifiers=(), button=1, view_direction=None, up_direction=None,
+            dims_displayed=[0, 1], dims_point=[0, 0],
+        )  # fmt: skip
+        send(layer, ReadOnlyWrapper(event))
+
+
+def test_the_size_is_measured_on_one_object(large, qtbot):
+    dock, viewer, panel = large, large.viewer, large.tiles_panel
+    dock.tiles.turn_on()
+    before = list(viewer.layers)
+    panel.measure.click()
+    box = viewer.layers.selection.active
+    assert box.mode == "add_rectangle"
+    drag(box, (100, 100), (130, 130))
+    qtbot.waitUntil(lambda: not panel.measure.isChecked(), timeout=5000)
+    assert panel.value() == pytest.approx(30, abs=1), dock.status_panel.message.text()
+    assert list(viewer.layers) == before
+    panel.measure.click()
+    panel.measure.click()  # stops without a box
+    assert list(viewer.layers) == before
+    square = np.array([[10, 10], [10, 90], [30, 90], [30, 10]], float)
+    shapes = viewer.add_shapes([square], shape_type="ellipse", name="ring")
+    viewer.layers.selection.active = shapes
+    shapes.selected_data = {0}
+    panel.measure.click()
+    assert panel.value() == pytest.approx(40, abs=1)  # the side of a square of the same area
+    annotation = dock.annotation_controller.begin(viewer.layers["large"], "large")
+    viewer.layers.selection.active = annotation.layer
+    annotation.layer.selected_label = 1
+    annotation.layer.brush_size = 5
+    for column in range(200, 225, 5):
+        annotation.layer.paint((300, column), 1)
+    qtbot.waitUntil(lambda: annotation.edits.edit_mask.any(), timeout=5000)
+    panel.measure.click()
+    qtbot.waitUntil(lambda: panel.value() == pytest.approx(25, abs=2), timeout=5000)
+    assert dock.engine_panel.value().tiles.side == pytest.approx(25 * 4.4, abs=9)
