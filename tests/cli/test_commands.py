@@ -480,6 +480,7 @@ def test_download_puts_the_files_into_the_cache(monkeypatch, tmp_path):
     result = CliRunner().invoke(app, ["models", "download", "ViT-L/14"])
     assert result.exit_code == 0
     assert str(tmp_path / "blob") in "".join(result.stdout.split())
+    assert result.stdout.startswith("ViT-L/14: licence MIT")
 
 
 def test_help_and_version_load_no_torch():

@@ -31,7 +31,9 @@ def test_every_row_gives_its_settings():
     text = (files("napari_cliper.segmentation") / "presets.csv").read_text()
     assert len(rows(text)) == len(text.splitlines()) - 1  # each is a method
     for row in rows(text):
-        settings = published_settings(row["method"], row["model"], row["protocol"])
+        settings = published_settings(
+            row["method"], row["model"].replace(" ", "-"), row["protocol"]
+        )
         assert settings.validated
         assert settings.shorter_side == int(row["shorter_side"])
         assert settings.logit_scale == float(row["logit_scale"])

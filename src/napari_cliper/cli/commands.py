@@ -316,6 +316,7 @@ def download(
         from ..segmentation import Monitor, fetch, weights_of  # noqa: PLC0415 - torch, as above
 
         for row in weights_of(name):
+            out.print(f"{row.name}: licence {row.licence}", soft_wrap=True, highlight=False)
             bars = Bars()
             with bars.progress:
                 files = fetch(row, monitor=Monitor(bars.report))

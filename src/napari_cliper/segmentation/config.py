@@ -122,7 +122,8 @@ def presets() -> Mapping[tuple[str, str, str], Settings]:
         numbers[row["method"], row["protocol"]] = tuple(pairs)
     table = {}
     for row in _rows("presets.csv"):
-        table[row["method"], row["model"], row["protocol"]] = Settings(
+        model = row["model"].replace(" ", "-")  # MetaCLIP ViT-B/16, as the registry names it
+        table[row["method"], model, row["protocol"]] = Settings(
             shorter_side=int(row["shorter_side"]),
             # "0 or 336": without windows, or with windows of this side
             window=int(row["window"].split()[0]),

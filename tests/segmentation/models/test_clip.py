@@ -59,7 +59,8 @@ def nothing_is_built(monkeypatch):
     [
         ("RN50", "is a ResNet"),
         ("RN50x64-quickgelu", "is a ResNet"),
-        ("ViT-B-16-SigLIP", "comes from timm"),
+        ("ViT-B-16-SigLIP", "it is a SigLIP: without a class token"),
+        ("ViT-B-16-SigLIP2", "it is a SigLIP"),
         ("EVA02-L-14", "comes from timm"),
         ("convnext_base", "comes from timm"),
         ("coca_ViT-B-32", "pools patches by attention"),

@@ -25,7 +25,7 @@ from napari_cliper.segmentation.errors import (
     Stopped,
     WeightsUnavailableError,
 )
-from napari_cliper.segmentation.models import weights
+from napari_cliper.segmentation.models import loading, weights
 from napari_cliper.segmentation.progress import Monitor
 
 BIG = os.urandom(600_000)
@@ -103,13 +103,22 @@ def test_names_of_the_table_are_its_keys_and_every_row_is_usable():
         weights.REGISTRY["x"] = ENTRY
 
 
-@pytest.mark.parametrize("name", ["ViT-B/16", "ViT-L/14", "ViT-H/14"])
+TAGS = {
+    "ViT-B/16": "openai", "ViT-L/14": "openai", "ViT-H/14": "laion2b_s32b_b79k",
+    "MetaCLIP-ViT-B/16": "metaclip_fullcc", "MetaCLIP-ViT-L/14": "metaclip_fullcc",
+    "DFN-ViT-B/16": "dfn2b", "DFN-ViT-L/14": "dfn2b",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAGS)
 def test_clip_comes_from_where_open_clip_says(name):
-    row = weights.entry(name, "clip")
-    tag = "laion2b_s32b_b79k" if name == "ViT-H/14" else "openai"
+    row, tag = weights.entry(name, "clip"), TAGS[name]
     where = open_clip.get_pretrained_cfg(row.architecture, tag)
     assert where["hf_hub"].strip("/") == row.repositories[0]
     assert bool(where.get("quick_gelu")) == row.architecture.endswith("quickgelu")
+    (by_tag,) = loading.weights_of(f"open_clip:{row.architecture}/{tag}")
+    assert row.licence == by_tag.licence or tag.startswith("laion")
+    assert row.restricted == (tag not in {"openai", "laion2b_s32b_b79k"})
     with torch.device("meta"):
         model = open_clip.model.CLIP(**open_clip.get_model_config(row.architecture))
     assert row.size == pytest.approx(4 * sum(p.numel() for p in model.parameters()), rel=1e-3)
@@ -149,7 +158,9 @@ def test_download_reports_every_byte_and_is_found_afterwards(hub, capfd):
     assert paths["config.json"].read_bytes() == b"{}"
     assert weights.cached(ENTRY) == paths
 
-    assert {(step.stage, step.unit) for step in watch.seen} == {("Downloading tiny", "byte")}
+    assert {(step.stage, step.unit) for step in watch.seen} == {
+        ("Downloading tiny (licence MIT)", "byte")
+    }
     done = [step.done for step in watch.seen]
     assert done == sorted(done)
     assert len(set(done)) >= 4

@@ -146,7 +146,7 @@ ENGINE_PRESETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Title and purpose by preset of the engine."""
-RAIL = "The RAIL licence forbids some uses: read it before you download."
+RESTRICTED = "A licence forbids some uses: read it before you download."
 
 
 def browse_tip(placeholder: str) -> str:
@@ -238,8 +238,8 @@ def preset_tip(name: str, rows: Sequence[WeightsEntry]) -> str:
     """What a preset is for, what it downloads, and the licences."""
     lines = [ENGINE_PRESETS[name][1]]
     lines += [f"{plain_name(row.name)}: {size_text(row.size)}, {row.licence}" for row in rows]
-    if any("RAIL" in row.licence for row in rows):
-        lines.append(RAIL)
+    if any(row.restricted for row in rows):
+        lines.append(RESTRICTED)
     return "\n".join(lines)
 
 

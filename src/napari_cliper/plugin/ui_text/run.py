@@ -132,14 +132,14 @@ def disk_full(*, needed: int, free: int) -> str:
     )
 
 
-RAIL_SHORT = ", which forbids some uses"
+FORBIDS = ", which forbids some uses"
 
 
 def weights_needed(missing: Sequence[WeightsEntry], offered: Sequence[WeightsEntry]) -> str:
     """The chosen model is not on disk; the sizes and licences of what can be downloaded."""
     facts = [
         f"{plain_name(row.name)} ({size_text(row.size)}, licence {row.licence}"
-        f"{RAIL_SHORT if 'RAIL' in row.licence else ''})"
+        f"{FORBIDS if row.restricted else ''})"
         for row in offered or missing
     ]
     return f"Not on this machine: {' and '.join(facts)}."

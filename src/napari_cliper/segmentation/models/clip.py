@@ -111,6 +111,10 @@ def refusal(config: dict[str, Any]) -> str | None:
     """
     vision = config["vision_cfg"]
     reasons = (
+        (
+            "init_logit_bias" in config,
+            "it is a SigLIP: without a class token, its patches have no embedding of their own",
+        ),
         (vision.get("timm_model_name"), "its image tower comes from timm, not a plain ViT"),
         (isinstance(vision.get("layers"), list | tuple), "its image tower is a ResNet, not a ViT"),
         (

@@ -26,7 +26,7 @@ from ..progress import Monitor
 from . import clip, weights
 from .clip_image_encoder import MEAN, STD
 from .image_encoder import ImageEncoder
-from .registry import REGISTRY, WeightsEntry, entry
+from .registry import REGISTRY, WeightsEntry, entry, open_clip_licence
 from .tensor_cache import TensorCache
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def clip_source(model: str) -> ClipSource:
         repositories=(tagged.repository,),
         files=(tagged.files,),
         size=0,
-        licence="see its page on the hub",
+        licence=open_clip_licence(tag),
         purpose="A CLIP model listed by open_clip.",
         validated=False,
     )

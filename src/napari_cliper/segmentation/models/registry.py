@@ -69,6 +69,25 @@ class WeightsEntry:
     patch: int = 0
     make: Callable[[str, Any, str], Any] = _DINO
 
+    @property
+    def restricted(self) -> bool:
+        """Whether the licence forbids some uses."""
+        return any(word in self.licence for word in ("RAIL", "NC", "Apple"))
+
+
+OPEN_CLIP_LICENCES = {
+    "openai": "MIT",
+    "metaclip": "CC-BY-NC-4.0",
+    "dfn": "Apple's own: see its page on the hub",
+}
+"""Licences of open_clip's weights by the beginning of their tag."""
+
+
+def open_clip_licence(tag: str) -> str:
+    """Return the licence of open_clip's weights with a tag, or where it is written."""
+    found = (text for start, text in OPEN_CLIP_LICENCES.items() if tag.startswith(start))
+    return next(found, "see its page on the hub")
+
 
 # In order of preference: float16, which halves the download, before float32. No pickles.
 _DIFFUSION_FILES = (
@@ -94,10 +113,11 @@ def _clip(
     size: int,
     purpose: str,
     validated: bool = True,
+    licence: str = "MIT",
 ) -> WeightsEntry:
     files = (("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),)
     return WeightsEntry(
-        name, "clip", architecture, (repository,), files, size, "MIT", purpose, validated
+        name, "clip", architecture, (repository,), files, size, licence, purpose, validated
     )
 
 
@@ -162,6 +182,41 @@ _ROWS = (
         3_944_518_000,
         "Text and image encoder (LAION-2B); works, but has no published settings.",
         validated=False,
+    ),
+    _clip(
+        "MetaCLIP-ViT-B/16",
+        "ViT-B-16-quickgelu",
+        "timm/vit_base_patch16_clip_224.metaclip_2pt5b",
+        598_516_000,
+        "Text and image encoder (MetaCLIP), as in CorrCLIP; not for commercial use.",
+        licence=OPEN_CLIP_LICENCES["metaclip"],
+    ),
+    _clip(
+        "MetaCLIP-ViT-L/14",
+        "ViT-L-14-quickgelu",
+        "timm/vit_large_patch14_clip_224.metaclip_2pt5b",
+        1_710_514_000,
+        "Text and image encoder (MetaCLIP), not for commercial use.",
+        validated=False,
+        licence=OPEN_CLIP_LICENCES["metaclip"],
+    ),
+    _clip(
+        "DFN-ViT-B/16",
+        "ViT-B-16-quickgelu",
+        "apple/DFN2B-CLIP-ViT-B-16",
+        598_516_000,
+        "Text and image encoder (DFN-2B).",
+        validated=False,
+        licence=OPEN_CLIP_LICENCES["dfn"],
+    ),
+    _clip(
+        "DFN-ViT-L/14",
+        "ViT-L-14-quickgelu",
+        "apple/DFN2B-CLIP-ViT-L-14",
+        1_710_514_000,
+        "Text and image encoder (DFN-2B).",
+        validated=False,
+        licence=OPEN_CLIP_LICENCES["dfn"],
     ),
     _diffusion(
         "stable-diffusion-2.1",

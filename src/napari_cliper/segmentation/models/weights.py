@@ -160,9 +160,9 @@ def fetch(
     offline : bool
         Never download. HF_HUB_OFFLINE has the same effect.
     monitor : Monitor
-        Reports ``"Downloading NAME"`` with progress in bytes over all files, in the calling thread.
-        A stop takes effect within a second, even if the network stalls; the next call resumes the
-        partial download.
+        Reports ``"Downloading NAME (licence ...)"`` with progress in bytes over all files, in the
+        calling thread. A stop takes effect within a second, even if the network stalls; the next
+        call resumes the partial download.
 
     Returns
     -------
@@ -192,11 +192,12 @@ def fetch(
         why = "the offline option is on" if offline else "HF_HUB_OFFLINE is set"
         raise _unavailable(entry, [f"{name}: not tried, {why}" for name in entry.repositories])
     tried = []
+    what = f"{entry.name} (licence {entry.licence})"
     for repository in entry.repositories:
         transfer = _Transfer(entry.size)
         try:
             return _watch(
-                partial(_fetch_from, repository, entry, transfer), entry.name, transfer, monitor
+                partial(_fetch_from, repository, entry, transfer), what, transfer, monitor
             )
         except (
             _HTTPError,

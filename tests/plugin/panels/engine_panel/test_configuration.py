@@ -93,8 +93,8 @@ def test_presets_tell_sizes_and_licences_of_the_registry(panel):
     tip = panel.presets.buttons["best"].toolTip()
     assert clip.licence in tip
     assert diffusion.licence in tip
-    assert ui_text.RAIL in tip
-    assert ui_text.RAIL not in panel.presets.buttons["fast"].toolTip()
+    assert ui_text.RESTRICTED in tip
+    assert ui_text.RESTRICTED not in panel.presets.buttons["fast"].toolTip()
 
 
 def test_edited_tells_of_a_persons_changes_only(panel, qtbot):
