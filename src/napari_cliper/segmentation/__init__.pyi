@@ -11,12 +11,14 @@ from .errors import OutOfMemoryError as OutOfMemoryError
 from .errors import SegmentationError as SegmentationError
 from .errors import Stopped as Stopped
 from .errors import WeightsUnavailableError as WeightsUnavailableError
+from .features.composite import COLOUR_STEPS as COLOUR_STEPS
 from .features.composite import Channel as Channel
 from .features.composite import Composite as Composite
+from .features.contrast import PERCENTILES as PERCENTILES
 from .features.contrast import to_8bit as to_8bit
 from .features.preprocessing import RGBImage as RGBImage
 from .features.tiled_image import TiledImage as TiledImage
-from .features.tiled_image import sample_of as sample_of
+from .features.tiled_image import percentile_limits as percentile_limits
 from .labelling.live_labels import LiveLabels as LiveLabels
 from .labelling.live_labels import Shortfall as Shortfall
 from .labelling.live_labels import UserHints as UserHints

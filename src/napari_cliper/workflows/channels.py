@@ -8,17 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import ImageColor
 
-from ..segmentation import Channel, InvalidInputError, sample_of
-
-PERCENTILES = (0.1, 99.9)
-"""Contrast of channels for which nothing else is given."""
-
-SAMPLED_PLANES = 8
-"""Planes of a stack from which percentiles are taken."""
+from ..segmentation import PERCENTILES, Channel, InvalidInputError, percentile_limits
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*-\s*({_NUMBER})\s*")
@@ -71,22 +63,7 @@ class ContrastRule:
         """
         if channel in self.ranges:
             return self.ranges[channel]
-        values = _sampled(planes)
-        if not values.size:
-            return 0.0, 1.0
-        low, high = map(float, np.percentile(values, self.percentiles))
-        if low == high:
-            low, high = float(values.min()), float(values.max())
-        return (low, high) if low < high else (low, low + 1)
-
-
-def _sampled(planes: Sequence[Any]) -> NDArray[Any]:
-    """The finite values of a sample of planes."""
-    count = min(len(planes), SAMPLED_PLANES)
-    chosen = sorted({int(i) for i in np.linspace(0, len(planes) - 1, count)})
-    values: NDArray[Any] = np.concatenate([sample_of(planes[i]).ravel() for i in chosen])
-    finite: NDArray[Any] = values[np.isfinite(values)]
-    return finite
+        return percentile_limits(planes, self.percentiles)
 
 
 def parse_channels(text: str) -> tuple[ChannelColour, ...]:

@@ -132,7 +132,7 @@ def test_one_prediction_and_one_annotation_for_the_group(channels, run, settle):
     np.testing.assert_allclose(annotation.layer.scale, (2, 2))
 
     viewer.layers["green"].visible = False  # for a moment: the choice stays
-    assert dock.image_panel.choice().name == "red + green + blue"
+    assert dock.image_panel.value().name == "red + green + blue"
     assert dock.autosave.save_now()
     viewer.layers["green"].contrast_limits = (0, 20)  # other pixels, same layers
     run(dock)

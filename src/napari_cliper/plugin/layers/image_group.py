@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,9 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 
 from ...labels.axes import axes_from_names
-from ...segmentation import Channel, Composite, sample_of
+from ...segmentation import COLOUR_STEPS, Channel, Composite, percentile_limits
 from .. import ui_text
 
-COLOURS = 256
-"""Colours of a channel's colormap; between them is interpolated."""
-
-SAMPLED_PLANES = 8
-"""Planes from which the percentiles of a channel are taken."""
-
-_PERCENTILES = (0.1, 99.9)
 _MOVES = ("scale", "translate", "rotate", "shear", "affine")
 
 
@@ -266,7 +260,7 @@ def _one_place(members: Sequence[Image]) -> bool:
     return all(
         tuple(full_resolution(one).shape) == tuple(full_resolution(first).shape)
         and all(
-            np.allclose(np.asarray(getattr(one, key)), np.asarray(getattr(first, key)))
+            np.array_equal(np.asarray(getattr(one, key)), np.asarray(getattr(first, key)))
             for key in _MOVES
         )
         for one in others
@@ -296,13 +290,7 @@ def _limits(layer: Image) -> tuple[float, float]:
 def _channel(
     name: str, colormap: Colormap, limits: tuple[float, float], gamma: float, opacity: float
 ) -> Channel:
-    table = colormap.map(np.linspace(0, 1, COLOURS))
-    colours = table[:, :3] * table[:, 3:]
-    straight = np.linspace(colours[0], colours[-1], COLOURS)
-    if np.allclose(colours, straight, atol=1e-3):
-        colours = colours[[0, -1]]
-    red_green_blue = tuple((float(r), float(g), float(b)) for r, g, b in colours)
-    return Channel(name, red_green_blue, limits, gamma, opacity)
+    return Channel.of_table(name, colormap.map(COLOUR_STEPS), limits, gamma, opacity)
 
 
 def _channel_of_axis(
@@ -313,13 +301,21 @@ def _channel_of_axis(
     gamma: float,
 ) -> Channel:
     """A channel between the limits of its layer, or else between its percentiles."""
-    if limits is None:
-        leading = list(np.ndindex(values.shape[:-2]))
-        chosen = np.linspace(0, len(leading) - 1, min(len(leading), SAMPLED_PLANES)).astype(int)
-        sampled = np.concatenate([sample_of(values[leading[i]]).ravel() for i in chosen])
-        low, high = map(float, np.percentile(sampled[np.isfinite(sampled)], _PERCENTILES))
-        limits = (low, high) if low < high else (low, low + 1)
-    return _channel(name, colormap, limits, gamma, 1.0)
+    return _channel(name, colormap, limits or percentile_limits(_Planes(values)), gamma, 1.0)
+
+
+class _Planes(Sequence[Any]):
+    """The planes of an array, read one by one."""
+
+    def __init__(self, values: AxisSlice) -> None:
+        self._values = values
+        self._places = list(product(*map(range, values.shape[:-2])))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._values[self._places[at]]
 
 
 def default_limits(layer: Image) -> bool:

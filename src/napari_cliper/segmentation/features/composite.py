@@ -20,6 +20,9 @@ from .contrast import Limits, check_gamma, checked_limits
 Colour = tuple[float, float, float]
 """Red, green and blue, each 0 to 1."""
 
+COLOUR_STEPS = np.linspace(0, 1, 256)
+"""Where a colormap is sampled for `Channel.of_table`."""
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -62,6 +65,35 @@ class Channel:
         shape = np.shape(self.colours)
         if len(shape) != 2 or shape[0] < 2 or shape[1] != 3:
             raise InvalidInputError(f"The colormap of {self.name} needs two RGB colours or more.")
+
+    @classmethod
+    def of_table(
+        cls,
+        name: str,
+        table: NDArray[Any],
+        limits: Limits,
+        gamma: float = 1.0,
+        opacity: float = 1.0,
+    ) -> Channel:
+        """Return the channel of a sampled colormap.
+
+        Parameters
+        ----------
+        table : (N, 4) array
+            Red, green, blue and alpha at `COLOUR_STEPS`, each 0 to 1.
+        name, limits, gamma, opacity
+            As of `Channel`.
+        """
+        colours = table[:, :3] * table[:, 3:]
+        if np.allclose(colours, np.linspace(colours[0], colours[-1], len(colours)), atol=1e-3):
+            colours = colours[[0, -1]]
+        return cls(
+            name,
+            tuple((float(red), float(green), float(blue)) for red, green, blue in colours),
+            limits,
+            gamma,
+            opacity,
+        )
 
     @property
     def colour(self) -> str:
