@@ -206,7 +206,7 @@ def test_the_page_correct_says_what_to_do_where_there_is_nothing_to_correct(dock
     dock.frame.go_to("find")
     buttons(dock.state_panel)["Click an object"].click()
     assert dock.frame.page == "correct"
-    assert dock.corrections_panel.tools.held() == "click"
+    assert dock.corrections_panel.tools.value() == "click"
     buttons(panel)["Lower the threshold"].click()
     settle(dock)
     assert not panel.isVisibleTo(dock.frame.current)

@@ -11,6 +11,7 @@ import numpy as np
 from ..labels.label_class import ClassRow
 from ..segmentation import Thresholds
 from .edit_mask import OPEN, AnnotationState, Labels
+from .saved_objects import OBJECTS, objects_in
 from .user_hints import CLICKS, Clicks, clicks_in
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def change_state(state: AnnotationState, change: ClassChange) -> AnnotationState
     own = [label for label, row in state.classes.items() if change.is_of(row.name)]
     clicks = clicks_in(state.record.get(CLICKS))
     changed_clicks = change_clicks(clicks, change)
-    if not own and changed_clicks == clicks:
+    objects = objects_in(state.record.get(OBJECTS))
+    changed_objects = None if objects is None else objects.renamed(_new_name(change))
+    if not own and changed_clicks == clicks and changed_objects == objects:
         return state
     other = next((n for n, row in state.classes.items() if change.becomes(row.name)), None)
     labels, edit_mask, classes = state.labels, state.edit_mask, dict(state.classes)
@@ -89,7 +92,13 @@ def change_state(state: AnnotationState, change: ClassChange) -> AnnotationState
     record = {key: value for key, value in state.record.items() if key != CLICKS}
     if changed_clicks:
         record[CLICKS] = changed_clicks
+    if changed_objects is not None:
+        record[OBJECTS] = changed_objects.to_record()
     return AnnotationState(labels, edit_mask, classes, record)
+
+
+def _new_name(change: ClassChange) -> dict[str, str]:
+    return {change.old.casefold(): "" if change.new is None else change.new.name}
 
 
 def change_clicks(clicks: Clicks, change: ClassChange) -> dict[str, list[list[float]]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..labels.numbers import mapped
 from ..segmentation import ClassPrompt, InvalidInputError
-from .object_set import Objects
+from .object_set import Objects, objects_of
 
 if TYPE_CHECKING:
     from ..segmentation import (
@@ -75,6 +75,28 @@ class ClassifiedObjects:
             "margin": self.margins.tolist(),
             "area [pixel]": self.objects.areas.tolist(),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class ScoresOfPlane:
+    """The scores of a run, with what its labels were made with.
+
+    Parameters
+    ----------
+    scores : ScoreMaps
+    thresholds : Thresholds
+    stage : {'coarse', 'refined'}
+    region : (slice, slice) or None
+        The region of the plane that was run; None for the whole plane.
+    names : tuple of str
+        The classes, in the order of the scores.
+    """
+
+    scores: ScoreMaps
+    thresholds: Thresholds
+    stage: Stage
+    region: tuple[slice, slice] | None
+    names: tuple[str, ...]
 
 
 def classify(
@@ -157,6 +179,47 @@ def classify(
         scores=best,
         margins=best - others.max(axis=1, initial=0),
     )
+
+
+def scores_of(
+    objects: Objects, names: Mapping[int, str], given: ScoresOfPlane | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean score of each object for its class, and its margin to the other classes.
+
+    Parameters
+    ----------
+    objects : Objects
+        (Y, X).
+    names : mapping of int to str
+        Their classes by label.
+    given : ScoresOfPlane or None
+
+    Returns
+    -------
+    scores, margins : (N,) float64 arrays
+        NaN without scores, outside of the region that was run, and for classes that were not run.
+    """
+    scores, margins = np.full((2, len(objects.ids)), np.nan)
+    if given is None or not len(objects.ids):
+        return scores, margins
+    index = {name.casefold(): label for label, name in enumerate(given.names, 1)}
+    labels = {label: index.get(name.casefold(), 0) for label, name in names.items()}
+    inside = _within(objects, given.region)
+    of_object = objects.labels[np.searchsorted(objects.ids, inside.ids)].tolist()
+    pairs = zip(inside.ids.tolist(), of_object, strict=True)
+    named = {number: labels[one] for number, one in pairs if labels.get(one)}
+    if not named:
+        return scores, margins
+    found = classify(given.scores, inside, given.thresholds, stage=given.stage, named=named)
+    own = np.isin(found.objects.ids, list(named))
+    at = np.searchsorted(objects.ids, found.objects.ids[own])
+    scores[at], margins[at] = found.scores[own], found.margins[own]
+    return scores, margins
+
+
+def _within(objects: Objects, region: tuple[slice, slice] | None) -> Objects:
+    """The parts of the objects in a region, with their numbers."""
+    return objects if region is None else objects_of(objects.numbers[region])
 
 
 def confirmed_labels(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt
 from skimage import measure
 from skimage.draw import line
 
@@ -38,7 +38,7 @@ def merge(objects: Objects, numbers: Collection[int]) -> Objects:
     return changed.with_labels({given[0]: objects.class_of(given[0])})
 
 
-def cut(objects: Objects, start: Point, stop: Point) -> Objects:
+def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Objects:
     """Cut objects of a plane along a straight line.
 
     Parameters
@@ -47,6 +47,8 @@ def cut(objects: Objects, start: Point, stop: Point) -> Objects:
         (Y, X).
     start, stop : (int, int)
         Ends of the line. Pixels of the line belong to the nearest part.
+    highest : int
+        The highest number that was ever given, if no object has it any more.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def cut(objects: Objects, start: Point, stop: Point) -> Objects:
     on_line = np.zeros(objects.numbers.shape, bool)
     on_line[rows[inside], columns[inside]] = True
     numbers = objects.numbers.copy()
-    free = int(objects.ids.max(initial=0)) + 1
+    free = max(highest, int(objects.ids.max(initial=0))) + 1
     for number in np.unique(objects.numbers[on_line]).tolist():
         if number == 0:
             continue
@@ -109,7 +111,7 @@ def inside_box(objects: Objects, box: tuple[slice, ...]) -> list[int]:
     return [int(number) for number in objects.ids[own][whole]]
 
 
-def add(objects: Objects, mask: NDArray[np.bool_], label: int) -> Objects:
+def add(objects: Objects, mask: NDArray[np.bool_], label: int, highest: int = 0) -> Objects:
     """Add an object with the next free number; it takes pixels of others.
 
     Parameters
@@ -119,6 +121,8 @@ def add(objects: Objects, mask: NDArray[np.bool_], label: int) -> Objects:
         Its pixels, in the shape of the objects.
     label : int
         Its class; 0 for none.
+    highest : int
+        The highest number that was ever given, if no object has it any more.
 
     Raises
     ------
@@ -130,9 +134,52 @@ def add(objects: Objects, mask: NDArray[np.bool_], label: int) -> Objects:
             f"The new object is a mask of {mask.shape} with {int(mask.sum())} pixels. Give one of "
             f"{objects.numbers.shape} with at least one pixel."
         )
-    number = int(objects.ids.max(initial=0)) + 1
+    number = max(highest, int(objects.ids.max(initial=0))) + 1
     changed = _changed(objects, np.where(mask, np.int32(number), objects.numbers))
     return changed.with_labels({number: label})
+
+
+def numbers_along(objects: Objects, path: Sequence[Point]) -> list[int]:
+    """Return the numbers of the objects of a plane along a path of straight lines, in its order.
+
+    Parameters
+    ----------
+    objects : Objects
+        (Y, X).
+    path : sequence of (int, int)
+        One place or more; they may be outside of the plane.
+    """
+    height, width = objects.numbers.shape
+    found: dict[int, None] = {}
+    for start, stop in zip(path, path[1:] or path, strict=False):
+        rows, columns = line(*start, *stop)
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        found |= dict.fromkeys(objects.numbers[rows[inside], columns[inside]].tolist())
+    return [number for number in found if number]
+
+
+def touches(objects: Objects, mask: NDArray[np.bool_], number: int) -> bool:
+    """Return whether a mask overlaps an object, or touches it by a side or a corner."""
+    around = binary_dilation(mask, np.ones((3,) * mask.ndim, bool))
+    return bool((objects.numbers[around] == number).any())
+
+
+def redraw(objects: Objects, numbers: NDArray[np.int32], label: int) -> Objects:
+    """Return the objects of a redrawn array; those with a new number have a class of their own.
+
+    Parameters
+    ----------
+    objects : Objects
+    numbers : int32 array
+        In the shape of the objects.
+    label : int
+        The class of objects whose number no object had; 0 for none.
+    """
+    found = objects_of(numbers)
+    labels = np.full(len(found.ids), label, np.uint16)
+    old = np.isin(found.ids, objects.ids)
+    labels[old] = objects.labels[np.searchsorted(objects.ids, found.ids[old])]
+    return replace(found, labels=labels, diameters=objects.diameters)
 
 
 def _changed(objects: Objects, numbers: NDArray[np.int32]) -> Objects:

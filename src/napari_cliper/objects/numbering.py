@@ -84,23 +84,83 @@ def split_again(
     -------
     Objects
     """
+    found = (split_planes if planes else split)(labels, settings, spacing=spacing)
+    return keep_edits(found, earlier, edited, highest=highest)
+
+
+def keep_edits(
+    found: Objects,
+    earlier: Objects,
+    edited: Collection[int] = (),
+    *,
+    removed: NDArray[np.bool_] | None = None,
+    remembered: Numbers | None = None,
+    highest: int = 0,
+) -> Objects:
+    """Return newly found objects; unchanged ones have their earlier numbers, edited ones stay.
+
+    Parameters
+    ----------
+    found : Objects
+    earlier : Objects
+        Of the same shape.
+    edited : collection of int
+        Numbers of earlier objects that stay as they are.
+    removed : bool array, optional
+        Pixels of deleted objects.
+    remembered : int32 array, optional
+        Numbers to keep, such as those of `remember`. Default: those of `earlier`.
+    highest : int
+        As in `keep_numbers`.
+
+    Returns
+    -------
+    Objects
+        Found objects with more than half of their pixels in edited objects or in `removed` are
+        left out. The others lose their pixels in edited objects.
+    """
     kept = np.isin(earlier.ids, list(edited))
     fixed = mapped(earlier.numbers, earlier.ids, kept)
-    free = np.where(fixed, labels.dtype.type(0), labels)
-    found = (split_planes if planes else split)(free, settings, spacing=spacing)
+    blocked = fixed if removed is None else fixed | removed
+    if blocked.any():
+        inside = np.searchsorted(found.ids, found.numbers[blocked & (found.numbers > 0)])
+        covered = np.bincount(inside, minlength=len(found.ids))
+        found = found.without(2 * covered > found.areas)
+        if fixed.any():
+            cut = objects_of(np.where(fixed, np.int32(0), found.numbers), found.label_array())
+            found = replace(
+                found, numbers=cut.numbers, ids=cut.ids, labels=cut.labels, areas=cut.areas
+            )
     highest = max(highest, int(earlier.ids.max(initial=0)))
-    found = keep_numbers(found, np.where(fixed, 0, earlier.numbers), highest)
+    before = earlier.numbers if remembered is None else remembered
+    found = keep_numbers(found, np.where(fixed, np.int32(0), before), highest)
     if not kept.any():
         return found
     ids = np.concatenate([found.ids, earlier.ids[kept]])
     order = np.argsort(ids)
-    return Objects(
-        np.where(fixed, earlier.numbers, found.numbers),
-        ids[order],
-        np.concatenate([found.labels, earlier.labels[kept]])[order],
-        np.concatenate([found.areas, earlier.areas[kept]])[order],
-        found.diameters,
+    return replace(
+        found,
+        numbers=np.where(fixed, earlier.numbers, found.numbers),
+        ids=ids[order],
+        labels=np.concatenate([found.labels, earlier.labels[kept]])[order],
+        areas=np.concatenate([found.areas, earlier.areas[kept]])[order],
     )
+
+
+def remember(remembered: Numbers, objects: Objects) -> Numbers:
+    """Return remembered numbers with those of the present objects on top.
+
+    An object that disappears for a while, as under a higher threshold, gets its number again.
+
+    Parameters
+    ----------
+    remembered : int32 array
+        Numbers of present and earlier objects.
+    objects : Objects
+        Of the same shape.
+    """
+    gone = np.where(np.isin(remembered, objects.ids), np.int32(0), remembered)
+    return np.where(objects.numbers > 0, objects.numbers, gone)
 
 
 def split_region(

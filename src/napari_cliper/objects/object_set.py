@@ -37,6 +37,8 @@ class Objects:
         Size in pixels.
     diameters : mapping of int to float
         Typical diameter by label, in pixels (see `splitting.split`); empty if not estimated.
+    smaller, at_border : int
+        How many objects were left out for their size, and of the others for touching the border.
     """
 
     numbers: Numbers
@@ -44,6 +46,8 @@ class Objects:
     labels: NDArray[np.uint16]
     areas: NDArray[np.int64]
     diameters: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    smaller: int = 0
+    at_border: int = 0
 
     def class_of(self, number: int) -> int:
         """Return the label of an object's class.
@@ -81,6 +85,23 @@ class Objects:
         """Return the number of objects of each label that has one."""
         found, counts = np.unique(self.labels, return_counts=True)
         return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+    def largest_of(self, label: int) -> int:
+        """Return the number of the largest object of a label; 0 if there is none."""
+        own = np.flatnonzero(self.labels == label)
+        return int(self.ids[own[np.argmax(self.areas[own])]]) if len(own) else 0
+
+    def box_of(self, number: int) -> tuple[slice, ...]:
+        """Return the bounding box of an object, a slice for each axis.
+
+        Raises
+        ------
+        InvalidInputError
+            For a number that no object has.
+        """
+        self.class_of(number)
+        inside = np.nonzero(self.numbers == number)
+        return tuple(slice(int(at.min()), int(at.max()) + 1) for at in inside)
 
     def without(self, left_out: NDArray[np.bool_]) -> Objects:
         """Return the objects except those marked in `left_out`, (N,) bool."""

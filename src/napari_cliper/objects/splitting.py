@@ -115,15 +115,22 @@ def split(
     of_region = _labels_of(labels, numbers, len(boxes))
     objects, radii = _apart(numbers, boxes, of_region, settings, steps)
     left_out = objects.areas < settings.smallest
+    smaller, at_border = int(np.count_nonzero(left_out)), 0
     if not settings.border:
         left_out |= objects.at_sides(sides_of(labels.ndim))
+        at_border = int(np.count_nonzero(left_out)) - smaller
     radii = radii[~left_out]
     objects = objects.without(left_out)
     diameters = {
         label: 2 * float(np.median(radii[objects.labels == label]))
         for label in np.unique(objects.labels).tolist()
     }
-    return replace(_renumbered(objects), diameters=MappingProxyType(diameters))
+    return replace(
+        _renumbered(objects),
+        diameters=MappingProxyType(diameters),
+        smaller=smaller,
+        at_border=at_border,
+    )
 
 
 def split_planes(

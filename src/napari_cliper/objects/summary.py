@@ -35,6 +35,7 @@ def class_summaries(
     *,
     pixel_size: Sequence[float] = (),
     units: Sequence[str] = (),
+    pixels: int | None = None,
 ) -> dict[int, ClassSummary]:
     """Summarise the objects of each class.
 
@@ -48,6 +49,8 @@ def class_summaries(
         Along each axis.
     units : sequence of str, optional
         Unit of each pixel size, such as ``"micrometer"``.
+    pixels : int, optional
+        Number of pixels in which objects were searched, for the density. Default: all.
 
     Returns
     -------
@@ -58,11 +61,11 @@ def class_summaries(
     extent = 0.0
     if len(lengths) == len(pixel_size) == objects.numbers.ndim and all(lengths):
         sides = [
-            count * size * unit.size * 1000  # in mm
-            for count, size, unit in zip(objects.numbers.shape, pixel_size, lengths, strict=True)
+            size * unit.size * 1000  # in mm
+            for size, unit in zip(pixel_size, lengths, strict=True)
             if unit is not None
         ]
-        extent = float(np.prod(sides))
+        extent = float(np.prod(sides)) * (objects.numbers.size if pixels is None else pixels)
     found = {}
     for label in sorted({*labels, *objects.labels.tolist()}):
         areas = objects.areas[objects.labels == label]

@@ -13,6 +13,7 @@ from typing import Any
 from . import ui_text
 from .controllers.base import Controller
 from .controllers.memory import MemoryController
+from .controllers.objects import ObjectsController
 from .frame import PageName
 from .panels.base import Panel
 from .panels.memory_panel import MemoryPanel
@@ -43,7 +44,7 @@ class PanelRow:
 
 
 PANELS: Mapping[str, PanelRow] = {
-    "objects": PanelRow("objects", ObjectsPanel),
+    "objects": PanelRow("objects", lambda _state: ObjectsPanel(), ObjectsController),
     "memory": PanelRow(
         "settings", lambda _state: MemoryPanel(), MemoryController, ui_text.MEMORY_FOLD
     ),

@@ -124,6 +124,8 @@ class DockState(QObject):
     download_wanted = Signal(object)
     """Carries the names of weights."""
     tool_wanted = Signal(str)
+    tool_taken = Signal(object)
+    """A tool begins to use the mouse, so that others end; carries the controller of the tool."""
     rescore_wanted = Signal()
     """The image on the screen is to be scored again soon, with changed words or prototypes."""
     page_wanted = Signal(str)

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_cliper.annotation.user_hints import BACKGROUND
-from napari_cliper.plugin.panels.tools_row import TOOLS
+from napari_cliper.plugin import ui_text
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_one_press_puts_the_right_layer_into_the_right_mode_with_the_right_label
 
 @pytest.mark.usefixtures("colour_sam")
 def test_pressing_again_or_escape_ends_a_tool(correct, qtbot):
-    for tool in TOOLS:
+    for tool in ui_text.TOOLS:
         press(qtbot, correct, tool)
         assert held(correct) == tool
         press(qtbot, correct, tool)

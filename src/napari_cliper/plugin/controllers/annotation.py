@@ -65,6 +65,8 @@ class AnnotationController(Controller):
     """Picking regions by mouse was started or stopped."""
     lost = Signal(object)
     """The user removed the layer of an `AnnotationLayer`."""
+    class_changed = Signal(object)
+    """A class was renamed, merged or deleted; carries the `ClassChange`."""
 
     def __init__(
         self,
@@ -417,6 +419,7 @@ class AnnotationController(Controller):
         """Rename, merge or delete a class in the annotations of the window."""
         for one in self._all:
             one.change_class(change)
+        self.class_changed.emit(change)
         self.recolour()
 
     def recolour(self) -> None:

@@ -61,6 +61,7 @@ class ToolController(Controller):
         self.keys = {shortcuts.BACKGROUND_CLASS: partial(self.choose, BACKGROUND)}
         brush.brushed.connect(clicks.choose)
         state.tool_wanted.connect(self.take)
+        state.tool_taken.connect(self._on_taken)
         self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), panel.window())
         self._escape.setEnabled(False)
         self._escape.activated.connect(self.end)
@@ -80,6 +81,7 @@ class ToolController(Controller):
 
     def take(self, tool: Tool) -> None:
         """Activate a tool: its layer, its mode, and the label of the class."""
+        self._state.tool_taken.emit(self)
         self._annotations.stop_picking()
         self._objects.end()
         if tool == "click":
@@ -128,6 +130,10 @@ class ToolController(Controller):
         layer.mode = mode
 
     # ------------------------------------------------------------------ what napari says
+
+    def _on_taken(self, owner: object) -> None:
+        if owner is not self and self._panel.tools.value() is not None:
+            self.end()
 
     def _on_wanted(self, tool: Tool | None) -> None:
         if tool is None:

@@ -18,6 +18,7 @@ from ...annotation.edit_history import Edits
 from ...annotation.edit_mask import ACCEPTED, PAINTED, AnnotationState
 from ...annotation.export import labelled_of
 from ...annotation.merge import Rule, accept, following, moved_by_hint
+from ...annotation.saved_objects import OBJECTS, SavedObjects, objects_in
 from ...annotation.user_hints import CLICKS, Clicks, clicks_in
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
@@ -73,6 +74,7 @@ class AnnotationLayer(QObject):
         self.classes: dict[int, ClassRow] = {} if state is None else dict(state.classes)
         self.record: dict[str, Any] = {} if state is None else dict(state.record)
         self.clicks: Clicks = clicks_in(self.record.pop(CLICKS, None))
+        self.objects: SavedObjects | None = objects_in(self.record.pop(OBJECTS, None))
         self.layer = Labels(
             labels,
             name=ui_text.annotation_layer(name),
@@ -137,14 +139,15 @@ class AnnotationLayer(QObject):
     def change_class(self, change: ClassChange) -> None:
         """Rename, merge or delete a class; merging and deleting end the layer's undo history."""
         self.follow()
-        edits, clicks = self.edits, {CLICKS: self.clicks}
-        before = AnnotationState(edits.labels, edits.edit_mask, self.classes, clicks)
+        edits, record = self.edits, {CLICKS: self.clicks, **self._objects_record()}
+        before = AnnotationState(edits.labels, edits.edit_mask, self.classes, record)
         after = change_state(before, change)
         if after is before:
             return
         gone = set(self.classes) - set(after.classes)
         self.classes = dict(after.classes)
         self.clicks = clicks_in(after.record.get(CLICKS))
+        self.objects = objects_in(after.record.get(OBJECTS))
         if after.labels is not before.labels:
             self.edits = Edits(after.labels, after.edit_mask)
             mode, self.layer.editable = self.layer.mode, False  # ends napari's history too
@@ -268,6 +271,12 @@ class AnnotationLayer(QObject):
             self.clicks = clicks
             self.changed.emit()
 
+    def keep_objects(self, objects: SavedObjects, *, changed: bool) -> None:
+        """Store the objects with the annotation; `changed` tells that they must be saved."""
+        self.objects = objects
+        if changed:
+            self.changed.emit()
+
     def rewrite(self, place: Place, labels: NDArray[np.uint16], value: int = PAINTED) -> int:
         """Write labels as one undo step; returns how many pixels changed.
 
@@ -321,9 +330,10 @@ class AnnotationLayer(QObject):
 
     @property
     def blank(self) -> bool:
-        """Whether nothing was accepted, painted or clicked."""
+        """Whether nothing was accepted, painted or clicked, and no object edited."""
         self.follow()
-        return not (self.clicks or self.edits.edit_mask.any() or self.edits.labels.any())
+        touched = self.objects is not None and self.objects.touched
+        return not (self.clicks or touched or self.edits.edit_mask.any() or self.edits.labels.any())
 
     @property
     def fits(self) -> bool:
@@ -369,6 +379,9 @@ class AnnotationLayer(QObject):
             self.layer.data = new
         self.changed.emit()
 
+    def _objects_record(self) -> dict[str, Any]:
+        return {} if self.objects is None else {OBJECTS: self.objects.to_record()}
+
     def pixels(self) -> NDArray[Any]:
         """The whole image."""
         return np.asarray(ImageChoice(self.image, self.name).source)
@@ -386,6 +399,7 @@ class AnnotationLayer(QObject):
         record = {**self.record, "geometry": geometry_of(self.layer)}
         if self.clicks:
             record[CLICKS] = {name: list(points) for name, points in self.clicks.items()}
+        record |= self._objects_record()
         return AnnotationState(
             self.edits.labels.copy(), self.edits.edit_mask.copy(), dict(self.classes), record
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,13 +110,15 @@ class ObjectPreview:
             self._remove(ui_text.OUTLINE_BOX_LAYER)
             return
         top, left, bottom, right = box
+        corners = [(top, left), (top, right), (bottom, right), (bottom, left), (top, left)]
+        self.show_lines(plane, corners, pixel)
+
+    def show_lines(self, plane: ImageChoice, path: Sequence[Place], pixel: float) -> None:
+        """Show a line through places on a plane, instead of the box."""
         lead = (0,) * len(plane.plane)
-        down, across = (*lead, bottom - top, 0), (*lead, 0, right - left)
         vectors = [
-            ((*lead, top, left), down),
-            ((*lead, top, left), across),
-            ((*lead, top, right), down),
-            ((*lead, bottom, left), across),
+            ((*lead, *start), (*lead, stop[0] - start[0], stop[1] - start[1]))
+            for start, stop in pairwise(path)
         ]
         shown = self._there(ui_text.OUTLINE_BOX_LAYER)
         if shown is not None:

@@ -53,7 +53,7 @@ class CorrectionsPanel(QWidget):
         super().__init__(parent)
         self.palette_ = ClassPalette()
         self.palette_.setAccessibleName(ui_text.PALETTE_NAME)
-        self.tools = ToolsRow()
+        self.tools = ToolsRow(ui_text.TOOLS)
         self.spread = QToggleSwitch(ui_text.PROPAGATE)
         self.spread.setChecked(True)
         self.spread.setToolTip(ui_text.PROPAGATE_TIP)

@@ -1,75 +1,62 @@
-"""The page Objects: the connected regions of the current plane, by class."""
+"""The page Objects: counts of objects by class, tools that edit single ones, and their table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
-import pandas as pd
-from napari.layers import Labels
-from qtpy.QtGui import QShowEvent
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import (
+    QCheckBox,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
     QSpinBox,
+    QVBoxLayout,
     QWidget,
 )
+from superqt import QToggleSwitch
+from superqt.utils import signals_blocked
 
-from ...io.files import whole_files
-from ...io.formats import FORMATS
-from ...labels.label_names import WHITE, label_name
-from ...labels.labelled_image import PIXEL, LabelledImage
-from ...labels.regions import ClassSize, Regions, connected_regions, pixel_area
-from ...segmentation import InvalidInputError, Progress
+from ...objects.plane_objects import ObjectsChoice
 from .. import ui_text
-from ..job_slot import JobSlot
-from ..layers.image_group import in_viewer
-from ..layers.image_layers import OUTPUT_KEY, labels_shape, place, transforms
-from ..layers.image_view import go_to_box
-from ..newest_job import NewestJob
-from ..qt.timers import once
+from ..qt.eliding_combo_box import ElidingComboBox
+from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
-from ..state import DockState, SeenLabels
-from .base import DockPanel
+from .base import Panel
 from .objects_table import ObjectsRow, ObjectsTable
+from .tools_row import ToolsRow
 
-COUNT_AFTER = 300  # milliseconds without a change before counting starts
 LARGEST_SMALLEST = 10_000_000  # pixels
 
-Report = Callable[[Progress], None]
-ShouldStop = Callable[[], bool]
 
+class ObjectsPanel(Panel):
+    """Widgets of the page Objects. The value is the `ObjectsChoice`.
 
-class Counted(NamedTuple):
-    """The labels of the current plane with their connected regions."""
-
-    seen: SeenLabels
-    regions: Regions
-
-
-class ObjectsPanel(DockPanel):
-    """Counts and median areas of objects, by class; measures, shows and removes objects.
-
-    Follows the state while it is visible. An object is a connected region of one class.
-
-    Parameters
-    ----------
-    state : DockState
+    `seen` carries whether the page is on the screen. `origin_chosen` carries the index of the
+    source of the objects. `file_chosen` carries the path of a table to write.
     """
 
-    def __init__(self, state: DockState, parent: QWidget | None = None) -> None:
-        super().__init__(state, parent)
-        self._counted: Counted | None = None
-        self._names: list[tuple[int, str]] = []  # label and name of each row
-        self._closed = False
-        self.source = wrapping()
-        self.source.setToolTip(ui_text.OBJECTS_SOURCE_TIP)
+    valueChanged = Signal(object)
+    seen = Signal(bool)
+    origin_chosen = Signal(int)
+    show_toggled = Signal(bool)
+    class_chosen = Signal(str)
+    largest_wanted = Signal(str)
+    remove_wanted = Signal()
+    measure_wanted = Signal()
+    undo_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._names: list[str] = []  # of the rows
+        self._diameters: tuple[tuple[str, float], ...] = ()
+        self.origin = ElidingComboBox(ui_text.OBJECTS_FROM_TIP)
+        self._origin_label = QLabel(ui_text.OBJECTS_FROM)
+        self._origin_label.setBuddy(self.origin)
         self.smallest = QSpinBox()
         self.smallest.setRange(1, LARGEST_SMALLEST)
         self.smallest.setStepType(QSpinBox.StepType.AdaptiveDecimalStepType)
@@ -77,265 +64,144 @@ class ObjectsPanel(DockPanel):
         self.smallest.setToolTip(ui_text.SMALLEST_TIP)
         self._smallest_label = QLabel(ui_text.SMALLEST)
         self._smallest_label.setBuddy(self.smallest)
-        self.remove_button = QPushButton(ui_text.REMOVE_SMALLER)
+        self.border = QCheckBox(ui_text.AT_BORDER)
+        self.border.setChecked(True)
+        self.border.setToolTip(ui_text.AT_BORDER_TIP)
+        self.show_switch = QToggleSwitch(ui_text.SHOW_OBJECTS)
+        self.show_switch.setChecked(True)
+        self.show_switch.setToolTip(ui_text.SHOW_OBJECTS_TIP)
         self.table = ObjectsTable()
         self.summary = wrapping()
+        self.tools = ToolsRow(ui_text.OBJECT_TOOLS)
+        self.hint = wrapping()
         self.measure_button = QPushButton(ui_text.MEASURE)
-        self.show_button = QPushButton(ui_text.SHOW_OBJECTS)
+        self.remove_button = QPushButton(ui_text.REMOVE_SMALLER)
+        self.undo_button = QPushButton(ui_text.UNDO_EDIT)
         self._lay_out()
 
-        self._counting = NewestJob(self, self._snapshot)
-        self._counting.succeeded.connect(self._on_counted)
-        self._counting.failed.connect(self._say_error)
-        self._timer = once(self, COUNT_AFTER, self._on_rest)
-        self._jobs = JobSlot(self)
-        self._jobs.failed.connect(self._say_error)
-        for signal in (self._jobs.started, self._jobs.finished):
-            signal.connect(self._show)
-        for signal in (
-            state.image_changed,
-            state.result_changed,
-            state.prediction_changed,
-            state.annotation_changed,
-        ):
-            signal.connect(self.follow)
-        state.classes_changed.connect(self.follow)
-        self.smallest.valueChanged.connect(self._show)
-        self.table.chosen.connect(self._on_chosen)
-        self.table.activated_row.connect(self._go_to_largest)
-        self.remove_button.clicked.connect(self._on_remove)
-        self.measure_button.clicked.connect(self._on_measure)
-        self.show_button.clicked.connect(self._on_show)
-        self._show()
+        self.smallest.valueChanged.connect(self._on_changed)
+        self.border.toggled.connect(self._on_changed)
+        self.origin.activated.connect(self.origin_chosen)
+        self.show_switch.toggled.connect(self.show_toggled)
+        self.table.chosen.connect(lambda row: self.class_chosen.emit(self._names[row]))
+        self.table.activated_row.connect(lambda row: self.largest_wanted.emit(self._names[row]))
+        self.table.diameter_set.connect(self._on_diameter)
+        self.measure_button.clicked.connect(self.measure_wanted)
+        self.remove_button.clicked.connect(self.remove_wanted)
+        self.undo_button.clicked.connect(self.undo_wanted)
+        self.show_origins([ui_text.OF_LABELS], 0)
+        self.show_objects(None, "")
+        self.show_hint("")
+        self.set_available(ui_text.OBJECTS_EMPTY, ui_text.OBJECTS_EMPTY, ui_text.NO_EDIT)
 
     def _lay_out(self) -> None:
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(6)
-        grid.addWidget(self.source, 0, 0, 1, 2)
-        grid.addWidget(self._smallest_label, 1, 0)
-        grid.addWidget(self.smallest, 1, 1)
-        grid.addWidget(self.table, 2, 0, 1, 2)
-        below = QHBoxLayout()
-        below.addWidget(self.summary, 1)
-        below.addWidget(self.remove_button)
-        grid.addLayout(below, 3, 0, 1, 2)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.measure_button)
-        buttons.addWidget(self.show_button)
-        grid.addLayout(buttons, 4, 0, 1, 2)
-        grid.setColumnStretch(1, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        row = QHBoxLayout()
+        row.addWidget(self._origin_label)
+        row.addWidget(self.origin, 1)
+        column.addLayout(row)
+        row = QHBoxLayout()
+        row.addWidget(self._smallest_label)
+        row.addWidget(self.smallest, 1)
+        row.addWidget(self.border)
+        row.addWidget(self.show_switch)
+        column.addLayout(row)
+        column.addWidget(self.table)
+        column.addWidget(self.summary)
+        column.addWidget(self.tools)
+        column.addWidget(self.hint)
+        self.buttons = QGridLayout()
+        self.buttons.setSpacing(4)
+        self.buttons.addWidget(self.measure_button, 0, 1)
+        self.buttons.addWidget(self.remove_button, 1, 0)
+        self.buttons.addWidget(self.undo_button, 1, 1)
+        column.addLayout(self.buttons)
 
-    def close_down(self) -> None:
-        """Stop the running job, and ignore later changes."""
-        self._closed = True
-        for part in (self._timer, self._counting, self._jobs):
-            part.close()
+    # ------------------------------------------------------------------ value
 
-    @property
-    def idle(self) -> bool:
-        """Whether the table is up to date and nothing is being written."""
-        return self._jobs.idle and self._counting.idle and self._timer.idle
+    def value(self) -> ObjectsChoice:
+        """Return how labels are split."""
+        return ObjectsChoice(self.smallest.value(), self.border.isChecked(), self._diameters)
 
-    # ------------------------------------------------------------------ following
+    def setValue(self, choice: ObjectsChoice) -> None:
+        """Show another choice; emits `valueChanged` if it differs."""
+        before = self.value()
+        with signals_blocked(self):
+            self.smallest.setValue(choice.smallest)
+            self.border.setChecked(choice.border)
+            self._diameters = choice.diameters
+        if self.value() != before:
+            self._on_changed()
 
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Count again after changes while the page was hidden."""
-        super().showEvent(event)
-        self.follow()
+    def _on_changed(self, _value: object = None) -> None:
+        self.valueChanged.emit(self.value())
 
-    def follow(self, _changed: object = None) -> None:
-        """Count soon, if the page is visible."""
-        if self.in_sight and not self._closed:
-            self._timer.start()
-
-    def _on_rest(self) -> None:
-        if self.in_sight and not self._closed:
-            self._counting.request()
-
-    def _snapshot(self) -> Any:
-        """The work that counts the objects; None, and an empty page, if there are no labels."""
-        if self._closed:
-            return None
-        seen = self._state.seen_labels()
-        if seen is None:
-            self._counted = None
-            self._show()
-            return None
-        return partial(_count, seen)
-
-    def _on_counted(self, counted: Counted) -> None:
-        self._counted = counted
-        self._show()
+    def _on_diameter(self, name: str, pixels: float | None) -> None:
+        others = tuple(one for one in self._diameters if one[0].casefold() != name.casefold())
+        own = () if pixels is None else ((name, pixels),)
+        self.setValue(replace(self.value(), diameters=(*others, *own)))
 
     # ------------------------------------------------------------------ showing
 
-    def _show(self) -> None:
-        """Show the counts of objects of at least the smallest size."""
-        counted = self._counted
-        for widget in (self.table, self.summary, self.remove_button):
-            widget.setVisible(counted is not None)
-        if counted is None:
-            self.source.setText(self._state.why_nothing_seen or ui_text.OBJECTS_EMPTY)
-            self._set_available(ui_text.OBJECTS_EMPTY, ui_text.OBJECTS_EMPTY)
-            return
-        seen, regions = counted
-        of_annotation = seen.source == "annotation"
-        self.source.setText(
-            ui_text.OBJECTS_OF_ANNOTATION if of_annotation else ui_text.OBJECTS_OF_PREDICTION
-        )
-        image = seen.image(seen.labels)
-        sizes = regions.class_sizes(self.smallest.value())
-        order = {row.name.casefold(): at for at, row in enumerate(self._state.rows)}
-        named = {label: label_name(image, label) for label in (*image.classes, *sizes)}
-        self._names = sorted(
-            named.items(), key=lambda one: (order.get(one[1].casefold(), len(order)), one[0])
-        )
-        self.table.show_rows(
-            [_row(image, label, name, sizes.get(label)) for label, name in self._names]
-        )
-        smaller = regions.smaller(self.smallest.value())
-        found = sum(size.regions for size in sizes.values())
-        self.summary.setText(ui_text.objects_counted(objects=found, smaller=smaller))
-        no_remove = "" if smaller else ui_text.NO_SMALLER
-        self._set_available(
-            no_remove if of_annotation else ui_text.ACCEPT_TO_REMOVE,
-            "" if found else ui_text.NO_OBJECTS,
-        )
+    def chosen_class(self) -> str:
+        """Return the class of the selected row, or else of the first one; empty without rows."""
+        return self.table.selected() or (self._names[0] if self._names else "")
 
-    def _set_available(self, no_remove: str, no_objects: str) -> None:
+    def show_origins(self, texts: Sequence[str], chosen: int) -> None:
+        """Show where objects can come from."""
+        if [self.origin.itemText(index) for index in range(self.origin.count())] != list(texts):
+            self.origin.clear()
+            for text in texts:
+                self.origin.offer(text)
+        self.origin.setCurrentIndex(chosen)
+        self.origin.explain("")
+
+    def show_objects(self, rows: Sequence[ObjectsRow] | None, summary: str) -> None:
+        """Show counts by class; None hides the table."""
+        self._names = [] if rows is None else [row.name for row in rows]
+        self.table.setVisible(rows is not None)
+        if rows is not None:
+            self.table.show_rows(rows)
+        self.summary.setText(summary)
+        self.summary.setVisible(bool(summary))
+
+    def show_hint(self, text: str, *, warning: bool = False) -> None:
+        """Show what a click does, or what to do where there is no object."""
+        self.hint.setText(text)
+        self.hint.setVisible(bool(text))
+        set_tone(self.hint, "warning" if warning else "")
+
+    def set_available(self, no_remove: str, no_objects: str, no_undo: str) -> None:
         """Enable the buttons, or disable them with the reason as tooltip."""
-        no_objects = no_objects or ("" if self._jobs.idle else ui_text.OBJECTS_BUSY)
         for button, why_not, tip in (
             (self.remove_button, no_remove, ui_text.REMOVE_SMALLER_TIP),
             (self.measure_button, no_objects, ui_text.MEASURE_TIP),
-            (self.show_button, no_objects, ui_text.SHOW_OBJECTS_TIP),
+            (self.undo_button, no_undo, ui_text.UNDO_EDIT_TIP),
         ):
             button.setEnabled(not why_not)
             button.setToolTip(why_not or tip)
 
-    # ------------------------------------------------------------------ rows
-
-    def _on_chosen(self, row: int) -> None:
-        self._state.select_class(self._names[row][1])
-
-    def _go_to_largest(self, row: int) -> None:
-        if self._counted is None:
-            return
-        label, name = self._names[row]
-        box = self._counted.regions.largest(label, self.smallest.value())
-        if not box:
-            self._state.message.emit(ui_text.no_object_of(name), False)
-            return
-        try:
-            go_to_box(self._state.viewer, self._counted.seen.choice, (box[0], box[1]))
-        except InvalidInputError as error:
-            self._say_error(str(error))
-
-    # ------------------------------------------------------------------ remove, measure, show
-
-    def _on_remove(self) -> None:
-        self._state.annotations.remove_smaller(self.smallest.value())
-
-    def _on_measure(self) -> None:
-        counted = self._counted
-        if counted is None:
-            return
-        proposed = ui_text.objects_file(counted.seen.image(counted.seen.labels).name)
+    def ask_file(self, proposed: str) -> str:
+        """Ask for the file of a table; empty if the user cancels."""
         path, _ = QFileDialog.getSaveFileName(
             self, ui_text.MEASURE_TITLE, proposed, ui_text.TABLE_FILES
         )
-        if path:
-            target = Path(path)
-            target = target if target.suffix else target.with_suffix(".csv")
-            self._jobs.start(
-                partial(_measure, counted, self.smallest.value(), target), self._on_done
-            )
+        return str(path)
 
-    def _on_show(self) -> None:
-        if self._counted is not None:
-            work = partial(_as_layer, self._counted, self.smallest.value())
-            self._jobs.start(work, partial(self._on_layer, self._counted.seen))
+    # ------------------------------------------------------------------ on the screen
 
-    def _on_layer(self, seen: SeenLabels, made: tuple[Regions, pd.DataFrame]) -> None:
-        """Show objects in the layer of the image's objects, or in a new one."""
-        regions, features = made
-        choice, viewer = seen.choice, self._state.viewer
-        if not in_viewer(viewer, choice.layer):
-            return
-        numbers = np.zeros(labels_shape(choice), np.int32)
-        numbers[place(choice)] = regions.numbers
-        layer = next((one for one in viewer.layers if _shows(one, choice.name)), None)
-        if layer is not None and layer.data.shape == numbers.shape:
-            layer.data = numbers
-        else:
-            active = viewer.layers.selection.active
-            layer = Labels(
-                numbers,
-                name=ui_text.objects_layer(choice.name),
-                metadata={OUTPUT_KEY: {"objects_of": choice.name}},
-                **transforms(choice),
-            )
-            viewer.add_layer(layer)
-            viewer.layers.selection.active = active  # the active layer stays active
-        layer.features = features
-        layer.visible = True
-        self._on_done(ui_text.objects_shown(objects=len(regions.areas), layer=layer.name))
+    def follow(self, _changed: object = None) -> None:
+        """Tell that another page or fold is shown."""
+        self.seen.emit(self.in_sight)
 
-    def _on_done(self, message: str) -> None:
-        self._state.message.emit(message, False)
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Tell that the page is shown."""
+        super().showEvent(event)
+        self.seen.emit(self.in_sight)
 
-    def _say_error(self, message: str) -> None:
-        self._state.message.emit(message, True)
-
-
-def _row(image: LabelledImage, label: int, name: str, size: ClassSize | None) -> ObjectsRow:
-    colour = image.colours.get(label, WHITE)
-    if size is None:
-        return ObjectsRow(name, colour, 0, "")
-    area, unit = pixel_area(image)
-    text = ui_text.object_area(pixels=size.median, pixel_area=area, unit=unit)
-    return ObjectsRow(name, colour, size.regions, text)
-
-
-def _shows(layer: Any, image: str) -> bool:
-    """Whether a layer is the one of an image's objects."""
-    record = layer.metadata.get(OUTPUT_KEY, {})
-    return isinstance(layer, Labels) and record.get("objects_of") == image
-
-
-# ---------------------------------------------------------------------- in a thread
-
-
-def _count(seen: SeenLabels, _report: Report, _should_stop: ShouldStop) -> Counted:
-    return Counted(seen, connected_regions(seen.labels))
-
-
-def _measure(
-    counted: Counted, smallest: int, path: Path, _report: Report, _should_stop: ShouldStop
-) -> str:
-    """Write the table of regions; returns the message."""
-    regions = counted.regions.without_smaller(smallest)
-    image = counted.seen.image(regions.label_array(), with_pixels=True)
-    csv = FORMATS["csv"]
-    with whole_files(path.parent) as staging:
-        csv.save(staging / path.name, image)
-    return ui_text.objects_measured(
-        objects=len(regions.areas), path=path, notes=" ".join(csv.notes_of(image))
-    )
-
-
-def _as_layer(
-    counted: Counted, smallest: int, _report: Report, _should_stop: ShouldStop
-) -> tuple[Regions, pd.DataFrame]:
-    """The objects, and the features by which napari names the one under the cursor."""
-    regions = counted.regions.without_smaller(smallest)
-    image = counted.seen.image(counted.seen.labels)
-    area, unit = pixel_area(image)
-    return regions, pd.DataFrame(
-        {
-            "index": range(1, len(regions.areas) + 1),
-            "class": [label_name(image, label) for label in regions.labels.tolist()],
-            ui_text.objects_area_column(unit or PIXEL): regions.areas * area,
-        }
-    )
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Tell that the page is hidden."""
+        super().hideEvent(event)
+        self.seen.emit(self.in_sight)

@@ -1,7 +1,8 @@
-"""A table of classes with their number of objects and median area."""
+"""A table of classes with their number of objects, median area and typical diameter."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from ...labels.label_class import Colour
 from .. import ui_text
@@ -22,6 +24,11 @@ from .classes_table import SwatchDelegate
 
 _FEWEST = 3
 """Rows for which the table asks at least."""
+
+NAME, COUNT, AREA, DIAMETER = 1, 2, 3, 4
+"""Columns; the first one has the colours."""
+
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 
 
 @dataclass(frozen=True)
@@ -35,29 +42,37 @@ class ObjectsRow:
     objects : int
     area : str
         Median area in print; empty without an object.
+    diameter : float or None
+        Typical diameter in pixels; None if not known.
+    by_hand : bool
+        Whether the user has set the diameter.
     """
 
     name: str
     colour: Colour
     objects: int
     area: str
+    diameter: float | None = None
+    by_hand: bool = False
 
 
 class ObjectsTable(QTableWidget):
-    """Swatch, class, objects and median area.
+    """Swatch, class, objects, median area and typical diameter, which can be edited.
 
     `chosen` carries the index of the row that was clicked or reached by a key, `activated_row`
-    that of a double click or Enter.
+    that of a double click or Enter. `diameter_set` carries the name of a class and the typed
+    diameter in pixels, None for the estimate.
     """
 
     chosen = Signal(int)
     activated_row = Signal(int)
+    diameter_set = Signal(str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, 4, parent)
+        super().__init__(0, 5, parent)
+        self._rows: list[ObjectsRow] = []
         self.setAccessibleName(ui_text.OBJECTS_TABLE)
-        titles = ("", ui_text.OBJECTS_CLASS, ui_text.OBJECTS_COUNT, ui_text.OBJECTS_AREA)
-        self.setHorizontalHeaderLabels(titles)
+        self.setHorizontalHeaderLabels(("", *ui_text.OBJECTS_COLUMNS))
         self.setItemDelegateForColumn(0, SwatchDelegate(self))
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -82,39 +97,52 @@ class ObjectsTable(QTableWidget):
         columns.setMinimumSectionSize(16)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
-        columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        columns.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         columns.resizeSection(0, self._height)
         self._header = columns
         self.cellClicked.connect(self._on_clicked)
         self.currentCellChanged.connect(self._on_current)
         self.cellActivated.connect(self._on_activated)
         self.cellDoubleClicked.connect(self._on_activated)
+        self.itemChanged.connect(self._on_item)
 
     def show_rows(self, rows: Sequence[ObjectsRow]) -> None:
         """Replace all rows; the selected one stays selected, without a signal."""
-        current = self.currentRow()
-        before = self.item(current, 1)
-        selected = "" if before is None or not self.selectedIndexes() else before.text()
-        blocked = self.blockSignals(True)
-        self.setRowCount(len(rows))
-        for index, row in enumerate(rows):
-            swatch = QTableWidgetItem()
-            swatch.setData(COLOUR_ROLE, row.colour)
-            items = [swatch, QTableWidgetItem(row.name)]
-            for text in (f"{row.objects:,}", row.area):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                items.append(item)
-            for column, item in enumerate(items):
-                item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-                item.setToolTip(ui_text.objects_row_tip(row.name))
-                self.setItem(index, column, item)
-        names = [row.name for row in rows]
-        self.setCurrentCell(
-            names.index(selected), 1
-        ) if selected in names else self.clearSelection()
-        self.blockSignals(blocked)
+        if list(rows) == self._rows:
+            return  # a diameter that is being typed stays
+        selected = self.selected()
+        self._rows = list(rows)
+        with signals_blocked(self):
+            self.setRowCount(len(rows))
+            for index, row in enumerate(rows):
+                self._show_row(index, row)
+            names = [row.name for row in rows]
+            if selected in names:
+                self.setCurrentCell(names.index(selected), NAME)
+            else:
+                self.clearSelection()
         self.updateGeometry()
+
+    def _show_row(self, index: int, row: ObjectsRow) -> None:
+        swatch = QTableWidgetItem()
+        swatch.setData(COLOUR_ROLE, row.colour)
+        items = [swatch, QTableWidgetItem(row.name)]
+        diameter = ui_text.diameter(row.diameter, by_hand=row.by_hand)
+        for text in (f"{row.objects:,}", row.area, diameter):
+            item = QTableWidgetItem(text)
+            item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            items.append(item)
+        for column, item in enumerate(items):
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            item.setToolTip(ui_text.objects_row_tip(row.name))
+            self.setItem(index, column, item)
+        items[DIAMETER].setFlags(items[DIAMETER].flags() | Qt.ItemFlag.ItemIsEditable)
+        items[DIAMETER].setToolTip(ui_text.DIAMETER_TIP)
+
+    def selected(self) -> str:
+        """The class of the selected row; empty for none."""
+        row = self.currentRow() if self.selectedIndexes() else -1
+        return self._rows[row].name if 0 <= row < len(self._rows) else ""
 
     def _heights(self, rows: int) -> int:
         return self._header.sizeHint().height() + rows * self._height + 2 * self.frameWidth() + 2
@@ -134,5 +162,20 @@ class ObjectsTable(QTableWidget):
         if row >= 0 and row != before:
             self.chosen.emit(row)
 
-    def _on_activated(self, row: int, _column: int) -> None:
-        self.activated_row.emit(row)
+    def _on_activated(self, row: int, column: int) -> None:
+        if column == DIAMETER:
+            self.editItem(self.item(row, column))
+        else:
+            self.activated_row.emit(row)
+
+    def _on_item(self, item: QTableWidgetItem) -> None:
+        """A diameter was typed; no number stands for the estimate."""
+        if item.column() != DIAMETER:
+            return
+        row = self._rows[item.row()]
+        found = _NUMBER.search(item.text())
+        typed = float(found.group().replace(",", ".")) if found else None
+        if item.text() != ui_text.diameter(row.diameter, by_hand=row.by_hand):
+            self.diameter_set.emit(row.name, typed or None)
+        with signals_blocked(self):
+            self._show_row(item.row(), row)

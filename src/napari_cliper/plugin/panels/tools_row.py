@@ -1,44 +1,57 @@
-"""The tools for corrections, of which at most one is active."""
+"""Buttons for tools, of which at most one is active."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Literal
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 from superqt.utils import signals_blocked
 
-from .. import ui_text
-
 Tool = Literal["click", "object", "brush", "erase", "region"]
-TOOLS: tuple[Tool, ...] = get_args(Tool)
+"""The tools of the page Correct."""
 
 
 class ToolsRow(QWidget):
-    """Checkable buttons; `valueChanged` carries the tool that the user chooses, or None."""
+    """Checkable buttons; `valueChanged` carries the tool that the user chooses, or None.
+
+    Parameters
+    ----------
+    tools : mapping of str to (str, str)
+        Name and tooltip by tool.
+    columns : int
+        Buttons in a row. Default: all.
+    """
 
     valueChanged = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        tools: Mapping[str, tuple[str, str]],
+        columns: int = 0,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
-        self.buttons: dict[Tool, QPushButton] = {}
-        for name in TOOLS:
-            button = QPushButton(ui_text.TOOLS[name][0])
+        self._tools = tools
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(2)
+        self.buttons: dict[str, QPushButton] = {}
+        for index, (name, (text, _)) in enumerate(tools.items()):
+            button = QPushButton(text)
             button.setCheckable(True)
             button.setStyleSheet("padding: 2px;")
             button.toggled.connect(lambda on, name=name: self._on_toggled(name, on))
-            row.addWidget(button, 1)
+            grid.addWidget(button, *divmod(index, columns or len(tools)))
             self.buttons[name] = button
         self.set_available("")
 
-    def value(self) -> Tool | None:
+    def value(self) -> str | None:
         """The active tool, or None."""
         return next((name for name, one in self.buttons.items() if one.isChecked()), None)
 
-    def setValue(self, tool: Tool | None) -> None:
+    def setValue(self, tool: str | None) -> None:
         """Show which tool is active, without a signal."""
         for name, button in self.buttons.items():
             with signals_blocked(button):
@@ -48,8 +61,8 @@ class ToolsRow(QWidget):
         """Enable the tools, or disable them with the reason as tooltip."""
         for name, button in self.buttons.items():
             button.setEnabled(not why_not)
-            button.setToolTip(why_not or ui_text.TOOLS[name][1])
+            button.setToolTip(why_not or self._tools[name][1])
 
-    def _on_toggled(self, name: Tool, on: bool) -> None:
+    def _on_toggled(self, name: str, on: bool) -> None:
         self.setValue(name if on else None)
         self.valueChanged.emit(name if on else None)

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from .common import count
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-OBJECTS_OF_ANNOTATION = "Objects in the annotation"
-OBJECTS_OF_PREDICTION = "Objects in the prediction (not accepted yet)"
-OBJECTS_SOURCE_TIP = (
-    "The annotation of the plane on the screen; the prediction, if nothing is accepted or painted."
+from .common import count, listed
+
+OBJECTS_FROM = "Objects from"
+OBJECTS_FROM_TIP = (
+    "The annotation of the plane on the screen; the prediction, if nothing is accepted or painted. "
+    "Or objects of another program: their outlines stay, and each gets the class with the highest "
+    "score."
 )
+OF_ANNOTATION = "annotation"
+OF_PREDICTION = "prediction (not accepted yet)"
+OF_LABELS = "labels of the image"
 OBJECTS_EMPTY = "There are no objects yet. Run on the page Find, or paint on the page Correct."
+NOTHING_ANNOTATED_HERE = (
+    "Only background is accepted or painted on this plane. Accept a class or paint one on the page "
+    "Correct."
+)
 OBJECTS_TABLE = "Objects by class"
-OBJECTS_CLASS, OBJECTS_COUNT, OBJECTS_AREA = "Class", "Objects", "Median area"
+OBJECTS_COLUMNS = ("Class", "Count", "Median area", "Diameter")
+DIAMETER_TIP = (
+    "Typical diameter in pixels, estimated from the objects (~). Double-click to set it: parts "
+    "narrower than half of it are not split off. Delete the number to use the estimate."
+)
 
 SMALLEST = "Smallest size"
-SMALLEST_TIP = "Objects with fewer pixels are not counted, measured or shown."
+SMALLEST_TIP = "Objects with fewer pixels are left out."
+AT_BORDER = "At the border"
+AT_BORDER_TIP = "Include objects that touch the border of the image."
+SHOW_OBJECTS = "Show"
+SHOW_OBJECTS_TIP = (
+    "Show the layer of objects, in which each has its own number, while this page is open."
+)
 REMOVE_SMALLER = "Remove smaller"
 REMOVE_SMALLER_TIP = (
-    "Replace smaller objects in the annotation by the label around them. Undo takes it back in "
-    "one step."
+    "Replace regions below the smallest size in the annotation by the label around them. Undo "
+    "takes it back in one step."
 )
 NO_SMALLER = "There are no smaller objects."
 ACCEPT_TO_REMOVE = "Accept the prediction first: objects are removed from the annotation."
@@ -26,16 +47,113 @@ MEASURE = "Measure ..."
 MEASURE_TIP = "Write a table (CSV) with the area, position and mean intensity of each object."
 MEASURE_TITLE = "Measure objects"
 TABLE_FILES = "Table (*.csv)"
-SHOW_OBJECTS = "Show as layer"
-SHOW_OBJECTS_TIP = "Add a Labels layer in which each object has its own number, class and area."
-NO_OBJECTS = "There are no objects of this size."
-OBJECTS_BUSY = "A table or layer of objects is being made. Wait for it to end."
+NO_OBJECTS = "There are no objects."
+OBJECTS_BUSY = "A table of objects is being made. Wait for it to end."
+UNDO_EDIT = "Undo edit"
+UNDO_EDIT_TIP = (
+    "Take back the last edit of an object (Ctrl+Z while the layer of objects is active)."
+)
+NO_EDIT = "No object was edited."
+EDIT_UNDONE = "The last edit of an object was taken back."
+EDIT_REDONE = "The edit of an object was made again."
+
+OBJECT_TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "merge": ("Merge", "Click two objects, or drag across several, to make them one."),
+        "cut": ("Cut", "Drag a line across an object to cut it."),
+        "delete": (
+            "Delete",
+            "Click an object, or drag a rectangle around several, to delete them.",
+        ),
+        "draw": ("Draw", "Draw a new object of the selected class with the brush."),
+        "class": ("Class", "Click an object to give it the selected class."),
+    }
+)
+"""Name and tooltip by tool."""
+
+MERGE_HOW = "Click two objects, or drag across several, to merge them. Esc ends."
+CUT_HOW = "Drag a line across an object, from outside to outside, to cut it. Esc ends."
+DELETE_HOW = "Click an object to delete it, or drag a rectangle around several. Esc ends."
+NO_OBJECT_THERE = "There is no object there. Click one."
+ONE_OBJECT_THERE = "Only one object is there. Drag across two or more."
+NOTHING_CUT = "The line divides no object. Drag it from outside of the object to outside."
+NONE_IN_RECTANGLE = "No object lies completely in the rectangle."
+NO_CLASS_FOR_OBJECTS = "There is no class. Type one on the page Find."
 
 
-def objects_counted(*, objects: int, smaller: int) -> str:
-    """The line below the table."""
-    counted = f"{count(objects, 'object')} counted."
-    return f"{counted}\n{count(smaller, 'smaller one')} left out." if smaller else counted
+def draw_how(name: str) -> str:
+    """What the brush draws."""
+    return (
+        f"Draw a new object of the class {name}; a stroke that touches it adds to it. Select "
+        "another class in the table. Esc ends."
+    )
+
+
+def class_how(name: str) -> str:
+    """Which class a click gives."""
+    return f"Click an object to make it {name}. Select another class in the table. Esc ends."
+
+
+def merge_second(*, number: int, name: str) -> str:
+    """The first object to merge was clicked."""
+    return f"Object {number} ({name}): now click the object to merge with it. Esc ends."
+
+
+def merged(*, number: int, name: str, objects: int) -> str:
+    """Objects were merged."""
+    return f"Merged {count(objects, 'object')} into object {number} ({name})."
+
+
+def cut_into(*, objects: int, parts: int) -> str:
+    """Objects were cut."""
+    return f"Cut {count(objects, 'object')} into {parts:,}."
+
+
+def deleted(objects: int) -> str:
+    """Objects were deleted."""
+    return f"Deleted {count(objects, 'object')}."
+
+
+def drawn(*, number: int, name: str) -> str:
+    """An object was drawn, or changed with a tool of napari."""
+    return f"Drew object {number} ({name})."
+
+
+def redrawn(objects: int) -> str:
+    """Objects were changed by tools of napari."""
+    return f"Changed {count(objects, 'object')}."
+
+
+def class_changed_to(*, number: int, name: str) -> str:
+    """An object has another class."""
+    return f"Object {number} is now {name}."
+
+
+def objects_counted(
+    *, objects: int, edited: int, smaller: int, at_border: int, density: Sequence[tuple[str, float]]
+) -> str:
+    """The lines below the table."""
+    left_out = []
+    if smaller:
+        left_out.append(f"{count(smaller, 'smaller one')} left out.")
+    if at_border:
+        left_out.append(f"{at_border:,} at the border left out.")
+    by_hand = [f"{edited:,} edited."] if edited else []
+    lines = [" ".join([f"{count(objects, 'object')} counted.", *by_hand]), " ".join(left_out)]
+    if density:
+        each = [f"{name} {value:,.3g}" for name, value in density]
+        lines.append(f"Per mm²: {listed(each, 4)}.")
+    return "\n".join(line for line in lines if line)
+
+
+def all_left_out(*, smaller: int, at_border: int, smallest: int) -> str:
+    """Why there is no object although there are labels, and what to do."""
+    parts = []
+    if smaller:
+        parts.append(f"{count(smaller, 'object')} below {smallest:,} px: lower the smallest size.")
+    if at_border:
+        parts.append(f"{count(at_border, 'object')} at the border: tick At the border.")
+    return " ".join(parts) or "All objects were deleted. Undo edit takes it back."
 
 
 def object_area(*, pixels: float, pixel_area: float, unit: str) -> str:
@@ -43,6 +161,13 @@ def object_area(*, pixels: float, pixel_area: float, unit: str) -> str:
     value = pixels * pixel_area
     number = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
     return f"{number} {unit or 'px'}"
+
+
+def diameter(pixels: float | None, *, by_hand: bool) -> str:
+    """A typical diameter in print."""
+    if pixels is None:
+        return ""
+    return f"{pixels:g} px" if by_hand else f"~{pixels:.0f} px"
 
 
 def objects_layer(image: str) -> str:
@@ -57,7 +182,7 @@ def objects_area_column(unit: str) -> str:
 
 def objects_file(image: str) -> str:
     """The proposed name of a table."""
-    return f"{image}_regions.csv"
+    return f"{image}_objects.csv"
 
 
 def objects_measured(*, objects: int, path: object, notes: str) -> str:
@@ -65,14 +190,9 @@ def objects_measured(*, objects: int, path: object, notes: str) -> str:
     return f"Measured {count(objects, 'object')}: {path}. {notes}".strip()
 
 
-def objects_shown(*, objects: int, layer: str) -> str:
-    """A layer of objects was added or updated."""
-    return f"{count(objects, 'object')} in the layer {layer}."
-
-
 def no_object_of(name: str) -> str:
     """A class has no object to go to."""
-    return f"There is no object of {name} of this size."
+    return f"There is no object of {name}."
 
 
 def objects_row_tip(name: str) -> str:

@@ -1,0 +1,206 @@
+"""The objects of an image in the record of its annotation, so that edits of objects are saved."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..labels.label_class import ClassRow
+from ..objects.edited_objects import EditedObjects
+from ..objects.object_set import objects_of, runs_of
+from ..objects.plane_objects import ObjectsChoice, PlaneObjects
+from ..segmentation import InvalidInputError
+
+OBJECTS = "objects"
+"""Key of the objects in the record of an annotation."""
+
+Key = tuple[str, tuple[int, ...]]
+"""Where objects come from, and their plane."""
+
+
+@dataclass(frozen=True)
+class SavedObjects:
+    """The objects of an image.
+
+    Parameters
+    ----------
+    origin : str
+        Where the objects come from that are shown and exported: empty for the labels, else the
+        name of a layer or file.
+    choice : ObjectsChoice
+    planes : mapping of Key to mapping
+        Records of planes; `plane_from_record` reads one.
+    """
+
+    origin: str = ""
+    choice: ObjectsChoice = field(default_factory=ObjectsChoice)
+    planes: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return a dict for JSON."""
+        return {
+            "origin": self.origin,
+            "smallest": self.choice.smallest,
+            "border": self.choice.border,
+            "diameters": dict(self.choice.diameters),
+            "planes": [
+                {"origin": origin, "plane": list(plane), **one}
+                for (origin, plane), one in self.planes.items()
+            ],
+        }
+
+    @property
+    def touched(self) -> bool:
+        """Whether a person has edited or deleted an object."""
+        return any(one.get("touched") is True for one in self.planes.values())
+
+    def with_plane(self, key: Key, record: Mapping[str, Any]) -> SavedObjects:
+        """Return the objects with another record of a plane."""
+        return replace(self, planes={**self.planes, key: record})
+
+    def renamed(self, names: Mapping[str, str]) -> SavedObjects:
+        """Return the objects with other names of classes; an empty name deletes the class.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            New names by old ones in lower case.
+        """
+        planes = {
+            key: {**one, "classes": _renamed(one.get("classes"), names)}
+            for key, one in self.planes.items()
+        }
+        kept = {name.casefold(): (name, width) for name, width in self.choice.diameters}
+        for old, new in names.items():
+            width = kept.pop(old, None)
+            if width is not None and new and new.casefold() not in kept:
+                kept[new.casefold()] = new, width[1]
+        choice = replace(self.choice, diameters=tuple(kept.values()))
+        return replace(self, planes=planes, choice=choice)
+
+
+def _renamed(classes: object, names: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(classes, Mapping):
+        return {}
+    pairs = ((str(key), names.get(str(old).casefold(), str(old))) for key, old in classes.items())
+    return {key: new for key, new in pairs if new}
+
+
+def objects_in(record: object) -> SavedObjects | None:
+    """Parse the objects in a JSON record; None if it has none, invalid entries are ignored."""
+    if not isinstance(record, Mapping):
+        return None
+    smallest, diameters = record.get("smallest"), record.get("diameters")
+    choice = ObjectsChoice(
+        smallest if isinstance(smallest, int) and smallest > 0 else 1,
+        record.get("border") is not False,
+        tuple(
+            (str(name), float(width))
+            for name, width in (diameters.items() if isinstance(diameters, Mapping) else ())
+            if isinstance(width, int | float) and 0 < width < np.inf
+        ),
+    )
+    planes = record.get("planes")
+    entries = planes if isinstance(planes, Sequence) and not isinstance(planes, str) else ()
+    found = {}
+    for entry in entries:
+        if isinstance(entry, Mapping) and isinstance(entry.get("plane"), Sequence):
+            index = tuple(one for one in entry["plane"] if isinstance(one, int))
+            rest = {name: one for name, one in entry.items() if name not in ("origin", "plane")}
+            found[str(entry.get("origin", "")), index] = rest
+    return SavedObjects(str(record.get("origin", "")), choice, found)
+
+
+# ---------------------------------------------------------------------- one plane
+
+
+def plane_record(plane: PlaneObjects) -> dict[str, Any]:
+    """Return the objects of a plane as a dict for JSON.
+
+    Returns
+    -------
+    dict
+        ``shape``; ``objects``, packed runs of the object numbers; ``removed``, packed runs of the
+        pixels of deleted objects; ``ids`` and the label of each, ``labels``; ``classes``, the names
+        by label; ``edited``, numbers of edited objects; ``highest``, the highest number ever given;
+        ``touched``, whether an object was edited or deleted.
+    """
+    edited, objects = plane.edited, plane.objects
+    return {
+        "shape": list(objects.numbers.shape),
+        "objects": _packed(objects.numbers),
+        "removed": _packed(edited.removed.view(np.uint8)),
+        "ids": objects.ids.tolist(),
+        "labels": objects.labels.tolist(),
+        "classes": {str(label): row.name for label, row in plane.classes.items()},
+        "edited": sorted(edited.edited),
+        "highest": edited.highest,
+        "touched": edited.touched,
+    }
+
+
+def plane_from_record(record: Mapping[str, Any], shape: tuple[int, int]) -> PlaneObjects | None:
+    """Read the objects of a plane; None if the record is not valid, or of another shape."""
+    try:
+        if list(record["shape"]) != list(shape):
+            return None
+        numbers = _unpacked(record["objects"], shape)
+        removed = _unpacked(record["removed"], shape) > 0
+        found = objects_of(numbers)
+        labels = dict(zip(record["ids"], map(int, record["labels"]), strict=True))
+        objects = replace(
+            found, labels=np.array([labels[one] for one in found.ids.tolist()], np.uint16)
+        )
+        classes = {int(label): ClassRow(str(name)) for label, name in record["classes"].items()}
+        edited = frozenset(map(int, record["edited"])) & {*found.ids.tolist()}
+        highest = max(int(record["highest"]), int(found.ids.max(initial=0)))
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, InvalidInputError):
+        return None
+    return PlaneObjects(EditedObjects(objects, edited, removed, numbers, highest), classes)
+
+
+def _packed(numbers: NDArray[Any]) -> str:
+    """Runs of equal numbers as compressed text: number, first flat index and length of each."""
+    runs = runs_of(numbers)
+    first = np.ravel_multi_index(runs.first, numbers.shape)
+    table = np.stack([runs.number, first, runs.length]).astype("<i8")
+    return base64.b64encode(zlib.compress(table.tobytes(), 1)).decode("ascii")
+
+
+def _unpacked(text: str, shape: tuple[int, int]) -> NDArray[np.int32]:
+    """The array of `_packed`.
+
+    Raises
+    ------
+    ValueError
+        For text that is not packed runs of an array of this shape.
+    """
+    size = shape[0] * shape[1]
+    try:
+        packed = base64.b64decode(text, validate=True)
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(packed, 24 * size + 24)  # no more than it can be
+    except (binascii.Error, zlib.error) as error:
+        raise ValueError("not packed runs") from error
+    table = np.frombuffer(content, "<i8")
+    number, first, length = table.reshape(3, -1)
+    if (
+        not unpacker.eof
+        or (length < 1).any()
+        or (number < 1).any()
+        or (first < 0).any()
+        or (first + length > size).any()
+        or int(length.sum()) > size
+    ):
+        raise ValueError("runs outside of the plane")
+    found = np.zeros(size, np.int32)
+    starts = np.repeat(first - np.concatenate([[0], np.cumsum(length)[:-1]]), length)
+    found[starts + np.arange(int(length.sum()))] = np.repeat(number, length)
+    return found.reshape(shape)

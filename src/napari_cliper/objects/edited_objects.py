@@ -1,0 +1,194 @@
+"""Objects of a plane that a person edits while their labels go on changing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .numbering import keep_edits, remember
+from .object_set import Numbers, Objects, objects_of
+
+
+@dataclass(frozen=True, eq=False)
+class EditedObjects:
+    """Objects of a plane, and which of them a person has edited.
+
+    Parameters
+    ----------
+    objects : Objects
+        (Y, X).
+    edited : frozenset of int
+        Numbers of the edited objects.
+    removed : (Y, X) bool array
+        Pixels from which objects were deleted or erased.
+    remembered : (Y, X) int32 array
+        Numbers of present and earlier objects; see `numbering.remember`.
+    highest : int
+        The highest number that was ever given.
+    """
+
+    objects: Objects
+    edited: frozenset[int]
+    removed: NDArray[np.bool_]
+    remembered: Numbers
+    highest: int = 0
+
+    @classmethod
+    def of(cls, objects: Objects, highest: int = 0) -> EditedObjects:
+        """Return objects that nobody has edited; `highest` as in the class."""
+        highest = max(highest, int(objects.ids.max(initial=0)))
+        nothing = np.zeros(objects.numbers.shape, bool)
+        return cls(objects, frozenset(), nothing, objects.numbers, highest)
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> EditedObjects:
+        """Return a plane without objects."""
+        return cls.of(objects_of(np.zeros(shape, np.int32)))
+
+    @property
+    def touched(self) -> bool:
+        """Whether a person has edited or deleted an object."""
+        return bool(self.edited) or bool(self.removed.any())
+
+    def after_edit(self, new: Objects) -> EditedObjects:
+        """Return the objects after an edit: all that differ from the present ones are edited.
+
+        Parameters
+        ----------
+        new : Objects
+            Of `editing`, or with other classes.
+        """
+        old = self.objects
+        changed = old.numbers != new.numbers
+        numbers = {*np.unique(old.numbers[changed]).tolist()}
+        numbers |= {*np.unique(new.numbers[changed]).tolist()}
+        both = np.isin(new.ids, old.ids)
+        before = old.labels[np.searchsorted(old.ids, new.ids[both])]
+        numbers |= {*new.ids[both][new.labels[both] != before].tolist()}
+        there = new.numbers > 0
+        return replace(
+            self,
+            objects=new,
+            edited=frozenset((self.edited | numbers) & {*new.ids.tolist()}),
+            removed=(self.removed | ((old.numbers > 0) & ~there)) & ~there,
+            remembered=remember(self.remembered, new),
+            highest=max(self.highest, int(new.ids.max(initial=0))),
+        )
+
+    def after_split(self, found: Objects, highest: int = 0) -> EditedObjects:
+        """Return newly found objects; unchanged ones keep their numbers, edited ones stay.
+
+        Parameters
+        ----------
+        found : Objects
+            Of the changed labels.
+        highest : int
+            The highest number in other planes of the image, so that new numbers are above it.
+        """
+        objects = keep_edits(
+            found,
+            self.objects,
+            self.edited,
+            removed=self.removed,
+            remembered=self.remembered,
+            highest=max(highest, self.highest),
+        )
+        return replace(
+            self,
+            objects=objects,
+            remembered=remember(self.remembered, objects),
+            highest=max(self.highest, int(objects.ids.max(initial=0))),
+        )
+
+    def relabelled(self, labels: Mapping[int, int]) -> EditedObjects:
+        """Return the objects with other labels for the same classes.
+
+        Parameters
+        ----------
+        labels : mapping of int to int
+            New labels by present ones; labels that it does not name stay.
+        """
+        own = self.objects.labels.tolist()
+        new = np.array([labels.get(label, label) for label in own], np.uint16)
+        return replace(self, objects=replace(self.objects, labels=new))
+
+    def before_edit(self, new: EditedObjects) -> EditStep:
+        """Return what undoes the edit that has turned these objects into others."""
+        pairs = (
+            (self.objects.numbers, new.objects.numbers),
+            (self.removed, new.removed),
+            (self.remembered, new.remembered),
+        )
+        changed = np.zeros(self.removed.shape, bool)
+        for old, other in pairs:
+            changed |= old != other
+        box = _box_of(changed)
+        return EditStep(
+            self.removed.shape,
+            box,
+            self.objects.numbers[box].copy(),
+            self.removed[box].copy(),
+            self.remembered[box].copy(),
+            dict(zip(self.objects.ids.tolist(), self.objects.labels.tolist(), strict=True)),
+            self.edited,
+        )
+
+    def undone(self, step: EditStep) -> EditedObjects:
+        """Return the objects as before an edit; labels may have been split again meanwhile."""
+        numbers = self.objects.numbers.copy()
+        removed, remembered = self.removed.copy(), self.remembered.copy()
+        numbers[step.box] = step.numbers
+        removed[step.box] = step.removed
+        remembered[step.box] = step.remembered
+        found = objects_of(numbers)
+        now = dict(zip(self.objects.ids.tolist(), self.objects.labels.tolist(), strict=True))
+        labels = [step.labels.get(one, now.get(one, 0)) for one in found.ids.tolist()]
+        objects = replace(
+            self.objects,
+            numbers=numbers,
+            ids=found.ids,
+            labels=np.array(labels, np.uint16),
+            areas=found.areas,
+        )
+        edited = step.edited & {*found.ids.tolist()}
+        return replace(self, objects=objects, edited=edited, removed=removed, remembered=remembered)
+
+
+@dataclass(frozen=True, eq=False)
+class EditStep:
+    """What one edit has replaced: pixels of a box, and the classes of the objects.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the plane.
+    box : (slice, slice)
+    numbers : int32 array
+    removed : bool array
+    remembered : int32 array
+        In the box, before the edit; see `EditedObjects`.
+    labels : mapping of int to int
+        Labels of all objects by number, before the edit.
+    edited : frozenset of int
+    """
+
+    shape: tuple[int, ...]
+    box: tuple[slice, ...]
+    numbers: Numbers
+    removed: NDArray[np.bool_]
+    remembered: Numbers
+    labels: Mapping[int, int]
+    edited: frozenset[int]
+
+
+def _box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The bounding box of a mask; empty slices without a pixel."""
+    sides = []
+    for axis in range(mask.ndim):
+        others = tuple(one for one in range(mask.ndim) if one != axis)
+        there = np.flatnonzero(mask.any(axis=others))
+        sides.append(slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0))
+    return tuple(sides)

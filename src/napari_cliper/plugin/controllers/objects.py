@@ -1,0 +1,465 @@
+"""The page Objects: splits the labels on the screen, shows the objects, and keeps their edits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from napari.layers import Image
+
+from ...annotation.class_change import ClassChange
+from ...annotation.saved_objects import SavedObjects
+from ...labels.label_class import ClassRow, colours_of
+from ...labels.label_names import WHITE
+from ...labels.regions import pixel_area
+from ...objects.classifying import ScoresOfPlane
+from ...objects.plane_objects import ObjectsChoice, PlaneObjects
+from .. import shortcuts, ui_text
+from ..layers.image_group import in_viewer
+from ..layers.image_layers import ImageChoice
+from ..layers.image_view import go_to_box
+from ..layers.objects_layer import ObjectsLayer
+from ..object_work import (
+    MadeObjects,
+    ObjectsRequest,
+    make_objects,
+    write_measurements,
+)
+from ..panels.objects_panel import ObjectsPanel
+from ..panels.objects_table import ObjectsRow
+from ..state import DockState, SeenLabels
+from ..worker import Work
+from .base import Controller
+from .kept_objects import KeptObjects
+from .object_editing import ObjectEditing
+
+AT_ONCE, REST = 10, 300  # milliseconds without a change before objects are made
+QUICK = 0.25  # seconds; if making objects takes longer, it waits for `REST`
+
+
+class ObjectsController(Controller):
+    """The objects of the images of one dock.
+
+    Parameters
+    ----------
+    state : DockState
+    panel : ObjectsPanel
+    """
+
+    def __init__(self, state: DockState, panel: ObjectsPanel) -> None:
+        super().__init__(panel)
+        self._state = state
+        self._panel = panel
+        self._viewer = state.viewer
+        self.made: MadeObjects | None = None
+        """The objects of the plane on the screen; None if there are none."""
+        self._kept: WeakKeyDictionary[Image, KeptObjects] = WeakKeyDictionary()
+        self._layers: dict[Image, ObjectsLayer] = {}
+        self._in_sight = False
+        self._began = 0.0
+        self._making = self.newest(self._snapshot)
+        self._making.succeeded.connect(self._on_made)
+        self._making.failed.connect(self.say_error)
+        self._timer = self.timer(AT_ONCE, self._on_rest)
+        self._writing = self.jobs()
+        for signal in (self._writing.started, self._writing.finished):
+            signal.connect(self._show)
+        self._tools = self.own(ObjectEditing(state, panel, self))
+        self._tools.message.connect(self.message)
+        for signal in (
+            state.image_changed,
+            state.result_changed,
+            state.prediction_changed,
+            state.annotation_changed,
+            state.classes_changed,
+        ):
+            signal.connect(self.follow)
+        state.annotations.class_changed.connect(self._on_class_changed)
+        state.annotations.begun.connect(self._on_begun)
+        state.leaving.connect(self._on_leaving)
+        panel.seen.connect(self._on_seen)
+        panel.valueChanged.connect(self._on_choice)
+        panel.show_toggled.connect(self._show_layer)
+        panel.class_chosen.connect(state.select_class)
+        panel.largest_wanted.connect(self._go_to_largest)
+        panel.remove_wanted.connect(self._on_remove)
+        panel.measure_wanted.connect(self._on_measure)
+        panel.undo_wanted.connect(self.undo)
+        self._show()
+
+    def close(self) -> None:
+        """End the tools, and follow nothing any more; the layers stay."""
+        super().close()
+        for one in self._layers.values():
+            one.close()
+
+    # ------------------------------------------------------------------ following
+
+    def _on_seen(self, in_sight: bool) -> None:
+        if in_sight == self._in_sight or self.closed:
+            return
+        self._in_sight = in_sight
+        if not in_sight:
+            self._tools.end()
+        self._show_layer()
+        self.follow()
+
+    def follow(self, _changed: object = None) -> None:
+        """Make the objects soon, if the page is visible."""
+        if self._in_sight and not self.closed:
+            self._timer.start()
+
+    def _on_rest(self) -> None:
+        if self._in_sight:
+            self._making.request()
+
+    def of(self, image: Image) -> KeptObjects:
+        """Return the objects of an image, those that were saved with its annotation included."""
+        if image not in self._kept:
+            annotation = self._state.annotations.of(image)
+            saved = None if annotation is None else annotation.objects
+            self._kept[image] = KeptObjects(saved or SavedObjects())
+        return self._kept[image]
+
+    def _on_begun(self, annotation: Any) -> None:
+        """Use the objects that come with an annotation, as from a project."""
+        if annotation.objects is not None:
+            self._kept[annotation.image] = KeptObjects(annotation.objects)
+            self.follow()
+
+    def _on_class_changed(self, change: ClassChange) -> None:
+        for kept in self._kept.values():
+            kept.change_class(change)
+        self.follow()
+
+    def _on_leaving(self, image: Image) -> None:
+        layer = self._layers.pop(image, None)
+        if layer is not None:
+            self._tools.end()
+            layer.remove()
+        self._kept.pop(image, None)
+
+    def _snapshot(self) -> Work | None:
+        """The work that makes the objects; None, and an empty page, if there are no labels."""
+        choice = self._state.on_screen
+        if choice is None or self.closed:
+            self._forget()
+            return None
+        kept = self.of(choice.layer)
+        self._panel_follows(kept)
+        earlier = kept.of(kept.key(choice.plane), _sides(choice))
+        seen = self._state.seen_labels()
+        fixed = seen is None
+        if seen is None:
+            if earlier is None:
+                self._forget()
+                return None
+            seen = self._without_labels(choice)
+        request = ObjectsRequest(
+            seen,
+            earlier or PlaneObjects.empty(_sides(choice), seen.classes),
+            kept.saved.choice,
+            kept.highest(),
+            self._scores(choice),
+            fixed=fixed,
+        )
+        self._began = time.monotonic()
+        version = kept.version
+        return lambda report, stop: (kept, version, make_objects(request, report, stop))
+
+    def _without_labels(self, choice: ImageChoice) -> SeenLabels:
+        """A plane without labels, whose objects were saved."""
+        classes = dict(enumerate(self._state.labelled_rows, 1))
+        return SeenLabels("annotation", choice, np.zeros(_sides(choice), np.uint16), classes)
+
+    def _scores(self, choice: ImageChoice) -> ScoresOfPlane | None:
+        """The scores of a plane, if it was run."""
+        kept = self._state.result.current
+        if kept is None:
+            return None
+        shown = kept.shown
+        if shown.choice.layer is not choice.layer or shown.choice.plane != choice.plane:
+            return None
+        seen = self._state.result.seen()
+        scores = shown.outcome.scores
+        return ScoresOfPlane(
+            scores,
+            kept.followed[0],
+            scores.stages[-1] if seen is None else seen.stage,
+            shown.choice.region,
+            tuple(row.name for row in shown.rows),
+        )
+
+    def _on_made(self, result: tuple[KeptObjects, int, MadeObjects]) -> None:
+        kept, version, made = result
+        self._timer.setInterval(AT_ONCE if time.monotonic() - self._began < QUICK else REST)
+        choice = made.seen.choice
+        if self.closed or self._kept.get(choice.layer) is not kept:
+            return
+        if kept.version != version:
+            self._making.request()  # an object was edited meanwhile
+            return
+        kept.keep(kept.key(choice.plane), made.plane, made.record)
+        self._store(choice, changed=False)
+        now = self._state.on_screen
+        if now is None or now.layer is not choice.layer or now.plane != choice.plane:
+            return
+        self.made = made
+        self._show_layer()
+        self._show()
+
+    def _forget(self) -> None:
+        self.made = None
+        self._show()
+
+    def _store(self, choice: ImageChoice, *, changed: bool) -> None:
+        """Keep the objects with the annotation; edits need one."""
+        annotation, saved = self._state.annotations.of(choice.layer), self.of(choice.layer).saved
+        if annotation is None and changed and saved.touched:
+            active = self._viewer.layers.selection.active
+            with self.told():
+                annotation = self._state.annotations.begin(choice.layer, choice.name)
+            self._viewer.layers.selection.active = active
+        if annotation is not None:
+            annotation.keep_objects(saved, changed=changed)
+
+    # ------------------------------------------------------------------ the layer
+
+    def layer_of(self, choice: ImageChoice) -> ObjectsLayer:
+        """Return the layer of the objects of an image; add one if there is none."""
+        found = self._layers.get(choice.layer)
+        if found is not None and (found.layer not in self._viewer.layers or not found.fits):
+            found.remove()
+            found = None
+        if found is None:
+            keys = {shortcuts.UNDO: self.undo, shortcuts.REDO: self.redo}
+            found = ObjectsLayer(self._viewer, choice, keys)
+            found.drawn.connect(partial(self._tools.on_drawn, found))
+            found.removed.connect(partial(self._on_removed, choice.layer))
+            self._layers[choice.layer] = found
+        return found
+
+    def _on_removed(self, image: Image) -> None:
+        """The user has removed the layer: the objects stay, and the switch shows them again."""
+        self._layers.pop(image, None)
+        self._tools.end()
+        self._panel.show_switch.setChecked(False)
+
+    def _show_layer(self, _toggled: object = None) -> None:
+        """Show the objects while the page is open, unless they are switched off."""
+        made, wanted = self.made, self._in_sight and self._panel.show_switch.isChecked()
+        shown = None
+        if made is not None and wanted:
+            there = len(made.plane.objects.ids) or made.seen.choice.layer in self._layers
+            if there and in_viewer(self._viewer, made.seen.choice.layer):
+                shown = self.layer_of(made.seen.choice)
+                shown.show(made.seen.choice, made.plane.objects.numbers, made.features)
+        for one in self._layers.values():
+            if one.layer.visible != (one is shown):  # setting it ends the mode of the layer
+                one.layer.visible = one is shown
+
+    # ------------------------------------------------------------------ edits
+
+    def edit(self, change: Callable[[PlaneObjects], PlaneObjects], message: str) -> None:
+        """Change the objects on the screen, as one undo step.
+
+        Parameters
+        ----------
+        change : callable
+            Takes and returns the objects; may raise an `InvalidInputError`, which is shown.
+        message : str
+            What to say afterwards.
+        """
+        made = self.made
+        if made is None:
+            return
+        with self.told():
+            after = change(made.plane)
+            choice = made.seen.choice
+            kept = self.of(choice.layer)
+            kept.edit(kept.key(choice.plane), made.plane, after)
+            self._use(after, message)
+
+    def highest(self) -> int:
+        """Return the highest number that any object of the image ever had."""
+        return 0 if self.made is None else self.of(self.made.seen.choice.layer).highest()
+
+    def undo(self) -> None:
+        """Take back the last edit of an object."""
+        self._step(KeptObjects.undo, ui_text.EDIT_UNDONE, ui_text.NO_EDIT)
+
+    def redo(self) -> None:
+        """Make the last edit again that was taken back."""
+        self._step(KeptObjects.redo, ui_text.EDIT_REDONE, ui_text.NO_EDIT)
+
+    def _step(self, step: Callable[[KeptObjects], bool], done: str, nothing: str) -> None:
+        choice = self._state.on_screen
+        if choice is None:
+            return
+        kept = self.of(choice.layer)
+        if not step(kept):
+            self.message.emit(nothing, False)
+            return
+        now = kept.of(kept.key(choice.plane), _sides(choice))
+        if now is not None:
+            self._use(now, done)
+
+    def _use(self, plane: PlaneObjects, message: str) -> None:
+        """Show edited objects at once, save them, and bring counts and scores up to date."""
+        made = self.made
+        if made is not None:
+            self.made = replace(made, plane=plane)
+            layer = self._layers.get(made.seen.choice.layer)
+            if layer is not None:
+                layer.show(made.seen.choice, plane.objects.numbers)
+            self._store(made.seen.choice, changed=True)
+        self._making.request()
+        self.message.emit(message, False)
+
+    def _on_choice(self, choice: ObjectsChoice) -> None:
+        on_screen = self._state.on_screen
+        if on_screen is None:
+            return
+        kept = self.of(on_screen.layer)
+        if choice != kept.saved.choice:
+            kept.choose(choice)
+            self._store(on_screen, changed=True)
+            self.follow()
+
+    def _panel_follows(self, kept: KeptObjects) -> None:
+        """Show the settings of the image."""
+        if self._panel.value() != kept.saved.choice:
+            self._panel.setValue(kept.saved.choice)
+
+    # ------------------------------------------------------------------ the page
+
+    def row_of(self, name: str) -> ClassRow | None:
+        """Return a class by its name, of the table or of the objects."""
+        made = self.made
+        rows = (*self._state.labelled_rows, *(() if made is None else made.plane.classes.values()))
+        return next((row for row in rows if row.name.casefold() == name.casefold()), None)
+
+    def _show(self) -> None:
+        """Show counts, and what can be done."""
+        made = self.made
+        if made is None:
+            self._panel.show_origins([ui_text.OF_LABELS], 0)
+            self._panel.show_objects(None, "")
+            why = self._state.why_nothing_seen or ui_text.OBJECTS_EMPTY
+            self._tools.show(why, warning=False)
+            self._panel.set_available(why, why, ui_text.NO_EDIT)
+            return
+        seen, objects = made.seen, made.plane.objects
+        of_annotation = seen.source == "annotation"
+        text = ui_text.OF_ANNOTATION if of_annotation else ui_text.OF_PREDICTION
+        self._panel.show_origins([text], 0)
+        self._panel.show_objects(self._rows(made), self._summary(made))
+        why_none = "" if len(objects.ids) else self._why_none(made)
+        self._tools.show(why_none, warning=True)
+        no_remove = "" if objects.smaller else ui_text.NO_SMALLER
+        no_objects = "" if self._writing.idle else ui_text.OBJECTS_BUSY
+        kept = self.of(seen.choice.layer)
+        self._panel.set_available(
+            no_remove if of_annotation else ui_text.ACCEPT_TO_REMOVE,
+            no_objects if len(objects.ids) else ui_text.NO_OBJECTS,
+            "" if kept.can_undo else ui_text.NO_EDIT,
+        )
+
+    def _why_none(self, made: MadeObjects) -> str:
+        """Why there is no object, and what to do."""
+        objects, kept = made.plane.objects, self.of(made.seen.choice.layer)
+        if made.seen.labels.any():
+            return ui_text.all_left_out(
+                smaller=objects.smaller,
+                at_border=objects.at_border,
+                smallest=kept.saved.choice.smallest,
+            )
+        if made.seen.source == "annotation":
+            return ui_text.NOTHING_ANNOTATED_HERE
+        return self._state.result.why_empty()
+
+    def _summary(self, made: MadeObjects) -> str:
+        objects = made.plane.objects
+        if not len(objects.ids):
+            return ""
+        return ui_text.objects_counted(
+            objects=len(objects.ids),
+            edited=len(made.plane.edited.edited),
+            smaller=objects.smaller,
+            at_border=objects.at_border,
+            density=[
+                (made.plane.name_of(label), one.density)
+                for label, one in made.summaries.items()
+                if one.count and one.density is not None
+            ],
+        )
+
+    def _rows(self, made: MadeObjects) -> list[ObjectsRow]:
+        """The rows of the table, in the order of the classes on the page Find."""
+        plane, summaries = made.plane, made.summaries
+        colours = colours_of(plane.classes)
+        area, unit = pixel_area(made.seen.image(made.seen.labels))
+        by_hand = {name.casefold(): width for name, width in self._panel.value().diameters}
+        order = {row.name.casefold(): at for at, row in enumerate(self._state.rows)}
+        rows = []
+        for label in sorted({*plane.classes, *summaries}):
+            name, found = plane.name_of(label), summaries.get(label)
+            given = by_hand.get(name.casefold())
+            text = ""
+            if found is not None and found.count:
+                text = ui_text.object_area(pixels=found.median_area, pixel_area=area, unit=unit)
+            rows.append(
+                ObjectsRow(
+                    name,
+                    colours.get(label, WHITE),
+                    0 if found is None else found.count,
+                    text,
+                    plane.objects.diameters.get(label) if given is None else given,
+                    given is not None,
+                )
+            )
+        return sorted(rows, key=lambda row: order.get(row.name.casefold(), len(order)))
+
+    def go_to(self, number: int) -> None:
+        """Move the view to an object."""
+        made = self.made
+        if made is None:
+            return
+        with self.told():
+            rows, columns = made.plane.objects.box_of(number)
+            go_to_box(self._viewer, replace(made.seen.choice, region=None), (rows, columns))
+
+    def _go_to_largest(self, name: str) -> None:
+        made = self.made
+        if made is None:
+            return
+        number = made.plane.objects.largest_of(made.plane.label_of(name))
+        if number:
+            self.go_to(number)
+        else:
+            self.message.emit(ui_text.no_object_of(name), False)
+
+    def _on_remove(self) -> None:
+        self._state.annotations.remove_smaller(self._panel.value().smallest)
+
+    def _on_measure(self) -> None:
+        made = self.made
+        if made is None:
+            return
+        path = self._panel.ask_file(ui_text.objects_file(made.seen.image(made.seen.labels).name))
+        if path:
+            target = Path(path)
+            target = target if target.suffix else target.with_suffix(".csv")
+            work = partial(write_measurements, made, target)
+            self._writing.start(work, lambda message: self.message.emit(message, False))
+
+
+def _sides(choice: ImageChoice) -> tuple[int, int]:
+    """Rows and columns of the whole plane."""
+    return replace(choice, region=None).shape

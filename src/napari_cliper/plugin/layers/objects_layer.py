@@ -1,0 +1,116 @@
+"""The Labels layer of the objects of an image: each object has its own number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Labels
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal
+
+from .. import ui_text
+from ..qt.keys import Keys, bind
+from ..qt.listeners import Listeners
+from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
+
+OBJECTS_OF = "objects_of"
+"""The key of the image's name in the metadata of the layer."""
+
+
+class ObjectsLayer(QObject):
+    """Shows the objects of an image, plane by plane.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    choice : ImageChoice
+        The image; its region is not used.
+    keys : mapping of str to callable
+        Callbacks by key, while the layer is active.
+    """
+
+    drawn = Signal()
+    """The user has changed pixels of the layer."""
+    removed = Signal()
+    """The user has removed the layer."""
+
+    def __init__(self, viewer: Viewer, choice: ImageChoice, keys: Keys) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.image: Image = choice.layer
+        whole = ImageChoice(choice.layer, choice.name)
+        self._features: dict[tuple[int, ...], pd.DataFrame] = {}
+        self.layer = Labels(
+            np.zeros(labels_shape(whole), np.int32),
+            name=ui_text.objects_layer(choice.name),
+            metadata={OUTPUT_KEY: {OBJECTS_OF: choice.name}},
+            **transforms(whole),
+        )
+        bind(self.layer, keys)
+        self._removing = False
+        self._listeners = Listeners()
+        self._listeners.connect(self, self.layer.events.paint, self._on_paint)
+        self._listeners.connect(self, viewer.layers.events.removed, self._on_removed)
+        selection = viewer.layers.selection
+        active, chosen = selection.active, set(selection)
+        viewer.add_layer(self.layer)
+        selection.clear()
+        selection.update(chosen)
+        selection.active = active  # the active layer stays active
+
+    @property
+    def fits(self) -> bool:
+        """Whether the image still has the size of the layer."""
+        whole = ImageChoice(self.image, self.image.name)
+        return labels_shape(whole) == self.layer.data.shape
+
+    def numbers(self, choice: ImageChoice) -> NDArray[np.int32]:
+        """Return a copy of the numbers on a plane, as the user may have drawn them."""
+        return np.array(self.layer.data[self._place(choice)], np.int32)
+
+    def show(
+        self, choice: ImageChoice, numbers: NDArray[np.int32], features: pd.DataFrame | None = None
+    ) -> None:
+        """Show the objects of a plane.
+
+        Parameters
+        ----------
+        choice : ImageChoice
+        numbers : (Y, X) int32 array
+            Of the whole plane.
+        features : DataFrame, optional
+            One row for each object, with the column ``index``. Default: as before.
+        """
+        here = self._place(choice)
+        if not np.array_equal(self.layer.data[here], numbers):
+            self.layer.data[here] = numbers
+            self.layer.refresh()
+        if features is not None:
+            self._features[choice.plane] = features
+            self.layer.features = pd.concat(self._features.values(), ignore_index=True)
+
+    def remove(self) -> None:
+        """Remove the layer; nothing is signalled."""
+        self._removing = True
+        if self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+        self.close()
+
+    def close(self) -> None:
+        """Follow nothing any more; the layer stays."""
+        self._listeners.clear()
+
+    @staticmethod
+    def _place(choice: ImageChoice) -> tuple[int | slice, ...]:
+        return place(choice)
+
+    def _on_paint(self, _event: Any = None) -> None:
+        self.drawn.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self.layer and not self._removing:
+            self.close()
+            self.removed.emit()

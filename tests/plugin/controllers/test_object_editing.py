@@ -1,0 +1,276 @@
+"""The tools of the page Objects, by real presses of the mouse on the canvas of a real window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.utils.key_bindings import coerce_keybinding
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_cliper.annotation.class_change import ClassChange
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.plugin import shortcuts
+from napari_cliper.plugin.controllers.objects import ObjectsController
+
+A, B = (slice(10, 30), slice(10, 30)), (slice(10, 30), slice(34, 54))
+C, D = (slice(50, 70), slice(10, 50)), (slice(80, 86), slice(100, 106))
+"""Painted objects, which get the numbers 1 to 4; A and B are pollen, C and D red blood cells."""
+
+
+@pytest.fixture
+def page(dock, laptop, qtbot):
+    """The dock at the page Objects, with four painted objects."""
+    mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
+    for row in dock.classes_panel.value():
+        mine.number_of(row)
+    for label, place in ((1, A), (1, B), (2, C), (2, D)):
+        mine.rewrite(place, np.full_like(mine.edits.labels[place], label))
+    dock.frame.go_to("objects")
+    laptop()
+    dock.viewer.reset_view()
+    settle(dock, qtbot)
+    return dock
+
+
+def controller(dock):
+    return next(one for one in dock.controllers if isinstance(one, ObjectsController))
+
+
+def settle(dock, qtbot):
+    qtbot.waitUntil(lambda: controller(dock).idle, timeout=20_000)
+    QApplication.processEvents()
+
+
+def canvas_of(dock):
+    return dock.viewer.window._qt_viewer.canvas.native
+
+
+def at(dock, pixel):
+    """Where on the canvas a pixel of the image is drawn."""
+    camera, canvas = dock.viewer.scene.camera, canvas_of(dock)
+    row, column = (
+        (value - centre) * camera.zoom / canvas.devicePixelRatioF()
+        for value, centre in zip(pixel, camera.center[-2:], strict=True)
+    )
+    middle = QPointF(canvas.width() / 2, canvas.height() / 2)
+    return (middle + QPointF(column, row)).toPoint()
+
+
+def click(dock, qtbot, *pixel):
+    QTest.mouseClick(canvas_of(dock), Qt.MouseButton.LeftButton, pos=at(dock, pixel))
+    settle(dock, qtbot)
+
+
+def drag(dock, qtbot, start, end):
+    first, last = at(dock, start), at(dock, end)
+    middle = QPoint((first.x() + last.x()) // 2, (first.y() + last.y()) // 2)
+    QTest.mousePress(canvas_of(dock), Qt.MouseButton.LeftButton, pos=first)
+    for place in (middle, last):
+        QTest.mouseMove(canvas_of(dock), place)
+    QTest.mouseRelease(canvas_of(dock), Qt.MouseButton.LeftButton, pos=last)
+    settle(dock, qtbot)
+
+
+def take(dock, qtbot, tool):
+    qtbot.mouseClick(dock.panels["objects"].tools.buttons[tool], Qt.MouseButton.LeftButton)
+    assert dock.panels["objects"].tools.value() == tool
+
+
+def choose(dock, name):
+    table = dock.panels["objects"].table
+    rows = [table.item(row, 1).text() for row in range(table.rowCount())]
+    table.setCurrentCell(rows.index(name), 1)
+
+
+def numbers(dock):
+    return dock.viewer.layers["scene objects"].data
+
+
+def sizes(dock):
+    """Pixels by number, as the layer shows them."""
+    found, counts = np.unique(numbers(dock), return_counts=True)
+    return {int(n): int(c) for n, c in zip(found, counts, strict=True) if n}
+
+
+def feature(dock, number, name):
+    table = dock.viewer.layers["scene objects"].features
+    return table.loc[table["index"] == number, name].item()
+
+
+def said(dock):
+    return dock.status_panel.message.text()
+
+
+def test_objects_are_merged_cut_deleted_and_survive_a_new_splitting(page, qtbot):
+    dock, panel = page, page.panels["objects"]
+    assert sizes(dock) == {1: 400, 2: 400, 3: 800, 4: 36}
+    active = dock.viewer.layers.selection.active
+    take(dock, qtbot, "merge")
+    assert "Click two objects" in panel.hint.text()
+    assert dock.viewer.cursor.style == "cross"
+    click(dock, qtbot, 2, 120)
+    assert "no object there" in said(dock)
+    click(dock, qtbot, 20, 20)
+    assert "Object 1 (pollen grain): now click" in said(dock)
+    click(dock, qtbot, 20, 40)
+    assert sizes(dock) == {1: 800, 3: 800, 4: 36}
+    assert "Merged 2 objects into object 1" in said(dock)
+    assert feature(dock, 1, "edited")
+    qtbot.mouseClick(panel.undo_button, Qt.MouseButton.LeftButton)
+    settle(dock, qtbot)
+    assert sizes(dock) == {1: 400, 2: 400, 3: 800, 4: 36}
+    drag(dock, qtbot, (25, 46), (20, 20))
+    assert sizes(dock) == {2: 800, 3: 800, 4: 36}
+    assert panel.table.item(0, 2).text() == "1"
+
+    take(dock, qtbot, "cut")
+    drag(dock, qtbot, (75, 20), (78, 40))
+    assert "divides no object" in said(dock)
+    drag(dock, qtbot, (45, 24), (75, 24))
+    assert "Cut 1 object into 2" in said(dock)
+    after_cut = sizes(dock)
+    assert set(after_cut) == {2, 3, 4, 5}
+    assert after_cut[3] > after_cut[5] > 200
+    assert after_cut[3] + after_cut[5] == 800
+
+    take(dock, qtbot, "delete")
+    drag(dock, qtbot, (78, 98), (88, 104))
+    assert "completely in the rectangle" in said(dock)
+    drag(dock, qtbot, (76, 96), (90, 110))
+    assert "Deleted 1 object." in said(dock)
+    assert set(sizes(dock)) == {2, 3, 5}
+
+    choose(dock, "fibre")
+    take(dock, qtbot, "class")
+    assert "make it fibre" in panel.hint.text()
+    click(dock, qtbot, 20, 40)
+    assert feature(dock, 2, "class") == "fibre"
+    assert [panel.table.item(row, 2).text() for row in range(4)] == ["0", "2", "0", "1"]
+    edited = numbers(dock).copy()
+
+    mine = dock.annotation_controller.of(dock.viewer.layers["scene"])
+    ring = mine.edits.labels.copy()
+    ring[9:31, 9:55] = 1  # around A and B, as by a lower threshold
+    ring[49:71, 9:51] = 2
+    ring[79:87, 99:107] = 2
+    ring[80:90, 60:70] = 3  # a new one
+    mine.rewrite((slice(None), slice(None)), ring)
+    settle(dock, qtbot)
+    now = numbers(dock)
+    assert (now[edited > 0] == edited[edited > 0]).all()
+    assert set(sizes(dock)) == {2, 3, 5, 6}
+    assert sizes(dock)[6] == 100
+    assert "3 edited" in panel.summary.text()
+
+    layer = dock.viewer.layers["scene objects"]
+    for key, fibres in ((shortcuts.UNDO, "0"), (shortcuts.REDO, "1")):
+        layer.keymap[coerce_keybinding(key)](layer)
+        settle(dock, qtbot)
+        assert panel.table.item(3, 2).text() == fibres
+    window = dock.viewer.window._qt_window
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.keyClick(canvas_of(dock), Qt.Key.Key_Escape)
+    assert panel.tools.value() is None
+    assert dock.viewer.layers.selection.active is active
+    for _ in range(4):
+        panel.undo_button.click()
+        settle(dock, qtbot)
+    assert not panel.undo_button.isEnabled()
+    assert (numbers(dock)[D] == 4).all()
+    assert sizes(dock)[3] == 22 * 42
+
+
+def test_new_objects_are_drawn_with_the_brush(page, qtbot):
+    dock, panel = page, page.panels["objects"]
+    choose(dock, "bacterium")
+    take(dock, qtbot, "draw")
+    layer = dock.viewer.layers["scene objects"]
+    layer.brush_size = 5
+    drag(dock, qtbot, (40, 90), (40, 100))
+    assert "Drew object 5 (bacterium)" in said(dock)
+    first = sizes(dock)[5]
+    assert first > 40
+    drag(dock, qtbot, (38, 95), (50, 95))  # touches it
+    assert sizes(dock)[5] > first + 20
+    drag(dock, qtbot, (70, 70), (70, 80))
+    assert feature(dock, 6, "class") == "bacterium"
+    assert panel.table.item(2, 1).text() == "bacterium"
+    assert panel.table.item(2, 2).text() == "2"
+    panel.undo_button.click()
+    panel.undo_button.click()
+    settle(dock, qtbot)
+    assert sizes(dock)[5] == first
+    assert 6 not in sizes(dock)
+    layer.mode = "erase"  # with napari's own tool
+    assert panel.tools.value() == "draw"
+    drag(dock, qtbot, (60, 5), (60, 60))
+    assert 700 > sizes(dock)[3] > 500
+    settle(dock, qtbot)
+    assert 700 > sizes(dock)[3] > 500
+    dock.frame.go_to("correct")
+    assert not layer.visible
+    assert panel.tools.value() is None
+    qtbot.mouseClick(dock.corrections_panel.tools.buttons["brush"], Qt.MouseButton.LeftButton)
+    dock.frame.go_to("objects")
+    take(dock, qtbot, "delete")
+    assert dock.corrections_panel.tools.value() is None
+    click(dock, qtbot, 20, 20)
+    assert 1 not in sizes(dock)
+
+
+def test_edits_are_saved_with_the_annotation_and_follow_a_renamed_class(page, qtbot):
+    dock, panel = page, page.panels["objects"]
+    choose(dock, "fibre")
+    take(dock, qtbot, "class")
+    click(dock, qtbot, 20, 40)
+    take(dock, qtbot, "delete")
+    click(dock, qtbot, 83, 103)
+    panel.smallest.setValue(5)
+    settle(dock, qtbot)
+    qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
+    (project,) = dock.autosave.projects
+    state = project.peek(project.images[0].name)
+    image = dock.viewer.layers["scene"]
+    dock.viewer.layers.remove(dock.annotation_controller.of(image).layer)
+    dock.viewer.layers.remove(dock.viewer.layers["scene objects"])
+    dock.annotation_controller.begin(image, "scene", state)
+    dock.classes_panel.setValue(
+        [replace(row, name="thread") if row.name == "fibre" else row
+         for row in dock.classes_panel.value()]
+    )  # fmt: skip
+    dock.annotation_controller.change_class(ClassChange("fibre", ClassRow("thread")))
+    panel.show_switch.setChecked(True)
+    dock.frame.go_to("find")
+    dock.frame.go_to("objects")
+    settle(dock, qtbot)
+    assert set(sizes(dock)) == {1, 2, 3}
+    assert feature(dock, 2, "class") == "thread"
+    assert feature(dock, 2, "edited")
+    assert panel.smallest.value() == 5
+
+
+def test_edits_of_a_prediction_are_saved_too(dock, run, laptop, qtbot):
+    run(dock)
+    dock.frame.go_to("objects")
+    laptop()
+    dock.viewer.reset_view()
+    settle(dock, qtbot)
+    assert dock.annotation_controller.all == ()
+    before = sizes(dock)
+    largest = max(before, key=before.get)
+    where = np.argwhere(numbers(dock) == largest)
+    take(dock, qtbot, "delete")
+    click(dock, qtbot, *where[len(where) // 2])
+    assert set(before) - set(sizes(dock)) == {largest}
+    (annotation,) = dock.annotation_controller.all
+    assert not annotation.blank
+    assert dock.panels["objects"].tools.value() == "delete"
+    slider = dock.threshold_panel.background_slider
+    slider.setValue(slider.value() + 0.02)
+    qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
+    assert largest not in sizes(dock)
