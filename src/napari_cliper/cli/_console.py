@@ -118,6 +118,18 @@ class Bars:
         )
         self.tasks: dict[str, TaskID] = {}
 
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Hide the bars while something else is printed."""
+        running = self.progress.live.is_started and err.is_terminal
+        if running:
+            self.progress.stop()
+        try:
+            yield
+        finally:
+            if running:
+                self.progress.start()
+
     def report(self, where: Where) -> None:
         """Update the bar of the current stage; a new stage hides the earlier bars."""
         if where.stage not in self.tasks:

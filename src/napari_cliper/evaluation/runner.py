@@ -160,6 +160,7 @@ def evaluate(
         journals.remove(path)
     count = len(dataset.names) + 1
     journal = Journal(path, "evaluate", settings)
+    journal.check(pair.name for pair in dataset.pairs)
     _entries(journal, count)  # refuse a damaged file before the long work
     dataset.check(monitor, segmenter.check)
     with journal:
@@ -199,7 +200,7 @@ def evaluate(
         dataset=dataset,
         entries=entries,
         scores=together((entry.scores for entry in entries), count),
-        record={**settings, **journal.engine},
+        record={**settings, **journal.own.engine},
         folder=folder,
         notes=tuple(dict.fromkeys((*dataset.notes, *image_notes))),
     )
@@ -208,7 +209,9 @@ def evaluate(
 def _entries(journal: Journal, count: int) -> dict[str, Entry]:
     """The finished images by name; `count` is the number of labels."""
     try:
-        return {name: Entry.from_record(record, count) for name, record in journal.entries.items()}
+        return {
+            name: Entry.from_record(record, count) for name, record in journal.own.entries.items()
+        }
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise journal.damaged(error) from error
 

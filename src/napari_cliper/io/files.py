@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import shutil
 import tempfile
+import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
+
+import psutil
 
 from ..segmentation import atomic
 from .own_files import RECORD, OwnFiles, add_to_record
@@ -31,6 +36,9 @@ Replace = Literal["nothing", "own", "any"]
 """Which existing files may be replaced; see `whole_files`."""
 
 _SHOWN = 10  # most files that an error lists
+_STAGING = ".napari-cliper-"  # begins the names of temporary folders
+_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+_ABANDONED = 24 * 3600  # seconds after which a temporary folder of another computer is deleted
 
 
 class FileError(Exception):
@@ -86,7 +94,7 @@ def whole_files(
     staging: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".napari-cliper-", dir=folder))
+        staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-{_HOST}-", dir=folder))
         yield staging
         moves = dict(_moves(staging, folder))
         if replace != "any":
@@ -100,6 +108,21 @@ def whole_files(
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete the temporary folders of `whole_files` that killed programs have left in a folder."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name.startswith(_STAGING) and path.is_dir() and _is_abandoned(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_abandoned(staging: Path) -> bool:
+    pid, host, *_ = (*staging.name.removeprefix(_STAGING).split("-"), "", "")
+    if pid.isdecimal() and host == _HOST:
+        return not psutil.pid_exists(int(pid))
+    return time.time() - staging.stat().st_mtime > _ABANDONED
 
 
 def check_places(

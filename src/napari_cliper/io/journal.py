@@ -1,7 +1,7 @@
 """Journal of a run over many images, so that it can be resumed: one JSON line per image.
 
-The first line holds the settings; a run with other settings is refused. The second holds the
-weights and library versions. A last line that a crash truncated is dropped.
+The first line holds the settings, the second the weights and library versions; images finished with
+other settings follow after lines of the same kind. A last line that a crash truncated is dropped.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,8 +26,26 @@ VERSION = 2
 _START = b'{"version": '
 
 
+@dataclass(eq=False)
+class Run:
+    """The finished images of all runs with the same settings.
+
+    Parameters
+    ----------
+    settings : dict
+    engine : dict
+        ``weights`` and ``versions``; empty until they are known.
+    entries : dict of str to dict
+        Record of each image, by its name.
+    """
+
+    settings: dict[str, Any]
+    engine: dict[str, Any] = field(default_factory=dict)
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
 class Journal:
-    """The finished images of a run, on disk and in memory.
+    """The finished images of a folder of results, on disk and in memory.
 
     Reading needs nothing else. To write, use it as a context manager: it is then locked, so that
     a second program cannot use it at the same time. `append` may be called in any thread.
@@ -34,41 +53,49 @@ class Journal:
     Parameters
     ----------
     path : Path
-        Read if it exists; otherwise created by the first `append`.
+        Read if it exists; otherwise created by `start` or `append`.
     command : str
         The command that it belongs to, such as ``"segment"``.
-    settings : mapping, optional
-        Everything that the results depend on except the images; JSON-safe. Default: those of the
-        file.
+    settings : mapping
+        Everything that the results depend on except the images; JSON-safe.
 
     Attributes
     ----------
-    entries : dict of str to dict
-        Record of each image, by its name.
+    own : Run
+        The images that were finished with these settings.
+    runs : list of Run
+        Those of all settings, in the order of the file.
 
     Raises
     ------
     FileError
         For a file that cannot be read or is not a journal of this command.
-    InvalidInputError
-        If the file belongs to a run with other settings; the message names them.
     """
 
-    def __init__(self, path: Path, command: str, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: Path, command: str, settings: Mapping[str, Any]) -> None:
         self.path = path
         self.command = command
-        self.engine: dict[str, Any] = {}
-        self.entries: dict[str, dict[str, Any]] = {}
-        # As they will be read again.
-        self.settings = None if settings is None else json.loads(json.dumps(settings))
+        self.runs: list[Run] = []
+        self._settings: dict[str, Any] = json.loads(json.dumps(settings))  # as they are read again
         self._whole = 0
-        self._has_engine = False
+        self._last: Run | None = None  # that of the last header in the file
+        self._with_engine: set[int] = set()  # runs whose engine is in the file
         self._writing = threading.Lock()
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+        lock = path.with_name(f".{path.name}.lock")
+        self._lock = FileLock(lock, timeout=0, thread_local=False)
         self._read()
+        self.own = self._run(self._settings)
+
+    def _run(self, settings: dict[str, Any]) -> Run:
+        for run in self.runs:
+            if run.settings == settings:
+                return run
+        self.runs.append(Run(settings))
+        return self.runs[-1]
 
     def _read(self) -> None:
         """Read the file, if there is one."""
+        self.runs, self._last, self._with_engine, self._whole = [], None, set(), 0
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -80,18 +107,34 @@ class Journal:
         whole = [line for line in lines if line.endswith(b"\n")]
         self._whole = sum(map(len, whole))
         try:
-            records = [json.loads(line) for line in whole]
-            if records:
-                self._check(records[0])
-            for record in records[1:]:
-                if "engine" in record:
-                    self.engine, self._has_engine = dict(record["engine"]), True
-                else:
-                    self.entries[record["name"]] = record
+            for line in whole:
+                self._take(json.loads(line))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            if isinstance(error, InvalidInputError):
-                raise
             raise self.damaged(error) from error
+
+    def _take(self, record: dict[str, Any]) -> None:
+        """Take a line of the file."""
+        if "settings" in record:
+            if record.get("command", self.command) != self.command:
+                raise FileError(
+                    f"{self.path} is the journal of another command. Choose another folder."
+                )
+            settings = record["settings"]
+            if record["version"] != VERSION:
+                settings = {**settings, "version of the journal": record["version"]}
+            self._last = self._run(settings)
+        elif self._last is None:
+            raise KeyError("settings")
+        elif "engine" in record:
+            self._last.engine = dict(record["engine"])
+            self._with_engine.add(id(self._last))
+        else:
+            self._keep(record, self._last)
+
+    def _keep(self, record: dict[str, Any], run: Run) -> None:
+        for other in self.runs:
+            other.entries.pop(record["name"], None)
+        run.entries[record["name"]] = record
 
     def damaged(self, error: Exception) -> FileError:
         """Return the error for a file whose content cannot be used."""
@@ -100,21 +143,28 @@ class Journal:
             "folder."
         )
 
-    def _check(self, header: Mapping[str, Any]) -> None:
-        if header.get("command", self.command) != self.command:
-            raise FileError(
-                f"{self.path} is the journal of another command. Choose another folder."
-            )
-        theirs = header["settings"] if header["version"] == VERSION else {}
-        if self.settings is None:
-            self.settings = theirs
-        keys = sorted(theirs.keys() | self.settings.keys())
-        differ = [key for key in keys if theirs.get(key) != self.settings.get(key)]
-        if differ:
-            raise InvalidInputError(
-                f"{self.path} belongs to a run with other settings: {', '.join(differ)}. Choose "
-                "another folder, use the same settings, or use --overwrite to start again."
-            )
+    def check(self, names: Iterable[str]) -> None:
+        """Check that none of these images was finished with other settings.
+
+        Raises
+        ------
+        InvalidInputError
+            The message names the settings that differ, and an image.
+        """
+        others = [run for run in self.runs if run is not self.own and run.entries]
+        if not others:
+            return
+        for name in names:
+            for run in others:
+                if name in run.entries:
+                    theirs, ours = run.settings, self.own.settings
+                    keys = sorted(theirs.keys() | ours.keys())
+                    differ = [key for key in keys if theirs.get(key) != ours.get(key)]
+                    raise InvalidInputError(
+                        f"{self.path} belongs to a run with other settings: {', '.join(differ)} "
+                        f"({name}). Choose another folder, use the same settings, or use "
+                        "--overwrite to start again."
+                    )
 
     def __enter__(self) -> Self:
         """Lock the file for this program; read what was added in the meantime.
@@ -122,8 +172,13 @@ class Journal:
         Raises
         ------
         FileError
-            If another program is writing it, or the folder cannot be written to.
+            If another program is writing it.
         """
+        if self.path.parent.is_dir():
+            self._acquire()
+        return self
+
+    def _acquire(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
@@ -137,10 +192,10 @@ class Journal:
         try:
             if self.path.exists() and self.path.stat().st_size != self._whole:
                 self._read()
+                self.own = self._run(self._settings)
         except BaseException:
             self.__exit__(None, None, None)
             raise
-        return self
 
     def __exit__(
         self,
@@ -149,14 +204,15 @@ class Journal:
         traceback: TracebackType | None,
     ) -> None:
         """Unlock the file."""
-        with suppress(OSError):  # Windows deletes no open file
-            Path(self._lock.lock_file).unlink(missing_ok=True)
-        self._lock.release()
+        if self._lock.is_locked:
+            with suppress(OSError):  # Windows deletes no open file
+                Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
 
     @property
-    def exists(self) -> bool:
-        """Whether the file has a complete first line."""
-        return self._whole > 0
+    def goes_on(self) -> bool:
+        """Whether the file has a run with these settings."""
+        return self._last is not None and (self.own is self._last or bool(self.own.entries))
 
     def check_engine(self, engine: Mapping[str, Any]) -> None:
         """Check that the weights are those of the finished images.
@@ -172,12 +228,23 @@ class Journal:
             For other weights.
         """
         new = json.loads(json.dumps(engine))
-        if self.engine and self.engine.get("weights") != new["weights"]:
+        if self.own.engine and self.own.engine.get("weights") != new["weights"]:
             raise InvalidInputError(
                 f"The weights have changed since {self.path} was created. Use --overwrite to start "
                 "again, or choose another folder."
             )
-        self.engine = self.engine or new
+        self.own.engine = self.own.engine or new
+
+    def start(self) -> None:
+        """Write the settings, before the first result is written.
+
+        Raises
+        ------
+        FileError
+            If they cannot be written.
+        """
+        with self._writing:
+            self._write([])
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a finished image; it is on disk (fsync) when this returns.
@@ -193,44 +260,86 @@ class Journal:
             If it cannot be written; earlier entries are kept.
         """
         with self._writing:
-            lines: list[Mapping[str, Any]] = [] if self._whole else [self._header()]
-            adds_engine = bool(self.engine) and not self._has_engine
-            lines += [{"engine": self.engine}] if adds_engine else []
-            data = b"".join(map(_line, [*lines, record]))
-            try:
-                with self.path.open("r+b" if self.path.exists() else "w+b") as file:
-                    file.truncate(self._whole)  # a line that was cut short
-                    file.seek(self._whole)
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                if not self._whole:
-                    atomic.sync_folder(self.path.parent)
-            except OSError as error:
-                raise cannot("write", self.path, error) from error
-            self._whole += len(data)
-            self._has_engine |= adds_engine
-            self.entries[record["name"]] = dict(record)
+            self._write([record])
+            self._keep(dict(record), self.own)
 
-    def rewrite(self, names: Iterable[str]) -> None:
-        """Write the file again with one line for each name, in this order; all of it or nothing.
+    def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write records of the own run at the end of the file."""
+        if not self._lock.is_locked:
+            self._acquire()
+        own = self.own
+        lines = [] if self._last is own else [self._header(own)]
+        adds_engine = bool(own.engine) and id(own) not in self._with_engine
+        lines += [{"engine": own.engine}] if adds_engine else []
+        data = b"".join(map(_line, [*lines, *records]))
+        if not data:
+            return
+        try:
+            with self.path.open("r+b" if self.path.exists() else "w+b") as file:
+                file.truncate(self._whole)  # a line that was cut short
+                file.seek(self._whole)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if not self._whole:
+                atomic.sync_folder(self.path.parent)
+        except OSError as error:
+            raise cannot("write", self.path, error) from error
+        self._whole += len(data)
+        self._last = own
+        self._with_engine |= {id(own)} if adds_engine else set()
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Remove images, so that they are done again.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be written; it is then as it was.
+        """
+        gone = set(names)
+        kept = [
+            Run(run.settings, run.engine, {n: r for n, r in run.entries.items() if n not in gone})
+            for run in self.runs
+        ]
+        self._replace([run for run in kept if run.entries])
+
+    def rewrite(self, order: Callable[[Iterable[str]], Iterable[str]]) -> None:
+        """Write the file again with one line for each image; all of it or nothing.
+
+        Parameters
+        ----------
+        order : callable
+            Sorts the names of each run.
 
         Raises
         ------
         FileError
             If it cannot be written; the file is then as it was.
         """
-        kept = {name: self.entries[name] for name in names}
-        engine = [{"engine": self.engine}] if self.engine else []
-        data = b"".join(map(_line, [self._header(), *engine, *kept.values()]))
+        runs = [
+            Run(run.settings, run.engine, {name: run.entries[name] for name in order(run.entries)})
+            for run in self.runs
+            if run.entries
+        ]
+        self._replace(runs)
+
+    def _replace(self, runs: Sequence[Run]) -> None:
+        if not self._lock.is_locked:
+            self._acquire()
+        lines: list[Mapping[str, Any]] = []
+        for run in runs:
+            lines += [self._header(run), *([{"engine": run.engine}] if run.engine else [])]
+            lines += run.entries.values()
         try:
-            atomic.write(self.path, data)
+            atomic.write(self.path, b"".join(map(_line, lines)))
         except OSError as error:
             raise cannot("write", self.path, error) from error
-        self._whole, self._has_engine, self.entries = len(data), bool(engine), kept
+        self._read()
+        self.own = self._run(self._settings)
 
-    def _header(self) -> dict[str, Any]:
-        return {"version": VERSION, "command": self.command, "settings": self.settings}
+    def _header(self, run: Run) -> dict[str, Any]:
+        return {"version": VERSION, "command": self.command, "settings": run.settings}
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

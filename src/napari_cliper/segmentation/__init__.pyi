@@ -5,6 +5,9 @@ from .config import PRECISIONS as PRECISIONS
 from .config import SegmentationConfig as SegmentationConfig
 from .config import Settings as Settings
 from .config import published_settings as published_settings
+from .cpu_threads import cpu_threads as cpu_threads
+from .cpu_threads import use_cpu_threads as use_cpu_threads
+from .cpu_threads import wait_passively as wait_passively
 from .errors import DamagedWeightsError as DamagedWeightsError
 from .errors import InvalidInputError as InvalidInputError
 from .errors import OutOfMemoryError as OutOfMemoryError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from .features.preprocessing import RGBPixels
 from .methods.protocol import ClipFeatures, ImageInput, ImageNetworks, Method
 from .methods.table import METHODS
 from .models import loading
-from .models.memory import check_budget
+from .models.memory import attention_bytes, check_budget
 from .models.promptable import ObjectEmbedding
 from .models.registry import entry
 from .networks import Networks
@@ -24,6 +25,12 @@ from .refiners.table import REFINERS
 from .results import ImageEmbedding
 from .scoring.similarity import Queries
 from .tiles import TileLayout
+
+IMAGES_AT_ONCE = 16
+"""Most images that CLIP encodes in one pass."""
+
+SHARE_OF_MEMORY = 0.25
+"""Share of a GPU's free memory that one pass may take."""
 
 
 class ImageReader:
@@ -95,11 +102,18 @@ class ImageReader:
             check_budget(name, shape, patches, heads, device, free)
 
     def features(self, image: ImageInput, settings: Settings, monitor: Monitor) -> ClipFeatures:
-        """CLIP's features of an image or tile.
+        """CLIP's features of an image or tile; see `features_of_each`."""
+        (found,) = self.features_of_each([image], settings, monitor)
+        return found
+
+    def features_of_each(
+        self, images: Sequence[ImageInput], settings: Settings, monitor: Monitor
+    ) -> list[ClipFeatures]:
+        """CLIP's features of images or tiles of one size.
 
         Parameters
         ----------
-        image : ImageInput
+        images : sequence of ImageInput
         settings : Settings
             Those of the configuration; without sliding windows for a tile.
         monitor : Monitor
@@ -111,7 +125,21 @@ class ImageReader:
 
             beside = {name: network(name) for name in METHODS[self.config.method].needs}
             networks = ImageNetworks(network("clip").image, **beside)
-            return self.method.read(networks, image, settings, monitor)
+            return self.method.read_each(networks, images, settings, monitor)
+
+    def at_once(self, shape: tuple[int, int]) -> int:
+        """Return how many images of (Y, X) pixels CLIP encodes in one pass.
+
+        One on a CPU, where more take no less time.
+        """
+        device = self.networks.device
+        if device.type == "cpu":
+            return 1
+        height, width = self.method.network_shape(self.resized_shape(shape), self.settings)
+        patches = height // self.patch * (width // self.patch)
+        needed = attention_bytes(patches, self.networks.source.heads)
+        room = int(loading.free_memory(device) * SHARE_OF_MEMORY) // needed
+        return max(min(room, IMAGES_AT_ONCE), 1)
 
     def with_words(
         self, embedding: ImageEmbedding, queries: Queries, monitor: Monitor

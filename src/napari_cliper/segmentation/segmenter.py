@@ -7,9 +7,7 @@ labels  milliseconds:            `ScoreMaps.to_labels`
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,10 +20,9 @@ from .errors import InvalidInputError
 from .features.composite import Composite
 from .features.contrast import Limits
 from .features.patch_features import patch_features
-from .features.preprocessing import RGBImage, check_shape, resized, to_rgb
+from .features.preprocessing import RGBImage, check_shape, to_rgb
 from .features.tiled_image import TiledImage, tiled_image
 from .image_reader import ImageReader
-from .methods.protocol import ImageInput
 from .models import loading
 from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
@@ -43,6 +40,7 @@ from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototypes import Prototypes, learn_prototypes
 from .tile_encoder import TileEncoder, TileEstimate
 from .tiles import TileLayout, tile_layout
+from .whole_encoder import embed_whole, timed
 from .words import fused_prototypes, word_queries, word_warnings
 
 
@@ -218,29 +216,38 @@ class Segmenter:
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = Monitor.of(report, should_stop)
-        rgb = self.check(image, contrast, gamma)
-        if isinstance(rgb, TiledImage):
-            return self._embed_tiles(rgb, monitor)
-        seconds: dict[str, float] = {}
-        with self.networks.guard("encoding the image"), torch.inference_mode():
-            with _timed(seconds, "load"):
-                self.networks.load(monitor)
-            shape = self.reader.resized_shape(rgb.shape)
-            pixels = resized(rgb.pixels, shape, self.reader.method.resampling)
-            with _timed(seconds, "clip"):
-                features = self.reader.features(
-                    ImageInput(pixels, rgb.pixels), self.settings, monitor
-                )
-            with _timed(seconds, "refiner"):
-                self_attention = self.reader.attention(rgb.pixels, monitor)
-        return ImageEmbedding(
-            image=rgb,
-            resized=pixels,
-            **features._asdict(),
-            self_attention=self_attention,
-            config=self.config,
-            record=embedding_record(self.networks, rgb, shape, seconds),
-        )
+        (found,) = self.embed_each([self.check(image, contrast, gamma)], monitor)
+        return found
+
+    def embed_each(
+        self, images: Sequence[RGBImage | TiledImage], monitor: Monitor
+    ) -> list[ImageEmbedding]:
+        """Encode images of one size, at most `at_once` of them in one pass.
+
+        Parameters
+        ----------
+        images : sequence of RGBImage or TiledImage
+            From `check`.
+        monitor : Monitor
+
+        Returns
+        -------
+        list of ImageEmbedding
+            One per image; the images do not influence each other.
+        """
+        whole = [one for one in images if isinstance(one, RGBImage)]
+        if len(whole) == len(images):
+            return embed_whole(self.reader, whole, monitor)
+        return [
+            self._embed_tiles(one, monitor)
+            if isinstance(one, TiledImage)
+            else embed_whole(self.reader, [one], monitor)[0]
+            for one in images
+        ]
+
+    def at_once(self, shape: tuple[int, int]) -> int:
+        """Return how many images of (Y, X) pixels are encoded in one pass; 1 with tiles."""
+        return 1 if self.layout(shape) is not None else self.reader.at_once(shape)
 
     def layout(self, shape: tuple[int, int]) -> TileLayout | None:
         """The tiles of an image of (Y, X) pixels.
@@ -265,9 +272,9 @@ class Segmenter:
         assert layout is not None  # noqa: S101 - it is larger than a tile
         seconds: dict[str, float] = {}
         with self.networks.guard("encoding the tiles"), torch.inference_mode():
-            with _timed(seconds, "load"):
+            with timed(seconds, "load"):
                 self.networks.load(monitor)
-            with _timed(seconds, "clip"):
+            with timed(seconds, "clip"):
                 tiles, overview = TileEncoder(self.reader, self.tile_store).embed(
                     image, layout, f"{self.identity} {self.dtype}", monitor
                 )
@@ -285,31 +292,23 @@ class Segmenter:
         )
 
     def estimate(
-        self,
-        image: NDArray[Any] | Composite,
-        *,
-        contrast: Limits | None = None,
-        gamma: float = 1.0,
-        report: Report | None = None,
-        should_stop: ShouldStop | None = None,
+        self, image: NDArray[Any] | Composite, *, contrast: Limits | None = None, gamma: float = 1.0
     ) -> TileEstimate | None:
         """Estimate what encoding an image in tiles costs, by encoding one of them.
 
-        The parameters and errors are those of `embed`.
-
-        Returns
-        -------
-        TileEstimate or None
-            None for an image that is encoded as a whole.
+        The parameters and errors are those of `embed`. Returns None for an image that is encoded
+        as a whole.
         """
-        monitor = Monitor.of(report, should_stop)
-        rgb = self.check(image, contrast, gamma)
-        layout = self.layout(rgb.shape)
-        if layout is None or not isinstance(rgb, TiledImage):
-            return None
+        found = self.check(image, contrast, gamma)
+        return self.estimate_tiles(found, Monitor()) if isinstance(found, TiledImage) else None
+
+    def estimate_tiles(self, image: TiledImage, monitor: Monitor) -> TileEstimate:
+        """Estimate what encoding an image from `check` costs, by encoding one of its tiles."""
+        layout = self.layout(image.shape)
+        assert layout is not None  # noqa: S101 - it is larger than a tile
         with self.networks.guard("encoding a tile"), torch.inference_mode():
             self.networks.load(monitor)
-            return TileEncoder(self.reader, self.tile_store).estimate(rgb, layout, monitor)
+            return TileEncoder(self.reader, self.tile_store).estimate(image, layout, monitor)
 
     # ------------------------------------------------------------------ score
 
@@ -389,14 +388,14 @@ class Segmenter:
         notes += self.reader.notes(embedding.image.shape, self.layout(embedding.image.shape))
         notes += word_warnings(self.networks, requested)
         with self.networks.guard("scoring the words"), torch.inference_mode():
-            with _timed(seconds, "words"):
+            with timed(seconds, "words"):
                 queries, cut_off = word_queries(self.networks, requested, kept, monitor)
                 notes += cut_off
                 fusion, unused = fused_prototypes(
                     self.networks, prototypes, requested, queries, prototype_weight
                 )
                 notes += unused
-            with _timed(seconds, "score"):
+            with timed(seconds, "score"):
                 owner = queries.owner
                 if embedding.tiles is not None:
                     coarse, refined = TileEncoder(self.reader, self.tile_store).score(
@@ -491,10 +490,3 @@ class Segmenter:
         before = prototypes or Prototypes(self.config.model, self.identity)
         before = before.without_source(source)  # even if nothing was learned from it this time
         return before.union(Prototypes(self.config.model, self.identity, tuple(found)))
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - start

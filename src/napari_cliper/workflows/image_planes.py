@@ -49,6 +49,19 @@ class Reading:
                 f"{self.axes!r} are no axes. Give Z, T or both as TZ, in the order of the file."
             )
 
+    @property
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        rule = self.contrast
+        return {
+            "channels": [[one.index, list(one.colour)] for one in self.channels],
+            "contrast": None if rule is None else [
+                list(rule.percentiles),
+                [[index, *limits] for index, limits in sorted(rule.ranges.items())],
+            ],
+            "axes": self.axes,
+        }  # fmt: skip
+
     def open(self, path: Path, *, lazily: bool = False) -> ImagePlanes:
         """Open an image file.
 

@@ -141,10 +141,11 @@ def learn_files(
         "ground truth": dict(dataset.record),
     }
     journal = Journal(place, "learn", settings)
+    journal.check(pair.name for pair in dataset.pairs)
     dataset.check(monitor, segmenter.check)
     names = dict(enumerate(dataset.names, 1))
     with journal:
-        goes_on = overwrite or journal.exists
+        goes_on = overwrite or journal.goes_on
         segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
         journal.check_engine(segmenter.engine_record)
         prototypes = Prototypes(segmenter.config.model, segmenter.identity)
@@ -157,7 +158,7 @@ def learn_files(
                 blank.append(pair.name)
                 continue
             digest = dataset.digest(pair, labels)
-            done = journal.entries.get(pair.name)
+            done = journal.own.entries.get(pair.name)
             if done is None or done["digest"] != digest:
                 embedding = segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop)
                 found = segmenter.learn(embedding, labels, confirmed, names, pair.name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..io.files import Replace, cannot, whole_files
+from ..io.files import Replace, whole_files
+from ..io.journal import Journal
 from ..io.json_records import write_json
 from ..io.writers.measurements import write_table
 from ..io.writers.overlay import overlay
@@ -19,11 +19,9 @@ from ..labels.label_class import rows_of
 from ..labels.labelled_image import LabelledImage
 from ..objects.classifying import ClassifiedObjects
 from ..segmentation import RGBImage, TiledImage, Window
+from .segment_objects import SUFFIXES as OBJECT_SUFFIXES
 from .segment_objects import write_objects
 from .segment_planes import SegmentedPlanes
-
-SUFFIXES = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
-"""Endings of the result files of an image."""
 
 UNCERTAINTY = "uncertainty.csv"
 """Name of the table of mean uncertainties."""
@@ -36,6 +34,14 @@ OVERLAY_ROWS = 64
 _COLUMNS = ("image", "uncertainty")
 
 
+def result_suffixes(*, refined: bool, overlay: bool, objects: bool) -> tuple[str, ...]:
+    """Return the endings of the result files of an image."""
+    suffixes = ["_coarse.tif"]
+    suffixes += ["_refined.tif"] if refined else []
+    suffixes += ["_overlay.png"] if overlay else []
+    return (*suffixes, *(OBJECT_SUFFIXES if objects else ()), ".json")
+
+
 def write_results(
     output: Path,
     path: Path,
@@ -43,6 +49,7 @@ def write_results(
     record: Mapping[str, Any],
     objects: ClassifiedObjects | None,
     *,
+    draws: bool,
     replace: Replace,
     inputs: Iterable[Path],
 ) -> bool:
@@ -63,13 +70,15 @@ def write_results(
         Settings and results, for the JSON file.
     objects : ClassifiedObjects or None
         Objects of the image with their classes.
+    draws : bool
+        Whether an overlay is wanted.
     replace, inputs
         As in `io.files.whole_files`.
 
     Returns
     -------
     bool
-        Whether the overlay was written too.
+        False if the overlay is wanted and was not written.
 
     Raises
     ------
@@ -92,16 +101,19 @@ def write_results(
             write_label_tiff(folder / f"{path.stem}_{stage}.tif", image)
         if objects is not None:
             write_objects(folder, final, objects)
-        place = folder / f"{path.stem}_overlay.png"
-        try:
-            overlay(_reduced(seen, pixels)).save(place)
-        except MemoryError:
-            place.unlink(missing_ok=True)
-            complete = False
-        else:
-            complete = True
+        complete = not draws or _drawn(folder / f"{path.stem}_overlay.png", seen, pixels)
         write_json(folder / f"{path.stem}.json", record)
     return complete
+
+
+def _drawn(place: Path, image: LabelledImage, pixels: RGBImage | TiledImage) -> bool:
+    """Write an overlay; return whether there was memory for it."""
+    try:
+        overlay(_reduced(image, pixels)).save(place)
+    except MemoryError:
+        place.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _reduced(image: LabelledImage, pixels: RGBImage | TiledImage) -> LabelledImage:
@@ -124,43 +136,33 @@ def _reduced(image: LabelledImage, pixels: RGBImage | TiledImage) -> LabelledIma
 # ---------------------------------------------------------------------- uncertainty table
 
 
-def write_uncertainty(output: Path) -> list[tuple[str, float]]:
-    """Write the table of mean uncertainties of all results in a folder, highest first.
+def write_uncertainty(output: Path, journal: Journal) -> list[tuple[str, float]]:
+    """Write the table of mean uncertainties of all results of a journal, highest first.
 
     Parameters
     ----------
     output : Path
         Folder that `write_results` wrote to; the table `UNCERTAINTY` is written there too.
+    journal : Journal
 
     Returns
     -------
     list of (str, float)
-        File name and mean uncertainty of each image.
+        Name and mean uncertainty of each image.
 
     Raises
     ------
     FileError
-        For a folder that cannot be read or written to.
+        For a folder that cannot be written to.
     """
-    try:
-        records = [_read_record(path) for path in output.glob("*.json")]
-    except OSError as error:
-        raise cannot("read", output, error) from error
-    found = [one for one in records if one is not None]
+    found = [
+        (name, float(record["uncertainty"]))
+        for run in journal.runs
+        for name, record in run.entries.items()
+        if "uncertainty" in record
+    ]
     found.sort(key=lambda one: (-one[1], one[0]))
     names, values = ([one[place] for one in found] for place in (0, 1))
     with whole_files(output) as folder:
         write_table(folder / UNCERTAINTY, dict(zip(_COLUMNS, (names, values), strict=True)))
     return found
-
-
-def _read_record(path: Path) -> tuple[str, float] | None:
-    """Read file name and uncertainty of a record; None for any other JSON file."""
-    try:
-        record = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict):
-        return None
-    name, value = record.get("file"), record.get("uncertainty")
-    return (name, value) if isinstance(name, str) and isinstance(value, float) else None

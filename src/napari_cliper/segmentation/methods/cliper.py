@@ -59,6 +59,22 @@ class Cliper(Method):
         """See `read_early_layers`."""
         return read_early_layers(networks.clip, image.pixels, settings, monitor)
 
+    def read_each(
+        self,
+        networks: ImageNetworks,
+        images: Sequence[ImageInput],
+        settings: Settings,
+        monitor: Monitor,
+    ) -> list[ClipFeatures]:
+        """One pass for all images; with sliding windows, one after the other."""
+        if settings.window:
+            return super().read_each(networks, images, settings, monitor)
+        clip = networks.clip
+        planes = torch.cat([normalised(image.pixels, clip.mean, clip.std) for image in images])
+        window = Window(0, 0, planes.shape[2], planes.shape[3])
+        found = _encoded(clip, planes, [window] * len(images), monitor)
+        return [ClipFeatures(whole, ()) for whole in found]
+
     def score(
         self,
         embedding: ImageEmbedding,
@@ -109,18 +125,7 @@ def read_early_layers(
     def read(windows: Sequence[Window]) -> list[PatchFeatures]:
         """Encode windows of the same shape in one pass."""
         parts = [planes[..., w.top : w.bottom, w.left : w.right] for w in windows]
-        found = encoder.early_layers_of_each(torch.cat(parts), monitor=monitor)
-        return [
-            PatchFeatures(
-                features=layers.features[:, 1:].cpu(),
-                grid=window.in_patches(patch).shape,
-                attention=layers.attention.cpu(),
-                window=window,
-                padding=Window(0, 0, *window.shape),
-                padded_shape=window.shape,
-            )
-            for window, layers in zip(windows, found, strict=True)
-        ]
+        return _encoded(encoder, torch.cat(parts), windows, monitor)
 
     shape = (pixels.shape[0], pixels.shape[1])
     (whole,) = read([Window(0, 0, *shape)])
@@ -140,6 +145,24 @@ def read_early_layers(
                 attentions.append(part.attention)
             windows.append(replace(part, attention=None))
     return ClipFeatures(whole, tuple(windows), stitch_attention(attentions, in_patches, whole.grid))
+
+
+def _encoded(
+    encoder: ClipImageEncoder, planes: Tensor, windows: Sequence[Window], monitor: Monitor
+) -> list[PatchFeatures]:
+    """The features of (B, 3, H, W) planes, which lie at these windows of their images."""
+    found = encoder.early_layers_of_each(planes, monitor=monitor)
+    return [
+        PatchFeatures(
+            features=layers.features[:, 1:].cpu(),
+            grid=window.in_patches(encoder.patch).shape,
+            attention=layers.attention.cpu(),
+            window=window,
+            padding=Window(0, 0, *window.shape),
+            padded_shape=window.shape,
+        )
+        for window, layers in zip(windows, found, strict=True)
+    ]
 
 
 def _at_once(whole: tuple[int, int], window: tuple[int, int]) -> int:

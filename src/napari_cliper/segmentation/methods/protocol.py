@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -139,6 +140,16 @@ class Method(Protocol):
         then runs a part of CLIP again.
         """
         return embedding
+
+    def read_each(
+        self,
+        networks: ImageNetworks,
+        images: Sequence[ImageInput],
+        settings: Settings,
+        monitor: Monitor,
+    ) -> list[ClipFeatures]:
+        """Run the networks on images of one size; the results are those of `read`."""
+        return [self.read(networks, image, settings, monitor) for image in images]
 
     def score(
         self,

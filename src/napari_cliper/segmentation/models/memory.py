@@ -17,6 +17,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def attention_bytes(patches: int, heads: int) -> int:
+    """Return the memory of one pass: float32 logits, softmax, sum and a temporary."""
+    return 4 * heads * (patches + 1) ** 2 * 4
+
+
 def check_budget(
     name: str, shape: tuple[int, int], patches: int, heads: int, device: torch.device, free: int
 ) -> None:
@@ -38,7 +43,7 @@ def check_budget(
     ------
     InvalidInputError
     """
-    needed = 4 * heads * (patches + 1) ** 2 * 4  # float32: logits, softmax, sum, a temporary
+    needed = attention_bytes(patches, heads)
     if patches <= MAX_PATCHES and needed <= free:
         return
     reason = (

@@ -1,0 +1,196 @@
+"""Find the images of a run: files, folders with their subfolders, patterns and lists."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from ..annotation.project.image_files import natural_key
+from ..io.files import FileError, cannot
+from ..io.own_files import OwnFiles
+from ..segmentation import InvalidInputError
+
+LIST_SUFFIX = ".txt"
+"""Suffix of a file that lists images, one path on each line."""
+
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image of a run.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Path relative to the folder, pattern or list that it was found by, with slashes. Its results
+        are in the same subfolder of the output folder.
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def folder(self) -> str:
+        """The subfolder of the results; ``"."`` without one."""
+        return PurePosixPath(self.name).parent.as_posix()
+
+    @property
+    def stem(self) -> str:
+        """The name that the result files begin with, including the subfolder."""
+        return PurePosixPath(self.name).with_suffix("").as_posix()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several equal shares of the images.
+
+    Parameters
+    ----------
+    index, count : int
+        The share, from 1, and the number of shares.
+    """
+
+    index: int
+    count: int
+
+    @classmethod
+    def parsed(cls, text: str) -> Shard:
+        """Read ``"3/8"``.
+
+        Raises
+        ------
+        InvalidInputError
+        """
+        found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise InvalidInputError(
+                f"The shard is {text!r}. Give its number and their count, such as 3/8."
+            )
+        return cls(int(found[1]), int(found[2]))
+
+    def of(self, sources: Sequence[Source]) -> list[Source]:
+        """Return every `count`-th image."""
+        return list(sources[self.index - 1 :: self.count])
+
+
+def find_images(paths: Sequence[Path], output: Path | None = None) -> list[Source]:
+    """Expand folders, patterns and lists into their image files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Each is one of:
+
+        - a file, which is taken as it is;
+        - a folder: all files in it and in its subfolders with an image suffix, in natural order (2
+          before 10), except hidden files and folders and the results of earlier runs;
+        - a pattern with ``*``, ``?`` or ``**``, unless there is a file of that name;
+        - a list: a file that ends in ``.txt``, with the path of an image on each line. Relative
+          paths start at the folder of the list.
+    output : Path, optional
+        The folder of the results. If it lies within one of the folders, it is skipped.
+
+    Returns
+    -------
+    list of Source
+        Without duplicates.
+
+    Raises
+    ------
+    InvalidInputError
+        For a folder, pattern or list without an image.
+    FileError
+        For a folder or list that cannot be read.
+    """
+    found: dict[Path, Source] = {}
+    for path in paths:
+        for source in _expanded(path, output):
+            found.setdefault(source.path, source)
+    return list(found.values())
+
+
+def _expanded(path: Path, output: Path | None) -> list[Source]:
+    if path.is_dir():
+        return _of_folder(path, output)
+    if path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        return _of_list(path)
+    if _WILDCARD.search(str(path)) and not path.exists():
+        return _of_pattern(path)
+    return [Source(path, path.name)]
+
+
+def _of_folder(folder: Path, output: Path | None) -> list[Source]:
+    suffixes = {*Image.registered_extensions(), ".tif", ".tiff"}
+    own = OwnFiles()
+    skipped = None if output is None or not output.exists() else output.resolve()
+    found = [
+        Source(file, file.relative_to(folder).as_posix())
+        for file in _files(folder, skipped)
+        if file.suffix.lower() in suffixes and not own.wrote(file)
+    ]
+    if not found:
+        raise InvalidInputError(f"There is no image in the folder {folder}. Give another folder.")
+    return found
+
+
+def _files(folder: Path, skipped: Path | None) -> Iterator[Path]:
+    """All files that are not hidden, those of a folder before those of its subfolders."""
+    try:
+        entries = sorted(folder.iterdir(), key=natural_key)
+    except OSError as error:
+        raise cannot("read", folder, error) from error
+    shown = [entry for entry in entries if entry.name[0] != "."]
+    yield from (entry for entry in shown if entry.is_file())
+    for entry in shown:
+        if entry.is_dir() and not entry.is_symlink() and entry.resolve() != skipped:
+            yield from _files(entry, skipped)
+
+
+def _of_pattern(pattern: Path) -> list[Source]:
+    parts = pattern.parts
+    start = next(index for index, part in enumerate(parts) if _WILDCARD.search(part))
+    root = Path(*parts[:start])
+    try:
+        files = [file for file in root.glob("/".join(parts[start:])) if file.is_file()]
+    except OSError as error:
+        raise cannot("read", root, error) from error
+    if not files:
+        raise InvalidInputError(f"No file matches {pattern}. Give another pattern.")
+    names = {file.relative_to(root).as_posix(): file for file in files}
+    return [Source(names[name], name) for name in in_natural_order(names)]
+
+
+def _of_list(path: Path) -> list[Source]:
+    try:
+        lines = path.read_text("utf-8-sig", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise cannot("read", path, error) from error
+    files = [Path(line.strip()) for line in lines if line.strip()]
+    if not files:
+        raise InvalidInputError(f"There is no path in the list {path}. Write one on each line.")
+    wholes = [Path(os.path.normpath(path.parent / file)) for file in files]
+    inside = [file for file in wholes if file.is_relative_to(path.parent)]
+    outside = [file for file in wholes if not file.is_relative_to(path.parent)]
+    top = path.parent
+    if outside:
+        try:
+            top = Path(os.path.commonpath([file.parent for file in outside]))
+        except ValueError as error:  # several drives, or relative and absolute
+            raise FileError(
+                f"The paths in {path} have no folder in common ({error}). Write several lists."
+            ) from error
+    names = {file: file.relative_to(path.parent).as_posix() for file in inside}
+    names |= {file: file.relative_to(top).as_posix() for file in outside}
+    return [Source(file, names[file]) for file in wholes]
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Sort names by their folders and numbers (2 before 10)."""
+    return sorted(names, key=lambda name: [natural_key(Path(part)) for part in name.split("/")])

@@ -1,0 +1,234 @@
+"""Segment the images of a run on this machine: reading, networks and writing overlap.
+
+    readers (2 threads)      read and check the next images
+    this thread              the image networks, several images of one size at once on a GPU
+    finishers (a few)        words, labels, overlay and files of the images before
+
+The networks use the CPU cores that finishers leave free, so that no thread waits for another one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from ..segmentation import (
+    ImageEmbedding,
+    Monitor,
+    Progress,
+    TiledImage,
+    cpu_threads,
+    use_cpu_threads,
+)
+from .image_sources import Source
+from .segment_files import cost_note, encode, finish
+from .segment_planes import SegmentedPlanes
+from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, look
+
+READERS = 2
+FINISHERS = 4
+"""Most threads that finish images."""
+
+AHEAD = 4
+"""Images that are read before the networks need them."""
+
+PIXELS_AT_ONCE = 1 << 23
+"""Pixels of the images that are finished at the same time; a larger image is alone."""
+
+NOTES = 10
+"""Most image sizes on which a note is given."""
+
+T = TypeVar("T")
+
+
+def on_this_machine(run: SegmentRun, monitor: Monitor, notify: Notify) -> Iterator[Outcome]:
+    """Segment the images of a run; see `segment_run.Way`."""
+    threads = cpu_threads()
+    ended = threading.Event()
+    inner = Monitor(monitor.report, lambda: ended.is_set() or monitor.should_stop())
+    with (
+        ThreadPoolExecutor(READERS, "read") as readers,
+        ThreadPoolExecutor(
+            min(threads, FINISHERS), "finish", initializer=use_cpu_threads, initargs=(1,)
+        ) as finishers,
+    ):
+        try:
+            yield from _Pipeline(run, inner, notify, readers, finishers, threads).outcomes()
+        finally:
+            ended.set()
+            for pool in (readers, finishers):
+                pool.shutdown(wait=False, cancel_futures=True)
+            use_cpu_threads(threads)
+
+
+class _Pipeline:
+    """The state of the steps."""
+
+    def __init__(
+        self,
+        run: SegmentRun,
+        monitor: Monitor,
+        notify: Notify,
+        readers: ThreadPoolExecutor,
+        finishers: ThreadPoolExecutor,
+        threads: int,
+    ) -> None:
+        self.run = run
+        self.monitor = monitor
+        self.notify = notify
+        self.readers = readers
+        self.finishers = finishers
+        self.threads = threads
+        self.sources = iter(run.sources)
+        self.reading: deque[Future[Outcome | Ready]] = deque()
+        self.finishing: deque[tuple[int, Future[Outcome]]] = deque()  # with their pixels
+        self.loaded = False
+        self.noted: set[tuple[int, int]] = set()
+        self.ahead = AHEAD
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield the outcome of each image, in order."""
+        while (batch := self._next_batch()) is not None:
+            if isinstance(batch, Outcome):
+                yield from self._finished(len(self.finishing))  # keeps the order
+                self.run.commit(batch)
+                yield batch
+                continue
+            pixels = batch[0].image.first.shape[0] * batch[0].image.first.shape[1]
+            yield from self._finished(self._too_many(pixels * len(batch)))
+            yield from self._through_networks(batch, pixels)
+        yield from self._finished(len(self.finishing))
+
+    # ------------------------------------------------------------------ read
+
+    def _next_batch(self) -> Outcome | list[Ready] | None:
+        """The next images of one size, or an image that needs no network; None at the end."""
+        first = self._next(None)
+        if first is None or isinstance(first, Outcome):
+            return first
+        shape, batch = first.image.first.shape, [first]
+        at_once = self.run.segmenter.at_once(shape) if first.image.single else 1
+        self.ahead = 1 if shape[0] * shape[1] > PIXELS_AT_ONCE else max(AHEAD, 2 * at_once)
+        while len(batch) < at_once:
+            more = self._next(shape)
+            if not isinstance(more, Ready):
+                break
+            batch.append(more)
+        return batch
+
+    def _next(self, shape: tuple[int, int] | None) -> Outcome | Ready | None:
+        """Take the next image; with a shape, only a plane of this shape."""
+        while len(self.reading) < self.ahead and (source := next(self.sources, None)) is not None:
+            self.reading.append(self.readers.submit(self._look, source))
+        if not self.reading:
+            return None
+        found = self._wait(self.reading[0])
+        if shape is not None:
+            fits = isinstance(found, Ready) and found.image.single
+            if not fits or not isinstance(found, Ready) or found.image.first.shape != shape:
+                return None
+        self.reading.popleft()
+        return found
+
+    def _look(self, source: Source) -> Outcome | Ready:
+        run = self.run
+        return look(run.segmenter, run.job, source, run.known(source), retry=run.retry)
+
+    # ------------------------------------------------------------------ encode
+
+    def _through_networks(self, batch: list[Ready], pixels: int) -> Iterator[Outcome]:
+        """Encode images of one size and hand them to the finishers; yields those that fail."""
+        run = self.run
+        detailed = len(run.sources) == 1 or isinstance(batch[0].image.first, TiledImage)
+        monitor = self.monitor if detailed or not batch[0].image.single else self._quiet()
+        busy = sum(not future.done() for _, future in self.finishing)
+        use_cpu_threads(max(self.threads - busy, 1))
+        try:
+            self._note(batch[0])
+            self._load(monitor)
+            encoded = encode(
+                run.segmenter, run.job, [(one.source, one.image) for one in batch], monitor
+            )
+        except OF_ONE_IMAGE as error:
+            if len(batch) > 1:  # perhaps too many at once
+                for one in batch:
+                    yield from self._through_networks([one], pixels)
+                return
+            yield from self._finished(len(self.finishing))
+            outcome = batch[0].failed(error)
+            run.commit(outcome)
+            yield outcome
+            return
+        for one, found in zip(batch, encoded, strict=True):
+            work = partial(self._finish, one, found, monitor)
+            self.finishing.append((pixels, self.finishers.submit(work)))
+
+    def _load(self, monitor: Monitor) -> None:
+        if not self.loaded:
+            self.run.segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
+            self.run.start()
+            self.loaded = True
+
+    def _quiet(self) -> Monitor:
+        """Report downloads only; the steps within each image would hide the overall progress."""
+
+        def report(progress: Progress) -> None:
+            if progress.unit == "byte":
+                self.monitor.report(progress)
+
+        return Monitor(report, self.monitor.should_stop)
+
+    def _note(self, ready: Ready) -> None:
+        image = ready.image.first
+        if image.shape not in self.noted and len(self.noted) < NOTES:
+            self.noted.add(image.shape)
+            path = ready.source.path
+            self.notify(cost_note(self.run.segmenter, path, image, self.monitor))
+
+    # ------------------------------------------------------------------ finish
+
+    def _finish(
+        self, ready: Ready, encoded: ImageEmbedding | SegmentedPlanes, monitor: Monitor
+    ) -> Outcome:
+        run = self.run
+        try:
+            found = finish(
+                run.segmenter, run.job, ready.source, ready.image, encoded, monitor,
+                replace=run.replace,
+            )  # fmt: skip
+            outcome = ready.done(found)
+        except OF_ONE_IMAGE as error:
+            outcome = ready.failed(error)
+        run.commit(outcome)
+        return outcome
+
+    def _too_many(self, pixels: int) -> int:
+        """How many of the oldest images must be finished before one with more pixels may begin."""
+        sizes = [size for size, _ in self.finishing]
+        count = 0
+        while count < len(sizes) and (
+            len(sizes) - count >= 2 * FINISHERS or sum(sizes[count:]) + pixels > PIXELS_AT_ONCE
+        ):
+            count += 1
+        return count
+
+    def _finished(self, count: int) -> Iterator[Outcome]:
+        """Wait for the oldest images, and yield them and those after them that are finished."""
+        while self.finishing and (count > 0 or self.finishing[0][1].done()):
+            yield self._wait(self.finishing[0][1])
+            self.finishing.popleft()
+            count -= 1
+
+    def _wait(self, future: Future[T]) -> T:
+        """Return a result; asks often whether to stop."""
+        while True:
+            self.monitor.check()
+            try:
+                return future.result(timeout=0.1)
+            except TimeoutError:
+                if future.done():
+                    raise

@@ -1,0 +1,314 @@
+"""A run over many images: what is checked before it, what is kept of it, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..io.filenames import folded
+from ..io.files import FileError, Replace, check_places, remove_abandoned
+from ..io.journal import Journal
+from ..segmentation import InvalidInputError, Monitor, OutOfMemoryError, Segmenter
+from .image_sources import Shard, Source, in_natural_order
+from .result_files import UNCERTAINTY
+from .segment_files import ReadImage, Segmented, SegmentJob, image_digest, read_checked
+
+COMMAND = "segment"
+JOURNAL = "segmentation.jsonl"
+"""File name of the journal of a folder of results."""
+
+
+def journal_name(shard: Shard | None) -> str:
+    """Return the file name of the journal of a run, or of one of its shards."""
+    return JOURNAL if shard is None else f"segmentation-{shard.index}-of-{shard.count}.jsonl"
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of one image.
+
+    Parameters
+    ----------
+    source : Source
+    segmented : Segmented, optional
+        Its result, if it was segmented in this run.
+    error : str
+        Why it could not be segmented; empty if it could.
+    earlier : bool
+        Whether an earlier run has done it, or failed to.
+    unfit : bool
+        Whether it failed before the networks: it cannot be read or segmented.
+    record : dict, optional
+        The line of the journal that is new.
+    """
+
+    source: Source
+    segmented: Segmented | None = None
+    error: str = ""
+    earlier: bool = False
+    unfit: bool = False
+    record: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """An image that has been read and waits for the networks."""
+
+    source: Source
+    digest: str
+    image: ReadImage
+
+    def done(self, segmented: Segmented) -> Outcome:
+        """Return the outcome of an image whose files are written."""
+        record = {
+            "name": self.source.name,
+            "digest": self.digest,
+            "uncertainty": segmented.uncertainty,
+            "pixels": list(segmented.counts),
+        }
+        return Outcome(self.source, segmented, record=record)
+
+    def failed(self, error: Exception) -> Outcome:
+        """Return the outcome of an image that failed.
+
+        The journal keeps the reason, except that a file could not be written: this is not the
+        image's fault, so the next run takes it again.
+        """
+        if isinstance(error, FileError):
+            return Outcome(self.source, error=str(error))
+        return _failed(self.source, self.digest, error, unfit=False)
+
+
+def _failed(source: Source, digest: str, error: Exception, *, unfit: bool = True) -> Outcome:
+    record = {"name": source.name, "digest": digest, "error": str(error)}
+    return Outcome(source, error=str(error), unfit=unfit, record=record)
+
+
+OF_ONE_IMAGE = (FileError, InvalidInputError, OutOfMemoryError)
+"""Errors that concern one image; the others are segmented nevertheless."""
+
+
+def look(
+    segmenter: Segmenter,
+    job: SegmentJob,
+    source: Source,
+    known: Mapping[str, Any] | None,
+    *,
+    retry: bool,
+) -> Outcome | Ready:
+    """Read an image, unless an earlier run has done it or failed to.
+
+    Parameters
+    ----------
+    segmenter, job, source
+    known : mapping or None
+        Its line in the journal.
+    retry : bool
+        Whether an image that failed is tried again.
+    """
+    try:
+        digest = image_digest(job, source)
+    except FileError as error:
+        return _failed(source, "", error)
+    if known is not None and known["digest"] == digest:
+        if "error" in known:
+            if not retry:
+                return Outcome(source, error=known["error"], earlier=True)
+        elif all(path.exists() for path in job.results(source)):
+            return Outcome(source, earlier=True)
+    try:
+        return Ready(source, digest, read_checked(segmenter, job, source))
+    except OF_ONE_IMAGE as error:
+        return _failed(source, digest, error)
+
+
+class SegmentRun:
+    """A run over images, with its journal.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+    job : SegmentJob
+    sources : sequence of Source
+    shard : Shard, optional
+        The share of the images that this run segments.
+    overwrite : bool
+        Whether images that are done are done again, and their results replaced.
+    retry : bool
+        Whether images that failed are tried again.
+
+    Raises
+    ------
+    InvalidInputError
+        For invalid classes, for two images with the same result files, for existing files that
+        may not be replaced, and for images that were segmented with other settings.
+    FileError
+        For a journal that cannot be read.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        job: SegmentJob,
+        sources: Sequence[Source],
+        *,
+        shard: Shard | None = None,
+        overwrite: bool = False,
+        retry: bool = False,
+    ) -> None:
+        segmenter.check_words(job.classes)
+        _check_names(job, sources)
+        self.segmenter = segmenter
+        self.job = job
+        self.shard = shard
+        self.sources = list(sources) if shard is None else shard.of(sources)
+        self.retry = retry
+        self._overwrite = overwrite
+        settings = job.settings(segmenter)
+        self.journal = Journal(job.output / journal_name(shard), COMMAND, settings)
+        self._merged = None if shard is None else Journal(job.output / JOURNAL, COMMAND, settings)
+        journals = [one for one in (self._merged, self.journal) if one is not None]
+        if not overwrite:
+            for one in journals:
+                one.check(source.name for source in self.sources)
+        goes_on = any(one.goes_on for one in journals)
+        self.replace: Replace = "own" if overwrite or goes_on else "nothing"
+        self._check_places()
+        self._started = goes_on
+        self._pending: list[dict[str, Any]] = []
+
+    def known(self, source: Source) -> Mapping[str, Any] | None:
+        """Return the line of an image in the journal; None if it is new."""
+        if self._overwrite:
+            return None
+        found = self.journal.own.entries.get(source.name)
+        if found is None and self._merged is not None:
+            found = self._merged.own.entries.get(source.name)
+        return found
+
+    def _check_places(self) -> None:
+        """Refuse existing files that may not be replaced; images that are done keep theirs."""
+        there = _existing(self.job.output, {source.folder for source in self.sources})
+        results = [
+            path
+            for source in self.sources
+            if there and (self._overwrite or self.known(source) is None)
+            for path in self.job.results(source)
+            if folded(str(path)) in there
+        ]
+        objects = [] if self.job.objects is None else [self.job.objects]
+        inputs = [*(source.path for source in self.sources), *objects] if there else []
+        try:
+            check_places(results, replace=self.replace, inputs=inputs)
+            if self.has_table:
+                check_places([self.job.output / UNCERTAINTY], inputs=inputs)
+        except FileError as error:
+            raise InvalidInputError(str(error)) from error
+
+    @property
+    def has_table(self) -> bool:
+        """Whether the run writes the table of uncertainties."""
+        return self.shard is None and len(self.sources) > 1
+
+    # ------------------------------------------------------------------ while it runs
+
+    def start(self) -> None:
+        """Begin the journal; the networks are loaded.
+
+        Raises
+        ------
+        InvalidInputError
+            If the weights are not those of the images that are done.
+        """
+        self.journal.check_engine(self.segmenter.engine_record)
+        self.journal.start()
+        self._started = True
+        for record in self._pending:
+            self.journal.append(record)
+        self._pending.clear()
+
+    def commit(self, outcome: Outcome) -> None:
+        """Keep an outcome in the journal; called in any thread, when its files are written.
+
+        Images that fail before any was segmented are kept once one is: if all fail, nothing is
+        written.
+        """
+        if outcome.record is None:
+            return
+        if self._started:
+            self.journal.append(outcome.record)
+        else:
+            self._pending.append(outcome.record)
+
+    def outcomes(self, way: Way, monitor: Monitor, notify: Notify) -> Iterator[Outcome]:
+        """Segment the images.
+
+        Parameters
+        ----------
+        way : callable
+            Does the work: `segment_pipeline.on_this_machine`, or one for a cluster.
+        monitor : Monitor
+        notify : callable
+            Called with a sentence on what can be found in an image of a size, and on its cost.
+
+        Yields
+        ------
+        Outcome
+            One per image.
+        """
+        with self.journal:
+            if self._overwrite:
+                names = [source.name for source in self.sources]
+                if any(name in run.entries for run in self.journal.runs for name in names):
+                    self.journal.forget(names)
+            for folder in {source.folder for source in self.sources}:
+                remove_abandoned(self.job.output / folder)
+            new = False
+            for number, outcome in enumerate(way(self, monitor, notify), 1):
+                if len(self.sources) > 1:
+                    monitor.tell("Segmenting the images", number, len(self.sources))
+                new |= outcome.record is not None
+                yield outcome
+            if new and self._started:
+                self.journal.rewrite(in_natural_order)
+
+
+Notify = Callable[[str], None]
+Way = Callable[[SegmentRun, Monitor, Notify], Iterator[Outcome]]
+"""Segments the images of a run, commits each outcome, and yields it."""
+
+
+def _check_names(job: SegmentJob, sources: Sequence[Source]) -> None:
+    """Refuse images whose results would have the same names, and objects of several images."""
+    stems: dict[str, Source] = {}
+    problems = []
+    for source in sources:
+        other = stems.setdefault(folded(source.stem), source)
+        if other is not source:
+            problems.append(
+                f"{other.path} and {source.path} would have the same result files, because their "
+                "names are the same apart from ending and letter case. Rename one of them, or "
+                "segment them into two output folders."
+            )
+    if job.objects is not None and len(sources) > 1:
+        problems.append(
+            f"{job.objects} has the objects of one image. Give one image, not a folder."
+        )
+    if job.objects is not None and job.reading.axes:
+        problems.append(
+            f"{job.objects} has the objects of one plane. Leave out --axis or --objects."
+        )
+    if problems:
+        raise InvalidInputError("\n".join(problems))
+
+
+def _existing(output: Path, folders: set[str]) -> set[str]:
+    """The files that are in folders of results, without asking the disk for each result."""
+    found = set()
+    for folder in folders:
+        place = output / folder
+        if place.is_dir():
+            found |= {folded(str(path)) for path in place.iterdir()}
+    return found
