@@ -1,4 +1,4 @@
-"""The command line: `napari-cliper segment`, `learn`, `evaluate`, `export`, `models`, `demo`.
+"""The command line: `napari-cliper segment`, `learn`, `merge`, `evaluate`, `export`, ....
 
 Exit status: 0 success, 1 failure while running (weights, memory, disk), 2 invalid input, 130
 stopped by the user.
@@ -26,6 +26,7 @@ from ._console import FAILED, Bars, fail, out, readable_errors
 from .evaluate import evaluate
 from .export import export
 from .learn import learn
+from .merge import merge
 from .segment import print_scores, segment
 
 app = typer.Typer(
@@ -58,6 +59,7 @@ app.command()(segment)
 app.command()(learn)
 app.command()(evaluate)
 app.command()(export)
+app.command()(merge)
 
 
 @models.callback(invoke_without_command=True)

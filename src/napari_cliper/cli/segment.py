@@ -193,18 +193,19 @@ class _Counts:
 
     def print(self) -> None:
         """Print what earlier runs have done."""
+        texts = []
         if self.earlier:
-            out.print(
-                f"{self.earlier} images were done before, with the same settings. To do them "
-                "again, add --overwrite.",
-                soft_wrap=True, highlight=False,
-            )  # fmt: skip
+            texts.append(
+                f"Images done before, with the same settings: {self.earlier:,}. To do them again, "
+                "add --overwrite."
+            )
         if self.failed_earlier:
-            out.print(
-                f"{self.failed_earlier} images failed in an earlier run and were not tried again. "
-                "To try them again, add --retry.",
-                soft_wrap=True, highlight=False,
-            )  # fmt: skip
+            texts.append(
+                "Images that failed in an earlier run and were not tried again: "
+                f"{self.failed_earlier:,}. To try them again, add --retry."
+            )
+        for text in texts:
+            out.print(text, soft_wrap=True, highlight=False)
 
 
 def _reading(channels: str | None, contrast: str | None, axis: str | None) -> Reading:

@@ -289,6 +289,35 @@ class Journal:
         self._last = own
         self._with_engine |= {id(own)} if adds_engine else set()
 
+    def absorb(self, other: Journal) -> None:
+        """Take the images of another journal; `rewrite` brings them to the disk.
+
+        Raises
+        ------
+        InvalidInputError
+            If it was made with other settings or weights.
+        """
+        for run in other.runs:
+            if not run.entries and not run.engine:
+                continue
+            for mine in self.runs:
+                if mine.entries and mine.settings != run.settings:
+                    keys = sorted(mine.settings.keys() | run.settings.keys())
+                    differ = [k for k in keys if mine.settings.get(k) != run.settings.get(k)]
+                    raise InvalidInputError(
+                        f"{other.path} has other settings than {self.path}: {', '.join(differ)}. "
+                        "Journals of one run only can be merged."
+                    )
+            mine = self._run(run.settings)
+            if mine.engine and run.engine and mine.engine["weights"] != run.engine["weights"]:
+                raise InvalidInputError(
+                    f"{other.path} was made with other weights than {self.path}. Journals of one "
+                    "run only can be merged."
+                )
+            mine.engine = mine.engine or run.engine
+            for record in run.entries.values():
+                self._keep(record, mine)
+
     def forget(self, names: Iterable[str]) -> None:
         """Remove images, so that they are done again.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..io import journal as journals
 from ..io.filenames import folded
 from ..io.files import FileError, Replace, check_places, remove_abandoned
 from ..io.journal import Journal
@@ -18,6 +21,9 @@ from .segment_files import ReadImage, Segmented, SegmentJob, image_digest, read_
 COMMAND = "segment"
 JOURNAL = "segmentation.jsonl"
 """File name of the journal of a folder of results."""
+
+
+_SHARD = re.compile(r"segmentation-(\d+)-of-(\d+)\.jsonl")
 
 
 def journal_name(shard: Shard | None) -> str:
@@ -124,6 +130,47 @@ def look(
         return _failed(source, digest, error)
 
 
+def merge_shards(output: Path) -> Journal:
+    """Merge the journals of all shards of a folder of results into one, and delete them.
+
+    Returns
+    -------
+    Journal
+        As if there had been no shards.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no shard, one is missing, or they have other settings or weights.
+    FileError
+        For a journal that cannot be read or written, or that a program is writing.
+    """
+    shards: dict[int, set[int]] = {}
+    for path in output.glob("segmentation-*-of-*.jsonl"):
+        if found := _SHARD.fullmatch(path.name):
+            shards.setdefault(int(found[2]), set()).add(int(found[1]))
+    if not shards:
+        raise InvalidInputError(
+            f"There is no journal of a shard in {output}. Give the folder of results of runs with "
+            "--shard."
+        )
+    paths = []
+    for count, there in sorted(shards.items()):
+        missing = sorted(set(range(1, count + 1)) - there)
+        if missing:
+            numbers = ", ".join(f"{index}/{count}" for index in missing)
+            raise InvalidInputError(f"These shards have not been run: {numbers}. Run them first.")
+        paths += [output / journal_name(Shard(index, count)) for index in sorted(there)]
+    with ExitStack() as stack:
+        merged = stack.enter_context(Journal(output / JOURNAL, COMMAND, {}))
+        for path in paths:
+            merged.absorb(stack.enter_context(Journal(path, COMMAND, {})))
+        merged.rewrite(in_natural_order)
+        for path in paths:
+            journals.remove(path)
+    return merged
+
+
 class SegmentRun:
     """A run over images, with its journal.
 
@@ -223,6 +270,9 @@ class SegmentRun:
             If the weights are not those of the images that are done.
         """
         self.journal.check_engine(self.segmenter.engine_record)
+        self._begin()
+
+    def _begin(self) -> None:
         self.journal.start()
         self._started = True
         for record in self._pending:
@@ -271,6 +321,8 @@ class SegmentRun:
                     monitor.tell("Segmenting the images", number, len(self.sources))
                 new |= outcome.record is not None
                 yield outcome
+            if self.shard is not None and not self._started:  # `merge` asks for every shard
+                self._begin()
             if new and self._started:
                 self.journal.rewrite(in_natural_order)
 

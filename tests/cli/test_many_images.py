@@ -1,0 +1,206 @@
+"""`segment` over folders, lists and shards: what it finds, and how it goes on after a stop."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from napari_cliper.cli.commands import app
+from napari_cliper.demo.scenes import make_scene
+from napari_cliper.io.journal import Journal
+from napari_cliper.segmentation import ClassPrompt, Monitor, SegmentationConfig, Segmenter
+from napari_cliper.workflows.segment_run import JOURNAL
+
+NAMES = ("2.png", "10.png", "plate/a.png", "plate/deep/a.png")
+ENDINGS = ("_coarse.tif", "_refined.tif", ".json")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four images of two sizes in subfolders."""
+    for number, name in enumerate(NAMES):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(make_scene((64, 80 + 8 * (number % 2)), number).image).save(path)
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def segment(tiny_clip: Path, tmp_path: Path):
+    quick = ["--labels", "nucleus, crystal", "--model", str(tiny_clip), "--refiner", "pamr"]
+    quick += ["--shorter-side", "64", "--templates", "word"]
+
+    def run(*arguments, out="out"):
+        given = ["segment", *map(str, arguments), *quick, "--output", str(tmp_path / out)]
+        return CliRunner().invoke(app, given)
+
+    return run
+
+
+def words(result):
+    return " ".join((result.stdout + result.stderr).split())
+
+
+def content(folder):
+    """All files that are not hidden, with their bytes."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("[!.]*")
+        if path.is_file()
+    }
+
+
+def test_results_lie_as_their_images_and_the_same_command_goes_on(
+    segment, folder, tmp_path, monkeypatch
+):
+    assert segment(folder, "--no-overlay").exit_code == 0
+    whole = content(tmp_path / "out")
+    stems = [name.removesuffix(".png") for name in NAMES]
+    expected = {stem + ending for stem in stems for ending in ENDINGS}
+    assert whole.keys() == expected | {JOURNAL, "uncertainty.csv"}
+    lines = [json.loads(line) for line in whole[JOURNAL].splitlines()]
+    assert [line.get("name") for line in lines] == [None, None, *NAMES]
+
+    # a list, patterns, and shards that are merged: byte for byte the same
+    wanted = "\n".join([*NAMES[:2], str(folder / NAMES[2]), "", NAMES[3]])
+    (folder / "list.txt").write_text(wanted)
+    assert segment(folder / "list.txt", "--no-overlay", out="list").exit_code == 0
+    assert content(tmp_path / "list") == whole
+    assert segment(folder / "**" / "*.png", "--no-overlay", out="pattern").exit_code == 0
+    assert content(tmp_path / "pattern") == whole
+    for shard in ("2/3", "1/3"):
+        assert segment(folder, "--no-overlay", "--shard", shard, out="shards").exit_code == 0
+    merging = ["merge", str(tmp_path / "shards")]
+    assert "not been run: 3/3" in words(CliRunner().invoke(app, merging))
+    assert segment(folder, "--no-overlay", "--shard", "3/3", out="shards").exit_code == 0
+    assert "Images: 4. Failed: 0" in words(CliRunner().invoke(app, merging))
+    assert content(tmp_path / "shards") == whole
+    assert "Give its number and their count" in words(segment(folder, "--shard", "5/3"))
+
+    # what is done is not done again, also by a shard after the merge; the rest is
+    encoded = []
+    each = Segmenter.embed_each
+
+    def counted(self, images, monitor):
+        encoded.extend(images)
+        return each(self, images, monitor)
+
+    monkeypatch.setattr(Segmenter, "embed_each", counted)
+    assert "the same settings: 4" in words(segment(folder, "--no-overlay"))
+    assert segment(folder, "--no-overlay", "--shard", "1/2", out="shards").exit_code == 0
+    assert encoded == []
+    (tmp_path / "out" / "2_refined.tif").unlink()
+    Image.fromarray(make_scene((64, 80), 9).image).save(folder / "10.png")
+    assert segment(folder, "--no-overlay").exit_code == 0
+    assert len(encoded) == 2
+    again = content(tmp_path / "out")
+    changed = {name for name in whole if again[name] != whole[name]}
+    assert changed == {f"10{ending}" for ending in ENDINGS} | {JOURNAL, "uncertainty.csv"}
+
+    # other settings are refused for these images, not for others
+    refused = segment(folder, "--no-overlay", "--class-threshold", "0.2")
+    assert refused.exit_code == 2
+    assert "other settings: thresholds (2.png)" in words(refused)
+    Image.fromarray(make_scene((64, 80), 3).image).save(tmp_path / "new.png")
+    assert segment(tmp_path / "new.png", "--class-threshold", "0.2").exit_code == 0
+    assert segment(folder, "--class-threshold", "0.2", "--overwrite").exit_code == 0
+    runs = Journal(tmp_path / "out" / JOURNAL, "segment", {}).runs
+    assert [sorted(run.entries) for run in runs if run.entries] == [sorted([*NAMES, "new.png"])]
+
+
+def test_images_that_fail_are_listed_again_until_they_change_or_retry(segment, folder, tmp_path):
+    bad = folder / "plate" / "bad.png"
+    bad.write_text("no image")
+    first = segment(folder)
+    assert first.exit_code == 1
+    record = Journal(tmp_path / "out" / JOURNAL, "segment", {}).runs[0].entries["plate/bad.png"]
+    assert "is not an image" in record["error"]
+    again = segment(folder)
+    assert again.exit_code == 1
+    assert record["error"] in words(again)
+    assert "not tried again: 1. To try them again, add --retry" in words(again)
+    assert "not tried again" not in words(segment(folder, "--retry"))
+    Image.fromarray(make_scene((64, 80), 7).image).save(bad)
+    assert segment(folder).exit_code == 0
+    assert (tmp_path / "out" / "plate" / "bad_refined.tif").exists()
+
+
+def test_one_pass_for_images_of_one_size_gives_the_same(tiny_clip):
+    segmenter = Segmenter(SegmentationConfig(model=str(tiny_clip), refiner="none", shorter_side=64))
+    images = [make_scene((64, 80), seed).image for seed in range(3)]
+    one_by_one = [segmenter.score(segmenter.embed(one), [ClassPrompt("nucleus")]) for one in images]
+    checked = [segmenter.check(one) for one in images]
+    together = segmenter.embed_each(checked, Monitor())
+    for alone, embedding in zip(one_by_one, together, strict=True):
+        maps = segmenter.score(embedding, [ClassPrompt("nucleus")])
+        np.testing.assert_allclose(maps.coarse.maps, alone.coarse.maps, rtol=1e-5, atol=1e-6)
+
+
+KILLED_AT_RANDOM = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+from napari_cliper.cli.commands import app
+from napari_cliper.workflows import segment_pipeline
+
+arguments, journal = sys.argv[2:], Path(sys.argv[1])
+torch.set_num_threads(2)
+lines = lambda: journal.read_bytes().count(b"\\n") if journal.exists() else 0
+
+def run():
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        app(arguments, standalone_mode=False)
+        os._exit(0)
+    return child
+
+done = {}
+for kill in range(5):
+    child, before = run(), lines()
+    while lines() < before + 2:
+        time.sleep(0.001)
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "ended too early"
+    time.sleep(random.Random(kill).uniform(0, 0.05))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    for path, time_written in done.items():
+        assert path.stat().st_mtime_ns == time_written, f"{path} was done twice"
+    for line in journal.read_text().splitlines()[2:]:
+        name = line.partition('"name": "')[2].partition('.png"')[0]
+        if name and line.endswith("}"):
+            for ending in ("_coarse.tif", "_refined.tif", "_overlay.png", ".json"):
+                path = journal.with_name(name + ending)
+                done[path] = path.stat().st_mtime_ns
+assert len(done) >= 5 * 4, done
+assert os.waitpid(run(), 0)[1] == 0
+for path, time_written in done.items():
+    assert path.stat().st_mtime_ns == time_written, f"{path} was done twice"
+"""
+
+
+def test_killed_five_times_nothing_is_lost_half_written_or_done_twice(tiny_clip, tmp_path):
+    for number in range(16):
+        path = tmp_path / "in" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(make_scene((64, 80), number).image).save(path)
+    arguments = ["segment", str(tmp_path / "in"), "--labels", "nucleus, crystal"]
+    arguments += ["--model", str(tiny_clip), "--refiner", "pamr", "--templates", "word"]
+    arguments += ["--shorter-side", "64"]
+    whole = [*arguments, "--output", str(tmp_path / "whole")]
+    assert CliRunner().invoke(app, whole).exit_code == 0
+    out = tmp_path / "out"
+    script = [sys.executable, "-c", KILLED_AT_RANDOM, str(out / JOURNAL), *arguments]
+    done = subprocess.run(
+        [*script, "--output", str(out)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert content(out) == content(tmp_path / "whole")
+    assert [path.name for path in out.iterdir() if path.name.startswith(".napari-cliper-")] == []
