@@ -292,7 +292,13 @@ class Segmenter:
         )
 
     def estimate(
-        self, image: NDArray[Any] | Composite, *, contrast: Limits | None = None, gamma: float = 1.0
+        self,
+        image: NDArray[Any] | Composite,
+        *,
+        contrast: Limits | None = None,
+        gamma: float = 1.0,
+        report: Report | None = None,
+        should_stop: ShouldStop | None = None,
     ) -> TileEstimate | None:
         """Estimate what encoding an image in tiles costs, by encoding one of them.
 
@@ -300,7 +306,8 @@ class Segmenter:
         as a whole.
         """
         found = self.check(image, contrast, gamma)
-        return self.estimate_tiles(found, Monitor()) if isinstance(found, TiledImage) else None
+        monitor = Monitor.of(report, should_stop)
+        return self.estimate_tiles(found, monitor) if isinstance(found, TiledImage) else None
 
     def estimate_tiles(self, image: TiledImage, monitor: Monitor) -> TileEstimate:
         """Estimate what encoding an image from `check` costs, by encoding one of its tiles."""
