@@ -63,7 +63,7 @@ CONFIGS = (
     *(
         SegmentationConfig(**{{"clip": "model"}.get(row.kind, f"{row.kind}_model"): row.name})
         for row in REGISTRY.values()
-        if row.kind != "sam"
+        if row.kind not in ("sam", "autoencoder")
     ),
     SegmentationConfig(model="open_clip:ViT-B-16/laion2b_s34b_b88k"),
     SegmentationConfig(model=" /a folder/with & signs .pt"),

@@ -217,6 +217,7 @@ class SegmentationConfig:
         ``"open_clip:NAME/TAG"``, ``"open_clip:NAME/FILE"`` or a checkpoint file.
     refiner : str, optional
         Refiner of the coarse maps: ``"stable-diffusion"``, ``"stable-diffusion-mean"``,
+        ``"stable-diffusion-tiny"``,
         ``"foundation"``, ``"pamr"`` or ``"none"``, the names in `REFINERS`. Default: that of the
         method (Stable Diffusion for CLIPer, none for the others), and PAMR for the demo model.
     diffusion_model : str
@@ -382,6 +383,11 @@ class SegmentationConfig:
     def needs_foundation(self) -> bool:
         """Whether a vision foundation model is used."""
         return "foundation" in self.networks
+
+    @property
+    def autoencoder(self) -> str:
+        """The image encoder that replaces that of Stable Diffusion; empty for its own."""
+        return REFINERS[self.chosen_refiner].autoencoder
 
     @property
     def needs_diffusion(self) -> bool:

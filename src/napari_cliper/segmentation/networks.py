@@ -91,7 +91,7 @@ class Networks:
         names = {
             "clip": self.config.model,
             "foundation": self.config.foundation_model,
-            "diffusion": self.config.diffusion_model,
+            "diffusion": f"{self.config.diffusion_model} {self.config.autoencoder}",
         }
         return name, names[name], str(self.device), str(self.dtype)
 

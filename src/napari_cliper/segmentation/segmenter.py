@@ -36,6 +36,7 @@ from .provenance import (
     settings_record,
 )
 from .refiners.protocol import refined_maps
+from .refiners.table import REFINERS
 from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototypes import Prototypes, learn_prototypes
 from .tile_encoder import TileEncoder, TileEstimate
@@ -393,6 +394,7 @@ class Segmenter:
             )
         seconds = dict(embedding.record["seconds"])
         notes += self.reader.notes(embedding.image.shape, self.layout(embedding.image.shape))
+        notes += filter(None, [REFINERS[self.config.chosen_refiner].note])
         notes += word_warnings(self.networks, requested)
         with self.networks.guard("scoring the words"), torch.inference_mode():
             with timed(seconds, "words"):

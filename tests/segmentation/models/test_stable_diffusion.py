@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, PNDMScheduler, UNet2DConditionModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -166,6 +166,35 @@ def test_from_an_image_to_labels(tiny_clip, whole_folder, image, fusion):
     )
     np.testing.assert_allclose(scores.refined.maps, expected, atol=1e-5)
     assert scores.to_labels().shape == (60, 90)
+
+
+def test_a_tiny_encoder_gives_the_latents_itself(
+    tiny_clip, whole_folder, image, tmp_path, monkeypatch
+):
+    torch.manual_seed(0)
+    tiny = AutoencoderTiny(
+        encoder_block_out_channels=(16,) * 4,
+        decoder_block_out_channels=(16,) * 4,
+    ).eval()  # fmt: skip
+    tiny.save_pretrained(tmp_path / "tiny")
+    files = {path.name: path for path in (tmp_path / "tiny").iterdir()}
+    monkeypatch.setattr(loading.weights, "fetch", lambda *_, **__: files)
+    usual = Segmenter(config(tiny_clip, whole_folder))
+    segmenter = usual.with_config(config(tiny_clip, whole_folder, refiner="stable-diffusion-tiny"))
+    embedding = segmenter.embed(image)
+    with segmenter.networks.for_one_job("diffusion", Monitor()) as network:
+        noise = network.noise(0)
+        found = network.noisy_latents(squashed(image, network.image_side), noise)
+        with torch.no_grad():
+            latents = tiny.encode(squashed(image, network.image_side)).latents
+        time = torch.tensor([network.timestep()])
+        expected = network.scheduler.add_noise(latents, noise, time)
+    torch.testing.assert_close(found, expected)
+    assert embedding.record["weights"][-1]["file"] == WEIGHTS
+    scores = segmenter.score(embedding, WORDS, background=["grass"])
+    assert any("tiny image encoder was not published" in note for note in scores.notes)
+    other = usual.score(usual.embed(image), WORDS, background=["grass"])
+    assert np.abs(other.refined.maps - scores.refined.maps).max() > 1e-4
 
 
 @pytest.mark.parametrize("method", ["maskclip", "sclip"])

@@ -16,6 +16,7 @@ import open_clip
 import pytest
 import timm
 import torch
+from diffusers import AutoencoderTiny
 from huggingface_hub import constants
 from loopback_hub import COMMIT, point_to
 
@@ -134,6 +135,14 @@ def test_foundation_models_come_from_where_timm_says(name):
     assert model.default_cfg["hf_hub_id"] == row.repositories[0]
     assert model.default_cfg["license"] == row.licence.lower()
     assert row.size == pytest.approx(4 * sum(p.numel() for p in model.parameters()), rel=1e-3)
+
+
+def test_the_tiny_encoder_is_as_large_as_diffusers_makes_it():
+    with torch.device("meta"):
+        model = AutoencoderTiny()
+    size = weights.entry("taesd", "autoencoder").size
+    assert size == pytest.approx(4 * sum(p.numel() for p in model.parameters()), rel=1e-3)
+    assert model.config.scaling_factor == 1
 
 
 def test_unknown_name_is_answered_with_the_nearest():

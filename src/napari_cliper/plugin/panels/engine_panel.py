@@ -219,7 +219,7 @@ class EnginePanel(QWidget):
         config = config or self.config_or_outline()
         names = [config.model]
         if config.needs_diffusion:
-            names.append(config.diffusion_model)
+            names += filter(None, [config.diffusion_model, config.autoencoder])
         if config.needs_foundation:
             names.append(config.foundation_model)
         return tuple(self._rows[name] for name in names if self._is_missing(name))
@@ -295,7 +295,7 @@ class EnginePanel(QWidget):
         self.lines = []
         before: QWidget = self.presets.buttons["best"]
         for row in missing:
-            refines = row.kind == "diffusion" or (
+            refines = row.kind in ("diffusion", "autoencoder") or (
                 row.kind == "foundation" and row.kind not in METHODS[config.method].needs
             )
             line = MissingLine(row, ui_text.USE_PAMR if refines else "", offline=offline)

@@ -460,16 +460,24 @@ def load_diffusion(
         if name in REGISTRY:
             files = weights.fetch(entry(name, "diffusion"), offline=config.offline, monitor=monitor)
             folder = files["unet/config.json"].parent.parent
+        autoencoder = None
+        if config.autoencoder:
+            row = entry(config.autoencoder, "autoencoder")
+            found = weights.fetch(row, offline=config.offline, monitor=monitor)
+            autoencoder = found["config.json"].parent
         from . import stable_diffusion as diffusion  # noqa: PLC0415 - imports diffusers
 
         prompt = _cached_empty_prompt(folder, monitor)
         monitor.tell(f"Loading {name}", 0, 1)
-        model = diffusion.load(folder, prompt, dtype)
+        model = diffusion.load(folder, prompt, dtype, autoencoder)
         for network in model.networks:
             network.to(device)
-        return Loaded(model, hashed(sorted(folder.glob("[uv]*/*.safetensors")), monitor))
+        parts = [folder / "unet", autoencoder or folder / "vae"]
+        read = [path for part in parts for path in sorted(part.glob("*.safetensors"))]
+        return Loaded(model, hashed(read, monitor))
 
-    return shared(("diffusion", config.diffusion_model, str(device), str(dtype)), load, monitor)
+    key = ("diffusion", config.diffusion_model, config.autoencoder, str(device), str(dtype))
+    return shared(key, load, monitor)
 
 
 def _cached_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:

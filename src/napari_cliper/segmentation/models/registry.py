@@ -17,7 +17,7 @@ from typing import Any, Literal
 from ..errors import unknown_choice
 from ..tables import lazily
 
-Kind = Literal["clip", "diffusion", "foundation", "sam"]
+Kind = Literal["clip", "diffusion", "foundation", "sam", "autoencoder"]
 Network = Literal["diffusion", "foundation"]
 """A network that may take part beside CLIP."""
 
@@ -33,7 +33,7 @@ class WeightsEntry:
     ----------
     name : str
         What the user types: ``"ViT-B/16"``, ``"stable-diffusion-2.1"``, ``"dino-vitb8"``.
-    kind : {'clip', 'diffusion', 'foundation', 'sam'}
+    kind : {'clip', 'diffusion', 'foundation', 'sam', 'autoencoder'}
         Type of the network.
     architecture : str
         Name in open_clip or timm; empty for diffusion models and SAM, whose architecture is in
@@ -234,6 +234,17 @@ _ROWS = (
         2_134_300_000,
         "CreativeML Open RAIL-M",
     ),
+    WeightsEntry(
+        name="taesd",
+        kind="autoencoder",
+        architecture="",
+        repositories=("madebyollin/taesd",),
+        files=(("diffusion_pytorch_model.safetensors",), ("config.json",)),
+        size=9_780_000,
+        licence="MIT",
+        purpose="A tiny image encoder for Stable Diffusion; faster, not published with CLIPer.",
+        validated=False,
+    ),
     _foundation("dino-vitb8", "vit_base_patch8_224.dino", 8, 343_249_000),
     _foundation("dino-vits8", "vit_small_patch8_224.dino", 8, 86_698_000),
     _foundation("dino-vitb16", "vit_base_patch16_224.dino", 16, 343_212_000),
@@ -270,6 +281,7 @@ _KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
         "diffusion": "diffusion model",
         "foundation": "foundation model",
         "sam": "model for outlines",
+        "autoencoder": "image encoder of a diffusion model",
     }
 )
 
@@ -281,7 +293,7 @@ def entry(name: str, kind: Kind | None = None) -> WeightsEntry:
     ----------
     name : str
         A key of `REGISTRY`.
-    kind : {'clip', 'diffusion', 'foundation', 'sam'}, optional
+    kind : {'clip', 'diffusion', 'foundation', 'sam', 'autoencoder'}, optional
         Search only networks of this type.
 
     Returns

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
-from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, PNDMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
@@ -86,8 +86,8 @@ class Diffusion:
     Parameters
     ----------
     unet : UNet2DConditionModel
-    vae : AutoencoderKL
-        Only its encoder is used.
+    vae : AutoencoderKL or AutoencoderTiny
+        Only its encoder is used. The tiny one gives latents instead of their mean and variance.
     scheduler : PNDMScheduler
     prompt : (1, 77, C) float tensor
         Output of the text encoder for the empty prompt.
@@ -96,13 +96,14 @@ class Diffusion:
     def __init__(
         self,
         unet: UNet2DConditionModel,
-        vae: AutoencoderKL,
+        vae: AutoencoderKL | AutoencoderTiny,
         scheduler: PNDMScheduler,
         prompt: Tensor,
     ) -> None:
         self.unet = cast("Any", unet)
         self.encoder = cast("nn.Module", vae.encoder)
-        self.quantise: nn.Module | None = vae.quant_conv
+        self.tiny = isinstance(vae, AutoencoderTiny)
+        self.quantise: nn.Module | None = None if self.tiny else vae.quant_conv
         for network in self.networks:
             network.eval().requires_grad_(requires_grad=False)
         self.scaling_factor = float(vae.config.scaling_factor)
@@ -139,10 +140,12 @@ class Diffusion:
         noise : (1, 4, h, w) float tensor
         """
         weight = next(self.encoder.parameters())
-        moments = self.encoder(pixels.to(weight.device, weight.dtype))
+        mean = self.encoder(pixels.to(weight.device, weight.dtype))
         if self.quantise is not None:
-            moments = self.quantise(moments)
-        mean = moments.chunk(2, dim=1)[0].float() * self.scaling_factor
+            mean = self.quantise(mean)
+        if not self.tiny:
+            mean = mean.chunk(2, dim=1)[0]
+        mean = mean.float() * self.scaling_factor
         time = torch.tensor([self.timestep(step_index)])
         return cast("Tensor", self.scheduler.add_noise(mean.cpu(), noise, time))
 
@@ -204,7 +207,9 @@ def _keep_in(found: list[T], keep: Callable[[Tensor], T], weights: Tensor) -> No
     found.append(keep(weights))
 
 
-def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
+def load(
+    folder: Path, prompt: Tensor, dtype: torch.dtype, autoencoder: Path | None = None
+) -> Diffusion:
     """Load UNet, VAE and scheduler of a model in diffusers format.
 
     Parameters
@@ -216,6 +221,8 @@ def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
     dtype : torch.dtype
         Dtype of the UNet and the VAE, except that the VAE stays in float32 for float16, where it
         would overflow.
+    autoencoder : Path, optional
+        Folder of an `AutoencoderTiny` that replaces the VAE.
     """
     missing = [part for part in ("unet", "vae", "scheduler") if not (folder / part).is_dir()]
     if missing:
@@ -224,17 +231,19 @@ def load(folder: Path, prompt: Tensor, dtype: torch.dtype) -> Diffusion:
             f"{', '.join(missing)}."
         )
 
-    def network(kind: Any, name: str, dtype: torch.dtype) -> Any:
+    def network(kind: Any, path: Path, dtype: torch.dtype) -> Any:
         return load_network(
-            folder / name,
+            path,
             kind,
             "diffusion_pytorch_model",
             torch_dtype=dtype,
             low_cpu_mem_usage=False,
         )
 
-    unet = network(UNet2DConditionModel, "unet", dtype)
-    vae = network(AutoencoderKL, "vae", torch.float32 if dtype == torch.float16 else dtype)
+    unet = network(UNet2DConditionModel, folder / "unet", dtype)
+    kind = AutoencoderKL if autoencoder is None else AutoencoderTiny
+    exact = torch.float32 if dtype == torch.float16 else dtype
+    vae = network(kind, autoencoder or folder / "vae", exact)
     if unet.config.cross_attention_dim != prompt.shape[-1]:
         raise DamagedWeightsError(
             f"The UNet in {folder} expects prompts of width {unet.config.cross_attention_dim}, but "

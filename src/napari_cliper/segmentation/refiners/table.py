@@ -27,6 +27,11 @@ class RefinerRow:
     reads : str
         Name of what `Refiner.read` returns. Refiners with the same name share it, so that changing
         from one to another does not embed the image again. Empty if it returns None.
+    autoencoder : str
+        The image encoder, a name in the registry, that replaces that of the diffusion model. Empty
+        for its own.
+    note : str
+        A remark for the user on results of this refiner.
     """
 
     name: str
@@ -35,6 +40,8 @@ class RefinerRow:
     make: Callable[[], Any] | None
     needs: Network | None = None
     reads: str = ""
+    autoencoder: str = ""
+    note: str = ""
 
 
 _ROWS = (
@@ -53,6 +60,17 @@ _ROWS = (
         make=lazily("refiners.stable_diffusion", "StableDiffusion", "mean"),
         needs="diffusion",
         reads="self-attention",
+    ),
+    RefinerRow(
+        "stable-diffusion-tiny",
+        "Stable Diffusion (tiny image encoder)",
+        "Like Stable Diffusion, but a tiny network encodes the image, which saves time on a CPU. "
+        "Not published with CLIPer.",
+        make=lazily("refiners.stable_diffusion", "StableDiffusion", "product"),
+        needs="diffusion",
+        reads="self-attention of taesd",
+        autoencoder="taesd",
+        note="The tiny image encoder was not published with CLIPer: its accuracy is not known.",
     ),
     RefinerRow(
         "foundation",
