@@ -6,8 +6,8 @@ but the outlines and numbers of the objects stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,28 @@ class ClassifiedObjects:
         order = np.argsort(self.margins, kind="stable")
         return [int(number) for number in self.objects.ids[order]]
 
+    def scores_for(
+        self, objects: Objects, chosen: Collection[int] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return scores and margins for a set of objects with these and others.
+
+        Parameters
+        ----------
+        objects : Objects
+        chosen : collection of int, optional
+            Numbers of the objects that have a score. Default: all of these.
+
+        Returns
+        -------
+        scores, margins : (N,) float64 arrays
+            In the order of ``objects.ids``; NaN for the others.
+        """
+        scores, margins = np.full((2, len(objects.ids)), np.nan)
+        own = np.isin(self.objects.ids, self.objects.ids if chosen is None else list(chosen))
+        at = np.searchsorted(objects.ids, self.objects.ids[own])
+        scores[at], margins[at] = self.scores[own], self.margins[own]
+        return scores, margins
+
     def table(self) -> dict[str, list[Any]]:
         """Return the columns ``object``, ``label``, ``class``, ``score``, ``margin`` and ``area``.
 
@@ -97,6 +119,27 @@ class ScoresOfPlane:
     stage: Stage
     region: tuple[slice, slice] | None
     names: tuple[str, ...]
+
+    def labels_of(
+        self, objects: Objects, names: Mapping[int, str], chosen: Collection[int] | None = None
+    ) -> dict[int, int]:
+        """Return 1 + the index of the class of objects, by number, for classes that were run.
+
+        Parameters
+        ----------
+        objects : Objects
+        names : mapping of int to str
+            Their classes by label.
+        chosen : collection of int, optional
+            Numbers of the objects. Default: all.
+        """
+        index = {name.casefold(): label for label, name in enumerate(self.names, 1)}
+        labels = {label: index.get(name.casefold(), 0) for label, name in names.items()}
+        return {
+            number: labels[label]
+            for number, label in zip(objects.ids.tolist(), objects.labels.tolist(), strict=True)
+            if labels.get(label) and (chosen is None or number in chosen)
+        }
 
 
 def classify(
@@ -202,24 +245,20 @@ def scores_of(
     scores, margins = np.full((2, len(objects.ids)), np.nan)
     if given is None or not len(objects.ids):
         return scores, margins
-    index = {name.casefold(): label for label, name in enumerate(given.names, 1)}
-    labels = {label: index.get(name.casefold(), 0) for label, name in names.items()}
-    inside = _within(objects, given.region)
-    of_object = objects.labels[np.searchsorted(objects.ids, inside.ids)].tolist()
-    pairs = zip(inside.ids.tolist(), of_object, strict=True)
-    named = {number: labels[one] for number, one in pairs if labels.get(one)}
+    inside = within(objects, given.region)
+    named = given.labels_of(inside, names)
     if not named:
         return scores, margins
     found = classify(given.scores, inside, given.thresholds, stage=given.stage, named=named)
-    own = np.isin(found.objects.ids, list(named))
-    at = np.searchsorted(objects.ids, found.objects.ids[own])
-    scores[at], margins[at] = found.scores[own], found.margins[own]
-    return scores, margins
+    return found.scores_for(objects, list(named))
 
 
-def _within(objects: Objects, region: tuple[slice, slice] | None) -> Objects:
-    """The parts of the objects in a region, with their numbers."""
-    return objects if region is None else objects_of(objects.numbers[region])
+def within(objects: Objects, region: tuple[slice, slice] | None) -> Objects:
+    """Return the parts of objects in a region, with their numbers and classes."""
+    if region is None:
+        return objects
+    found = objects_of(objects.numbers[region])
+    return replace(found, labels=objects.labels[np.searchsorted(objects.ids, found.ids)])
 
 
 def confirmed_labels(

@@ -74,6 +74,16 @@ class PlaneObjects:
         """The objects."""
         return self.edited.objects
 
+    @property
+    def names(self) -> dict[int, str]:
+        """The names of the classes by label."""
+        return {label: row.name for label, row in self.classes.items()}
+
+    def changed_classes(self, earlier: PlaneObjects) -> int:
+        """Return how many objects that are not edited have another class than before."""
+        both = {*self.objects.ids.tolist()} & {*earlier.objects.ids.tolist()}
+        return sum(self.named(one) != earlier.named(one) for one in both - self.edited.edited)
+
     def named(self, number: int) -> str:
         """Return the name of the class of an object."""
         return self.name_of(self.objects.class_of(number))
@@ -93,6 +103,17 @@ class PlaneObjects:
         if self.label_of(row.name):
             return self
         return replace(self, classes={**self.classes, max(self.classes, default=0) + 1: row})
+
+    def given(self, labels: Mapping[int, int]) -> PlaneObjects:
+        """Return objects whose classes were given by hand, even if they do not change.
+
+        Parameters
+        ----------
+        labels : mapping of int to int
+            Labels by number.
+        """
+        edited = self.edited.after_edit(self.objects.with_labels(labels))
+        return replace(self, edited=replace(edited, edited=edited.edited | {*labels}))
 
     def with_classes(self, classes: Classes) -> PlaneObjects:
         """Return the objects with the labels of other classes.

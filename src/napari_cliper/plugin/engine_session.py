@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -59,6 +59,8 @@ LARGEST_SIDE = 2048
 """Longer side, in pixels, of the largest image whose corrections use the model for outlines."""
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Session:
@@ -225,6 +227,17 @@ class Session:
                 learning_request.names,
                 learning_request.source,
             )
+
+    def use(
+        self,
+        config: SegmentationConfig,
+        use: Callable[[Segmenter], T],
+        report: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> T:
+        """Return what a function makes with the segmenter; called in a thread."""
+        with self._segmenter_for(config, report, should_stop) as segmenter:
+            return use(segmenter)
 
     def predict(
         self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]

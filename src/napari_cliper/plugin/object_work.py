@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 from ..annotation.saved_objects import plane_record
 from ..io.files import whole_files
 from ..io.formats import FORMATS
+from ..io.readers.object_files import ImportedObjects, read_objects
+from ..io.writers.measurements import region_table
 from ..labels.labelled_image import PIXEL, LabelledImage
 from ..labels.regions import pixel_area
-from ..objects.classifying import ScoresOfPlane, scores_of
+from ..objects.classifying import (
+    ClassifiedObjects,
+    ScoresOfPlane,
+    classify,
+    scores_of,
+    within,
+)
 from ..objects.labelled import with_objects
+from ..objects.object_set import Objects
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..objects.summary import ClassSummary, class_summaries
 from ..segmentation import Progress
@@ -25,6 +34,11 @@ from .state import SeenLabels
 
 Report = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
+Learned = Callable[[Objects, Mapping[int, int], Report, ShouldStop], ClassifiedObjects]
+
+MEASURES = ("area", "perimeter", "major axis", "minor axis", "eccentricity")
+INTENSITY = "mean intensity"
+"""Columns of the table in the window, without their units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +55,14 @@ class ObjectsRequest:
     highest : int
         The highest number in other planes of the image.
     scores : ScoresOfPlane or None
+    origin : str
+        Where the objects come from; empty for the labels.
     fixed : bool
-        Whether the earlier objects stay as they are, because there are no labels to split.
+        Whether the outlines stay as they are: there are no labels to split, or the objects are
+        those of another program.
+    learned : callable, optional
+        Takes objects and labels that the user gave to some of them, and returns their classes by
+        prototypes that are learned from these.
     """
 
     seen: SeenLabels
@@ -50,7 +70,9 @@ class ObjectsRequest:
     choice: ObjectsChoice
     highest: int
     scores: ScoresOfPlane | None
+    origin: str = ""
     fixed: bool = False
+    learned: Learned | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +91,8 @@ class MadeObjects:
         By label.
     features : DataFrame
         One row for each object, for the layer.
+    origin : str
+        Where the objects come from; empty for the labels.
     record : mapping
         As saved; see `annotation.saved_objects`.
     """
@@ -80,26 +104,42 @@ class MadeObjects:
     summaries: Mapping[int, ClassSummary]
     features: pd.DataFrame
     record: Mapping[str, Any]
+    origin: str = ""
 
 
-def make_objects(request: ObjectsRequest, _report: Report, _should_stop: ShouldStop) -> MadeObjects:
-    """Split the labels of a plane; unchanged objects keep their numbers, edited ones stay."""
-    seen = request.seen
-    if request.fixed:
-        return _made(seen, request.earlier.with_classes(seen.classes), request.scores)
-    plane = request.earlier.split_again(
-        seen.labels,
-        seen.classes,
-        request.choice,
-        region=seen.choice.region,
-        highest=request.highest,
-    )
-    return _made(seen, plane, request.scores)
+def make_objects(request: ObjectsRequest, report: Report, should_stop: ShouldStop) -> MadeObjects:
+    """Make the objects of a plane; unchanged ones keep their numbers, edited ones stay.
+
+    Labels are split. Objects of another program get the class with the highest score.
+    """
+    seen, given = request.seen, request.scores
+    if not request.fixed:
+        plane = request.earlier.split_again(
+            seen.labels,
+            seen.classes,
+            request.choice,
+            region=seen.choice.region,
+            highest=request.highest,
+        )
+        return _made(request, plane, scores_of(plane.objects, plane.names, given))
+    plane = request.earlier.with_classes(seen.classes)
+    if not request.origin or given is None:
+        return _made(request, plane, scores_of(plane.objects, plane.names, given))
+    inside = within(plane.objects, given.region)
+    named = given.labels_of(inside, plane.names, plane.edited.edited)
+    if request.learned is not None and len(set(named.values())) > 1:
+        learned = request.learned
+        found = learned(inside, named, report, should_stop)
+    else:
+        found = classify(given.scores, inside, given.thresholds, stage=given.stage, named=named)
+    plane = plane.classified(found)
+    return _made(request, plane, found.scores_for(plane.objects))
 
 
-def _made(seen: SeenLabels, plane: PlaneObjects, given: ScoresOfPlane | None) -> MadeObjects:
-    names = {label: row.name for label, row in plane.classes.items()}
-    scores, margins = scores_of(plane.objects, names, given)
+def _made(
+    request: ObjectsRequest, plane: PlaneObjects, found: tuple[NDArray[Any], NDArray[Any]]
+) -> MadeObjects:
+    seen, (scores, margins) = request.seen, found
     image = seen.image(seen.labels)
     summaries = class_summaries(
         plane.objects,
@@ -120,7 +160,8 @@ def _made(seen: SeenLabels, plane: PlaneObjects, given: ScoresOfPlane | None) ->
             "edited": [number in plane.edited.edited for number in numbers],
         }
     )
-    return MadeObjects(seen, plane, scores, margins, summaries, features, plane_record(plane))
+    record = plane_record(plane)
+    return MadeObjects(seen, plane, scores, margins, summaries, features, record, request.origin)
 
 
 # ---------------------------------------------------------------------- measuring
@@ -146,3 +187,32 @@ def write_measurements(
     return ui_text.objects_measured(
         objects=len(made.plane.objects.ids), path=path, notes=" ".join(csv.notes_of(image))
     )
+
+
+def measured(made: MadeObjects, _report: Report, _should_stop: ShouldStop) -> dict[str, list[Any]]:
+    """Return the columns of the table of objects.
+
+    In the unit of the pixel size where it is known; the names of the columns have the units.
+    """
+    table = region_table(object_image(made, with_pixels=True))
+    shown: dict[str, list[Any]] = {"object": table["object"], "class": table["class"]}
+    for measure in MEASURES:
+        in_pixels = f"{measure} [{PIXEL}]"
+        named = [one for one in table if one == measure or one.startswith(f"{measure} [")]
+        known = [one for one in named if one != in_pixels and None not in table[one]]
+        for column in (known or named)[:1]:
+            shown[column] = table[column]
+    shown |= {name: table[name] for name in table if name.startswith(INTENSITY)}
+    rows = {number: at for at, number in enumerate(made.plane.objects.ids.tolist())}
+    order = [rows[number] for number in table["object"]]
+    shown["score"] = made.scores[order].tolist()
+    shown["margin"] = made.margins[order].tolist()
+    shown["edited"] = [number in made.plane.edited.edited for number in table["object"]]
+    return shown
+
+
+def read_object_file(
+    path: Path, shape: tuple[int, int], name: str, _report: Report, _should_stop: ShouldStop
+) -> ImportedObjects:
+    """Read the objects of an image from a file of another program."""
+    return read_objects(path, shape, name)

@@ -72,7 +72,7 @@ class ObjectEditing(Controller):
         """The active tool."""
         self._first = 0  # the number of the first object to merge
         self._drawn = 0  # the number of the object drawn last
-        self._why_none = ""
+        self._told: tuple[str, bool] = "", False  # what is said without a tool
         self._layer: Labels | None = None
         self._before: Any = None  # the layer that was active before the tool
         self._preview = ObjectPreview(self._viewer)
@@ -182,15 +182,15 @@ class ObjectEditing(Controller):
 
     # ------------------------------------------------------------------ what a click does
 
-    def show(self, why_none: str, *, warning: bool) -> None:
-        """Say what a click does; without a tool, why there is no object."""
-        self._why_none = why_none
+    def show(self, text: str, *, warning: bool) -> None:
+        """Say what a click does; without a tool, say this."""
+        self._told = text, warning
         available = self._objects.made is not None
-        self._panel.tools.set_available("" if available else why_none)
+        self._panel.tools.set_available("" if available else text)
         if not available:
             self.end()
         if self.tool is None:
-            self._panel.show_hint(why_none, warning=warning and bool(why_none))
+            self._panel.show_hint(text, warning=warning)
         else:
             self._panel.show_hint(self._how())
 
@@ -208,7 +208,8 @@ class ObjectEditing(Controller):
 
     def _tell(self) -> None:
         """Say in the page and in the foot what a click does."""
-        self.show(self._why_none, warning=True)
+        text, warning = self._told
+        self.show(text, warning=warning)
         if self.tool is not None:
             self.message.emit(self._how(), False)
 
@@ -362,9 +363,7 @@ class ObjectEditing(Controller):
         """Objects of which one was given a class by hand, which may be the class that it had."""
         row = self._objects.row_of(name)
         known = plane if row is None else plane.with_class(row)
-        new = known.objects.with_labels({number: known.label_of(name)})
-        edited = known.edited.after_edit(new)
-        return replace(known, edited=replace(edited, edited=edited.edited | {number}))
+        return known.given({number: known.label_of(name)})
 
     # ------------------------------------------------------------------ drawing
 

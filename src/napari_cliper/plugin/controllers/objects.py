@@ -15,9 +15,7 @@ from napari.layers import Image
 
 from ...annotation.class_change import ClassChange
 from ...annotation.saved_objects import SavedObjects
-from ...labels.label_class import ClassRow, colours_of
-from ...labels.label_names import WHITE
-from ...labels.regions import pixel_area
+from ...labels.label_class import ClassRow
 from ...objects.classifying import ScoresOfPlane
 from ...objects.plane_objects import ObjectsChoice, PlaneObjects
 from .. import shortcuts, ui_text
@@ -32,12 +30,15 @@ from ..object_work import (
     write_measurements,
 )
 from ..panels.objects_panel import ObjectsPanel
-from ..panels.objects_table import ObjectsRow
+from ..qt.listeners import Listeners
 from ..state import DockState, SeenLabels
 from ..worker import Work
 from .base import Controller
 from .kept_objects import KeptObjects
 from .object_editing import ObjectEditing
+from .object_origins import ObjectOrigins
+from .object_table import ObjectTable
+from .objects_by_class import class_rows, summary
 
 AT_ONCE, REST = 10, 300  # milliseconds without a change before objects are made
 QUICK = 0.25  # seconds; if making objects takes longer, it waits for `REST`
@@ -56,11 +57,12 @@ class ObjectsController(Controller):
         super().__init__(panel)
         self._state = state
         self._panel = panel
-        self._viewer = state.viewer
+        self._viewer = viewer = state.viewer
         self.made: MadeObjects | None = None
         """The objects of the plane on the screen; None if there are none."""
         self._kept: WeakKeyDictionary[Image, KeptObjects] = WeakKeyDictionary()
         self._layers: dict[Image, ObjectsLayer] = {}
+        self._listeners = Listeners()
         self._in_sight = False
         self._began = 0.0
         self._making = self.newest(self._snapshot)
@@ -71,7 +73,12 @@ class ObjectsController(Controller):
         for signal in (self._writing.started, self._writing.finished):
             signal.connect(self._show)
         self._tools = self.own(ObjectEditing(state, panel, self))
-        self._tools.message.connect(self.message)
+        self._origins = self.own(ObjectOrigins(state, panel))
+        self.table = self.own(ObjectTable(panel))
+        for part in (self._tools, self._origins, self.table):
+            part.message.connect(self.message)
+        self._origins.chosen.connect(self.come_from)
+        self.table.chosen.connect(self.go_to)
         for signal in (
             state.image_changed,
             state.result_changed,
@@ -83,12 +90,15 @@ class ObjectsController(Controller):
         state.annotations.class_changed.connect(self._on_class_changed)
         state.annotations.begun.connect(self._on_begun)
         state.leaving.connect(self._on_leaving)
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            self._listeners.connect(self, event, self._on_layers)
         panel.seen.connect(self._on_seen)
         panel.valueChanged.connect(self._on_choice)
         panel.show_toggled.connect(self._show_layer)
         panel.class_chosen.connect(state.select_class)
         panel.largest_wanted.connect(self._go_to_largest)
         panel.remove_wanted.connect(self._on_remove)
+        panel.table_wanted.connect(self.table.open)
         panel.measure_wanted.connect(self._on_measure)
         panel.undo_wanted.connect(self.undo)
         self._show()
@@ -96,6 +106,7 @@ class ObjectsController(Controller):
     def close(self) -> None:
         """End the tools, and follow nothing any more; the layers stay."""
         super().close()
+        self._listeners.clear()
         for one in self._layers.values():
             one.close()
 
@@ -153,25 +164,37 @@ class ObjectsController(Controller):
             return None
         kept = self.of(choice.layer)
         self._panel_follows(kept)
+        request = self._request(choice, kept)
+        if request is None:
+            self._forget()
+            return None
+        self._began = time.monotonic()
+        version = kept.version
+        return lambda report, stop: (kept, version, make_objects(request, report, stop))
+
+    def _request(self, choice: ImageChoice, kept: KeptObjects) -> ObjectsRequest | None:
+        """What the objects of a plane are made from; None if there is nothing."""
+        origin, scores = kept.saved.origin, self._scores(choice)
         earlier = kept.of(kept.key(choice.plane), _sides(choice))
-        seen = self._state.seen_labels()
+        seen = None if origin else self._state.seen_labels()
         fixed = seen is None
         if seen is None:
-            if earlier is None:
-                self._forget()
-                return None
             seen = self._without_labels(choice)
-        request = ObjectsRequest(
+            if earlier is None and origin:
+                with self.told():
+                    earlier = self._origins.objects_in(origin, choice, seen.classes)
+            if earlier is None:
+                return None
+        return ObjectsRequest(
             seen,
             earlier or PlaneObjects.empty(_sides(choice), seen.classes),
             kept.saved.choice,
             kept.highest(),
-            self._scores(choice),
+            scores,
+            origin=origin,
             fixed=fixed,
+            learned=None if scores is None else self._origins.learned(choice, scores),
         )
-        self._began = time.monotonic()
-        version = kept.version
-        return lambda report, stop: (kept, version, make_objects(request, report, stop))
 
     def _without_labels(self, choice: ImageChoice) -> SeenLabels:
         """A plane without labels, whose objects were saved."""
@@ -210,13 +233,34 @@ class ObjectsController(Controller):
         now = self._state.on_screen
         if now is None or now.layer is not choice.layer or now.plane != choice.plane:
             return
-        self.made = made
+        before, self.made = self.made, made
         self._show_layer()
         self._show()
+        self.table.follow(made)
+        if made.origin and before is not None and before.origin == made.origin:
+            changed = made.plane.changed_classes(before.plane)
+            if changed:
+                self.message.emit(ui_text.others_changed(changed), False)
 
     def _forget(self) -> None:
         self.made = None
         self._show()
+        self.table.follow(None)
+
+    def come_from(self, origin: str) -> None:
+        """Show the objects of another origin: empty for the labels, else the name of a layer."""
+        choice = self._state.on_screen
+        if choice is None or origin == self.of(choice.layer).saved.origin:
+            return
+        self._tools.end()
+        self.of(choice.layer).come_from(origin)
+        self._store(choice, changed=True)
+        self.follow()
+
+    def _on_layers(self, _event: Any = None) -> None:
+        """Other layers may be the origin of objects."""
+        if self._in_sight:
+            self._show()
 
     def _store(self, choice: ImageChoice, *, changed: bool) -> None:
         """Keep the objects with the annotation; edits need one."""
@@ -349,19 +393,24 @@ class ObjectsController(Controller):
         """Show counts, and what can be done."""
         made = self.made
         if made is None:
-            self._panel.show_origins([ui_text.OF_LABELS], 0)
+            origin = self._origin()
+            self._origins.show(ui_text.OF_LABELS, origin)
             self._panel.show_objects(None, "")
             why = self._state.why_nothing_seen or ui_text.OBJECTS_EMPTY
+            why = ui_text.origin_gone(origin) if origin else why
             self._tools.show(why, warning=False)
             self._panel.set_available(why, why, ui_text.NO_EDIT)
             return
         seen, objects = made.seen, made.plane.objects
-        of_annotation = seen.source == "annotation"
+        of_annotation = seen.source == "annotation" and not made.origin
         text = ui_text.OF_ANNOTATION if of_annotation else ui_text.OF_PREDICTION
-        self._panel.show_origins([text], 0)
-        self._panel.show_objects(self._rows(made), self._summary(made))
-        why_none = "" if len(objects.ids) else self._why_none(made)
-        self._tools.show(why_none, warning=True)
+        self._origins.show(ui_text.OF_LABELS if made.origin else text, made.origin)
+        order = [row.name for row in self._state.rows]
+        self._panel.show_objects(class_rows(made, order, self._panel.value()), summary(made))
+        if not len(objects.ids):
+            self._tools.show(self._why_none(made), warning=True)
+        else:
+            self._tools.show(self._how(made), warning=False)
         no_remove = "" if objects.smaller else ui_text.NO_SMALLER
         no_objects = "" if self._writing.idle else ui_text.OBJECTS_BUSY
         kept = self.of(seen.choice.layer)
@@ -370,6 +419,17 @@ class ObjectsController(Controller):
             no_objects if len(objects.ids) else ui_text.NO_OBJECTS,
             "" if kept.can_undo else ui_text.NO_EDIT,
         )
+
+    def _origin(self) -> str:
+        choice = self._state.on_screen
+        return "" if choice is None else self.of(choice.layer).saved.origin
+
+    def _how(self, made: MadeObjects) -> str:
+        """How objects of another program get their classes."""
+        if not made.origin:
+            return ""
+        run = self._scores(made.seen.choice) is not None
+        return ui_text.OTHERS_HOW if run else ui_text.OTHERS_NOT_RUN
 
     def _why_none(self, made: MadeObjects) -> str:
         """Why there is no object, and what to do."""
@@ -383,48 +443,6 @@ class ObjectsController(Controller):
         if made.seen.source == "annotation":
             return ui_text.NOTHING_ANNOTATED_HERE
         return self._state.result.why_empty()
-
-    def _summary(self, made: MadeObjects) -> str:
-        objects = made.plane.objects
-        if not len(objects.ids):
-            return ""
-        return ui_text.objects_counted(
-            objects=len(objects.ids),
-            edited=len(made.plane.edited.edited),
-            smaller=objects.smaller,
-            at_border=objects.at_border,
-            density=[
-                (made.plane.name_of(label), one.density)
-                for label, one in made.summaries.items()
-                if one.count and one.density is not None
-            ],
-        )
-
-    def _rows(self, made: MadeObjects) -> list[ObjectsRow]:
-        """The rows of the table, in the order of the classes on the page Find."""
-        plane, summaries = made.plane, made.summaries
-        colours = colours_of(plane.classes)
-        area, unit = pixel_area(made.seen.image(made.seen.labels))
-        by_hand = {name.casefold(): width for name, width in self._panel.value().diameters}
-        order = {row.name.casefold(): at for at, row in enumerate(self._state.rows)}
-        rows = []
-        for label in sorted({*plane.classes, *summaries}):
-            name, found = plane.name_of(label), summaries.get(label)
-            given = by_hand.get(name.casefold())
-            text = ""
-            if found is not None and found.count:
-                text = ui_text.object_area(pixels=found.median_area, pixel_area=area, unit=unit)
-            rows.append(
-                ObjectsRow(
-                    name,
-                    colours.get(label, WHITE),
-                    0 if found is None else found.count,
-                    text,
-                    plane.objects.diameters.get(label) if given is None else given,
-                    given is not None,
-                )
-            )
-        return sorted(rows, key=lambda row: order.get(row.name.casefold(), len(order)))
 
     def go_to(self, number: int) -> None:
         """Move the view to an object."""

@@ -37,7 +37,7 @@ class ObjectsPanel(Panel):
     """Widgets of the page Objects. The value is the `ObjectsChoice`.
 
     `seen` carries whether the page is on the screen. `origin_chosen` carries the index of the
-    source of the objects. `file_chosen` carries the path of a table to write.
+    source of the objects.
     """
 
     valueChanged = Signal(object)
@@ -47,6 +47,7 @@ class ObjectsPanel(Panel):
     class_chosen = Signal(str)
     largest_wanted = Signal(str)
     remove_wanted = Signal()
+    table_wanted = Signal()
     measure_wanted = Signal()
     undo_wanted = Signal()
 
@@ -74,6 +75,7 @@ class ObjectsPanel(Panel):
         self.summary = wrapping()
         self.tools = ToolsRow(ui_text.OBJECT_TOOLS)
         self.hint = wrapping()
+        self.table_button = QPushButton(ui_text.TABLE)
         self.measure_button = QPushButton(ui_text.MEASURE)
         self.remove_button = QPushButton(ui_text.REMOVE_SMALLER)
         self.undo_button = QPushButton(ui_text.UNDO_EDIT)
@@ -86,6 +88,7 @@ class ObjectsPanel(Panel):
         self.table.chosen.connect(lambda row: self.class_chosen.emit(self._names[row]))
         self.table.activated_row.connect(lambda row: self.largest_wanted.emit(self._names[row]))
         self.table.diameter_set.connect(self._on_diameter)
+        self.table_button.clicked.connect(self.table_wanted)
         self.measure_button.clicked.connect(self.measure_wanted)
         self.remove_button.clicked.connect(self.remove_wanted)
         self.undo_button.clicked.connect(self.undo_wanted)
@@ -114,6 +117,7 @@ class ObjectsPanel(Panel):
         column.addWidget(self.hint)
         self.buttons = QGridLayout()
         self.buttons.setSpacing(4)
+        self.buttons.addWidget(self.table_button, 0, 0)
         self.buttons.addWidget(self.measure_button, 0, 1)
         self.buttons.addWidget(self.remove_button, 1, 0)
         self.buttons.addWidget(self.undo_button, 1, 1)
@@ -177,11 +181,19 @@ class ObjectsPanel(Panel):
         """Enable the buttons, or disable them with the reason as tooltip."""
         for button, why_not, tip in (
             (self.remove_button, no_remove, ui_text.REMOVE_SMALLER_TIP),
+            (self.table_button, no_objects, ui_text.TABLE_TIP),
             (self.measure_button, no_objects, ui_text.MEASURE_TIP),
             (self.undo_button, no_undo, ui_text.UNDO_EDIT_TIP),
         ):
             button.setEnabled(not why_not)
             button.setToolTip(why_not or tip)
+
+    def ask_objects(self) -> str:
+        """Ask for a file with objects; empty if the user cancels."""
+        path, _ = QFileDialog.getOpenFileName(
+            self, ui_text.OBJECTS_FILE_TITLE, "", ui_text.OBJECT_FILES
+        )
+        return str(path)
 
     def ask_file(self, proposed: str) -> str:
         """Ask for the file of a table; empty if the user cancels."""

@@ -16,6 +16,14 @@ OBJECTS_FROM_TIP = (
 OF_ANNOTATION = "annotation"
 OF_PREDICTION = "prediction (not accepted yet)"
 OF_LABELS = "labels of the image"
+FROM_FILE = "Open a file ..."
+OBJECTS_FILE_TITLE = "Open objects of another program"
+OBJECT_FILES = "Objects (*.tif *.tiff *.png *.json *.geojson *.txt)"
+OTHERS_HOW = (
+    "Each object has the class with the highest score; the table lists unsure ones first. Correct "
+    "some with the tool Class: once two classes have one, the others follow."
+)
+OTHERS_NOT_RUN = "Run the image: objects then get the class with the highest score."
 OBJECTS_EMPTY = "There are no objects yet. Run on the page Find, or paint on the page Correct."
 NOTHING_ANNOTATED_HERE = (
     "Only background is accepted or painted on this plane. Accept a class or paint one on the page "
@@ -43,6 +51,10 @@ REMOVE_SMALLER_TIP = (
 )
 NO_SMALLER = "There are no smaller objects."
 ACCEPT_TO_REMOVE = "Accept the prediction first: objects are removed from the annotation."
+OBJECT_LIST = "Table of objects"
+TABLE = "Table ..."
+TABLE_TIP = "Show each object with its size, shape, intensity and score. Click a row to go there."
+YES = "yes"
 MEASURE = "Measure ..."
 MEASURE_TIP = "Write a table (CSV) with the area, position and mean intensity of each object."
 MEASURE_TITLE = "Measure objects"
@@ -198,3 +210,28 @@ def no_object_of(name: str) -> str:
 def objects_row_tip(name: str) -> str:
     """The tooltip of a row."""
     return f"{name}: click to select the class, double-click to go to its largest object."
+
+
+def object_list_title(image: str) -> str:
+    """The title of the window with the table of objects."""
+    return f"Objects of {image}"
+
+
+def origin_gone(name: str) -> str:
+    """The layer that objects come from was removed."""
+    return f"The layer {name} is gone, and its objects on this plane were not saved. Choose others."
+
+
+def objects_of_another_size(*, name: str, found: str, image: str) -> str:
+    """Objects of a file do not fit the image."""
+    return f"{name} has {found} pixels, but {image}. Choose the objects of this image."
+
+
+def objects_opened(*, name: str, objects: int) -> str:
+    """Objects were read from a file."""
+    return f"Opened {count(objects, 'object')} of {name}."
+
+
+def others_changed(objects: int) -> str:
+    """Objects changed class because others were named."""
+    return f"{count(objects, 'other object')} changed class."
