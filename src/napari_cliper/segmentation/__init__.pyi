@@ -1,6 +1,7 @@
 # The names of the package, for type checkers and for lazy_loader, which imports each on first use.
 
 from . import atomic as atomic
+from .config import MASK_SOURCES as MASK_SOURCES
 from .config import PRECISIONS as PRECISIONS
 from .config import SegmentationConfig as SegmentationConfig
 from .config import Settings as Settings

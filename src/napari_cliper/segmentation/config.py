@@ -30,6 +30,11 @@ Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
+MaskSource = Literal["superpixels", "sam", "none"]
+
+MASK_SOURCES: tuple[MaskSource, ...] = get_args(MaskSource)
+"""Where masks come from that are not given: superpixels of similar colour, masks of SAM, none."""
+
 DEFAULT_PRESET = "voc21"
 
 DEFAULT_STRIDE = 112
@@ -107,6 +112,10 @@ def _number(text: str) -> float:
     return float(text) if text else 0.0
 
 
+def _extra_number(text: str) -> float:
+    return {"yes": 1.0, "no": 0.0}[text] if text in ("yes", "no") else float(text)
+
+
 def _rows(name: str) -> Iterator[dict[str, str]]:
     text = (files(__package__) / name).read_text(encoding="utf-8")
     yield from csv.DictReader(text.splitlines())
@@ -117,7 +126,7 @@ def presets() -> Mapping[tuple[str, str, str], Settings]:
     """The published settings by method, model and dataset."""
     numbers = {}
     for row in _rows("presets_extra.csv"):
-        values = map(float, row["value"].split())
+        values = map(_extra_number, row["value"].split())
         pairs = zip(row["key"].split(), values, strict=True)
         numbers[row["method"], row["protocol"]] = tuple(pairs)
     table = {}
@@ -217,13 +226,19 @@ class SegmentationConfig:
         ``"open_clip:NAME/TAG"``, ``"open_clip:NAME/FILE"`` or a checkpoint file.
     refiner : str, optional
         Refiner of the coarse maps: ``"stable-diffusion"``, ``"stable-diffusion-mean"``,
-        ``"stable-diffusion-tiny"``,
-        ``"foundation"``, ``"pamr"`` or ``"none"``, the names in `REFINERS`. Default: that of the
-        method (Stable Diffusion for CLIPer, none for the others), and PAMR for the demo model.
+        ``"stable-diffusion-tiny"``, ``"foundation"``, ``"sam"``, ``"pamr"`` or ``"none"``, the
+        names in `REFINERS`. Default: that of the method (Stable Diffusion for CLIPer, SAM for
+        Trident, none for the others), and PAMR for the demo model.
     diffusion_model : str
         ``"stable-diffusion-2.1"``, ``"stable-diffusion-1.5"`` or a folder in diffusers format.
-    foundation_model : str
-        Vision model of ProxyCLIP and of the refiner ``"foundation"``: ``"dino-vitb8"``, ...
+    foundation_model : str, optional
+        Vision model of ProxyCLIP, CorrCLIP and Trident, and of the refiner ``"foundation"``:
+        ``"dino-vitb8"``, ... Default: that of the method.
+    sam_model : str
+        SAM of Trident, of the refiner ``"sam"`` and of the masks ``"sam"``: ``"sam-vit-base"``,
+        another name of the registry, or a folder. Trident needs ``"sam-vit-base"``.
+    masks : {'superpixels', 'sam', 'none'}
+        Where CorrCLIP takes the masks of an image from that is given without masks.
     background : tuple of str, optional
         Words for what is in the image besides the classes. Default: the list ``"photo"`` of
         `BACKGROUND_WORDS`, or ``"demo"`` for the demo model.
@@ -255,7 +270,9 @@ class SegmentationConfig:
     model: str = "ViT-B/16"
     refiner: str | None = None
     diffusion_model: str = "stable-diffusion-2.1"
-    foundation_model: str = "dino-vitb8"
+    foundation_model: str | None = None
+    sam_model: str = "sam-vit-base"
+    masks: MaskSource = "superpixels"
     background: tuple[str, ...] | None = None
     templates: str | tuple[str, ...] | None = None
     preset: str = DEFAULT_PRESET
@@ -279,7 +296,10 @@ class SegmentationConfig:
         _check_choice("precision", self.precision, PRECISIONS)
         _check_model(self.model)
         _check_diffusion(self.diffusion_model)
-        registry.entry(self.foundation_model, "foundation")
+        if self.foundation_model is not None:
+            registry.entry(self.foundation_model, "foundation")
+        _check_sam(self.sam_model, attention="sam" in METHODS[self.method].needs)
+        _check_choice("source of masks", self.masks, MASK_SOURCES)
         if isinstance(self.templates, str):
             _check_choice("template set", self.templates, TEMPLATE_SETS)
         elif self.templates is not None:
@@ -305,6 +325,12 @@ class SegmentationConfig:
             raise InvalidInputError(
                 f"Stable Diffusion needs tiles of at least {DIFFUSION_SIDE} px, not "
                 f"{self.tiles.side}. Choose larger tiles or another refiner, such as 'pamr'."
+            )
+
+        if self.tiles is not None and not REFINERS[self.chosen_refiner].tiles:
+            raise InvalidInputError(
+                f"The refiner {self.chosen_refiner!r} sees the whole image and cannot be used with "
+                "tiles. Choose another refiner, such as 'pamr', or no tiles."
             )
 
     def settings(self) -> Settings:
@@ -334,6 +360,11 @@ class SegmentationConfig:
         return "pamr" if self.model == "demo" else METHODS[self.method].refiner
 
     @property
+    def chosen_foundation(self) -> str:
+        """The foundation model, or that of the method."""
+        return self.foundation_model or METHODS[self.method].foundation
+
+    @property
     def refines(self) -> bool:
         """Whether refined maps are computed in addition to the coarse ones."""
         return REFINERS[self.chosen_refiner].make is not None
@@ -351,10 +382,12 @@ class SegmentationConfig:
         settings = self.settings()
         made_with: Mapping[Network, tuple[object, ...]] = {
             "diffusion": (self.diffusion_model, self.seed, settings.attention_threshold),
-            "foundation": (self.foundation_model,),
+            "foundation": (self.chosen_foundation,),
+            "sam": (self.sam_model,),
         }
+        masks = self.masks if self.uses_masks else ""
         return (
-            *(self.method, self.model, self.device, self.precision),
+            *(self.method, self.model, self.device, self.precision, masks),
             *(
                 settings.shorter_side,
                 settings.window,
@@ -375,9 +408,25 @@ class SegmentationConfig:
     @property
     def networks(self) -> tuple[Network, ...]:
         """The networks that are used in addition to CLIP."""
-        refiner = REFINERS[self.chosen_refiner].needs
-        needed = (*METHODS[self.method].needs, *((refiner,) if refiner else ()))
+        method, refiner = METHODS[self.method], REFINERS[self.chosen_refiner].needs
+        masks: tuple[Network, ...] = ("sam",) if method.uses_masks and self.masks == "sam" else ()
+        needed = (*method.needs, *((refiner,) if refiner else ()), *masks)
         return tuple(dict.fromkeys(needed))
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names of all networks that are used, CLIP first."""
+        names: Mapping[Network, tuple[str, ...]] = {
+            "diffusion": tuple(filter(None, (self.diffusion_model, self.autoencoder))),
+            "foundation": (self.chosen_foundation,),
+            "sam": (self.sam_model,),
+        }
+        return (self.model, *(name for network in self.networks for name in names[network]))
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether the method uses masks."""
+        return METHODS[self.method].uses_masks
 
     @property
     def needs_foundation(self) -> bool:
@@ -393,6 +442,11 @@ class SegmentationConfig:
     def needs_diffusion(self) -> bool:
         """Whether Stable Diffusion is used."""
         return "diffusion" in self.networks
+
+    @property
+    def needs_sam(self) -> bool:
+        """Whether SAM is used."""
+        return "sam" in self.networks
 
 
 def _check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
@@ -418,3 +472,15 @@ def _check_diffusion(model: str) -> None:
     path = Path(model)
     if not model or (path.name == model and not path.is_dir()):
         registry.entry(model, "diffusion")
+
+
+def _check_sam(model: str, *, attention: bool) -> None:
+    """Refuse a name that is neither in the registry nor a folder, and no attention if needed."""
+    if model not in registry.REGISTRY and Path(model).is_dir():
+        return
+    row = registry.entry(model, "sam")
+    if attention and not row.patch:
+        able = [one.name for one in registry.REGISTRY.values() if one.kind == "sam" and one.patch]
+        raise InvalidInputError(
+            f"Trident needs attention that {model} does not have. Choose {' or '.join(able)}."
+        )

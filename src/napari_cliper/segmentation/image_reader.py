@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .config import Settings
@@ -14,14 +16,15 @@ from .features.preprocessing import RGBPixels
 from .methods.protocol import ClipFeatures, ImageInput, ImageNetworks, Method
 from .methods.table import METHODS
 from .models import loading
-from .models.memory import attention_bytes, check_budget
+from .models.memory import attention_bytes, check_budget, check_sam_memory
 from .models.promptable import ObjectEmbedding
-from .models.registry import entry
+from .models.registry import REGISTRY, entry
 from .networks import Networks
 from .progress import Monitor
 from .refiners.attention_maps import SelfAttention
 from .refiners.protocol import NetworkRefiner, Refiner
 from .refiners.table import REFINERS
+from .region_masks import region_masks
 from .results import ImageEmbedding
 from .scoring.similarity import Queries
 from .tiles import TileLayout
@@ -90,7 +93,7 @@ class ImageReader:
             seen = tiles.side, tiles.side
         inputs = {"CLIP": (input_shape, self.patch, self.networks.source.heads)}
         if self.config.needs_foundation:
-            patch = entry(self.config.foundation_model, "foundation").patch
+            patch = entry(self.config.chosen_foundation, "foundation").patch
             whole = None
             if self.refiner is not None:
                 whole = self.refiner.network_shape(seen, self.settings.shorter_side, patch)
@@ -100,6 +103,9 @@ class ImageReader:
         for name, ((height, width), patch, heads) in inputs.items():
             patches = height // patch * (width // patch)
             check_budget(name, shape, patches, heads, device, free)
+        row = REGISTRY.get(self.config.sam_model)
+        if self.config.needs_sam and row is not None and row.patch:
+            check_sam_memory(device, free)
 
     def features(self, image: ImageInput, settings: Settings, monitor: Monitor) -> ClipFeatures:
         """CLIP's features of an image or tile; see `features_of_each`."""
@@ -140,6 +146,27 @@ class ImageReader:
         needed = attention_bytes(patches, self.networks.source.heads)
         room = int(loading.free_memory(device) * SHARE_OF_MEMORY) // needed
         return max(min(room, IMAGES_AT_ONCE), 1)
+
+    def masks(
+        self, pixels: RGBPixels, given: NDArray[np.int32] | None, monitor: Monitor
+    ) -> NDArray[np.int32] | None:
+        """The masks of an image or tile; None for methods without masks.
+
+        Parameters
+        ----------
+        pixels : (Y, X, 3) uint8 array
+            Not resized.
+        given : (Y, X) int32 array or None
+            The masks, if there are any; None to compute them as the configuration says.
+        monitor : Monitor
+        """
+        if given is not None or not METHODS[self.config.method].uses_masks:
+            return given
+        source = self.config.masks
+        if source != "sam":
+            return region_masks(source, pixels, None, monitor)
+        with self.networks.for_one_job("sam", monitor) as network:
+            return region_masks(source, pixels, network, monitor)
 
     def with_words(
         self, embedding: ImageEmbedding, queries: Queries, monitor: Monitor

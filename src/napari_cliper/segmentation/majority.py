@@ -48,14 +48,14 @@ def majority_of_masks(labels: NDArray[Any], masks: NDArray[np.integer]) -> NDArr
     ----------
     labels : (Y, X) array of int
     masks : (Y, X) array of int
-        0 or more. The smallest id stands for "in no mask": its pixels keep their labels.
+        0 or more; 0 is in no mask: its pixels keep their labels.
 
     Returns
     -------
     (Y, X) array
         In the dtype of `labels`. Of equally frequent labels, the smallest.
     """
-    inside = masks > masks.min()
+    inside = masks > 0
     groups, winners = most_frequent(masks[inside], labels[inside])
     found = labels.copy()
     found[inside] = winners[np.searchsorted(groups, masks[inside])].astype(labels.dtype)

@@ -14,7 +14,7 @@ import torch
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError, OutOfMemoryError
 from .methods.table import METHODS
-from .models import loading
+from .models import loading, sam
 from .models.memory import is_out_of_memory
 from .models.text_embeddings import Prompts, TextEmbedding, TextEmbeddings
 from .progress import Monitor
@@ -67,6 +67,10 @@ class Networks:
             wanted["diffusion"] = partial(
                 loading.load_diffusion, self.config, self.device, self.dtype
             )
+        if self.config.needs_sam and not clip_alone:
+            wanted["sam"] = partial(
+                sam.load_sam, self.config.sam_model, self.device, offline=self.config.offline
+            )
         for name, load in wanted.items():
             if name not in self.loaded:
                 loaded = load(monitor=monitor)  # type: ignore[call-arg]  # partial hides it
@@ -90,7 +94,8 @@ class Networks:
         """What makes a network the same network."""
         names = {
             "clip": self.config.model,
-            "foundation": self.config.foundation_model,
+            "foundation": self.config.chosen_foundation,
+            "sam": self.config.sam_model,
             "diffusion": f"{self.config.diffusion_model} {self.config.autoencoder}",
         }
         return name, names[name], str(self.device), str(self.dtype)
@@ -115,8 +120,12 @@ class Networks:
                 self.load(Monitor(), clip_alone=True)
         files = sorted(row["sha256"] for row in self.loaded["clip"].weights)
         needed = METHODS[self.config.method].needs
-        beside = self.config.foundation_model if "foundation" in needed else None
+        beside = self.config.chosen_foundation if "foundation" in needed else None
         made_of: list[object] = [files, self.source.config, self.config.method, beside]
+        if "sam" in needed:
+            made_of.append(self.config.sam_model)
+        if METHODS[self.config.method].uses_masks:
+            made_of.append(self.config.masks)
         if self.settings.numbers:
             made_of.append(self.settings.numbers)
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()

@@ -50,6 +50,7 @@ def settings_record(networks: Networks) -> dict[str, Any]:
     values = {
         **asdict(config),
         "refiner": config.chosen_refiner,
+        "foundation_model": config.chosen_foundation,
         "background": list(config.chosen_background),
         "device": networks.device.type,
         "precision": str(networks.dtype).removeprefix("torch."),

@@ -23,6 +23,7 @@ from .features.patch_features import patch_features
 from .features.preprocessing import RGBImage, check_shape, to_rgb
 from .features.tiled_image import TiledImage, tiled_image
 from .image_reader import ImageReader
+from .methods.table import METHODS
 from .models import loading
 from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
@@ -37,6 +38,7 @@ from .provenance import (
 )
 from .refiners.protocol import refined_maps
 from .refiners.table import REFINERS
+from .region_masks import checked_masks, mask_record
 from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototypes import Prototypes, learn_prototypes
 from .tile_encoder import TileEncoder, TileEstimate
@@ -151,12 +153,13 @@ class Segmenter:
         image: NDArray[Any] | Composite,
         contrast: Limits | None = None,
         gamma: float = 1.0,
+        masks: NDArray[Any] | None = None,
     ) -> RGBImage | TiledImage:
         """Check that an image can be embedded, without loading anything.
 
         Parameters
         ----------
-        image, contrast, gamma
+        image, contrast, gamma, masks
             As for `embed`.
 
         Returns
@@ -168,7 +171,8 @@ class Segmenter:
         ------
         InvalidInputError
             For an image that `preprocessing.to_rgb` refuses, for more patches than the memory
-            allows, and for a `select_layer` that the model does not have.
+            allows, for a `select_layer` that the model does not have, for masks that do not fit the
+            image, and for masks with a method that uses none.
         """
         self.reader.method.check(self.settings, self.source.layers, self.config.model)
         layout = None
@@ -178,7 +182,16 @@ class Segmenter:
         read = to_rgb if layout is None else tiled_image
         rgb = read(image, contrast, gamma)
         self.reader.check_memory(rgb.shape, layout)
-        return rgb
+        return rgb if masks is None else replace(rgb, masks=self._checked_masks(masks, rgb.shape))
+
+    def _checked_masks(self, masks: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.int32]:
+        """Return the given masks, numbered without gaps."""
+        if not METHODS[self.config.method].uses_masks:
+            able = ", ".join(row.name for row in METHODS.values() if row.uses_masks)
+            raise InvalidInputError(
+                f"The method {self.config.method} uses no masks. Leave them out, or choose: {able}."
+            )
+        return checked_masks(masks, shape)
 
     def embed(
         self,
@@ -186,6 +199,7 @@ class Segmenter:
         *,
         contrast: Limits | None = None,
         gamma: float = 1.0,
+        masks: NDArray[Any] | None = None,
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ImageEmbedding:
@@ -201,6 +215,9 @@ class Segmenter:
             percentiles. Ignored for colour images.
         gamma : float
             Exponent of the values of a grey image, after they were scaled to 0 to 1.
+        masks : (Y, X) array of int, optional
+            For CorrCLIP: the number of the mask at each pixel, 0 in none. Default: computed as the
+            configuration says.
         report : callable, optional
             Called with a `Progress` at every stage, window and block, and during downloads.
         should_stop : callable, optional
@@ -217,7 +234,7 @@ class Segmenter:
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = Monitor.of(report, should_stop)
-        (found,) = self.embed_each([self.check(image, contrast, gamma)], monitor)
+        (found,) = self.embed_each([self.check(image, contrast, gamma, masks)], monitor)
         return found
 
     def embed_each(
@@ -288,8 +305,13 @@ class Segmenter:
             window_attention=None,
             self_attention=None,
             config=self.config,
-            record={**record, "tiles": {"count": len(layout), "without contrast": tiles.empty}},
+            record={
+                **record,
+                **mask_record(image.masks, "given"),
+                "tiles": {"count": len(layout), "without contrast": tiles.empty},
+            },
             tiles=tiles,
+            masks=image.masks,
         )
 
     def estimate(
@@ -429,6 +451,7 @@ class Segmenter:
             settings=self.settings,
             config=self.config,
             owner=owner,
+            masks=embedding.masks,
             notes=tuple(notes),
         )
         record = {

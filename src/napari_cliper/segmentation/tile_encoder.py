@@ -25,6 +25,7 @@ from .features.tiled_image import TiledImage, tile_window
 from .image_reader import ImageReader
 from .labelling.label_rule import ClassRanges
 from .methods.protocol import ClipFeatures, ImageInput
+from .methods.table import METHODS
 from .models.tile_cache import TileStore, key_of
 from .progress import Monitor
 from .refiners.attention_maps import SelfAttention
@@ -104,6 +105,11 @@ class TileEncoder:
     ) -> tuple[TileSet, RGBPixels]:
         """Run the networks on every tile that is not in the store.
 
+        Parameters
+        ----------
+        identity : str
+            What the features depend on beside the pixels and given masks.
+
         Returns
         -------
         TileSet
@@ -124,9 +130,15 @@ class TileEncoder:
             if (pixels == pixels[0, 0]).all():
                 keys.append({})
                 continue
-            own: dict[TilePart, str] = {"clip": key_of("clip", FORMAT, identity, pixels)}
+            source = self._source(image, layout, place, pixels)
+            depends_on = [identity, pixels]
+            if source.original is not pixels:
+                depends_on.append(source.original)
+            if source.masks is not None:
+                depends_on.append(source.masks)
+            own: dict[TilePart, str] = {"clip": key_of("clip", FORMAT, *depends_on)}
             if own["clip"] not in self.store:
-                self._read_features(own["clip"], pixels, monitor)
+                self._read_features(own["clip"], source, monitor)
             if self._reads_attention:
                 crop = image.region(tile_window(layout, place))
                 own["refiner"] = key_of("refiner", FORMAT, self.reader.config.embedding_key, crop)
@@ -149,11 +161,22 @@ class TileEncoder:
         window = cells.in_pixels(layout.patch)
         return image.scaled(window, layout.scaled, self.reader.method.resampling)
 
-    def _features(self, pixels: RGBPixels, monitor: Monitor) -> ClipFeatures:
-        return self.reader.features(ImageInput(pixels, pixels), self.settings, monitor)
+    def _source(
+        self, image: TiledImage, layout: TileLayout, cells: Window, pixels: RGBPixels
+    ) -> ImageInput:
+        """What the method encodes of a tile; not resized only for a method that needs it so."""
+        window = tile_window(layout, cells)
+        row = METHODS[self.reader.config.method]
+        original = image.region(window) if "sam" in row.needs or row.uses_masks else pixels
+        masks = None if image.masks is None else image.masks[window.slices]
+        return ImageInput(pixels, original, masks)
 
-    def _read_features(self, key: str, pixels: RGBPixels, monitor: Monitor) -> None:
-        self.store.put(key, packed_features(self._features(pixels, monitor)))
+    def _features(self, source: ImageInput, monitor: Monitor) -> ClipFeatures:
+        masks = self.reader.masks(source.original, source.masks, monitor)
+        return self.reader.features(replace(source, masks=masks), self.settings, monitor)
+
+    def _read_features(self, key: str, source: ImageInput, monitor: Monitor) -> None:
+        self.store.put(key, packed_features(self._features(source, monitor)))
 
     def _read_attention(self, key: str, crop: RGBPixels, monitor: Monitor) -> SelfAttention:
         found = self.reader.attention(crop, monitor)
@@ -169,7 +192,8 @@ class TileEncoder:
     def estimate(self, image: TiledImage, layout: TileLayout, monitor: Monitor) -> TileEstimate:
         """Encode the tile in the middle, and estimate what all tiles cost."""
         place = layout.cells[len(layout) // 2]
-        tile, clip_seconds = self._pixels(image, layout, place), 0.0
+        tile = self._source(image, layout, place, self._pixels(image, layout, place))
+        clip_seconds = 0.0
         for _ in range(2):  # the first time includes what is done once
             start = time.perf_counter()
             features = self._features(tile, monitor)
@@ -264,7 +288,8 @@ class TileEncoder:
             arrays = self.store.get(keys["clip"])
             if arrays is None:
                 pixels = self._pixels(tiles.image, tiles.layout, place)
-                features = self._features(pixels, monitor)
+                source = self._source(tiles.image, tiles.layout, place, pixels)
+                features = self._features(source, monitor)
                 arrays = packed_features(features)
                 self.store.put(keys["clip"], arrays)
             height, width = place.in_pixels(tiles.layout.patch).shape

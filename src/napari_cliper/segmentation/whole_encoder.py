@@ -13,6 +13,7 @@ from .image_reader import ImageReader
 from .methods.protocol import ImageInput
 from .progress import Monitor
 from .provenance import embedding_record
+from .region_masks import mask_record
 from .results import ImageEmbedding
 
 
@@ -32,9 +33,11 @@ def embed_whole(
         with timed(seconds, "load"):
             networks.load(monitor)
         shape = reader.resized_shape(images[0].shape)
+        with timed(seconds, "masks"):
+            masks = [reader.masks(one.pixels, one.masks, monitor) for one in images]
         inputs = [
-            ImageInput(resized(one.pixels, shape, reader.method.resampling), one.pixels)
-            for one in images
+            ImageInput(resized(one.pixels, shape, reader.method.resampling), one.pixels, own)
+            for one, own in zip(images, masks, strict=True)
         ]
         with timed(seconds, "clip"):
             features = reader.features_of_each(inputs, reader.settings, monitor)
@@ -48,7 +51,11 @@ def embed_whole(
             **found._asdict(),
             self_attention=attended,
             config=reader.config,
-            record=embedding_record(networks, image, shape, dict(each)),
+            record={
+                **embedding_record(networks, image, shape, dict(each)),
+                **mask_record(given.masks, reader.config.masks if image.masks is None else "given"),
+            },
+            masks=given.masks,
         )
         for image, given, found, attended in zip(images, inputs, features, attention, strict=True)
     ]

@@ -58,6 +58,8 @@ class SegmentJob:
         Weight of the prototypes against the words, 0 to 1; see `Segmenter.score`.
     objects : Path, optional
         File with objects of the image, each of which gets a class (see `objects.classify`).
+    masks : Path, optional
+        File with masks for a method that uses them, in the same formats.
     reading : Reading
         Channels, contrast and planes.
     overlay : bool
@@ -72,6 +74,7 @@ class SegmentJob:
     prototypes: Prototypes | None = None
     prototype_weight: float | None = None
     objects: Path | None = None
+    masks: Path | None = None
     reading: Reading = AS_STORED
     overlay: bool = True
 
@@ -83,6 +86,7 @@ class SegmentJob:
             "classes": [[*one.words, one.prompt] for one in self.classes],
             "overlay": self.overlay,
             "objects": self.objects is not None,
+            "masks": self.masks is not None,
             **self.reading.as_dict,
         }
         if self.prototypes is not None:
@@ -91,6 +95,12 @@ class SegmentJob:
                 "prototype_weight": self.prototype_weight,
             }
         return settings
+
+    @property
+    def files_of_image(self) -> dict[str, Path]:
+        """The files that belong to a single image, by what they have."""
+        named = {"objects": self.objects, "masks": self.masks}
+        return {what: path for what, path in named.items() if path is not None}
 
     def results(self, source: Source) -> list[Path]:
         """The result files of an image."""
@@ -150,7 +160,7 @@ class ReadImage:
 
 
 def image_digest(job: SegmentJob, source: Source) -> str:
-    """Return a SHA-256 of the image file, and of the file with its objects.
+    """Return a SHA-256 of the image file, and of the files with its objects and masks.
 
     Raises
     ------
@@ -158,11 +168,11 @@ def image_digest(job: SegmentJob, source: Source) -> str:
         For a file that cannot be read.
     """
     found = []
-    for path in (source.path, job.objects):
+    for path in (source.path, *job.files_of_image.values()):
         try:
-            found += [] if path is None else [sha256(path)]
+            found.append(sha256(path))
         except OSError as error:
-            raise cannot("read", source.path if path is None else path, error) from error
+            raise cannot("read", path, error) from error
     return found[0] if len(found) == 1 else digest_of(*found)
 
 
@@ -187,6 +197,11 @@ def read_checked(segmenter: Segmenter, job: SegmentJob, source: Source) -> ReadI
             first = segmenter.check(planes.image(next(iter(planes))), planes.contrast())
             if job.objects is not None:
                 open_objects(job.objects, first.shape)
+            if job.masks is not None:
+                masks = open_objects(job.masks, first.shape).numbers
+                first = segmenter.check(
+                    planes.image(next(iter(planes))), planes.contrast(), masks=masks
+                )
         except InvalidInputError as error:
             raise InvalidInputError(f"{path}: {error}") from error
     return ReadImage(planes, first)
@@ -266,11 +281,12 @@ def finish(
         assert scores is not None  # noqa: S101 - there is a plane
         record = _record(source, found, job)
         classified = None
-        inputs = [path]
+        inputs = [path, *job.files_of_image.values()]
+        if job.masks is not None:
+            record["masks"] = {**record["masks"], "file": job.masks.name}
         if job.objects is not None:
             classified = classify(scores, open_objects(job.objects, scores.shape), job.thresholds)
             record["objects"] = {"file": job.objects.name, "count": len(classified.objects.ids)}
-            inputs.append(job.objects)
         if job.prototypes is not None:
             record["prototypes"] = {
                 **prototypes_record(job.prototypes),

@@ -245,8 +245,8 @@ class SegmentRun:
             for path in self.job.results(source)
             if folded(str(path)) in there
         ]
-        objects = [] if self.job.objects is None else [self.job.objects]
-        inputs = [*(source.path for source in self.sources), *objects] if there else []
+        given = self.job.files_of_image.values()
+        inputs = [*(source.path for source in self.sources), *given] if there else []
         try:
             check_places(results, replace=self.replace, inputs=inputs)
             if self.has_table:
@@ -333,7 +333,7 @@ Way = Callable[[SegmentRun, Monitor, Notify], Iterator[Outcome]]
 
 
 def _check_names(job: SegmentJob, sources: Sequence[Source]) -> None:
-    """Refuse images whose results would have the same names, and objects of several images."""
+    """Refuse images whose results would have the same names, and files of one image for several."""
     stems: dict[str, Source] = {}
     problems = []
     for source in sources:
@@ -344,14 +344,11 @@ def _check_names(job: SegmentJob, sources: Sequence[Source]) -> None:
                 "names are the same apart from ending and letter case. Rename one of them, or "
                 "segment them into two output folders."
             )
-    if job.objects is not None and len(sources) > 1:
-        problems.append(
-            f"{job.objects} has the objects of one image. Give one image, not a folder."
-        )
-    if job.objects is not None and job.reading.axes:
-        problems.append(
-            f"{job.objects} has the objects of one plane. Leave out --axis or --objects."
-        )
+    for what, path in job.files_of_image.items():
+        if len(sources) > 1:
+            problems.append(f"{path} has the {what} of one image. Give one image, not a folder.")
+        if job.reading.axes:
+            problems.append(f"{path} has the {what} of one plane. Leave out --axis or --{what}.")
     if problems:
         raise InvalidInputError("\n".join(problems))
 

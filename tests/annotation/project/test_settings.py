@@ -44,6 +44,7 @@ def test_what_is_left_out_is_as_by_default():
 ANYTHING = (None, True, 3.5, "x", [], {}, ["x"], [3], float("nan"), 10**400)
 TAKEN = {
     "refiner": [None],
+    "foundation_model": [None],
     "background": [None, [], ["x"]],
     "templates": [None],
     "shorter_side": [None],

@@ -36,6 +36,7 @@ from ..qt.accordion import Accordion
 from ..ui_text import (
     DEVICES,
     FURTHER_NAMES,
+    MASK_NAMES,
     PRECISION_NAMES,
     PRESET_NAMES,
     TEMPLATE_NAMES,
@@ -55,6 +56,10 @@ def _ask_checkpoint(parent: QWidget) -> str:
 
 def _ask_folder(parent: QWidget) -> str:
     return str(QFileDialog.getExistingDirectory(parent, ui_text.DIFFUSERS_TITLE))
+
+
+def _ask_sam_folder(parent: QWidget) -> str:
+    return str(QFileDialog.getExistingDirectory(parent, ui_text.SAM_FOLDER_TITLE))
 
 
 def _registered(kind: str) -> list[tuple[str, str, str]]:
@@ -100,8 +105,17 @@ class EngineForm(QWidget):
             Own(ui_text.OTHER_FOLDER, ui_text.OTHER_FOLDER_PLACEHOLDER, browse=_ask_folder),
         )
         self.foundation = Choice(ui_text.DINO_TIP)
+        self.foundation.add(PUBLISHED, ui_text.AS_PUBLISHED, ui_text.DINO_PUBLISHED_TIP)
         for entry in _registered("foundation"):
             self.foundation.add(*entry)
+        self.sam = OwnChoice(
+            ui_text.SAM_TIP,
+            _registered("sam"),
+            Own(ui_text.OTHER_FOLDER, ui_text.OTHER_SAM_PLACEHOLDER, browse=_ask_sam_folder),
+        )
+        self.masks = Choice(ui_text.MASKS_TIP)
+        for source, words in MASK_NAMES.items():
+            self.masks.add(source, *words)
         self.background = BackgroundField(ui_text.BACKGROUND_TIP)
         self.templates = OwnChoice(
             ui_text.TEMPLATES_TIP,
@@ -155,6 +169,7 @@ class EngineForm(QWidget):
             ui_text.MODEL_FOLD: (
                 (ui_text.METHOD_LABEL, self.method),
                 (ui_text.MODEL_LABEL, self.model),
+                (ui_text.MASKS_LABEL, self.masks),
                 (ui_text.PRESET_LABEL, self.preset),
             ),
             ui_text.REFINER_FOLD: (
@@ -162,6 +177,7 @@ class EngineForm(QWidget):
                 (ui_text.DIFFUSION_LABEL, self.diffusion),
                 (ui_text.SEED_LABEL, self.seed),
                 (ui_text.DINO_LABEL, self.foundation),
+                (ui_text.SAM_LABEL, self.sam),
             ),
             ui_text.PROMPTS_FOLD: (
                 (ui_text.BACKGROUND_LABEL, self.background),
@@ -201,9 +217,11 @@ class EngineForm(QWidget):
         return label
 
     def _connect(self) -> None:
-        for box in (self.method, self.refiner, self.foundation, self.preset, self.precision):
+        boxes = (self.method, self.refiner, self.foundation, self.masks, self.preset)
+        for box in (*boxes, self.precision):
             box.currentIndexChanged.connect(self._on_changed)
-        for field in (self.model, self.diffusion, self.background, self.templates, self.windows):
+        lists = (self.background, self.templates, self.windows)
+        for field in (self.model, self.diffusion, self.sam, *lists):
             field.changed.connect(self._on_changed)
         for line in (self.shorter_side, self.stride, self.seed):
             line.textChanged.connect(self._on_changed)
@@ -242,6 +260,8 @@ class EngineForm(QWidget):
             refiner=self.refiner.value(),
             diffusion_model=self._diffusion(),
             foundation_model=self.foundation.value(),
+            sam_model=self._sam(),
+            masks=self.masks.value(),
             background=self.background.value(),
             templates=self.templates.value(),
             preset=self.preset.value(),
@@ -269,11 +289,25 @@ class EngineForm(QWidget):
                 return _DEFAULT.diffusion_model
         return name
 
+    def _sam(self) -> str:
+        """SAM; an invalid name is ignored if no SAM is used."""
+        name: str = self.sam.value()
+        needed = self.outline().needs_sam
+        if not name and needed:
+            raise InvalidInputError(ui_text.NO_SAM_NAMED)
+        if not needed:
+            try:
+                return replace(_DEFAULT, sam_model=name or "?").sam_model
+            except InvalidInputError:
+                return _DEFAULT.sam_model
+        return name
+
     def outline(self) -> SegmentationConfig:
         """Method, model, refiner and preset; the default model while a name is being typed."""
         outline = SegmentationConfig(
             method=self.method.value(),
             refiner=self.refiner.value(),
+            masks=self.masks.value(),
             preset=self.preset.value(),
         )
         try:
@@ -288,6 +322,7 @@ class EngineForm(QWidget):
                 (self.method, config.method),
                 (self.refiner, config.refiner),
                 (self.foundation, config.foundation_model),
+                (self.masks, config.masks),
                 (self.preset, config.preset),
                 (self.device, config.device),
                 (self.precision, config.precision),
@@ -296,6 +331,7 @@ class EngineForm(QWidget):
             fields: tuple[tuple[Any, Any], ...] = (
                 (self.model, config.model),
                 (self.diffusion, config.diffusion_model),
+                (self.sam, config.sam_model),
                 (self.background, config.background),
                 (self.templates, config.templates),
                 (self.windows, config.window),
@@ -321,6 +357,7 @@ class EngineForm(QWidget):
             "clip": self.model.box,
             "diffusion": self.diffusion.box,
             "foundation": self.foundation,
+            "sam": self.sam.box,
         }
         with signals_blocked(self):
             for row in REGISTRY.values():
@@ -357,6 +394,11 @@ class EngineForm(QWidget):
         self._allow(self.diffusion, "" if outline.needs_diffusion else with_diffusion)
         self._allow(self.seed, "" if outline.needs_diffusion else with_diffusion)
         self._allow(self.foundation, "" if outline.needs_foundation else with_dino)
+        with_sam = ui_text.needs_sam(refiner=name)
+        self._allow(self.sam, "" if outline.needs_sam else with_sam)
+        self._allow(self.masks, "" if outline.uses_masks else ui_text.MASKS_WHY_NOT)
+        dino = replace(outline, foundation_model=None).chosen_foundation
+        self.foundation.relabel(PUBLISHED, ui_text.as_published(dino))
         window = self.windows.shown(settings.window)
         self._allow(self.stride, "" if window else ui_text.WINDOWS_ARE_OFF)
         self._allow(self.preset, self._why_no_benchmark(outline))

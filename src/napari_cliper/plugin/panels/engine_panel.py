@@ -217,12 +217,7 @@ class EnginePanel(QWidget):
             By default, the chosen one.
         """
         config = config or self.config_or_outline()
-        names = [config.model]
-        if config.needs_diffusion:
-            names += filter(None, [config.diffusion_model, config.autoencoder])
-        if config.needs_foundation:
-            names.append(config.foundation_model)
-        return tuple(self._rows[name] for name in names if self._is_missing(name))
+        return tuple(self._rows[name] for name in config.weights if self._is_missing(name))
 
     def listed_model(self) -> str:
         """Return the chosen model if it is from open_clip's table, else ""."""
@@ -295,8 +290,8 @@ class EnginePanel(QWidget):
         self.lines = []
         before: QWidget = self.presets.buttons["best"]
         for row in missing:
-            refines = row.kind in ("diffusion", "autoencoder") or (
-                row.kind == "foundation" and row.kind not in METHODS[config.method].needs
+            refines = row.kind in ("diffusion", "autoencoder", "foundation", "sam") and (
+                row.kind not in METHODS[config.method].needs
             )
             line = MissingLine(row, ui_text.USE_PAMR if refines else "", offline=offline)
             line.download_requested.connect(self.download_requested)

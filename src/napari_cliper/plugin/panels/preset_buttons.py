@@ -59,6 +59,8 @@ class EnginePreset:
             foundation_model=(
                 config.foundation_model if config.needs_foundation else _DEFAULT.foundation_model
             ),
+            sam_model=config.sam_model if config.needs_sam else _DEFAULT.sam_model,
+            masks=config.masks if config.uses_masks else _DEFAULT.masks,
         )
         return same == self.applied_to(config)
 

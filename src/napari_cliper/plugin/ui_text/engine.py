@@ -32,6 +32,14 @@ TEMPLATE_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Name and tooltip by template set."""
+MASK_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "superpixels": ("superpixels", "About a hundred regions of similar colour; no download."),
+        "sam": ("SAM", "The regions that SAM finds; takes long on a CPU."),
+        "none": ("none", "Patches attend to all patches that are similar."),
+    }
+)
+"""Name and tooltip by source of masks."""
 PRECISION_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "auto": "float16 on CUDA, float32 elsewhere.",
@@ -67,7 +75,16 @@ REFINER_TIP = "How the borders of the coarse map are refined."
 DIFFUSION_LABEL = "Diffusion"
 DIFFUSION_TIP = "The Stable Diffusion model of the refiner."
 DINO_LABEL = "DINO"
-DINO_TIP = "The DINO model that ProxyCLIP or the refiner DINO uses."
+DINO_TIP = "The DINO model that ProxyCLIP, CorrCLIP, Trident or the refiner DINO uses."
+DINO_PUBLISHED_TIP = "The DINO model that the method was published with."
+SAM_LABEL = "SAM"
+SAM_TIP = "The SAM that Trident, the refiner SAM or masks of SAM use."
+SAM_FOLDER_TITLE = "Choose a folder with a SAM"
+OTHER_SAM_PLACEHOLDER = "a folder with a SAM"
+NO_SAM_NAMED = "No folder is named for SAM. Type one, or choose another model."
+MASKS_LABEL = "Masks"
+MASKS_TIP = "The masks inside of which CorrCLIP compares patches. Each mask gets one label."
+MASKS_WHY_NOT = "Used only by the method CorrCLIP."
 BACKGROUND_LABEL = "Background"
 BACKGROUND_TIP = (
     "Words for what is in the image but is none of the classes. They compete with the classes."
@@ -98,7 +115,7 @@ FURTHER_TIP = (
 )
 AS_PUBLISHED = "as published"
 REFINER_PUBLISHED_TIP = (
-    "Stable Diffusion for CLIPer, PAMR for the demo model, none for the other methods."
+    "Stable Diffusion for CLIPer, SAM for Trident, PAMR for the demo model, none for the others."
 )
 TEMPLATES_PUBLISHED_TIP = "The sentences of the published settings."
 OTHER_MODEL = "other ..."
@@ -171,7 +188,18 @@ def needs_diffusion(*, refiner: str) -> str:
 
 def needs_dino(*, refiner: str) -> str:
     """Why the choice of a DINO model is grey."""
-    return f"Used only by ProxyCLIP and the refiner DINO. The refiner is now: {refiner}."
+    return (
+        "Used only by ProxyCLIP, CorrCLIP, Trident and the refiner DINO. "
+        f"The refiner is now: {refiner}."
+    )
+
+
+def needs_sam(*, refiner: str) -> str:
+    """Why the choice of a SAM is grey."""
+    return (
+        "Used only by Trident, the refiner SAM, and CorrCLIP with masks of SAM. "
+        f"The refiner is now: {refiner}."
+    )
 
 
 def one_preset(*, model: str) -> str:

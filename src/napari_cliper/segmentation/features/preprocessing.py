@@ -38,11 +38,14 @@ class RGBImage:
         Descriptions of the conversions, for the user.
     contrast : dict or None
         Contrast limits as JSON, see `contrast.EightBit`; of channels, see `Composite.record`.
+    masks : (Y, X) int32 array or None
+        Masks that are given for the image, numbered from 1 without gaps; 0 is in none.
     """
 
     pixels: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
     contrast: dict[str, Any] | None = None
+    masks: NDArray[np.int32] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

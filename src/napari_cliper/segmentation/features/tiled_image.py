@@ -52,11 +52,14 @@ class TiledImage:
         How values become 8 bit, the same everywhere.
     notes : tuple of str
         Descriptions of the conversions, for the user.
+    masks : (Y, X) int32 array or None
+        See `preprocessing.RGBImage`.
     """
 
     source: Any
     stretch: Stretch
     notes: tuple[str, ...] = ()
+    masks: NDArray[np.int32] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

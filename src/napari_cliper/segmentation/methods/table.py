@@ -32,6 +32,11 @@ class MethodRow:
         The refiner of the published method.
     needs : tuple of str
         The networks, in addition to CLIP, that `Method.read` is given.
+    foundation : str
+        The foundation model that the method was published with.
+    uses_masks : bool
+        Whether the method uses masks of regions: patches attend inside of them, and their pixels
+        get one label.
     words_change_features : bool
         Whether `Method.with_words` runs a part of CLIP for every change of the words.
     """
@@ -45,6 +50,8 @@ class MethodRow:
     rule: Rule = "probability"
     refiner: str = "none"
     needs: tuple[Network, ...] = ()
+    foundation: str = "dino-vitb8"
+    uses_masks: bool = False
     words_change_features: bool = False
 
 
@@ -119,6 +126,25 @@ _ROWS = (
         "Clusters of similar patches vote on their label. Published for square images only.",
         make=lazily("methods.cliptrase", "ClipTrase"),
         published_with="cliptrase",
+    ),
+    MethodRow(
+        "corrclip",
+        "CorrCLIP",
+        "Patches attend to patches of the same mask; each mask gets one label. Needs DINO.",
+        make=lazily("methods.corrclip", "CorrClip"),
+        published_with="corrclip",
+        needs=("foundation",),
+        uses_masks=True,
+    ),
+    MethodRow(
+        "trident",
+        "Trident",
+        "Joins windows by the attention of DINO and of SAM; SAM then outlines each region.",
+        make=lazily("methods.trident", "Trident"),
+        published_with="trident",
+        refiner="sam",
+        needs=("foundation", "sam"),
+        foundation="dino-vitb16",
     ),
     MethodRow(
         "clip",

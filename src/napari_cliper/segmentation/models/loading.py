@@ -435,7 +435,7 @@ def load_foundation(
     """Load the vision foundation model onto the device; download it if necessary."""
 
     def load() -> Loaded[ImageEncoder]:
-        row = entry(config.foundation_model, "foundation")
+        row = entry(config.chosen_foundation, "foundation")
         paths = list(weights.fetch(row, offline=config.offline, monitor=monitor).values())
         monitor.tell(f"Loading {row.name}", 0, 1)
         tensors: dict[str, Tensor] = {}
@@ -446,7 +446,7 @@ def load_foundation(
             network.to(device, dtype)
         return Loaded(model, hashed(paths, monitor))
 
-    return shared(("foundation", config.foundation_model, str(device), str(dtype)), load, monitor)
+    return shared(("foundation", config.chosen_foundation, str(device), str(dtype)), load, monitor)
 
 
 def load_diffusion(

@@ -22,6 +22,24 @@ def attention_bytes(patches: int, heads: int) -> int:
     return 4 * heads * (patches + 1) ** 2 * 4
 
 
+SAM_BYTES = 2 * 12 * (1024 // 16) ** 4 * 4
+"""What SAM ViT-B needs: two arrays of 12 heads and 4096 x 4096 pairs of patches, in float32."""
+
+
+def check_sam_memory(device: torch.device, free: int) -> None:
+    """Raise an error if a device with so many free bytes has too little memory for SAM ViT-B.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if free < SAM_BYTES:
+        raise InvalidInputError(
+            f"SAM needs {SAM_BYTES / 1e9:.1f} GB, and {device} has {free / 1e9:.1f} GB free. Close "
+            "other programs, or choose a method and a refiner without SAM."
+        )
+
+
 def check_budget(
     name: str, shape: tuple[int, int], patches: int, heads: int, device: torch.device, free: int
 ) -> None:

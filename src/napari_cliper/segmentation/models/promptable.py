@@ -345,19 +345,34 @@ class PromptableModel:
         previous : (h, w) float32 array, optional
             The mask of the earlier clicks that the new ones correct: one of `ObjectMasks.logits`.
         """
+        given = None if previous is None else torch.from_numpy(previous)
+        logits, scores = self.mask_logits(embedding, prompt, given)
+        with torch.inference_mode():
+            masks = embedding.frame.to_image(logits) > 0
+        return ObjectMasks(masks.numpy(), scores.numpy(), logits.numpy())
+
+    def mask_logits(
+        self, embedding: ObjectEmbedding, prompt: ObjectPrompt, previous: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return masks of the object of a prompt as the network gives them.
+
+        The parameters are those of `masks`.
+
+        Returns
+        -------
+        (n, h, w) float32 tensor
+            Logits over the square, the network's own choice first.
+        (n,) float32 tensor
+            The IoU that the network expects of each mask.
+        """
         labels = [POSITIVE] * len(prompt.inside) + [NEGATIVE] * len(prompt.outside)
         labels += [] if prompt.box is None else [TOP_LEFT, BOTTOM_RIGHT]
         points = torch.tensor(embedding.frame.to_square(prompt.places), dtype=torch.float32)
         with torch.inference_mode():
             logits, scores = self.decoder.decode(
-                embedding.tensors,
-                points[None],
-                torch.tensor(labels)[None],
-                None if previous is None else torch.from_numpy(previous),
+                embedding.tensors, points[None], torch.tensor(labels)[None], previous
             )
-            logits = logits.float().cpu()
-            masks = embedding.frame.to_image(logits) > 0
-        return ObjectMasks(masks.numpy(), scores.float().cpu().numpy(), logits.numpy())
+        return logits.float().cpu(), scores.float().cpu()
 
     def mask_in_box(
         self, embedding: ObjectEmbedding, places: list[list[float]], mask: Tensor

@@ -18,7 +18,7 @@ from ..errors import unknown_choice
 from ..tables import lazily
 
 Kind = Literal["clip", "diffusion", "foundation", "sam", "autoencoder"]
-Network = Literal["diffusion", "foundation"]
+Network = Literal["diffusion", "foundation", "sam"]
 """A network that may take part beside CLIP."""
 
 
@@ -51,7 +51,8 @@ class WeightsEntry:
     validated : bool
         Whether published settings and numbers exist for it.
     patch : int
-        Patch size in pixels of a foundation model; 0 for the others.
+        Patch size in pixels of a foundation model, and of a SAM that has the attention that
+        Trident needs; 0 for the others.
     make : callable
         Returns the `image_encoder.ImageEncoder` of a foundation model, from its architecture, a
         dict of its tensors and the path of its weights (for messages). Default: `dino.build`.
@@ -143,10 +144,19 @@ def _foundation(name: str, architecture: str, patch: int, size: int) -> WeightsE
     )
 
 
-def _sam(name: str, repository: str, size: int, purpose: str) -> WeightsEntry:
+def _sam(name: str, repository: str, size: int, purpose: str, patch: int = 0) -> WeightsEntry:
     files = (("model.safetensors",), ("config.json",))
     return WeightsEntry(
-        name, "sam", "", (repository,), files, size, "Apache-2.0", purpose, validated=False
+        name,
+        "sam",
+        "",
+        (repository,),
+        files,
+        size,
+        "Apache-2.0",
+        purpose,
+        validated=False,
+        patch=patch,
     )
 
 
@@ -268,7 +278,8 @@ _ROWS = (
         "sam-vit-base",
         "facebook/sam-vit-base",
         375_000_000,
-        "Outlines one object at a click (SAM, base).",
+        "Outlines one object at a click (SAM, base); for Trident and the refiner SAM.",
+        patch=16,
     ),
 )
 

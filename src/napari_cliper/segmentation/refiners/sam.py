@@ -79,7 +79,7 @@ class Sam(NetworkRefiner):
             planes = (planes - low) / (planes.amax(dim=(1, 2), keepdim=True) - low + 1e-6)
         labels = planes.argmax(dim=0).numpy()
         found = max(least, settings.background_threshold)  # others are no class
-        regions = find_regions(planes, labels, least=found)
+        regions = find_regions(planes, labels, least=found, least_area=LEAST_AREA)
         masks = _masks(network, outlines, planes, regions, least, monitor)
         refined, decided = refine_by_masks(planes, regions, masks)
         winner = np.where(decided >= 0, decided, 0)
@@ -124,7 +124,7 @@ def half_shape(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def find_regions(
-    planes: Tensor, labels: NDArray[np.integer], *, least: float, least_area: int = LEAST_AREA
+    planes: Tensor, labels: NDArray[np.integer], *, least: float, least_area: int
 ) -> list[Region]:
     """Return the connected regions that become prompts.
 

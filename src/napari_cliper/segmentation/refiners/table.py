@@ -24,6 +24,8 @@ class RefinerRow:
         Returns a `refiners.protocol.Refiner`; None for no refinement.
     needs : str or None
         The network, in addition to CLIP, that `Refiner.read` is given.
+    tiles : bool
+        Whether it can refine an image in tiles.
     reads : str
         Name of what `Refiner.read` returns. Refiners with the same name share it, so that changing
         from one to another does not embed the image again. Empty if it returns None.
@@ -40,6 +42,7 @@ class RefinerRow:
     make: Callable[[], Any] | None
     needs: Network | None = None
     reads: str = ""
+    tiles: bool = True
     autoencoder: str = ""
     note: str = ""
 
@@ -79,6 +82,15 @@ _ROWS = (
         make=lazily("refiners.foundation", "Foundation"),
         needs="foundation",
         reads="similarity",
+    ),
+    RefinerRow(
+        "sam",
+        "SAM",
+        "Outlines each region of the coarse map with SAM, as Trident does. Medium download.",
+        make=lazily("refiners.sam", "Sam"),
+        needs="sam",
+        reads="outlines",
+        tiles=False,
     ),
     RefinerRow(
         "pamr",

@@ -17,6 +17,8 @@ from napari_cliper.segmentation import (
     tiles_for_objects,
 )
 
+SAM = ("SAM", "Masks")
+
 
 def grey(panel):
     return {
@@ -29,13 +31,17 @@ def grey(panel):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, {"DINO", "Stride"}),
-        ({"refiner": "pamr"}, {"Diffusion", "Seed", "DINO", "Stride"}),
-        ({"refiner": "foundation"}, {"Diffusion", "Seed", "Stride"}),
-        ({"method": "proxyclip"}, {"Diffusion", "Seed"}),
-        ({"method": "proxyclip", "window": 0}, {"Diffusion", "Seed", "Stride"}),
-        ({"window": 224}, {"DINO"}),
-        ({"model": "demo"}, {"Diffusion", "Seed", "DINO", "Stride", ui_text.PRESET_LABEL}),
+        ({}, {"DINO", "Stride", *SAM}),
+        ({"refiner": "pamr"}, {"Diffusion", "Seed", "DINO", "Stride", *SAM}),
+        ({"refiner": "foundation"}, {"Diffusion", "Seed", "Stride", *SAM}),
+        ({"refiner": "sam"}, {"Diffusion", "Seed", "DINO", "Stride", "Masks"}),
+        ({"method": "proxyclip"}, {"Diffusion", "Seed", *SAM}),
+        ({"method": "corrclip"}, {"Diffusion", "Seed", "SAM"}),
+        ({"method": "corrclip", "masks": "sam"}, {"Diffusion", "Seed"}),
+        ({"method": "trident"}, {"Diffusion", "Seed", "Masks"}),
+        ({"method": "proxyclip", "window": 0}, {"Diffusion", "Seed", "Stride", *SAM}),
+        ({"window": 224}, {"DINO", *SAM}),
+        ({"model": "demo"}, {"Diffusion", "Seed", "DINO", "Stride", "Preset", *SAM}),
     ],
 )
 def test_what_does_not_apply_is_grey_and_says_why(panel, settings, expected):
