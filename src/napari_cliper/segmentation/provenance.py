@@ -95,7 +95,11 @@ def score_record(
     scores: ScoreMaps, embedding: ImageEmbedding, seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     """Settings, seed, weights, versions, classes with their scores, and time of each step."""
-    config = {**asdict(scores.config), "refiner": scores.config.chosen_refiner}
+    config = {
+        **asdict(scores.config),
+        "refiner": scores.config.chosen_refiner,
+        "foundation_model": scores.config.chosen_foundation,
+    }
     return {
         "config": {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()},
         "settings": scores.settings.as_dict,
