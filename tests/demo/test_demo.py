@@ -29,7 +29,7 @@ def test_demo_command_shows_table_measure_and_image(tmp_path):
 
 
 def test_methods_keep_the_order_that_was_measured():
-    rows = compare_methods(30, lambda _progress: None)
+    rows = compare_methods(10, lambda _progress: None)
     measured = {method: (coarse, pamr) for method, coarse, pamr in rows}
     assert measured["cliper"][0] >= 0.80
     assert measured["cliper"][1] >= 0.90

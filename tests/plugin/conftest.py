@@ -18,6 +18,7 @@ from napari_cliper.plugin.worker import running_jobs
 from napari_cliper.segmentation import SegmentationConfig
 
 SCENE = make_scene((96, 128), 1_000_008)
+ENGINE = SegmentationConfig(model="demo", device="cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +40,24 @@ def _own_preferences(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _pytorch():
-    """PyTorch is there before the first dock, whose job to load it cannot be stopped midway."""
+def _settings_of_napari():
+    """napari's own settings lie in no file: each viewer would write them five times."""
+    settings.get_settings(path=None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _networks():
+    """The networks of the demo model are loaded once: docks share them with this segmenter.
+
+    So PyTorch is there before the first dock, too, whose job to load it cannot be stopped midway.
+    """
     load_pytorch()
+    from napari_cliper.segmentation import Segmenter  # noqa: PLC0415 - PyTorch must come first
+
+    segmenter = Segmenter(ENGINE)
+    segmenter.load()
+    yield
+    segmenter.unload()
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +93,7 @@ def dock(make_napari_viewer, qtbot):
     widget = CliperWidget(viewer)
     viewer.window.add_dock_widget(widget, name="CLIPer segmentation")
     viewer.add_image(SCENE.image, name="scene")
-    widget.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
+    widget.engine_panel.setValue(ENGINE)
     qtbot.waitUntil(lambda: widget.weights.idle, timeout=20_000)
     widget.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
     yield widget
