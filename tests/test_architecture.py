@@ -233,6 +233,7 @@ DOORS = {
     "onnxruntime": "segmentation/models/sam_onnx.py",
     "timm": "segmentation/models/dino.py",
     "huggingface_hub": "segmentation/models/weights.py",
+    "distributed": "workflows/cluster.py",
 }
 
 

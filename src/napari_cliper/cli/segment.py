@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..objects.classifying import ClassifiedObjects
     from ..workflows.image_planes import Reading
     from ..workflows.segment_files import Segmented
-    from ..workflows.segment_run import Outcome
+    from ..workflows.segment_run import Outcome, Way
 
 SHOWN = 30
 """Most rows in the table of uncertain images; uncertainty.csv lists every image."""
@@ -96,6 +96,17 @@ def segment(
         str | None,
         typer.Option(help="Segment only one share of the images, such as 3/8: the third of eight."),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Segment with this many processes on this machine, one per GPU if there are "
+            "several GPUs (needs the extra cluster)."
+        ),
+    ] = 0,
+    scheduler: Annotated[
+        str,
+        typer.Option(help="Segment on a running dask cluster: the address of its scheduler."),
+    ] = "",
     retry: Annotated[
         bool, typer.Option("--retry", help="Try images again that failed in an earlier run.")
     ] = False,
@@ -125,8 +136,10 @@ def segment(
         chosen = chosen_prototypes(prototypes, prototype_weight)
         store = engine.tile_store()
         segmenter = Segmenter(engine.config(mask_file=True), tile_store=store)
+        from ..workflows.cluster import Cluster  # noqa: PLC0415 - torch
         from ..workflows.image_sources import Shard, find_images  # noqa: PLC0415 - torch
         from ..workflows.result_files import write_uncertainty  # noqa: PLC0415 - torch
+        from ..workflows.segment_cluster import on_cluster  # noqa: PLC0415 - torch
         from ..workflows.segment_files import SegmentJob  # noqa: PLC0415 - torch
         from ..workflows.segment_pipeline import on_this_machine  # noqa: PLC0415 - torch
         from ..workflows.segment_run import SegmentRun  # noqa: PLC0415 - torch
@@ -144,6 +157,9 @@ def segment(
             reading=reading,
             overlay=not no_overlay,
         )
+        way: Way = on_this_machine
+        if workers or scheduler:
+            way = on_cluster(Cluster(workers, scheduler))
         share = None if shard is None else Shard.parsed(shard)
         found = find_images(images, output)
         run = SegmentRun(segmenter, job, found, shard=share, overwrite=overwrite, retry=retry)
@@ -159,7 +175,7 @@ def segment(
                 note_missing_prototypes(chosen, classes)
                 run.segmenter = matched(segmenter, chosen, bars.report, should_stop)
             monitor = Monitor(bars.report, should_stop)
-            for outcome in run.outcomes(on_this_machine, monitor, notify):
+            for outcome in run.outcomes(way, monitor, notify):
                 counts.add(outcome)
                 if outcome.error or len(run.sources) <= IN_DETAIL:
                     with bars.hidden():

@@ -15,6 +15,7 @@ from .errors import OutOfMemoryError as OutOfMemoryError
 from .errors import SegmentationError as SegmentationError
 from .errors import Stopped as Stopped
 from .errors import WeightsUnavailableError as WeightsUnavailableError
+from .errors import WorkerLostError as WorkerLostError
 from .features.composite import COLOUR_STEPS as COLOUR_STEPS
 from .features.composite import Channel as Channel
 from .features.composite import Composite as Composite

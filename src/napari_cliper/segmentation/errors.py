@@ -31,6 +31,10 @@ class OutOfMemoryError(SegmentationError):
     """The memory of the device did not suffice; the message says what to change."""
 
 
+class WorkerLostError(SegmentationError):
+    """Workers of a cluster died or do not answer."""
+
+
 class Stopped(SegmentationError):  # noqa: N818 - a request that was granted, not a failure
     """The caller's `should_stop` asked the engine to stop."""
 

@@ -170,7 +170,7 @@ class _Pipeline:
     def _load(self, monitor: Monitor) -> None:
         if not self.loaded:
             self.run.segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
-            self.run.start()
+            self.run.start(self.run.segmenter.engine_record)
             self.loaded = True
 
     def _quiet(self) -> Monitor:

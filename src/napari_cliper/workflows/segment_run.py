@@ -84,10 +84,11 @@ class Ready:
         """
         if isinstance(error, FileError):
             return Outcome(self.source, error=str(error))
-        return _failed(self.source, self.digest, error, unfit=False)
+        return failed(self.source, self.digest, error, unfit=False)
 
 
-def _failed(source: Source, digest: str, error: Exception, *, unfit: bool = True) -> Outcome:
+def failed(source: Source, digest: str, error: Exception, *, unfit: bool = True) -> Outcome:
+    """Return the outcome of an image that failed, with the reason for the journal."""
     record = {"name": source.name, "digest": digest, "error": str(error)}
     return Outcome(source, error=str(error), unfit=unfit, record=record)
 
@@ -117,7 +118,7 @@ def look(
     try:
         digest = image_digest(job, source)
     except FileError as error:
-        return _failed(source, "", error)
+        return failed(source, "", error)
     if known is not None and known["digest"] == digest:
         if "error" in known:
             if not retry:
@@ -127,7 +128,7 @@ def look(
     try:
         return Ready(source, digest, read_checked(segmenter, job, source))
     except OF_ONE_IMAGE as error:
-        return _failed(source, digest, error)
+        return failed(source, digest, error)
 
 
 def merge_shards(output: Path) -> Journal:
@@ -261,15 +262,20 @@ class SegmentRun:
 
     # ------------------------------------------------------------------ while it runs
 
-    def start(self) -> None:
+    def start(self, engine: Mapping[str, Any]) -> None:
         """Begin the journal; the networks are loaded.
+
+        Parameters
+        ----------
+        engine : mapping
+            See `Segmenter.engine_record`.
 
         Raises
         ------
         InvalidInputError
             If the weights are not those of the images that are done.
         """
-        self.journal.check_engine(self.segmenter.engine_record)
+        self.journal.check_engine(engine)
         self._begin()
 
     def _begin(self) -> None:
