@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -16,6 +18,7 @@ from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.journal import Journal
 from napari_cliper.segmentation import ClassPrompt, Monitor, SegmentationConfig, Segmenter
+from napari_cliper.workflows import segment_cluster
 from napari_cliper.workflows.segment_run import JOURNAL
 
 NAMES = ("2.png", "10.png", "plate/a.png", "plate/deep/a.png")
@@ -186,21 +189,63 @@ for path, time_written in done.items():
 """
 
 
-def test_killed_five_times_nothing_is_lost_half_written_or_done_twice(tiny_clip, tmp_path):
+@pytest.fixture(scope="module")
+def many(tiny_clip, tmp_path_factory):
+    """Images, one of them large, the options of a run, and its results without interruption."""
+    root = tmp_path_factory.mktemp("many")
+    (root / "in").mkdir()
     for number in range(16):
-        path = tmp_path / "in" / f"{number}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(make_scene((64, 80), number).image).save(path)
-    arguments = ["segment", str(tmp_path / "in"), "--labels", "nucleus, crystal"]
-    arguments += ["--model", str(tiny_clip), "--refiner", "pamr", "--templates", "word"]
-    arguments += ["--shorter-side", "64"]
-    whole = [*arguments, "--output", str(tmp_path / "whole")]
+        shape = (160, 200) if number == 3 else (56, 64)
+        Image.fromarray(make_scene(shape, number).image).save(root / "in" / f"{number}.png")
+    options = ["--labels", "nucleus, crystal", "--model", str(tiny_clip), "--refiner", "pamr"]
+    options += ["--templates", "word", "--shorter-side", "64", "--tile", "64"]
+    command = ["segment", str(root / "in"), *options]
+    whole = [*command, "--no-tile-cache", "--output", str(root / "whole")]
     assert CliRunner().invoke(app, whole).exit_code == 0
+    return command, content(root / "whole")
+
+
+def test_killed_five_times_nothing_is_lost_half_written_or_done_twice(many, tmp_path):
+    command, whole = many
     out = tmp_path / "out"
-    script = [sys.executable, "-c", KILLED_AT_RANDOM, str(out / JOURNAL), *arguments]
-    done = subprocess.run(
-        [*script, "--output", str(out)], capture_output=True, text=True, check=False, timeout=300
-    )
+    script = [sys.executable, "-c", KILLED_AT_RANDOM, str(out / JOURNAL), *command]
+    script += ["--no-tile-cache", "--output", str(out)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert content(out) == content(tmp_path / "whole")
+    assert content(out) == whole
     assert [path.name for path in out.iterdir() if path.name.startswith(".napari-cliper-")] == []
+
+
+def test_two_workers_one_of_which_is_killed_give_the_same(many, tmp_path, monkeypatch):
+    command, whole = many
+    out, tiles = tmp_path / "out", tmp_path / "tiles"
+    monkeypatch.setattr(segment_cluster, "TILES_APART", 8)  # the large image is shared
+    monkeypatch.setattr(segment_cluster, "TILES_A_TASK", 3)
+    killed, ended = [], threading.Event()
+
+    def kill_one():
+        journal = out / JOURNAL
+        while not (journal.exists() and journal.read_bytes().count(b"\n") >= 2 + 2):
+            if ended.wait(0.005):
+                return
+        for child in psutil.Process().children(recursive=True):
+            if "spawn_main" in " ".join(child.cmdline()):
+                child.kill()
+                killed.append(journal.read_bytes().count(b"\n"))
+                return
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    given = [*command, "--workers", "2", "--tile-cache", str(tiles), "--output", str(out)]
+    result = CliRunner().invoke(app, given)
+    ended.set()
+    killer.join()
+    assert result.exit_code == 0, result.output
+    assert killed
+    assert killed[0] < 2 + 15
+    assert content(out) == whole
+    assert len(list(tiles.glob("*.zip"))) == json.loads(whole["3.json"])["tiles"]["count"] >= 8
+    missing = CliRunner().invoke(
+        app, [*command, "--workers", "2", "--scheduler", "x", "--output", str(out)]
+    )
+    assert "Give a number of workers" in words(missing)

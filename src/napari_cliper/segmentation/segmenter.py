@@ -30,7 +30,6 @@ from .networks import Networks
 from .progress import Monitor, Report, ShouldStop
 from .prompts import ClassPrompt, usable_background
 from .provenance import (
-    embedding_record,
     engine_record,
     prototype_usage,
     score_record,
@@ -38,10 +37,11 @@ from .provenance import (
 )
 from .refiners.protocol import refined_maps
 from .refiners.table import REFINERS
-from .region_masks import checked_masks, mask_record
+from .region_masks import checked_masks
 from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototypes import Prototypes, learn_prototypes
 from .tile_encoder import TileEncoder, TileEstimate
+from .tiled_embedding import embed_tiled, encode_tiles
 from .tiles import TileLayout, tile_layout
 from .whole_encoder import embed_whole, timed
 from .words import fused_prototypes, word_queries, word_warnings
@@ -240,24 +240,15 @@ class Segmenter:
     def embed_each(
         self, images: Sequence[RGBImage | TiledImage], monitor: Monitor
     ) -> list[ImageEmbedding]:
-        """Encode images of one size, at most `at_once` of them in one pass.
+        """Encode images of one size from `check`, at most `at_once` of them, in one pass.
 
-        Parameters
-        ----------
-        images : sequence of RGBImage or TiledImage
-            From `check`.
-        monitor : Monitor
-
-        Returns
-        -------
-        list of ImageEmbedding
-            One per image; the images do not influence each other.
+        The images do not influence each other.
         """
         whole = [one for one in images if isinstance(one, RGBImage)]
         if len(whole) == len(images):
             return embed_whole(self.reader, whole, monitor)
         return [
-            self._embed_tiles(one, monitor)
+            embed_tiled(self.reader, self.tile_store, one, self._tiles_of(one), monitor)
             if isinstance(one, TiledImage)
             else embed_whole(self.reader, [one], monitor)[0]
             for one in images
@@ -284,35 +275,19 @@ class Segmenter:
             patch=self.source.patch,
         )
 
-    def _embed_tiles(self, image: TiledImage, monitor: Monitor) -> ImageEmbedding:
-        """Encode an image tile by tile."""
+    def encode_tiles(
+        self, image: TiledImage, tiles: Sequence[int], monitor: Monitor | None = None
+    ) -> None:
+        """Encode tiles of an image from `check`, by their index in `layout`, into the store.
+
+        Several programs with the same `TileCache` can share the work before one calls `embed`.
+        """
+        encode_tiles(self.reader, self.tile_store, image, self._tiles_of(image), tiles, monitor)
+
+    def _tiles_of(self, image: TiledImage) -> TileLayout:
         layout = self.layout(image.shape)
         assert layout is not None  # noqa: S101 - it is larger than a tile
-        seconds: dict[str, float] = {}
-        with self.networks.guard("encoding the tiles"), torch.inference_mode():
-            with timed(seconds, "load"):
-                self.networks.load(monitor)
-            with timed(seconds, "clip"):
-                tiles, overview = TileEncoder(self.reader, self.tile_store).embed(
-                    image, layout, f"{self.identity} {self.dtype}", monitor
-                )
-        record = embedding_record(self.networks, image, layout.scaled, seconds)
-        return ImageEmbedding(
-            image=image,
-            resized=overview,
-            whole=None,
-            windows=(),
-            window_attention=None,
-            self_attention=None,
-            config=self.config,
-            record={
-                **record,
-                **mask_record(image.masks, "given"),
-                "tiles": {"count": len(layout), "without contrast": tiles.empty},
-            },
-            tiles=tiles,
-            masks=image.masks,
-        )
+        return layout
 
     def estimate(
         self,
@@ -334,8 +309,7 @@ class Segmenter:
 
     def estimate_tiles(self, image: TiledImage, monitor: Monitor) -> TileEstimate:
         """Estimate what encoding an image from `check` costs, by encoding one of its tiles."""
-        layout = self.layout(image.shape)
-        assert layout is not None  # noqa: S101 - it is larger than a tile
+        layout = self._tiles_of(image)
         with self.networks.guard("encoding a tile"), torch.inference_mode():
             self.networks.load(monitor)
             return TileEncoder(self.reader, self.tile_store).estimate(image, layout, monitor)

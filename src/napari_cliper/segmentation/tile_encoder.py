@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -127,26 +127,58 @@ class TileEncoder:
             overview[place.slices] = np.asarray(
                 Image.fromarray(pixels).resize(size, Image.Resampling.BOX)
             )
-            if (pixels == pixels[0, 0]).all():
-                keys.append({})
-                continue
-            source = self._source(image, layout, place, pixels)
-            depends_on = [identity, pixels]
-            if source.original is not pixels:
-                depends_on.append(source.original)
-            if source.masks is not None:
-                depends_on.append(source.masks)
-            own: dict[TilePart, str] = {"clip": key_of("clip", FORMAT, *depends_on)}
-            if own["clip"] not in self.store:
-                self._read_features(own["clip"], source, monitor)
-            if self._reads_attention:
-                crop = image.region(tile_window(layout, place))
-                own["refiner"] = key_of("refiner", FORMAT, self.reader.config.embedding_key, crop)
-                if allowed > 0 and own["refiner"] not in self.store:
-                    allowed -= self._read_attention(own["refiner"], crop, monitor).nbytes
+            own, stored = self._encoded(image, layout, identity, place, pixels, allowed, monitor)
+            allowed -= stored
             keys.append(own)
         self.store.trim()
         return TileSet(image, layout, tuple(keys), self.store), overview
+
+    def encode(
+        self,
+        image: TiledImage,
+        layout: TileLayout,
+        identity: str,
+        tiles: Sequence[int],
+        monitor: Monitor,
+    ) -> None:
+        """Run the networks on those of some tiles, by their index, that are not in the store."""
+        cells = layout.cells
+        allowed = self._attention_bytes() * len(tiles) // len(cells)
+        for done, index in enumerate(tiles):
+            monitor.tell("Encoding the tiles", done, len(tiles))
+            place = cells[index]
+            pixels = self._pixels(image, layout, place)
+            allowed -= self._encoded(image, layout, identity, place, pixels, allowed, monitor)[1]
+
+    def _encoded(
+        self,
+        image: TiledImage,
+        layout: TileLayout,
+        identity: str,
+        place: Window,
+        pixels: RGBPixels,
+        allowed: int,
+        monitor: Monitor,
+    ) -> tuple[dict[TilePart, str], int]:
+        """The keys of a tile, and how many bytes of attention are new in the store."""
+        if (pixels == pixels[0, 0]).all():
+            return {}, 0
+        source = self._source(image, layout, place, pixels)
+        depends_on = [identity, pixels]
+        if source.original is not pixels:
+            depends_on.append(source.original)
+        if source.masks is not None:
+            depends_on.append(source.masks)
+        own: dict[TilePart, str] = {"clip": key_of("clip", FORMAT, *depends_on)}
+        if own["clip"] not in self.store:
+            self._read_features(own["clip"], source, monitor)
+        if not self._reads_attention:
+            return own, 0
+        crop = image.region(tile_window(layout, place))
+        own["refiner"] = key_of("refiner", FORMAT, self.reader.config.embedding_key, crop)
+        if allowed <= 0 or own["refiner"] in self.store:
+            return own, 0
+        return own, self._read_attention(own["refiner"], crop, monitor).nbytes
 
     @property
     def _reads_attention(self) -> bool:
