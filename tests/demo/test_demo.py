@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from napari_cliper.cli.commands import app
 from napari_cliper.demo.run import all_classes, compare_methods, segment_scene
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.segmentation import ClassPrompt, SegmentationConfig, Segmenter
+from napari_cliper.segmentation import METHODS, ClassPrompt, SegmentationConfig, Segmenter
 
 
 def test_demo_finds_the_objects_of_a_held_out_scene():
@@ -29,11 +29,17 @@ def test_demo_command_shows_table_measure_and_image(tmp_path):
 
 
 def test_methods_keep_the_order_that_was_measured():
-    rows = compare_methods(10, lambda _progress: None)
+    rows = compare_methods(10, lambda _progress: None, ("cliper", "maskclip", "clip"))
     measured = {method: (coarse, pamr) for method, coarse, pamr in rows}
     assert measured["cliper"][0] >= 0.80
     assert measured["cliper"][1] >= 0.90
     assert measured["cliper"][0] > measured["maskclip"][0] > measured["clip"][0]
+
+
+def test_every_method_without_another_network_is_compared():
+    measured = [method for method, *_ in compare_methods(1, lambda _progress: None)]
+    assert measured == [name for name, row in METHODS.items() if not row.needs]
+    assert {"cliper", "scclip", "naclip", "resclip", "cliptrase"} <= set(measured)
 
 
 def test_demo_model_warns_of_words_it_does_not_know():

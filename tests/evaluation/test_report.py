@@ -155,9 +155,9 @@ def test_the_overview_shows_image_truth_and_labels_side_by_side():
     truth[:, :40] = IGNORED
     labels = np.zeros((60, 80), dtype=np.uint8)
     labels[:30] = 1
-    sheet = np.array(contact_sheet([ContactRow("one", image, truth, labels)], ["a", "b"])).astype(
-        int
-    )
+    sheet = np.array(
+        contact_sheet([ContactRow("one", image, truth, (labels,))], ["a", "b"])
+    ).astype(int)
     colours = class_colours(2).astype(float)
     left, top = [12 + index * 92 for index in range(3)], 12 + 22
     assert sheet[top + 20, left[0] + 60].tolist() == [200] * 3
@@ -175,7 +175,7 @@ def test_the_overview_shows_image_truth_and_labels_side_by_side():
 )
 def test_the_overview_takes_any_image(image):
     shape = image.shape[:2]
-    row = ContactRow("細胞 " * 40, image, np.zeros(shape, np.uint16), np.zeros(shape, np.uint16))
+    row = ContactRow("細胞 " * 40, image, np.zeros(shape, np.uint16), (np.zeros(shape, np.uint16),))
     sheet = contact_sheet([row, row], ["a"])
     assert sheet.width >= 240
     assert sheet.height > 2 * 22

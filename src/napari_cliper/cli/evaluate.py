@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -9,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..segmentation import InvalidInputError
+from ..segmentation import METHODS, InvalidInputError, SegmentationConfig
 from ._console import STOPPED_KEPT, Bars, err, out, readable_errors
 from ._engine_options import EngineOptions, takes_engine_options
 from ._prototype_options import (
@@ -21,7 +22,9 @@ from ._prototype_options import (
 )
 
 if TYPE_CHECKING:
+    from ..evaluation.dataset import Dataset
     from ..evaluation.runner import Evaluation
+    from ..segmentation import Segmenter
 
 SHOWN = 30
 """Most classes in the printed table; classes.csv lists all."""
@@ -52,6 +55,12 @@ def evaluate(
         list[int] | None,
         typer.Option(help="A label whose pixels are ignored; may be repeated. Default: 255."),
     ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Several methods, separated by commas, in one table and one contact sheet."
+        ),
+    ] = None,
     stage: Annotated[
         str | None, typer.Option(help="coarse or refined; default: refined if there is a refiner.")
     ] = None,
@@ -70,38 +79,55 @@ def evaluate(
     """
     with readable_errors(STOPPED_KEPT):
         from ..evaluation.benchmark_dataset import from_benchmark  # noqa: PLC0415
-        from ..evaluation.dataset import Dataset, from_files  # noqa: PLC0415
+        from ..evaluation.comparison import compare, method_configs  # noqa: PLC0415
+        from ..evaluation.dataset import from_files  # noqa: PLC0415
         from ..evaluation.report import write_report  # noqa: PLC0415
         from ..evaluation.runner import evaluate as run  # noqa: PLC0415 - as torch, below
         from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
 
-        dataset: Dataset
         config = engine.config()
-        chosen = chosen_prototypes(prototypes, prototype_weight)
-        if root is not None:
-            if images or labels or classes or ignore:
-                raise InvalidInputError(
-                    "--root already defines the images, labels, classes and ignored labels. Leave "
-                    "out IMAGES, LABELS, --classes and --ignore, or leave out --root."
-                )
-            dataset = from_benchmark(engine.preset, root, config.method)
-        elif images is None or labels is None or classes is None:
+        configs = None if methods is None else method_configs(methods, config)
+        if configs and prototypes is not None:
             raise InvalidInputError(
-                "The ground truth is missing. Give IMAGES, LABELS and --classes FILE, or "
-                "--preset NAME and --root FOLDER."
+                "Prototypes belong to one method. Leave out --prototypes, or choose one with "
+                "--method instead of --methods."
             )
-        else:
-            dataset = from_files(images, labels, classes, ignore=ignore)
-        bars = Bars()
-        with bars.progress:
-            segmenter = Segmenter(dataset.configured(config), tile_store=engine.tile_store())
+        chosen = chosen_prototypes(prototypes, prototype_weight)
+        if root is not None and (images or labels or classes or ignore):
+            raise InvalidInputError(
+                "--root already defines the images, labels, classes and ignored labels. Leave "
+                "out IMAGES, LABELS, --classes and --ignore, or leave out --root."
+            )
+
+        def data(method: str) -> Dataset:
+            if root is not None:
+                return from_benchmark(engine.preset, root, method)
+            if images is None or labels is None or classes is None:
+                raise InvalidInputError(
+                    "The ground truth is missing. Give IMAGES, LABELS and --classes FILE, or "
+                    "--preset NAME and --root FOLDER."
+                )
+            return from_files(images, labels, classes, ignore=ignore)
+
+        shared: Segmenter | None = None
+
+        def measured(config: SegmentationConfig, folder: Path) -> Evaluation:
+            nonlocal shared
+            dataset = data(config.method)
+            wanted = dataset.configured(config)
+            segmenter = (
+                Segmenter(wanted, tile_store=engine.tile_store())
+                if shared is None
+                else shared.with_config(wanted)
+            )
             if chosen is not None:
                 note_missing_prototypes(chosen, dataset.classes)
                 segmenter = matched(segmenter, chosen, bars.report)
-            result = run(
+            shared = segmenter
+            return run(
                 segmenter,
                 dataset.first(limit),
-                output,
+                folder,
                 stage=cast("Any", stage),
                 thresholds=engine.thresholds(segmenter.settings),
                 prototypes=chosen,
@@ -109,9 +135,42 @@ def evaluate(
                 overwrite=overwrite,
                 report=bars.report,
             )
-            write_report(output, result, report=bars.report)
-        _print(result)
+
+        bars = Bars()
+        with bars.progress:
+            if configs:
+                results = compare(configs, measured, output, report=bars.report)
+            else:
+                result = measured(config, output)
+                write_report(output, result, report=bars.report)
+        if configs:
+            _print_comparison(results)
+        else:
+            _print(result)
         out.print(f"Results written to {output}", soft_wrap=True, highlight=False)
+
+
+def _print_comparison(results: Mapping[str, Evaluation]) -> None:
+    """Print the metrics of several methods as one table, followed by the notes."""
+    from ..evaluation.comparison import seconds_per_image  # noqa: PLC0415 - heavy
+
+    first = next(iter(results.values()))
+    columns = [name for name in first.figures if "," not in name]  # methods.csv has all
+    table = Table(title=escape(first.dataset.title), title_justify="left")
+    table.add_column("method")
+    for name in (*columns, "s per image"):
+        table.add_column(name, justify="right")
+    for method, result in results.items():
+        figures = [f"{result.figures[name]:.4f}" for name in columns]
+        table.add_row(METHODS[method].title, *figures, f"{seconds_per_image(result):.2f}")
+    out.print(table)
+    owners: dict[str, list[str]] = {}
+    for method, result in results.items():
+        for note in result.notes:
+            owners.setdefault(note, []).append(METHODS[method].title)
+    for note, titles in owners.items():
+        whose = "" if len(titles) == len(results) else f", {', '.join(titles)}"
+        err.print(f"[yellow]Note{whose}:[/] {escape(note)}", soft_wrap=True)
 
 
 def _print(result: Evaluation) -> None:

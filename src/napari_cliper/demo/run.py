@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..evaluation.metrics import confusion_matrix, mean_iou
 from ..segmentation import (
+    METHODS,
     ClassPrompt,
     Progress,
     ScoreMaps,
@@ -24,8 +25,8 @@ HELD_OUT_SEED = 1_000_000
 DEMO_SEED = 23
 """Added to `HELD_OUT_SEED`: a scene with four kinds of objects, some of which touch."""
 
-COMPARED: tuple[str, ...] = ("cliper", "maskclip", "clearclip", "sclip", "clip")
-"""The methods that the demo model can run."""
+COMPARED: tuple[str, ...] = tuple(name for name, row in METHODS.items() if not row.needs)
+"""The methods that need no other network than CLIP, which the demo model can run."""
 
 SCENE_SHAPE = (512, 640)
 """Shape of the scene that the demo shows."""
@@ -69,9 +70,9 @@ def segment_scene(report: Callable[[Progress], None], seed: int = DEMO_SEED) -> 
 
 
 def compare_methods(
-    scenes: int, report: Callable[[Progress], None]
+    scenes: int, report: Callable[[Progress], None], methods: Sequence[str] = COMPARED
 ) -> Iterator[tuple[str, float, float]]:
-    """Measure the accuracy of every method that the demo model can run, on held-out scenes.
+    """Measure the accuracy of methods that the demo model can run, on held-out scenes.
 
     Yields
     ------
@@ -80,7 +81,7 @@ def compare_methods(
         Mean IoU, 0 to 1, over the nine kinds and the background, from the pixels of all scenes
         together, without and with PAMR.
     """
-    for method in COMPARED:
+    for method in methods:
         segmenter = Segmenter(SegmentationConfig(method=method, model="demo"))
         labels = len(KINDS) + 1
         coarse, refined = (np.zeros((labels, labels), dtype=np.int64) for _ in range(2))

@@ -82,7 +82,7 @@ def confusion_figure(confusion: NDArray[np.int64], names: Sequence[str]) -> Imag
 
 @dataclass(frozen=True, eq=False)
 class ContactRow:
-    """One row of the contact sheet: an image with its true and predicted labels.
+    """One row of the contact sheet: an image with its true labels and one or more predictions.
 
     Parameters
     ----------
@@ -90,18 +90,18 @@ class ContactRow:
     image : (Y, X) or (Y, X, C) array
     truth : (Y, X) uint16 array
         Labels and `IGNORED`.
-    labels : (Y, X) uint8 or uint16 array
-        The prediction.
+    labels : tuple of (Y, X) uint8 or uint16 arrays
+        The predictions.
     """
 
     caption: str
     image: NDArray[np.generic]
     truth: NDArray[np.uint16]
-    labels: NDArray[np.uint8 | np.uint16]
+    labels: tuple[NDArray[np.uint8 | np.uint16], ...]
 
 
 def contact_sheet(rows: Sequence[ContactRow], names: Sequence[str]) -> Image.Image:
-    """Draw a contact sheet: per row the image, the ground truth, the prediction and a legend.
+    """Draw a contact sheet: per row the image, the ground truth, the predictions and a legend.
 
     Parameters
     ----------
@@ -127,18 +127,20 @@ def contact_sheet(rows: Sequence[ContactRow], names: Sequence[str]) -> Image.Ima
 
 
 def _strip(row: ContactRow, classes: dict[int, ClassRow]) -> Image.Image:
-    """Draw one row: the caption, and below it three panels and the legend of their labels."""
+    """Draw one row: the caption, and below it the panels and the legend of their labels."""
     ignored = row.truth == IGNORED
     truth = np.where(ignored, 0, row.truth).astype(np.uint16)
     bare = np.zeros(truth.shape, dtype=np.uint8)
-    panels = [_panel(labels, row.image, classes) for labels in (bare, truth, row.labels)]
+    shown: list[NDArray[np.uint8 | np.uint16]] = [bare, truth, *row.labels]
+    panels = [_panel(labels, row.image, classes) for labels in shown]
     marked = np.array(panels[1])
     marked[ignored] = IGNORED_COLOUR
     panels[1] = Image.fromarray(marked)
     shrink = min(1.0, PANEL / max(truth.shape))
     size = tuple(max(1, round(side * shrink)) for side in reversed(truth.shape))
     panels = [panel.resize((size[0], size[1]), Image.Resampling.LANCZOS) for panel in panels]
-    found = np.union1d(np.unique(truth), np.unique(row.labels)).astype(np.uint16)
+    seen = [np.unique(labels) for labels in (truth, *row.labels)]
+    found = np.unique(np.concatenate(seen)).astype(np.uint16)
     key = overlay(LabelledImage("legend", found[None], classes))
     legend = key.crop((len(found), 0, key.width, key.height))  # without the image beside it
     head = 22

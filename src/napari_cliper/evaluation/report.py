@@ -25,7 +25,9 @@ from .entry import Entry
 from .figures import ContactRow, confusion_figure, contact_sheet
 from .runner import REPORT, Evaluation
 
-__all__ = ["REPORT", "WORST", "summary", "worst_entries", "write_report"]
+__all__ = [
+    "REPORT", "WORST", "summary", "table_text", "worst_entries", "write_report", "write_table",
+]  # fmt: skip
 
 WORST = 10
 """Number of images in ``worst.png``."""
@@ -57,9 +59,9 @@ def write_report(
     rows = [_contact_row(result, entry) for entry in worst]
     with whole_files(folder) as staging:
         write_json(staging / "summary.json", summary(result))
-        _write_table(staging / "classes.csv", _class_rows(result))
-        _write_table(staging / "images.csv", _image_rows(result))
-        _write_table(
+        write_table(staging / "classes.csv", _class_rows(result))
+        write_table(staging / "images.csv", _image_rows(result))
+        write_table(
             staging / "confusion.csv",
             [["true / predicted", *map(_cell, names)]]
             + [[_cell(name), *map(int, row)] for name, row in zip(names, confusion, strict=True)],
@@ -103,7 +105,7 @@ def _contact_row(result: Evaluation, entry: Entry) -> ContactRow:
         caption=f"{entry.name}   mIoU {entry.scores.mean_iou:.3f}   image, truth, labels",
         image=result.dataset.image(pair),
         truth=result.dataset.truth(pair),
-        labels=result.labels(entry),
+        labels=(result.labels(entry),),
     )
 
 
@@ -117,7 +119,7 @@ def _class_rows(result: Evaluation) -> Iterable[Sequence[Any]]:
         values = (scores.iou[label], scores.accuracy[label], scores.boundary[label])
         pixels = (scores.confusion[label].sum(), scores.confusion[:, label].sum(),
                   scores.confusion[label, label])  # fmt: skip
-        yield label, _cell(name), *map(_text, values), *map(int, pixels)
+        yield label, _cell(name), *map(table_text, values), *map(int, pixels)
 
 
 def _image_rows(result: Evaluation) -> Iterable[Sequence[Any]]:
@@ -125,15 +127,16 @@ def _image_rows(result: Evaluation) -> Iterable[Sequence[Any]]:
     for entry in result.entries:
         one = entry.scores
         figures = (one.mean_iou, one.pixel_accuracy, one.mean_accuracy, one.mean_boundary_f1)
-        yield _cell(entry.name), *map(_text, figures), int(one.confusion.sum())
+        yield _cell(entry.name), *map(table_text, figures), int(one.confusion.sum())
 
 
-def _write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+def write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows as CSV in UTF-8 with a byte order mark."""
     with path.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
         csv.writer(file).writerows(rows)
 
 
-def _text(value: float) -> str:
+def table_text(value: float) -> str:
     """Format with six decimals; NaN is empty."""
     return "" if math.isnan(value) else f"{value:.6f}"
 
