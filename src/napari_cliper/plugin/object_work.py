@@ -14,7 +14,7 @@ from ..annotation.saved_objects import plane_record
 from ..io.files import whole_files
 from ..io.formats import FORMATS
 from ..io.readers.object_files import ImportedObjects, read_objects
-from ..io.writers.measurements import region_table
+from ..io.writers.measurements import brief_region_table
 from ..labels.labelled_image import PIXEL, LabelledImage
 from ..labels.regions import pixel_area
 from ..objects.classifying import (
@@ -35,10 +35,6 @@ from .state import SeenLabels
 Report = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
 Learned = Callable[[Objects, Mapping[int, int], Report, ShouldStop], ClassifiedObjects]
-
-MEASURES = ("area", "perimeter", "major axis", "minor axis", "eccentricity")
-INTENSITY = "mean intensity"
-"""Columns of the table in the window, without their units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,21 +190,18 @@ def measured(made: MadeObjects, _report: Report, _should_stop: ShouldStop) -> di
 
     In the unit of the pixel size where it is known; the names of the columns have the units.
     """
-    table = region_table(object_image(made, with_pixels=True))
-    shown: dict[str, list[Any]] = {"object": table["object"], "class": table["class"]}
-    for measure in MEASURES:
-        in_pixels = f"{measure} [{PIXEL}]"
-        named = [one for one in table if one == measure or one.startswith(f"{measure} [")]
-        known = [one for one in named if one != in_pixels and None not in table[one]]
-        for column in (known or named)[:1]:
-            shown[column] = table[column]
-    shown |= {name: table[name] for name in table if name.startswith(INTENSITY)}
+    table = brief_region_table(object_image(made, with_pixels=True))
     rows = {number: at for at, number in enumerate(made.plane.objects.ids.tolist())}
     order = [rows[number] for number in table["object"]]
-    shown["score"] = made.scores[order].tolist()
-    shown["margin"] = made.margins[order].tolist()
-    shown["edited"] = [number in made.plane.edited.edited for number in table["object"]]
-    return shown
+    edited = made.plane.edited.edited
+    return {
+        "object": table.pop("object"),
+        "class": table.pop("class"),
+        "score": made.scores[order].tolist(),
+        "margin": made.margins[order].tolist(),
+        **table,
+        "edited": [number in edited for number in made.plane.objects.ids[order].tolist()],
+    }
 
 
 def read_object_file(

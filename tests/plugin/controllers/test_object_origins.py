@@ -76,9 +76,10 @@ def test_objects_of_a_layer_keep_outlines_and_numbers_and_get_classes(page, obje
     headings = [window.model.headerData(at, Qt.Orientation.Horizontal)
                 for at in range(window.model.columnCount())]  # fmt: skip
     assert headings == [
-        "object", "class", "area [pixel]", "perimeter [pixel]", "major axis [pixel]",
+        "object", "class", "score", "margin", "area [pixel]", "perimeter [pixel]",
+        "major axis [pixel]",
         "minor axis [pixel]", "eccentricity", "mean intensity 1", "mean intensity 2",
-        "mean intensity 3", "score", "margin", "edited",
+        "mean intensity 3", "edited",
     ]  # fmt: skip
     window.view.clicked.emit(window.model.index(0, 0))
     rows, columns = np.nonzero(layer.data == listed[0])

@@ -308,3 +308,31 @@ def test_planes_of_a_stack_are_counted_one_by_one(dock, panel, objects, qtbot, m
     assert proposed == ["stack_plane1_objects.csv"]
     dock.viewer.dims.set_current_step(0, 2)
     qtbot.waitUntil(lambda: objects.idle and panel.table.isHidden(), timeout=10_000)
+
+
+def test_the_page_fits_a_laptop_whatever_it_says(dock, panel, objects, run, laptop, qtbot):
+    dock.viewer.layers["scene"].scale = (0.5, 0.5)
+    dock.viewer.layers["scene"].units = ("um", "um")
+    run(dock)
+    dock.viewer.add_labels(np.ones((96, 128), np.uint8), name="outlines of another program " * 3)
+    laptop()
+    dock.frame.go_to("objects")
+
+    def check():
+        wait(objects, qtbot)
+        qtbot.wait(50)
+        page = dock.frame.current
+        assert page.widget().minimumSizeHint().width() <= page.viewport().width()
+        assert page.verticalScrollBar().maximum() == 0
+
+    check()
+    for name, button in panel.tools.buttons.items():
+        button.click()
+        assert panel.tools.value() == name
+        check()
+    panel.tools.buttons["merge"].click()
+    panel.smallest.setValue(panel.smallest.maximum())
+    check()
+    panel.origin.activated.emit(1)
+    check()
+    assert "unsure ones first" in panel.hint.text()

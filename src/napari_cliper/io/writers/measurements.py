@@ -181,6 +181,25 @@ def region_table(image: LabelledImage) -> Table:
     return table
 
 
+def brief_region_table(image: LabelledImage) -> Table:
+    """Measure every connected region or object, each quantity in one unit.
+
+    Returns
+    -------
+    dict of str to list
+        Of `region_table`: ``object`` (``region`` of images without objects), ``class``, area (or
+        volume), perimeter, axes and eccentricity, and ``mean intensity`` for each channel.
+        Quantities are in the unit of the pixel size, or in pixels if that is not known.
+    """
+    table = region_table(image)
+    brief: Table = {name: table[name] for name in ("object", "region", "class") if name in table}
+    for quantity in ("area", "volume", *_LENGTHS, "eccentricity"):
+        named = [one for one in table if one == quantity or one.startswith(f"{quantity} [")]
+        known = [one for one in named if not one.endswith(f"[{PIXEL}]") and None not in table[one]]
+        brief |= {name: table[name] for name in (known or named)[:1]}
+    return brief | {name: table[name] for name in _channel_columns(image)}
+
+
 def class_table(image: LabelledImage) -> Table:
     """Measure every class, also those without a pixel, and every label without a class.
 

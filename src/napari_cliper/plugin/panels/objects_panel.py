@@ -62,6 +62,7 @@ class ObjectsPanel(Panel):
         self.smallest.setRange(1, LARGEST_SMALLEST)
         self.smallest.setStepType(QSpinBox.StepType.AdaptiveDecimalStepType)
         self.smallest.setSuffix(ui_text.PIXELS_SUFFIX)
+        self.smallest.setStyleSheet("min-width: 60px;")  # its highest value would need more
         self.smallest.setToolTip(ui_text.SMALLEST_TIP)
         self._smallest_label = QLabel(ui_text.SMALLEST)
         self._smallest_label.setBuddy(self.smallest)
@@ -109,19 +110,19 @@ class ObjectsPanel(Panel):
         row.addWidget(self._smallest_label)
         row.addWidget(self.smallest, 1)
         row.addWidget(self.border)
-        row.addWidget(self.show_switch)
         column.addLayout(row)
         column.addWidget(self.table)
         column.addWidget(self.summary)
         column.addWidget(self.tools)
         column.addWidget(self.hint)
-        self.buttons = QGridLayout()
-        self.buttons.setSpacing(4)
-        self.buttons.addWidget(self.table_button, 0, 0)
-        self.buttons.addWidget(self.measure_button, 0, 1)
-        self.buttons.addWidget(self.remove_button, 1, 0)
-        self.buttons.addWidget(self.undo_button, 1, 1)
-        column.addLayout(self.buttons)
+        buttons = QGridLayout()
+        buttons.setSpacing(4)
+        for index, button in enumerate(
+            (self.undo_button, self.remove_button, self.table_button, self.measure_button)
+        ):
+            buttons.addWidget(button, *divmod(index, 2))
+        column.addLayout(buttons)
+        column.addWidget(self.show_switch)
 
     # ------------------------------------------------------------------ value
 

@@ -40,7 +40,7 @@ SMALLEST = "Smallest size"
 SMALLEST_TIP = "Objects with fewer pixels are left out."
 AT_BORDER = "At the border"
 AT_BORDER_TIP = "Include objects that touch the border of the image."
-SHOW_OBJECTS = "Show"
+SHOW_OBJECTS = "Show objects"
 SHOW_OBJECTS_TIP = (
     "Show the layer of objects, in which each has its own number, while this page is open."
 )
