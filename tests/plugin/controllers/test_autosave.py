@@ -258,10 +258,8 @@ def test_a_failed_save_is_reported_and_asked_about_at_the_end(dock, qtbot, monke
 # ---------------------------------------------------------------------- fresh processes
 
 FIRST = """
-import os, sys
 import napari
 from qtpy.QtCore import QTimer
-from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
 
 viewer = napari.Viewer()
@@ -269,7 +267,7 @@ viewer.open_sample("napari-cliper", "cat")
 _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
 dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
 dock.classes_panel.add_words("pollen grain, fibre")
-dock.annotation_panel.accepted_follow.setChecked(False)
+dock.corrections_panel.spread.setChecked(False)
 state = []
 
 def go_on():
@@ -280,11 +278,8 @@ def go_on():
         dock.annotation_panel.accept_button.click()
         dock.annotation_controller.all[0].layer.paint((150, 200), 2)
         print(int((dock.annotation_controller.all[0].layer.data == 2).sum()), flush=True)
-        state.append("painted")
-        if sys.argv[1] == "close":
-            viewer.window._qt_window.close()
-        else:
-            QTimer.singleShot(5000, lambda: os.kill(os.getpid(), 9))
+        viewer.window._qt_window.close()
+        return
     QTimer.singleShot(50, go_on)
 
 go_on()
@@ -292,24 +287,32 @@ napari.run()
 """
 
 SECOND = """
+import os
 import napari
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton
 
 viewer = napari.Viewer()
 _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
+painted = []
 
 def go_on():
-    if dock.annotation_controller.all:
+    if painted:
+        if dock.autosave.idle:
+            os.kill(os.getpid(), 9)
+    elif dock.annotation_controller.all:
         (mine,) = dock.annotation_controller.all
-        painted = int(mine.edits.edit_mask[150, 200])
-        print(int((mine.layer.data == 2).sum()), painted, mine.image.name)
-        viewer.window._qt_window.close()
-        return
-    for button in dock.offers_panel.findChildren(QPushButton):
-        if button.text() == "Continue" and dock.autosave.idle:
-            button.click()
-    QTimer.singleShot(100, go_on)
+        value = int(mine.edits.edit_mask[150, 200])
+        print(int((mine.layer.data == 2).sum()), value, mine.image.name, flush=True)
+        mine.layer.paint((20, 20), 2)
+        mine.follow()
+        print(int((mine.layer.data == 2).sum()), flush=True)
+        painted.append(True)
+    else:
+        for button in dock.offers_panel.findChildren(QPushButton):
+            if button.text() == "Continue" and dock.autosave.idle:
+                button.click()
+    QTimer.singleShot(50, go_on)
 
 go_on()
 napari.run()
@@ -317,15 +320,22 @@ napari.run()
 
 
 @pytest.mark.one_binding
-@pytest.mark.parametrize("end", ["close", "kill"])
 @pytest.mark.usefixtures("user_data")
-def test_a_fresh_process_goes_on_after_closing_and_after_a_kill(end):
-    first, second = (
+def test_a_fresh_process_goes_on_after_closing_and_after_a_kill(another, qtbot):
+    processes = [
         subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script, end],
+            [sys.executable, "-W", "ignore", "-c", script],
             capture_output=True, text=True, timeout=120, check=False,
         )
-        for script in (FIRST, SECOND)
-    )  # fmt: skip
-    assert first.stdout.strip(), first.stderr
-    assert second.stdout.split() == [first.stdout.strip(), str(PAINTED), "cat"], second.stderr
+        for script in (FIRST, SECOND)  # the first is closed, the second is killed
+    ]  # fmt: skip
+    (first,), (second, value, image, painted) = (one.stdout.split() for one in processes)
+    assert [second, value, image] == [first, str(PAINTED), "cat"], processes[1].stderr
+    assert int(painted) > int(first)
+    dock = another()
+    press(dock, "Continue")
+    qtbot.waitUntil(lambda: len(dock.annotation_controller.all) == 1, timeout=10_000)
+    (mine,) = dock.annotation_controller.all
+    assert mine.image.name == "cat"
+    assert np.count_nonzero(mine.layer.data == 2) == int(painted)
+    assert mine.edits.edit_mask[150, 200] == mine.edits.edit_mask[20, 20] == PAINTED
