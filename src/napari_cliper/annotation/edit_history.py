@@ -10,6 +10,8 @@ accepted cannot be told from one.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +60,7 @@ class Edits:
         self.labels = labels
         self.edit_mask = edit_mask.copy(order="C")
         self._seen = labels.copy()
+        self._step: list[_Change] | None = None  # changes that become one step
         self._done: deque[_Change] = deque(maxlen=REMEMBERED)
         self._undone: deque[_Change] = deque(maxlen=REMEMBERED)
 
@@ -69,6 +72,8 @@ class Edits:
         painted : bool
             Treat every change as painting, even one that equals an undo or redo.
         """
+        if self._step is not None:
+            return False
         now, seen = self.labels.ravel(), self._seen.ravel()
         pixels = np.flatnonzero(now != seen)
         if not pixels.size:
@@ -92,6 +97,22 @@ class Edits:
         seen[pixels] = now[pixels]
         return True
 
+    @contextmanager
+    def as_one_step(self) -> Iterator[None]:
+        """Make one step of all changes that are taken meanwhile; no pixel may change twice."""
+        self.follow()
+        step: list[_Change] = []
+        self._step = step
+        try:
+            yield
+        finally:
+            self._step = None
+        if step and any((one.old != one.new).any() for one in step):
+            names = ("pixels", "old", "new", "old_edit_mask", "new_edit_mask")
+            parts = ([getattr(one, name) for one in step] for name in names)
+            self._done.append(_Change(*(np.concatenate(part) for part in parts)))
+            self._undone.clear()
+
     def take(
         self, where: tuple[NDArray[np.intp], ...], labels: Labels, edit_mask: EditMask
     ) -> None:
@@ -109,6 +130,10 @@ class Edits:
         self.follow()
         seen = self._seen.ravel()
         pixels = np.ravel_multi_index(where, self.labels.shape).astype(np.intp)
+        if self._step is not None:
+            self._step.append(self._change(pixels, seen[pixels], labels, edit_mask))
+            seen[pixels] = labels
+            return
         if np.array_equal(labels, seen[pixels]):  # the editor has no undo step
             self.edit_mask.ravel()[pixels] = edit_mask
             return
@@ -133,10 +158,16 @@ class Edits:
     def _remember(
         self, pixels: NDArray[np.intp], old: Labels, new: Labels, new_edit_mask: EditMask
     ) -> None:
-        old_edit_mask = self.edit_mask.ravel()[pixels]
-        self._done.append(_Change(pixels, old, new, old_edit_mask, new_edit_mask))
+        self._done.append(self._change(pixels, old, new, new_edit_mask))
         self._undone.clear()
+
+    def _change(
+        self, pixels: NDArray[np.intp], old: Labels, new: Labels, new_edit_mask: EditMask
+    ) -> _Change:
+        """Change the edit mask, and return the change."""
+        old_edit_mask = self.edit_mask.ravel()[pixels]
         self.edit_mask.ravel()[pixels] = new_edit_mask
+        return _Change(pixels, old, new, old_edit_mask, new_edit_mask)
 
     def _steps_back(
         self, now: Labels, pixels: NDArray[np.intp], changes: deque[_Change], *, undoing: bool

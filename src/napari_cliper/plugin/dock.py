@@ -12,6 +12,7 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QMessageBox
 
 from . import ui_text
+from .controllers.all_planes import AllPlanes
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
 from .controllers.base import Controller
@@ -120,6 +121,16 @@ class CliperWidget(DockPanels):
                 requests,
                 clicks,
                 self.tiles,
+            )
+        )
+        self.all_planes = add(
+            AllPlanes(
+                state,
+                images,
+                self.run_panel,
+                self.threshold_panel,
+                self.annotation_panel,
+                requests,
             )
         )
         self.project_controller = add(

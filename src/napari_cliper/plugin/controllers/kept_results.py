@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -86,6 +86,12 @@ class Kept:
     labels: dict[Stage, LabelArray]
     outlines: dict[Stage, LabelArray]
 
+    @property
+    def plane(self) -> PredictedPlane:
+        """The plane, without the scores."""
+        shown = self.shown
+        return PredictedPlane(shown.choice, shown.rows, shown.predictions)
+
     def change_class(self, change: ClassChange) -> None:
         """Rename a class, or let the pixels of a merged one be accepted as the other."""
         shown, new = self.shown, change.new
@@ -133,6 +139,29 @@ class StoredOnScreen:
         return replace(self, rows=rows)
 
 
+@dataclass(frozen=True, eq=False)
+class PredictedPlane:
+    """A plane with a prediction, whose scores may have been dropped.
+
+    Parameters
+    ----------
+    choice : ImageChoice
+    rows : tuple of ClassRow
+        The classes, without the background.
+    predictions : dict of str to Prediction
+        By stage.
+    """
+
+    choice: ImageChoice
+    rows: tuple[ClassRow, ...]
+    predictions: Mapping[Stage, Prediction]
+
+    def labels(self) -> LabelArray:
+        """Return the predicted labels, (Y, X)."""
+        *_, prediction = self.predictions.values()
+        return prediction.labels_of(self.choice)
+
+
 class KeptResults:
     """The results of one dock, bounded in bytes; the least recently used are dropped first.
 
@@ -145,7 +174,7 @@ class KeptResults:
     def __init__(self, capacity: int = RESULT_BYTES) -> None:
         self.capacity = capacity
         self._all: OrderedDict[Key, Kept] = OrderedDict()
-        self._dropped: set[Key] = set()
+        self._dropped: dict[Key, PredictedPlane] = {}
 
     def __iter__(self) -> Iterator[Kept]:
         """Iterate over the results, the most recently used first."""
@@ -160,15 +189,15 @@ class KeptResults:
         """Add a result; it replaces that of the same image, plane and region."""
         key = kept.shown.choice.key
         self._all[key] = kept
-        self._dropped.discard(key)
+        self._dropped.pop(key, None)
         self.use(kept)
 
     def use(self, kept: Kept) -> None:
         """Mark a result as the most recently used, and drop others beyond the capacity."""
         self._all.move_to_end(kept.shown.choice.key)
         while len(self._all) > 1 and self.nbytes > self.capacity:
-            key, _ = self._all.popitem(last=False)
-            self._dropped.add(key)
+            key, gone = self._all.popitem(last=False)
+            self._dropped[key] = gone.plane
 
     def was_dropped(self, choice: ImageChoice) -> bool:
         """Whether a result for this image and plane was dropped to free memory."""
@@ -181,5 +210,19 @@ class KeptResults:
             if image is None or image in members_of(kept.shown.choice.layer):
                 del self._all[key]
         self._dropped = {
-            key for key in self._dropped if image is not None and key[0]() not in (None, image)
+            key: one
+            for key, one in self._dropped.items()
+            if image is not None
+            and key[0]() is not None
+            and image not in members_of(one.choice.layer)
         }
+
+    def planes_of(self, image: Layer) -> list[PredictedPlane]:
+        """Return the planes of an image that have a prediction, by their indices."""
+        every = [*self._dropped.values(), *(one.plane for one in self._all.values())]
+        found = [one for one in every if one.choice.layer is image and one.choice.is_current]
+        return sorted(found, key=lambda one: one.choice.plane)
+
+    def dropped_of(self, image: Layer) -> int:
+        """Return how many results of an image were dropped to free memory."""
+        return sum(one.choice.layer is image for one in self._dropped.values())

@@ -54,6 +54,8 @@ class LiveResult(Controller):
 
     appeared = Signal()
     """Another result, or none, is shown."""
+    added = Signal()
+    """A plane has a new result, which may not be on the screen."""
     relabelled = Signal()
     """The visible labels, or the reason why there are none, have changed."""
     followed = Signal()
@@ -230,6 +232,34 @@ class LiveResult(Controller):
         if self._current is not kept:  # the viewer shows another plane now
             describe(kept)
             kept.shown.release()
+
+    def add(
+        self,
+        choice: ImageChoice,
+        rows: tuple[ClassRow, ...],
+        config: SegmentationConfig,
+        outcome: Outcome,
+    ) -> None:
+        """Show a result of any plane; the active layer and the thresholds of others stay."""
+        active, current = self._viewer.layers.selection.active, self._current
+        if self._is_on_screen(choice):
+            self.show(choice, rows, config, outcome)
+        else:
+            labels = {s: live.labels(outcome.thresholds) for s, live in outcome.live.items()}
+            outlines, stages = dict(outcome.outlines), outcome.scores.stages
+            predictions = self._layers.show(choice, rows, stages, labels, outlines)
+            shown = Shown(choice, rows, config, outcome, predictions)
+            followed = outcome.thresholds, None
+            if current is not None:
+                self.kept.use(current)
+                for prediction in current.shown.predictions.values():
+                    prediction.go_to(current.shown.choice)
+            self.kept.add(Kept(shown, outcome.thresholds, followed, labels, outlines))
+            shown.release()
+            self.look()
+        if active is not None and active in self._viewer.layers:
+            self._viewer.layers.selection.active = active
+        self.added.emit()
 
     def show_both(self, wanted: bool) -> None:
         """Show the coarse and the refined map in separate layers, or only the chosen one."""

@@ -13,6 +13,7 @@ from ...labels.labelled_image import LabelArray
 from ..layers.image_layers import ImageChoice
 from ..layers.prediction_layers import SINGLE, Prediction, Predictions, label_colours
 from .kept_results import Kept, Shown
+from .label_update import LabelUpdate
 
 if TYPE_CHECKING:
     from ...segmentation import Stage
@@ -119,6 +120,20 @@ class ResultLayers:
         """Move the outlines of a result above the labels of an annotation."""
         for prediction in shown.predictions.values():
             self.predictions.raise_above(prediction, labels)
+
+
+def write_elsewhere(update: LabelUpdate) -> None:
+    """Show the labels of a plane that is not on the screen."""
+    kept = update.kept
+    kept.thresholds = update.thresholds
+    kept.followed = update.thresholds, update.user_hints
+    kept.labels.update(update.labels)
+    kept.outlines.update(update.outlines)
+    for stage, prediction in kept.shown.predictions.items():
+        if stage in update.labels:
+            outlines = update.outlines.get(stage)
+            prediction.write_plane(kept.shown.choice, update.labels[stage], outlines)
+    kept.shown.release()
 
 
 def recolour(shown: Shown, rows: Sequence[ClassRow]) -> None:

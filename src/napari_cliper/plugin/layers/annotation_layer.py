@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -298,17 +299,28 @@ class AnnotationLayer(QObject):
         touched = differs | (edit_mask != self.edits.edit_mask[place])
         if not touched.any():
             return 0
-        where = self._indices(place, touched)
-        self.edits.take(where, labels[touched], edit_mask[touched])
-        self._writing = True
+        self.edits.take(self._indices(place, touched), labels[touched], edit_mask[touched])
+        outer, self._writing = self._writing, True
         try:
-            self.layer.data_setitem(where, labels[touched])
+            self.layer.data_setitem(self._indices(place, differs), labels[differs])
         finally:
-            self._writing = False
+            self._writing = outer
         self._painted = False
         self.follow()
         self.changed.emit()
         return int(np.count_nonzero(differs))
+
+    @contextmanager
+    def as_one_step(self) -> Iterator[None]:
+        """Make one undo step of what is accepted on several planes meanwhile."""
+        self.follow()
+        self._writing = True
+        try:
+            with self.edits.as_one_step(), self.layer.block_history():
+                yield
+        finally:
+            self._writing = False
+            self._painted = False
 
     @staticmethod
     def _indices(place: Place, mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:

@@ -86,9 +86,25 @@ class Prediction:
     @property
     def labels(self) -> NDArray[Any]:
         """The labels of the choice, a (Y, X) view."""
+        return self.labels_of(self.choice)
+
+    def labels_of(self, choice: ImageChoice) -> NDArray[Any]:
+        """Return the labels of a plane, a (Y, X) view."""
         every = self.layer.data if self._whole is None else self._whole
-        labels: NDArray[Any] = np.asarray(every[place(self.choice)])
+        labels: NDArray[Any] = np.asarray(every[place(choice)])
         return labels
+
+    def write_plane(
+        self, choice: ImageChoice, labels: NDArray[Any], outlines: NDArray[Any] | None = None
+    ) -> None:
+        """Write the labels of another plane than that of the choice; otherwise as `write`."""
+        if not self.live:
+            return
+        shown = labels
+        if self._whole is not None:
+            self._whole[place(choice)] = labels
+            shown = outlines_of(labels) if outlines is None else outlines
+        self.layer.data[place(choice)] = shown
 
     def labels_in(self, tile: ImageChoice) -> NDArray[Any] | None:
         """Return the labels of a tile, 0 outside of the choice; None for another image or plane.

@@ -56,6 +56,7 @@ class AnnotationPanel(QWidget):
 
     valueChanged = Signal(object)
     accept_wanted = Signal()
+    accept_planes_wanted = Signal()
     clean_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -74,6 +75,10 @@ class AnnotationPanel(QWidget):
             self.accept.menu.addAction(action)
         self._scopes.actions()[0].setChecked(True)
         self.accept.menu.addSeparator()
+        self.accept_planes = self.accept.menu.addAction(ui_text.ACCEPT_PLANES)
+        self.accept_planes.triggered.connect(
+            lambda _checked=False: self.accept_planes_wanted.emit()
+        )
         self.accepted_follow = self.accept.menu.addAction(ui_text.ACCEPTED_FOLLOW)
         self.accepted_follow.setCheckable(True)
         self.accepted_follow.setChecked(True)
@@ -169,6 +174,11 @@ class AnnotationPanel(QWidget):
         self.accept_button.setToolTip(no_accept or ui_text.ACCEPT_TIP)
         self.clean_button.setEnabled(not no_clean)
         self.clean_button.setToolTip(no_clean or ui_text.CLEAN_TIP)
+
+    def set_planes(self, why_not: str) -> None:
+        """Enable *Accept all planes*, or disable it with the reason as tooltip."""
+        self.accept_planes.setEnabled(not why_not)
+        self.accept_planes.setToolTip(why_not or ui_text.ACCEPT_PLANES_TIP)
 
     def show_done(self, done: Done | None) -> None:
         """Show how much is done."""

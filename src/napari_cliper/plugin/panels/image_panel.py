@@ -24,7 +24,6 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
-from ...labels.units import known_unit
 from ...segmentation import InvalidInputError, Reduction
 from .. import ui_text
 from ..layers.image_group import ImageGroup, groups_in, in_viewer
@@ -33,7 +32,6 @@ from ..layers.image_layers import (
     Region,
     axis_name,
     check_whole,
-    geometry_of,
     image_shape,
     is_output,
 )
@@ -44,10 +42,12 @@ from ..layers.image_view import (
     rectangles,
     visible_region,
 )
+from ..layers.image_words import in_words, title_of
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.listeners import Listeners
 from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
+from .plane_strip import PlaneStrip
 
 _MOVES = ("scale", "translate", "rotate", "shear", "affine", "units")
 _IMAGE_EVENTS = ("name", "data", "axis_labels", "visible", "blending", *_MOVES)
@@ -97,6 +97,7 @@ class ImagePanel(QWidget):
         self.region_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.summary = QElidingLabel()
         set_tone(self.summary, "muted")
+        self.strip = PlaneStrip()
         self._model = ""
         self._smallest = ""  # the smallest objects that are found, in words
         self.warning = wrapping()
@@ -209,6 +210,7 @@ class ImagePanel(QWidget):
         row.addWidget(self.region_button)
         column.addLayout(row)
         column.addWidget(self.summary)
+        column.addWidget(self.strip)
         offer = QVBoxLayout(self.offer)
         offer.setContentsMargins(0, 0, 0, 0)
         offer.setSpacing(2)
@@ -274,7 +276,7 @@ class ImagePanel(QWidget):
     def _show_summary(self, choice: ImageChoice | None, why_not: str) -> None:
         text = why_not if self._image is not None else ui_text.NO_IMAGE_SHORT
         if choice is not None:
-            size, *more = _in_words(choice)
+            size, *more = in_words(choice)
             known = [part for part in (self._smallest, *more, self._model) if part]
             text = ui_text.context([size, *known])
         self.summary.setText(text)
@@ -293,17 +295,13 @@ class ImagePanel(QWidget):
         with signals_blocked(self.images):
             self.images.clear()
             for layer in self._images:
-                self.images.offer(_title(layer))
+                self.images.offer(title_of(layer))
             if self._image is not None:
                 self.images.setCurrentIndex(self._images.index(self._image))
         self.images.explain("" if self._images else ui_text.NO_IMAGE)
 
     def _fill_groups(self, images: list[Image]) -> None:
-        """List what can be shown together.
-
-        A group that was chosen stays while its layers are there, so that hiding one of them for a
-        moment does not change the choice.
-        """
+        """List what can be shown together; a chosen group stays while its layers are there."""
         known = [*self._groups, *self._used]
         self._groups = groups_in(self._viewer, images, known)
         self._used = [one for one in self._used if all(layer in images for layer in one.members)]
@@ -499,34 +497,3 @@ def _label(text: str, buddy: QWidget) -> QLabel:
     label = QLabel(text)
     label.setBuddy(buddy)
     return label
-
-
-def _title(image: Image) -> str:
-    """The name of an image in the box."""
-    shown_now = isinstance(image, ImageGroup) and image.axis is None
-    return ui_text.as_displayed(image.name) if shown_now else image.name
-
-
-def _in_words(choice: ImageChoice) -> list[str]:
-    """Size, colours, plane and pixel size of a choice."""
-    layer = choice.layer
-    shape = image_shape(layer)
-    region = None if choice.region is None else choice.shape
-    planes = [
-        ui_text.axis_position(axis=axis_name(layer, axis), index=index, last=shape[axis] - 1)
-        for axis, index in enumerate(choice.plane)
-        if shape[axis] > 1
-    ]
-    geometry = geometry_of(layer)
-    units = [known_unit(unit, "space") for unit in geometry["units"][-2:]]
-    sizes = [
-        ui_text.length(size, unit.ome)
-        for size, unit in zip(geometry["pixel_size"][-2:], units, strict=True)
-        if unit is not None
-    ]
-    return [
-        ui_text.image_size(rows=shape[-2], columns=shape[-1], region=region),
-        *([] if not layer.rgb or isinstance(layer, ImageGroup) else [ui_text.RGB]),
-        *planes,
-        *([ui_text.pixel_size(sizes)] if len(sizes) == 2 else []),
-    ]

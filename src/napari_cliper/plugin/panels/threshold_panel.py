@@ -25,12 +25,14 @@ class ThresholdPanel(QWidget):
     """Sliders that update the labels while they are moved.
 
     The value is the `Thresholds`; `set_result`, which shows a result and its values, emits nothing.
-    `score_maps_toggled` carries whether score maps are shown as layers.
+    `score_maps_toggled` carries whether score maps are shown as layers, and `all_planes_toggled`
+    whether thresholds apply to all planes of a stack.
     """
 
     valueChanged = Signal(object)
     score_maps_toggled = Signal(bool)
     both_stages_toggled = Signal(bool)
+    all_planes_toggled = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,8 +48,12 @@ class ThresholdPanel(QWidget):
         self.background_slider, self.background_default = _slider_with_ends(
             grid, 4, ui_text.BACKGROUND_THRESHOLD, self._ends[1]
         )
+        self.all_planes = QCheckBox(ui_text.ALL_PLANES)
+        self.all_planes.setToolTip(ui_text.ALL_PLANES_TIP)
+        self.all_planes.hide()
+        grid.addWidget(self.all_planes, 7, 0)
         self.working = QLabel(ui_text.UPDATING_LABELS)
-        grid.addWidget(self.working, 7, 0, 1, 2)
+        grid.addWidget(self.working, 7, 1)
         self.more = folding(ui_text.MORE)
         grid.addWidget(self.more, 8, 0, 1, 2)
         self._fill_more()
@@ -65,6 +71,7 @@ class ThresholdPanel(QWidget):
         self.background_default.clicked.connect(self._on_background_default)
         self.score_maps.toggled.connect(self.score_maps_toggled)
         self.both_stages.toggled.connect(self.both_stages_toggled)
+        self.all_planes.toggled.connect(self.all_planes_toggled)
         self.more.toggled.connect(self._on_more)
         self.set_working(working=False)
         self.set_available(available=False)
@@ -172,6 +179,10 @@ class ThresholdPanel(QWidget):
         self.setEnabled(available)
         self.setToolTip("" if available else why_not)
         self.min_max.setVisible(self._has_min_max)
+
+    def offer_planes(self, *, several: bool) -> None:
+        """Offer thresholds for all planes if several have a result."""
+        self.all_planes.setVisible(several)
 
     def set_working(self, *, working: bool) -> None:
         """Show that the labels of a large result are being updated."""

@@ -15,6 +15,7 @@ from .image import *
 from .memory import *
 from .object_tool import *
 from .objects import *
+from .planes import *
 from .project import *
 from .prototypes import *
 from .result import *

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import InvalidInputError
 from ..tiles import TileLayout, Window
 from .composite import Composite
-from .contrast import PERCENTILES, Limits, Stretch, stretch_of
+from .contrast import Limits, Stretch, stretch_of
 from .interpolation import bilinear_region, needed
 from .preprocessing import (
     Resampling,
@@ -27,15 +25,7 @@ from .preprocessing import (
     check_shape,
     no_contrast,
 )
-
-SAMPLED_PIXELS = 1 << 24
-"""Pixels from which the contrast of a larger image is taken."""
-
-SAMPLED_PLANES = 8
-"""Planes of a stack from which percentiles are taken."""
-
-SAMPLED_BLOCKS = 8
-"""Rows and columns of the blocks of pixels that are sampled."""
+from .sampling import sample_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,56 +151,6 @@ def tiled_image(source: Any, contrast: Limits | None = None, gamma: float = 1.0)
     if (pixels == pixels[0, 0]).all():
         raise no_contrast(" ".join((*notes, stretch.note)).strip())
     return TiledImage(source, stretch, (*notes, stretch.note) if stretch.note else notes)
-
-
-def sample_of(source: Any) -> NDArray[Any]:
-    """Return all pixels of a plane, or those of blocks that are spread evenly over a large one.
-
-    Parameters
-    ----------
-    source : (Y, X) or (Y, X, C) array
-        Of any library.
-    """
-    height, width = source.shape[:2]
-    if height * width <= SAMPLED_PIXELS:
-        return np.asarray(source[:])
-    side = math.isqrt(SAMPLED_PIXELS) // SAMPLED_BLOCKS
-
-    def cuts(length: int) -> list[slice]:
-        count = min(SAMPLED_BLOCKS, max(length // side, 1))
-        step = (length - side) / max(count - 1, 1)
-        return [slice(int(i * step), int(i * step) + side) for i in range(count)]
-
-    rows = [[np.asarray(source[y, x]) for x in cuts(width)] for y in cuts(height)]
-    return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
-
-
-def percentile_limits(
-    planes: Sequence[Any], percentiles: tuple[float, float] = PERCENTILES
-) -> Limits:
-    """Return two percentiles of the planes of a stack, the second one higher than the first.
-
-    Parameters
-    ----------
-    planes : sequence of (Y, X) arrays
-        Of any library; a sample of their pixels is read. NaN and infinity are left out.
-    percentiles : (float, float)
-        0 to 100.
-
-    Returns
-    -------
-    (float, float)
-        Minimum and maximum where the percentiles are equal; ``(v, v + 1)`` for constant planes.
-    """
-    chosen = np.linspace(0, len(planes) - 1, min(len(planes), SAMPLED_PLANES))
-    values = np.concatenate([sample_of(planes[int(i)]).ravel() for i in chosen])
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 1.0
-    low, high = map(float, np.percentile(values, percentiles))
-    if low == high:
-        low, high = float(values.min()), float(values.max())
-    return (low, high) if low < high else (low, low + 1)
 
 
 def tile_window(layout: TileLayout, cells: Window) -> Window:

@@ -1,0 +1,353 @@
+"""All planes of a stack: run, thresholds, Accept, and the strip that shows their states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from ...annotation.edit_mask import protected
+from ...labels.label_class import ClassRow
+from ...segmentation import (
+    InvalidInputError,
+    Monitor,
+    OutOfMemoryError,
+    Progress,
+    SegmentationConfig,
+    Thresholds,
+    corrected,
+)
+from .. import ui_text
+from ..engine_requests import Outcome, Request
+from ..engine_session import Session
+from ..layers.image_layers import OUTPUT_KEY, ImageChoice, axis_name, image_shape
+from ..layers.image_view import go_to_plane
+from ..layers.outlines import outlines_of_large
+from ..panels.annotation_panel import AnnotationPanel
+from ..panels.image_panel import ImagePanel
+from ..panels.plane_strip import Planes, states_of
+from ..panels.run_panel import RunEntry, RunPanel
+from ..panels.threshold_panel import ThresholdPanel
+from ..state import DockState
+from ..worker import Work
+from .base import Controller
+from .kept_results import Kept, PredictedPlane
+from .label_update import LabelUpdate
+from .requests import Requests
+from .result_layers import write_elsewhere
+
+STATES_AFTER = 200  # milliseconds without a change before the strip is updated
+THRESHOLDS_AFTER = 300  # milliseconds without a move before all planes follow
+
+
+@dataclass(frozen=True, eq=False)
+class _PlanesRun:
+    """A run on all planes of an axis, and what has come of it so far."""
+
+    axis: int
+    rows: tuple[ClassRow, ...]
+    config: SegmentationConfig
+    applied: int
+    done: SimpleQueue[tuple[ImageChoice, Outcome]] = field(default_factory=SimpleQueue)
+
+
+class AllPlanes(Controller):
+    """Runs, accepts and sets thresholds on all planes of the chosen stack.
+
+    Parameters
+    ----------
+    state : DockState
+    images : ImagePanel
+        Its strip shows the states of the planes.
+    run_panel : RunPanel
+        Has menu entries for a run on all planes.
+    thresholds : ThresholdPanel
+    annotation : AnnotationPanel
+    requests : Requests
+    """
+
+    def __init__(
+        self,
+        state: DockState,
+        images: ImagePanel,
+        run_panel: RunPanel,
+        thresholds: ThresholdPanel,
+        annotation: AnnotationPanel,
+        requests: Requests,
+    ) -> None:
+        super().__init__(images)
+        self._state = state
+        self._images = images
+        self._strip = images.strip
+        self._thresholds = thresholds
+        self._annotation = annotation
+        self._requests = requests
+        self._result = state.result
+        self._running: _PlanesRun | None = None
+        self._axis: int | None = None  # the axis that was run last
+        self._updates = self.jobs()
+        self._timer = self.timer(THRESHOLDS_AFTER, self._follow_thresholds)
+        self._looking = self.newest(self._snapshot, STATES_AFTER)
+        self._looking.succeeded.connect(self._strip.setValue)
+        self._looking.failed.connect(self.say_error)
+        self._strip.chosen.connect(self.go_to)
+        run_panel.add_entries(self.entries)
+        annotation.accept_planes_wanted.connect(self.accept)
+        thresholds.valueChanged.connect(self._on_thresholds)
+        thresholds.all_planes_toggled.connect(self._on_thresholds)
+        state.main_job.progressed.connect(self._show_done)
+        state.main_job.finished.connect(self._on_job_ended)
+        for signal in (
+            state.image_changed,
+            state.result_changed,
+            state.prediction_changed,
+            state.annotation_changed,
+            state.result.added,
+        ):
+            signal.connect(self._look)
+        self._look()
+
+    # ------------------------------------------------------------------ planes
+
+    def _choice(self) -> ImageChoice | None:
+        """The whole plane on the screen."""
+        return self._state.on_screen
+
+    def _chosen_axis(self, choice: ImageChoice) -> int | None:
+        """The axis of the strip: the one that was run last, else the last with several planes."""
+        sizes = image_shape(choice.layer)[:-2]
+        several = [axis for axis, size in enumerate(sizes) if size > 1]
+        if self._axis in several:
+            return self._axis
+        return several[-1] if several else None
+
+    @staticmethod
+    def _planes(choice: ImageChoice, axis: int) -> Iterator[ImageChoice]:
+        """All planes along an axis, at the position of a choice along the others."""
+        for index in range(image_shape(choice.layer)[axis]):
+            yield replace(choice, plane=_moved(choice.plane, axis, index))
+
+    def go_to(self, index: int) -> None:
+        """Move the viewer's slider to a plane of the strip."""
+        choice = self._choice()
+        axis = None if choice is None else self._chosen_axis(choice)
+        if choice is not None and axis is not None:
+            with self.told():
+                go_to_plane(
+                    self._state.viewer, replace(choice, plane=_moved(choice.plane, axis, index))
+                )
+
+    # ------------------------------------------------------------------ run
+
+    def entries(self) -> list[RunEntry]:
+        """Return the entries of the menu beside Run: one for each axis with several planes."""
+        choice = self._choice()
+        if choice is None:
+            return []
+        sizes = enumerate(image_shape(choice.layer)[:-2])
+        return [
+            RunEntry(
+                ui_text.run_planes(axis=axis_name(choice.layer, axis), number=size),
+                ui_text.RUN_PLANES_TIP,
+                partial(self.run, axis),
+            )
+            for axis, size in sizes
+            if size > 1
+        ]
+
+    def run(self, axis: int) -> None:
+        """Run on all planes along an axis of the chosen image; finished ones are shown at once."""
+        main_job = self._state.main_job
+        if self.closed or main_job.job is not None:
+            return
+        self._images.choose("whole", current_plane=True)
+        request = self._requests.of_run()
+        if isinstance(request, str):
+            self.say_error(request)
+            return
+        choice, rows, asked = request
+        self._axis = axis
+        self._running = run = _PlanesRun(axis, rows, asked.config, self._requests.applied)
+        work = partial(_run, self._state.session, list(self._planes(choice, axis)), asked, run)
+        main_job.start_told(work, partial(self._on_run, run), ui_text.STOPPED_PLANES)
+
+    def _show_done(self, _progress: object = None) -> None:
+        """Show the planes that are finished."""
+        run = self._running
+        while run is not None and not run.done.empty():
+            choice, outcome = run.done.get()
+            if run.applied == self._requests.applied and choice.is_current:
+                self._result.add(choice, run.rows, run.config, outcome)
+
+    def _on_run(self, run: _PlanesRun, ended: tuple[int, int, dict[str, str]]) -> str:
+        self._show_done()
+        planes, found, problems = ended
+        if run.applied != self._requests.applied:
+            return ui_text.DROPPED_FOR_PROJECT
+        return ui_text.planes_run(planes=planes, found=found, problems=problems)
+
+    def _on_job_ended(self) -> None:
+        self._show_done()
+        self._running = None
+
+    # ------------------------------------------------------------------ thresholds
+
+    def _on_thresholds(self, _value: object = None) -> None:
+        if self._thresholds.all_planes.isChecked() and not self._thresholds.all_planes.isHidden():
+            self._timer.start()
+
+    def _follow_thresholds(self) -> None:
+        """Apply the thresholds to the other planes of the image, in a thread."""
+        current = self._result.current
+        if current is None:
+            return
+        image, values = current.shown.choice.layer, self._thresholds.value()
+        others = [
+            kept
+            for kept in self._result.kept
+            if kept is not current
+            and kept.shown.choice.layer is image
+            and kept.shown.choice.is_current
+            and kept.shown.rows == current.shown.rows
+            and kept.followed[0] != values
+        ]
+        if others:
+            work = partial(_relabelled, others, values)
+            self._updates.replace(work, self._on_relabelled)
+        dropped = self._result.kept.dropped_of(image)
+        if dropped:
+            self.message.emit(ui_text.planes_without_scores(dropped), False)
+
+    def _on_relabelled(self, updates: list[LabelUpdate]) -> None:
+        for update in updates:
+            kept = update.kept
+            if kept in self._result.kept and kept is not self._result.current:
+                write_elsewhere(update)
+        self._look()
+
+    # ------------------------------------------------------------------ accept
+
+    def accept(self) -> None:
+        """Accept the predictions of all planes, as one undo step, by the rule of the panel."""
+        choice = self._choice()
+        planes = [] if choice is None else self._result.kept.planes_of(choice.layer)
+        if choice is None or len(planes) < 2:
+            self.say_error(ui_text.NO_PLANES)
+            return
+        with self.told():
+            self._accept(planes)
+
+    def _accept(self, planes: Sequence[PredictedPlane]) -> None:
+        annotations, first = self._state.annotations, planes[0].choice
+        rule = self._annotation.value().rule
+        annotations.stop_picking()
+        annotation = annotations.begin(first.layer, first.name)
+        mask = annotation.edits.edit_mask
+        painted = sum(
+            int(np.count_nonzero(protected(mask[annotation.place_of(one.choice)])))
+            for one in planes
+        )
+        question = ui_text.replace_painted_question(painted=painted)
+        if rule == "all" and painted and not annotations.confirm(question):
+            return
+        changed = 0
+        with annotation.as_one_step():
+            for one in planes:
+                labels = one.labels().copy()
+                changed += annotation.accept(one.choice, labels, one.rows, rule)
+        *_, prediction = planes[-1].predictions.values()
+        annotation.record = dict(prediction.layer.metadata.get(OUTPUT_KEY, {}))
+        self._result.make_room(annotation.layer)
+        self._state.viewer.layers.selection.active = annotation.layer
+        annotations.update_available()
+        annotations.accepted_all.emit(annotation)
+        self.message.emit(ui_text.planes_accepted(planes=len(planes), changed=changed), False)
+
+    # ------------------------------------------------------------------ strip
+
+    def _look(self, _changed: object = None) -> None:
+        choice = self._choice()
+        planes = [] if choice is None else self._result.kept.planes_of(choice.layer)
+        self._thresholds.offer_planes(several=len(planes) > 1)
+        self._annotation.set_planes("" if len(planes) > 1 else ui_text.NO_PLANES)
+        if choice is None or self._chosen_axis(choice) is None:
+            self._strip.setValue(Planes())
+        else:
+            self._looking.request()
+
+    def _snapshot(self) -> Work | None:
+        """The work that finds the states of the planes."""
+        choice = self._choice()
+        axis = None if choice is None else self._chosen_axis(choice)
+        if choice is None or axis is None:
+            return None
+        known = {one.choice.plane for one in self._result.kept.planes_of(choice.layer)}
+        every = [one.plane for one in self._planes(choice, axis)]
+        predicted = [index for index, plane in enumerate(every) if plane in known]
+        annotation = self._state.annotations.of(choice.layer)
+        masks: Any = None
+        if annotation is not None and annotation.fits:
+            masks = annotation.edits.edit_mask
+        name, current = axis_name(choice.layer, axis), choice.plane[axis]
+
+        def find(_report: object, _should_stop: object) -> Planes:
+            decided = [masks is not None and bool(masks[plane].all()) for plane in every]
+            return Planes(name, states_of(len(every), predicted, decided), current)
+
+        return find
+
+
+def _moved(plane: tuple[int, ...], axis: int, index: int) -> tuple[int, ...]:
+    return (*plane[:axis], index, *plane[axis + 1 :])
+
+
+def _run(
+    session: Session,
+    planes: list[ImageChoice],
+    request: Request,
+    run: _PlanesRun,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> tuple[int, int, dict[str, str]]:
+    """Run each plane; return how many were run, on how many something was found, and problems."""
+    monitor, found, problems = Monitor(report, should_stop), 0, {}
+
+    def downloads(progress: Progress) -> None:
+        """Report downloads only; the steps within each plane would hide the overall progress."""
+        if progress.unit == "byte":
+            report(progress)
+
+    for number, choice in enumerate(planes):
+        monitor.tell(ui_text.RUNNING_PLANES, number, len(planes))
+        one = replace(request, read=choice.image, contrast=choice.contrast, gamma=choice.gamma)
+        try:
+            outcome = session.run(one, downloads, should_stop)
+        except (InvalidInputError, OutOfMemoryError) as error:
+            axis = axis_name(choice.layer, run.axis)
+            problems[ui_text.axis_index(axis=axis, index=choice.plane[run.axis])] = str(error)
+            continue
+        found += outcome.found.classes > 0
+        run.done.put((choice, outcome))
+    if len(problems) == len(planes):
+        raise InvalidInputError(next(iter(problems.values())))
+    return len(planes) - len(problems), found, problems
+
+
+def _relabelled(
+    others: list[Kept],
+    values: Thresholds,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> list[LabelUpdate]:
+    """Return the labels of planes with other thresholds and the hints that they follow."""
+    monitor, updates = Monitor(report, should_stop), []
+    for kept in others:
+        monitor.check()
+        _, hints = kept.followed
+        labels = corrected(kept.shown.outcome.live, hints, values)
+        updates.append(LabelUpdate(kept, values, None, hints, labels, outlines_of_large(labels)))
+    return updates
