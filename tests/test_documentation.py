@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import napari_cliper
+from napari_cliper.segmentation import METHODS, REFINERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(napari_cliper.__file__).parent
@@ -28,6 +29,11 @@ def test_python_examples_run(subtests):
         for number, source in enumerate(sources, 1):
             with subtests.test(page=page.relative_to(ROOT).as_posix(), block=number):
                 exec(compile(source, f"{page.name}, block {number}", "exec"), names)
+
+
+def test_every_method_and_refiner_is_in_the_reference():
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert [name for name in (*METHODS, *REFINERS) if f"`{name}`" not in text] == []
 
 
 def test_docstring_examples_run(subtests):
