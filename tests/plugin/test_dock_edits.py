@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from dock_views import labels_of, message
+
+pytestmark = pytest.mark.one_binding
 
 
 def paint(layer, value=7):

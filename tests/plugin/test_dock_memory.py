@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from dock_views import choose, outputs
 
 from napari_cliper.demo.scenes import make_scene
+
+pytestmark = pytest.mark.one_binding
 
 
 def test_an_image_seen_before_costs_no_encoding(dock, run):

@@ -36,6 +36,7 @@ def test_thresholds_are_live_and_make_no_layer_and_no_undo_step(dock, run, qtbot
     assert (layer.features["pixels"] == np.bincount(layer.data.ravel(), minlength=5)).all()
 
 
+@pytest.mark.one_binding
 def test_a_high_class_threshold_empties_the_layer_and_the_default_brings_it_back(dock, run, qtbot):
     run(dock)
     layer = labels_of(dock)
@@ -48,6 +49,7 @@ def test_a_high_class_threshold_empties_the_layer_and_the_default_brings_it_back
 
 
 @pytest.mark.parametrize("method", ["sclip", "maskclip"])
+@pytest.mark.one_binding
 def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot, method):
     config = SegmentationConfig(model="demo", device="cpu", method=method, refiner="pamr")
     dock.engine_panel.setValue(config)
@@ -114,6 +116,7 @@ def test_a_class_with_a_threshold_of_its_own(dock, run, qtbot):
     )
 
 
+@pytest.mark.one_binding
 def test_thresholds_run_no_network(dock, run, qtbot):
     run(dock)
     dock.session.unload()
@@ -122,6 +125,7 @@ def test_thresholds_run_no_network(dock, run, qtbot):
     assert dock.session.network_bytes == 0
 
 
+@pytest.mark.one_binding
 def test_thresholds_of_another_run_are_kept_for_the_same_settings(dock, run):
     run(dock)
     dock.threshold_panel.class_slider.setValue(0.5)

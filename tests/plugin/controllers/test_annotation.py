@@ -80,6 +80,7 @@ def test_accept_all_makes_one_annotation_that_one_undo_takes_back(result):
     assert accept(result) is mine
 
 
+@pytest.mark.one_binding
 def test_chosen_classes_alone(result):
     scope(result, "chosen")
     result.classes_panel.table.choose([2])
@@ -95,6 +96,7 @@ def test_chosen_classes_alone(result):
     assert table.loc[table["index"] == label, "class"].item() == "bacterium"
 
 
+@pytest.mark.one_binding
 def test_the_rectangle_alone(result):
     result.viewer.add_shapes([[(10, 20), (10, 59), (49, 59), (49, 20)]], shape_type="rectangle")
     scope(result, "rectangle")
@@ -129,6 +131,7 @@ def test_the_region_that_is_clicked(result):
     assert result.annotation_controller._on_click not in result.viewer.mouse_drag_callbacks
 
 
+@pytest.mark.one_binding
 def test_a_click_on_nothing_says_so(result):
     empty = np.argwhere(predicted(result).data == 0)[0]
     scope(result, "region")
@@ -138,6 +141,7 @@ def test_a_click_on_nothing_says_so(result):
     assert annotation(result) is None
 
 
+@pytest.mark.one_binding
 def test_what_is_missing_is_told(result):
     scope(result, "rectangle")
     accept(result)
@@ -149,6 +153,7 @@ def test_what_is_missing_is_told(result):
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
+@pytest.mark.one_binding
 def test_painting_survives_every_accept_but_the_last_which_asks(result, index):
     mine = accept(result)
     mine.layer.selected_label = 3
@@ -200,6 +205,7 @@ def test_results_never_mix_in_the_undo_history(result, run, qtbot):
 
 
 @pytest.mark.parametrize("tool", ["paint", "fill", "polygon", "data_setitem", "data"])
+@pytest.mark.one_binding
 def test_edit_mask_follow_every_tool_and_its_undo(result, qtbot, tool):
     result.annotation_panel.accepted_follow.setChecked(False)  # what is accepted stays
     mine = accept(result)
@@ -236,6 +242,7 @@ def test_edit_mask_follow_every_tool_and_its_undo(result, qtbot, tool):
     np.testing.assert_array_equal(mine.edits.edit_mask == PAINTED, changed)
 
 
+@pytest.mark.one_binding
 def test_planes_of_a_stack_and_rectangles_land_where_they_belong(dock, run):
     image = dock.viewer.layers["scene"].data[..., 0]
     dock.viewer.layers.clear()
@@ -263,6 +270,7 @@ def test_planes_of_a_stack_and_rectangles_land_where_they_belong(dock, run):
 # ---------------------------------------------------------------------- cleaning
 
 
+@pytest.mark.one_binding
 def test_cleaning_is_one_undo_step_that_changes_nothing_else(result, qtbot, settle, subtests):
     mine = accept(result)
     settle(result)
@@ -299,6 +307,7 @@ def test_cleaning_is_one_undo_step_that_changes_nothing_else(result, qtbot, sett
     np.testing.assert_array_equal(mine.layer.data, cleaned)
 
 
+@pytest.mark.one_binding
 def test_what_replaced_all_pixels_stays_though_strokes_are_replaced_too(result, settle):
     mine = accept(result)
     settle(result)
@@ -371,6 +380,7 @@ def test_keys_clash_with_none_of_naparis_and_end_with_the_dock(result):
     assert not {str(key) for key in viewer.keymap} & ours
 
 
+@pytest.mark.one_binding
 def test_choosing_a_row_brushes_with_that_class_whatever_its_number(result):
     scope(result, "chosen")
     result.classes_panel.table.choose([2])
@@ -412,6 +422,7 @@ def test_what_is_done_is_counted(result, qtbot):
     assert "not decided" not in result.annotation_panel.done.toolTip()
 
 
+@pytest.mark.one_binding
 def test_removing_the_annotation_starts_anew(result):
     mine = accept(result)
     result.viewer.layers.remove(mine.layer)
@@ -422,6 +433,7 @@ def test_removing_the_annotation_starts_anew(result):
 # ---------------------------------------------------------------------- unusual ways
 
 
+@pytest.mark.one_binding
 def test_erasing_just_what_was_accepted_is_no_undo(result, qtbot):
     scope(result, "chosen")
     result.classes_panel.table.choose([0])
@@ -440,6 +452,7 @@ def test_erasing_just_what_was_accepted_is_no_undo(result, qtbot):
 @pytest.mark.parametrize(
     "other", [np.ones((10, 10), np.uint16), np.full((96, 128), 65537, np.int32)]
 )
+@pytest.mark.one_binding
 def test_what_is_no_annotation_is_put_back(result, qtbot, other):
     mine = accept(result)
     before = mine.layer.data.copy()
@@ -477,6 +490,7 @@ def test_a_stroke_is_not_overwritten_before_it_ends(result, run, qtbot):
     assert not np.array_equal(layer.data, drawn)
 
 
+@pytest.mark.one_binding
 def test_removed_layers_are_not_swapped(result):
     result.result.show_both(True)
     result.viewer.layers.remove(result.shown.predictions["coarse"].layer)

@@ -90,6 +90,7 @@ def test_napari_does_not_delete_the_annotation_and_what_is_removed_comes_back(do
         qtbot.wait(100)
 
 
+@pytest.mark.one_binding
 def test_restoring_gives_up_no_newer_annotation(dock, run, qtbot):
     first = annotated(dock, run).state()
     dock.viewer.layers.remove(dock.annotation_controller.all[0].layer)
@@ -183,6 +184,7 @@ def test_several_images_and_a_reopened_dock(dock, qtbot, another, tmp_path):
     )
 
 
+@pytest.mark.one_binding
 def test_axes_come_back(dock, qtbot, another):
     image = dock.viewer.add_image(make_scene((40, 60), 3).image.transpose(2, 0, 1), name="series")
     image.axis_labels = ("t", "y", "x")
@@ -198,6 +200,7 @@ def test_axes_come_back(dock, qtbot, another):
     assert other.annotation_controller.all[0].image.axis_labels == ("t", "y", "x")
 
 
+@pytest.mark.one_binding
 def test_an_image_that_is_gone_is_named_and_its_annotation_waits(dock, qtbot, another, monkeypatch):
     monkeypatch.setattr("napari_cliper.plugin.controllers.session_files.LARGEST_COPY", 10)
     mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
@@ -236,6 +239,7 @@ def test_a_blank_annotation_leaves_nothing_and_discard_asks(dock, qtbot, another
         assert bool(found_sessions()) is not answer
 
 
+@pytest.mark.one_binding
 def test_a_failed_save_is_reported_and_asked_about_at_the_end(dock, qtbot, monkeypatch):
     mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
 

@@ -120,6 +120,7 @@ def test_the_last_choice_comes_back_in_the_next_session(accepted, qtbot, tmp_pat
     later.close_down()
 
 
+@pytest.mark.one_binding
 def test_every_format_is_written_from_the_dock(accepted, qtbot, tmp_path):
     export(accepted, qtbot, tmp_path, *FORMATS)
     assert sorted(path.name for path in tmp_path.glob("[!.]*")) == sorted(FORMATS)
@@ -128,6 +129,7 @@ def test_every_format_is_written_from_the_dock(accepted, qtbot, tmp_path):
         np.testing.assert_array_equal(file.asarray(), mine.layer.data)
 
 
+@pytest.mark.one_binding
 def test_the_file_of_a_layer_is_never_replaced(accepted, qtbot, tmp_path):
     """Not even one that this program wrote: labels that are now an image to annotate."""
     export(accepted, qtbot, tmp_path, "png")
@@ -141,6 +143,7 @@ def test_the_file_of_a_layer_is_never_replaced(accepted, qtbot, tmp_path):
     assert (tmp_path / "scene.png").read_bytes() == before
 
 
+@pytest.mark.one_binding
 def test_undecided_pixels_are_ignored_in_voc_masks(accepted, qtbot, tmp_path):
     mine = annotation(accepted)
     mine.layer.undo()
@@ -153,6 +156,7 @@ def test_undecided_pixels_are_ignored_in_voc_masks(accepted, qtbot, tmp_path):
     assert (found[mine.layer.data == 0] == 255).all()
 
 
+@pytest.mark.one_binding
 def test_pixel_size_and_units_go_along(dock, run, qtbot, tmp_path):
     layer = dock.viewer.layers["scene"]
     layer.scale, layer.units = (0.5, 0.25), "um"
@@ -165,6 +169,7 @@ def test_pixel_size_and_units_go_along(dock, run, qtbot, tmp_path):
     assert pixels.get("PhysicalSizeXUnit", "µm") == "µm"
 
 
+@pytest.mark.one_binding
 def test_what_is_there_stays_and_the_way_out_is_told(accepted, qtbot, tmp_path):
     export(accepted, qtbot, tmp_path, "png")
     before = (tmp_path / "scene.png").read_bytes()
@@ -176,6 +181,7 @@ def test_what_is_there_stays_and_the_way_out_is_told(accepted, qtbot, tmp_path):
     assert (tmp_path / "scene.png").read_bytes() != before
 
 
+@pytest.mark.one_binding
 def test_a_full_disk_reaches_the_person(accepted, qtbot, tmp_path, monkeypatch):
     def full(*_args, **_options):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -258,6 +264,7 @@ def test_a_class_can_be_left_out_and_an_import_called_off(dock, qtbot, monkeypat
     assert annotation(dock).layer.data[labels == 1].all()
 
 
+@pytest.mark.one_binding
 def test_the_image_of_a_data_set_is_found_by_its_name(dock, qtbot, tmp_path):
     labels = np.zeros((96, 128), np.uint8)
     labels[3:20, 3:20] = 1
@@ -278,6 +285,7 @@ def test_the_image_of_a_data_set_is_found_by_its_name(dock, qtbot, tmp_path):
 
 
 @pytest.mark.parametrize("told_by", ["record", "name"])
+@pytest.mark.one_binding
 def test_planes_of_a_data_set_come_back_onto_their_planes(
     dock, qtbot, tmp_path, monkeypatch, told_by
 ):
@@ -309,6 +317,7 @@ def test_planes_of_a_data_set_come_back_onto_their_planes(
     np.testing.assert_array_equal(dock.annotation_controller.of(image).layer.data > 0, expected > 0)
 
 
+@pytest.mark.one_binding
 def test_notes_on_measurements_and_on_unnamed_axes_are_shown(dock, qtbot, tmp_path):
     image = dock.viewer.add_image(np.zeros((3, 20, 30)), name="series")
     dock.image_panel.images.setCurrentText("series")
@@ -327,6 +336,7 @@ def test_notes_on_measurements_and_on_unnamed_axes_are_shown(dock, qtbot, tmp_pa
     assert "pixel size" not in message(dock)
 
 
+@pytest.mark.one_binding
 def test_labels_of_another_size_are_refused(dock, qtbot, tmp_path):
     write_indexed_png(
         tmp_path / "small.png",
@@ -337,6 +347,7 @@ def test_labels_of_another_size_are_refused(dock, qtbot, tmp_path):
     assert "9 x 9" in message(dock)
 
 
+@pytest.mark.one_binding
 def test_a_file_that_is_no_labels(dock, qtbot, tmp_path):
     (tmp_path / "broken.json").write_text(json.dumps({"images": 3}))
     dock.exchange.read(tmp_path / "broken.json")
@@ -346,6 +357,7 @@ def test_a_file_that_is_no_labels(dock, qtbot, tmp_path):
 
 
 @pytest.mark.parametrize("format_name", ["tiff", "ome-tiff", "png", "coco"])
+@pytest.mark.one_binding
 def test_what_was_exported_comes_back(accepted, qtbot, tmp_path, monkeypatch, format_name):
     mine = annotation(accepted)
     before = mine.layer.data.copy()

@@ -223,6 +223,7 @@ def test_new_objects_are_drawn_with_the_brush(page, qtbot):
     assert 1 not in sizes(dock)
 
 
+@pytest.mark.one_binding
 def test_edits_are_saved_with_the_annotation_and_follow_a_renamed_class(page, qtbot):
     dock, panel = page, page.panels["objects"]
     choose(dock, "fibre")

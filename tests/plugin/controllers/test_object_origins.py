@@ -95,6 +95,7 @@ def test_objects_of_a_layer_keep_outlines_and_numbers_and_get_classes(page, obje
     assert np.array_equal(layer.data, OUTLINES)
 
 
+@pytest.mark.one_binding
 def test_named_objects_change_the_classes_of_others(page, objects, qtbot):
     dock = page
     choose(dock, qtbot, "outlines")
@@ -116,6 +117,7 @@ def test_named_objects_change_the_classes_of_others(page, objects, qtbot):
     assert "changed class" in dock.status_panel.message.text()
 
 
+@pytest.mark.one_binding
 def test_objects_are_read_from_a_file_with_their_classes(
     page, objects, qtbot, tmp_path, monkeypatch
 ):

@@ -88,6 +88,7 @@ def texts(dock):
 # ---------------------------------------------------------------------- from image to image
 
 
+@pytest.mark.one_binding
 def test_words_and_thresholds_go_from_image_to_image(project, run, qtbot):
     dock = project
     run(dock)
@@ -127,6 +128,7 @@ def test_done_goes_on_and_stands_in_the_list(project, qtbot):
     assert texts(dock)[0] == "scene 1: in progress"
 
 
+@pytest.mark.one_binding
 def test_a_prediction_that_was_edited_stays_in_the_window(project, run, qtbot):
     dock = project
     run(dock)
@@ -140,6 +142,7 @@ def test_a_prediction_that_was_edited_stays_in_the_window(project, run, qtbot):
 # ---------------------------------------------------------------------- saving
 
 
+@pytest.mark.one_binding
 def test_a_change_is_on_disk_soon_with_its_edit_mask(project, qtbot, tmp_path):
     dock = project
     mine = dock.annotation_controller.begin(dock.project_controller.layer, "scene 1")
@@ -221,6 +224,7 @@ def test_the_image_of_the_window_becomes_a_project(dock, run, qtbot, tmp_path):
     np.testing.assert_array_equal(annotation(dock).layer.scale, (0.5, 0.25))
 
 
+@pytest.mark.one_binding
 def test_a_failed_save_is_reported_and_nothing_is_lost(project, qtbot, tmp_path, monkeypatch):
     dock = project
     mine = dock.annotation_controller.begin(dock.project_controller.layer, "scene 1")
@@ -308,6 +312,7 @@ def on_disk(tmp_path, at=(30, 30)):
     return state is not None and state.labels[at] == 2
 
 
+@pytest.mark.one_binding
 def test_what_is_painted_while_the_next_image_loads_is_saved(project, qtbot, tmp_path, monkeypatch):
     gate, load = threading.Event(), project_controller.load_image
 
@@ -325,6 +330,7 @@ def test_what_is_painted_while_the_next_image_loads_is_saved(project, qtbot, tmp
 
 
 @pytest.mark.parametrize("then", ["open", "close", "next"])
+@pytest.mark.one_binding
 def test_a_failed_save_is_tried_again_before_anything_is_left(
     project, qtbot, tmp_path, monkeypatch, then
 ):
@@ -345,6 +351,7 @@ def test_a_failed_save_is_tried_again_before_anything_is_left(
     assert on_disk(tmp_path)
 
 
+@pytest.mark.one_binding
 def test_removing_the_layer_saves_what_was_painted(project, qtbot, tmp_path):
     mine = painted(project, qtbot)
     project.viewer.layers.remove(mine.layer)
@@ -366,12 +373,14 @@ def test_of_two_clicks_the_last_counts(project, qtbot):
     assert shown == ["scene 3"]
 
 
+@pytest.mark.one_binding
 def test_words_alone_are_kept(project, tmp_path):
     project.classes_panel.add_words("crystal")
     project.close_down()
     assert "crystal" in [row.name for row in Project.open(tmp_path / "project").settings().classes]
 
 
+@pytest.mark.one_binding
 def test_what_another_program_saved_is_replaced_only_by_a_yes(project, qtbot, tmp_path):
     mine = painted(project, qtbot)
     assert project.project_controller.save_now()
@@ -392,6 +401,7 @@ def test_what_another_program_saved_is_replaced_only_by_a_yes(project, qtbot, tm
     assert on_disk(tmp_path, (60, 60))
 
 
+@pytest.mark.one_binding
 def test_what_cannot_be_saved_can_be_saved_elsewhere(project, qtbot, tmp_path):
     mine = painted(project, qtbot)
     assert project.project_controller.save_now()
@@ -413,6 +423,7 @@ def test_an_export_of_what_could_not_be_saved_offers_the_window_alone(project, q
 
 
 @pytest.mark.parametrize("every_image", [True, False])
+@pytest.mark.one_binding
 def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, pictures, every_image):
     """Not even one that this program has written, such as the overlay of an earlier export."""
     folder = pictures[0].parent
@@ -426,6 +437,7 @@ def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, picture
     assert {path: path.read_bytes() for path in pictures} == before
 
 
+@pytest.mark.one_binding
 def test_a_layer_that_is_part_of_its_file_is_copied(dock, tmp_path):
     channels = np.random.default_rng(0).integers(0, 255, (2, *SHAPE)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "two.tif", channels)
@@ -437,6 +449,7 @@ def test_a_layer_that_is_part_of_its_file_is_copied(dock, tmp_path):
     np.testing.assert_array_equal(kept.read_image(kept.images[0].name), channels[1])
 
 
+@pytest.mark.one_binding
 def test_a_result_that_was_asked_with_other_words_is_dropped(dock, run, qtbot, pictures, tmp_path):
     kept = Project.create(tmp_path / "p", pictures)
     config = SegmentationConfig(model="demo", device="cpu")
@@ -501,6 +514,7 @@ def test_the_cross_saves_and_asks_where_that_fails(in_window, qtbot, tmp_path, m
     assert in_window.closed
 
 
+@pytest.mark.one_binding
 def test_axes_stay_from_project_to_layer_and_back(dock, qtbot, tmp_path):
     series = np.zeros((3, 40, 40), np.uint8)
     path = tmp_path / "series.tif"

@@ -102,6 +102,7 @@ def test_a_stopped_run_keeps_its_tiles_and_the_next_one_goes_on(large, qtbot, us
     assert dock.shown is not None
 
 
+@pytest.mark.one_binding
 def test_nothing_is_written_to_disk_on_request(large, qtbot, user_cache):
     large.session.tiles_on_disk = False
     large.tiles.turn_on()
@@ -149,6 +150,7 @@ def drag(layer, start, end):
         send(layer, ReadOnlyWrapper(event))
 
 
+@pytest.mark.one_binding
 def test_the_size_is_measured_on_one_object(large, qtbot):
     dock, viewer, panel = large, large.viewer, large.tiles_panel
     dock.tiles.turn_on()

@@ -234,6 +234,7 @@ def test_ctrl_z_undoes_the_newest_hint_whichever_layer_is_active(result, qtbot, 
     np.testing.assert_array_equal(predicted(result).data, hinted)
 
 
+@pytest.mark.one_binding
 def test_ctrl_z_after_accept_leaves_the_prediction(result, qtbot, settle):
     result.annotation_panel.accept_button.click()
     press(result, qtbot, Qt.Key.Key_Z)
@@ -268,6 +269,7 @@ def test_undo_of_moved_and_reassigned_clicks(stack):
     assert len(clicks.layer.data) == 3
 
 
+@pytest.mark.one_binding
 def test_clicks_stay_active_while_the_image_is_asked_anew(result, qtbot):
     clicks = click(result, BACKGROUND, (3, 3))
     result.run_controller.run(again=True)
@@ -285,6 +287,7 @@ def test_the_table_colours_the_clicks_of_the_dock(dock):
     assert colours(clicks) == [BLUE]
 
 
+@pytest.mark.one_binding
 def test_accepting_keeps_the_clicks(result):
     click(result, "fibre", (3, 3))
     result.annotation_panel.accept_button.click()
@@ -293,6 +296,7 @@ def test_accepting_keeps_the_clicks(result):
     assert "model" in json.dumps(state.record)
 
 
+@pytest.mark.one_binding
 def test_removing_the_layer_takes_the_clicks_back(result, settle):
     before = predicted(result).data.copy()
     clicks = click(result, BACKGROUND, *np.argwhere(before > 0)[::200])
@@ -305,6 +309,7 @@ def test_removing_the_layer_takes_the_clicks_back(result, settle):
     assert click_controller(result).clicks() == {}
 
 
+@pytest.mark.one_binding
 def test_a_click_begins_an_annotation_anew(dock):
     clicks = click(dock, "fibre", (3, 3))
     dock.viewer.layers.remove("scene annotation")
@@ -314,6 +319,7 @@ def test_a_click_begins_an_annotation_anew(dock):
     assert dock.viewer.layers.selection.active is clicks.layer
 
 
+@pytest.mark.one_binding
 def test_clicks_of_another_plane_are_no_hints_here(dock, run, settle):
     scene = make_scene((64, 64), 1_000_001).image
     dock.viewer.layers.clear()
@@ -355,6 +361,7 @@ def there(dock, qtbot, name):
 
 
 @pytest.mark.usefixtures("project")
+@pytest.mark.one_binding
 def test_clicks_go_and_come_back_with_their_image(dock, qtbot):
     click(dock, "fibre", (3, 3), (10, 12))
     dock.project_controller.step(1)
@@ -371,6 +378,7 @@ def test_clicks_go_and_come_back_with_their_image(dock, qtbot):
     assert dock.viewer.layers["plate 1 clicks"].features["class"].tolist() == ["fibre", "fibre"]
 
 
+@pytest.mark.one_binding
 def test_clicks_survive_closing_and_opening_a_project(dock, project, qtbot):
     click(dock, "fibre", (3, 3))
     assert dock.project_controller.save_now()
@@ -380,6 +388,7 @@ def test_clicks_survive_closing_and_opening_a_project(dock, project, qtbot):
     assert dock.project_controller._status["plate 1"] == "started"
 
 
+@pytest.mark.one_binding
 def test_a_window_cleared_of_all_layers_loses_no_click(dock, project, qtbot):
     click(dock, "fibre", (3, 3))
     dock.viewer.layers.clear()
@@ -389,6 +398,7 @@ def test_a_window_cleared_of_all_layers_loses_no_click(dock, project, qtbot):
     assert dock.correction_controller.click_controller.all[0].clicks() == {"fibre": [[3.0, 3.0]]}
 
 
+@pytest.mark.one_binding
 def test_clicks_taken_back_are_gone_from_the_project(dock, project, qtbot):
     clicks = click(dock, "fibre", (3, 3))
     assert dock.project_controller.save_now()

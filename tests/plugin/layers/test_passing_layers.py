@@ -10,6 +10,8 @@ from qtpy.QtCore import QObject
 from napari_cliper.plugin.layers import passing_layers
 from napari_cliper.plugin.layers.passing_layers import PassingLayer
 
+pytestmark = pytest.mark.one_binding
+
 
 def labels(value: int, side: int = 8) -> Labels:
     return Labels(np.full((side, side), value), name="changed")
