@@ -14,6 +14,7 @@ from napari_cliper.segmentation import (
     OPEN,
     InvalidInputError,
     LiveLabels,
+    Pyramid,
     SegmentationConfig,
     Segmenter,
     Stopped,
@@ -350,3 +351,18 @@ def test_the_cache_is_bounded_and_memory_writes_nothing(tmp_path, scene):
     embedding = memory.embed(scene.image)
     assert len(memory.tile_store.entries) == 2
     assert memory.score(embedding, CLASSES).to_labels().any()  # the others are computed again
+
+
+def test_of_a_pyramid_the_level_that_fits_the_scale_is_read(scene):
+    """Full resolution is not read at half the scale, and the labels are nearly the same."""
+    fine = np.kron(scene.image, np.ones((2, 2, 1), np.uint8))
+    levels = [Lazy(fine), Lazy(scene.image), Lazy(scene.image[::2, ::2])]
+    segmenter = segmenter_of(Tiles(512, 128, scale=0.4375))
+    labels = {}
+    for name, image in (("pyramid", Pyramid(levels)), ("full", fine)):
+        labels[name] = segmenter.score(segmenter.embed(image), CLASSES).to_labels()
+        assert labels[name].shape == fine.shape[:2]
+    assert levels[0].read == [fine.shape[0] * fine.shape[1]]  # the sample for the contrast
+    assert levels[1].read
+    assert not levels[2].read
+    assert (labels["pyramid"] == labels["full"]).mean() > 0.98

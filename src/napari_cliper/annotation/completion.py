@@ -10,6 +10,9 @@ from skimage import measure
 
 from .edit_mask import OPEN, EditMask, Labels
 
+PART = 1 << 22
+"""Pixels that are counted at once."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -34,22 +37,30 @@ class Done:
 
 
 def done(
-    labels: Labels, edit_mask: EditMask, prediction: NDArray[np.integer] | None = None
+    labels: Labels,
+    edit_mask: EditMask,
+    prediction: NDArray[np.integer] | None = None,
+    region: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> Done:
     """Compute the progress of the annotation of one plane.
 
     Parameters
     ----------
     labels, edit_mask : (Y, X) arrays
-    prediction : (Y, X) array of int, optional
+    prediction : (y, x) array of int, optional
         0 is background.
+    region : (slice, slice)
+        Rows and columns of the prediction in the plane; by default all.
     """
-    counts = np.bincount(labels.ravel())
+    parts = np.array_split(labels, min(max(labels.size // PART, 1), len(labels)))
+    present = np.zeros(np.iinfo(np.uint16).max + 1, bool)
+    for part in parts:  # bincount takes eight bytes for each pixel
+        present |= np.bincount(part.ravel(), minlength=len(present)) > 0
     return Done(
         labelled=float(np.count_nonzero(labels) / labels.size),
         decided=float(np.count_nonzero(edit_mask != OPEN) / edit_mask.size),
-        classes=int(np.count_nonzero(counts[1:])),
-        open_regions=0 if prediction is None else _open_regions(edit_mask, prediction),
+        classes=int(np.count_nonzero(present[1:])),
+        open_regions=0 if prediction is None else _open_regions(edit_mask[region], prediction),
     )
 
 

@@ -34,6 +34,7 @@ from ..segmentation import (
 )
 from . import ui_text
 from .engine_requests import Found, LearningRequest, Limits, Outcome, Request, digest
+from .layers.lazy_planes import lazy_key
 from .layers.outlines import outlines_of_large
 from .object_session import ObjectSession, SamChoice
 from .pytorch_loading import load_pytorch
@@ -81,7 +82,7 @@ class Session:
         self.tiles_on_disk = True
         """Whether features of tiles are kept on disk; set it before the first job."""
         self._tile_store: TileStore | None = None
-        self._costs: dict[tuple[Any, ...], TileEstimate] = {}
+        self._cost: tuple[tuple[Any, ...], TileEstimate] | None = None
         self._lock = threading.RLock()  # for the cache, used by the window and by threads
         self._in_use = threading.Lock()  # held by the job that uses the segmenter
         self._computing_affinity = threading.Lock()  # so that two jobs do not compute the same
@@ -103,7 +104,7 @@ class Session:
         """
         with self._segmenter_for(request.config, report, should_stop) as segmenter:
             image, contrast, key = self._image(segmenter, request, report)
-            if key not in self._costs:
+            if self._cost is None or self._cost[0] != key:
                 cost = segmenter.estimate(
                     image,
                     contrast=contrast,
@@ -113,8 +114,8 @@ class Session:
                 )
                 if cost is None:
                     return None
-                self._costs[key] = cost
-            return self._costs[key]
+                self._cost = key, cost
+            return self._cost[1]
 
     def run_if_short(
         self,
@@ -406,7 +407,8 @@ class Session:
         """The image, its contrast limits, and the key of its embedding."""
         report(Progress(ui_text.READING_IMAGE, 0, 0))
         image, contrast, gamma = requested.read(), requested.contrast(), requested.gamma
-        return image, contrast, (segmenter.config.embedding_key, digest(image), contrast, gamma)
+        pixels = lazy_key(image) or digest(image)
+        return image, contrast, (segmenter.config.embedding_key, pixels, contrast, gamma)
 
     @contextmanager
     def _segmenter_for(

@@ -21,7 +21,7 @@ from .features.composite import Composite
 from .features.contrast import Limits
 from .features.patch_features import patch_features
 from .features.preprocessing import RGBImage, check_shape, to_rgb
-from .features.tiled_image import TiledImage, tiled_image
+from .features.tiled_image import Pyramid, TiledImage, tiled_image
 from .image_reader import ImageReader
 from .methods.table import METHODS
 from .models import loading
@@ -150,7 +150,7 @@ class Segmenter:
 
     def check(
         self,
-        image: NDArray[Any] | Composite,
+        image: NDArray[Any] | Composite | Pyramid,
         contrast: Limits | None = None,
         gamma: float = 1.0,
         masks: NDArray[Any] | None = None,
@@ -195,7 +195,7 @@ class Segmenter:
 
     def embed(
         self,
-        image: NDArray[Any] | Composite,
+        image: NDArray[Any] | Composite | Pyramid,
         *,
         contrast: Limits | None = None,
         gamma: float = 1.0,
@@ -207,9 +207,9 @@ class Segmenter:
 
         Parameters
         ----------
-        image : (Y, X) or (Y, X, C) array, or Composite
-            Grey, RGB or RGBA, any real dtype; see `preprocessing.to_rgb`. With tiles, a dask or
-            zarr array is read tile by tile. A `Composite` is several channels shown together.
+        image : (Y, X) or (Y, X, C) array, Composite or Pyramid
+            Grey, RGB or RGBA, any real dtype; see `preprocessing.to_rgb`. With tiles, dask and zarr
+            arrays and the levels of a `Pyramid` are read by tile. A `Composite` has channels.
         contrast : (float, float), optional
             The values of a grey image that become black and white. Default: its 0.1 and 99.9
             percentiles. Ignored for colour images.
@@ -291,7 +291,7 @@ class Segmenter:
 
     def estimate(
         self,
-        image: NDArray[Any] | Composite,
+        image: NDArray[Any] | Composite | Pyramid,
         *,
         contrast: Limits | None = None,
         gamma: float = 1.0,

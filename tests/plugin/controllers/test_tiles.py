@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import dask.array as da
 import numpy as np
 import pytest
 from napari.utils._proxies import ReadOnlyWrapper
@@ -16,7 +17,14 @@ from napari.utils.interactions import (
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin import tile_costs
 from napari_cliper.plugin.controllers import run as run_module
-from napari_cliper.segmentation import SegmentationConfig, Segmenter, TileMemory, Tiles
+from napari_cliper.plugin.layers import image_layers
+from napari_cliper.segmentation import (
+    InvalidInputError,
+    SegmentationConfig,
+    Segmenter,
+    TileMemory,
+    Tiles,
+)
 from napari_cliper.segmentation.image_reader import ImageReader
 
 LARGE = make_scene((700, 700), 1_000_003, unit=256).image
@@ -181,3 +189,61 @@ def test_the_size_is_measured_on_one_object(large, qtbot):
     panel.measure.click()
     qtbot.waitUntil(lambda: panel.value() == pytest.approx(25, abs=2), timeout=5000)
     assert dock.engine_panel.value().tiles.side == pytest.approx(25 * 4.4, abs=9)
+
+
+class Slide:
+    """An array of 20,000 x 20,000 pixels that repeats a scene; counts the pixels that are read."""
+
+    def __init__(self, step):
+        self._scene = LARGE[: 640 // step * step : step, : 640 // step * step : step]
+        self.shape = (20_000 // step, 20_000 // step, 3)
+        self.dtype, self.ndim = np.dtype(np.uint8), 3
+        self.read = 0
+
+    def __getitem__(self, index):
+        rows, columns = (
+            np.arange(*part.indices(n)) for part, n in zip(index[:2], self.shape[:2], strict=True)
+        )
+        self.read += len(rows) * len(columns)
+        return self._scene[np.ix_(rows % len(self._scene), columns % len(self._scene))]
+
+
+def test_of_a_slide_only_the_visible_part_is_read(dock, qtbot, monkeypatch):
+    levels = [Slide(step) for step in (1, 2, 4, 8, 16, 32)]
+    arrays = [da.from_array(one, chunks=(512, 512, 3), asarray=False) for one in levels]
+    viewer = dock.viewer
+    viewer.layers.clear()
+    viewer.add_image(arrays, multiscale=True, rgb=True, name="slide")
+    dock.engine_panel.setValue(SegmentationConfig(model="demo", refiner="none", device="cpu"))
+    free = SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=4_000_000_000))
+    monkeypatch.setattr(image_layers, "psutil", free)
+    dock.run()
+    assert dock.job is None
+    assert "20000 x 20000" in dock.status_panel.message.text()
+    assert "4.0 GB" in dock.status_panel.message.text()
+    viewer.scene.camera.center = (0, 9000, 9000)
+    viewer.scene.camera.zoom = min(viewer.canvas.viewbox_size(viewer.layers)) / 600
+    qtbot.wait(50)
+    for one in levels:
+        one.read = 0
+    buttons(dock.status_panel)["Visible part"].click()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    region = dock.shown.choice.region
+    assert all(400 < part.stop - part.start < 2000 for part in region)
+    labels = dock.result.seen().labels
+    assert labels.shape == tuple(part.stop - part.start for part in region)
+    assert labels.any()
+    assert 0 < levels[0].read < 50 * labels.size
+    costs(dock, qtbot)
+    for one in levels:
+        one.read = 0
+    dock.tiles_panel.size.setValue(400)  # a coarser level has all that is needed
+    square = np.array([[5000, 5000], [5000, 7999], [7999, 7999], [7999, 5000]], float)
+    viewer.add_shapes([square], shape_type="rectangle", name="square")
+    dock.image_panel.choose(dock.image_panel.rectangles()[0])
+    dock.run()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert dock.result.seen().labels.shape == (3000, 3000)
+    assert levels[0].read < 3000 * 3000 / 4  # by the canvas
+    with pytest.raises(InvalidInputError, match="annotation of slide"):
+        dock.annotation_controller.begin(viewer.layers["slide"], "slide")

@@ -23,7 +23,7 @@ from ...segmentation import InvalidInputError, Progress
 from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer, Place
 from ..layers.image_group import in_viewer
-from ..layers.image_layers import ImageChoice
+from ..layers.image_layers import ImageChoice, Region, check_annotation_memory
 from ..layers.image_view import pixel_under, rectangle_mask
 from ..layers.passing_layers import PassingLayer
 from ..layers.prediction_layers import Prediction, changed_layer
@@ -148,7 +148,7 @@ class AnnotationController(Controller):
         Raises
         ------
         InvalidInputError
-            If the image was removed, or replaced by one of another size.
+            If the image was removed, replaced by one of another size, or is too large.
         """
         if not in_viewer(self._viewer, image):
             raise InvalidInputError(ui_text.image_removed(name))
@@ -158,6 +158,7 @@ class AnnotationController(Controller):
             return found
         if found is not None:
             self.remove(found)
+        check_annotation_memory(ImageChoice(image, name))
         annotation = AnnotationLayer(image, name, state)
         annotation.changed.connect(partial(self._on_changed, annotation))
         annotation.stepped.connect(partial(self.stepped.emit, annotation))
@@ -446,13 +447,12 @@ class AnnotationController(Controller):
             annotation.edits.labels[place].copy(),
             annotation.edits.edit_mask[place].copy(),
         )
-        prediction = None
+        predicted: tuple[NDArray[Any], Region] | tuple[()] = ()
         seen = self._result.seen()
         of_this = seen is not None and seen.choice.layer is choice.layer
         if seen is not None and of_this and seen.choice.plane == choice.plane:
-            prediction = np.zeros_like(labels)
-            prediction[annotation.place_of(seen.choice)[-2:]] = seen.labels
-        return partial(_counted, labels, edit_mask, prediction)
+            predicted = seen.labels, annotation.region_of(seen.choice)
+        return partial(_counted, labels, edit_mask, predicted)
 
     def _plane_on_screen(self) -> ImageChoice | None:
         try:
@@ -485,8 +485,8 @@ def _cleaned(
 def _counted(
     labels: NDArray[np.uint16],
     edit_mask: NDArray[np.uint8],
-    prediction: NDArray[Any] | None,
+    predicted: tuple[NDArray[Any], Region] | tuple[()],
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> Done:
-    return done(labels, edit_mask, prediction)
+    return done(labels, edit_mask, *predicted)

@@ -230,10 +230,10 @@ class PrototypeLearning(Controller):
 
     def _learn(self, annotation: AnnotationLayer, choice: ImageChoice, *, ask_again: bool) -> None:
         annotation.follow()
-        place = annotation.place_of(choice)
+        place, config = annotation.place_of(choice), self._engine.value()
         learning_request = LearningRequest(
-            choice.image,
-            self._engine.value(),
+            choice.reader(config),
+            config,
             annotation.edits.labels[place].copy(),
             annotation.edits.edit_mask[place] != OPEN,
             {label: row.name for label, row in annotation.classes.items()},

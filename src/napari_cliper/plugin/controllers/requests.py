@@ -94,7 +94,9 @@ class Requests:
             return str(error)
         rows = self._classes.value()
         request = replace(
-            self._request(choice.image, config), contrast=choice.contrast, gamma=choice.gamma
+            self._request(choice.reader(config), config),
+            contrast=choice.contrast,
+            gamma=choice.gamma,
         )
         return choice, tuple(row for row in rows if not row.background), request
 
@@ -111,7 +113,7 @@ class Requests:
             return None
         # Nothing is downloaded before the user presses Run.
         request = Request(
-            choice.image,
+            choice.reader(config),
             replace(config, offline=True),
             classes=(),
             background=(),

@@ -15,7 +15,7 @@ from ...segmentation import SegmentationConfig
 from .. import shortcuts, ui_text
 from ..engine_requests import Outcome
 from ..layers.image_group import in_viewer
-from ..layers.image_layers import ImageChoice
+from ..layers.image_layers import ImageChoice, fits_memory
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
 from ..panels.run_panel import RunEntry, RunPanel
@@ -121,7 +121,7 @@ class RunController(Controller):
             return
         request = self._requests.of_run()
         if isinstance(request, str):
-            self._status.show_message(request, tone="error")
+            self._status.show_message(request, tone="error", buttons=self._smaller())
             return
         choice, rows, asked = request
         self._images.go_to_chosen()
@@ -146,6 +146,14 @@ class RunController(Controller):
         self._state.page_wanted.emit("find")
         self._tiles.turn_on()
         self.run()
+
+    def _smaller(self) -> tuple[StateButton, ...]:
+        """The button that runs less, if the image does not fit in memory."""
+        choice = self._images.value()
+        if choice is None or fits_memory(choice):
+            return ()
+        visible, tip = self._run_visible_with_tiles, ui_text.RUN_VISIBLE_TILES_TIP
+        return (StateButton(ui_text.VISIBLE_TILES, visible, tip),)
 
     def _run_without_tiles(self) -> None:
         self._tiles.turn_off()

@@ -30,6 +30,7 @@ from .image_layers import (
     OUTPUT_KEY,
     ImageChoice,
     Key,
+    Region,
     geometry_of,
     labels_shape,
     transforms,
@@ -165,8 +166,11 @@ class AnnotationLayer(QObject):
 
     def place_of(self, choice: ImageChoice) -> Place:
         """The index of a choice's pixels in the annotation."""
-        rows, columns = choice.region or (slice(None), slice(None))
-        return (*choice.plane, rows, columns)
+        return (*choice.plane, *self.region_of(choice))
+
+    def region_of(self, choice: ImageChoice) -> Region:
+        """The rows and columns of a choice's pixels in its plane."""
+        return choice.region or (slice(None), slice(None))
 
     def accept(
         self,

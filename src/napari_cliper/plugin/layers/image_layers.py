@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +19,18 @@ from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
 from ...labels.axes import axes_from_names
-from ...segmentation import MIN_SIDE, InvalidInputError
+from ...segmentation import MIN_SIDE, Composite, InvalidInputError, SegmentationConfig
 from .. import ui_text
 from .image_group import ChannelArray, ImageGroup, full_resolution, members_of, own_limits
+from .lazy_planes import LazyPlane, lazy_levels
 
 Region = tuple[slice, slice]
+
+ANNOTATION_BYTES = 14
+"""Bytes for each pixel that an annotation takes at most, with its undo history and its layer."""
+
+RUN_BYTES = 33
+"""Bytes for each pixel that a run takes at most: the image, scores and labels of two stages."""
 
 Key = tuple["weakref.ref[Image]", tuple[int, ...], tuple[tuple[int, int], ...] | None]
 """An image, its plane, and the region in it."""
@@ -57,6 +65,9 @@ class ImageChoice:
     arrays: tuple[Any, ...] = field(init=False, repr=False)
     """The array of the layer, or those of all layers of a group."""
 
+    levels: tuple[Any, ...] = field(init=False, repr=False)
+    """The source at all resolutions, the largest first."""
+
     gamma: float = field(init=False, repr=False)
     """Gamma of a grey layer; 1 for colours."""
 
@@ -69,6 +80,8 @@ class ImageChoice:
         source = layer.snapshot() if group else full_resolution(layer)
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "arrays", _arrays(layer))
+        levels = tuple(layer.data) if layer.multiscale and not group else (source,)
+        object.__setattr__(self, "levels", levels)
         limits = tuple(map(float, layer.contrast_limits)) if grey else None
         object.__setattr__(self, "_limits", limits)
         object.__setattr__(self, "gamma", float(layer.gamma) if grey else 1.0)
@@ -98,6 +111,26 @@ class ImageChoice:
             return self.read()
         rows, columns = self.region or (slice(None), slice(None))
         return self.source.composite.read((*self.plane, rows, columns))
+
+    def reader(self, config: SegmentationConfig) -> Callable[[], Any]:
+        """Return what gives the image to the engine, in a thread; with tiles, lazy ones as such."""
+        return self.image if config.tiles is None else self.lazily
+
+    def lazily(self) -> Any:
+        """Return what the engine is given in tiles: what is not in memory is read by tile.
+
+        Arrays in memory are copied, as by `image`. Accesses no layer, so that a thread may call it.
+        """
+        region = self.region or (slice(0, self.shape[0]), slice(0, self.shape[1]))
+        if isinstance(self.source, ChannelArray):
+            every = self.source.composite
+            if all(isinstance(one, np.ndarray) for one in self.arrays):
+                return self.image()
+            planes = [LazyPlane(one, self.plane, region) for one in every.planes]
+            return Composite(planes, every.channels)
+        if isinstance(self.source, np.ndarray):
+            return self.image()
+        return lazy_levels(self.levels, self.plane, region)
 
     def contrast(self) -> tuple[float, float] | None:
         """Return the contrast limits of a grey image; None if they are napari's defaults.
@@ -152,21 +185,53 @@ def labels_shape(choice: ImageChoice) -> tuple[int, ...]:
 
 
 def check_memory(choice: ImageChoice) -> None:
-    """Check that the Labels layers of an image fit in the free memory.
+    """Check that a run, and the Labels layers of its image, fit in the free memory.
 
     Raises
     ------
     InvalidInputError
         If they do not; the message gives the needed and the free memory.
     """
+    needed, free = _needed(choice), psutil.virtual_memory().available
+    if needed > free:
+        raise InvalidInputError(
+            ui_text.labels_too_large(
+                image=choice.name, sides=_sides(labels_shape(choice)), needed=needed, free=free
+            )
+        )
+
+
+def fits_memory(choice: ImageChoice) -> bool:
+    """Whether a run, and the Labels layers of its image, fit in the free memory."""
+    return _needed(choice) <= psutil.virtual_memory().available
+
+
+def check_annotation_memory(choice: ImageChoice) -> None:
+    """Check that an annotation of an image fits in the free memory.
+
+    Raises
+    ------
+    InvalidInputError
+        If it does not; the message gives the needed and the free memory.
+    """
     shape = labels_shape(choice)
-    needed = 2 * math.prod(shape)  # bytes of a coarse and a refined layer
+    needed = ANNOTATION_BYTES * math.prod(shape)
     free = psutil.virtual_memory().available
     if needed > free:
-        sides = " x ".join(map(str, shape))
         raise InvalidInputError(
-            ui_text.labels_too_large(image=choice.name, sides=sides, needed=needed, free=free)
+            ui_text.annotation_too_large(
+                image=choice.name, sides=_sides(shape), needed=needed, free=free
+            )
         )
+
+
+def _needed(choice: ImageChoice) -> int:
+    """Bytes of a run, with a coarse and a refined layer."""
+    return 2 * math.prod(labels_shape(choice)) + RUN_BYTES * math.prod(choice.shape)
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def place(choice: ImageChoice) -> tuple[int | slice, ...]:

@@ -104,10 +104,19 @@ def plane_of(*, indices: str, image: str) -> str:
 
 
 def labels_too_large(*, image: str, sides: str, needed: float, free: float) -> str:
-    """The labels of a stack do not fit in memory; sizes in bytes."""
+    """A run, and the labels of all planes, do not fit in memory; sizes in bytes."""
     return (
-        f"The labels of {image} ({sides}) need {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB "
-        "of memory are free. Choose a rectangle, or split the stack."
+        f"A run on {image} ({sides}) needs {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB of "
+        "memory are free. Run what is visible or a rectangle, or split a stack."
+    )
+
+
+def annotation_too_large(*, image: str, sides: str, needed: float, free: float) -> str:
+    """The annotation of an image does not fit in memory; sizes in bytes."""
+    return (
+        f"An annotation of {image} ({sides}) needs {needed / 1e9:.1f} GB, but only "
+        f"{free / 1e9:.1f} GB of memory are free. Save parts of the image as files of their own, "
+        "and annotate those."
     )
 
 

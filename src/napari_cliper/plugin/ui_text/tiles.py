@@ -28,6 +28,7 @@ RUN_WITH_TILES_TIP = (
 RUN_WITHOUT_TILES = "Without tiles"
 RUN_VISIBLE_TILES = "What is visible, with tiles"
 RUN_VISIBLE_TILES_TIP = "Run in tiles on the part of the image that the viewer shows."
+VISIBLE_TILES = "Visible part"
 USE_TILES = "Run with tiles"
 USE_VISIBLE = "Run what is visible"
 START_TILES = "Start"

@@ -53,9 +53,7 @@ class RGBImage:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
-def to_rgb(
-    image: NDArray[Any] | Composite, contrast: Limits | None = None, gamma: float = 1.0
-) -> RGBImage:
+def to_rgb(image: Any, contrast: Limits | None = None, gamma: float = 1.0) -> RGBImage:
     """Convert a two-dimensional image to 8-bit RGB.
 
     Parameters

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +29,50 @@ from .preprocessing import (
 )
 from .sampling import sample_of
 
+CONTRAST_PIXELS = 1 << 20
+"""Pixels of a level of a pyramid that are enough for its contrast."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pyramid:
+    """An image at several resolutions; each tile is read from the one that fits its scale.
+
+    It stands for an image in `Segmenter.embed`, with tiles.
+
+    Parameters
+    ----------
+    levels : sequence of (Y, X) or (Y, X, C) arrays
+        The largest first; of any library.
+    """
+
+    levels: Sequence[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the largest level."""
+        return tuple(int(side) for side in self.levels[0].shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values of the largest level."""
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The data type of the values."""
+        found: np.dtype[Any] = np.dtype(self.levels[0].dtype)
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all of the largest level."""
+        every = np.asarray(self.levels[0])
+        return every if dtype is None else every.astype(dtype)
+
 
 @dataclass(frozen=True, eq=False)
 class TiledImage:
@@ -45,12 +90,15 @@ class TiledImage:
         Descriptions of the conversions, for the user.
     masks : (Y, X) int32 array or None
         See `preprocessing.RGBImage`.
+    coarser : tuple of arrays
+        The same image at lower resolutions, the largest first.
     """
 
     source: Any
     stretch: Stretch
     notes: tuple[str, ...] = ()
     masks: NDArray[np.int32] | None = None
+    coarser: tuple[Any, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -95,7 +143,14 @@ class TiledImage:
             (H, W) of the whole resized image.
         resampling : str
             As in `preprocessing.resized`, which gives the same values for the whole image.
+
+        Notes
+        -----
+        The coarsest level with at least the pixels of the resized image is read.
         """
+        for level in reversed(self.coarser):
+            if level.shape[0] >= shape[0] and level.shape[1] >= shape[1]:
+                return replace(self, source=level, coarser=()).scaled(window, shape, resampling)
         if resampling == "bilinear":
             read = needed(window, shape, self.shape)
             planes = torch.from_numpy(self.region(read)).permute(2, 0, 1).float()
@@ -129,8 +184,8 @@ def tiled_image(source: Any, contrast: Limits | None = None, gamma: float = 1.0)
 
     Parameters
     ----------
-    source : (Y, X) or (Y, X, C) array, or Composite
-        Grey, RGB or RGBA of any real dtype.
+    source : (Y, X) or (Y, X, C) array, Composite or Pyramid
+        Grey, RGB or RGBA of any real dtype. The contrast of a pyramid is that of a coarse level.
     contrast : (float, float), optional
         As in `preprocessing.to_rgb`.
     gamma : float
@@ -143,7 +198,10 @@ def tiled_image(source: Any, contrast: Limits | None = None, gamma: float = 1.0)
         whose sampled pixels are all equal.
     """
     check_shape(source)
-    sample, notes = as_channels(sample_of(source))
+    levels = tuple(source.levels) if isinstance(source, Pyramid) else (source,)
+    source = levels[0]
+    enough = [one for one in levels if math.prod(one.shape[:2]) >= CONTRAST_PIXELS]
+    sample, notes = as_channels(sample_of((enough or levels)[-1 if enough else 0]))
     if isinstance(source, Composite):
         notes = (source.note,)
     check_finite(sample)
@@ -151,7 +209,8 @@ def tiled_image(source: Any, contrast: Limits | None = None, gamma: float = 1.0)
     pixels = stretch.apply(sample)
     if (pixels == pixels[0, 0]).all():
         raise no_contrast(" ".join((*notes, stretch.note)).strip())
-    return TiledImage(source, stretch, (*notes, stretch.note) if stretch.note else notes)
+    notes = (*notes, stretch.note) if stretch.note else notes
+    return TiledImage(source, stretch, notes, coarser=levels[1:])
 
 
 def tile_window(layout: TileLayout, cells: Window) -> Window:
