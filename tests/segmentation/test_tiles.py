@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import KINDS, make_scene
@@ -366,3 +367,24 @@ def test_of_a_pyramid_the_level_that_fits_the_scale_is_read(scene):
     assert levels[1].read
     assert not levels[2].read
     assert (labels["pyramid"] == labels["full"]).mean() > 0.98
+
+
+def test_a_large_image_is_averaged_in_parts(scene, monkeypatch):
+    image = Image.fromarray(scene.image)
+    coarse = Lazy(scene.image[::2, ::2])
+    for shape in ((100, 200), (256, 256), (37, 511)):
+        expected = np.asarray(image.resize(shape[::-1], Image.Resampling.BOX)).astype(int)
+        for most in (1 << 24, 10_000):
+            monkeypatch.setattr(
+                "napari_cliper.segmentation.features.tiled_image.SAMPLED_PIXELS", most
+            )
+            lazy = Lazy(scene.image)
+            found = tiled_image(lazy).averaged(shape)
+            assert found.shape == (*shape, 3)
+            assert np.abs(found - expected).max() <= 1
+            rows = 512 // shape[0] + 2  # at least what one row of the result needs
+            assert max(lazy.read) <= most + 512 * rows
+    levels = Lazy(scene.image), coarse
+    tiled_image(Pyramid(levels)).averaged((250, 250))
+    assert len(levels[0].read) == 1  # the sample for the contrast
+    assert coarse.read

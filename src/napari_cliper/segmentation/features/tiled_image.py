@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,27 @@ class TiledImage:
         )  # fmt: skip
         image = Image.fromarray(self.region(read))
         return np.array(image.resize(window.shape[::-1], Image.Resampling.BICUBIC, box=inside))
+
+    def averaged(self, shape: tuple[int, int]) -> RGBPixels:
+        """The whole image reduced to (h, w) by averaging, (h, w, 3) uint8.
+
+        The coarsest level with at least these pixels is read, some rows at a time.
+        """
+        for level in reversed(self.coarser):
+            if level.shape[0] >= shape[0] and level.shape[1] >= shape[1]:
+                return replace(self, source=level, coarser=()).averaged(shape)
+        height, width = self.shape
+        found = np.empty((*shape, 3), np.uint8)
+        count = min(-(-height * width // SAMPLED_PIXELS), shape[0])
+        ends = [shape[0] * index // count for index in range(count + 1)]
+        for start, stop in pairwise(ends):
+            top, bottom = start * height / shape[0], stop * height / shape[0]
+            read = Window(math.floor(top), 0, min(math.ceil(bottom), height), width)
+            band = Image.fromarray(self.region(read))
+            box = (0, top - read.top, width, bottom - read.top)
+            size = (shape[1], stop - start)
+            found[start:stop] = np.asarray(band.resize(size, Image.Resampling.BOX, box=box))
+        return found
 
 
 def tiled_image(source: Any, contrast: Limits | None = None, gamma: float = 1.0) -> TiledImage:

@@ -28,6 +28,8 @@ from torch import Tensor
 
 from ..features.patch_features import patch_features
 from ..features.pixel_features import PixelFeatures, interpolated, pixel_features
+from ..features.preprocessing import RGBImage
+from ..features.tiled_image import TiledImage
 from ..progress import Monitor
 from ..refiners.attention_maps import LevelMap, SelfAttention
 from ..results import ImageEmbedding
@@ -75,14 +77,14 @@ def image_affinity(
     monitor = monitor or Monitor()
     monitor.tell("Preparing for corrections", 0, 4)
     shape = embedding.image.shape
-    features = pixel_features(_reduced(embedding.image.pixels, FEATURE_PIXELS), shape)
+    features = pixel_features(_reduced(embedding.image, FEATURE_PIXELS), shape)
     for planes in patches:
         features = features.with_level(_principal(planes))
     monitor.tell("Preparing for corrections", 1, 4)
-    pixels = _reduced(embedding.image.pixels, SMALL_PIXELS)
+    pixels = _reduced(embedding.image, SMALL_PIXELS)
     count = int(np.clip(pixels[..., 0].size // PIXELS_EACH, FEWEST, MOST))
     small = _superpixels(pixels, count, smoothing=0.5)
-    pixels = _reduced(pixels, LARGE_PIXELS)
+    pixels = _reduced(RGBImage(pixels), LARGE_PIXELS)
     count = max(min(WALKED, pixels[..., 0].size // PIXELS_EACH_WALKED), 1)
     large = _superpixels(pixels, count, smoothing=1)
     monitor.tell("Preparing for corrections", 2, 4)
@@ -275,14 +277,16 @@ def _mean_map(attention: SelfAttention) -> Tensor:
 # ---------------------------------------------------------------------- sizes
 
 
-def _reduced(pixels: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+def _reduced(image: RGBImage | TiledImage, most: int) -> NDArray[np.uint8]:
     """Downscale an image to at most so many pixels."""
-    height, width = pixels.shape[:2]
+    height, width = image.shape
     scale = (most / (height * width)) ** 0.5
     if scale >= 1:
-        return pixels
+        return image.pixels
     size = (max(int(width * scale), 1), max(int(height * scale), 1))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+    if isinstance(image, TiledImage):
+        return image.averaged(size[::-1])
+    return np.asarray(Image.fromarray(image.pixels).resize(size, Image.Resampling.BOX))
 
 
 def _enlarged(regions: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.int32]:
