@@ -25,6 +25,7 @@ from napari_cliper.segmentation import (
     UserHints,
     image_affinity,
 )
+from napari_cliper.segmentation.features import tiled_image as tiled_images
 from napari_cliper.segmentation.features.interpolation import bilinear_region
 from napari_cliper.segmentation.features.mosaic import Mosaic, presence
 from napari_cliper.segmentation.features.patch_features import patch_features
@@ -375,11 +376,12 @@ def test_a_large_image_is_averaged_in_parts(scene, monkeypatch):
     for shape in ((100, 200), (256, 256), (37, 511)):
         expected = np.asarray(image.resize(shape[::-1], Image.Resampling.BOX)).astype(int)
         for most in (1 << 24, 10_000):
-            monkeypatch.setattr(
-                "napari_cliper.segmentation.features.tiled_image.SAMPLED_PIXELS", most
-            )
             lazy = Lazy(scene.image)
-            found = tiled_image(lazy).averaged(shape)
+            tiled = tiled_image(lazy)
+            lazy.read.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(tiled_images, "SAMPLED_PIXELS", most)
+                found = tiled.averaged(shape)
             assert found.shape == (*shape, 3)
             assert np.abs(found - expected).max() <= 1
             rows = 512 // shape[0] + 2  # at least what one row of the result needs
