@@ -380,7 +380,7 @@ def test_a_large_image_is_averaged_in_parts(scene, monkeypatch):
             tiled = tiled_image(lazy)
             lazy.read.clear()
             with monkeypatch.context() as patch:
-                patch.setattr(tiled_images, "SAMPLED_PIXELS", most)
+                patch.setattr(tiled_images, "READ_PIXELS", most)
                 found = tiled.averaged(shape)
             assert found.shape == (*shape, 3)
             assert np.abs(found - expected).max() <= 1

@@ -30,6 +30,9 @@ from .preprocessing import (
 )
 from .sampling import sample_of
 
+READ_PIXELS = 1 << 24
+"""Pixels of an image that are averaged at once."""
+
 CONTRAST_PIXELS = 1 << 20
 """Pixels of a level of a pyramid that are enough for its contrast."""
 
@@ -189,7 +192,7 @@ class TiledImage:
                 return replace(self, source=level, coarser=()).averaged(shape)
         height, width = self.shape
         found = np.empty((*shape, 3), np.uint8)
-        count = min(-(-height * width // SAMPLED_PIXELS), shape[0])
+        count = min(-(-height * width // READ_PIXELS), shape[0])
         ends = [shape[0] * index // count for index in range(count + 1)]
         for start, stop in pairwise(ends):
             top, bottom = start * height / shape[0], stop * height / shape[0]
