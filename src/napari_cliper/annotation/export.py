@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from ..io.lazy_images import Reader
 from ..labels.axes import UNKNOWN
 from ..labels.labelled_image import LabelledImage
+from ..objects.labelled import with_objects
 from ..segmentation import InvalidInputError
 from .edit_mask import OPEN, AnnotationState
 from .project.project import Project
+from .saved_objects import OBJECTS, objects_of_state
 
 
 def labelled_of(
@@ -43,14 +46,15 @@ def labelled_of(
     Returns
     -------
     LabelledImage
-        With uint8 labels if they are below 256, otherwise uint16. Open pixels are ignored.
+        With uint8 labels if they are below 256, otherwise uint16. Open pixels are ignored. Formats
+        of objects get the objects that are saved with the annotation, if there are any.
     """
     given = dict(state.record.get("geometry", {}) if geometry is None else geometry)
     axes = str(given.get("axes", ""))
     if (not axes or UNKNOWN in axes) and len(image_axes) == state.labels.ndim:
         axes = image_axes
     fits = int(state.labels.max(initial=0)) < 256
-    return LabelledImage(
+    labelled = LabelledImage(
         name,
         state.labels.astype(np.uint8 if fits else np.uint16),
         state.classes,
@@ -60,7 +64,40 @@ def labelled_of(
         units=tuple(map(str, given.get("units", ()))),
         axes=axes,
         ignored=state.edit_mask == OPEN,
-        record=state.record,
+        record={key: value for key, value in state.record.items() if key != OBJECTS},
+    )
+    if OBJECTS not in state.record:
+        return labelled
+    return replace(labelled, separate=cache(partial(with_saved_objects, labelled, state)))
+
+
+def with_saved_objects(image: LabelledImage, state: AnnotationState) -> LabelledImage:
+    """Return an annotated image with the objects that are saved with its annotation.
+
+    Parameters
+    ----------
+    image : LabelledImage
+        Of the annotation.
+    state : AnnotationState
+
+    Returns
+    -------
+    LabelledImage
+        With `LabelledImage.instances`. Pixels of objects have the class of their object; other
+        pixels keep their label.
+    """
+    found = objects_of_state(state)
+    if found is None:
+        return image
+    objects, classes = found
+    labelled = with_objects(replace(image, classes=classes, separate=None), objects)
+    there = objects.numbers > 0
+    wide = np.promote_types(labelled.labels.dtype, image.labels.dtype)
+    decided = (state.edit_mask != OPEN).any(axis=(-2, -1), keepdims=True)
+    return replace(
+        labelled,
+        labels=np.where(there, labelled.labels, image.labels).astype(wide),
+        ignored=None if image.ignored is None else image.ignored & ~there & decided,
     )
 
 

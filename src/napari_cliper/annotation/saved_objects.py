@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from ..labels.label_class import ClassRow
 from ..objects.edited_objects import EditedObjects
-from ..objects.object_set import objects_of, runs_of
+from ..objects.object_set import Objects, objects_of, runs_of
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..segmentation import InvalidInputError
+from .edit_mask import OPEN, AnnotationState
 
 OBJECTS = "objects"
 """Key of the objects in the record of an annotation."""
@@ -204,3 +205,38 @@ def _unpacked(text: str, shape: tuple[int, int]) -> NDArray[np.int32]:
     starts = np.repeat(first - np.concatenate([[0], np.cumsum(length)[:-1]]), length)
     found[starts + np.arange(int(length.sum()))] = np.repeat(number, length)
     return found.reshape(shape)
+
+
+# ---------------------------------------------------------------------- all planes
+
+
+def objects_of_state(state: AnnotationState) -> tuple[Objects, dict[int, ClassRow]] | None:
+    """Return the objects of all planes of an annotation, and their classes by label.
+
+    Accepted and painted planes are split, with the saved edits and numbers. Objects of predictions,
+    and those of other programs, are as saved. None if no objects are saved.
+    """
+    saved = objects_in(state.record.get(OBJECTS))
+    if saved is None:
+        return None
+    sides = state.labels.shape[-2], state.labels.shape[-1]
+    highest = max((int(one.get("highest", 0)) for one in saved.planes.values()), default=0)
+    numbers = np.zeros(state.labels.shape, np.int32)
+    classes, labels = dict(state.classes), dict[int, int]()
+    for index in np.ndindex(state.labels.shape[:-2]):
+        record = saved.planes.get((saved.origin, index))
+        plane = None if record is None else plane_from_record(record, sides)
+        if not saved.origin and (state.edit_mask[index] != OPEN).any():
+            plane = (plane or PlaneObjects.empty(sides, classes)).split_again(
+                state.labels[index], classes, saved.choice, highest=highest
+            )
+        if plane is None:
+            continue
+        plane = plane.with_classes(classes)
+        classes = dict(plane.classes)
+        highest = max(highest, plane.edited.highest)
+        numbers[index] = plane.objects.numbers
+        labels |= dict(zip(plane.objects.ids.tolist(), plane.objects.labels.tolist(), strict=True))
+    found = objects_of(numbers)
+    own = np.array([labels[number] for number in found.ids.tolist()], np.uint16)
+    return replace(found, labels=own), classes

@@ -58,6 +58,8 @@ class Format:
         End of the file name of each image; by default the first of `endings`.
     planes : bool
         Whether stacks are exported plane by plane.
+    objects : bool
+        Whether it takes the separate objects of an image (`LabelledImage.with_separate`).
     endings : tuple of str
         File endings in napari's *File > Save*; empty if the format is not offered there. The
         first is added to names without one of them.
@@ -71,6 +73,7 @@ class Format:
     notes: str = ""
     suffix: str = ""
     planes: bool = False
+    objects: bool = False
     endings: tuple[str, ...] = ()
 
     def save(self, path: Path, image: LabelledImage) -> None:
@@ -85,8 +88,9 @@ class Format:
         InvalidInputError
             For two images with the same file name, and for labels that the format cannot hold.
         """
-        from .lazy_images import planes_of  # noqa: PLC0415 - heavy
+        from .lazy_images import planes_of, with_objects_of  # noqa: PLC0415 - heavy
 
+        images = with_objects_of(images) if self.objects else images
         images = planes_of(images) if self.planes else images
         if self.write_folder:
             _function(self.write_folder)(folder, images)
@@ -148,6 +152,7 @@ FORMATS: Mapping[str, Format] = {
         write_file="png:write_object_png",
         suffix="_objects.png",
         planes=True,
+        objects=True,
     ),
     "coco": Format(
         title="COCO JSON",
@@ -157,6 +162,7 @@ FORMATS: Mapping[str, Format] = {
         write_folder="coco:write_instances_and_stuff",
         planes=True,
         endings=(".json",),
+        objects=True,
     ),
     "yolo": Format(
         title="YOLO segmentation",
@@ -164,6 +170,7 @@ FORMATS: Mapping[str, Format] = {
         purpose="training",
         write_folder="yolo:write_yolo_dataset",
         planes=True,
+        objects=True,
     ),
     "geojson": Format(
         title="GeoJSON for QuPath",
@@ -172,6 +179,7 @@ FORMATS: Mapping[str, Format] = {
         write_file="geojson:write_geojson",
         planes=True,
         endings=(".geojson",),
+        objects=True,
     ),
     "numpy": Format(
         title="NumPy",
@@ -186,6 +194,7 @@ FORMATS: Mapping[str, Format] = {
         purpose="python",
         write_file="tiff:write_object_tiff",
         suffix="_objects.tif",
+        objects=True,
     ),
     "ome-zarr": Format(
         title="OME-Zarr",
@@ -193,6 +202,7 @@ FORMATS: Mapping[str, Format] = {
         purpose="python",
         write_file="ome_zarr:write_ome_zarr",
         endings=(".ome.zarr",),
+        objects=True,
     ),
     "csv": Format(
         title="Measurements (CSV)",
@@ -202,6 +212,7 @@ FORMATS: Mapping[str, Format] = {
         write_folder="measurements:write_all_measurements",
         notes="measurements:measurement_notes",
         endings=(".csv",),
+        objects=True,
     ),
     "overlay": Format(
         title="Image with legend",

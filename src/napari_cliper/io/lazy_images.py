@@ -89,3 +89,8 @@ def read_in_turn(readers: Sequence[Reader]) -> LazyImages:
 def planes_of(images: Images) -> LazyImages:
     """Iterate over the planes of all images; see `LabelledImage.planes`."""
     return LazyImages(lambda: chain.from_iterable(image.planes() for image in images))
+
+
+def with_objects_of(images: Images) -> LazyImages:
+    """Iterate over all images with their separate objects; see `LabelledImage.with_separate`."""
+    return LazyImages(lambda: (image.with_separate() for image in images))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -58,6 +58,8 @@ class LabelledImage:
         Default: the connected regions of the labels are the objects.
     gamma : float
         Exponent of the values of a greyscale image between its black and white.
+    separate : callable, optional
+        Returns the same image with its objects, for formats of objects; see `with_separate`.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class LabelledImage:
     contrast: tuple[float, float] | None = None
     instances: NDArray[np.int32] | None = None
     gamma: float = 1.0
+    separate: Callable[[], LabelledImage] | None = None
 
     def __post_init__(self) -> None:
         """Fill in defaults, and check dtypes, shapes and lengths."""
@@ -119,6 +122,10 @@ class LabelledImage:
         """The colour of each class, by label."""
         return colours_of(self.classes)
 
+    def with_separate(self) -> LabelledImage:
+        """Return the image with its separate objects; itself if it has none."""
+        return self if self.separate is None else replace(self.separate(), name=self.name)
+
     def planes(self) -> Iterator[LabelledImage]:
         """Iterate over the (Y, X) planes; their names end with the plane's indices."""
         leading = self.labels.shape[:-2]
@@ -133,6 +140,7 @@ class LabelledImage:
                 image=None if self.image is None else self.image[index],
                 ignored=None if self.ignored is None else self.ignored[index],
                 instances=None if self.instances is None else self.instances[index],
+                separate=None,
                 pixel_size=self.pixel_size[-2:],
                 units=self.units[-2:],
                 axes=self.axes[-2:],

@@ -15,6 +15,7 @@ from napari_cliper.annotation.class_change import ClassChange
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin import shortcuts
 from napari_cliper.plugin.controllers.objects import ObjectsController
+from napari_cliper.plugin.layers.labelled_layer import labelled_of_layer
 
 A, B = (slice(10, 30), slice(10, 30)), (slice(10, 30), slice(34, 54))
 C, D = (slice(50, 70), slice(10, 50)), (slice(80, 86), slice(100, 106))
@@ -237,6 +238,13 @@ def test_edits_are_saved_with_the_annotation_and_follow_a_renamed_class(page, qt
     (project,) = dock.autosave.projects
     state = project.peek(project.images[0].name)
     image = dock.viewer.layers["scene"]
+    exported = dock.annotation_controller.of(image).gathered()().with_separate()
+    layer = dock.viewer.layers["scene objects"]
+    saved_layer = labelled_of_layer(*layer.as_layer_data_tuple()[:2], "layer")
+    for one in (exported, saved_layer):
+        assert np.array_equal(one.instances, numbers(dock))
+        assert {one.classes[label].name for label in np.unique(one.labels[B])} == {"fibre"}
+        assert {one.classes[label].name for label in np.unique(one.labels[A])} == {"pollen grain"}
     dock.viewer.layers.remove(dock.annotation_controller.of(image).layer)
     dock.viewer.layers.remove(dock.viewer.layers["scene objects"])
     dock.annotation_controller.begin(image, "scene", state)

@@ -38,6 +38,9 @@ Key = tuple["weakref.ref[Image]", tuple[int, ...], tuple[tuple[int, int], ...] |
 OUTPUT_KEY = "napari_cliper"
 """The key of the provenance in `layer.metadata`."""
 
+OBJECTS_OF = "objects_of"
+"""The key of the image's name in the provenance of a layer of objects."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageChoice:

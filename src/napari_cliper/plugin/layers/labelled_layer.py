@@ -19,8 +19,10 @@ from ...labels.axes import axes_from_names
 from ...labels.imported_labels import as_labels
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import PIXEL, LabelledImage
+from ...objects.labelled import with_objects
+from ...objects.object_set import objects_of
 from .. import ui_text
-from .image_layers import OUTPUT_KEY
+from .image_layers import OBJECTS_OF, OUTPUT_KEY
 
 
 def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> LabelledImage:
@@ -50,9 +52,11 @@ def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> La
         For negative labels and labels over 65535.
     """
     pixels = np.asarray(data[0] if attributes.get("multiscale") else data)
-    labels = as_labels(pixels, name)
     record = record_of(attributes)
     names = _names(attributes.get("features"))
+    if OBJECTS_OF in record:
+        return _with_objects(pixels, attributes, name, names or {})
+    labels = as_labels(pixels, name)
     if names is None:
         names = {int(label): ui_text.label_name(int(label)) for label in np.unique(labels) if label}
     return LabelledImage(
@@ -64,6 +68,25 @@ def labelled_of_layer(data: Any, attributes: Mapping[str, Any], name: str) -> La
         axes=axes_from_names(attributes.get("axis_labels"), labels.ndim),
         record=record,
     )
+
+
+def _with_objects(
+    numbers: NDArray[Any], attributes: Mapping[str, Any], name: str, names: Mapping[int, str]
+) -> LabelledImage:
+    """The layer of objects: the classes of its features, and its numbers as instances."""
+    labels = {one: label for label, one in enumerate(dict.fromkeys(names.values()), 1)}
+    objects = objects_of(numbers)
+    named = [number for number in objects.ids.tolist() if number in names]
+    objects = objects.with_labels({number: labels[names[number]] for number in named})
+    image = LabelledImage(
+        name,
+        np.zeros(numbers.shape, np.uint16),
+        {label: ClassRow(one) for one, label in labels.items()},
+        pixel_size=_pixel_size(attributes, numbers.ndim),
+        units=_units(attributes.get("units"), numbers.ndim),
+        axes=axes_from_names(attributes.get("axis_labels"), numbers.ndim),
+    )
+    return with_objects(image, objects)
 
 
 def record_of(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,10 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from .. import ui_text
 from ..qt.keys import Keys, bind
 from ..qt.listeners import Listeners
-from .image_layers import OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
-
-OBJECTS_OF = "objects_of"
-"""The key of the image's name in the metadata of the layer."""
+from .image_layers import OBJECTS_OF, OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
 
 
 class ObjectsLayer(QObject):
