@@ -24,6 +24,7 @@ from .controllers.exchange import Exchange
 from .controllers.kept_results import Shown
 from .controllers.live_result import LiveResult
 from .controllers.main_job import MainJob
+from .controllers.mask_layers import MaskLayers
 from .controllers.next_step import NextStep
 from .controllers.object_tool import ObjectTool
 from .controllers.project import ProjectController
@@ -103,11 +104,12 @@ class CliperWidget(DockPanels):
         )
         self.example = add(ExampleController(state, engine))
         self.weights = add(WeightsController(state, engine, self.next_step))
+        masks = add(MaskLayers(state, engine))
         self.learning_controller = add(
-            PrototypeLearning(state, self.prototypes_panel, images, classes, engine)
+            PrototypeLearning(state, self.prototypes_panel, images, classes, engine, masks)
         )
         self.requests = requests = Requests(
-            images, classes, engine, self.result, self.learning_controller
+            images, classes, engine, self.result, self.learning_controller, masks
         )
         self.tiles = add(TilesController(state, self.tiles_panel, engine, requests))
         self.frame.page_changed.connect(self.tiles_panel.follow)

@@ -36,6 +36,11 @@ def _percentiles() -> Limits | None:
     return None
 
 
+def no_masks() -> NDArray[Any] | None:
+    """No masks, so that the engine computes those that the method needs."""
+    return None
+
+
 def digest(image: Any) -> str:
     """A hash of the pixels, shape and dtype of an image, and of how channels are shown."""
     pixels = np.asarray(image)
@@ -67,6 +72,8 @@ class Request:
         Returns the contrast limits of a grey image, or None; called in the thread.
     gamma : float
         Gamma of a grey image.
+    masks : callable
+        Returns the masks for a method that uses them, or None; called in the thread.
     """
 
     read: Callable[[], Any]
@@ -78,6 +85,7 @@ class Request:
     prototype_weight: float | None = None
     contrast: Callable[[], Limits | None] = _percentiles
     gamma: float = 1.0
+    masks: Callable[[], NDArray[Any] | None] = no_masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +104,7 @@ class LearningRequest:
         The class name of each label.
     source : str
         Name of the image.
-    contrast, gamma
+    contrast, gamma, masks
         As in `Request`.
     """
 
@@ -108,6 +116,7 @@ class LearningRequest:
     source: str
     contrast: Callable[[], Limits | None] = _percentiles
     gamma: float = 1.0
+    masks: Callable[[], NDArray[Any] | None] = no_masks
 
 
 @dataclass(frozen=True, eq=False)

@@ -384,6 +384,8 @@ class Session:
         With `passing`, a new embedding is cached only if no other has to be dropped for it.
         """
         image, contrast, key = self._image(segmenter, requested, report)
+        masks = requested.masks()
+        key = (*key, None if masks is None else digest(masks))
         embedding = self._recall(key)
         if embedding is not None:
             return embedding, False
@@ -391,6 +393,7 @@ class Session:
             image,
             contrast=contrast,
             gamma=requested.gamma,
+            masks=masks,
             report=report,
             should_stop=should_stop,
         )

@@ -3,6 +3,7 @@
 from . import atomic as atomic
 from .config import MASK_SOURCES as MASK_SOURCES
 from .config import PRECISIONS as PRECISIONS
+from .config import MaskSource as MaskSource
 from .config import SegmentationConfig as SegmentationConfig
 from .config import Settings as Settings
 from .config import published_settings as published_settings

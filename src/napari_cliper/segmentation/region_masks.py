@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import slic
 
-from .config import MaskSource
+from .config import MaskSource, SegmentationConfig
 from .errors import InvalidInputError
 from .features.interpolation import nearest
 from .features.preprocessing import RGBPixels
+from .methods.table import METHODS
 from .models.promptable import PromptableModel
 from .object_prompt import ObjectPrompt
 from .progress import Monitor
@@ -32,6 +33,22 @@ POINTS = 16
 
 LEAST_SCORE, SAME = 0.8, 0.7
 """The IoU that SAM must expect of a mask, and that of two masks from which they are the same."""
+
+
+def given_masks(config: SegmentationConfig, masks: NDArray[Any], shape: tuple[int, int]) -> Masks:
+    """Check masks that are given for an image; see `checked_masks`.
+
+    Raises
+    ------
+    InvalidInputError
+        Also for a method that uses no masks.
+    """
+    if not config.uses_masks:
+        able = ", ".join(row.name for row in METHODS.values() if row.uses_masks)
+        raise InvalidInputError(
+            f"The method {config.method} uses no masks. Leave them out, or choose: {able}."
+        )
+    return checked_masks(masks, shape)
 
 
 def checked_masks(masks: NDArray[Any], shape: tuple[int, int]) -> Masks:

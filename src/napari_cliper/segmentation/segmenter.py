@@ -23,7 +23,6 @@ from .features.patch_features import patch_features
 from .features.preprocessing import RGBImage, check_shape, to_rgb
 from .features.tiled_image import Pyramid, TiledImage, tiled_image
 from .image_reader import ImageReader
-from .methods.table import METHODS
 from .models import loading
 from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
@@ -37,7 +36,7 @@ from .provenance import (
 )
 from .refiners.protocol import refined_maps
 from .refiners.table import REFINERS
-from .region_masks import checked_masks
+from .region_masks import given_masks
 from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototypes import Prototypes, learn_prototypes
 from .tile_encoder import TileEncoder, TileEstimate
@@ -182,16 +181,9 @@ class Segmenter:
         read = to_rgb if layout is None else tiled_image
         rgb = read(image, contrast, gamma)
         self.reader.check_memory(rgb.shape, layout)
-        return rgb if masks is None else replace(rgb, masks=self._checked_masks(masks, rgb.shape))
-
-    def _checked_masks(self, masks: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.int32]:
-        """Return the given masks, numbered without gaps."""
-        if not METHODS[self.config.method].uses_masks:
-            able = ", ".join(row.name for row in METHODS.values() if row.uses_masks)
-            raise InvalidInputError(
-                f"The method {self.config.method} uses no masks. Leave them out, or choose: {able}."
-            )
-        return checked_masks(masks, shape)
+        return (
+            rgb if masks is None else replace(rgb, masks=given_masks(self.config, masks, rgb.shape))
+        )
 
     def embed(
         self,

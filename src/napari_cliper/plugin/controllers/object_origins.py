@@ -20,7 +20,8 @@ from ...objects.object_set import Objects, objects_of
 from ...objects.plane_objects import Classes, PlaneObjects
 from ...segmentation import InvalidInputError
 from .. import ui_text
-from ..layers.image_layers import ImageChoice, is_output, labels_shape, place, transforms
+from ..layers.image_layers import ImageChoice, labels_shape, place, transforms
+from ..layers.object_layers import object_layers
 from ..object_work import Learned, Report, ShouldStop, read_object_file
 from ..panels.objects_panel import ObjectsPanel
 from ..state import DockState
@@ -76,15 +77,7 @@ class ObjectOrigins(Controller):
 
     def _layers(self, choice: ImageChoice) -> list[Labels]:
         """The layers with objects of the image or of its planes."""
-        whole = labels_shape(ImageChoice(choice.layer, choice.name))
-        return [
-            one
-            for one in self._state.viewer.layers
-            if isinstance(one, Labels)
-            and not is_output(one)
-            and not one.multiscale
-            and one.data.shape in (whole, whole[-2:])
-        ]
+        return object_layers(self._state.viewer, choice)
 
     def _on_chosen(self, index: int) -> None:
         origin = self._offered[index]

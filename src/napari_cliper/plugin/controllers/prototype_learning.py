@@ -32,6 +32,7 @@ from ..panels.prototypes_panel import PrototypesChoice, PrototypesPanel
 from ..state import DockState
 from ..worker import Work
 from .base import Controller
+from .mask_layers import MaskLayers
 
 if TYPE_CHECKING:
     from ...segmentation import Prototype, Prototypes
@@ -50,6 +51,8 @@ class PrototypeLearning(Controller):
     classes : ClassesPanel
         The prototypes are saved and loaded with its class lists.
     engine : EnginePanel
+    masks : MaskLayers
+        Reads the masks of an image.
     """
 
     changed = Signal()
@@ -62,11 +65,13 @@ class PrototypeLearning(Controller):
         images: ImagePanel,
         classes: ClassesPanel,
         engine: EnginePanel,
+        masks: MaskLayers,
     ) -> None:
         super().__init__(panel)
         self._panel = panel
         self._images = images
         self._engine = engine
+        self._masks = masks
         self._state = state
         self._annotation_controller = annotation_controller = state.annotations
         self._session = state.session
@@ -240,6 +245,7 @@ class PrototypeLearning(Controller):
             ui_text.source_name(image=annotation.name, plane=choice.plane),
             choice.contrast,
             choice.gamma,
+            self._masks.of(choice, self._engine.value()),
         )
         self._when_free(
             learning_request.source,

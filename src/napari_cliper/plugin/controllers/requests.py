@@ -20,6 +20,7 @@ from ..panels.engine_panel import EnginePanel
 from ..panels.image_panel import ImagePanel
 from ..tile_costs import CostKey
 from .live_result import LiveResult
+from .mask_layers import MaskLayers
 from .prototype_learning import PrototypeLearning
 
 
@@ -35,6 +36,8 @@ class Requests:
         Has the thresholds of the last result.
     learning : PrototypeLearning
         Has the prototypes and their weight.
+    masks : MaskLayers
+        Reads the masks of an image.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class Requests:
         engine: EnginePanel,
         result: LiveResult,
         learning: PrototypeLearning,
+        masks: MaskLayers,
     ) -> None:
         self._images = images
         self._classes = classes
         self._engine = engine
         self._result = result
         self._learning = learning
+        self._masks = masks
         self.applied = 0
         """How often other settings were applied: results of earlier requests are outdated."""
 
@@ -97,6 +102,7 @@ class Requests:
             self._request(choice.reader(config), config),
             contrast=choice.contrast,
             gamma=choice.gamma,
+            masks=self._masks.of(choice, config),
         )
         return choice, tuple(row for row in rows if not row.background), request
 

@@ -6,7 +6,7 @@ edited, even if the text cannot represent it exactly. A field can be disabled wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
@@ -45,11 +46,34 @@ class Choice(ElidingComboBox):
         super().__init__(tip, parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._values: list[Any] = []
+        self._more: list[tuple[Any, str, str]] = []
 
     def add(self, value: Any, text: str, tip: str = "") -> None:
         """Add an entry."""
         self._values.append(value)  # first: adding the first item selects it
         self.offer(text, tip)
+
+    def offer_after(self, count: int, more: Sequence[tuple[Any, str, str]]) -> None:
+        """Replace all entries after the first ones; a choice that is gone becomes the first one.
+
+        Parameters
+        ----------
+        count : int
+            How many entries stay.
+        more : sequence of (value, text, tooltip)
+        """
+        if more == self._more:
+            return
+        self._more, before = list(more), self.value()
+        with signals_blocked(self):
+            while self.count() > count:
+                self.removeItem(self.count() - 1)
+                self._values.pop()
+            for value, text, tip in more:
+                self.add(value, text, tip)
+            self.setCurrentIndex(self._values.index(before) if self.has(before) else 0)
+        if self.value() != before:
+            self.currentIndexChanged.emit(self.currentIndex())
 
     def value(self) -> Any:
         """The chosen value."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -27,6 +27,7 @@ from ...segmentation import (
     REGISTRY,
     TEMPLATE_SETS,
     InvalidInputError,
+    MaskSource,
     SegmentationConfig,
     published_settings,
     with_tiles_of,
@@ -69,6 +70,12 @@ def _registered(kind: str) -> list[tuple[str, str, str]]:
         for row in REGISTRY.values()
         if row.kind == kind
     ]
+
+
+class MaskLayer(NamedTuple):
+    """A layer whose numbers are the masks."""
+
+    name: str
 
 
 class EngineForm(QWidget):
@@ -261,7 +268,7 @@ class EngineForm(QWidget):
             diffusion_model=self._diffusion(),
             foundation_model=self.foundation.value(),
             sam_model=self._sam(),
-            masks=self.masks.value(),
+            masks=self._mask_source(),
             background=self.background.value(),
             templates=self.templates.value(),
             preset=self.preset.value(),
@@ -302,12 +309,34 @@ class EngineForm(QWidget):
                 return _DEFAULT.sam_model
         return name
 
+    def mask_layer(self) -> str:
+        """The name of the layer that is chosen as masks; empty for none."""
+        value = self.masks.value()
+        return value.name if isinstance(value, MaskLayer) else ""
+
+    def offer_mask_layers(self, names: Sequence[str]) -> None:
+        """Offer layers as masks, after the other sources."""
+        entries = [(MaskLayer(name), name, ui_text.mask_layer_tip(name)) for name in names]
+        self.masks.offer_after(len(MASK_NAMES), entries)
+
+    def _mask_source(self) -> MaskSource:
+        """The source of masks; that of images without the chosen layer is the default."""
+        value = self.masks.value()
+        source: MaskSource = _DEFAULT.masks if isinstance(value, MaskLayer) else value
+        return source
+
+    def _shown_masks(self, config: SegmentationConfig) -> MaskLayer | MaskSource:
+        """The entry for a configuration: a chosen layer stays, as no configuration names it."""
+        value: MaskLayer | MaskSource = self.masks.value()
+        kept = isinstance(value, MaskLayer) and config.masks == _DEFAULT.masks
+        return value if kept else config.masks
+
     def outline(self) -> SegmentationConfig:
         """Method, model, refiner and preset; the default model while a name is being typed."""
         outline = SegmentationConfig(
             method=self.method.value(),
             refiner=self.refiner.value(),
-            masks=self.masks.value(),
+            masks=self._mask_source(),
             preset=self.preset.value(),
         )
         try:
@@ -322,7 +351,7 @@ class EngineForm(QWidget):
                 (self.method, config.method),
                 (self.refiner, config.refiner),
                 (self.foundation, config.foundation_model),
-                (self.masks, config.masks),
+                (self.masks, self._shown_masks(config)),
                 (self.preset, config.preset),
                 (self.device, config.device),
                 (self.precision, config.precision),

@@ -164,6 +164,14 @@ class EnginePanel(QWidget):
         self.form.set_tiles(replace(config, tiles=tiles))
         self._on_edited()
 
+    def mask_layer(self) -> str:
+        """Return the name of the layer that is chosen as masks; empty for none."""
+        return self.form.mask_layer()
+
+    def offer_mask_layers(self, names: Sequence[str]) -> None:
+        """Offer layers as masks for methods that use them."""
+        self.form.offer_mask_layers(names)
+
     def choose_demo(self) -> None:
         """Show the settings of the demo model."""
         self.setValue(ENGINE_PRESETS["demo"].applied_to(self.config_or_outline()))

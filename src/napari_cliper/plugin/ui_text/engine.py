@@ -202,6 +202,11 @@ def needs_sam(*, refiner: str) -> str:
     )
 
 
+def mask_layer_tip(name: str) -> str:
+    """The tooltip of a layer that is offered as masks."""
+    return f"The objects of the layer {name}. Other images get superpixels."
+
+
 def one_preset(*, model: str) -> str:
     """Why the choice of a preset is grey."""
     return f"{model} has the same published values in every preset."
