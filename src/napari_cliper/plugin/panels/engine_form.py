@@ -426,6 +426,8 @@ class EngineForm(QWidget):
         with_sam = ui_text.needs_sam(refiner=name)
         self._allow(self.sam, "" if outline.needs_sam else with_sam)
         self._allow(self.masks, "" if outline.uses_masks else ui_text.MASKS_WHY_NOT)
+        self._show_row(self.sam, shown=outline.needs_sam)
+        self._show_row(self.masks, shown=outline.uses_masks)
         dino = replace(outline, foundation_model=None).chosen_foundation
         self.foundation.relabel(PUBLISHED, ui_text.as_published(dino))
         window = self.windows.shown(settings.window)
@@ -445,6 +447,11 @@ class EngineForm(QWidget):
         """Why the preset makes no difference; empty if it does."""
         rows = {published_settings(outline.method, outline.model, name) for name in PRESET_NAMES}
         return "" if len(rows) > 1 else ui_text.one_preset(model=outline.model)
+
+    def _show_row(self, field: QWidget, *, shown: bool) -> None:
+        """Show or hide a row that few methods need; the page must fit a laptop."""
+        field.setVisible(shown)
+        self._labels[field][0].setVisible(shown)
 
     def _allow(self, field: Any, why_grey: str) -> None:
         label, tip = self._labels[field]
