@@ -48,19 +48,18 @@ def test_a_high_class_threshold_empties_the_layer_and_the_default_brings_it_back
     qtbot.waitUntil(lambda: np.array_equal(layer.data, before), timeout=2000)
 
 
-@pytest.mark.parametrize("method", ["sclip", "maskclip"])
 @pytest.mark.one_binding
-def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot, method):
-    config = SegmentationConfig(model="demo", device="cpu", method=method, refiner="pamr")
-    dock.engine_panel.setValue(config)
-    run(dock)
-    layer, scores = labels_of(dock), dock.shown.outcome.scores
-    middle = float(np.median(scores.stage().class_scores))
-    dock.threshold_panel.class_slider.setValue(middle)
-    values = dock.threshold_panel.value()
-    expected = scores.to_labels(values)
-    assert not np.array_equal(layer.data, expected)
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)
+def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot):
+    for method in ("sclip", "maskclip"):
+        config = SegmentationConfig(model="demo", device="cpu", method=method, refiner="pamr")
+        dock.engine_panel.setValue(config)
+        run(dock)
+        layer, scores = labels_of(dock), dock.shown.outcome.scores
+        middle = float(np.median(scores.stage().class_scores))
+        dock.threshold_panel.class_slider.setValue(middle)
+        expected = scores.to_labels(dock.threshold_panel.value())
+        assert not np.array_equal(layer.data, expected)
+        qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)  # noqa: B023
 
 
 def test_labels_that_take_long_are_made_in_the_thread(dock, run, qtbot, monkeypatch):

@@ -152,9 +152,16 @@ def test_what_is_missing_is_told(result):
     assert "Select rows" in message(result)
 
 
-@pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.one_binding
-def test_painting_survives_every_accept_but_the_last_which_asks(result, index):
+def test_painting_survives_every_accept_but_the_last_which_asks(result, subtests):
+    for index in range(3):
+        with subtests.test(rule=index):
+            accept_over_painting(result, index)
+            result.viewer.layers.remove(annotation(result).layer)
+
+
+def accept_over_painting(result, index):
+    rule(result, 0)
     mine = accept(result)
     mine.layer.selected_label = 3
     mine.layer.paint((20, 20), 3)
@@ -204,11 +211,17 @@ def test_results_never_mix_in_the_undo_history(result, run, qtbot):
 # ---------------------------------------------------------------------- edit mask in the real layer
 
 
-@pytest.mark.parametrize("tool", ["paint", "fill", "polygon", "data_setitem", "data"])
 @pytest.mark.one_binding
-def test_edit_mask_follow_every_tool_and_its_undo(result, qtbot, tool):
+def test_edit_mask_follow_every_tool_and_its_undo(result, qtbot, subtests):
     result.annotation_panel.accepted_follow.setChecked(False)  # what is accepted stays
-    mine = accept(result)
+    result.corrections_panel.spread.setChecked(False)  # each tool begins with the same prediction
+    for tool in ("paint", "fill", "polygon", "data_setitem", "data"):
+        with subtests.test(tool=tool):
+            edit_and_undo(accept(result), qtbot, tool)
+            result.viewer.layers.remove(annotation(result).layer)
+
+
+def edit_and_undo(mine, qtbot, tool):
     layer = mine.layer
     before, edit_mask = layer.data.copy(), mine.edits.edit_mask.copy()
     layer.selected_label = 4

@@ -284,8 +284,8 @@ def test_the_image_of_a_data_set_is_found_by_its_name(dock, qtbot, tmp_path):
     assert "third" in message(dock)
 
 
-@pytest.mark.parametrize("told_by", ["record", "name"])
 @pytest.mark.one_binding
+@pytest.mark.parametrize("told_by", ["record", "name"])
 def test_planes_of_a_data_set_come_back_onto_their_planes(
     dock, qtbot, tmp_path, monkeypatch, told_by
 ):
@@ -356,18 +356,20 @@ def test_a_file_that_is_no_labels(dock, qtbot, tmp_path):
     assert dock.run_panel.run_button.isEnabled()
 
 
-@pytest.mark.parametrize("format_name", ["tiff", "ome-tiff", "png", "coco"])
 @pytest.mark.one_binding
-def test_what_was_exported_comes_back(accepted, qtbot, tmp_path, monkeypatch, format_name):
-    mine = annotation(accepted)
-    before = mine.layer.data.copy()
-    export(accepted, qtbot, tmp_path, format_name)
-    (path,) = [p for p in tmp_path.glob("[!.]*") if p.name != "instances.json"]
-    accepted.viewer.layers.remove(mine.layer)
+def test_what_was_exported_comes_back(accepted, qtbot, tmp_path, monkeypatch, subtests):
+    before = annotation(accepted).layer.data.copy()
     answer(monkeypatch, lambda _dialog: pytest.fail("every class is known by name"))
-    accepted.exchange.read(path)
-    wait(accepted, qtbot)
-    np.testing.assert_array_equal(annotation(accepted).layer.data, before)
+    for format_name in ("tiff", "ome-tiff", "png", "coco"):
+        with subtests.test(format=format_name):
+            folder = tmp_path / format_name
+            folder.mkdir()
+            export(accepted, qtbot, folder, format_name)
+            (path,) = [p for p in folder.glob("[!.]*") if p.name != "instances.json"]
+            accepted.viewer.layers.remove(annotation(accepted).layer)
+            accepted.exchange.read(path)
+            wait(accepted, qtbot)
+            np.testing.assert_array_equal(annotation(accepted).layer.data, before)
 
 
 def test_labels_go_onto_the_image_they_were_asked_for(dock, qtbot, monkeypatch, from_elsewhere):
