@@ -1,0 +1,210 @@
+"""Throughput and memory of `segment` over a folder, against a plain loop over the images.
+
+    python benchmarks/folder.py [--images 200] [--many 1000] [--rounds 3] [--output DIR]
+
+The loop is that of `segment` at commit 783d1df, before steps overlapped: check all images, then
+one after the other: read, encode, score, label, draw, write, with PyTorch's own threads. Each run
+is a process of its own that has loaded its networks before the clock starts; both ways take turns,
+on an idle machine and beside one process that keeps a core busy. Images: scenes of 512 x 512, demo
+model, PAMR. Writes the numbers as JSON. Ratios count; times depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+HERE = Path(__file__).parent
+SHAPE = (512, 512)
+WORDS = "nucleus, crystal, pollen grain, fibre"
+
+LIMITS = {
+    "idle": ("at least", 1.3),
+    "busy": ("at least", 3.0),
+    "memory": ("at most", 1.05),
+}
+
+
+# ---------------------------------------------------------------------- in a process of its own
+
+
+def loop(images: list[Path], output: Path) -> float:
+    """Segment as at commit 783d1df; return the seconds."""
+    from napari_cliper.io.files import whole_files  # noqa: PLC0415 - after the environment is set
+    from napari_cliper.io.images import read_image_file  # noqa: PLC0415
+    from napari_cliper.io.json_records import write_json  # noqa: PLC0415
+    from napari_cliper.io.writers.overlay import label_counts, overlay  # noqa: PLC0415
+    from napari_cliper.io.writers.tiff import write_label_tiff  # noqa: PLC0415
+    from napari_cliper.labels.label_class import rows_of  # noqa: PLC0415
+    from napari_cliper.labels.labelled_image import LabelledImage  # noqa: PLC0415
+    from napari_cliper.segmentation import (  # noqa: PLC0415
+        LiveLabels,
+        SegmentationConfig,
+        Segmenter,
+        parse_classes,
+    )
+
+    classes = parse_classes(WORDS)
+    segmenter = Segmenter(SegmentationConfig(model="demo", refiner="pamr", device="cpu"))
+    segmenter.score(segmenter.embed(read_image_file(images[0])), classes).to_labels()
+    thresholds = segmenter.settings.thresholds
+    start = time.perf_counter()
+    for path in images:
+        segmenter.check(read_image_file(path))
+    for path in images:
+        embedding = segmenter.embed(read_image_file(path))
+        scores = segmenter.score(embedding, classes)
+        rows = dict(enumerate(rows_of(scores.classes), 1))
+        labels = {stage: scores.to_labels(thresholds, stage=stage) for stage in scores.stages}
+        final = labels[scores.stages[-1]]
+        counts = label_counts(final, len(rows))
+        live = LiveLabels(scores, scores.stages[-1], limit=0)
+        uncertainty = float(live.uncertainty(thresholds).mean(dtype="float64"))
+        record = {**scores.record, "pixels": counts, "uncertainty": uncertainty}
+        with whole_files(output) as folder:
+            for stage, array in labels.items():
+                image = LabelledImage(
+                    path.stem, array, rows, image=embedding.image.pixels, image_file=path.name
+                )
+                write_label_tiff(folder / f"{path.stem}_{stage}.tif", image)
+                if array is final:
+                    overlay(image).save(folder / f"{path.stem}_overlay.png")
+            write_json(folder / f"{path.stem}.json", record)
+    return time.perf_counter() - start
+
+
+def pipeline(images: list[Path], output: Path) -> float:
+    """Segment as `napari-cliper segment` does; return the seconds."""
+    from napari_cliper.segmentation import wait_passively  # noqa: PLC0415 - before PyTorch
+
+    wait_passively()
+    from napari_cliper.io.images import read_image_file  # noqa: PLC0415
+    from napari_cliper.segmentation import (  # noqa: PLC0415
+        Monitor,
+        SegmentationConfig,
+        Segmenter,
+        TileMemory,
+        parse_classes,
+    )
+    from napari_cliper.workflows.image_sources import find_images  # noqa: PLC0415
+    from napari_cliper.workflows.segment_files import SegmentJob  # noqa: PLC0415
+    from napari_cliper.workflows.segment_pipeline import on_this_machine  # noqa: PLC0415
+    from napari_cliper.workflows.segment_run import SegmentRun  # noqa: PLC0415
+
+    classes = parse_classes(WORDS)
+    config = SegmentationConfig(model="demo", refiner="pamr", device="cpu")
+    segmenter = Segmenter(config, tile_store=TileMemory())
+    segmenter.score(segmenter.embed(read_image_file(images[0])), classes).to_labels()
+    job = SegmentJob(config, classes, output, segmenter.settings.thresholds, TileMemory())
+    start = time.perf_counter()
+    run = SegmentRun(segmenter, job, find_images(images, output))
+    for outcome in run.outcomes(on_this_machine, Monitor(), lambda note: None):
+        assert not outcome.error
+    return time.perf_counter() - start
+
+
+WAYS = {"loop": loop, "pipeline": pipeline}
+
+
+def one_run(way: str, folder: Path, count: int) -> None:
+    """Print what one way needs for the first images of a folder."""
+    images = sorted(folder.glob("*.png"))[:count]
+    with tempfile.TemporaryDirectory(dir=folder) as output:
+        seconds = WAYS[way](images, Path(output))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"per second": len(images) / seconds, "peak MB": peak}))
+
+
+# ---------------------------------------------------------------------- all of it
+
+
+def measured(way: str, folder: Path, count: int) -> dict[str, float]:
+    """Run one way in a process of its own, with the threads that PyTorch takes by itself."""
+    environment = {name: value for name, value in os.environ.items() if "NUM_THREADS" not in name}
+    environment.pop("OMP_WAIT_POLICY", None)
+    command = [sys.executable, __file__, "--way", way, "--folder", folder, "--images", count]
+    done = subprocess.run(
+        list(map(str, command)), env=environment, check=True, capture_output=True, text=True
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """Context manager: another process keeps a core busy."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        try:
+            yield
+        finally:
+            other.kill()
+
+
+def draw(folder: Path, count: int) -> None:
+    """Draw scenes; every tenth is new, the others are mirrored or turned."""
+    import numpy as np  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415
+
+    from napari_cliper.demo.scenes import make_scene  # noqa: PLC0415
+
+    for index in range(count):
+        if index % 10 == 0:
+            image = make_scene(SHAPE, 1_000_001 + index).image
+        image = np.rot90(image) if index % 2 else image[::-1]
+        Image.fromarray(np.ascontiguousarray(image)).save(folder / f"{index:05d}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--many", type=int, default=1000, help="Images of the run for memory.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=HERE / "results")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.way:
+        one_run(given.way, given.folder, given.images)
+        return
+    found: dict[str, Any] = {"images": given.images, "cores": os.cpu_count()}
+    with tempfile.TemporaryDirectory() as folder:
+        draw(Path(folder), max(given.images, given.many))
+        for state in ("idle", "busy"):
+            rates: dict[str, list[float]] = {way: [] for way in WAYS}
+            for _ in range(given.rounds):
+                for way in WAYS:
+                    if state == "busy":
+                        with busy_core():
+                            run = measured(way, Path(folder), given.images)
+                    else:
+                        run = measured(way, Path(folder), given.images)
+                    rates[way].append(run["per second"])
+                    print(f"{state:5} {way:9} {run['per second']:6.2f} images/s", flush=True)
+            ratios = [new / old for new, old in zip(rates["pipeline"], rates["loop"], strict=True)]
+            found[state] = {**rates, "ratio": median(ratios)}
+        peaks = [
+            measured("pipeline", Path(folder), count)["peak MB"]
+            for count in (given.images, given.many)
+        ]
+        found["memory"] = {"peak MB": peaks, "ratio": peaks[1] / peaks[0]}
+    for name, (kind, limit) in LIMITS.items():
+        print(f"{name}: {found[name]['ratio']:.2f} ({kind} {limit})")
+    given.output.mkdir(parents=True, exist_ok=True)
+    (given.output / "folder.json").write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
