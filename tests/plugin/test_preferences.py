@@ -43,6 +43,7 @@ def test_values_are_there_in_the_next_session():
         offline=True,
         cache_gigabytes=0.5,
         tile_cache=False,
+        scheduler="tcp://here:8786",
         folder="/exports/here",
         purposes=("training", "fiji"),
         left_out=("coco",),

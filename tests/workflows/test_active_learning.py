@@ -14,7 +14,7 @@ from napari_cliper.annotation.project.project import Project
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.segmentation import InvalidInputError, Monitor, OutOfMemoryError, Stopped
 from napari_cliper.workflows.active_learning import mean_of_open, uncertain_first
-from napari_cliper.workflows.predict_images import confirmed_in, middle_plane
+from napari_cliper.workflows.predict_images import confirmed_in, middle_plane, one_by_one
 
 SHAPE = (10, 12)
 
@@ -47,7 +47,7 @@ def test_the_mean_is_of_pixels_that_nobody_decided_on(project):
     assert mean_of_open(uncertainty, ~confirmed) == 1
     assert mean_of_open(uncertainty, np.ones(SHAPE, bool)) == 0
     decided(project, "b", np.full(SHAPE, ACCEPTED, np.uint8))
-    ranking = uncertain_first(project, PredictionKey("key"), ask)
+    ranking = uncertain_first(project, PredictionKey("key"), one_by_one(ask))
     assert ranking.order == ("c", "d", "a", "b")  # equal ones keep their order
     assert ranking.values == pytest.approx({"a": 50 / 255, "b": 0, "c": 100 / 255, "d": 100 / 255})
 
@@ -61,12 +61,14 @@ def test_done_ones_are_not_looked_at_and_come_last(project):
         seen.append(pixels)
         return ask(pixels, report)
 
-    ranking = uncertain_first(project, PredictionKey("key"), count)
+    ranking = uncertain_first(project, PredictionKey("key"), one_by_one(count))
     assert ranking.order == ("c", "d", "a", "b")
     assert len(seen) == 2
-    assert uncertain_first(project, PredictionKey("key"), count).values == ranking.values
+    assert (
+        uncertain_first(project, PredictionKey("key"), one_by_one(count)).values == ranking.values
+    )
     assert len(seen) == 2  # the predictions were kept
-    assert uncertain_first(project, PredictionKey("other words"), count) == ranking
+    assert uncertain_first(project, PredictionKey("other words"), one_by_one(count)) == ranking
     assert len(seen) == 4
     project.reorder(ranking.order)
     assert [image.name for image in Project.open(project.folder).images] == list(ranking.order)
@@ -81,7 +83,7 @@ def test_images_that_cannot_be_read_are_reported_and_come_last(project, tmp_path
             raise error("too dark")
         return ask(pixels, report)
 
-    ranking = uncertain_first(project, PredictionKey("key"), picky)
+    ranking = uncertain_first(project, PredictionKey("key"), one_by_one(picky))
     assert ranking.order == ("c", "d", "a", "b")
     assert ranking.problems["a"] == "too dark"
     assert "b.tif" in ranking.problems["b"]
@@ -93,14 +95,14 @@ def test_where_none_can_be_looked_at_the_reason_is_raised(project):
         raise InvalidInputError("there is no word")
 
     with pytest.raises(InvalidInputError, match=r"None of the images.*there is no word"):
-        uncertain_first(project, PredictionKey("key"), never)
+        uncertain_first(project, PredictionKey("key"), one_by_one(never))
 
 
 def test_a_stop_ends_it_between_two_images(project):
     told = []
     monitor = Monitor(told.append, lambda: len(told) == 2)
     with pytest.raises(Stopped):
-        uncertain_first(project, PredictionKey("key"), ask, monitor)
+        uncertain_first(project, PredictionKey("key"), one_by_one(ask), monitor)
     assert [(one.done, one.total) for one in told] == [(0, 4), (1, 4)]
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from distributed import LocalCluster
+from PIL import Image
 
 from napari_cliper.annotation.project.prediction_store import (
     PREDICTIONS,
@@ -16,6 +18,7 @@ from napari_cliper.annotation.project.prediction_store import (
     StoredPrediction,
 )
 from napari_cliper.annotation.project.project import Project
+from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.files import FileError
 from napari_cliper.segmentation import (
     ClassPrompt,
@@ -25,10 +28,20 @@ from napari_cliper.segmentation import (
     Prototype,
     Prototypes,
     SegmentationConfig,
+    Segmenter,
     Stopped,
     Thresholds,
+    WorkerLostError,
 )
-from napari_cliper.workflows.predict_images import predict_images, prediction_key
+from napari_cliper.workflows import cluster as clusters
+from napari_cliper.workflows.cluster import Cluster
+from napari_cliper.workflows.predict_images import (
+    one_by_one,
+    predict_images,
+    prediction_key,
+    stored_prediction,
+)
+from napari_cliper.workflows.predict_on_cluster import PredictionJob, on_cluster
 
 SHAPE = (40, 50)
 RNG = np.random.default_rng(5)
@@ -65,7 +78,7 @@ class Predictor:
 
 def test_what_is_up_to_date_is_not_run_again(project, tmp_path):
     predict = Predictor()
-    made = predict_images(project, PredictionKey("key"), predict)
+    made = predict_images(project, PredictionKey("key"), one_by_one(predict))
     assert (made.run, made.kept, made.problems) == (("a", "b", "c", "d"), (), {})
     last = predict.last
     for one in (project, Project.open(project.folder)):
@@ -87,7 +100,7 @@ def test_what_is_up_to_date_is_not_run_again(project, tmp_path):
     os.utime(tmp_path / "b.tif", ns=(1, 1))
     (project.folder / PREDICTIONS / "c.npz").write_bytes(b"PK damaged")
     project.set_status("d", "done")
-    made = predict_images(project, PredictionKey("key"), again)
+    made = predict_images(project, PredictionKey("key"), one_by_one(again))
     assert (made.run, made.kept) == (("b", "c"), ("a",))
     assert again.seen == [9, 2]
     files = sorted(path.name for path in (project.folder / PREDICTIONS).iterdir())
@@ -98,25 +111,28 @@ def test_what_is_up_to_date_is_not_run_again(project, tmp_path):
 
 def test_a_bad_image_does_not_stop_the_others(project, tmp_path):
     (tmp_path / "a.tif").write_bytes(b"no image")
-    made = predict_images(project, PredictionKey("key"), Predictor(bad=(1, 2)))
+    made = predict_images(project, PredictionKey("key"), one_by_one(Predictor(bad=(1, 2))))
     assert made.run == ("d",)
     assert list(made.problems) == ["a", "b", "c"]
     assert "a.tif" in made.problems["a"]
     with pytest.raises(InvalidInputError, match="None of the images"):
-        predict_images(project, PredictionKey("other"), Predictor(bad=range(9)))
+        predict_images(project, PredictionKey("other"), one_by_one(Predictor(bad=range(9))))
     blocked = project.folder / PREDICTIONS / "d.npz"
     blocked.unlink()
     blocked.mkdir()
-    assert "d.npz" in predict_images(project, PredictionKey("new"), Predictor()).problems["d"]
+    assert (
+        "d.npz"
+        in predict_images(project, PredictionKey("new"), one_by_one(Predictor())).problems["d"]
+    )
 
 
 def test_what_was_run_before_a_stop_is_kept(project):
     told, key = [], PredictionKey("key")
     monitor = Monitor(told.append, lambda: len(told) == 2)
     with pytest.raises(Stopped):
-        predict_images(project, key, Predictor(), monitor)
+        predict_images(project, key, one_by_one(Predictor()), monitor)
     assert [(one.done, one.total) for one in told] == [(0, 4), (1, 4)]
-    assert predict_images(project, key, Predictor()).kept == ("a", "b")
+    assert predict_images(project, key, one_by_one(Predictor())).kept == ("a", "b")
 
 
 def test_the_key_is_that_of_all_that_matters():
@@ -145,10 +161,47 @@ def test_the_key_is_that_of_all_that_matters():
 
 
 def test_the_image_of_a_prediction_may_be_missing(project, tmp_path):
-    predict_images(project, PredictionKey("key"), Predictor())
+    predict_images(project, PredictionKey("key"), one_by_one(Predictor()))
     (tmp_path / "a.tif").unlink()
     assert project.prediction("a", PredictionKey("key")) is None
     with pytest.raises(FileError):
         project.save_prediction(
             "a", PredictionKey("key"), Predictor()(np.zeros(SHAPE, np.uint8), None)
         )
+
+
+def test_a_cluster_predicts_the_same_and_names_what_it_cannot(tmp_path, monkeypatch):
+    monkeypatch.setattr(clusters, "SECONDS_TO_CONNECT", 1)
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for seed, path in enumerate(paths):
+        Image.fromarray(make_scene((64, 80), seed).image).save(path)
+    Image.new("RGB", (64, 80), "grey").save(paths[1])
+    classes = (ClassPrompt("nucleus"), ClassPrompt("crystal"))
+    config = SegmentationConfig(model="demo", refiner="none", device="cpu", shorter_side=64)
+    thresholds = config.settings().thresholds
+    job = PredictionJob(config, classes, ("glass",), thresholds)
+    segmenter = Segmenter(config)
+
+    def alone(pixels, _report):
+        embedding = segmenter.embed(pixels)
+        scores = segmenter.score(embedding, classes, background=("glass",))
+        return stored_prediction(scores, thresholds)
+
+    key, found = PredictionKey("key"), []
+    with LocalCluster(  # a thread in the place of another computer
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
+        dashboard_address=None, memory_limit=0,
+    ) as cluster:  # fmt: skip
+        there = on_cluster(Cluster(scheduler=cluster.scheduler_address), job)
+        for name, way in (("here", one_by_one(alone)), ("there", there)):
+            project = Project.create(tmp_path / name, paths)
+            made = predict_images(project, key, way)
+            assert (made.run, list(made.problems)) == (("a", "c"), ["b"])
+            assert "nothing to segment" in made.problems["b"]
+            found.append([project.prediction(one, key) for one in made.run])
+    for here, cluster_made in zip(*found, strict=True):
+        np.testing.assert_array_equal(here.labels, cluster_made.labels)
+        np.testing.assert_array_equal(here.uncertainty, cluster_made.uncertainty)
+        assert here.scores == cluster_made.scores
+    with pytest.raises(WorkerLostError, match="No scheduler answers"):
+        predict_images(project, PredictionKey("new"), there)

@@ -251,16 +251,9 @@ class Session:
             As the engine does.
         """
         scores, *_ = self._scores(request, report, should_stop, passing=True)
-        stage = scores.stages[-1]
-        live = LiveLabels(scores, stage)
-        thresholds = request.thresholds or scores.settings.thresholds
-        return StoredPrediction(
-            live.labels(thresholds),
-            live.uncertainty(thresholds),
-            stage,
-            tuple(scores.stage().class_scores.tolist()),
-            record={**scores.record, "thresholds": thresholds.as_dict},
-        )
+        from ..workflows.predict_images import stored_prediction  # noqa: PLC0415 - torch
+
+        return stored_prediction(scores, request.thresholds or scores.settings.thresholds)
 
     def prototypes_of(
         self,

@@ -37,6 +37,8 @@ class Preferences:
         Maximum memory of the image features of a dock, in GB.
     tile_cache : bool
         Whether the features of tiles are kept on disk.
+    scheduler : str
+        Address of a dask scheduler for runs on all images of a project; empty for none.
     folder, purposes, left_out, overwrite
         The last export: see `ExportChoice`.
     """
@@ -49,6 +51,7 @@ class Preferences:
     offline: bool = False
     cache_gigabytes: float = 2.0
     tile_cache: bool = True
+    scheduler: str = ""
     folder: str = ""
     purposes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ("object-png", "object-tiff")

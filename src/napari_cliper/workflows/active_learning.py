@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..annotation.project.prediction_store import PredictionKey
+from ..annotation.project.prediction_store import PredictionKey, StoredPrediction
 from ..annotation.project.project import Project
 from ..segmentation import Monitor
-from .predict_images import Predict, confirmed_in, each_open_image, predicted
+from .predict_images import ONE_IMAGE, Way, check_some, confirmed_in, each_prediction
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Ranking:
 
 
 def uncertain_first(
-    project: Project, key: PredictionKey, predict: Predict, monitor: Monitor | None = None
+    project: Project, key: PredictionKey, way: Way, monitor: Monitor | None = None
 ) -> Ranking:
     """Rank the images of a project that are not done by their mean uncertainty.
 
@@ -49,8 +49,8 @@ def uncertain_first(
         Keeps new predictions; apply the order with `Project.reorder`.
     key : PredictionKey
         See `predict_images.prediction_key`. A prediction of this key is used again.
-    predict : callable
-        Computes the prediction of one image; see `predict_images.Predict`.
+    way : callable
+        Computes the predictions; see `predict_images.Way`.
     monitor : Monitor, optional
 
     Raises
@@ -58,18 +58,24 @@ def uncertain_first(
     InvalidInputError
         If no image could be processed; the message gives the reason for the first.
     SegmentationError
-        As raised by `predict`. `InvalidInputError` and `OutOfMemoryError` only concern one image
-        and are returned in `Ranking.problems`.
+        As raised by `way`, unless it only concerns one image: it is then in `Ranking.problems`.
     """
-    monitor = monitor or Monitor()
-    values: dict[str, float] = {}
+    found: dict[str, float] = {}
+    problems: dict[str, str] = {}
 
-    def rank_one(name: str) -> None:
-        prediction, _ = predicted(project, name, key, predict, monitor)
-        confirmed = confirmed_in(project, name, prediction)
-        values[name] = mean_of_open(prediction.uncertainty, confirmed)
+    def take(name: str, prediction: StoredPrediction | Exception, _new: bool) -> None:
+        try:
+            if isinstance(prediction, Exception):
+                raise prediction
+            confirmed = confirmed_in(project, name, prediction)
+        except ONE_IMAGE as error:
+            problems[name] = str(error)
+        else:
+            found[name] = mean_of_open(prediction.uncertainty, confirmed)
 
-    problems = each_open_image(project, "Ranking the images", rank_one, monitor)
+    each_prediction(project, key, way, "Ranking the images", monitor or Monitor(), take)
+    check_some(problems, done=len(found))
+    values = {one.name: found[one.name] for one in project.images if one.name in found}
     order = sorted(values, key=lambda name: -values[name])  # stable: ties keep their order
     done = [image.name for image in project.images if image.status == "done"]
     return Ranking((*order, *problems, *done), values, problems)

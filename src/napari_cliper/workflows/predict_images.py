@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from ..io.files import FileError
 from ..segmentation import (
     ClassPrompt,
     InvalidInputError,
+    LiveLabels,
     Monitor,
     OutOfMemoryError,
     Progress,
@@ -29,10 +32,25 @@ from ..segmentation import (
 )
 
 if TYPE_CHECKING:
-    from ..segmentation import Prototypes
+    from ..segmentation import Prototypes, ScoreMaps
 
 Predict = Callable[[NDArray[Any], Callable[[Progress], None]], StoredPrediction]
 """Maps an image (Y, X[, C]) and a progress callback to its prediction."""
+
+Plane = tuple[str, NDArray[Any]]
+"""The name of an image, and its pixels."""
+
+Predicted = tuple[str, StoredPrediction | Exception]
+"""The name of an image, and its prediction, or why there is none."""
+
+Way = Callable[[Iterator[Plane], Monitor], Iterator[Predicted]]
+"""Predicts images: `one_by_one`, or `predict_on_cluster.on_cluster`."""
+
+AHEAD = 2
+"""Images that are read before they are needed, and that are saved at the same time."""
+
+ONE_IMAGE = (FileError, InvalidInputError, OutOfMemoryError)
+"""Errors that concern one image; the others are run nevertheless."""
 
 _NO_MATTER = ("device", "precision", "offline")  # fields that do not make a prediction another
 
@@ -81,8 +99,21 @@ def _hash(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def one_by_one(predict: Predict) -> Way:
+    """Return the way to predict images in this thread."""
+
+    def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
+        for name, pixels in planes:
+            try:
+                yield name, predict(pixels, lambda progress: _pass_downloads(monitor, progress))
+            except (InvalidInputError, OutOfMemoryError) as error:
+                yield name, error
+
+    return way
+
+
 def predict_images(
-    project: Project, key: PredictionKey, predict: Predict, monitor: Monitor | None = None
+    project: Project, key: PredictionKey, way: Way, monitor: Monitor | None = None
 ) -> PredictedImages:
     """Run all images of a project that are not done; a bad image does not stop the others.
 
@@ -92,8 +123,8 @@ def predict_images(
         Keeps the predictions; see `Project.prediction`. What was run stays if this is stopped.
     key : PredictionKey
         See `prediction_key`. An image with a prediction of this key is not run again.
-    predict : callable
-        Computes the prediction of one image; see `Predict`.
+    way : callable
+        Computes the predictions; see `Way`.
     monitor : Monitor, optional
 
     Raises
@@ -101,82 +132,119 @@ def predict_images(
     InvalidInputError
         If no image could be processed; the message gives the reason for the first.
     SegmentationError
-        As raised by `predict`. `InvalidInputError` and `OutOfMemoryError` only concern one image
-        and are returned in `PredictedImages.problems`.
+        As raised by `way`, unless it only concerns one image: it is then in
+        `PredictedImages.problems`.
     """
-    monitor = monitor or Monitor()
     run: list[str] = []
     kept: list[str] = []
+    problems: dict[str, str] = {}
 
-    def run_one(name: str) -> None:
-        _, new = predicted(project, name, key, predict, monitor)
-        (run if new else kept).append(name)
+    def take(name: str, found: StoredPrediction | Exception, new: bool) -> None:
+        if isinstance(found, Exception):
+            problems[name] = str(found)
+        else:
+            (run if new else kept).append(name)
 
-    problems = each_open_image(project, "Running the images", run_one, monitor)
+    each_prediction(project, key, way, "Running the images", monitor or Monitor(), take)
+    check_some(problems, done=len(run) + len(kept))
     return PredictedImages(tuple(run), tuple(kept), problems)
 
 
-def each_open_image(
-    project: Project, stage: str, work: Callable[[str], None], monitor: Monitor
-) -> dict[str, str]:
-    """Do something with each image that is not done; a bad image does not stop the others.
+def check_some(problems: Mapping[str, str], *, done: int) -> None:
+    """Raise `InvalidInputError` with the first reason if all images failed."""
+    if problems and not done:
+        reason = next(iter(problems.values()))
+        raise InvalidInputError(f"None of the images could be processed. {reason}")
+
+
+def each_prediction(
+    project: Project,
+    key: PredictionKey,
+    way: Way,
+    stage: str,
+    monitor: Monitor,
+    take: Callable[[str, StoredPrediction | Exception, bool], None],
+) -> None:
+    """Predict the images of a project that are not done, and keep the predictions in the project.
+
+    The next images are read, and the last ones saved, while others are predicted.
 
     Parameters
     ----------
-    project : Project
+    project, key, way, monitor
+        As for `predict_images`.
     stage : str
         What the progress says.
-    work : callable
-        Called with the name of each image.
-    monitor : Monitor
-
-    Returns
-    -------
-    dict of str to str
-        Why images could not be processed, by name.
-
-    Raises
-    ------
-    InvalidInputError
-        If no image could be processed; the message gives the reason for the first.
-    SegmentationError
-        As raised by `work`, unless it only concerns one image.
+    take : callable
+        Called in this thread with the name of each image, its prediction (or the error that
+        concerns this image), and whether it is new.
     """
     wanted = [image.name for image in project.images if image.status != "done"]
-    problems: dict[str, str] = {}
-    for index, name in enumerate(wanted):
-        monitor.tell(stage, index, len(wanted))
+    planes: dict[str, tuple[int, ...]] = {}
+    saving: deque[tuple[str, StoredPrediction, Future[None]]] = deque()
+
+    def take_saved(most: int) -> None:
+        while saving and (len(saving) > most or saving[0][2].done()):
+            name, prediction, saved = saving.popleft()
+            error = saved.exception()
+            if error is not None and not isinstance(error, FileError):
+                raise error
+            take(name, error or prediction, True)
+
+    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "save") as saver:
+
+        def to_predict() -> Iterator[Plane]:
+            """The images without a prediction."""
+            names = iter(wanted)
+            ahead: deque[tuple[str, Future[Any]]] = deque()
+            for index in range(len(wanted)):
+                while len(ahead) < AHEAD and (name := next(names, None)) is not None:
+                    ahead.append((name, reader.submit(_found_or_read, project, name, key)))
+                monitor.tell(stage, index, len(wanted))
+                name, reading = ahead.popleft()
+                found = reading.result()
+                if isinstance(found, tuple):
+                    pixels, planes[name] = found
+                    yield name, pixels
+                else:
+                    take(name, found, False)
+
         try:
-            work(name)
-        except (FileError, InvalidInputError, OutOfMemoryError) as error:
-            problems[name] = str(error)
-    if wanted and len(problems) == len(wanted):
-        raise InvalidInputError(f"None of the images could be processed. {problems[wanted[0]]}")
-    return problems
+            for name, found in way(to_predict(), monitor):
+                if isinstance(found, Exception):
+                    take(name, found, False)
+                else:
+                    made = replace(found, plane=planes.pop(name))
+                    saved = saver.submit(project.save_prediction, name, key, made)
+                    saving.append((name, made, saved))
+                take_saved(AHEAD)
+        finally:
+            reader.shutdown(wait=False, cancel_futures=True)
+        take_saved(0)
 
 
-def predicted(
-    project: Project, name: str, key: PredictionKey, predict: Predict, monitor: Monitor
-) -> tuple[StoredPrediction, bool]:
-    """Return the prediction of an image, and whether it is new; a new one is kept in the project.
+def _found_or_read(
+    project: Project, name: str, key: PredictionKey
+) -> StoredPrediction | Exception | tuple[NDArray[Any], tuple[int, ...]]:
+    """The prediction of an image, or else the plane to predict with its indices, or an error."""
+    try:
+        found = project.prediction(name, key)
+        return middle_plane(project.read_image(name)) if found is None else found
+    except ONE_IMAGE as error:
+        return error
 
-    Raises
-    ------
-    FileError
-        If the image cannot be read or the prediction cannot be written.
-    SegmentationError
-        As raised by `predict`.
-    """
-    found = project.prediction(name, key)
-    if found is not None:
-        return found, False
-    pixels, plane = middle_plane(project.read_image(name))
-    made = predict(pixels, lambda progress: _pass_downloads(monitor, progress))
-    made = StoredPrediction(
-        made.labels, made.uncertainty, made.stage, made.scores, plane, made.record
+
+def stored_prediction(scores: ScoreMaps, thresholds: Thresholds) -> StoredPrediction:
+    """Return the prediction of an image from its scores, with its final stage."""
+    stage = scores.stages[-1]
+    live = LiveLabels(scores, stage)
+    return StoredPrediction(
+        live.labels(thresholds),
+        live.uncertainty(thresholds),
+        stage,
+        tuple(scores.stage().class_scores.tolist()),
+        record={**scores.record, "thresholds": thresholds.as_dict},
     )
-    project.save_prediction(name, key, made)
-    return made, True
 
 
 def middle_plane(pixels: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:

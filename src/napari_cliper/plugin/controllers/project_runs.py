@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from numpy.typing import NDArray
@@ -15,17 +15,27 @@ from ...annotation.project.project import Project
 from ...labels.label_class import ClassRow
 from ...segmentation import Monitor, Progress
 from ...workflows.active_learning import Ranking, uncertain_first
-from ...workflows.predict_images import Predict, PredictedImages, predict_images, prediction_key
-from .. import ui_text
+from ...workflows.predict_images import (
+    PredictedImages,
+    Way,
+    one_by_one,
+    predict_images,
+    prediction_key,
+)
+from .. import preferences, ui_text
 from ..engine_requests import Request
 from ..engine_session import Session
 from ..layers.image_layers import ImageChoice, labels_shape
 from ..panels.project_panel import ProjectPanel
 from ..panels.run_panel import RunEntry, RunPanel
+from ..pytorch_loading import load_pytorch
 from ..state import DockState
 from .base import Controller
 from .project import ProjectController
 from .requests import Requests
+
+if TYPE_CHECKING:
+    from ...workflows.predict_on_cluster import PredictionJob
 
 IMAGES_NAMED = 3
 """The maximum number of failed images that a message names with the reason."""
@@ -90,7 +100,7 @@ class ProjectRuns(Controller):
 
     def _begin(
         self,
-        work: Callable[[Project, PredictionKey, Predict, Monitor], Any],
+        work: Callable[[Project, PredictionKey, Way, Monitor], Any],
         on_success: Callable[[Project, Any], str],
     ) -> None:
         project, main_job = self._project_controller.project, self._state.main_job
@@ -169,14 +179,43 @@ def _read(
 
 
 def _run(
-    work: Callable[[Project, PredictionKey, Predict, Monitor], Any],
+    work: Callable[[Project, PredictionKey, Way, Monitor], Any],
     session: Session,
     project: Project,
     request: Request,
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> Any:
-    def predict(pixels: NDArray[Any], report: Callable[[Progress], None]) -> StoredPrediction:
-        return session.predict(replace(request, read=lambda: pixels), report, should_stop)
+    scheduler = preferences.read().scheduler
+    way = one_by_one(partial(_predict, session, request, should_stop))
+    if scheduler:
+        load_pytorch(report)
+        from ...workflows.cluster import Cluster  # noqa: PLC0415 - rarely used
+        from ...workflows.predict_on_cluster import on_cluster  # noqa: PLC0415 - torch
 
-    return work(project, _key(request), predict, Monitor(report, should_stop))
+        way = on_cluster(Cluster(scheduler=scheduler), _job(request))
+    return work(project, _key(request), way, Monitor(report, should_stop))
+
+
+def _predict(
+    session: Session,
+    request: Request,
+    should_stop: Callable[[], bool],
+    pixels: NDArray[Any],
+    report: Callable[[Progress], None],
+) -> StoredPrediction:
+    return session.predict(replace(request, read=lambda: pixels), report, should_stop)
+
+
+def _job(request: Request) -> PredictionJob:
+    """The request as the workers of a cluster take it."""
+    from ...workflows.predict_on_cluster import PredictionJob  # noqa: PLC0415 - torch
+
+    return PredictionJob(
+        request.config,
+        request.classes,
+        request.background,
+        request.thresholds or request.config.settings().thresholds,
+        request.prototypes,
+        request.prototype_weight,
+    )

@@ -1,0 +1,89 @@
+"""Predict the images of a project on the workers of a cluster: a task is an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..annotation.project.prediction_store import StoredPrediction
+from ..segmentation import (
+    ClassPrompt,
+    InvalidInputError,
+    Monitor,
+    OutOfMemoryError,
+    Prototypes,
+    SegmentationConfig,
+    Segmenter,
+    Thresholds,
+)
+from .cluster import Cluster
+from .predict_images import Plane, Predicted, Way, stored_prediction
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionJob:
+    """Everything that predictions depend on, except the images.
+
+    Parameters
+    ----------
+    config : SegmentationConfig
+    classes : tuple of ClassPrompt
+    background : tuple of str
+    thresholds : Thresholds
+    prototypes : Prototypes, optional
+        Not used with another model than theirs.
+    prototype_weight : float, optional
+    """
+
+    config: SegmentationConfig
+    classes: tuple[ClassPrompt, ...]
+    background: tuple[str, ...]
+    thresholds: Thresholds
+    prototypes: Prototypes | None = None
+    prototype_weight: float | None = None
+
+
+def on_cluster(cluster: Cluster, job: PredictionJob) -> Way:
+    """Return the way to predict images on a cluster; their pixels are sent to the workers."""
+
+    def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
+        with cluster.workplace(partial(_Predicting, job)) as place:
+            for (name, _), found in place.each(_predict, planes, monitor):
+                yield name, found
+
+    return way
+
+
+class _Predicting:
+    """What a worker keeps between images."""
+
+    def __init__(self, job: PredictionJob) -> None:
+        self.job = job
+        self.segmenter = Segmenter(job.config)
+        self.prototypes = job.prototypes
+        if self.prototypes is not None and self.prototypes.identity != self.segmenter.identity:
+            self.prototypes = None
+
+    def predict(self, pixels: NDArray[Any]) -> StoredPrediction:
+        """Return the prediction of an image."""
+        job = self.job
+        scores = self.segmenter.score(
+            self.segmenter.embed(pixels),
+            job.classes,
+            background=job.background,
+            prototypes=self.prototypes,
+            prototype_weight=job.prototype_weight,
+        )
+        return stored_prediction(scores, job.thresholds)
+
+
+def _predict(own: _Predicting, plane: Plane) -> StoredPrediction | Exception:
+    """Predict an image in a worker."""
+    try:
+        return own.predict(plane[1])
+    except (InvalidInputError, OutOfMemoryError) as error:
+        return error
