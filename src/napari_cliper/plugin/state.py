@@ -126,6 +126,10 @@ class DockState(QObject):
     tool_wanted = Signal(str)
     tool_taken = Signal(object)
     """A tool begins to use the mouse, so that others end; carries the controller of the tool."""
+    outline_wanted = Signal(object)
+    """Carries the `OutlineHost` for which single objects are to be outlined."""
+    outline_ended = Signal()
+    """The host needs no more outlines."""
     rescore_wanted = Signal()
     """The image on the screen is to be scored again soon, with changed words or prototypes."""
     page_wanted = Signal(str)

@@ -283,3 +283,37 @@ def test_edits_of_a_prediction_are_saved_too(dock, run, laptop, qtbot):
     slider.setValue(slider.value() + 0.02)
     qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
     assert largest not in sizes(dock)
+
+
+@pytest.mark.usefixtures("colour_sam")
+def test_an_outline_of_the_model_becomes_an_object(dock, laptop, qtbot):
+    image = np.zeros((96, 128, 3), np.uint8)
+    red = (slice(20, 40), slice(70, 110))
+    image[red] = 200, 30, 30
+    dock.viewer.layers["scene"].data = image
+    mine = dock.annotation_controller.begin(dock.viewer.layers["scene"], "scene")
+    label = mine.number_of(dock.classes_panel.value()[0])
+    mine.rewrite(D, np.full((6, 6), label, np.uint16))
+    before = mine.edits.labels.copy()
+    dock.frame.go_to("objects")
+    laptop()
+    dock.viewer.reset_view()
+    settle(dock, qtbot)
+    panel = dock.panels["objects"]
+    choose(dock, "pollen grain")
+    take(dock, qtbot, "outline")
+    assert dock.corrections_panel.tools.value() is None
+    assert "click the object or drag a box" in panel.object_state.text.text()
+    click(dock, qtbot, 30, 90)
+    qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
+    assert "outline" in panel.object_state.text.text()
+    dock.viewer.keymap[coerce_keybinding(shortcuts.KEEP_OUTLINE)](dock.viewer)
+    settle(dock, qtbot)
+    found, truth = numbers(dock) == 2, np.zeros(image.shape[:2], bool)
+    truth[red] = True
+    assert (found & truth).sum() / (found | truth).sum() > 0.85
+    assert feature(dock, 2, "class") == "pollen grain"
+    assert np.array_equal(mine.edits.labels, before)
+    take(dock, qtbot, "delete")
+    assert panel.object_state.isHidden()
+    assert not dock.object_tool.active

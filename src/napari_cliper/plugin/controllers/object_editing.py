@@ -9,12 +9,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from napari.layers import Labels
 from napari.utils.events import Event
+from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
 
 from ...labels.label_class import ClassRow
-from ...objects.editing import cut, delete, inside_box, merge, numbers_along, redraw, touches
+from ...objects.editing import add, cut, delete, inside_box, merge, numbers_along, redraw, touches
 from ...objects.object_set import Objects
 from ...objects.plane_objects import PlaneObjects
 from .. import ui_text
@@ -24,11 +25,12 @@ from ..layers.object_preview import ObjectPreview
 from ..layers.objects_layer import ObjectsLayer
 from ..object_work import MadeObjects
 from ..panels.objects_panel import ObjectsPanel
+from ..panels.state_panel import State
 from ..qt.listeners import Listeners
 from ..state import DockState
 from .base import Controller
 
-ObjectEdit = Literal["merge", "cut", "delete", "draw", "class"]
+ObjectEdit = Literal["merge", "cut", "delete", "draw", "outline", "class"]
 Place = tuple[int, int]
 
 DRAG = 4  # pixels of the canvas that the mouse moves before a click becomes a drag
@@ -101,7 +103,7 @@ class ObjectEditing(Controller):
             self.message.emit(ui_text.OBJECTS_EMPTY, True)
             self._panel.tools.setValue(None)
             return
-        if tool in ("draw", "class") and not self._panel.chosen_class():
+        if tool in ("draw", "outline", "class") and not self._panel.chosen_class():
             self.message.emit(ui_text.NO_CLASS_FOR_OBJECTS, True)
             self._panel.tools.setValue(None)
             return
@@ -120,6 +122,7 @@ class ObjectEditing(Controller):
         else:
             layer.mode = "pan_zoom"
             layer.cursor = "cross"
+        if tool not in ("draw", "outline"):
             self._viewer.mouse_drag_callbacks.append(self._on_drag)
         selected = self._viewer.layers.selection.events.active
         self._listeners.connect(self, selected, self._on_active)
@@ -127,6 +130,8 @@ class ObjectEditing(Controller):
         self._escape.setEnabled(True)
         self._panel.tools.setValue(tool)
         self._tell()
+        if tool == "outline":
+            self._state.outline_wanted.emit(self)
 
     def end(self) -> None:
         """End the active tool: the mouse moves the image again."""
@@ -135,6 +140,8 @@ class ObjectEditing(Controller):
             return
         self._listeners.clear()
         self._escape.setEnabled(False)
+        if tool == "outline":
+            self._state.outline_ended.emit()
         if self._on_drag in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._preview.clear()
@@ -191,6 +198,8 @@ class ObjectEditing(Controller):
             self.end()
         if self.tool is None:
             self._panel.show_hint(text, warning=warning)
+        elif self.tool == "outline":
+            self._panel.show_hint("")  # the outline has a text of its own
         else:
             self._panel.show_hint(self._how())
 
@@ -210,7 +219,7 @@ class ObjectEditing(Controller):
         """Say in the page and in the foot what a click does."""
         text, warning = self._told
         self.show(text, warning=warning)
-        if self.tool is not None:
+        if self.tool not in (None, "outline"):
             self.message.emit(self._how(), False)
 
     def _on_class(self, _name: str) -> None:
@@ -371,6 +380,31 @@ class ObjectEditing(Controller):
         """Let the brush draw a new object."""
         if self._layer is not None and self.tool == "draw":
             self._layer.selected_label = self._objects.highest() + 1
+
+    def chosen_class(self) -> str:
+        """Return the class of new objects."""
+        return self._panel.chosen_class()
+
+    def show_object(self, state: State | None) -> None:
+        """Show what the outline of an object needs next."""
+        self._panel.object_state.show_state(state)
+
+    def keep_outline(self, tile: ImageChoice, mask: NDArray[Any]) -> None:
+        """Add an outlined object."""
+        made = self._objects.made
+        if made is None or tile.layer is not made.seen.choice.layer:
+            return
+        whole = np.zeros(made.plane.objects.numbers.shape, np.bool_)
+        whole[tile.region or (slice(None), slice(None))] = mask
+        number, name = self._objects.highest() + 1, self._panel.chosen_class()
+        row = self._objects.row_of(name)
+
+        def change(plane: PlaneObjects) -> PlaneObjects:
+            known = plane if row is None else plane.with_class(row)
+            new = add(known.objects, whole, known.label_of(name), number - 1)
+            return replace(known, edited=known.edited.after_edit(new))
+
+        self._objects.edit(change, ui_text.drawn(number=number, name=name))
 
     def on_drawn(self, layer: ObjectsLayer) -> None:
         """Take what the user has drawn into the layer, by a tool here or by one of napari."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
@@ -52,6 +52,19 @@ class _Outlined:
     outlines: tuple[Outline, ...]
 
 
+class OutlineHost(Protocol):
+    """The page that outlines are made for, if it is not the page Correct."""
+
+    def chosen_class(self) -> str:
+        """Return the class of the outlined object."""
+
+    def show_object(self, state: State | None) -> None:
+        """Show what can be done next."""
+
+    def keep_outline(self, tile: ImageChoice, mask: NDArray[Any]) -> None:
+        """Use the pixels of an object in a tile of an image."""
+
+
 class ObjectTool(Controller):
     """The tool Object of one dock.
 
@@ -92,6 +105,8 @@ class ObjectTool(Controller):
         """Whether the mouse outlines objects."""
         self.offering = False
         """Whether the panel offers to get a model."""
+        self.host: OutlineHost | None = None
+        """The page that outlines are made for; None for the annotation."""
         self.ask_folder: Callable[[], str] = self._ask_folder
         self._plane: ImageChoice | None = None  # of the clicks
         self._inside: list[Place] = []
@@ -112,6 +127,9 @@ class ObjectTool(Controller):
         state.main_job.busy_changed.connect(self._look_again)
         images.valueChanged.connect(self._on_image)
         panel.chosen.connect(self._on_class)
+        state.class_selected.connect(self._on_class)
+        state.outline_wanted.connect(self.begin)
+        state.outline_ended.connect(self.end)
         viewer.dims.events.current_step.connect(self._on_image)
 
     def close(self) -> None:
@@ -122,9 +140,10 @@ class ObjectTool(Controller):
 
     # ------------------------------------------------------------------ begin and end
 
-    def begin(self) -> None:
+    def begin(self, host: OutlineHost | None = None) -> None:
         """Take the tool, or offer a model if there is none on this machine."""
         self.end()
+        self.host = host
         self._use_for_corrections()
         if self._missing():
             self.offering = True
@@ -145,6 +164,7 @@ class ObjectTool(Controller):
             self._viewer.mouse_drag_callbacks.remove(self._on_drag)
             self.active_changed.emit()
         self._show_state()
+        self.host = None
 
     def _forget(self) -> None:
         """Drop the clicks and the outline."""
@@ -189,7 +209,7 @@ class ObjectTool(Controller):
         """Use the model, and take the tool, if what was offered is on this machine by now."""
         self._use_for_corrections()
         if self.offering and not self._missing():
-            self.begin()
+            self.begin(self.host)
         elif self.offering:
             self._show_state()  # a download may have begun or ended
 
@@ -200,7 +220,7 @@ class ObjectTool(Controller):
         folder = self.ask_folder()
         if folder:
             preferences.write(sam=folder)
-            self.begin()
+            self.begin(self.host)
 
     def _offer(self) -> State:
         """What is needed, and the buttons that get it."""
@@ -243,7 +263,13 @@ class ObjectTool(Controller):
         if found is None or not found.outlines:
             self.message.emit(ui_text.NO_OUTLINE, False)
             return
-        name = self._panel.value().chosen
+        name, host = self._chosen(), self.host
+        if host is not None:
+            tile, mask = found.tile, found.outlines[self._number].mask
+            self._forget()
+            self._show_state()
+            host.keep_outline(tile, mask)
+            return
         with self.told():
             annotation = self._annotations.begin(found.tile.layer, found.tile.name)
             row = self._brush.row_of(name)
@@ -299,7 +325,7 @@ class ObjectTool(Controller):
 
     def _likely(self, tile: ImageChoice) -> NDArray[Any] | None:
         """Where the class is predicted in a tile; None without a prediction."""
-        seen, name = self._result.seen(), self._panel.value().chosen
+        seen, name = self._result.seen(), self._chosen()
         names = [row.name for row in self._result.seen_rows]
         labels = None if seen is None or name not in names else seen.labels_in(tile)
         return None if labels is None else labels == names.index(name) + 1
@@ -316,8 +342,9 @@ class ObjectTool(Controller):
     def _on_failed(self, message: str) -> None:
         clicked = self._plane is not None
         if not clicked:  # the model or the image cannot be used
+            host = self.host
             self.end()
-            self.offering = True
+            self.host, self.offering = host, True
             self._show_state()
         self.say_error(message)
 
@@ -378,41 +405,46 @@ class ObjectTool(Controller):
 
     # ------------------------------------------------------------------ showing
 
-    def _on_class(self, _name: str) -> None:
+    def _on_class(self, _chosen: object) -> None:
         if self._outlined is not None:
             self._show_outline()
 
     def _show_outline(self) -> None:
         found = self._outlined
         if found is not None and found.outlines:
-            row = self._brush.row_of(self._panel.value().chosen)
+            row = self._brush.row_of(self._chosen())
             colour = BACKGROUND_COLOUR if row is None else class_colours_of([row])[row.name]
             self._preview.show_mask(found.tile, found.outlines[self._number].mask, colour)
         self._show_state()
 
+    def _chosen(self) -> str:
+        return self._panel.value().chosen if self.host is None else self.host.chosen_class()
+
     def _shown_name(self) -> str:
-        name = self._panel.value().chosen
+        name = self._chosen()
         return ui_text.BACKGROUND_NAME if name == BACKGROUND else name
 
     def _show_state(self) -> None:
         """Show what can be done next."""
+        page = self.host or self._panel
         if self.offering:
-            self._panel.show_object(self._offer())
+            page.show_object(self._offer())
         elif self.active:
-            self._panel.show_object(self._present())
+            page.show_object(self._present())
         else:
-            self._panel.show_object(None)
+            page.show_object(None)
 
     def _present(self) -> State:
         found = self._outlined
         there = found is not None and bool(found.outlines)
         why_not = "" if there else ui_text.NO_OUTLINE
+        tip = ui_text.keep_outline_tip if self.host is None else ui_text.add_outline_tip
         buttons = (
             StateButton(ui_text.NEXT_OUTLINE, self.next_outline, ui_text.NEXT_OUTLINE_TIP, why_not),
             StateButton(
                 ui_text.KEEP_OUTLINE,
                 self.keep,
-                ui_text.keep_outline_tip(self._shown_name()),
+                tip(self._shown_name()),
                 why_not,
             ),
         )

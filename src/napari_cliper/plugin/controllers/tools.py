@@ -155,7 +155,7 @@ class ToolController(Controller):
         self._escape.setEnabled(held is not None)
 
     def _held(self, active: Layer | None) -> Tool | None:
-        if self._objects.active:
+        if self._objects.active and self._objects.host is None:
             return "object"
         if self._annotations.picking:
             return "region"

@@ -28,6 +28,7 @@ from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 from .base import Panel
 from .objects_table import ObjectsRow, ObjectsTable
+from .state_panel import StatePanel
 from .tools_row import ToolsRow
 
 LARGEST_SMALLEST = 10_000_000  # pixels
@@ -76,6 +77,7 @@ class ObjectsPanel(Panel):
         self.summary = wrapping()
         self.tools = ToolsRow(ui_text.OBJECT_TOOLS)
         self.hint = wrapping()
+        self.object_state = StatePanel()
         self.table_button = QPushButton(ui_text.TABLE)
         self.measure_button = QPushButton(ui_text.MEASURE)
         self.remove_button = QPushButton(ui_text.REMOVE_SMALLER)
@@ -115,6 +117,7 @@ class ObjectsPanel(Panel):
         column.addWidget(self.summary)
         column.addWidget(self.tools)
         column.addWidget(self.hint)
+        column.addWidget(self.object_state)
         buttons = QGridLayout()
         buttons.setSpacing(4)
         for index, button in enumerate(

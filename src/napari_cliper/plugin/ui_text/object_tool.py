@@ -42,6 +42,11 @@ def keep_outline_tip(name: str) -> str:
     return f"Paint the outlined object into the annotation as {name} (K). Undo takes it back."
 
 
+def add_outline_tip(name: str) -> str:
+    """What the button for keeping an outline does on the page Objects."""
+    return f"Add the outlined object as {name} (K). Undo edit takes it back."
+
+
 def outline_kept(*, name: str, changed: int) -> str:
     """An outline was painted."""
     return f"Painted {changed:,} pixels as {name}. Click the next object, or press Esc to end."

@@ -78,6 +78,10 @@ OBJECT_TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Click an object, or drag a rectangle around several, to delete them.",
         ),
         "draw": ("Draw", "Draw a new object of the selected class with the brush."),
+        "outline": (
+            "Outline",
+            "A model outlines a new object that you click. J shows another outline, K keeps it.",
+        ),
         "class": ("Class", "Click an object to give it the selected class."),
     }
 )
