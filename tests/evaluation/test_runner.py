@@ -251,7 +251,7 @@ def test_a_class_left_out_of_the_metrics_is_named(scenes, tmp_path, way):
     else:
         names.append("unicorn")
     classes.write_text("\n".join(names))
-    arguments = command((images, labels, classes), tmp_path / "out", *more)
+    arguments = command((images, labels, classes), tmp_path / "out", "--limit", 2, *more)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     name = names[0] if way == "ignored" else "unicorn"

@@ -78,6 +78,7 @@ def test_a_model_of_open_clips_table_is_offered_for_download(hub, dock, qtbot):
 
 
 @pytest.mark.parametrize("answer", ["Yes", "No"])
+@pytest.mark.one_binding
 def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, monkeypatch, answer):
     asked = []
 

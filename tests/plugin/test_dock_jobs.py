@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 from dock_views import labels_of, message, outputs
 from napari.utils.notifications import notification_manager
 
@@ -24,6 +25,7 @@ def test_run_says_why_it_is_grey(make_napari_viewer, qtbot):
     dock.close_down()
 
 
+@pytest.mark.one_binding
 def test_an_image_that_cannot_be_segmented_is_told(dock, run):
     dock.viewer.layers.clear()
     dock.viewer.add_image(np.full((64, 64), 3, np.uint8), name="flat")
@@ -83,6 +85,7 @@ def test_deleting_the_image_during_a_run_drops_the_result(dock, qtbot):
     assert "removed" in message(dock)
 
 
+@pytest.mark.one_binding
 def test_deleting_the_output_during_a_run_makes_a_new_one(dock, run, qtbot):
     run(dock)
     dock.run()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.one_binding
+
 
 @pytest.fixture
 def empty(dock, run, settle):

@@ -160,6 +160,7 @@ def test_without_words_a_button_puts_the_cursor_into_their_field(dock, laptop):
         assert dock.window().focusWidget() is dock.classes_panel.field
 
 
+@pytest.mark.one_binding
 def test_a_plane_that_was_not_run_can_be_run_or_left_for_one_that_was(dock, run, qtbot):
     dock.viewer.layers.clear()
     planes = np.stack([SCENE.image] * 3)

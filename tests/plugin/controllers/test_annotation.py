@@ -115,6 +115,7 @@ class Click:
         self.position = position
 
 
+@pytest.mark.one_binding
 def test_the_region_that_is_clicked(result):
     labels = predicted(result).data
     row, column = np.argwhere(labels > 0)[len(np.argwhere(labels > 0)) // 2]
@@ -409,6 +410,7 @@ def test_choosing_a_row_brushes_with_that_class_whatever_its_number(result):
     assert mine.layer.selected_label == 5
 
 
+@pytest.mark.one_binding
 def test_colours_of_the_table_are_those_of_the_annotation(result):
     mine = accept(result)
     result.classes_panel.model.change(0, colour=(1, 2, 3))
@@ -477,6 +479,7 @@ def test_what_is_no_annotation_is_put_back(result, qtbot, other):
     assert mine.state().labels[5, 5] == 3
 
 
+@pytest.mark.one_binding
 def test_an_image_that_was_replaced_is_told(result, qtbot):
     mine = accept(result)
     layer = result.viewer.layers["scene"]
