@@ -53,6 +53,7 @@ def test_each_mask_gets_one_label_whatever_the_thresholds(config):
     embedding = segmenter.embed(IMAGE, masks=halves())
     assert embedding.record["masks"] == {"source": "given", "count": 2}
     scores = segmenter.score(embedding, CLASSES)
+    assert any("CorrCLIP was published for CLIP with 12 or 24 or 32" in one for one in scores.notes)
     for threshold in (0.0, 0.4, 0.9):
         thresholds = scores.settings.thresholds.with_values(background_threshold=threshold)
         labels = scores.to_labels(thresholds)

@@ -23,7 +23,7 @@ from ..models.clip_image_encoder import ClipImageEncoder
 from ..progress import Monitor
 from ..results import PatchFeatures
 from ..tiles import Window
-from .last_block import LastBlockMethod
+from .last_block import LastBlockMethod, scaling_note
 from .protocol import ClipFeatures, ImageInput, ImageNetworks
 from .proxyclip import MULTIPLE
 
@@ -36,6 +36,12 @@ SPATIAL_BLOCKS = {12: 5, 24: 12, 32: 28}
 
 class CorrClip(LastBlockMethod):
     """The values of CLIP's last block under the attention of a foundation model inside masks."""
+
+    def notes(
+        self, settings: Settings, layers: int, patch: int, shape: tuple[int, int]
+    ) -> tuple[str, ...]:
+        """Tell of a number of blocks that has no published spatial features."""
+        return scaling_note("CorrCLIP", layers, SPATIAL_BLOCKS)
 
     def read(
         self,

@@ -22,8 +22,9 @@ def attention_bytes(patches: int, heads: int) -> int:
     return 4 * heads * (patches + 1) ** 2 * 4
 
 
-SAM_BYTES = 2 * 12 * (1024 // 16) ** 4 * 4
-"""What SAM ViT-B needs: two arrays of 12 heads and 4096 x 4096 pairs of patches, in float32."""
+SAM_BYTES = 1_800_000_000
+"""What SAM ViT-B needs beside its weights, measured. Two arrays of 12 heads and 4096 x 4096 pairs of
+patches take most of it."""
 
 
 def check_sam_memory(device: torch.device, free: int) -> None:

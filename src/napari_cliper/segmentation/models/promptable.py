@@ -235,6 +235,8 @@ class MaskDecoder(Protocol):
         points: Tensor,
         labels: Tensor,
         previous: Tensor | None = None,
+        *,
+        single: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Return masks of one object.
 
@@ -247,6 +249,8 @@ class MaskDecoder(Protocol):
             `NEGATIVE`, `POSITIVE`, or `TOP_LEFT` and `BOTTOM_RIGHT` for a box.
         previous : (h, w) float32 tensor, optional
             The mask that the points correct, as this method returned it.
+        single : bool
+            Whether the first mask is enough, which may take less time.
 
         Returns
         -------
@@ -400,6 +404,7 @@ class PromptableModel:
                 torch.tensor([places], dtype=torch.float32),
                 torch.tensor([[POSITIVE, TOP_LEFT, BOTTOM_RIGHT]]),
                 mask,
+                single=True,
             )
         return logits[0].float().cpu(), float(scores[0])
 

@@ -131,6 +131,8 @@ class OnnxDecoder:
         points: Tensor,
         labels: Tensor,
         previous: Tensor | None = None,
+        *,
+        single: bool = False,  # noqa: ARG002 - all masks come together
     ) -> tuple[Tensor, Tensor]:
         """See `promptable.MaskDecoder`; returns one mask or three."""
         several = labels.numel() > 1
@@ -152,8 +154,8 @@ class OnnxDecoder:
         found = torch.from_numpy(masks[0]), torch.from_numpy(scores[0])
         if len(found[1]) <= MASKS:
             return in_order(found, None)
-        single, others = ((found[0][part], found[1][part]) for part in _SINGLE_AND_OTHERS)
-        return in_order(others, single if several else None)
+        first, others = ((found[0][part], found[1][part]) for part in _SINGLE_AND_OTHERS)
+        return in_order(others, first if several else None)
 
 
 def is_encoder(path: Path) -> bool:

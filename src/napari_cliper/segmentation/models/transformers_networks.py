@@ -143,8 +143,10 @@ class SamDecoder:
         points: Tensor,
         labels: Tensor,
         previous: Tensor | None = None,
+        *,
+        single: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """See `promptable.MaskDecoder`; returns three masks."""
+        """See `promptable.MaskDecoder`; returns three masks, or a single one."""
         several = labels.numel() > 1
         maps = [_like(one, self.network) for one in embedding]
         device = maps[0].device
@@ -161,8 +163,10 @@ class SamDecoder:
             )
             return found.pred_masks[0, 0], found.iou_scores[0, 0]
 
-        single = decoded(multimask=False) if several else None
-        return in_order(decoded(multimask=True), single)
+        first = decoded(multimask=False) if several else None
+        if single and first is not None:
+            return first
+        return in_order(decoded(multimask=True), first)
 
 
 def load_sam(folder: Path) -> tuple[SamEncoder | Sam2Encoder, SamDecoder]:
