@@ -23,8 +23,8 @@ def attention_bytes(patches: int, heads: int) -> int:
 
 
 SAM_BYTES = 1_800_000_000
-"""What SAM ViT-B needs beside its weights, measured. Two arrays of 12 heads and 4096 x 4096 pairs of
-patches take most of it."""
+"""What SAM ViT-B needs beside its weights, measured. Two arrays of 12 heads and 4096 x 4096 pairs
+of patches take most of it."""
 
 
 def check_sam_memory(device: torch.device, free: int) -> None:
