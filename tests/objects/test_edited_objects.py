@@ -156,3 +156,15 @@ def test_a_class_is_renamed_merged_and_deleted_in_saved_objects(plane):
     names, diameters = after(ClassChange("fibre"))
     assert names[4] == "object"
     assert diameters == {"cell": 20}
+
+
+def test_a_part_is_split_as_in_the_whole_plane_with_its_edits():
+    labels = np.tile(scene(), (2, 2))
+    whole = PlaneObjects.empty(labels.shape, CLASSES).split_again(labels, CLASSES, ObjectsChoice())
+    first, second = numbers_along(whole.objects, [(39, 35), (39, 75)])
+    one = edited(whole, lambda found: delete(merge(found, [first, second]), [4]))
+    grown = ndimage.grey_dilation(labels, 3)
+    expected = one.split_again(grown, CLASSES, ObjectsChoice())
+    for part in ((slice(0, 100), slice(0, 130)), (slice(60, 120), slice(100, 200))):
+        found = one.split_part(grown, CLASSES, ObjectsChoice(), part)
+        assert np.array_equal(found, expected.objects.numbers[part])

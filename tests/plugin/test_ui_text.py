@@ -31,7 +31,8 @@ SENTENCE = re.compile(r"[A-Za-z]{2,}[^A-Za-z]* |^ ?[A-Z&][a-z]+ ?$")
 
 NOT_SHOWN = re.compile(
     r"^(Cliper|Segment)[A-Za-z]+$"  # names in the code
-    r"|^Q[A-Za-z]+(::[a-z-]+|\[tone=.*)? ?\{|^(color|padding|text-align): "  # style sheets
+    r"|^Q[A-Za-z]+(::[a-z-]+|\[tone=.*)? ?\{"  # style sheets
+    r"|^(color|padding|min-width|text-align): "  # the same
     r"|^Contours are not displayed"  # a warning of napari's
     r"|^Alt-|^Ctrl\+"  # keys
     r"|^napari-cliper job$"  # the name of a thread

@@ -197,14 +197,7 @@ def split_region(
         Of the region alone: `Objects.numbers` has its shape; areas are in the region.
     """
     settings = settings or SplitSettings()
-    around = tuple(
-        slice(max(one.start - REACH, 0), min(one.stop + REACH, side))
-        for one, side in zip(region, labels.shape, strict=True)
-    )
-    within = tuple(
-        slice(one.start - wide.start, one.stop - wide.start)
-        for one, wide in zip(region, around, strict=True)
-    )
+    around, within = with_reach(region, labels.shape)
     found = split(labels[around], replace(settings, border=True), spacing=spacing)
     if not settings.border:
         found = found.without(found.at_sides(_outer_sides(around, labels.shape)))
@@ -212,6 +205,21 @@ def split_region(
     inside = objects_of(found.numbers[within])
     labels_inside = found.labels[np.searchsorted(found.ids, inside.ids)]
     return replace(inside, labels=labels_inside, diameters=found.diameters)
+
+
+def with_reach(
+    region: tuple[slice, ...], shape: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return a region with `REACH` around it, inside of an array, and the region within that."""
+    around = tuple(
+        slice(max(one.start - REACH, 0), min(one.stop + REACH, side))
+        for one, side in zip(region, shape, strict=True)
+    )
+    within = tuple(
+        slice(one.start - wide.start, one.stop - wide.start)
+        for one, wide in zip(region, around, strict=True)
+    )
+    return around, within
 
 
 def _outer_sides(around: tuple[slice, ...], shape: Sequence[int]) -> list[tuple[int, int]]:

@@ -13,7 +13,8 @@ from ..labels.label_class import ClassRow
 from .classifying import ClassifiedObjects
 from .edited_objects import EditedObjects
 from .labelled import NO_CLASS
-from .object_set import Objects
+from .numbering import keep_edits, split_region, with_reach
+from .object_set import Numbers, Objects, objects_of
 from .splitting import SplitSettings, split
 
 Classes = Mapping[int, ClassRow]
@@ -163,6 +164,42 @@ class PlaneObjects:
             found = replace(found, numbers=numbers)
         known = self.with_classes(classes)
         return replace(known, edited=known.edited.after_split(found, highest))
+
+    def split_part(
+        self,
+        labels: NDArray[Any],
+        classes: Classes,
+        choice: ObjectsChoice,
+        part: tuple[slice, slice],
+        highest: int = 0,
+    ) -> Numbers:
+        """Return the numbers of a part of `split_again`, such as the visible one, in less time.
+
+        Parameters
+        ----------
+        labels : (Y, X) array of unsigned int
+            Of the whole plane.
+        classes, choice, highest
+            As for `split_again`.
+        part : (slice, slice)
+
+        Returns
+        -------
+        int32 array
+            In the shape of the part. New objects may have other numbers than in `split_again`.
+        """
+        edited = self.with_classes(classes).edited
+        highest = max(highest, edited.highest)
+        around, within = with_reach(part, labels.shape)
+        found = split_region(
+            labels, around, edited.remembered, choice.settings(classes), highest=highest
+        )
+        earlier = objects_of(edited.objects.numbers[around])
+        here = edited.edited & {*earlier.ids.tolist()}
+        removed, remembered = edited.removed[around], edited.remembered[around]
+        return keep_edits(
+            found, earlier, here, removed=removed, remembered=remembered, highest=highest
+        ).numbers[within]
 
     def classified(self, found: ClassifiedObjects) -> PlaneObjects:
         """Return the objects with the classes that scores give them; edited ones keep theirs."""

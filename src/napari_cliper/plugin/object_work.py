@@ -30,6 +30,7 @@ from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..objects.summary import ClassSummary, class_summaries
 from ..segmentation import Progress
 from . import ui_text
+from .layers.image_layers import Region
 from .state import SeenLabels
 
 Report = Callable[[Progress], None]
@@ -130,6 +131,16 @@ def make_objects(request: ObjectsRequest, report: Report, should_stop: ShouldSto
         found = classify(given.scores, inside, given.thresholds, stage=given.stage, named=named)
     plane = plane.classified(found)
     return _made(request, plane, found.scores_for(plane.objects))
+
+
+def make_part(
+    request: ObjectsRequest, part: Region, _report: Report, _should_stop: ShouldStop
+) -> NDArray[Any]:
+    """Return the numbers of the objects in a part of a plane, to be shown for the time being."""
+    seen = request.seen
+    return request.earlier.split_part(
+        seen.labels, seen.classes, request.choice, part, request.highest
+    )
 
 
 def _made(

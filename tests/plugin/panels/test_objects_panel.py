@@ -336,3 +336,24 @@ def test_the_page_fits_a_laptop_whatever_it_says(dock, panel, objects, run, lapt
     panel.origin.activated.emit(1)
     check()
     assert "unsure ones first" in panel.hint.text()
+
+
+def test_the_visible_part_of_a_plane_that_takes_long_comes_first(
+    dock, panel, objects, laptop, qtbot, monkeypatch
+):
+    monkeypatch.setattr("napari_cliper.plugin.controllers.objects.QUICK", -1)
+    monkeypatch.setattr("napari_cliper.plugin.controllers.objects.REST", 4000)
+    mine = paint(dock, *BLOCKS)
+    laptop()
+    wait(objects, qtbot)
+    dock.viewer.scene.camera.zoom = 20
+    dock.viewer.scene.camera.center = (0, 10, 10)
+    layer = dock.viewer.layers["scene objects"]
+    for place in ((slice(14, 18), slice(2, 12)), (slice(90, 95), slice(110, 120))):
+        mine.rewrite(place, np.full_like(mine.edits.labels[place], 2))
+    qtbot.waitUntil(lambda: layer.data[15, 5] > 0, timeout=3000)
+    assert layer.data[92, 115] == 0
+    assert not objects.idle
+    wait(objects, qtbot)
+    assert layer.data[92, 115] > 0
+    assert panel.table.item(1, 2).text() == "3"

@@ -20,7 +20,7 @@ from ...objects.classifying import ScoresOfPlane
 from ...objects.plane_objects import ObjectsChoice, PlaneObjects
 from .. import shortcuts, ui_text
 from ..layers.image_group import in_viewer
-from ..layers.image_layers import ImageChoice
+from ..layers.image_layers import ImageChoice, Region
 from ..layers.image_view import go_to_box
 from ..layers.objects_layer import ObjectsLayer
 from ..object_work import (
@@ -39,6 +39,7 @@ from .object_editing import ObjectEditing
 from .object_origins import ObjectOrigins
 from .object_table import ObjectTable
 from .objects_by_class import class_rows, summary
+from .visible_objects import VisibleObjects
 
 AT_ONCE, REST = 10, 300  # milliseconds without a change before objects are made
 QUICK = 0.25  # seconds; if making objects takes longer, it waits for `REST`
@@ -69,6 +70,8 @@ class ObjectsController(Controller):
         self._making.succeeded.connect(self._on_made)
         self._making.failed.connect(self.say_error)
         self._timer = self.timer(AT_ONCE, self._on_rest)
+        self._visible = self.own(VisibleObjects(panel, viewer, self._request_of_part))
+        self._visible.found.connect(self._on_part)
         self._writing = self.jobs()
         for signal in (self._writing.started, self._writing.finished):
             signal.connect(self._show)
@@ -125,6 +128,8 @@ class ObjectsController(Controller):
         """Make the objects soon, if the page is visible."""
         if self._in_sight and not self.closed:
             self._timer.start()
+            if self._timer.interval() != AT_ONCE:
+                self._visible.follow()
 
     def _on_rest(self) -> None:
         if self._in_sight:
@@ -163,7 +168,7 @@ class ObjectsController(Controller):
             self._forget()
             return None
         kept = self.of(choice.layer)
-        self._panel_follows(kept)
+        self._panel.setValue(kept.saved.choice)
         request = self._request(choice, kept)
         if request is None:
             self._forget()
@@ -195,6 +200,21 @@ class ObjectsController(Controller):
             fixed=fixed,
             learned=None if scores is None else self._origins.learned(choice, scores),
         )
+
+    def _request_of_part(self) -> tuple[KeptObjects, ObjectsRequest] | None:
+        """The request for the visible objects of a plane that takes long."""
+        choice, made = self._state.on_screen, self.made
+        if choice is None or made is None or made.seen.choice.key[:2] != choice.key[:2]:
+            return None
+        kept = self.of(choice.layer)
+        request = self._request(choice, kept)
+        return None if request is None or request.fixed else (kept, request)
+
+    def _on_part(self, choice: ImageChoice, part: Region, numbers: Any) -> None:
+        layer, now = self._layers.get(choice.layer), self._state.on_screen
+        same = now is not None and now.key[:2] == choice.key[:2]
+        if layer is not None and same and self._timer.isActive():
+            layer.show_part(choice, part, numbers)
 
     def _without_labels(self, choice: ImageChoice) -> SeenLabels:
         """A plane without labels, whose objects were saved."""
@@ -375,11 +395,6 @@ class ObjectsController(Controller):
             kept.choose(choice)
             self._store(on_screen, changed=True)
             self.follow()
-
-    def _panel_follows(self, kept: KeptObjects) -> None:
-        """Show the settings of the image."""
-        if self._panel.value() != kept.saved.choice:
-            self._panel.setValue(kept.saved.choice)
 
     # ------------------------------------------------------------------ the page
 

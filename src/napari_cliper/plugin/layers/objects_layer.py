@@ -14,7 +14,15 @@ from qtpy.QtCore import QObject, Signal
 from .. import ui_text
 from ..qt.keys import Keys, bind
 from ..qt.listeners import Listeners
-from .image_layers import OBJECTS_OF, OUTPUT_KEY, ImageChoice, labels_shape, place, transforms
+from .image_layers import (
+    OBJECTS_OF,
+    OUTPUT_KEY,
+    ImageChoice,
+    Region,
+    labels_shape,
+    place,
+    transforms,
+)
 
 
 class ObjectsLayer(QObject):
@@ -88,6 +96,11 @@ class ObjectsLayer(QObject):
         if features is not None:
             self._features[choice.plane] = features
             self.layer.features = pd.concat(self._features.values(), ignore_index=True)
+
+    def show_part(self, choice: ImageChoice, part: Region, numbers: NDArray[np.int32]) -> None:
+        """Show the objects of a part of a plane."""
+        self.layer.data[(*choice.plane, *part)] = numbers
+        self.layer.refresh()
 
     def remove(self) -> None:
         """Remove the layer; nothing is signalled."""
