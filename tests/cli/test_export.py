@@ -145,6 +145,25 @@ def test_a_stack_in_a_project_goes_plane_by_plane(export, tmp_path):
     assert len(list((tmp_path / "out" / "yolo").rglob("*.txt"))) == 3
 
 
+def test_untouched_planes_are_left_out_unless_asked_for(export, tmp_path):
+    path = tmp_path / "stack.tif"
+    pixels = np.zeros((3, 9, 8), np.uint8)
+    tifffile.imwrite(path, pixels, imagej=True, metadata={"axes": "TYX"})
+    made = Project.create(tmp_path / "project", [path])
+    edit_mask = np.zeros(pixels.shape, np.uint8)
+    edit_mask[1, 4] = ACCEPTED
+    made.save("stack", AnnotationState(edit_mask.astype(np.uint16), edit_mask, {1: ClassRow("a")}))
+    result = export(made.folder, "--format", "png", "--format", "tiff")
+    assert result.exit_code == 0, result.output
+    assert [one.name for one in (tmp_path / "out" / "png").iterdir()] == ["stack_t1.png"]
+    assert "2 of 3 planes have no accepted or painted pixel" in " ".join(result.stderr.split())
+    assert tifffile.imread(tmp_path / "out" / "tiff" / "stack.tif").shape == (3, 9, 8)
+    result = export(made.folder, "--format", "png", "--every-plane", "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert "2 of 3" not in result.stderr
+    assert len(list((tmp_path / "out").glob("stack_t?.png"))) == 3
+
+
 # ---------------------------------------------------------------------- label files
 
 

@@ -39,6 +39,13 @@ def export(
         Path | None,
         typer.Option(help="Folder of the images of the label files, with the same names."),
     ] = None,
+    every_plane: Annotated[
+        bool,
+        typer.Option(
+            "--every-plane",
+            help="Also write planes of stacks that were never touched.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option(help="Replace earlier exports; other files are never replaced.")
     ] = False,
@@ -55,16 +62,21 @@ def export(
         chosen = check_formats(formats)
         gathered = gather(sources, classes, images)
         made = export_images(
-            output, gathered.images, chosen, overwrite=overwrite, inputs=gathered.inputs
+            output,
+            gathered.images,
+            chosen,
+            overwrite=overwrite,
+            every_plane=every_plane,
+            inputs=gathered.inputs,
         )
-        notes = _report(gathered.images, chosen)
+        notes = _report(gathered.images, chosen, every_plane=every_plane)
         for note in (*gathered.notes, *notes):
             err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
         for path in made:
             out.print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
-def _report(images: LazyImages, formats: Sequence[str]) -> list[str]:
+def _report(images: LazyImages, formats: Sequence[str], *, every_plane: bool) -> list[str]:
     """Print a table of the classes and the number of images with each; return the notes."""
     from ..io.export import export_notes  # noqa: PLC0415 - as above
     from ..labels.categories import categories_of, used_labels  # noqa: PLC0415 - heavy
@@ -78,7 +90,7 @@ def _report(images: LazyImages, formats: Sequence[str]) -> list[str]:
             used.append(used_labels(image))
             if "yolo" in formats and (image.image is None or image.image.dtype != "uint8"):
                 missing.append(image.name)
-            notes.extend(export_notes(image, formats))
+            notes.extend(export_notes(image, formats, every_plane=every_plane))
             yield image
 
     numbered = categories_of(inspected()).by_id

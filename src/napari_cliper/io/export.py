@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,7 @@ from ..labels.labelled_image import LabelledImage
 from .filenames import file_name, unique_names
 from .files import Replace, whole_files
 from .formats import FORMATS, check_formats
-from .lazy_images import Images, LazyImages
+from .lazy_images import Images, LazyImages, untouched_planes
 
 
 def _names_of(image: LabelledImage) -> list[str]:
@@ -30,15 +31,24 @@ def _named(image: LabelledImage, name: str) -> LabelledImage:
     return replace(image, name=name)
 
 
-def export_notes(image: LabelledImage, formats: Sequence[str]) -> list[str]:
+def export_notes(
+    image: LabelledImage, formats: Sequence[str], *, every_plane: bool = False
+) -> list[str]:
     """Return messages for the user about the export of an image.
 
     Returns
     -------
     list of str
-        On axes without a name, and the notes of the formats.
+        On planes that are left out, axes without a name, and the notes of the formats.
     """
     notes = []
+    untouched = untouched_planes(image)
+    if untouched and not every_plane and any(FORMATS[name].planes for name in formats):
+        total = math.prod(image.labels.shape[:-2])
+        notes.append(
+            f"{image.name}: {untouched} of {total} planes have no accepted or painted pixel and "
+            "were left out of the formats that are written plane by plane."
+        )
     unnamed = [word for word in axis_words(image.axes) if word.startswith("axis ")]
     if unnamed:
         notes.append(
@@ -57,6 +67,7 @@ def export_images(
     formats: Sequence[str],
     *,
     overwrite: bool = False,
+    every_plane: bool = False,
     inputs: Iterable[Path] = (),
 ) -> list[Path]:
     """Write images in one or more formats, either all files or none.
@@ -73,6 +84,9 @@ def export_images(
         Keys of `FORMATS`.
     overwrite : bool
         Whether files that an earlier export wrote may be replaced.
+    every_plane : bool
+        Whether formats that are written plane by plane also have the planes of a stack without an
+        accepted or painted pixel.
     inputs : iterable of Path
         Files that the images were read from; they are never replaced.
 
@@ -96,5 +110,5 @@ def export_images(
         for name in chosen:
             part = staging if len(chosen) == 1 else staging / name
             part.mkdir(exist_ok=True)
-            FORMATS[name].export(part, named)
+            FORMATS[name].export(part, named, every_plane=every_plane)
         return [folder / path.name for path in sorted(staging.iterdir())]

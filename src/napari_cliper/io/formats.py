@@ -80,8 +80,15 @@ class Format:
         """Write one image to one file."""
         _function(self.write_file)(path, image)
 
-    def export(self, folder: Path, images: Images) -> None:
+    def export(self, folder: Path, images: Images, *, every_plane: bool = False) -> None:
         """Write all images into a folder.
+
+        Parameters
+        ----------
+        folder : Path
+        images : sequence of LabelledImage or LazyImages
+        every_plane : bool
+            Whether planes of stacks without an accepted or painted pixel are written too.
 
         Raises
         ------
@@ -91,7 +98,7 @@ class Format:
         from .lazy_images import planes_of, with_objects_of  # noqa: PLC0415 - heavy
 
         images = with_objects_of(images) if self.objects else images
-        images = planes_of(images) if self.planes else images
+        images = planes_of(images, every_plane=every_plane) if self.planes else images
         if self.write_folder:
             _function(self.write_folder)(folder, images)
             return
@@ -202,6 +209,14 @@ FORMATS: Mapping[str, Format] = {
         purpose="python",
         write_file="ome_zarr:write_ome_zarr",
         endings=(".ome.zarr",),
+        objects=True,
+    ),
+    "ome-zarr-0.5": Format(
+        title="OME-Zarr 0.5, sharded",
+        help="Programs that read Zarr 3: as OME-Zarr, in few large files.",
+        purpose="python",
+        write_file="ome_zarr:write_ome_zarr_05",
+        suffix=".ome.zarr",
         objects=True,
     ),
     "csv": Format(

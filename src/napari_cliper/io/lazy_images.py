@@ -86,9 +86,34 @@ def read_in_turn(readers: Sequence[Reader]) -> LazyImages:
     return LazyImages(lambda: (checked(index, read()) for index, read in enumerate(readers)))
 
 
-def planes_of(images: Images) -> LazyImages:
-    """Iterate over the planes of all images; see `LabelledImage.planes`."""
-    return LazyImages(lambda: chain.from_iterable(image.planes() for image in images))
+def planes_of(images: Images, *, every_plane: bool = True) -> LazyImages:
+    """Iterate over the planes of all images; see `LabelledImage.planes`.
+
+    Parameters
+    ----------
+    images : sequence of LabelledImage or LazyImages
+    every_plane : bool
+        Whether planes whose pixels are all ignored are returned: those of an annotated stack that
+        were never touched. A stack of which no plane was touched is returned as a whole.
+    """
+
+    def chosen(image: LabelledImage) -> Iterator[LabelledImage]:
+        kept = every_plane or not untouched_planes(image)
+        return (
+            plane
+            for plane in image.planes()
+            if kept or plane.ignored is None or not plane.ignored.all()
+        )
+
+    return LazyImages(lambda: chain.from_iterable(map(chosen, images)))
+
+
+def untouched_planes(image: LabelledImage) -> int:
+    """Return how many planes of a stack have ignored pixels only; 0 if all have."""
+    if image.ignored is None or image.ignored.ndim < 3:
+        return 0
+    touched = ~image.ignored.all(axis=(-2, -1))
+    return int((~touched).sum()) if touched.any() else 0
 
 
 def with_objects_of(images: Images) -> LazyImages:

@@ -21,12 +21,15 @@ class ExportChoice:
     folder : str
     overwrite : bool
         Whether files that this program wrote are replaced.
+    every_plane : bool
+        Whether untouched planes of stacks are written too.
     """
 
     purposes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     folder: str = ""
     overwrite: bool = False
+    every_plane: bool = False
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -41,7 +44,7 @@ class ExportChoice:
 def last_choice() -> ExportChoice:
     """Return the choice of the last export; an empty one if there is none."""
     last = preferences.read()
-    return ExportChoice(last.purposes, last.left_out, last.folder, last.overwrite)
+    return ExportChoice(last.purposes, last.left_out, last.folder, last.overwrite, last.every_plane)
 
 
 def keep_choice(choice: ExportChoice) -> None:

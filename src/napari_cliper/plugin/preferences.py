@@ -39,7 +39,7 @@ class Preferences:
         Whether the features of tiles are kept on disk.
     scheduler : str
         Address of a dask scheduler for runs on all images of a project; empty for none.
-    folder, purposes, left_out, overwrite
+    folder, purposes, left_out, overwrite, every_plane
         The last export: see `ExportChoice`.
     """
 
@@ -54,8 +54,9 @@ class Preferences:
     scheduler: str = ""
     folder: str = ""
     purposes: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ("object-png", "object-tiff")
+    left_out: tuple[str, ...] = ("object-png", "object-tiff", "ome-zarr-0.5")
     overwrite: bool = False
+    every_plane: bool = False
 
     @property
     def config(self) -> SegmentationConfig:
@@ -79,7 +80,7 @@ class Preferences:
 
 _GROUPS: dict[str, Literal["engine", "export"]] = {
     field.name: "export"
-    if field.name in ("folder", "purposes", "left_out", "overwrite")
+    if field.name in ("folder", "purposes", "left_out", "overwrite", "every_plane")
     else "engine"
     for field in fields(Preferences)
 }

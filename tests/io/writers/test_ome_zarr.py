@@ -10,6 +10,7 @@ import zarr
 from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
+from napari_cliper.io.formats import FORMATS
 from napari_cliper.io.writers.ome_zarr import ZARR_FORMATS, write_ome_zarr
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
@@ -71,6 +72,21 @@ def test_image_and_labels_come_back(
     np.testing.assert_array_equal(labels.data[0].compute(), image.labels.transpose(label_order))
     assert labels.data[0].dtype == np.uint16
     assert len(picture.data) == len(labels.data)
+
+
+def test_version_0_5_has_few_large_files(tmp_path):
+    pixels = RNG.integers(0, 4000, (20, 1100, 90), np.uint16)
+    image = LabelledImage("a", labels_of(pixels.shape), ROWS, image=pixels, axes="ZYX")
+    counts = {}
+    for name in ("ome-zarr", "ome-zarr-0.5"):
+        path = tmp_path / f"{name}.ome.zarr"
+        FORMATS[name].save(path, image)
+        stored = zarr.open_group(path, mode="r")["labels/classes/0"]
+        np.testing.assert_array_equal(stored[...], image.labels)
+        counts[name] = sum(one.is_file() for one in (path / "labels/classes/0").rglob("*"))
+    assert stored.shards == (16, 2048, 90)
+    assert stored.chunks == (1, 1024, 90)
+    assert counts == {"ome-zarr": 40 + 2, "ome-zarr-0.5": 2 + 1}  # and their metadata
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,10 @@ def test_every_format_has_a_purpose_and_stands_in_its_menu(dock):
 
 def test_the_last_choice_comes_back_in_the_next_session(accepted, qtbot, tmp_path):
     chosen = ExportChoice(
-        ("tables", "python"), ("object-tiff", "ome-zarr"), str(tmp_path / "out"), True
+        ("tables", "python"),
+        ("object-tiff", "ome-zarr", "ome-zarr-0.5"),
+        str(tmp_path / "out"),
+        True,
     )
     accepted.export_panel.setValue(chosen)
     assert accepted.export_panel.value() == chosen

@@ -47,6 +47,7 @@ SMALLEST_LEVEL = 256
 """Levels are added until the longer side is at most this many pixels."""
 
 _CHUNK = 1024  # pixels along Y and X
+_SHARD_SIDE, _SHARD_PLANES = 8, 16  # chunks along Y and X, and planes, in one file of Zarr 3
 _ORDER = "TC" + UNKNOWN + "Z"  # time, then a channel or an unnamed axis, then space
 _TYPES: Mapping[str, Kind] = {"T": "time", "Z": "space", "Y": "space", "X": "space"}
 _CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"), ("alpha", "FFFFFF"))
@@ -69,6 +70,7 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
         their "image-label" properties have the class of each object, and so has the table
         ``NAME_objects.csv`` beside the folder (`object_table.write_object_table`).
     version : "0.4" or "0.5"
+        In 0.5, many chunks are stored in one file (sharding).
 
     Raises
     ------
@@ -118,6 +120,11 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
         }  # fmt: skip
     if image.record:
         group.attrs["napari_cliper"] = dict(image.record)
+
+
+def write_ome_zarr_05(path: Path, image: LabelledImage) -> None:
+    """Write labels and their image as OME-Zarr 0.5 with shards; see `write_ome_zarr`."""
+    write_ome_zarr(path, image, version="0.5")
 
 
 def _write_objects(
@@ -183,10 +190,12 @@ def _write_pyramid(
     for index in range(levels):
         if index:
             level = _halved_mean(level) if mean else level[..., ::2, ::2]
+        chunks = *(1,) * (level.ndim - 2), *(min(side, _CHUNK) for side in level.shape[-2:])
         stored = group.create_array(
             str(index),
             shape=level.shape,
-            chunks=(*(1,) * (level.ndim - 2), *(min(side, _CHUNK) for side in level.shape[-2:])),
+            chunks=chunks,
+            shards=_shards(level.shape, chunks) if is_third else None,
             dtype=level.dtype,
             chunk_key_encoding={"name": "default" if is_third else "v2", "separator": "/"},
             dimension_names=names if is_third else None,
@@ -195,6 +204,18 @@ def _write_pyramid(
         datasets.append({"path": str(index), "coordinateTransformations": _places(sizes, index)})
     axes = [_axis(letter, stack.units.get(letter, "")) for letter in letters]
     return {"axes": axes, "datasets": datasets}
+
+
+def _shards(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
+    """Lengths of a shard: whole chunks, and several planes of the last leading axis."""
+    sides = [
+        chunk * min(-(-side // chunk), _SHARD_SIDE)
+        for side, chunk in zip(shape[-2:], chunks[-2:], strict=True)
+    ]
+    leading = [1] * (len(shape) - 2)
+    if leading:
+        leading[-1] = min(shape[-3], _SHARD_PLANES)
+    return (*leading, *sides)
 
 
 def _places(sizes: list[float], level: int) -> list[dict[str, Any]]:

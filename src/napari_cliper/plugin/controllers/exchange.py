@@ -201,9 +201,17 @@ def _export(
 
     images = gather()
     made = export_images(
-        request.folder, images, request.formats, overwrite=request.overwrite, inputs=inputs
+        request.folder,
+        images,
+        request.formats,
+        overwrite=request.overwrite,
+        every_plane=request.every_plane,
+        inputs=inputs,
     )
-    return made, [note for image in images for note in export_notes(image, request.formats)]
+    formats, every = request.formats, request.every_plane
+    return made, [
+        note for image in images for note in export_notes(image, formats, every_plane=every)
+    ]
 
 
 def _read(

@@ -38,12 +38,15 @@ class ExportRequest:
     overwrite : bool
     every_image : bool
         All images of the project, not the chosen one alone.
+    every_plane : bool
+        Whether untouched planes of stacks are written too.
     """
 
     folder: Path
     formats: tuple[str, ...]
     overwrite: bool
     every_image: bool
+    every_plane: bool = False
 
 
 class PurposeRow(QWidget):
@@ -143,6 +146,8 @@ class ExportPanel(QWidget):
         self.every_image.setChecked(True)
         self.overwrite = QCheckBox(ui_text.OVERWRITE)
         self.overwrite.setToolTip(ui_text.OVERWRITE_TIP)
+        self.every_plane = QCheckBox(ui_text.EVERY_PLANE)
+        self.every_plane.setToolTip(ui_text.EVERY_PLANE_TIP)
         self.export_button = QPushButton()
         set_tone(self.export_button, "primary")
         self.open_button = QPushButton(ui_text.OPEN_EXPORT_FOLDER)
@@ -155,6 +160,7 @@ class ExportPanel(QWidget):
         self.folder.textChanged.connect(self._on_changed)
         self.overwrite.toggled.connect(self._on_changed)
         self.every_image.toggled.connect(self._on_changed)
+        self.every_plane.toggled.connect(self._on_changed)
         self.browse.clicked.connect(self._on_browse)
         self.export_button.clicked.connect(self.export_wanted)
         self.import_button.clicked.connect(self.import_wanted)
@@ -180,6 +186,7 @@ class ExportPanel(QWidget):
         row.addWidget(self.overwrite)
         row.addStretch(1)
         column.addLayout(row)
+        column.addWidget(self.every_plane)
         grid = QGridLayout()
         grid.setSpacing(4)
         grid.addWidget(self.export_button, 0, 0, 1, 2)
@@ -197,6 +204,7 @@ class ExportPanel(QWidget):
             tuple(name for row in self.purposes.values() for name in row.left_out()),
             self.folder.text(),
             self.overwrite.isChecked(),
+            self.every_plane.isChecked(),
         )
 
     def setValue(self, choice: ExportChoice) -> None:
@@ -208,6 +216,7 @@ class ExportPanel(QWidget):
                 row.box.setChecked(purpose in choice.purposes)
             self.folder.setText(choice.folder)
             self.overwrite.setChecked(choice.overwrite)
+            self.every_plane.setChecked(choice.every_plane)
         self._update()
         if self.value() != before:
             self.valueChanged.emit(self.value())
@@ -220,6 +229,7 @@ class ExportPanel(QWidget):
             choice.formats,
             choice.overwrite,
             self._every_image(),
+            choice.every_plane,
         )
 
     def _every_image(self) -> bool:

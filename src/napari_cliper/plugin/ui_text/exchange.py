@@ -12,6 +12,10 @@ EXPORT_FOLDER_TITLE = "Export to folder"
 FOLDER_LABEL = "Folder"
 OVERWRITE = "Replace existing files"
 OVERWRITE_TIP = "Files of the same name that this program wrote are replaced; others never are."
+EVERY_PLANE = "Untouched planes of stacks too"
+EVERY_PLANE_TIP = (
+    "Formats that are written plane by plane leave out planes without an accepted or painted pixel."
+)
 FORMATS_TIP = "Choose the formats."
 EVERY_IMAGE_TIP = "All annotated images of the project, or only the image in the window."
 OPEN_EXPORT_FOLDER = "Open folder"
