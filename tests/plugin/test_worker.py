@@ -8,6 +8,8 @@ import time
 import weakref
 
 import napari
+import numpy as np
+import psutil
 import pytest
 from napari.utils import progress
 
@@ -208,3 +210,17 @@ def test_a_job_that_ends_while_its_bar_is_made_leaves_none(qtbot):
     finally:
         progress._all_instances.events.changed.disconnect(let_end)
     qtbot.waitUntil(lambda: napari_shows() == ([], []), timeout=5000)
+
+
+def test_memory_that_a_job_has_freed_goes_back_to_the_system(run, qtbot):
+    process = psutil.Process()
+
+    def work(_report, _should_stop):
+        """Blocks that the C library serves from the heap of this thread; the last one stays."""
+        blocks = [np.ones(100_000, np.uint8) for _ in range(3000)]
+        return blocks[-1]
+
+    before = process.memory_info().rss
+    ((_, kept),) = run(work)
+    assert kept.all()
+    qtbot.waitUntil(lambda: process.memory_info().rss < before + 100e6, timeout=5000)

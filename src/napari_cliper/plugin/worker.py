@@ -19,7 +19,7 @@ from napari.utils.task_status import Status
 from qtpy.QtCore import QCoreApplication, QObject, Qt, Signal
 
 from ..io.files import FileError
-from ..segmentation import Progress, SegmentationError, Stopped
+from ..segmentation import Progress, SegmentationError, Stopped, give_back_memory
 from . import ui_text
 from .activity import Activity
 from .pytorch_loading import load_triton_apart
@@ -125,6 +125,7 @@ class Job(QObject):
             self._ended.emit(result, error)
         except RuntimeError:  # the application is gone, and this object with it
             logger.debug("A job ended after its window was closed.")
+        give_back_memory()
 
     def _report(self, progress: Progress) -> None:
         """Pass progress on, at most once per `REPORT_EVERY` and stage."""

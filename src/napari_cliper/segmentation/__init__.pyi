@@ -1,6 +1,7 @@
 # The names of the package, for type checkers and for lazy_loader, which imports each on first use.
 
 from . import atomic as atomic
+from .allocator import give_back_memory as give_back_memory
 from .config import MASK_SOURCES as MASK_SOURCES
 from .config import PRECISIONS as PRECISIONS
 from .config import MaskSource as MaskSource
