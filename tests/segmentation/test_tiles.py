@@ -90,13 +90,13 @@ class Passes:
     def __init__(self, segmenter, stop_after=None):
         self.count, self.stop_after = 0, stop_after
         method = segmenter.reader.method
-        read = method.read
+        read_each = method.read_each
 
-        def counting(*arguments):
-            self.count += 1
-            return read(*arguments)
+        def counting(networks, images, *arguments):
+            self.count += len(images)
+            return read_each(networks, images, *arguments)
 
-        method.read = counting
+        method.read_each = counting
 
     def should_stop(self):
         return self.stop_after is not None and self.count >= self.stop_after

@@ -35,6 +35,8 @@ def embed_whole(
         shape = reader.resized_shape(images[0].shape)
         with timed(seconds, "masks"):
             masks = [reader.masks(one.pixels, one.masks, monitor) for one in images]
+        if all(one is None for one in masks):
+            del seconds["masks"]
         inputs = [
             ImageInput(resized(one.pixels, shape, reader.method.resampling), one.pixels, own)
             for one, own in zip(images, masks, strict=True)
