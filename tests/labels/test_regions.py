@@ -8,7 +8,13 @@ from scipy import ndimage
 from napari_cliper.annotation.cleanup import CLEANING
 from napari_cliper.annotation.merge import region_at
 from napari_cliper.labels.labelled_image import LabelledImage
-from napari_cliper.labels.regions import ClassSize, connected_regions, pixel_area
+from napari_cliper.labels.regions import (
+    ClassSize,
+    connected_regions,
+    extent_of_regions,
+    label_counts,
+    pixel_area,
+)
 
 LABELS = np.array(
     [
@@ -85,3 +91,16 @@ def test_the_area_of_a_pixel():
         ((1.0, 1.0), ("second", "second")),
     ):
         assert area(sizes, units) == (1.0, "")
+
+
+def test_pixels_of_labels_and_the_extent_of_strokes():
+    generator = np.random.default_rng(0)
+    for dtype, highest in ((np.uint8, 5), (np.uint16, 300)):
+        labels = generator.integers(0, highest + 1, (40, 50)).astype(dtype)[::2]
+        for count in (3, highest + 1, highest + 4):
+            expected = [(labels == label).sum() for label in range(count)]
+            np.testing.assert_array_equal(label_counts(labels, count), expected)
+    mask = np.zeros((60, 60), bool)
+    assert extent_of_regions(mask) == 0
+    mask[5:10, 5:25] = mask[30:36, 30:38] = mask[50:53, 3:5] = True
+    assert extent_of_regions(mask) == 8  # the median of 20, 8 and 3

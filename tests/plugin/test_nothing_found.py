@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
+
+from napari_cliper.segmentation.labelling.label_rule import LabelRule
 
 pytestmark = pytest.mark.one_binding
 
@@ -42,6 +46,26 @@ def test_it_says_which_class_stays_below_which_threshold(empty, settle):
     if not empty.shown.predictions["refined"].layer.data.any():
         assert "No pixel reaches the background threshold" in empty.state_panel.text.text()
         assert "Lower the background threshold" in empty.result.why_empty()
+
+
+def test_labels_are_made_and_counted_in_threads(dock, run, settle, monkeypatch):
+    """Also what is said where nothing is found: on a large image each takes seconds."""
+    labels, threads = LabelRule.labels, []
+
+    def seen(self, best):
+        threads.append(threading.current_thread())
+        return labels(self, best)
+
+    monkeypatch.setattr(LabelRule, "labels", seen)
+    run(dock)
+    settle(dock)
+    slider = dock.threshold_panel.class_slider
+    for value in (slider.maximum(), slider.value(), slider.maximum()):
+        slider.setValue(value)
+        settle(dock)
+    assert "Nothing was found" in dock.state_panel.text.text()
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_it_cannot_be_accepted_and_nothing_is_decided_or_learned(empty, qtbot):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 from skimage import measure
 
@@ -128,6 +129,27 @@ def connected_regions(labels: NDArray[Any]) -> Regions:
     of_region = np.zeros(len(areas), labels.dtype)
     of_region[numbers] = labels
     return Regions(numbers, of_region[1:], areas[1:])
+
+
+def label_counts(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Return the number of pixels of the labels 0 to ``count - 1``.
+
+    Parameters
+    ----------
+    labels : (Y, X) array of unsigned int
+    count : int
+
+    Returns
+    -------
+    (count,) int64 array
+    """
+    if labels.dtype == np.uint8:  # four times as fast as bincount
+        counts = np.array(Image.fromarray(labels).histogram())
+    else:
+        counts = np.bincount(labels.ravel())
+    found = np.zeros(count, np.int64)
+    found[: len(counts)] = counts[:count]
+    return found
 
 
 def extent_of_regions(mask: NDArray[np.bool_]) -> float:

@@ -156,6 +156,8 @@ class Outcome:
     embedding : ImageEmbedding
         The embedding that was scored.
     found : Found
+    labels : mapping of str to (Y, X) array
+        By stage, for these thresholds.
     outlines : mapping of str to (Y, X) array
         By stage, of the labels, if the plane is large.
     notes : tuple of str
@@ -169,5 +171,17 @@ class Outcome:
     encoded: bool
     embedding: ImageEmbedding
     found: Found
+    labels: Mapping[Stage, LabelArray]
     outlines: Mapping[Stage, LabelArray]
     notes: tuple[str, ...] = ()
+
+
+def warm_up(
+    live: Mapping[Stage, LiveLabels],
+    labels: Mapping[Stage, LabelArray],
+    thresholds: Thresholds,
+) -> None:
+    """Compute in the thread what the window says where nothing was found."""
+    for stage, found in labels.items():
+        if not found.any():
+            live[stage].shortfalls(thresholds)

@@ -29,11 +29,10 @@ from ..segmentation import (
     Monitor,
     Progress,
     SegmentationConfig,
-    Thresholds,
     WeightsUnavailableError,
 )
 from . import ui_text
-from .engine_requests import Found, LearningRequest, Limits, Outcome, Request, digest
+from .engine_requests import Found, LearningRequest, Limits, Outcome, Request, digest, warm_up
 from .layers.lazy_planes import lazy_key
 from .layers.outlines import outlines_of_large
 from .object_session import ObjectSession, SamChoice
@@ -41,12 +40,14 @@ from .pytorch_loading import load_pytorch
 from .tile_costs import check_room
 
 if TYPE_CHECKING:
+    from ..labels.labelled_image import LabelArray
     from ..segmentation import (
         ImageAffinity,
         ImageEmbedding,
         Prototypes,
         ScoreMaps,
         Segmenter,
+        Shortfall,
         TileEstimate,
         TileStore,
     )
@@ -157,10 +158,12 @@ class Session:
         live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
         labels = {stage: one.labels(thresholds) for stage, one in live.items()}
         outlines = outlines_of_large(labels)
-        found = _found(live[scores.stages[-1]], thresholds)
+        warm_up(live, labels, thresholds)
+        last = scores.stages[-1]
+        found = _found(labels[last], live[last].shortfalls(thresholds))
         seconds = time.perf_counter() - start
         return Outcome(
-            scores, live, thresholds, seconds, encoded, embedding, found, outlines, notes
+            scores, live, thresholds, seconds, encoded, embedding, found, labels, outlines, notes
         )
 
     def affinity(
@@ -461,9 +464,7 @@ class Session:
         return embedding.nbytes + (0 if affinity is None else affinity.nbytes)
 
 
-def _found(live: LiveLabels, thresholds: Thresholds) -> Found:
-    labels = live.labels(thresholds)
-    short = live.shortfalls(thresholds)
+def _found(labels: LabelArray, short: tuple[Shortfall, ...]) -> Found:
     if labels.size > COUNTED_UP_TO:
         return Found(len(set(np.unique(labels).tolist()) - {0}), None, short)
     regions = connected_regions(labels)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ...annotation.user_hints import Click, Hints, confirmed_by, hints_of
 from ...labels.label_class import ClassRow
 from ...segmentation import LiveLabels, Progress, Thresholds, UserHints, corrected
+from ..engine_requests import warm_up
 from ..layers.outlines import outlines_of_large
 
 if TYPE_CHECKING:
@@ -123,7 +124,9 @@ def update_labels(
     update = partial(LabelUpdate, kept, thresholds, hints, user_hints)
     if thresholds == shown_thresholds and user_hints is shown_hints:
         return update({}, {})
-    labels = corrected(kept.shown.outcome.live, user_hints, thresholds)
+    live = kept.shown.outcome.live
+    labels = corrected(live, user_hints, thresholds)
+    warm_up(live, labels, thresholds)
     return update(labels, outlines_of_large(labels))
 
 

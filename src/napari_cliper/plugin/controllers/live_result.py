@@ -217,10 +217,8 @@ class LiveResult(Controller):
         """Show a result in layers, and set the ranges of the sliders."""
         on_screen = self._is_on_screen(choice)
         values = (self.thresholds_for(config) if on_screen else None) or outcome.thresholds
-        ready = all(live.ready(values) for live in outcome.live.values())
-        first = values if ready else outcome.thresholds
-        labels = {stage: live.labels(first) for stage, live in outcome.live.items()}
-        outlines = dict(outcome.outlines) if first == outcome.thresholds else {}
+        first = outcome.thresholds  # others are followed in a thread
+        labels, outlines = dict(outcome.labels), dict(outcome.outlines)
         predictions = self._layers.show(choice, rows, outcome.scores.stages, labels, outlines)
         self._leave()
         self._stored = None
@@ -245,8 +243,8 @@ class LiveResult(Controller):
         if self._is_on_screen(choice):
             self.show(choice, rows, config, outcome)
         else:
-            labels = {s: live.labels(outcome.thresholds) for s, live in outcome.live.items()}
-            outlines, stages = dict(outcome.outlines), outcome.scores.stages
+            labels, outlines = dict(outcome.labels), dict(outcome.outlines)
+            stages = outcome.scores.stages
             predictions = self._layers.show(choice, rows, stages, labels, outlines)
             shown = Shown(choice, rows, config, outcome, predictions)
             followed = outcome.thresholds, None

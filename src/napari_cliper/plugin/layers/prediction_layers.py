@@ -20,6 +20,7 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 
 from ...labels.label_class import ClassRow, colours_of
+from ...labels.regions import label_counts
 from .. import ui_text
 from .image_layers import (
     OUTPUT_KEY,
@@ -179,7 +180,7 @@ class Prediction:
                 "index": range(len(names)),
                 "class": names,
                 "score": [np.nan, *np.round(scores, 3)],
-                "pixels": np.bincount(labels.ravel(), minlength=len(names))[: len(names)],
+                "pixels": label_counts(labels, len(names)),
             }
         )
         self.layer.metadata = {**self.layer.metadata, OUTPUT_KEY: dict(record)}

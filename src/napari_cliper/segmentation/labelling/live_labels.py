@@ -143,6 +143,7 @@ class LiveLabels:
         self._best: tuple[tuple[float, bool], BestClass] | None = None
         self._planes: tuple[bool, ScorePlanes] | None = None
         self._corrected: tuple[UserHints, Thresholds, LabelArray] | None = None
+        self._short: tuple[Thresholds, tuple[Shortfall, ...]] | None = None
 
     # ------------------------------------------------------------------ memory
 
@@ -225,8 +226,11 @@ class LiveLabels:
         tuple of Shortfall
             The best first: classes whose score is not above the class threshold, and classes
             that are best somewhere, but whose best pixel does not reach its threshold. Empty for
-            classes with a pixel, and for those that others hide everywhere.
+            classes with a pixel, and for those that others hide everywhere. Those of the last
+            thresholds are remembered.
         """
+        if self._short is not None and self._short[0] == thresholds:
+            return self._short[1]
         best = self._plain(thresholds)
         scores = self.scores.stage(self.stage).class_scores
         labels = self._rule(thresholds).labels(best)
@@ -244,7 +248,9 @@ class LiveLabels:
                 value = float(values[best.label == label].max())
                 least = thresholds.per_class.get(one.name, thresholds.background_threshold)
                 short.append(Shortfall(one.name, value, least, "pixel"))
-        return tuple(sorted(short, key=lambda one: (one.kind, one.value), reverse=True))
+        ordered = tuple(sorted(short, key=lambda one: (one.kind, one.value), reverse=True))
+        self._short = thresholds, ordered
+        return ordered
 
     # ------------------------------------------------------------------ parts
 
