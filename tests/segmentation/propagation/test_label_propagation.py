@@ -13,7 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from napari_cliper.segmentation import OPEN, ImageAffinity
 from napari_cliper.segmentation.features.pixel_features import PixelFeatures
 from napari_cliper.segmentation.propagation.classifier import STRENGTH, fit_classifier
-from napari_cliper.segmentation.propagation.cross_validation import walk_reliability
+from napari_cliper.segmentation.propagation.cross_validation import (
+    separate_hints,
+    walk_reliability,
+)
 from napari_cliper.segmentation.propagation.label_propagation import PRIOR, _harmonic, propagate
 
 SIDE, CELL = 48, 4
@@ -83,16 +86,12 @@ def test_the_classifier_is_that_of_scikit_learn():
 
 
 def test_the_graph_solves_its_linear_system(affinity):
-    """The value of a free superpixel: the mean of the others, and a little of the classifier's."""
+    """The value of a free superpixel: the mean of the others, and a little of the prior."""
     random = np.random.default_rng(1)
     seeds = np.zeros((len(affinity.means), 2), np.float32)
     seeds[5, 0] = seeds[100, 1] = seeds[30, 1] = 1
-    points = random.normal(0, 1, (40, 2)).astype(np.float32)
-    classifier = fit_classifier(points, (points[:, 0] > 0).astype(int), np.ones(40))
-    labels = np.array([1, 2])
-    found = _harmonic(affinity, seeds, classifier, labels, {})
-    logits = classifier.logits(affinity.means)
-    prior = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    prior = random.dirichlet((1, 1), len(affinity.means)).astype(np.float32)
+    found = _harmonic(affinity, seeds, prior)
     alike = affinity.alike.toarray()
     degree = alike.sum(axis=1, keepdims=True)
     expected = (alike @ found / degree + PRIOR * prior) / (1 + PRIOR)
@@ -165,8 +164,8 @@ def test_a_walk_over_features_that_do_not_fit_counts_less(affinity, truth):
     hint_labels = np.full(truth.shape, OPEN, np.int32)
     for row in (6, 18, 30, 42):
         hint_labels[row : row + 2, [5, 17, 30]] = 0, 1, 2
-    assert walk_reliability(affinity, hint_labels) == 1
+    assert walk_reliability(affinity, *separate_hints(affinity, hint_labels)) == 1
     other = np.random.default_rng(2).permutation(len(affinity.means))
     strange = replace(affinity, reach=affinity.reach[other][:, other].contiguous())
-    assert walk_reliability(strange, hint_labels) < 0.5
+    assert walk_reliability(strange, *separate_hints(strange, hint_labels)) < 0.5
     assert (best(propagate(strange, hint_labels, 0 * truth, classes=2)) == truth).mean() > 0.9

@@ -19,21 +19,22 @@ FOLDS = 3
 LEAST_RELIABILITY = 0.1
 
 
-def walk_reliability(affinity: ImageAffinity, hint_labels: NDArray[np.int32]) -> float:
+def walk_reliability(
+    affinity: ImageAffinity, members: NDArray[np.float32], named: NDArray[np.intp]
+) -> float:
     """Return the ratio of the classifier's errors to the walk's, on hints that they do not know.
 
     Parameters
     ----------
     affinity : ImageAffinity
-    hint_labels : (Y, X) int32 array
-        `OPEN` for no hint, 0 for background, i + 1 for class i.
+    members, named
+        Of `separate_hints`.
 
     Returns
     -------
     float
         From 0.1 to 1. 1 if the walk is as good, and unless two labels have two hints each.
     """
-    members, named = _separate(affinity, hint_labels)
     several = np.bincount(named)[named] > 1
     if len(np.unique(named[several])) < 2:
         return 1.0
@@ -44,10 +45,23 @@ def walk_reliability(affinity: ImageAffinity, hint_labels: NDArray[np.int32]) ->
     return float(np.clip((classifier + 1) / (walk + 1), LEAST_RELIABILITY, 1))
 
 
-def _separate(
+def separate_hints(
     affinity: ImageAffinity, hint_labels: NDArray[np.int32]
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Return the share of each superpixel in each hint, (H, n), and the labels, (H,)."""
+    """Return the share of each superpixel in each stroke or click, and the labels.
+
+    Parameters
+    ----------
+    affinity : ImageAffinity
+    hint_labels : (Y, X) int32 array
+        `OPEN` for no hint, 0 for background, i + 1 for class i.
+
+    Returns
+    -------
+    members : (H, n) float32 array
+        Rows sum to 1.
+    named : (H,) array of int
+    """
     rows, columns = np.nonzero(hint_labels != OPEN)
     box = hint_labels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     parts = numbered(box, background=OPEN)[rows - rows.min(), columns - columns.min()]

@@ -4,8 +4,11 @@ Three estimates are multiplied, each strong where the others are weak:
 
 - a linear classifier of colour, edges and texture (`classifier`), which knows single pixels;
 - a harmonic function on the graph of small superpixels (Zhu, Ghahramani and Lafferty, ICML 2003)
-  with the classifier as a weak prior, which keeps to edges;
+  with the nearest hint (`nearest_hint`) as a weak prior, which keeps to edges;
 - a random walk with restart between larger superpixels, which knows what belongs together.
+
+The background is everything that is no class, and few hints on it do not show all of it. So it is
+taken to be more probable, the less often it was hinted at.
 
 How text scores take part is this project's own rule:
 
@@ -29,16 +32,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.special import log_softmax
 
 from .affinity import OPEN, ImageAffinity
 from .classifier import LinearClassifier, fit_classifier
-from .cross_validation import walk_reliability
+from .cross_validation import separate_hints, walk_reliability
+from .nearest_hint import nearest_hint
 
 WALK, GRAPH, PIXEL = 0.7, 1.0, 0.1
 """Exponents of the three estimates in their product."""
 PRIOR = 0.005
-"""How strongly the classifier pulls at the graph, relative to the similar superpixels together."""
+"""How strongly the nearest hint pulls at the graph, relative to all similar superpixels."""
+BACKGROUND = 1.0
+"""Logarithm of how much more probable the background is than a class, by one hint on it. It falls
+with the square root of the number of hints."""
 LEAST = 1e-6
 """Smallest probability of the graph and the walk."""
 LEAST_PIXEL = 1e-3
@@ -128,10 +134,19 @@ def propagate(
     labels = np.union1d(with_hints, list(examples)).astype(np.int64)
     seeds = votes[:, labels]  # (n, K)
 
-    classifier = _fitted(affinity, known, np.searchsorted(labels, named), labels, examples)
-    spread = _harmonic(affinity, seeds, classifier, labels, examples)
-    walk = WALK * _walk_weight(affinity, spread, seeds) * walk_reliability(affinity, hint_labels)
+    points, answers, weights = _training(
+        affinity, known, np.searchsorted(labels, named), labels, examples
+    )
+    classifier = fit_classifier(points, answers, weights)
+    prior = nearest_hint(points, answers, affinity.means)
+    for label, nodes in examples.items():
+        prior[nodes] = labels == label
+    spread = _harmonic(affinity, seeds, prior)
+    members, hint = separate_hints(affinity, hint_labels)
+    walk = WALK * _walk_weight(affinity, spread, seeds) * walk_reliability(affinity, members, hint)
     by_region = GRAPH * np.log(spread) + walk * np.log(_walked(affinity, seeds, labels, examples))
+    if with_hints[0] == 0:
+        by_region[:, 0] += BACKGROUND / np.sqrt(np.count_nonzero(hint == 0))
     return Propagated(
         labels,
         np.isin(labels, with_hints),
@@ -218,14 +233,14 @@ def _contradicted(
 # ---------------------------------------------------------------------- the three estimates
 
 
-def _fitted(
+def _training(
     affinity: ImageAffinity,
     known: tuple[NDArray[np.intp], ...],
     named: NDArray[np.integer],
     labels: NDArray[np.int64],
     examples: dict[int, NDArray[np.int64]],
-) -> LinearClassifier:
-    """Fit the classifier to the hinted pixels and to the examples."""
+) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.float64]]:
+    """Return features, labels and weights of hinted pixels and of the examples."""
     step = -(-len(named) // MOST_PIXELS)
     order = np.argsort(named, kind="stable")
     first = np.unique(named[order], return_index=True)[1]
@@ -241,20 +256,13 @@ def _fitted(
     kinds = answer + len(labels) * ~hinted  # hints of a label, and examples of it
     counts = np.bincount(kinds)
     each = len(chosen) / len(labels) * np.where(hinted, 1, EXAMPLE_WEIGHT) / counts[kinds]
-    return fit_classifier(np.concatenate(points), answer, each)
+    return np.concatenate(points), answer, each
 
 
 def _harmonic(
-    affinity: ImageAffinity,
-    seeds: NDArray[np.float32],
-    classifier: LinearClassifier,
-    labels: NDArray[np.int64],
-    examples: dict[int, NDArray[np.int64]],
+    affinity: ImageAffinity, seeds: NDArray[np.float32], prior: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return the probability of each label in each superpixel by the graph, (n, K)."""
-    prior = np.exp(log_softmax(classifier.logits(affinity.means), axis=1))
-    for label, nodes in examples.items():
-        prior[nodes] = labels == label
     root = np.sqrt(affinity.alike.sum(axis=1)).astype(np.float32)
     scaled = sparse.diags_array(1 / root) @ affinity.alike @ sparse.diags_array(1 / root)
     given = seeds.any(axis=1)
