@@ -169,3 +169,30 @@ def test_a_walk_over_features_that_do_not_fit_counts_less(affinity, truth):
     strange = replace(affinity, reach=affinity.reach[other][:, other].contiguous())
     assert walk_reliability(strange, *separate_hints(strange, hint_labels)) < 0.5
     assert (best(propagate(strange, hint_labels, 0 * truth, classes=2)) == truth).mean() > 0.9
+
+
+def test_hints_as_large_as_an_object(affinity, truth):
+    """A rectangle counts like a click, and the rim of a kept outline is no wrong hint."""
+    others = hints_at(_0=(20, 5), _2=(20, 30))
+    rectangle, outline = others.copy(), others.copy()
+    rectangle[8:40, 13:23] = outline[:, 11:25] = 1  # the object is 12 to 23
+    for hint_labels in (rectangle, outline):
+        found = propagate(affinity, hint_labels, 0 * truth, classes=2)
+        open_ = hint_labels == OPEN
+        assert (best(found) == truth)[open_].mean() > 0.99
+
+
+def test_the_background_is_likelier_while_few_hints_show_it(affinity, truth):
+    """The same hints: on the background and a class, and on two classes."""
+    leads = []
+    for rows in ((20,), (8, 20, 32, 44)):
+        margins = []
+        for first in (0, 1):
+            hint_labels = hints_at(**{f"_{first + 1}": (20, 30)})
+            for row in rows:
+                hint_labels[row - 1 : row + 2, 4:7] = first
+            found = propagate(affinity, hint_labels, 0 * truth, classes=first + 1)
+            margins.append(found.by_region[0] - found.by_region[1])
+        leads.append(margins[0] - margins[1])
+    assert (leads[0] > leads[1]).all()
+    assert (leads[1] > 0).all()

@@ -55,6 +55,9 @@ BELIEF = 0.6
 SURE = 0.5
 """A superpixel has a label by text if at least this fraction of its pixels has it."""
 
+RIM = 0.5
+"""A hint says nothing of a superpixel of which it covers less than this, relative to the one that
+it covers most. So the rim of an outline that is a little too large is no wrong hint."""
 ROUNDING = 1e-4
 MOST_PIXELS = 3000
 """Hinted pixels, and superpixels, that the classifier learns from."""
@@ -119,7 +122,8 @@ def propagate(
     classes : int
         T.
     """
-    known = np.nonzero(hint_labels != OPEN)
+    members, hint = separate_hints(affinity, hint_labels)
+    known = np.nonzero((hint_labels != OPEN) & _covered(affinity, members)[affinity.regions])
     node, named = affinity.regions[known], hint_labels[known].astype(np.int64)  # (P,)
     count = len(affinity.means)
     with_hints = np.unique(named)
@@ -142,7 +146,6 @@ def propagate(
     for label, nodes in examples.items():
         prior[nodes] = labels == label
     spread = _harmonic(affinity, seeds, prior)
-    members, hint = separate_hints(affinity, hint_labels)
     walk = WALK * _walk_weight(affinity, spread, seeds) * walk_reliability(affinity, members, hint)
     by_region = GRAPH * np.log(spread) + walk * np.log(_walked(affinity, seeds, labels, examples))
     if with_hints[0] == 0:
@@ -156,6 +159,13 @@ def propagate(
         affinity,
         hint_labels,
     )
+
+
+def _covered(affinity: ImageAffinity, members: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which superpixels a hint covers, and does not only touch at its rim, (n,)."""
+    shares = members / affinity.sizes  # (H, n)
+    covered: NDArray[np.bool_] = (shares >= RIM * shares.max(axis=1, keepdims=True)).any(axis=0)
+    return covered & members.any(axis=0)
 
 
 # ---------------------------------------------------------------------- labels by text
