@@ -40,7 +40,7 @@ from .nearest_hint import nearest_hint
 
 WALK, GRAPH, PIXEL = 0.7, 1.0, 0.1
 """Exponents of the three estimates in their product."""
-PRIOR = 0.005
+PRIOR = 0.002
 """How strongly the nearest hint pulls at the graph, relative to all similar superpixels."""
 BACKGROUND = 1.0
 """Logarithm of how much more probable the background is than a class, by one hint on it. It falls
@@ -55,9 +55,9 @@ BELIEF = 0.6
 SURE = 0.5
 """A superpixel has a label by text if at least this fraction of its pixels has it."""
 
-RIM = 0.5
-"""A hint says nothing of a superpixel of which it covers less than this, relative to the one that
-it covers most. So the rim of an outline that is a little too large is no wrong hint."""
+PAINTED, RIM = 0.9, 0.5
+"""A superpixel of which less than `RIM` is painted, beside one of which at least `PAINTED` is, says
+nothing to others: the rim of an outline that is a little too large is no wrong hint."""
 ROUNDING = 1e-4
 MOST_PIXELS = 3000
 """Hinted pixels, and superpixels, that the classifier learns from."""
@@ -67,9 +67,9 @@ EXAMPLES = 100
 """Superpixels that stand for a label without hints."""
 EXAMPLE_WEIGHT = 0.2
 """Weight of these relative to the hints of a label."""
-ACROSS = (1.0, 3.0)
-"""Larger superpixels count nothing if the smallest hinted object is as wide as one of them, and in
-full if it is this many times as wide."""
+ACROSS = (2.0, 3.0)
+"""The walk is left out if the smallest hinted object is at most the first number times as wide as
+its superpixels, and counts in full from the second number on."""
 
 ITERATIONS, RESIDUAL = 100, 1e-4
 
@@ -123,7 +123,7 @@ def propagate(
         T.
     """
     members, hint = separate_hints(affinity, hint_labels)
-    known = np.nonzero((hint_labels != OPEN) & _covered(affinity, members)[affinity.regions])
+    known = _without_rims(affinity, hint_labels)
     node, named = affinity.regions[known], hint_labels[known].astype(np.int64)  # (P,)
     count = len(affinity.means)
     with_hints = np.unique(named)
@@ -161,11 +161,18 @@ def propagate(
     )
 
 
-def _covered(affinity: ImageAffinity, members: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return which superpixels a hint covers, and does not only touch at its rim, (n,)."""
-    shares = members / affinity.sizes  # (H, n)
-    covered: NDArray[np.bool_] = (shares >= RIM * shares.max(axis=1, keepdims=True)).any(axis=0)
-    return covered & members.any(axis=0)
+def _without_rims(
+    affinity: ImageAffinity, hint_labels: NDArray[np.int32]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the pixels with hints, except in superpixels that a painted area only touches."""
+    rows, columns = np.nonzero(hint_labels != OPEN)
+    node, named = affinity.regions[rows, columns], hint_labels[rows, columns]
+    shares = np.zeros((len(affinity.means), int(named.max()) + 1), np.float32)
+    np.add.at(shares, (node, named), 1)
+    shares /= affinity.sizes[:, None]
+    beside = affinity.touching.astype(np.float32) @ (shares >= PAINTED).astype(np.float32) > 0
+    inside = ~(beside & (shares < RIM))[node, named]
+    return rows[inside], columns[inside]
 
 
 # ---------------------------------------------------------------------- labels by text
