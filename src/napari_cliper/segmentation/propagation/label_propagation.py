@@ -40,7 +40,7 @@ from .nearest_hint import nearest_hint
 
 WALK, GRAPH, PIXEL = 0.7, 1.0, 0.1
 """Exponents of the three estimates in their product."""
-PRIOR = 0.002
+PRIOR = 0.005
 """How strongly the nearest hint pulls at the graph, relative to all similar superpixels."""
 BACKGROUND = 1.0
 """Logarithm of how much more probable the background is than a class, by one hint on it. It falls
