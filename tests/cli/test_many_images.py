@@ -168,10 +168,10 @@ def run():
 done = {}
 for kill in range(5):
     child, before = run(), lines()
-    while lines() < before + 2:
+    while lines() < before + 1 + 2 * (before == 0):
         time.sleep(0.001)
         assert os.waitpid(child, os.WNOHANG) == (0, 0), "ended too early"
-    time.sleep(random.Random(kill).uniform(0, 0.05))
+    time.sleep(random.Random(kill).uniform(0, 0.02))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     for path, time_written in done.items():
@@ -182,11 +182,14 @@ for kill in range(5):
             for ending in ("_coarse.tif", "_refined.tif", "_overlay.png", ".json"):
                 path = journal.with_name(name + ending)
                 done[path] = path.stat().st_mtime_ns
-assert len(done) >= 5 * 4, done
+assert len(done) >= 5 * 4, done  # an image for each kill
 assert os.waitpid(run(), 0)[1] == 0
 for path, time_written in done.items():
     assert path.stat().st_mtime_ns == time_written, f"{path} was done twice"
 """
+
+
+MANY = 40
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +197,7 @@ def many(tiny_clip, tmp_path_factory):
     """Images, one of them large, the options of a run, and its results without interruption."""
     root = tmp_path_factory.mktemp("many")
     (root / "in").mkdir()
-    for number in range(16):
+    for number in range(MANY):
         shape = (160, 200) if number == 3 else (56, 64)
         Image.fromarray(make_scene(shape, number).image).save(root / "in" / f"{number}.png")
     options = ["--labels", "nucleus, crystal", "--model", str(tiny_clip), "--refiner", "pamr"]
@@ -242,7 +245,7 @@ def test_two_workers_one_of_which_is_killed_give_the_same(many, tmp_path, monkey
     killer.join()
     assert result.exit_code == 0, result.output
     assert killed
-    assert killed[0] < 2 + 15
+    assert killed[0] < 2 + MANY
     assert content(out) == whole
     assert len(list(tiles.glob("*.zip"))) == json.loads(whole["3.json"])["tiles"]["count"] >= 8
     missing = CliRunner().invoke(
