@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io import images
+from napari_cliper.io.readers.label_files import read_labels
 from napari_cliper.segmentation import InvalidInputError
 from napari_cliper.workflows.channels import parse_channels, parse_contrast
 
@@ -79,13 +80,23 @@ def test_all_planes_are_those_of_single_runs(segment, tmp_path, monkeypatch):
     for number, plane in enumerate(grey):
         assert segment(save(tmp_path / f"{number}.tif", plane)).exit_code == 0
     singles = np.stack([labels_of(tmp_path, str(number)) for number in range(3)])
-    stack = save(tmp_path / "stack.tif", grey, imagej=True, metadata={"axes": "ZYX"})
+    size = {"spacing": 3.0, "unit": "um"}  # of a pixel; 0.5 along Y and 0.25 along X
+    stack = save(
+        tmp_path / "stack.tif",
+        grey,
+        imagej=True,
+        resolution=(4, 2),
+        metadata={"axes": "ZYX", **size},
+    )
     monkeypatch.setattr(images, "LAZY_PIXELS", 64 * 80)  # planes are read one by one
     result = segment(stack, "--axis", "z")
     assert result.exit_code == 0, result.output
     with tifffile.TiffFile(tmp_path / "out" / "stack_refined.tif") as file:
         assert file.series[0].axes == "ZYX"
         np.testing.assert_array_equal(file.asarray(), singles)
+    found = read_labels(tmp_path / "out" / "stack_refined.tif")
+    assert (found.axes, found.pixel_size) == ("ZYX", (3, 0.5, 0.25))
+    assert set(found.units) == {"micrometer"}
     record = json.loads((tmp_path / "out" / "stack.json").read_text())
     assert [one["position"] for one in record["planes"]] == [{"Z": z} for z in range(3)]
     assert record["axes"] == "ZYX"

@@ -25,7 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from .decoded_image import Colours, DecodedImage, several_images, upright
 from .files import FileError, cannot
-from .tiff_decoding import LazyTiff, decode_tiff, open_tiff
+from .tiff_decoding import LazyTiff, TiffMetadata, decode_tiff, open_tiff, read_tiff_metadata
 from .tiff_structure import MAGICS, StructureError, UnsupportedImageError, check_structure
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "PPM", "TGA", "PCX", "SGI", "QOI")
@@ -88,6 +88,18 @@ def open_image(path: Path) -> LazyTiff | None:
     """
     with _explained(path):
         return open_tiff(path) if _is_tiff(path) else None
+
+
+def tiff_metadata(path: Path) -> TiffMetadata | None:
+    """Read the metadata of a TIFF without its pixels; None for other formats.
+
+    Raises
+    ------
+    FileError
+        As `decode_image`.
+    """
+    with _explained(path):
+        return read_tiff_metadata(path) if _is_tiff(path) else None
 
 
 def is_image(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -13,6 +14,8 @@ from ..labels.axes import UNKNOWN, axes_from_names
 from ..labels.labelled_image import PIXEL
 from ..labels.units import Kind, known_unit
 from .decoded_image import DecodedImage
+from .image_decoding import tiff_metadata
+from .tiff_decoding import TiffMetadata
 from .writers.tiff import AXES_KEY, AXES_NAMESPACE
 
 _LETTERS = frozenset("TZCYX" + UNKNOWN)
@@ -59,6 +62,31 @@ def with_axes_of_tiff(decoded: DecodedImage) -> TiffAxes:
     )
 
 
+def pixel_sizes_of(path: Path) -> dict[str, tuple[float, str]]:
+    """Return length and unit of a pixel along each axis for which an image file gives them.
+
+    Parameters
+    ----------
+    path : Path
+        Formats other than TIFF give none.
+
+    Returns
+    -------
+    dict of str to (float, str)
+        By the letter of the axis; see `labels.axes`.
+
+    Raises
+    ------
+    FileError
+        As `image_decoding.decode_image`.
+    """
+    found = tiff_metadata(path)
+    if found is None:
+        return {}
+    root = ET.fromstring(found.ome) if found.ome else None  # noqa: S314 - as for the classes
+    return _calibration(found, root)
+
+
 def _own_axes(decoded: DecodedImage, root: ET.Element | None) -> tuple[str, str]:
     """Axes of the labels in a file of ours, and the letters they are stored as; else empty."""
     if root is None:
@@ -97,7 +125,9 @@ def _arranged(decoded: DecodedImage, names: str, stored: str) -> tuple[str, NDAr
     return names, array.reshape([sizes.get(letter, 1) for letter in own_order])
 
 
-def _calibration(decoded: DecodedImage, root: ET.Element | None) -> dict[str, tuple[float, str]]:
+def _calibration(
+    decoded: DecodedImage | TiffMetadata, root: ET.Element | None
+) -> dict[str, tuple[float, str]]:
     """Size and unit of a pixel along each axis for which the file gives them."""
     found: dict[str, tuple[Any, Any]] = {}
     if root is not None:

@@ -74,6 +74,26 @@ def decode_tiff(path: Path) -> DecodedImage:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class TiffMetadata:
+    """What a TIFF says about its axes and pixel sizes; the fields are those of `DecodedImage`."""
+
+    ome: str
+    imagej: Mapping[str, Any]
+    pixel_lengths: tuple[float, float]
+
+
+def read_tiff_metadata(path: Path) -> TiffMetadata:
+    """Read the metadata of a TIFF, without its pixels; errors are those of `decode_tiff`."""
+    with _opened(path) as file:
+        page = _only_series(path, file).keyframe
+        return TiffMetadata(
+            file.ome_metadata or "" if file.is_ome else "",
+            dict(file.imagej_metadata or {}) if file.is_imagej else {},
+            (_pixel_length(page, 283), _pixel_length(page, 282)),
+        )
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     """A TIFF whose structure is sound; metadata that do not fit it are ignored."""

@@ -12,11 +12,12 @@ import numpy as np
 from ..io.files import Replace, whole_files
 from ..io.journal import Journal
 from ..io.json_records import write_json
+from ..io.tiff_axes import pixel_sizes_of
 from ..io.writers.measurements import write_table
 from ..io.writers.overlay import overlay
 from ..io.writers.tiff import write_label_tiff
 from ..labels.label_class import rows_of
-from ..labels.labelled_image import LabelledImage
+from ..labels.labelled_image import PIXEL, LabelledImage
 from ..objects.classifying import ClassifiedObjects
 from ..segmentation import RGBImage, TiledImage, Window
 from .segment_objects import SUFFIXES as OBJECT_SUFFIXES
@@ -55,8 +56,8 @@ def write_results(
 ) -> bool:
     """Write the result files of one image, either all of them or none.
 
-    The overlay of a stack shows its middle plane. If memory is too small for the overlay, the other
-    files are still written.
+    Label files have the pixel size of the image. The overlay of a stack shows its middle plane. If
+    memory is too small for the overlay, the other files are still written.
 
     Parameters
     ----------
@@ -87,9 +88,17 @@ def write_results(
     """
     assert found.scores is not None and found.shown is not None  # noqa: S101, PT018 - not empty
     rows = dict(enumerate(rows_of(found.scores.classes), 1))
+    axes, known = found.planes.axes + "YX", pixel_sizes_of(path)
+    sizes = [known.get(letter, (1.0, PIXEL)) for letter in axes]
     images = {
         stage: LabelledImage(
-            path.stem, array, rows, image_file=path.name, axes=found.planes.axes + "YX"
+            path.stem,
+            array,
+            rows,
+            image_file=path.name,
+            axes=axes,
+            pixel_size=tuple(size for size, _ in sizes),
+            units=tuple(unit for _, unit in sizes),
         )
         for stage, array in found.labels.items()
     }
