@@ -177,7 +177,7 @@ class ImageReader:
         """
         if not METHODS[self.config.method].words_change_features:
             return embedding
-        self.networks.load(monitor, clip_alone=True)
+        self.networks.load(monitor, only=["clip"])
         with self.networks.for_one_job("clip", monitor) as network:
             return self.method.with_words(network.image, embedding, queries, self.settings, monitor)
 
@@ -188,6 +188,7 @@ class ImageReader:
             return self.refiner.refine(maps, embedding, monitor)
         name = REFINERS[self.config.chosen_refiner].needs
         assert name is not None  # noqa: S101 - it has a network
+        self.networks.load(monitor, only=[name])  # it may have been freed since the image was read
         with self.networks.for_one_job(name, monitor) as network:
             return self.refiner.refine_with(network, maps, embedding, monitor)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
@@ -49,31 +49,29 @@ class Networks:
             self._source = loading.clip_source(self.config.model)
         return self._source
 
-    def load(self, monitor: Monitor, *, clip_alone: bool = False) -> None:
-        """Fetch and load the networks that are needed, or CLIP alone.
+    def load(self, monitor: Monitor, *, only: Collection[str] = ()) -> None:
+        """Fetch and load the networks that are needed and not loaded yet.
+
+        Parameters
+        ----------
+        monitor : Monitor
+        only : collection of str
+            Names of some of them: ``"clip"``, ``"foundation"``, ... Default: all.
 
         Raises
         ------
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
-        wanted: dict[str, Callable[[], loading.Loaded[Any]]] = {
-            "clip": partial(loading.load_clip, self.source, self.config, self.device, self.dtype)
+        config, device, dtype = self.config, self.device, self.dtype
+        loaders: dict[str, Callable[[], loading.Loaded[Any]]] = {
+            "clip": partial(loading.load_clip, self.source, config, device, dtype),
+            "foundation": partial(loading.load_foundation, config, device, dtype),
+            "diffusion": partial(loading.load_diffusion, config, device, dtype),
+            "sam": partial(sam.load_sam, config.sam_model, device, offline=config.offline),
         }
-        if self.config.needs_foundation and not clip_alone:
-            wanted["foundation"] = partial(
-                loading.load_foundation, self.config, self.device, self.dtype
-            )
-        if self.config.needs_diffusion and not clip_alone:
-            wanted["diffusion"] = partial(
-                loading.load_diffusion, self.config, self.device, self.dtype
-            )
-        if self.config.needs_sam and not clip_alone:
-            wanted["sam"] = partial(
-                sam.load_sam, self.config.sam_model, self.device, offline=self.config.offline
-            )
-        for name, load in wanted.items():
+        for name in only or ("clip", *config.networks):
             if name not in self.loaded:
-                loaded = load(monitor=monitor)  # type: ignore[call-arg]  # partial hides it
+                loaded = loaders[name](monitor=monitor)  # type: ignore[call-arg]  # partial hides it
                 self.loaded[name] = loaded
 
     def for_one_job(self, name: str, monitor: Monitor) -> AbstractContextManager[Any]:
@@ -117,7 +115,7 @@ class Networks:
         """All that patch features depend on but the image; loads CLIP where it is not loaded."""
         if "clip" not in self.loaded:
             with self.guard("loading the networks"):
-                self.load(Monitor(), clip_alone=True)
+                self.load(Monitor(), only=["clip"])
         files = sorted(row["sha256"] for row in self.loaded["clip"].weights)
         needed = METHODS[self.config.method].needs
         beside = self.config.chosen_foundation if "foundation" in needed else None
@@ -146,7 +144,7 @@ class Networks:
             For a CLIP without a text tower.
         """
         if "clip" not in self.loaded:
-            self.load(monitor, clip_alone=True)
+            self.load(monitor, only=["clip"])
         loaded = self.loaded["clip"]
         text = loaded.network.text
         if text is None:

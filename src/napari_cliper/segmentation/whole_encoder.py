@@ -33,15 +33,12 @@ def embed_whole(
         with timed(seconds, "load"):
             networks.load(monitor)
         shape = reader.resized_shape(images[0].shape)
-        with timed(seconds, "masks"):
-            masks = [reader.masks(one.pixels, one.masks, monitor) for one in images]
-        if all(one is None for one in masks):
-            del seconds["masks"]
-        inputs = [
-            ImageInput(resized(one.pixels, shape, reader.method.resampling), one.pixels, own)
-            for one, own in zip(images, masks, strict=True)
-        ]
         with timed(seconds, "clip"):
+            masks = [reader.masks(one.pixels, one.masks, monitor) for one in images]
+            inputs = [
+                ImageInput(resized(one.pixels, shape, reader.method.resampling), one.pixels, own)
+                for one, own in zip(images, masks, strict=True)
+            ]
             features = reader.features_of_each(inputs, reader.settings, monitor)
         with timed(seconds, "refiner"):
             attention = [reader.attention(one.pixels, monitor) for one in images]

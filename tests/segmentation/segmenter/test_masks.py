@@ -174,6 +174,7 @@ def test_sam_refines_any_method(config, sam_folder, method, monkeypatch):
     assert scores.refined.maps.shape[1:] == SHAPE
     assert np.isfinite(scores.refined.maps).all()
     assert np.abs(scores.refined.maps - scores.coarse.maps.mean()).max() > 1e-3
+    segmenter.unload()  # the networks are loaded again when the words change
     other = segmenter.score(embedding, CLASSES[:1], background=["sea"])  # asks SAM again
     assert other.refined.maps.shape[0] == 1
 
