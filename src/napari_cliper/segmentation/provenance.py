@@ -98,9 +98,8 @@ def score_record(
     config = {
         **asdict(scores.config),
         "refiner": scores.config.chosen_refiner,
+        "foundation_model": scores.config.chosen_foundation,
     }
-    if scores.config.needs_foundation:
-        config["foundation_model"] = scores.config.chosen_foundation
     return {
         "config": {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()},
         "settings": scores.settings.as_dict,
