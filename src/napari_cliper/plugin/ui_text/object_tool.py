@@ -24,7 +24,6 @@ CHOOSE_SAM_FOLDER_TIP = (
     "A folder with config.json and model.safetensors of a SAM, SAM 2 or EdgeTAM, or with an "
     "encoder and a decoder as ONNX files."
 )
-SAM_FOLDER_TITLE = "Choose a folder with a SAM"
 SAM_UNUSABLE = "This one only: the model for outlines could not be used."
 OUTLINE_LAYER = "outline of the object"
 OUTLINE_CLICKS_LAYER = "clicks of the object"
