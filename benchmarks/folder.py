@@ -44,10 +44,11 @@ def loop(images: list[Path], output: Path) -> float:
     from napari_cliper.io.files import whole_files  # noqa: PLC0415 - after the environment is set
     from napari_cliper.io.images import read_image_file  # noqa: PLC0415
     from napari_cliper.io.json_records import write_json  # noqa: PLC0415
-    from napari_cliper.io.writers.overlay import label_counts, overlay  # noqa: PLC0415
+    from napari_cliper.io.writers.overlay import overlay  # noqa: PLC0415
     from napari_cliper.io.writers.tiff import write_label_tiff  # noqa: PLC0415
     from napari_cliper.labels.label_class import rows_of  # noqa: PLC0415
     from napari_cliper.labels.labelled_image import LabelledImage  # noqa: PLC0415
+    from napari_cliper.labels.regions import label_counts  # noqa: PLC0415
     from napari_cliper.segmentation import (  # noqa: PLC0415
         LiveLabels,
         SegmentationConfig,
@@ -68,7 +69,7 @@ def loop(images: list[Path], output: Path) -> float:
         rows = dict(enumerate(rows_of(scores.classes), 1))
         labels = {stage: scores.to_labels(thresholds, stage=stage) for stage in scores.stages}
         final = labels[scores.stages[-1]]
-        counts = label_counts(final, len(rows))
+        counts = label_counts(final, len(rows) + 1).tolist()
         live = LiveLabels(scores, scores.stages[-1], limit=0)
         uncertainty = float(live.uncertainty(thresholds).mean(dtype="float64"))
         record = {**scores.record, "pixels": counts, "uncertainty": uncertainty}

@@ -157,9 +157,10 @@ def _demo_headless(seed: int | None, output: Path) -> None:
     """Segment a scene, print the classes and the mIoU, write the overlay image."""
     check_places([output])
     from ..demo.run import DEMO_SEED, segment_scene  # noqa: PLC0415 - torch, as above
-    from ..io.writers.overlay import label_counts, overlay  # noqa: PLC0415
+    from ..io.writers.overlay import overlay  # noqa: PLC0415
     from ..labels.label_class import rows_of  # noqa: PLC0415
     from ..labels.labelled_image import LabelledImage  # noqa: PLC0415
+    from ..labels.regions import label_counts  # noqa: PLC0415
 
     bars = Bars()
     with bars.progress:
@@ -168,7 +169,7 @@ def _demo_headless(seed: int | None, output: Path) -> None:
     labelled = LabelledImage(output.stem, result.labels, rows, image=result.scene.image)
     with whole_files(output.parent) as folder:
         overlay(labelled).save(folder / output.name)
-    counts = label_counts(result.labels, len(rows))
+    counts = label_counts(result.labels, len(rows) + 1).tolist()
     names = [one.name for one in result.scores.classes]
     class_scores = result.scores.stage().class_scores.tolist()
     print_scores(f"scene {result.scene.seed}", names, class_scores, counts)

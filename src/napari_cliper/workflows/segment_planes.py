@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io.writers.overlay import label_counts
+from ..labels.regions import label_counts
 from ..segmentation import (
     ClassPrompt,
     LiveLabels,
@@ -73,7 +73,7 @@ class SegmentedPlanes:
             if stage not in self.labels:
                 self.labels[stage] = np.zeros((*leading, *labels.shape), labels.dtype)
             self.labels[stage][plane] = labels
-        counts = label_counts(labels, len(scores.classes))
+        counts = label_counts(labels, len(scores.classes) + 1)
         live = LiveLabels(scores.on_grid(), "coarse")
         self.counts = np.add(counts, self.counts or 0).tolist()
         self.results.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cliper.io.writers.overlay import label_counts, overlay
+from napari_cliper.io.writers.overlay import overlay
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.labels.palette import class_colours
@@ -119,7 +119,3 @@ def test_images_without_contrast_are_drawn(image):
 def test_stacks_are_refused():
     with pytest.raises(InvalidInputError, match="plane by plane"):
         drawn(np.zeros((2, 4, 6), np.uint8), image=None)
-
-
-def test_counts_name_absent_labels_too():
-    assert label_counts(np.array([[0, 2], [2, 2]], np.uint8), 3) == [1, 0, 3, 0]

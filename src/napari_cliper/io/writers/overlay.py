@@ -87,12 +87,6 @@ def _outlines(labels: LabelArray) -> NDArray[np.bool_]:
     return edge & (labels > 0)
 
 
-def label_counts(labels: LabelArray, classes: int) -> list[int]:
-    """Number of pixels of each label, background first: `classes` + 1 numbers."""
-    counts: list[int] = np.bincount(labels.ravel(), minlength=classes + 1).tolist()
-    return counts
-
-
 def _rgb(image: LabelledImage) -> NDArray[np.uint8]:
     """The image as 8-bit RGB, (Y, X, 3), converted as for the engine."""
     if image.image is None:
