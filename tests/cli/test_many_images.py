@@ -134,6 +134,17 @@ def test_images_that_fail_are_listed_again_until_they_change_or_retry(segment, f
     assert segment(folder).exit_code == 0
     assert (tmp_path / "out" / "plate" / "bad_refined.tif").exists()
 
+    journal = tmp_path / "out" / JOURNAL
+    journal.write_bytes(journal.read_bytes() + b"nonsense\n")
+    damaged = segment(folder)
+    assert damaged.exit_code == 1
+    assert "is damaged" in words(damaged)
+    assert segment(folder, "--overwrite").exit_code == 0
+    assert len(Journal(journal, "segment", {}).runs[0].entries) == 5
+    journal.write_text("mine")
+    assert "is not a journal" in words(segment(folder, "--overwrite"))
+    assert journal.read_text() == "mine"
+
 
 def test_one_pass_for_images_of_one_size_gives_the_same(tiny_clip):
     segmenter = Segmenter(SegmentationConfig(model=str(tiny_clip), refiner="none", shorter_side=64))

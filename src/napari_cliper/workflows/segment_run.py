@@ -215,7 +215,7 @@ class SegmentRun:
         self.retry = retry
         self._overwrite = overwrite
         settings = job.settings(segmenter)
-        self.journal = Journal(job.output / journal_name(shard), COMMAND, settings)
+        self.journal = _opened(job.output / journal_name(shard), settings, overwrite=overwrite)
         self._merged = None if shard is None else Journal(job.output / JOURNAL, COMMAND, settings)
         journals = [one for one in (self._merged, self.journal) if one is not None]
         if not overwrite:
@@ -331,6 +331,17 @@ class SegmentRun:
                 self._begin()
             if new and self._started:
                 self.journal.rewrite(in_natural_order)
+
+
+def _opened(path: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Journal:
+    """Open a journal; with `overwrite`, a damaged one is deleted."""
+    try:
+        return Journal(path, COMMAND, settings)
+    except FileError:
+        if not overwrite:
+            raise
+    journals.remove(path)
+    return Journal(path, COMMAND, settings)
 
 
 Notify = Callable[[str], None]
