@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 
+from napari_cliper.segmentation import Monitor, SegmentationConfig
 from napari_cliper.segmentation.features.tiling import sliding_windows
 from napari_cliper.segmentation.methods.trident import aligned_shape, correlation, splice
-from napari_cliper.segmentation.models.promptable import InputLayout
+from napari_cliper.segmentation.models.promptable import InputLayout, ObjectEmbedding
 from napari_cliper.segmentation.refiners import sam
 
 
@@ -62,6 +65,32 @@ def test_without_a_region_or_a_mask_the_scores_stay():
     accepted, decided = sam.refine_by_masks(planes, [region], [(torch.full((20, 30), 9.0), 0.9)])
     np.testing.assert_array_equal(decided, 0)
     torch.testing.assert_close(accepted[0], planes[0] * torch.tensor(9.0).sigmoid())
+
+
+class Everything:
+    """A SAM whose masks cover the image."""
+
+    encoder = SimpleNamespace(layout=InputLayout(64))
+
+    def mask_in_box(self, _embedding, _places, _prompt):
+        return torch.full((16, 16), 9.0), 0.95
+
+
+def test_classes_that_are_absent_win_nothing_after_min_max():
+    noise = torch.rand(40, 60) * 0.02
+    maps = torch.stack([noise, torch.full((40, 60), 0.3)])
+    maps[1, 5:30, 10:50] = 1.0
+    config = SegmentationConfig()
+    assert config.settings().min_max
+    frame = InputLayout(64).frame((40, 60))
+    embedding = SimpleNamespace(
+        config=config, image=SimpleNamespace(shape=(40, 60)),
+        self_attention=ObjectEmbedding(frame, (), ()),
+    )  # fmt: skip
+    refined = sam.Sam().refine_with(Everything(), maps, embedding, Monitor())
+    assert refined[0].max() < 0.03  # in the range that its class score belongs to
+    assert refined[1].amin() > refined[0].amax()
+    torch.testing.assert_close(refined[1, 10, 20], torch.tensor(1.0), rtol=0, atol=1e-2)
 
 
 def test_mask_prompts_lie_where_the_image_lies_in_the_square():

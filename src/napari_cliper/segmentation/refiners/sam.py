@@ -74,17 +74,20 @@ class Sam(NetworkRefiner):
         settings, config = embedding.config.settings(), embedding.config
         least = published_settings("trident", config.model, config.preset).number("coarse_thr")
         planes = on_grid(maps, working_shape(embedding.image.shape, len(maps)))
+        low, span = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
         if settings.min_max:
             low = planes.amin(dim=(1, 2), keepdim=True)
-            planes = (planes - low) / (planes.amax(dim=(1, 2), keepdim=True) - low + 1e-6)
-        labels = planes.argmax(dim=0).numpy()
+            span = planes.amax(dim=(1, 2), keepdim=True) - low + 1e-6
+        present = maps.amax(dim=(1, 2)) > settings.class_threshold
+        scores = ((planes - low) / span) * present[:, None, None]
         found = max(least, settings.background_threshold)  # others are no class
-        regions = find_regions(planes, labels, least=found, least_area=LEAST_AREA)
-        masks = _masks(network, outlines, planes, regions, least, monitor)
-        refined, decided = refine_by_masks(planes, regions, masks)
-        winner = np.where(decided >= 0, decided, 0)
-        best = refined.amax(dim=0).clamp(min=settings.background_threshold)
-        raised = refined.scatter(0, torch.from_numpy(winner)[None], best[None])
+        labels = scores.argmax(dim=0).numpy()
+        regions = find_regions(scores, labels, least=found, least_area=LEAST_AREA)
+        masks = _masks(network, outlines, scores, regions, least, monitor)
+        refined, decided = refine_by_masks(scores, regions, masks)
+        winner = torch.from_numpy(np.where(decided >= 0, decided, 0))[None]
+        best = refined.amax(dim=0, keepdim=True).clamp(min=settings.background_threshold)
+        raised = low + refined.scatter(0, winner, best) * span
         return torch.where(torch.from_numpy(decided >= 0), raised, planes)
 
 
