@@ -42,7 +42,7 @@ def _own_preferences(tmp_path, monkeypatch):
 @pytest.fixture(scope="session", autouse=True)
 def _settings_of_napari():
     """napari's own settings lie in no file: each viewer would write them five times."""
-    settings.get_settings(path=None)
+    settings.get_settings().config_path = None
 
 
 @pytest.fixture(scope="session", autouse=True)
