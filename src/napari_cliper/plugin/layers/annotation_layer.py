@@ -306,7 +306,8 @@ class AnnotationLayer(QObject):
         self.edits.take(self._indices(place, touched), labels[touched], edit_mask[touched])
         outer, self._writing = self._writing, True
         try:
-            self.layer.data_setitem(self._indices(place, differs), labels[differs])
+            where = self._indices(place, differs)
+            self.layer.data_setitem(where, labels[differs], refresh=not outer)
         finally:
             self._writing = outer
         self._painted = False
@@ -325,6 +326,7 @@ class AnnotationLayer(QObject):
         finally:
             self._writing = False
             self._painted = False
+            self.layer.refresh()
 
     @staticmethod
     def _indices(place: Place, mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
