@@ -48,6 +48,7 @@ def test_values_are_there_in_the_next_session():
         purposes=("training", "fiji"),
         left_out=("coco",),
         overwrite=True,
+        validation=20,
     )
     preferences.write(**vars(changed))
     _clear_plugin_settings_cache()  # as in another process: read from the file
@@ -65,6 +66,7 @@ def test_values_are_there_in_the_next_session():
         "purposes": "training, fiji",
         "left_out": "coco",
         "overwrite": True,
+        "validation": 20,
     }
 
 

@@ -46,6 +46,13 @@ def export(
             help="Also write planes of stacks that were never touched.",
         ),
     ] = False,
+    validation: Annotated[
+        float,
+        typer.Option(
+            help="Share of the images for validation in COCO and YOLO, such as 0.2; chosen by "
+            "their names. Default: all are for training."
+        ),
+    ] = 0.0,
     overwrite: Annotated[
         bool, typer.Option(help="Replace earlier exports; other files are never replaced.")
     ] = False,
@@ -56,10 +63,11 @@ def export(
     Either all files are written or none.
     """
     with readable_errors():
-        from ..io.export import export_images  # noqa: PLC0415 - heavy
+        from ..io.export import check_split, export_images, split_notes  # noqa: PLC0415 - heavy
         from ..workflows.export_datasets import gather  # noqa: PLC0415 - as above
 
         chosen = check_formats(formats)
+        check_split(chosen, validation)
         gathered = gather(sources, classes, images)
         made = export_images(
             output,
@@ -67,9 +75,11 @@ def export(
             chosen,
             overwrite=overwrite,
             every_plane=every_plane,
+            validation=validation,
             inputs=gathered.inputs,
         )
         notes = _report(gathered.images, chosen, every_plane=every_plane)
+        notes += split_notes(gathered.images, chosen, validation)
         for note in (*gathered.notes, *notes):
             err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
         for path in made:
@@ -113,5 +123,8 @@ def _missing_images(missing: Sequence[str]) -> list[str]:
     if not missing:
         return []
     names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-    advice = "Put one into images/train, or give a folder of 8-bit images with --images."
+    advice = (
+        "Put each beside its labels (images/train or images/val), or give a folder of 8-bit images "
+        "with --images."
+    )
     return [f"The YOLO export has no 8-bit image of {names}. {advice}"]

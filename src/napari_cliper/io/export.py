@@ -11,10 +11,12 @@ from PIL import Image
 
 from ..labels.axes import axis_words
 from ..labels.labelled_image import LabelledImage
+from ..segmentation import InvalidInputError
 from .filenames import file_name, unique_names
 from .files import Replace, whole_files
 from .formats import FORMATS, check_formats
 from .lazy_images import Images, LazyImages, untouched_planes
+from .validation_split import check_share, chosen_for_validation, group_of
 
 
 def _names_of(image: LabelledImage) -> list[str]:
@@ -61,6 +63,40 @@ def export_notes(
     return notes
 
 
+def split_notes(images: Images, formats: Sequence[str], validation: float) -> list[str]:
+    """Return messages on how many images are for validation; the parameters of `export_images`."""
+    if not validation or not any(FORMATS[name].split for name in formats):
+        return []
+    groups = list(map(group_of, _with_unique_names(images)))
+    chosen = chosen_for_validation(groups, validation)
+    if not chosen:
+        return ["There is only one image or stack, so all is for training and none for validation."]
+    count = sum(group in chosen for group in groups)
+    return [f"{count} of {len(groups)} images are for validation, the others for training."]
+
+
+def check_split(formats: Sequence[str], validation: float) -> None:
+    """Check the share of images for validation.
+
+    Raises
+    ------
+    InvalidInputError
+        For a number that is no share, and if no format can be divided.
+    """
+    check_share(validation)
+    if validation and not any(FORMATS[name].split for name in formats):
+        able = " and ".join(FORMATS[name].title for name in FORMATS if FORMATS[name].split)
+        raise InvalidInputError(
+            f"Images for validation can be set apart only in {able}. Choose one of these formats, "
+            "or leave the share out."
+        )
+
+
+def _with_unique_names(images: Images) -> LazyImages:
+    names = unique_names([_names_of(image) for image in images])
+    return LazyImages(lambda: map(_named, images, names))
+
+
 def export_images(
     folder: Path,
     images: Images,
@@ -68,6 +104,7 @@ def export_images(
     *,
     overwrite: bool = False,
     every_plane: bool = False,
+    validation: float = 0.0,
     inputs: Iterable[Path] = (),
 ) -> list[Path]:
     """Write images in one or more formats, either all files or none.
@@ -87,6 +124,10 @@ def export_images(
     every_plane : bool
         Whether formats that are written plane by plane also have the planes of a stack without an
         accepted or painted pixel.
+    validation : float
+        Share of the images for validation, from 0 to below 1, in formats for training that know
+        it (`Format.split`). Images are chosen by their names, and planes of a stack stay together;
+        see `validation_split`.
     inputs : iterable of Path
         Files that the images were read from; they are never replaced.
 
@@ -98,17 +139,19 @@ def export_images(
     Raises
     ------
     InvalidInputError
-        For an unknown format, and for labels that a format cannot hold.
+        For an unknown format, a share for formats that cannot be divided, and for labels that a
+        format cannot hold.
     FileError
         For existing files that may not be replaced, and if files cannot be written.
     """
     chosen = check_formats(formats)
-    names = unique_names([_names_of(image) for image in images])
-    named = LazyImages(lambda: map(_named, images, names))
+    check_split(chosen, validation)
+    named = _with_unique_names(images)
+    groups = chosen_for_validation(map(group_of, named), validation) if validation else ()
     replaced: Replace = "own" if overwrite else "nothing"
     with whole_files(folder, replace=replaced, inputs=inputs) as staging:
         for name in chosen:
             part = staging if len(chosen) == 1 else staging / name
             part.mkdir(exist_ok=True)
-            FORMATS[name].export(part, named, every_plane=every_plane)
+            FORMATS[name].export(part, named, every_plane=every_plane, validation=groups)
         return [folder / path.name for path in sorted(staging.iterdir())]

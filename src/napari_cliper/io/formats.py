@@ -7,7 +7,7 @@ the export dialog are generated from this table. A format with `endings` also ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -58,6 +58,9 @@ class Format:
         End of the file name of each image; by default the first of `endings`.
     planes : bool
         Whether stacks are exported plane by plane.
+    split : bool
+        Whether `write_folder` divides images into those for training and for validation: it then
+        takes the names of the latter too (see `validation_split`).
     objects : bool
         Whether it takes the separate objects of an image (`LabelledImage.with_separate`).
     endings : tuple of str
@@ -73,6 +76,7 @@ class Format:
     notes: str = ""
     suffix: str = ""
     planes: bool = False
+    split: bool = False
     objects: bool = False
     endings: tuple[str, ...] = ()
 
@@ -80,7 +84,14 @@ class Format:
         """Write one image to one file."""
         _function(self.write_file)(path, image)
 
-    def export(self, folder: Path, images: Images, *, every_plane: bool = False) -> None:
+    def export(
+        self,
+        folder: Path,
+        images: Images,
+        *,
+        every_plane: bool = False,
+        validation: Collection[str] = (),
+    ) -> None:
         """Write all images into a folder.
 
         Parameters
@@ -89,6 +100,8 @@ class Format:
         images : sequence of LabelledImage or LazyImages
         every_plane : bool
             Whether planes of stacks without an accepted or painted pixel are written too.
+        validation : collection of str
+            Names of the images for validation, for formats with `split`.
 
         Raises
         ------
@@ -99,6 +112,9 @@ class Format:
 
         images = with_objects_of(images) if self.objects else images
         images = planes_of(images, every_plane=every_plane) if self.planes else images
+        if self.split:
+            _function(self.write_folder)(folder, images, validation)
+            return
         if self.write_folder:
             _function(self.write_folder)(folder, images)
             return
@@ -168,6 +184,7 @@ FORMATS: Mapping[str, Format] = {
         write_file="coco:write_one_coco",
         write_folder="coco:write_instances_and_stuff",
         planes=True,
+        split=True,
         endings=(".json",),
         objects=True,
     ),
@@ -177,6 +194,7 @@ FORMATS: Mapping[str, Format] = {
         purpose="training",
         write_folder="yolo:write_yolo_dataset",
         planes=True,
+        split=True,
         objects=True,
     ),
     "geojson": Format(

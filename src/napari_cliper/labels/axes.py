@@ -24,6 +24,8 @@ POSITION_KEY = "napari_cliper"
 
 _SUFFIX = re.compile(r"_(plane|[tzc])(\d{1,9})")
 
+_PLANE = re.compile(rf"(?:{_SUFFIX.pattern})+$")
+
 _LETTERS: Mapping[str, str] = MappingProxyType(
     {
         "t": "T", "time": "T", "frame": "T", "frames": "T",
@@ -90,6 +92,11 @@ def position_of_suffix(suffix: str) -> Position:
         for word, index in _SUFFIX.findall(suffix)
     )
     return found if _SUFFIX.sub("", suffix) == "" else ()
+
+
+def without_plane_suffix(name: str) -> str:
+    """Return the name of the stack of a plane: without its `plane_suffix`."""
+    return _PLANE.sub("", name) or name
 
 
 def position_to_record(position: Position) -> list[list[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from ..io.formats import FORMATS
 from . import preferences
@@ -23,6 +23,8 @@ class ExportChoice:
         Whether files that this program wrote are replaced.
     every_plane : bool
         Whether untouched planes of stacks are written too.
+    validation : int
+        Percent of the images for validation, in formats that divide them.
     """
 
     purposes: tuple[str, ...] = ()
@@ -30,6 +32,7 @@ class ExportChoice:
     folder: str = ""
     overwrite: bool = False
     every_plane: bool = False
+    validation: int = 0
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -40,11 +43,17 @@ class ExportChoice:
             if one.purpose in self.purposes and name not in self.left_out
         )
 
+    @property
+    def is_split(self) -> bool:
+        """Whether one of the formats divides images into those for training and validation."""
+        return any(FORMATS[name].split for name in self.formats)
+
 
 def last_choice() -> ExportChoice:
     """Return the choice of the last export; an empty one if there is none."""
     last = preferences.read()
-    return ExportChoice(last.purposes, last.left_out, last.folder, last.overwrite, last.every_plane)
+    names = (field.name for field in fields(ExportChoice))
+    return ExportChoice(**{name: getattr(last, name) for name in names})
 
 
 def keep_choice(choice: ExportChoice) -> None:

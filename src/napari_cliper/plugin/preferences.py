@@ -39,7 +39,7 @@ class Preferences:
         Whether the features of tiles are kept on disk.
     scheduler : str
         Address of a dask scheduler for runs on all images of a project; empty for none.
-    folder, purposes, left_out, overwrite, every_plane
+    folder, purposes, left_out, overwrite, every_plane, validation
         The last export: see `ExportChoice`.
     """
 
@@ -57,6 +57,7 @@ class Preferences:
     left_out: tuple[str, ...] = ("object-png", "object-tiff", "ome-zarr-0.5")
     overwrite: bool = False
     every_plane: bool = False
+    validation: int = 0
 
     @property
     def config(self) -> SegmentationConfig:
@@ -80,7 +81,7 @@ class Preferences:
 
 _GROUPS: dict[str, Literal["engine", "export"]] = {
     field.name: "export"
-    if field.name in ("folder", "purposes", "left_out", "overwrite", "every_plane")
+    if field.name in ("folder", "purposes", "left_out", "overwrite", "every_plane", "validation")
     else "engine"
     for field in fields(Preferences)
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
+
+from napari_cliper.plugin.export_choice import ExportChoice
 
 FILES = 30
 
@@ -116,9 +120,25 @@ def test_annotated_images_are_counted_exported_and_found_by_class(project, qtbot
     panel.every_image.click()
     panel.folder.setText(str(tmp_path / "out"))
     panel.purposes["fiji"].box.click()
+    assert not panel.validation.isEnabled()  # TIFF knows no validation
     panel.export_button.click()
     qtbot.waitUntil(lambda: dock.exchange.idle, timeout=20_000)
     assert sorted(path.name for path in (tmp_path / "out").glob("*.tif")) == [
         "plate 00.tif",
         "plate 01.tif",
     ]
+    panel.setValue(
+        ExportChoice(
+            ("training",),
+            ("png", "plain-png", "object-png", "yolo"),
+            str(tmp_path / "coco"),
+            validation=50,
+        )
+    )
+    assert panel.validation.isEnabled()
+    panel.export_button.click()
+    qtbot.waitUntil(lambda: dock.exchange.idle, timeout=20_000)
+    for part in ("train", "val"):
+        record = json.loads((tmp_path / "coco" / f"instances_{part}.json").read_text())
+        assert len(record["images"]) == 1
+    assert "1 of 2 images are for validation" in dock.status_panel.message.text()

@@ -22,7 +22,7 @@ VALUES = {
     ClassesPanel: with_colours((ClassRow("cell"), ClassRow("sky", background=True))),
     CorrectionsPanel: CorrectionsChoice("cell", spread=False, uncertainty=True),
     EnginePanel: SegmentationConfig(model="demo", refiner="none", device="cpu"),
-    ExportPanel: ExportChoice(("fiji",), (), "/somewhere", overwrite=True),
+    ExportPanel: ExportChoice(("fiji",), (), "/somewhere", overwrite=True, validation=20),
     MemoryPanel: 4.5,
     PrototypesPanel: PrototypesChoice(0.25, by_itself=False),
     ThresholdPanel: Thresholds(0.25, 0.5, min_max=True, per_class={"cell": 0.75}),

@@ -7,7 +7,9 @@ pycocotools makes the run-length codes and is the reference for the pixels that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -22,7 +24,8 @@ from ...labels.label_names import check_plane
 from ...labels.labelled_image import LabelledImage
 from ...labels.outlines import Region, find_regions
 from ..filenames import unique_names
-from ..lazy_images import Images
+from ..lazy_images import Images, LazyImages
+from ..validation_split import is_for_validation
 
 OBJECT_KEY = "instance_id"
 """Key of an annotation with the number of its object, which is the same in all planes."""
@@ -138,10 +141,41 @@ def write_one_coco(path: Path, image: LabelledImage) -> None:
     write_coco(path, list(image.planes()))
 
 
-def write_instances_and_stuff(folder: Path, planes: Images) -> None:
-    """Write a data set as ``instances.json`` and ``stuff.json``."""
-    write_coco(folder / "instances.json", planes)
-    write_coco(folder / "stuff.json", planes, kind="stuff")
+def write_instances_and_stuff(
+    folder: Path, planes: Images, validation: Collection[str] = ()
+) -> None:
+    """Write a data set as ``instances.json`` and ``stuff.json``.
+
+    Parameters
+    ----------
+    folder : Path
+    planes : sequence of LabelledImage or LazyImages
+    validation : collection of str
+        Names of the images for validation (see `validation_split.group_of`). If there are any, the
+        files are ``instances_train.json``, ``instances_val.json`` and the same for stuff, all with
+        the same categories.
+    """
+    parts = {"": planes}
+    ids = None
+    if validation:
+        ids = {one.name: one.id for one in categories_of(planes).by_id.values()}
+        files = unique_names([_file_names(image) for image in planes])
+        parts = {
+            f"_{part}": LazyImages(partial(_side, planes, files, validation, chosen=chosen))
+            for part, chosen in (("train", False), ("val", True))
+        }
+    for part, images in parts.items():
+        write_coco(folder / f"instances{part}.json", images, ids)
+        write_coco(folder / f"stuff{part}.json", images, ids, kind="stuff")
+
+
+def _side(
+    planes: Images, files: Sequence[str], validation: Collection[str], *, chosen: bool
+) -> Iterator[LabelledImage]:
+    """Iterate over the images for validation, or over the others, with their file names."""
+    for image, file in zip(planes, files, strict=True):
+        if is_for_validation(image, validation) == chosen:
+            yield replace(image, image_file=file)
 
 
 def _file_names(image: LabelledImage) -> list[str]:

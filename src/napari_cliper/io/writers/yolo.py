@@ -24,6 +24,7 @@ from ...labels.outlines import find_regions, one_ring
 from ...segmentation import InvalidInputError
 from ..filenames import file_name, unique_names
 from ..lazy_images import Images
+from ..validation_split import group_of, is_for_validation
 
 DECIMALS = 7
 """Of a coordinate: less than a hundredth of a pixel in an image of 65536 pixels."""
@@ -89,8 +90,9 @@ def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str]
         Planes. uint8 pixels (grey, RGB, or RGBA without its alpha) are written as PNG. Other
         pixels are not written, because their conversion to 8 bits is a choice of the user.
     validation : collection of str
-        Names (`LabelledImage.name`) of the images for validation. If empty, ``data.yaml`` names
-        the training images for validation too, because Ultralytics requires both.
+        Names of the images for validation (see `validation_split.group_of`). If empty,
+        ``data.yaml`` names the training images for validation too, because Ultralytics requires
+        both.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str]
     def collecting() -> Iterator[LabelledImage]:
         for image in images:
             check_plane(image, "A YOLO data set")
-            known.append(image.name)
+            known.append(group_of(image))
             stems.append(list(dict.fromkeys([_stem(image), file_name(image.name)])))
             yield image
 
@@ -118,11 +120,11 @@ def write_yolo_dataset(folder: Path, images: Images, validation: Collection[str]
     if unknown:
         raise InvalidInputError(
             f"The validation images {', '.join(map(repr, sorted(unknown)))} do not exist. Choose "
-            f"from: {', '.join(known)}."
+            f"from: {', '.join(dict.fromkeys(known))}."
         )
     missing = []
     for image, stem in zip(images, unique_names(stems), strict=True):
-        split = "val" if image.name in validation else "train"
+        split = "val" if is_for_validation(image, validation) else "train"
         for kind in ("images", "labels"):
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
         write_yolo(folder / "labels" / split / f"{stem}.txt", image, names)

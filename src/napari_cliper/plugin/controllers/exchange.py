@@ -197,7 +197,7 @@ def _export(
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> tuple[list[Path], list[str]]:
-    from ...io.export import export_images, export_notes  # noqa: PLC0415 - as above
+    from ...io.export import export_images, export_notes, split_notes  # noqa: PLC0415 - as above
 
     images = gather()
     made = export_images(
@@ -206,12 +206,12 @@ def _export(
         request.formats,
         overwrite=request.overwrite,
         every_plane=request.every_plane,
+        validation=request.validation,
         inputs=inputs,
     )
     formats, every = request.formats, request.every_plane
-    return made, [
-        note for image in images for note in export_notes(image, formats, every_plane=every)
-    ]
+    notes = [note for image in images for note in export_notes(image, formats, every_plane=every)]
+    return made, [*notes, *split_notes(images, formats, request.validation)]
 
 
 def _read(

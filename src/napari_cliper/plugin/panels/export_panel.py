@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
+    QSpinBox,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -40,6 +41,8 @@ class ExportRequest:
         All images of the project, not the chosen one alone.
     every_plane : bool
         Whether untouched planes of stacks are written too.
+    validation : float
+        Share of the images for validation, from 0 to below 1.
     """
 
     folder: Path
@@ -47,6 +50,7 @@ class ExportRequest:
     overwrite: bool
     every_image: bool
     every_plane: bool = False
+    validation: float = 0.0
 
 
 class PurposeRow(QWidget):
@@ -148,6 +152,12 @@ class ExportPanel(QWidget):
         self.overwrite.setToolTip(ui_text.OVERWRITE_TIP)
         self.every_plane = QCheckBox(ui_text.EVERY_PLANE)
         self.every_plane.setToolTip(ui_text.EVERY_PLANE_TIP)
+        self.validation = QSpinBox()
+        self.validation.setRange(0, 90)
+        self.validation.setSingleStep(5)
+        self.validation.setSuffix(" %")
+        self.validation.setSpecialValueText(ui_text.VALIDATION_NONE)
+        self.validation.setAccessibleName(ui_text.VALIDATION)
         self.export_button = QPushButton()
         set_tone(self.export_button, "primary")
         self.open_button = QPushButton(ui_text.OPEN_EXPORT_FOLDER)
@@ -161,6 +171,7 @@ class ExportPanel(QWidget):
         self.overwrite.toggled.connect(self._on_changed)
         self.every_image.toggled.connect(self._on_changed)
         self.every_plane.toggled.connect(self._on_changed)
+        self.validation.valueChanged.connect(self._on_changed)
         self.browse.clicked.connect(self._on_browse)
         self.export_button.clicked.connect(self.export_wanted)
         self.import_button.clicked.connect(self.import_wanted)
@@ -187,6 +198,11 @@ class ExportPanel(QWidget):
         row.addStretch(1)
         column.addLayout(row)
         column.addWidget(self.every_plane)
+        row = QHBoxLayout()
+        row.addWidget(QLabel(ui_text.VALIDATION))
+        row.addWidget(self.validation)
+        row.addStretch(1)
+        column.addLayout(row)
         grid = QGridLayout()
         grid.setSpacing(4)
         grid.addWidget(self.export_button, 0, 0, 1, 2)
@@ -205,6 +221,7 @@ class ExportPanel(QWidget):
             self.folder.text(),
             self.overwrite.isChecked(),
             self.every_plane.isChecked(),
+            self.validation.value(),
         )
 
     def setValue(self, choice: ExportChoice) -> None:
@@ -217,6 +234,7 @@ class ExportPanel(QWidget):
             self.folder.setText(choice.folder)
             self.overwrite.setChecked(choice.overwrite)
             self.every_plane.setChecked(choice.every_plane)
+            self.validation.setValue(choice.validation)
         self._update()
         if self.value() != before:
             self.valueChanged.emit(self.value())
@@ -230,6 +248,7 @@ class ExportPanel(QWidget):
             choice.overwrite,
             self._every_image(),
             choice.every_plane,
+            choice.validation / 100 if choice.is_split else 0.0,
         )
 
     def _every_image(self) -> bool:
@@ -275,6 +294,11 @@ class ExportPanel(QWidget):
         number = self._images if self._every_image() else 1
         self.export_button.setText(ui_text.export_images(number))
         self.export_button.setEnabled(not why_not)
+        is_split = self.value().is_split
+        self.validation.setEnabled(is_split)
+        self.validation.setToolTip(
+            ui_text.VALIDATION_TIP if is_split else ui_text.VALIDATION_WHY_NOT
+        )
         titles = [FORMATS[name].title for name in request.formats]
         self.export_button.setToolTip(why_not or ui_text.export_tip(titles))
 

@@ -16,6 +16,14 @@ EVERY_PLANE = "Untouched planes of stacks too"
 EVERY_PLANE_TIP = (
     "Formats that are written plane by plane leave out planes without an accepted or painted pixel."
 )
+VALIDATION = "Images for validation"
+VALIDATION_NONE = "none"
+VALIDATION_TIP = (
+    "COCO and YOLO: this share of the images is for validation, the others for training. Images "
+    "are chosen by their names, so the same images always give the same choice. Planes of a stack "
+    "stay together."
+)
+VALIDATION_WHY_NOT = "Only COCO and YOLO divide images into training and validation."
 FORMATS_TIP = "Choose the formats."
 EVERY_IMAGE_TIP = "All annotated images of the project, or only the image in the window."
 OPEN_EXPORT_FOLDER = "Open folder"
