@@ -24,8 +24,8 @@ from .features.composite import Composite as Composite
 from .features.contrast import PERCENTILES as PERCENTILES
 from .features.contrast import to_8bit as to_8bit
 from .features.preprocessing import RGBImage as RGBImage
+from .features.pyramid import Pyramid as Pyramid
 from .features.sampling import percentile_limits as percentile_limits
-from .features.tiled_image import Pyramid as Pyramid
 from .features.tiled_image import TiledImage as TiledImage
 from .labelling.live_labels import LiveLabels as LiveLabels
 from .labelling.live_labels import Shortfall as Shortfall

@@ -21,7 +21,8 @@ from .features.composite import Composite
 from .features.contrast import Limits
 from .features.patch_features import patch_features
 from .features.preprocessing import RGBImage, check_shape, to_rgb
-from .features.tiled_image import Pyramid, TiledImage, tiled_image
+from .features.pyramid import Pyramid
+from .features.tiled_image import TiledImage, tiled_image
 from .image_reader import ImageReader
 from .models import loading
 from .models.tile_cache import TileCache, TileStore

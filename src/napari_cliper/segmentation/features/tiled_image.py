@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -28,6 +27,7 @@ from .preprocessing import (
     check_shape,
     no_contrast,
 )
+from .pyramid import Pyramid
 from .sampling import sample_of
 
 READ_PIXELS = 1 << 24
@@ -35,47 +35,6 @@ READ_PIXELS = 1 << 24
 
 CONTRAST_PIXELS = 1 << 20
 """Pixels of a level of a pyramid that are enough for its contrast."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pyramid:
-    """An image at several resolutions; each tile is read from the one that fits its scale.
-
-    It stands for an image in `Segmenter.embed`, with tiles.
-
-    Parameters
-    ----------
-    levels : sequence of (Y, X) or (Y, X, C) arrays
-        The largest first; of any library.
-    """
-
-    levels: Sequence[Any]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the largest level."""
-        return tuple(int(side) for side in self.levels[0].shape)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of values of the largest level."""
-        return math.prod(self.shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The data type of the values."""
-        found: np.dtype[Any] = np.dtype(self.levels[0].dtype)
-        return found
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all of the largest level."""
-        every = np.asarray(self.levels[0])
-        return every if dtype is None else every.astype(dtype)
 
 
 @dataclass(frozen=True, eq=False)
