@@ -321,6 +321,45 @@ def test_the_record_says_which_prototypes_and_how_sure(root, prototypes_file, tm
     assert [ordered.index(name) for name, _ in rows] == sorted(ordered.index(n) for n in values)
 
 
+def test_pixel_sizes_that_do_not_fit_are_named(root, tmp_path):
+    """Images of ImageJ at two sizes, another one without a size, and one of nanometres."""
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    shutil.copy(root / "classes.txt", tmp_path)
+    for number, size in enumerate((0.5, 0.7)):
+        name = f"scene {2 * number:02d}"
+        pixels = np.asarray(Image.open(root / "train" / "images" / f"{name}.png"))
+        sizes = {"resolution": (1 / size, 1 / size), "metadata": {"unit": "um"}}
+        tifffile.imwrite(tmp_path / "images" / f"{name}.tif", pixels, imagej=True, **sizes)
+        shutil.copy(root / "train" / "labels" / f"{name}.png", tmp_path / "labels")
+    file = tmp_path / "found.prototypes.safetensors"
+    result = learn(tmp_path, file, part=".")
+    assert result.exit_code == 0, result.output
+    assert "pixel size" not in words(result)
+    assert read_prototypes(file).pixel_sizes == pytest.approx({"scene 00": 0.5, "scene 02": 0.7})
+
+    near, far = tmp_path / "near.ome.tif", tmp_path / "far.ome.tif"
+    for path, size in ((near, 700.0), (far, 2000.0)):
+        given = {f"PhysicalSize{axis}{unit}": value for axis in "XY"
+                 for unit, value in (("", size), ("Unit", "nm"))}  # fmt: skip
+        tifffile.imwrite(path, pixels, photometric="rgb", metadata=given)
+    unknown = root / "train" / "images" / "scene 00.png"
+    result = segment([near, far, unknown], tmp_path / "out", "--prototypes", file)
+    assert result.exit_code == 0, result.output
+    note = "The pixel size of this image is 2 µm, but prototypes were learned at 0.5 µm to 0.7 µm"
+    shown = " ".join(result.stdout.split())
+    assert shown.count("The pixel size of this image is") == shown.count(note) == 1
+    record = json.loads((tmp_path / "out" / "far.ome.json").read_text())
+    assert any(note in one for one in record["notes"])
+    assert record["prototypes"]["pixel_sizes"] == pytest.approx([0.5, 0.7])
+
+    write_prototypes(file, replace(read_prototypes(file), pixel_sizes={"scene 00": 0.1}))
+    sizes["resolution"] = (0.5, 0.5)
+    tifffile.imwrite(tmp_path / "images" / f"{name}.tif", pixels, imagej=True, **sizes)
+    result = learn(tmp_path, file, "--overwrite", part=".")
+    assert "images with different pixel sizes, 0.5 µm to 2 µm" in words(result)
+
+
 def test_only_words_or_only_prototypes(root, prototypes_file, tmp_path):
     image_file = root / "test" / "images" / "scene 06.png"
     for folder, more in {

@@ -52,6 +52,7 @@ def made(count: int = 3, width: int = 16) -> Prototypes:
             )
             for index in range(count)
         ),
+        {"image 0.tif": 0.1 + 0.2, "image 1.tif": 40.0},
     )
 
 
@@ -62,6 +63,7 @@ def path(tmp_path: Path) -> Path:
 
 def assert_same(one: Prototypes, other: Prototypes) -> None:
     assert (one.model, one.identity, len(one)) == (other.model, other.identity, len(other))
+    assert one.pixel_sizes == other.pixel_sizes
     for left, right in zip(one.items, other.items, strict=True):
         assert (left.name, left.patches, left.sources) == (right.name, right.patches, right.sources)
         assert left.vector.dtype == right.vector.dtype == torch.float32
@@ -92,11 +94,22 @@ def test_the_file_says_what_it_is(path):
     assert json.loads(texts["sources"])[1] == ["image 0.tif", "image 1.tif"]
 
 
+def test_files_of_older_versions_have_no_pixel_sizes(path):
+    write_prototypes(path, made())
+    with safe_open(path, framework="numpy") as file:
+        texts = dict(file.metadata())
+    assert json.loads(texts.pop("pixel_sizes")) == dict(made().pixel_sizes)
+    path.write_bytes(save(load(path.read_bytes()), texts))
+    assert_same(read_prototypes(path), replace(made(), pixel_sizes={}))
+
+
 def test_names_of_files_that_are_no_text_are_kept(path):
     (item,) = made(1).items
-    prototypes = replace(made(), items=(replace(item, sources=("a\udcff.tif",)),))
+    name = "a\udcff.tif"
+    prototypes = replace(made(), items=(replace(item, sources=(name,)),), pixel_sizes={name: 2.0})
     write_prototypes(path, prototypes)
-    assert read_prototypes(path).items[0].sources == ("a\udcff.tif",)
+    assert_same(read_prototypes(path), prototypes)
+    assert read_prototypes(path).items[0].sources == (name,)
     named = replace(made(), model="/models/\udcff.pt")
     write_prototypes(path, named)
     assert read_prototypes(path).model == "/models/?.pt"
@@ -157,6 +170,9 @@ def test_the_record_changes_with_what_scores_depend_on():
     record = prototypes_record(made())
     assert record == prototypes_record(made())
     assert (record["model"], record["prototypes"]) == ("open_clip:ViT-B-16/x", 3)
+    assert record["pixel_sizes"] == [0.1 + 0.2, 40.0]
+    unknown = prototypes_record(replace(made(), pixel_sizes={}))
+    assert unknown == {name: record[name] for name in ("model", "sha256", "prototypes")}
     for other in (
         replace(made(), identity="other"),
         replace(made(), items=tuple(rest)),
@@ -223,6 +239,9 @@ DAMAGES = {
         "not a list of lists of images",
     ),
     "too many sources": (text(sources='[["a"], ["b"], ["c"], ["d"]]'), "4 sources"),
+    "broken pixel sizes": (text(pixel_sizes="0.5"), "not an object of lengths above 0"),
+    "a pixel size of 0": (text(pixel_sizes='{"image 0.tif": 0}'), "not an object of lengths"),
+    "a pixel size of NaN": (text(pixel_sizes='{"image 0.tif": NaN}'), "not an object of lengths"),
     "no thumbnails": (lambda tensors, _: tensors.pop("thumbnails"), "has the tensors patches, v"),
     "another tensor": (lambda tensors, _: tensors.update(x=np.zeros(3)), "has the tensors"),
     "vectors in 64 bits": (tensor("vectors", np.float64), "vectors are F64"),

@@ -17,6 +17,7 @@ from ..io import journal as journals
 from ..io.files import check_places, whole_files
 from ..io.journal import Journal
 from ..io.prototype_file import prototypes_record
+from ..io.tiff_axes import pixel_size_of
 from ..segmentation import InvalidInputError, Monitor, Progress, Thresholds
 from .dataset import Dataset, Pair, some
 from .entry import NAME, Entry
@@ -183,6 +184,7 @@ def evaluate(
                 dataset.classes,
                 prototypes=prototypes,
                 prototype_weight=prototype_weight,
+                pixel_size=pixel_size_of(pair.image),
                 should_stop=monitor.should_stop,
             )
             labels = maps.to_labels(thresholds, stage=stage)

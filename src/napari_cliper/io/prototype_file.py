@@ -3,8 +3,9 @@
 A file is in safetensors format, so that nothing in it can run. For M prototypes of D features it
 has the tensors ``vectors`` (M, D) float32, ``patches`` (M,) int64 and ``thumbnails``
 (M, 48, 48, 3) uint8. Its metadata, as text, are ``format`` (a number, `FORMAT`), ``napari-cliper``
-(the version that wrote it), ``model`` and ``identity`` of the CLIP model, and ``names`` and
-``sources`` (JSON lists of length M).
+(the version that wrote it), ``model`` and ``identity`` of the CLIP model, ``names`` and
+``sources`` (JSON lists of length M), and ``pixel_sizes`` (a JSON object: micrometres by image).
+Files of older versions have no ``pixel_sizes``.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ def write_prototypes(
         "identity": _sound(prototypes.identity),
         "names": json.dumps([one.name for one in items]),
         "sources": json.dumps([one.sources for one in items]),
+        "pixel_sizes": json.dumps(dict(prototypes.pixel_sizes)),
     }
     content = save(_arrays(prototypes), metadata)
     if len(content) > MAX_BYTES:
@@ -161,17 +163,20 @@ def prototypes_record(prototypes: Prototypes) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``model``, ``sha256`` of everything that scores depend on, and ``prototypes``, their number.
+        ``model``, ``sha256`` of everything that scores depend on, ``prototypes``, their number,
+        and, if known, ``pixel_sizes`` of the images they were learned from, in micrometres.
     """
     digest = hashlib.sha256(prototypes.identity.encode(errors="replace"))
     digest.update(json.dumps([[one.name, one.sources] for one in prototypes.items]).encode())
     arrays = _arrays(prototypes)
     for name in ("vectors", "patches"):
         digest.update(arrays[name].tobytes())
+    sizes = sorted(set(prototypes.pixel_sizes.values()))
     return {
         "model": prototypes.model,
         "sha256": digest.hexdigest(),
         "prototypes": len(prototypes),
+        **({"pixel_sizes": sizes} if sizes else {}),
     }
 
 
@@ -258,17 +263,21 @@ def _checked_texts(texts: Mapping[str, str]) -> dict[str, Any]:
     missing = [name for name in _TEXTS if not texts.get(name)]
     if missing:
         raise _WrongError(f"its metadata have no {', '.join(missing)}")
+    texts = {"pixel_sizes": "{}", **texts}
     return {
         **texts,
-        "names": _list(tuple[str, ...], texts, "names", "texts"),
-        "sources": _list(_Sources, texts, "sources", "lists of images"),
+        "names": _parsed(tuple[str, ...], texts, "names", "a list of texts"),
+        "sources": _parsed(_Sources, texts, "sources", "a list of lists of images"),
+        "pixel_sizes": _parsed(_Sizes, texts, "pixel_sizes", "an object of lengths above 0"),
     }
 
 
 _Sources = tuple[Annotated[list[str], Field(min_length=1)], ...]
 
+_Sizes = dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
 
-def _list(kind: type[T], texts: Mapping[str, str], name: str, what: str) -> T:
+
+def _parsed(kind: type[T], texts: Mapping[str, str], name: str, what: str) -> T:
     try:
         found = json.loads(texts[name])
     except (ValueError, RecursionError) as error:
@@ -276,7 +285,7 @@ def _list(kind: type[T], texts: Mapping[str, str], name: str, what: str) -> T:
     try:
         return checked(kind, found, name)
     except InvalidInputError:
-        raise _WrongError(f"its {name} are {shown(found)}, not a list of {what}") from None
+        raise _WrongError(f"its {name} are {shown(found)}, not {what}") from None
 
 
 def _checked_arrays(file: Any) -> dict[str, NDArray[Any]]:
@@ -325,4 +334,4 @@ def _made(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Proto
             names, vectors.copy(), patches, sources, thumbnails, strict=True
         )
     )
-    return Prototypes(texts["model"], texts["identity"], tuple(items))
+    return Prototypes(texts["model"], texts["identity"], tuple(items), texts["pixel_sizes"])

@@ -6,7 +6,8 @@ UnitsTime of the OME-XML schema 2016-06; the units of ImageJ's calibration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -79,3 +80,26 @@ def known_unit(word: str, kind: Kind) -> Unit | None:
     """Look up a unit by any spelling; None if it is unknown or of another kind."""
     unit = UNITS.get(word.strip())
     return unit if unit is not None and unit.kind == kind else None
+
+
+def micrometres(sizes: Sequence[float], units: Sequence[str]) -> float | None:
+    """Return the side of a square of the same area as a pixel, in micrometres.
+
+    Parameters
+    ----------
+    sizes : sequence of float
+        Height and width of the pixel.
+    units : sequence of str
+        Their units, in any spelling.
+
+    Returns
+    -------
+    float or None
+        None if a unit is not one of length, such as ``"pixel"``, or a size is not above 0.
+    """
+    lengths = [
+        size * unit.size
+        for size, word in zip(sizes, units, strict=True)
+        if (unit := known_unit(word, "space")) is not None and math.isfinite(size) and size > 0
+    ]
+    return 1e6 * math.prod(lengths) ** (1 / len(lengths)) if len(lengths) == len(sizes) else None

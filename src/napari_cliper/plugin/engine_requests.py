@@ -74,6 +74,8 @@ class Request:
         Gamma of a grey image.
     masks : callable
         Returns the masks for a method that uses them, or None; called in the thread.
+    pixel_size : float, optional
+        Side of a pixel in micrometres.
     """
 
     read: Callable[[], Any]
@@ -86,6 +88,7 @@ class Request:
     contrast: Callable[[], Limits | None] = _percentiles
     gamma: float = 1.0
     masks: Callable[[], NDArray[Any] | None] = no_masks
+    pixel_size: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,7 @@ class LearningRequest:
         The class name of each label.
     source : str
         Name of the image.
-    contrast, gamma, masks
+    contrast, gamma, masks, pixel_size
         As in `Request`.
     """
 
@@ -117,6 +120,7 @@ class LearningRequest:
     contrast: Callable[[], Limits | None] = _percentiles
     gamma: float = 1.0
     masks: Callable[[], NDArray[Any] | None] = no_masks
+    pixel_size: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -230,6 +230,7 @@ class Session:
                 learning_request.confirmed,
                 learning_request.names,
                 learning_request.source,
+                pixel_size=learning_request.pixel_size,
             )
 
     def use(
@@ -361,6 +362,7 @@ class Session:
                 background=request.background,
                 prototypes=prototypes,
                 prototype_weight=request.prototype_weight,
+                pixel_size=request.pixel_size,
                 report=report,
                 should_stop=should_stop,
             )

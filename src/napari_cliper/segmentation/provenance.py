@@ -83,6 +83,7 @@ def prototype_usage(
             "class": name or "background",
             "prototypes": len(prototypes.of(name)),
             "images": prototypes.images_of(name),
+            "pixel_sizes": list(prototypes.sizes_of(name)),  # micrometres
             "weight": round(weight, 4),
         }
         for name, weight in weights

@@ -331,6 +331,7 @@ class Segmenter:
         background: Sequence[str] | None = None,
         prototypes: Prototypes | None = None,
         prototype_weight: float | None = None,
+        pixel_size: float | None = None,
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> ScoreMaps:
@@ -354,6 +355,8 @@ class Segmenter:
             Weight of a class's prototypes relative to its words, 0 to 1. Default: computed for
             each class; it grows with the number of images that the prototypes were learned from
             and is high where the words separate the class poorly.
+        pixel_size : float, optional
+            Of the image, in micrometres. A note warns if prototypes were learned at another one.
 
         Returns
         -------
@@ -363,7 +366,8 @@ class Segmenter:
         ------
         InvalidInputError
             For no class, a repeated one, a single class without background words, an embedding of
-            another configuration, prototypes of another CLIP model, or a weight outside 0 to 1.
+            another configuration, prototypes of another CLIP model, a weight outside 0 to 1, or a
+            pixel size that is not above 0.
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = Monitor.of(report, should_stop)
@@ -390,7 +394,7 @@ class Segmenter:
                 queries, cut_off = word_queries(self.networks, requested, kept, monitor)
                 notes += cut_off
                 fusion, unused = fused_prototypes(
-                    self.networks, prototypes, requested, queries, prototype_weight
+                    self.networks, prototypes, requested, queries, prototype_weight, pixel_size
                 )
                 notes += unused
             with timed(seconds, "score"):
@@ -450,6 +454,7 @@ class Segmenter:
         names: Mapping[int, str],
         source: str,
         prototypes: Prototypes | None = None,
+        pixel_size: float | None = None,
     ) -> Prototypes:
         """Learn visual prototypes of classes from the confirmed pixels of an image.
 
@@ -466,6 +471,8 @@ class Segmenter:
             Name of the image. Learning from the same source again replaces its prototypes.
         prototypes : Prototypes, optional
             Prototypes of other images, included in the result.
+        pixel_size : float, optional
+            Side of a pixel of the image in micrometres; stored with the prototypes.
 
         Returns
         -------
@@ -474,7 +481,7 @@ class Segmenter:
         Raises
         ------
         InvalidInputError
-            For arrays of another size than the image, and prototypes of another CLIP model.
+            For arrays of another size, prototypes of another CLIP model, and a wrong pixel size.
         """
         if not labels.shape == confirmed.shape == embedding.image.shape:
             raise InvalidInputError(
@@ -488,4 +495,5 @@ class Segmenter:
         found = learn_prototypes(features, grid, image, labels, confirmed, names, source)
         before = prototypes or Prototypes(self.config.model, self.identity)
         before = before.without_source(source)  # even if nothing was learned from it this time
-        return before.union(Prototypes(self.config.model, self.identity, tuple(found)))
+        sizes = {} if pixel_size is None else {source: pixel_size}
+        return before.union(Prototypes(self.config.model, self.identity, tuple(found), sizes))

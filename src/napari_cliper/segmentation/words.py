@@ -11,7 +11,7 @@ from .networks import Networks
 from .progress import Monitor
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key
 from .scoring.prototype_fusion import PrototypeFusion, prototype_fusion
-from .scoring.prototypes import Prototypes
+from .scoring.prototypes import BACKGROUND, Prototypes
 from .scoring.similarity import Queries
 
 WORDS_SHOWN = 12
@@ -63,15 +63,20 @@ def fused_prototypes(
     classes: Sequence[ClassPrompt],
     queries: Queries,
     weight: float | None,
+    pixel_size: float | None,
 ) -> tuple[PrototypeFusion | None, list[str]]:
-    """Return the prototypes weighted against the words, or None, and notes."""
+    """Return the prototypes weighted against the words, or None, and notes.
+
+    `pixel_size` is that of the image in micrometres, None if it is unknown.
+    """
     if prototypes is None or not len(prototypes):
         return None, []
     prototypes.check_model(networks.identity, networks.config.model)
     scale = networks.settings.logit_scale
     fusion = prototype_fusion(prototypes, classes, queries, weight, scale)
     if fusion is not None:
-        return fusion, []
+        names = (*(one.name for one in classes), BACKGROUND)
+        return fusion, list(filter(None, [prototypes.size_note(names, pixel_size)]))
     note = (
         "The prototypes were not used: at least two classes, one of which may be the background, "
         "must have prototypes to be compared."

@@ -13,6 +13,7 @@ from ..io import journal as journals
 from ..io.files import FileError, check_places
 from ..io.journal import Journal
 from ..io.prototype_file import check_suffix, from_record, to_record, write_prototypes
+from ..io.tiff_axes import pixel_size_of
 from ..segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Prototypes, Segmenter
 
 if TYPE_CHECKING:
@@ -166,7 +167,9 @@ def learn_files(
                 done = {"name": pair.name, "digest": digest, "prototypes": items}
                 journal.append(done)
             own = _from_journal(journal, done)
-            prototypes = prototypes.union(replace(prototypes, items=own))
+            size = pixel_size_of(pair.image)
+            sizes = {} if size is None else {pair.name: size}
+            prototypes = prototypes.union(replace(prototypes, items=own, pixel_sizes=sizes))
         monitor.tell("Learning from the images", len(dataset.pairs), len(dataset.pairs))
         if not prototypes:
             raise InvalidInputError(
@@ -197,7 +200,7 @@ def _with_counts(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> 
         )
         for name in (BACKGROUND, *dataset.names)
     )
-    notes = list(dataset.notes)
+    notes = [*dataset.notes, *filter(None, [prototypes.mixed_sizes_note()])]
     if blank:
         notes.append(f"Images without a labelled pixel: {some(blank)}.")
     if not classes[0].prototypes:

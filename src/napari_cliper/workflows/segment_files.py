@@ -12,6 +12,7 @@ from ..io.files import FileError, Replace, cannot
 from ..io.journal import digest_of
 from ..io.own_files import sha256
 from ..io.prototype_file import prototypes_record
+from ..io.tiff_axes import pixel_size_of
 from ..objects.classifying import ClassifiedObjects, classify
 from ..segmentation import (
     ClassPrompt,
@@ -148,10 +149,13 @@ class ReadImage:
     planes : ImagePlanes
     first : RGBImage or TiledImage
         Its first plane as the networks will see it.
+    pixel_size : float or None
+        Side of a pixel in micrometres, if the file gives it.
     """
 
     planes: ImagePlanes
     first: RGBImage | TiledImage
+    pixel_size: float | None
 
     @property
     def single(self) -> bool:
@@ -204,7 +208,7 @@ def read_checked(segmenter: Segmenter, job: SegmentJob, source: Source) -> ReadI
                 )
         except InvalidInputError as error:
             raise InvalidInputError(f"{path}: {error}") from error
-    return ReadImage(planes, first)
+    return ReadImage(planes, first, pixel_size_of(path))
 
 
 def encode(
@@ -233,6 +237,7 @@ def encode(
                 monitor,
                 prototypes=job.prototypes,
                 prototype_weight=job.prototype_weight,
+                pixel_size=image.pixel_size,
             )
         except InvalidInputError as error:
             raise InvalidInputError(f"{source.path}: {error}") from error
@@ -330,6 +335,7 @@ def _labelled(
         job.classes,
         prototypes=job.prototypes,
         prototype_weight=job.prototype_weight,
+        pixel_size=image.pixel_size,
         report=monitor.report,
         should_stop=monitor.should_stop,
     )

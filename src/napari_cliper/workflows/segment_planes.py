@@ -98,6 +98,7 @@ def segment_planes(
     *,
     prototypes: Prototypes | None = None,
     prototype_weight: float | None = None,
+    pixel_size: float | None = None,
 ) -> SegmentedPlanes:
     """Segment all planes of an image, one by one; only their labels are kept.
 
@@ -105,8 +106,9 @@ def segment_planes(
     ----------
     segmenter : Segmenter
     planes : ImagePlanes
-    classes, thresholds, prototypes, prototype_weight
-        As in `segment_file`.
+    classes, thresholds
+    prototypes, prototype_weight, pixel_size
+        As in `Segmenter.score`.
     monitor : Monitor
         For a stack, told of each plane and of downloads.
 
@@ -130,6 +132,7 @@ def segment_planes(
             classes,
             prototypes=prototypes,
             prototype_weight=prototype_weight,
+            pixel_size=pixel_size,
             **callbacks,
         )
         found.add(plane, embedding.image, scores, thresholds)

@@ -179,6 +179,29 @@ def test_the_reason_why_nothing_can_be_learned_is_shown(nonsense, qtbot):
         assert re.match("No visual prototypes|There is nothing to undo", widget.toolTip())
 
 
+def test_pixel_sizes_that_do_not_fit_are_said_before_a_run_and_in_its_result(nonsense, run, qtbot):
+    dock = nonsense
+    scene = dock.viewer.layers["scene"]
+    scene.units, scene.scale = "nm", (500, 500)
+    assert learnt(dock, qtbot).pixel_sizes == pytest.approx({"scene": 0.5})
+    assert dock.prototypes_panel.note.text() == ""
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(SCENE.image, name="other", rgb=True, units="um", scale=(2, 2))
+    qtbot.waitUntil(lambda: dock.image_panel.value() is not None, timeout=20_000)
+    idle(dock, qtbot)
+    expected = "The pixel size of this image is 2 µm, but prototypes were learned at 0.5 µm"
+    assert expected in dock.prototypes_panel.note.text()
+    run(dock)
+    assert any(expected in note for note in dock.shown.outcome.scores.notes)
+    confirm_scene(dock, name="other")
+    idle(dock, qtbot)
+    dock.prototypes_panel.learn_button.click()
+    expected = "images with different pixel sizes, 0.5 µm to 2 µm"
+    qtbot.waitUntil(lambda: expected in message(dock), timeout=60_000)
+    idle(dock, qtbot)
+    assert expected in dock.prototypes_panel.note.text()
+
+
 def test_learning_waits_for_what_runs(nonsense, qtbot):
     confirm_scene(nonsense)
     nonsense.run()

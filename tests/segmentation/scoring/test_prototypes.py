@@ -223,6 +223,54 @@ def test_mixing_is_class_by_class():
     assert found.mixed_background(None, None) is None
 
 
+# ---------------------------------------------------------------------- pixel sizes
+
+
+def sized(**sizes: float) -> Prototypes:
+    """Prototypes of class a from image a, and so on, with the pixel sizes of the images."""
+    items = (prototype(name, 1, 0, source=name) for name in ("a", "b", "c"))
+    return Prototypes("demo", "x", tuple(items), sizes)
+
+
+def test_prototypes_warn_of_images_of_another_pixel_size():
+    found = sized(a=0.5, b=0.002)
+    cases = {
+        0.5: ("b",), 0.34: ("b",), 0.74: ("b",), 0.3: ("a", "b"), 0.76: ("a", "b"),
+        0.002: ("a",), None: (),
+    }  # fmt: skip
+    for size, off in cases.items():
+        note = found.size_note(("A", "b", "c", "d"), size)
+        listed = note.partition("(")[2].partition(")")[0]
+        assert tuple(filter(None, listed.casefold().split(", "))) == off, size
+    note = found.size_note("ab", 2000.0)
+    assert note.startswith(
+        "The pixel size of this image is 2 mm, but prototypes were learned at 2 nm to 0.5 µm (a, b)"
+    )
+    assert found.size_note("b", 0.002) == found.size_note("c", 0.5) == ""
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(InvalidInputError, match="must be above 0"):
+            found.size_note("a", wrong)
+        with pytest.raises(InvalidInputError, match="must be above 0"):
+            sized(a=wrong)
+
+
+def test_learning_at_several_pixel_sizes_says_so():
+    assert sized().mixed_sizes_note() == sized(a=1.0).mixed_sizes_note() == ""
+    assert sized(a=1.0, b=1.5).mixed_sizes_note() == ""
+    assert "different pixel sizes, 1 µm to 1.6 µm" in sized(a=1.6, c=1.0).mixed_sizes_note()
+
+
+def test_pixel_sizes_are_those_of_the_images_learned_from():
+    found = sized(a=1.0, b=2.0)
+    assert found.without(*found.of("a")).pixel_sizes == {"b": 2.0}
+    assert found.without_source("b").pixel_sizes == {"a": 1.0}
+    assert found.renamed("a", "b").sizes_of("b") == (1.0, 2.0)
+    again = Prototypes("demo", "x", (prototype("a", 0, 1, source="a"),))
+    assert found.union(again).pixel_sizes == {"b": 2.0}  # the image has no known size any more
+    other = Prototypes("demo", "x", (prototype("d", 0, 1, source="d"),), {"d": 3.0})
+    assert found.union(other).pixel_sizes == {"a": 1.0, "b": 2.0, "d": 3.0}
+
+
 # ---------------------------------------------------------------------- the real engine
 
 
@@ -270,6 +318,18 @@ def test_the_record_says_which_and_how_much(segmenter, learned):
     assert rows["background"]["images"] == 8
     assert {row["weight"] for row in rows.values()} == {0.5}
     assert "prototypes" not in segmenter.score(embedding, WORDS).record
+
+
+def test_a_result_warns_of_prototypes_of_another_pixel_size(segmenter):
+    scene = make_scene((96, 96), seed=1)
+    embedding, every = segmenter.embed(scene.image), np.ones(scene.labels.shape, bool)
+    found = segmenter.learn(embedding, scene.labels, every, NAMES, "scene", pixel_size=0.5)
+    assert found.pixel_sizes == {"scene": 0.5}
+    for size, warns in ((None, False), (0.4, False), (1.0, True)):
+        scores = segmenter.score(embedding, WORDS, prototypes=found, pixel_size=size)
+        assert any("this image is 1 µm" in note for note in scores.notes) == warns, size
+        assert all(row["pixel_sizes"] == [0.5] for row in scores.record["prototypes"])
+    assert not any("pixel size" in note for note in segmenter.score(embedding, WORDS).notes)
 
 
 def test_a_share_of_nothing_is_the_words_alone(segmenter, learned):

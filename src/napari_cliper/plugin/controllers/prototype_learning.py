@@ -172,7 +172,7 @@ class PrototypeLearning(Controller):
 
     def update_available(self, _annotation: object = None) -> None:
         """Enable or disable the panel, with the reason."""
-        self._panel.set_available(self.why_not(), self._of_another_model())
+        self._panel.set_available(self.why_not(), self._note())
 
     def why_not(self) -> str:
         """Why learning is not possible; empty if it is."""
@@ -206,6 +206,15 @@ class PrototypeLearning(Controller):
         if learned == chosen:
             return ""
         return ui_text.other_model(learned=learned, chosen=chosen)
+
+    def _note(self) -> str:
+        """What the user should know about the prototypes and the chosen image."""
+        found, choice = self.prototypes, self._images.value()
+        if (other := self._of_another_model()) or found is None:
+            return other
+        names = dict.fromkeys(one.name for one in found.items)
+        size = None if choice is None else choice.pixel_size
+        return " ".join(filter(None, [found.mixed_sizes_note(), found.size_note(names, size)]))
 
     # ------------------------------------------------------------------ learning
 
@@ -246,6 +255,7 @@ class PrototypeLearning(Controller):
             choice.contrast,
             choice.gamma,
             self._masks.of(choice, self._engine.value()),
+            choice.pixel_size,
         )
         self._when_free(
             learning_request.source,
@@ -264,7 +274,9 @@ class PrototypeLearning(Controller):
             ask_again=ask_again,
         )
         classes = len({one.name for one in found.items if one.name})
-        return ui_text.learned_from(source=source, classes=classes)
+        learned = ui_text.learned_from(source=source, classes=classes)
+        mixed = "" if self.prototypes is None else self.prototypes.mixed_sizes_note()
+        return " ".join(filter(None, [learned, mixed]))
 
     def _forget(self, source: str, *, ask_again: bool) -> None:
         """Remove the prototypes of an image in which nothing is confirmed any more."""

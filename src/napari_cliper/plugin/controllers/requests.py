@@ -103,6 +103,7 @@ class Requests:
             contrast=choice.contrast,
             gamma=choice.gamma,
             masks=self._masks.of(choice, config),
+            pixel_size=choice.pixel_size,
         )
         return choice, tuple(row for row in rows if not row.background), request
 

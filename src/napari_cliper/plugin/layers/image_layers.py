@@ -19,6 +19,7 @@ from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
 from ...labels.axes import axes_from_names
+from ...labels.units import micrometres
 from ...segmentation import MIN_SIDE, Composite, InvalidInputError, SegmentationConfig
 from .. import ui_text
 from .image_group import ChannelArray, ImageGroup, full_resolution, members_of, own_limits
@@ -96,6 +97,12 @@ class ImageChoice:
             return sides_of(self.region)
         height, width = image_shape(self.layer)[-2:]
         return height, width
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Side of a pixel in micrometres; None if the layer has no unit of length."""
+        geometry = geometry_of(self.layer)
+        return micrometres(geometry["pixel_size"][-2:], geometry["units"][-2:])
 
     def read(self) -> NDArray[Any]:
         """Return a copy of the pixels, (Y, X) or (Y, X, 3 or 4), in the layer's dtype.

@@ -11,7 +11,7 @@ Notation: N = h * w patches, D embedding width, M prototypes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from scipy.cluster.vq import kmeans, vq
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from ..pixel_size import FACTOR, check_pixel_size, length_text, ratio
 from ..prompts import key
 
 BACKGROUND = ""
@@ -37,6 +38,9 @@ PURE = 0.8
 """Minimum fraction of a patch's annotated pixels that must belong to the class."""
 THUMBNAIL = 48
 """Side of a prototype's thumbnail, in pixels."""
+
+NAMED = 10
+"""Most classes that a note names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +80,28 @@ class Prototypes:
         Everything that its features depend on. Prototypes of different identities must not be
         mixed.
     items : tuple of Prototype
+    pixel_sizes : mapping of str to float
+        Side of a pixel, in micrometres, of the images that they were learned from, by name.
+        Images of unknown pixel size are not in it.
+
+    Raises
+    ------
+    InvalidInputError
+        For a pixel size that is not above 0.
     """
 
     model: str
     identity: str
     items: tuple[Prototype, ...] = ()
+    pixel_sizes: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep the pixel sizes of images that prototypes come from, and check them."""
+        sources = {source for one in self.items for source in one.sources}
+        sizes = {name: size for name, size in self.pixel_sizes.items() if name in sources}
+        for size in sizes.values():
+            check_pixel_size(size)
+        object.__setattr__(self, "pixel_sizes", sizes)
 
     def __len__(self) -> int:
         """Return the number of prototypes."""
@@ -93,6 +114,63 @@ class Prototypes:
     def images_of(self, name: str) -> int:
         """Return the number of images that a class was learned from."""
         return len({source for one in self.of(name) for source in one.sources})
+
+    def sizes_of(self, *names: str) -> tuple[float, ...]:
+        """Return the different pixel sizes that classes were learned at, in micrometres, sorted."""
+        sources = {source for name in names for one in self.of(name) for source in one.sources}
+        return tuple(sorted({self.pixel_sizes[one] for one in sources if one in self.pixel_sizes}))
+
+    def mixed_sizes_note(self) -> str:
+        """Return a warning if the images differ in pixel size by more than `FACTOR`; else empty."""
+        sizes = sorted(self.pixel_sizes.values())
+        if not sizes or ratio(sizes[0], sizes[-1]) <= FACTOR:
+            return ""
+        return (
+            f"The prototypes were learned from images with different pixel sizes, "
+            f"{_size_range(sizes)}. They may mix objects of different scale. Learn from images of "
+            "one pixel size, or resize the images first."
+        )
+
+    def size_note(self, names: Iterable[str], pixel_size: float | None) -> str:
+        """Return a warning if an image differs too much in pixel size from those learned from.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The classes that are used; `BACKGROUND` for the background.
+        pixel_size : float or None
+            Of the image, in micrometres; None if it is unknown, which gives no warning.
+
+        Returns
+        -------
+        str
+            Names the classes none of whose known pixel sizes is within a factor of `FACTOR`; empty
+            if there are none.
+
+        Raises
+        ------
+        InvalidInputError
+            For a pixel size that is not above 0.
+        """
+        if pixel_size is None:
+            return ""
+        check_pixel_size(pixel_size)
+        sizes = {name: self.sizes_of(name) for name in names}
+        off = [
+            name
+            for name, known in sizes.items()
+            if known and min(ratio(pixel_size, size) for size in known) > FACTOR
+        ]
+        if not off:
+            return ""
+        shown = ", ".join(name or "background" for name in off[:NAMED])
+        more = f" and {len(off) - NAMED} more" if len(off) > NAMED else ""
+        learned = _size_range(sorted({size for name in off for size in sizes[name]}))
+        return (
+            f"The pixel size of this image is {length_text(pixel_size)}, but prototypes were "
+            f"learned at {learned} ({shown}{more}). They may not fit, because objects look larger "
+            "or smaller. Resize the image, or learn from images of its pixel size."
+        )
 
     def without(self, *gone: Prototype) -> Prototypes:
         """Return a copy without the given prototypes."""
@@ -124,7 +202,8 @@ class Prototypes:
         sources = {source for one in others.items for source in one.sources}
         kept = (one for one in self.items if not sources.issuperset(one.sources))
         items = (*kept, *others.items)
-        return replace(self, items=_limited(items))
+        sizes = {name: size for name, size in self.pixel_sizes.items() if name not in sources}
+        return replace(self, items=_limited(items), pixel_sizes={**sizes, **others.pixel_sizes})
 
     def check_model(self, identity: str, model: str) -> None:
         """Raise an error if the prototypes belong to another CLIP model.
@@ -140,6 +219,11 @@ class Prototypes:
                 "Prototypes work only with the model that they were learned with. Choose that "
                 "model, or learn the prototypes again."
             )
+
+
+def _size_range(sizes: Sequence[float]) -> str:
+    """Return sorted pixel sizes as text, such as ``"0.5 µm"`` or ``"0.5 µm to 2 µm"``."""
+    return " to ".join(dict.fromkeys((length_text(sizes[0]), length_text(sizes[-1]))))
 
 
 def _limited(items: Sequence[Prototype]) -> tuple[Prototype, ...]:
