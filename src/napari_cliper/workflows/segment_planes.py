@@ -73,7 +73,7 @@ class SegmentedPlanes:
             if stage not in self.labels:
                 self.labels[stage] = np.zeros((*leading, *labels.shape), labels.dtype)
             self.labels[stage][plane] = labels
-        counts = label_counts(labels, len(scores.classes) + 1)
+        counts = label_counts(labels, len(scores.classes) + 1).tolist()
         live = LiveLabels(scores.on_grid(), "coarse")
         self.counts = np.add(counts, self.counts or 0).tolist()
         self.results.append(
