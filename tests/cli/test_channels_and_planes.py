@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from typer.testing import CliRunner
 
 from napari_cliper.cli.commands import app
@@ -115,6 +116,25 @@ def test_all_planes_are_those_of_single_runs(segment, tmp_path, monkeypatch):
     found = labels_of(tmp_path, "many")
     assert found.shape == (2, 3, 64, 80)
     np.testing.assert_array_equal(found[0], found[1])
+    group = zarr.open_group(str(tmp_path / "many.zarr"), mode="w", zarr_format=2)
+    group.create_array("0", data=many.transpose(0, 2, 1, 3, 4), chunks=(1, 1, 1, 32, 32))
+    scale = [{"type": "scale", "scale": [30, 1, 3, 0.5, 0.25]}]
+    spaces = [{"name": one, "type": "space", "unit": "micrometer"} for one in "zyx"]
+    axes = [{"name": "t", "type": "time", "unit": "second"}, {"name": "c", "type": "channel"}]
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    image = {"version": "0.4", "axes": axes + spaces, "datasets": datasets}
+    group.attrs["multiscales"] = [image]
+    result = segment(tmp_path / "many.zarr", "--axis", "TZ", *chosen, out="zarr")
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(labels_of(tmp_path, "many", "zarr"), found)
+    labels = read_labels(tmp_path / "zarr" / "many_refined.tif")
+    assert (labels.axes, labels.pixel_size) == ("TZYX", (30, 3, 0.5, 0.25))
+    assert labels.units == ("second", *["micrometer"] * 3)
+    again = segment(tmp_path / "many.zarr", "--axis", "TZ", *chosen, out="zarr")
+    assert "done before" in again.output
+    refused = segment(tmp_path / "many.zarr", "--axis", "TZ", out="other")
+    assert refused.exit_code == 2, refused.output
+    assert "--channels" in refused.output
     rgb = save(tmp_path / "first.tif", SCENES[0], photometric="rgb")
     assert segment(rgb).exit_code == 0
     np.testing.assert_array_equal(found[0, 0], labels_of(tmp_path, "first"))

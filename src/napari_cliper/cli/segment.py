@@ -52,7 +52,7 @@ def segment(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Images (TIFF, PNG, JPEG, ...), folders with subfolders, patterns in quotes "
+            help="Images (TIFF, PNG, OME-Zarr, ...), folders with subfolders, patterns in quotes "
             '("plates/**/*.tif"), or lists (.txt) with one path on each line.'
         ),
     ],

@@ -15,9 +15,9 @@ from PIL import Image
 
 from ..io import journal as journals
 from ..io.files import check_places, whole_files
+from ..io.images import pixel_size_of
 from ..io.journal import Journal
 from ..io.prototype_file import prototypes_record
-from ..io.tiff_axes import pixel_size_of
 from ..segmentation import InvalidInputError, Monitor, Progress, Thresholds
 from .dataset import Dataset, Pair, some
 from .entry import NAME, Entry

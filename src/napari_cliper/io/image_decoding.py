@@ -72,7 +72,7 @@ def decode_image(path: str | Path) -> DecodedImage:
         allows; a file with several images; and an unsupported format or variant of a format.
     """
     path = Path(path)
-    with _explained(path):
+    with explained(path):
         if _is_tiff(path):
             return decode_tiff(path)
         return _decode_other(path)
@@ -86,7 +86,7 @@ def open_image(path: Path) -> LazyTiff | None:
     FileError
         As `decode_image`.
     """
-    with _explained(path):
+    with explained(path):
         return open_tiff(path) if _is_tiff(path) else None
 
 
@@ -98,7 +98,7 @@ def tiff_metadata(path: Path) -> TiffMetadata | None:
     FileError
         As `decode_image`.
     """
-    with _explained(path):
+    with explained(path):
         return read_tiff_metadata(path) if _is_tiff(path) else None
 
 
@@ -120,8 +120,8 @@ def _is_tiff(path: Path) -> bool:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn every exception of a decoder into a `FileError`."""
+def explained(path: Path) -> Iterator[None]:
+    """Context manager to turn every exception of a decoder into a `FileError`."""
     try:
         yield
     except FileNotFoundError:

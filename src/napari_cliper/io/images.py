@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels.axes import axes_from_names
+from ..labels.labelled_image import PIXEL
+from ..labels.units import micrometres
 from .decoded_image import DecodedImage
 from .files import FileError
 from .image_decoding import decode_image, open_image
+from .ome_zarr_images import OmeZarr, is_zarr, open_ome_zarr
+from .tiff_axes import pixel_sizes_of_tiff
 from .tiff_decoding import LazyTiff
 
 LAZY_PIXELS = 1 << 25
@@ -24,15 +29,17 @@ def read_image_file(path: Path) -> NDArray[Any]:
     return read_image_with_axes(path)[0]
 
 
-def open_image_with_axes(path: Path) -> tuple[NDArray[Any] | LazyTiff, str]:
-    """Return pixels and axes of `read_image_with_axes`; those of a large TIFF are read when needed.
+def open_image_with_axes(path: Path) -> tuple[NDArray[Any] | LazyTiff | OmeZarr, str]:
+    """Return pixels and axes of `read_image_with_axes`; those of large files are read when needed.
+
+    These are TIFFs in tiles or with several planes, and OME-Zarr.
 
     Raises
     ------
     FileError
         As `read_image_with_axes`.
     """
-    lazy = open_image(path)
+    lazy = open_ome_zarr(path) if is_zarr(path) else open_image(path)
     if lazy is None:
         return read_image_with_axes(path)
     axes = lazy.axes.replace("S", "")
@@ -40,6 +47,40 @@ def open_image_with_axes(path: Path) -> tuple[NDArray[Any] | LazyTiff, str]:
     if math.prod(sides) <= LAZY_PIXELS or 1 in sides[:-2]:
         return read_image_with_axes(path)
     return lazy, axes_from_names(axes, len(axes))
+
+
+def pixel_sizes_of(path: Path) -> Mapping[str, tuple[float, str]]:
+    """Return length and unit of a pixel along each axis for which an image file gives them.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF or OME-Zarr; other formats give none.
+
+    Returns
+    -------
+    mapping of str to (float, str)
+        By the letter of the axis; see `labels.axes`.
+
+    Raises
+    ------
+    FileError
+        As `decode_image`.
+    """
+    return open_ome_zarr(path).pixel_sizes if is_zarr(path) else pixel_sizes_of_tiff(path)
+
+
+def pixel_size_of(path: Path) -> float | None:
+    """Return the side of a pixel of an image file in micrometres; None if it is unknown.
+
+    Raises
+    ------
+    FileError
+        As `decode_image`.
+    """
+    known = pixel_sizes_of(path)
+    pairs = [known.get(axis, (1.0, PIXEL)) for axis in "YX"]
+    return micrometres([size for size, _ in pairs], [unit for _, unit in pairs])
 
 
 def read_image_with_axes(path: Path) -> tuple[NDArray[Any], str]:
@@ -51,7 +92,7 @@ def read_image_with_axes(path: Path) -> tuple[NDArray[Any], str]:
     Parameters
     ----------
     path : Path
-        A TIFF, or a file in one of `image_decoding.FORMATS`.
+        A TIFF, the folder of an OME-Zarr image, or a file in one of `image_decoding.FORMATS`.
 
     Returns
     -------
@@ -67,6 +108,10 @@ def read_image_with_axes(path: Path) -> tuple[NDArray[Any], str]:
     FileError
         As `decode_image`, and for pixel values without a colour in the palette.
     """
+    if is_zarr(path):
+        stored = open_ome_zarr(path)
+        letters = stored.axes.removesuffix("S")
+        return stored[...], axes_from_names(letters, len(letters))
     decoded = decode_image(path)
     pixels = _coloured(path, decoded)
     axes = decoded.axes.replace("S", "")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..labels.axes import UNKNOWN, axes_from_names
 from ..labels.labelled_image import PIXEL
-from ..labels.units import Kind, known_unit, micrometres
+from ..labels.units import Kind, known_unit
 from .decoded_image import DecodedImage
 from .image_decoding import tiff_metadata
 from .tiff_decoding import TiffMetadata
@@ -62,8 +62,8 @@ def with_axes_of_tiff(decoded: DecodedImage) -> TiffAxes:
     )
 
 
-def pixel_sizes_of(path: Path) -> dict[str, tuple[float, str]]:
-    """Return length and unit of a pixel along each axis for which an image file gives them.
+def pixel_sizes_of_tiff(path: Path) -> dict[str, tuple[float, str]]:
+    """Return length and unit of a pixel along each axis for which a TIFF gives them.
 
     Parameters
     ----------
@@ -85,19 +85,6 @@ def pixel_sizes_of(path: Path) -> dict[str, tuple[float, str]]:
         return {}
     root = ET.fromstring(found.ome) if found.ome else None  # noqa: S314 - as for the classes
     return _calibration(found, root)
-
-
-def pixel_size_of(path: Path) -> float | None:
-    """Return the side of a pixel of an image file in micrometres; None if it is unknown.
-
-    Raises
-    ------
-    FileError
-        As `image_decoding.decode_image`.
-    """
-    known = pixel_sizes_of(path)
-    pairs = [known.get(axis, (1.0, PIXEL)) for axis in "YX"]
-    return micrometres([size for size, _ in pairs], [unit for _, unit in pairs])
 
 
 def _own_axes(decoded: DecodedImage, root: ET.Element | None) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..annotation.project.image_files import natural_key
 from ..io.files import FileError, cannot
+from ..io.ome_zarr_images import is_zarr
 from ..io.own_files import OwnFiles
 from ..segmentation import InvalidInputError
 
@@ -88,9 +89,10 @@ def find_images(paths: Sequence[Path], output: Path | None = None) -> list[Sourc
     paths : sequence of Path
         Each is one of:
 
-        - a file, which is taken as it is;
-        - a folder: all files in it and in its subfolders with an image suffix, in natural order (2
-          before 10), except hidden files and folders and the results of earlier runs;
+        - a file or an OME-Zarr folder, which is taken as it is;
+        - a folder: all files in it and in its subfolders with an image suffix, and all OME-Zarr
+          folders, in natural order (2 before 10), except hidden files and folders and the results
+          of earlier runs;
         - a pattern with ``*``, ``?`` or ``**``, unless there is a file of that name;
         - a list: a file that ends in ``.txt``, with the path of an image on each line. Relative
           paths start at the folder of the list.
@@ -117,6 +119,8 @@ def find_images(paths: Sequence[Path], output: Path | None = None) -> list[Sourc
 
 
 def _expanded(path: Path, output: Path | None) -> list[Source]:
+    if is_zarr(path):
+        return [Source(path, path.name)]
     if path.is_dir():
         return _of_folder(path, output)
     if path.suffix.lower() == LIST_SUFFIX and path.is_file():
@@ -133,7 +137,7 @@ def _of_folder(folder: Path, output: Path | None) -> list[Source]:
     found = [
         Source(file, file.relative_to(folder).as_posix())
         for file in _files(folder, skipped)
-        if file.suffix.lower() in suffixes and not own.wrote(file)
+        if (file.suffix.lower() in suffixes or is_zarr(file)) and not own.wrote(file)
     ]
     if not found:
         raise InvalidInputError(f"There is no image in the folder {folder}. Give another folder.")
@@ -141,15 +145,17 @@ def _of_folder(folder: Path, output: Path | None) -> list[Source]:
 
 
 def _files(folder: Path, skipped: Path | None) -> Iterator[Path]:
-    """All files that are not hidden, those of a folder before those of its subfolders."""
+    """All files and OME-Zarr folders that are not hidden, those of a folder before subfolders."""
     try:
         entries = sorted(folder.iterdir(), key=natural_key)
     except OSError as error:
         raise cannot("read", folder, error) from error
     shown = [entry for entry in entries if entry.name[0] != "."]
-    yield from (entry for entry in shown if entry.is_file())
+    images = [entry for entry in shown if entry.is_file() or is_zarr(entry)]
+    yield from images
     for entry in shown:
-        if entry.is_dir() and not entry.is_symlink() and entry.resolve() != skipped:
+        is_folder = entry not in images and entry.is_dir() and not entry.is_symlink()
+        if is_folder and entry.resolve() != skipped:
             yield from _files(entry, skipped)
 
 
@@ -158,7 +164,11 @@ def _of_pattern(pattern: Path) -> list[Source]:
     start = next(index for index, part in enumerate(parts) if _WILDCARD.search(part))
     root = Path(*parts[:start])
     try:
-        files = [file for file in root.glob("/".join(parts[start:])) if file.is_file()]
+        found = sorted(root.glob("/".join(parts[start:])))
+        folders = {one for path in found for one in (path, *path.parents)}
+        stores = set(filter(is_zarr, folders))
+        files = [path for path in found if path in stores or path.is_file()]
+        files = [path for path in files if not stores.intersection(path.parents)]
     except OSError as error:
         raise cannot("read", root, error) from error
     if not files:

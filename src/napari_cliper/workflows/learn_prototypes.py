@@ -11,9 +11,9 @@ from ..evaluation.dataset import Dataset, some
 from ..evaluation.metrics import IGNORED
 from ..io import journal as journals
 from ..io.files import FileError, check_places
+from ..io.images import pixel_size_of
 from ..io.journal import Journal
 from ..io.prototype_file import check_suffix, from_record, to_record, write_prototypes
-from ..io.tiff_axes import pixel_size_of
 from ..segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Prototypes, Segmenter
 
 if TYPE_CHECKING:

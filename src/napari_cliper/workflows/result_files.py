@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..io.files import Replace, whole_files
+from ..io.images import pixel_sizes_of
 from ..io.journal import Journal
 from ..io.json_records import write_json
-from ..io.tiff_axes import pixel_sizes_of
 from ..io.writers.measurements import write_table
 from ..io.writers.overlay import overlay
 from ..io.writers.tiff import write_label_tiff

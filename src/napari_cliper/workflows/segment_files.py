@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..io.files import FileError, Replace, cannot
+from ..io.images import pixel_size_of
 from ..io.journal import digest_of
+from ..io.ome_zarr_images import files_of
 from ..io.own_files import sha256
 from ..io.prototype_file import prototypes_record
-from ..io.tiff_axes import pixel_size_of
 from ..objects.classifying import ClassifiedObjects, classify
 from ..segmentation import (
     ClassPrompt,
@@ -164,7 +165,7 @@ class ReadImage:
 
 
 def image_digest(job: SegmentJob, source: Source) -> str:
-    """Return a SHA-256 of the image file, and of the files with its objects and masks.
+    """Return a SHA-256 of the image file or folder, and of the files with its objects and masks.
 
     Raises
     ------
@@ -174,7 +175,8 @@ def image_digest(job: SegmentJob, source: Source) -> str:
     found = []
     for path in (source.path, *job.files_of_image.values()):
         try:
-            found.append(sha256(path))
+            hashes = [sha256(file) for file in files_of(path)]
+            found.append(hashes[0] if len(hashes) == 1 else digest_of(*hashes))
         except OSError as error:
             raise cannot("read", path, error) from error
     return found[0] if len(found) == 1 else digest_of(*found)

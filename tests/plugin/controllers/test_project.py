@@ -518,10 +518,16 @@ def test_the_cross_saves_and_asks_where_that_fails(in_window, qtbot, tmp_path, m
 def test_axes_stay_from_project_to_layer_and_back(dock, qtbot, tmp_path):
     series = np.zeros((3, 40, 40), np.uint8)
     path = tmp_path / "series.tif"
-    tifffile.imwrite(path, series, imagej=True, metadata={"axes": "TYX"})
+    calibration = {"unit": "um", "finterval": 5.0, "tunit": "sec"}
+    tifffile.imwrite(
+        path, series, imagej=True, resolution=(4, 2), metadata={"axes": "TYX", **calibration}
+    )
     project = Project.create(tmp_path / "project", [path])
     dock.project_controller.open(project.folder)
     loaded(dock, qtbot, "series")
     assert dock.project_controller.layer.axis_labels == ("t", "y", "x")
     dock.annotation_controller.begin(dock.project_controller.layer, "series")
     assert annotation(dock).state().record["geometry"]["axes"] == "TYX"
+    geometry = annotation(dock).state().record["geometry"]
+    assert geometry["pixel_size"] == [5, 0.5, 0.25]
+    assert geometry["units"] == ["second", "micrometer", "micrometer"]

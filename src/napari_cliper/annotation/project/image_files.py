@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ...io.filenames import Names, file_name
 from ...io.files import FileError, cannot, whole_files
 from ...io.image_decoding import is_image
+from ...io.ome_zarr_images import is_zarr
 from ...io.short_writes import full_when_short
 from ...segmentation import atomic
 
@@ -27,7 +29,8 @@ LONGEST = 120
 def images_in(folder: str | Path) -> tuple[Path, ...]:
     """List the images of a folder in natural order: 2 before 10.
 
-    Images are recognised by their first bytes. Subfolders and hidden files are skipped.
+    Images are recognised by their first bytes, OME-Zarr by its metadata. Other subfolders and
+    hidden files are skipped.
 
     Parameters
     ----------
@@ -45,14 +48,15 @@ def images_in(folder: str | Path) -> tuple[Path, ...]:
     """
     folder = Path(folder)
     try:
-        files = [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
+        files = [path for path in folder.iterdir() if is_there(path) and path.name[0] != "."]
     except FileNotFoundError:
         raise FileError(f"There is no folder {folder}. Check the name.") from None
     except NotADirectoryError:
         raise FileError(f"{folder} is a file. Choose the folder that contains it.") from None
     except OSError as error:
         raise cannot("read", folder, error) from error
-    return tuple(path for path in sorted(files, key=natural_key) if is_image(path))
+    found = sorted(files, key=natural_key)
+    return tuple(path for path in found if is_zarr(path) or is_image(path))
 
 
 def natural_key(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
@@ -88,9 +92,9 @@ def as_file(name: str, spare: int = 0) -> str:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether a file exists and is accessible."""
+    """Return whether a file or an OME-Zarr folder exists and is accessible."""
     try:
-        return path.is_file()
+        return path.is_file() or is_zarr(path)
     except OSError:  # for example no permission, or the name is too long
         return False
 
@@ -112,7 +116,7 @@ def relative(path: Path, folder: Path) -> str:
 
 
 def found_below(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
-    """List the files in a folder and its subfolders for which `fits` is True, sorted by path.
+    """List the files and folders below a folder for which `fits` is True, sorted by path.
 
     Raises
     ------
@@ -121,7 +125,7 @@ def found_below(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
     """
     if not folder.is_dir():
         raise FileError(f"There is no folder {folder}. Check the name.")
-    below = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+    below = (Path(parent) / name for parent, *names in os.walk(folder) for name in chain(*names))
     return sorted(path for path in below if fits(path))
 
 

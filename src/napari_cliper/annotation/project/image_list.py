@@ -16,6 +16,7 @@ from typing import Any
 
 from ...io.filenames import folded
 from ...io.files import FileError
+from ...io.ome_zarr_images import stored_bytes
 from ...io.record_checks import Sides, check_keys, checked, from_record
 from ...segmentation import InvalidInputError
 from .annotation_store import ChangedOnDiskError
@@ -197,7 +198,7 @@ def entry_of(path: Path, folder: Path, name: str, file: str) -> Entry:
     OSError
         For a file that does not exist.
     """
-    return Entry(name, file, relative(path, folder), path.as_posix(), path.stat().st_size)
+    return Entry(name, file, relative(path, folder), path.as_posix(), stored_bytes(path))
 
 
 def free_files(folder: Path, found: ImageList) -> ImageNames:
@@ -225,9 +226,9 @@ def found_again(folder: Path, lost: Sequence[Entry]) -> dict[str, Path]:
         looked_for.setdefault((Path(one.path).name, one.size), []).append(one.name)
     places: dict[tuple[str, int], list[Path]] = {}
     names = {name for name, _ in looked_for}
-    for path in found_below(folder, lambda path: path.name in names):
+    for path in found_below(folder, lambda path: path.name in names and is_there(path)):
         with suppress(OSError):
-            places.setdefault((path.name, path.stat().st_size), []).append(path)
+            places.setdefault((path.name, stored_bytes(path)), []).append(path)
     return {
         images[0]: settled(places[key][0])
         for key, images in looked_for.items()

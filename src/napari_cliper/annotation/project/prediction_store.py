@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...io.files import cannot
+from ...io.ome_zarr_images import files_of
 from ...segmentation import atomic
 from .annotation_record import make_folder, remove
 
@@ -160,6 +161,6 @@ class PredictionStore:
 
 
 def _identity(image: Path) -> list[int]:
-    """Size and time of a file; OSError if it is missing."""
-    found = image.stat()
-    return [found.st_size, found.st_mtime_ns]
+    """Size and time of a file, or of a Zarr folder and its newest file; OSError if missing."""
+    found = [path.stat() for path in files_of(image)]
+    return [sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...io.filenames import Names
 from ...io.files import FileError, cannot
-from ...io.images import read_image_with_axes
+from ...io.images import pixel_sizes_of, read_image_with_axes
 from ...io.json_records import content_of, encoded, understood
 from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError, atomic
@@ -287,6 +287,10 @@ class ProjectImages:
                 "Restore the image that was annotated, or add this one under another name."
             )
         return pixels, axes
+
+    def pixel_sizes(self, name: str) -> Mapping[str, tuple[float, str]]:
+        """Return the pixel sizes that an image's file gives; see `io.images.pixel_sizes_of`."""
+        return pixel_sizes_of(self._list.get(name).place(self.folder))
 
     # ------------------------------------------------------------------ the list
 

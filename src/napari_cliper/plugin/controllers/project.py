@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from numpy.typing import NDArray
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog
 
@@ -30,6 +29,7 @@ from ..panels.project_panel import ProjectPanel
 from ..state import DockState
 from .base import Controller
 from .project_files import (
+    LoadedImage,
     ProjectImages,
     annotated_images,
     image_layer_of,
@@ -287,7 +287,7 @@ class ProjectController(Controller):
             partial(self._on_loaded, self.project, name),
         )
 
-    def _on_loaded(self, project: Project, name: str, loaded: tuple[Any, Any]) -> None:
+    def _on_loaded(self, project: Project, name: str, loaded: tuple[LoadedImage, Any]) -> None:
         if project is not self.project or name != self._wanted or not self.save_now():
             return  # another image was requested since, or changes cannot be saved
         self._leave()
@@ -300,7 +300,7 @@ class ProjectController(Controller):
         self,
         project: Project,
         name: str,
-        image: tuple[NDArray[Any], str],
+        image: LoadedImage,
         state: AnnotationState | None,
     ) -> None:
         """Show an image, unless another one was requested or is shown by now."""
@@ -308,7 +308,7 @@ class ProjectController(Controller):
         if project is not self.project or name != self._wanted or self.layer is not None:
             return
         self.current = name
-        self.layer = image_layer_of(name, *image, state)
+        self.layer = image_layer_of(name, image, state)
         self._viewer.add_layer(self.layer)
         if state is not None:
             self._annotation_controller.begin(self.layer, name, state)

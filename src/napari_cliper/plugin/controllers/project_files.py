@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from ...annotation.export import readers_of
 from ...annotation.project.annotation_record import Status
+from ...annotation.project.image_files import is_there
 from ...annotation.project.project import Project
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
 from ...io.images import read_image_file
 from ...io.lazy_images import Images, LazyImages, read_in_turn
 from ...labels.axes import UNKNOWN, axes_from_names, napari_names
+from ...labels.labelled_image import PIXEL
 from ...segmentation import InvalidInputError, Progress
 from ..layers.annotation_layer import AnnotationLayer
 
@@ -28,6 +30,24 @@ if TYPE_CHECKING:
 
 
 Gather = Callable[[], Images]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """An image of a project, as its file has it.
+
+    Parameters
+    ----------
+    pixels : array
+    axes : str
+        A letter for each axis but that of colours; see `labels.axes`.
+    pixel_sizes : mapping of str to (float, str)
+        Length and unit of a pixel by the letter of its axis, where the file gives them.
+    """
+
+    pixels: NDArray[Any]
+    axes: str
+    pixel_sizes: Mapping[str, tuple[float, str]]
 
 
 @dataclass(frozen=True)
@@ -62,9 +82,10 @@ def load_image(
     name: str,
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
-) -> tuple[tuple[NDArray[Any], str], AnnotationState | None]:
-    """Read an image, with the names of its axes, and its annotation."""
-    loaded = project.read_image_with_axes(name), project.load(name)
+) -> tuple[LoadedImage, AnnotationState | None]:
+    """Read an image, with its axes and pixel sizes, and its annotation."""
+    pixels, axes = project.read_image_with_axes(name)
+    loaded = LoadedImage(pixels, axes, project.pixel_sizes(name)), project.load(name)
     with suppress(FileError):  # on a read-only disk, images can still be viewed
         project.go_to(name)
     return loaded
@@ -104,7 +125,7 @@ def save_settings(project: Project, settings: ProjectSettings, *, overwrite: boo
 def is_image_of(path: Path, pixels: NDArray[Any]) -> bool:
     """Whether a file contains exactly these pixels, and not more or others."""
     try:
-        return path.is_file() and np.array_equal(read_image_file(path), pixels)
+        return is_there(path) and np.array_equal(read_image_file(path), pixels)
     except (FileError, InvalidInputError, OSError):
         return False
 
@@ -123,24 +144,26 @@ def annotated_images(project: Project) -> LazyImages:
     return read_in_turn(readers_of(project))
 
 
-def image_layer_of(
-    name: str, pixels: NDArray[Any], in_file: str, state: AnnotationState | None
-) -> Image:
+def image_layer_of(name: str, image: LoadedImage, state: AnnotationState | None) -> Image:
     """Return the layer of an image, with the pixel size and axes of its annotation or file.
 
     Parameters
     ----------
     name : str
-    pixels : array
-    in_file : str
-        The names of the axes in the file; empty if it has none.
+    image : LoadedImage
     state : AnnotationState or None
     """
+    pixels, in_file = image.pixels, image.axes
     geometry = {} if state is None else dict(state.record.get("geometry", {}))
     scale = geometry.get("pixel_size")
     rgb = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
     ndim = pixels.ndim - rgb
-    kept = {"scale": scale, "units": geometry["units"]} if scale and len(scale) == ndim else {}
+    kept = {}
+    if scale and len(scale) == ndim:
+        kept = {"scale": scale, "units": geometry["units"]}
+    elif image.pixel_sizes:
+        sizes = [image.pixel_sizes.get(letter, (1.0, PIXEL)) for letter in in_file]
+        kept = {"scale": [size for size, _ in sizes], "units": [unit for _, unit in sizes]}
     axes = str(geometry.get("axes", ""))
     if len(axes) != ndim or UNKNOWN in axes:
         axes = in_file if len(in_file) == ndim else ""
