@@ -29,9 +29,9 @@ def project(tmp_path):
     return Project.create(tmp_path / "project", paths)
 
 
-def ask(pixels, _report):
-    uncertainty = pixels.astype(np.float32) / 255
-    return StoredPrediction(np.ones(pixels.shape, np.uint8), uncertainty, "refined", (0.5,))
+def ask(plane, _report):
+    uncertainty = plane.pixels.astype(np.float32) / 255
+    return StoredPrediction(np.ones(uncertainty.shape, np.uint8), uncertainty, "refined", (0.5,))
 
 
 def decided(project, name, edit_mask, status="started"):
@@ -57,9 +57,9 @@ def test_done_ones_are_not_looked_at_and_come_last(project):
         project.set_status(name, "done")
     seen = []
 
-    def count(pixels, report):
-        seen.append(pixels)
-        return ask(pixels, report)
+    def count(plane, report):
+        seen.append(plane)
+        return ask(plane, report)
 
     ranking = uncertain_first(project, PredictionKey("key"), one_by_one(count))
     assert ranking.order == ("c", "d", "a", "b")
@@ -78,10 +78,10 @@ def test_done_ones_are_not_looked_at_and_come_last(project):
 def test_images_that_cannot_be_read_are_reported_and_come_last(project, tmp_path, error):
     (tmp_path / "b.tif").write_bytes(b"no image")
 
-    def picky(pixels, report):
-        if pixels[0, 0] == 50:
+    def picky(plane, report):
+        if plane.pixels[0, 0] == 50:
             raise error("too dark")
-        return ask(pixels, report)
+        return ask(plane, report)
 
     ranking = uncertain_first(project, PredictionKey("key"), one_by_one(picky))
     assert ranking.order == ("c", "d", "a", "b")
@@ -91,7 +91,7 @@ def test_images_that_cannot_be_read_are_reported_and_come_last(project, tmp_path
 
 
 def test_where_none_can_be_looked_at_the_reason_is_raised(project):
-    def never(_pixels, _report):
+    def never(_plane, _report):
         raise InvalidInputError("there is no word")
 
     with pytest.raises(InvalidInputError, match=r"None of the images.*there is no word"):

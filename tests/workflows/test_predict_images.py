@@ -10,7 +10,6 @@ import pytest
 import tifffile
 import torch
 from distributed import LocalCluster
-from PIL import Image
 
 from napari_cliper.annotation.project.prediction_store import (
     PREDICTIONS,
@@ -36,6 +35,7 @@ from napari_cliper.segmentation import (
 from napari_cliper.workflows import cluster as clusters
 from napari_cliper.workflows.cluster import Cluster
 from napari_cliper.workflows.predict_images import (
+    Plane,
     one_by_one,
     predict_images,
     prediction_key,
@@ -62,8 +62,8 @@ class Predictor:
     def __init__(self, bad=()):
         self.seen, self.bad = [], bad
 
-    def __call__(self, pixels, _report):
-        value = int(pixels[0, 0])
+    def __call__(self, plane, _report):
+        value = int(plane.pixels[0, 0])
         self.seen.append(value)
         if value in self.bad:
             raise (InvalidInputError if value % 2 else OutOfMemoryError)("too bad")
@@ -166,25 +166,38 @@ def test_the_image_of_a_prediction_may_be_missing(project, tmp_path):
     assert project.prediction("a", PredictionKey("key")) is None
     with pytest.raises(FileError):
         project.save_prediction(
-            "a", PredictionKey("key"), Predictor()(np.zeros(SHAPE, np.uint8), None)
+            "a", PredictionKey("key"), Predictor()(Plane("a", np.zeros(SHAPE, np.uint8)), None)
         )
 
 
 def test_a_cluster_predicts_the_same_and_names_what_it_cannot(tmp_path, monkeypatch):
     monkeypatch.setattr(clusters, "SECONDS_TO_CONNECT", 1)
-    paths = [tmp_path / f"{name}.png" for name in "abc"]
-    for seed, path in enumerate(paths):
-        Image.fromarray(make_scene((64, 80), seed).image).save(path)
-    Image.new("RGB", (64, 80), "grey").save(paths[1])
+    paths = [tmp_path / f"{name}.tif" for name in "abc"]
+    scenes = [make_scene((64, 80), seed) for seed in range(3)]
+    for scene, path in zip(scenes, paths, strict=True):
+        size = {"resolution": (1 / 0.5, 1 / 0.5), "metadata": {"unit": "um"}}
+        tifffile.imwrite(path, scene.image, imagej=True, **size)
+    tifffile.imwrite(paths[1], np.full((64, 80, 3), 127, np.uint8))
     classes = (ClassPrompt("nucleus"), ClassPrompt("crystal"))
     config = SegmentationConfig(model="demo", refiner="none", device="cpu", shorter_side=64)
     thresholds = config.settings().thresholds
-    job = PredictionJob(config, classes, ("glass",), thresholds)
     segmenter = Segmenter(config)
+    first, *_ = scenes
+    names = dict.fromkeys(np.unique(first.labels)[1:].tolist(), "nucleus")
+    prototypes = segmenter.learn(
+        segmenter.embed(first.image), first.labels, first.labels >= 0, names, "a", pixel_size=0.2
+    )
+    job = PredictionJob(config, classes, ("glass",), thresholds, prototypes)
 
-    def alone(pixels, _report):
-        embedding = segmenter.embed(pixels)
-        scores = segmenter.score(embedding, classes, background=("glass",))
+    def alone(plane, _report):
+        embedding = segmenter.embed(plane.pixels)
+        scores = segmenter.score(
+            embedding,
+            classes,
+            background=("glass",),
+            prototypes=prototypes,
+            pixel_size=plane.pixel_size,
+        )
         return stored_prediction(scores, thresholds)
 
     key, found = PredictionKey("key"), []
@@ -203,5 +216,7 @@ def test_a_cluster_predicts_the_same_and_names_what_it_cannot(tmp_path, monkeypa
         np.testing.assert_array_equal(here.labels, cluster_made.labels)
         np.testing.assert_array_equal(here.uncertainty, cluster_made.uncertainty)
         assert here.scores == cluster_made.scores
+        assert here.record["notes"] == cluster_made.record["notes"]
+        assert any("pixel size of this image is 0.5 µm" in one for one in here.record["notes"])
     with pytest.raises(WorkerLostError, match="No scheduler answers"):
         predict_images(project, PredictionKey("new"), there)

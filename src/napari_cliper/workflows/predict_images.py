@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from ..annotation.edit_mask import OPEN
 from ..annotation.project.prediction_store import PredictionKey, StoredPrediction
 from ..annotation.project.project import Project
 from ..io.files import FileError
+from ..io.images import pixel_size_of
 from ..segmentation import (
     ClassPrompt,
     InvalidInputError,
@@ -34,11 +35,25 @@ from ..segmentation import (
 if TYPE_CHECKING:
     from ..segmentation import Prototypes, ScoreMaps
 
-Predict = Callable[[NDArray[Any], Callable[[Progress], None]], StoredPrediction]
-"""Maps an image (Y, X[, C]) and a progress callback to its prediction."""
 
-Plane = tuple[str, NDArray[Any]]
-"""The name of an image, and its pixels."""
+class Plane(NamedTuple):
+    """What is predicted of an image.
+
+    Parameters
+    ----------
+    name : str
+    pixels : (Y, X) or (Y, X, C) array
+    pixel_size : float, optional
+        Side of a pixel in micrometres, if the file gives it.
+    """
+
+    name: str
+    pixels: NDArray[Any]
+    pixel_size: float | None = None
+
+
+Predict = Callable[[Plane, Callable[[Progress], None]], StoredPrediction]
+"""Maps an image and a progress callback to its prediction."""
 
 Predicted = tuple[str, StoredPrediction | Exception]
 """The name of an image, and its prediction, or why there is none."""
@@ -103,11 +118,12 @@ def one_by_one(predict: Predict) -> Way:
     """Return the way to predict images in this thread."""
 
     def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
-        for name, pixels in planes:
+        for plane in planes:
             try:
-                yield name, predict(pixels, lambda progress: _pass_downloads(monitor, progress))
+                found = predict(plane, lambda progress: _pass_downloads(monitor, progress))
+                yield plane.name, found
             except (InvalidInputError, OutOfMemoryError) as error:
-                yield name, error
+                yield plane.name, error
 
     return way
 
@@ -204,8 +220,8 @@ def each_prediction(
                 name, reading = ahead.popleft()
                 found = reading.result()
                 if isinstance(found, tuple):
-                    pixels, planes[name] = found
-                    yield name, pixels
+                    plane, planes[name] = found
+                    yield plane
                 else:
                     take(name, found, False)
 
@@ -225,11 +241,14 @@ def each_prediction(
 
 def _found_or_read(
     project: Project, name: str, key: PredictionKey
-) -> StoredPrediction | Exception | tuple[NDArray[Any], tuple[int, ...]]:
+) -> StoredPrediction | Exception | tuple[Plane, tuple[int, ...]]:
     """The prediction of an image, or else the plane to predict with its indices, or an error."""
     try:
         found = project.prediction(name, key)
-        return middle_plane(project.read_image(name)) if found is None else found
+        if found is not None:
+            return found
+        pixels, middle = middle_plane(project.read_image(name))
+        return Plane(name, pixels, pixel_size_of(project.image(name).path)), middle
     except ONE_IMAGE as error:
         return error
 

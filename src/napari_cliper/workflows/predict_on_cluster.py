@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-from numpy.typing import NDArray
 
 from ..annotation.project.prediction_store import StoredPrediction
 from ..segmentation import (
@@ -52,8 +49,8 @@ def on_cluster(cluster: Cluster, job: PredictionJob) -> Way:
 
     def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
         with cluster.workplace(partial(_Predicting, job)) as place:
-            for (name, _), found in place.each(_predict, planes, monitor):
-                yield name, found
+            for plane, found in place.each(_predict, planes, monitor):
+                yield plane.name, found
 
     return way
 
@@ -68,15 +65,16 @@ class _Predicting:
         if self.prototypes is not None and self.prototypes.identity != self.segmenter.identity:
             self.prototypes = None
 
-    def predict(self, pixels: NDArray[Any]) -> StoredPrediction:
+    def predict(self, plane: Plane) -> StoredPrediction:
         """Return the prediction of an image."""
         job = self.job
         scores = self.segmenter.score(
-            self.segmenter.embed(pixels),
+            self.segmenter.embed(plane.pixels),
             job.classes,
             background=job.background,
             prototypes=self.prototypes,
             prototype_weight=job.prototype_weight,
+            pixel_size=plane.pixel_size,
         )
         return stored_prediction(scores, job.thresholds)
 
@@ -84,6 +82,6 @@ class _Predicting:
 def _predict(own: _Predicting, plane: Plane) -> StoredPrediction | Exception:
     """Predict an image in a worker."""
     try:
-        return own.predict(plane[1])
+        return own.predict(plane)
     except (InvalidInputError, OutOfMemoryError) as error:
         return error

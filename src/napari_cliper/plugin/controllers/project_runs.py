@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from numpy.typing import NDArray
 
 from ...annotation.project.prediction_store import PredictionKey, StoredPrediction
 from ...annotation.project.project import Project
@@ -16,6 +15,7 @@ from ...labels.label_class import ClassRow
 from ...segmentation import Monitor, Progress
 from ...workflows.active_learning import Ranking, uncertain_first
 from ...workflows.predict_images import (
+    Plane,
     PredictedImages,
     Way,
     one_by_one,
@@ -201,10 +201,11 @@ def _predict(
     session: Session,
     request: Request,
     should_stop: Callable[[], bool],
-    pixels: NDArray[Any],
+    plane: Plane,
     report: Callable[[Progress], None],
 ) -> StoredPrediction:
-    return session.predict(replace(request, read=lambda: pixels), report, should_stop)
+    one = replace(request, read=lambda: plane.pixels, pixel_size=plane.pixel_size)
+    return session.predict(one, report, should_stop)
 
 
 def _job(request: Request) -> PredictionJob:
