@@ -18,7 +18,7 @@ from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.clicks_layer import ClicksLayer
 from ..layers.image_layers import image_shape
-from ..layers.image_view import pixel_under
+from ..layers.image_view import current_plane, pixel_under
 from ..panels.corrections_panel import CorrectionsPanel
 from ..qt.keys import Keys, bind
 from ..state import DockState
@@ -82,8 +82,10 @@ class ClickController(Controller):
         """Activate the clicks layer, and add it if there is none."""
         choice = self._state.choice
         if choice is None:
+            self.say_error(self._state.why_no_choice)
             return
         try:
+            current_plane(self._viewer, choice.layer)  # in 3-D, a click has no plane
             annotation = self._annotation_controller.begin(choice.layer, choice.name)
         except InvalidInputError as error:
             self.say_error(str(error))
