@@ -10,9 +10,10 @@ accepted cannot be told from one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +24,52 @@ from .edit_mask import PAINTED, EditMask, Labels
 REMEMBERED = 100
 """Number of undo steps; the same as in napari."""
 
+COMPARED = 1 << 20
+"""Pixels that are compared at once, so that they stay in the processor's cache."""
+
+Box = tuple[slice, ...]
+"""A part of an array: a slice with start and stop for each axis."""
+
+Index = tuple[int | slice | NDArray[np.intp], ...]
+"""Either a part of an array (integers and slices), or an array of indices for each axis."""
+
+Number = TypeVar("Number", np.uint8, np.uint16)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """Some pixels of an array: all of a box, those of a mask, or those of index arrays in it."""
+
+    box: Box
+    inside: NDArray[np.bool_] | tuple[NDArray[np.intp], ...] | None
+
+    @classmethod
+    def of_mask(cls, box: Box, mask: NDArray[np.bool_]) -> _Pixels:
+        """Return the pixels of a mask over a box, in the form that takes the least memory."""
+        count = int(np.count_nonzero(mask))
+        if count == mask.size:
+            return cls(box, None)
+        return cls(box, mask if mask.size <= 8 * mask.ndim * count else mask.nonzero())
+
+    def read(self, array: NDArray[Number]) -> NDArray[Number]:
+        """Return a copy of the pixels' values."""
+        part = array[self.box]
+        return part.copy() if self.inside is None else part[self.inside]
+
+    def write(self, array: NDArray[Number], values: NDArray[Number] | Number) -> None:
+        """Write values of the form that `read` returns, or one value, into an array."""
+        array[self.box][... if self.inside is None else self.inside] = values
+
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """Pixels that changed in one step, as flat indices."""
+    """Labels and edit mask before and after a change of some pixels."""
 
-    pixels: NDArray[np.intp]
+    pixels: _Pixels
     old: Labels
     new: Labels
     old_edit_mask: EditMask
-    new_edit_mask: EditMask
+    new_edit_mask: EditMask | np.uint8
 
 
 class Edits:
@@ -61,40 +98,40 @@ class Edits:
         self.edit_mask = edit_mask.copy(order="C")
         self._seen = labels.copy()
         self._step: list[_Change] | None = None  # changes that become one step
-        self._done: deque[_Change] = deque(maxlen=REMEMBERED)
-        self._undone: deque[_Change] = deque(maxlen=REMEMBERED)
+        self._done: deque[list[_Change]] = deque(maxlen=REMEMBERED)
+        self._undone: deque[list[_Change]] = deque(maxlen=REMEMBERED)
 
-    def follow(self, *, painted: bool = False) -> bool:
+    def follow(self, *, painted: bool = False, box: Box | None = None) -> bool:
         """Update the edit mask after the editor may have changed labels; return whether it did.
 
         Parameters
         ----------
         painted : bool
             Treat every change as painting, even one that equals an undo or redo.
+        box : tuple of slices, optional
+            The part that may have changed: only this is compared. Default: everything.
         """
         if self._step is not None:
             return False
-        now, seen = self.labels.ravel(), self._seen.ravel()
-        pixels = np.flatnonzero(now != seen)
-        if not pixels.size:
+        pixels = self._changed(self._box(()) if box is None else box)
+        if pixels is None:
             return False
-        if painted:
-            edit_mask = np.full(pixels.size, PAINTED, np.uint8)
-            self._remember(pixels, seen[pixels], now[pixels], edit_mask)
-        elif steps := self._steps_back(now, pixels, self._done, undoing=True):
+        now = pixels.read(self.labels)
+        if not painted and (steps := self._steps_back(pixels, self._done, undoing=True)):
             for _ in range(steps):
-                change = self._done.pop()
-                self.edit_mask.ravel()[change.pixels] = change.old_edit_mask
-                self._undone.append(change)
-        elif steps := self._steps_back(now, pixels, self._undone, undoing=False):
+                step = self._done.pop()
+                for change in reversed(step):
+                    change.pixels.write(self.edit_mask, change.old_edit_mask)
+                self._undone.append(step)
+        elif not painted and (steps := self._steps_back(pixels, self._undone, undoing=False)):
             for _ in range(steps):
-                change = self._undone.pop()
-                self.edit_mask.ravel()[change.pixels] = change.new_edit_mask
-                self._done.append(change)
+                step = self._undone.pop()
+                for change in step:
+                    change.pixels.write(self.edit_mask, change.new_edit_mask)
+                self._done.append(step)
         else:
-            edit_mask = np.full(pixels.size, PAINTED, np.uint8)
-            self._remember(pixels, seen[pixels], now[pixels], edit_mask)
-        seen[pixels] = now[pixels]
+            self._remember([self._change(pixels, now, np.uint8(PAINTED))])
+        pixels.write(self._seen, now)
         return True
 
     @contextmanager
@@ -107,14 +144,15 @@ class Edits:
             yield
         finally:
             self._step = None
-        if step and any((one.old != one.new).any() for one in step):
-            names = ("pixels", "old", "new", "old_edit_mask", "new_edit_mask")
-            parts = ([getattr(one, name) for one in step] for name in names)
-            self._done.append(_Change(*(np.concatenate(part) for part in parts)))
-            self._undone.clear()
+        if any((one.old != one.new).any() for one in step):
+            self._remember(step)
 
     def take(
-        self, where: tuple[NDArray[np.intp], ...], labels: Labels, edit_mask: EditMask
+        self,
+        where: Index,
+        labels: Labels,
+        edit_mask: EditMask,
+        inside: NDArray[np.bool_] | None = None,
     ) -> None:
         """Record a change other than painting, as one step that can be undone.
 
@@ -122,60 +160,136 @@ class Edits:
 
         Parameters
         ----------
-        where : tuple of arrays of int
-            Indices of the n pixels, one array per axis.
-        labels : (n,) uint16 array
-        edit_mask : (n,) uint8 array
+        where : tuple
+            Index of the part with the pixels, or an array of indices for each axis.
+        labels : uint16 array
+            Of the shape of that part; (n,) for the n pixels of `inside` or of index arrays.
+        edit_mask : uint8 array
+            Of the same shape.
+        inside : bool array, optional
+            Which pixels of the part change. Default: all.
         """
         self.follow()
-        seen = self._seen.ravel()
-        pixels = np.ravel_multi_index(where, self.labels.shape).astype(np.intp)
+        pixels = self._pixels(where, inside)
+        if pixels.inside is None:
+            shape = self.labels[pixels.box].shape
+            labels, edit_mask = labels.reshape(shape), edit_mask.reshape(shape)
+        change = self._change(pixels, labels, edit_mask)
         if self._step is not None:
-            self._step.append(self._change(pixels, seen[pixels], labels, edit_mask))
-            seen[pixels] = labels
-            return
-        if np.array_equal(labels, seen[pixels]):  # the editor has no undo step
-            self.edit_mask.ravel()[pixels] = edit_mask
-            return
-        self._remember(pixels, seen[pixels], labels, edit_mask)
-        seen[pixels] = labels
+            self._step.append(change)
+        elif not np.array_equal(labels, change.old):  # else the editor has no undo step
+            self._remember([change])
+        pixels.write(self._seen, labels)
 
-    def replace(self, where: tuple[NDArray[np.intp], ...], labels: Labels) -> None:
+    def replace(
+        self, where: Index, labels: Labels, inside: NDArray[np.bool_] | None = None
+    ) -> None:
         """Write labels that follow something else, outside of the undo history.
 
         Undo and redo of the steps before go on as they were. The edit mask does not change.
 
         Parameters
         ----------
-        where : tuple of arrays of int
-            Indices of the n pixels, one array per axis.
-        labels : (n,) uint16 array
+        where, labels, inside
+            As for `take`.
         """
         self.follow()
-        self.labels[where] = labels
-        self._seen[where] = labels
+        pixels = self._pixels(where, inside)
+        if pixels.inside is None:
+            labels = labels.reshape(self.labels[pixels.box].shape)
+        for array in (self.labels, self._seen):
+            pixels.write(array, labels)
 
-    def _remember(
-        self, pixels: NDArray[np.intp], old: Labels, new: Labels, new_edit_mask: EditMask
-    ) -> None:
-        self._done.append(self._change(pixels, old, new, new_edit_mask))
+    def _box(self, where: Sequence[int | slice | Any]) -> Box:
+        """Return an index of integers and slices as a slice with start and stop for each axis."""
+        parts = (*where, *(slice(None),) * (self.labels.ndim - len(where)))
+        return tuple(
+            slice(*part.indices(size)[:2]) if isinstance(part, slice) else slice(part, part + 1)
+            for part, size in zip(parts, self.labels.shape, strict=True)
+        )
+
+    def _pixels(self, where: Index, inside: NDArray[np.bool_] | None) -> _Pixels:
+        arrays = tuple(part for part in where if isinstance(part, np.ndarray))
+        if arrays:
+            return _Pixels(self._box(()), arrays)
+        box = self._box(where)
+        if inside is None:
+            return _Pixels(box, None)
+        return _Pixels.of_mask(box, inside.reshape(self.labels[box].shape))
+
+    def _changed(self, box: Box) -> _Pixels | None:
+        """Return which pixels of a box differ from what was seen last; None if there are none."""
+        now, seen = self.labels[box], self._seen[box]
+        rows_at_once = max(1, COMPARED // max(now.shape[-1], 1))
+        found: list[list[tuple[int, int]]] = []
+        for plane in np.ndindex(now.shape[:-2]):
+            for start in range(0, now.shape[-2], rows_at_once):
+                place = (*plane, slice(start, start + rows_at_once))
+                differs = now[place] != seen[place]
+                if differs.any():
+                    rows, columns = (np.flatnonzero(differs.any(axis)) for axis in (1, 0))
+                    found.append(
+                        [(index, index) for index in plane]
+                        + [(start + rows[0], start + rows[-1]), (columns[0], columns[-1])]
+                    )
+        if not found:
+            return None
+        bounds = np.array(found)
+        corners = zip(box, bounds[..., 0].min(0), bounds[..., 1].max(0), strict=True)
+        smallest = tuple(
+            slice(part.start + int(low), part.start + int(high) + 1) for part, low, high in corners
+        )
+        return _Pixels.of_mask(smallest, self.labels[smallest] != self._seen[smallest])
+
+    def _remember(self, step: list[_Change]) -> None:
+        self._done.append(step)
         self._undone.clear()
 
-    def _change(
-        self, pixels: NDArray[np.intp], old: Labels, new: Labels, new_edit_mask: EditMask
-    ) -> _Change:
+    def _change(self, pixels: _Pixels, labels: Labels, edit_mask: EditMask | np.uint8) -> _Change:
         """Change the edit mask, and return the change."""
-        old_edit_mask = self.edit_mask.ravel()[pixels]
-        self.edit_mask.ravel()[pixels] = new_edit_mask
-        return _Change(pixels, old, new, old_edit_mask, new_edit_mask)
+        old = pixels.read(self.edit_mask)
+        pixels.write(self.edit_mask, edit_mask)
+        return _Change(pixels, pixels.read(self._seen), labels, old, edit_mask)
 
-    def _steps_back(
-        self, now: Labels, pixels: NDArray[np.intp], changes: deque[_Change], *, undoing: bool
-    ) -> int:
-        """Return how many of the last changes must be undone or redone to get `now`; 0 if none."""
-        trial = self._seen.ravel().copy()
-        for steps, change in enumerate(reversed(changes), 1):
-            trial[change.pixels] = change.old if undoing else change.new
-            if np.array_equal(trial[pixels], now[pixels]) and np.array_equal(trial, now):
-                return steps
+    def _steps_back(self, changed: _Pixels, steps: deque[list[_Change]], *, undoing: bool) -> int:
+        """Return how many of the last steps must be undone or redone to get the labels; 0 if none.
+
+        Parameters
+        ----------
+        changed : _Pixels
+            The pixels that differ from what was seen last.
+        steps : deque of lists of _Change
+        undoing : bool
+        """
+        box, trial = changed.box, self._seen[changed.box].copy()
+        for count, step in enumerate(reversed(steps), 1):
+            wider = union([box, *(change.pixels.box for change in step)])
+            if wider != box:
+                larger = self._seen[wider].copy()
+                larger[_relative(box, wider)] = trial
+                box, trial = wider, larger
+            for change in reversed(step) if undoing else step:
+                place = _Pixels(_relative(change.pixels.box, box), change.pixels.inside)
+                place.write(trial, change.old if undoing else change.new)
+            inner = _relative(changed.box, box)
+            if np.array_equal(trial[inner], self.labels[changed.box]) and np.array_equal(
+                trial, self.labels[box]
+            ):
+                return count
         return 0
+
+
+def union(boxes: Sequence[Box]) -> Box:
+    """Return the smallest box that contains all boxes."""
+    return tuple(
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*boxes, strict=True)
+    )
+
+
+def _relative(box: Box, outer: Box) -> Box:
+    """Return a box as a part of an outer box."""
+    return tuple(
+        slice(part.start - whole.start, part.stop - whole.start)
+        for part, whole in zip(box, outer, strict=True)
+    )

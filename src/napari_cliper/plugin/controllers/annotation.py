@@ -21,10 +21,11 @@ from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError, Progress
 from .. import shortcuts, ui_text
-from ..layers.annotation_layer import AnnotationLayer, Place
+from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, Region, check_annotation_memory
 from ..layers.image_view import pixel_under, rectangle_mask
+from ..layers.labels_history import Place
 from ..layers.passing_layers import PassingLayer
 from ..layers.prediction_layers import Prediction, changed_layer
 from ..panels.annotation_panel import AnnotationPanel

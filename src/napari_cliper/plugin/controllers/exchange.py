@@ -21,8 +21,9 @@ from ...labels.labelled_image import LabelledImage
 from ...segmentation import InvalidInputError, Progress
 from .. import ui_text
 from ..export_choice import keep_choice, last_choice
-from ..layers.annotation_layer import AnnotationLayer, Place
+from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice
+from ..layers.labels_history import Place
 from ..panels.export_panel import ExportPanel, ExportRequest
 from ..panels.import_dialog import ImportDialog
 from ..state import DockState

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from ...annotation.class_change import ClassChange, change_state
-from ...annotation.edit_history import Edits
+from ...annotation.edit_history import Box, Edits, union
 from ...annotation.edit_mask import ACCEPTED, PAINTED, AnnotationState
 from ...annotation.export import labelled_of
 from ...annotation.merge import Rule, accept, following, moved_by_hint
@@ -35,9 +35,8 @@ from .image_layers import (
     labels_shape,
     transforms,
 )
+from .labels_history import Place, part_of, part_of_step, smallest_part, write_step
 from .prediction_layers import colours_of_labels
-
-Place = tuple[int | slice, ...]
 
 
 class AnnotationLayer(QObject):
@@ -89,6 +88,7 @@ class AnnotationLayer(QObject):
         self._timer = once(self, 0, self._on_timer)
         self._follows: tuple[Key, NDArray[np.bool_]] | None = None  # pixels that follow hints
         self._painted = False  # napari emits an event for edits, but not for undo and redo
+        self._painted_box: Box | None = None  # the part that was painted; None if unknown
         self._writing = False  # the current edit is made by this class
         self._listeners = Listeners()
         for event, slot in (
@@ -99,6 +99,7 @@ class AnnotationLayer(QObject):
             self._listeners.connect(self.layer, getattr(self.layer.events, event), slot)
         for event in ("axis_labels", "units", "scale", "translate", "rotate", "shear", "affine"):
             self._listeners.connect(image, getattr(image.events, event), self._on_moved)
+        self._coloured: dict[int, ClassRow] | None = None  # the classes that the layer shows
         self.show_classes(())
 
     def _on_moved(self) -> None:
@@ -130,6 +131,9 @@ class AnnotationLayer(QObject):
         by_name = {row.name.casefold(): row for row in rows}
         for label, known in self.classes.items():
             self.classes[label] = by_name.get(known.name.casefold(), known)
+        if self.classes == self._coloured:  # napari maps all pixels again for new colours
+            return
+        self._coloured = dict(self.classes)
         self.layer.colormap = colours_of_labels(self.classes)
         self.layer.features = pd.DataFrame(
             {
@@ -261,7 +265,7 @@ class AnnotationLayer(QObject):
             self._follows = key, following(self.edits.labels[place], edit_mask, old)
         moved = moved_by_hint(edit_mask, self._follows[1], old, new)
         if moved.any():
-            self.edits.replace(self._indices(place, moved), new[moved])
+            self.edits.replace(place, new[moved], moved)
             self.layer.refresh()
             self.changed.emit()
         return int(np.count_nonzero(moved))
@@ -301,17 +305,20 @@ class AnnotationLayer(QObject):
     def _write(self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8]) -> int:
         differs = labels != self.edits.labels[place]
         touched = differs | (edit_mask != self.edits.edit_mask[place])
-        if not touched.any():
+        part = smallest_part(touched)
+        if part is None:
             return 0
-        self.edits.take(self._indices(place, touched), labels[touched], edit_mask[touched])
+        place = part_of(place, part)
+        labels, edit_mask = labels[part], edit_mask[part]
+        differs, touched = differs[part], touched[part]
+        self.edits.take(place, labels[touched], edit_mask[touched], touched)
         outer, self._writing = self._writing, True
         try:
-            where = self._indices(place, differs)
-            self.layer.data_setitem(where, labels[differs], refresh=not outer)
+            if part := smallest_part(differs):
+                inner = part_of(place, part)
+                write_step(self.layer, inner, labels[part], differs[part], refresh=not outer)
         finally:
             self._writing = outer
-        self._painted = False
-        self.follow()
         self.changed.emit()
         return int(np.count_nonzero(differs))
 
@@ -325,24 +332,17 @@ class AnnotationLayer(QObject):
                 yield
         finally:
             self._writing = False
-            self._painted = False
             self.layer.refresh()
-
-    @staticmethod
-    def _indices(place: Place, mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
-        """The pixels of a mask over a place, as an index for each axis of the annotation."""
-        found = iter(np.nonzero(mask))
-        size = int(np.count_nonzero(mask))
-        return tuple(
-            next(found) + (part.start or 0) if isinstance(part, slice) else np.full(size, part)
-            for part in place
-        )
 
     # ------------------------------------------------------------------ following
 
     def follow(self) -> None:
         """Update the edit mask to the current labels."""
-        if self.edits.follow(painted=self._painted):
+        self._follow(None)
+
+    def _follow(self, box: Box | None) -> None:
+        """Update the edit mask where labels may have changed; None is everywhere."""
+        if self.edits.follow(painted=self._painted, box=box):
             self._painted = False
             self.changed.emit()
 
@@ -358,17 +358,23 @@ class AnnotationLayer(QObject):
         """Whether the image still has the size of its annotation."""
         return labels_shape(ImageChoice(self.image, self.name)) == self.edits.labels.shape
 
-    def _soon(self, _event: Any = None) -> None:
-        self._painted = True
-        self._timer.start()
+    def _soon(self, event: Any) -> None:
+        if not self._writing:
+            box = part_of_step(event.value, self.edits.labels.shape)
+            if self._painted and box is not None and self._painted_box is not None:
+                box = union([self._painted_box, box])
+            self._painted_box = None if self._painted and self._painted_box is None else box
+            self._painted = True
+            self._timer.start()
         self.stepped.emit(not self._writing)
 
     def _on_timer(self) -> None:
-        self.follow()
+        self._follow(self._painted_box)
         self._painted = False
 
     def _now(self, _event: Any = None) -> None:
-        self.follow()
+        if not self._writing:
+            self.follow()
 
     def _on_data(self, _event: Any = None) -> None:
         """Accept another array of the layer; pixels that differ count as painted."""

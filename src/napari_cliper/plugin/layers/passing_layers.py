@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from napari.layers import Labels, Layer
 from napari.viewer import Viewer
@@ -19,9 +23,8 @@ KEPT = 5000  # ms for which a hidden layer can be shown again
 class PassingLayer(QObject):
     """Shows one layer at a time on top for some milliseconds; the active layer stays active.
 
-    Afterwards the layer is hidden and soon removed. It is not removed at once, because napari needs
-    about 0.2 s for that, in which the window does nothing: a series of clicks shows the same layer
-    again and again.
+    Afterwards the layer is hidden and soon removed. It is not removed at once, because a series of
+    clicks shows the same layer again and again.
 
     Parameters
     ----------
@@ -51,7 +54,8 @@ class PassingLayer(QObject):
         self._remove.stop()
         layer, self._layer = self._layer, None
         if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+            with _quick_collection():
+                self._viewer.layers.remove(layer)
 
     def _add(self, layer: Layer) -> None:
         layer.metadata = {**layer.metadata, OUTPUT_KEY: {PASSING: True}}
@@ -85,3 +89,17 @@ class PassingLayer(QObject):
         if self._layer is not None:
             self._layer.visible = False
         self._remove.start()
+
+
+@contextmanager
+def _quick_collection() -> Iterator[None]:
+    """Leave the objects that are there now out of garbage collections meanwhile.
+
+    napari collects garbage whenever a layer is removed. With PyTorch loaded that takes up to a
+    second, in which the window does nothing.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

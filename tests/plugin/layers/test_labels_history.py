@@ -1,0 +1,77 @@
+"""Steps of a Labels layer cost what they change, and are undone exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+
+from napari_cliper.annotation.edit_mask import PAINTED
+from napari_cliper.plugin.layers.annotation_layer import AnnotationLayer
+from napari_cliper.plugin.layers.labels_history import part_of_step, write_step
+
+pytestmark = pytest.mark.one_binding
+
+STACK = (6, 64, 80)
+
+
+class Counting(np.ndarray):
+    """An array that counts how many of its pixels are read by arithmetic and comparisons."""
+
+    read = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        Counting.read += max(np.size(one) for one in inputs)
+        plain = [one.view(np.ndarray) if isinstance(one, Counting) else one for one in inputs]
+        return getattr(ufunc, method)(*plain, **options)
+
+
+def test_a_stroke_on_a_stack_compares_only_its_box(qapp):
+    mine = AnnotationLayer(Image(np.zeros(STACK)), "stack")
+    mine.edits.labels = mine.edits.labels.view(Counting)
+    mine.layer.brush_size = 5
+    expected = np.zeros(STACK, np.uint8)
+    for plane, label in ((0, 1), (4, 2)):
+        Counting.read = 0
+        mine.layer.paint((plane, 20, 30), label)
+        qapp.processEvents()
+        painted = mine.layer.data[plane] == label
+        expected[plane][painted] = PAINTED
+        assert painted.sum() > 9
+        assert 0 < Counting.read <= 4 * 7 * 7
+        np.testing.assert_array_equal(mine.edits.edit_mask, expected)
+    mine.layer.undo()
+    expected[4] = 0
+    mine.follow()
+    np.testing.assert_array_equal(mine.edits.edit_mask, expected)
+    mine.close()
+
+
+def test_steps_are_undone_and_redone_exactly():
+    rng = np.random.default_rng(0)
+    layer = Labels(rng.integers(0, 3, STACK).astype(np.uint16))
+    steps, copies = [], [layer.data.copy()]
+    layer.events.paint.connect(lambda event: steps.append(event.value))
+    for share, rows, columns in (
+        (1.0, slice(3, 40), slice(5, 60)),  # all of a part
+        (0.5, slice(0, 64), slice(0, 80)),  # a mask
+        (0.01, slice(10, 64), slice(0, 70)),  # few pixels
+    ):
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        mask, new = rng.random(size) < share, rng.integers(5, 9, size)
+        expected = copies[-1].copy()
+        expected[2, rows, columns][mask] = new[mask]
+        write_step(layer, (2, rows, columns), new, mask, refresh=True)
+        np.testing.assert_array_equal(layer.data, expected)
+        box = part_of_step(steps[-1], STACK)
+        outside = expected.copy()
+        outside[box] = copies[-1][box]
+        np.testing.assert_array_equal(outside, copies[-1])
+        copies.append(expected)
+    assert len(steps) == 3
+    for expected in reversed(copies[:-1]):
+        layer.undo()
+        np.testing.assert_array_equal(layer.data, expected)
+    for expected in copies[1:]:
+        layer.redo()
+        np.testing.assert_array_equal(layer.data, expected)
