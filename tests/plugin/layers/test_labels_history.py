@@ -52,23 +52,25 @@ def test_steps_are_undone_and_redone_exactly():
     layer = Labels(rng.integers(0, 3, STACK).astype(np.uint16))
     steps, copies = [], [layer.data.copy()]
     layer.events.paint.connect(lambda event: steps.append(event.value))
-    for share, rows, columns in (
-        (1.0, slice(3, 40), slice(5, 60)),  # all of a part
-        (0.5, slice(0, 64), slice(0, 80)),  # a mask
-        (0.01, slice(10, 64), slice(0, 70)),  # few pixels
+    for share, place in (
+        (1.0, (2, slice(3, 40), slice(5, 60))),  # all of a part
+        (0.5, (2, slice(0, 64), slice(0, 80))),  # a mask
+        (0.01, (2, slice(10, 64), slice(0, 70))),  # few pixels
+        (0.5, (slice(1, 5), slice(10, 64), slice(0, 70))),  # several planes
+        (0.01, (slice(1, 5), slice(10, 64), slice(0, 70))),
     ):
-        size = (rows.stop - rows.start, columns.stop - columns.start)
+        size = copies[-1][place].shape
         mask, new = rng.random(size) < share, rng.integers(5, 9, size)
         expected = copies[-1].copy()
-        expected[2, rows, columns][mask] = new[mask]
-        write_step(layer, (2, rows, columns), new, mask, refresh=True)
+        expected[place][mask] = new[mask]
+        write_step(layer, place, new, mask, refresh=True)
         np.testing.assert_array_equal(layer.data, expected)
-        box = part_of_step(steps[-1], STACK)
+        box = part_of_step(steps[-1], STACK) or ...  # a mask tells no box
         outside = expected.copy()
         outside[box] = copies[-1][box]
         np.testing.assert_array_equal(outside, copies[-1])
         copies.append(expected)
-    assert len(steps) == 3
+    assert len(steps) == 5
     for expected in reversed(copies[:-1]):
         layer.undo()
         np.testing.assert_array_equal(layer.data, expected)

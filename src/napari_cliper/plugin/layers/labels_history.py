@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ...annotation.edit_history import Box, union
 
 Place = tuple[int | slice, ...]
-"""A plane of an array, or a part of the plane: integers, then the slices of rows and columns."""
+"""A plane or a part of an array: integers for the first axes, slices for the others."""
 
 BYTES_OF_INDEX = 8
 
@@ -47,22 +48,27 @@ def _bounds(part: Any, size: int) -> tuple[int, int]:
     return int(positions.min()), int(positions.max()) + 1
 
 
-def smallest_part(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Return the rows and columns of the smallest part with all pixels of a mask; None if empty."""
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if not rows.size:
-        return None
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+def smallest_part(mask: NDArray[np.bool_]) -> Box | None:
+    """Return the smallest part of an array with all pixels of a mask; None if it has none."""
+    parts, axes = [], range(mask.ndim)
+    for axis in axes:
+        found = np.flatnonzero(mask.any(tuple(other for other in axes if other != axis)))
+        if not found.size:
+            return None
+        parts.append(slice(int(found[0]), int(found[-1]) + 1))
+    return tuple(parts)
 
 
-def part_of(place: Place, part: tuple[slice, slice]) -> Place:
-    """Return a part of a place: rows and columns that are counted from its corner."""
-    corners = [(one.start or 0) if isinstance(one, slice) else 0 for one in place[-2:]]
+def part_of(place: Place, part: Box) -> Place:
+    """Return a part of a place, whose positions are counted from the corner of the place."""
+    numbers = [one for one in place if not isinstance(one, slice)]
+    corners = [one.start or 0 for one in place if isinstance(one, slice)]
+    corners += [0] * (len(part) - len(corners))
     inner = (
         slice(corner + one.start, corner + one.stop)
         for corner, one in zip(corners, part, strict=True)
     )
-    return (*place[:-2], *inner)
+    return (*numbers, *inner)
 
 
 def write_step(
@@ -83,32 +89,32 @@ def write_step(
     layer : Labels
         With a numpy array as data.
     place : tuple
-        Integers, then the slices of rows and columns, with start and stop.
-    labels : (Y, X) array of int
+        With start and stop of each slice.
+    labels : array of int
         The new labels of the place.
-    mask : (Y, X) bool array
+    mask : bool array of the same shape
         The pixels that are written.
     refresh : bool
         Draw the layer.
     """
     data = layer.data
-    plane = place[:-2]
-    rows, columns = (part for part in place if isinstance(part, slice))
+    plane = tuple(one for one in place if not isinstance(one, slice))
+    box = tuple(one for one in place if isinstance(one, slice))
+    whole = data.shape[len(plane) :]
     count = int(np.count_nonzero(mask))
     index: tuple[Any, ...]
     if count == mask.size:
         index = place
         new = labels.astype(data.dtype)
-    elif count * BYTES_OF_INDEX * data.ndim < data.shape[-2] * data.shape[-1]:
-        starts = (rows.start, columns.start)
-        found = (one + start for one, start in zip(mask.nonzero(), starts, strict=True))
+    elif count * BYTES_OF_INDEX * data.ndim < math.prod(whole):
+        found = (one + part.start for one, part in zip(mask.nonzero(), box, strict=True))
         index = (*(np.full(count, position) for position in plane), *found)
         layer.data_setitem(index, labels[mask], refresh=refresh)
         return
     else:
-        whole = np.zeros(data.shape[-2:], bool)
-        whole[rows, columns] = mask
-        index = (*plane, whole)
+        chosen = np.zeros(whole, bool)
+        chosen[box] = mask
+        index = (*plane, chosen)
         new = labels[mask].astype(data.dtype)
     # There is no public way to add a step with such an index; `data_setitem` does the same.
     layer._save_history((index, np.array(data[index]), new))  # noqa: SLF001
