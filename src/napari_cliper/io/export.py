@@ -56,7 +56,8 @@ def export_notes(
         notes.append(
             f"{image.name} has no name for {' and '.join(unnamed)}: planes keep their order, and "
             "each is measured separately. To name the axes, set axis_labels of the image layer in "
-            "napari, such as ('t', 'y', 'x'), or save the image with axis names."
+            "napari, such as ('t', 'y', 'x'), answer the question below the image name in the "
+            "dock, or save the image with axis names."
         )
     for name in formats:
         notes += FORMATS[name].notes_of(image)

@@ -15,6 +15,7 @@ from . import ui_text
 from .controllers.all_planes import AllPlanes
 from .controllers.annotation import AnnotationController
 from .controllers.autosave import Autosave
+from .controllers.axes import AxesController
 from .controllers.base import Controller
 from .controllers.brush import Brush
 from .controllers.class_changes import ClassChanges
@@ -138,6 +139,7 @@ class CliperWidget(DockPanels):
         self.project_controller = add(
             ProjectController(state, self.project_panel, requests, self.learning_controller)
         )
+        self.axes = add(AxesController(state, self.axes_panel, self.project_controller))
         self.autosave = add(Autosave(state, self.offers_panel, self.project_controller, requests))
         self.class_changes = add(
             ClassChanges(

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from . import preferences, ui_text
 from .frame import Frame, PageName
 from .panels.annotation_panel import AnnotationPanel
+from .panels.axes_panel import AxesPanel
 from .panels.classes_panel import ClassesPanel
 from .panels.corrections_panel import CorrectionsPanel
 from .panels.engine_panel import EnginePanel
@@ -39,6 +40,7 @@ class DockPanels(ClosingWidget):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self.offers_panel = OffersPanel()
+        self.axes_panel = AxesPanel()
         self.image_panel = ImagePanel(viewer)
         self.classes_panel = ClassesPanel()
         self.engine_panel = EnginePanel(preferences.read().config)
@@ -67,6 +69,7 @@ class DockPanels(ClosingWidget):
         self.frame = frame = Frame(self.image_panel, foot)
         self.image_panel.add_button(frame.settings_button)
         frame.add_above(self.offers_panel)
+        frame.add_above(self.axes_panel)
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
             "find": (
                 self.classes_panel,

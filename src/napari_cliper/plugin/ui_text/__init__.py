@@ -5,6 +5,7 @@ works with Alt. No Qt here.
 """
 
 from .annotation import *
+from .axes import *
 from .classes import *
 from .common import *
 from .demo import *
