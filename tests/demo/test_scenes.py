@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_cliper.demo.scenes import GROUNDS, KINDS, make_scene
+from napari_cliper.demo.scenes import GROUNDS, KINDS, make_scene, make_stack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -188,3 +188,33 @@ def test_scenes_need_neither_torch_nor_napari_nor_qt() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_objects_of_a_stack_move_grow_appear_and_vanish() -> None:
+    stack, again = (
+        make_stack(21, (96, 80), 4, kinds=["nucleus", "diatom"], ground="agar") for _ in range(2)
+    )
+    np.testing.assert_array_equal(stack.images, again.images)
+    assert stack.images.shape == (21, 96, 80, 3)
+    assert stack.labels.shape == stack.instances.shape == (21, 96, 80)
+    wanted = {0, *(KIND_NAMES.index(name) + 1 for name in ("nucleus", "diatom"))}
+    assert all(set(np.unique(plane)) == wanted for plane in stack.labels)
+    numbers = [set(np.unique(plane)) - {0} for plane in stack.instances]
+    assert numbers[-1] - numbers[0]  # appeared
+    assert numbers[0] - numbers[-1]  # vanished
+    moved, sizes = [], []
+    for number in numbers[0] & numbers[5]:
+        masks = stack.instances[[0, 5]] == number
+        moved.append(np.hypot(*np.subtract(*(np.argwhere(mask).mean(axis=0) for mask in masks))))
+        sizes.append(masks[1].sum() / masks[0].sum())
+        kinds = {*stack.labels[0][masks[0]], *stack.labels[5][masks[1]]}
+        assert len(kinds) == 1
+    assert min(moved) > 1
+    assert max(sizes) > 1.2
+    change = np.abs(np.diff(stack.images.astype(float), axis=0)).mean(axis=(1, 2, 3))
+    assert change.max() < 30  # ground and light stay, noise does not
+    assert change.min() > 0.5
+    with pytest.raises(ValueError, match="unknown kind"):
+        make_stack(2, (64, 64), kinds=["yeti"], ground="agar")
+    with pytest.raises(ValueError, match="at least one plane"):
+        make_stack(0, (64, 64), kinds=["yeast"], ground="agar")

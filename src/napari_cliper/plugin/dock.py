@@ -28,6 +28,7 @@ from .controllers.main_job import MainJob
 from .controllers.mask_layers import MaskLayers
 from .controllers.next_step import NextStep
 from .controllers.object_tool import ObjectTool
+from .controllers.plane_propagation import PlanePropagation
 from .controllers.project import ProjectController
 from .controllers.project_runs import ProjectRuns
 from .controllers.prototype_learning import PrototypeLearning
@@ -134,6 +135,11 @@ class CliperWidget(DockPanels):
                 self.threshold_panel,
                 self.annotation_panel,
                 requests,
+            )
+        )
+        self.plane_propagation = add(
+            PlanePropagation(
+                state, images, self.run_panel, self.correction_controller, requests, masks
             )
         )
         self.project_controller = add(

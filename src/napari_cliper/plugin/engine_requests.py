@@ -16,6 +16,7 @@ from ..segmentation import (
     LiveLabels,
     SegmentationConfig,
     Thresholds,
+    UserHints,
 )
 
 if TYPE_CHECKING:
@@ -143,6 +144,25 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False)
+class Propagated:
+    """How the labels of a plane were propagated from a corrected plane.
+
+    Parameters
+    ----------
+    hints : UserHints
+        The hints that the labels follow: those from the plane before and the user's own.
+    seeds : (Y, X) int32 array
+        Those from the plane before, -1 for none.
+    steps : int
+        Number of planes from the corrected plane.
+    """
+
+    hints: UserHints
+    seeds: NDArray[np.int32]
+    steps: int
+
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """The result of a request.
 
@@ -166,6 +186,8 @@ class Outcome:
         By stage, of the labels, if the plane is large.
     notes : tuple of str
         Remarks to show to the user.
+    propagated : Propagated, optional
+        Of labels that were propagated from another plane.
     """
 
     scores: ScoreMaps
@@ -178,6 +200,12 @@ class Outcome:
     labels: Mapping[Stage, LabelArray]
     outlines: Mapping[Stage, LabelArray]
     notes: tuple[str, ...] = ()
+    propagated: Propagated | None = None
+
+    @property
+    def hints(self) -> UserHints | None:
+        """The hints that the labels follow."""
+        return None if self.propagated is None else self.propagated.hints
 
 
 def warm_up(

@@ -31,6 +31,7 @@ from .labelling.live_labels import LiveLabels as LiveLabels
 from .labelling.live_labels import Shortfall as Shortfall
 from .labelling.live_labels import UserHints as UserHints
 from .labelling.live_labels import corrected as corrected
+from .labelling.thresholds import AGREEMENT_LIMIT as AGREEMENT_LIMIT
 from .labelling.thresholds import Thresholds as Thresholds
 from .labelling.uncertainty import most_uncertain as most_uncertain
 from .majority import most_frequent as most_frequent
@@ -58,6 +59,14 @@ from .object_prompt import ObjectPrompt as ObjectPrompt
 from .object_prompt import tile_around as tile_around
 from .object_segmenter import ObjectSegmenter as ObjectSegmenter
 from .object_segmenter import best_fitting as best_fitting
+from .plane_propagation import PROTOTYPE_WEIGHT as PROTOTYPE_WEIGHT
+from .plane_propagation import PropagatedPlane as PropagatedPlane
+from .plane_propagation import ScoredPlane as ScoredPlane
+from .plane_propagation import confirmed_by_hints as confirmed_by_hints
+from .plane_propagation import plane_agreement as plane_agreement
+from .plane_propagation import propagate_planes as propagate_planes
+from .plane_propagation import scored_planes as scored_planes
+from .plane_propagation import with_user_hints as with_user_hints
 from .progress import Monitor as Monitor
 from .progress import Progress as Progress
 from .prompts import BACKGROUND_WORDS as BACKGROUND_WORDS

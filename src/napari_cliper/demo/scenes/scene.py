@@ -113,9 +113,9 @@ def make_scene(
         raise ValueError(f"a unit of {unit} is too small: it must be {SMALLEST_SIDE} or more")
     names = [kind.name for kind in KINDS]
     for name in kinds or ():
-        _check_known("kind", name, names)
+        check_known("kind", name, names)
     if ground is not None:
-        _check_known("ground", ground, list(BACKDROPS))
+        check_known("ground", ground, list(BACKDROPS))
 
     layout, texture, camera = np.random.default_rng(seed).spawn(3)
     drawn_ground = list(BACKDROPS)[int(layout.integers(len(BACKDROPS)))]
@@ -133,7 +133,7 @@ def make_scene(
             thing, stains[thing.kind], backdrop, image, labels, instances, number, extent.unit,
             layout,
         )  # fmt: skip
-    _expose(image, extent.unit, texture, camera)
+    expose(image, extent.unit, texture, camera)
 
     present = np.bincount(labels.ravel(), minlength=len(KINDS) + 1)[1:] > 0
     return Scene(
@@ -151,7 +151,8 @@ def example_scene() -> Scene:
     return make_scene(EXAMPLE_SHAPE, EXAMPLE_SEED)
 
 
-def _check_known(what: str, name: str, known: Sequence[str]) -> None:
+def check_known(what: str, name: str, known: Sequence[str]) -> None:
+    """Raise an error for a name that is not known."""
     if name not in known:
         raise ValueError(f"unknown {what} {name!r}: choose from {', '.join(known)}")
 
@@ -159,7 +160,7 @@ def _check_known(what: str, name: str, known: Sequence[str]) -> None:
 # ------------------------------------------------------------------------ instrument
 
 
-def _expose(image: Plane, unit: int, rng: np.random.Generator, camera: np.random.Generator) -> None:
+def expose(image: Plane, unit: int, rng: np.random.Generator, camera: np.random.Generator) -> None:
     """Apply illumination, blur and noise to an image in place; values stay in 0 to 1."""
     height, width, _ = image.shape
     y = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None]

@@ -186,7 +186,9 @@ class CorrectionController(Controller):
             return None
         names = [one.name for one in shown.outcome.scores.classes]
         affinity = partial(self._session.affinity, shown.outcome.embedding)
-        return partial(read_hints, self._copies(shown.choice), names, affinity)
+        propagated = shown.outcome.propagated
+        seeds = None if propagated is None else propagated.seeds
+        return partial(read_hints, self.drawn_on(shown.choice), names, affinity, seeds)
 
     def _on_hints_read(self, hints: Hints | None) -> None:
         self._hints = hints
@@ -207,8 +209,8 @@ class CorrectionController(Controller):
             )
         self._panel.show_state(text)
 
-    def _copies(self, choice: ImageChoice) -> Drawn:
-        """Copies of the strokes and clicks on a choice, for a thread."""
+    def drawn_on(self, choice: ImageChoice) -> Drawn:
+        """Return copies of the strokes and clicks on a choice, for a thread."""
         annotation = self._annotation_controller.of(choice.layer)
         clicks = self.click_controller.of(choice.layer)
         shape = labels_shape(choice)[-2:]
@@ -261,7 +263,7 @@ class CorrectionController(Controller):
         thresholds, hints = kept.followed
         scores = kept.shown.outcome.scores
         live = kept.shown.outcome.live[scores.stages[-1]]
-        drawn = self._copies(kept.shown.choice)
+        drawn = self.drawn_on(kept.shown.choice)
         find = partial(uncertain_places, live, thresholds, hints, drawn)
         state = self._state
         return lambda report, should_stop: (kept.shown, state, find(report, should_stop))

@@ -81,6 +81,7 @@ def read_hints(
     drawn: Drawn,
     names: Sequence[str],
     affinity: GetAffinity,
+    seeds: NDArray[np.int32] | None,
     report: Report,
     should_stop: ShouldStop,
 ) -> tuple[Hints, UserHints | None]:
@@ -93,11 +94,19 @@ def read_hints(
         Class names of the result.
     affinity : callable
         Returns the affinity of the image; called only if there is a hint.
+    seeds : (Y, X) int32 array or None
+        Hints that were propagated from another plane.
     """
+    from ...segmentation import with_user_hints  # noqa: PLC0415 - torch
+
     hints = hints_of(drawn.labels, drawn.edit_mask, drawn.classes, drawn.clicks, names)
-    if not (hints.painted or hints.clicked):
+    labels = hints.hint_labels
+    if seeds is None and not (hints.painted or hints.clicked):
         return hints, None
-    return hints, UserHints(affinity(report, should_stop), hints.hint_labels)
+    found = affinity(report, should_stop)
+    if seeds is not None:
+        labels = with_user_hints(seeds, labels, found)
+    return hints, UserHints(found, labels)
 
 
 def update_labels(

@@ -223,7 +223,9 @@ class LiveResult(Controller):
         self._leave()
         self._stored = None
         shown = Shown(choice, rows, config, outcome, predictions)
-        kept = Kept(shown, values, followed=(first, None), labels=labels, outlines=outlines)
+        kept = Kept(
+            shown, values, followed=(first, outcome.hints), labels=labels, outlines=outlines
+        )
         self.kept.add(kept)
         self._layers.activate(predictions)
         self.look()
@@ -247,7 +249,7 @@ class LiveResult(Controller):
             stages = outcome.scores.stages
             predictions = self._layers.show(choice, rows, stages, labels, outlines)
             shown = Shown(choice, rows, config, outcome, predictions)
-            followed = outcome.thresholds, None
+            followed = outcome.thresholds, outcome.hints
             if current is not None:
                 self.kept.use(current)
                 for prediction in current.shown.predictions.values():

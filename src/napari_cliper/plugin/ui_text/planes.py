@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from .common import count
@@ -18,6 +18,17 @@ ACCEPT_PLANES_TIP = (
     "Copy the predictions of all planes into the annotation, by the rule below. Undo takes it back "
     "in one step."
 )
+PROPAGATE_PLANES_TIP = (
+    "Take the hints and accepted pixels of the plane that you see to the planes after and before "
+    "it, one by one. It stops where a plane agrees too little with the one before (Dice "
+    "coefficient of the classes), and at planes that are decided. Painted pixels never change."
+)
+PROPAGATING = "Propagating to the next planes"
+STOPPED_PROPAGATION = "Cancelled. The planes that were finished are kept."
+NOTHING_TO_PROPAGATE = (
+    "There are no hints and no accepted pixels on this plane. Correct or accept it first."
+)
+NO_NEXT_PLANE = "The next planes on both sides are decided, or belong to a nearer corrected plane."
 NO_PLANES = "There are no predictions of several planes. Choose all planes beside Run first."
 ALL_PLANES = "Thresholds for all planes"
 ALL_PLANES_TIP = "Whether thresholds apply to all planes of the stack, or only to this one."
@@ -39,6 +50,30 @@ def planes_run(*, planes: int, found: int, problems: Mapping[str, str]) -> str:
         first, reason = next(iter(problems.items()))
         text += f" {len(problems)} could not be run: {first}. {reason}"
     return text
+
+
+def propagate_planes(*, axis: str, limit: float) -> str:
+    """A menu entry: propagate to the next planes along an axis."""
+    return f"Propagate to the next planes of {axis} (agreement {limit:.2f} or more)"
+
+
+def planes_propagated(*, source: str, planes: int, stops: Sequence[str]) -> str:
+    """Labels were propagated: to how many planes, and why it stopped in each direction."""
+    text = f"Propagated from {source} to {count(planes, 'plane')}."
+    return " ".join([text, *stops])
+
+
+def stopped_by_agreement(*, plane: str, agreement: float, limit: float) -> str:
+    """Where the agreement was below the limit."""
+    return (
+        f"Stopped at {plane}: its agreement with the plane before is {agreement:.2f}, the limit is "
+        f"{limit:.2f}. Correct it and propagate again."
+    )
+
+
+def stopped_by_error(*, plane: str, reason: str) -> str:
+    """A plane cannot be run."""
+    return f"Stopped at {plane}: {reason}"
 
 
 def planes_accepted(*, planes: int, changed: int) -> str:

@@ -6,6 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+AGREEMENT_LIMIT = 0.5
+"""Propagation to the next planes stops at a plane whose agreement with the plane before is lower
+(`plane_propagation.plane_agreement`)."""
+
 
 @dataclass(frozen=True)
 class Thresholds:

@@ -1,0 +1,318 @@
+"""Propagate the labels of a corrected plane to the next planes of a stack, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...annotation.edit_mask import OPEN, PAINTED
+from ...annotation.user_hints import NO_HINT, hints_of
+from ...labels.label_class import ClassRow
+from ...segmentation import (
+    AGREEMENT_LIMIT,
+    InvalidInputError,
+    Monitor,
+    OutOfMemoryError,
+    Progress,
+    UserHints,
+    corrected,
+)
+from .. import ui_text
+from ..engine_requests import LearningRequest, Outcome, Propagated, Request
+from ..engine_session import Session
+from ..layers.image_layers import ImageChoice, axis_name, image_shape
+from ..layers.outlines import outlines_of_large
+from ..panels.image_panel import ImagePanel
+from ..panels.run_panel import RunEntry, RunPanel
+from ..state import DockState
+from .base import Controller
+from .correction import CorrectionController
+from .kept_results import Kept
+from .label_update import Drawn, Report, ShouldStop, read_hints
+from .mask_layers import MaskLayers
+from .requests import Requests
+
+if TYPE_CHECKING:
+    from ...segmentation import ImageAffinity, ScoredPlane
+
+
+@dataclass(frozen=True, eq=False)
+class _Propagation:
+    """A snapshot of the corrected plane and of the planes to propagate to.
+
+    Parameters
+    ----------
+    source : Kept
+        The corrected plane.
+    drawn : Drawn
+        What the user has drawn on it.
+    learning : LearningRequest
+        Its image; the labels are filled in later.
+    ways : tuple of lists of (ImageChoice, Drawn)
+        The next planes in each direction, the nearest first.
+    request : Request
+    axis, applied : int
+    done : SimpleQueue
+        Finished planes, for the window.
+    """
+
+    source: Kept
+    drawn: Drawn
+    learning: Callable[[NDArray[Any], NDArray[Any]], LearningRequest]
+    ways: tuple[list[tuple[ImageChoice, Drawn]], ...]
+    request: Request
+    axis: int
+    applied: int
+    done: SimpleQueue[tuple[ImageChoice, Outcome]] = field(default_factory=SimpleQueue)
+
+    @property
+    def rows(self) -> tuple[ClassRow, ...]:
+        """The classes of the result."""
+        return self.source.shown.rows
+
+    def name_of(self, choice: ImageChoice) -> str:
+        """The name of a plane, such as "z 4"."""
+        axis = axis_name(choice.layer, self.axis)
+        return ui_text.axis_index(axis=axis, index=choice.plane[self.axis])
+
+
+class PlanePropagation(Controller):
+    """Offers *Propagate to the next planes* beside Run, and shows the planes as they are finished.
+
+    Parameters
+    ----------
+    state : DockState
+    images : ImagePanel
+    run_panel : RunPanel
+        Has the menu entries.
+    corrections : CorrectionController
+        Reads what the user has drawn on each plane.
+    requests : Requests
+    masks : MaskLayers
+        Reads the masks of an image.
+    """
+
+    def __init__(
+        self,
+        state: DockState,
+        images: ImagePanel,
+        run_panel: RunPanel,
+        corrections: CorrectionController,
+        requests: Requests,
+        masks: MaskLayers,
+    ) -> None:
+        super().__init__(images)
+        self._state = state
+        self._images = images
+        self._corrections = corrections
+        self._requests = requests
+        self._masks = masks
+        self._running: _Propagation | None = None
+        run_panel.add_entries(self.entries)
+        state.main_job.progressed.connect(self._show_done)
+        state.main_job.finished.connect(self._on_job_ended)
+
+    def entries(self) -> list[RunEntry]:
+        """Return the entries of the menu beside Run: one for each axis with several planes."""
+        current = self._state.result.current
+        if current is None or current.shown.choice.region is not None:
+            return []
+        layer = current.shown.choice.layer
+        return [
+            RunEntry(
+                ui_text.propagate_planes(axis=axis_name(layer, axis), limit=AGREEMENT_LIMIT),
+                ui_text.PROPAGATE_PLANES_TIP,
+                partial(self.run, axis),
+            )
+            for axis, size in enumerate(image_shape(layer)[:-2])
+            if size > 1
+        ]
+
+    def run(self, axis: int) -> None:
+        """Propagate from the plane on the screen along an axis, in both directions."""
+        main_job = self._state.main_job
+        if self.closed or main_job.job is not None:
+            return
+        self._images.choose("whole", current_plane=True)
+        found = self._snapshot(axis)
+        if isinstance(found, str):
+            self.say_error(found)
+            return
+        self._running = found
+        work = partial(_propagate, self._state.session, found)
+        stopped = ui_text.STOPPED_PROPAGATION
+        main_job.start_told(work, partial(self._on_propagated, found), stopped)
+
+    def _snapshot(self, axis: int) -> _Propagation | str:
+        """The work to do, or why there is none."""
+        current, request = self._state.result.current, self._requests.of_run()
+        if isinstance(request, str):
+            return request
+        choice, _, asked = request
+        if current is None or current.shown.choice.key != choice.key:
+            return self._state.result.why_not or ui_text.NO_PREDICTION
+        drawn = self._corrections.drawn_on(choice)
+        if not drawn.clicks and not drawn.edit_mask.any():
+            return ui_text.NOTHING_TO_PROPAGATE
+        ways = tuple(list(self._way(choice, axis, step)) for step in (1, -1))
+        if not any(ways):
+            return ui_text.NO_NEXT_PLANE
+        config = current.shown.config
+        names = {label: row.name for label, row in enumerate(current.shown.rows, 1)}
+
+        def learning(labels: NDArray[Any], confirmed: NDArray[Any]) -> LearningRequest:
+            source = ui_text.source_name(image=choice.name, plane=choice.plane)
+            return LearningRequest(
+                choice.reader(config), config, labels, confirmed, names, source,
+                choice.contrast, choice.gamma, asked.masks,
+            )  # fmt: skip
+
+        asked = replace(asked, config=config, classes=current.shown.outcome.scores.classes)
+        return _Propagation(current, drawn, learning, ways, asked, axis, self._requests.applied)
+
+    def _way(self, start: ImageChoice, axis: int, step: int) -> Iterator[tuple[ImageChoice, Drawn]]:
+        """The next planes in one direction, up to one that belongs to another corrected plane."""
+        annotation = self._state.annotations.of(start.layer)
+        known = {one.shown.choice.key: one.shown.outcome for one in self._state.result.kept}
+        end = image_shape(start.layer)[axis] if step > 0 else -1
+        first = start.plane[axis] + step
+        for steps, index in enumerate(range(first, end, step), 1):
+            plane = (*start.plane[:axis], index, *start.plane[axis + 1 :])
+            choice = replace(start, plane=plane)
+            before = known.get(choice.key)
+            if before is not None and before.propagated and before.propagated.steps < steps:
+                return
+            drawn = self._corrections.drawn_on(choice)
+            if annotation is not None and drawn.edit_mask.all():
+                return
+            yield choice, drawn
+
+    def _show_done(self, _progress: object = None) -> None:
+        """Show the planes that are finished."""
+        run = self._running
+        while run is not None and not run.done.empty():
+            choice, outcome = run.done.get()
+            if run.applied == self._requests.applied and choice.is_current:
+                self._state.result.add(choice, run.rows, run.source.shown.config, outcome)
+
+    def _on_propagated(self, run: _Propagation, ended: tuple[int, Sequence[str]]) -> str:
+        self._show_done()
+        planes, stops = ended
+        if run.applied != self._requests.applied:
+            return ui_text.DROPPED_FOR_PROJECT
+        source = run.name_of(run.source.shown.choice)
+        return ui_text.planes_propagated(source=source, planes=planes, stops=stops)
+
+    def _on_job_ended(self) -> None:
+        self._show_done()
+        self._running = None
+
+
+def _propagate(
+    session: Session, run: _Propagation, report: Report, should_stop: ShouldStop
+) -> tuple[int, list[str]]:
+    """Propagate in each direction; return to how many planes, and why it stopped."""
+    source = run.source.shown
+    affinity = session.affinity(source.outcome.embedding, report, should_stop)
+    labels, hints = _corrected_plane(run, affinity)
+    from ...segmentation import PROTOTYPE_WEIGHT, confirmed_by_hints  # noqa: PLC0415 - torch
+
+    learned = session.learn(
+        run.learning(labels, confirmed_by_hints(labels, hints)), report, should_stop
+    )
+    given = run.request.prototypes
+    if given is not None and given.identity == learned.identity:
+        learned = given.union(learned)
+    weight = run.request.prototype_weight
+    request = replace(
+        run.request,
+        prototypes=learned,
+        prototype_weight=PROTOTYPE_WEIGHT if weight is None else weight,
+    )
+    total, finished, stops = sum(map(len, run.ways)), 0, []
+    monitor = Monitor(report, should_stop)
+    for way in run.ways:
+        for found in _one_way(session, run, request, way, labels, monitor):
+            if isinstance(found, str):
+                stops.append(found)
+            else:
+                run.done.put(found)
+                finished += 1
+                monitor.tell(ui_text.PROPAGATING, finished, total)
+    return finished, stops
+
+
+def _corrected_plane(
+    run: _Propagation, affinity: ImageAffinity
+) -> tuple[NDArray[np.integer[Any]], UserHints]:
+    """The labels of the corrected plane, and the hints on it, accepted pixels among them."""
+    drawn, shown = run.drawn, run.source.shown
+    names = [one.name for one in shown.outcome.scores.classes]
+    seeds = None if shown.outcome.propagated is None else shown.outcome.propagated.seeds
+    _, hints = read_hints(drawn, names, lambda *_: affinity, seeds, _ignore, lambda: False)
+    decided = np.where(drawn.edit_mask != OPEN, PAINTED, OPEN).astype(np.uint8)
+    told = hints_of(drawn.labels, decided, drawn.classes, drawn.clicks, names).hint_labels
+    *_, labels = corrected(shown.outcome.live, hints, run.source.thresholds).values()
+    return np.where(told != NO_HINT, told, labels), UserHints(affinity, told)
+
+
+def _one_way(
+    session: Session,
+    run: _Propagation,
+    request: Request,
+    way: list[tuple[ImageChoice, Drawn]],
+    labels: NDArray[np.integer[Any]],
+    monitor: Monitor,
+) -> Iterator[tuple[ImageChoice, Outcome] | str]:
+    """Yield each plane of one direction, and last why it stopped, if not at the end."""
+    from ...segmentation import propagate_planes  # noqa: PLC0415 - torch
+
+    outcomes: list[Outcome] = []
+
+    def downloads(progress: Progress) -> None:
+        """Report downloads only; the steps within each plane would hide the overall progress."""
+        if progress.unit == "byte":
+            monitor.report(progress)
+
+    def scored() -> Iterator[ScoredPlane]:
+        from ...segmentation import ScoredPlane  # noqa: PLC0415 - torch
+
+        for choice, drawn in way:
+            monitor.check()
+            one = replace(request, read=choice.image, contrast=choice.contrast, gamma=choice.gamma)
+            outcome = session.run(one, downloads, monitor.should_stop)
+            affinity = session.affinity(outcome.embedding, downloads, monitor.should_stop)
+            names = [one.name for one in outcome.scores.classes]
+            own = hints_of(drawn.labels, drawn.edit_mask, drawn.classes, drawn.clicks, names)
+            outcomes.append(outcome)
+            yield ScoredPlane(outcome.live, outcome.thresholds, affinity, own.hint_labels)
+
+    planes = propagate_planes(labels, scored(), AGREEMENT_LIMIT)
+    for steps, (choice, _) in enumerate(way, 1):
+        try:
+            plane = next(planes)
+        except (InvalidInputError, OutOfMemoryError) as error:
+            yield ui_text.stopped_by_error(plane=run.name_of(choice), reason=str(error))
+            return
+        outcome = replace(
+            outcomes.pop(),
+            labels=plane.labels,
+            outlines=outlines_of_large(plane.labels),
+            propagated=Propagated(plane.hints, plane.seeds, steps),
+        )
+        yield choice, outcome
+        if plane.agreement < AGREEMENT_LIMIT:
+            yield ui_text.stopped_by_agreement(
+                plane=run.name_of(choice), agreement=plane.agreement, limit=AGREEMENT_LIMIT
+            )
+            return
+
+
+def _ignore(_progress: Progress) -> None:
+    """Report nothing: the affinity is known."""

@@ -1,0 +1,137 @@
+"""Labels that are propagated from a corrected plane to the next planes of a stack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_cliper.demo.scenes import KINDS, make_stack
+from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
+from napari_cliper.segmentation import (
+    OPEN,
+    ClassPrompt,
+    InvalidInputError,
+    LiveLabels,
+    SegmentationConfig,
+    Segmenter,
+    UserHints,
+    image_affinity,
+    plane_agreement,
+    propagate_planes,
+    scored_planes,
+    with_user_hints,
+)
+
+SEED, PLANES, SIDE = 1_000_000, 11, 128
+KIND_NAMES = ("nucleus", "diatom", "bubble")
+INVENTED = [ClassPrompt(name) for name in ("zorfel", "quibbix", "mandrone")]
+
+
+def clicked(truth):
+    """One click on each class and the background, where it is deepest."""
+    hints = np.full(truth.shape, OPEN, np.int32)
+    for label in np.unique(truth):
+        depth = ndimage.distance_transform_edt(np.pad(truth == label, 1))[1:-1, 1:-1]
+        hints[np.unravel_index(depth.argmax(), depth.shape)] = label
+    return hints
+
+
+class Stack:
+    """A stack whose planes were embedded, and corrected one by one."""
+
+    def __init__(self):
+        stack = make_stack(PLANES, (SIDE, SIDE), SEED, kinds=KIND_NAMES, ground="bright field")
+        table = np.zeros(len(KINDS) + 1, np.uint8)
+        for number, name in enumerate(KIND_NAMES, 1):
+            table[[kind.name for kind in KINDS].index(name) + 1] = number
+        self.truth = table[stack.labels]
+        self.segmenter = Segmenter(SegmentationConfig(model="demo"))
+        self.embeddings = [self.segmenter.embed(image) for image in stack.images]
+        self.hints, self.each, self.words = [], [], []
+        for embedding, truth in zip(self.embeddings, self.truth, strict=True):
+            hints = UserHints(image_affinity(embedding), clicked(truth))
+            scores = self.segmenter.score(embedding, INVENTED)
+            live = LiveLabels(scores, "refined")
+            self.hints.append(hints)
+            self.words.append(scores.to_labels())
+            self.each.append(live.labels(scores.settings.thresholds, hints))
+
+    def score(self, plane, labels):
+        """The mIoU of some labels on a plane."""
+        return mean_iou(confusion_matrix(self.truth[plane], labels, len(KIND_NAMES) + 1))
+
+    def scored(self, start, planes):
+        """Planes scored with the prototypes of a corrected plane, each when it is asked for."""
+        return scored_planes(
+            self.segmenter,
+            self.embeddings[start],
+            self.each[start],
+            self.hints[start],
+            (self.embeddings[z] for z in planes),
+            INVENTED,
+        )
+
+
+@pytest.fixture(scope="module")
+def stack():
+    return Stack()
+
+
+def test_correcting_every_tenth_plane_is_nearly_as_good_as_correcting_each(stack):
+    assert stack.score(10, stack.truth[0]) < 0.4
+    found = {}
+    for start, planes in ((0, range(1, 6)), (10, range(9, 5, -1))):
+        results = propagate_planes(stack.each[start], stack.scored(start, planes), 0.0)
+        for z, plane in zip(planes, results, strict=True):
+            found[z] = plane.labels["refined"]
+            assert 0.5 < plane.agreement <= 1
+    between = range(1, 10)
+    propagated = np.mean([stack.score(z, found[z]) for z in between])
+    assert propagated > np.mean([stack.score(z, stack.each[z]) for z in between]) - 0.03
+    assert propagated > np.mean([stack.score(z, stack.words[z]) for z in between]) + 0.3
+
+
+def test_it_stops_below_the_limit_and_hints_of_the_user_stay(stack):
+    asked = []
+
+    def planes(*indices):
+        for z, plane in zip(indices, stack.scored(0, indices), strict=True):
+            asked.append(z)
+            yield plane
+
+    (next_plane,) = propagate_planes(stack.each[0], planes(1))
+    limit = next_plane.agreement - 1e-6
+    asked.clear()
+    found = list(propagate_planes(stack.each[0], planes(1, 8, 9), limit))
+    assert asked == [1, 8]  # seven planes on, everything has moved: plane 9 is not asked for
+    assert [one.agreement >= limit for one in found] == [True, False]
+    one, other = found[0].labels["refined"], found[1].labels["refined"]
+    assert found[1].agreement == pytest.approx(plane_agreement(one, other))
+
+    # The user's own hints win, and contradicted seeds go
+    (plane,) = stack.scored(0, [1])
+    seeds = next_plane.seeds
+    label = int(seeds.max())
+    spot = tuple(np.argwhere(seeds == label)[0])
+    mine = np.full(seeds.shape, OPEN, np.int32)
+    mine[spot] = 0
+    (after,) = propagate_planes(stack.each[0], [replace(plane, hints=mine)])
+    assert after.labels["refined"][spot] == 0
+    together = with_user_hints(seeds, mine, plane.affinity)
+    regions, _ = ndimage.label(seeds == label)
+    same = regions == regions[spot]
+    assert set(together[same].tolist()) == {OPEN, 0}
+    np.testing.assert_array_equal(together[~same], seeds[~same])
+
+
+def test_planes_of_another_size_and_impossible_limits_are_refused(stack):
+    with pytest.raises(InvalidInputError, match="one size"):
+        next(propagate_planes(np.zeros((8, 8), int), stack.scored(0, [1])))
+    with pytest.raises(InvalidInputError, match="0 to 1"):
+        next(propagate_planes(stack.each[0], [], 1.5))
+    empty = np.zeros((4, 4), int)
+    assert plane_agreement(empty, empty) == 1
+    assert plane_agreement(empty, empty + 1) == 0
