@@ -197,11 +197,15 @@ def confirmed_by_hints(labels: NDArray[np.integer[Any]], hints: UserHints) -> ND
     Returns
     -------
     (Y, X) bool array
-        Pixels with a hint, and those in the same larger superpixel that have the hint's label.
+        Pixels with a hint, and those in the same larger superpixel that have the hint's label. Of
+        labels without a hint, such as the background, the inner part.
     """
-    confirmed: NDArray[np.bool_] = hints.labels != OPEN
+    given = hints.labels != OPEN
+    inner = plane_seeds(labels, labels)
+    hinted = np.unique(hints.labels[given])
+    confirmed: NDArray[np.bool_] = given | ((inner != OPEN) & ~np.isin(inner, hinted))
     larger = hints.affinity.walked[hints.affinity.regions]
-    for label in np.unique(hints.labels[confirmed]).tolist():
+    for label in hinted.tolist():
         confirmed |= (labels == label) & np.isin(larger, larger[hints.labels == label])
     return confirmed
 

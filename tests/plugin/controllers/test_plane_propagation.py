@@ -17,8 +17,8 @@ ENTRY = "Propagate to the next planes of z (agreement 0.50 or more)"
 def stack(dock, run, qtbot):
     """The dock beside a stack; plane 3 was run. Plane 5 shows something else, plane 6 too."""
     dock.viewer.layers.clear()
-    planes = make_stack(PLANES, (64, 80), 7, kinds=["nucleus"], ground="agar").images
-    planes[5:] = make_scene((64, 80), 1_000_009, kinds=[], ground="agar").image
+    planes = make_stack(PLANES, (96, 112), 7, kinds=["fibre", "bacterium"], ground="agar").images
+    planes[5:] = make_scene((96, 112), 1_000_009, kinds=[], ground="agar").image
     dock.viewer.add_image(planes, name="stack", rgb=True, axis_labels=("z", "y", "x"))
     dock.viewer.dims.set_point(0, 3)
     run(dock)

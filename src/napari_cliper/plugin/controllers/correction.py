@@ -188,7 +188,7 @@ class CorrectionController(Controller):
         affinity = partial(self._session.affinity, shown.outcome.embedding)
         propagated = shown.outcome.propagated
         seeds = None if propagated is None else propagated.seeds
-        return partial(read_hints, self.drawn_on(shown.choice), names, affinity, seeds)
+        return partial(read_hints, self.drawn_on(shown.choice), names, affinity, seeds=seeds)
 
     def _on_hints_read(self, hints: Hints | None) -> None:
         self._hints = hints

@@ -81,9 +81,10 @@ def read_hints(
     drawn: Drawn,
     names: Sequence[str],
     affinity: GetAffinity,
-    seeds: NDArray[np.int32] | None,
     report: Report,
     should_stop: ShouldStop,
+    *,
+    seeds: NDArray[np.int32] | None = None,
 ) -> tuple[Hints, UserHints | None]:
     """Return the hints in what was drawn, and the same for the engine; None if there are none.
 
@@ -94,7 +95,7 @@ def read_hints(
         Class names of the result.
     affinity : callable
         Returns the affinity of the image; called only if there is a hint.
-    seeds : (Y, X) int32 array or None
+    seeds : (Y, X) int32 array, optional
         Hints that were propagated from another plane.
     """
     from ...segmentation import with_user_hints  # noqa: PLC0415 - torch
