@@ -106,12 +106,16 @@ def test_unknown_sizes_are_reported_and_give_no_volume():
         ("ZYX", (2, 1, 1), (micro,) * 3, ["volume [micrometer^3]"], []),
         ("ZYX", (1, 0.5, 0.5), ("pixel", micro, micro), [], ["no pixel size along Z"]),
         ("TYX", (1, 0.5, 0.25), ("pixel", micro, micro), ["area [micrometer^2]"], ["Perimeters"]),
+        ("TYX", (1, 500, 0.5), ("pixel", "nanometer", micro), ["area [micrometer^2]"], []),
         ("QYX", (1, 1, 1), (), [], ["no pixel size."]),
     ):
         image = LabelledImage("a", cube, ROWS, axes=axes, pixel_size=sizes, units=units)
         table = region_table(image)
         found = [one for one in table if one.startswith(("area", "volume")) and "pixel" not in one]
         assert found == physical, axes
+        for name in found:
+            voxel = np.prod([1e-3 * one if one == 500 else one for one in sizes[-cube.ndim :]])
+            assert sum(table[name]) == pytest.approx(cube.size * voxel)
         notes = measurement_notes(image)
         assert len(notes) == len(expected_words), notes
         assert all(word in note for word, note in zip(expected_words, notes, strict=True)), notes

@@ -16,7 +16,7 @@ from scipy import ndimage
 from skimage import measure
 
 from .labelled_image import LabelledImage
-from .units import known_unit
+from .units import in_one_unit, known_unit
 
 
 @dataclass(frozen=True)
@@ -175,13 +175,12 @@ def pixel_area(image: LabelledImage) -> tuple[float, str]:
     Returns
     -------
     (float, str)
-        Such as ``(0.25, "µm²")``; ``(1.0, "")`` for pixels whose sides are not both measured in
-        the same unit of length.
+        Such as ``(0.25, "µm²")``; ``(1.0, "")`` for pixels whose sides are not both lengths.
     """
-    height, width = (known_unit(unit, "space") for unit in image.units[-2:])
-    if height is None or height is not width:
+    (rows, columns), units = in_one_unit(image.pixel_size[-2:], image.units[-2:])
+    height, width = (known_unit(unit, "space") for unit in units)
+    if height is None or width is None:
         return 1.0, ""
-    rows, columns = image.pixel_size[-2:]
     return rows * columns, f"{height.ome}²"
 
 

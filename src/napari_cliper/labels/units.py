@@ -82,6 +82,33 @@ def known_unit(word: str, kind: Kind) -> Unit | None:
     return unit if unit is not None and unit.kind == kind else None
 
 
+def in_one_unit(
+    sizes: Sequence[float], units: Sequence[str]
+) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Convert lengths in several units to that of the last one.
+
+    Parameters
+    ----------
+    sizes : sequence of float
+    units : sequence of str
+        In any spelling.
+
+    Returns
+    -------
+    (tuple of float, tuple of str)
+        As given if a unit is not one of length, or if all have one spelling.
+    """
+    known = [found for word in units if (found := known_unit(word, "space")) is not None]
+    if len(known) < len(units) or len(set(units)) < 2:
+        return tuple(sizes), tuple(units)
+    last = known[-1]
+    lengths = (
+        size if unit is last else size * unit.size / last.size
+        for size, unit in zip(sizes, known, strict=True)
+    )
+    return tuple(lengths), (last.name,) * len(known)
+
+
 def micrometres(sizes: Sequence[float], units: Sequence[str]) -> float | None:
     """Return the side of a square of the same area as a pixel, in micrometres.
 

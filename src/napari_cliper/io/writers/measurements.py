@@ -29,7 +29,7 @@ from ...labels.label_names import label_name
 from ...labels.labelled_image import PIXEL, LabelledImage
 from ...labels.numbers import without_gaps
 from ...labels.regions import connected_regions
-from ...labels.units import known_unit
+from ...labels.units import in_one_unit, known_unit
 from ..lazy_images import Images
 
 Table = dict[str, list[Any]]
@@ -370,7 +370,8 @@ def _with_depth_last(image: LabelledImage) -> LabelledImage:
 
 def _space(image: LabelledImage) -> _Space:
     first = _first_spatial_axis(image)
-    space = _Space(image.axes[first:], image.pixel_size[first:], image.units[first:])
+    sizes, units = in_one_unit(image.pixel_size[first:], image.units[first:])
+    space = _Space(image.axes[first:], sizes, units)
     units = tuple(
         SCALED if known and unit == PIXEL else unit
         for known, unit in zip(space.known, space.units, strict=True)
