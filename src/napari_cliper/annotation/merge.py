@@ -63,23 +63,21 @@ def accept(
             f"The prediction {prediction.shape} and the annotation {labels.shape} differ in size."
         )
     by_hand = protected(edit_mask)
-    free = {
-        "empty": (labels == 0) & ~by_hand,
-        "unpainted": ~by_hand,
-        "all": np.ones(labels.shape, bool),
-    }[rule]
+    free = np.ones(labels.shape, bool) if rule == "all" else ~by_hand
+    if rule == "empty":
+        free &= labels == 0
     if where is not None:
         free &= where
-    if chosen is None:
-        taken, emptied = free, np.zeros_like(free)
-    else:
+    new, new_edit_mask = labels.copy(), edit_mask.copy()
+    taken = free
+    if chosen is not None:
         taken = free & np.isin(prediction, list(chosen))
         emptied = free & ~taken & np.isin(labels, list(chosen))
-    new = np.where(taken, prediction, np.where(emptied, 0, labels)).astype(labels.dtype)
-    accepted = taken & ~(by_hand & (labels == prediction))
-    new_edit_mask = np.where(accepted, ACCEPTED, np.where(emptied, OPEN, edit_mask)).astype(
-        edit_mask.dtype
-    )
+        new[emptied] = 0
+        new_edit_mask[emptied] = OPEN
+    np.copyto(new, prediction, where=taken, casting="unsafe")
+    accepted = taken & ~(by_hand & (labels == prediction)) if rule == "all" else taken
+    new_edit_mask[accepted] = ACCEPTED
     return new, new_edit_mask
 
 
