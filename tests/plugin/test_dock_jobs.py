@@ -38,7 +38,7 @@ def test_an_out_of_memory_error_reaches_the_person(dock, run, monkeypatch):
     def fail(*_args, **_kwargs):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("napari_cliper.segmentation.methods.cliper.read_early_layers", fail)
+    monkeypatch.setattr("napari_cliper.segmentation.methods.cliper.Cliper.read_each", fail)
     run(dock)
     assert "smaller shorter side" in message(dock)
     assert dock.run_panel.run_button.isEnabled()

@@ -56,8 +56,7 @@ def test_last_block_attention(name, random):
     expected = {
         "vanilla": lambda: pair("q", "k"),
         "identity": lambda: np.stack([np.eye(TOKENS)] * HEADS),
-        "q-q+k-k": lambda: pair("q", "q") + pair("k", "k"),
-    }.get(name, lambda: pair(*name.split("-")))()
+    }.get(name, lambda: sum(pair(*part.split("-")) for part in name.split("+")))()
     np.testing.assert_allclose(LAST_BLOCK[name](q, k, v), expected, atol=1e-6)
 
 

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QToolButton,
     QVBoxLayout,
     QWidget,
+    QWidgetAction,
 )
 from superqt.utils import signals_blocked
 
@@ -163,6 +164,7 @@ class ExportPanel(QWidget):
         self.open_button = QPushButton(ui_text.OPEN_EXPORT_FOLDER)
         self.import_button = QPushButton(ui_text.IMPORT)
         self.import_button.setToolTip(ui_text.IMPORT_TIP)
+        self.options_button = self._options()
         self._lay_out()
 
         for row in self.purposes.values():
@@ -179,6 +181,29 @@ class ExportPanel(QWidget):
         self.set_exported("")
         self.set_available(has_annotation=False, images=0)
 
+    def _options(self) -> QToolButton:
+        """A button that opens what few exports need."""
+        button = QToolButton()
+        button.setText(ui_text.EXPORT_OPTIONS)
+        button.setToolTip(ui_text.EXPORT_OPTIONS_TIP)
+        button.setAccessibleName(ui_text.EXPORT_OPTIONS_TIP)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setStyleSheet("QToolButton::menu-indicator {image: none;}")
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.addWidget(self.every_plane)
+        row = QHBoxLayout()
+        row.addWidget(QLabel(ui_text.VALIDATION))
+        row.addWidget(self.validation)
+        row.addStretch(1)
+        column.addLayout(row)
+        menu = QMenu(self)
+        action = QWidgetAction(menu)
+        action.setDefaultWidget(inside)
+        menu.addAction(action)
+        button.setMenu(menu)
+        return button
+
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -191,16 +216,11 @@ class ExportPanel(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.folder, 1)
         row.addWidget(self.browse)
+        row.addWidget(self.options_button)
         column.addLayout(row)
         row = QHBoxLayout()
         row.addWidget(self.every_image)
         row.addWidget(self.overwrite)
-        row.addStretch(1)
-        column.addLayout(row)
-        column.addWidget(self.every_plane)
-        row = QHBoxLayout()
-        row.addWidget(QLabel(ui_text.VALIDATION))
-        row.addWidget(self.validation)
         row.addStretch(1)
         column.addLayout(row)
         grid = QGridLayout()

@@ -12,6 +12,8 @@ EXPORT_FOLDER_TITLE = "Export to folder"
 FOLDER_LABEL = "Folder"
 OVERWRITE = "Replace existing files"
 OVERWRITE_TIP = "Files of the same name that this program wrote are replaced; others never are."
+EXPORT_OPTIONS = "..."
+EXPORT_OPTIONS_TIP = "Planes of stacks, and images for validation"
 EVERY_PLANE = "Untouched planes of stacks too"
 EVERY_PLANE_TIP = (
     "Formats that are written plane by plane leave out planes without an accepted or painted pixel."
