@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from ...annotation.class_change import ClassChange, change_state
-from ...annotation.edit_history import Box, Edits, union
+from ...annotation.edit_history import Box, Edits, smallest_part, union
 from ...annotation.edit_mask import ACCEPTED, PAINTED, AnnotationState
 from ...annotation.export import labelled_of
 from ...annotation.merge import Rule, accept, following, moved_by_hint
@@ -35,7 +35,7 @@ from .image_layers import (
     labels_shape,
     transforms,
 )
-from .labels_history import Place, part_of, part_of_step, smallest_part, write_step
+from .labels_history import Place, part_of, part_of_step, write_step
 from .prediction_layers import colours_of_labels
 
 

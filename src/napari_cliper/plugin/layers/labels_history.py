@@ -48,17 +48,6 @@ def _bounds(part: Any, size: int) -> tuple[int, int]:
     return int(positions.min()), int(positions.max()) + 1
 
 
-def smallest_part(mask: NDArray[np.bool_]) -> Box | None:
-    """Return the smallest part of an array with all pixels of a mask; None if it has none."""
-    parts, axes = [], range(mask.ndim)
-    for axis in axes:
-        found = np.flatnonzero(mask.any(tuple(other for other in axes if other != axis)))
-        if not found.size:
-            return None
-        parts.append(slice(int(found[0]), int(found[-1]) + 1))
-    return tuple(parts)
-
-
 def part_of(place: Place, part: Box) -> Place:
     """Return a part of a place, whose positions are counted from the corner of the place."""
     numbers = [one for one in place if not isinstance(one, slice)]
