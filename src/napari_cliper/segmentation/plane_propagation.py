@@ -287,4 +287,4 @@ def plane_agreement(one: NDArray[np.integer[Any]], other: NDArray[np.integer[Any
     """
     pixels = np.count_nonzero(one) + np.count_nonzero(other)
     same = np.count_nonzero((one == other) & (one > 0))
-    return 2 * same / pixels if pixels else 1.0
+    return float(2 * same / pixels) if pixels else 1.0
