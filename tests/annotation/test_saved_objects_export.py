@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
+
 import numpy as np
 import pandas as pd
 import tifffile
@@ -9,7 +12,12 @@ from shapes import pair
 
 from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, AnnotationState
 from napari_cliper.annotation.export import labelled_of
-from napari_cliper.annotation.saved_objects import OBJECTS, SavedObjects, plane_record
+from napari_cliper.annotation.saved_objects import (
+    OBJECTS,
+    SavedObjects,
+    plane_from_record,
+    plane_record,
+)
 from napari_cliper.io.export import export_images
 from napari_cliper.io.formats import FORMATS
 from napari_cliper.io.readers.object_files import read_objects
@@ -74,3 +82,23 @@ def test_objects_of_a_prediction_are_exported_as_saved():
     assert not none.with_separate().instances.any()
     assert FORMATS["object-tiff"].objects
     assert not FORMATS["png"].objects
+
+
+def test_numbers_that_cannot_be_are_refused():
+    plane = plane_record(PlaneObjects.empty((8, 8), CLASSES))
+    assert plane_from_record(plane, (8, 8)) is not None
+    for runs in ([1, 2**63 - 1, 1], [1, 0, 2**63 - 1], [1, 64, 1], [2**32 + 1, 0, 1]):
+        packed = base64.b64encode(zlib.compress(np.array(runs, "<i8").tobytes())).decode()
+        assert plane_from_record({**plane, "objects": packed}, (8, 8)) is None, runs
+    saved = SavedObjects().with_plane(("", (0,)), {**plane, "highest": 7})
+    assert saved.highest == 7
+    one = state()
+    for wrong in ("x", None, True, 1.5, -1, 2**31, [3]):
+        damaged = saved.with_plane(("", (1,)), {**plane, "highest": wrong})
+        assert damaged.highest == 7, wrong
+        assert plane_from_record(damaged.planes["", (1,)], (8, 8)) is None, wrong
+        record = {**one.record, OBJECTS: damaged.to_record()}
+        found = labelled_of(AnnotationState(one.labels, one.edit_mask, CLASSES, record), "s", None)
+        numbers = np.unique(found.with_separate().instances)
+        assert len(numbers) == 1 + 2 * 3, wrong
+        assert numbers[1] == 8, wrong

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from napari_cliper.cli.commands import app
@@ -144,6 +147,77 @@ def test_images_that_fail_are_listed_again_until_they_change_or_retry(segment, f
     journal.write_text("mine")
     assert "is not a journal" in words(segment(folder, "--overwrite"))
     assert journal.read_text() == "mine"
+
+
+def test_an_error_of_the_run_ends_it_and_is_kept_for_no_image(
+    folder, tiny_clip, tmp_path, monkeypatch
+):
+    model = tmp_path / "clip.safetensors"
+    shutil.copy(tiny_clip, model)
+    shutil.copy(tiny_clip.with_suffix(".json"), model.with_suffix(".json"))
+    options = ["--labels", "nucleus", "--model", str(model), "--refiner", "none"]
+    options += ["--shorter-side", "64", "--templates", "word", "--no-overlay"]
+
+    def run(*images, out=tmp_path / "out"):
+        given = ["segment", *map(str, images), *options, "--output", str(out)]
+        return CliRunner().invoke(app, given)
+
+    # an image that ends while the run stops waiting for it is no error
+    plain = Future.result
+
+    def ends_late(future, timeout=None):
+        if timeout is not None:
+            wait([future])
+            raise TimeoutError
+        return plain(future)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Future, "result", ends_late)
+        assert run(folder / "2.png").exit_code == 0
+
+    journal = (tmp_path / "out" / JOURNAL).read_bytes()
+    right = model.read_bytes()
+    tensors = load_file(model)
+    tensors["visual.proj"] = tensors["visual.proj"] * 2
+    save_file(tensors, model)
+    changed = run(folder)
+    assert changed.exit_code == 2, changed.output
+    assert words(changed).count("weights have changed") == 1
+    assert (tmp_path / "out" / JOURNAL).read_bytes() == journal
+
+    model.write_bytes(right)
+    (tmp_path / "file").touch()
+    nowhere = run(folder, out=tmp_path / "file" / "out")
+    assert nowhere.exit_code == 1, nowhere.output
+    assert words(nowhere).count("file/out") == 1, words(nowhere)
+    assert run(folder).exit_code == 0
+
+
+def test_shards_that_are_done_again_can_be_merged(segment, folder, tmp_path):
+    merging = ["merge", str(tmp_path / "out")]
+    images = [folder / NAMES[0], folder / NAMES[1]]
+
+    def run(*arguments):
+        for shard in ("1/2", "2/2"):
+            done = segment(*images, "--no-overlay", "--shard", shard, *arguments)
+            assert done.exit_code == 0, done.output
+
+    run()
+    assert CliRunner().invoke(app, merging).exit_code == 0
+    run("--class-threshold", "0.2", "--overwrite")
+    again = CliRunner().invoke(app, merging)
+    assert "Images: 2. Failed: 0" in words(again)
+    (only,) = Journal(tmp_path / "out" / JOURNAL, "segment", {}).runs[:-1]
+    assert sorted(only.entries) == sorted(NAMES[:2])
+    assert content(tmp_path / "out").keys() >= {JOURNAL, "uncertainty.csv"}
+
+    # of an image that no shard has done again, the settings are still the earlier ones
+    images.pop()
+    run("--class-threshold", "0.3", "--overwrite")
+    refused = CliRunner().invoke(app, merging)
+    assert refused.exit_code == 2
+    assert "other settings than 10.png: thresholds. Run every shard again" in words(refused)
+    assert len(Journal(tmp_path / "out" / JOURNAL, "segment", {}).runs[0].entries) == 2
 
 
 def test_one_pass_for_images_of_one_size_gives_the_same(tiny_clip):

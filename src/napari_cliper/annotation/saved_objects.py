@@ -25,6 +25,8 @@ OBJECTS = "objects"
 Key = tuple[str, tuple[int, ...]]
 """Where objects come from, and their plane."""
 
+_LARGEST = int(np.iinfo(np.int32).max)  # object number
+
 
 @dataclass(frozen=True)
 class SavedObjects:
@@ -62,6 +64,11 @@ class SavedObjects:
         """Whether a person has edited or deleted an object."""
         return any(one.get("touched") is True for one in self.planes.values())
 
+    @property
+    def highest(self) -> int:
+        """The highest number that was ever given in any plane; invalid ones are ignored."""
+        return max((_highest(one) or 0 for one in self.planes.values()), default=0)
+
     def with_plane(self, key: Key, record: Mapping[str, Any]) -> SavedObjects:
         """Return the objects with another record of a plane."""
         return replace(self, planes={**self.planes, key: record})
@@ -85,6 +92,13 @@ class SavedObjects:
                 kept[new.casefold()] = new, width[1]
         choice = replace(self.choice, diameters=tuple(kept.values()))
         return replace(self, planes=planes, choice=choice)
+
+
+def _highest(record: Mapping[str, Any]) -> int | None:
+    """The highest number that was ever given in a plane; None if it is missing or invalid."""
+    found = record.get("highest")
+    valid = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= _LARGEST
+    return found if valid else None
 
 
 def _renamed(classes: object, names: Mapping[str, str]) -> dict[str, str]:
@@ -150,7 +164,8 @@ def plane_record(plane: PlaneObjects) -> dict[str, Any]:
 def plane_from_record(record: Mapping[str, Any], shape: tuple[int, int]) -> PlaneObjects | None:
     """Read the objects of a plane; None if the record is not valid, or of another shape."""
     try:
-        if list(record["shape"]) != list(shape):
+        given = _highest(record)
+        if list(record["shape"]) != list(shape) or given is None:
             return None
         numbers = _unpacked(record["objects"], shape)
         removed = _unpacked(record["removed"], shape) > 0
@@ -161,7 +176,7 @@ def plane_from_record(record: Mapping[str, Any], shape: tuple[int, int]) -> Plan
         )
         classes = {int(label): ClassRow(str(name)) for label, name in record["classes"].items()}
         edited = frozenset(map(int, record["edited"])) & {*found.ids.tolist()}
-        highest = max(int(record["highest"]), int(found.ids.max(initial=0)))
+        highest = max(given, int(found.ids.max(initial=0)))
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError, InvalidInputError):
         return None
     return PlaneObjects(EditedObjects(objects, edited, removed, numbers, highest), classes)
@@ -196,8 +211,9 @@ def _unpacked(text: str, shape: tuple[int, int]) -> NDArray[np.int32]:
         not unpacker.eof
         or (length < 1).any()
         or (number < 1).any()
+        or (number > _LARGEST).any()
         or (first < 0).any()
-        or (first + length > size).any()
+        or (first > size - length).any()  # their sum could overflow
         or int(length.sum()) > size
     ):
         raise ValueError("runs outside of the plane")
@@ -220,7 +236,7 @@ def objects_of_state(state: AnnotationState) -> tuple[Objects, dict[int, ClassRo
     if saved is None:
         return None
     sides = state.labels.shape[-2], state.labels.shape[-1]
-    highest = max((int(one.get("highest", 0)) for one in saved.planes.values()), default=0)
+    highest = saved.highest
     numbers = np.zeros(state.labels.shape, np.int32)
     classes, labels = dict(state.classes), dict[int, int]()
     for index in np.ndindex(state.labels.shape[:-2]):

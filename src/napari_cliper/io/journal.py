@@ -131,9 +131,12 @@ class Journal:
         else:
             self._keep(record, self._last)
 
+    def _drop(self, name: str) -> None:
+        for run in self.runs:
+            run.entries.pop(name, None)
+
     def _keep(self, record: dict[str, Any], run: Run) -> None:
-        for other in self.runs:
-            other.entries.pop(record["name"], None)
+        self._drop(record["name"])
         run.entries[record["name"]] = record
 
     def damaged(self, error: Exception) -> FileError:
@@ -289,34 +292,49 @@ class Journal:
         self._last = own
         self._with_engine |= {id(own)} if adds_engine else set()
 
-    def absorb(self, other: Journal) -> None:
-        """Take the images of another journal; `rewrite` brings them to the disk.
+    def absorb(self, others: Sequence[Journal]) -> None:
+        """Take the images of other journals, instead of those of the same names.
+
+        `rewrite` brings them to the disk.
 
         Raises
         ------
         InvalidInputError
-            If it was made with other settings or weights.
+            If they were made with other settings or weights than each other, or than the images
+            that are only in this one. This journal can then not be used any more.
         """
-        for run in other.runs:
-            if not run.entries and not run.engine:
-                continue
-            for mine in self.runs:
-                if mine.entries and mine.settings != run.settings:
-                    keys = sorted(mine.settings.keys() | run.settings.keys())
-                    differ = [k for k in keys if mine.settings.get(k) != run.settings.get(k)]
-                    raise InvalidInputError(
-                        f"{other.path} has other settings than {self.path}: {', '.join(differ)}. "
-                        "Journals of one run only can be merged."
-                    )
-            mine = self._run(run.settings)
-            if mine.engine and run.engine and mine.engine["weights"] != run.engine["weights"]:
+        for other in others:
+            for run in other.runs:
+                for name in run.entries:
+                    self._drop(name)
+        for run in self.runs:
+            if not run.entries:
+                run.engine = {}
+        for other in others:
+            for run in other.runs:
+                if run.entries or run.engine:
+                    self._absorb(run, other.path)
+
+    def _absorb(self, run: Run, path: Path) -> None:
+        cure = (
+            "Run every shard again with the same settings and weights and --overwrite, or into "
+            "another folder."
+        )
+        for mine in self.runs:
+            if mine.entries and mine.settings != run.settings:
+                keys = sorted(mine.settings.keys() | run.settings.keys())
+                differ = [key for key in keys if mine.settings.get(key) != run.settings.get(key)]
                 raise InvalidInputError(
-                    f"{other.path} was made with other weights than {self.path}. Journals of one "
-                    "run only can be merged."
+                    f"{path} has other settings than {next(iter(mine.entries))}: "
+                    f"{', '.join(differ)}. {cure}"
                 )
-            mine.engine = mine.engine or run.engine
-            for record in run.entries.values():
-                self._keep(record, mine)
+        mine = self._run(run.settings)
+        if mine.engine and run.engine and mine.engine["weights"] != run.engine["weights"]:
+            example = next(iter(mine.entries), self.path)
+            raise InvalidInputError(f"{path} was made with other weights than {example}. {cure}")
+        mine.engine = mine.engine or run.engine
+        for record in run.entries.values():
+            self._keep(record, mine)
 
     def forget(self, names: Iterable[str]) -> None:
         """Remove images, so that they are done again.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TypeVar
 
@@ -147,9 +147,9 @@ class _Pipeline:
         monitor = self.monitor if detailed or not batch[0].image.single else self._quiet()
         busy = sum(not future.done() for _, future in self.finishing)
         use_cpu_threads(max(self.threads - busy, 1))
+        self._load(monitor)  # its errors concern the run, not this image
         try:
             self._note(batch[0])
-            self._load(monitor)
             encoded = encode(
                 run.segmenter, run.job, [(one.source, one.image) for one in batch], monitor
             )
@@ -225,10 +225,7 @@ class _Pipeline:
 
     def _wait(self, future: Future[T]) -> T:
         """Return a result; asks often whether to stop."""
-        while True:
+        self.monitor.check()
+        while not wait([future], timeout=0.1).done:
             self.monitor.check()
-            try:
-                return future.result(timeout=0.1)
-            except TimeoutError:
-                if future.done():
-                    raise
+        return future.result()

@@ -134,6 +134,8 @@ def look(
 def merge_shards(output: Path) -> Journal:
     """Merge the journals of all shards of a folder of results into one, and delete them.
 
+    Images that were merged before and done again since are those of the shards.
+
     Returns
     -------
     Journal
@@ -164,8 +166,7 @@ def merge_shards(output: Path) -> Journal:
         paths += [output / journal_name(Shard(index, count)) for index in sorted(there)]
     with ExitStack() as stack:
         merged = stack.enter_context(Journal(output / JOURNAL, COMMAND, {}))
-        for path in paths:
-            merged.absorb(stack.enter_context(Journal(path, COMMAND, {})))
+        merged.absorb([stack.enter_context(Journal(path, COMMAND, {})) for path in paths])
         merged.rewrite(in_natural_order)
         for path in paths:
             journals.remove(path)

@@ -46,8 +46,7 @@ class KeptObjects:
     def highest(self) -> int:
         """Return the highest number that was ever given in any plane."""
         shown = [one.edited.highest for one in self._planes.values()]
-        saved = [one.get("highest", 0) for one in self.saved.planes.values()]
-        return max([*shown, *(one for one in saved if isinstance(one, int))], default=0)
+        return max([*shown, self.saved.highest])
 
     def keep(self, key: Key, plane: PlaneObjects, record: object = None) -> None:
         """Use other objects of a plane; `record` is theirs if it is known already."""
