@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import subprocess
@@ -158,9 +159,13 @@ def test_an_error_of_the_run_ends_it_and_is_kept_for_no_image(
     options = ["--labels", "nucleus", "--model", str(model), "--refiner", "none"]
     options += ["--shorter-side", "64", "--templates", "word", "--no-overlay"]
 
-    def run(*images, out=tmp_path / "out"):
-        given = ["segment", *map(str, images), *options, "--output", str(out)]
-        return CliRunner().invoke(app, given)
+    def run(*images):
+        given = ["segment", *map(str, images), *options, "--output", str(tmp_path / "out")]
+        result = CliRunner().invoke(app, given)
+        code, text = result.exit_code, words(result)
+        del result  # its traceback holds the networks, which are shared within a process
+        gc.collect()
+        return code, text
 
     # an image that ends while the run stops waiting for it is no error
     plain = Future.result
@@ -173,24 +178,21 @@ def test_an_error_of_the_run_ends_it_and_is_kept_for_no_image(
 
     with monkeypatch.context() as patched:
         patched.setattr(Future, "result", ends_late)
-        assert run(folder / "2.png").exit_code == 0
+        assert run(folder / "2.png")[0] == 0
 
     journal = (tmp_path / "out" / JOURNAL).read_bytes()
     right = model.read_bytes()
     tensors = load_file(model)
     tensors["visual.proj"] = tensors["visual.proj"] * 2
     save_file(tensors, model)
-    changed = run(folder)
-    assert changed.exit_code == 2, changed.output
-    assert words(changed).count("weights have changed") == 1
+    code, text = run(folder)
+    assert code == 2, text
+    assert text.count("weights have changed") == 1
     assert (tmp_path / "out" / JOURNAL).read_bytes() == journal
 
     model.write_bytes(right)
-    (tmp_path / "file").touch()
-    nowhere = run(folder, out=tmp_path / "file" / "out")
-    assert nowhere.exit_code == 1, nowhere.output
-    assert words(nowhere).count("file/out") == 1, words(nowhere)
-    assert run(folder).exit_code == 0
+    code, text = run(folder)
+    assert code == 0, text
 
 
 def test_shards_that_are_done_again_can_be_merged(segment, folder, tmp_path):
