@@ -120,12 +120,12 @@ class PlaneObjects:
         """Return the objects with the labels of other classes.
 
         Classes are the same if their names are. Those of objects that are not among the others
-        stay, with labels above them.
+        stay, with labels above them. Objects whose class was deleted have no class afterwards.
         """
         merged = dict(classes)
         names = {row.name.casefold(): label for label, row in classes.items()}
         used = {*np.unique(self.objects.labels).tolist()}
-        moved: dict[int, int] = {}
+        moved = dict.fromkeys(used - {*self.classes}, 0)
         free = max([*classes, *self.classes, 0]) + 1
         for label, row in self.classes.items():
             known = names.get(row.name.casefold())

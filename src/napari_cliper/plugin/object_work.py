@@ -25,7 +25,7 @@ from ..objects.classifying import (
     within,
 )
 from ..objects.labelled import with_objects
-from ..objects.object_set import Objects
+from ..objects.object_set import Objects, objects_of
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..objects.summary import ClassSummary, class_summaries
 from ..segmentation import Progress
@@ -57,6 +57,8 @@ class ObjectsRequest:
     fixed : bool
         Whether the outlines stay as they are: there are no labels to split, or the objects are
         those of another program.
+    first : callable, optional
+        Reads objects of another program that were never shown; they replace `earlier`.
     learned : callable, optional
         Takes objects and labels that the user gave to some of them, and returns their classes by
         prototypes that are learned from these.
@@ -69,6 +71,7 @@ class ObjectsRequest:
     scores: ScoresOfPlane | None
     origin: str = ""
     fixed: bool = False
+    first: Callable[[], PlaneObjects] | None = None
     learned: Learned | None = None
 
 
@@ -119,7 +122,8 @@ def make_objects(request: ObjectsRequest, report: Report, should_stop: ShouldSto
             highest=request.highest,
         )
         return _made(request, plane, scores_of(plane.objects, plane.names, given))
-    plane = request.earlier.with_classes(seen.classes)
+    earlier = request.earlier if request.first is None else request.first()
+    plane = earlier.with_classes(seen.classes)
     if not request.origin or given is None:
         return _made(request, plane, scores_of(plane.objects, plane.names, given))
     inside = within(plane.objects, given.region)
@@ -217,6 +221,7 @@ def measured(made: MadeObjects, _report: Report, _should_stop: ShouldStop) -> di
 
 def read_object_file(
     path: Path, shape: tuple[int, int], name: str, _report: Report, _should_stop: ShouldStop
-) -> ImportedObjects:
-    """Read the objects of an image from a file of another program."""
-    return read_objects(path, shape, name)
+) -> tuple[ImportedObjects, int]:
+    """Read the objects of an image from a file of another program, and count them."""
+    found = read_objects(path, shape, name)
+    return found, len(objects_of(found.numbers).ids)

@@ -317,3 +317,35 @@ def test_an_outline_of_the_model_becomes_an_object(dock, laptop, qtbot):
     take(dock, qtbot, "delete")
     assert panel.object_state.isHidden()
     assert not dock.object_tool.active
+
+
+def test_a_stroke_is_kept_while_objects_are_made(page, qtbot):
+    dock = page
+    choose(dock, "bacterium")
+    take(dock, qtbot, "draw")
+    layer = dock.viewer.layers["scene objects"]
+    layer.brush_size = 5
+    QTest.mousePress(canvas_of(dock), Qt.MouseButton.LeftButton, pos=at(dock, (40, 90)))
+    QTest.mouseMove(canvas_of(dock), at(dock, (40, 100)))
+    drawn = numbers(dock) == 5
+    assert drawn.sum() > 40
+    mine = dock.annotation_controller.of(dock.viewer.layers["scene"])
+    mine.rewrite(D, np.zeros((6, 6), np.uint16))
+    settle(dock, qtbot)
+    assert (numbers(dock)[drawn] == 5).all()
+    shown = controller(dock).layer_of(controller(dock).made.seen.choice)
+    part, other = (slice(0, 40), slice(0, 60)), np.full((40, 60), 9, np.int32)
+    shown.show_part(controller(dock).made.seen.choice, part, other)
+    end = at(dock, (40, 100))
+    QTest.mouseRelease(canvas_of(dock), Qt.MouseButton.LeftButton, pos=end)
+    settle(dock, qtbot)
+    assert set(sizes(dock)) == {1, 2, 3, 5}
+    assert sizes(dock)[5] >= drawn.sum()
+    assert controller(dock).made.plane.edited.edited == {5}
+
+    layer.mode = "pan_zoom"
+    before = numbers(dock).copy()
+    shown.show_part(controller(dock).made.seen.choice, part, other)
+    assert 9 in sizes(dock)
+    layer.mode = "erase"  # with napari's own tool
+    assert np.array_equal(numbers(dock), before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import tifffile
@@ -12,6 +14,7 @@ from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.readers.object_files import read_objects
 from napari_cliper.objects.classifying import classify
 from napari_cliper.objects.object_set import objects_of
+from napari_cliper.plugin.controllers import object_origins
 from napari_cliper.plugin.controllers.objects import ObjectsController
 
 SCENE = make_scene((96, 128), 1_000_008)
@@ -140,3 +143,29 @@ def test_objects_are_read_from_a_file_with_their_classes(
     tifffile.imwrite(path, np.ones((5, 5), np.uint8))
     choose(dock, qtbot, "Open a file ...")
     assert "5 x 5 pixels, but 96 x 128" in dock.status_panel.message.text()
+
+
+@pytest.mark.one_binding
+def test_an_edit_belongs_to_the_objects_that_were_on_the_screen(page, objects, qtbot, monkeypatch):
+    dock, threads = page, []
+
+    def counted(*args):
+        threads.append(threading.current_thread())
+        return objects_of(*args)
+
+    monkeypatch.setattr(object_origins, "objects_of", counted)
+    (choice, number) = objects.made.seen.choice, int(objects.made.plane.objects.ids[0])
+    objects.come_from("outlines")
+    objects.edit(lambda plane: plane.given({number: 1}), "named")
+    settle(dock, qtbot)
+    planes = objects.of(choice.layer).saved.planes
+    assert planes["", ()]["edited"] == [number]
+    assert planes["outlines", ()]["edited"] == []
+    assert np.array_equal(dock.viewer.layers["scene objects"].data, OUTLINES)
+    assert threads
+    assert threading.main_thread() not in threads  # the window goes on meanwhile
+
+    dock.viewer.add_labels(-np.ones((96, 128), np.int32), name="negative")
+    choose(dock, qtbot, "negative")
+    assert "Renumber the objects" in dock.status_panel.message.text()
+    assert objects.made is None

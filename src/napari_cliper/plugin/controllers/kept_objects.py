@@ -8,9 +8,12 @@ from dataclasses import replace
 from ...annotation.class_change import ClassChange
 from ...annotation.saved_objects import Key, SavedObjects, plane_from_record, plane_record
 from ...objects.edited_objects import EditStep
-from ...objects.plane_objects import ObjectsChoice, PlaneObjects
+from ...objects.plane_objects import Classes, ObjectsChoice, PlaneObjects
 
 _STEPS_KEPT = 100  # as in napari's Labels layers
+
+Step = tuple[Key, EditStep, Classes]
+"""What undoes an edit of a plane, with the classes of its labels, which may change later."""
 
 
 class KeptObjects:
@@ -27,8 +30,8 @@ class KeptObjects:
         self.version = 0
         """Grows with each edit; what was made from an earlier version is dropped."""
         self._planes: dict[Key, PlaneObjects] = {}
-        self._done: deque[tuple[Key, EditStep]] = deque(maxlen=_STEPS_KEPT)
-        self._undone: deque[tuple[Key, EditStep]] = deque(maxlen=_STEPS_KEPT)
+        self._done: deque[Step] = deque(maxlen=_STEPS_KEPT)
+        self._undone: deque[Step] = deque(maxlen=_STEPS_KEPT)
 
     # ------------------------------------------------------------------ planes
 
@@ -70,12 +73,11 @@ class KeptObjects:
         self.saved = self.saved.renamed({change.old.casefold(): new})
         self.version += 1
         for key, plane in self._planes.items():
-            classes = {
-                label: row if not change.is_of(row.name) else change.new
-                for label, row in plane.classes.items()
-            }
-            kept = {label: row for label, row in classes.items() if row is not None}
-            self._planes[key] = replace(plane, classes=kept)
+            self._planes[key] = replace(plane, classes=_changed(plane.classes, change))
+        for steps in (self._done, self._undone):
+            for _ in range(len(steps)):
+                key, step, classes = steps.popleft()
+                steps.append((key, step, _changed(classes, change)))
 
     # ------------------------------------------------------------------ edits
 
@@ -86,7 +88,7 @@ class KeptObjects:
 
     def edit(self, key: Key, before: PlaneObjects, after: PlaneObjects) -> None:
         """Use edited objects, as one undo step."""
-        self._done.append((key, before.edited.before_edit(after.edited)))
+        self._done.append((key, before.edited.before_edit(after.edited), before.classes))
         self._undone.clear()
         self.version += 1
         self.keep(key, after)
@@ -99,15 +101,24 @@ class KeptObjects:
         """Make the last edit again that was taken back; False if there is none."""
         return self._step(self._undone, self._done)
 
-    def _step(self, taken: deque[tuple[Key, EditStep]], given: deque[tuple[Key, EditStep]]) -> bool:
+    def _step(self, taken: deque[Step], given: deque[Step]) -> bool:
         while taken:
-            key, step = taken.pop()
+            key, step, classes = taken.pop()
             now = self._planes.get(key)
             if now is None or now.edited.removed.shape != step.shape:
                 continue  # the image was replaced by one of another size
-            after = replace(now, edited=now.edited.undone(step))
-            given.append((key, now.edited.before_edit(after.edited)))
+            then = now.with_classes(classes)
+            after = replace(then, edited=then.edited.undone(step))
+            given.append((key, then.edited.before_edit(after.edited), then.classes))
             self.version += 1
-            self.keep(key, after)
+            self.keep(key, after.with_classes(now.classes))
             return True
         return False
+
+
+def _changed(classes: Classes, change: ClassChange) -> Classes:
+    """Classes by label after a class was renamed, merged or deleted."""
+    rows = {
+        label: row if not change.is_of(row.name) else change.new for label, row in classes.items()
+    }
+    return {label: row for label, row in rows.items() if row is not None}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from ...objects.plane_objects import Classes, PlaneObjects
 from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.image_layers import ImageChoice, labels_shape, place, transforms
-from ..layers.object_layers import object_layers
+from ..layers.object_layers import object_layers, reader_of
 from ..object_work import Learned, Report, ShouldStop, read_object_file
 from ..panels.objects_panel import ObjectsPanel
 from ..state import DockState
@@ -91,28 +92,37 @@ class ObjectOrigins(Controller):
 
     # ------------------------------------------------------------------ objects of a layer
 
-    def objects_in(self, origin: str, choice: ImageChoice, classes: Classes) -> PlaneObjects | None:
-        """Return the objects of a layer on a plane; None if the layer is gone.
+    def objects_in(
+        self, origin: str, choice: ImageChoice, classes: Classes
+    ) -> Callable[[], PlaneObjects] | None:
+        """Return what reads the objects of a layer on a plane; None if the layer is gone.
 
-        A class that the layer's features name counts as given by hand.
-
-        Raises
-        ------
-        InvalidInputError
-            For numbers that are not those of objects.
+        A thread calls it. It raises an `InvalidInputError` for numbers that are not those of
+        objects. A class that the layer's features name counts as given by hand.
         """
         found = next((one for one in self._layers(choice) if one.name == origin), None)
         if found is None:
             return None
-        data = found.data if found.data.ndim == 2 else found.data[place(choice)]
-        objects = objects_of(np.array(data))
-        plane = PlaneObjects(EditedObjects.of(objects), classes)
-        names = _named_in(found)
-        given = [number for number in objects.ids.tolist() if number in names]
-        for name in dict.fromkeys(names[number] for number in given):
-            plane = plane.with_class(ClassRow(name))
-        labels = {number: plane.label_of(names[number]) for number in given}
-        return plane.given(labels)
+        numbers = reader_of(found, replace(choice, region=None))
+        return partial(_objects_from, numbers, _named_in(found), classes)
+
+    def scores(self, choice: ImageChoice) -> ScoresOfPlane | None:
+        """Return the scores of a plane, if it was run."""
+        kept = self._state.result.current
+        if kept is None:
+            return None
+        shown = kept.shown
+        if shown.choice.layer is not choice.layer or shown.choice.plane != choice.plane:
+            return None
+        seen = self._state.result.seen()
+        scores = shown.outcome.scores
+        return ScoresOfPlane(
+            scores,
+            kept.followed[0],
+            scores.stages[-1] if seen is None else seen.stage,
+            shown.choice.region,
+            tuple(row.name for row in shown.rows),
+        )
 
     def learned(self, choice: ImageChoice, scores: ScoresOfPlane) -> Learned | None:
         """Return what classifies objects by those that were named; None without a result."""
@@ -143,7 +153,8 @@ class ObjectOrigins(Controller):
         work = partial(read_object_file, path, whole.shape, name)
         self._reading.start(work, partial(self._on_read, whole, path.stem))
 
-    def _on_read(self, choice: ImageChoice, name: str, found: ImportedObjects) -> None:
+    def _on_read(self, choice: ImageChoice, name: str, read: tuple[ImportedObjects, int]) -> None:
+        found, objects = read
         with self.told():
             numbers = _fitted(found.numbers, choice, name)
             layer = Labels(
@@ -157,10 +168,21 @@ class ObjectOrigins(Controller):
             self._state.viewer.add_layer(layer)
             layer.visible = False  # the layer of objects shows them
             selection.active = active
-            self.message.emit(
-                ui_text.objects_opened(name=layer.name, objects=len(objects_of(numbers).ids)), False
-            )
+            self.message.emit(ui_text.objects_opened(name=layer.name, objects=objects), False)
             self.chosen.emit(layer.name)
+
+
+def _objects_from(
+    read: Callable[[], NDArray[Any]], names: Mapping[int, str], classes: Classes
+) -> PlaneObjects:
+    """The objects of a plane, and the classes that some of them have by name."""
+    objects = objects_of(read())
+    plane = PlaneObjects(EditedObjects.of(objects), classes)
+    given = [number for number in objects.ids.tolist() if number in names]
+    for name in dict.fromkeys(names[number] for number in given):
+        plane = plane.with_class(ClassRow(name))
+    labels = {number: plane.label_of(names[number]) for number in given}
+    return plane.given(labels)
 
 
 def _fitted(numbers: NDArray[np.int32], choice: ImageChoice, name: str) -> NDArray[np.int32]:

@@ -16,7 +16,6 @@ from napari.layers import Image
 from ...annotation.class_change import ClassChange
 from ...annotation.saved_objects import SavedObjects
 from ...labels.label_class import ClassRow
-from ...objects.classifying import ScoresOfPlane
 from ...objects.plane_objects import ObjectsChoice, PlaneObjects
 from .. import shortcuts, ui_text
 from ..layers.image_group import in_viewer
@@ -66,9 +65,10 @@ class ObjectsController(Controller):
         self._listeners = Listeners()
         self._in_sight = False
         self._began = 0.0
+        self._missed = False  # objects that were made during a stroke were not shown
         self._making = self.newest(self._snapshot)
         self._making.succeeded.connect(self._on_made)
-        self._making.failed.connect(self.say_error)
+        self._making.failed.connect(self._on_failed)
         self._timer = self.timer(AT_ONCE, self._on_rest)
         self._visible = self.own(VisibleObjects(panel, viewer, self._request_of_part))
         self._visible.found.connect(self._on_part)
@@ -179,16 +179,16 @@ class ObjectsController(Controller):
 
     def _request(self, choice: ImageChoice, kept: KeptObjects) -> ObjectsRequest | None:
         """What the objects of a plane are made from; None if there is nothing."""
-        origin, scores = kept.saved.origin, self._scores(choice)
+        origin, scores = kept.saved.origin, self._origins.scores(choice)
+        first: Callable[[], PlaneObjects] | None = None
         earlier = kept.of(kept.key(choice.plane), _sides(choice))
         seen = None if origin else self._state.seen_labels()
         fixed = seen is None
         if seen is None:
             seen = self._without_labels(choice)
             if earlier is None and origin:
-                with self.told():
-                    earlier = self._origins.objects_in(origin, choice, seen.classes)
-            if earlier is None:
+                first = self._origins.objects_in(origin, choice, seen.classes)
+            if earlier is None and first is None:
                 return None
         return ObjectsRequest(
             seen,
@@ -198,6 +198,7 @@ class ObjectsController(Controller):
             scores,
             origin=origin,
             fixed=fixed,
+            first=first,
             learned=None if scores is None else self._origins.learned(choice, scores),
         )
 
@@ -221,24 +222,6 @@ class ObjectsController(Controller):
         classes = dict(enumerate(self._state.labelled_rows, 1))
         return SeenLabels("annotation", choice, np.zeros(_sides(choice), np.uint16), classes)
 
-    def _scores(self, choice: ImageChoice) -> ScoresOfPlane | None:
-        """The scores of a plane, if it was run."""
-        kept = self._state.result.current
-        if kept is None:
-            return None
-        shown = kept.shown
-        if shown.choice.layer is not choice.layer or shown.choice.plane != choice.plane:
-            return None
-        seen = self._state.result.seen()
-        scores = shown.outcome.scores
-        return ScoresOfPlane(
-            scores,
-            kept.followed[0],
-            scores.stages[-1] if seen is None else seen.stage,
-            shown.choice.region,
-            tuple(row.name for row in shown.rows),
-        )
-
     def _on_made(self, result: tuple[KeptObjects, int, MadeObjects]) -> None:
         kept, version, made = result
         self._timer.setInterval(AT_ONCE if time.monotonic() - self._began < QUICK else REST)
@@ -247,6 +230,10 @@ class ObjectsController(Controller):
             return
         if kept.version != version:
             self._making.request()  # an object was edited meanwhile
+            return
+        layer = self._layers.get(choice.layer)
+        if layer is not None and layer.drawing:
+            self._missed = True
             return
         kept.keep(kept.key(choice.plane), made.plane, made.record)
         self._store(choice, changed=False)
@@ -261,6 +248,11 @@ class ObjectsController(Controller):
             changed = made.plane.changed_classes(before.plane)
             if changed:
                 self.message.emit(ui_text.others_changed(changed), False)
+
+    def _on_failed(self, text: str) -> None:
+        if self.made is not None and self.made.origin != self._origin():
+            self._forget()
+        self.say_error(text)
 
     def _forget(self) -> None:
         self.made = None
@@ -305,9 +297,15 @@ class ObjectsController(Controller):
             keys = {shortcuts.UNDO: self.undo, shortcuts.REDO: self.redo}
             found = ObjectsLayer(self._viewer, choice, keys)
             found.drawn.connect(partial(self._tools.on_drawn, found))
+            found.released.connect(self._on_released)
             found.removed.connect(partial(self._on_removed, choice.layer))
             self._layers[choice.layer] = found
         return found
+
+    def _on_released(self) -> None:
+        if self._missed:
+            self._missed = False
+            self.follow()
 
     def _on_removed(self, image: Image) -> None:
         """The user has removed the layer: the objects stay, and the switch shows them again."""
@@ -346,9 +344,9 @@ class ObjectsController(Controller):
         with self.told():
             after = change(made.plane)
             choice = made.seen.choice
-            kept = self.of(choice.layer)
-            kept.edit(kept.key(choice.plane), made.plane, after)
-            self._use(after, message)
+            key = made.origin, choice.plane  # another origin may be chosen already
+            self.of(choice.layer).edit(key, made.plane, after)
+            self._use(choice, made.origin, after, message)
 
     def highest(self) -> int:
         """Return the highest number that any object of the image ever had."""
@@ -372,17 +370,17 @@ class ObjectsController(Controller):
             return
         now = kept.of(kept.key(choice.plane), _sides(choice))
         if now is not None:
-            self._use(now, done)
+            self._use(choice, kept.saved.origin, now, done)
 
-    def _use(self, plane: PlaneObjects, message: str) -> None:
+    def _use(self, choice: ImageChoice, origin: str, plane: PlaneObjects, message: str) -> None:
         """Show edited objects at once, save them, and bring counts and scores up to date."""
         made = self.made
-        if made is not None:
+        if made and (made.origin, made.seen.choice.key[:2]) == (origin, choice.key[:2]):
             self.made = replace(made, plane=plane)
-            layer = self._layers.get(made.seen.choice.layer)
+            layer = self._layers.get(choice.layer)
             if layer is not None:
-                layer.show(made.seen.choice, plane.objects.numbers)
-            self._store(made.seen.choice, changed=True)
+                layer.show(choice, plane.objects.numbers)
+        self._store(choice, changed=True)
         self._making.request()
         self.message.emit(message, False)
 
@@ -443,7 +441,7 @@ class ObjectsController(Controller):
         """How objects of another program get their classes."""
         if not made.origin:
             return ""
-        run = self._scores(made.seen.choice) is not None
+        run = self._origins.scores(made.seen.choice) is not None
         return ui_text.OTHERS_HOW if run else ui_text.OTHERS_NOT_RUN
 
     def _why_none(self, made: MadeObjects) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ class ObjectsLayer(QObject):
 
     drawn = Signal()
     """The user has changed pixels of the layer."""
+    released = Signal()
+    """The user has ended a stroke."""
     removed = Signal()
     """The user has removed the layer."""
 
@@ -47,7 +50,10 @@ class ObjectsLayer(QObject):
         self._viewer = viewer
         self.image: Image = choice.layer
         whole = ImageChoice(choice.layer, choice.name)
+        self.drawing = False
+        """Whether the user is drawing a stroke, so that pixels must not be replaced."""
         self._features: dict[tuple[int, ...], pd.DataFrame] = {}
+        self._shown: tuple[ImageChoice, NDArray[np.int32]] | None = None
         self.layer = Labels(
             np.zeros(labels_shape(whole), np.int32),
             name=ui_text.objects_layer(choice.name),
@@ -58,6 +64,8 @@ class ObjectsLayer(QObject):
         self._removing = False
         self._listeners = Listeners()
         self._listeners.connect(self, self.layer.events.paint, self._on_paint)
+        self._listeners.connect(self, self.layer.events.mode, self._on_mode)
+        self.layer.mouse_drag_callbacks.insert(0, self._on_stroke)
         self._listeners.connect(self, viewer.layers.events.removed, self._on_removed)
         selection = viewer.layers.selection
         active, chosen = selection.active, set(selection)
@@ -90,6 +98,7 @@ class ObjectsLayer(QObject):
             One row for each object, with the column ``index``. Default: as before.
         """
         here = self._place(choice)
+        self._shown = choice, numbers
         if not np.array_equal(self.layer.data[here], numbers):
             self.layer.data[here] = numbers
             self.layer.refresh()
@@ -98,7 +107,12 @@ class ObjectsLayer(QObject):
             self.layer.features = pd.concat(self._features.values(), ignore_index=True)
 
     def show_part(self, choice: ImageChoice, part: Region, numbers: NDArray[np.int32]) -> None:
-        """Show the objects of a part of a plane."""
+        """Show the objects of a part of a plane for the time being, unless a tool can draw.
+
+        What is drawn is compared with the objects that `show` has shown.
+        """
+        if self._draws:
+            return
         self.layer.data[(*choice.plane, *part)] = numbers
         self.layer.refresh()
 
@@ -112,6 +126,12 @@ class ObjectsLayer(QObject):
     def close(self) -> None:
         """Follow nothing any more; the layer stays."""
         self._listeners.clear()
+        if self._on_stroke in self.layer.mouse_drag_callbacks:
+            self.layer.mouse_drag_callbacks.remove(self._on_stroke)
+
+    @property
+    def _draws(self) -> bool:
+        return str(self.layer.mode) != "pan_zoom"
 
     @staticmethod
     def _place(choice: ImageChoice) -> tuple[int | slice, ...]:
@@ -119,6 +139,27 @@ class ObjectsLayer(QObject):
 
     def _on_paint(self, _event: Any = None) -> None:
         self.drawn.emit()
+
+    def _on_mode(self, _event: Any = None) -> None:
+        """Show what is drawn on; a stroke that another mode has interrupted is over."""
+        if self._draws and not self.drawing and self._shown is not None:
+            self.show(*self._shown)
+        if not self._draws:
+            self._release()
+
+    def _on_stroke(self, _layer: Labels, event: Any) -> Iterator[None]:
+        if not self._draws:
+            return
+        self.drawing = True
+        yield
+        while event.type == "mouse_move":
+            yield
+        self._release()
+
+    def _release(self) -> None:
+        if self.drawing:
+            self.drawing = False
+            self.released.emit()
 
     def _on_removed(self, event: Any) -> None:
         if event.value is self.layer and not self._removing:
