@@ -239,15 +239,19 @@ class ObjectEditing(Controller):
         choice = replace(made.seen.choice, region=None)
         path = [self._place(choice, event.position)]
         first, dragged = tuple(event.pos), False
+
+        def is_far() -> bool:
+            return max(abs(now - then) for now, then in zip(event.pos, first, strict=True)) >= DRAG
+
         yield
         while event.type == "mouse_move":
-            far = max(abs(now - then) for now, then in zip(event.pos, first, strict=True))
-            dragged = dragged or far >= DRAG
+            dragged = dragged or is_far()
             path.append(self._place(choice, event.position))
             if dragged:
                 self._show_drag(choice, path)
             event.handled = True
             yield
+        dragged = dragged or is_far()  # also where the moves between were lost
         self._preview.clear()
         if dragged:
             path.append(self._place(choice, event.position))
