@@ -9,7 +9,7 @@ STEPS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "find": ("Find", "Type words, run, and adjust the thresholds."),
         "correct": ("Correct", "Click, paint and accept until the labels are right."),
-        "objects": ("Objects", "Count and measure the connected regions of each class."),
+        "objects": ("Objects", "Count, correct and measure the objects of each class."),
         "export": ("Export", "Projects, files for other programs, and prototypes."),
     }
 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 RUN = "&Run (Ctrl+Enter)"
 RUN_TIP = "Find the words in the image."
 RUN_MENU_NAME = "What to run"
-RUN_MENU_TIP = "Choose what to run: this plane, what is visible, or a rectangle."
+RUN_MENU_TIP = "What to run: this plane, all planes, what is visible, a rectangle, or with tiles."
 RUN_IMAGE = "Whole image"
 RUN_PLANE = "This plane"
 RUN_PLANE_TIP = "Run on the whole plane, and choose the whole image as the region."
