@@ -144,8 +144,8 @@ class Edits:
             yield
         finally:
             self._step = None
-        if any((one.old != one.new).any() for one in step):
-            self._remember(step)
+            if any((one.old != one.new).any() for one in step):
+                self._remember(step)
 
     def take(
         self,

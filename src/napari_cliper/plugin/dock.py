@@ -138,9 +138,7 @@ class CliperWidget(DockPanels):
             )
         )
         self.plane_propagation = add(
-            PlanePropagation(
-                state, images, self.run_panel, self.correction_controller, requests, masks
-            )
+            PlanePropagation(state, images, self.run_panel, self.correction_controller, requests)
         )
         self.project_controller = add(
             ProjectController(state, self.project_panel, requests, self.learning_controller)

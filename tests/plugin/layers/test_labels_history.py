@@ -77,3 +77,35 @@ def test_steps_are_undone_and_redone_exactly():
     for expected in copies[1:]:
         layer.redo()
         np.testing.assert_array_equal(layer.data, expected)
+
+
+@pytest.mark.usefixtures("qapp")
+def test_planes_before_an_error_are_one_step_that_is_undone():
+    mine = AnnotationLayer(Image(np.zeros(STACK)), "stack")
+
+    def fill_then_fail():
+        with mine.as_one_step():
+            for plane in (1, 3):
+                mine.rewrite((plane,), np.full(STACK[1:], plane, np.uint16), PAINTED)
+            raise OSError("the next plane cannot be read")
+
+    with pytest.raises(OSError, match="cannot be read"):
+        fill_then_fail()
+    expected = np.zeros(STACK, np.uint16)
+    expected[1], expected[3] = 1, 3
+    for step, labels in (
+        (None, expected),
+        (mine.layer.undo, 0 * expected),
+        (mine.layer.redo, expected),
+    ):
+        if step is not None:
+            step()
+        mine.follow()
+        np.testing.assert_array_equal(mine.layer.data, labels)
+        np.testing.assert_array_equal(mine.edits.edit_mask, PAINTED * (labels > 0))
+    # A later step is by itself: nothing of the earlier one is left over.
+    mine.rewrite((5,), np.full(STACK[1:], 9, np.uint16), PAINTED)
+    mine.layer.undo()
+    mine.follow()
+    np.testing.assert_array_equal(mine.layer.data, expected)
+    mine.close()

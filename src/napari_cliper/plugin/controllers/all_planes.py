@@ -170,9 +170,10 @@ class AllPlanes(Controller):
             self.say_error(request)
             return
         choice, rows, asked = request
+        planes = [(one, self._requests.of_plane(asked, one)) for one in self._planes(choice, axis)]
         self._axis = axis
         self._running = run = _PlanesRun(axis, rows, asked.config, self._requests.applied)
-        work = partial(_run, self._state.session, list(self._planes(choice, axis)), asked, run)
+        work = partial(_run, self._state.session, planes, run)
         main_job.start_told(work, partial(self._on_run, run), ui_text.STOPPED_PLANES)
 
     def _show_done(self, _progress: object = None) -> None:
@@ -307,8 +308,7 @@ def _moved(plane: tuple[int, ...], axis: int, index: int) -> tuple[int, ...]:
 
 def _run(
     session: Session,
-    planes: list[ImageChoice],
-    request: Request,
+    planes: list[tuple[ImageChoice, Request]],
     run: _PlanesRun,
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
@@ -321,11 +321,10 @@ def _run(
         if progress.unit == "byte":
             report(progress)
 
-    for number, choice in enumerate(planes):
+    for number, (choice, request) in enumerate(planes):
         monitor.tell(ui_text.RUNNING_PLANES, number, len(planes))
-        one = replace(request, read=choice.image, contrast=choice.contrast, gamma=choice.gamma)
         try:
-            outcome = session.run(one, downloads, should_stop)
+            outcome = session.run(request, downloads, should_stop)
         except (InvalidInputError, OutOfMemoryError) as error:
             axis = axis_name(choice.layer, run.axis)
             problems[ui_text.axis_index(axis=axis, index=choice.plane[run.axis])] = str(error)

@@ -35,11 +35,12 @@ from .base import Controller
 from .correction import CorrectionController
 from .kept_results import Kept
 from .label_update import Drawn, Report, ShouldStop, read_hints
-from .mask_layers import MaskLayers
 from .requests import Requests
 
 if TYPE_CHECKING:
-    from ...segmentation import ImageAffinity, ScoredPlane
+    from ...segmentation import ImageAffinity, Prototypes, ScoredPlane
+
+_Plane = tuple[ImageChoice, Drawn, Request]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +55,10 @@ class _Propagation:
         What the user has drawn on it.
     learning : LearningRequest
         Its image; the labels are filled in later.
-    ways : tuple of lists of (ImageChoice, Drawn)
+    ways : tuple of lists of (ImageChoice, Drawn, Request)
         The next planes in each direction, the nearest first.
     request : Request
+        Of the corrected plane.
     axis, applied : int
     done : SimpleQueue
         Finished planes, for the window.
@@ -65,7 +67,7 @@ class _Propagation:
     source: Kept
     drawn: Drawn
     learning: Callable[[NDArray[Any], NDArray[Any]], LearningRequest]
-    ways: tuple[list[tuple[ImageChoice, Drawn]], ...]
+    ways: tuple[list[_Plane], ...]
     request: Request
     axis: int
     applied: int
@@ -94,8 +96,6 @@ class PlanePropagation(Controller):
     corrections : CorrectionController
         Reads what the user has drawn on each plane.
     requests : Requests
-    masks : MaskLayers
-        Reads the masks of an image.
     """
 
     def __init__(
@@ -105,14 +105,12 @@ class PlanePropagation(Controller):
         run_panel: RunPanel,
         corrections: CorrectionController,
         requests: Requests,
-        masks: MaskLayers,
     ) -> None:
         super().__init__(images)
         self._state = state
         self._images = images
         self._corrections = corrections
         self._requests = requests
-        self._masks = masks
         self._running: _Propagation | None = None
         run_panel.add_entries(self.entries)
         state.main_job.progressed.connect(self._show_done)
@@ -160,23 +158,24 @@ class PlanePropagation(Controller):
         drawn = self._corrections.drawn_on(choice)
         if not drawn.clicks and not drawn.edit_mask.any():
             return ui_text.NOTHING_TO_PROPAGATE
-        ways = tuple(list(self._way(choice, axis, step)) for step in (1, -1))
+        config = current.shown.config
+        asked = replace(asked, config=config, classes=current.shown.outcome.scores.classes)
+        asked = self._requests.of_plane(asked, choice)
+        ways = tuple(list(self._way(choice, asked, axis, step)) for step in (1, -1))
         if not any(ways):
             return ui_text.NO_NEXT_PLANE
-        config = current.shown.config
         names = {label: row.name for label, row in enumerate(current.shown.rows, 1)}
 
         def learning(labels: NDArray[Any], confirmed: NDArray[Any]) -> LearningRequest:
             source = ui_text.source_name(image=choice.name, plane=choice.plane)
             return LearningRequest(
-                choice.reader(config), config, labels, confirmed, names, source,
-                choice.contrast, choice.gamma, asked.masks,
+                asked.read, config, labels, confirmed, names, source,
+                asked.contrast, asked.gamma, asked.masks,
             )  # fmt: skip
 
-        asked = replace(asked, config=config, classes=current.shown.outcome.scores.classes)
         return _Propagation(current, drawn, learning, ways, asked, axis, self._requests.applied)
 
-    def _way(self, start: ImageChoice, axis: int, step: int) -> Iterator[tuple[ImageChoice, Drawn]]:
+    def _way(self, start: ImageChoice, request: Request, axis: int, step: int) -> Iterator[_Plane]:
         """The next planes in one direction, up to one that belongs to another corrected plane."""
         annotation = self._state.annotations.of(start.layer)
         known = {one.shown.choice.key: one.shown.outcome for one in self._state.result.kept}
@@ -191,7 +190,7 @@ class PlanePropagation(Controller):
             drawn = self._corrections.drawn_on(choice)
             if annotation is not None and drawn.edit_mask.all():
                 return
-            yield choice, drawn
+            yield choice, drawn, self._requests.of_plane(request, choice)
 
     def _show_done(self, _progress: object = None) -> None:
         """Show the planes that are finished."""
@@ -230,15 +229,11 @@ def _propagate(
     if given is not None and given.identity == learned.identity:
         learned = given.union(learned)
     weight = run.request.prototype_weight
-    request = replace(
-        run.request,
-        prototypes=learned,
-        prototype_weight=PROTOTYPE_WEIGHT if weight is None else weight,
-    )
+    weight = PROTOTYPE_WEIGHT if weight is None else weight
     total, finished, stops = sum(map(len, run.ways)), 0, []
     monitor = Monitor(report, should_stop)
     for way in run.ways:
-        for found in _one_way(session, run, request, way, labels, monitor):
+        for found in _one_way(session, run, learned, weight, way, labels, monitor):
             if isinstance(found, str):
                 stops.append(found)
             else:
@@ -265,8 +260,9 @@ def _corrected_plane(
 def _one_way(
     session: Session,
     run: _Propagation,
-    request: Request,
-    way: list[tuple[ImageChoice, Drawn]],
+    learned: Prototypes,
+    weight: float,
+    way: list[_Plane],
     labels: NDArray[np.integer[Any]],
     monitor: Monitor,
 ) -> Iterator[tuple[ImageChoice, Outcome] | str]:
@@ -283,10 +279,10 @@ def _one_way(
     def scored() -> Iterator[ScoredPlane]:
         from ...segmentation import ScoredPlane  # noqa: PLC0415 - torch
 
-        for choice, drawn in way:
+        for _, drawn, request in way:
             monitor.check()
-            one = replace(request, read=choice.image, contrast=choice.contrast, gamma=choice.gamma)
-            outcome = session.run(one, downloads, monitor.should_stop)
+            taught = replace(request, prototypes=learned, prototype_weight=weight)
+            outcome = session.run(taught, downloads, monitor.should_stop)
             affinity = session.affinity(outcome.embedding, downloads, monitor.should_stop)
             names = [one.name for one in outcome.scores.classes]
             own = hints_of(drawn.labels, drawn.edit_mask, drawn.classes, drawn.clicks, names)
@@ -294,7 +290,7 @@ def _one_way(
             yield ScoredPlane(outcome.live, outcome.thresholds, affinity, own.hint_labels)
 
     planes = propagate_planes(labels, scored(), AGREEMENT_LIMIT)
-    for steps, (choice, _) in enumerate(way, 1):
+    for steps, (choice, *_) in enumerate(way, 1):
         try:
             plane = next(planes)
         except (InvalidInputError, OutOfMemoryError) as error:

@@ -107,6 +107,16 @@ class Requests:
         )
         return choice, tuple(row for row in rows if not row.background), request
 
+    def of_plane(self, request: Request, choice: ImageChoice) -> Request:
+        """Return a request for another plane of the image, with the pixels and masks of it."""
+        return replace(
+            request,
+            read=choice.reader(request.config),
+            contrast=choice.contrast,
+            gamma=choice.gamma,
+            masks=self._masks.of(choice, request.config),
+        )
+
     def of_costs(self) -> tuple[CostKey, Request] | None:
         """Return what a run in tiles depends on, and the request to estimate its costs.
 

@@ -324,12 +324,19 @@ class AnnotationLayer(QObject):
 
     @contextmanager
     def as_one_step(self) -> Iterator[None]:
-        """Make one undo step of what is accepted on several planes meanwhile."""
+        """Make one undo step of what is accepted on several planes meanwhile.
+
+        If an exception ends it, the planes before it are the step.
+        """
         self.follow()
         self._writing = True
         try:
             with self.edits.as_one_step(), self.layer.block_history():
-                yield
+                try:
+                    yield
+                finally:
+                    with self.layer.block_history():
+                        pass  # makes the step; the outer one makes none after an error
         finally:
             self._writing = False
             self.layer.refresh()
