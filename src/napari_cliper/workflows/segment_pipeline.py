@@ -87,6 +87,7 @@ class _Pipeline:
         self.reading: deque[Future[Outcome | Ready]] = deque()
         self.finishing: deque[tuple[int, Future[Outcome]]] = deque()  # with their pixels
         self.loaded = False
+        self.started = False
         self.noted: set[tuple[int, int]] = set()
         self.ahead = AHEAD
 
@@ -150,28 +151,42 @@ class _Pipeline:
         self._load(monitor)  # its errors concern the run, not this image
         try:
             self._note(batch[0])
+        except OF_ONE_IMAGE as error:
+            yield from self._failed(batch, pixels, error)
+            return
+        self._start()
+        try:
             encoded = encode(
                 run.segmenter, run.job, [(one.source, one.image) for one in batch], monitor
             )
         except OF_ONE_IMAGE as error:
-            if len(batch) > 1:  # perhaps too many at once
-                for one in batch:
-                    yield from self._through_networks([one], pixels)
-                return
-            yield from self._finished(len(self.finishing))
-            outcome = batch[0].failed(error)
-            run.commit(outcome)
-            yield outcome
+            yield from self._failed(batch, pixels, error)
             return
         for one, found in zip(batch, encoded, strict=True):
             work = partial(self._finish, one, found, monitor)
             self.finishing.append((pixels, self.finishers.submit(work)))
 
+    def _failed(self, batch: list[Ready], pixels: int, error: Exception) -> Iterator[Outcome]:
+        """Try the images of a batch one by one; the error of a single one is its outcome."""
+        if len(batch) > 1:  # perhaps too many at once
+            for one in batch:
+                yield from self._through_networks([one], pixels)
+            return
+        yield from self._finished(len(self.finishing))
+        outcome = batch[0].failed(error)
+        self.run.commit(outcome)
+        yield outcome
+
     def _load(self, monitor: Monitor) -> None:
         if not self.loaded:
             self.run.segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
-            self.run.start(self.run.segmenter.engine_record)
             self.loaded = True
+
+    def _start(self) -> None:
+        """Begin to write; a run of which no image can be encoded leaves no folder."""
+        if not self.started:
+            self.run.start(self.run.segmenter.engine_record)
+            self.started = True
 
     def _quiet(self) -> Monitor:
         """Report downloads only; the steps within each image would hide the overall progress."""
