@@ -203,7 +203,7 @@ def test_a_cluster_predicts_the_same_and_names_what_it_cannot(tmp_path, monkeypa
     key, found = PredictionKey("key"), []
     with LocalCluster(  # a thread in the place of another computer
         n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
-        dashboard_address=None, memory_limit=0,
+        dashboard_address="127.0.0.1:0", memory_limit=0,
     ) as cluster:  # fmt: skip
         there = on_cluster(Cluster(scheduler=cluster.scheduler_address), job)
         for name, way in (("here", one_by_one(alone)), ("there", there)):

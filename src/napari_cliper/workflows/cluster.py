@@ -98,7 +98,7 @@ class Cluster:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # None would take port 8787 on all interfaces
                 silence_logs=logging.CRITICAL,
                 security=security,
                 memory_limit=0,
