@@ -15,7 +15,7 @@ from .config import Settings
 from .features.preprocessing import RGBPixels
 from .methods.protocol import ClipFeatures, ImageInput, ImageNetworks, Method
 from .methods.table import METHODS
-from .models import loading
+from .models import devices
 from .models.memory import attention_bytes, check_budget, check_sam_memory
 from .models.promptable import ObjectEmbedding
 from .models.registry import REGISTRY, entry
@@ -99,7 +99,7 @@ class ImageReader:
                 whole = self.refiner.network_shape(seen, self.settings.shorter_side, patch)
             inputs["the foundation model"] = (whole or input_shape, patch, 1)
         device = self.networks.device
-        free = loading.free_memory(device)
+        free = devices.free_memory(device)
         for name, ((height, width), patch, heads) in inputs.items():
             patches = height // patch * (width // patch)
             check_budget(name, shape, patches, heads, device, free)
@@ -144,7 +144,7 @@ class ImageReader:
         height, width = self.method.network_shape(self.resized_shape(shape), self.settings)
         patches = height // self.patch * (width // self.patch)
         needed = attention_bytes(patches, self.networks.source.heads)
-        room = int(loading.free_memory(device) * SHARE_OF_MEMORY) // needed
+        room = int(devices.free_memory(device) * SHARE_OF_MEMORY) // needed
         return max(min(room, IMAGES_AT_ONCE), 1)
 
     def masks(

@@ -14,7 +14,7 @@ import torch
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError, OutOfMemoryError
 from .methods.table import METHODS
-from .models import loading, sam
+from .models import devices, loading, sam
 from .models.memory import is_out_of_memory
 from .models.text_embeddings import Prompts, TextEmbedding, TextEmbeddings
 from .progress import Monitor
@@ -35,8 +35,8 @@ class Networks:
 
     def __init__(self, config: SegmentationConfig) -> None:
         self.config = config
-        self.device = loading.choose_device(config.device)
-        self.dtype = loading.choose_dtype(config.precision, self.device)
+        self.device = devices.choose_device(config.device)
+        self.dtype = devices.choose_dtype(config.precision, self.device)
         self.settings: Settings = config.settings()
         self.loaded: dict[str, loading.Loaded[Any]] = {}
         self.text_embeddings = TextEmbeddings()

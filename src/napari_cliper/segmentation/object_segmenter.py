@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from .features.contrast import Limits
 from .features.preprocessing import to_rgb
-from .models import loading
+from .models import devices, loading
 from .models.promptable import ObjectEmbedding, ObjectMasks, PromptableModel
 from .models.sam import check_sam, load_sam
 from .object_prompt import ObjectPrompt
@@ -45,7 +45,7 @@ class ObjectSegmenter:
     ) -> None:
         check_sam(sam)
         self.sam = sam
-        self.device = loading.choose_device(device)
+        self.device = devices.choose_device(device)
         self.offline = offline
         self._loaded: loading.Loaded[PromptableModel] | None = None
 

@@ -31,13 +31,13 @@ class ChannelArray:
     ----------
     planes : sequence of (..., Y, X) arrays
         The channels, of any library.
-    looks : sequence of callable
+    displays : sequence of callable
         Each returns a `Channel`; called in the thread that reads.
     """
 
-    def __init__(self, planes: Sequence[Any], looks: Sequence[Callable[[], Channel]]) -> None:
+    def __init__(self, planes: Sequence[Any], displays: Sequence[Callable[[], Channel]]) -> None:
         self._planes = planes
-        self._looks = looks
+        self._displays = displays
         self.shape = (*planes[0].shape, 3)
         self.dtype = np.dtype(np.uint8)
         self.ndim = len(self.shape)
@@ -45,8 +45,8 @@ class ChannelArray:
 
     @cached_property
     def composite(self) -> Composite:
-        """The channels with their looks."""
-        return Composite(self._planes, [look() for look in self._looks])
+        """The channels as they are displayed."""
+        return Composite(self._planes, [display() for display in self._displays])
 
     def __getitem__(self, index: Any) -> NDArray[np.uint8]:
         """Return the colours of a part; the index is that of an array without colours."""

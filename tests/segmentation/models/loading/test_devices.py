@@ -11,7 +11,7 @@ from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.segmentation import SegmentationConfig, Segmenter
 from napari_cliper.segmentation.errors import InvalidInputError
-from napari_cliper.segmentation.models import loading
+from napari_cliper.segmentation.models import devices
 
 CPU = torch.device("cpu")
 
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 )
 def test_an_unknown_device_names_the_nearest(name, nearest):
     with pytest.raises(InvalidInputError, match=f"Unknown device {name!r}") as error:
-        loading.choose_device(name)
+        devices.choose_device(name)
     assert f"Did you mean '{nearest}" in str(error.value) or not nearest
     assert "Known: auto, cpu, cuda" in str(error.value)
 
@@ -42,7 +42,7 @@ def test_a_device_that_is_not_there(monkeypatch, name, cuda, found):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InvalidInputError, match=f"{found}.*Choose 'cpu' or 'auto'"):
-        loading.choose_device(name)
+        devices.choose_device(name)
     with pytest.raises(InvalidInputError, match=f"{name!r} is not available"):
         Segmenter(SegmentationConfig(device=name))  # before anything is loaded
 
@@ -55,29 +55,29 @@ def test_the_best_device_there_is(monkeypatch, cuda, mps, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert str(loading.choose_device("auto")) == expected
+    assert str(devices.choose_device("auto")) == expected
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert str(loading.choose_device("cuda:1")) == "cuda:1"
+    assert str(devices.choose_device("cuda:1")) == "cuda:1"
 
 
 def test_precision_of_each_device(monkeypatch):
     cuda, mps = torch.device("cuda", 0), torch.device("mps")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
-    assert loading.choose_dtype("auto", cuda) == torch.float16
-    assert loading.choose_dtype("auto", CPU) == torch.float32
-    assert loading.choose_dtype("auto", mps) == torch.float32
-    assert loading.choose_dtype("bfloat16", CPU) == torch.bfloat16
-    assert loading.choose_dtype("float16", mps) == torch.float16
+    assert devices.choose_dtype("auto", cuda) == torch.float16
+    assert devices.choose_dtype("auto", CPU) == torch.float32
+    assert devices.choose_dtype("auto", mps) == torch.float32
+    assert devices.choose_dtype("bfloat16", CPU) == torch.bfloat16
+    assert devices.choose_dtype("float16", mps) == torch.float16
     with pytest.raises(InvalidInputError, match="float16 does not work on a CPU"):
-        loading.choose_dtype("float16", CPU)
+        devices.choose_dtype("float16", CPU)
     with pytest.raises(InvalidInputError, match=r"does not support bfloat16\. Choose float16"):
-        loading.choose_dtype("bfloat16", cuda)
+        devices.choose_dtype("bfloat16", cuda)
 
 
 def test_free_memory(monkeypatch):
-    assert 2**20 < loading.free_memory(CPU) < 2**50
+    assert 2**20 < devices.free_memory(CPU) < 2**50
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (5, 10))
-    assert loading.free_memory(torch.device("cuda", 0)) == 5
+    assert devices.free_memory(torch.device("cuda", 0)) == 5
 
 
 @pytest.mark.parametrize("method", ["cliper", "sclip"])
