@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from canvas_mouse import at, canvas_of, drag_over
 from napari.utils.key_bindings import coerce_keybinding
-from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from small_sams import save_onnx, save_random_sam
@@ -47,33 +48,13 @@ def wait(dock, qtbot):
     QApplication.processEvents()
 
 
-def canvas_of(dock):
-    return dock.viewer.window._qt_viewer.canvas.native
-
-
-def at(dock, pixel):
-    """Where on the canvas a pixel of the image is drawn."""
-    camera, canvas = dock.viewer.scene.camera, canvas_of(dock)
-    row, column = (
-        (value - centre) * camera.zoom / canvas.devicePixelRatioF()
-        for value, centre in zip(pixel, camera.center[-2:], strict=True)
-    )
-    middle = QPointF(canvas.width() / 2, canvas.height() / 2)
-    return (middle + QPointF(column, row)).toPoint()
-
-
 def click(dock, qtbot, pixel, modifier=Qt.KeyboardModifier.NoModifier):
     QTest.mouseClick(canvas_of(dock), Qt.MouseButton.LeftButton, modifier, at(dock, pixel))
     wait(dock, qtbot)
 
 
 def drag(dock, qtbot, start, end):
-    first, last = at(dock, start), at(dock, end)
-    middle = QPoint((first.x() + last.x()) // 2, (first.y() + last.y()) // 2)
-    QTest.mousePress(canvas_of(dock), Qt.MouseButton.LeftButton, pos=first)
-    for place in (middle, last):
-        QTest.mouseMove(canvas_of(dock), place)
-    QTest.mouseRelease(canvas_of(dock), Qt.MouseButton.LeftButton, pos=last)
+    drag_over(dock, start, end)
     wait(dock, qtbot)
 
 
