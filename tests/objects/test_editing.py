@@ -7,8 +7,11 @@ import pytest
 from shapes import ball
 
 from napari_cliper.objects.editing import add, cut, delete, inside_box, merge
+from napari_cliper.objects.linking import link
+from napari_cliper.objects.numbering import keep_numbers
 from napari_cliper.objects.object_set import objects_of
 from napari_cliper.objects.summary import class_summaries
+from napari_cliper.objects.tracking import link_moving
 from napari_cliper.segmentation import InvalidInputError
 
 SHAPE = (60, 100)
@@ -61,6 +64,24 @@ def test_delete_and_add(objects):
         add(objects, np.zeros(SHAPE, bool), 1)
     with pytest.raises(InvalidInputError, match="no object 5"):
         delete(objects, [5])
+
+
+def test_new_objects_get_no_number_beyond_the_highest(objects):
+    last = 2**31 - 1
+    mask = np.zeros(SHAPE, bool)
+    mask[50:53, 10:13] = True
+    assert add(objects, mask, 1, last - 1).ids[-1] == last
+    full = objects_of(np.where(mask, np.int32(last), objects.numbers))
+    moved = objects_of(np.stack([full.numbers, np.roll(full.numbers, 30, axis=1)]))
+    for change in (
+        lambda: add(full, np.roll(mask, 9, axis=0), 1),
+        lambda: cut(objects, (20, 0), (20, 70), last),
+        lambda: keep_numbers(objects, np.where(mask, np.int32(last), 0)),
+        lambda: link(moved),
+        lambda: link_moving(moved, 5, gap=0),
+    ):
+        with pytest.raises(InvalidInputError, match="Renumber the objects from 1"):
+            change()
 
 
 def test_summaries(objects):

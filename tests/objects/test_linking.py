@@ -95,7 +95,7 @@ def test_classes_follow_the_pixels_and_stacks_of_labels_can_be_linked():
     linked = link(split)
     assert len(linked.objects.ids) < len(split.ids)
     assert np.array_equal(linked.objects.numbers > 0, labels > 0)
-    with pytest.raises(InvalidInputError, match="one leading axis"):
+    with pytest.raises(InvalidInputError, match="Give a stack of planes"):
         link(objects_of(frames[0]))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..labels.label_class import ClassRow
 from ..objects.edited_objects import EditedObjects
-from ..objects.object_set import Objects, objects_of, runs_of
+from ..objects.object_set import HIGHEST, Objects, objects_of, runs_of
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..segmentation import InvalidInputError
 from .edit_mask import OPEN, AnnotationState
@@ -24,8 +24,6 @@ OBJECTS = "objects"
 
 Key = tuple[str, tuple[int, ...]]
 """Where objects come from, and their plane."""
-
-_LARGEST = int(np.iinfo(np.int32).max)  # object number
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class SavedObjects:
 def _highest(record: Mapping[str, Any]) -> int | None:
     """The highest number that was ever given in a plane; None if it is missing or invalid."""
     found = record.get("highest")
-    valid = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= _LARGEST
+    valid = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= HIGHEST
     return found if valid else None
 
 
@@ -211,7 +209,7 @@ def _unpacked(text: str, shape: tuple[int, int]) -> NDArray[np.int32]:
         not unpacker.eof
         or (length < 1).any()
         or (number < 1).any()
-        or (number > _LARGEST).any()
+        or (number > HIGHEST).any()
         or (first < 0).any()
         or (first > size - length).any()  # their sum could overflow
         or int(length.sum()) > size

@@ -14,7 +14,7 @@ from skimage.draw import line
 
 from ..labels.numbers import mapped
 from ..segmentation import InvalidInputError
-from .object_set import Objects, objects_of
+from .object_set import Objects, next_numbers, objects_of
 
 Point = tuple[int, int]
 """Row and column."""
@@ -55,6 +55,11 @@ def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Object
     Objects
         The largest part of an object that falls apart keeps its number; the others have new ones.
         Objects that the line does not divide are unchanged.
+
+    Raises
+    ------
+    InvalidInputError
+        As `object_set.next_numbers`.
     """
     rows, columns = line(*start, *stop)
     height, width = objects.numbers.shape
@@ -64,7 +69,7 @@ def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Object
     on_line = np.zeros(objects.numbers.shape, bool)
     on_line[rows[inside], columns[inside]] = True
     numbers = objects.numbers.copy()
-    free = max(highest, int(objects.ids.max(initial=0))) + 1
+    highest = max(highest, int(objects.ids.max(initial=0)))
     for number in np.unique(objects.numbers[on_line]).tolist():
         if number == 0:
             continue
@@ -73,9 +78,10 @@ def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Object
         if count < 2:
             continue
         sizes = np.bincount(parts.ravel())[1:]
-        names = np.arange(free - 1, free + count)
-        names[1:][np.argsort(-sizes, kind="stable")] = [number, *range(free, free + count - 1)]
-        free += count - 1
+        new = next_numbers(highest, count - 1)
+        highest += len(new)
+        names = np.zeros(count + 1, np.int64)
+        names[1:][np.argsort(-sizes, kind="stable")] = [number, *new]
         nearest = _nearest(parts, own & on_line)
         numbers[own] = names[np.where(parts > 0, parts, nearest)[own]]
     return _changed(objects, numbers)
@@ -127,14 +133,14 @@ def add(objects: Objects, mask: NDArray[np.bool_], label: int, highest: int = 0)
     Raises
     ------
     InvalidInputError
-        For a mask without a pixel or of another shape.
+        For a mask without a pixel or of another shape, and as `object_set.next_numbers`.
     """
     if mask.shape != objects.numbers.shape or not mask.any():
         raise InvalidInputError(
             f"The new object is a mask of {mask.shape} with {int(mask.sum())} pixels. Give one of "
             f"{objects.numbers.shape} with at least one pixel."
         )
-    number = max(highest, int(objects.ids.max(initial=0))) + 1
+    (number,) = next_numbers(max(highest, int(objects.ids.max(initial=0))))
     changed = _changed(objects, np.where(mask, np.int32(number), objects.numbers))
     return changed.with_labels({number: label})
 

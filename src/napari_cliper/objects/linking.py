@@ -6,7 +6,7 @@ are found with `scipy.optimize.linear_sum_assignment`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..labels.numbers import mapped
 from ..segmentation import InvalidInputError
-from .object_set import Objects, objects_of, shared_pixels
+from .object_set import Objects, next_numbers, objects_of, shared_pixels
 
 LEAST_OVERLAP = 0.1
 """Lowest IoU of two objects that are linked."""
@@ -81,14 +81,16 @@ class LinkedObjects:
     merges: tuple[Merge, ...]
 
 
-def link(objects: Objects) -> LinkedObjects:
+def link(objects: Objects, highest: int = 0) -> LinkedObjects:
     """Give objects of successive planes the same number where they overlap.
 
     Parameters
     ----------
     objects : Objects
-        Of a stack with one leading axis, (P, Y, X), such as time or depth; each plane has its own
+        Of a stack; each plane or volume along the first axis, such as time or depth, has its own
         objects.
+    highest : int
+        The highest number that was ever given, if no object has it any more.
 
     Returns
     -------
@@ -100,40 +102,69 @@ def link(objects: Objects) -> LinkedObjects:
     Raises
     ------
     InvalidInputError
-        For an array without a leading axis, or with several.
+        For an array without a leading axis, and as `object_set.next_numbers`.
     """
-    if objects.numbers.ndim != 3:
+    if objects.numbers.ndim < 3:
         raise InvalidInputError(
             f"Objects with {objects.numbers.ndim} dimensions cannot be linked. Give a stack of "
-            "planes with one leading axis, such as time or depth."
+            "planes, such as one through time or depth."
         )
     linked = np.zeros_like(objects.numbers)
     splits: list[Split] = []
     merges: list[Merge] = []
-    used: set[int] = set()
-    free = int(objects.ids.max(initial=0)) + 1
+    chosen = LinkedNumbers(max(highest, int(objects.ids.max(initial=0))))
     before: Objects | None = None
     for index, plane in enumerate(objects.numbers):
         now = objects_of(plane)
-        numbers = np.zeros(len(now.ids), np.int64)
         pairs = None if before is None else _overlaps_of(before, now)
-        if before is not None and pairs is not None:
-            for one, other in _assigned(pairs, len(before.ids)):
-                numbers[other] = before.ids[one]
-        used |= set(numbers.tolist())
-        for place in np.flatnonzero(numbers == 0).tolist():
-            own = int(now.ids[place])
-            if own in used:
-                own, free = free, free + 1
-            numbers[place] = own
-            used.add(own)
-        if before is not None and pairs is not None:
+        if before is None or pairs is None:
+            numbers = chosen.numbers_of(now, {})
+        else:
+            assigned = {
+                other: int(before.ids[one]) for one, other in _assigned(pairs, len(before.ids))
+            }
+            numbers = chosen.numbers_of(now, assigned)
             splits += _splits(index - 1, pairs, before.ids, numbers)
             merges += _merges(index - 1, pairs, before.ids, numbers)
         linked[index] = mapped(plane, now.ids, numbers.astype(np.int32))
         before = objects_of(linked[index])
     found = objects_of(linked, objects.label_array())
     return LinkedObjects(found, tuple(splits), tuple(merges))
+
+
+class LinkedNumbers:
+    """The numbers of objects plane by plane: linked ones, own ones, and new ones.
+
+    Parameters
+    ----------
+    highest : int
+        New numbers are above it.
+    """
+
+    def __init__(self, highest: int) -> None:
+        self._highest = highest
+        self._used: set[int] = set()
+
+    def numbers_of(self, plane: Objects, linked: Mapping[int, int]) -> NDArray[np.int64]:
+        """Return the numbers of the objects of the next plane, (N,).
+
+        Parameters
+        ----------
+        plane : Objects
+        linked : mapping of int to int
+            The number of each linked object, by its index in `plane`. The others keep their
+            number if no object of an earlier plane has it.
+        """
+        self._used |= set(linked.values())
+        numbers = np.zeros(len(plane.ids), np.int64)
+        for index, own in enumerate(plane.ids.tolist()):
+            number = linked.get(index, own)
+            if index not in linked and own in self._used:
+                (number,) = next_numbers(self._highest)
+                self._highest = number
+            numbers[index] = number
+            self._used.add(number)
+        return numbers
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels.numbers import mapped
-from .object_set import Numbers, Objects, objects_of, shared_pixels
+from .object_set import Numbers, Objects, next_numbers, objects_of, shared_pixels
 from .splitting import SplitSettings, split, split_planes
 
 REACH = 96
@@ -33,6 +33,11 @@ def keep_numbers(objects: Objects, numbers: Numbers, highest: int = 0) -> Object
     Objects
         An object that shares more than half of its pixels with an earlier one, counting the
         pixels of both (IoU > 0.5), has its number. The others have new ones.
+
+    Raises
+    ------
+    InvalidInputError
+        As `next_numbers`.
     """
     earlier = objects_of(numbers)
     own, other, common = shared_pixels(objects, earlier)
@@ -41,8 +46,8 @@ def keep_numbers(objects: Objects, numbers: Numbers, highest: int = 0) -> Object
     new = np.zeros(len(objects.ids), np.int64)
     new[own[same]] = earlier.ids[other[same]]
     fresh = new == 0
-    start = max(highest, int(earlier.ids.max(initial=0))) + 1
-    new[fresh] = np.arange(start, start + np.count_nonzero(fresh))
+    highest = max(highest, int(earlier.ids.max(initial=0)))
+    new[fresh] = next_numbers(highest, int(np.count_nonzero(fresh)))
     order = np.argsort(new)
     return replace(
         objects,

@@ -17,6 +17,9 @@ from ..segmentation import InvalidInputError
 Numbers = NDArray[np.int32]
 """The number of each pixel's object; 0 outside of every object."""
 
+HIGHEST = int(np.iinfo(np.int32).max)
+"""The highest number that an object can have."""
+
 Side = tuple[int, int]
 """A side of an array: the axis, and 0 for its first or -1 for its last index."""
 
@@ -137,6 +140,29 @@ def sides_of(ndim: int, axes: int | None = None) -> list[Side]:
     return [(axis, end) for axis in range(first, ndim) for end in (0, -1)]
 
 
+def next_numbers(highest: int, count: int = 1) -> range:
+    """Return the numbers of new objects.
+
+    Parameters
+    ----------
+    highest : int
+        The highest number that was ever given.
+    count : int
+        How many objects are new.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are not as many numbers above it.
+    """
+    if highest + count > HIGHEST:
+        raise InvalidInputError(
+            f"The highest object number is {highest}, and numbers end at {HIGHEST}. Renumber the "
+            "objects from 1, such as with skimage.segmentation.relabel_sequential."
+        )
+    return range(highest + 1, highest + count + 1)
+
+
 def objects_of(numbers: NDArray[np.integer], labels: NDArray[Any] | None = None) -> Objects:
     """Describe the objects of a numbered array, with the numbers that it has.
 
@@ -157,12 +183,11 @@ def objects_of(numbers: NDArray[np.integer], labels: NDArray[Any] | None = None)
     InvalidInputError
         For numbers below 0 or above 2147483647, and arrays of different shapes.
     """
-    highest = np.iinfo(np.int32).max
     low, high = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, 0)
-    if low < 0 or high > highest:
+    if low < 0 or high > HIGHEST:
         raise InvalidInputError(
-            f"Object numbers are from {low} to {high}, but only 0 to {highest} are supported. "
-            "Renumber the objects."
+            f"Object numbers are from {low} to {high}, but only 0 to {HIGHEST} are supported. "
+            "Renumber the objects from 1."
         )
     own = numbers.astype(np.int32, copy=False)
     dense, ids, areas = without_gaps(own)

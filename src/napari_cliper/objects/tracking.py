@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from ..labels.numbers import mapped
 from ..segmentation import InvalidInputError
-from .linking import LinkedObjects, Merge, Split
+from .linking import LinkedNumbers, LinkedObjects, Merge, Split
 from .object_set import Objects, objects_of
 
 INSTALL = 'Install it with pip install "napari-cliper[track]".'
 
 
-def link_moving(objects: Objects, farthest: float, *, gap: int = 1) -> LinkedObjects:
+def link_moving(
+    objects: Objects, farthest: float, *, gap: int = 1, highest: int = 0
+) -> LinkedObjects:
     """Give objects of successive frames the same number where their centres are near each other.
 
     Parameters
@@ -33,6 +35,8 @@ def link_moving(objects: Objects, farthest: float, *, gap: int = 1) -> LinkedObj
         those into which it splits or with which it merges.
     gap : int
         Most successive frames in which an object may be missing.
+    highest : int
+        The highest number that was ever given, if no object has it any more.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def link_moving(objects: Objects, farthest: float, *, gap: int = 1) -> LinkedObj
         alternative_cost_percentile=100,  # a few objects are not cheaper to end than to link
     )
     graph = tracker.predict(centres)
-    return _numbered(objects, frames, centres, graph)
+    return _numbered(objects, frames, centres, graph, highest)
 
 
 def _centres(objects: Objects) -> NDArray[np.float64]:
@@ -86,7 +90,11 @@ def _centres(objects: Objects) -> NDArray[np.float64]:
 
 
 def _numbered(
-    objects: Objects, frames: list[Objects], centres: list[NDArray[np.float64]], graph: Any
+    objects: Objects,
+    frames: list[Objects],
+    centres: list[NDArray[np.float64]],
+    graph: Any,
+    highest: int,
 ) -> LinkedObjects:
     """Numbers along the edges of the graph, whose nodes are (frame, index)."""
 
@@ -95,28 +103,19 @@ def _numbered(
         return min(others, key=lambda one: float(np.hypot(*(centres[one[0]][one[1]] - at))))
 
     number: dict[tuple[int, int], int] = {}
-    used: set[int] = set()
-    free = int(objects.ids.max(initial=0)) + 1
+    chosen = LinkedNumbers(max(highest, int(objects.ids.max(initial=0))))
     linked = np.zeros_like(objects.numbers)
     for time, frame in enumerate(frames):
-        fresh = []
+        known = {}
         for index in range(len(frame.ids)):
             node = (time, index)
             origins = sorted(graph.predecessors(node)) if node in graph else []
             origin = nearest(node, origins) if origins else None
             if origin and nearest(origin, sorted(graph.successors(origin))) == node:
-                number[node] = number[origin]
-            else:
-                fresh.append(node)
-        used |= {number[time, index] for index in range(len(frame.ids)) if (time, index) in number}
-        for node in fresh:
-            own = int(frame.ids[node[1]])
-            if own in used:
-                own, free = free, free + 1
-            number[node] = own
-            used.add(own)
-        numbers = np.array([number[time, index] for index in range(len(frame.ids))], np.int32)
-        linked[time] = mapped(objects.numbers[time], frame.ids, numbers)
+                known[index] = number[origin]
+        numbers = chosen.numbers_of(frame, known)
+        number |= {(time, index): one for index, one in enumerate(numbers.tolist())}
+        linked[time] = mapped(objects.numbers[time], frame.ids, numbers.astype(np.int32))
     splits = [
         Split(node[0], number[node], tuple(sorted(number[one] for one in graph.successors(node))))
         for node in sorted(graph.nodes)

@@ -22,6 +22,7 @@ from skimage.draw import polygon as polygon_pixels
 
 from ...labels.axes import axes_from_names
 from ...labels.numbers import mapped, without_gaps
+from ...objects.object_set import HIGHEST
 from ...segmentation import InvalidInputError
 from ..files import FileError, cannot
 from ..image_decoding import decode_image
@@ -31,9 +32,6 @@ from ..writers.ome_zarr import OBJECTS
 from .coco import open_coco
 from .coco_masks import pixels_of, runs_of
 from .label_files import check_numbers
-
-HIGHEST = int(np.iinfo(np.int32).max)
-"""Highest number of an object."""
 
 
 @dataclass(frozen=True, eq=False)

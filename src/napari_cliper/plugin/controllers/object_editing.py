@@ -16,8 +16,9 @@ from qtpy.QtWidgets import QShortcut
 
 from ...labels.label_class import ClassRow
 from ...objects.editing import add, cut, delete, inside_box, merge, numbers_along, redraw, touches
-from ...objects.object_set import Objects
+from ...objects.object_set import Objects, next_numbers
 from ...objects.plane_objects import PlaneObjects
+from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.image_layers import ImageChoice
 from ..layers.image_view import pixel_under
@@ -116,11 +117,8 @@ class ObjectEditing(Controller):
         self._layer = layer = shown.layer
         layer.visible = True
         self._viewer.layers.selection.active = layer
-        if tool == "draw":
-            layer.mode = "paint"
-            self._next_number()
-        else:
-            layer.mode = "pan_zoom"
+        layer.mode = "paint" if tool == "draw" else "pan_zoom"
+        if tool != "draw":
             layer.cursor = "cross"
         if tool not in ("draw", "outline"):
             self._viewer.mouse_drag_callbacks.append(self._on_drag)
@@ -130,6 +128,7 @@ class ObjectEditing(Controller):
         self._escape.setEnabled(True)
         self._panel.tools.setValue(tool)
         self._tell()
+        self._next_number()
         if tool == "outline":
             self._state.outline_wanted.emit(self)
 
@@ -343,7 +342,11 @@ class ObjectEditing(Controller):
         if made is None:
             return
         before = made.plane
-        after = cut(before.objects, start, stop, before.edited.highest)
+        try:
+            after = cut(before.objects, start, stop, self._objects.highest())
+        except InvalidInputError as error:
+            self.say_error(str(error))
+            return
         parts = len(after.ids) - len(before.objects.ids)
         if not parts:
             self.message.emit(ui_text.NOTHING_CUT, False)
@@ -381,9 +384,14 @@ class ObjectEditing(Controller):
     # ------------------------------------------------------------------ drawing
 
     def _next_number(self) -> None:
-        """Let the brush draw a new object."""
-        if self._layer is not None and self.tool == "draw":
-            self._layer.selected_label = self._objects.highest() + 1
+        """Let the brush draw a new object; without a free number, the tool ends."""
+        if self._layer is None or self.tool != "draw":
+            return
+        try:
+            (self._layer.selected_label,) = next_numbers(self._objects.highest())
+        except InvalidInputError as error:
+            self._on_ended()
+            self.say_error(str(error))
 
     def chosen_class(self) -> str:
         """Return the class of new objects."""
@@ -400,8 +408,9 @@ class ObjectEditing(Controller):
             return
         whole = np.zeros(made.plane.objects.numbers.shape, np.bool_)
         whole[tile.region or (slice(None), slice(None))] = mask
-        number, name = self._objects.highest() + 1, self._panel.chosen_class()
+        name = self._panel.chosen_class()
         row = self._objects.row_of(name)
+        number = self._objects.highest() + 1
 
         def change(plane: PlaneObjects) -> PlaneObjects:
             known = plane if row is None else plane.with_class(row)
