@@ -166,7 +166,7 @@ def test_folders_patterns_and_projects_take_stores_as_images(tmp_path):
 
     assert images_in(folder) == (first,)
     made = Project.create(tmp_path / "project", [first])
-    pixels, axes = made.read_image_with_axes("field 2.ome")
+    pixels, axes = made.open_image("field 2.ome")
     assert axes == "ZYX"
     np.testing.assert_array_equal(pixels, PIXELS[0, 0])
     labels = np.ones(pixels.shape, np.uint16)

@@ -8,7 +8,6 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..io.lazy_images import Reader
 from ..labels.axes import UNKNOWN
@@ -23,7 +22,7 @@ from .saved_objects import OBJECTS, objects_of_state
 def labelled_of(
     state: AnnotationState,
     name: str,
-    image: NDArray[Any] | None,
+    image: Any,
     geometry: Mapping[str, Any] | None = None,
     image_file: str = "",
     image_axes: str = "",
@@ -35,6 +34,7 @@ def labelled_of(
     state : AnnotationState
     name : str
     image : (..., Y, X[, C]) array, optional
+        Of any library.
     geometry : mapping, optional
         ``pixel_size`` and ``units``, one per axis of the labels, and ``axes``, one letter per axis;
         default: the ``geometry`` of the state's record.
@@ -114,5 +114,5 @@ def _read(project: Project, name: str, file: str) -> LabelledImage:
     state = project.peek(name)
     if state is None:
         raise InvalidInputError(f"The annotation of {name} was removed. Export again.")
-    pixels, axes = project.read_image_with_axes(name)
+    pixels, axes = project.open_image(name)
     return labelled_of(state, name, pixels, image_file=file, image_axes=axes)

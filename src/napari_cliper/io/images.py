@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,16 @@ LAZY_PIXELS = 1 << 25
 """Images of more pixels are read part by part if their file allows it."""
 
 
+Pixels = NDArray[Any] | LazyTiff | OmeZarr
+"""Pixels in memory, or those of a file that are read where they are indexed."""
+
+
 def read_image_file(path: Path) -> NDArray[Any]:
     """Return only the pixels of `read_image_with_axes`."""
     return read_image_with_axes(path)[0]
 
 
-def open_image_with_axes(path: Path) -> tuple[NDArray[Any] | LazyTiff | OmeZarr, str]:
+def open_image_with_axes(path: Path) -> tuple[Pixels, str]:
     """Return pixels and axes of `read_image_with_axes`; those of large files are read when needed.
 
     These are TIFFs in tiles or with several planes, and OME-Zarr.
@@ -40,12 +45,16 @@ def open_image_with_axes(path: Path) -> tuple[NDArray[Any] | LazyTiff | OmeZarr,
         As `read_image_with_axes`.
     """
     lazy = open_ome_zarr(path) if is_zarr(path) else open_image(path)
-    if lazy is None:
+    if lazy is None or math.prod(lazy.shape[: len(lazy.axes.replace("S", ""))]) <= LAZY_PIXELS:
         return read_image_with_axes(path)
+    if isinstance(lazy, LazyTiff):
+        kept = [i for i, axis in enumerate(lazy.axes) if lazy.shape[i] > 1 or axis in "YX"]
+        lazy = replace(
+            lazy,
+            shape=tuple(lazy.shape[i] for i in kept),
+            axes="".join(lazy.axes[i] for i in kept),
+        )
     axes = lazy.axes.replace("S", "")
-    sides = lazy.shape[: len(axes)]
-    if math.prod(sides) <= LAZY_PIXELS or 1 in sides[:-2]:
-        return read_image_with_axes(path)
     return lazy, axes_from_names(axes, len(axes))
 
 

@@ -90,6 +90,11 @@ class OmeZarr:
             found = np.asarray(self.array[tuple(stored)])
         return found.transpose([sorted(kept).index(axis) for axis in kept])
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all of it."""
+        every = self[...]
+        return every if dtype is None else every.astype(dtype)
+
 
 def is_zarr(path: Path) -> bool:
     """Return whether a path is a folder with a Zarr group or array."""

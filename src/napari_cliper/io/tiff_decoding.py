@@ -106,7 +106,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
         yield file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LazyTiff:
     """The pixels of a TIFF, of which a part is read when it is indexed.
 
@@ -114,7 +114,7 @@ class LazyTiff:
     ----------
     path : Path
     shape : tuple of int
-        (..., Y, X), or (..., Y, X, 3 or 4) for colours.
+        (..., Y, X), or (..., Y, X, 3 or 4) for colours. Axes of length 1 may differ from the file.
     dtype : numpy.dtype
     axes : str
         A letter for each axis, as in `DecodedImage`.
@@ -136,10 +136,24 @@ class LazyTiff:
         return math.prod(self.shape)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
-        """Read a part of the image."""
+        """Read a part of the image; the index has integers and slices."""
+        given = index if isinstance(index, tuple) else () if index is ... else (index,)
+        parts = [*given, *(slice(None),) * (self.ndim - len(given))]
+        sides = [
+            len(range(*part.indices(side)))
+            for part, side in zip(parts, self.shape, strict=True)
+            if isinstance(part, slice)
+        ]
+        long = iter(part for part, side in zip(parts, self.shape, strict=True) if side > 1)
         with tifffile.TiffFile(self.path, _multifile=False) as file:
             array = zarr.open_array(_only_series(self.path, file).aszarr(level=0), mode="r")
-            return np.asarray(array[index])
+            stored = tuple(0 if side == 1 else next(long) for side in array.shape)
+            return np.asarray(array[stored]).reshape(sides)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all of it."""
+        every = self[...]
+        return every if dtype is None else every.astype(dtype)
 
 
 def open_tiff(path: Path) -> LazyTiff | None:

@@ -33,7 +33,7 @@ class LabelledImage:
     classes : mapping of int to ClassRow
         Classes by label, from 1 on; gaps are allowed.
     image : (..., Y, X) or (..., Y, X, C) array, optional
-        The pixels, in their original dtype.
+        The pixels, in their original dtype; of any library, read where it is indexed.
     contrast : (float, float), optional
         Values of a greyscale image that are shown black and white. Default: percentiles.
     image_file : str
@@ -70,7 +70,7 @@ class LabelledImage:
     name: str
     labels: LabelArray
     classes: Mapping[int, ClassRow]
-    image: NDArray[Any] | None = None
+    image: Any = None
     image_file: str = ""
     pixel_size: tuple[float, ...] = ()
     units: tuple[str, ...] = ()
@@ -137,7 +137,7 @@ class LabelledImage:
                 stack=self.stack or (self.name if leading else ""),
                 image_file="" if leading else self.image_file,  # a plane is no file
                 labels=self.labels[index],
-                image=None if self.image is None else self.image[index],
+                image=None if self.image is None else np.asarray(self.image[index]),
                 ignored=None if self.ignored is None else self.ignored[index],
                 instances=None if self.instances is None else self.instances[index],
                 separate=None,

@@ -247,7 +247,7 @@ def _found_or_read(
         found = project.prediction(name, key)
         if found is not None:
             return found
-        pixels, middle = middle_plane(project.read_image(name))
+        pixels, middle = middle_plane(project.open_image(name)[0])
         return Plane(name, pixels, pixel_size_of(project.image(name).path)), middle
     except ONE_IMAGE as error:
         return error
@@ -266,12 +266,12 @@ def stored_prediction(scores: ScoreMaps, thresholds: Thresholds) -> StoredPredic
     )
 
 
-def middle_plane(pixels: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:
+def middle_plane(pixels: Any) -> tuple[NDArray[Any], tuple[int, ...]]:
     """Return the middle plane of an image, (Y, X) or (Y, X, C), and its indices."""
     colours = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
     sides = pixels.shape[:-1] if colours else pixels.shape
     middle = tuple((side - 1) // 2 for side in sides[:-2])
-    return pixels[middle], middle
+    return np.asarray(pixels[middle]), middle
 
 
 def confirmed_in(project: Project, name: str, prediction: StoredPrediction) -> NDArray[np.bool_]:

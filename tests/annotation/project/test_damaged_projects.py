@@ -64,6 +64,7 @@ def with_image(**changes):
         (edited(image=[]), "'image'.*Did you mean 'images'"),
         (edited(current="z"), "no image named 'z'"),
         (edited(current=5), "current is 5"),
+        (edited(axes={"QYX": "ZZYX"}), "axes has 'ZZYX' for 'QYX'"),
         (with_image(name="a"), "two images have the name 'a'"),
         (with_image(file="A"), "two images have the file 'A'"),
         (with_image(file="../../x"), r"file is '\.\./\.\./x'"),

@@ -28,6 +28,7 @@ from napari_cliper.annotation.project.annotation_store import ChangedOnDiskError
 from napari_cliper.annotation.project.project import Project
 from napari_cliper.io.class_list import read_classes
 from napari_cliper.io.files import FileError
+from napari_cliper.io.tiff_decoding import LazyTiff
 from napari_cliper.io.writers.tiff import CLASSES_NAMESPACE
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.segmentation import (
@@ -267,6 +268,24 @@ def test_settings_that_make_no_sense_are_named(project, content, named):
         project.settings()
 
 
+def test_large_images_are_read_by_plane_as_they_are_read_whole(tmp_path, monkeypatch):
+    stack = np.arange(2 * 3 * 9 * 8, dtype=np.uint16).reshape(2, 3, 9, 8)
+    colours = np.arange(2 * 9 * 8 * 3, dtype=np.uint8).reshape(2, 9, 8, 3)
+    tifffile.imwrite(tmp_path / "file.tif", stack[:1], photometric="minisblack")
+    project = Project.create(tmp_path / "project", [tmp_path / "file.tif"])
+    project.add_image("copy", stack[:, :1], axes="TZYX")
+    project.add_image("colours", colours[:, None], rgb=True)
+    expected = {one.name: project.open_image(one.name) for one in project.images}
+    monkeypatch.setattr("napari_cliper.io.images.LAZY_PIXELS", 50)
+    for name, (whole, axes) in expected.items():
+        lazy, found = project.open_image(name)
+        assert isinstance(lazy, LazyTiff)
+        assert (found, lazy.shape, lazy.dtype) == (axes, whole.shape, whole.dtype)
+        for index in (..., (), 0, -1, (0, 0), (slice(None), 0, slice(2, 5))):
+            np.testing.assert_array_equal(lazy[index], whole[index])
+        np.testing.assert_array_equal(np.asarray(lazy), whole)
+
+
 def test_axes_stay_with_images_and_annotations(tmp_path):
     series = np.zeros((3, 1, 9, 8), np.uint8)
     tifffile.imwrite(tmp_path / "series.tif", series[:, 0], imagej=True, metadata={"axes": "TYX"})
@@ -275,7 +294,7 @@ def test_axes_stay_with_images_and_annotations(tmp_path):
     project.add_image("unnamed", series)
     project = Project.open(project.folder)
     for name, axes in (("series", "TYX"), ("copy", "TZYX"), ("unnamed", "QQYX")):
-        pixels, found = project.read_image_with_axes(name)
+        pixels, found = project.open_image(name)
         assert (found, pixels.ndim) == (axes, len(axes))
     for axes, shape in (
         ("TZYX", (3, 2, 9, 8)), ("ZTYX", (3, 2, 9, 8)), ("ZTYX", (3, 3, 9, 8)),

@@ -190,14 +190,25 @@ def test_axes_come_back(dock, qtbot, another):
     image.axis_labels = ("t", "y", "x")
     mine = dock.annotation_controller.begin(image, image.name)
     mine.layer.data_setitem((np.array([1]), np.array([2]), np.array([3])), 1)
+    views = dock.viewer.add_image(make_scene((40, 60), 4).image.transpose(2, 0, 1), name="views")
+    dock.image_panel.images.setCurrentText("views")
+    dock.axes_panel.buttons[""].click()
+    assert dock.axes_panel.isHidden()
+    dock.annotation_controller.begin(views, "views").layer.data_setitem(
+        tuple(np.array([[0], [2], [3]])), 1
+    )
     saved(dock, qtbot)
     dock.close_down()
     (found,) = found_sessions()
-    assert Project.open(found.folder).read_image_with_axes("series")[1] == "TYX"
+    assert Project.open(found.folder).open_image("series")[1] == "TYX"
     other = another()
     press(other, "Continue")
-    qtbot.waitUntil(lambda: len(other.annotation_controller.all) == 1, timeout=10_000)
-    assert other.annotation_controller.all[0].image.axis_labels == ("t", "y", "x")
+    qtbot.waitUntil(lambda: len(other.annotation_controller.all) == 2, timeout=10_000)
+    found = {one.name: one.image for one in other.annotation_controller.all}
+    assert found["series"].axis_labels == ("t", "y", "x")
+    other.image_panel.images.setCurrentText("views")
+    assert other.image_panel.value().layer is found["views"]
+    assert other.axes_panel.isHidden()  # the answer was "Other"
 
 
 @pytest.mark.one_binding

@@ -46,17 +46,37 @@ def test_the_user_is_asked_once_and_the_answer_stays_with_layer_annotation_and_e
         assert panel.isHidden()
 
 
-def test_in_a_project_the_answer_holds_for_its_other_images(dock, qtbot, tmp_path):
-    files = [tmp_path / f"{name}.tif" for name in "ab"]
-    for path in files:
-        tifffile.imwrite(path, np.zeros((3, 40, 40), np.uint8), photometric="minisblack")
+def test_a_project_keeps_the_answer_on_disk_for_all_its_images(dock, qtbot, tmp_path):
+    panel, controller = dock.axes_panel, dock.project_controller
+    files = [tmp_path / f"{name}.tif" for name in "abcd"]
+    for path, shape in zip(files, [(3, 40, 40)] * 2 + [(2, 3, 40, 40)] * 2, strict=True):
+        tifffile.imwrite(path, np.zeros(shape, np.uint8), photometric="minisblack")
     project = Project.create(tmp_path / "project", files)
-    controller = dock.project_controller
+    for first, second, answers, axes, labels in (
+        ("a", "b", ["T"], "TYX", ("t", "y", "x")),
+        ("c", "d", ["", "Z"], "QQYX", ("-4", "-3", "y", "x")),
+    ):
+        show(controller, qtbot, project, first)
+        for answer in answers:
+            if not panel.isHidden():
+                panel.buttons[answer].click()
+        for name in (first, second):  # opened again, as on another day
+            show(controller, qtbot, project, name)
+            assert tuple(controller.layer.axis_labels)[:-2] == labels[:-2]
+            assert panel.isHidden(), name
+            assert Project.open(project.folder).open_image(name)[1] == axes
+    assert tuple(controller.project.named_axes) == ("QYX", "QQYX")
+
+
+def show(controller, qtbot, project, name):
+    """Open a project at one of its images."""
+    Project.open(project.folder).go_to(name)
     controller.open(project.folder)
-    qtbot.waitUntil(lambda: controller.current == "a" and controller.idle)
-    dock.image_panel.images.setCurrentText("a")
-    dock.axes_panel.buttons["T"].click()
-    controller.go_to("b")
-    qtbot.waitUntil(lambda: controller.current == "b" and controller.idle)
-    assert controller.layer.axis_labels == ("t", "y", "x")
-    assert dock.axes_panel.isHidden()
+    folder = project.folder
+    qtbot.waitUntil(
+        lambda: (
+            controller.idle
+            and controller.project is not None
+            and (controller.project.folder, controller.current) == (folder, name)
+        )
+    )

@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from secrets import token_hex
 from types import MappingProxyType
@@ -30,6 +30,7 @@ from ...io.files import FileError, cannot
 from ...io.image_decoding import decode_image
 from ...io.record_checks import Sides, check_keys, checked, current_keys, from_record, mapping
 from ...io.tiff_axes import with_axes_of_tiff
+from ...io.tiff_decoding import LazyTiff
 from ...io.writers.tiff import write_ome_tiff
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
@@ -268,7 +269,7 @@ def _read_array(path: Path, shape: tuple[int, ...], dtype: Any, most: int) -> ND
         raise FileError(f"{path} is missing, with the annotation. Take it from a backup.")
     decoded = decode_image(path)
     array = decoded.pixels if "S" in decoded.axes else with_axes_of_tiff(decoded).array
-    array = with_axes(path, array, _saved_shape(shape))
+    array = np.asarray(with_axes(path, array, _saved_shape(shape)))
     if array.dtype.kind != "u" or int(array.max()) > most:
         raise FileError(
             f"{path} holds {array.dtype} up to {array.max()} where whole numbers from 0 to {most} "
@@ -277,8 +278,8 @@ def _read_array(path: Path, shape: tuple[int, ...], dtype: Any, most: int) -> ND
     return array.astype(dtype, copy=False).reshape(shape)
 
 
-def with_axes(path: Path, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Restore the axes of length 1 that TIFF readers drop.
+def with_axes(path: Path, array: Any, shape: tuple[int, ...]) -> Any:
+    """Restore the axes of length 1 that TIFF readers drop, in an array or a `LazyTiff`.
 
     Raises
     ------
@@ -291,7 +292,7 @@ def with_axes(path: Path, array: NDArray[Any], shape: tuple[int, ...]) -> NDArra
             f"{path} is {array.shape} and was {shape}. Another program has changed it: take it "
             "from a backup."
         )
-    return array.reshape(shape)
+    return replace(array, shape=shape) if isinstance(array, LazyTiff) else array.reshape(shape)
 
 
 def _saved_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

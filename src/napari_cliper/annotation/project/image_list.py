@@ -18,6 +18,7 @@ from ...io.filenames import folded
 from ...io.files import FileError
 from ...io.ome_zarr_images import stored_bytes
 from ...io.record_checks import Sides, check_keys, checked, from_record
+from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError
 from .annotation_store import ChangedOnDiskError
 from .image_files import ImageNames, as_file, found_below, is_there, relative, settled
@@ -90,11 +91,15 @@ class ImageList:
     files : mapping of str to str
         By usual name, the names of the project's own files that had to be renamed because the
         folder already contained a file of that name.
+    axes : mapping of str to str
+        What the user said the axes of images without axis names are: by the letters of the file,
+        such as ``"QYX"``, one letter per axis. `labels.axes.UNKNOWN` is an axis of another kind.
     """
 
     entries: tuple[Entry, ...] = ()
     current: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    axes: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> Entry:
         """Return the entry with a name.
@@ -186,6 +191,7 @@ class ImageList:
             "version": VERSION,
             "current": self.current,
             **({"files": dict(self.files)} if self.files else {}),
+            **({"axes": dict(self.axes)} if self.axes else {}),
             "images": [entry.to_record() for entry in self.entries],
         }
 
@@ -253,7 +259,8 @@ def list_from_record(record: dict[str, Any]) -> ImageList:
             f"it has version {version}, but this napari-cliper reads versions up to {VERSION}. "
             "Update napari-cliper."
         )
-    check_keys(record, ("format", "version", "current", "files", "images"), "it", ("images",))
+    known = ("format", "version", "current", "files", "axes", "images")
+    check_keys(record, known, "it", ("images",))
     entries = []
     for number, one in enumerate(checked(tuple[Any, ...], record["images"], "images"), 1):
         try:
@@ -266,7 +273,14 @@ def list_from_record(record: dict[str, Any]) -> ImageList:
     for file in files.values():
         if as_file(file) != file:
             raise InvalidInputError(f"files has {file!r}, which is not a valid file name.")
-    found = ImageList(tuple(entries), checked(str, record.get("current", ""), "current"), files)
+    axes = checked(dict[str, str], record.get("axes", {}), "axes")
+    for asked, answer in axes.items():
+        if len(asked) != len(answer) or any(
+            one != axes_from_names(one, len(one)) for one in (asked, answer)
+        ):
+            raise InvalidInputError(f"axes has {answer!r} for {asked!r}. Give a letter per axis.")
+    current = checked(str, record.get("current", ""), "current")
+    found = ImageList(tuple(entries), current, files, axes)
     if found.current:
         found.get(found.current)
     return found

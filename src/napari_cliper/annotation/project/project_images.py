@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ...io.filenames import Names
 from ...io.files import FileError, cannot
-from ...io.images import pixel_sizes_of, read_image_with_axes
+from ...io.images import Pixels, open_image_with_axes, pixel_sizes_of
 from ...io.json_records import content_of, encoded, understood
 from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError, atomic
@@ -257,12 +258,11 @@ class ProjectImages:
             self._change_list(lambda found: found.moved(self.folder, places))
         return self.missing
 
-    def read_image(self, name: str) -> NDArray[Any]:
-        """Return only the pixels of `read_image_with_axes`."""
-        return self.read_image_with_axes(name)[0]
+    def open_image(self, name: str) -> tuple[Pixels, str]:
+        """Return an image's pixels and the letter of each axis; see `io.images`.
 
-    def read_image_with_axes(self, name: str) -> tuple[NDArray[Any], str]:
-        """Read an image's pixels and the letter of each axis; see `io.images`.
+        Those of a large stack, OME-Zarr or tiled TIFF are read where they are indexed. Axes that
+        the file does not name have the names of `name_axes`.
 
         Raises
         ------
@@ -275,11 +275,12 @@ class ProjectImages:
         path = entry.place(self.folder)
         if not is_there(path):
             raise FileError(f"The image {name!r} is no longer at {path}. Put it back there.")
-        pixels, axes = read_image_with_axes(path)
+        pixels, axes = open_image_with_axes(path)
         if entry.is_copy:
             ndim = len(entry.shape) - (pixels.ndim - len(axes))
             pixels = with_axes(path, pixels, entry.shape)
             axes = axes_from_names(entry.axes, ndim)
+        axes = self._list.axes.get(axes, axes)
         shape = () if annotation_record is None else annotation_record.shape
         if pixels.shape[: len(shape)] != shape:
             raise FileError(
@@ -288,9 +289,38 @@ class ProjectImages:
             )
         return pixels, axes
 
+    def read_image(self, name: str) -> NDArray[Any]:
+        """Return all pixels of an image; see `open_image`."""
+        return np.asarray(self.open_image(name)[0])
+
     def pixel_sizes(self, name: str) -> Mapping[str, tuple[float, str]]:
         """Return the pixel sizes that an image's file gives; see `io.images.pixel_sizes_of`."""
         return pixel_sizes_of(self._list.get(name).place(self.folder))
+
+    # ------------------------------------------------------------------ axes
+
+    @property
+    def named_axes(self) -> Mapping[str, str]:
+        """The axes that were named for images without axis names; see `ImageList.axes`."""
+        return self._list.axes
+
+    def name_axes(self, asked: str, answer: str) -> None:
+        """Name the axes of all images whose files do not name them.
+
+        Parameters
+        ----------
+        asked : str
+            The letters that the files give, such as ``"QYX"``.
+        answer : str
+            One letter per axis; `labels.axes.UNKNOWN` stays for an axis of another kind.
+
+        Raises
+        ------
+        FileError
+            If the list cannot be written; the names are then unchanged.
+        """
+        with self._lock:
+            self._change_list(lambda found: replace(found, axes={**found.axes, asked: answer}))
 
     # ------------------------------------------------------------------ the list
 

@@ -355,7 +355,7 @@ def _with_depth_last(image: LabelledImage) -> LabelledImage:
     ndim = image.labels.ndim
     order = [axis for axis in range(ndim - 2) if image.axes[axis] != "Z"]
     order += [image.axes.index("Z"), ndim - 2, ndim - 1]
-    pixels = image.image
+    pixels = None if image.image is None else np.asarray(image.image)
     return replace(
         image,
         labels=image.labels.transpose(order),
@@ -401,7 +401,8 @@ def _blocks(image: LabelledImage) -> Iterator[_Block]:
         if instances is not None and image.ignored is not None:
             instances = np.where(image.ignored[index], np.int32(0), instances)
         if image.image is not None:
-            pixels = image.image[index].reshape(*labels.shape, count).astype(np.float64)
+            read = np.asarray(image.image[index])
+            pixels = read.reshape(*labels.shape, count).astype(np.float64)
         indices = (*(at for _, at in image.position), *index)
         position = dict(zip(_position_columns(image), indices, strict=True))
         yield _Block(position, labels, decided, pixels, instances)

@@ -91,7 +91,7 @@ def _rgb(image: LabelledImage) -> NDArray[np.uint8]:
     """The image as 8-bit RGB, (Y, X, 3), converted as for the engine."""
     if image.image is None:
         return np.zeros((*image.labels.shape, 3), dtype=np.uint8)
-    values: NDArray[Any] = image.image.reshape(*image.labels.shape, -1)[..., :3]
+    values: NDArray[Any] = np.asarray(image.image).reshape(*image.labels.shape, -1)[..., :3]
     if values.dtype.kind == "f":
         values = np.nan_to_num(values)
     pixels = to_8bit(values, image.contrast, image.gamma).pixels

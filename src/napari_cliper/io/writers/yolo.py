@@ -153,9 +153,10 @@ def _stem(image: LabelledImage) -> str:
     return stem
 
 
-def _as_8bit_image(pixels: NDArray[Any] | None) -> Image.Image | None:
-    if pixels is None or pixels.dtype != np.uint8:
+def _as_8bit_image(image: Any) -> Image.Image | None:
+    if image is None or image.dtype != np.uint8:
         return None
+    pixels: NDArray[np.uint8] = np.asarray(image)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         return Image.fromarray(np.ascontiguousarray(pixels.reshape(pixels.shape[:2])))
     if pixels.shape[2] in (3, 4):

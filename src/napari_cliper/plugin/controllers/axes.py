@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 from napari.layers import Image
 
+from ...annotation.project.project import Project
 from ...labels.axes import NAMES, UNKNOWN, axes_from_names, napari_names
 from .. import ui_text
-from ..layers.image_layers import axis_name, image_shape
+from ..layers.image_group import members_of
+from ..layers.image_layers import AXES_KEY, axis_name, image_shape
 from ..panels.axes_panel import AxesPanel
 from ..qt.listeners import Listeners
 from ..state import DockState
@@ -21,8 +21,8 @@ from .project import ProjectController
 class AxesController(Controller):
     """Asks for the axes of the chosen image, and names them on its layer.
 
-    Annotations, exports and projects take the names from the layer. In a project, the answer is
-    used for all its images with the same axes until the dock closes.
+    Annotations, exports and projects take the names from the layer. A project keeps the answer for
+    all its images with the same axes, and an annotation outside of projects with its session.
 
     Parameters
     ----------
@@ -37,8 +37,6 @@ class AxesController(Controller):
         self._panel = panel
         self._projects = projects
         self._layer: Image | None = None
-        self._left: WeakSet[Image] = WeakSet()  # layers whose axes stay without a name
-        self._answers: dict[tuple[Path, str], str] = {}  # by project and axes of the file
         self._asked = ""  # the axes of the layer before the first answer
         self._listeners = Listeners()
         panel.answered.connect(self._on_answered)
@@ -60,7 +58,6 @@ class AxesController(Controller):
             if layer is not None:
                 self._listeners.connect(layer, layer.events.axis_labels, self._follow)
                 self._asked = self._axes(layer)
-                self._use_answer(layer)
         axis = None if layer is None else self._unnamed(layer)
         if layer is None or axis is None:
             self._panel.hide()
@@ -80,33 +77,24 @@ class AxesController(Controller):
             axes = self._axes(layer)
             self._name(layer, axes[:axis] + letter + axes[axis + 1 :])
         else:
-            self._left.add(layer)
-        folder = self._project_of(layer)
-        if folder is not None and self._unnamed(layer) is None:
-            self._answers[folder, self._asked] = self._axes(layer)
+            for one in members_of(layer):
+                one.metadata[AXES_KEY] = True
+        project = self._project_of(layer)
+        if project is not None and self._unnamed(layer) is None:
+            with self.told():
+                project.name_axes(self._asked, self._axes(layer))
         self._follow()
 
-    def _use_answer(self, layer: Image) -> None:
-        """Name the axes as those of an earlier image of the project."""
-        folder = self._project_of(layer)
-        axes = None if folder is None else self._answers.get((folder, self._asked))
-        if axes is None or layer in self._left:
-            return
-        if UNKNOWN in axes:
-            self._left.add(layer)
-        if axes != self._asked:
-            self._name(layer, axes)
-            self.message.emit(ui_text.axis_named(image=layer.name, axes=axes), False)
-
-    def _project_of(self, layer: Image) -> Path | None:
-        project = self._projects.project
-        return project.folder if project is not None and layer is self._projects.layer else None
+    def _project_of(self, layer: Image) -> Project | None:
+        return self._projects.project if layer is self._projects.layer else None
 
     def _unnamed(self, layer: Image) -> int | None:
         """The first axis of several planes without a name; None if there is nothing to ask."""
-        if layer in self._left:
-            return None
         axes, shape = self._axes(layer), image_shape(layer)
+        project = self._project_of(layer)
+        answers = () if project is None else project.named_axes.values()
+        if axes in answers or all(AXES_KEY in one.metadata for one in members_of(layer)):
+            return None
         return next(
             (i for i, axis in enumerate(axes) if axis == UNKNOWN and shape[i] > 1 and _free(axes)),
             None,
@@ -117,7 +105,7 @@ class AxesController(Controller):
 
     def _name(self, layer: Image, axes: str) -> None:
         """Name the axes of a layer, or of all layers that are shown together."""
-        for one in getattr(layer, "members", (layer,)):
+        for one in members_of(layer):
             one.axis_labels = napari_names(axes)
 
 

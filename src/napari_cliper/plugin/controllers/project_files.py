@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
-from numpy.typing import NDArray
 
 from ...annotation.export import readers_of
 from ...annotation.project.annotation_record import Status
@@ -18,12 +17,16 @@ from ...annotation.project.image_files import is_there
 from ...annotation.project.project import Project
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
-from ...io.images import read_image_file
+from ...io.images import Pixels, open_image_with_axes
 from ...io.lazy_images import Images, LazyImages, read_in_turn
+from ...io.ome_zarr_images import OmeZarr
+from ...io.tiff_decoding import LazyTiff
 from ...labels.axes import UNKNOWN, axes_from_names, napari_names
 from ...labels.labelled_image import PIXEL
 from ...segmentation import InvalidInputError, Progress
 from ..layers.annotation_layer import AnnotationLayer
+from ..layers.image_group import value_range
+from ..layers.image_layers import ImageChoice
 
 if TYPE_CHECKING:
     from ...annotation.edit_mask import AnnotationState
@@ -43,11 +46,14 @@ class LoadedImage:
         A letter for each axis but that of colours; see `labels.axes`.
     pixel_sizes : mapping of str to (float, str)
         Length and unit of a pixel by the letter of its axis, where the file gives them.
+    limits : (float, float), optional
+        Contrast limits of a grey image that is read where it is indexed.
     """
 
-    pixels: NDArray[Any]
+    pixels: Pixels
     axes: str
     pixel_sizes: Mapping[str, tuple[float, str]]
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,10 @@ def load_image(
     _should_stop: Callable[[], bool],
 ) -> tuple[LoadedImage, AnnotationState | None]:
     """Read an image, with its axes and pixel sizes, and its annotation."""
-    pixels, axes = project.read_image_with_axes(name)
-    loaded = LoadedImage(pixels, axes, project.pixel_sizes(name)), project.load(name)
+    pixels, axes = project.open_image(name)
+    grey = pixels.ndim == len(axes)
+    limits = value_range(pixels) if grey and isinstance(pixels, LazyTiff | OmeZarr) else None
+    loaded = LoadedImage(pixels, axes, project.pixel_sizes(name), limits), project.load(name)
     with suppress(FileError):  # on a read-only disk, images can still be viewed
         project.go_to(name)
     return loaded
@@ -122,10 +130,16 @@ def save_settings(project: Project, settings: ProjectSettings, *, overwrite: boo
     )
 
 
-def is_image_of(path: Path, pixels: NDArray[Any]) -> bool:
-    """Whether a file contains exactly these pixels, and not more or others."""
+def is_image_of(path: Path, pixels: Any) -> bool:
+    """Whether a file contains exactly these pixels, and not more or others; compares by plane."""
     try:
-        return is_there(path) and np.array_equal(read_image_file(path), pixels)
+        if not is_there(path):
+            return False
+        found, axes = open_image_with_axes(path)
+        planes = np.ndindex(found.shape[: len(axes) - 2])
+        return tuple(found.shape) == tuple(pixels.shape) and all(
+            np.array_equal(np.asarray(found[at]), np.asarray(pixels[at])) for at in planes
+        )
     except (FileError, InvalidInputError, OSError):
         return False
 
@@ -156,14 +170,14 @@ def image_layer_of(name: str, image: LoadedImage, state: AnnotationState | None)
     pixels, in_file = image.pixels, image.axes
     geometry = {} if state is None else dict(state.record.get("geometry", {}))
     scale = geometry.get("pixel_size")
-    rgb = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
+    rgb = pixels.ndim > len(in_file)
     ndim = pixels.ndim - rgb
-    kept = {}
+    kept: dict[str, Any] = {} if image.limits is None else {"contrast_limits": image.limits}
     if scale and len(scale) == ndim:
-        kept = {"scale": scale, "units": geometry["units"]}
+        kept |= {"scale": scale, "units": geometry["units"]}
     elif image.pixel_sizes:
         sizes = [image.pixel_sizes.get(letter, (1.0, PIXEL)) for letter in in_file]
-        kept = {"scale": [size for size, _ in sizes], "units": [unit for _, unit in sizes]}
+        kept |= {"scale": [size for size, _ in sizes], "units": [unit for _, unit in sizes]}
     axes = str(geometry.get("axes", ""))
     if len(axes) != ndim or UNKNOWN in axes:
         axes = in_file if len(in_file) == ndim else ""
@@ -180,7 +194,8 @@ def new_project_of(folder: Path, annotation: AnnotationLayer) -> tuple[Project, 
     FileError, InvalidInputError
         If it cannot be written.
     """
-    path, pixels = annotation.image.source.path, annotation.pixels()
+    path = annotation.image.source.path
+    pixels = ImageChoice(annotation.image, annotation.name).source
     if path is not None and is_image_of(Path(path), pixels):
         project = Project.create(folder, [Path(path)])
         name = project.images[0].name
@@ -188,5 +203,5 @@ def new_project_of(folder: Path, annotation: AnnotationLayer) -> tuple[Project, 
         project = Project.create(folder, [])
         rgb = bool(annotation.image.rgb)
         axes = axes_from_names(annotation.image.axis_labels, annotation.image.ndim)
-        name = project.add_image(annotation.name, pixels, rgb=rgb, axes=axes).name
+        name = project.add_image(annotation.name, np.asarray(pixels), rgb=rgb, axes=axes).name
     return project, name

@@ -20,7 +20,7 @@ from ...io.files import FileError
 from ...segmentation import Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_layers import ImageChoice, labels_shape
+from ..layers.image_layers import AXES_KEY, ImageChoice, labels_shape
 from ..panels.offers_panel import Offer
 from .project_files import is_image_of
 
@@ -156,6 +156,7 @@ def shown_properties(image: Image) -> dict[str, Any]:
         "rgb": bool(image.rgb),
         "colormap": None if image.rgb else image.colormap.name,
         **({} if path is None else {"path": str(path)}),
+        **({AXES_KEY: True} if AXES_KEY in image.metadata else {}),
     }
 
 
@@ -172,7 +173,8 @@ def image_layer(found: FoundAnnotation, name: str) -> Image:
     if rgb:
         given.pop("contrast_limits", None)
     assert found.pixels is not None  # noqa: S101 - else `problem` is set
-    layer = Image(found.pixels, name=name, rgb=rgb, **given)
+    metadata = {AXES_KEY: True} if AXES_KEY in found.shown else {}
+    layer = Image(found.pixels, name=name, rgb=rgb, metadata=metadata, **given)
     colormap = found.shown.get("colormap")
     if not rgb and isinstance(colormap, str):
         try:

@@ -413,10 +413,6 @@ class AnnotationLayer(QObject):
     def _objects_record(self) -> dict[str, Any]:
         return {} if self.objects is None else {OBJECTS: self.objects.to_record()}
 
-    def pixels(self) -> NDArray[Any]:
-        """The whole image."""
-        return np.asarray(ImageChoice(self.image, self.name).source)
-
     def gathered(self) -> Callable[[], LabelledImage]:
         """A function that returns the input of an export; call it in a thread, as it reads pixels.
 
@@ -437,5 +433,5 @@ class AnnotationLayer(QObject):
 
 
 def _labelled(state: AnnotationState, choice: ImageChoice) -> LabelledImage:
-    found = labelled_of(state, choice.name, np.asarray(choice.source))
+    found = labelled_of(state, choice.name, choice.source)
     return replace(found, contrast=choice.contrast(), gamma=choice.gamma)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from itertools import product
 from typing import Any
 
@@ -15,6 +15,8 @@ from napari.utils.colormaps import AVAILABLE_COLORMAPS, CMYBGR, MAGENTA_GREEN, C
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
+from ...io.ome_zarr_images import OmeZarr
+from ...io.tiff_decoding import LazyTiff
 from ...labels.axes import axes_from_names
 from ...segmentation import COLOUR_STEPS, Channel, Composite, percentile_limits
 from .. import ui_text
@@ -329,7 +331,16 @@ def own_limits(source: Any) -> list[tuple[float, float]]:
     own: list[tuple[float, float]] = [(0.0, 1.0)]
     if dtype.kind in "iu":
         own = [(float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))]
-    if isinstance(source, np.ndarray):  # anything else would be read from the disk
+    if isinstance(source, np.ndarray):
         low, high = calc_data_range(source)
         own.append((float(low), float(high)))
+    elif isinstance(source, LazyTiff | OmeZarr):  # anything else would be read from the disk
+        own.append(value_range(source))
     return own
+
+
+@lru_cache(maxsize=64)
+def value_range(source: LazyTiff | OmeZarr) -> tuple[float, float]:
+    """Return lowest and highest value of three planes of a file; read once, call it in a thread."""
+    low, high = calc_data_range(source)
+    return float(low), float(high)

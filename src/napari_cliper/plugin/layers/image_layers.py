@@ -39,6 +39,9 @@ Key = tuple["weakref.ref[Image]", tuple[int, ...], tuple[tuple[int, int], ...] |
 OUTPUT_KEY = "napari_cliper"
 """The key of the provenance in `layer.metadata`."""
 
+AXES_KEY = "napari_cliper_axes"
+"""The key in `layer.metadata` of an image whose axes without a name are of another kind."""
+
 OBJECTS_OF = "objects_of"
 """The key of the image's name in the provenance of a layer of objects."""
 

@@ -22,10 +22,5 @@ def axis_question_tip(*, image: str) -> str:
     return (
         f"{image} does not say what this axis is. A depth is measured by volume, a time series by "
         "area in each frame, and channels can be shown together. You are asked once: the answer is "
-        "kept with the layer, its annotation and its exports."
+        "kept with the layer, its annotation and its exports; in a project, for all such images."
     )
-
-
-def axis_named(*, image: str, axes: str) -> str:
-    """The answer for an earlier image of the project was used."""
-    return f"The axes of {image} are {axes}, as in other images of this project."
