@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 from napari.layers import Labels, Points
@@ -66,3 +68,13 @@ def test_a_layer_that_the_user_removed_is_shown_anew(viewer):
     passing.show(labels(2))
     np.testing.assert_array_equal(viewer.layers["changed"].data, 2)
     passing.clear()
+
+
+def test_what_others_left_out_of_garbage_collections_stays_out(viewer):
+    passing = PassingLayer(QObject(viewer.window._qt_window), viewer, 1000)
+    for set_aside in (True, False):
+        gc.freeze() if set_aside else gc.unfreeze()
+        passing.show(labels(1))
+        passing.clear()
+        assert (gc.get_freeze_count() > len(gc.get_objects())) == set_aside
+    gc.freeze()

@@ -96,8 +96,12 @@ def _quick_collection() -> Iterator[None]:
     """Leave the objects that are there now out of garbage collections meanwhile.
 
     napari collects garbage whenever a layer is removed. With PyTorch loaded that takes up to a
-    second, in which the window does nothing.
+    second, in which the window does nothing. If most objects are left out already, it is quick.
+    Thawing would bring those back that another part of the process has left out for good.
     """
+    if gc.get_freeze_count() > len(gc.get_objects()):
+        yield
+        return
     gc.freeze()
     try:
         yield
