@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..labels.label_class import ClassRow
 from ..objects.edited_objects import EditedObjects
+from ..objects.linked_planes import LinkEvent
 from ..objects.object_set import HIGHEST, Objects, objects_of, runs_of
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..segmentation import InvalidInputError
@@ -38,11 +40,14 @@ class SavedObjects:
     choice : ObjectsChoice
     planes : mapping of Key to mapping
         Records of planes; `plane_from_record` reads one.
+    links : mapping of str to tuple of LinkEvent
+        By origin, the splits and merges of objects that were linked from plane to plane.
     """
 
     origin: str = ""
     choice: ObjectsChoice = field(default_factory=ObjectsChoice)
     planes: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
+    links: Mapping[str, tuple[LinkEvent, ...]] = field(default_factory=dict)
 
     def to_record(self) -> dict[str, Any]:
         """Return a dict for JSON."""
@@ -55,12 +60,16 @@ class SavedObjects:
                 {"origin": origin, "plane": list(plane), **one}
                 for (origin, plane), one in self.planes.items()
             ],
+            "links": {
+                origin: [[one.kind, list(one.plane), one.number, list(one.parts)] for one in events]
+                for origin, events in self.links.items()
+            },
         }
 
     @property
     def touched(self) -> bool:
-        """Whether a person has edited or deleted an object."""
-        return any(one.get("touched") is True for one in self.planes.values())
+        """Whether a person has edited, deleted or linked objects."""
+        return bool(self.links) or any(one.get("touched") is True for one in self.planes.values())
 
     @property
     def highest(self) -> int:
@@ -128,7 +137,32 @@ def objects_in(record: object) -> SavedObjects | None:
             index = tuple(one for one in entry["plane"] if isinstance(one, int))
             rest = {name: one for name, one in entry.items() if name not in ("origin", "plane")}
             found[str(entry.get("origin", "")), index] = rest
-    return SavedObjects(str(record.get("origin", "")), choice, found)
+    return SavedObjects(str(record.get("origin", "")), choice, found, _links_in(record))
+
+
+def _links_in(record: Mapping[str, Any]) -> dict[str, tuple[LinkEvent, ...]]:
+    """The links of a record, without invalid ones."""
+    links = record.get("links")
+    found = {}
+    for origin, events in links.items() if isinstance(links, Mapping) else ():
+        valid = (_event(one) for one in events) if isinstance(events, list) else ()
+        found[str(origin)] = tuple(one for one in valid if one is not None)
+    return found
+
+
+def _event(record: object) -> LinkEvent | None:
+    """A split or merge; None if it is not valid."""
+    if not isinstance(record, list) or len(record) != 4:
+        return None
+    kind, plane, number, parts = record
+    if not (isinstance(plane, list) and isinstance(parts, list)):
+        return None
+    numbers = [*plane, number, *parts]
+    if not all(type(one) is int and 0 <= one <= HIGHEST for one in numbers):
+        return None
+    if kind not in ("split", "merge"):
+        return None
+    return LinkEvent(kind, tuple(plane), number, tuple(parts))
 
 
 # ---------------------------------------------------------------------- one plane
@@ -159,7 +193,7 @@ def plane_record(plane: PlaneObjects) -> dict[str, Any]:
     }
 
 
-def plane_from_record(record: Mapping[str, Any], shape: tuple[int, int]) -> PlaneObjects | None:
+def plane_from_record(record: Mapping[str, Any], shape: tuple[int, ...]) -> PlaneObjects | None:
     """Read the objects of a plane; None if the record is not valid, or of another shape."""
     try:
         given = _highest(record)
@@ -188,7 +222,7 @@ def _packed(numbers: NDArray[Any]) -> str:
     return base64.b64encode(zlib.compress(table.tobytes(), 1)).decode("ascii")
 
 
-def _unpacked(text: str, shape: tuple[int, int]) -> NDArray[np.int32]:
+def _unpacked(text: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
     """The array of `_packed`.
 
     Raises
@@ -196,7 +230,7 @@ def _unpacked(text: str, shape: tuple[int, int]) -> NDArray[np.int32]:
     ValueError
         For text that is not packed runs of an array of this shape.
     """
-    size = shape[0] * shape[1]
+    size = math.prod(shape)
     try:
         packed = base64.b64decode(text, validate=True)
         unpacker = zlib.decompressobj()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..labels.numbers import mapped
 from .numbering import keep_edits, remember
 from .object_set import Numbers, Objects, objects_of
 
@@ -115,6 +116,37 @@ class EditedObjects:
         new = np.array([labels.get(label, label) for label in own], np.uint16)
         return replace(self, objects=replace(self.objects, labels=new))
 
+    def renumbered(self, new: Mapping[int, int]) -> EditedObjects:
+        """Return the objects with other numbers; pixels, classes and edits stay.
+
+        Parameters
+        ----------
+        new : mapping of int to int
+            New numbers by present ones, all different. Objects that it does not name keep theirs,
+            and so do objects whose new number one of these has.
+        """
+        old = self.objects
+        others = {number for number in old.ids.tolist() if number not in new}
+        pairs = [(one, new.get(one, one)) for one in old.ids.tolist()]
+        moved = {one: one if other in others else other for one, other in pairs}
+        ids = np.array(list(moved.values()), np.int64)
+        order = np.argsort(ids)
+        objects = replace(
+            old,
+            numbers=mapped(old.numbers, old.ids, ids.astype(np.int32)),
+            ids=ids[order],
+            labels=old.labels[order],
+            areas=old.areas[order],
+        )
+        earlier = np.where(np.isin(self.remembered, old.ids), np.int32(0), self.remembered)
+        return replace(
+            self,
+            objects=objects,
+            edited=frozenset(moved[one] for one in self.edited),
+            remembered=remember(earlier, objects),
+            highest=max(self.highest, int(ids.max(initial=0))),
+        )
+
     def before_edit(self, new: EditedObjects) -> EditStep:
         """Return what undoes the edit that has turned these objects into others."""
         pairs = (
@@ -156,6 +188,34 @@ class EditedObjects:
         edited = step.edited & {*found.ids.tolist()}
         return replace(self, objects=objects, edited=edited, removed=removed, remembered=remembered)
 
+    def taken_back(self, step: Step) -> tuple[EditedObjects, Step]:
+        """Return the objects as before a step, and the step that makes it again."""
+        if isinstance(step, EditStep):
+            before = self.undone(step)
+            return before, self.before_edit(before)
+        before = self.renumbered(step.numbers)
+        return before, step.inverse()
+
+
+@dataclass(frozen=True, eq=False)
+class Renumbering:
+    """What takes other numbers of objects back.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the plane.
+    numbers : mapping of int to int
+        Earlier numbers by present ones.
+    """
+
+    shape: tuple[int, ...]
+    numbers: Mapping[int, int]
+
+    def inverse(self) -> Renumbering:
+        """Return what gives the objects these numbers again."""
+        return Renumbering(self.shape, {new: old for old, new in self.numbers.items()})
+
 
 @dataclass(frozen=True, eq=False)
 class EditStep:
@@ -182,6 +242,10 @@ class EditStep:
     remembered: Numbers
     labels: Mapping[int, int]
     edited: frozenset[int]
+
+
+Step = EditStep | Renumbering
+"""What takes back a change of the objects of a plane."""
 
 
 def _box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...]:

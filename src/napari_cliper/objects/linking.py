@@ -6,7 +6,7 @@ are found with `scipy.optimize.linear_sum_assignment`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +81,9 @@ class LinkedObjects:
     merges: tuple[Merge, ...]
 
 
-def link(objects: Objects, highest: int = 0) -> LinkedObjects:
+def link(
+    objects: Objects, highest: int = 0, check: Callable[[], object] = lambda: None
+) -> LinkedObjects:
     """Give objects of successive planes the same number where they overlap.
 
     Parameters
@@ -91,6 +93,8 @@ def link(objects: Objects, highest: int = 0) -> LinkedObjects:
         objects.
     highest : int
         The highest number that was ever given, if no object has it any more.
+    check : callable
+        Called before each plane; may raise an error to stop.
 
     Returns
     -------
@@ -115,6 +119,7 @@ def link(objects: Objects, highest: int = 0) -> LinkedObjects:
     chosen = LinkedNumbers(max(highest, int(objects.ids.max(initial=0))))
     before: Objects | None = None
     for index, plane in enumerate(objects.numbers):
+        check()
         now = objects_of(plane)
         pairs = None if before is None else _overlaps_of(before, now)
         if before is None or pairs is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ from .linking import LinkedNumbers, LinkedObjects, Merge, Split
 from .object_set import Objects, objects_of
 
 INSTALL = 'Install it with pip install "napari-cliper[track]".'
+
+
+def can_track() -> bool:
+    """Return whether laptrack is installed."""
+    return find_spec("laptrack") is not None
 
 
 def link_moving(

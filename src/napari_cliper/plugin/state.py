@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from napari.viewer import Viewer
@@ -245,20 +245,43 @@ class DockState(QObject):
         choice = self.on_screen
         if choice is None:
             return None
-        annotation = self.annotations.of(choice.layer)
-        if annotation is not None and annotation.fits:
-            at = place(choice)
-            if annotation.edits.edit_mask[at].any():
-                labels = annotation.edits.labels[at].copy()
-                return SeenLabels(
-                    "annotation", choice, labels, self._as_in_table(annotation.classes)
-                )
+        annotated = self._annotated(choice)
+        if annotated is not None:
+            return annotated
         seen = self.result.seen()
         if seen is None:
             return None
-        labels = seen.labels.astype(np.uint16)
-        classes = self._as_in_table(dict(enumerate(self.result.seen_rows, 1)))
-        return SeenLabels("prediction", seen.choice, labels, classes)
+        return self._predicted(seen.choice, seen.labels, self.result.seen_rows)
+
+    def labels_of_planes(self, planes: Iterable[ImageChoice]) -> list[SeenLabels | None]:
+        """Return what `seen_labels` would return for each of some planes of the chosen image."""
+        choice, found = self.on_screen, list[SeenLabels | None]()
+        if choice is None:
+            return [None for _ in planes]
+        predicted = {one.choice.plane: one for one in self.result.kept.planes_of(choice.layer)}
+        for plane in planes:
+            one = predicted.get(plane.plane)
+            if plane.plane == choice.plane:
+                found.append(self.seen_labels())
+            elif (annotated := self._annotated(plane)) is not None or one is None:
+                found.append(annotated)
+            else:
+                found.append(self._predicted(one.choice, one.labels(), one.rows))
+        return found
+
+    def _annotated(self, choice: ImageChoice) -> SeenLabels | None:
+        """The annotation of a plane on which something is accepted or painted."""
+        annotation, at = self.annotations.of(choice.layer), place(choice)
+        if annotation is None or not annotation.fits or not annotation.edits.edit_mask[at].any():
+            return None
+        labels = annotation.edits.labels[at].copy()
+        return SeenLabels("annotation", choice, labels, self._as_in_table(annotation.classes))
+
+    def _predicted(
+        self, choice: ImageChoice, labels: NDArray[Any], rows: Iterable[ClassRow]
+    ) -> SeenLabels:
+        classes = self._as_in_table(dict(enumerate(rows, 1)))
+        return SeenLabels("prediction", choice, labels.astype(np.uint16), classes)
 
     @property
     def why_nothing_seen(self) -> str:

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ...annotation.class_change import ClassChange
 from ...annotation.saved_objects import Key, SavedObjects, plane_from_record, plane_record
-from ...objects.edited_objects import EditStep
+from ...objects.edited_objects import Renumbering, Step
+from ...objects.linked_planes import LinkedPlanes, LinkEvent, Plane
 from ...objects.plane_objects import Classes, ObjectsChoice, PlaneObjects
 
 _STEPS_KEPT = 100  # as in napari's Labels layers
 
-Step = tuple[Key, EditStep, Classes]
-"""What undoes an edit of a plane, with the classes of its labels, which may change later."""
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneStep:
+    """What takes back an edit of a plane.
+
+    Parameters
+    ----------
+    key : Key
+    step : Step
+    classes : mapping of int to ClassRow
+        Of the labels of the step, which may change later.
+    records : (mapping, mapping), optional
+        The objects before and after the edit, as saved, if both are known. Where nothing has
+        changed since, they save the time for packing them.
+    """
+
+    key: Key
+    step: Step
+    classes: Classes
+    records: tuple[Record, Record] | None = None
+
+
+Links = Mapping[str, tuple[LinkEvent, ...]]
+"""The links before a step, by origin."""
 
 
 class KeptObjects:
@@ -30,8 +57,8 @@ class KeptObjects:
         self.version = 0
         """Grows with each edit; what was made from an earlier version is dropped."""
         self._planes: dict[Key, PlaneObjects] = {}
-        self._done: deque[Step] = deque(maxlen=_STEPS_KEPT)
-        self._undone: deque[Step] = deque(maxlen=_STEPS_KEPT)
+        self._done: deque[tuple[list[PlaneStep], Links]] = deque(maxlen=_STEPS_KEPT)
+        self._undone: deque[tuple[list[PlaneStep], Links]] = deque(maxlen=_STEPS_KEPT)
 
     # ------------------------------------------------------------------ planes
 
@@ -39,12 +66,38 @@ class KeptObjects:
         """Return the key of a plane of the objects that are shown."""
         return self.saved.origin, plane
 
-    def of(self, key: Key, shape: tuple[int, int]) -> PlaneObjects | None:
+    def of(self, key: Key, shape: tuple[int, ...]) -> PlaneObjects | None:
         """Return the objects of a plane; None if it has none of this shape."""
         found = self._planes.get(key)
         if found is None and key in self.saved.planes:
             found = plane_from_record(self.saved.planes[key], shape)
         return found if found is not None and found.objects.numbers.shape == shape else None
+
+    def source(self, key: Key, shape: tuple[int, int]) -> PlaneObjects | Record | None:
+        """Return the objects of a plane, or their record, which a thread can read."""
+        found = self._planes.get(key)
+        if found is not None and found.objects.numbers.shape == shape:
+            return found
+        return self.saved.planes.get(key)
+
+    @property
+    def links(self) -> tuple[LinkEvent, ...] | None:
+        """Splits and merges of the objects that are shown; None if they are not linked."""
+        return self.saved.links.get(self.saved.origin)
+
+    def with_number(self, number: int, shape: tuple[int, int]) -> dict[Key, PlaneObjects]:
+        """Return the planes of the objects that are shown on which a number occurs."""
+        found = {}
+        for key, record in self.saved.planes.items():
+            if key[0] != self.saved.origin:
+                continue
+            shown = self._planes.get(key)
+            if number not in (record.get("ids", ()) if shown is None else shown.objects.ids):
+                continue
+            plane = self.of(key, shape)
+            if plane is not None and number in plane.objects.ids:
+                found[key] = plane
+        return found
 
     def highest(self) -> int:
         """Return the highest number that was ever given in any plane."""
@@ -54,8 +107,10 @@ class KeptObjects:
     def keep(self, key: Key, plane: PlaneObjects, record: object = None) -> None:
         """Use other objects of a plane; `record` is theirs if it is known already."""
         self._planes[key] = plane
-        own = record if isinstance(record, dict) else plane_record(plane)
-        self.saved = self.saved.with_plane(key, own)
+        self._record(key, record if isinstance(record, dict) else plane_record(plane))
+
+    def _record(self, key: Key, record: Mapping[str, Any]) -> None:
+        self.saved = self.saved.with_plane(key, record)
 
     def choose(self, choice: ObjectsChoice) -> None:
         """Use other settings."""
@@ -75,9 +130,11 @@ class KeptObjects:
         for key, plane in self._planes.items():
             self._planes[key] = replace(plane, classes=_changed(plane.classes, change))
         for steps in (self._done, self._undone):
-            for _ in range(len(steps)):
-                key, step, classes = steps.popleft()
-                steps.append((key, step, _changed(classes, change)))
+            for planes, _links in steps:
+                planes[:] = [
+                    replace(one, classes=_changed(one.classes, change), records=None)
+                    for one in planes
+                ]
 
     # ------------------------------------------------------------------ edits
 
@@ -87,33 +144,103 @@ class KeptObjects:
         return bool(self._done)
 
     def edit(self, key: Key, before: PlaneObjects, after: PlaneObjects) -> None:
-        """Use edited objects, as one undo step."""
-        self._done.append((key, before.edited.before_edit(after.edited), before.classes))
+        """Use edited objects of a plane, as one undo step."""
+        self.edit_planes({key: (before, after)})
+
+    def edit_planes(self, planes: Mapping[Key, tuple[PlaneObjects, PlaneObjects]]) -> None:
+        """Use edited objects of several planes, as one undo step.
+
+        Parameters
+        ----------
+        planes : mapping of Key to (PlaneObjects, PlaneObjects)
+            Before and after.
+        """
+        steps = [
+            PlaneStep(key, before.edited.before_edit(after.edited), before.classes)
+            for key, (before, after) in planes.items()
+        ]
+        self._begin(steps)
+        for key, (_before, after) in planes.items():
+            self.keep(key, after)
+
+    def link(
+        self, origin: str, linked: LinkedPlanes, records: Mapping[Plane, tuple[Record, Record]]
+    ) -> None:
+        """Use linked objects of all planes, as one undo step.
+
+        Parameters
+        ----------
+        origin : str
+        linked : LinkedPlanes
+        records : mapping of tuple to (mapping, mapping)
+            Of each plane, before and after, as saved.
+        """
+        steps = []
+        for plane, objects in linked.planes.items():
+            new = {after: before for before, after in linked.new[plane].items()}
+            step = Renumbering(objects.objects.numbers.shape, new)
+            steps.append(PlaneStep((origin, plane), step, objects.classes, records[plane]))
+        self._begin(steps)
+        for plane, objects in linked.planes.items():
+            if (origin, plane) in self._planes:
+                self._planes[origin, plane] = objects
+        own = {(origin, plane): after for plane, (_before, after) in records.items()}
+        self.saved = replace(
+            self.saved,
+            planes={**self.saved.planes, **own},
+            links={**self.saved.links, origin: linked.events},
+        )
+
+    def _begin(self, steps: list[PlaneStep]) -> None:
+        self._done.append((steps, self.saved.links))
         self._undone.clear()
         self.version += 1
-        self.keep(key, after)
 
-    def undo(self) -> bool:
-        """Take back the last edit; False if there is none."""
+    def undo(self) -> list[PlaneStep]:
+        """Take back the last edit; returns what makes it again, nothing if there is none."""
         return self._step(self._done, self._undone)
 
-    def redo(self) -> bool:
-        """Make the last edit again that was taken back; False if there is none."""
+    def redo(self) -> list[PlaneStep]:
+        """Make the last edit again that was taken back; returns what takes it back again."""
         return self._step(self._undone, self._done)
 
-    def _step(self, taken: deque[Step], given: deque[Step]) -> bool:
+    def _step(
+        self,
+        taken: deque[tuple[list[PlaneStep], Links]],
+        given: deque[tuple[list[PlaneStep], Links]],
+    ) -> list[PlaneStep]:
         while taken:
-            key, step, classes = taken.pop()
-            now = self._planes.get(key)
-            if now is None or now.edited.removed.shape != step.shape:
-                continue  # the image was replaced by one of another size
-            then = now.with_classes(classes)
-            after = replace(then, edited=then.edited.undone(step))
-            given.append((key, then.edited.before_edit(after.edited), then.classes))
-            self.version += 1
-            self.keep(key, after.with_classes(now.classes))
-            return True
-        return False
+            steps, links = taken.pop()
+            back: list[PlaneStep] = []
+            for one in steps:
+                again = self._take_back(one)
+                if again is not None:
+                    back.append(again)
+            if back:
+                given.append((back, self.saved.links))
+                self.saved = replace(self.saved, links=links)
+                self.version += 1
+                return back
+        return []
+
+    def _take_back(self, one: PlaneStep) -> PlaneStep | None:
+        """Take back an edit of a plane, and return what makes it again; None if it is gone."""
+        key = one.key
+        if one.records is not None and key not in self._planes:
+            before, after = one.records
+            if self.saved.planes.get(key) is after and isinstance(one.step, Renumbering):
+                self._record(key, before)
+                return replace(one, step=one.step.inverse(), records=(after, before))
+        now = self.of(key, one.step.shape)
+        if now is None:
+            return None  # the image was replaced by one of another size
+        then = now.with_classes(one.classes)
+        edited, again = then.edited.taken_back(one.step)
+        objects = replace(then, edited=edited).with_classes(now.classes)
+        if key in self._planes:
+            self._planes[key] = objects
+        self._record(key, plane_record(objects))
+        return PlaneStep(key, again, then.classes)
 
 
 def _changed(classes: Classes, change: ClassChange) -> Classes:

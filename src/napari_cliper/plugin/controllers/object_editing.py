@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -42,7 +43,12 @@ class ObjectsOnScreen(Protocol):
 
     made: MadeObjects | None
 
-    def edit(self, change: Callable[[PlaneObjects], PlaneObjects], message: str) -> None:
+    def edit(
+        self,
+        change: Callable[[PlaneObjects], PlaneObjects],
+        message: str,
+        everywhere: int = 0,
+    ) -> None:
         """Change the objects, as one undo step."""
 
     def layer_of(self, choice: ImageChoice) -> ObjectsLayer:
@@ -373,7 +379,8 @@ class ObjectEditing(Controller):
     def _give_class(self, number: int) -> None:
         name = self._panel.chosen_class()
         message = ui_text.class_changed_to(number=number, name=name)
-        self._objects.edit(lambda plane: self._with_class(plane, number, name), message)
+        change = partial(self._with_class, number=number, name=name)
+        self._objects.edit(change, message, everywhere=number)
 
     def _with_class(self, plane: PlaneObjects, number: int, name: str) -> PlaneObjects:
         """Objects of which one was given a class by hand, which may be the class that it had."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
 
-from ..object_work import MadeObjects, measured
+from ...objects.linked_planes import LinkEvent
+from .. import ui_text
+from ..object_work import MadeObjects, measured, write_measurements
 from ..panels.object_list import ObjectList
 from ..panels.objects_panel import ObjectsPanel
 from ..worker import Work
 from .base import Controller
+from .object_linking import event_texts
 
 
 class ObjectTable(Controller):
@@ -24,6 +28,10 @@ class ObjectTable(Controller):
 
     chosen = Signal(int)
     """The number of an object that was clicked in the table."""
+    event_chosen = Signal(object)
+    """A `LinkEvent` that was clicked."""
+    writing = Signal()
+    """A file with the table begins to be written, or is written."""
 
     def __init__(self, panel: ObjectsPanel) -> None:
         super().__init__(panel)
@@ -31,10 +39,16 @@ class ObjectTable(Controller):
         self.window: ObjectList | None = None
         """The window, once it was opened."""
         self._made: MadeObjects | None = None
+        self._events: tuple[LinkEvent, ...] = ()
         self._sorted_for: str | None = None  # the origin that the table was sorted for
         self._measuring = self.newest(self._snapshot)
         self._measuring.succeeded.connect(self._on_measured)
         self._measuring.failed.connect(self.say_error)
+
+        self._writing = self.jobs()
+        for signal in (self._writing.started, self._writing.finished):
+            signal.connect(self.writing)
+        panel.measure_wanted.connect(self._on_measure)
 
     def close(self) -> None:
         """Close the window."""
@@ -49,13 +63,14 @@ class ObjectTable(Controller):
         if self.window is None:
             self.window = ObjectList(self._panel.window())
             self.window.chosen.connect(self.chosen)
+            self.window.event_chosen.connect(lambda row: self.event_chosen.emit(self._events[row]))
         self.window.show()
         self.window.raise_()
         self._measuring.request()
 
-    def follow(self, made: MadeObjects | None) -> None:
-        """Show other objects, if the window is open."""
-        self._made = made
+    def follow(self, made: MadeObjects | None, events: tuple[LinkEvent, ...] = ()) -> None:
+        """Show other objects, and their splits and merges, if the window is open."""
+        self._made, self._events = made, events
         if self.window is not None and self.window.isVisible():
             self._measuring.request()
 
@@ -63,6 +78,7 @@ class ObjectTable(Controller):
         if self._made is None:
             if self.window is not None:
                 self.window.show_objects("", {})
+                self.window.show_events(())
             return None
         made = self._made
         work = partial(measured, made)
@@ -73,6 +89,23 @@ class ObjectTable(Controller):
         if self.window is None:
             return
         self.window.show_objects(made.seen.image(made.seen.labels).name, columns)
+        self.window.show_events(event_texts(made.seen.choice, self._events))
         if made.origin != self._sorted_for:
             self._sorted_for = made.origin
             self.window.sort_by("margin" if made.origin else "object")
+
+    @property
+    def writes(self) -> bool:
+        """Whether a file with the table is being written."""
+        return not self._writing.idle
+
+    def _on_measure(self) -> None:
+        made = self._made
+        if made is None:
+            return
+        path = self._panel.ask_file(ui_text.objects_file(made.seen.image(made.seen.labels).name))
+        if path:
+            target = Path(path)
+            target = target if target.suffix else target.with_suffix(".csv")
+            work = partial(write_measurements, made, target)
+            self._writing.start(work, lambda message: self.message.emit(message, False))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,28 +14,30 @@ from napari.layers import Image
 from ...annotation.class_change import ClassChange
 from ...annotation.saved_objects import SavedObjects
 from ...labels.label_class import ClassRow
+from ...objects.edited_objects import Renumbering
 from ...objects.plane_objects import ObjectsChoice, PlaneObjects
 from .. import shortcuts, ui_text
-from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, Region
-from ..layers.image_view import go_to_box
 from ..layers.objects_layer import ObjectsLayer
+from ..object_links import LinkedObjectsOfImage
 from ..object_work import (
     MadeObjects,
     ObjectsRequest,
     make_objects,
-    write_measurements,
 )
 from ..panels.objects_panel import ObjectsPanel
 from ..qt.listeners import Listeners
 from ..state import DockState, SeenLabels
 from ..worker import Work
 from .base import Controller
-from .kept_objects import KeptObjects
+from .kept_objects import KeptObjects, PlaneStep
 from .object_editing import ObjectEditing
+from .object_linking import ObjectLinking
 from .object_origins import ObjectOrigins
+from .object_places import ObjectPlaces
 from .object_table import ObjectTable
 from .objects_by_class import class_rows, summary
+from .objects_display import ObjectsDisplay
 from .visible_objects import VisibleObjects
 
 AT_ONCE, REST = 10, 300  # milliseconds without a change before objects are made
@@ -61,7 +61,6 @@ class ObjectsController(Controller):
         self.made: MadeObjects | None = None
         """The objects of the plane on the screen; None if there are none."""
         self._kept: WeakKeyDictionary[Image, KeptObjects] = WeakKeyDictionary()
-        self._layers: dict[Image, ObjectsLayer] = {}
         self._listeners = Listeners()
         self._in_sight = False
         self._began = 0.0
@@ -72,16 +71,22 @@ class ObjectsController(Controller):
         self._timer = self.timer(AT_ONCE, self._on_rest)
         self._visible = self.own(VisibleObjects(panel, viewer, self._request_of_part))
         self._visible.found.connect(self._on_part)
-        self._writing = self.jobs()
-        for signal in (self._writing.started, self._writing.finished):
-            signal.connect(self._show)
+        keys = {shortcuts.UNDO: self.undo, shortcuts.REDO: self.redo}
+        self._display = self.own(ObjectsDisplay(viewer, panel, keys))
         self._tools = self.own(ObjectEditing(state, panel, self))
+        self._display.drawn.connect(self._tools.on_drawn)
+        self._display.released.connect(self._on_released)
+        self._display.removed.connect(self._tools.end)
         self._origins = self.own(ObjectOrigins(state, panel))
         self.table = self.own(ObjectTable(panel))
-        for part in (self._tools, self._origins, self.table):
+        self._linking = self.own(ObjectLinking(state, panel, self._origins, self))
+        self._places = self.own(ObjectPlaces(state, panel, self))
+        self.table.writing.connect(self._show)
+        for part in (self._tools, self._origins, self.table, self._linking, self._places):
             part.message.connect(self.message)
         self._origins.chosen.connect(self.come_from)
-        self.table.chosen.connect(self.go_to)
+        self.table.chosen.connect(self._places.go_to)
+        self.table.event_chosen.connect(self._places.go_to_event)
         for signal in (
             state.image_changed,
             state.result_changed,
@@ -99,10 +104,8 @@ class ObjectsController(Controller):
         panel.valueChanged.connect(self._on_choice)
         panel.show_toggled.connect(self._show_layer)
         panel.class_chosen.connect(state.select_class)
-        panel.largest_wanted.connect(self._go_to_largest)
         panel.remove_wanted.connect(self._on_remove)
         panel.table_wanted.connect(self.table.open)
-        panel.measure_wanted.connect(self._on_measure)
         panel.undo_wanted.connect(self.undo)
         self._show()
 
@@ -110,8 +113,6 @@ class ObjectsController(Controller):
         """End the tools, and follow nothing any more; the layers stay."""
         super().close()
         self._listeners.clear()
-        for one in self._layers.values():
-            one.close()
 
     # ------------------------------------------------------------------ following
 
@@ -155,10 +156,9 @@ class ObjectsController(Controller):
         self.follow()
 
     def _on_leaving(self, image: Image) -> None:
-        layer = self._layers.pop(image, None)
-        if layer is not None:
+        if self._display.of(image) is not None:
             self._tools.end()
-            layer.remove()
+            self._display.forget(image)
         self._kept.pop(image, None)
 
     def _snapshot(self) -> Work | None:
@@ -212,7 +212,7 @@ class ObjectsController(Controller):
         return None if request is None or request.fixed else (kept, request)
 
     def _on_part(self, choice: ImageChoice, part: Region, numbers: Any) -> None:
-        layer, now = self._layers.get(choice.layer), self._state.on_screen
+        layer, now = self._display.of(choice.layer), self._state.on_screen
         same = now is not None and now.key[:2] == choice.key[:2]
         if layer is not None and same and self._timer.isActive():
             layer.show_part(choice, part, numbers)
@@ -231,7 +231,7 @@ class ObjectsController(Controller):
         if kept.version != version:
             self._making.request()  # an object was edited meanwhile
             return
-        layer = self._layers.get(choice.layer)
+        layer = self._display.of(choice.layer)
         if layer is not None and layer.drawing:
             self._missed = True
             return
@@ -243,7 +243,7 @@ class ObjectsController(Controller):
         before, self.made = self.made, made
         self._show_layer()
         self._show()
-        self.table.follow(made)
+        self.table.follow(made, kept.links or ())
         if made.origin and before is not None and before.origin == made.origin:
             changed = made.plane.changed_classes(before.plane)
             if changed:
@@ -289,46 +289,24 @@ class ObjectsController(Controller):
 
     def layer_of(self, choice: ImageChoice) -> ObjectsLayer:
         """Return the layer of the objects of an image; add one if there is none."""
-        found = self._layers.get(choice.layer)
-        if found is not None and (found.layer not in self._viewer.layers or not found.fits):
-            found.remove()
-            found = None
-        if found is None:
-            keys = {shortcuts.UNDO: self.undo, shortcuts.REDO: self.redo}
-            found = ObjectsLayer(self._viewer, choice, keys)
-            found.drawn.connect(partial(self._tools.on_drawn, found))
-            found.released.connect(self._on_released)
-            found.removed.connect(partial(self._on_removed, choice.layer))
-            self._layers[choice.layer] = found
-        return found
+        return self._display.layer_of(choice)
 
     def _on_released(self) -> None:
         if self._missed:
             self._missed = False
             self.follow()
 
-    def _on_removed(self, image: Image) -> None:
-        """The user has removed the layer: the objects stay, and the switch shows them again."""
-        self._layers.pop(image, None)
-        self._tools.end()
-        self._panel.show_switch.setChecked(False)
-
     def _show_layer(self, _toggled: object = None) -> None:
-        """Show the objects while the page is open, unless they are switched off."""
-        made, wanted = self.made, self._in_sight and self._panel.show_switch.isChecked()
-        shown = None
-        if made is not None and wanted:
-            there = len(made.plane.objects.ids) or made.seen.choice.layer in self._layers
-            if there and in_viewer(self._viewer, made.seen.choice.layer):
-                shown = self.layer_of(made.seen.choice)
-                shown.show(made.seen.choice, made.plane.objects.numbers, made.features)
-        for one in self._layers.values():
-            if one.layer.visible != (one is shown):  # setting it ends the mode of the layer
-                one.layer.visible = one is shown
+        self._display.show(self.made, wanted=self._in_sight)
 
     # ------------------------------------------------------------------ edits
 
-    def edit(self, change: Callable[[PlaneObjects], PlaneObjects], message: str) -> None:
+    def edit(
+        self,
+        change: Callable[[PlaneObjects], PlaneObjects],
+        message: str,
+        everywhere: int = 0,
+    ) -> None:
         """Change the objects on the screen, as one undo step.
 
         Parameters
@@ -337,6 +315,8 @@ class ObjectsController(Controller):
             Takes and returns the objects; may raise an `InvalidInputError`, which is shown.
         message : str
             What to say afterwards.
+        everywhere : int
+            The number of an object; if objects are linked, it is changed on all of its planes.
         """
         made = self.made
         if made is None:
@@ -344,8 +324,13 @@ class ObjectsController(Controller):
         with self.told():
             after = change(made.plane)
             choice = made.seen.choice
+            kept = self.of(choice.layer)
             key = made.origin, choice.plane  # another origin may be chosen already
-            self.of(choice.layer).edit(key, made.plane, after)
+            planes = {key: (made.plane, after)}
+            if everywhere and kept.links is not None:
+                others = kept.with_number(everywhere, _sides(choice))
+                planes = {at: (one, change(one)) for at, one in others.items()} | planes
+            kept.edit_planes(planes)
             self._use(choice, made.origin, after, message)
 
     def highest(self) -> int:
@@ -360,24 +345,50 @@ class ObjectsController(Controller):
         """Make the last edit again that was taken back."""
         self._step(KeptObjects.redo, ui_text.EDIT_REDONE, ui_text.NO_EDIT)
 
-    def _step(self, step: Callable[[KeptObjects], bool], done: str, nothing: str) -> None:
+    def _step(
+        self, step: Callable[[KeptObjects], list[PlaneStep]], done: str, nothing: str
+    ) -> None:
         choice = self._state.on_screen
         if choice is None:
             return
         kept = self.of(choice.layer)
-        if not step(kept):
+        taken = step(kept)
+        if not taken:
             self.message.emit(nothing, False)
             return
+        layer = self._display.of(choice.layer)
+        for one in taken:
+            origin, plane = one.key
+            if layer is None or plane == choice.plane or origin != kept.saved.origin:
+                continue
+            if isinstance(one.step, Renumbering):
+                layer.renumber(plane, one.step.inverse().numbers)
+            elif (objects := kept.of(one.key, _sides(choice))) is not None:
+                layer.show_planes({plane: objects.objects.numbers})
         now = kept.of(kept.key(choice.plane), _sides(choice))
         if now is not None:
             self._use(choice, kept.saved.origin, now, done)
+
+    def use_linked(self, choice: ImageChoice, linked: LinkedObjectsOfImage, message: str) -> None:
+        """Show linked objects on all planes, as one undo step."""
+        planes = linked.found.planes
+        layer = self._display.of(choice.layer)
+        if layer is not None:
+            others = {at: one for at, one in planes.items() if at != choice.plane}
+            layer.show_planes({at: one.objects.numbers for at, one in others.items()})
+        now = self._state.on_screen
+        shown = None if now is None or now.layer is not choice.layer else planes.get(now.plane)
+        if now is not None and shown is not None:
+            self._use(now, linked.origin, shown, message)
+        else:
+            self._store(choice, changed=True)
 
     def _use(self, choice: ImageChoice, origin: str, plane: PlaneObjects, message: str) -> None:
         """Show edited objects at once, save them, and bring counts and scores up to date."""
         made = self.made
         if made and (made.origin, made.seen.choice.key[:2]) == (origin, choice.key[:2]):
             self.made = replace(made, plane=plane)
-            layer = self._layers.get(choice.layer)
+            layer = self._display.of(choice.layer)
             if layer is not None:
                 layer.show(choice, plane.objects.numbers)
         self._store(choice, changed=True)
@@ -405,6 +416,7 @@ class ObjectsController(Controller):
     def _show(self) -> None:
         """Show counts, and what can be done."""
         made = self.made
+        self._linking.show()
         if made is None:
             origin = self._origin()
             self._origins.show(ui_text.OF_LABELS, origin)
@@ -425,7 +437,7 @@ class ObjectsController(Controller):
         else:
             self._tools.show(self._how(made), warning=False)
         no_remove = "" if objects.smaller else ui_text.NO_SMALLER
-        no_objects = "" if self._writing.idle else ui_text.OBJECTS_BUSY
+        no_objects = ui_text.OBJECTS_BUSY if self.table.writes else ""
         kept = self.of(seen.choice.layer)
         self._panel.set_available(
             no_remove if of_annotation else ui_text.ACCEPT_TO_REMOVE,
@@ -457,38 +469,8 @@ class ObjectsController(Controller):
             return ui_text.NOTHING_ANNOTATED_HERE
         return self._state.result.why_empty()
 
-    def go_to(self, number: int) -> None:
-        """Move the view to an object."""
-        made = self.made
-        if made is None:
-            return
-        with self.told():
-            rows, columns = made.plane.objects.box_of(number)
-            go_to_box(self._viewer, replace(made.seen.choice, region=None), (rows, columns))
-
-    def _go_to_largest(self, name: str) -> None:
-        made = self.made
-        if made is None:
-            return
-        number = made.plane.objects.largest_of(made.plane.label_of(name))
-        if number:
-            self.go_to(number)
-        else:
-            self.message.emit(ui_text.no_object_of(name), False)
-
     def _on_remove(self) -> None:
         self._state.annotations.remove_smaller(self._panel.value().smallest)
-
-    def _on_measure(self) -> None:
-        made = self.made
-        if made is None:
-            return
-        path = self._panel.ask_file(ui_text.objects_file(made.seen.image(made.seen.labels).name))
-        if path:
-            target = Path(path)
-            target = target if target.suffix else target.with_suffix(".csv")
-            work = partial(write_measurements, made, target)
-            self._writing.start(work, lambda message: self.message.emit(message, False))
 
 
 def _sides(choice: ImageChoice) -> tuple[int, int]:

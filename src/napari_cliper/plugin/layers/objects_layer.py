@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
+from ...labels.numbers import mapped
+from ...objects.object_set import objects_of
 from .. import ui_text
 from ..qt.keys import Keys, bind
 from ..qt.listeners import Listeners
@@ -103,8 +105,24 @@ class ObjectsLayer(QObject):
             self.layer.data[here] = numbers
             self.layer.refresh()
         if features is not None:
+            # The rows of the plane on the screen are last, so that its objects are under the cursor
+            # if those of other planes have the same numbers.
+            self._features.pop(choice.plane, None)
             self._features[choice.plane] = features
             self.layer.features = pd.concat(self._features.values(), ignore_index=True)
+
+    def show_planes(self, planes: Mapping[tuple[int, ...], NDArray[np.int32]]) -> None:
+        """Show objects of other planes than the one on the screen, without their features."""
+        for plane, numbers in planes.items():
+            self.layer.data[plane] = numbers
+            self._features.pop(plane, None)
+        self.layer.refresh()
+
+    def renumber(self, plane: tuple[int, ...], new: Mapping[int, int]) -> None:
+        """Give the objects of a plane that is not on the screen other numbers."""
+        found = objects_of(self.layer.data[plane])
+        ids = [new.get(one, one) for one in found.ids.tolist()]
+        self.show_planes({plane: mapped(found.numbers, found.ids, np.array(ids, np.int32))})
 
     def show_part(self, choice: ImageChoice, part: Region, numbers: NDArray[np.int32]) -> None:
         """Show the objects of a part of a plane for the time being, unless a tool can draw.

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QDialog, QHeaderView, QTableView, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QHeaderView,
+    QLabel,
+    QListWidget,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
 
 from .. import ui_text
 
@@ -86,9 +95,14 @@ class ObjectsModel(QAbstractTableModel):
 
 
 class ObjectList(QDialog):
-    """The table of objects in a window of its own; `chosen` carries the number of a clicked one."""
+    """The table of objects in a window of its own, and the list of their splits and merges.
+
+    `chosen` carries the number of a clicked object, and `event_chosen` the index of a clicked line
+    of the list.
+    """
 
     chosen = Signal(int)
+    event_chosen = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -107,7 +121,15 @@ class ObjectList(QDialog):
         self.view.setSortingEnabled(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
-        column.addWidget(self.view)
+        column.addWidget(self.view, 3)
+        self.events = QListWidget()
+        self.events.setAccessibleName(ui_text.LINK_EVENTS)
+        self._events_label = QLabel(ui_text.LINK_EVENTS)
+        column.addWidget(self._events_label)
+        column.addWidget(self.events, 1)
+        self.show_events(())
+        self.events.itemClicked.connect(self._on_event)
+        self.events.itemActivated.connect(self._on_event)
         self.view.clicked.connect(self._on_clicked)
         self.view.activated.connect(self._on_clicked)
 
@@ -119,6 +141,17 @@ class ObjectList(QDialog):
         """Show the objects of an image; the first column has their numbers."""
         self.setWindowTitle(ui_text.object_list_title(image))
         self.model.show_columns(columns)
+
+    def show_events(self, texts: Sequence[str]) -> None:
+        """Show splits and merges; none hides the list."""
+        if [self.events.item(row).text() for row in range(self.events.count())] != list(texts):
+            self.events.clear()
+            self.events.addItems(list(texts))
+        for one in (self.events, self._events_label):
+            one.setVisible(bool(texts))
+
+    def _on_event(self, _item: object) -> None:
+        self.event_chosen.emit(self.events.currentRow())
 
     def sort_by(self, name: str) -> None:
         """Sort by a column, the lowest value first."""

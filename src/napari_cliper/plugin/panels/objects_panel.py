@@ -51,6 +51,7 @@ class ObjectsPanel(Panel):
     table_wanted = Signal()
     measure_wanted = Signal()
     undo_wanted = Signal()
+    link_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -82,6 +83,7 @@ class ObjectsPanel(Panel):
         self.measure_button = QPushButton(ui_text.MEASURE)
         self.remove_button = QPushButton(ui_text.REMOVE_SMALLER)
         self.undo_button = QPushButton(ui_text.UNDO_EDIT)
+        self.link_button = QPushButton()
         self._lay_out()
 
         self.smallest.valueChanged.connect(self._on_changed)
@@ -95,6 +97,8 @@ class ObjectsPanel(Panel):
         self.measure_button.clicked.connect(self.measure_wanted)
         self.remove_button.clicked.connect(self.remove_wanted)
         self.undo_button.clicked.connect(self.undo_wanted)
+        self.link_button.clicked.connect(self.link_wanted)
+        self.show_link((), "")
         self.show_origins([ui_text.OF_LABELS], 0)
         self.show_objects(None, "")
         self.show_hint("")
@@ -125,7 +129,10 @@ class ObjectsPanel(Panel):
         ):
             buttons.addWidget(button, *divmod(index, 2))
         column.addLayout(buttons)
-        column.addWidget(self.show_switch)
+        row = QHBoxLayout()
+        row.addWidget(self.show_switch, 1)
+        row.addWidget(self.link_button, 1)
+        column.addLayout(row)
 
     # ------------------------------------------------------------------ value
 
@@ -191,6 +198,13 @@ class ObjectsPanel(Panel):
         ):
             button.setEnabled(not why_not)
             button.setToolTip(why_not or tip)
+
+    def show_link(self, axes: Sequence[str], why_not: str) -> None:
+        """Offer to link objects through axes, if there are some, or say why not."""
+        self.link_button.setVisible(bool(axes))
+        self.link_button.setText(ui_text.link_button(axes))
+        self.link_button.setEnabled(not why_not)
+        self.link_button.setToolTip(why_not or ui_text.LINK_TIP)
 
     def ask_objects(self) -> str:
         """Ask for a file with objects; empty if the user cancels."""

@@ -69,6 +69,49 @@ NO_EDIT = "No object was edited."
 EDIT_UNDONE = "The last edit of an object was taken back."
 EDIT_REDONE = "The edit of an object was made again."
 
+LINK_TIP = (
+    "Give an object the same number from plane to plane, and list splits and merges in the table. "
+    "Only the numbers change."
+)
+LINKING = "Linking objects"
+LINK_BUSY = "Wait for the running job to end."
+LINK_AGAIN = "Objects were edited meanwhile. Link them again."
+TOO_FEW_PLANES = (
+    "Fewer than two planes have objects. Run all planes, or paint on them, and link again."
+)
+LINK_EVENTS = "Splits and merges"
+
+
+def link_button(axes: Sequence[str]) -> str:
+    """The button that links objects."""
+    return f"Link through {' and '.join(axes)}"
+
+
+def linked(
+    *, axes: Sequence[str], objects: int, linked: int, splits: int, merges: int, farthest: float
+) -> str:
+    """Objects were linked."""
+    planes = f"{count(objects, 'object')}, {linked:,} of them on several planes."
+    events = f"{count(splits, 'split')}, {count(merges, 'merge')}"
+    lines = [f"Linked through {' and '.join(axes)}: {planes} {events}"]
+    lines[0] += ": click them in Table ..." if splits or merges else "."
+    if farthest:
+        lines.append(
+            f"Objects that move up to {farthest:.0f} px, or are missing in one frame, are linked."
+        )
+    return " ".join(lines)
+
+
+def link_split(*, where: str, number: int, parts: Sequence[int]) -> str:
+    """A line of the list of splits and merges."""
+    return f"{where}: object {number} splits into {listed([str(one) for one in parts], 4)}"
+
+
+def link_merge(*, where: str, number: int, parts: Sequence[int]) -> str:
+    """A line of the list of splits and merges."""
+    return f"{where}: objects {listed([str(one) for one in parts], 4)} merge into {number}"
+
+
 OBJECT_TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "merge": ("Merge", "Click two objects, or drag across several, to make them one."),
@@ -219,6 +262,11 @@ def objects_row_tip(name: str) -> str:
 def object_list_title(image: str) -> str:
     """The title of the window with the table of objects."""
     return f"Objects of {image}"
+
+
+def object_gone(number: int) -> str:
+    """An object of a split or merge was deleted or renumbered."""
+    return f"There is no object {number} on this plane any more."
 
 
 def origin_gone(name: str) -> str:

@@ -1,0 +1,135 @@
+"""Objects of all planes of a stack: what is linked in a thread, and what comes back. Without Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..annotation.saved_objects import plane_from_record, plane_record
+from ..objects.linked_planes import LinkedPlanes, Plane, link_planes
+from ..objects.plane_objects import ObjectsChoice, PlaneObjects
+from ..objects.tracking import can_track
+from ..segmentation import InvalidInputError, Monitor, Progress
+from . import ui_text
+from .layers.image_layers import ImageChoice
+from .state import SeenLabels
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneSource:
+    """What the objects of a plane are made from.
+
+    Parameters
+    ----------
+    choice : ImageChoice
+        The whole plane.
+    known : PlaneObjects, mapping or None
+        Its objects so far, or their record.
+    seen : SeenLabels or None
+        Its labels, if objects are split from labels.
+    first : callable, optional
+        Reads the objects of another program, for planes without known ones.
+    """
+
+    choice: ImageChoice
+    known: PlaneObjects | Record | None
+    seen: SeenLabels | None
+    first: Callable[[], PlaneObjects] | None = None
+
+    def earlier(self) -> PlaneObjects | None:
+        """Return the objects so far; call it in a thread."""
+        shape = self.choice.shape
+        known = self.known
+        if known is not None and not isinstance(known, PlaneObjects):
+            known = plane_from_record(known, shape)
+        if known is None and self.first is not None:
+            known = self.first()
+        fits = known is not None and known.objects.numbers.shape == shape
+        return known if fits else None
+
+    def objects(self, choice: ObjectsChoice, highest: int) -> PlaneObjects | None:
+        """Return the objects of the newest labels, as `PlaneObjects.split_again`."""
+        earlier, seen = self.earlier(), self.seen
+        if seen is None:
+            return earlier
+        return (earlier or PlaneObjects.empty(self.choice.shape, seen.classes)).split_again(
+            seen.labels, seen.classes, choice, region=seen.choice.region, highest=highest
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LinkRequest:
+    """The planes whose objects are linked.
+
+    Parameters
+    ----------
+    origin : str
+        Where the objects come from; empty for the labels.
+    planes : sequence of PlaneSource
+    choice : ObjectsChoice
+    highest : int
+        The highest number that was ever given.
+    axes : sequence of str
+        Names of the axes.
+    moving : bool
+        Whether the planes are frames, so that motion and gaps are linked if laptrack is installed.
+    """
+
+    origin: str
+    planes: Sequence[PlaneSource]
+    choice: ObjectsChoice
+    highest: int
+    axes: Sequence[str]
+    moving: bool
+
+
+@dataclass(frozen=True, eq=False)
+class LinkedObjectsOfImage:
+    """Linked objects with what is saved of them.
+
+    Parameters
+    ----------
+    origin : str
+    axes : sequence of str
+    found : LinkedPlanes
+    records : mapping of tuple to (mapping, mapping)
+        Of each plane, before and after; see `annotation.saved_objects`.
+    """
+
+    origin: str
+    axes: Sequence[str]
+    found: LinkedPlanes
+    records: Mapping[Plane, tuple[Record, Record]]
+
+
+def link_objects(
+    request: LinkRequest, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+) -> LinkedObjectsOfImage:
+    """Make the objects of all planes that have some, and link them.
+
+    Raises
+    ------
+    InvalidInputError
+        With fewer than two planes that have objects.
+    """
+    monitor = Monitor(report, should_stop)
+    planes: dict[Plane, PlaneObjects] = {}
+    highest = request.highest
+    for done, source in enumerate(request.planes):
+        monitor.tell(ui_text.LINKING, done, len(request.planes))
+        objects = source.objects(request.choice, highest)
+        if objects is not None:
+            planes[source.choice.plane] = objects
+            highest = max(highest, objects.edited.highest)
+    if sum(len(one.objects.ids) > 0 for one in planes.values()) < 2:
+        raise InvalidInputError(ui_text.TOO_FEW_PLANES)
+    moving = request.moving and can_track()
+    found = link_planes(planes, highest, moving=moving, check=monitor.check)
+    records = {}
+    for plane, before in planes.items():
+        monitor.check()
+        records[plane] = plane_record(before), plane_record(found.planes[plane])
+    return LinkedObjectsOfImage(request.origin, request.axes, found, records)

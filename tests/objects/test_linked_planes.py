@@ -1,0 +1,116 @@
+"""Objects of a stack get one number from plane to plane; pixels, classes and edits stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from shapes import ball
+
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.objects.edited_objects import Renumbering
+from napari_cliper.objects.editing import delete
+from napari_cliper.objects.linked_planes import LinkEvent, link_planes
+from napari_cliper.objects.object_stack import stacked, unstacked
+from napari_cliper.objects.plane_objects import ObjectsChoice, PlaneObjects
+
+SHAPE = (40, 120)
+CELL, FIBRE = ClassRow("cell"), ClassRow("fibre")
+
+
+def labels_at(time, depth):
+    """A disc that drifts, one that divides with time, and two blocks that merge in depth."""
+    plane = np.zeros(SHAPE, np.uint8)
+    plane[ball(SHAPE, (10, 12 + 3 * time + depth), 7)] = 1
+    if time < 1:
+        plane[ball(SHAPE, (10, 60), 9)] = 1
+    else:
+        plane[ball(SHAPE, (10, 53), 6)] = plane[ball(SHAPE, (10, 67), 5)] = 1
+    plane[25:35, 80:95] = 2
+    plane[25:35, 98:110] = 2
+    if depth == 1:
+        plane[25:35, 80:110] = 2
+    return plane
+
+
+def movie():
+    """Objects by (t, z), each plane with numbers and an order of classes of its own."""
+    found, highest = {}, 0
+    for time in range(2):
+        for depth in range(2):
+            labels = labels_at(time, depth)
+            classes = {1: CELL, 2: FIBRE}
+            if depth:  # the same classes with other labels
+                labels, classes = np.array([0, 2, 1])[labels], {1: FIBRE, 2: CELL}
+            plane = PlaneObjects.empty(SHAPE, classes).split_again(
+                labels.astype(np.uint8), classes, ObjectsChoice(), highest=highest
+            )
+            highest = plane.edited.highest
+            found[time, depth] = plane
+    return found
+
+
+def test_numbers_follow_objects_through_depth_and_time_and_nothing_else_changes():
+    planes = movie()
+    first = planes[0, 0].objects.numbers
+    drifting, dividing, block = (int(first[at]) for at in ((10, 12), (10, 60), (30, 85)))
+    planes[0, 1] = planes[0, 1].given({int(planes[0, 1].objects.numbers[10, 13]): 1})
+    highest = max(one.edited.highest for one in planes.values())
+    found = link_planes(planes, highest)
+    at = {key: one.objects.numbers for key, one in found.planes.items()}
+    assert {int(at[t, z][10, 12 + 3 * t + z]) for t in range(2) for z in range(2)} == {drifting}
+    assert {int(at[t, z][30, 85]) for t in range(2) for z in range(2)} == {block}
+    assert at[0, 1][10, 60] == at[1, 0][10, 53] == dividing  # the larger part keeps the number
+    other, small = int(at[0, 0][30, 104]), int(at[1, 0][10, 67])
+    assert found.events == (
+        LinkEvent("split", (0, 0), dividing, tuple(sorted((dividing, small)))),
+        LinkEvent("merge", (0, 1), block, tuple(sorted((block, other)))),
+        LinkEvent("merge", (1, 1), block, tuple(sorted((block, int(at[1, 0][30, 104]))))),
+    )
+    assert found.objects == len(np.unique(np.stack(list(at.values())))) - 1
+    assert found.linked >= 4
+    for key, before in planes.items():
+        after = found.planes[key]
+        assert np.array_equal(after.objects.numbers > 0, before.objects.numbers > 0)
+        for old, new in found.new[key].items():
+            assert after.named(new) == before.named(old)
+            assert (new in after.edited.edited) == (old in before.edited.edited)
+        undone, again = after.edited.taken_back(
+            Renumbering(SHAPE, {new: old for old, new in found.new[key].items()})
+        )
+        assert np.array_equal(undone.objects.numbers, before.objects.numbers)
+        assert undone.edited == before.edited.edited
+        redone, _ = undone.taken_back(again)
+        assert np.array_equal(redone.objects.numbers, after.objects.numbers)
+    assert found.planes[0, 1].named(drifting) == "fibre"
+    assert not link_planes(found.planes, highest + 50).new[0, 1].keys() - {*np.unique(at[0, 1])}
+    again = link_planes(found.planes, highest + 50)
+    assert all(old == new for one in again.new.values() for old, new in one.items())
+    # labels that are split again keep the linked numbers
+    classes = {1: CELL, 2: FIBRE}
+    split = found.planes[1, 0].split_again(labels_at(1, 0), classes, ObjectsChoice())
+    assert np.array_equal(split.objects.numbers, at[1, 0])
+
+
+def test_planes_are_edited_as_one():
+    planes = list(link_planes(movie(), 100).planes.values())
+    volume = stacked(planes)
+    block = int(planes[0].objects.numbers[30, 85])
+    assert volume.objects.areas[volume.objects.ids == block] == sum(
+        int((one.objects.numbers == block).sum()) for one in planes
+    )
+    assert volume.named(block) == "fibre"
+    assert all(
+        np.array_equal(one.objects.numbers, other.objects.numbers)
+        and [one.named(n) for n in one.objects.ids] == [other.named(n) for n in other.objects.ids]
+        for one, other in zip(unstacked(volume), planes, strict=True)
+    )
+    edited = replace(volume, edited=volume.edited.after_edit(delete(volume.objects, [block])))
+    for plane in unstacked(edited):
+        assert block not in plane.objects.ids
+        assert plane.edited.removed[30, 85]
+    cell = volume.label_of("cell")
+    given = unstacked(volume.given({block: cell}))
+    assert all(one.named(block) == "cell" and block in one.edited.edited for one in given)
+    mixed = stacked([given[0], *planes[1:]])  # the class by hand wins over three planes
+    assert mixed.named(block) == "cell"

@@ -1,0 +1,135 @@
+"""Objects of a stack: linked from plane to plane in a real window, with undo, table and project."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from shapes import ball
+
+from napari_cliper.annotation.export import labelled_of
+from napari_cliper.annotation.saved_objects import objects_in
+from napari_cliper.plugin.controllers.objects import ObjectsController
+
+SHAPE = (60, 90)
+DISC, PAIR, LATE = (20, 20), (20, 60), (48, 70)
+"""Centres: a disc that drifts, a disc that divides at time 2, and one that comes at time 2."""
+
+
+def frame(time):
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[ball(SHAPE, (DISC[0], DISC[1] + 3 * time), 8)] = 1
+    if time < 2:
+        labels[ball(SHAPE, PAIR, 9)] = 2
+    else:
+        labels[ball(SHAPE, (PAIR[0], PAIR[1] - 7), 6)] = 2
+        labels[ball(SHAPE, (PAIR[0], PAIR[1] + 7), 5)] = 2
+        labels[ball(SHAPE, LATE, 4)] = 1
+    return labels
+
+
+@pytest.fixture
+def page(dock, qtbot):
+    """The dock at the page Objects beside a painted movie of four frames."""
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(
+        np.zeros((4, *SHAPE), np.uint8), name="movie", axis_labels=("t", "y", "x")
+    )
+    dock.viewer.dims.set_point(0, 0)
+    mine = dock.annotation_controller.begin(dock.viewer.layers["movie"], "movie")
+    for row in dock.classes_panel.value():
+        mine.number_of(row)
+    for time in range(4):
+        mine.rewrite((time, slice(None), slice(None)), frame(time))
+    dock.frame.go_to("objects")
+    settle(dock, qtbot)
+    return dock
+
+
+def controller(dock):
+    return next(one for one in dock.controllers if isinstance(one, ObjectsController))
+
+
+def settle(dock, qtbot):
+    def idle():
+        return dock.idle and controller(dock).idle
+
+    qtbot.waitUntil(idle, timeout=30_000)
+
+
+def go_to(dock, qtbot, time):
+    dock.viewer.dims.set_point(0, time)
+    settle(dock, qtbot)
+
+
+def test_linked_objects_keep_their_numbers_and_can_be_undone_saved_and_exported(page, qtbot):
+    dock, panel = page, page.panels["objects"]
+    go_to(dock, qtbot, 3)
+    go_to(dock, qtbot, 1)
+    objects = controller(dock)
+    hand = int(dock.viewer.layers["movie objects"].data[1, 20, 23])
+    objects.edit(lambda plane: plane.given({hand: plane.label_of("fibre")}), "")
+    settle(dock, qtbot)
+    before = dock.viewer.layers["movie objects"].data.copy()
+    assert panel.link_button.text() == "Link through t"
+    qtbot.mouseClick(panel.link_button, Qt.MouseButton.LeftButton)
+    settle(dock, qtbot)
+    said = dock.status_panel.message.text()
+    assert "Linked through t: 4 objects, 4 of them on several planes. 1 split, 0 merges" in said
+
+    numbers = dock.viewer.layers["movie objects"].data.copy()
+    drifting = {int(numbers[time, 20, 20 + 3 * time]) for time in range(4)}
+    pair = {int(numbers[0][PAIR]), int(numbers[1][PAIR]), int(numbers[2, 20, 53])}
+    assert len(drifting) == len(pair) == 1
+    assert 0 not in drifting | pair
+    assert numbers[2][LATE] == numbers[3][LATE] != 0
+    for time in range(4):
+        assert np.array_equal(numbers[time] > 0, frame(time) > 0)
+
+    # the list of splits and merges, of which a click goes to the plane
+    qtbot.mouseClick(panel.table_button, Qt.MouseButton.LeftButton)
+    settle(dock, qtbot)
+    window = objects.table.window
+    (whole,), small = pair, int(numbers[2, 20, 67])
+    (text,) = [window.events.item(row).text() for row in range(window.events.count())]
+    parts = sorted((whole, small))
+    assert text == f"t 1: object {whole} splits into {parts[0]}, {parts[1]}"
+    go_to(dock, qtbot, 3)
+    at = window.events.visualItemRect(window.events.item(0)).center()
+    QTest.mouseClick(window.events.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    settle(dock, qtbot)
+    assert dock.viewer.dims.current_step[0] == 1
+    assert np.allclose(dock.viewer.scene.camera.center[-2:], PAIR, atol=1)
+
+    # the edited object has kept its class and mark; a class by hand holds for all planes
+    (drifts,) = drifting
+    assert objects.made.plane.named(drifts) == "fibre"
+    assert drifts in objects.made.plane.edited.edited
+    panel.table.setCurrentCell(2, 1)
+    name = panel.chosen_class()
+    objects.edit(lambda plane: plane.given({whole: plane.label_of(name)}), "", everywhere=whole)
+    settle(dock, qtbot)
+    go_to(dock, qtbot, 2)
+    assert objects.made.plane.named(whole) == name
+    assert np.array_equal(dock.viewer.layers["movie objects"].data, numbers)
+
+    # saved with the annotation, and exported with the same numbers on all planes
+    mine = dock.annotation_controller.of(dock.viewer.layers["movie"])
+    state = mine.state()
+    assert objects_in(state.record["objects"]).links[""][0].number == whole
+    exported = labelled_of(state, "movie", None).with_separate()
+    assert np.array_equal(exported.instances, numbers)
+
+    objects.undo()  # the class, on both planes
+    settle(dock, qtbot)
+    assert objects.made.plane.named(whole) == "red blood cell"
+    objects.undo()
+    settle(dock, qtbot)
+    undone = dock.viewer.layers["movie objects"].data
+    assert np.array_equal(undone[[0, 1, 3]], before[[0, 1, 3]])
+    assert not np.intersect1d(undone[0], undone[2])[1:].size
+    assert objects.of(dock.viewer.layers["movie"]).links is None
+    objects.redo()
+    settle(dock, qtbot)
+    assert np.array_equal(dock.viewer.layers["movie objects"].data, numbers)
