@@ -11,6 +11,7 @@ import numpy as np
 from ..labels.label_class import ClassRow
 from ..segmentation import Thresholds
 from .edit_mask import OPEN, AnnotationState, Labels
+from .label_store import StoredState
 from .saved_objects import OBJECTS, objects_in
 from .user_hints import CLICKS, Clicks, clicks_in
 
@@ -80,21 +81,35 @@ def change_state(state: AnnotationState, change: ClassChange) -> AnnotationState
     if not own and changed_clicks == clicks and changed_objects == objects:
         return state
     other = next((n for n, row in state.classes.items() if change.becomes(row.name)), None)
-    labels, edit_mask, classes = state.labels, state.edit_mask, dict(state.classes)
+    classes, changed = dict(state.classes), state
     if change.new is not None and other is None:
         classes |= {label: _renamed(classes[label], change.new) for label in own}
     else:
-        here = _pixels(labels, own)
-        labels = np.where(here, np.uint16(other or 0), labels)
-        if change.new is None:
-            edit_mask = np.where(here, np.uint8(OPEN), edit_mask)
+        changed = _relabelled(state, own, other or 0, opened=change.new is None)
         classes = {label: row for label, row in classes.items() if label not in own}
     record = {key: value for key, value in state.record.items() if key != CLICKS}
     if changed_clicks:
         record[CLICKS] = changed_clicks
     if changed_objects is not None:
         record[OBJECTS] = changed_objects.to_record()
-    return AnnotationState(labels, edit_mask, classes, record)
+    if isinstance(changed, StoredState):
+        return StoredState(changed.store, classes, record)
+    return AnnotationState(changed.labels, changed.edit_mask, classes, record)
+
+
+def _relabelled(
+    state: AnnotationState, own: Sequence[int], new: int, *, opened: bool
+) -> AnnotationState:
+    """Return an annotation whose pixels of some labels have another label."""
+    if isinstance(state, StoredState):
+        store = state.store.fork()
+        store.relabel(own, new, opened=opened)
+        return StoredState(store, state.classes, state.record)
+    here, edit_mask = _pixels(state.labels, own), state.edit_mask
+    labels = np.where(here, np.uint16(new), state.labels)
+    if opened:
+        edit_mask = np.where(here, np.uint8(OPEN), edit_mask)
+    return AnnotationState(labels, edit_mask, state.classes, state.record)
 
 
 def _new_name(change: ClassChange) -> dict[str, str]:
@@ -145,6 +160,9 @@ def pixels_of(state: AnnotationState, name: str) -> int:
     """Return how many pixels of an annotation have a class."""
     change = ClassChange(name)
     own = [label for label, row in state.classes.items() if change.is_of(row.name)]
+    if isinstance(state, StoredState):
+        counts = state.store.counts().labels
+        return sum(counts.get(label, 0) for label in own)
     return int(np.count_nonzero(_pixels(state.labels, own)))
 
 

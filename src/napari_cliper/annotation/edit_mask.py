@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -65,3 +65,12 @@ class AnnotationState:
             raise InvalidInputError(
                 f"Labels {self.labels.shape} and edit mask {self.edit_mask.shape} differ in size."
             )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the labels and of the edit mask."""
+        return self.labels.shape
+
+    def with_record(self, record: Mapping[str, Any]) -> AnnotationState:
+        """Return the annotation with another record."""
+        return replace(self, record=record)

@@ -8,12 +8,16 @@ save. Older arrays are deleted afterwards; those of an interrupted save are dele
     annotations/NAME.1f0c92ab.tif           the labels, uint16, OME-TIFF
     annotations/NAME.1f0c92ab_edit_mask.tif the edit mask: 0 open, 1 accepted, 2 painted,
                                             3 cleaned
+    annotations/NAME.1f0c92ab.zarr          in place of both, for a large image: see `label_store`
+
+Of a large image, a save replaces the chunks that have changed, each atomically.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -36,6 +40,7 @@ from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
 from ...segmentation import InvalidInputError, Thresholds, atomic
 from ..edit_mask import ACCEPTED, CLEANED, PAINTED, AnnotationState
+from ..label_store import LabelStore, StoredState
 from .settings import thresholds_from_record
 
 Status = Literal["open", "started", "done"]
@@ -72,7 +77,8 @@ class AnnotationRecord:
     saved : str
         Time of the save in UTC, ISO 8601.
     labels, edit_mask : str
-        File names in the same folder; empty if only a status was saved.
+        File names in the same folder; empty if only a status was saved. For a large image, both
+        are the name of one folder.
     shape : tuple of int
         Shape of both arrays. The files merge the leading axes of more than four dimensions.
     classes : mapping of int to ClassRow
@@ -144,7 +150,8 @@ def record_reader(file: str) -> Callable[[dict[str, Any]], AnnotationRecord]:
             ("labels", parsed.labels, ""),
             ("edit_mask", parsed.edit_mask, _MASK_ENDING),
         ):
-            if "labels" in found and not _named(file, ending).fullmatch(name):
+            stored = parsed.labels == parsed.edit_mask and _stored(file).fullmatch(name)
+            if "labels" in found and not (stored or _named(file, ending).fullmatch(name)):
                 raise InvalidInputError(
                     f"{key} is {name!r}, which is not the name of a saved file."
                 )
@@ -175,15 +182,22 @@ def _pixel_counts(record: Any) -> dict[int, int] | None:
     return {int(key): count for key, count in counts.items()}
 
 
-def count_pixels(labels: NDArray[np.uint16]) -> dict[int, int]:
+def count_pixels(state: AnnotationState) -> dict[int, int]:
     """Return the number of pixels of each label that occurs, except 0."""
-    counts = np.bincount(labels.ravel(), minlength=1)
+    if isinstance(state, StoredState):
+        return dict(state.store.counts().labels)
+    counts = np.bincount(state.labels.ravel(), minlength=1)
     return {label: int(counts[label]) for label in (np.flatnonzero(counts[1:]) + 1).tolist()}
 
 
 def _named(file: str, ending: str = f"{_MASK_ENDING}?") -> re.Pattern[str]:
     """Return a pattern for the file names of one image's arrays."""
     return re.compile(rf"{re.escape(file)}\.[0-9a-f]{{8}}{ending}\.tif")
+
+
+def _stored(file: str) -> re.Pattern[str]:
+    """Return a pattern for the folder names of one image's `LabelStore`."""
+    return re.compile(rf"{re.escape(file)}\.[0-9a-f]{{8}}\.zarr")
 
 
 # ---------------------------------------------------------------------- arrays
@@ -197,9 +211,9 @@ def check_state(state: AnnotationState) -> None:
     InvalidInputError
         For empty arrays, and for edit mask values or class labels out of range.
     """
-    if state.labels.size == 0:
-        raise InvalidInputError(f"The labels {state.labels.shape} have no pixels to save.")
-    if int(state.edit_mask.max()) > CLEANED:
+    if not math.prod(state.shape):
+        raise InvalidInputError(f"The labels {state.shape} have no pixels to save.")
+    if not isinstance(state, StoredState) and int(state.edit_mask.max()) > CLEANED:
         raise InvalidInputError(
             f"The edit mask has the value {state.edit_mask.max()}. Give 0 to {CLEANED}."
         )
@@ -208,7 +222,9 @@ def check_state(state: AnnotationState) -> None:
         raise InvalidInputError(f"A class has the label {wrong[0]}. Give 1 to {MOST}.")
 
 
-def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, str]:
+def write_arrays(
+    folder: Path, file: str, state: AnnotationState, *, store: str = ""
+) -> tuple[str, str]:
     """Write labels and edit mask under new names and flush them to disk.
 
     Parameters
@@ -217,6 +233,8 @@ def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, 
     file : str
         Base name of the image's files.
     state : AnnotationState
+    store : str
+        Name of the folder for a large image; default: a new one.
 
     Returns
     -------
@@ -229,6 +247,14 @@ def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, 
         If writing fails; no partial files are left.
     """
     stem = f"{file}.{token_hex(4)}"
+    if isinstance(state, StoredState):
+        name = store or f"{stem}.zarr"
+        try:
+            state.store.save(folder / name)
+        except BaseException:
+            remove(folder, (name,))
+            raise
+        return name, name
     names = f"{stem}.tif", f"{stem}_edit_mask.tif"
     shape = _saved_shape(state.labels.shape)
     geometry = state.record.get("geometry")
@@ -248,13 +274,18 @@ def write_arrays(folder: Path, file: str, state: AnnotationState) -> tuple[str, 
 
 
 def read_arrays(folder: Path, annotation_record: AnnotationRecord) -> AnnotationState:
-    """Read the labels and the edit mask that a record names.
+    """Read the labels and the edit mask that a record names; a `StoredState` for a large image.
 
     Raises
     ------
     FileError
         If a file is missing, damaged, or has another shape or dtype than the record says.
     """
+    if annotation_record.labels == annotation_record.edit_mask:
+        if len(annotation_record.shape) != 2:
+            raise FileError(f"{annotation_record.labels} cannot have {annotation_record.shape}.")
+        store = LabelStore(annotation_record.shape, folder / annotation_record.labels)
+        return StoredState(store, annotation_record.classes, annotation_record.record)
     labels = _read_array(
         folder / annotation_record.labels, annotation_record.shape, np.uint16, MOST
     )
@@ -304,8 +335,10 @@ def _saved_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def remove(folder: Path, names: tuple[str, ...]) -> None:
-    """Delete files; one that is open in another program stays until the next save."""
+    """Delete files and folders; one that is open in another program stays until the next save."""
     for name in names:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name, ignore_errors=True)
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)
 
@@ -324,7 +357,7 @@ def sweep(folder: Path, file: str, keep: AnnotationRecord) -> None:
                 name
                 for name in found
                 if name not in (keep.labels, keep.edit_mask)
-                and (_named(file).fullmatch(name) or beside.fullmatch(name))
+                and any(one.fullmatch(name) for one in (_named(file), _stored(file), beside))
             ),
         )
 

@@ -18,6 +18,7 @@ from ...io.json_records import content_of, encoded, understood
 from ...segmentation import InvalidInputError, atomic
 from ..class_change import ClassChange, change_state, change_thresholds, pixels_of
 from ..edit_mask import AnnotationState
+from ..label_store import StoredState
 from ..user_hints import CLICKS, clicks_in
 from .annotation_record import (
     STATUSES,
@@ -213,17 +214,11 @@ class AnnotationStore:
                 self._seen.check(self._path(file), annotation_record.image)
             make_folder(self.folder)
             try:
+                if isinstance(state, StoredState) and self._continues(file, state):
+                    self._save_changes(file, annotation_record, state, overwrite=overwrite)
+                    return
                 names = write_arrays(self.folder, file, state)
-                labels, edit_mask = names
-                shape = state.labels.shape
-                annotation_record = replace(
-                    annotation_record,
-                    saved=_now(),
-                    labels=labels,
-                    edit_mask=edit_mask,
-                    shape=shape,
-                    pixels=count_pixels(state.labels),
-                )
+                annotation_record = _completed(annotation_record, state, names)
                 try:
                     self._switch(file, annotation_record, overwrite=overwrite)
                 except BaseException:
@@ -292,7 +287,9 @@ class AnnotationStore:
         thresholds = found.thresholds and change_thresholds(found.thresholds, change)
         if changed is state and thresholds == found.thresholds:
             return None
-        labels, edit_mask = write_arrays(staging, file, changed)
+        # A window that shows a large image goes on reading the folder: its name stays.
+        store = found.labels if isinstance(state, StoredState) else ""
+        labels, edit_mask = write_arrays(staging, file, changed, store=store)
         record = replace(
             found,
             saved=_now(),
@@ -301,7 +298,7 @@ class AnnotationStore:
             classes=changed.classes,
             thresholds=thresholds,
             record=changed.record,
-            pixels=count_pixels(changed.labels),
+            pixels=count_pixels(changed),
         )
         (staging / path.name).write_bytes(encoded(record.to_record(), path.name))
         atomic.sync_file(staging / path.name)
@@ -331,6 +328,23 @@ class AnnotationStore:
         sweep(self.folder, staged.file, staged.record)
 
     # ------------------------------------------------------------------ writing
+
+    def _continues(self, file: str, state: StoredState) -> bool:
+        """Return whether the record on disk, as known here, names the folder of a store."""
+        path, found = state.store.path, self.known(file)
+        if path is None or found is None or path != self.folder / found.labels:
+            return False
+        return path.exists() and self._seen.same(self._path(file), content_of(self._path(file)))
+
+    def _save_changes(
+        self, file: str, annotation_record: AnnotationRecord, state: StoredState, *, overwrite: bool
+    ) -> None:
+        """Save the changed chunks of a large image; first the record, which names their classes."""
+        path = state.store.path
+        assert path is not None  # noqa: S101 - see `_continues`
+        completed = _completed(annotation_record, state, (path.name, path.name))
+        self._switch(file, completed, overwrite=overwrite)
+        state.store.save(path)
 
     def _switch(self, file: str, annotation_record: AnnotationRecord, *, overwrite: bool) -> None:
         """Replace the record; this completes a save."""
@@ -371,6 +385,20 @@ def _saved_elsewhere(what: str, path: Path) -> ChangedOnDiskError:
     return ChangedOnDiskError(
         f"{what} was saved by another program since it was loaded here ({path}). Load it again, "
         "without what was done here since, or save all the same to replace the other's work."
+    )
+
+
+def _completed(
+    annotation_record: AnnotationRecord, state: AnnotationState, names: tuple[str, str]
+) -> AnnotationRecord:
+    labels, edit_mask = names
+    return replace(
+        annotation_record,
+        saved=_now(),
+        labels=labels,
+        edit_mask=edit_mask,
+        shape=state.shape,
+        pixels=count_pixels(state),
     )
 
 

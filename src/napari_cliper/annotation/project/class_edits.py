@@ -132,7 +132,9 @@ def _backed_up(folder: Path, staged: Iterable[StagedRecord], settings: Iterable[
         for path in (*inside, *settings):
             target = staging / path
             target.parent.mkdir(exist_ok=True)
-            if (folder / path).exists():
+            if (folder / path).is_dir():
+                shutil.copytree(folder / path, target, dirs_exist_ok=True)
+            elif (folder / path).exists():
                 shutil.copy2(folder / path, target)
                 atomic.sync_file(target)
     return backups / free

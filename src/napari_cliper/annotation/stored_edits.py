@@ -1,0 +1,294 @@
+"""Edit labels and edit mask that are in a `LabelStore`, through a window of it in memory.
+
+The editor, such as a napari Labels layer, shows and changes the window. Undo and redo are steps of
+this module, in the coordinates of the image, so that they also work where the window was before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .edit_history import REMEMBERED, Box, Index
+from .edit_mask import OPEN, PAINTED, EditMask, Labels
+from .label_store import LabelStore, Region
+
+HISTORY_BYTES = 512_000_000
+"""Memory of the undo steps; the oldest are dropped beyond it."""
+
+COMPARED_ROWS = 256
+"""Rows of the window that are compared at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """Labels and edit mask of a region before and after a change; `where` says which pixels."""
+
+    region: Region
+    where: NDArray[np.bool_] | None
+    old: tuple[Labels, EditMask]
+    new: tuple[Labels, EditMask]
+
+    @property
+    def nbytes(self) -> int:
+        arrays = (*self.old, *self.new, *(() if self.where is None else (self.where,)))
+        return sum(array.nbytes for array in arrays)
+
+
+class StoredArray:
+    """The labels or the edit mask of a `LabelStore`, indexed like a numpy array, as copies.
+
+    Parameters
+    ----------
+    store : LabelStore
+    read : callable
+        `LabelStore.read_labels` or `LabelStore.read_edit_mask`.
+    """
+
+    def __init__(self, store: LabelStore, *, edit_mask: bool) -> None:
+        self._store = store
+        self._read = store.read_edit_mask if edit_mask else store.read_labels
+        self.shape = store.shape
+        self.ndim = 2
+        self.dtype = np.dtype(np.uint8 if edit_mask else np.uint16)
+
+    def __getitem__(self, where: Any) -> Any:
+        """Return a copy of the pixels of an index of integers and slices."""
+        index = where if isinstance(where, tuple) else (where,)
+        region = region_of(index, self.shape)
+        part = tuple(0 if isinstance(one, int | np.integer) else slice(None) for one in index)
+        return self._read(region)[part]
+
+    def any(self) -> bool:
+        """Return whether some pixel is not 0; of the labels, or of the edit mask."""
+        counts = self._store.counts()
+        return bool(counts.labels if self.dtype == np.uint16 else counts.decided)
+
+
+class StoredEdits:
+    """Labels and edit mask in a store, the window of an editor, and the undo history.
+
+    Has the methods of `edit_history.Edits`, and `undo` and `redo`.
+
+    Parameters
+    ----------
+    store : LabelStore
+    region : (slice, slice)
+        Rows and columns of the window.
+    """
+
+    def __init__(self, store: LabelStore, region: Region) -> None:
+        self.store = store
+        self.labels = StoredArray(store, edit_mask=False)
+        self.edit_mask = StoredArray(store, edit_mask=True)
+        self._step: list[_Change] | None = None  # changes that become one step
+        self._done: deque[list[_Change]] = deque(maxlen=REMEMBERED)
+        self._undone: deque[list[_Change]] = deque(maxlen=REMEMBERED)
+        self.show(region, store.read_labels(region))
+
+    def show(self, region: Region, labels: Labels) -> None:
+        """Move the window.
+
+        Parameters
+        ----------
+        region : (slice, slice)
+        labels : uint16 array
+            The labels of the region; shared with the editor, which changes it in place.
+        """
+        self.region = region
+        self.window = labels
+        self._seen = labels.copy()
+
+    def follow(self, *, painted: bool = False, box: Box | None = None) -> bool:
+        """Take changes of the window as painting; return whether there were any.
+
+        Parameters
+        ----------
+        painted : bool
+            Ignored: undo and redo are not done by the editor.
+        box : tuple of slices, optional
+            Rows and columns of the image that may have changed. Default: the whole window.
+        """
+        del painted
+        if self._step is not None:
+            return False
+        within = self.region if box is None else _common(region_of(box, self.store.shape),
+                                                         self.region)  # fmt: skip
+        changed = None if within is None else self._changed(within)
+        if changed is None:
+            return False
+        region, where = changed
+        self._remember(
+            [self._change(region, where, self._part(self.window, region), np.uint8(PAINTED))]
+        )
+        return True
+
+    @contextmanager
+    def as_one_step(self) -> Iterator[None]:
+        """Make one step of all changes that are taken meanwhile."""
+        self.follow()
+        step: list[_Change] = []
+        self._step = step
+        try:
+            yield
+        finally:
+            self._step = None
+            self._remember(step)
+
+    def take(
+        self,
+        where: Index,
+        labels: Labels,
+        edit_mask: EditMask,
+        inside: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Write a change other than painting, as one step; parameters as of `Edits.take`."""
+        self.follow()
+        region = region_of(where, self.store.shape)
+        new_labels, new_edit_mask = self.store.read(region)
+        _put(new_labels, labels, inside)
+        _put(new_edit_mask, edit_mask, inside)
+        change = self._change(region, inside, new_labels, new_edit_mask)
+        if self._step is None:
+            self._remember([change])
+        else:
+            self._step.append(change)
+
+    def replace(
+        self, where: Index, labels: Labels, inside: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Write labels outside of the undo history; parameters as of `Edits.replace`."""
+        self.follow()
+        region = region_of(where, self.store.shape)
+        new = self.store.read_labels(region)
+        _put(new, labels, inside)
+        self.store.write(region, new, where=inside)
+        self._pull(region)
+
+    def relabel(self, store: LabelStore) -> None:
+        """Go on with another store of the same image; ends the undo history."""
+        self._done.clear()
+        self._undone.clear()
+        self.store = store
+        self.labels = StoredArray(store, edit_mask=False)
+        self.edit_mask = StoredArray(store, edit_mask=True)
+        self._pull(self.region)
+
+    def undo(self) -> bool:
+        """Undo the last step; return False if there is none."""
+        return self._move(self._done, self._undone, undoing=True)
+
+    def redo(self) -> bool:
+        """Redo the step that was undone last; return False if there is none."""
+        return self._move(self._undone, self._done, undoing=False)
+
+    def _move(
+        self, steps: deque[list[_Change]], others: deque[list[_Change]], *, undoing: bool
+    ) -> bool:
+        self.follow()
+        if not steps:
+            return False
+        step = steps.pop()
+        for change in reversed(step) if undoing else step:
+            labels, edit_mask = change.old if undoing else change.new
+            self.store.write(change.region, labels, edit_mask, change.where)
+            self._pull(change.region)
+        others.append(step)
+        return True
+
+    def _remember(self, step: list[_Change]) -> None:
+        if not step:
+            return
+        self._done.append(step)
+        self._undone.clear()
+        size = sum(change.nbytes for one in self._done for change in one)
+        while size > HISTORY_BYTES and len(self._done) > 1:
+            size -= sum(change.nbytes for change in self._done.popleft())
+
+    def _change(
+        self,
+        region: Region,
+        where: NDArray[np.bool_] | None,
+        labels: Labels,
+        edit_mask: EditMask | np.uint8,
+    ) -> _Change:
+        """Write a change into store and window, and return it."""
+        old = self.store.read(region)
+        if not isinstance(edit_mask, np.ndarray):
+            edit_mask = np.full(labels.shape, edit_mask, np.uint8)
+        self.store.write(region, labels, edit_mask, where)
+        self._pull(region)
+        return _Change(region, where, old, (labels.copy(), edit_mask))
+
+    def _changed(self, region: Region) -> tuple[Region, NDArray[np.bool_]] | None:
+        """The smallest part of a region where the window has changed, and the pixels in it."""
+        now, seen = self._part(self.window, region), self._part(self._seen, region)
+        rows: list[NDArray[np.intp]] = []
+        columns = np.zeros(now.shape[1], bool)
+        for start in range(0, now.shape[0], COMPARED_ROWS):
+            part = slice(start, start + COMPARED_ROWS)
+            differs = now[part] != seen[part]
+            if differs.any():
+                rows.append(np.flatnonzero(differs.any(1)) + start)
+                columns |= differs.any(0)
+        if not rows:
+            return None
+        across = np.flatnonzero(columns)
+        high = slice(int(rows[0][0]), int(rows[-1][-1]) + 1)
+        wide = slice(int(across[0]), int(across[-1]) + 1)
+        where = now[high, wide] != seen[high, wide]
+        corner = region[0].start, region[1].start
+        return (
+            slice(high.start + corner[0], high.stop + corner[0]),
+            slice(wide.start + corner[1], wide.stop + corner[1]),
+        ), where
+
+    def _part(self, array: Labels, region: Region) -> Labels:
+        """The part of the window that shows a region, as a view."""
+        rows, columns = (
+            slice(part.start - whole.start, part.stop - whole.start)
+            for part, whole in zip(region, self.region, strict=True)
+        )
+        return array[rows, columns]
+
+    def _pull(self, region: Region) -> None:
+        """Show a region of the store in the window."""
+        common = _common(region, self.region)
+        if common is not None:
+            labels = self.store.read_labels(common)
+            self._part(self.window, common)[...] = labels
+            self._part(self._seen, common)[...] = labels
+
+
+def region_of(where: Any, shape: tuple[int, int]) -> Region:
+    """Return an index of integers and slices as rows and columns with start and stop."""
+    parts = (*where, *(slice(None),) * (2 - len(where)))
+    rows, columns = (
+        slice(*part.indices(side)[:2]) if isinstance(part, slice)
+        else slice(int(part), int(part) + 1)
+        for part, side in zip(parts, shape, strict=True)
+    )  # fmt: skip
+    return rows, columns
+
+
+def _common(region: Region, other: Region) -> Region | None:
+    """The part that two regions share; None if there is none."""
+    rows, columns = (
+        slice(max(one.start, two.start), min(one.stop, two.stop))
+        for one, two in zip(region, other, strict=True)
+    )
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def _put(array: NDArray[Any], values: NDArray[Any], inside: NDArray[np.bool_] | None) -> None:
+    """Write values of the shape of an array, or those of the pixels of a mask."""
+    if inside is None:
+        array[...] = values.reshape(array.shape)
+    else:
+        array[inside] = values[inside] if values.shape == array.shape else values

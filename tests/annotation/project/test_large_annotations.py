@@ -1,0 +1,94 @@
+"""Annotations of large images in a project: labels in chunks on disk."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from annotation_projects import all_files, arrays_of, picture
+
+from napari_cliper.annotation.class_change import ClassChange
+from napari_cliper.annotation.edit_mask import PAINTED
+from napari_cliper.annotation.label_store import LabelStore, StoredState
+from napari_cliper.annotation.project.annotation_store import ChangedOnDiskError
+from napari_cliper.annotation.project.project import Project
+from napari_cliper.labels.label_class import ClassRow
+
+SHAPE = (600, 1100)
+CLASSES = {1: ClassRow("nucleus"), 2: ClassRow("fibre")}
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project.create(tmp_path / "project", [picture(tmp_path / "slide.png", SHAPE)])
+
+
+def paint(store, top, label):
+    store.write((slice(top, top + 10), slice(20, 30)), np.uint16(label), np.uint8(PAINTED))
+
+
+def reopened(project):
+    found = Project.open(project.folder).load("slide")
+    assert isinstance(found, StoredState)
+    return found
+
+
+def test_saves_write_changed_chunks_and_all_comes_back(project):
+    store = LabelStore(SHAPE)
+    paint(store, 0, 1)
+    project.save("slide", StoredState(store, CLASSES, {"note": 5}))
+    folder, other = arrays_of(project, "slide")
+    assert folder == other
+    first = {path: path.stat().st_mtime_ns for path in folder.rglob("c/0/*/*")}
+    assert len(first) == 1
+    paint(store, 550, 2)
+    project.save("slide", StoredState(store, CLASSES, {"note": 6}))
+    assert arrays_of(project, "slide")[0] == folder
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+    found = reopened(project)
+    assert found.record == {"note": 6}
+    assert dict(found.classes) == CLASSES
+    assert found.labels.sum() == 100 + 200
+    assert (found.edit_mask == PAINTED).sum() == 200
+    assert project.images[0].classes == ("nucleus", "fibre")
+    record = json.loads((project.folder / "annotations" / "slide.json").read_text())
+    assert record["pixels"] == {"1": 100, "2": 100}
+
+
+def test_what_another_program_saved_is_not_replaced_unasked(project):
+    store = LabelStore(SHAPE)
+    paint(store, 0, 1)
+    project.save("slide", StoredState(store, CLASSES))
+    theirs = Project.open(project.folder)
+    other = theirs.load("slide")
+    paint(other.store, 300, 2)
+    theirs.save("slide", other)
+    paint(store, 100, 1)
+    with pytest.raises(ChangedOnDiskError):
+        project.save("slide", StoredState(store, CLASSES))
+    assert reopened(project).labels.sum() == 100 + 200
+    project.save("slide", StoredState(store, CLASSES), overwrite=True)
+    assert reopened(project).labels.sum() == 100 + 100
+    assert len([one for one in all_files(project.folder) if one.endswith(".zarr")]) == 1
+
+
+def test_a_merged_class_changes_on_disk_and_a_window_saves_on(project):
+    store = LabelStore(SHAPE)
+    paint(store, 0, 1)
+    paint(store, 550, 2)
+    project.save("slide", StoredState(store, CLASSES))
+    before = arrays_of(project, "slide")[0]
+    done = project.change_class(ClassChange("nucleus", CLASSES[2], merge=True))
+    assert done.images == ("slide",)
+    assert reopened(project).labels.sum() == 400
+    assert list(reopened(project).classes) == [2]
+    assert arrays_of(project, "slide")[0] == before
+    kept = LabelStore(SHAPE, done.backup / "annotations" / before.name)
+    assert kept.counts().labels == {1: 100, 2: 100}
+    store.relabel([1], 2)  # as the window does
+    paint(store, 300, 2)
+    project.save("slide", StoredState(store, {2: CLASSES[2]}))
+    assert reopened(project).labels.sum() == 600
+    project.remove_image("slide")
+    assert not [one for one in all_files(project.folder / "annotations") if "zarr" in one]
