@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,8 +116,8 @@ def test_a_save_writes_changed_chunks_only_and_a_copy_all(tmp_path):
     store.write((slice(20, 22), slice(30, 34)), np.uint16(5), np.uint8(PAINTED))
     store.save(tmp_path / "a")
     after = files(tmp_path / "a")
-    changed = {str(path.relative_to(tmp_path)) for path in after if after[path] != before[path]}
-    assert changed == {os.path.join("a", "c", "0", "1", "1"), os.path.join("a", "c", "0", "1", "2")}
+    changed = {path.relative_to(tmp_path) for path in after if after[path] != before[path]}
+    assert changed == {Path("a/c/0/1/1"), Path("a/c/0/1/2")}
     fork = store.fork()
     fork.relabel([3], 7)
     fork.relabel([5], 0, opened=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from skimage import measure
 
 from .edit_mask import OPEN, EditMask, Labels
+from .label_store import LabelStore
+from .stored_edits import region_of
 
 PART = 1 << 22
 """Pixels that are counted at once."""
@@ -61,6 +64,28 @@ def done(
         decided=float(np.count_nonzero(edit_mask != OPEN) / edit_mask.size),
         classes=int(np.count_nonzero(present[1:])),
         open_regions=0 if prediction is None else _open_regions(edit_mask[region], prediction),
+    )
+
+
+def done_on_disk(
+    store: LabelStore,
+    prediction: NDArray[np.integer] | None = None,
+    region: tuple[slice, slice] = (slice(None), slice(None)),
+) -> Done:
+    """Compute the progress of a large annotation; parameters as of `done`.
+
+    Only the chunks that have changed since the last call are counted.
+    """
+    counts, pixels = store.counts(), math.prod(store.shape)
+    open_regions = 0
+    if prediction is not None:
+        edit_mask = store.read_edit_mask(region_of(region, store.shape))
+        open_regions = _open_regions(edit_mask, prediction)
+    return Done(
+        labelled=sum(counts.labels.values()) / pixels,
+        decided=counts.decided / pixels,
+        classes=len(counts.labels),
+        open_regions=open_regions,
     )
 
 

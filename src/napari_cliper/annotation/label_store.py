@@ -89,6 +89,8 @@ class LabelStore:
             (-(-shape[0] // OVERVIEW), -(-shape[1] // OVERVIEW)), np.uint16
         )
         """The label of every eighth pixel; complete once `counts` was called."""
+        self.version = 0
+        """How many chunks were changed so far."""
         self._lock = threading.RLock()
         self._saving = threading.Lock()
         self._changed: dict[Index, _Chunk] = {}  # not on disk yet
@@ -134,16 +136,18 @@ class LabelStore:
         FileError
             If a chunk on disk is damaged.
         """
-        both = self._read(region, slice(None))
-        return both[0], both[1].astype(np.uint8)
+        labels, edit_mask = self._read(region, slice(None))
+        return labels, edit_mask.astype(np.uint8)
 
     def read_labels(self, region: Region) -> Labels:
         """Return a copy of the labels of a region; raises as `read`."""
-        return self._read(region, slice(0, 1))[0]
+        labels: Labels = self._read(region, slice(0, 1))[0]
+        return labels
 
     def read_edit_mask(self, region: Region) -> EditMask:
         """Return a copy of the edit mask of a region; raises as `read`."""
-        return self._read(region, slice(1, 2))[0].astype(np.uint8)
+        edit_mask: EditMask = self._read(region, slice(1, 2))[0].astype(np.uint8)
+        return edit_mask
 
     def _read(self, region: Region, which: slice) -> NDArray[np.uint16]:
         sides = [max(part.stop - part.start, 0) for part in region]
@@ -249,6 +253,7 @@ class LabelStore:
 
     def _set(self, index: Index, chunk: _Chunk) -> None:
         chunk.flags.writeable = False
+        self.version += 1
         self._changed[index] = chunk
         self._cached.pop(index, None)
         self._counts.pop(index, None)
@@ -428,7 +433,7 @@ class StoredState(AnnotationState):
     store: LabelStore
 
     @property
-    def labels(self) -> Labels:  # type: ignore[override]
+    def labels(self) -> Labels:
         """All labels, (Y, X) uint16.
 
         Raises
@@ -439,7 +444,7 @@ class StoredState(AnnotationState):
         return self.store.read_labels(self._whole())
 
     @property
-    def edit_mask(self) -> EditMask:  # type: ignore[override]
+    def edit_mask(self) -> EditMask:
         """The whole edit mask, (Y, X) uint8; raises as `labels`."""
         return self.store.read_edit_mask(self._whole())
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .edit_history import REMEMBERED, Box, Index
-from .edit_mask import OPEN, PAINTED, EditMask, Labels
+from .edit_mask import PAINTED, EditMask, Labels
 from .label_store import LabelStore, Region
 
 HISTORY_BYTES = 512_000_000

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QMessageBox
 from . import ui_text
 from .controllers.all_planes import AllPlanes
 from .controllers.annotation import AnnotationController
+from .controllers.annotation_window import AnnotationWindows
 from .controllers.autosave import Autosave
 from .controllers.axes import AxesController
 from .controllers.base import Controller
@@ -89,6 +90,7 @@ class CliperWidget(DockPanels):
         )
         state.message.connect(self._say)
         state.page_wanted.connect(self.frame.go_to)
+        self.windows = add(AnnotationWindows(state, self.annotation_panel))
         self.result_display = add(
             ResultDisplay(state, classes, self.threshold_panel, self.result_details)
         )

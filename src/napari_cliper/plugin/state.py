@@ -25,7 +25,7 @@ from .controllers.live_result import LiveResult
 from .controllers.main_job import MainJob
 from .engine_session import Session
 from .layers.annotation_layer import AnnotationLayer
-from .layers.image_layers import ImageChoice, geometry_of, image_shape, place
+from .layers.image_layers import ImageChoice, geometry_of, image_shape
 from .panels.classes_panel import ClassesPanel
 from .panels.engine_panel import EnginePanel
 from .panels.image_panel import ImagePanel
@@ -271,8 +271,12 @@ class DockState(QObject):
 
     def _annotated(self, choice: ImageChoice) -> SeenLabels | None:
         """The annotation of a plane on which something is accepted or painted."""
-        annotation, at = self.annotations.of(choice.layer), place(choice)
-        if annotation is None or not annotation.fits or not annotation.edits.edit_mask[at].any():
+        annotation = self.annotations.of(choice.layer)
+        if annotation is None or not annotation.fits:
+            return None
+        choice = annotation.part(choice)
+        at = annotation.place_of(choice)
+        if not annotation.edits.edit_mask[at].any():
             return None
         labels = annotation.edits.labels[at].copy()
         return SeenLabels("annotation", choice, labels, self._as_in_table(annotation.classes))

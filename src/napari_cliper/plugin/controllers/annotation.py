@@ -14,8 +14,9 @@ from qtpy.QtCore import Signal
 
 from ...annotation.class_change import ClassChange
 from ...annotation.cleanup import CLEANING
-from ...annotation.completion import Done, done
+from ...annotation.completion import Done, done, done_on_disk
 from ...annotation.edit_mask import CLEANED, AnnotationState, protected
+from ...annotation.label_store import LabelStore
 from ...annotation.merge import region_at
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
@@ -26,6 +27,7 @@ from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, Region, check_annotation_memory
 from ..layers.image_view import pixel_under, rectangle_mask
 from ..layers.labels_history import Place
+from ..layers.large_annotation_layer import LargeAnnotationLayer, annotation_of
 from ..layers.passing_layers import PassingLayer
 from ..layers.prediction_layers import Prediction, changed_layer
 from ..panels.annotation_panel import AnnotationPanel
@@ -160,7 +162,7 @@ class AnnotationController(Controller):
         if found is not None:
             self.remove(found)
         check_annotation_memory(ImageChoice(image, name))
-        annotation = AnnotationLayer(image, name, state)
+        annotation = annotation_of(image, name, state)
         annotation.changed.connect(partial(self._on_changed, annotation))
         annotation.stepped.connect(partial(self.stepped.emit, annotation))
         annotation.refused.connect(self.say_error)
@@ -390,6 +392,7 @@ class AnnotationController(Controller):
             return None
         self._check_fits(annotation)
         annotation.follow()
+        choice = annotation.part(choice)
         labels = annotation.edits.labels[annotation.place_of(choice)].copy()
         return annotation, choice, labels
 
@@ -443,16 +446,18 @@ class AnnotationController(Controller):
         if annotation is None or choice is None or not of_this:
             self._panel.show_done(None)
             return None
-        place: Place = (*choice.plane, slice(None), slice(None))
-        labels, edit_mask = (
-            annotation.edits.labels[place].copy(),
-            annotation.edits.edit_mask[place].copy(),
-        )
         predicted: tuple[NDArray[Any], Region] | tuple[()] = ()
         seen = self._result.seen()
         of_this = seen is not None and seen.choice.layer is choice.layer
         if seen is not None and of_this and seen.choice.plane == choice.plane:
             predicted = seen.labels, annotation.region_of(seen.choice)
+        if isinstance(annotation, LargeAnnotationLayer):
+            return partial(_counted_on_disk, annotation.store, predicted)
+        place: Place = (*choice.plane, slice(None), slice(None))
+        labels, edit_mask = (
+            annotation.edits.labels[place].copy(),
+            annotation.edits.edit_mask[place].copy(),
+        )
         return partial(_counted, labels, edit_mask, predicted)
 
     def _plane_on_screen(self) -> ImageChoice | None:
@@ -491,3 +496,12 @@ def _counted(
     _should_stop: Callable[[], bool],
 ) -> Done:
     return done(labels, edit_mask, *predicted)
+
+
+def _counted_on_disk(
+    store: LabelStore,
+    predicted: tuple[NDArray[Any], Region] | tuple[()],
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> Done:
+    return done_on_disk(store, *predicted)

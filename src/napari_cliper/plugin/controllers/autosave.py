@@ -11,11 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import Signal
 
-from ...annotation.edit_history import Edits
 from ...annotation.project.project import Project
 from ...annotation.project.sessions import FoundSession, Session, delete_session
 from ...annotation.project.settings import ProjectSettings
@@ -41,6 +39,7 @@ from .session_files import (
     look_for_sessions,
     offer_of,
     open_session,
+    painted_on,
     place_of,
     shown_properties,
 )
@@ -164,7 +163,7 @@ class Autosave(Controller):
             state = annotation.state()
             record = {**state.record, LAYER: shown_properties(image)}
             axes = axes_from_names(image.axis_labels, image.ndim)
-            state = replace(state, record=record)
+            state = state.with_record(record)
             task = SaveTask(annotation, state, source, image.source.path, axes)
             tasks.append(task)
         self._unsaved.clear()
@@ -355,10 +354,7 @@ class Autosave(Controller):
             self._viewer.add_layer(image)
         state, orphan = one.state, self._orphan(session, one.name)
         if orphan is not None:  # may have been painted on while the dock was closed
-            edits = Edits(np.ascontiguousarray(state.labels.copy()), state.edit_mask)
-            edits.labels[...] = orphan.data
-            edits.follow(painted=True)
-            state = replace(state, labels=edits.labels, edit_mask=edits.edit_mask)
+            state = painted_on(state, orphan)
             self._viewer.layers.remove(orphan)
         annotation = self._annotation_controller.begin(image, name, state)
         annotation.layer.metadata[PLACE_KEY] = (session.folder.name, one.name)

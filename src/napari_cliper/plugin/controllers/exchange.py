@@ -152,7 +152,7 @@ class Exchange(Controller):
         try:
             annotation = self._annotation_controller.begin(choice.layer, choice.name)
             axes = axes_from_names(choice.layer.axis_labels, choice.layer.ndim)
-            shape = annotation.layer.data.shape
+            shape = annotation.shape
             place, imported = fitted_planes(planes, shape, axes, choice.plane)
             self._take(annotation, place, imported)
         except InvalidInputError as error:
@@ -182,8 +182,7 @@ class Exchange(Controller):
         if new:
             self._state.set_rows((*self._state.rows, *new))
         annotation.show_classes(self._state.labelled_rows)
-        before = annotation.edits.labels[place]
-        changed = annotation.rewrite(place, np.where(labels > 0, labels, before))
+        changed = annotation.add_labels(place, labels)
         self.message.emit(ui_text.imported(source=imported.source, changed=changed), False)
 
 

@@ -244,6 +244,7 @@ class PrototypeLearning(Controller):
 
     def _learn(self, annotation: AnnotationLayer, choice: ImageChoice, *, ask_again: bool) -> None:
         annotation.follow()
+        choice = annotation.part(choice)
         place, config = annotation.place_of(choice), self._engine.value()
         learning_request = LearningRequest(
             choice.reader(config),
@@ -357,7 +358,7 @@ def _free_name(path: Path) -> Path:
 def _nothing_confirmed(annotation: AnnotationLayer, choice: ImageChoice) -> str:
     if not annotation.fits:
         return ui_text.another_size(image=annotation.name)
-    place = annotation.place_of(choice)
+    place = annotation.place_of(annotation.part(choice))
     confirmed = annotation.edits.edit_mask[place] != OPEN
     if not confirmed.any():
         return ui_text.NOTHING_CONFIRMED

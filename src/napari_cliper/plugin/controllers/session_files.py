@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
+from ...annotation.edit_history import Edits
 from ...annotation.edit_mask import AnnotationState
+from ...annotation.label_store import StoredState
 from ...annotation.project.project import Project
 from ...annotation.project.sessions import FoundSession, Session, found_sessions
 from ...annotation.project.settings import ProjectSettings
+from ...annotation.stored_edits import StoredEdits
 from ...io.files import FileError
 from ...segmentation import Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import AXES_KEY, ImageChoice, labels_shape
+from ..layers.large_annotation_layer import window_of
 from ..panels.offers_panel import Offer
 from .project_files import is_image_of
 
@@ -104,14 +108,14 @@ def _read(
         return None
     record = dict(state.record)
     shown = dict(record.pop(LAYER, {}))
-    state = replace(state, record=record)
+    state = state.with_record(record)
     try:
         pixels, problem = project.read_image(name), ""
     except FileError as error:
         pixels, problem = None, str(error)
     for index, (layer, source, path) in enumerate(open_images):
         called = layer.name == shown.get("name") or (path and path == shown.get("path"))
-        fits = called and labels_shape(ImageChoice(layer, layer.name)) == state.labels.shape
+        fits = called and labels_shape(ImageChoice(layer, layer.name)) == state.shape
         if fits and (pixels is None or np.array_equal(np.asarray(source), pixels)):
             del open_images[index]
             return FoundAnnotation(name, state, shown, None, layer)
@@ -123,14 +127,15 @@ def _read(
 
 def add_image(project: Project, task: SaveTask) -> str:
     """Add the image of a task to a session: its file, or else a copy of its pixels."""
-    source, shape = task.source, task.state.labels.shape
+    source, shape = task.source, task.state.shape
     name = task.annotation.name
     size = math.prod(source.shape) * source.dtype.itemsize
     if tuple(source.shape[: len(shape)]) != shape:  # the layer has other data by now
         return project.add_image(
             name, np.broadcast_to(np.uint8(0), shape), axes=task.axes, keep_pixels=False
         ).name
-    if size <= LARGEST_COPY:
+    lazy = isinstance(task.state, StoredState) and not isinstance(source, np.ndarray)
+    if size <= LARGEST_COPY and not lazy:  # what is read lazily may not fit into the memory
         pixels = np.asarray(source)
         path = None if task.path is None else Path(task.path)
         if path is not None and is_image_of(path, pixels) and not _has(project, path):
@@ -143,6 +148,21 @@ def add_image(project: Project, task: SaveTask) -> str:
 
 def _has(project: Project, path: Path) -> bool:
     return any(image.path.samefile(path) for image in project.images if image.path.exists())
+
+
+def painted_on(state: AnnotationState, orphan: Labels) -> AnnotationState:
+    """Return an annotation with what its layer shows, which a closed dock has left there."""
+    if isinstance(state, StoredState):
+        region = window_of(orphan)
+        if region is not None:
+            edits = StoredEdits(state.store, region)
+            edits.window[...] = orphan.data
+            edits.follow()
+        return state
+    whole = Edits(np.ascontiguousarray(state.labels.copy()), state.edit_mask)
+    whole.labels[...] = orphan.data
+    whole.follow(painted=True)
+    return replace(state, labels=whole.labels, edit_mask=whole.edit_mask)
 
 
 def shown_properties(image: Image) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ...segmentation import InvalidInputError, Progress, objects_of_tiles
 from .. import ui_text
 from ..engine_requests import Request
 from ..engine_session import Session
-from ..layers.image_layers import ImageChoice, place
+from ..layers.image_layers import ImageChoice
 from ..layers.object_size import BoxLayer, size_in_shape
 from ..panels.engine_panel import EnginePanel
 from ..panels.tiles_panel import TilesPanel
@@ -165,7 +165,8 @@ class TilesController(Controller):
         if isinstance(active, Shapes) and active.selected_data:
             self._take(size_in_shape(self._state.viewer, choice.layer, active))
         elif annotation is not None and annotation.image is choice.layer:
-            painted = annotation.edits.edit_mask[place(choice)] == PAINTED
+            part = annotation.place_of(annotation.part(choice))
+            painted = annotation.edits.edit_mask[part] == PAINTED
             self._measuring.replace(partial(_extent, painted), self._on_extent)
         else:
             self._draw_a_box(choice)

@@ -20,6 +20,7 @@ from ...annotation.edit_mask import ACCEPTED, PAINTED, AnnotationState
 from ...annotation.export import labelled_of
 from ...annotation.merge import Rule, accept, following, moved_by_hint
 from ...annotation.saved_objects import OBJECTS, SavedObjects, objects_in
+from ...annotation.stored_edits import StoredEdits
 from ...annotation.user_hints import CLICKS, Clicks, clicks_in
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
@@ -68,22 +69,13 @@ class AnnotationLayer(QObject):
         super().__init__()
         self.image = image
         self.name = name
-        whole = ImageChoice(image, name)
-        shape = labels_shape(whole)
-        labels = np.zeros(shape, np.uint16) if state is None else np.ascontiguousarray(state.labels)
-        edit_mask = np.zeros(shape, np.uint8) if state is None else state.edit_mask
         self.classes: dict[int, ClassRow] = {} if state is None else dict(state.classes)
         self.record: dict[str, Any] = {} if state is None else dict(state.record)
         self.clicks: Clicks = clicks_in(self.record.pop(CLICKS, None))
         self.objects: SavedObjects | None = objects_in(self.record.pop(OBJECTS, None))
-        self.layer = Labels(
-            labels,
-            name=ui_text.annotation_layer(name),
-            metadata={OUTPUT_KEY: {"annotation_of": name}},
-            **transforms(whole),
-        )
+        self.edits: Edits | StoredEdits
+        self.layer, self.edits = self._opened(state)
         self.layer.locked = True  # napari's buttons and keys do not delete it then
-        self.edits = Edits(self.layer.data, edit_mask)
         # napari emits an event before it changes the data, or none, so look afterwards.
         self._timer = once(self, 0, self._on_timer)
         self._follows: tuple[Key, NDArray[np.bool_]] | None = None  # pixels that follow hints
@@ -102,10 +94,29 @@ class AnnotationLayer(QObject):
         self._coloured: dict[int, ClassRow] | None = None  # the classes that the layer shows
         self.show_classes(())
 
+    def _opened(self, state: AnnotationState | None) -> tuple[Labels, Edits | StoredEdits]:
+        """Make the layer, and the edits that share its array."""
+        shape = labels_shape(self._shown())
+        labels = np.zeros(shape, np.uint16) if state is None else np.ascontiguousarray(state.labels)
+        edit_mask = np.zeros(shape, np.uint8) if state is None else state.edit_mask
+        layer = Labels(labels, **self._layer_properties())
+        return layer, Edits(layer.data, edit_mask)
+
+    def _layer_properties(self) -> dict[str, Any]:
+        return {
+            "name": ui_text.annotation_layer(self.name),
+            "metadata": {OUTPUT_KEY: {"annotation_of": self.name}},
+            **transforms(self._shown()),
+        }
+
+    def _shown(self) -> ImageChoice:
+        """What the layer shows of the image: all."""
+        return ImageChoice(self.image, self.name)
+
     def _on_moved(self) -> None:
         """Copy transform, axes and units of the image to the layer."""
         if self.image.ndim == self.layer.ndim:
-            for name, value in transforms(ImageChoice(self.image, self.name)).items():
+            for name, value in transforms(self._shown()).items():
                 setattr(self.layer, name, value)
 
     def close(self) -> None:
@@ -145,8 +156,8 @@ class AnnotationLayer(QObject):
     def change_class(self, change: ClassChange) -> None:
         """Rename, merge or delete a class; merging and deleting end the layer's undo history."""
         self.follow()
-        edits, record = self.edits, {CLICKS: self.clicks, **self._objects_record()}
-        before = AnnotationState(edits.labels, edits.edit_mask, self.classes, record)
+        record = {CLICKS: self.clicks, **self._objects_record()}
+        before = self._shared_state(record)
         after = change_state(before, change)
         if after is before:
             return
@@ -154,19 +165,36 @@ class AnnotationLayer(QObject):
         self.classes = dict(after.classes)
         self.clicks = clicks_in(after.record.get(CLICKS))
         self.objects = objects_in(after.record.get(OBJECTS))
-        if after.labels is not before.labels:
-            self.edits = Edits(after.labels, after.edit_mask)
-            mode, self.layer.editable = self.layer.mode, False  # ends napari's history too
-            self.layer.editable = True
-            self.layer.mode = mode
-            self.layer.data = self.edits.labels
+        self._take_relabelled(after)
         if self.layer.selected_label in gone:
             new = change.new
             left = [n for n, row in self.classes.items() if new and row.name == new.name]
             self.layer.selected_label = next(iter(left or self.classes), 1)
         self.changed.emit()
 
+    def _shared_state(self, record: dict[str, Any]) -> AnnotationState:
+        """The annotation with the arrays that are being edited."""
+        return AnnotationState(self._whole.labels, self._whole.edit_mask, self.classes, record)
+
+    def _take_relabelled(self, after: AnnotationState) -> None:
+        """Go on with the arrays of another state, if they are others."""
+        if after.labels is not self._whole.labels:
+            self.edits = Edits(after.labels, after.edit_mask)
+            mode, self.layer.editable = self.layer.mode, False  # ends napari's history too
+            self.layer.editable = True
+            self.layer.mode = mode
+            self.layer.data = self._whole.labels
+
     # ------------------------------------------------------------------ changes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the annotation, which is that of the image without the axis of colours."""
+        return self.edits.labels.shape
+
+    def part(self, choice: ImageChoice) -> ImageChoice:
+        """Return the part of a choice on which tools for a whole plane work: all of it."""
+        return choice
 
     def place_of(self, choice: ImageChoice) -> Place:
         """The index of a choice's pixels in the annotation."""
@@ -286,6 +314,10 @@ class AnnotationLayer(QObject):
         if changed:
             self.changed.emit()
 
+    def add_labels(self, place: Place, labels: NDArray[np.uint16]) -> int:
+        """Write the labels that are not 0 as painted ones, as one undo step; see `rewrite`."""
+        return self.rewrite(place, np.where(labels > 0, labels, self.edits.labels[place]))
+
     def rewrite(self, place: Place, labels: NDArray[np.uint16], value: int = PAINTED) -> int:
         """Write labels as one undo step; returns how many pixels changed.
 
@@ -363,17 +395,21 @@ class AnnotationLayer(QObject):
     @property
     def fits(self) -> bool:
         """Whether the image still has the size of its annotation."""
-        return labels_shape(ImageChoice(self.image, self.name)) == self.edits.labels.shape
+        return labels_shape(ImageChoice(self.image, self.name)) == self.shape
 
     def _soon(self, event: Any) -> None:
         if not self._writing:
-            box = part_of_step(event.value, self.edits.labels.shape)
+            box = self._box_of(event.value)
             if self._painted and box is not None and self._painted_box is not None:
                 box = union([self._painted_box, box])
             self._painted_box = None if self._painted and self._painted_box is None else box
             self._painted = True
             self._timer.start()
         self.stepped.emit(not self._writing)
+
+    def _box_of(self, step: Sequence[Any]) -> Box | None:
+        """The smallest part of the image with a step of the layer; None if it cannot be told."""
+        return part_of_step(step, self.layer.data.shape)
 
     def _on_timer(self) -> None:
         self._follow(self._painted_box)
@@ -385,17 +421,18 @@ class AnnotationLayer(QObject):
 
     def _on_data(self, _event: Any = None) -> None:
         """Accept another array of the layer; pixels that differ count as painted."""
+        ours = self._editable
         data = self.layer.data
-        if data is self.edits.labels:
+        if data is ours:
             return
         given = np.asarray(data)
         new = np.ascontiguousarray(given.astype(np.uint16))
-        if given.shape != self.edits.labels.shape or not np.array_equal(new, given):
-            self.layer.data = self.edits.labels
+        if given.shape != ours.shape or not np.array_equal(new, given):
+            self.layer.data = ours
             self.refused.emit(
                 ui_text.labels_refused(
                     layer=self.layer.name,
-                    shape=self.edits.labels.shape,
+                    shape=ours.shape,
                     dtype=given.dtype,
                     given=given.shape,
                     low=given.min(initial=0),
@@ -403,12 +440,27 @@ class AnnotationLayer(QObject):
                 )
             )
             return
-        self.edits.labels[...] = new
+        ours[...] = new
         self.edits.follow(painted=True)
-        self.edits = Edits(new, self.edits.edit_mask)
-        if new is not data:
-            self.layer.data = new
+        self._take_array(new)
         self.changed.emit()
+
+    @property
+    def _editable(self) -> NDArray[np.uint16]:
+        """The array of the layer."""
+        return self._whole.labels
+
+    @property
+    def _whole(self) -> Edits:
+        """The edits of arrays of the whole image."""
+        assert isinstance(self.edits, Edits)  # noqa: S101 - as `_opened` made them
+        return self.edits
+
+    def _take_array(self, new: NDArray[np.uint16]) -> None:
+        """Go on with an array of the same labels that was given to the layer."""
+        self.edits = Edits(new, self._whole.edit_mask)
+        if new is not self.layer.data:
+            self.layer.data = new
 
     def _objects_record(self) -> dict[str, Any]:
         return {} if self.objects is None else {OBJECTS: self.objects.to_record()}
@@ -418,20 +470,26 @@ class AnnotationLayer(QObject):
 
         It uses a copy of the annotation at the time of this call.
         """
-        return partial(_labelled, self.state(), ImageChoice(self.image, self.name))
+        return partial(labelled_with, self.state(), ImageChoice(self.image, self.name))
 
     def state(self) -> AnnotationState:
         """A copy of the annotation, for a thread or a file."""
         self.follow()
+        return AnnotationState(
+            self._whole.labels.copy(),
+            self._whole.edit_mask.copy(),
+            dict(self.classes),
+            self._full_record(),
+        )
+
+    def _full_record(self) -> dict[str, Any]:
         record = {**self.record, "geometry": geometry_of(self.layer)}
         if self.clicks:
             record[CLICKS] = {name: list(points) for name, points in self.clicks.items()}
-        record |= self._objects_record()
-        return AnnotationState(
-            self.edits.labels.copy(), self.edits.edit_mask.copy(), dict(self.classes), record
-        )
+        return record | self._objects_record()
 
 
-def _labelled(state: AnnotationState, choice: ImageChoice) -> LabelledImage:
+def labelled_with(state: AnnotationState, choice: ImageChoice) -> LabelledImage:
+    """Return an annotation with the pixels of its image, for an export."""
     found = labelled_of(state, choice.name, choice.source)
     return replace(found, contrast=choice.contrast(), gamma=choice.gamma)

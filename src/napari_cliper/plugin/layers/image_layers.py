@@ -27,6 +27,11 @@ from .lazy_planes import LazyPlane, lazy_levels
 
 Region = tuple[slice, slice]
 
+LARGEST_IN_MEMORY = 8192
+"""Side of the largest square image whose annotation is in memory: 1 GB, and the smallest limit of
+the textures of today's GPUs. Labels of larger images are on disk, with a window over what is
+visible."""
+
 ANNOTATION_BYTES = 14
 """Bytes for each pixel that an annotation takes at most, with its undo history and its layer."""
 
@@ -197,6 +202,13 @@ def labels_shape(choice: ImageChoice) -> tuple[int, ...]:
     return (*shape[:-2], *sides_of(choice.region)) if choice.region else shape
 
 
+def is_on_disk(image: Image) -> bool:
+    """Whether the labels of an image are on disk: a plane with too many pixels for the memory."""
+    shape = image_shape(image)
+    longest = max(shape) > 2 * LARGEST_IN_MEMORY  # no GPU draws such a layer in full
+    return len(shape) == 2 and (longest or math.prod(shape) > LARGEST_IN_MEMORY**2)
+
+
 def check_memory(choice: ImageChoice) -> None:
     """Check that a run, and the Labels layers of its image, fit in the free memory.
 
@@ -220,7 +232,7 @@ def fits_memory(choice: ImageChoice) -> bool:
 
 
 def check_annotation_memory(choice: ImageChoice) -> None:
-    """Check that an annotation of an image fits in the free memory.
+    """Check that an annotation of an image fits in the free memory, if it is not on disk.
 
     Raises
     ------
@@ -230,7 +242,7 @@ def check_annotation_memory(choice: ImageChoice) -> None:
     shape = labels_shape(choice)
     needed = ANNOTATION_BYTES * math.prod(shape)
     free = psutil.virtual_memory().available
-    if needed > free:
+    if needed > free and not is_on_disk(choice.layer):
         raise InvalidInputError(
             ui_text.annotation_too_large(
                 image=choice.name, sides=_sides(shape), needed=needed, free=free

@@ -118,9 +118,15 @@ def rectangle_mask(viewer: Viewer, choice: ImageChoice) -> NDArray[np.bool_]:
         raise InvalidInputError(ui_text.NO_RECTANGLE_DRAWN)
     active = viewer.layers.selection.active
     layer = active if active in shapes else shapes[-1]
-    inside = np.zeros(choice.source.shape[choice.layer.ndim - 2 :][:2], bool)
-    inside[rectangle_region(viewer, choice.layer, layer)] = True
-    return inside[choice.region or (slice(None), slice(None))]
+    corner = (0, 0) if choice.region is None else tuple(part.start for part in choice.region)
+    found = rectangle_region(viewer, choice.layer, layer)
+    inside = np.zeros(choice.shape, bool)
+    rows, columns = (
+        slice(max(part.start - start, 0), max(part.stop - start, 0))
+        for part, start in zip(found, corner, strict=True)
+    )
+    inside[rows, columns] = True
+    return inside
 
 
 def visible_region(viewer: Viewer, layer: Image) -> Region:
@@ -134,6 +140,23 @@ def visible_region(viewer: Viewer, layer: Image) -> Region:
     """
     _check_flat(viewer, layer, ui_text.OR_WHOLE_IMAGE)
     return _clipped(layer, _view_corners(viewer, layer), ui_text.THE_VISIBLE_REGION)
+
+
+def seen_region(viewer: Viewer, layer: Image) -> Region | None:
+    """Return the region of an image that the canvas shows, of any size; None if there is none."""
+    try:
+        _check_flat(viewer, layer)
+    except InvalidInputError:
+        return None
+    points = _view_corners(viewer, layer)
+    if not np.isfinite(points).all():
+        return None
+    low, high = np.floor(points.min(axis=0) + 0.5), np.ceil(points.max(axis=0) + 0.5)
+    rows, columns = (
+        slice(int(np.clip(start, 0, side)), int(np.clip(stop, 0, side)))
+        for start, stop, side in zip(low, high, image_shape(layer)[-2:], strict=True)
+    )
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
 
 # ------------------------------------------------------------------ pixels

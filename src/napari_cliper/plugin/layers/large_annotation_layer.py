@@ -1,0 +1,311 @@
+"""The annotation of a large image: labels on disk, and a Labels layer over what is visible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+
+from ...annotation.edit_history import Box, smallest_part
+from ...annotation.edit_mask import AnnotationState
+from ...annotation.label_store import CHUNK, LabelStore, Region, StoredState
+from ...annotation.merge import Rule
+from ...annotation.stored_edits import StoredEdits, region_of
+from ...labels.label_class import ClassRow
+from ...labels.labelled_image import LabelledImage
+from .annotation_layer import AnnotationLayer, labelled_with
+from .image_layers import ImageChoice, image_shape, is_on_disk
+from .labels_history import Place, part_of_step
+from .window_labels import WindowLabels
+
+WINDOW = 4096
+"""Longest side of the window in pixels: more than a screen shows, and read in a moment."""
+
+WINDOW_KEY = "napari_cliper_window"
+"""Key in the metadata of a layer for the region that it shows after its dock was closed."""
+
+NEAR = 0.75
+"""Fraction of the window's side within which what is in the middle of the view must be."""
+
+BLOCK = 2048
+"""Side of the parts in which a large prediction is accepted, or labels are imported."""
+
+
+def annotation_of(image: Image, name: str, state: AnnotationState | None = None) -> AnnotationLayer:
+    """Return a new annotation of an image: of a large one with labels on disk."""
+    if isinstance(state, StoredState) or is_on_disk(image):
+        return LargeAnnotationLayer(image, name, state)
+    return AnnotationLayer(image, name, state)
+
+
+class LargeAnnotationLayer(AnnotationLayer):
+    """An annotation whose labels are on disk, with a Labels layer over a part of the image.
+
+    Strokes are written to the store at once. Undo and redo work on all of the image.
+    """
+
+    layer: WindowLabels
+    edits: StoredEdits
+
+    def _opened(self, state: AnnotationState | None) -> tuple[Labels, StoredEdits]:
+        store = _store_of(state, image_shape(self.image))
+        rows, columns = store.shape
+        edits = StoredEdits(store, window_around((slice(0, rows), slice(0, columns)), store.shape))
+        self.edits = edits
+        layer = WindowLabels(edits.window, **self._layer_properties())
+        layer.undo_by, layer.redo_by = partial(self._go, edits.undo), partial(self._go, edits.redo)
+        return layer, edits
+
+    def close(self) -> None:
+        """Disconnect all signals; the layer stays, with napari's undo."""
+        super().close()
+        self.layer.undo_by = self.layer.redo_by = None
+        self.layer.metadata[WINDOW_KEY] = self.edits.region
+
+    @property
+    def store(self) -> LabelStore:
+        """The labels and the edit mask of the whole image."""
+        return self.edits.store
+
+    # ------------------------------------------------------------------ the window
+
+    def _shown(self) -> ImageChoice:
+        return ImageChoice(self.image, self.name, region=self.edits.region)
+
+    def wanted_window(self, view: Region) -> Region | None:
+        """Return where the window should be for a view; None if it may stay."""
+        near = window_around(view, self.store.shape, NEAR)
+        inside = all(
+            whole.start <= part.start and part.stop <= whole.stop
+            for part, whole in zip(near, self.edits.region, strict=True)
+        )
+        return None if inside else window_around(view, self.store.shape)
+
+    def move(self, region: Region, labels: NDArray[np.uint16], version: int) -> bool:
+        """Move the window to a region; return False if its labels are out of date.
+
+        Parameters
+        ----------
+        region : (slice, slice)
+        labels : uint16 array
+            Of the store, as they were at a version of it.
+        version : int
+            See `LabelStore.version`.
+        """
+        self.follow()
+        if version != self.store.version:
+            return False
+        self._writing = True
+        try:
+            self.edits.show(region, labels)
+            self.layer.data = labels
+            self._on_moved()
+        finally:
+            self._writing = False
+        return True
+
+    @property
+    def drawing(self) -> bool:
+        """Whether the user is in the middle of a stroke, which ends in this window."""
+        return bool(self.layer._block_history)  # noqa: SLF001 - there is no public way to know
+
+    def part(self, choice: ImageChoice) -> ImageChoice:
+        """Return the part in the window of a choice that is larger than a window."""
+        if max(choice.shape) <= WINDOW:
+            return choice
+        parts = choice.region or tuple(slice(0, side) for side in self.store.shape)
+        rows, columns = (
+            slice(max(one.start, two.start), min(one.stop, two.stop))
+            for one, two in zip(parts, self.edits.region, strict=True)
+        )
+        return replace(choice, region=(rows, columns))
+
+    # ------------------------------------------------------------------ changes
+
+    def accept(
+        self,
+        choice: ImageChoice,
+        prediction: NDArray[np.integer],
+        rows: Sequence[ClassRow],
+        rule: Rule,
+        *,
+        chosen: Collection[str] | None = None,
+        where: NDArray[np.bool_] | None = None,
+    ) -> int:
+        """Accept a prediction part by part, as one undo step; see `AnnotationLayer.accept`."""
+        changed = 0
+        accept = super().accept
+        with self.as_one_step():
+            for part, inner in _parts_of(choice):
+                changed += accept(
+                    part, prediction[inner], rows, rule,
+                    chosen=chosen, where=None if where is None else where[inner],
+                )  # fmt: skip
+        return changed
+
+    def add_labels(self, place: Place, labels: NDArray[np.uint16]) -> int:
+        """Write the labels that are not 0 part by part, as one undo step."""
+        changed = 0
+        region = region_of(place, self.store.shape)
+        choice = ImageChoice(self.image, self.name, region=region)
+        with self.as_one_step():
+            for part, inner in _parts_of(choice):
+                changed += super().add_labels(self.place_of(part), labels[inner])
+        return changed
+
+    def _write(self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8]) -> int:
+        region = region_of(place, self.store.shape)
+        old, old_edit_mask = self.store.read(region)
+        differs = labels != old
+        touched = differs | (edit_mask != old_edit_mask)
+        part = smallest_part(touched)
+        if part is None:
+            return 0
+        smallest = tuple(
+            slice(whole.start + one.start, whole.start + one.stop)
+            for whole, one in zip(region, part, strict=True)
+        )
+        self.edits.take(smallest, labels[part], edit_mask[part], touched[part])
+        if not self._writing:
+            self._step_taken()
+        return int(np.count_nonzero(differs))
+
+    def _step_taken(self) -> None:
+        self._draw()
+        self.stepped.emit(False)
+        self.changed.emit()
+
+    def _draw(self) -> None:
+        outer, self._writing = self._writing, True
+        try:
+            self.layer.refresh()
+        finally:
+            self._writing = outer
+
+    @contextmanager
+    def as_one_step(self) -> Iterator[None]:
+        """Make one undo step of what is accepted meanwhile."""
+        self.follow()
+        version = self.store.version
+        self._writing = True
+        try:
+            with self.edits.as_one_step():
+                yield
+        finally:
+            self._writing = False
+            if self.store.version != version:
+                self._step_taken()
+
+    def _go(self, step: Callable[[], bool]) -> None:
+        """Undo or redo a step."""
+        self.follow()
+        self.forget_following()
+        if step():
+            self._draw()
+            self.changed.emit()
+
+    def _box_of(self, step: Sequence[Any]) -> Box | None:
+        box = part_of_step(step, self.layer.data.shape)
+        if box is None:
+            return None
+        return tuple(
+            slice(part.start + whole.start, part.stop + whole.start)
+            for part, whole in zip(box, self.edits.region, strict=True)
+        )
+
+    @property
+    def _editable(self) -> NDArray[np.uint16]:
+        return self.edits.window
+
+    def _take_array(self, new: NDArray[np.uint16]) -> None:
+        if new is not self.edits.window:
+            self.layer.data = self.edits.window
+
+    # ------------------------------------------------------------------ the whole
+
+    def _shared_state(self, record: dict[str, Any]) -> AnnotationState:
+        return StoredState(self.store, self.classes, record)
+
+    def _take_relabelled(self, after: AnnotationState) -> None:
+        assert isinstance(after, StoredState)  # noqa: S101 - as is `_shared_state`
+        if after.store is not self.store:
+            self.edits.relabel(after.store)
+            self._draw()
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was accepted, painted or clicked, and no object edited."""
+        self.follow()
+        touched = self.objects is not None and self.objects.touched
+        return not (self.clicks or touched) and self.store.blank
+
+    def state(self) -> StoredState:
+        """The annotation; its labels stay on disk and go on changing."""
+        self.follow()
+        return StoredState(self.store, dict(self.classes), self._full_record())
+
+    def gathered(self) -> Callable[[], LabelledImage]:
+        """A function that returns the input of an export; call it in a thread."""
+        return partial(labelled_with, self.state(), ImageChoice(self.image, self.name))
+
+
+def window_of(layer: Labels) -> Region | None:
+    """Return the region that the layer of a closed large annotation shows."""
+    region: Region | None = layer.metadata.get(WINDOW_KEY)
+    shown = () if region is None else tuple(part.stop - part.start for part in region)
+    return region if shown == tuple(layer.data.shape) else None
+
+
+def window_around(view: Region, shape: tuple[int, int], fraction: float = 1.0) -> Region:
+    """Return the window around the middle of a view, or a fraction of it.
+
+    Parameters
+    ----------
+    view : (slice, slice)
+    shape : (int, int)
+        Rows and columns of the image, in which the window lies.
+    fraction : float
+        Of the window's side; smaller ones are not larger than the view.
+    """
+    found = []
+    for part, side in zip(view, shape, strict=True):
+        length = round(min(WINDOW, side) * fraction)
+        if fraction < 1:
+            length = min(length, part.stop - part.start)
+        start = (part.start + part.stop - length) // 2
+        if fraction == 1:
+            start = round(start / CHUNK) * CHUNK
+        start = min(max(start, 0), side - length)
+        found.append(slice(start, start + length))
+    rows, columns = found
+    return rows, columns
+
+
+def _store_of(state: AnnotationState | None, shape: tuple[int, ...]) -> LabelStore:
+    if isinstance(state, StoredState):
+        return state.store
+    rows, columns = shape
+    store = LabelStore((rows, columns))
+    if state is not None:  # of an earlier version, in which it was in memory
+        store.write((slice(0, rows), slice(0, columns)), state.labels, state.edit_mask)
+    return store
+
+
+def _parts_of(choice: ImageChoice) -> Iterator[tuple[ImageChoice, Region]]:
+    """Yield the parts of a choice, and where each is in it."""
+    top, left = (0, 0) if choice.region is None else (part.start for part in choice.region)
+    rows, columns = choice.shape
+    for row, column in product(range(0, rows, BLOCK), range(0, columns, BLOCK)):
+        inner = slice(row, min(row + BLOCK, rows)), slice(column, min(column + BLOCK, columns))
+        down, across = (
+            slice(part.start + start, part.stop + start)
+            for part, start in zip(inner, (top, left), strict=True)
+        )
+        yield replace(choice, region=(down, across)), inner
