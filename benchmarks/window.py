@@ -1,20 +1,29 @@
 """How long the window stands still on a large image: the longest gap of a 20 ms timer.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/window.py --side 4096
+    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/window.py --side 20000 --lazy
 
-Each action waits for its jobs in threads to end. Rendering without a GPU adds to the gaps.
+With ``--lazy``, the image is a dask pyramid that is never whole in memory, and the runs are of
+what is visible, in tiles. Each action waits for its jobs in threads to end. Rendering without a
+GPU adds to the gaps: ``--still`` measures a window whose canvas is not drawn. The last line is the
+largest memory of the process.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+import dask.array as da
 import napari
 import numpy as np
 from qtpy.QtCore import QTimer
@@ -68,53 +77,106 @@ class Loop:
         print(f"| {title} | {self.longest:.2f} s | {whole:.1f} s |", flush=True)
 
 
-def session(side: int) -> None:
+def pyramid(side: int) -> list[Any]:
+    """Return the levels of a lazy image of scenes, each a quarter as wide as the one before."""
+    scene = make_scene((1000, 1000), 1_000_003, unit=256).image
+    levels = []
+    while side > 1000:
+        steps = 1000 // len(scene)
+        wide = np.tile(scene, (steps, steps, 1))
+
+        def block(block_info: Any = None, wide: Any = wide) -> Any:
+            rows, columns, _ = block_info[None]["chunk-shape"]
+            return wide[:rows, :columns]
+
+        chunks = da.core.normalize_chunks((1000, 1000, 3), (side, side, 3))
+        levels.append(
+            da.map_blocks(block, chunks=chunks, dtype=np.uint8, meta=np.zeros((0, 0, 0), np.uint8))
+        )
+        scene, side = scene[::4, ::4], side // 4
+    return levels
+
+
+def look_at(dock: CliperWidget, row: float, column: float, zoom: float) -> None:
+    """Move the camera."""
+    camera = dock.viewer.scene.camera
+    camera.zoom = zoom
+    camera.center = (0, row, column)
+
+
+def session(side: int, *, lazy: bool, still: bool) -> None:
     """Print how long each action of a session on one image blocks the window."""
     load_pytorch()
-    scene = make_scene((512, 512), 1_000_003, unit=256).image
-    image = np.kron(scene, np.ones((side // 512, side // 512, 1), np.uint8))
-    viewer = napari.Viewer()
+    viewer = napari.Viewer(show=not still)
     dock = CliperWidget(viewer)
     viewer.window.add_dock_widget(dock)
-    viewer.add_image(image, name="large")
+    if lazy:
+        viewer.add_image(pyramid(side), name="large", multiscale=True, rgb=True)
+    else:
+        scene = make_scene((512, 512), 1_000_003, unit=256).image
+        image = np.kron(scene, np.ones((side // 512, side // 512, 1), np.uint8))
+        viewer.add_image(image, name="large")
     dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
     dock.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre, crystal, bubble")
     loop = Loop(dock)
     slider = dock.threshold_panel.background_slider
     print("| Action | Window blocked for | Until all jobs have ended |\n|---|---:|---:|")
-    loop.measure("Run", dock.run)
+    middle = side / 2
+    if lazy:
+        loop.measure("Zoom in", lambda: look_at(dock, middle, middle, 1.0))
+        dock.image_panel.choose("visible", current_plane=True)
+        dock.tiles.turn_on()
+    loop.measure("Run", partial(dock.run_controller.run, agreed=True))
+    assert dock.shown is not None, dock.status_panel.message.text()
     loop.measure("Background threshold", lambda: slider.setValue(slider.value() * 0.8))
     annotations = dock.annotation_controller
     loop.measure("Annotation layer", lambda: annotations.begin(viewer.layers["large"], "large"))
-    layer = annotations.all[0].layer
-    layer.brush_size = side // 100
+    annotation = annotations.all[0]
+    layer = annotation.layer
+    layer.brush_size = min(side // 100, 40)
 
     def stroke() -> None:
-        for column in range(side // 4, side // 3, side // 200):
-            layer.paint((side // 4, column), 1)
+        corner = [part.start for part in annotation.edits.region] if lazy else [0, 0]
+        start = middle - 300
+        for column in range(0, 600, 20):
+            layer.paint((start - corner[0], start + column - corner[1]), 1)
 
     loop.measure("Stroke", stroke)
     loop.measure("Undo", layer.undo)
     loop.measure("Accept", annotations.accept)
-    loop.measure("Undo of Accept", layer.undo)
+    loop.measure("Undo accept", layer.undo)
     loop.measure("Accept again, and autosave", annotations.accept)
+    if lazy:
+        loop.measure("Move the view", lambda: look_at(dock, middle + 4000, middle, 1.0))
+        loop.measure("Undo what is out of sight", layer.undo)
+        loop.measure("Redo it", layer.redo)
+        loop.measure("Move back", lambda: look_at(dock, middle, middle, 1.0))
+        loop.measure("Zoom out", viewer.reset_view)
+        loop.measure("Zoom in again", lambda: look_at(dock, middle, middle, 1.0))
     loop.measure("Clean", annotations.clean)
+    loop.rest()
     dock.close_down()
     viewer.close()
+    files = [path for path in Path(os.environ["XDG_DATA_HOME"]).rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"\n{len(files)} files saved, {size:.1f} MB; at most {memory:.2f} GB of memory")
 
 
 def main() -> None:
     """Measure in a process that reads and changes no file of the user."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=4096, help="side of the image in pixels")
+    parser.add_argument("--lazy", action="store_true", help="a pyramid that is read lazily")
+    parser.add_argument("--still", action="store_true", help="without drawing the canvas")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        session(chosen.side)
+        session(chosen.side, lazy=chosen.lazy, still=chosen.still)
         return
     with tempfile.TemporaryDirectory() as folder:
         names = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-        command = [sys.executable, __file__, "--side", str(chosen.side), "--child"]
+        command = [sys.executable, __file__, *sys.argv[1:], "--child"]
         subprocess.run(command, check=True, env={**os.environ, **dict.fromkeys(names, folder)})
 
 

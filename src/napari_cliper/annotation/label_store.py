@@ -158,6 +158,19 @@ class LabelStore:
                 found[(slice(None), *outside)] = chunk[(which, *inside)]
         return found
 
+    def decided_in(self, region: Region) -> tuple[bool, bool]:
+        """Return whether a region has decided pixels, and whether some of them have a label."""
+        decided = False
+        for index, inside, _ in _pieces(region, self.shape):
+            chunk = self._chunk(index)
+            if chunk is not None:
+                labels, edit_mask = chunk[(slice(None), *inside)]
+                if edit_mask.any():
+                    decided = True
+                    if labels[edit_mask != OPEN].any():
+                        return True, True
+        return decided, False
+
     def write(
         self,
         region: Region,

@@ -63,6 +63,8 @@ class Format:
         takes the names of the latter too (see `validation_split`).
     objects : bool
         Whether it takes the separate objects of an image (`LabelledImage.with_separate`).
+    pieces : bool
+        Whether a large image of one plane is written piece by piece, in little memory.
     endings : tuple of str
         File endings in napari's *File > Save*; empty if the format is not offered there. The
         first is added to names without one of them.
@@ -78,6 +80,7 @@ class Format:
     planes: bool = False
     split: bool = False
     objects: bool = False
+    pieces: bool = False
     endings: tuple[str, ...] = ()
 
     def save(self, path: Path, image: LabelledImage) -> None:
@@ -149,6 +152,7 @@ FORMATS: Mapping[str, Format] = {
         help="Programs that use Bio-Formats: QuPath, OMERO, Fiji.",
         purpose="qupath",
         write_file="tiff:write_ome_tiff",
+        pieces=True,
         endings=(".ome.tif", ".ome.tiff"),
     ),
     "png": Format(
@@ -226,6 +230,7 @@ FORMATS: Mapping[str, Format] = {
         help="napari and other NGFF programs: the image with its labels.",
         purpose="python",
         write_file="ome_zarr:write_ome_zarr",
+        pieces=True,
         endings=(".ome.zarr",),
         objects=True,
     ),
@@ -234,6 +239,7 @@ FORMATS: Mapping[str, Format] = {
         help="Programs that read Zarr 3: as OME-Zarr, in few large files.",
         purpose="python",
         write_file="ome_zarr:write_ome_zarr_05",
+        pieces=True,
         suffix=".ome.zarr",
         objects=True,
     ),

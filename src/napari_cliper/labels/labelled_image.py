@@ -29,7 +29,8 @@ class LabelledImage:
     name : str
         Name of the exported files, without a suffix.
     labels : (..., Y, X) uint8 or uint16 array
-        0 is background; labels without a class may occur.
+        0 is background; labels without a class may occur. For formats that are written piece by
+        piece (`io.formats.Format.pieces`), labels and image may be `pieces.Pieces`.
     classes : mapping of int to ClassRow
         Classes by label, from 1 on; gaps are allowed.
     image : (..., Y, X) or (..., Y, X, C) array, optional

@@ -98,12 +98,16 @@ def _letters(leading: str, free: Sequence[str], order: str) -> list[str]:
     return [letter or next(others) for letter in own]
 
 
-def five_dimensional(stack: Stack) -> Stack:
-    """Return the stack with all axes TZCYX; missing axes get length 1."""
+def five_dimensional(stack: Stack, *, copy: bool = True) -> Stack:
+    """Return the stack with all axes TZCYX; missing axes get length 1.
+
+    Without `copy`, the array may be a view that is not contiguous.
+    """
     shape = dict(zip(stack.axes, stack.array.shape, strict=True))
     full = "TZCYX"
+    array = stack.array.reshape([shape.get(axis, 1) for axis in full])
     return Stack(
-        array=np.ascontiguousarray(stack.array.reshape([shape.get(axis, 1) for axis in full])),
+        array=np.ascontiguousarray(array) if copy else array,
         axes=full,
         sizes={axis: stack.sizes.get(axis, 1.0) for axis in full},
         units={axis: stack.units.get(axis, PIXEL) for axis in full},

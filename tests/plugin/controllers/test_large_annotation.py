@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
-from napari.components.viewer_model import ViewerModel
 
+from napari_cliper.annotation.class_change import ClassChange
 from napari_cliper.annotation.edit_mask import ACCEPTED, PAINTED
 from napari_cliper.annotation.project.sessions import sessions_folder
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.io.export import export_images
+from napari_cliper.io.files import FileError
+from napari_cliper.io.readers.label_files import read_labels
+from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.plugin import ui_text
+from napari_cliper.plugin.contributions.writers import write_layers
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.layers import image_layers, large_annotation_layer
 
@@ -31,7 +39,9 @@ def slide(dock, monkeypatch):
     number = SIDE // PART
     chunks = ((PART,) * number, (PART,) * number, (3,))
     dock.read = read
-    dock.source = da.map_blocks(block, chunks=chunks, dtype=np.uint8, meta=np.zeros((0, 0, 0), "u1"))
+    dock.source = da.map_blocks(
+        block, chunks=chunks, dtype=np.uint8, meta=np.zeros((0, 0, 0), "u1")
+    )
     dock.viewer.layers.clear()
     dock.viewer.add_image(dock.source, name="slide", rgb=True)
     return dock
@@ -62,7 +72,9 @@ def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, 
     (annotation,) = controller.all
     store = annotation.store
     region = dock.result.seen().choice.region
-    np.testing.assert_array_equal(annotation.edits.labels[region] > 0, dock.result.seen().labels > 0)
+    np.testing.assert_array_equal(
+        annotation.edits.labels[region] > 0, dock.result.seen().labels > 0
+    )
     assert (annotation.edits.edit_mask[region] == ACCEPTED).all()
     accepted = store.counts()
     assert accepted.decided == np.prod(dock.result.seen().labels.shape)
@@ -87,4 +99,69 @@ def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, 
     annotation.layer.redo()
     annotation.layer.redo()
     assert annotation.layer.data[60, 1500 - 1024] == 2
-    assert len(dock.read) < 40  # of 144
+    look_at(dock, 768, 768, qtbot, zoom=0.3)
+    overview = dock.viewer.layers[ui_text.overview_layer("slide")]
+    assert overview.visible
+    rows, columns = (slice(part.start // 8, part.stop // 8) for part in annotation.edits.region)
+    expected = annotation.state().labels[::8, ::8]
+    expected[rows, columns] = 0
+    np.testing.assert_array_equal(overview.data, expected)
+    assert overview.data.any() or not expected.any()
+    look_at(dock, 700, 700, qtbot)
+    assert not overview.visible
+    assert len(dock.read) < 60  # of 144
+    dock.annotation_panel.setValue(replace(dock.annotation_panel.value(), tool="remove specks"))
+    controller.clean()
+    qtbot.waitUntil(lambda: controller.idle, timeout=10_000)
+
+
+def test_nothing_is_lost_by_closing_and_all_is_exported(slide, qtbot, tmp_path):
+    dock, controller = slide, slide.annotation_controller
+    viewer = dock.viewer
+    row = ClassRow("bubble")
+    annotation = controller.begin(viewer.layers["slide"], "slide")
+    annotation.number_of(row)
+    annotation.show_classes([row])
+    look_at(dock, 100, 1400, qtbot)
+    stroke(annotation, 60, 1500, 1)
+    look_at(dock, 1400, 100, qtbot)
+    stroke(annotation, 1450, 30, 1)
+    expected = annotation.state().labels
+    assert expected.sum() > 20
+    qtbot.waitUntil(lambda: dock.autosave.idle, timeout=10_000)
+    (zarr,) = sessions_folder().rglob("*.zarr")
+    chunks = {path: path.stat().st_mtime_ns for path in zarr.rglob("c/0/*/*")}
+    assert len(chunks) == 2
+    stroke(annotation, 1450, 60, 1)
+    assert dock.autosave.save_now()
+    assert sum(path.stat().st_mtime_ns != when for path, when in chunks.items()) == 1
+    assert len(list(zarr.rglob("c/0/*/*"))) == 2
+    expected = annotation.state().labels
+    for name, formats in (("pieces", ("ome-zarr", "ome-tiff")), ("whole", ("tiff",))):
+        image = annotation.gathered(formats)()
+        made = export_images(tmp_path / name, [image], formats)
+        assert len(made) == len(formats)
+    found = read_labels(tmp_path / "whole" / "slide.tif")
+    np.testing.assert_array_equal(found.labels, expected)
+    found = read_labels(tmp_path / "pieces" / "ome-tiff" / "slide.ome.tif")
+    np.testing.assert_array_equal(found.labels, expected)
+    with pytest.raises(FileError, match="only a part"):
+        write_layers("tiff", str(tmp_path / "part.tif"), [annotation.layer.as_layer_data_tuple()])
+    dock.project_controller.save_as(tmp_path / "project")
+    assert "no file" in dock.status_panel.message.text()
+    dock.close_down()
+    region = annotation.edits.region
+    annotation.layer.data[1300 - region[0].start, 0:9] = 1  # while the dock is closed
+    again = CliperWidget(viewer)
+    viewer.window.add_dock_widget(again)
+    try:
+        qtbot.waitUntil(lambda: bool(again.annotation_controller.all), timeout=20_000)
+        (back,) = again.annotation_controller.all
+        expected[1300, 0:9] = 1
+        np.testing.assert_array_equal(back.state().labels, expected)
+        assert (back.state().edit_mask[1300, 0:9] == PAINTED).all()
+        assert back.classes[1].name == "bubble"
+        again.annotation_controller.change_class(ClassChange("bubble"))
+        assert back.store.blank
+    finally:
+        again.close_down()

@@ -26,6 +26,7 @@ from skimage.transform import downscale_local_mean
 from ...labels.axes import UNKNOWN, axis_words
 from ...labels.label_names import label_names
 from ...labels.labelled_image import LabelledImage
+from ...labels.pieces import Pieces, pieces_of
 from ...labels.stack_axes import Stack, ordered
 from ...labels.units import Kind, known_unit
 from ..files import FileError
@@ -174,7 +175,7 @@ def _level_count(shape: tuple[int, ...]) -> int:
 
 def _write_pyramid(
     group: zarr.Group,
-    array: NDArray[Any],
+    array: NDArray[Any] | Pieces,
     letters: str,
     stack: Stack,
     levels: int,
@@ -185,23 +186,30 @@ def _write_pyramid(
     names = [_name(letter) for letter in letters]
     sizes = [float(stack.sizes.get(letter, 1.0)) for letter in letters]
     is_third = group.metadata.zarr_format == 3
-    datasets = []
-    level = array.astype(np.uint8) if array.dtype == bool else array
+    datasets, stored = [], []
+    dtype = np.dtype(np.uint8) if array.dtype == bool else array.dtype
     for index in range(levels):
-        if index:
-            level = _halved_mean(level) if mean else level[..., ::2, ::2]
-        chunks = *(1,) * (level.ndim - 2), *(min(side, _CHUNK) for side in level.shape[-2:])
-        stored = group.create_array(
+        shape = *array.shape[:-2], *(-(-side // 2**index) for side in array.shape[-2:])
+        chunks = *(1,) * (len(shape) - 2), *(min(side, _CHUNK) for side in shape[-2:])
+        level = group.create_array(
             str(index),
-            shape=level.shape,
+            shape=shape,
             chunks=chunks,
-            shards=_shards(level.shape, chunks) if is_third else None,
-            dtype=level.dtype,
+            shards=_shards(shape, chunks) if is_third else None,
+            dtype=dtype,
             chunk_key_encoding={"name": "default" if is_third else "v2", "separator": "/"},
             dimension_names=names if is_third else None,
         )
-        stored[...] = level
+        stored.append(level)
         datasets.append({"path": str(index), "coordinateTransformations": _places(sizes, index)})
+    for rows, columns, piece in pieces_of(array):
+        reduced = piece.astype(dtype, copy=False)
+        for index, level in enumerate(stored):
+            if index:
+                reduced = _halved_mean(reduced) if mean else reduced[..., ::2, ::2]
+            top, left = (part.start // 2**index for part in (rows, columns))
+            height, width = reduced.shape[-2:]
+            level[..., top : top + height, left : left + width] = reduced
     axes = [_axis(letter, stack.units.get(letter, "")) for letter in letters]
     return {"axes": axes, "datasets": datasets}
 

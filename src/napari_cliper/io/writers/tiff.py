@@ -7,7 +7,8 @@ pixels: these pixels keep their label.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...labels.label_names import label_names, palette
 from ...labels.labelled_image import PIXEL, LabelledImage
+from ...labels.pieces import Pieces
 from ...labels.regions import numbers_of
 from ...labels.stack_axes import Stack, five_dimensional, ordered
 from ...labels.units import known_unit
@@ -33,6 +35,8 @@ AXES_KEY = "napari_cliper_axes"
 """Namespace (OME-TIFF) and key (ImageJ) of the axes of the labels and the letters stored."""
 
 _IMAGEJ_COLOURS = 256
+
+_TILE = 1024  # rows and columns of a tile of what is written piece by piece
 
 
 def write_label_tiff(path: Path, image: LabelledImage) -> None:
@@ -159,7 +163,12 @@ def _write_ome(
     channel: str = "labels",
 ) -> None:
     """Write an array of the shape of the labels, with maps of texts: namespace, title, values."""
-    stack = five_dimensional(ordered(image, "TZC", array=array))
+    stack = ordered(image, "TZC", array=array)
+    source: Any = stack.array
+    pieces = source if isinstance(source, Pieces) else None
+    if pieces is not None:  # its axes are complete in the file, where they have length 1
+        stack = replace(stack, array=np.broadcast_to(np.zeros((), array.dtype), array.shape))
+    stack = five_dimensional(stack, copy=pieces is None)
     annotations = [
         {
             "Namespace": namespace,
@@ -188,12 +197,24 @@ def _write_ome(
     with full_when_short(path):
         tifffile.imwrite(
             path,
-            stack.array,
+            stack.array if pieces is None else _tiles(pieces),
+            shape=stack.array.shape,
+            dtype=stack.array.dtype,
+            tile=None if pieces is None else (_TILE, _TILE),
             ome=True,
             photometric="minisblack",
             compression="zlib",
             metadata=metadata,
         )
+
+
+def _tiles(pieces: Pieces) -> Iterator[NDArray[Any]]:
+    """Yield the tiles of a file row by row; those at the edges may be smaller."""
+    height, width = pieces.shape
+    for top in range(0, height, _TILE):
+        row = pieces.piece(slice(top, min(top + _TILE, height)), slice(0, width))
+        for left in range(0, width, _TILE):
+            yield np.ascontiguousarray(row[:, left : left + _TILE])
 
 
 def _ome_calibration(stack: Stack) -> dict[str, Any]:

@@ -1,24 +1,28 @@
-"""Moves the windows of large annotations to what the viewer shows."""
+"""Moves the windows of large annotations to what the viewer shows; overviews of the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 
-from ...annotation.label_store import LabelStore, Region
+from ...annotation.label_store import OVERVIEW, Region
 from ...segmentation import Progress
+from ..layers.image_group import in_viewer
 from ..layers.image_view import seen_region
 from ..layers.large_annotation_layer import LargeAnnotationLayer
+from ..layers.overview_layer import OverviewLayer
 from ..qt.listeners import Listeners
 from ..state import DockState
 from ..worker import Work
 from .base import Controller
 
 REST = 150  # milliseconds without a move of the view after which the window follows
+
+REDRAWN = 500  # milliseconds after which an overview follows changes
 
 _Window = tuple[LargeAnnotationLayer, Region, NDArray[np.uint16], int]
 
@@ -40,31 +44,48 @@ class AnnotationWindows(Controller):
         self._moves = self.newest(self._snapshot, REST)
         self._moves.succeeded.connect(self._on_read)
         self._moves.failed.connect(self.say_error)
+        self._overviews: dict[LargeAnnotationLayer, OverviewLayer] = {}
+        self._reducing = self.newest(self._overview_snapshot, REDRAWN)
+        self._reducing.succeeded.connect(self._on_reduced)
+        self._reducing.failed.connect(self.say_error)
         self._listeners = Listeners()
         camera = viewer.scene.camera.events
         for emitter in (camera.center, camera.zoom, viewer.canvas.events.size):
             self._listeners.connect("viewer", emitter, self._on_view)
         state.annotations.begun.connect(self._on_view)
+        state.annotations.changed.connect(self._on_changed)
+        state.annotations.leaving.connect(self._on_leaving)
 
     def close(self) -> None:
-        """Follow nothing any more; the layers stay."""
+        """Follow nothing any more; the layers stay, without overviews."""
         self._listeners.clear()
+        for one in self._overviews.values():
+            one.remove()
+        self._overviews.clear()
         super().close()
+
+    def _views(self) -> Iterator[tuple[LargeAnnotationLayer, Region]]:
+        """The large annotations that the viewer shows, and which region of each."""
+        for one in self._annotations.all:
+            if isinstance(one, LargeAnnotationLayer) and in_viewer(self._viewer, one.image):
+                view = seen_region(self._viewer, one.image)
+                if view is not None:
+                    yield one, view
 
     def _on_view(self, _event: object = None) -> None:
         if any(isinstance(one, LargeAnnotationLayer) for one in self._annotations.all):
-            self._moves.drop()
+            self._moves.drop()  # the window follows when the view rests
             self._moves.request()
+            self._show_overviews()
+
+    # ------------------------------------------------------------------ the window
 
     def _snapshot(self) -> Work | None:
         """The work that reads the labels for a window that must move; None if none must."""
-        for one in self._annotations.all:
-            if not isinstance(one, LargeAnnotationLayer) or one.image not in self._viewer.layers:
-                continue
-            view = seen_region(self._viewer, one.image)
-            region = None if view is None else one.wanted_window(view)
+        for annotation, view in self._views():
+            region = annotation.wanted_window(view)
             if region is not None:
-                return partial(_read, one, one.store, region)
+                return partial(_read, annotation, region)
         return None
 
     def _on_read(self, read: _Window) -> None:
@@ -73,14 +94,66 @@ class AnnotationWindows(Controller):
             return
         if annotation.drawing or not annotation.move(region, labels, version):
             self._moves.request()
+        self._show_overviews()
+
+    # ------------------------------------------------------------------ overviews
+
+    def _show_overviews(self) -> None:
+        """Show an overview where the view reaches beyond the window, and hide the others."""
+        for annotation, view in self._views():
+            if not annotation.contains(view) and not annotation.store.blank:
+                self._reducing.request()
+            elif annotation in self._overviews:
+                self._overviews[annotation].hide()
+
+    def _on_changed(self, annotation: object) -> None:
+        if isinstance(annotation, LargeAnnotationLayer):
+            self._show_overviews()
+
+    def _on_leaving(self, annotation: LargeAnnotationLayer) -> None:
+        overview = self._overviews.pop(annotation, None)
+        if overview is not None:
+            overview.remove()
+
+    def _overview_snapshot(self) -> Work | None:
+        """The work that makes the overview that is needed; None if none is."""
+        for annotation, view in self._views():
+            if not annotation.contains(view):
+                return partial(_reduced, annotation, annotation.edits.region)
+        return None
+
+    def _on_reduced(self, found: tuple[LargeAnnotationLayer, NDArray[np.uint16]]) -> None:
+        annotation, labels = found
+        if annotation not in self._annotations.all:
+            return
+        if annotation not in self._overviews:
+            self._overviews[annotation] = OverviewLayer(self._viewer, annotation)
+        self._overviews[annotation].show(labels)
+        if all(annotation.contains(view) for one, view in self._views() if one is annotation):
+            self._overviews[annotation].hide()
 
 
 def _read(
     annotation: LargeAnnotationLayer,
-    store: LabelStore,
     region: Region,
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
 ) -> _Window:
+    store = annotation.store
     version = store.version
     return annotation, region, store.read_labels(region), version
+
+
+def _reduced(
+    annotation: LargeAnnotationLayer,
+    region: Region,
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> tuple[LargeAnnotationLayer, NDArray[np.uint16]]:
+    """Return the overview of an annotation, empty where its window is."""
+    store = annotation.store
+    store.counts()  # reads chunks that were not looked at
+    labels = store.overview.copy()
+    rows, columns = (slice(part.start // OVERVIEW, part.stop // OVERVIEW) for part in region)
+    labels[rows, columns] = 0
+    return annotation, labels

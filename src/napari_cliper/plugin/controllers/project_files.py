@@ -24,9 +24,11 @@ from ...io.tiff_decoding import LazyTiff
 from ...labels.axes import UNKNOWN, axes_from_names, napari_names
 from ...labels.labelled_image import PIXEL
 from ...segmentation import InvalidInputError, Progress
+from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import value_range
 from ..layers.image_layers import ImageChoice
+from ..layers.large_annotation_layer import LargeAnnotationLayer
 
 if TYPE_CHECKING:
     from ...annotation.edit_mask import AnnotationState
@@ -186,6 +188,21 @@ def image_layer_of(name: str, image: LoadedImage, state: AnnotationState | None)
     return Image(pixels, name=name, rgb=rgb, **kept)
 
 
+def _file_of(path: str | None, source: Any, name: str) -> Path:
+    """Return the file of a lazy image, which is not read.
+
+    Raises
+    ------
+    InvalidInputError
+        If it has none that a project can read.
+    """
+    if path is not None and is_there(Path(path)):
+        with suppress(FileError, InvalidInputError):
+            if tuple(open_image_with_axes(Path(path))[0].shape) == tuple(source.shape):
+                return Path(path)
+    raise InvalidInputError(ui_text.no_file_for_project(name))
+
+
 def new_project_of(folder: Path, annotation: AnnotationLayer) -> tuple[Project, str]:
     """Create a project of one annotated image; return it and the name of the image in it.
 
@@ -196,6 +213,9 @@ def new_project_of(folder: Path, annotation: AnnotationLayer) -> tuple[Project, 
     """
     path = annotation.image.source.path
     pixels = ImageChoice(annotation.image, annotation.name).source
+    if isinstance(annotation, LargeAnnotationLayer) and not isinstance(pixels, np.ndarray):
+        project = Project.create(folder, [_file_of(path, pixels, annotation.name)])
+        return project, project.images[0].name
     if path is not None and is_image_of(Path(path), pixels):
         project = Project.create(folder, [Path(path)])
         name = project.images[0].name

@@ -358,13 +358,10 @@ def _free_name(path: Path) -> Path:
 def _nothing_confirmed(annotation: AnnotationLayer, choice: ImageChoice) -> str:
     if not annotation.fits:
         return ui_text.another_size(image=annotation.name)
-    place = annotation.place_of(annotation.part(choice))
-    confirmed = annotation.edits.edit_mask[place] != OPEN
-    if not confirmed.any():
+    decided, labelled = annotation.decided_in(choice)
+    if not decided:
         return ui_text.NOTHING_CONFIRMED
-    if not annotation.edits.labels[place][confirmed].any():
-        return ui_text.ONLY_BACKGROUND
-    return ""
+    return "" if labelled else ui_text.ONLY_BACKGROUND
 
 
 def _read(

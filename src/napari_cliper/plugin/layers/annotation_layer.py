@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,8 +15,7 @@ from qtpy.QtCore import QObject, Signal
 
 from ...annotation.class_change import ClassChange, change_state
 from ...annotation.edit_history import Box, Edits, smallest_part, union
-from ...annotation.edit_mask import ACCEPTED, PAINTED, AnnotationState
-from ...annotation.export import labelled_of
+from ...annotation.edit_mask import ACCEPTED, OPEN, PAINTED, AnnotationState
 from ...annotation.merge import Rule, accept, following, moved_by_hint
 from ...annotation.saved_objects import OBJECTS, SavedObjects, objects_in
 from ...annotation.stored_edits import StoredEdits
@@ -27,6 +25,7 @@ from ...labels.labelled_image import LabelledImage
 from .. import ui_text
 from ..qt.listeners import Listeners
 from ..qt.timers import once
+from .annotation_export import labelled_with
 from .image_layers import (
     OUTPUT_KEY,
     ImageChoice,
@@ -195,6 +194,12 @@ class AnnotationLayer(QObject):
     def part(self, choice: ImageChoice) -> ImageChoice:
         """Return the part of a choice on which tools for a whole plane work: all of it."""
         return choice
+
+    def decided_in(self, choice: ImageChoice) -> tuple[bool, bool]:
+        """Return whether a choice has decided pixels, and whether some of them have a label."""
+        place = self.place_of(choice)
+        decided = self.edits.edit_mask[place] != OPEN
+        return bool(decided.any()), bool(self.edits.labels[place][decided].any())
 
     def place_of(self, choice: ImageChoice) -> Place:
         """The index of a choice's pixels in the annotation."""
@@ -465,12 +470,14 @@ class AnnotationLayer(QObject):
     def _objects_record(self) -> dict[str, Any]:
         return {} if self.objects is None else {OBJECTS: self.objects.to_record()}
 
-    def gathered(self) -> Callable[[], LabelledImage]:
+    def gathered(self, formats: Sequence[str]) -> Callable[[], LabelledImage]:
         """A function that returns the input of an export; call it in a thread, as it reads pixels.
 
-        It uses a copy of the annotation at the time of this call.
+        It uses a copy of the annotation at the time of this call; labels on disk may be newer.
         """
-        return partial(labelled_with, self.state(), ImageChoice(self.image, self.name))
+        return partial(
+            labelled_with, self.state(), ImageChoice(self.image, self.name), tuple(formats)
+        )
 
     def state(self) -> AnnotationState:
         """A copy of the annotation, for a thread or a file."""
@@ -487,9 +494,3 @@ class AnnotationLayer(QObject):
         if self.clicks:
             record[CLICKS] = {name: list(points) for name, points in self.clicks.items()}
         return record | self._objects_record()
-
-
-def labelled_with(state: AnnotationState, choice: ImageChoice) -> LabelledImage:
-    """Return an annotation with the pixels of its image, for an export."""
-    found = labelled_of(state, choice.name, choice.source)
-    return replace(found, contrast=choice.contrast(), gamma=choice.gamma)

@@ -19,9 +19,8 @@ from ...annotation.label_store import CHUNK, LabelStore, Region, StoredState
 from ...annotation.merge import Rule
 from ...annotation.stored_edits import StoredEdits, region_of
 from ...labels.label_class import ClassRow
-from ...labels.labelled_image import LabelledImage
-from .annotation_layer import AnnotationLayer, labelled_with
-from .image_layers import ImageChoice, image_shape, is_on_disk
+from .annotation_layer import AnnotationLayer
+from .image_layers import ImageChoice, image_shape, is_on_disk, transforms
 from .labels_history import Place, part_of_step
 from .window_labels import WindowLabels
 
@@ -29,7 +28,7 @@ WINDOW = 4096
 """Longest side of the window in pixels: more than a screen shows, and read in a moment."""
 
 WINDOW_KEY = "napari_cliper_window"
-"""Key in the metadata of a layer for the region that it shows after its dock was closed."""
+"""Key in the metadata of a layer for the region that it shows."""
 
 NEAR = 0.75
 """Fraction of the window's side within which what is in the middle of the view must be."""
@@ -60,6 +59,7 @@ class LargeAnnotationLayer(AnnotationLayer):
         edits = StoredEdits(store, window_around((slice(0, rows), slice(0, columns)), store.shape))
         self.edits = edits
         layer = WindowLabels(edits.window, **self._layer_properties())
+        layer.metadata[WINDOW_KEY] = edits.region
         layer.undo_by, layer.redo_by = partial(self._go, edits.undo), partial(self._go, edits.redo)
         return layer, edits
 
@@ -67,7 +67,6 @@ class LargeAnnotationLayer(AnnotationLayer):
         """Disconnect all signals; the layer stays, with napari's undo."""
         super().close()
         self.layer.undo_by = self.layer.redo_by = None
-        self.layer.metadata[WINDOW_KEY] = self.edits.region
 
     @property
     def store(self) -> LabelStore:
@@ -82,11 +81,14 @@ class LargeAnnotationLayer(AnnotationLayer):
     def wanted_window(self, view: Region) -> Region | None:
         """Return where the window should be for a view; None if it may stay."""
         near = window_around(view, self.store.shape, NEAR)
-        inside = all(
+        return None if self.contains(near) else window_around(view, self.store.shape)
+
+    def contains(self, view: Region) -> bool:
+        """Whether the window contains a view."""
+        return all(
             whole.start <= part.start and part.stop <= whole.stop
-            for part, whole in zip(near, self.edits.region, strict=True)
+            for part, whole in zip(view, self.edits.region, strict=True)
         )
-        return None if inside else window_around(view, self.store.shape)
 
     def move(self, region: Region, labels: NDArray[np.uint16], version: int) -> bool:
         """Move the window to a region; return False if its labels are out of date.
@@ -106,7 +108,8 @@ class LargeAnnotationLayer(AnnotationLayer):
         try:
             self.edits.show(region, labels)
             self.layer.data = labels
-            self._on_moved()
+            self.layer.metadata[WINDOW_KEY] = region
+            self.layer.translate = transforms(self._shown())["translate"]
         finally:
             self._writing = False
         return True
@@ -126,6 +129,11 @@ class LargeAnnotationLayer(AnnotationLayer):
             for one, two in zip(parts, self.edits.region, strict=True)
         )
         return replace(choice, region=(rows, columns))
+
+    def decided_in(self, choice: ImageChoice) -> tuple[bool, bool]:
+        """Return whether a choice has decided pixels, and whether some of them have a label."""
+        place = self.place_of(self.part(choice))
+        return self.store.decided_in(region_of(place, self.store.shape))
 
     # ------------------------------------------------------------------ changes
 
@@ -250,10 +258,6 @@ class LargeAnnotationLayer(AnnotationLayer):
         """The annotation; its labels stay on disk and go on changing."""
         self.follow()
         return StoredState(self.store, dict(self.classes), self._full_record())
-
-    def gathered(self) -> Callable[[], LabelledImage]:
-        """A function that returns the input of an export; call it in a thread."""
-        return partial(labelled_with, self.state(), ImageChoice(self.image, self.name))
 
 
 def window_of(layer: Labels) -> Region | None:

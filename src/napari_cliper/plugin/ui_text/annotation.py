@@ -143,6 +143,11 @@ def annotation_layer(image: str) -> str:
     return f"{image} annotation"
 
 
+def overview_layer(image: str) -> str:
+    """The name of the layer with the annotation of a large image, reduced."""
+    return f"{image} annotation, overview"
+
+
 def labels_refused(
     *, layer: str, shape: Sequence[int], dtype: object, given: Sequence[int], low: int, high: int
 ) -> str:

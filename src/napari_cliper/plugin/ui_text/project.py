@@ -192,3 +192,12 @@ def discard_question(images: str) -> str:
 def open_image_first(*, problem: str, where: object) -> str:
     """The image of an annotation is not where it was."""
     return f"{problem} Open {where} in napari, then press {CONTINUE} again."
+
+
+def no_file_for_project(image: str) -> str:
+    """A large image is read lazily, but not from a file that a project can read."""
+    return (
+        f"{image} is too large to be copied into a project, and has no file that a project can "
+        "read. Save it as OME-Zarr or TIFF, and open that file. Until then, the annotation is "
+        "saved automatically outside of projects."
+    )

@@ -1,0 +1,95 @@
+"""Annotations as the exporters take them: large ones piece by piece, where the format allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from math import prod
+from typing import Any, cast
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from ...annotation.edit_mask import AnnotationState
+from ...annotation.export import labelled_of
+from ...annotation.label_store import LabelStore, StoredState
+from ...annotation.saved_objects import OBJECTS
+from ...io.formats import FORMATS
+from ...labels.labelled_image import LabelledImage
+from ...labels.pieces import Pieces
+from ...segmentation import InvalidInputError
+from .. import ui_text
+from .image_layers import ImageChoice
+
+EXPORT_BYTES = 40
+"""Bytes for each pixel that formats take whose files are not written piece by piece."""
+
+
+def labelled_with(
+    state: AnnotationState, choice: ImageChoice, formats: Sequence[str]
+) -> LabelledImage:
+    """Return an annotation with the pixels of its image, for an export; call it in a thread.
+
+    Parameters
+    ----------
+    state : AnnotationState
+    choice : ImageChoice
+        The whole image.
+    formats : sequence of str
+        Keys of `FORMATS`. If all are written piece by piece, a large image is read in pieces.
+
+    Raises
+    ------
+    InvalidInputError
+        If a large image does not fit in the free memory, for another format.
+    """
+    if isinstance(state, StoredState) and _in_pieces(state, formats):
+        found = _piecewise(state, choice)
+    else:
+        if isinstance(state, StoredState):
+            _check_memory(state, formats)
+        found = labelled_of(state, choice.name, choice.source)
+    return replace(found, contrast=choice.contrast(), gamma=choice.gamma)
+
+
+def _in_pieces(state: StoredState, formats: Sequence[str]) -> bool:
+    return OBJECTS not in state.record and all(FORMATS[name].pieces for name in formats)
+
+
+def _piecewise(state: StoredState, choice: ImageChoice) -> LabelledImage:
+    empty = StoredState(LabelStore((1, 1)), state.classes, state.record)
+    labels = state.store
+    dtype = np.uint8 if max(labels.counts().labels, default=0) < 256 else np.uint16
+    source = choice.source
+    image = Pieces(partial(_pixels, source), tuple(source.shape), source.dtype)
+    return replace(
+        labelled_of(empty, choice.name, None),
+        labels=cast("Any", Pieces(partial(_labels, labels), labels.shape, dtype)),
+        image=cast("Any", image),
+        ignored=None,
+    )
+
+
+def _pixels(source: Any, rows: slice, columns: slice) -> NDArray[Any]:
+    return np.asarray(source[rows, columns])
+
+
+def _labels(store: LabelStore, rows: slice, columns: slice) -> NDArray[np.uint16]:
+    return store.read_labels((rows, columns))
+
+
+def _check_memory(state: StoredState, formats: Sequence[str]) -> None:
+    needed, free = EXPORT_BYTES * prod(state.shape), psutil.virtual_memory().available
+    if needed > free:
+        whole = [FORMATS[name].title for name in formats if not FORMATS[name].pieces]
+        raise InvalidInputError(
+            ui_text.export_too_large(
+                sides=" x ".join(map(str, state.shape)),
+                formats=whole,
+                able=[one.title for one in FORMATS.values() if one.pieces],
+                needed=needed,
+                free=free,
+            )
+        )

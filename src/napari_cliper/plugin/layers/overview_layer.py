@@ -1,0 +1,69 @@
+"""The reduced labels of a large annotation around its window."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.layers import Labels
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+
+from .. import ui_text
+from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
+from .large_annotation_layer import LargeAnnotationLayer
+from .passing_layers import PASSING
+
+
+class OverviewLayer:
+    """A Labels layer that cannot be edited, below the one of an annotation.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    annotation : LargeAnnotationLayer
+    """
+
+    def __init__(self, viewer: Viewer, annotation: LargeAnnotationLayer) -> None:
+        self._viewer = viewer
+        self._annotation = annotation
+        self._layer: Labels | None = None
+
+    def show(self, labels: NDArray[np.uint16]) -> None:
+        """Show reduced labels of the whole image, in the colours of the annotation."""
+        above = self._annotation.layer
+        layer = self._layer
+        if layer is None or layer not in self._viewer.layers:
+            layer = self._layer = self._added(labels)
+        else:
+            layer.data = labels
+        layer.colormap = above.colormap
+        layer.opacity = above.opacity
+        layer.visible = above.visible
+
+    def hide(self) -> None:
+        """Hide the layer."""
+        if self._layer is not None:
+            self._layer.visible = False
+
+    def remove(self) -> None:
+        """Remove the layer."""
+        layer, self._layer = self._layer, None
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def _added(self, labels: NDArray[np.uint16]) -> Labels:
+        annotation, layers = self._annotation, self._viewer.layers
+        choice = ImageChoice(annotation.image, annotation.name)
+        layer = Labels(
+            labels,
+            name=ui_text.overview_layer(annotation.name),
+            metadata={OUTPUT_KEY: {PASSING: True}},
+            **map_transforms(choice, (labels.shape[0], labels.shape[1])),
+        )
+        layer.editable = False
+        selection = layers.selection
+        active, chosen = selection.active, set(selection)
+        layers.insert(layers.index(annotation.layer), layer)
+        selection.clear()
+        selection.update(chosen)
+        selection.active = active
+        return layer
