@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import psutil
@@ -63,13 +63,11 @@ def _piecewise(state: StoredState, choice: ImageChoice) -> LabelledImage:
     labels = state.store
     dtype = np.uint8 if max(labels.counts().labels, default=0) < 256 else np.uint16
     source = choice.source
-    image = Pieces(partial(_pixels, source), tuple(source.shape), source.dtype)
-    return replace(
-        labelled_of(empty, choice.name, None),
-        labels=cast("Any", Pieces(partial(_labels, labels), labels.shape, dtype)),
-        image=cast("Any", image),
-        ignored=None,
-    )
+    arrays: dict[str, Any] = {
+        "labels": Pieces(partial(_labels, labels), labels.shape, dtype),
+        "image": Pieces(partial(_pixels, source), tuple(source.shape), source.dtype),
+    }
+    return replace(labelled_of(empty, choice.name, None), ignored=None, **arrays)
 
 
 def _pixels(source: Any, rows: slice, columns: slice) -> NDArray[Any]:

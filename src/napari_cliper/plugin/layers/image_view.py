@@ -153,7 +153,7 @@ def seen_region(viewer: Viewer, layer: Image) -> Region | None:
         return None
     low, high = np.floor(points.min(axis=0) + 0.5), np.ceil(points.max(axis=0) + 0.5)
     rows, columns = (
-        slice(int(np.clip(start, 0, side)), int(np.clip(stop, 0, side)))
+        slice(min(max(int(start), 0), side), min(max(int(stop), 0), side))
         for start, stop, side in zip(low, high, image_shape(layer)[-2:], strict=True)
     )
     return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
