@@ -82,7 +82,9 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
     """
     if os.path.lexists(path):
         raise FileError(f"{path} already exists. Choose another name.")
-    pixels = None if image.image is None else np.asarray(image.image)
+    pixels: Any = image.image
+    if pixels is not None and not isinstance(pixels, Pieces):
+        pixels = np.asarray(pixels)
     has_channels = pixels is not None and pixels.ndim > image.labels.ndim
     stack = ordered(image, _ORDER, taken="C" if has_channels else "")
     levels = _level_count(stack.array.shape)

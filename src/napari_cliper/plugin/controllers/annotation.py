@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
 from ...annotation.class_change import ClassChange
-from ...annotation.cleanup import CLEANING
-from ...annotation.completion import Done, done, done_on_disk
 from ...annotation.edit_mask import CLEANED, AnnotationState, protected
-from ...annotation.label_store import LabelStore
 from ...annotation.merge import region_at
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
-from ...segmentation import InvalidInputError, Progress
+from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import in_viewer
@@ -34,6 +31,7 @@ from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
 from ..worker import Work
+from .annotation_work import cleaned, counted, counted_on_disk
 from .base import Controller
 from .live_result import LiveResult
 
@@ -359,7 +357,7 @@ class AnnotationController(Controller):
         with self.told():
             found = self._to_clean()
             if found is not None:
-                self._start_cleaning(*found, partial(_cleaned, "remove specks", amount=smallest))
+                self._start_cleaning(*found, partial(cleaned, "remove specks", amount=smallest))
 
     def _clean(self, world: Any | None) -> None:
         found = self._to_clean()
@@ -378,7 +376,7 @@ class AnnotationController(Controller):
             region = region_at(labels, row, column)
             wanted = {int(labels[row, column])}
             where = None if request.tool in ("grow", "fill holes", "smooth") else region
-        clean = partial(_cleaned, request.tool, amount=request.amount, wanted=wanted, where=where)
+        clean = partial(cleaned, request.tool, amount=request.amount, wanted=wanted, where=where)
         self._start_cleaning(annotation, choice, labels, clean)
 
     def _to_clean(self) -> tuple[AnnotationLayer, ImageChoice, NDArray[np.uint16]] | None:
@@ -452,13 +450,13 @@ class AnnotationController(Controller):
         if seen is not None and of_this and seen.choice.plane == choice.plane:
             predicted = seen.labels, annotation.region_of(seen.choice)
         if isinstance(annotation, LargeAnnotationLayer):
-            return partial(_counted_on_disk, annotation.store, predicted)
+            return partial(counted_on_disk, annotation.store, predicted)
         place: Place = (*choice.plane, slice(None), slice(None))
         labels, edit_mask = (
             annotation.edits.labels[place].copy(),
             annotation.edits.edit_mask[place].copy(),
         )
-        return partial(_counted, labels, edit_mask, predicted)
+        return partial(counted, labels, edit_mask, predicted)
 
     def _plane_on_screen(self) -> ImageChoice | None:
         try:
@@ -469,39 +467,3 @@ class AnnotationController(Controller):
     def count_soon(self) -> None:
         """Count after a short pause in the user's work."""
         self._counting.request()
-
-    # ------------------------------------------------------------------ telling
-
-
-def _cleaned(
-    tool: Any,
-    labels: NDArray[np.uint16],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-    *,
-    amount: int | None,
-    wanted: set[int] | None = None,
-    where: NDArray[np.bool_] | None = None,
-) -> NDArray[Any]:
-    """The labels after a cleaning tool; it changes the given classes, by default all."""
-    chosen = set(np.unique(labels).tolist()) - {0} if wanted is None else wanted
-    return CLEANING[tool](labels, chosen, amount, where=where)
-
-
-def _counted(
-    labels: NDArray[np.uint16],
-    edit_mask: NDArray[np.uint8],
-    predicted: tuple[NDArray[Any], Region] | tuple[()],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-) -> Done:
-    return done(labels, edit_mask, *predicted)
-
-
-def _counted_on_disk(
-    store: LabelStore,
-    predicted: tuple[NDArray[Any], Region] | tuple[()],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-) -> Done:
-    return done_on_disk(store, *predicted)
