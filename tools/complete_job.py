@@ -1,7 +1,8 @@
 """Do the complete job in the real window with mouse and keyboard, and count what it takes.
 
 From words to files: type words, run, move a threshold, accept, paint a stroke, click twice, accept,
-clean, save as a project, and export six formats. Prints the counts as JSON.
+clean, save as a project, and export six formats. Prints the counts as JSON. With `--keyboard` all
+of it is done with keys alone.
 
 Needs a display and settings of its own, in which nothing is remembered; without a display:
 
@@ -11,9 +12,9 @@ Needs a display and settings of its own, in which nothing is remembered; without
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,8 +27,10 @@ from person import Person
 from qtpy.QtCore import Qt
 from scipy.ndimage import distance_transform_edt
 
+from napari_cliper.annotation.edit_mask import PAINTED
+from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.demo.run import DEMO_SEED
-from napari_cliper.demo.scenes import KINDS, make_scene
+from napari_cliper.demo.scenes import KINDS, Scene, make_scene
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
 
@@ -41,15 +44,8 @@ PURPOSES = ("fiji", "qupath", "tables", "python")  # six formats
 Shoot = Callable[[str], None]
 
 
-def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
-    """Do the job in a viewer that shows the demo's scene; return who did it, with the counts.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    shoot : callable
-        Called with a name at each step that a tutorial shows.
-    """
+def start(viewer: Any) -> tuple[Person, CliperWidget, Scene]:
+    """A person before the window, which shows the scene of the demo and the dock."""
     window = viewer.window._qt_window  # noqa: SLF001 - napari has no public way to it
     window.resize(*SIZE)
     scene = make_scene(SCENE, DEMO_SEED)
@@ -60,6 +56,19 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
     person = Person(viewer)
     person.take_keyboard()
     person.wait(lambda: dock.idle)
+    return person, dock, scene
+
+
+def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
+    """Do the job in a viewer that shows the demo's scene; return who did it, with the counts.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    shoot : callable
+        Called with a name at each step that a tutorial shows.
+    """
+    person, dock, scene = start(viewer)
     control, alt = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier
 
     person.click(dock.classes_panel.field)
@@ -121,6 +130,78 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
     return person
 
 
+def by_keyboard(viewer: Any) -> Person:
+    """Do the job with keys alone: no mouse, and nothing called in place of a key."""
+    person, dock, _ = start(viewer)
+    control, alt, shift = (
+        Qt.KeyboardModifier.ControlModifier,
+        Qt.KeyboardModifier.AltModifier,
+        Qt.KeyboardModifier.ShiftModifier,
+    )
+    person.key(Qt.Key.Key_1, control)
+    person.write(WORDS)
+    person.key(Qt.Key.Key_Return, control)
+    person.wait(lambda: dock.shown is not None and dock.idle)
+
+    slider = dock.threshold_panel.background_slider
+    person.tab_to(slider)
+    for _ in range(round((slider.value() - LOOSE) / slider.pageStep())):
+        person.key(Qt.Key.Key_PageDown)
+    person.wait(lambda: dock.idle)
+    person.key(Qt.Key.Key_A, alt)
+    person.wait(lambda: dock.idle)
+    annotation = dock.annotation_controller.current()
+    accepted = annotation.edits.labels.copy()
+
+    person.key(Qt.Key.Key_2, control)
+    person.key(Qt.Key.Key_U)
+    person.wait(lambda: dock.idle)
+    person.key("w")  # none of the classes is there
+    person.wait(lambda: dock.idle)
+    for _ in range(3):
+        person.key(Qt.Key.Key_Right, shift)
+    person.key(Qt.Key.Key_2, alt)
+    person.key("g")  # a stroke
+    person.wait(lambda: dock.idle)
+    person.key("u")
+    person.wait(lambda: dock.idle)
+    person.key("h")  # the chosen class is there
+    person.wait(lambda: dock.idle)
+    person.key("u")
+    person.wait(lambda: dock.idle)
+    person.key("q")
+    person.wait(lambda: dock.idle)
+    clicks = {name: len(points) for name, points in annotation.clicks.items()}
+    if clicks != {BACKGROUND: 1, WORDS.split(", ")[1]: 1}:
+        raise ValueError(f"The keys made these clicks: {clicks}")
+    if not (annotation.edits.edit_mask == PAINTED).any():
+        raise ValueError("The key G painted nothing.")
+    person.key(Qt.Key.Key_A, alt)
+    person.wait(lambda: dock.idle)
+    if np.array_equal(annotation.edits.labels, accepted):
+        raise ValueError("The corrections changed nothing.")
+    person.key(Qt.Key.Key_2, control)
+    person.tab_to(dock.annotation_panel.clean_button)
+    person.key(Qt.Key.Key_Space)
+    person.wait(lambda: dock.idle)
+
+    person.key(Qt.Key.Key_4, control)
+    person.answer_by_keys("plate")
+    person.key(Qt.Key.Key_E, alt)
+    person.wait(lambda: dock.project_controller.project is not None and dock.idle)
+    for purpose in PURPOSES:
+        person.tab_to(dock.export_panel.purposes[purpose].box)
+        person.key(Qt.Key.Key_Space)
+    person.tab_to(dock.export_panel.folder)
+    person.key(Qt.Key.Key_A, control)
+    person.write("export")
+    person.tab_to(dock.export_panel.export_button)
+    person.key(Qt.Key.Key_Space)
+    person.wait(lambda: "export" in dock.status_panel.message.text() and dock.idle)
+    dock.close_down()
+    return person
+
+
 def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
     """The pixel of a mask that lies farthest from its edge."""
     depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
@@ -128,13 +209,13 @@ def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def main(theme: str) -> None:
+def main(theme: str, job: Callable[[Any], Person]) -> None:
     """Do the job in a folder of its own, and print the counts and the files."""
     with TemporaryDirectory(prefix="complete job ") as folder:
         os.chdir(folder)
         viewer = napari.Viewer()
         viewer.theme = theme
-        person = complete_job(viewer)
+        person = job(viewer)
         made = [path.name for path in (Path(folder) / "export").iterdir() if path.is_dir()]
         counts = {"clicks": person.clicks, "keys": person.keys, "formats": sorted(made)}
         print(json.dumps(counts))
@@ -142,4 +223,8 @@ def main(theme: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "dark")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("theme", nargs="?", default="dark")
+    parser.add_argument("--keyboard", action="store_true", help="use no mouse")
+    options = parser.parse_args()
+    main(options.theme, by_keyboard if options.keyboard else complete_job)

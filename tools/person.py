@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qtpy.QtCore import QEventLoop, QPoint, QPointF, Qt, QTimer
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QCheckBox, QLineEdit, QWidget
 from superqt import QDoubleSlider, QLabeledDoubleSlider
 
+_NONE = Qt.KeyboardModifier.NoModifier
+_TABS = 60  # more than any page has controls
 PATIENCE = 60_000  # milliseconds to wait for anything
 
 
@@ -107,6 +110,54 @@ class Person:
         """Press one key, with a modifier held."""
         QTest.keyClick(widget or QApplication.focusWidget() or self._window(), key, modifier)
         self.keys += 1
+
+    # ------------------------------------------------------------------ keys alone
+
+    def key(self, key: Qt.Key | str, modifier: Qt.KeyboardModifier = _NONE) -> None:
+        """Press one key of the keyboard; it goes where the window system sends it."""
+        if QGuiApplication.focusWindow() is None:  # no window manager gave it back after a dialog
+            self.take_keyboard()
+        QTest.keyClick(QGuiApplication.focusWindow(), key, modifier)
+        self.keys += 1
+
+    def write(self, text: str) -> None:
+        """Type a text on the keyboard."""
+        for letter in text:
+            self.key(letter)
+
+    def tab_to(self, widget: QWidget) -> None:
+        """Press Tab until a widget has the keyboard.
+
+        Raises
+        ------
+        ValueError
+            If Tab does not get there, or it is out of sight then.
+        """
+        for _ in range(_TABS):
+            focused = QApplication.focusWidget()
+            if focused is not None and (focused is widget or widget.isAncestorOf(focused)):
+                break
+            self.key(Qt.Key.Key_Tab)
+        else:
+            raise ValueError(f"Tab does not reach {widget}: {widget.toolTip()}")
+        if widget.visibleRegion().boundingRect().size() != widget.size():
+            raise ValueError(f"{widget} has the keyboard out of sight.")
+
+    def answer_by_keys(self, text: str) -> None:
+        """Type a name into the file dialog that opens next, and press Enter."""
+
+        def look() -> None:
+            dialog = QApplication.activeModalWidget()
+            if dialog is None or not dialog.isActiveWindow():
+                if dialog is not None:
+                    dialog.activateWindow()  # as a window manager does
+                QTimer.singleShot(50, look)
+                return
+            self.key(Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+            self.write(text)
+            self.key(Qt.Key.Key_Return)
+
+        QTimer.singleShot(50, look)
 
     def answer(self, text: str) -> None:
         """Type a name into the file dialog that opens next, and press Enter."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
+from napari._app_model import get_app_model
+from napari.utils.key_bindings import coerce_keybinding
+from napari.utils.shortcuts import default_shortcuts
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -20,6 +24,7 @@ from superqt import QLabeledSlider
 from napari_cliper.plugin import shortcuts
 from napari_cliper.plugin.frame import STEPS
 from napari_cliper.plugin.qt.accordion import Accordion
+from napari_cliper.plugin.qt.focus import focus_first
 from napari_cliper.segmentation import REGISTRY
 
 PAGES = (*STEPS, "settings")
@@ -99,10 +104,54 @@ def test_every_control_has_a_name(full):
     assert sorted(nameless) == []
 
 
-def test_no_letter_works_twice_or_opens_a_menu_of_napari(full):
+def by_tab(widget):
+    """Whether Tab stops at a visible widget; of buttons that exclude each other, at one."""
+    policy = widget.focusPolicy().value & Qt.FocusPolicy.TabFocus.value
+    group = widget.group() if isinstance(widget, QAbstractButton) else None
+    other = group is not None and group.exclusive() and not widget.isChecked()
+    part = isinstance(widget.parentWidget(), WHOLES)
+    return policy and widget.isVisible() and widget.isEnabled() and not (other or part)
+
+
+def test_tab_reaches_every_control_of_a_page_from_top_to_bottom(full, qtbot):
+    window = full.viewer.window._qt_window
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    for number, page in enumerate(STEPS, 1):
+        qtbot.keyClick(window, str(number), Qt.KeyboardModifier.ControlModifier)
+        assert full.frame.page == page
+        qtbot.waitUntil(lambda: full.idle, timeout=20_000)
+    for state in states(full):
+        page = full.frame.current
+        focus_first(page)
+        stops = []
+        while (now := QApplication.focusWidget()) not in stops and page.isAncestorOf(now):
+            stops.append(now)
+            qtbot.keyClick(now, Qt.Key.Key_Tab)
+        wanted = {one for one in page.findChildren(QWidget) if by_tab(one)}
+        missed = [(type(one).__name__, one.toolTip()) for one in wanted - {*stops}]
+        assert not missed, (state, missed)
+        heights = [one.mapTo(page, one.rect().bottomLeft()).y() for one in stops]
+        for before, after in pairwise(heights):
+            assert after > before - 12, (state, heights)
+    qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Escape)
+    full.frame.tabs.setFocus()
+    qtbot.keyClick(full.frame.tabs, Qt.Key.Key_Escape)
+    assert QApplication.focusWidget() is window  # the keys of napari work again
+
+
+def test_no_key_or_letter_is_used_twice_or_by_napari(full):
     bar = full.viewer.window._qt_window.menuBar()
     menus = {letter(action.text()) for action in bar.actions()} - {""}
     assert {"F", "V", "L", "P", "W", "H"} <= menus
+    bound = [str(one.keybinding) for one in get_app_model().keybindings]
+    bound += [str(key) for some in default_shortcuts.values() for key in some]
+    assert {"Alt+S", "Ctrl+Shift+T"} <= {*bound}
+    own = [key for name, key in vars(shortcuts).items() if name.isupper() and "DO" not in name]
+    named = [key for one in own for key in ([one] if isinstance(one, str) else one)]
+    assert len(named) == len(set(named)) > 20
+    assert not {str(coerce_keybinding(key)) for key in named} & {*bound}
+    menus |= {key.removeprefix("Alt+") for key in bound if re.fullmatch(r"Alt\+[A-Z]", key)}
     keys = {
         key.removeprefix("Alt-").upper()
         for name, key in vars(shortcuts).items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,9 @@ def test_in_3d_results_are_seen_and_what_needs_a_plane_says_so_in_the_foot(stack
     for act in (
         dock.run,
         dock.annotation_controller.accept,
-        correction.reject_under_cursor,
+        dock.key_cursor.click,
+        dock.key_cursor.paint,
+        partial(dock.key_cursor.move, 0, 1),
         correction.next_uncertain,
         correction.click_controller.click,
     ):

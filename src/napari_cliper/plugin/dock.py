@@ -24,6 +24,7 @@ from .controllers.correction import CorrectionController
 from .controllers.example import ExampleController
 from .controllers.exchange import Exchange
 from .controllers.kept_results import Shown
+from .controllers.key_cursor import KeyCursor
 from .controllers.live_result import LiveResult
 from .controllers.main_job import MainJob
 from .controllers.mask_layers import MaskLayers
@@ -106,6 +107,7 @@ class CliperWidget(DockPanels):
         self.tool_controller = add(
             ToolController(state, corrections, self.brush, clicks, self.object_tool)
         )
+        self.key_cursor = add(KeyCursor(state, corrections, self.brush, clicks))
         self.example = add(ExampleController(state, engine))
         self.weights = add(WeightsController(state, engine, self.next_step))
         masks = add(MaskLayers(state, engine))

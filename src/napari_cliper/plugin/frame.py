@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QKeySequence
+from qtpy.QtGui import QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QFrame,
     QScrollArea,
@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from . import ui_text
 from .qt.accordion import Accordion
+from .qt.focus import focus_first, focus_window
 from .qt.tones import set_tone
 
 PageName = Literal["find", "correct", "objects", "export", "settings"]
@@ -131,7 +132,7 @@ class Frame(QWidget):
             self.tabs.setTabToolTip(number - 1, ui_text.step_tip(tip=tip, number=number))
             self._add_page(name)
             shortcut = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
-            shortcut.activated.connect(lambda name=name: self.go_to(name))
+            shortcut.activated.connect(lambda name=name: self.go_to_keys(name))
         self._add_page("settings")
 
         self._column = column = QVBoxLayout(self)
@@ -186,6 +187,18 @@ class Frame(QWidget):
         self.settings_button.setChecked(page == "settings")
         if page in STEPS:
             self.tabs.setCurrentIndex(STEPS.index(page))
+
+    def go_to_keys(self, page: PageName) -> None:
+        """Show a page, and give the keyboard to its first control."""
+        self.go_to(page)
+        focus_first(self.current)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Give the keyboard back to the image at Esc."""
+        if event is not None and event.key() == Qt.Key.Key_Escape:
+            focus_window(self)
+            return
+        super().keyPressEvent(event)
 
     def show_panel(self, panel: QWidget) -> None:
         """Show the page of a panel, open its fold, and scroll to it."""

@@ -15,6 +15,17 @@ ACCEPT_REGION = "Q"
 """Accept the predicted region under the cursor."""
 REJECT_REGION = "W"
 """Add a background click under the cursor: none of the classes is there."""
+CLICK = "H"
+"""Add a click of the chosen class under the cursor."""
+PAINT = "G"
+"""Paint a spot of the chosen class under the cursor, as large as the brush."""
+MOVE_CURSOR = {
+    "Shift-Up": (-1, 0),
+    "Shift-Down": (1, 0),
+    "Shift-Left": (0, -1),
+    "Shift-Right": (0, 1),
+}
+"""Move the cursor by rows and columns of steps."""
 NEXT_UNCERTAIN = "U"
 """Go to the next uncertain place."""
 NEXT_OUTLINE = "J"

@@ -14,7 +14,7 @@ from weakref import WeakSet
 import numpy as np
 from napari.layers import Image, Points
 
-from ...annotation.user_hints import BACKGROUND, Hints, clicks_on
+from ...annotation.user_hints import Hints, clicks_on
 from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..job_slot import JobSlot
@@ -25,6 +25,7 @@ from ..layers.image_view import go_to_pixel
 from ..layers.passing_layers import PassingLayer
 from ..layers.uncertainty_layer import UncertaintyLayer
 from ..panels.corrections_panel import CorrectionsChoice, CorrectionsPanel
+from ..qt.focus import focus_window
 from ..state import DockState
 from ..worker import Work
 from .base import Controller
@@ -59,8 +60,7 @@ class CorrectionController(Controller):
         self.click_controller.message.connect(self.message)
         self.click_controller.hinted.connect(self._on_hinted)
         self.keys = {
-            shortcuts.NEXT_UNCERTAIN: self.next_uncertain,
-            shortcuts.REJECT_REGION: self.reject_under_cursor,
+            shortcuts.NEXT_UNCERTAIN: self._on_key,
         }
         self.uncertainty = UncertaintyLayer(viewer)
         self.uncertain_places: UncertainPlaces | None = None
@@ -225,13 +225,6 @@ class CorrectionController(Controller):
         points = {} if clicks is None else clicks.clicks()
         return Drawn(labels, edit_mask, classes, clicks_on(points, choice.plane, corner, shape))
 
-    def reject_under_cursor(self) -> None:
-        """Add a background click under the cursor."""
-        try:
-            self.click_controller.click_at(self._viewer.cursor.position, BACKGROUND)
-        except InvalidInputError as error:
-            self.say_error(str(error))
-
     # ------------------------------------------------------------------ where to look next
 
     def _forget_uncertain_places(self) -> None:
@@ -242,6 +235,11 @@ class CorrectionController(Controller):
         self._forget_uncertain_places()
         if self._panel.value().uncertainty or self._go_when_known:
             self._look.request()
+
+    def _on_key(self) -> None:
+        """Go to the next uncertain place, at which the keys then work."""
+        focus_window(self._panel)
+        self.next_uncertain()
 
     def next_uncertain(self) -> None:
         """Move the camera to the next uncertain place that is not decided yet."""

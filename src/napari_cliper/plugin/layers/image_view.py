@@ -6,6 +6,7 @@ whose centres are in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -27,6 +28,7 @@ from .image_layers import (
 )
 
 _LARGEST_PIXEL = 20  # pixels of the canvas
+_STEPS = 20  # of the cursor, from the centre of the view to its nearest edge
 _EDGE = 1e-3  # pixels; tolerance for rounding: napari stores shapes in float32
 
 
@@ -203,7 +205,7 @@ def go_to_plane(viewer: Viewer, choice: ImageChoice) -> None:
 
 
 def go_to_pixel(viewer: Viewer, choice: ImageChoice, row: float, column: float) -> None:
-    """Move the sliders to the plane of a choice, and the centre of the camera to a pixel.
+    """Move the sliders to the plane of a choice, and camera and cursor to a pixel.
 
     Raises
     ------
@@ -212,7 +214,38 @@ def go_to_pixel(viewer: Viewer, choice: ImageChoice, row: float, column: float) 
     """
     world, dims = _world_of(viewer, choice, row, column), viewer.dims
     go_to_plane(viewer, choice)
-    viewer.scene.camera.center = (0, *(world[axis - dims.ndim] for axis in dims.displayed))
+    _point_at(viewer, [world[axis - dims.ndim] for axis in dims.displayed], centre=True)
+
+
+def step_cursor(viewer: Viewer, choice: ImageChoice, rows: int, columns: int) -> None:
+    """Move the cursor by steps of a fortieth of the view; the camera follows it.
+
+    A cursor outside of the view moves to its centre.
+
+    Raises
+    ------
+    InvalidInputError
+        If the viewer does not display the last two axes of the image in 2-D.
+    """
+    _check_flat(viewer, choice.layer)
+    camera, shown = viewer.scene.camera, list(viewer.dims.displayed)
+    half = np.array(viewer.canvas.viewbox_size(viewer.layers)) / camera.zoom / 2
+    centre = np.array(camera.center[-2:])
+    at = np.array(viewer.cursor.position)[shown]
+    if (abs(at - centre) <= half).all():
+        at = at + np.array([rows, columns]) * min(half) / _STEPS
+    else:
+        at = centre
+    _point_at(viewer, at, centre=bool((abs(at - centre) > half).any()))
+
+
+def _point_at(viewer: Viewer, at: Sequence[float] | NDArray[Any], *, centre: bool) -> None:
+    """Move the cursor to a world position on the displayed axes, and perhaps the camera too."""
+    if centre:
+        viewer.scene.camera.center = (0, *at)
+    position = np.array(viewer.dims.point, dtype=float)
+    position[list(viewer.dims.displayed)] = at
+    viewer.cursor.position = tuple(position)
 
 
 def go_to_box(viewer: Viewer, choice: ImageChoice, box: Region) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Labels, Layer, Points
 from napari.viewer import Viewer
 from qtpy.QtCore import QObject
 
@@ -70,9 +70,10 @@ class PassingLayer(QObject):
     def _show_again(self, layer: Layer) -> bool:
         """Show the data of a layer in the previous one if it is of that kind and place."""
         old = self._layer
+        alike = any(isinstance(old, kind) and isinstance(layer, kind) for kind in (Labels, Points))
         if (
-            not isinstance(layer, Labels)
-            or not isinstance(old, Labels)
+            old is None
+            or not alike
             or old not in self._viewer.layers
             or old.data.shape != layer.data.shape
             or old.units != layer.units
@@ -80,7 +81,8 @@ class PassingLayer(QObject):
         ):
             return False
         old.data = layer.data
-        old.colormap = layer.colormap
+        if isinstance(old, Labels):
+            old.colormap = layer.colormap
         self._viewer.layers.move(self._viewer.layers.index(old), len(self._viewer.layers))
         old.visible = True
         return True

@@ -107,6 +107,8 @@ class ClassPalette(QScrollArea):
             self._grid.removeWidget(button)
             button.deleteLater()
         self.buttons = {}
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # or Qt would not order what comes after it
+        before: QWidget = self
         for index, name in enumerate(names):
             button = QPushButton()
             button.setCheckable(True)
@@ -116,6 +118,9 @@ class ClassPalette(QScrollArea):
             self._group.addButton(button)
             self._grid.addWidget(button, index // _COLUMNS, index % _COLUMNS)
             self.buttons[name] = button
+            QWidget.setTabOrder(before, button)
+            before = button
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes from button to button
         self.updateGeometry()
 
     def _on_clicked(self, button: QPushButton) -> None:

@@ -19,13 +19,13 @@ from qtpy.QtWidgets import (
     QToolButton,
     QVBoxLayout,
     QWidget,
-    QWidgetAction,
 )
 from superqt.utils import signals_blocked
 
 from ...io.formats import FORMATS, PURPOSES, Purpose, formats_for
 from .. import ui_text
 from ..export_choice import ExportChoice
+from ..qt.popup import PopupButton
 from ..qt.tones import set_tone
 
 
@@ -181,14 +181,8 @@ class ExportPanel(QWidget):
         self.set_exported("")
         self.set_available(has_annotation=False, images=0)
 
-    def _options(self) -> QToolButton:
+    def _options(self) -> PopupButton:
         """A button that opens what few exports need."""
-        button = QToolButton()
-        button.setText(ui_text.EXPORT_OPTIONS)
-        button.setToolTip(ui_text.EXPORT_OPTIONS_TIP)
-        button.setAccessibleName(ui_text.EXPORT_OPTIONS_TIP)
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setStyleSheet("QToolButton::menu-indicator {image: none;}")
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.addWidget(self.every_plane)
@@ -197,12 +191,8 @@ class ExportPanel(QWidget):
         row.addWidget(self.validation)
         row.addStretch(1)
         column.addLayout(row)
-        menu = QMenu(self)
-        action = QWidgetAction(menu)
-        action.setDefaultWidget(inside)
-        menu.addAction(action)
-        button.setMenu(menu)
-        return button
+        tip = ui_text.EXPORT_OPTIONS_TIP
+        return PopupButton(ui_text.EXPORT_OPTIONS, tip, tip, inside)
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)

@@ -13,13 +13,10 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QMenu,
     QPushButton,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
-    QWidgetAction,
 )
 from superqt import QElidingLabel
 from superqt.utils import signals_blocked
@@ -45,6 +42,7 @@ from ..layers.image_view import (
 from ..layers.image_words import in_words, title_of
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.listeners import Listeners
+from ..qt.popup import PopupButton
 from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 from .plane_strip import PlaneStrip
@@ -90,11 +88,13 @@ class ImagePanel(QWidget):
         self.planes.offer(ui_text.CURRENT_PLANE, ui_text.CURRENT_PLANE_TIP)
         self.planes.offer(ui_text.CHOSEN_PLANE, ui_text.CHOSEN_PLANE_TIP)
         self.regions = ElidingComboBox(ui_text.REGION_TIP)
-        self.region_button = QToolButton()
-        self.region_button.setText("\N{SQUARE WITH LOWER RIGHT DIAGONAL HALF BLACK}")
-        self.region_button.setToolTip(ui_text.WHERE_TIP)
-        self.region_button.setAccessibleName(ui_text.WHERE_NAME)
-        self.region_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._where = QWidget()
+        self.region_button = PopupButton(
+            "\N{SQUARE WITH LOWER RIGHT DIAGONAL HALF BLACK}",
+            ui_text.WHERE_NAME,
+            ui_text.WHERE_TIP,
+            self._where,
+        )
         self.summary = QElidingLabel()
         set_tone(self.summary, "muted")
         self.strip = PlaneStrip()
@@ -225,8 +225,7 @@ class ImagePanel(QWidget):
         column.addWidget(self.offer)
         self.images.setAccessibleName(ui_text.IMAGE_NAME)
 
-        self._popup = popup = QWidget()
-        grid = QGridLayout(popup)
+        grid = QGridLayout(self._where)
         grid.setColumnStretch(1, 1)
         self._plane_label = _label(ui_text.PLANE_LABEL, self.planes)
         grid.addWidget(self._plane_label, 0, 0)
@@ -238,15 +237,12 @@ class ImagePanel(QWidget):
         grid.addWidget(self._axes, 1, 1)
         grid.addWidget(_label(ui_text.REGION_LABEL, self.regions), 2, 0)
         grid.addWidget(self.regions, 2, 1)
-        menu = QMenu(self)
-        action = QWidgetAction(menu)
-        action.setDefaultWidget(popup)
-        menu.addAction(action)
-        self.region_button.setMenu(menu)
 
     def add_button(self, button: QWidget) -> None:
         """Put a button at the end of the row of the image."""
+        before = self._row.itemAt(self._row.count() - 1).widget()
         self._row.addWidget(button)
+        QWidget.setTabOrder(before, button)
 
     def show_context(self, model: str, reduced: Reduction | None, *, offer: bool = True) -> None:
         """Show the chosen model, and which objects a run finds.

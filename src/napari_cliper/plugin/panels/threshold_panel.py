@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QToolButton, QWidget
-from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from ...segmentation import Thresholds
 from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.folding import folding
+from ..qt.labelled_slider import LabelledSlider
 from ..qt.tones import set_tone
 from ..ui_text import ThresholdTexts
 
@@ -260,11 +260,11 @@ class ThresholdPanel(QWidget):
 
 def _slider_with_ends(
     grid: QGridLayout, row: int, texts: ThresholdTexts, ends: QWidget
-) -> tuple[QLabeledDoubleSlider, QToolButton]:
+) -> tuple[LabelledSlider, QToolButton]:
     """Three rows: a name with a reset button, a slider, and the words at its ends (`ends`)."""
     label = QLabel(texts.label)
     slider = _threshold_slider(texts.name)
-    label.setBuddy(slider)
+    label.setBuddy(slider.bar)
     label.setToolTip(texts.tip)
     default = QToolButton()
     default.setText("\N{ANTICLOCKWISE OPEN CIRCLE ARROW}")
@@ -285,10 +285,7 @@ def _slider_with_ends(
     return slider, default
 
 
-def _threshold_slider(name: str) -> QLabeledDoubleSlider:
-    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-    slider.setDecimals(2)
-    slider.setRange(0, 1)
-    slider.setAccessibleName(name)
+def _threshold_slider(name: str) -> LabelledSlider:
+    slider = LabelledSlider(name)
     slider.setMinimumWidth(80)
     return slider

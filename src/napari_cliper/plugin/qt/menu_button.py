@@ -37,5 +37,4 @@ class MenuButton(QWidget):
         row.setSpacing(1)
         row.addWidget(self.button, 1)
         row.addWidget(self.arrow)
-        self.setFocusProxy(self.button)
         self.button.clicked.connect(self.clicked)

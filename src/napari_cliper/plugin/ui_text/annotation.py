@@ -192,6 +192,7 @@ NEXT_UNCERTAIN = "Next uncertain place"
 NEXT_UNCERTAIN_TIP = (
     "Go to the next uncertain place that you have not decided yet, zoom in and mark it (U)."
 )
+CURSOR_LAYER = "cursor"
 HINT_CHANGED_NOTHING = "The hint changed no pixel."
 COMPUTING_SIMILARITY = "Computing similar regions ..."
 NO_UNCERTAIN_PLACE = "No uncertain place is left to decide."
@@ -240,8 +241,11 @@ def hints_kept(why: str) -> str:
 
 def uncertain_place(*, number: int, of: int) -> str:
     """Which uncertain place is shown."""
-    last = " This is the last one; press again to start over." if number == of else ""
-    return f"Uncertain place {number} of {of}.{last}"
+    last = " (the last one)" if number == of else ""
+    return (
+        f"Uncertain place {number} of {of}{last}. There, Q accepts the prediction, H clicks the "
+        "chosen class, W clicks background."
+    )
 
 
 def no_uncertainty(error: str) -> str:

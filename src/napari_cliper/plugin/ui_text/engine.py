@@ -153,8 +153,8 @@ DOWNLOAD = "Download"
 BUSY_WHY_NOT = "Wait for the run to end, or cancel it."
 MODEL_FOLD = "&Model"
 REFINER_FOLD = "R&efiner"
-PROMPTS_FOLD = "Promp&ts and background"
-RESOLUTION_FOLD = "Resol&ution and precision"
+PROMPTS_FOLD = "Prompts and bac&kground"
+RESOLUTION_FOLD = "Resolution and precisi&on"
 ENGINE_PRESETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "demo": ("Demo", "A small model for the synthetic scenes. Nothing to download."),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from .common import count
 from .engine import size_text
 
-MEMORY_FOLD = "Memory and &caches"
+MEMORY_FOLD = "Memor&y and caches"
 UNLOAD = "Unload"
 UNLOAD_TIP = (
     "Free the memory of the networks, on the GPU too. The next run loads them again. Layers and "

@@ -8,7 +8,7 @@ from .common import BACKGROUND_NAME, count, count_classes, listed
 
 PROTOTYPES = "Visual prototypes"
 PROTOTYPES_TIP = "Example patches of each class. They help where words fail."
-LEARN = "Learn fr&om this image"
+LEARN = "Learn from th&is image"
 LEARN_TIP = "Use what is accepted or painted in the chosen plane as examples of the classes."
 LEARN_DONE = "Learn from each finished image"
 LEARN_DONE_TIP = (

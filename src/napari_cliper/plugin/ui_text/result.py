@@ -36,14 +36,14 @@ class ThresholdTexts:
 
 
 CLASS_THRESHOLD = ThresholdTexts(
-    "&Class threshold",
+    "Class thr&eshold",
     "Class threshold",
     "A class counts as absent unless its score is above this value.",
     "more classes",
     "fewer classes",
 )
 BACKGROUND_THRESHOLD = ThresholdTexts(
-    "Background threshold",
+    "Back&ground threshold",
     "Background threshold",
     "A pixel becomes background if its best class is below this value.",
     "larger regions",
@@ -60,7 +60,7 @@ PER_CLASS_TIP = "Replaces the background threshold for the pixels of one class."
 PER_CLASS_NAME = "Class with a per-class threshold"
 PER_CLASS_CHOICE_TIP = "The class. You can also select its row in the table."
 PER_CLASS_SLIDER = "Per-class threshold"
-SCORE_MAPS = "Show the &score maps as layers"
+SCORE_MAPS = "Show the score &maps as layers"
 SCORE_MAPS_TIP = "Add an image layer with the score map of each class."
 UPDATING_LABELS = "Updating the labels ..."
 NO_RESULT = "There is no result yet. Press Run."
@@ -166,7 +166,7 @@ def nothing_found(short: Sequence[Shortfall], *, hinted: bool, most: int) -> str
 
 # ---------------------------------------------------------------------- last result
 
-RESULTS_FOLD = "Last re&sult"
+RESULTS_FOLD = "Last res&ult"
 NO_RESULTS = "No results yet."
 
 

@@ -9,6 +9,8 @@ from napari.utils.key_bindings import coerce_keybinding
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAbstractButton, QLabel
 
+from napari_cliper.annotation.edit_mask import PAINTED
+from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.plugin import shortcuts
 
 pytestmark = pytest.mark.one_binding
@@ -48,8 +50,8 @@ def test_the_camera_goes_from_place_to_place_and_starts_again(result, settle):
         centers.append(camera(result))
     np.testing.assert_allclose(centers[:-1], places)
     np.testing.assert_allclose(centers[-1], places[0])
-    assert shown[0] == f"Uncertain place 1 of {len(places)}."
-    assert "start over" in shown[len(places) - 1]
+    assert shown[0].startswith(f"Uncertain place 1 of {len(places)}. There, Q accepts")
+    assert "the last one" in shown[len(places) - 1]
     assert shown[-1] == shown[0]
 
 
@@ -80,6 +82,8 @@ def test_a_key_goes_to_the_next_uncertain_place_and_one_rejects_what_is_there(re
     pressed(result.viewer)
     settle(result)
     assert not np.allclose(camera(result), before)
+    place = result.correction_controller.uncertain_places.places[0]
+    np.testing.assert_allclose(result.viewer.cursor.position, place)  # W, Q, H and G work there
     rows, columns = np.nonzero(predicted(result).data)
     at = len(rows) // 2
     result.viewer.cursor.position = rows[at], columns[at]
@@ -93,8 +97,53 @@ def test_a_key_goes_to_the_next_uncertain_place_and_one_rejects_what_is_there(re
     settle(result)
     assert predicted(result).data[rows[at], columns[at]] > 0
     result.viewer.cursor.position = -50, -50
-    reject(result.viewer)
-    assert "not over scene" in result.status_panel.message.text()
+    for key in (shortcuts.REJECT_REGION, shortcuts.CLICK, shortcuts.PAINT):
+        result.status_panel.show_message("")
+        result.viewer.keymap[coerce_keybinding(key)](result.viewer)
+        assert "not over scene" in result.status_panel.message.text()
+
+
+def test_keys_move_the_cursor_and_click_and_paint_under_it(result, settle):
+    viewer, scene = result.viewer, result.viewer.layers["scene"]
+    scene.scale = scene.scale * 3
+    scene.translate = (100, -50)
+    viewer.reset_view()
+    viewer.cursor.position = -1e6, 0
+
+    def press(key, times=1):
+        for _ in range(times):
+            viewer.keymap[coerce_keybinding(key)](viewer)
+        settle(result)
+
+    press("Shift-Left")
+    middle = np.array(viewer.scene.camera.center[-2:])
+    np.testing.assert_allclose(viewer.cursor.position, middle)  # it was out of sight
+    press("Shift-Down", 3)
+    press("Shift-Right", 2)
+    down, right = np.array(viewer.cursor.position) - middle
+    assert down > 0
+    np.testing.assert_allclose(right, down * 2 / 3)
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], middle)
+    mark = viewer.layers[-1]
+    pixel = np.round(scene.world_to_data(viewer.cursor.position))
+    np.testing.assert_allclose(mark.data, [pixel])
+    result.corrections_panel.spread.setChecked(False)
+    names = [row.name for row in result.classes_panel.value()]
+    result.tool_controller.choose(names[1])
+    press(shortcuts.CLICK)
+    clicks = result.correction_controller.click_controller.all[0]
+    assert clicks.clicks() == {names[1]: [pixel.tolist()]}
+    result.tool_controller.choose(names[0])
+    press(shortcuts.PAINT)
+    at = tuple(pixel.astype(int))
+    mine = annotation(result)
+    assert mine.classes[int(mine.layer.data[at])].name == names[0]
+    assert mine.state().edit_mask[at] == PAINTED
+    result.tool_controller.choose(BACKGROUND)
+    press(shortcuts.PAINT)
+    assert mine.layer.data[at] == 0
+    press("Shift-Up", 40)
+    assert viewer.scene.camera.center[-2] < middle[0]  # the camera follows
 
 
 def test_no_key_of_ours_opens_a_menu_or_presses_a_button(result):

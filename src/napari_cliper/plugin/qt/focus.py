@@ -1,0 +1,33 @@
+"""Where the keyboard goes: to the first control of a widget, or to napari's window."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMainWindow, QScrollArea, QWidget
+
+_BY_TAB = Qt.FocusPolicy.TabFocus.value
+_OF_SHORTCUTS = Qt.FocusReason.ShortcutFocusReason
+
+
+def focus_first(inside: QWidget) -> None:
+    """Give the keyboard to the first control inside a widget that Tab would reach."""
+    one = inside.nextInFocusChain()
+    while one is not None and one is not inside:
+        reached = one.focusPolicy().value & _BY_TAB and not isinstance(one, QScrollArea)
+        if inside.isAncestorOf(one) and one.isVisible() and one.isEnabled() and reached:
+            one.setFocus(_OF_SHORTCUTS)
+            return
+        one = one.nextInFocusChain()
+
+
+def focus_window(inside: QWidget) -> None:
+    """Give the keyboard to the main window around a widget, whose keys then work as on the image.
+
+    Also if the widget is in a dock that floats.
+    """
+    one: QWidget | None = inside
+    while one is not None and not isinstance(one, QMainWindow):
+        one = one.parentWidget()
+    if one is not None:
+        one.activateWindow()
+        one.setFocus(_OF_SHORTCUTS)
