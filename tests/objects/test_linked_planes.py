@@ -9,10 +9,11 @@ from shapes import ball
 
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.objects.edited_objects import Renumbering
-from napari_cliper.objects.editing import delete
+from napari_cliper.objects.editing import cut, delete, inside_box
 from napari_cliper.objects.linked_planes import LinkEvent, link_planes
-from napari_cliper.objects.object_stack import stacked, unstacked
+from napari_cliper.objects.object_stack import PlaneLabels, split_volume, stacked, unstacked
 from napari_cliper.objects.plane_objects import ObjectsChoice, PlaneObjects
+from napari_cliper.objects.splitting import split
 
 SHAPE = (40, 120)
 CELL, FIBRE = ClassRow("cell"), ClassRow("fibre")
@@ -114,3 +115,35 @@ def test_planes_are_edited_as_one():
     assert all(one.named(block) == "cell" and block in one.edited.edited for one in given)
     mixed = stacked([given[0], *planes[1:]])  # the class by hand wins over three planes
     assert mixed.named(block) == "cell"
+
+
+def test_a_volume_is_split_as_one_and_its_planes_are_edited_together():
+    """Two balls that touch, on planes that are three times as far apart as pixels."""
+    shape, centres = (12, 60, 90), ((6, 30, 30), (6, 30, 56))
+    z, y, x = np.indices(shape)
+    inside = [(3 * (z - a)) ** 2 + (y - b) ** 2 + (x - c) ** 2 <= 15**2 for a, b, c in centres]
+    volume = (inside[0] | inside[1]).astype(np.uint8)
+    orders = [{1: CELL, 2: FIBRE}, {1: FIBRE, 2: CELL}]
+    labels = [
+        PlaneLabels(np.where(plane, 1 + index % 2, 0), orders[index % 2])
+        for index, plane in enumerate(volume)
+    ]
+    empty = [PlaneObjects.empty(shape[1:], orders[0]) for _ in volume]
+    choice = ObjectsChoice(smallest=50, volume=True)
+    found = split_volume(empty, labels, choice, spacing=(3, 1, 1))
+    expected = split(volume, choice.settings(orders[0]), spacing=(3, 1, 1))
+    assert len(expected.ids) == 2
+    assert np.array_equal(found.objects.numbers, expected.numbers)
+    assert [found.named(number) for number in (1, 2)] == ["cell", "cell"]
+    planes = unstacked(found)
+    # a cut through all planes, and a plane without labels, which keeps its objects
+    halves = cut(found.objects, (0, 30), (59, 30))
+    assert set(halves.ids.tolist()) == {1, 2, 3}
+    assert abs(int(halves.areas[0]) - int(halves.areas[2])) < 0.15 * halves.areas[0]
+    assert inside_box(found.objects, (slice(0, 60), slice(44, 90))) == []
+    assert inside_box(found.objects, (slice(0, 60), slice(0, 46))) == [1]
+    edited = unstacked(replace(found, edited=found.edited.after_edit(halves)))
+    again = split_volume(edited, [*labels[:6], None, *labels[7:]], choice, spacing=(3, 1, 1))
+    assert np.array_equal(again.objects.numbers, halves.numbers)
+    assert again.edited.edited == {1, 3}
+    assert planes[6].objects.areas.sum() == volume[6].sum()

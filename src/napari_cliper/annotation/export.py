@@ -12,6 +12,7 @@ import numpy as np
 from ..io.lazy_images import Reader
 from ..labels.axes import UNKNOWN
 from ..labels.labelled_image import LabelledImage
+from ..labels.units import in_one_unit
 from ..objects.labelled import with_objects
 from ..segmentation import InvalidInputError
 from .edit_mask import OPEN, AnnotationState
@@ -86,11 +87,16 @@ def with_saved_objects(image: LabelledImage, state: AnnotationState) -> Labelled
         With `LabelledImage.instances`. Pixels of objects have the class of their object; other
         pixels keep their label.
     """
-    found = objects_of_state(state)
+    depth = image.axes.find("Z")
+    deep = depth >= 0
+    axes = (depth, -2, -1)
+    sizes, units = ([one[axis] for axis in axes] for one in (image.pixel_size, image.units))
+    spacing = in_one_unit(sizes, units)[0] if deep else None
+    found = objects_of_state(state, depth if deep else None, spacing)
     if found is None:
         return image
-    objects, classes = found
-    labelled = with_objects(replace(image, classes=classes, separate=None), objects)
+    objects, labels, classes = found
+    labelled = with_objects(replace(image, classes=classes, separate=None), objects, labels)
     there = objects.numbers > 0
     wide = np.promote_types(labelled.labels.dtype, image.labels.dtype)
     decided = (state.edit_mask != OPEN).any(axis=(-2, -1), keepdims=True)

@@ -17,6 +17,13 @@ from ..labels.label_class import ClassRow
 from ..objects.edited_objects import EditedObjects
 from ..objects.linked_planes import LinkEvent
 from ..objects.object_set import HIGHEST, Objects, objects_of, runs_of
+from ..objects.object_stack import (
+    PlaneLabels,
+    common_classes,
+    split_volume,
+    unstacked,
+    volumes_of,
+)
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..segmentation import InvalidInputError
 from .edit_mask import OPEN, AnnotationState
@@ -55,6 +62,7 @@ class SavedObjects:
             "origin": self.origin,
             "smallest": self.choice.smallest,
             "border": self.choice.border,
+            "volume": self.choice.volume,
             "diameters": dict(self.choice.diameters),
             "planes": [
                 {"origin": origin, "plane": list(plane), **one}
@@ -128,6 +136,7 @@ def objects_in(record: object) -> SavedObjects | None:
             for name, width in (diameters.items() if isinstance(diameters, Mapping) else ())
             if isinstance(width, int | float) and 0 < width < np.inf
         ),
+        record.get("volume") is True,
     )
     planes = record.get("planes")
     entries = planes if isinstance(planes, Sequence) and not isinstance(planes, str) else ()
@@ -258,33 +267,58 @@ def _unpacked(text: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
 # ---------------------------------------------------------------------- all planes
 
 
-def objects_of_state(state: AnnotationState) -> tuple[Objects, dict[int, ClassRow]] | None:
-    """Return the objects of all planes of an annotation, and their classes by label.
+def objects_of_state(
+    state: AnnotationState, depth: int | None = None, spacing: Sequence[float] | None = None
+) -> tuple[Objects, NDArray[np.uint16], dict[int, ClassRow]] | None:
+    """Return the objects of all planes of an annotation, their labels, and classes by label.
 
     Accepted and painted planes are split, with the saved edits and numbers. Objects of predictions,
-    and those of other programs, are as saved. None if no objects are saved.
+    and those of other programs, are as saved. None if no objects are saved. The labels are those
+    of each pixel: objects with the same number on different planes may have different classes.
+
+    Parameters
+    ----------
+    state : AnnotationState
+    depth : int, optional
+        The axis Z, along which planes are split as volumes if they were in the window.
+    spacing : sequence of float, optional
+        Pixel size along Z, Y and X.
     """
     saved = objects_in(state.record.get(OBJECTS))
     if saved is None:
         return None
     sides = state.labels.shape[-2], state.labels.shape[-1]
     highest = saved.highest
-    numbers = np.zeros(state.labels.shape, np.int32)
-    classes, labels = dict(state.classes), dict[int, int]()
-    for index in np.ndindex(state.labels.shape[:-2]):
+    leading = state.labels.shape[:-2]
+    planes: dict[tuple[int, ...], PlaneObjects] = {}
+    decided: dict[tuple[int, ...], PlaneLabels] = {}
+    for index in np.ndindex(leading):
         record = saved.planes.get((saved.origin, index))
         plane = None if record is None else plane_from_record(record, sides)
+        planes[index] = plane or PlaneObjects.empty(sides, state.classes)
         if not saved.origin and (state.edit_mask[index] != OPEN).any():
-            plane = (plane or PlaneObjects.empty(sides, classes)).split_again(
-                state.labels[index], classes, saved.choice, highest=highest
+            decided[index] = PlaneLabels(state.labels[index], state.classes)
+    by_volume = saved.choice.volume and depth is not None and not saved.origin
+    for group in volumes_of(leading, depth if by_volume else None):
+        if by_volume and any(index in decided for index in group):
+            volume = split_volume(
+                [planes[index] for index in group],
+                [decided.get(index) for index in group],
+                saved.choice,
+                highest=highest,
+                spacing=spacing,
             )
-        if plane is None:
+            planes |= dict(zip(group, unstacked(volume), strict=True))
+            highest = max(highest, volume.edited.highest)
             continue
-        plane = plane.with_classes(classes)
-        classes = dict(plane.classes)
-        highest = max(highest, plane.edited.highest)
-        numbers[index] = plane.objects.numbers
-        labels |= dict(zip(plane.objects.ids.tolist(), plane.objects.labels.tolist(), strict=True))
-    found = objects_of(numbers)
-    own = np.array([labels[number] for number in found.ids.tolist()], np.uint16)
-    return replace(found, labels=own), classes
+        for index in group:
+            if index in decided:
+                planes[index] = planes[index].split_again(
+                    state.labels[index], state.classes, saved.choice, highest=highest
+                )
+            highest = max(highest, planes[index].edited.highest)
+    classes = common_classes([state.classes, *(one.classes for one in planes.values())])
+    own = [one.with_classes(classes).objects for one in planes.values()]
+    numbers = np.stack([one.numbers for one in own]).reshape(state.labels.shape)
+    labels = np.stack([one.label_array() for one in own]).reshape(state.labels.shape)
+    return objects_of(numbers, labels), labels, classes

@@ -39,12 +39,12 @@ def merge(objects: Objects, numbers: Collection[int]) -> Objects:
 
 
 def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Objects:
-    """Cut objects of a plane along a straight line.
+    """Cut objects of a plane, or of all planes of a volume, along a straight line.
 
     Parameters
     ----------
     objects : Objects
-        (Y, X).
+        (Y, X) or (Z, Y, X).
     start, stop : (int, int)
         Ends of the line. Pixels of the line belong to the nearest part.
     highest : int
@@ -62,12 +62,12 @@ def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Object
         As `object_set.next_numbers`.
     """
     rows, columns = line(*start, *stop)
-    height, width = objects.numbers.shape
+    height, width = objects.numbers.shape[-2:]
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     # A line of 8-connected pixels does not divide 8-connected regions, so that parts are
     # connected by sides here.
     on_line = np.zeros(objects.numbers.shape, bool)
-    on_line[rows[inside], columns[inside]] = True
+    on_line[..., rows[inside], columns[inside]] = True
     numbers = objects.numbers.copy()
     highest = max(highest, int(objects.ids.max(initial=0)))
     for number in np.unique(objects.numbers[on_line]).tolist():
@@ -110,8 +110,11 @@ def delete(objects: Objects, numbers: Collection[int]) -> Objects:
 
 
 def inside_box(objects: Objects, box: tuple[slice, ...]) -> list[int]:
-    """Return the numbers of the objects that lie completely in a box, ascending."""
-    within, counts = np.unique(objects.numbers[box], return_counts=True)
+    """Return the numbers of the objects that lie completely in a box, ascending.
+
+    Of a volume, the box may have the rows and columns only.
+    """
+    within, counts = np.unique(objects.numbers[(..., *box)], return_counts=True)
     own = np.isin(objects.ids, within)
     whole = objects.areas[own] == counts[within > 0]
     return [int(number) for number in objects.ids[own][whole]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,11 +33,14 @@ class ObjectsChoice:
         Whether objects that touch the border are objects too.
     diameters : tuple of (str, float)
         Typical diameters in pixels that the user has set, by the name of the class.
+    volume : bool
+        Whether the planes of a stack along Z are split as one volume.
     """
 
     smallest: int = 1
     border: bool = True
     diameters: tuple[tuple[str, float], ...] = ()
+    volume: bool = False
 
     def settings(self, classes: Classes) -> SplitSettings:
         """Return the settings of `split` for labels with these classes."""
@@ -143,21 +146,24 @@ class PlaneObjects:
         *,
         region: tuple[slice, slice] | None = None,
         highest: int = 0,
+        spacing: Sequence[float] | None = None,
     ) -> PlaneObjects:
         """Return the objects of changed labels, with the numbers and edits of these.
 
         Parameters
         ----------
-        labels : (Y, X) array of unsigned int
-            Of the plane or of a region of it.
+        labels : (Y, X) or (Z, Y, X) array of unsigned int
+            Of the plane or volume, or of a region of a plane.
         classes : mapping of int to ClassRow
             Of these labels.
         choice : ObjectsChoice
         region : (slice, slice), optional
         highest : int
             The highest number in other planes of the image, so that new numbers are above it.
+        spacing : sequence of float, optional
+            As in `splitting.split`.
         """
-        found = split(labels, choice.settings(classes))
+        found = split(labels, choice.settings(classes), spacing=spacing)
         if region is not None:
             numbers = np.zeros(self.objects.numbers.shape, np.int32)
             numbers[region] = found.numbers
