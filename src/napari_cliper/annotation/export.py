@@ -90,7 +90,7 @@ def with_saved_objects(image: LabelledImage, state: AnnotationState) -> Labelled
     depth = image.axes.find("Z")
     deep = depth >= 0
     axes = (depth, -2, -1)
-    sizes, units = ([one[axis] for axis in axes] for one in (image.pixel_size, image.units))
+    sizes, units = [image.pixel_size[one] for one in axes], [image.units[one] for one in axes]
     spacing = in_one_unit(sizes, units)[0] if deep else None
     found = objects_of_state(state, depth if deep else None, spacing)
     if found is None:

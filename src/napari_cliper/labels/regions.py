@@ -6,6 +6,8 @@ corner belong to one region. The regions are scikit-image's `measure.label`.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,11 +179,22 @@ def pixel_area(image: LabelledImage) -> tuple[float, str]:
     (float, str)
         Such as ``(0.25, "µm²")``; ``(1.0, "")`` for pixels whose sides are not both lengths.
     """
-    (rows, columns), units = in_one_unit(image.pixel_size[-2:], image.units[-2:])
-    height, width = (known_unit(unit, "space") for unit in units)
-    if height is None or width is None:
+    return _extent(image.pixel_size[-2:], image.units[-2:], "²")
+
+
+def voxel_volume(image: LabelledImage) -> tuple[float, str]:
+    """Return the volume of a pixel of a stack along Z, and its unit in print; see `pixel_area`."""
+    axes = [image.axes.index("Z"), -2, -1]
+    sizes = [image.pixel_size[axis] for axis in axes]
+    return _extent(sizes, [image.units[axis] for axis in axes], "³")
+
+
+def _extent(sizes: Sequence[float], units: Sequence[str], power: str) -> tuple[float, str]:
+    sides, words = in_one_unit(sizes, units)
+    lengths = [known_unit(unit, "space") for unit in words]
+    if lengths[-1] is None or None in lengths:
         return 1.0, ""
-    return rows * columns, f"{height.ome}²"
+    return math.prod(sides), f"{lengths[-1].ome}{power}"
 
 
 def numbers_of(image: LabelledImage) -> NDArray[np.int32]:

@@ -114,7 +114,8 @@ def inside_box(objects: Objects, box: tuple[slice, ...]) -> list[int]:
 
     Of a volume, the box may have the rows and columns only.
     """
-    within, counts = np.unique(objects.numbers[(..., *box)], return_counts=True)
+    planes = (slice(None),) * (objects.numbers.ndim - len(box))
+    within, counts = np.unique(objects.numbers[(*planes, *box)], return_counts=True)
     own = np.isin(objects.ids, within)
     whole = objects.areas[own] == counts[within > 0]
     return [int(number) for number in objects.ids[own][whole]]

@@ -120,6 +120,11 @@ class Objects:
             areas=self.areas[~left_out],
         )
 
+    def areas_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the sizes of objects in pixels by their numbers, which all occur."""
+        found: NDArray[np.int64] = self.areas[np.searchsorted(self.ids, numbers)]
+        return found
+
     def at_sides(self, sides: Iterable[Side]) -> NDArray[np.bool_]:
         """Return which objects have a pixel at one of the sides of the array, (N,) bool."""
         edges = [np.take(self.numbers, end, axis).ravel() for axis, end in sides]

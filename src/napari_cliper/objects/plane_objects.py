@@ -78,6 +78,16 @@ class PlaneObjects:
         """The objects."""
         return self.edited.objects
 
+    def same_as(self, other: PlaneObjects) -> bool:
+        """Return whether the numbers, classes and edits are the same."""
+        own, its = self.objects, other.objects
+        return (
+            self.edited.edited == other.edited.edited
+            and np.array_equal(own.numbers, its.numbers)
+            and np.array_equal(self.edited.removed, other.edited.removed)
+            and [self.name_of(one) for one in own.labels] == [other.name_of(o) for o in its.labels]
+        )
+
     @property
     def names(self) -> dict[int, str]:
         """The names of the classes by label."""

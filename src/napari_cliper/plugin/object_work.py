@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -16,7 +17,8 @@ from ..io.formats import FORMATS
 from ..io.readers.object_files import ImportedObjects, read_objects
 from ..io.writers.measurements import brief_region_table
 from ..labels.labelled_image import PIXEL, LabelledImage
-from ..labels.regions import pixel_area
+from ..labels.regions import pixel_area, voxel_volume
+from ..labels.units import in_one_unit
 from ..objects.classifying import (
     ClassifiedObjects,
     ScoresOfPlane,
@@ -25,12 +27,15 @@ from ..objects.classifying import (
     within,
 )
 from ..objects.labelled import with_objects
-from ..objects.object_set import Objects, objects_of
+from ..objects.linked_planes import Plane
+from ..objects.object_set import Numbers, Objects, objects_of
+from ..objects.object_stack import PlaneLabels, split_volume, unstacked
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..objects.summary import ClassSummary, class_summaries
-from ..segmentation import Progress
+from ..segmentation import Monitor, Progress
 from . import ui_text
-from .layers.image_layers import Region
+from .layers.image_layers import ImageChoice, Region
+from .object_links import PlaneSource
 from .state import SeenLabels
 
 Report = Callable[[Progress], None]
@@ -57,6 +62,8 @@ class ObjectsRequest:
     fixed : bool
         Whether the outlines stay as they are: there are no labels to split, or the objects are
         those of another program.
+    volume : sequence of PlaneSource
+        The planes along Z, which are split as one volume; empty to split the plane alone.
     first : callable, optional
         Reads objects of another program that were never shown; they replace `earlier`.
     learned : callable, optional
@@ -71,8 +78,31 @@ class ObjectsRequest:
     scores: ScoresOfPlane | None
     origin: str = ""
     fixed: bool = False
+    volume: Sequence[PlaneSource] = ()
     first: Callable[[], PlaneObjects] | None = None
     learned: Learned | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MadeVolume:
+    """The objects of all planes along Z.
+
+    Parameters
+    ----------
+    choices : sequence of ImageChoice
+        The planes.
+    whole : PlaneObjects
+        (Z, Y, X).
+    planes : mapping of tuple to PlaneObjects
+        By the indices of the plane.
+    records : mapping of tuple to mapping
+        Of the planes that have changed, as saved.
+    """
+
+    choices: Sequence[ImageChoice]
+    whole: PlaneObjects
+    planes: Mapping[Plane, PlaneObjects]
+    records: Mapping[Plane, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +121,12 @@ class MadeObjects:
         By label.
     features : DataFrame
         One row for each object, for the layer.
-    origin : str
-        Where the objects come from; empty for the labels.
     record : mapping
         As saved; see `annotation.saved_objects`.
+    origin : str
+        Where the objects come from; empty for the labels.
+    volume : MadeVolume or None
+        If they were split in 3-D; areas and summaries are those of the volume then.
     """
 
     seen: SeenLabels
@@ -105,6 +137,26 @@ class MadeObjects:
     features: pd.DataFrame
     record: Mapping[str, Any]
     origin: str = ""
+    volume: MadeVolume | None = None
+
+    @property
+    def every(self) -> PlaneObjects:
+        """The objects of the plane, or of the volume if they were split in 3-D."""
+        return self.plane if self.volume is None else self.volume.whole
+
+    @property
+    def others(self) -> dict[Plane, Numbers]:
+        """The numbers on the other planes of a volume."""
+        planes = {} if self.volume is None else self.volume.planes
+        here = self.seen.choice.plane
+        return {at: one.objects.numbers for at, one in planes.items() if at != here}
+
+    @property
+    def size(self) -> tuple[float, str]:
+        """The area or volume of a pixel, and its unit in print; see `labels.regions`."""
+        if self.volume is None:
+            return pixel_area(self.seen.image(self.seen.labels))
+        return voxel_volume(self.seen.volume(self.volume.whole.objects.label_array()))
 
 
 def make_objects(request: ObjectsRequest, report: Report, should_stop: ShouldStop) -> MadeObjects:
@@ -113,6 +165,10 @@ def make_objects(request: ObjectsRequest, report: Report, should_stop: ShouldSto
     Labels are split. Objects of another program get the class with the highest score.
     """
     seen, given = request.seen, request.scores
+    if request.volume:
+        volume = _volume(request, should_stop)
+        plane = volume.planes[seen.choice.plane]
+        return _made(request, plane, scores_of(plane.objects, plane.names, given), volume)
     if not request.fixed:
         plane = request.earlier.split_again(
             seen.labels,
@@ -137,6 +193,44 @@ def make_objects(request: ObjectsRequest, report: Report, should_stop: ShouldSto
     return _made(request, plane, found.scores_for(plane.objects))
 
 
+def _volume(request: ObjectsRequest, should_stop: ShouldStop) -> MadeVolume:
+    """Split the labels of all planes along Z as one volume."""
+    seen, monitor = request.seen, Monitor(should_stop=should_stop)
+    known = []
+    for source in request.volume:
+        monitor.check()
+        known.append(source.earlier())
+    shape = request.earlier.objects.numbers.shape
+    whole = split_volume(
+        [one or PlaneObjects.empty(shape, seen.classes) for one in known],
+        [
+            None
+            if one.seen is None
+            else PlaneLabels(one.seen.labels, one.seen.classes, one.seen.choice.region)
+            for one in request.volume
+        ],
+        request.choice,
+        highest=request.highest,
+        spacing=_spacing(seen),
+    )
+    choices = [one.choice for one in request.volume]
+    planes, records = {}, {}
+    for before, after, choice in zip(known, unstacked(whole), choices, strict=True):
+        monitor.check()
+        if before is None or not after.same_as(before):
+            records[choice.plane] = plane_record(after)
+        elif choice.plane != seen.choice.plane:
+            after = before  # noqa: PLW2901 - the same array, so that it is not shown again
+        planes[choice.plane] = after
+    return MadeVolume(choices, whole, planes, records)
+
+
+def _spacing(seen: SeenLabels) -> tuple[float, ...]:
+    """The pixel size along Z, Y and X, in one unit if they are lengths."""
+    image = seen.volume(np.zeros((1, *seen.labels.shape), np.uint8))
+    return in_one_unit(image.pixel_size, image.units)[0]
+
+
 def make_part(
     request: ObjectsRequest, part: Region, _report: Report, _should_stop: ShouldStop
 ) -> NDArray[Any]:
@@ -148,39 +242,59 @@ def make_part(
 
 
 def _made(
-    request: ObjectsRequest, plane: PlaneObjects, found: tuple[NDArray[Any], NDArray[Any]]
+    request: ObjectsRequest,
+    plane: PlaneObjects,
+    found: tuple[NDArray[Any], NDArray[Any]],
+    volume: MadeVolume | None = None,
 ) -> MadeObjects:
     seen, (scores, margins) = request.seen, found
-    image = seen.image(seen.labels)
+    image, every, pixels = seen.image(seen.labels), plane.objects, seen.labels.size
+    area, unit = pixel_area(image)
+    areas, column = every.areas, ui_text.objects_area_column
+    if volume is not None:
+        every = volume.whole.objects
+        image = seen.volume(volume.whole.objects.label_array())
+        pixels = image.labels.size
+        area, unit = voxel_volume(image)
+        areas, column = every.areas_of(plane.objects.ids), ui_text.objects_volume_column
     summaries = class_summaries(
-        plane.objects,
+        every,
         list(plane.classes),
         pixel_size=image.pixel_size,
         units=image.units,
-        pixels=seen.labels.size,
+        pixels=pixels,
     )
-    area, unit = pixel_area(image)
     numbers = plane.objects.ids.tolist()
     features = pd.DataFrame(
         {
             "index": numbers,
             "object": numbers,
             "class": [plane.name_of(label) for label in plane.objects.labels.tolist()],
-            ui_text.objects_area_column(unit or PIXEL): plane.objects.areas * area,
+            column(unit or PIXEL): areas * area,
             "score": scores,
             "edited": [number in plane.edited.edited for number in numbers],
         }
     )
     record = plane_record(plane)
-    return MadeObjects(seen, plane, scores, margins, summaries, features, record, request.origin)
+    return MadeObjects(
+        seen, plane, scores, margins, summaries, features, record, request.origin, volume
+    )
 
 
 # ---------------------------------------------------------------------- measuring
 
 
 def object_image(made: MadeObjects, *, with_pixels: bool) -> LabelledImage:
-    """Return the objects of a plane as an image for export; call it in a thread."""
+    """Return the objects of a plane or volume as an image for export; call it in a thread."""
     seen, plane = made.seen, made.plane
+    if made.volume is not None:
+        whole = made.volume.whole
+        image = replace(
+            seen.volume(whole.objects.label_array()),
+            classes=whole.classes,
+            image=np.stack([one.read() for one in made.volume.choices]) if with_pixels else None,
+        )
+        return with_objects(image, whole.objects)
     region = seen.choice.region or (slice(None), slice(None))
     objects = replace(plane.objects, numbers=plane.objects.numbers[region])
     image = replace(seen.image(seen.labels, with_pixels=with_pixels), classes=plane.classes)
@@ -196,7 +310,7 @@ def write_measurements(
     with whole_files(path.parent) as staging:
         csv.save(staging / path.name, image)
     return ui_text.objects_measured(
-        objects=len(made.plane.objects.ids), path=path, notes=" ".join(csv.notes_of(image))
+        objects=len(made.every.objects.ids), path=path, notes=" ".join(csv.notes_of(image))
     )
 
 
@@ -207,15 +321,17 @@ def measured(made: MadeObjects, _report: Report, _should_stop: ShouldStop) -> di
     """
     table = brief_region_table(object_image(made, with_pixels=True))
     rows = {number: at for at, number in enumerate(made.plane.objects.ids.tolist())}
-    order = [rows[number] for number in table["object"]]
-    edited = made.plane.edited.edited
+    order = [rows.get(number, len(rows)) for number in table["object"]]
+    scores, margins = (np.append(one, np.nan)[order] for one in (made.scores, made.margins))
+    edited = made.every.edited.edited
+    numbers = table.pop("object")
     return {
-        "object": table.pop("object"),
+        "object": numbers,
         "class": table.pop("class"),
-        "score": made.scores[order].tolist(),
-        "margin": made.margins[order].tolist(),
+        "score": scores.tolist(),
+        "margin": margins.tolist(),
         **table,
-        "edited": [number in edited for number in made.plane.objects.ids[order].tolist()],
+        "edited": [number in edited for number in numbers],
     }
 
 

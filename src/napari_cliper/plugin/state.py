@@ -25,7 +25,7 @@ from .controllers.live_result import LiveResult
 from .controllers.main_job import MainJob
 from .engine_session import Session
 from .layers.annotation_layer import AnnotationLayer
-from .layers.image_layers import ImageChoice, geometry_of, image_shape
+from .layers.image_layers import ImageChoice, depth_of, geometry_of, image_shape
 from .panels.classes_panel import ClassesPanel
 from .panels.engine_panel import EnginePanel
 from .panels.image_panel import ImagePanel
@@ -49,6 +49,33 @@ class SeenLabels:
     choice: ImageChoice
     labels: NDArray[np.uint8 | np.uint16]
     classes: Mapping[int, ClassRow]
+
+    @property
+    def depth(self) -> int | None:
+        """The leading axis Z with several planes; None if there is none."""
+        return depth_of(self.choice)
+
+    def volume(self, labels: NDArray[np.uint8 | np.uint16]) -> LabelledImage:
+        """Return labels of the volume of the plane for export, (Z, Y, X), without pixels."""
+        geometry, depth, plane = geometry_of(self.choice.layer), self.depth, self.choice.plane
+        axes = [axis for axis in range(len(plane)) if axis == depth] + [-2, -1]
+        others = [axis for axis in range(len(plane)) if axis != depth]
+        names, sizes = geometry["axes"], image_shape(self.choice.layer)
+        suffix = plane_suffix(
+            "".join(names[axis] for axis in others),
+            tuple(plane[axis] for axis in others),
+            [sizes[axis] for axis in others],
+        )
+        return LabelledImage(
+            self.choice.name + suffix,
+            labels,
+            self.classes,
+            pixel_size=tuple(geometry["pixel_size"][axis] for axis in axes),
+            units=tuple(geometry["units"][axis] for axis in axes),
+            axes="".join(names[axis] for axis in axes),
+            position=tuple((names[axis], plane[axis]) for axis in others),
+            stack=self.choice.name if others else "",
+        )
 
     def image(
         self, labels: NDArray[np.uint8 | np.uint16], *, with_pixels: bool = False

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from canvas_mouse import drag_over
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 from shapes import ball
 
 from napari_cliper.annotation.export import labelled_of
 from napari_cliper.annotation.saved_objects import objects_in
+from napari_cliper.objects.splitting import split
 from napari_cliper.plugin.controllers.objects import ObjectsController
+from napari_cliper.plugin.object_work import measured
 
 SHAPE = (60, 90)
 DISC, PAIR, LATE = (20, 20), (20, 60), (48, 70)
@@ -108,7 +112,7 @@ def test_linked_objects_keep_their_numbers_and_can_be_undone_saved_and_exported(
     assert drifts in objects.made.plane.edited.edited
     panel.table.setCurrentCell(2, 1)
     name = panel.chosen_class()
-    objects.edit(lambda plane: plane.given({whole: plane.label_of(name)}), "", everywhere=whole)
+    objects.edit(lambda plane: plane.given({whole: plane.label_of(name)}), "", [whole], linked=True)
     settle(dock, qtbot)
     go_to(dock, qtbot, 2)
     assert objects.made.plane.named(whole) == name
@@ -133,3 +137,69 @@ def test_linked_objects_keep_their_numbers_and_can_be_undone_saved_and_exported(
     objects.redo()
     settle(dock, qtbot)
     assert np.array_equal(dock.viewer.layers["movie objects"].data, numbers)
+
+
+def test_a_stack_is_split_in_3d_edited_on_all_planes_measured_and_exported(dock, qtbot, laptop):
+    """Two balls that touch and lie on planes that are three times as far apart as pixels."""
+    shape, centres, radius = (9, 50, 80), ((4, 25, 24), (4, 25, 46)), 12
+    z, y, x = np.indices(shape)
+    balls = [(3 * (z - a)) ** 2 + (y - b) ** 2 + (x - c) ** 2 <= radius**2 for a, b, c in centres]
+    labels = (balls[0] | balls[1]).astype(np.uint16)
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(
+        np.zeros(shape, np.uint8),
+        name="stack",
+        axis_labels=("z", "y", "x"),
+        scale=(1.5, 0.5, 0.5),
+        units=("um", "um", "um"),
+    )
+    mine = dock.annotation_controller.begin(dock.viewer.layers["stack"], "stack")
+    for row in dock.classes_panel.value():
+        mine.number_of(row)
+    for plane in range(9):
+        mine.rewrite((plane, slice(None), slice(None)), labels[plane])
+    dock.frame.go_to("objects")
+    dock.viewer.dims.set_point(0, 4 * 1.5)
+    settle(dock, qtbot)
+    objects, panel = controller(dock), dock.panels["objects"]
+    assert not panel.volume.isHidden()
+    panel.volume.setChecked(True)
+    settle(dock, qtbot)
+    layer = dock.viewer.layers["stack objects"]
+    expected = split(labels, spacing=(3, 1, 1))
+    assert len(expected.ids) == 2
+    places = [layer.data[centre] for centre in centres]
+    for place, number in zip(places, (1, 2), strict=True):
+        assert np.array_equal(layer.data == place, expected.numbers == number)
+    assert panel.table.item(0, 2).text() == "2"
+    assert panel.table.item(0, 3).text().endswith("µm³")
+    assert panel.table.horizontalHeaderItem(3).text() == "Median volume"
+    assert "Per mm³" in panel.summary.text()
+    assert not panel.link_button.isEnabled()
+    voxel = 1.5 * 0.5 * 0.5
+    volumes = layer.features.set_index("index")["volume [µm³]"]
+    assert volumes[int(places[0])] == pytest.approx(voxel * int(expected.areas[0]))
+    columns = measured(objects.made, lambda _: None, lambda: False)
+    assert columns["volume [micrometer^3]"] == pytest.approx(
+        [voxel * int((layer.data == number).sum()) for number in columns["object"]], rel=1e-4
+    )
+
+    one, other = (int(place) for place in places)
+    laptop()
+    dock.viewer.reset_view()
+    QApplication.processEvents()
+    qtbot.mouseClick(panel.tools.buttons["merge"], Qt.MouseButton.LeftButton)
+    drag_over(dock, (25 / 2, 24 / 2), (25 / 2, 46 / 2))  # in world units
+    settle(dock, qtbot)
+    assert np.array_equal(layer.data == one, labels > 0)
+    assert panel.table.item(0, 2).text() == "1"
+    state = mine.state()
+    exported = labelled_of(state, "stack", None, image_axes="ZYX").with_separate()
+    assert np.array_equal(exported.instances, layer.data)
+    objects.undo()
+    settle(dock, qtbot)
+    assert {*np.unique(layer.data).tolist()} == {0, one, other}
+    assert np.array_equal(layer.data == one, expected.numbers == 1)
+    panel.volume.setChecked(False)
+    settle(dock, qtbot)
+    assert panel.table.horizontalHeaderItem(3).text() == "Median area"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,17 +85,19 @@ class KeptObjects:
         """Splits and merges of the objects that are shown; None if they are not linked."""
         return self.saved.links.get(self.saved.origin)
 
-    def with_number(self, number: int, shape: tuple[int, int]) -> dict[Key, PlaneObjects]:
-        """Return the planes of the objects that are shown on which a number occurs."""
-        found = {}
+    def with_numbers(
+        self, numbers: Collection[int], shape: tuple[int, int]
+    ) -> dict[Key, PlaneObjects]:
+        """Return the planes of the objects that are shown on which one of the numbers occurs."""
+        found, wanted = {}, {*numbers}
         for key, record in self.saved.planes.items():
             if key[0] != self.saved.origin:
                 continue
             shown = self._planes.get(key)
-            if number not in (record.get("ids", ()) if shown is None else shown.objects.ids):
+            if wanted.isdisjoint(record.get("ids", ()) if shown is None else _ids(shown)):
                 continue
             plane = self.of(key, shape)
-            if plane is not None and number in plane.objects.ids:
+            if plane is not None and not wanted.isdisjoint(_ids(plane)):
                 found[key] = plane
         return found
 
@@ -111,6 +113,16 @@ class KeptObjects:
 
     def _record(self, key: Key, record: Mapping[str, Any]) -> None:
         self.saved = self.saved.with_plane(key, record)
+
+    def keep_volume(
+        self, planes: Mapping[Plane, PlaneObjects], records: Mapping[Plane, Record]
+    ) -> None:
+        """Use other objects of several planes; `records` has those that have changed."""
+        for plane, objects in planes.items():
+            key = self.key(plane)
+            self._planes[key] = objects
+            if plane in records:
+                self._record(key, records[plane])
 
     def choose(self, choice: ObjectsChoice) -> None:
         """Use other settings."""
@@ -241,6 +253,11 @@ class KeptObjects:
             self._planes[key] = objects
         self._record(key, plane_record(objects))
         return PlaneStep(key, again, then.classes)
+
+
+def _ids(plane: PlaneObjects) -> list[int]:
+    numbers: list[int] = plane.objects.ids.tolist()
+    return numbers
 
 
 def _changed(classes: Classes, change: ClassChange) -> Classes:

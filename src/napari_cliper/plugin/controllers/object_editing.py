@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -47,9 +47,14 @@ class ObjectsOnScreen(Protocol):
         self,
         change: Callable[[PlaneObjects], PlaneObjects],
         message: str,
-        everywhere: int = 0,
+        numbers: Collection[int] = (),
+        *,
+        linked: bool = False,
     ) -> None:
         """Change the objects, as one undo step."""
+
+    def whole(self, numbers: Collection[int]) -> PlaneObjects | None:
+        """Return what `edit` changes with these objects."""
 
     def layer_of(self, choice: ImageChoice) -> ObjectsLayer:
         """Return the layer of the objects of an image."""
@@ -211,8 +216,9 @@ class ObjectEditing(Controller):
     def _how(self) -> str:
         made, name = self._objects.made, self._panel.chosen_class()
         if self.tool == "merge":
-            if made is not None and self._first in made.plane.objects.ids:
-                return ui_text.merge_second(number=self._first, name=made.plane.named(self._first))
+            if made is not None and self._first in made.every.objects.ids:
+                name = made.every.named(self._first)
+                return ui_text.merge_second(number=self._first, name=name)
             return ui_text.MERGE_HOW
         if self.tool == "cut":
             return ui_text.CUT_HOW
@@ -298,7 +304,7 @@ class ObjectEditing(Controller):
         if self.tool == "merge":
             self._merge_by_click(number)
         elif self.tool == "delete":
-            self._edit(lambda plane: delete(plane.objects, [number]), ui_text.deleted(1))
+            self._edit(lambda one: delete(one.objects, [number]), ui_text.deleted(1), [number])
         elif self.tool == "class":
             self._give_class(number)
 
@@ -314,15 +320,17 @@ class ObjectEditing(Controller):
 
     # ------------------------------------------------------------------ edits
 
-    def _edit(self, change: Callable[[PlaneObjects], Objects], message: str) -> None:
-        """Change the objects by a function of `objects.editing`."""
+    def _edit(
+        self, change: Callable[[PlaneObjects], Objects], message: str, numbers: Collection[int]
+    ) -> None:
+        """Change objects by a function of `objects.editing`."""
         self._objects.edit(
-            lambda plane: replace(plane, edited=plane.edited.after_edit(change(plane))), message
+            lambda one: replace(one, edited=one.edited.after_edit(change(one))), message, numbers
         )
 
     def _merge_by_click(self, number: int) -> None:
         made = self._objects.made
-        if made is None or self._first not in made.plane.objects.ids or self._first == number:
+        if made is None or self._first not in made.every.objects.ids or self._first == number:
             self._first = number
             self._tell()
             return
@@ -339,15 +347,15 @@ class ObjectEditing(Controller):
             self.message.emit(text, False)
             return
         message = ui_text.merged(
-            number=numbers[0], name=made.plane.named(numbers[0]), objects=len(numbers)
+            number=numbers[0], name=made.every.named(numbers[0]), objects=len(numbers)
         )
-        self._edit(lambda plane: merge(plane.objects, numbers), message)
+        self._edit(lambda one: merge(one.objects, numbers), message, numbers)
 
     def _cut(self, start: Place, stop: Place) -> None:
-        made = self._objects.made
-        if made is None:
+        numbers = self._numbers_on([start, stop])
+        before = self._objects.whole(numbers)
+        if before is None:
             return
-        before = made.plane
         try:
             after = cut(before.objects, start, stop, self._objects.highest())
         except InvalidInputError as error:
@@ -360,7 +368,7 @@ class ObjectEditing(Controller):
         changed = before.objects.numbers != after.numbers
         objects = len(np.unique(before.objects.numbers[changed]))
         message = ui_text.cut_into(objects=objects, parts=objects + parts)
-        self._edit(lambda _plane: after, message)
+        self._edit(lambda _one: after, message, numbers)
 
     def _delete_in(self, start: Place, stop: Place) -> None:
         made = self._objects.made
@@ -370,17 +378,21 @@ class ObjectEditing(Controller):
             slice(max(min(pair), 0), max(max(pair) + 1, 0))
             for pair in zip(start, stop, strict=True)
         )
-        numbers = inside_box(made.plane.objects, box)
+        here = inside_box(made.plane.objects, box)
+        whole = self._objects.whole(here)
+        inside = inside_box(made.plane.objects if whole is None else whole.objects, box)
+        numbers = [number for number in inside if number in here]
         if not numbers:
             self.message.emit(ui_text.NONE_IN_RECTANGLE, False)
             return
-        self._edit(lambda plane: delete(plane.objects, numbers), ui_text.deleted(len(numbers)))
+        message = ui_text.deleted(len(numbers))
+        self._edit(lambda one: delete(one.objects, numbers), message, numbers)
 
     def _give_class(self, number: int) -> None:
         name = self._panel.chosen_class()
         message = ui_text.class_changed_to(number=number, name=name)
         change = partial(self._with_class, number=number, name=name)
-        self._objects.edit(change, message, everywhere=number)
+        self._objects.edit(change, message, [number], linked=True)
 
     def _with_class(self, plane: PlaneObjects, number: int, name: str) -> PlaneObjects:
         """Objects of which one was given a class by hand, which may be the class that it had."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -11,9 +11,8 @@ from typing import Protocol
 from napari.layers import Image
 
 from ...objects.linked_planes import LinkEvent
-from ...objects.plane_objects import PlaneObjects
 from .. import ui_text
-from ..layers.image_layers import ImageChoice, axis_name, geometry_of, image_shape
+from ..layers.image_layers import ImageChoice, axis_name, depth_of, geometry_of, image_shape
 from ..object_links import LinkedObjectsOfImage, LinkRequest, PlaneSource, link_objects
 from ..panels.objects_panel import ObjectsPanel
 from ..state import DockState, SeenLabels
@@ -57,10 +56,16 @@ class ObjectLinking(Controller):
     def show(self, _changed: object = None) -> None:
         """Offer the axes of the image on the screen."""
         choice = self._state.on_screen
-        axes = () if choice is None else _axes(choice)
-        names = [] if choice is None else [axis_name(choice.layer, axis) for axis in axes]
-        busy = self._state.main_job.job is not None
-        self._panel.show_link(names, ui_text.LINK_BUSY if busy else "")
+        if choice is None:
+            self._panel.show_stack((), "", deep=False)
+            return
+        names = [axis_name(choice.layer, axis) for axis in _axes(choice)]
+        why_not = ui_text.LINK_BUSY if self._state.main_job.job is not None else ""
+        saved = self._objects.of(choice.layer).saved
+        deep = depth_of(choice) is not None and not saved.origin
+        if deep and saved.choice.volume:
+            why_not = ui_text.LINKED_3D
+        self._panel.show_stack(names, why_not, deep=deep)
 
     def link(self) -> None:
         """Link the objects of all planes of the image on the screen."""
@@ -81,17 +86,13 @@ class ObjectLinking(Controller):
         sizes = image_shape(choice.layer)[:-2]
         planes = [replace(choice, plane=at, region=None) for at in product(*map(range, sizes))]
         origin = kept.saved.origin
-        seen: list[SeenLabels | None] = [None for _ in planes]
-        if not origin:
-            seen = self._state.labels_of_planes(planes)
-        classes = dict(enumerate(self._state.labelled_rows, 1))
-        sources = []
-        for plane, labels in zip(planes, seen, strict=True):
-            first: Callable[[], PlaneObjects] | None = None
-            if origin:
-                first = self._origins.objects_in(origin, plane, classes)
-            known = kept.source(kept.key(plane.plane), plane.shape)
-            sources.append(PlaneSource(plane, known, labels, first))
+        sources = plane_sources(self._state, kept, planes)
+        if origin:
+            classes = dict(enumerate(self._state.labelled_rows, 1))
+            sources = [
+                replace(one, first=self._origins.objects_in(origin, one.choice, classes))
+                for one in sources
+            ]
         axes = geometry_of(choice.layer)["axes"]
         moving = len(sizes) == 1 and axes[0] == "T"
         names = [axis_name(choice.layer, axis) for axis in _axes(choice)]
@@ -120,6 +121,19 @@ class ObjectLinking(Controller):
         )
         self._objects.use_linked(choice, linked, message)
         return message
+
+
+def plane_sources(
+    state: DockState, kept: KeptObjects, planes: Sequence[ImageChoice]
+) -> list[PlaneSource]:
+    """Return what the objects of some planes of the image on the screen are made from."""
+    seen: list[SeenLabels | None] = [None for _ in planes]
+    if not kept.saved.origin:
+        seen = state.labels_of_planes(planes)
+    return [
+        PlaneSource(plane, kept.source(kept.key(plane.plane), plane.shape), labels)
+        for plane, labels in zip(planes, seen, strict=True)
+    ]
 
 
 def event_texts(choice: ImageChoice, events: tuple[LinkEvent, ...]) -> list[str]:

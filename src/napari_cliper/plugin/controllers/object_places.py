@@ -43,13 +43,17 @@ class ObjectPlaces(Controller):
         panel.largest_wanted.connect(self.go_to_largest)
 
     def go_to(self, number: int) -> None:
-        """Move the view to an object of the plane on the screen."""
+        """Move the view to an object; in 3-D, also to one that is on other planes."""
         made = self._objects.made
         if made is None:
             return
         with self.told():
-            rows, columns = made.plane.objects.box_of(number)
-            choice = replace(made.seen.choice, region=None)
+            choice, plane = replace(made.seen.choice, region=None), made.plane
+            if made.volume is not None and number not in plane.objects.ids:
+                first = made.volume.whole.objects.box_of(number)[0].start
+                choice = made.volume.choices[first]
+                plane = made.volume.planes[choice.plane]
+            rows, columns = plane.objects.box_of(number)
             go_to_box(self._state.viewer, choice, (rows, columns))
 
     def go_to_largest(self, name: str) -> None:
@@ -57,7 +61,7 @@ class ObjectPlaces(Controller):
         made = self._objects.made
         if made is None:
             return
-        number = made.plane.objects.largest_of(made.plane.label_of(name))
+        number = made.every.objects.largest_of(made.every.label_of(name))
         if number:
             self.go_to(number)
         else:

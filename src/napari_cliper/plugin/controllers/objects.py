@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,14 +12,15 @@ import numpy as np
 from napari.layers import Image
 
 from ...annotation.class_change import ClassChange
-from ...annotation.saved_objects import SavedObjects
+from ...annotation.saved_objects import Key, SavedObjects
 from ...labels.label_class import ClassRow
 from ...objects.edited_objects import Renumbering
+from ...objects.object_stack import stacked, unstacked
 from ...objects.plane_objects import ObjectsChoice, PlaneObjects
 from .. import shortcuts, ui_text
-from ..layers.image_layers import ImageChoice, Region
+from ..layers.image_layers import ImageChoice, Region, depth_of, planes_along
 from ..layers.objects_layer import ObjectsLayer
-from ..object_links import LinkedObjectsOfImage
+from ..object_links import LinkedObjectsOfImage, PlaneSource
 from ..object_work import (
     MadeObjects,
     ObjectsRequest,
@@ -32,12 +33,12 @@ from ..worker import Work
 from .base import Controller
 from .kept_objects import KeptObjects, PlaneStep
 from .object_editing import ObjectEditing
-from .object_linking import ObjectLinking
+from .object_linking import ObjectLinking, plane_sources
 from .object_origins import ObjectOrigins
 from .object_places import ObjectPlaces
 from .object_table import ObjectTable
-from .objects_by_class import class_rows, summary
 from .objects_display import ObjectsDisplay
+from .objects_page import ObjectsPage
 from .visible_objects import VisibleObjects
 
 AT_ONCE, REST = 10, 300  # milliseconds without a change before objects are made
@@ -80,6 +81,7 @@ class ObjectsController(Controller):
         self._origins = self.own(ObjectOrigins(state, panel))
         self.table = self.own(ObjectTable(panel))
         self._linking = self.own(ObjectLinking(state, panel, self._origins, self))
+        self._page = self.own(ObjectsPage(state, panel, self._tools, self._origins))
         self._places = self.own(ObjectPlaces(state, panel, self))
         self.table.writing.connect(self._show)
         for part in (self._tools, self._origins, self.table, self._linking, self._places):
@@ -183,10 +185,11 @@ class ObjectsController(Controller):
         first: Callable[[], PlaneObjects] | None = None
         earlier = kept.of(kept.key(choice.plane), _sides(choice))
         seen = None if origin else self._state.seen_labels()
-        fixed = seen is None
+        volume = self._volume(choice, kept)
+        fixed = seen is None and not volume
         if seen is None:
             seen = self._without_labels(choice)
-            if earlier is None and origin:
+            if fixed and earlier is None and origin:
                 first = self._origins.objects_in(origin, choice, seen.classes)
             if earlier is None and first is None:
                 return None
@@ -200,7 +203,17 @@ class ObjectsController(Controller):
             fixed=fixed,
             first=first,
             learned=None if scores is None else self._origins.learned(choice, scores),
+            volume=volume,
         )
+
+    def _volume(self, choice: ImageChoice, kept: KeptObjects) -> list[PlaneSource]:
+        """The planes along Z that are split as one volume; none if they are split one by one."""
+        depth = depth_of(choice)
+        if depth is None or kept.saved.origin or not kept.saved.choice.volume:
+            return []
+        sources = plane_sources(self._state, kept, planes_along(choice, depth))
+        there = (one for one in sources if one.seen is not None or one.known is not None)
+        return sources if any(there) else []
 
     def _request_of_part(self) -> tuple[KeptObjects, ObjectsRequest] | None:
         """The request for the visible objects of a plane that takes long."""
@@ -209,7 +222,8 @@ class ObjectsController(Controller):
             return None
         kept = self.of(choice.layer)
         request = self._request(choice, kept)
-        return None if request is None or request.fixed else (kept, request)
+        fixed = request is None or request.fixed or request.volume
+        return None if request is None or fixed else (kept, request)
 
     def _on_part(self, choice: ImageChoice, part: Region, numbers: Any) -> None:
         layer, now = self._display.of(choice.layer), self._state.on_screen
@@ -236,6 +250,8 @@ class ObjectsController(Controller):
             self._missed = True
             return
         kept.keep(kept.key(choice.plane), made.plane, made.record)
+        if made.volume is not None:
+            kept.keep_volume(made.volume.planes, made.volume.records)
         self._store(choice, changed=False)
         now = self._state.on_screen
         if now is None or now.layer is not choice.layer or now.plane != choice.plane:
@@ -305,7 +321,9 @@ class ObjectsController(Controller):
         self,
         change: Callable[[PlaneObjects], PlaneObjects],
         message: str,
-        everywhere: int = 0,
+        numbers: Collection[int] = (),
+        *,
+        linked: bool = False,
     ) -> None:
         """Change the objects on the screen, as one undo step.
 
@@ -315,23 +333,59 @@ class ObjectsController(Controller):
             Takes and returns the objects; may raise an `InvalidInputError`, which is shown.
         message : str
             What to say afterwards.
-        everywhere : int
-            The number of an object; if objects are linked, it is changed on all of its planes.
+        numbers : collection of int
+            Of the objects that change; in 3-D, they change on all of their planes.
+        linked : bool
+            Whether linked objects change on all of their planes too.
         """
         made = self.made
         if made is None:
             return
         with self.told():
-            after = change(made.plane)
             choice = made.seen.choice
             kept = self.of(choice.layer)
-            key = made.origin, choice.plane  # another origin may be chosen already
-            planes = {key: (made.plane, after)}
-            if everywhere and kept.links is not None:
-                others = kept.with_number(everywhere, _sides(choice))
-                planes = {at: (one, change(one)) for at, one in others.items()} | planes
-            kept.edit_planes(planes)
-            self._use(choice, made.origin, after, message)
+            here = made.origin, choice.plane  # another origin may be chosen already
+            before = self._changed_with(numbers, linked=linked)
+            if made.volume is not None and len(before) > 1:
+                changed = unstacked(change(stacked(list(before.values()))))
+                after = dict(zip(before, changed, strict=True))
+            else:
+                after = {key: change(plane) for key, plane in before.items()}
+            kept.edit_planes({key: (plane, after[key]) for key, plane in before.items()})
+            layer = self._display.of(choice.layer)
+            if layer is not None:
+                others = {key[1]: one for key, one in after.items() if key != here}
+                layer.show_planes({at: one.objects.numbers for at, one in others.items()})
+            after_here = after[here]
+            self._use(choice, made.origin, after_here, message)
+
+    def whole(self, numbers: Collection[int]) -> PlaneObjects | None:
+        """Return what `edit` changes with these objects: the plane, or several planes in 3-D."""
+        if self.made is None:
+            return None
+        planes = list(self._changed_with(numbers).values())
+        return planes[0] if len(planes) == 1 else stacked(planes)
+
+    def _changed_with(
+        self, numbers: Collection[int], *, linked: bool = False
+    ) -> dict[Key, PlaneObjects]:
+        """The plane on the screen, and others that change with it, in the order of the planes."""
+        made = self.made
+        if made is None:
+            return {}
+        choice = made.seen.choice
+        kept = self.of(choice.layer)
+        here = made.origin, choice.plane
+        planes = {here: made.plane}
+        among = None if made.volume is None else {one.plane for one in made.volume.choices}
+        if among is not None or (linked and kept.links is not None):
+            found = kept.with_numbers(numbers, _sides(choice))
+            planes |= {
+                key: one
+                for key, one in found.items()
+                if key != here and (among is None or key[1] in among)
+            }
+        return dict(sorted(planes.items()))
 
     def highest(self) -> int:
         """Return the highest number that any object of the image ever had."""
@@ -418,56 +472,13 @@ class ObjectsController(Controller):
         made = self.made
         self._linking.show()
         if made is None:
-            origin = self._origin()
-            self._origins.show(ui_text.OF_LABELS, origin)
-            self._panel.show_objects(None, "")
-            why = self._state.why_nothing_seen or ui_text.OBJECTS_EMPTY
-            why = ui_text.origin_gone(origin) if origin else why
-            self._tools.show(why, warning=False)
-            self._panel.set_available(why, why, ui_text.NO_EDIT)
-            return
-        seen, objects = made.seen, made.plane.objects
-        of_annotation = seen.source == "annotation" and not made.origin
-        text = ui_text.OF_ANNOTATION if of_annotation else ui_text.OF_PREDICTION
-        self._origins.show(ui_text.OF_LABELS if made.origin else text, made.origin)
-        order = [row.name for row in self._state.rows]
-        self._panel.show_objects(class_rows(made, order, self._panel.value()), summary(made))
-        if not len(objects.ids):
-            self._tools.show(self._why_none(made), warning=True)
+            self._page.show_none(self._origin())
         else:
-            self._tools.show(self._how(made), warning=False)
-        no_remove = "" if objects.smaller else ui_text.NO_SMALLER
-        no_objects = ui_text.OBJECTS_BUSY if self.table.writes else ""
-        kept = self.of(seen.choice.layer)
-        self._panel.set_available(
-            no_remove if of_annotation else ui_text.ACCEPT_TO_REMOVE,
-            no_objects if len(objects.ids) else ui_text.NO_OBJECTS,
-            "" if kept.can_undo else ui_text.NO_EDIT,
-        )
+            self._page.show(made, self.of(made.seen.choice.layer), busy=self.table.writes)
 
     def _origin(self) -> str:
         choice = self._state.on_screen
         return "" if choice is None else self.of(choice.layer).saved.origin
-
-    def _how(self, made: MadeObjects) -> str:
-        """How objects of another program get their classes."""
-        if not made.origin:
-            return ""
-        run = self._origins.scores(made.seen.choice) is not None
-        return ui_text.OTHERS_HOW if run else ui_text.OTHERS_NOT_RUN
-
-    def _why_none(self, made: MadeObjects) -> str:
-        """Why there is no object, and what to do."""
-        objects, kept = made.plane.objects, self.of(made.seen.choice.layer)
-        if made.seen.labels.any():
-            return ui_text.all_left_out(
-                smaller=objects.smaller,
-                at_border=objects.at_border,
-                smallest=kept.saved.choice.smallest,
-            )
-        if made.seen.source == "annotation":
-            return ui_text.NOTHING_ANNOTATED_HERE
-        return self._state.result.why_empty()
 
     def _on_remove(self) -> None:
         self._state.annotations.remove_smaller(self._panel.value().smallest)

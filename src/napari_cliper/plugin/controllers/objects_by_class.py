@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ...labels.label_class import colours_of
 from ...labels.label_names import WHITE
-from ...labels.regions import pixel_area
 from ...objects.plane_objects import ObjectsChoice
 from .. import ui_text
 from ..object_work import MadeObjects
@@ -24,9 +23,9 @@ def class_rows(made: MadeObjects, order: Sequence[str], choice: ObjectsChoice) -
     choice : ObjectsChoice
         Has the diameters that the user has set.
     """
-    plane, summaries = made.plane, made.summaries
+    plane, summaries = made.every, made.summaries
     colours = colours_of(plane.classes)
-    area, unit = pixel_area(made.seen.image(made.seen.labels))
+    area, unit = made.size
     by_hand = {name.casefold(): width for name, width in choice.diameters}
     at = {name.casefold(): index for index, name in enumerate(order)}
     rows = []
@@ -51,17 +50,19 @@ def class_rows(made: MadeObjects, order: Sequence[str], choice: ObjectsChoice) -
 
 def summary(made: MadeObjects) -> str:
     """Return the lines below the table: all objects, those left out, and the density."""
-    objects = made.plane.objects
+    plane = made.every
+    objects = plane.objects
     if not len(objects.ids):
         return ""
     return ui_text.objects_counted(
         objects=len(objects.ids),
-        edited=len(made.plane.edited.edited),
+        edited=len(plane.edited.edited),
         smaller=objects.smaller,
         at_border=objects.at_border,
         density=[
-            (made.plane.name_of(label), one.density)
+            (plane.name_of(label), one.density)
             for label, one in made.summaries.items()
             if one.count and one.density is not None
         ],
+        volume=made.volume is not None,
     )

@@ -87,6 +87,7 @@ class ObjectsDisplay(Controller):
             if there and in_viewer(self._viewer, made.seen.choice.layer):
                 shown = self.layer_of(made.seen.choice)
                 shown.show(made.seen.choice, made.plane.objects.numbers, made.features)
+                shown.show_planes(made.others)
         for one in self._layers.values():
             if one.layer.visible != (one is shown):  # setting it ends the mode of the layer
                 one.layer.visible = one is shown

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -356,6 +356,22 @@ def geometry_of(layer: Layer) -> dict[str, Any]:
         "units": [str(unit) for unit in layer.units],
         "axes": axes_from_names(layer.axis_labels, layer.ndim),
     }
+
+
+def depth_of(choice: ImageChoice) -> int | None:
+    """Return the leading axis Z of an image if it has several planes along it, or None."""
+    axes = geometry_of(choice.layer)["axes"][:-2]
+    depth = axes.find("Z")
+    return depth if depth >= 0 and image_shape(choice.layer)[depth] > 1 else None
+
+
+def planes_along(choice: ImageChoice, axis: int) -> list[ImageChoice]:
+    """Return all planes of an image along an axis, at the position of a choice on the others."""
+    at = choice.plane
+    return [
+        replace(choice, plane=(*at[:axis], index, *at[axis + 1 :]), region=None)
+        for index in range(image_shape(choice.layer)[axis])
+    ]
 
 
 def check_whole(layer: Image) -> None:

@@ -55,6 +55,7 @@ class ObjectsLayer(QObject):
         self.drawing = False
         """Whether the user is drawing a stroke, so that pixels must not be replaced."""
         self._features: dict[tuple[int, ...], pd.DataFrame] = {}
+        self._others: dict[tuple[int, ...], NDArray[np.int32]] = {}  # as `show_planes` shows them
         self._shown: tuple[ImageChoice, NDArray[np.int32]] | None = None
         self.layer = Labels(
             np.zeros(labels_shape(whole), np.int32),
@@ -101,6 +102,7 @@ class ObjectsLayer(QObject):
         """
         here = self._place(choice)
         self._shown = choice, numbers
+        self._others.pop(choice.plane, None)
         if not np.array_equal(self.layer.data[here], numbers):
             self.layer.data[here] = numbers
             self.layer.refresh()
@@ -113,10 +115,13 @@ class ObjectsLayer(QObject):
 
     def show_planes(self, planes: Mapping[tuple[int, ...], NDArray[np.int32]]) -> None:
         """Show objects of other planes than the one on the screen, without their features."""
-        for plane, numbers in planes.items():
+        new = {at: one for at, one in planes.items() if self._others.get(at) is not one}
+        self._others |= new
+        for plane, numbers in new.items():
             self.layer.data[plane] = numbers
             self._features.pop(plane, None)
-        self.layer.refresh()
+        if new:
+            self.layer.refresh()
 
     def renumber(self, plane: tuple[int, ...], new: Mapping[int, int]) -> None:
         """Give the objects of a plane that is not on the screen other numbers."""

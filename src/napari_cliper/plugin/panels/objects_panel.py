@@ -71,6 +71,8 @@ class ObjectsPanel(Panel):
         self.border = QCheckBox(ui_text.AT_BORDER)
         self.border.setChecked(True)
         self.border.setToolTip(ui_text.AT_BORDER_TIP)
+        self.volume = QCheckBox(ui_text.IN_3D)
+        self.volume.setToolTip(ui_text.IN_3D_TIP)
         self.show_switch = QToggleSwitch(ui_text.SHOW_OBJECTS)
         self.show_switch.setChecked(True)
         self.show_switch.setToolTip(ui_text.SHOW_OBJECTS_TIP)
@@ -88,6 +90,7 @@ class ObjectsPanel(Panel):
 
         self.smallest.valueChanged.connect(self._on_changed)
         self.border.toggled.connect(self._on_changed)
+        self.volume.toggled.connect(self._on_changed)
         self.origin.activated.connect(self.origin_chosen)
         self.show_switch.toggled.connect(self.show_toggled)
         self.table.chosen.connect(lambda row: self.class_chosen.emit(self._names[row]))
@@ -98,7 +101,7 @@ class ObjectsPanel(Panel):
         self.remove_button.clicked.connect(self.remove_wanted)
         self.undo_button.clicked.connect(self.undo_wanted)
         self.link_button.clicked.connect(self.link_wanted)
-        self.show_link((), "")
+        self.show_stack((), "", deep=False)
         self.show_origins([ui_text.OF_LABELS], 0)
         self.show_objects(None, "")
         self.show_hint("")
@@ -131,6 +134,7 @@ class ObjectsPanel(Panel):
         column.addLayout(buttons)
         row = QHBoxLayout()
         row.addWidget(self.show_switch, 1)
+        row.addWidget(self.volume)
         row.addWidget(self.link_button, 1)
         column.addLayout(row)
 
@@ -138,7 +142,12 @@ class ObjectsPanel(Panel):
 
     def value(self) -> ObjectsChoice:
         """Return how labels are split."""
-        return ObjectsChoice(self.smallest.value(), self.border.isChecked(), self._diameters)
+        return ObjectsChoice(
+            self.smallest.value(),
+            self.border.isChecked(),
+            self._diameters,
+            self.volume.isChecked(),
+        )
 
     def setValue(self, choice: ObjectsChoice) -> None:
         """Show another choice; emits `valueChanged` if it differs."""
@@ -146,6 +155,7 @@ class ObjectsPanel(Panel):
         with signals_blocked(self):
             self.smallest.setValue(choice.smallest)
             self.border.setChecked(choice.border)
+            self.volume.setChecked(choice.volume)
             self._diameters = choice.diameters
         if self.value() != before:
             self._on_changed()
@@ -173,8 +183,11 @@ class ObjectsPanel(Panel):
         self.origin.setCurrentIndex(chosen)
         self.origin.explain("")
 
-    def show_objects(self, rows: Sequence[ObjectsRow] | None, summary: str) -> None:
-        """Show counts by class; None hides the table."""
+    def show_objects(
+        self, rows: Sequence[ObjectsRow] | None, summary: str, *, volumes: bool = False
+    ) -> None:
+        """Show counts by class, with areas or volumes; None hides the table."""
+        self.table.show_volumes(volumes=volumes)
         self._names = [] if rows is None else [row.name for row in rows]
         self.table.setVisible(rows is not None)
         if rows is not None:
@@ -199,8 +212,19 @@ class ObjectsPanel(Panel):
             button.setEnabled(not why_not)
             button.setToolTip(why_not or tip)
 
-    def show_link(self, axes: Sequence[str], why_not: str) -> None:
-        """Offer to link objects through axes, if there are some, or say why not."""
+    def show_stack(self, axes: Sequence[str], why_not: str, *, deep: bool) -> None:
+        """Offer what a stack has.
+
+        Parameters
+        ----------
+        axes : sequence of str
+            Names of the axes through which objects can be linked.
+        why_not : str
+            Why they cannot be linked now; empty if they can.
+        deep : bool
+            Whether they can be split in 3-D.
+        """
+        self.volume.setVisible(deep)
         self.link_button.setVisible(bool(axes))
         self.link_button.setText(ui_text.link_button(axes))
         self.link_button.setEnabled(not why_not)

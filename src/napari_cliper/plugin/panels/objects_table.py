@@ -72,7 +72,7 @@ class ObjectsTable(QTableWidget):
         super().__init__(0, 5, parent)
         self._rows: list[ObjectsRow] = []
         self.setAccessibleName(ui_text.OBJECTS_TABLE)
-        self.setHorizontalHeaderLabels(("", *ui_text.OBJECTS_COLUMNS))
+        self.show_volumes(volumes=False)
         self.setItemDelegateForColumn(0, SwatchDelegate(self))
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -105,6 +105,12 @@ class ObjectsTable(QTableWidget):
         self.cellActivated.connect(self._on_activated)
         self.cellDoubleClicked.connect(self._on_activated)
         self.itemChanged.connect(self._on_item)
+
+    def show_volumes(self, *, volumes: bool) -> None:
+        """Name the column of sizes: areas, or volumes."""
+        name, number, area, diameter = ui_text.OBJECTS_COLUMNS
+        size = ui_text.MEDIAN_VOLUME if volumes else area
+        self.setHorizontalHeaderLabels(("", name, number, size, diameter))
 
     def show_rows(self, rows: Sequence[ObjectsRow]) -> None:
         """Replace all rows; the selected one stays selected, without a signal."""

@@ -31,6 +31,7 @@ NOTHING_ANNOTATED_HERE = (
 )
 OBJECTS_TABLE = "Objects by class"
 OBJECTS_COLUMNS = ("Class", "Count", "Median area", "Diameter")
+MEDIAN_VOLUME = "Median volume"
 DIAMETER_TIP = (
     "Typical diameter in pixels, estimated from the objects (~). Double-click to set it: parts "
     "narrower than half of it are not split off. Delete the number to use the estimate."
@@ -69,6 +70,13 @@ NO_EDIT = "No object was edited."
 EDIT_UNDONE = "The last edit of an object was taken back."
 EDIT_REDONE = "The edit of an object was made again."
 
+IN_3D = "In 3-D"
+IN_3D_TIP = (
+    "Split the planes along z as one volume, with the distance between planes. The table has "
+    "volumes. Merge, Cut, Delete and Class change an object on all its planes."
+)
+LINKED_3D = "In 3-D, an object has one number on all its planes."
+REMOVE_PER_PLANE = "Objects are removed plane by plane: untick In 3-D."
 LINK_TIP = (
     "Give an object the same number from plane to plane, and list splits and merges in the table. "
     "Only the numbers change."
@@ -189,7 +197,13 @@ def class_changed_to(*, number: int, name: str) -> str:
 
 
 def objects_counted(
-    *, objects: int, edited: int, smaller: int, at_border: int, density: Sequence[tuple[str, float]]
+    *,
+    objects: int,
+    edited: int,
+    smaller: int,
+    at_border: int,
+    density: Sequence[tuple[str, float]],
+    volume: bool,
 ) -> str:
     """The lines below the table."""
     left_out = []
@@ -201,7 +215,7 @@ def objects_counted(
     lines = [" ".join([f"{count(objects, 'object')} counted.", *by_hand]), " ".join(left_out)]
     if density:
         each = [f"{name} {value:,.3g}" for name, value in density]
-        lines.append(f"Per mm²: {listed(each, 4)}.")
+        lines.append(f"Per mm{'³' if volume else '²'}: {listed(each, 4)}.")
     return "\n".join(line for line in lines if line)
 
 
@@ -237,6 +251,11 @@ def objects_layer(image: str) -> str:
 def objects_area_column(unit: str) -> str:
     """The name of a column of the layer's table."""
     return f"area [{unit}]"
+
+
+def objects_volume_column(unit: str) -> str:
+    """The name of a column of the layer's table, for objects in 3-D."""
+    return f"volume [{unit}]"
 
 
 def objects_file(image: str) -> str:
