@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -292,7 +293,7 @@ def object_image(made: MadeObjects, *, with_pixels: bool) -> LabelledImage:
         image = replace(
             seen.volume(whole.objects.label_array()),
             classes=whole.classes,
-            image=np.stack([one.read() for one in made.volume.choices]) if with_pixels else None,
+            image=np.asarray([one.read() for one in made.volume.choices]) if with_pixels else None,
         )
         return with_objects(image, whole.objects)
     region = seen.choice.region or (slice(None), slice(None))
@@ -322,14 +323,15 @@ def measured(made: MadeObjects, _report: Report, _should_stop: ShouldStop) -> di
     table = brief_region_table(object_image(made, with_pixels=True))
     rows = {number: at for at, number in enumerate(made.plane.objects.ids.tolist())}
     order = [rows.get(number, len(rows)) for number in table["object"]]
-    scores, margins = (np.append(one, np.nan)[order] for one in (made.scores, made.margins))
+    known = ([*one.tolist(), math.nan] for one in (made.scores, made.margins))
+    scores, margins = ([one[at] for at in order] for one in known)
     edited = made.every.edited.edited
     numbers = table.pop("object")
     return {
         "object": numbers,
         "class": table.pop("class"),
-        "score": scores.tolist(),
-        "margin": margins.tolist(),
+        "score": scores,
+        "margin": margins,
         **table,
         "edited": [number in edited for number in numbers],
     }
