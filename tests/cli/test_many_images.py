@@ -21,8 +21,9 @@ from typer.testing import CliRunner
 from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.journal import Journal
+from napari_cliper.io.writers import ome_zarr
 from napari_cliper.segmentation import ClassPrompt, Monitor, SegmentationConfig, Segmenter
-from napari_cliper.workflows import segment_cluster
+from napari_cliper.workflows import segment_large
 from napari_cliper.workflows.segment_run import JOURNAL
 
 NAMES = ("2.png", "10.png", "plate/a.png", "plate/deep/a.png")
@@ -238,8 +239,11 @@ import os, random, signal, sys, time
 from pathlib import Path
 import torch
 from napari_cliper.cli.commands import app
-from napari_cliper.workflows import segment_pipeline
+from napari_cliper.io.writers import ome_zarr
+from napari_cliper.workflows import segment_large
 
+segment_large.TILES_APART, segment_large.ZARR_PIXELS = 8, 30_000
+ome_zarr.CHUNK, ome_zarr.SMALLEST_LEVEL = 64, 64
 arguments, journal = sys.argv[2:], Path(sys.argv[1])
 torch.set_num_threads(2)
 lines = lambda: journal.read_bytes().count(b"\\n") if journal.exists() else 0
@@ -266,7 +270,8 @@ for kill in range(5):
     for line in journal.read_text().splitlines()[2:]:
         name = line.partition('"name": "')[2].partition('.png"')[0]
         if name and line.endswith("}"):
-            for ending in ("_coarse.tif", "_refined.tif", "_overlay.png", ".json"):
+            labels = ".ome.zarr" if name == "3" else ".tif"
+            for ending in ("_coarse" + labels, "_refined" + labels, "_overlay.png", ".json"):
                 path = journal.with_name(name + ending)
                 done[path] = path.stat().st_mtime_ns
 assert len(done) >= 5 * 4, done  # an image for each kill
@@ -280,12 +285,23 @@ MANY = 40
 
 
 @pytest.fixture(scope="module")
-def many(tiny_clip, tmp_path_factory):
+def small_limits():
+    """Images of 8 tiles are large; their labels are OME-Zarr of several chunks and levels."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(segment_large, "TILES_APART", 8)
+        patched.setattr(segment_large, "ZARR_PIXELS", 30_000)
+        patched.setattr(ome_zarr, "CHUNK", 64)
+        patched.setattr(ome_zarr, "SMALLEST_LEVEL", 64)
+        yield
+
+
+@pytest.fixture(scope="module")
+def many(small_limits, tiny_clip, tmp_path_factory):  # noqa: ARG001 - it is in force
     """Images, one of them large, the options of a run, and its results without interruption."""
     root = tmp_path_factory.mktemp("many")
     (root / "in").mkdir()
     for number in range(MANY):
-        shape = (160, 200) if number == 3 else (56, 64)
+        shape = (200, 260) if number == 3 else (56, 64)
         Image.fromarray(make_scene(shape, number).image).save(root / "in" / f"{number}.png")
     options = ["--labels", "nucleus, crystal", "--model", str(tiny_clip), "--refiner", "pamr"]
     options += ["--templates", "word", "--shorter-side", "64", "--tile", "64"]
@@ -306,11 +322,9 @@ def test_killed_five_times_nothing_is_lost_half_written_or_done_twice(many, tmp_
     assert [path.name for path in out.iterdir() if path.name.startswith(".napari-cliper-")] == []
 
 
-def test_two_workers_one_of_which_is_killed_give_the_same(many, tmp_path, monkeypatch):
+def test_two_workers_one_of_which_is_killed_give_the_same(many, tmp_path):
     command, whole = many
     out, tiles = tmp_path / "out", tmp_path / "tiles"
-    monkeypatch.setattr(segment_cluster, "TILES_APART", 8)  # the large image is shared
-    monkeypatch.setattr(segment_cluster, "TILES_A_TASK", 3)
     killed, ended = [], threading.Event()
 
     def kill_one():
@@ -334,7 +348,7 @@ def test_two_workers_one_of_which_is_killed_give_the_same(many, tmp_path, monkey
     assert killed
     assert killed[0] < 2 + MANY
     assert content(out) == whole
-    assert len(list(tiles.glob("*.zip"))) == json.loads(whole["3.json"])["tiles"]["count"] >= 8
+    assert len(list(tiles.glob("*.zip"))) == json.loads(whole["3.json"])["tiles"]["count"] > 16
     missing = CliRunner().invoke(
         app, [*command, "--workers", "2", "--scheduler", "x", "--output", str(out)]
     )

@@ -54,6 +54,13 @@ def test_methods_side_by_side(scenes, tmp_path):
     assert single == both
 
 
+def test_missing_weights_of_a_later_method_end_the_run_before_the_first(scenes, tmp_path):
+    result = run(scenes, tmp_path / "out", "--methods", "scclip, proxyclip", "--offline")
+    assert result.exit_code == 1
+    assert "dino" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_wrong_methods_are_refused_before_anything_runs(scenes, tmp_path):
     for text, message in (
         ("scclip, scipl", "Unknown method 'scipl'"),

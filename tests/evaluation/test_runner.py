@@ -165,7 +165,7 @@ def test_another_runs_results_are_refused_until_overwrite(
     assert len(evaluate(other, data, folder, overwrite=True, **options).entries) == 1
 
 
-def test_other_weights_are_refused(whole, segmenter, dataset, tmp_path):
+def test_other_weights_are_refused(whole, segmenter, dataset, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
     shutil.copytree(whole[0], folder)
     path = folder / NAME
@@ -173,6 +173,7 @@ def test_other_weights_are_refused(whole, segmenter, dataset, tmp_path):
     engine = json.loads(lines[1])
     engine["engine"]["weights"][0]["sha256"] = "0" * 64
     path.write_text("".join([lines[0], json.dumps(engine) + "\n", *lines[2:]]), "utf-8")
+    monkeypatch.setattr(segmenter, "embed", None)  # before an image is segmented
     with pytest.raises(InvalidInputError, match="weights have changed"):
         evaluate(segmenter, dataset, folder)
 

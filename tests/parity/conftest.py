@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from napari_cliper.segmentation.features.pixel_planes import InterpolatedPlanes
 from napari_cliper.segmentation.labelling.label_rule import CliperScores, class_ranges
-from napari_cliper.segmentation.labelling.pixel_planes import InterpolatedPlanes
 from napari_cliper.segmentation.models import clip
 from napari_cliper.segmentation.models.clip_image_encoder import MEAN, STD, ClipImageEncoder
 

@@ -13,8 +13,11 @@ from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
 from napari_cliper.segmentation import (
     OPEN,
+    ChunkedLabels,
     InvalidInputError,
+    Known,
     LiveLabels,
+    Monitor,
     Pyramid,
     SegmentationConfig,
     Segmenter,
@@ -390,3 +393,59 @@ def test_a_large_image_is_averaged_in_parts(scene, monkeypatch):
     tiled_image(Pyramid(levels)).averaged((250, 250))
     assert len(levels[0].read) == 1  # the sample for the contrast
     assert coarse.read
+
+
+# ---------------------------------------------------------------------- chunk by chunk
+
+
+class Doubling:
+    """A refiner that works tile by tile and returns finer maps."""
+
+    def refine(self, maps, embedding, _monitor):
+        finer = F.interpolate(maps[None], scale_factor=2, mode="bilinear")[0]
+        return finer * (1 + embedding.resized.mean() / 255)
+
+
+def test_labels_chunk_by_chunk_are_those_of_the_whole_image(tmp_path):
+    image = make_scene((240, 300), SEED, unit=128).image
+    image[:100, :100] = 120  # a tile without contrast
+    classes = CLASSES[:5]
+    for method, refiner in (("cliper", "pamr"), ("cliper", "by tile"), ("sclip", "none")):
+        by_tile = refiner == "by tile"
+        options = {"method": method, "refiner": "none" if by_tile else refiner}
+        segmenter = segmenter_of(Tiles(96, 32, scale=1), **options)
+        if by_tile:
+            segmenter.reader.refiner = Doubling()
+        scores = segmenter.score(segmenter.embed(image), classes)
+        thresholds = segmenter.settings.thresholds
+        folder = tmp_path / f"{method} {refiner}"
+        folder.mkdir()
+        two = [
+            ChunkedLabels(segmenter, segmenter.check(image), classes, thresholds, folder)
+            for _ in range(2)
+        ]
+        found = {stage: np.full(image.shape[:2], 99, np.uint8) for stage in scores.stages}
+
+        def write(stage, window, labels, found=found):
+            assert (found[stage][window.slices] == 99).all()
+            found[stage][window.slices] = labels
+
+        known, rank = Known(), two[0].rank
+        for _, count, parts in two[0].passes(chunk=128):
+            after, given = known, list(enumerate(parts))
+            assert len(given) == count
+            for index, part in reversed(given):  # each does every second part
+                after = after.merged(two[index % 2].run(part, known, write, Monitor()), rank)
+            known = after
+        assert known.finer == (2 if by_tile else 1)
+        for stage, labels in found.items():
+            whole = scores.to_labels(thresholds, stage=stage)
+            assert np.mean(labels != whole) < 1e-3  # rounding
+            assert len(np.unique(labels)) > 1
+        assert known.counts.tolist() == np.bincount(labels.ravel(), minlength=6).tolist()
+        mean = LiveLabels(scores.on_grid(), "coarse").uncertainty(thresholds).mean(dtype="float64")
+        assert known.mean_uncertainty == pytest.approx(mean, abs=1e-6)
+        result = two[1].result(known, two[0].described(Monitor()))
+        assert result.stages == scores.stages
+        assert {**result.record, "seconds": 0} == {**scores.record, "seconds": 0}
+        assert result.record["tiles"]["without contrast"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -10,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..segmentation import METHODS, InvalidInputError, SegmentationConfig
+from ..segmentation import METHODS, InvalidInputError, Monitor, SegmentationConfig
 from ._console import STOPPED_KEPT, Bars, err, out, readable_errors
 from ._engine_options import EngineOptions, takes_engine_options
 from ._prototype_options import (
@@ -83,7 +84,7 @@ def evaluate(
         from ..evaluation.dataset import from_files  # noqa: PLC0415
         from ..evaluation.report import write_report  # noqa: PLC0415
         from ..evaluation.runner import evaluate as run  # noqa: PLC0415 - as torch, below
-        from ..segmentation import Segmenter  # noqa: PLC0415 - torch, only when it is needed
+        from ..segmentation import Segmenter, fetch_weights  # noqa: PLC0415 - torch
 
         config = engine.config()
         configs = None if methods is None else method_configs(methods, config)
@@ -99,6 +100,7 @@ def evaluate(
                 "out IMAGES, LABELS, --classes and --ignore, or leave out --root."
             )
 
+        @cache
         def data(method: str) -> Dataset:
             if root is not None:
                 return from_benchmark(engine.preset, root, method)
@@ -139,6 +141,8 @@ def evaluate(
         bars = Bars()
         with bars.progress:
             if configs:
+                for name, one in configs.items():  # rather than when it is the method's turn
+                    fetch_weights(data(name).configured(one), Monitor(bars.report))
                 results = compare(configs, measured, output, report=bars.report)
             else:
                 result = measured(config, output)

@@ -117,9 +117,10 @@ def segment(
 ) -> None:
     """Segment images with your words and, optionally, visual prototypes.
 
-    For each image, the output folder gets the labels (NAME_coarse.tif, NAME_refined.tif), a
-    colour overlay (NAME_overlay.png) and the settings and results (NAME.json); those of images in
-    subfolders are in the same subfolders. Of a stack (--axis), the label files have all planes,
+    For each image, the output folder gets the labels (NAME_coarse.tif, NAME_refined.tif; of
+    images in tiles with more than 268 million pixels, OME-Zarr), a colour overlay
+    (NAME_overlay.png) and the settings and results (NAME.json); those of images in subfolders are
+    in the same subfolders. Of a stack (--axis), the label files have all planes,
     and the overlay shows the middle one. With several images, uncertainty.csv lists all results,
     the most uncertain first. With --objects, NAME_objects.tif has the objects with the numbers that
     they had, and NAME_objects.csv the class, score and margin of each.

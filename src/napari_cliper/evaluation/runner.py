@@ -25,7 +25,7 @@ from .ground_truth import read_numbers
 from .metrics import Scores, image_scores, together
 
 if TYPE_CHECKING:
-    from ..segmentation import Prototypes, ScoreMaps, Segmenter, Stage
+    from ..segmentation import Prototypes, Segmenter, Stage
 
 LABELS_FOLDER = "labels"
 """Folder of the predicted labels, within the folder of results."""
@@ -176,6 +176,7 @@ def evaluate(
                 continue
             if not loaded:
                 segmenter.load(report=monitor.report, should_stop=monitor.should_stop)
+                journal.check_engine(segmenter.engine_record)
                 loaded = True
             start = time.perf_counter()
             embedding = segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop)
@@ -189,7 +190,6 @@ def evaluate(
             )
             labels = maps.to_labels(thresholds, stage=stage)
             seconds = time.perf_counter() - start
-            journal.check_engine(_engine(maps))
             scores = image_scores(truth, labels, count)
             name = _write_labels(folder, pair, labels, [pair.image, pair.truth])
             done[pair.name] = Entry(pair.name, digest, scores, name, seconds, maps.notes)
@@ -259,11 +259,6 @@ def _settings(
         "classes": [[*one.words, one.prompt] for one in dataset.classes],
         "ground truth": dict(dataset.record),
     }
-
-
-def _engine(maps: ScoreMaps) -> dict[str, Any]:
-    """The engine's weights and library versions, which are known only after it ran."""
-    return {name: maps.record[name] for name in ("weights", "versions")}
 
 
 def _labels_file(pair: Pair) -> str:

@@ -2,6 +2,10 @@
 
 from . import atomic as atomic
 from .allocator import give_back_memory as give_back_memory
+from .chunk_parts import Known as Known
+from .chunk_parts import Part as Part
+from .chunked_labels import ChunkedLabels as ChunkedLabels
+from .chunked_labels import Described as Described
 from .config import MASK_SOURCES as MASK_SOURCES
 from .config import PRECISIONS as PRECISIONS
 from .config import MaskSource as MaskSource
@@ -41,6 +45,7 @@ from .models.clip import listed_models as listed_models
 from .models.disk_caches import DiskCache as DiskCache
 from .models.disk_caches import embeddings_cache as embeddings_cache
 from .models.disk_caches import weights_cache as weights_cache
+from .models.loading import fetch_weights as fetch_weights
 from .models.loading import weights_of as weights_of
 from .models.promptable import ObjectEmbedding as ObjectEmbedding
 from .models.promptable import ObjectMasks as ObjectMasks
@@ -92,6 +97,7 @@ from .segmenter import Segmenter as Segmenter
 from .tile_encoder import TileEstimate as TileEstimate
 from .tiles import Tiles as Tiles
 from .tiles import Window as Window
+from .tiles import squares as squares
 from .working_size import MIN_SIDE as MIN_SIDE
 from .working_size import Reduction as Reduction
 from .working_size import objects_of_tiles as objects_of_tiles

@@ -464,6 +464,7 @@ def _check_model(model: str) -> None:
                 "open_clip:ViT-B-16/laion2b_s34b_b88k."
             )
     elif not model.endswith((".safetensors", ".bin", ".pt", ".pth")):
+        registry.refuse_siglip(model)
         registry.entry(model, "clip")
 
 

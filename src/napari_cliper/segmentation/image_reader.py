@@ -18,7 +18,7 @@ from .methods.table import METHODS
 from .models import devices
 from .models.memory import attention_bytes, check_budget, check_sam_memory
 from .models.promptable import ObjectEmbedding
-from .models.registry import REGISTRY, entry
+from .models.registry import entry
 from .networks import Networks
 from .progress import Monitor
 from .refiners.attention_maps import SelfAttention
@@ -103,9 +103,8 @@ class ImageReader:
         for name, ((height, width), patch, heads) in inputs.items():
             patches = height // patch * (width // patch)
             check_budget(name, shape, patches, heads, device, free)
-        row = REGISTRY.get(self.config.sam_model)
-        if self.config.needs_sam and row is not None and row.patch:
-            check_sam_memory(device, free)
+        if self.config.needs_sam:
+            check_sam_memory(self.config.sam_model, device, free)
 
     def features(self, image: ImageInput, settings: Settings, monitor: Monitor) -> ClipFeatures:
         """CLIP's features of an image or tile; see `features_of_each`."""

@@ -12,7 +12,7 @@ from .features.preprocessing import RGBImage
 from .features.tiled_image import TiledImage
 from .networks import Networks
 from .prompts import ClassPrompt
-from .results import ImageEmbedding, ScoreMaps
+from .results import ScoreMaps
 from .scoring.prototype_fusion import PrototypeFusion
 from .scoring.prototypes import BACKGROUND, Prototypes
 
@@ -93,9 +93,12 @@ def prototype_usage(
 
 
 def score_record(
-    scores: ScoreMaps, embedding: ImageEmbedding, seconds: Mapping[str, float]
+    scores: ScoreMaps, embedding: Mapping[str, Any], seconds: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Settings, seed, weights, versions, classes with their scores, and time of each step."""
+    """Settings, seed, weights, versions, classes with their scores, and time of each step.
+
+    `embedding` is the record of the embedding.
+    """
     config = {
         **asdict(scores.config),
         "refiner": scores.config.chosen_refiner,
@@ -105,7 +108,7 @@ def score_record(
         "config": {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()},
         "settings": scores.settings.as_dict,
         "seed": scores.config.seed,
-        **embedding.record,
+        **embedding,
         "classes": [_class_record(scores, index) for index in range(len(scores.classes))],
         "background": list(scores.background),
         "seconds": {name: round(value, 4) for name, value in seconds.items()},

@@ -20,6 +20,7 @@ from torch import Tensor
 from .config import SegmentationConfig, Settings
 from .errors import InvalidInputError, unknown_choice
 from .features.interpolation import nearest
+from .features.pixel_planes import InterpolatedPlanes, PixelPlanes
 from .features.preprocessing import RGBImage
 from .features.tiled_image import TiledImage
 from .labelling.label_rule import (
@@ -38,7 +39,6 @@ from .labelling.label_rule import (
     probability_planes,
     probability_prefixes,
 )
-from .labelling.pixel_planes import InterpolatedPlanes, PixelPlanes
 from .labelling.thresholds import Thresholds
 from .labelling.uncertainty import ScorePlanes
 from .models.promptable import ObjectEmbedding

@@ -41,10 +41,10 @@ from .region_masks import given_masks
 from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototypes import Prototypes, learn_prototypes
 from .tile_encoder import TileEncoder, TileEstimate
-from .tiled_embedding import embed_tiled, encode_tiles
+from .tiled_embedding import embed_tiled
 from .tiles import TileLayout, tile_layout
 from .whole_encoder import embed_whole, timed
-from .words import fused_prototypes, word_queries, word_warnings
+from .words import question_of
 
 
 class Segmenter:
@@ -268,15 +268,6 @@ class Segmenter:
             patch=self.source.patch,
         )
 
-    def encode_tiles(
-        self, image: TiledImage, tiles: Sequence[int], monitor: Monitor | None = None
-    ) -> None:
-        """Encode tiles of an image from `check`, by their index in `layout`, into the store.
-
-        Several programs with the same `TileCache` can share the work before one calls `embed`.
-        """
-        encode_tiles(self.reader, self.tile_store, image, self._tiles_of(image), tiles, monitor)
-
     def _tiles_of(self, image: TiledImage) -> TileLayout:
         layout = self.layout(image.shape)
         assert layout is not None  # noqa: S101 - it is larger than a tile
@@ -291,10 +282,9 @@ class Segmenter:
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> TileEstimate | None:
-        """Estimate what encoding an image in tiles costs, by encoding one of them.
+        """Estimate what encoding an image costs; None for one that is encoded as a whole.
 
-        The parameters and errors are those of `embed`. Returns None for an image that is encoded
-        as a whole.
+        The parameters and errors are those of `embed`.
         """
         found = self.check(image, contrast, gamma)
         monitor = Monitor.of(report, should_stop)
@@ -380,23 +370,14 @@ class Segmenter:
             )
         if prototype_weight is not None and not 0 <= prototype_weight <= 1:
             raise InvalidInputError(f"prototype_weight is {prototype_weight}; it must be 0 to 1.")
-        notes = list(embedding.image.notes)
-        if dropped:
-            notes.append(
-                f"Not used as background words, because they are classes: {', '.join(dropped)}."
-            )
         seconds = dict(embedding.record["seconds"])
-        notes += self.reader.notes(embedding.image.shape, self.layout(embedding.image.shape))
-        notes += filter(None, [REFINERS[self.config.chosen_refiner].note])
-        notes += word_warnings(self.networks, requested)
+        remarks = self.remarks(embedding.image, dropped)
         with self.networks.guard("scoring the words"), torch.inference_mode():
             with timed(seconds, "words"):
-                queries, cut_off = word_queries(self.networks, requested, kept, monitor)
-                notes += cut_off
-                fusion, unused = fused_prototypes(
-                    self.networks, prototypes, requested, queries, prototype_weight, pixel_size
-                )
-                notes += unused
+                queries, fusion, notes = question_of(
+                    self.networks, requested, kept, prototypes, prototype_weight, pixel_size,
+                    remarks, monitor,
+                )  # fmt: skip
             with timed(seconds, "score"):
                 owner = queries.owner
                 if embedding.tiles is not None:
@@ -423,13 +404,23 @@ class Segmenter:
             config=self.config,
             owner=owner,
             masks=embedding.masks,
-            notes=tuple(notes),
+            notes=notes,
         )
         record = {
-            **score_record(scores, embedding, seconds),
+            **score_record(scores, embedding.record, seconds),
             **prototype_usage(prototypes, requested, fusion),
         }
         return replace(scores, record=record)
+
+    def remarks(self, image: RGBImage | TiledImage, dropped: Sequence[str] = ()) -> list[str]:
+        """Return messages for the user about an image from `check` and the settings.
+
+        `dropped` are background words that are not used, because they are classes.
+        """
+        words = f"Not used as background words, because they are classes: {', '.join(dropped)}."
+        of_method = self.reader.notes(image.shape, self.layout(image.shape))
+        of_refiner = filter(None, [REFINERS[self.config.chosen_refiner].note])
+        return [*image.notes, *([words] if dropped else []), *of_method, *of_refiner]
 
     def _refined(
         self, coarse: StageMaps, embedding: ImageEmbedding, monitor: Monitor

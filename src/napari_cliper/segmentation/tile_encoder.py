@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from .config import Settings
 from .errors import InvalidInputError
 from .features.mosaic import Mosaic, presence
+from .features.pixel_planes import InterpolatedPlanes, PixelPlanes
 from .features.preprocessing import RGBPixels
 from .features.tiled_image import TiledImage, tile_window
 from .image_reader import ImageReader
@@ -52,6 +54,9 @@ ATTENTION_SHARE = 0.5
 BYTES_A_PIXEL, BYTES_A_PATCH, REFINING_BYTES = 4, 400, 700_000_000
 """Memory of a run: labels and the image, maps of about ten classes, and one part with PAMR."""
 
+CHUNK_BYTES = 300_000_000
+"""Memory for labels chunk by chunk: parts of the image and of the maps."""
+
 
 @dataclass(frozen=True)
 class TileEstimate:
@@ -67,6 +72,8 @@ class TileEstimate:
         Bytes of the features on disk.
     memory : int
         Bytes of memory, without the networks.
+    chunk_memory : int
+        The same if it is labelled chunk by chunk (`ChunkedLabels`).
     read_again : int
         Number of tiles whose attention does not fit into the cache: the refiner's network reads
         them again for every question.
@@ -76,6 +83,7 @@ class TileEstimate:
     seconds: float
     disk: int
     memory: int
+    chunk_memory: int
     read_again: int
 
 
@@ -119,38 +127,21 @@ class TileEncoder:
         keys: list[Mapping[TilePart, str]] = []
         overview = np.zeros((*layout.grid, 3), np.uint8)
         cells = layout.cells
-        allowed = self._attention_bytes()
+        allowed = self.attention_bytes()
         for index, place in enumerate(cells):
             monitor.tell("Encoding the tiles", index, len(cells))
-            pixels = self._pixels(image, layout, place)
+            pixels = self.pixels_of(image, layout, place)
             size = place.shape[::-1]
             overview[place.slices] = np.asarray(
                 Image.fromarray(pixels).resize(size, Image.Resampling.BOX)
             )
-            own, stored = self._encoded(image, layout, identity, place, pixels, allowed, monitor)
+            own, stored = self.encoded(image, layout, identity, place, pixels, allowed, monitor)
             allowed -= stored
             keys.append(own)
         self.store.trim()
         return TileSet(image, layout, tuple(keys), self.store), overview
 
-    def encode(
-        self,
-        image: TiledImage,
-        layout: TileLayout,
-        identity: str,
-        tiles: Sequence[int],
-        monitor: Monitor,
-    ) -> None:
-        """Run the networks on those of some tiles, by their index, that are not in the store."""
-        cells = layout.cells
-        allowed = self._attention_bytes() * len(tiles) // len(cells)
-        for done, index in enumerate(tiles):
-            monitor.tell("Encoding the tiles", done, len(tiles))
-            place = cells[index]
-            pixels = self._pixels(image, layout, place)
-            allowed -= self._encoded(image, layout, identity, place, pixels, allowed, monitor)[1]
-
-    def _encoded(
+    def encoded(
         self,
         image: TiledImage,
         layout: TileLayout,
@@ -185,11 +176,12 @@ class TileEncoder:
         """Whether the refiner computes attention from each tile."""
         return bool(REFINERS[self.reader.config.chosen_refiner].reads)
 
-    def _attention_bytes(self) -> int:
+    def attention_bytes(self) -> int:
         """Bytes of the refiner's attention that may be stored for one image."""
         return int(self.store.limit * ATTENTION_SHARE)
 
-    def _pixels(self, image: TiledImage, layout: TileLayout, cells: Window) -> RGBPixels:
+    def pixels_of(self, image: TiledImage, layout: TileLayout, cells: Window) -> RGBPixels:
+        """A tile as the networks see it, (height, width, 3) uint8."""
         window = cells.in_pixels(layout.patch)
         return image.scaled(window, layout.scaled, self.reader.method.resampling)
 
@@ -224,7 +216,7 @@ class TileEncoder:
     def estimate(self, image: TiledImage, layout: TileLayout, monitor: Monitor) -> TileEstimate:
         """Encode the tile in the middle, and estimate what all tiles cost."""
         place = layout.cells[len(layout) // 2]
-        tile = self._source(image, layout, place, self._pixels(image, layout, place))
+        tile = self._source(image, layout, place, self.pixels_of(image, layout, place))
         clip_seconds = 0.0
         for _ in range(2):  # the first time includes what is done once
             start = time.perf_counter()
@@ -238,14 +230,16 @@ class TileEncoder:
             found = self.reader.attention(image.region(tile_window(layout, place)), monitor)
             each = time.perf_counter() - start
             size = 0 if found is None else found.nbytes
-            kept = min(self._attention_bytes() // max(size, 1), len(layout))
+            kept = min(self.attention_bytes() // max(size, 1), len(layout))
             again = len(layout) - kept
             disk += kept * size
             seconds += each * len(layout)
         pixels, patches = math.prod(layout.shape), math.prod(layout.grid)
         memory = pixels * BYTES_A_PIXEL + patches * BYTES_A_PATCH
-        memory += REFINING_BYTES if self._by_pixels else 0
-        return TileEstimate(len(layout), seconds, disk, memory, again)
+        refining = REFINING_BYTES if self.by_pixels else 0
+        return TileEstimate(
+            len(layout), seconds, disk, memory + refining, CHUNK_BYTES + refining, again
+        )
 
     # ------------------------------------------------------------------ score
 
@@ -267,27 +261,18 @@ class TileEncoder:
         """
         layout, count = tiles.layout, queries.class_count
         peaks = self._peaks(embedding, tiles, queries, fusion, monitor)
-        by_tile = self.reader.refiner is not None and not self._by_pixels
         coarse, sharp = Mosaic(layout), None
         planes, empty = count, []
-        for place, tile in self._tiles(embedding, tiles, "Scoring the tiles", monitor):
+        for place, keys, tile in self._tiles(embedding, tiles, "Scoring the tiles", monitor):
             if tile is None:
                 empty.append(place)
                 continue
-            maps = _planes(
-                self.reader.method.score(
-                    self.reader.with_words(tile, queries, monitor),
-                    queries,
-                    self.settings,
-                    self.reader.patch,
-                    fusion,
-                    peaks,
-                )
+            maps, found = self.maps_of(
+                tile, tiles.image, layout, place, keys, queries, fusion, peaks, monitor
             )
             planes = len(maps)
             coarse.add(maps, place)
-            if by_tile:
-                found = self._refined(maps, tile, tiles, place, monitor)
+            if found is not None:
                 sharp = sharp or Mosaic(layout, -(-found.shape[1] // place.shape[0]))
                 sharp.add(found, place)
         for place in empty:
@@ -295,46 +280,76 @@ class TileEncoder:
             if sharp is not None:
                 sharp.add(None, place)
         blended = coarse.result(planes)
-        stage = _stage(blended, presence(blended[:count], layout), count)
-        if self._by_pixels:
+        before = presence(blended[:count], layout)
+        stage = stage_of(blended, before.numpy())
+        if self.by_pixels:
             return stage, self._refined_by_pixels(blended, stage, tiles, monitor)
         if sharp is None:
             return stage, None
         joined = sharp.result(planes)
         scores = presence(F.max_pool2d(joined[:count], sharp.finer), layout)
-        return stage, _stage(joined, self._class_scores(scores, stage), count)
+        return stage, stage_of(joined, self.class_scores(scores, before).numpy())
 
     def _tiles(
         self, embedding: ImageEmbedding, tiles: TileSet, doing: str, monitor: Monitor
-    ) -> Iterator[tuple[Window, ImageEmbedding | None]]:
-        """Patches and embedding of each tile; None for one without contrast.
-
-        Networks run only for entries that were deleted from the store.
-        """
-        cells = tiles.layout.cells
+    ) -> Iterator[tuple[Window, Mapping[TilePart, str], ImageEmbedding | None]]:
+        """Patches, keys and embedding of each tile; None for one without contrast."""
+        layout, cells = tiles.layout, tiles.layout.cells
         for index, (place, keys) in enumerate(zip(cells, tiles.keys, strict=True)):
             monitor.tell(doing, index, len(cells))
-            if not keys:
-                yield place, None
-                continue
-            arrays = self.store.get(keys["clip"])
-            if arrays is None:
-                pixels = self._pixels(tiles.image, tiles.layout, place)
-                source = self._source(tiles.image, tiles.layout, place, pixels)
-                features = self._features(source, monitor)
-                arrays = packed_features(features)
-                self.store.put(keys["clip"], arrays)
-            height, width = place.in_pixels(tiles.layout.patch).shape
-            unread = np.broadcast_to(np.uint8(0), (height, width, 3))
-            yield (
-                place,
-                replace(
-                    embedding,
-                    resized=unread,
-                    tiles=None,
-                    **unpacked_features(arrays)._asdict(),
-                ),
-            )
+            yield place, keys, self.tile(embedding, tiles.image, layout, place, keys, monitor)
+
+    def tile(
+        self,
+        embedding: ImageEmbedding,
+        image: TiledImage,
+        layout: TileLayout,
+        place: Window,
+        keys: Mapping[TilePart, str],
+        monitor: Monitor,
+    ) -> ImageEmbedding | None:
+        """The embedding of a tile from the store; None for one without contrast.
+
+        Networks run only for an entry that was deleted from the store.
+        """
+        if not keys:
+            return None
+        arrays = self.store.get(keys["clip"])
+        if arrays is None:
+            pixels = self.pixels_of(image, layout, place)
+            features = self._features(self._source(image, layout, place, pixels), monitor)
+            arrays = packed_features(features)
+            self.store.put(keys["clip"], arrays)
+        height, width = place.in_pixels(layout.patch).shape
+        unread = np.broadcast_to(np.uint8(0), (height, width, 3))
+        features = unpacked_features(arrays)
+        return replace(embedding, resized=unread, tiles=None, **features._asdict())
+
+    def maps_of(
+        self,
+        tile: ImageEmbedding,
+        image: TiledImage,
+        layout: TileLayout,
+        place: Window,
+        keys: Mapping[TilePart, str],
+        queries: Queries,
+        fusion: PrototypeFusion | None,
+        peaks: Tensor | None,
+        monitor: Monitor,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The maps of a tile, (C, h, w), and those after a refiner that works tile by tile."""
+        stage = self.reader.method.score(
+            self.reader.with_words(tile, queries, monitor),
+            queries,
+            self.settings,
+            self.reader.patch,
+            fusion,
+            peaks,
+        )
+        maps = _planes(stage)
+        if self.reader.refiner is None or self.by_pixels:
+            return maps, None
+        return maps, self._refined(maps, tile, image, layout, place, keys, monitor)
 
     def _peaks(
         self,
@@ -346,7 +361,7 @@ class TileEncoder:
     ) -> Tensor | None:
         """The maxima over all tiles that the method's thresholds are relative to, (T,)."""
         peaks: Tensor | None = None
-        for _, tile in self._tiles(embedding, tiles, "Comparing the tiles", monitor):
+        for *_, tile in self._tiles(embedding, tiles, "Comparing the tiles", monitor):
             if tile is None:
                 continue
             found = self.reader.method.peaks(tile, queries, self.settings, fusion)
@@ -358,25 +373,31 @@ class TileEncoder:
     # ------------------------------------------------------------------ refine
 
     @property
-    def _by_pixels(self) -> bool:
+    def by_pixels(self) -> bool:
         """Whether the refiner works on the pixels of the whole image, part by part."""
         return isinstance(self.reader.refiner, PixelRefiner)
 
     def _refined(
-        self, maps: Tensor, tile: ImageEmbedding, tiles: TileSet, place: Window, monitor: Monitor
+        self,
+        maps: Tensor,
+        tile: ImageEmbedding,
+        image: TiledImage,
+        layout: TileLayout,
+        place: Window,
+        keys: Mapping[TilePart, str],
+        monitor: Monitor,
     ) -> Tensor:
         """The maps of a tile after the refiner, (C, h', w')."""
         assert self.reader.refiner is not None  # noqa: S101 - called only with one
         attention = None
         if self._reads_attention:
-            key = tiles.keys[tiles.layout.cells.index(place)]["refiner"]
-            arrays = self.store.get(key)
+            arrays = self.store.get(keys["refiner"])
             if arrays is None:
-                crop = tiles.image.region(tile_window(tiles.layout, place))
+                crop = image.region(tile_window(layout, place))
                 attention = self.reader.attention(crop, monitor)
             else:
                 attention = unpacked_attention(arrays)
-        pixels = self._pixels(tiles.image, tiles.layout, place)
+        pixels = self.pixels_of(image, layout, place)
         whole = replace(tile, resized=pixels, self_attention=attention)
         return self.reader.refiner.refine(maps, whole, monitor)
 
@@ -384,22 +405,28 @@ class TileEncoder:
         self, maps: Tensor, coarse: StageMaps, tiles: TileSet, monitor: Monitor
     ) -> StageMaps:
         """The refined maps of a mosaic, which are computed part by part."""
-        assert isinstance(self.reader.refiner, PixelRefiner)  # noqa: S101 - called only with one
-        planes = RefinedPlanes(
-            maps, tiles.image, tiles.layout, self.reader.refiner, self.reader.method.resampling
-        )
+        scaled = InterpolatedPlanes(maps, tiles.layout.scaled)
+        planes = self.refined_planes(scaled, tiles.image, tiles.layout)
         summary = planes.summary(monitor)
         count = len(coarse.class_scores)
         scores = presence(summary.maxima[:count], tiles.layout)
-        stage = _stage(summary.means, self._class_scores(scores, coarse), count)
+        before = torch.from_numpy(coarse.class_scores)
+        stage = stage_of(summary.means, self.class_scores(scores, before).numpy())
         ranges = ClassRanges(tuple(summary.low.tolist()), tuple(summary.high.tolist()))
         return replace(stage, detail=planes, known_ranges=ranges)
 
-    def _class_scores(self, refined: Tensor, coarse: StageMaps) -> Tensor:
-        """The class scores of the refined stage, (T,)."""
-        if self.reader.config.rule != "cliper":
-            return refined
-        return (refined + torch.from_numpy(coarse.class_scores)) / 2
+    def refined_planes(
+        self, scaled: PixelPlanes, image: TiledImage, layout: TileLayout
+    ) -> RefinedPlanes:
+        """The maps after a refiner of pixels; `scaled` are those before, as the networks see."""
+        assert isinstance(self.reader.refiner, PixelRefiner)  # noqa: S101 - called only with one
+        return RefinedPlanes(
+            scaled, image, layout, self.reader.refiner, self.reader.method.resampling
+        )
+
+    def class_scores(self, refined: Tensor, coarse: Tensor) -> Tensor:
+        """The class scores of the refined stage, (T,), from those of both stages."""
+        return (refined + coarse) / 2 if self.reader.config.rule == "cliper" else refined
 
 
 def _planes(stage: StageMaps) -> Tensor:
@@ -410,7 +437,8 @@ def _planes(stage: StageMaps) -> Tensor:
     return torch.cat([maps, torch.from_numpy(stage.background)[None]])
 
 
-def _stage(planes: Tensor, class_scores: Tensor, count: int) -> StageMaps:
-    """The maps of `count` classes, and of the background if there is one more plane."""
+def stage_of(planes: Tensor, class_scores: NDArray[np.float32]) -> StageMaps:
+    """The maps of the classes, and of the background if there is one more plane."""
+    count = len(class_scores)
     background = planes[count].numpy() if len(planes) > count else None
-    return StageMaps(planes[:count].contiguous().numpy(), class_scores.numpy(), background)
+    return StageMaps(planes[:count].contiguous().numpy(), class_scores, background)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from .features.tiled_image import TiledImage
@@ -33,7 +31,7 @@ def embed_tiled(
             networks.load(monitor)
         with timed(seconds, "clip"):
             tiles, overview = TileEncoder(reader, store).embed(
-                image, layout, _identity(networks), monitor
+                image, layout, identity_of(networks), monitor
             )
     record = embedding_record(networks, image, layout.scaled, seconds)
     return ImageEmbedding(
@@ -54,21 +52,6 @@ def embed_tiled(
     )
 
 
-def encode_tiles(
-    reader: ImageReader,
-    store: TileStore,
-    image: TiledImage,
-    layout: TileLayout,
-    tiles: Sequence[int],
-    monitor: Monitor | None,
-) -> None:
-    """Encode some tiles into the store; see `Segmenter.encode_tiles`."""
-    monitor, networks = monitor or Monitor(), reader.networks
-    with networks.guard("encoding the tiles"), torch.inference_mode():
-        networks.load(monitor)
-        TileEncoder(reader, store).encode(image, layout, _identity(networks), tiles, monitor)
-
-
-def _identity(networks: Networks) -> str:
+def identity_of(networks: Networks) -> str:
     """What the features of a tile depend on, except its pixels."""
     return f"{networks.identity} {networks.dtype}"

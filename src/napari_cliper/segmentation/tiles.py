@@ -89,6 +89,16 @@ class Window:
         """Convert from patches to pixels that the network sees."""
         return Window(self.top * patch, self.left * patch, self.bottom * patch, self.right * patch)
 
+    def within(self, other: Window) -> Window:
+        """The part of this rectangle that lies in another one, relative to its corner.
+
+        Its sides are 0 or less if there is none.
+        """
+        return Window(
+            max(self.top, other.top) - other.top, max(self.left, other.left) - other.left,
+            min(self.bottom, other.bottom) - other.top, min(self.right, other.right) - other.left,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class TileLayout:
@@ -127,12 +137,57 @@ class TileLayout:
             for top, left in product(*(self._starts(axis) for axis in (0, 1)))
         )
 
+    def cell(self, index: int) -> Window:
+        """The patches of one tile; see `cells`."""
+        rows, columns = (list(self._starts(axis)) for axis in (0, 1))
+        top, left = rows[index // len(columns)], columns[index % len(columns)]
+        return Window(top, left, top + self.tile[0], left + self.tile[1])
+
     def __len__(self) -> int:
         """Return the number of tiles."""
         return math.prod(len(list(self._starts(axis))) for axis in (0, 1))
 
+    def touching(self, cells: Window) -> Iterator[tuple[int, Window]]:
+        """Yield index and patches of each tile that overlaps some patches, in order."""
+        rows, columns = (list(self._starts(axis)) for axis in (0, 1))
+        for row, top in enumerate(rows):
+            if top < cells.bottom and top + self.tile[0] > cells.top:
+                for column, left in enumerate(columns):
+                    if left < cells.right and left + self.tile[1] > cells.left:
+                        place = Window(top, left, top + self.tile[0], left + self.tile[1])
+                        yield row * len(columns) + column, place
+
+    def parts(self, side: int) -> Iterator[tuple[Window, Window]]:
+        """Yield squares of patches that cover the grid, and the pixels of the image in each.
+
+        The pixels of all parts are those of the image, each once.
+
+        Parameters
+        ----------
+        side : int
+            Of a square, in patches; those at the end of the grid are smaller.
+        """
+        for cells in squares(self.grid, side):
+            scaled = cells.in_pixels(self.patch)
+            (top, bottom), (left, right) = (
+                [math.floor(end * have / want) for end in ends]
+                for ends, have, want in zip(
+                    ((scaled.top, scaled.bottom), (scaled.left, scaled.right)),
+                    self.shape,
+                    self.scaled,
+                    strict=True,
+                )
+            )
+            yield cells, Window(top, left, bottom, right)
+
     def _starts(self, axis: int) -> Iterator[int]:
         return starts(self.grid[axis], self.tile[axis], self.stride[axis])
+
+
+def squares(shape: tuple[int, int], side: int) -> Iterator[Window]:
+    """Yield squares that cover a rectangle, row by row; those at its end are smaller."""
+    for top, left in product(range(0, shape[0], side), range(0, shape[1], side)):
+        yield Window(top, left, min(top + side, shape[0]), min(left + side, shape[1]))
 
 
 def starts(length: int, side: int, stride: int) -> Iterator[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -16,6 +17,43 @@ from .scoring.similarity import Queries
 
 WORDS_SHOWN = 12
 """How many of the words that a model knows a note lists."""
+
+
+class Question(NamedTuple):
+    """What an image is asked.
+
+    Parameters
+    ----------
+    queries : Queries
+        The vector of every word.
+    fusion : PrototypeFusion or None
+        Prototypes, weighted against the words.
+    notes : tuple of str
+        Messages for the user.
+    """
+
+    queries: Queries
+    fusion: PrototypeFusion | None
+    notes: tuple[str, ...]
+
+
+def question_of(
+    networks: Networks,
+    classes: Sequence[ClassPrompt],
+    background: Sequence[str],
+    prototypes: Prototypes | None,
+    prototype_weight: float | None,
+    pixel_size: float | None,
+    remarks: Iterable[str],
+    monitor: Monitor,
+) -> Question:
+    """Return what an image is asked; `remarks` on the image and the settings come first."""
+    warnings = word_warnings(networks, classes)
+    queries, cut_off = word_queries(networks, classes, background, monitor)
+    fusion, unused = fused_prototypes(
+        networks, prototypes, classes, queries, prototype_weight, pixel_size
+    )
+    return Question(queries, fusion, (*remarks, *warnings, *cut_off, *unused))
 
 
 def word_warnings(networks: Networks, classes: Sequence[ClassPrompt]) -> Iterator[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
+from numpy.typing import NDArray
 
-from ..io.files import Replace, whole_files
+from ..io.files import whole_files
 from ..io.images import pixel_sizes_of
 from ..io.journal import Journal
 from ..io.json_records import write_json
@@ -19,7 +20,7 @@ from ..io.writers.tiff import write_label_tiff
 from ..labels.label_class import rows_of
 from ..labels.labelled_image import PIXEL, LabelledImage
 from ..objects.classifying import ClassifiedObjects
-from ..segmentation import RGBImage, TiledImage, Window
+from ..segmentation import ClassPrompt, RGBImage, TiledImage, Window
 from .segment_objects import SUFFIXES as OBJECT_SUFFIXES
 from .segment_objects import write_objects
 from .segment_planes import SegmentedPlanes
@@ -30,116 +31,122 @@ UNCERTAINTY = "uncertainty.csv"
 OVERLAY_PIXELS = 1 << 25
 """Size of the overlay of a larger image."""
 
-OVERLAY_ROWS = 64
+READ_PIXELS = 1 << 24
+"""Pixels of an image that are read at a time for its overlay."""
+
+TIFF, ZARR = ".tif", ".ome.zarr"
+"""Endings of labels; large images have the second (see `segment_large`)."""
 
 _COLUMNS = ("image", "uncertainty")
 
 
-def result_suffixes(*, refined: bool, overlay: bool, objects: bool) -> tuple[str, ...]:
-    """Return the endings of the result files of an image."""
-    suffixes = ["_coarse.tif"]
-    suffixes += ["_refined.tif"] if refined else []
-    suffixes += ["_overlay.png"] if overlay else []
-    return (*suffixes, *(OBJECT_SUFFIXES if objects else ()), ".json")
+def result_suffixes(*, refined: bool, overlay: bool, objects: bool) -> tuple[tuple[str, ...], ...]:
+    """Return the endings of the result files of an image; labels have one of two endings."""
+    found: list[tuple[str, ...]] = [(f"_coarse{TIFF}", f"_coarse{ZARR}")]
+    found += [(f"_refined{TIFF}", f"_refined{ZARR}")] if refined else []
+    found += [("_overlay.png",)] if overlay else []
+    return (*found, *((one,) for one in (OBJECT_SUFFIXES if objects else ())), (".json",))
 
 
 def write_results(
-    output: Path,
+    folder: Path,
     path: Path,
     found: SegmentedPlanes,
     record: Mapping[str, Any],
     objects: ClassifiedObjects | None,
     *,
     draws: bool,
-    replace: Replace,
-    inputs: Iterable[Path],
 ) -> bool:
-    """Write the result files of one image, either all of them or none.
+    """Write the result files of one image.
 
     Label files have the pixel size of the image. The overlay of a stack shows its middle plane. If
     memory is too small for the overlay, the other files are still written.
 
     Parameters
     ----------
-    output : Path
-        Folder of the results.
+    folder : Path
+        Where they are written.
     path : Path
         The image, which the files are named after.
     found : SegmentedPlanes
-        Labels and image.
+        Labels and image; labels that are no NumPy arrays are in the folder as OME-Zarr.
     record : mapping
         Settings and results, for the JSON file.
     objects : ClassifiedObjects or None
         Objects of the image with their classes.
     draws : bool
         Whether an overlay is wanted.
-    replace, inputs
-        As in `io.files.whole_files`.
 
     Returns
     -------
     bool
         False if the overlay is wanted and was not written.
-
-    Raises
-    ------
-    FileError
-        For a file that cannot be written.
     """
     assert found.scores is not None and found.shown is not None  # noqa: S101, PT018 - not empty
-    rows = dict(enumerate(rows_of(found.scores.classes), 1))
-    axes, known = found.planes.axes + "YX", pixel_sizes_of(path)
-    sizes = [known.get(letter, (1.0, PIXEL)) for letter in axes]
-    images = {
-        stage: LabelledImage(
-            path.stem,
-            array,
-            rows,
-            image_file=path.name,
-            axes=axes,
-            pixel_size=tuple(size for size, _ in sizes),
-            units=tuple(unit for _, unit in sizes),
-        )
-        for stage, array in found.labels.items()
-    }
-    *_, final = images.values()
+    classes = found.scores.classes
+    for stage, array in found.labels.items():
+        if isinstance(array, np.ndarray):
+            image = labels_of(path, array, classes, found.planes.axes + "YX")
+            write_label_tiff(folder / f"{path.stem}_{stage}{TIFF}", image)
     pixels, plane = found.shown
-    seen = LabelledImage(path.stem, final.labels[plane], rows)
-    with whole_files(output, replace=replace, inputs=inputs) as folder:
-        for stage, image in images.items():
-            write_label_tiff(folder / f"{path.stem}_{stage}.tif", image)
-        if objects is not None:
-            write_objects(folder, final, objects)
-        complete = not draws or _drawn(folder / f"{path.stem}_overlay.png", seen, pixels)
-        write_json(folder / f"{path.stem}.json", record)
+    if objects is not None:
+        write_objects(folder, image, objects)
+    seen = np.asarray(array[plane]) if plane else array
+    complete = not draws or _drawn(folder / f"{path.stem}_overlay.png", seen, classes, pixels)
+    write_json(folder / f"{path.stem}.json", record)
     return complete
 
 
-def _drawn(place: Path, image: LabelledImage, pixels: RGBImage | TiledImage) -> bool:
+def labels_of(
+    path: Path, labels: NDArray[Any], classes: Sequence[ClassPrompt], axes: str = "YX"
+) -> LabelledImage:
+    """Return labels with their classes and the pixel size of an image file."""
+    known = pixel_sizes_of(path)
+    sizes = [known.get(letter, (1.0, PIXEL)) for letter in axes]
+    return LabelledImage(
+        path.stem,
+        labels,
+        dict(enumerate(rows_of(classes), 1)),
+        image_file=path.name,
+        axes=axes,
+        pixel_size=tuple(size for size, _ in sizes),
+        units=tuple(unit for _, unit in sizes),
+    )
+
+
+def _drawn(
+    place: Path,
+    labels: NDArray[Any] | zarr.Array[Any],
+    classes: Sequence[ClassPrompt],
+    pixels: RGBImage | TiledImage,
+) -> bool:
     """Write an overlay; return whether there was memory for it."""
+    rows = dict(enumerate(rows_of(classes), 1))
     try:
-        overlay(_reduced(image, pixels)).save(place)
+        small, image = _reduced(labels, pixels)
+        overlay(LabelledImage(place.stem, small, rows, image=image)).save(place)
     except MemoryError:
         place.unlink(missing_ok=True)
         return False
     return True
 
 
-def _reduced(image: LabelledImage, pixels: RGBImage | TiledImage) -> LabelledImage:
+def _reduced(
+    labels: NDArray[Any] | zarr.Array[Any], pixels: RGBImage | TiledImage
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """Labels and image for the overlay; of a large image, every second, third, ... pixel."""
-    height, width = image.labels.shape
+    height, width = pixels.shape
     step = max(round((height * width / OVERLAY_PIXELS) ** 0.5), 1)
     if step == 1:
-        return dataclasses.replace(image, image=pixels.pixels)
+        return np.asarray(labels[:, :]), pixels.pixels
+    rows = max(READ_PIXELS // (width * step), 1) * step
     blocks = (
-        pixels.region(Window(top, 0, min(top + OVERLAY_ROWS * step, height), width))[::step, ::step]
+        pixels.region(Window(top, 0, min(top + rows, height), width))[::step, ::step]
         if isinstance(pixels, TiledImage)
-        else pixels.pixels[top : top + OVERLAY_ROWS * step : step, ::step]
-        for top in range(0, height, OVERLAY_ROWS * step)
+        else pixels.pixels[top : top + rows : step, ::step]
+        for top in range(0, height, rows)
     )
-    return dataclasses.replace(
-        image, labels=image.labels[::step, ::step], image=np.concatenate(list(blocks))
-    )
+    return np.asarray(labels[::step, ::step]), np.concatenate(list(blocks))
 
 
 # ---------------------------------------------------------------------- uncertainty table

@@ -1,24 +1,20 @@
 """Segment the images of a run on the workers of a cluster.
 
-A task is an image, or some tiles of a large image.
+A task is an image, or some tiles or chunks of a large image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from ..segmentation import Monitor, Segmenter, TileCache, TiledImage
+from ..segmentation import Monitor, Segmenter
 from .cluster import Cluster, Workplace
 from .image_sources import Source
-from .segment_files import ReadImage, SegmentJob, encode, finish, read_checked
+from .segment_files import SegmentJob, encode, finish, read_checked
+from .segment_large import Each, LargeImage, Place, Work, is_large, segment_large
 from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, Way, failed, look
-
-TILES_APART = 64
-"""An image with as many tiles or more is encoded by all workers together."""
-
-TILES_A_TASK = 16
 
 Task = tuple[Source, Mapping[str, Any] | None]
 """An image, and its line in the journal."""
@@ -35,32 +31,48 @@ def on_cluster(cluster: Cluster) -> Way:
         monitor.tell("Starting the workers", 0, 0)
         with cluster.workplace(partial(Segmenting, run.job)) as place:
             run.start(place.call(Segmenting.engine_record, monitor))
-            large: list[tuple[Task, int]] = []
+            large: list[tuple[Source, str]] = []
             yield from _images(run, place, _small(run, large), monitor)
-            for task, tiles in large:
-                _encode_tiles(place, task, tiles, monitor)
-                yield from _images(run, place, [task], monitor)
+            for source, digest in large:
+                yield _large(run, place, source, digest, monitor)
 
     return way
 
 
-def _small(run: SegmentRun, large: list[tuple[Task, int]]) -> Iterator[Task]:
-    """Yield the images that are one task each; the others are added to `large`, with their tiles.
-
-    Only a cache on disk is shared by the workers, so without it every image is one task.
-    """
-    shares = run.job.config.tiles is not None and isinstance(run.job.tile_store, TileCache)
+def _small(run: SegmentRun, large: list[tuple[Source, str]]) -> Iterator[Task]:
+    """Yield the images that are one task each; the others are added to `large`, with their hash."""
     for source in run.sources:
-        task, tiles = (source, run.known(source)), 0
-        if shares:
+        task = source, run.known(source)
+        if run.job.config.tiles is not None:
             found = look(run.segmenter, run.job, *task, retry=run.retry)
-            if isinstance(found, Ready) and found.image.single:
-                layout = run.segmenter.layout(found.image.first.shape)
-                tiles = 0 if layout is None else len(layout)
-        if tiles >= TILES_APART:
-            large.append((task, tiles))
-        else:
-            yield task
+            if isinstance(found, Ready) and is_large(run, found.image):
+                large.append((source, found.digest))
+                continue
+        yield task
+
+
+def _large(
+    run: SegmentRun, place: Workplace, source: Source, digest: str, monitor: Monitor
+) -> Outcome:
+    """Segment a large image; a task is some tiles or a chunk of it."""
+
+    def start(here: Place) -> Each:
+        def each(work: Work, items: Iterable[Any]) -> Iterator[Any]:
+            for _, found in place.each(partial(_part, here=here, work=work), items, monitor):
+                if isinstance(found, Exception):
+                    raise found
+                yield found
+
+        return each
+
+    try:
+        ready = Ready(source, digest, read_checked(run.segmenter, run.job, source))
+    except OF_ONE_IMAGE as error:
+        outcome = failed(source, digest, error)
+    else:
+        outcome = segment_large(run, ready, start, monitor)
+    run.commit(outcome)
+    return outcome
 
 
 def _images(
@@ -74,19 +86,6 @@ def _images(
         yield outcome
 
 
-def _encode_tiles(place: Workplace, task: Task, tiles: int, monitor: Monitor) -> None:
-    """Encode the tiles of an image into the cache, some in each task.
-
-    Tiles whose workers died are encoded when the image is segmented.
-    """
-    parts = [
-        range(start, min(start + TILES_A_TASK, tiles)) for start in range(0, tiles, TILES_A_TASK)
-    ]
-    work = partial(_encode_part, source=task[0])
-    for done, _ in enumerate(place.each(work, parts, monitor), 1):
-        monitor.tell("Encoding the tiles", done * TILES_A_TASK, tiles)
-
-
 class Segmenting:
     """What a worker keeps between images.
 
@@ -98,7 +97,7 @@ class Segmenting:
     def __init__(self, job: SegmentJob) -> None:
         self.job = job
         self.segmenter = Segmenter(job.config, tile_store=job.tile_store)
-        self.tiled: tuple[Source, ReadImage] | None = None
+        self.large: LargeImage | None = None
 
     def engine_record(self) -> dict[str, Any]:
         """The weights and library versions of the worker."""
@@ -106,13 +105,15 @@ class Segmenting:
         return self.segmenter.engine_record
 
 
-def _encode_part(own: Segmenting, tiles: Sequence[int], *, source: Source) -> None:
-    """Encode some tiles of an image in a worker."""
-    if own.tiled is None or own.tiled[0] != source:
-        own.tiled = source, read_checked(own.segmenter, own.job, source)
-    image = own.tiled[1].first
-    if isinstance(image, TiledImage):
-        own.segmenter.encode_tiles(image, tiles)
+def _part(own: Segmenting, item: Any, *, here: Place, work: Work) -> Any:
+    """Do a part of a large image in a worker; the result may be an error that concerns it."""
+    try:
+        if own.large is None or own.large.place != here:
+            image = read_checked(own.segmenter, own.job, here.source)
+            own.large = LargeImage(own.segmenter, own.job, image, here)
+        return work(own.large, item, Monitor())
+    except OF_ONE_IMAGE as error:
+        return error
 
 
 def _segment(own: Segmenting, task: Task, *, retry: bool) -> Outcome:

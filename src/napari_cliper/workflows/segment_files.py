@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..io.files import FileError, Replace, cannot
+from ..io.files import FileError, Replace, cannot, whole_files
 from ..io.images import pixel_size_of
 from ..io.journal import digest_of
 from ..io.ome_zarr_images import files_of
@@ -104,12 +104,16 @@ class SegmentJob:
         named = {"objects": self.objects, "masks": self.masks}
         return {what: path for what, path in named.items() if path is not None}
 
-    def results(self, source: Source) -> list[Path]:
-        """The result files of an image."""
+    def results(self, source: Source) -> list[tuple[Path, ...]]:
+        """The result files of an image, each with its possible paths."""
         suffixes = result_suffixes(
             refined=self.config.refines, overlay=self.overlay, objects=self.objects is not None
         )
-        return [self.output / (source.stem + suffix) for suffix in suffixes]
+        return [tuple(self.output / (source.stem + one) for one in names) for names in suffixes]
+
+    def has_results(self, source: Source) -> bool:
+        """Whether all result files of an image exist."""
+        return all(any(path.exists() for path in paths) for paths in self.results(source))
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,43 +281,49 @@ def finish(
         As raised by the engine. `OutOfMemoryError` is also raised after the other files were
         written without the overlay.
     """
-    path = source.path
+    path, inputs = source.path, [source.path, *job.files_of_image.values()]
     with naming_memory(path, "segmenting it"):
         found = (
             encoded
             if isinstance(encoded, SegmentedPlanes)
             else _labelled(segmenter, job, image, encoded, monitor)
         )
-        scores = found.scores
-        assert scores is not None  # noqa: S101 - there is a plane
-        record = _record(source, found, job)
-        classified = None
-        inputs = [path, *job.files_of_image.values()]
-        if job.masks is not None:
-            record["masks"] = {**record["masks"], "file": job.masks.name}
-        if job.objects is not None:
-            classified = classify(scores, open_objects(job.objects, scores.shape), job.thresholds)
-            record["objects"] = {"file": job.objects.name, "count": len(classified.objects.ids)}
-        if job.prototypes is not None:
-            record["prototypes"] = {
-                **prototypes_record(job.prototypes),
-                "prototype_weight": job.prototype_weight,
-                "asked": scores.record.get("prototypes", []),
-            }
         monitor.tell("Writing the files", 0, 1)
-        complete = write_results(
-            job.output / source.folder,
-            path,
-            found,
-            record,
-            classified,
-            draws=job.overlay,
-            replace=replace,
-            inputs=inputs,
-        )
-    if not complete:
-        raise _too_little_memory(path, "the overlay", "The labels were written. ")
-    return Segmented(
+        with whole_files(job.output / source.folder, replace=replace, inputs=inputs) as folder:
+            segmented, problem = write_found(folder, job, source, found)
+    if problem is not None:
+        raise problem
+    return segmented
+
+
+def write_found(
+    folder: Path, job: SegmentJob, source: Source, found: SegmentedPlanes
+) -> tuple[Segmented, OutOfMemoryError | None]:
+    """Write the result files of an image into a folder.
+
+    Returns
+    -------
+    segmented : Segmented
+    problem : OutOfMemoryError or None
+        If memory is too small for the overlay; the other files are written.
+    """
+    scores = found.scores
+    assert scores is not None  # noqa: S101 - there is a plane
+    record = _record(source, found, job)
+    classified = None
+    if job.masks is not None:
+        record["masks"] = {**record["masks"], "file": job.masks.name}
+    if job.objects is not None:
+        classified = classify(scores, open_objects(job.objects, scores.shape), job.thresholds)
+        record["objects"] = {"file": job.objects.name, "count": len(classified.objects.ids)}
+    if job.prototypes is not None:
+        record["prototypes"] = {
+            **prototypes_record(job.prototypes),
+            "prototype_weight": job.prototype_weight,
+            "asked": scores.record.get("prototypes", []),
+        }
+    complete = write_results(folder, source.path, found, record, classified, draws=job.overlay)
+    segmented = Segmented(
         names=tuple(one.name for one in scores.classes),
         class_scores=tuple(map(float, found.class_scores)),
         counts=tuple(found.counts),
@@ -321,6 +331,9 @@ def finish(
         notes=scores.notes,
         objects=classified,
     )
+    written = "The labels were written. "
+    problem = None if complete else _too_little_memory(source.path, "the overlay", written)
+    return segmented, problem
 
 
 def _labelled(
@@ -373,7 +386,12 @@ def _record(source: Source, found: SegmentedPlanes, job: SegmentJob) -> dict[str
 
 
 def cost_note(
-    segmenter: Segmenter, path: Path, image: RGBImage | TiledImage, monitor: Monitor
+    segmenter: Segmenter,
+    path: Path,
+    image: RGBImage | TiledImage,
+    monitor: Monitor,
+    *,
+    by_chunks: bool,
 ) -> str:
     """Describe before a run which objects are found, and what it costs.
 
@@ -386,6 +404,8 @@ def cost_note(
         From `read_checked`.
     monitor : Monitor
         With tiles, one is encoded to estimate the time.
+    by_chunks : bool
+        Whether the image is labelled chunk by chunk.
 
     Raises
     ------
@@ -407,19 +427,21 @@ def cost_note(
             )
         return f"{size} can be found.{hint}"
     store = segmenter.tile_store
+    disk = min(cost.disk, store.limit) if by_chunks else cost.disk
+    memory = cost.chunk_memory if by_chunks else cost.memory
     where = "in memory"
     if isinstance(store, TileCache):
         where = "on disk"
         free = free_space(store.folder)
-        if cost.disk > free:
+        if disk > free:
             raise FileError(
-                f"{path}: the features of {cost.tiles} tiles need {cost.disk / 1e9:.1f} GB in "
+                f"{path}: the features of {cost.tiles} tiles need {disk / 1e9:.1f} GB in "
                 f"{store.folder}, where {free / 1e9:.1f} GB are free. Choose another folder with "
                 "--tile-cache, or larger tiles."
             )
     text = (
         f"{size} can be found in {cost.tiles} tiles. Estimate: {_duration(cost.seconds)} in the "
-        f"networks, {cost.disk / 1e6:,.0f} MB {where}, {cost.memory / 1e9:.1f} GB of memory."
+        f"networks, {disk / 1e6:,.0f} MB {where}, {memory / 1e9:.1f} GB of memory."
     )
     if cost.read_again:
         text += (

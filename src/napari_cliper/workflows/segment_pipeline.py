@@ -26,6 +26,7 @@ from ..segmentation import (
 )
 from .image_sources import Source
 from .segment_files import cost_note, encode, finish
+from .segment_large import in_this_process, is_large, segment_large
 from .segment_planes import SegmentedPlanes
 from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, look
 
@@ -155,6 +156,9 @@ class _Pipeline:
             yield from self._failed(batch, pixels, error)
             return
         self._start()
+        if is_large(run, batch[0].image):
+            yield from self._large(batch[0])
+            return
         try:
             encoded = encode(
                 run.segmenter, run.job, [(one.source, one.image) for one in batch], monitor
@@ -165,6 +169,15 @@ class _Pipeline:
         for one, found in zip(batch, encoded, strict=True):
             work = partial(self._finish, one, found, monitor)
             self.finishing.append((pixels, self.finishers.submit(work)))
+
+    def _large(self, ready: Ready) -> Iterator[Outcome]:
+        """Segment a large image, on all cores."""
+        yield from self._finished(len(self.finishing))
+        use_cpu_threads(self.threads)
+        start = partial(in_this_process, self.run, ready.image, self.monitor)
+        outcome = segment_large(self.run, ready, start, self.monitor)
+        self.run.commit(outcome)
+        yield outcome
 
     def _failed(self, batch: list[Ready], pixels: int, error: Exception) -> Iterator[Outcome]:
         """Try the images of a batch one by one; the error of a single one is its outcome."""
@@ -202,7 +215,9 @@ class _Pipeline:
         if image.shape not in self.noted and len(self.noted) < NOTES:
             self.noted.add(image.shape)
             path = ready.source.path
-            self.notify(cost_note(self.run.segmenter, path, image, self.monitor))
+            segmenter, by_chunks = self.run.segmenter, is_large(self.run, ready.image)
+            note = cost_note(segmenter, path, image, self.monitor, by_chunks=by_chunks)
+            self.notify(note)
 
     # ------------------------------------------------------------------ finish
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from ..labels.regions import label_counts
@@ -34,7 +35,7 @@ class SegmentedPlanes:
     ----------
     planes : ImagePlanes
     labels : dict of str to (..., Y, X) array
-        By stage, the final one last.
+        By stage, the final one last. Those of a large image are in an OME-Zarr.
     counts : list of int
         Number of pixels of each label, background first.
     results : list of dict
@@ -46,7 +47,7 @@ class SegmentedPlanes:
     """
 
     planes: ImagePlanes
-    labels: dict[Stage, NDArray[Any]] = field(default_factory=dict)
+    labels: dict[Stage, NDArray[Any] | zarr.Array[Any]] = field(default_factory=dict)
     counts: list[int] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     scores: ScoreMaps | None = None

@@ -123,7 +123,7 @@ def look(
         if "error" in known:
             if not retry:
                 return Outcome(source, error=known["error"], earlier=True)
-        elif all(path.exists() for path in job.results(source)):
+        elif job.has_results(source):
             return Outcome(source, earlier=True)
     try:
         return Ready(source, digest, read_checked(segmenter, job, source))
@@ -244,7 +244,8 @@ class SegmentRun:
             path
             for source in self.sources
             if there and (self._overwrite or self.known(source) is None)
-            for path in self.job.results(source)
+            for paths in self.job.results(source)
+            for path in paths
             if folded(str(path)) in there
         ]
         given = self.job.files_of_image.values()

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, RobertaConfig
 
+from napari_cliper.segmentation import SegmentationConfig, Segmenter
 from napari_cliper.segmentation.errors import DamagedWeightsError, InvalidInputError, Stopped
 from napari_cliper.segmentation.models import clip
 from napari_cliper.segmentation.models.clip import TextEncoder
@@ -74,6 +75,12 @@ def test_a_model_that_cannot_work_is_refused_with_the_reason(name, reason):
         clip.model_config(name)
     assert str(error.value).startswith(f"{name} cannot be used: ")
     assert "ViT-B-16" in str(error.value)  # what to choose instead
+
+
+def test_a_siglip_is_refused_with_the_reason_by_any_name():
+    for name in ("SigLIP-ViT-B/16", "siglip2", "open_clip:SigLIP-ViT-B-16/webli"):
+        with pytest.raises(InvalidInputError, match="cannot be used: it is a SigLIP"):
+            Segmenter(SegmentationConfig(model=name)).source  # noqa: B018
 
 
 @pytest.mark.usefixtures("nothing_is_built")

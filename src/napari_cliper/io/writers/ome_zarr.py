@@ -29,6 +29,7 @@ from ...labels.labelled_image import LabelledImage
 from ...labels.pieces import Pieces, pieces_of
 from ...labels.stack_axes import Stack, ordered
 from ...labels.units import Kind, known_unit
+from ...segmentation import Window
 from ..files import FileError
 from .measurements import write_table
 from .object_table import object_table, smallest_dtype
@@ -47,7 +48,9 @@ OBJECTS = "objects"
 SMALLEST_LEVEL = 256
 """Levels are added until the longer side is at most this many pixels."""
 
-_CHUNK = 1024  # pixels along Y and X
+CHUNK = 1024
+"""Side of a chunk along Y and X, in pixels."""
+
 _SHARD_SIDE, _SHARD_PLANES = 8, 16  # chunks along Y and X, and planes, in one file of Zarr 3
 _ORDER = "TC" + UNKNOWN + "Z"  # time, then a channel or an unnamed axis, then space
 _TYPES: Mapping[str, Kind] = {"T": "time", "Z": "space", "Y": "space", "X": "space"}
@@ -88,13 +91,7 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
     has_channels = pixels is not None and pixels.ndim > image.labels.ndim
     stack = ordered(image, _ORDER, taken="C" if has_channels else "")
     levels = _level_count(stack.array.shape)
-    described: dict[str, Any] = {
-        "version": version,
-        "colors": _colours(image),
-        "properties": [
-            {"label-value": label, "class": name} for label, name in label_names(image).items()
-        ],
-    }
+    described = _described(image, version)
     root = group = zarr.open_group(str(path), mode="w-", zarr_format=ZARR_FORMATS[version])
     if pixels is not None:
         axes = dict(zip(stack.axes, stack.order, strict=True))
@@ -123,6 +120,47 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
         }  # fmt: skip
     if image.record:
         group.attrs["napari_cliper"] = dict(image.record)
+
+
+def create_ome_zarr(path: Path, image: LabelledImage) -> list[zarr.Array[Any]]:
+    """Create labels as an OME-Zarr folder (0.4) whose pixels are written later, part by part.
+
+    Several processes can write different chunks of `CHUNK` x `CHUNK` pixels at the same time. When
+    the first level is complete, `halve` fills each of the others.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it must not exist.
+    image : LabelledImage
+        Without leading axes; its labels are not read.
+
+    Returns
+    -------
+    list of zarr.Array
+        The levels, (Y, X), the largest first; all 0.
+    """
+    stack, group = ordered(image, _ORDER), zarr.open_group(str(path), mode="w-", zarr_format=2)
+    shape, dtype = image.labels.shape, image.labels.dtype
+    levels = _create_levels(group, shape, dtype, stack.axes, _level_count(shape))
+    multiscales = [{"name": image.name, **_multiscale(stack.axes, stack, len(levels))}]
+    described = {"image-label": _described(image, "0.4")}
+    _describe(group, "0.4", multiscales=multiscales, **described)
+    return levels
+
+
+def open_levels(path: Path) -> list[zarr.Array[Any]]:
+    """Open the levels of labels from `create_ome_zarr`, the largest first."""
+    group = zarr.open_group(str(path), mode="r+")
+    levels = dict(group.arrays())
+    return [levels[str(level)] for level in range(len(levels))]
+
+
+def halve(larger: zarr.Array[Any], smaller: zarr.Array[Any], window: Window) -> None:
+    """Fill a part of a level, in its pixels, from the level before."""
+    (rows, columns) = window.slices
+    part = larger[2 * rows.start : 2 * rows.stop : 2, 2 * columns.start : 2 * columns.stop : 2]
+    smaller[rows, columns] = part
 
 
 def write_ome_zarr_05(path: Path, image: LabelledImage) -> None:
@@ -185,25 +223,8 @@ def _write_pyramid(
     mean: bool,
 ) -> dict[str, Any]:
     """Write an array at all levels; return the metadata of its axes and datasets."""
-    names = [_name(letter) for letter in letters]
-    sizes = [float(stack.sizes.get(letter, 1.0)) for letter in letters]
-    is_third = group.metadata.zarr_format == 3
-    datasets, stored = [], []
     dtype = np.dtype(np.uint8) if array.dtype == bool else array.dtype
-    for index in range(levels):
-        shape = *array.shape[:-2], *(-(-side // 2**index) for side in array.shape[-2:])
-        chunks = *(1,) * (len(shape) - 2), *(min(side, _CHUNK) for side in shape[-2:])
-        level = group.create_array(
-            str(index),
-            shape=shape,
-            chunks=chunks,
-            shards=_shards(shape, chunks) if is_third else None,
-            dtype=dtype,
-            chunk_key_encoding={"name": "default" if is_third else "v2", "separator": "/"},
-            dimension_names=names if is_third else None,
-        )
-        stored.append(level)
-        datasets.append({"path": str(index), "coordinateTransformations": _places(sizes, index)})
+    stored = _create_levels(group, array.shape, dtype, letters, levels)
     for rows, columns, piece in pieces_of(array):
         reduced = piece.astype(dtype, copy=False)
         for index, level in enumerate(stored):
@@ -212,8 +233,40 @@ def _write_pyramid(
             top, left = (part.start // 2**index for part in (rows, columns))
             height, width = reduced.shape[-2:]
             level[..., top : top + height, left : left + width] = reduced
-    axes = [_axis(letter, stack.units.get(letter, "")) for letter in letters]
-    return {"axes": axes, "datasets": datasets}
+    return _multiscale(letters, stack, levels)
+
+
+def _create_levels(
+    group: zarr.Group, shape: tuple[int, ...], dtype: np.dtype[Any], letters: str, levels: int
+) -> list[zarr.Array[Any]]:
+    """Create the arrays of all levels."""
+    is_third, found = group.metadata.zarr_format == 3, []
+    for index in range(levels):
+        sides = *shape[:-2], *(-(-side // 2**index) for side in shape[-2:])
+        chunks = *(1,) * (len(sides) - 2), *(min(side, CHUNK) for side in sides[-2:])
+        level = group.create_array(
+            str(index),
+            shape=sides,
+            chunks=chunks,
+            shards=_shards(sides, chunks) if is_third else None,
+            dtype=dtype,
+            chunk_key_encoding={"name": "default" if is_third else "v2", "separator": "/"},
+            dimension_names=[_name(letter) for letter in letters] if is_third else None,
+        )
+        found.append(level)
+    return found
+
+
+def _multiscale(letters: str, stack: Stack, levels: int) -> dict[str, Any]:
+    """The metadata of the axes and levels of an array."""
+    sizes = [float(stack.sizes.get(letter, 1.0)) for letter in letters]
+    return {
+        "axes": [_axis(letter, stack.units.get(letter, "")) for letter in letters],
+        "datasets": [
+            {"path": str(index), "coordinateTransformations": _places(sizes, index)}
+            for index in range(levels)
+        ],
+    }
 
 
 def _shards(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
@@ -259,6 +312,17 @@ def _axis(letter: str, unit: str) -> dict[str, str]:
         return {"name": _name(letter), "type": "channel"}
     known = known_unit(unit, kind)
     return {"name": _name(letter), "type": kind, **({"unit": known.name} if known else {})}
+
+
+def _described(image: LabelledImage, version: Version) -> dict[str, Any]:
+    """The names and colours of the labels."""
+    return {
+        "version": version,
+        "colors": _colours(image),
+        "properties": [
+            {"label-value": label, "class": name} for label, name in label_names(image).items()
+        ],
+    }
 
 
 def _colours(image: LabelledImage) -> list[dict[str, Any]]:

@@ -22,29 +22,33 @@ class Mosaic:
     layout : TileLayout
     finer : int
         Cells of the mosaic along each side of a patch.
+    within : Window, optional
+        The part of the mosaic that is computed, in its cells. Default: all of it.
     """
 
-    def __init__(self, layout: TileLayout, finer: int = 1) -> None:
+    def __init__(self, layout: TileLayout, finer: int = 1, within: Window | None = None) -> None:
         self.finer = finer
-        self._shape = (layout.grid[0] * finer, layout.grid[1] * finer)
+        self._within = within or Window(0, 0, layout.grid[0] * finer, layout.grid[1] * finer)
         self._weight = _hann(layout.tile[0] * finer)[:, None] * _hann(layout.tile[1] * finer)
         self._total: Tensor | None = None
-        self._weights = torch.zeros(self._shape)
+        self._weights = torch.zeros(self._within.shape)
 
     def add(self, maps: Tensor | None, cells: Window) -> None:
         """Add the (C, h, w) maps of a tile, on any grid; None for zeros."""
         place = cells.in_pixels(self.finer)
-        self._weights[place.slices] += self._weight
+        here, part = place.within(self._within).slices, self._within.within(place).slices
+        self._weights[here] += self._weight[part]
         if maps is None:
             return
         if self._total is None:
-            self._total = torch.zeros(len(maps), *self._shape)
-        self._total[:, *place.slices] += resampled(maps.float(), place.shape) * self._weight
+            self._total = torch.zeros(len(maps), *self._within.shape)
+        found = resampled(maps.float(), place.shape)
+        self._total[:, *here] += found[:, *part] * self._weight[part]
 
     def result(self, count: int) -> Tensor:
         """The mosaic, (count, h, w) float32; `count` is that of the maps."""
         if self._total is None:
-            return torch.zeros(count, *self._shape)
+            return torch.zeros(count, *self._within.shape)
         return self._total / self._weights
 
 
@@ -76,6 +80,10 @@ def presence(maps: Tensor, layout: TileLayout) -> Tensor:
         On the grid of the layout.
     layout : TileLayout
     """
+    return maps.flatten(1).topk(presence_rank(layout), dim=1).values[:, -1]
+
+
+def presence_rank(layout: TileLayout) -> int:
+    """Return which of the highest values is the score for presence, from 1; see `presence`."""
     area = math.prod(layout.grid) / math.prod(layout.tile)
-    rank = min(max(round(math.sqrt(area)), 1), math.prod(layout.grid))
-    return maps.flatten(1).topk(rank, dim=1).values[:, -1]
+    return min(max(round(math.sqrt(area)), 1), math.prod(layout.grid))

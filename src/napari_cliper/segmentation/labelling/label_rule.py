@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import unknown_choice
+from ..features.pixel_planes import PixelPlanes
 from ..majority import majority_of_masks
 from ..tiles import Window
-from .pixel_planes import PixelPlanes
 from .thresholds import Thresholds
 
 LabelArray = NDArray[np.uint8 | np.uint16]

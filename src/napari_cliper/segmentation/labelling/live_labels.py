@@ -187,13 +187,29 @@ class LiveLabels:
             self._corrected = hints, thresholds, labels
         return labels.copy()
 
+    def winners(self, thresholds: Thresholds) -> frozenset[int]:
+        """The labels that are best at some pixel, before the background is considered."""
+        counts = np.bincount(self._plain(thresholds).label.ravel())
+        return frozenset(np.flatnonzero(counts).tolist())
+
     def uncertainty(
-        self, thresholds: Thresholds, hints: UserHints | None = None
+        self,
+        thresholds: Thresholds,
+        hints: UserHints | None = None,
+        *,
+        winners: frozenset[int] | None = None,
     ) -> NDArray[np.float32]:
         """How near the two best classes are to each other, the background among them.
 
         A class whose score is below the class threshold counts in proportion to its score: where
         the text scores find nothing, it is not certain that there is nothing.
+
+        Parameters
+        ----------
+        thresholds, hints
+            As for `corrected`.
+        winners : frozenset of int, optional
+            For a part of an image, the `winners` of all of it. Default: those of the result.
 
         Returns
         -------
@@ -204,7 +220,8 @@ class LiveLabels:
         from .uncertainty import uncertainty  # noqa: PLC0415 - torch
 
         hints = self._checked(hints)
-        weights = self._weights(thresholds)
+        winners = self.winners(thresholds) if winners is None else winners
+        weights = {label - 1: 1.0 for label in sorted(winners) if label}
         values = self.scores.stage(self.stage).class_scores
         least = thresholds.class_threshold
         for index in np.argsort(-values)[:RUNNERS_UP].tolist():
@@ -329,12 +346,6 @@ class LiveLabels:
             for index in hints.classes
         }
         return replace(thresholds, per_class={**thresholds.per_class, **own})
-
-    def _weights(self, thresholds: Thresholds) -> dict[int, float]:
-        """By index: 1 for each class that the text scores find."""
-        best = self._plain(thresholds)
-        found = np.flatnonzero(np.bincount(best.label.ravel()))
-        return {int(label) - 1: 1.0 for label in found if label}
 
     def _planes_of(self, thresholds: Thresholds, classes: Collection[int]) -> ScorePlanes:
         """The planes of some classes, remembered for the next stroke."""

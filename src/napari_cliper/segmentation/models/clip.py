@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..errors import DamagedWeightsError, InvalidInputError, unknown_choice
 from ..progress import Monitor
 from .clip_image_encoder import MEAN, STD, ClipImageEncoder
+from .registry import CLIP_ADVICE, SIGLIP, refuse_siglip
 
 
 class TextEncoder:
@@ -111,10 +112,7 @@ def refusal(config: dict[str, Any]) -> str | None:
     """
     vision = config["vision_cfg"]
     reasons = (
-        (
-            "init_logit_bias" in config,
-            "it is a SigLIP: without a class token, its patches have no embedding of their own",
-        ),
+        ("init_logit_bias" in config, SIGLIP),
         (vision.get("timm_model_name"), "its image tower comes from timm, not a plain ViT"),
         (isinstance(vision.get("layers"), list | tuple), "its image tower is a ResNet, not a ViT"),
         (
@@ -153,15 +151,13 @@ def model_config(architecture: str) -> dict[str, Any]:
     """
     config = open_clip.get_model_config(architecture)
     if config is None:
+        refuse_siglip(architecture)
         names = open_clip.list_models()
         usable = [name for name in names if refusal(open_clip.get_model_config(name)) is None]
         raise unknown_choice("open_clip model", architecture, usable)
     reason = refusal(config)
     if reason:
-        raise InvalidInputError(
-            f"{architecture} cannot be used: {reason}. Choose a ViT with a class token and learned "
-            "position embeddings, such as ViT-B-16 or ViT-L-14."
-        )
+        raise InvalidInputError(f"{architecture} cannot be used: {reason}. {CLIP_ADVICE}")
     return cast("dict[str, Any]", config)
 
 

@@ -276,6 +276,21 @@ def weights_of(name: str) -> tuple[WeightsEntry, ...]:
     return (source.entry,) if tokenizer is None else (source.entry, tokenizer)
 
 
+def fetch_weights(config: SegmentationConfig, monitor: Monitor) -> None:
+    """Download all weights of a configuration that are not on disk; nothing is loaded.
+
+    Raises
+    ------
+    WeightsUnavailableError, DamagedWeightsError, Stopped
+    """
+    for name in config.weights:
+        local = name not in REGISTRY and not name.startswith("open_clip:")
+        if local or (name == config.model and clip_source(name).path is not None):
+            continue
+        for row in weights_of(name):
+            weights.fetch(row, offline=config.offline, monitor=monitor)
+
+
 def load_clip(
     source: ClipSource,
     config: SegmentationConfig,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 
 from ..errors import InvalidInputError
+from .registry import REGISTRY
 
 MAX_PATCHES = 20_000
 """Upper limit on any computer, because attention grows with the square of the patches."""
@@ -27,16 +31,40 @@ SAM_BYTES = 1_800_000_000
 of patches take most of it."""
 
 
-def check_sam_memory(device: torch.device, free: int) -> None:
-    """Raise an error if a device with so many free bytes has too little memory for SAM ViT-B.
+def sam_bytes(name: str) -> int:
+    """Return the memory that a SAM needs beside its weights; 0 for those that need little.
+
+    Parameters
+    ----------
+    name : str
+        A row of the registry, or a folder. The SAM of a folder in the format of transformers is
+        taken by its heads and patches; ONNX files are not looked at.
+    """
+    if name in REGISTRY:
+        return SAM_BYTES if REGISTRY[name].patch else 0
+    try:
+        described = json.loads((Path(name) / "config.json").read_text(encoding="utf-8"))
+        if described["model_type"] != "sam":  # SAM 2 and EdgeTAM have no attention of all patches
+            return 0
+        vision = described.get("vision_config", {})
+        side = int(vision.get("image_size", 1024)) // int(vision.get("patch_size", 16))
+        heads = int(vision.get("num_attention_heads", 12))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+        return 0  # loading it says what is wrong
+    return SAM_BYTES * heads // 12 * side**4 // 4096**2
+
+
+def check_sam_memory(name: str, device: torch.device, free: int) -> None:
+    """Raise an error if a device with so many free bytes has too little memory for a SAM.
 
     Raises
     ------
     InvalidInputError
     """
-    if free < SAM_BYTES:
+    needed = sam_bytes(name)
+    if free < needed:
         raise InvalidInputError(
-            f"SAM needs {SAM_BYTES / 1e9:.1f} GB, and {device} has {free / 1e9:.1f} GB free. Close "
+            f"SAM needs {needed / 1e9:.1f} GB, and {device} has {free / 1e9:.1f} GB free. Close "
             "other programs, or choose a method and a refiner without SAM."
         )
 

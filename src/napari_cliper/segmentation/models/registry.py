@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ..errors import unknown_choice
+from ..errors import InvalidInputError, unknown_choice
 from ..tables import lazily
 
 Kind = Literal["clip", "diffusion", "foundation", "sam", "autoencoder"]
@@ -295,6 +295,25 @@ _KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
         "autoencoder": "image encoder of a diffusion model",
     }
 )
+
+
+SIGLIP = "it is a SigLIP: without a class token, its patches have no embedding of their own"
+"""Why this kind of CLIP model is refused."""
+
+CLIP_ADVICE = (
+    "Choose a ViT with a class token and learned position embeddings, such as ViT-B-16 or ViT-L-14."
+)
+
+
+def refuse_siglip(name: str) -> None:
+    """Refuse a model that is named as a SigLIP.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if "siglip" in name.lower():
+        raise InvalidInputError(f"{name} cannot be used: {SIGLIP}. {CLIP_ADVICE}")
 
 
 def entry(name: str, kind: Kind | None = None) -> WeightsEntry:

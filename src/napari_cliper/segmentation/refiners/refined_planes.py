@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -14,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..features.interpolation import bilinear_region, needed
+from ..features.pixel_planes import PixelPlanes
 from ..features.preprocessing import Resampling
 from ..features.tiled_image import TiledImage
 from ..progress import Monitor
@@ -28,7 +27,7 @@ CACHE_BYTES = 1 << 28
 
 
 class Summary(NamedTuple):
-    """What is known of all refined planes after one pass over the image.
+    """What is known of refined planes after one pass over the image or a part of it.
 
     Parameters
     ----------
@@ -52,8 +51,8 @@ class RefinedPlanes:
 
     Parameters
     ----------
-    maps : (C, h, w) float32 tensor
-        The coarse maps, on the grid of the layout.
+    coarse : PixelPlanes
+        The coarse maps at the pixels that the networks see.
     image : TiledImage
     layout : TileLayout
     refiner : PixelRefiner
@@ -63,16 +62,18 @@ class RefinedPlanes:
 
     def __init__(
         self,
-        maps: Tensor,
+        coarse: PixelPlanes,
         image: TiledImage,
         layout: TileLayout,
         refiner: PixelRefiner,
         resampling: Resampling,
     ) -> None:
-        self.maps, self.image, self.layout = maps, image, layout
+        self.coarse, self.image, self.layout = coarse, image, layout
         self._refiner, self._resampling = refiner, resampling
-        side = max(CHUNK // layout.patch, 1) * layout.patch
-        self._chunks = {_on_image(chunk, layout): chunk for chunk in _cut(layout.scaled, side)}
+        self._chunks = {
+            window: cells.in_pixels(layout.patch)
+            for cells, window in layout.parts(part_side(layout.patch))
+        }
         self._kept: OrderedDict[Window, Tensor] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -84,13 +85,13 @@ class RefinedPlanes:
     @property
     def count(self) -> int:
         """Number of planes."""
-        return len(self.maps)
+        return self.coarse.count
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
         with self._lock:
-            return self.maps.nbytes + sum(one.nbytes for one in self._kept.values())
+            return self.coarse.nbytes + sum(one.nbytes for one in self._kept.values())
 
     def windows(self) -> Iterator[Window]:
         """Parts of the image, row by row."""
@@ -106,26 +107,32 @@ class RefinedPlanes:
     def summary(self, monitor: Monitor) -> Summary:
         """Refine every part once, and summarise the planes."""
         means, maxima = torch.empty(2, self.count, *self.layout.grid)
-        extremes = []
+        low, high = [], []
         for done, (window, chunk) in enumerate(self._chunks.items()):
             monitor.tell("Refining the tiles", done, len(self._chunks))
-            region = self._region(window)
-            planes = self._refined(region, monitor)
-            origin = (region.top, region.left)
-            pixels = bilinear_region(
-                planes, self.shape, window, grid=self.layout.scaled, origin=origin
-            )
-            extremes.append(torch.stack([torch.stack(plane.aminmax()) for plane in pixels]))
-            inside = planes[
-                :,
-                chunk.top - region.top : chunk.bottom - region.top,
-                chunk.left - region.left : chunk.right - region.left,
-            ]
+            part = self.summary_of(window, chunk.in_patches(self.layout.patch), monitor)
             cells = chunk.in_patches(self.layout.patch).slices
-            means[:, *cells] = F.avg_pool2d(inside, self.layout.patch)
-            maxima[:, *cells] = F.max_pool2d(inside, self.layout.patch)
-        low, high = torch.stack(extremes).amin(dim=0)[:, 0], torch.stack(extremes).amax(dim=0)[:, 1]
-        return Summary(means, maxima, low, high)
+            means[:, *cells], maxima[:, *cells] = part.means, part.maxima
+            low.append(part.low)
+            high.append(part.high)
+        return Summary(means, maxima, torch.stack(low).amin(dim=0), torch.stack(high).amax(dim=0))
+
+    def summary_of(self, window: Window, cells: Window, monitor: Monitor) -> Summary:
+        """Refine one part, a row of `TileLayout.parts` of `part_side`, and summarise its planes."""
+        region, chunk = self._region(window), cells.in_pixels(self.layout.patch)
+        planes = self._refined(region, monitor)
+        pixels = bilinear_region(
+            planes,
+            self.shape,
+            window,
+            grid=self.layout.scaled,
+            origin=(region.top, region.left),
+        )
+        extremes = torch.stack([torch.stack(plane.aminmax()) for plane in pixels])
+        inside = planes[:, *chunk.within(region).slices]
+        means = F.avg_pool2d(inside, self.layout.patch)
+        maxima = F.max_pool2d(inside, self.layout.patch)
+        return Summary(means, maxima, extremes[:, 0], extremes[:, 1])
 
     def _region(self, window: Window) -> Window:
         """What is refined for a window, in pixels that the networks see."""
@@ -151,8 +158,7 @@ class RefinedPlanes:
             max(region.top - reach, 0), max(region.left - reach, 0),
             min(region.bottom + reach, height), min(region.right + reach, width),
         )  # fmt: skip
-        coarse = self.maps if chosen is None else self.maps[list(chosen)]
-        maps = bilinear_region(coarse, self.layout.scaled, around)
+        maps = self.coarse.at(around, chosen)
         pixels = self.image.scaled(around, self.layout.scaled, self._resampling)
         refined = self._refiner.refine_pixels(maps, pixels, monitor)
         top, left = region.top - around.top, region.left - around.left
@@ -166,21 +172,6 @@ class RefinedPlanes:
         return found
 
 
-def _cut(shape: tuple[int, int], side: int) -> Iterator[Window]:
-    """Squares that cover an image, row by row; those at its end are smaller."""
-    for top, left in product(range(0, shape[0], side), range(0, shape[1], side)):
-        yield Window(top, left, min(top + side, shape[0]), min(left + side, shape[1]))
-
-
-def _on_image(chunk: Window, layout: TileLayout) -> Window:
-    """The pixels of the image that a part stands for; together they are all pixels, once."""
-    rows, columns = (
-        [math.floor(end * have / want) for end in ends]
-        for ends, have, want in zip(
-            ((chunk.top, chunk.bottom), (chunk.left, chunk.right)),
-            layout.shape,
-            layout.scaled,
-            strict=True,
-        )
-    )
-    return Window(rows[0], columns[0], rows[1], columns[1])
+def part_side(patch: int) -> int:
+    """Return the side of a part in patches."""
+    return max(CHUNK // patch, 1)

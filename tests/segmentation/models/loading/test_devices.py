@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from napari_cliper.demo.scenes import make_scene
 from napari_cliper.segmentation import SegmentationConfig, Segmenter
 from napari_cliper.segmentation.errors import InvalidInputError
 from napari_cliper.segmentation.models import devices
+from napari_cliper.segmentation.models.memory import check_sam_memory
 
 CPU = torch.device("cpu")
 
@@ -78,6 +81,26 @@ def test_free_memory(monkeypatch):
     assert 2**20 < devices.free_memory(CPU) < 2**50
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (5, 10))
     assert devices.free_memory(torch.device("cuda", 0)) == 5
+
+
+def test_a_sam_in_a_folder_must_fit_into_the_memory_like_those_of_the_registry(tmp_path):
+    def check(name, **vision):
+        described = {"model_type": "sam", "vision_config": vision}
+        (tmp_path / "config.json").write_text(json.dumps(described))
+        check_sam_memory(str(name), CPU, 1_700_000_000)
+
+    for name, vision, needed in (
+        ("sam-vit-base", {}, "1.8 GB"),
+        (tmp_path, {}, "1.8 GB"),
+        (tmp_path, {"num_attention_heads": 16}, "2.4 GB"),  # ViT-L and ViT-H
+        (tmp_path, {"image_size": 2048, "patch_size": 16}, "28.8 GB"),
+    ):
+        with pytest.raises(InvalidInputError, match=f"SAM needs {needed}, and cpu has 1.7 GB"):
+            check(name, **vision)
+    for name, vision in ((tmp_path, {"image_size": 512}), ("sam2.1-hiera-tiny", {})):
+        check(name, **vision)
+    (tmp_path / "config.json").write_text("[]")  # loading says what is wrong
+    check_sam_memory(str(tmp_path), CPU, 1)
 
 
 @pytest.mark.parametrize("method", ["cliper", "sclip"])

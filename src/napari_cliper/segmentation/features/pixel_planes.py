@@ -8,8 +8,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..features.interpolation import bilinear_region
 from ..tiles import Window
+from .interpolation import bilinear_region
 
 BLOCK_BYTES = 1 << 22
 """Bytes of memory for one block of rows of an `InterpolatedPlanes`."""
