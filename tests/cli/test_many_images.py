@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import tifffile
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
@@ -305,6 +306,7 @@ def many(small_limits, tiny_clip, tmp_path_factory):  # noqa: ARG001 - it is in 
         Image.fromarray(make_scene(shape, number).image).save(root / "in" / f"{number}.png")
     options = ["--labels", "nucleus, crystal", "--model", str(tiny_clip), "--refiner", "pamr"]
     options += ["--templates", "word", "--shorter-side", "64", "--tile", "64"]
+    options += ["--class-threshold", "0", "--background-threshold", "0.3"]
     command = ["segment", str(root / "in"), *options]
     whole = [*command, "--no-tile-cache", "--output", str(root / "whole")]
     assert CliRunner().invoke(app, whole).exit_code == 0
@@ -349,6 +351,16 @@ def test_two_workers_one_of_which_is_killed_give_the_same(many, tmp_path):
     assert killed[0] < 2 + MANY
     assert content(out) == whole
     assert len(list(tiles.glob("*.zip"))) == json.loads(whole["3.json"])["tiles"]["count"] > 16
+    one = [*command[:1], str(Path(command[1]) / "3.png"), *command[2:], "--no-tile-cache"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(segment_large, "ZARR_PIXELS", 10**6)
+        assert CliRunner().invoke(app, [*one, "--output", str(tmp_path / "tiff")]).exit_code == 0
+    for stage in ("coarse", "refined"):
+        full, half, *_ = ome_zarr.open_levels(out / f"3_{stage}.ome.zarr")
+        labels = tifffile.imread(tmp_path / "tiff" / f"3_{stage}.tif")
+        assert {*np.unique(labels)} == {0, 1, 2}
+        np.testing.assert_array_equal(full[...], labels)
+        np.testing.assert_array_equal(half[...], labels[::2, ::2])
     missing = CliRunner().invoke(
         app, [*command, "--workers", "2", "--scheduler", "x", "--output", str(out)]
     )

@@ -287,7 +287,9 @@ class ChunkedLabels:
         """The maps after a refiner of pixels."""
         if self._refined is None:
             scaled = self._planes("coarse", known, self.layout.scaled)
-            self._refined = self._encoder.refined_planes(scaled, self.image, self.layout)
+            self._refined = self._encoder.refined_planes(
+                scaled, self.image, self.layout, keeps=False
+            )
         return self._refined
 
     def _refines_pixels(self, stage: Stage) -> bool:

@@ -416,13 +416,12 @@ class TileEncoder:
         return replace(stage, detail=planes, known_ranges=ranges)
 
     def refined_planes(
-        self, scaled: PixelPlanes, image: TiledImage, layout: TileLayout
+        self, scaled: PixelPlanes, image: TiledImage, layout: TileLayout, *, keeps: bool = True
     ) -> RefinedPlanes:
         """The maps after a refiner of pixels; `scaled` are those before, as the networks see."""
-        assert isinstance(self.reader.refiner, PixelRefiner)  # noqa: S101 - called only with one
-        return RefinedPlanes(
-            scaled, image, layout, self.reader.refiner, self.reader.method.resampling
-        )
+        refiner, resampling = self.reader.refiner, self.reader.method.resampling
+        assert isinstance(refiner, PixelRefiner)  # noqa: S101 - called only with one
+        return RefinedPlanes(scaled, image, layout, refiner, resampling, keeps=keeps)
 
     def class_scores(self, refined: Tensor, coarse: Tensor) -> Tensor:
         """The class scores of the refined stage, (T,), from those of both stages."""

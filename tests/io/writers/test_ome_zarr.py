@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,10 +13,17 @@ from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
 from napari_cliper.io.formats import FORMATS
-from napari_cliper.io.writers.ome_zarr import ZARR_FORMATS, write_ome_zarr
+from napari_cliper.io.writers import ome_zarr
+from napari_cliper.io.writers.ome_zarr import (
+    ZARR_FORMATS,
+    create_ome_zarr,
+    halve,
+    open_levels,
+    write_ome_zarr,
+)
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
-from napari_cliper.segmentation import InvalidInputError
+from napari_cliper.segmentation import InvalidInputError, squares
 
 RNG = np.random.default_rng(0)
 ROWS = {1: ClassRow('cell / "a"', colour=(10, 20, 30)), 300: ClassRow("核")}
@@ -72,6 +81,34 @@ def test_image_and_labels_come_back(
     np.testing.assert_array_equal(labels.data[0].compute(), image.labels.transpose(label_order))
     assert labels.data[0].dtype == np.uint16
     assert len(picture.data) == len(labels.data)
+
+
+def test_labels_written_chunk_by_chunk_are_the_same_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(ome_zarr, "CHUNK", 64)
+    monkeypatch.setattr(ome_zarr, "SMALLEST_LEVEL", 64)
+    sizes = {"pixel_size": (0.25, 0.5), "units": ("micrometer", "micrometer")}
+    image = LabelledImage("field 1", labels_of((203, 150)), ROWS, axes="YX", **sizes)
+    write_ome_zarr(tmp_path / "whole.ome.zarr", image)
+    empty = replace(image, labels=np.broadcast_to(np.uint16(0), image.labels.shape))
+    create_ome_zarr(tmp_path / "parts.ome.zarr", empty)
+    levels = open_levels(tmp_path / "parts.ome.zarr")
+    assert [level.shape for level in levels] == [(203, 150), (102, 75), (51, 38)]
+    for window in reversed(list(squares(levels[0].shape, 64))):
+        levels[0][window.slices] = image.labels[window.slices]
+    for larger, smaller in pairwise(levels):
+        for window in squares(smaller.shape, 64):
+            halve(larger, smaller, window)
+    files = [
+        {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in (tmp_path / "whole.ome.zarr", tmp_path / "parts.ome.zarr")
+    ]
+    assert files[0] == files[1]
+    _, labels = read(tmp_path / "parts.ome.zarr")
+    np.testing.assert_array_equal(labels.data[0].compute(), image.labels)
 
 
 def test_version_0_5_has_few_large_files(tmp_path):

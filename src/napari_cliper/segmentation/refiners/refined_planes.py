@@ -58,6 +58,8 @@ class RefinedPlanes:
     refiner : PixelRefiner
     resampling : str
         How the image is scaled.
+    keeps : bool
+        Whether refined parts are kept in memory, up to `CACHE_BYTES`.
     """
 
     def __init__(
@@ -67,9 +69,11 @@ class RefinedPlanes:
         layout: TileLayout,
         refiner: PixelRefiner,
         resampling: Resampling,
+        *,
+        keeps: bool = True,
     ) -> None:
         self.coarse, self.image, self.layout = coarse, image, layout
-        self._refiner, self._resampling = refiner, resampling
+        self._refiner, self._resampling, self._keeps = refiner, resampling, keeps
         self._chunks = {
             window: cells.in_pixels(layout.patch)
             for cells, window in layout.parts(part_side(layout.patch))
@@ -163,7 +167,7 @@ class RefinedPlanes:
         refined = self._refiner.refine_pixels(maps, pixels, monitor)
         top, left = region.top - around.top, region.left - around.left
         found = refined[:, top : top + region.shape[0], left : left + region.shape[1]].clone()
-        if chosen is not None:
+        if chosen is not None or not self._keeps:
             return found
         with self._lock:
             self._kept[region] = found
