@@ -110,7 +110,7 @@ def with_saved_objects(image: LabelledImage, state: AnnotationState) -> Labelled
 def readers_of(project: Project) -> list[Reader]:
     """Return a reader for each annotated image of a project, in the project's order."""
     return [
-        partial(_read, project, image.name, image.path.name)
+        partial(_read, project, image.name, "" if image.is_group else image.path.name)
         for image in project.images
         if project.peek(image.name) is not None
     ]

@@ -25,6 +25,7 @@ from .controllers.live_result import LiveResult
 from .controllers.main_job import MainJob
 from .engine_session import Session
 from .layers.annotation_layer import AnnotationLayer
+from .layers.image_group import ImageGroup
 from .layers.image_layers import ImageChoice, depth_of, geometry_of, image_shape
 from .panels.classes_panel import ClassesPanel
 from .panels.engine_panel import EnginePanel
@@ -204,6 +205,10 @@ class DockState(QObject):
     def has_images(self) -> bool:
         """Whether there is an image layer to choose."""
         return self._images.has_images
+
+    def choose_group(self, group: ImageGroup) -> None:
+        """Choose a group of layers of the viewer as the image."""
+        self._images.choose_group(group)
 
     @property
     def choice(self) -> ImageChoice | None:

@@ -227,7 +227,11 @@ def _read_file(
 
 def _files(source: Path) -> list[Path]:
     """List the files that an export of a source reads: its images for a project, or itself."""
-    return [one.path for one in Project.open(source).images] if is_project(source) else [source]
+    return (
+        [path for one in Project.open(source).images for path in one.files]
+        if is_project(source)
+        else [source]
+    )
 
 
 def _labelled(

@@ -23,6 +23,7 @@ from ..io.files import FileError
 from ..io.images import pixel_size_of
 from ..segmentation import (
     ClassPrompt,
+    Composite,
     InvalidInputError,
     LiveLabels,
     Monitor,
@@ -42,13 +43,13 @@ class Plane(NamedTuple):
     Parameters
     ----------
     name : str
-    pixels : (Y, X) or (Y, X, C) array
+    pixels : (Y, X) or (Y, X, C) array or Composite
     pixel_size : float, optional
         Side of a pixel in micrometres, if the file gives it.
     """
 
     name: str
-    pixels: NDArray[Any]
+    pixels: Any
     pixel_size: float | None = None
 
 
@@ -266,11 +267,16 @@ def stored_prediction(scores: ScoreMaps, thresholds: Thresholds) -> StoredPredic
     )
 
 
-def middle_plane(pixels: Any) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """Return the middle plane of an image, (Y, X) or (Y, X, C), and its indices."""
+def middle_plane(pixels: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return the middle plane of an image, (Y, X) or (Y, X, C), and its indices.
+
+    That of a `Composite` is one, with its channels in memory.
+    """
     colours = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
     sides = pixels.shape[:-1] if colours else pixels.shape
     middle = tuple((side - 1) // 2 for side in sides[:-2])
+    if isinstance(pixels, Composite):
+        return pixels.read(middle), middle
     return np.asarray(pixels[middle]), middle
 
 

@@ -53,6 +53,9 @@ def with_image(**changes):
     )
 
 
+CHANNEL = {"name": "DAPI", "path": "a.tif", "colours": [[0, 0, 0], [0, 0, 1]], "limits": [0, 9]}
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -71,6 +74,12 @@ def with_image(**changes):
         (with_image(path=7), "path is 7"),
         (with_image(shape=[0, 2]), r"image 2: entry 1 of shape is 0\. Give 1 or more\."),
         (with_image(stauts="x"), "'stauts'"),
+        (with_image(channels=[{"name": "DAPI"}]), "image 2: channel 1: it has no 'path'"),
+        (
+            with_image(channels=[CHANNEL | {"limits": [5, 2]}]),
+            "image 2: channel 1: .* limits are 5 and 2",
+        ),
+        (with_image(channels=[CHANNEL | {"colours": "red"}]), "colours is 'red'. Give a list"),
         (lambda record: json.dumps(record)[:-9], "not JSON"),
         (lambda record: "", "not JSON"),
         (lambda record: "[" * 100_000, "not JSON"),

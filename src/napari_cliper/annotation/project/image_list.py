@@ -7,7 +7,6 @@ its annotation record, so that saving one image changes only its own files.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from ...io.record_checks import Sides, check_keys, checked, from_record
 from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError
 from .annotation_store import ChangedOnDiskError
+from .channel_group import Placed, StoredChannel, channels_from_record
 from .image_files import ImageNames, as_file, found_below, is_there, relative, settled
 
 FILE = "project.cliper.json"
@@ -32,7 +32,7 @@ COPIES = "copies"
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Placed):
     """One image of a project.
 
     Parameters
@@ -50,7 +50,10 @@ class Entry:
     shape : tuple of int
         Shape of the array, for a copy inside the project; otherwise empty.
     axes : str
-        One letter per axis of a copy, except the colour axis; empty if unknown.
+        One letter per axis of a copy or a group, except the colour axis; empty if unknown.
+    channels : tuple of StoredChannel
+        The channels of a group, which are shown together as one RGB image. Its path is that of the
+        first. Empty for other images.
     """
 
     name: str
@@ -60,20 +63,23 @@ class Entry:
     size: int = 0
     shape: Sides = ()
     axes: str = ""
+    channels: tuple[StoredChannel, ...] = ()
 
     @property
-    def is_copy(self) -> bool:
-        """Whether the project holds a copy of the pixels."""
-        return bool(self.shape)
+    def files(self) -> tuple[Placed, ...]:
+        """The files that the image is read from: itself, or those of its channels."""
+        return self.channels or (self,)
 
-    def place(self, folder: Path) -> Path:
-        """Return the path of the image file; the relative path if neither path exists."""
-        here, there = Path(os.path.normpath(folder / self.path)), Path(self.absolute)
-        return there if self.absolute and not is_there(here) and is_there(there) else here
+    def places(self, folder: Path) -> tuple[Path, ...]:
+        """Return the paths of `files`, each once."""
+        return tuple(dict.fromkeys(one.place(folder) for one in self.files))
 
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-safe dict."""
         record: dict[str, Any] = {"name": self.name, "file": self.file, "path": self.path}
+        if self.channels:
+            channels = [one.to_record() for one in self.channels]
+            return {**record, "axes": self.axes, "channels": channels}
         if self.is_copy:
             return {**record, "shape": list(self.shape), "axes": self.axes}
         return {**record, "absolute": self.absolute, "size": self.size}
@@ -146,7 +152,7 @@ class ImageList:
             For an image that is in the list or given twice.
         """
         entries = list(self.entries)
-        places = {entry.place(folder) for entry in entries}
+        places = {entry.place(folder) for entry in entries if not entry.channels}
         names, files = ImageNames(entry.name for entry in entries), free_files(folder, self)
         for image in images:
             path = settled(image)
@@ -178,11 +184,23 @@ class ImageList:
         left = tuple(one for one in self.entries if one.name != name)
         return replace(self, entries=left, current="" if self.current == name else self.current)
 
-    def moved(self, folder: Path, places: Mapping[str, Path]) -> ImageList:
-        """Return the list with new paths for moved files, given by image name."""
+    def with_channels(self, name: str, channels: tuple[StoredChannel, ...]) -> ImageList:
+        """Return the list with other channels of a group."""
         return replace(self, entries=tuple(
-            entry_of(places[one.name], folder, one.name, one.file) if one.name in places else one
+            replace(one, channels=channels) if one.name == name else one
             for one in self.entries))  # fmt: skip
+
+    def moved(self, folder: Path, places: Mapping[str, Path]) -> ImageList:
+        """Return the list with new paths for moved files, given by their earlier relative path."""
+
+        def found(one: Any) -> Any:
+            channels = tuple(found(channel) for channel in getattr(one, "channels", ()))
+            one = replace(one, channels=channels) if channels else one
+            if one.path not in places or one.is_copy:
+                return one
+            return replace(one, **path_fields(places[one.path], folder))
+
+        return replace(self, entries=tuple(map(found, self.entries)))
 
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-safe dict."""
@@ -204,7 +222,19 @@ def entry_of(path: Path, folder: Path, name: str, file: str) -> Entry:
     OSError
         For a file that does not exist.
     """
-    return Entry(name, file, relative(path, folder), path.as_posix(), stored_bytes(path))
+    return Entry(name, file, **path_fields(path, folder))
+
+
+def path_fields(path: Path, folder: Path) -> dict[str, Any]:
+    """Return ``path``, ``absolute`` and ``size`` of a file.
+
+    Raises
+    ------
+    OSError
+        For a file that does not exist.
+    """
+    size = stored_bytes(path)
+    return {"path": relative(path, folder), "absolute": path.as_posix(), "size": size}
 
 
 def free_files(folder: Path, found: ImageList) -> ImageNames:
@@ -213,13 +243,19 @@ def free_files(folder: Path, found: ImageList) -> ImageNames:
     return ImageNames([*(entry.file for entry in found.entries), *there])
 
 
-def found_again(folder: Path, lost: Sequence[Entry]) -> dict[str, Path]:
+def found_again(folder: Path, lost: Mapping[str, int]) -> dict[str, Path]:
     """Find image files in a folder and its subfolders, by file name and size.
+
+    Parameters
+    ----------
+    folder : Path
+    lost : mapping of str to int
+        The size in bytes by earlier relative path.
 
     Returns
     -------
     dict of str to Path
-        Paths by image name. Ambiguous images are left out: those that match several files, and
+        Paths by earlier path. Ambiguous files are left out: those that match several files, and
         those that match the same file.
 
     Raises
@@ -228,17 +264,17 @@ def found_again(folder: Path, lost: Sequence[Entry]) -> dict[str, Path]:
         For a folder that does not exist.
     """
     looked_for: dict[tuple[str, int], list[str]] = {}
-    for one in lost:
-        looked_for.setdefault((Path(one.path).name, one.size), []).append(one.name)
+    for path, size in lost.items():
+        looked_for.setdefault((Path(path).name, size), []).append(path)
     places: dict[tuple[str, int], list[Path]] = {}
     names = {name for name, _ in looked_for}
-    for path in found_below(folder, lambda path: path.name in names and is_there(path)):
+    for found in found_below(folder, lambda path: path.name in names and is_there(path)):
         with suppress(OSError):
-            places.setdefault((path.name, stored_bytes(path)), []).append(path)
+            places.setdefault((found.name, stored_bytes(found)), []).append(found)
     return {
-        images[0]: settled(places[key][0])
-        for key, images in looked_for.items()
-        if len(images) == 1 and len(places.get(key, ())) == 1
+        paths[0]: settled(places[key][0])
+        for key, paths in looked_for.items()
+        if len(paths) == 1 and len(places.get(key, ())) == 1
     }
 
 
@@ -287,13 +323,14 @@ def list_from_record(record: dict[str, Any]) -> ImageList:
 
 
 def _entry(record: Any) -> Entry:
-    entry = from_record(Entry, record, "it")
+    entry = from_record(Entry, record, "it", {"channels": channels_from_record})
     if not entry.name:
         raise InvalidInputError("its name is empty.")
     if as_file(entry.file) != entry.file:  # also rejects paths that lead out of the folder
         raise InvalidInputError(f"its file is {entry.file!r}, which is not a valid file name.")
-    if not entry.path or "\0" in entry.path:
-        raise InvalidInputError(f"its path is {entry.path!r}. Give the path of a file.")
+    for one in (entry, *entry.channels):
+        if not one.path or "\0" in one.path:
+            raise InvalidInputError(f"its path is {one.path!r}. Give the path of a file.")
     return entry
 
 

@@ -73,6 +73,35 @@ class PredictionKey:
     prototypes: str = ""
 
 
+@dataclass(frozen=True)
+class ImageIdentity:
+    """What tells whether an image is still the one that was predicted.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        All files that it is read from.
+    display : str
+        How its channels are shown; empty for an image that is no group.
+    """
+
+    files: tuple[Path, ...]
+    display: str = ""
+
+    def found(self) -> list[Any]:
+        """Return size and newest time of the files, and the display.
+
+        Raises
+        ------
+        OSError
+            If one is missing.
+        """
+        stats = [path.stat() for file in self.files for path in files_of(file)]
+        size = sum(one.st_size for one in stats)
+        newest = max((one.st_mtime_ns for one in stats), default=0)
+        return [size, newest, *([self.display] if self.display else [])]
+
+
 class PredictionStore:
     """The predictions folder of a project; images are identified by the base name of their files.
 
@@ -85,7 +114,12 @@ class PredictionStore:
         self.folder = folder
 
     def read(
-        self, file: str, image: Path, key: PredictionKey, *, any_prototypes: bool = False
+        self,
+        file: str,
+        image: ImageIdentity,
+        key: PredictionKey,
+        *,
+        any_prototypes: bool = False,
     ) -> StoredPrediction | None:
         """Read the prediction of an image; None if there is none, or it is out of date or damaged.
 
@@ -93,8 +127,7 @@ class PredictionStore:
         ----------
         file : str
             Base name of the image's files.
-        image : Path
-            The image file.
+        image : ImageIdentity
         key : PredictionKey
             Of what the prediction must have been made with.
         any_prototypes : bool
@@ -103,7 +136,7 @@ class PredictionStore:
         try:
             with np.load(self._path(file), allow_pickle=False) as arrays:
                 record = json.loads(arrays["record"].tobytes())
-                made_with, identity = PredictionKey(*record["key"]), _identity(image)
+                made_with, identity = PredictionKey(*record["key"]), image.found()
                 if any_prototypes:
                     made_with = replace(made_with, prototypes=key.prototypes)
                 if (made_with, record["image"]) != (key, identity):
@@ -123,7 +156,7 @@ class PredictionStore:
             return None
 
     def save(
-        self, file: str, image: Path, key: PredictionKey, prediction: StoredPrediction
+        self, file: str, image: ImageIdentity, key: PredictionKey, prediction: StoredPrediction
     ) -> None:
         """Keep a prediction in the place of the one before.
 
@@ -137,7 +170,7 @@ class PredictionStore:
         try:
             record = {
                 "key": [key.settings, key.prototypes],
-                "image": _identity(image),
+                "image": image.found(),
                 "stage": prediction.stage,
                 "scores": prediction.scores,
                 "plane": prediction.plane,
@@ -158,9 +191,3 @@ class PredictionStore:
 
     def _path(self, file: str) -> Path:
         return self.folder / f"{file}.npz"
-
-
-def _identity(image: Path) -> list[int]:
-    """Size and time of a file, or of a Zarr folder and its newest file; OSError if missing."""
-    found = [path.stat() for path in files_of(image)]
-    return [sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)]

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,13 @@ from ..edit_mask import AnnotationState
 from ..user_hints import CLICKS, clicks_in
 from .annotation_record import AnnotationRecord, Status
 from .class_edits import ClassChanged, ClassPixels, change_class
+from .image_edits import ProjectImageEdits
 from .image_files import is_there
 from .image_list import (
     FILE,
     ImageList,
 )
-from .prediction_store import PredictionKey, StoredPrediction
-from .project_images import ProjectImages
+from .prediction_store import ImageIdentity, PredictionKey, StoredPrediction
 from .settings import ProjectSettings
 from .settings_files import SettingsFiles, free_names
 
@@ -54,7 +55,7 @@ def is_project(path: str | Path) -> bool:
     return is_there(path if path.name == FILE else path / FILE)
 
 
-class Project(ProjectImages):
+class Project(ProjectImageEdits):
     """An annotation project; use `create` or `open`.
 
     Threads can read while another one saves: readers wait only while a small file is replaced,
@@ -247,8 +248,14 @@ class Project(ProjectImages):
             Whether it may have been made with other prototypes.
         """
         return self._predictions.read(
-            self._list.get(name).file, self.image(name).path, key, any_prototypes=any_prototypes
+            self._list.get(name).file, self._identity(name), key, any_prototypes=any_prototypes
         )
+
+    def _identity(self, name: str) -> ImageIdentity:
+        entry = self._list.get(name)
+        display = repr([one.channel for one in entry.channels]) if entry.channels else ""
+        digest = sha256(display.encode()).hexdigest() if display else ""
+        return ImageIdentity(self.image(name).files, digest)
 
     def save_prediction(self, name: str, key: PredictionKey, prediction: StoredPrediction) -> None:
         """Keep the prediction of an image, in the place of the one before.
@@ -258,8 +265,8 @@ class Project(ProjectImages):
         FileError
             If it cannot be written.
         """
-        image = self.image(name)
-        self._predictions.save(self._list.get(name).file, image.path, key, prediction)
+        identity = self._identity(name)
+        self._predictions.save(self._list.get(name).file, identity, key, prediction)
 
     # ------------------------------------------------------------------ settings
 

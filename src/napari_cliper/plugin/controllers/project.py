@@ -7,14 +7,12 @@ restart; then a thread writes a copy. Changing the image and closing the window 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QFileDialog
 
 from ...annotation.project.annotation_record import Status
 from ...annotation.project.annotation_store import ChangedOnDiskError
@@ -25,21 +23,25 @@ from ...io.files import FileError
 from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
+from ..layers.image_group import ImageGroup, in_viewer, members_of
 from ..panels.project_panel import ProjectPanel
 from ..state import DockState
 from .base import Controller
 from .project_files import (
     LoadedImage,
     ProjectImages,
-    annotated_images,
+    UnsavedImage,
+    exported_images,
     image_layer_of,
+    images_with,
     load_image,
     new_project_of,
     open_project,
     save_in_thread,
     save_settings,
-    write_image,
+    write_images,
 )
+from .project_groups import ShownImages
 from .prototype_learning import PrototypeLearning
 from .requests import Requests
 
@@ -89,14 +91,14 @@ class ProjectController(Controller):
         self._apply_settings = requests.apply
         self.project: Project | None = None
         self.current = ""
-        self.layer: Image | None = None
+        self._shown = ShownImages()
         self._jobs = self.jobs()
         self._jobs.finished.connect(self._show)
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.CHANGED_ON_DISK_TITLE)
         self._wanted = ""  # the image that was requested last
         self._arriving = False  # it has been read and is about to be shown
         self._unsaved: set[str] = set()
-        self._writing: tuple[str, ...] = ()  # the image that the job saves
+        self._writing: tuple[str, ...] = ()  # the images that the job saves
         self._saved_settings: ProjectSettings | None = None  # as on disk
         self._status: dict[str, Status] = {}
         self._uncertain: Mapping[str, float] = {}
@@ -106,6 +108,7 @@ class ProjectController(Controller):
         self._timer = self.timer(SAVE_AFTER, self.save_soon)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
+        state.image_changed.connect(self._on_image)
         self.marked_done.connect(learning.learn_by_itself)
         learning.changed.connect(self.request_changed)
         panel.new_wanted.connect(self._on_new)
@@ -115,9 +118,14 @@ class ProjectController(Controller):
         panel.done_wanted.connect(self.toggle_done)
         panel.chosen.connect(self.go_to)
 
+    @property
+    def layer(self) -> Image | None:
+        """The layer of the current image; of a group of channels, an `ImageGroup`."""
+        return self._shown.layer(self.current)
+
     def holds(self, annotation: AnnotationLayer) -> bool:
-        """Whether an annotation belongs to the current image of the project."""
-        return self.project is not None and annotation.image is self.layer
+        """Whether an annotation belongs to an image of the project in the window."""
+        return self.project is not None and bool(self._shown.name_of(annotation.image))
 
     @property
     def idle(self) -> bool:
@@ -143,8 +151,6 @@ class ProjectController(Controller):
     def loading(self) -> bool:
         """Whether another image or project is about to be shown."""
         return self._arriving or (not self._jobs.idle and self._wanted != self.current)
-
-    # ------------------------------------------------------------------ projects
 
     def create(self, folder: Path, images: Sequence[Path]) -> None:
         """Create a project from images, with the current settings, and show it."""
@@ -199,14 +205,16 @@ class ProjectController(Controller):
             self.message.emit(ui_text.NO_ANNOTATION_TO_SAVE, True)
             return
         # An annotation that cannot be saved in its project goes to the new one.
-        if not self.save_now(ask=False) and annotation.image is not self.layer:
+        if not self.save_now(ask=False) and not self.holds(annotation):
             return
         try:
             project, name = new_project_of(folder, annotation)
         except (FileError, InvalidInputError) as error:
             self.say_error(str(error))
             return
-        self.project, self.current, self.layer = project, name, annotation.image
+        self._shown.clear()
+        self.project, self.current = project, name
+        self._shown.show(name, annotation.image)
         self._opening, self._uncertain = None, {}
         self._status = {name: "started"}
         self._wanted, self._unsaved = name, {name}
@@ -215,36 +223,25 @@ class ProjectController(Controller):
         self._show()
 
     def _on_new(self) -> None:
-        start = str(Path.home())
-        folder_of_images = QFileDialog.getExistingDirectory(
-            self._panel, ui_text.IMAGES_TITLE, start
-        )
-        if not folder_of_images:
+        images = self._panel.ask_folder(ui_text.IMAGES_TITLE)
+        if not images:
             return
-        try:
-            found = images_in(Path(folder_of_images))
-        except FileError as error:
-            self.say_error(str(error))
-            return
-        if not found:
-            self.say_error(ui_text.no_image_in(folder_of_images))
-            return
-        proposed = str(
-            Path(folder_of_images).with_name(
-                ui_text.annotations_folder(Path(folder_of_images).name)
-            )
-        )
-        folder, _ = QFileDialog.getSaveFileName(self._panel, ui_text.NEW_PROJECT_TITLE, proposed)
-        if folder:
-            self.create(Path(folder), found)
+        with self.told():
+            found = images_in(Path(images))
+            if not found:
+                raise FileError(ui_text.no_image_in(images))
+            name = ui_text.annotations_folder(Path(images).name)
+            folder = self._panel.ask_new(str(Path(images).with_name(name)))
+            if folder:
+                self.create(Path(folder), found)
 
     def _on_open(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self._panel, ui_text.OPEN_PROJECT_TITLE)
+        folder = self._panel.ask_folder(ui_text.OPEN_PROJECT_TITLE)
         if folder:
             self.open(Path(folder))
 
     def _on_save_as(self) -> None:
-        folder, _ = QFileDialog.getSaveFileName(self._panel, ui_text.NEW_PROJECT_TITLE)
+        folder = self._panel.ask_new()
         if folder:
             self.save_as(Path(folder))
 
@@ -262,6 +259,8 @@ class ProjectController(Controller):
         """Mark the image as done and go to the next; or mark it as not done."""
         if not self.current or self._busy():
             return
+        if self.current not in self._names() and not self.save_now():
+            return  # a group that is not in the list yet
         was_done = self._status[self.current] == "done"
         self._status[self.current] = "started" if was_done else "done"
         self._unsaved.add(self.current)
@@ -279,7 +278,7 @@ class ProjectController(Controller):
         if self._busy():
             return
         self._wanted = name
-        there = self.layer is not None and self.layer in self._viewer.layers
+        there = self.layer is not None and in_viewer(self._viewer, self.layer)
         if self.project is None or (name == self.current and there) or not self.save_now():
             return
         self._jobs.start(
@@ -297,38 +296,36 @@ class ProjectController(Controller):
         QTimer.singleShot(DRAWN_AFTER, arrive)
 
     def _arrive(
-        self,
-        project: Project,
-        name: str,
-        image: LoadedImage,
-        state: AnnotationState | None,
+        self, project: Project, name: str, image: LoadedImage, state: AnnotationState | None
     ) -> None:
         """Show an image, unless another one was requested or is shown by now."""
         self._arriving = False
         if project is not self.project or name != self._wanted or self.layer is not None:
             return
-        self.current = name
-        self.layer = image_layer_of(name, image, state)
-        self._viewer.add_layer(self.layer)
+        self.current, layer = name, image_layer_of(name, image, state)
+        self._shown.show(name, layer)
+        for one in members_of(layer):
+            self._viewer.add_layer(one)
+        if isinstance(layer, ImageGroup):
+            self._state.choose_group(layer)
         if state is not None:
-            self._annotation_controller.begin(self.layer, name, state)
+            self._annotation_controller.begin(layer, name, state)
         else:
-            self._viewer.layers.selection.active = self.layer
+            self._viewer.layers.selection.active = members_of(layer)[-1]
         self._viewer.reset_view()
         self._show()
         self.arrived.emit()
 
     def _leave(self) -> None:
         """Remove the image and our layers, except predictions that the user has edited."""
-        if self.layer is None:
-            return
-        image, self.layer = self.layer, None
-        annotation = self._annotation_controller.of(image)
-        self._state.leaving.emit(image)
-        if image in self._viewer.layers:
-            self._viewer.layers.remove(image)
-        if annotation is not None:
-            self._annotation_controller.remove(annotation)
+        for image in self._shown.clear():
+            annotation = self._annotation_controller.of(image)
+            self._state.leaving.emit(image)
+            for layer in members_of(image):
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+            if annotation is not None:
+                self._annotation_controller.remove(annotation)
 
     def reorder(self, ranking: Ranking) -> None:
         """Show the images in the order of a ranking, and save this order.
@@ -345,37 +342,54 @@ class ProjectController(Controller):
         self._uncertain = ranking.values
         self._show()
 
+    def _on_image(self) -> None:
+        """Follow the choice between an image of the project and a group with it."""
+        choice = self._state.choice
+        name = "" if choice is None else self._shown.name_of(choice.layer)
+        if name and name != self.current:
+            self.current = name
+            self._show()
+
     def _names(self) -> list[str]:
         return [] if self.project is None else [image.name for image in self.project.images]
 
     # ------------------------------------------------------------------ saving
 
     def _on_changed(self, annotation: AnnotationLayer) -> None:
-        if self.holds(annotation):
-            self._unsaved.add(self.current)
-            if self._status[self.current] == "open":
-                self._status[self.current] = "started"
+        project, name = self.project, self._shown.name_of(annotation.image)
+        if project is None:
+            return
+        if not name and self._shown.joins(annotation.image):
+            name = self._shown.free_name(project, annotation.name)
+            self._shown.show(name, annotation.image, saved=False)
+            self._status[name] = "open"
+            self.current = name
+        if name:
+            self._unsaved.add(name)
+            if self._status[name] == "open":
+                self._status[name] = "started"
                 self._show()
             if not self._timer.isActive():  # later changes do not restart it
                 self._timer.start()
 
     def _on_annotation_leaving(self, annotation: AnnotationLayer) -> None:
         """Save an annotation whose layer is being removed."""
-        if annotation.image is self.layer and self.current in self._unsaved:
+        if self._shown.name_of(annotation.image) in self._unsaved:
             self.save_now(ask=False)
 
     def save_soon(self) -> None:
         """Save changes in a thread."""
-        if self.project is None or not (self._unsaved or self._other_settings()):
+        if self.project is None or not self._has_unsaved():
             return
         if not self._jobs.idle or self.holding:
             self._timer.start()
             return
-        self._writing = writing = (self.current,)
-        write, settings = self._take_unsaved()
+        writing = tuple(self._unsaved)
+        write, written = self._take_unsaved()
+        self._writing = writing
         self._jobs.start(
             partial(save_in_thread, write),
-            partial(self._on_saved, self.project, settings),
+            partial(self._on_saved, self.project, written),
             partial(self._on_thread_failed, writing),
             ui_text.SAVING_JOB,
         )
@@ -388,21 +402,19 @@ class ProjectController(Controller):
     def save_now(self, *, ask: bool = True) -> bool:
         """Save changes and wait for it; returns whether everything is on disk.
 
-        Parameters
-        ----------
-        ask : bool
-            Whether to ask if files that another program has changed may be overwritten.
+        `ask` tells whether to ask if changes of another program may be overwritten.
         """
         if self._busy():
             return False
         self._wait()
-        project, annotation = self.project, self._annotation_controller.of(self.layer)
-        if annotation is not None:
-            annotation.follow()  # includes strokes that napari has not reported yet
-        if project is None or not (self._unsaved or self._other_settings()):
+        project = self.project
+        for annotation in self._annotation_controller.all:
+            if self.holds(annotation):
+                annotation.follow()  # includes strokes that napari has not reported yet
+        if project is None or not self._has_unsaved():
             return True
-        name = self.current
-        write, settings = self._take_unsaved()
+        names = tuple(self._unsaved)
+        write, written = self._take_unsaved()
         try:
             try:
                 write()
@@ -411,44 +423,56 @@ class ProjectController(Controller):
                     raise
                 write(overwrite=True)
         except (FileError, InvalidInputError) as error:
-            self._on_save_failed(name, str(error))
+            self._on_save_failed(names, str(error))
             return False
-        self._on_saved(project, settings)
+        self._on_saved(project, written)
         return True
+
+    def _has_unsaved(self) -> bool:
+        return bool(self._unsaved or self._shown.unsaved() or self._other_settings())
 
     def _other_settings(self) -> bool:
         """Whether the settings differ from those on disk."""
         settings = self._settings_shown()
         return settings is not None and settings != self._saved_settings
 
-    def _take_unsaved(self) -> tuple[Callable[..., None], ProjectSettings | None]:
-        """The call that writes copies of all changes, and the settings that it writes."""
-        assert self.project is not None  # noqa: S101 - checked by the callers
-        project, name, settings = self.project, self.current, self._settings_shown()
-        annotation = None if self.layer is None else self._annotation_controller.of(self.layer)
-        state = None if annotation is None else annotation.state()
-        status = self._status.get(name, "open") if name in self._unsaved else None
+    def _take_unsaved(self) -> tuple[Callable[..., None], Callable[[], None]]:
+        """The call that writes copies of all changes, and what is called when it has."""
+        project, settings = self.project, self._settings_shown()
+        assert project is not None  # noqa: S101 - checked by the callers
+        groups, groups_written = self._shown.take_unsaved(project)
+        of, layer, status = self._annotation_controller.of, self._shown.layer, self._status
+        images = [
+            UnsavedImage.of(one, status.get(one, "open"), of(layer(one))) for one in self._unsaved
+        ]
         self._unsaved.clear()
-        return partial(write_image, project, name, state, status, settings), settings
+
+        def written() -> None:
+            self._saved_settings = settings
+            groups_written()
+
+        write = partial(write_images, project, groups, images, settings, self.current)
+        return write, written
 
     def _wait(self) -> None:
-        """Wait for the running job; if it failed, its image is marked as unsaved again."""
+        """Wait for the running job; if it failed, its images are marked as unsaved again."""
         writing, self._writing = self._writing, ()
         if self._jobs.wait() is not None:
             self._unsaved.update(writing)
 
     def _on_saved(
-        self, project: Project | None, settings: ProjectSettings | None, _nothing: None = None
+        self, project: Project | None, written: Callable[[], None], _nothing: None = None
     ) -> None:
         if project is self.project:
-            self._saved_settings = settings
+            written()
+            self._show()
 
     def _on_thread_failed(self, writing: tuple[str, ...], message: str) -> None:
         if writing is self._writing:  # else `_wait` has handled it
-            self._on_save_failed(writing[0], message)
+            self._on_save_failed(writing, message)
 
-    def _on_save_failed(self, name: str, message: str) -> None:
-        self._unsaved.add(name)  # tried again after the next change
+    def _on_save_failed(self, names: Sequence[str], message: str) -> None:
+        self._unsaved.update(names)  # tried again after the next change
         self.message.emit(ui_text.not_saved(error=message), True)
 
     @property
@@ -461,22 +485,15 @@ class ProjectController(Controller):
         if self.project is None:
             self._panel.show_images("", (), "")
             return
-        images = [
-            replace(image, status=self._status.get(image.name, image.status))
-            for image in self.project.images
-        ]
+        images = images_with(self.project, self._status)
         left = {image.name for image in images if image.status != "done"}
         values = {name: value for name, value in self._uncertain.items() if name in left}
         self._panel.show_images(str(self.project.folder), images, self.current, values)
 
-    # ------------------------------------------------------------------ export
-
     def exported(self) -> ProjectImages:
         """The images of the project, for an export."""
-        project = self.project
-        if project is None:
+        # An annotation that cannot be saved can be exported from the window only.
+        saved = self.save_now()
+        if self.project is None:
             return ProjectImages()
-        files = tuple(image.path for image in project.images)
-        if not self.save_now():  # only the annotation in the window can be exported
-            return ProjectImages(files=files)
-        return ProjectImages(self.annotated, partial(annotated_images, project), files)
+        return exported_images(self.project, self.annotated if saved else 0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +13,26 @@ from napari.layers import Image
 
 from ...annotation.export import readers_of
 from ...annotation.project.annotation_record import Status
+from ...annotation.project.channel_group import StoredChannel
 from ...annotation.project.image_files import is_there
 from ...annotation.project.project import Project
+from ...annotation.project.project_images import ProjectImage
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
+from ...io.find_pixels import is_image_of
 from ...io.images import Pixels, open_image_with_axes
-from ...io.lazy_images import Images, LazyImages, read_in_turn
+from ...io.lazy_images import Images, read_in_turn
 from ...io.ome_zarr_images import OmeZarr
 from ...io.tiff_decoding import LazyTiff
 from ...labels.axes import UNKNOWN, axes_from_names, napari_names
 from ...labels.labelled_image import PIXEL
-from ...segmentation import InvalidInputError, Progress
+from ...segmentation import Composite, InvalidInputError, Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_group import value_range
+from ..layers.image_group import ImageGroup, value_range
 from ..layers.image_layers import ImageChoice
 from ..layers.large_annotation_layer import LargeAnnotationLayer
+from .project_groups import GroupTask, group_of, task_of
 
 if TYPE_CHECKING:
     from ...annotation.edit_mask import AnnotationState
@@ -44,18 +48,22 @@ class LoadedImage:
     Parameters
     ----------
     pixels : array
+        Of a group of channels, a `Composite`.
     axes : str
         A letter for each axis but that of colours; see `labels.axes`.
     pixel_sizes : mapping of str to (float, str)
         Length and unit of a pixel by the letter of its axis, where the file gives them.
     limits : (float, float), optional
         Contrast limits of a grey image that is read where it is indexed.
+    channels : tuple of StoredChannel
+        Of a group.
     """
 
-    pixels: Pixels
+    pixels: Pixels | Composite
     axes: str
     pixel_sizes: Mapping[str, tuple[float, str]]
     limits: tuple[float, float] | None = None
+    channels: tuple[StoredChannel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,29 +103,59 @@ def load_image(
     pixels, axes = project.open_image(name)
     grey = pixels.ndim == len(axes)
     limits = value_range(pixels) if grey and isinstance(pixels, LazyTiff | OmeZarr) else None
-    loaded = LoadedImage(pixels, axes, project.pixel_sizes(name), limits), project.load(name)
+    sizes, channels = project.pixel_sizes(name), project.channels(name)
+    loaded = LoadedImage(pixels, axes, sizes, limits, channels), project.load(name)
     with suppress(FileError):  # on a read-only disk, images can still be viewed
         project.go_to(name)
     return loaded
 
 
-def write_image(
+@dataclass(frozen=True, eq=False)
+class UnsavedImage:
+    """What is written of one image of a project.
+
+    Parameters
+    ----------
+    name : str
+    status : Status
+    state : AnnotationState or None
+        None if only the status has changed.
+    """
+
+    name: str
+    status: Status
+    state: AnnotationState | None
+
+    @classmethod
+    def of(cls, name: str, status: Status, annotation: AnnotationLayer | None) -> UnsavedImage:
+        """Return an image with a copy of its annotation."""
+        return cls(name, status, None if annotation is None else annotation.state())
+
+
+def write_images(
     project: Project,
-    name: str,
-    state: AnnotationState | None,
-    status: Status | None,
+    groups: Sequence[GroupTask],
+    images: Sequence[UnsavedImage],
     settings: ProjectSettings | None,
+    current: str,
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write an annotation, its status and the settings, each unless it is None."""
-    if status is not None and state is not None:
-        thresholds = None if settings is None else settings.thresholds
-        project.save(name, state, status, thresholds=thresholds, overwrite=overwrite)
-    elif status is not None:
-        project.set_status(name, status)
+    """Write groups of channels, annotations and status of images, settings, and what is current."""
+    for group in groups:
+        group.write(project)
+    thresholds = None if settings is None else settings.thresholds
+    for one in images:
+        if one.state is not None:
+            project.save(
+                one.name, one.state, one.status, thresholds=thresholds, overwrite=overwrite
+            )
+        else:
+            project.set_status(one.name, one.status)
     if settings is not None:
         save_settings(project, settings, overwrite=overwrite)
+    if current and (project.current is None or project.current.name != current):
+        project.go_to(current)
 
 
 def save_settings(project: Project, settings: ProjectSettings, *, overwrite: bool = False) -> None:
@@ -132,20 +170,6 @@ def save_settings(project: Project, settings: ProjectSettings, *, overwrite: boo
     )
 
 
-def is_image_of(path: Path, pixels: Any) -> bool:
-    """Whether a file contains exactly these pixels, and not more or others; compares by plane."""
-    try:
-        if not is_there(path):
-            return False
-        found, axes = open_image_with_axes(path)
-        planes = np.ndindex(found.shape[: len(axes) - 2])
-        return tuple(found.shape) == tuple(pixels.shape) and all(
-            np.array_equal(np.asarray(found[at]), np.asarray(pixels[at])) for at in planes
-        )
-    except (FileError, InvalidInputError, OSError):
-        return False
-
-
 def save_in_thread(
     write: Callable[[], None],
     _report: Callable[[Progress], None],
@@ -155,13 +179,21 @@ def save_in_thread(
     write()
 
 
-def annotated_images(project: Project) -> LazyImages:
-    """Iterate over the annotated images of a project; each is read when it is needed."""
-    return read_in_turn(readers_of(project))
+def exported_images(project: Project, count: int) -> ProjectImages:
+    """Return the annotated images of a project for an export; each is read when it is needed."""
+    files = tuple(path for image in project.images for path in image.files)
+    return ProjectImages(count, lambda: read_in_turn(readers_of(project)) if count else [], files)
+
+
+def images_with(project: Project, status: Mapping[str, Status]) -> list[ProjectImage]:
+    """Return the images of a project with the status that they have in the window."""
+    return [replace(image, status=status.get(image.name, image.status)) for image in project.images]
 
 
 def image_layer_of(name: str, image: LoadedImage, state: AnnotationState | None) -> Image:
     """Return the layer of an image, with the pixel size and axes of its annotation or file.
+
+    Of a group of channels, an `ImageGroup`.
 
     Parameters
     ----------
@@ -185,6 +217,8 @@ def image_layer_of(name: str, image: LoadedImage, state: AnnotationState | None)
         axes = in_file if len(in_file) == ndim else ""
     if axes:
         kept["axis_labels"] = napari_names(axes)
+    if isinstance(pixels, Composite):
+        return group_of(name, pixels.planes, image.channels, kept)
     return Image(pixels, name=name, rgb=rgb, **kept)
 
 
@@ -211,17 +245,20 @@ def new_project_of(folder: Path, annotation: AnnotationLayer) -> tuple[Project, 
     FileError, InvalidInputError
         If it cannot be written.
     """
-    path = annotation.image.source.path
-    pixels = ImageChoice(annotation.image, annotation.name).source
+    image, name = annotation.image, annotation.name
+    if isinstance(image, ImageGroup):
+        project = Project.create(folder, [])
+        task_of(image, name, {}).write(project)
+        return project, name
+    path, pixels = image.source.path, ImageChoice(image, name).source
     if isinstance(annotation, LargeAnnotationLayer) and not isinstance(pixels, np.ndarray):
-        project = Project.create(folder, [_file_of(path, pixels, annotation.name)])
+        project = Project.create(folder, [_file_of(path, pixels, name)])
         return project, project.images[0].name
     if path is not None and is_image_of(Path(path), pixels):
         project = Project.create(folder, [Path(path)])
         name = project.images[0].name
     else:
         project = Project.create(folder, [])
-        rgb = bool(annotation.image.rgb)
-        axes = axes_from_names(annotation.image.axis_labels, annotation.image.ndim)
-        name = project.add_image(annotation.name, np.asarray(pixels), rgb=rgb, axes=axes).name
+        axes = axes_from_names(image.axis_labels, image.ndim)
+        name = project.add_image(name, np.asarray(pixels), rgb=bool(image.rgb), axes=axes).name
     return project, name

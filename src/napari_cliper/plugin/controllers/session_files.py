@@ -20,13 +20,13 @@ from ...annotation.project.sessions import FoundSession, Session, found_sessions
 from ...annotation.project.settings import ProjectSettings
 from ...annotation.stored_edits import StoredEdits
 from ...io.files import FileError
+from ...io.find_pixels import is_image_of
 from ...segmentation import Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import AXES_KEY, ImageChoice, labels_shape
 from ..layers.large_annotation_layer import window_of
 from ..panels.offers_panel import Offer
-from .project_files import is_image_of
 
 LARGEST_COPY = 2_000_000_000
 """Largest image without a file, in bytes, whose pixels are copied to the session."""

@@ -15,6 +15,7 @@ from napari.utils.colormaps import AVAILABLE_COLORMAPS, CMYBGR, MAGENTA_GREEN, C
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
+from ...io.axis_slice import AxisSlice
 from ...io.ome_zarr_images import OmeZarr
 from ...io.tiff_decoding import LazyTiff
 from ...labels.axes import axes_from_names
@@ -71,11 +72,16 @@ class ImageGroup(Image):
     axis : int, optional
         The axis of channels of the single layer. The group has length 1 along it, and covers all
         channels there.
+    title : str
+        The name of the group; by default, the names of its layers.
     """
 
-    def __init__(self, members: Sequence[Image], axis: int | None = None) -> None:
+    def __init__(
+        self, members: Sequence[Image], axis: int | None = None, *, title: str = ""
+    ) -> None:
         self.members = tuple(members)
         self.axis = axis
+        self.title = title
         super().__init__(
             self._combined(), rgb=True, visible=False, name=self._joined_name(), **self._placement()
         )
@@ -89,14 +95,13 @@ class ImageGroup(Image):
         count = int(source.shape[self.axis])
         slices = [AxisSlice(source, self.axis, index) for index in range(count)]
         limits = None if default_limits(layer) else _limits(layer)
-        names = MAGENTA_GREEN if count == 2 else CMYBGR
         return ChannelArray(
             slices,
             [
                 partial(
                     _channel_of_axis,
                     ui_text.channel_name(index),
-                    AVAILABLE_COLORMAPS[names[index % len(names)]],
+                    AVAILABLE_COLORMAPS[self.colormaps[index]],
                     one,
                     limits,
                     float(layer.gamma),
@@ -105,7 +110,26 @@ class ImageGroup(Image):
             ],
         )
 
+    @property
+    def colormaps(self) -> tuple[str, ...]:
+        """The name of the colormap of each channel."""
+        if self.axis is None:
+            return tuple(str(one.colormap.name) for one in self.members)
+        count = int(full_resolution(self.members[0]).shape[self.axis])
+        names = MAGENTA_GREEN if count == 2 else CMYBGR
+        return tuple(names[index % len(names)] for index in range(count))
+
+    @property
+    def display(self) -> tuple[Any, ...]:
+        """What is equal as long as the layers show their channels in the same way."""
+        return tuple(
+            (one.name, one.colormap.name, _limits(one), float(one.gamma), float(one.opacity))
+            for one in self.members
+        )
+
     def _joined_name(self) -> str:
+        if self.title:
+            return self.title
         names = [one.name for one in self.members]
         return ui_text.group_name(names) if self.axis is None else ui_text.channels_of(names[0])
 
@@ -155,37 +179,6 @@ class ImageGroup(Image):
         self.name = self._joined_name()
         for key, value in self._placement().items():
             setattr(self, key, value)
-
-
-class AxisSlice:
-    """One index along an axis of an array, which keeps the axis with length 1.
-
-    Parameters
-    ----------
-    array : array
-        Of any library; read where this is indexed.
-    axis, index : int
-    """
-
-    def __init__(self, array: Any, axis: int, index: int) -> None:
-        self._array, self._axis, self._index = array, axis, index
-        self.shape = tuple(1 if i == axis else int(n) for i, n in enumerate(array.shape))
-        self.dtype = array.dtype
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        """Read a part."""
-        given = index if isinstance(index, tuple) else () if index is ... else (index,)
-        parts = [*given, *(slice(None),) * (len(self.shape) - len(given))]
-        at = parts[self._axis]
-        parts[self._axis] = (
-            slice(self._index, self._index + 1) if isinstance(at, slice) else self._index
-        )
-        return np.asarray(self._array[tuple(parts)])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all of it."""
-        every = self[...]
-        return every if dtype is None else every.astype(dtype)
 
 
 # ------------------------------------------------------------------ finding groups

@@ -44,7 +44,7 @@ from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.listeners import Listeners
 from ..qt.popup import PopupButton
 from ..qt.tones import set_tone
-from ..qt.wrapping_label import wrapping
+from ..qt.wrapping_label import label_of, wrapping
 from .plane_strip import PlaneStrip
 
 _MOVES = ("scale", "translate", "rotate", "shear", "affine", "units")
@@ -151,6 +151,13 @@ class ImagePanel(QWidget):
             if self.on_screen().plane != choice.plane:
                 go_to_plane(self._viewer, choice)
 
+    def choose_group(self, group: ImageGroup) -> None:
+        """Choose a group whose layers are in the viewer, as the user does in the list."""
+        self._groups = []  # one of the same layers may have been found already
+        self._used.append(group)
+        self._fill_images()
+        self.images.setCurrentIndex(self._images.index(group))
+
     def choose_current_plane(self) -> None:
         """Choose the plane at the position of the sliders."""
         self.planes.setCurrentIndex(0)
@@ -227,7 +234,7 @@ class ImagePanel(QWidget):
 
         grid = QGridLayout(self._where)
         grid.setColumnStretch(1, 1)
-        self._plane_label = _label(ui_text.PLANE_LABEL, self.planes)
+        self._plane_label = label_of(ui_text.PLANE_LABEL, self.planes)
         grid.addWidget(self._plane_label, 0, 0)
         grid.addWidget(self.planes, 0, 1)
         self._axes = QWidget()
@@ -235,7 +242,7 @@ class ImagePanel(QWidget):
         self._axes_grid.setContentsMargins(0, 0, 0, 0)
         self._axes_grid.setColumnStretch(1, 1)
         grid.addWidget(self._axes, 1, 1)
-        grid.addWidget(_label(ui_text.REGION_LABEL, self.regions), 2, 0)
+        grid.addWidget(label_of(ui_text.REGION_LABEL, self.regions), 2, 0)
         grid.addWidget(self.regions, 2, 1)
 
     def add_button(self, button: QWidget) -> None:
@@ -352,7 +359,7 @@ class ImagePanel(QWidget):
 
     def _add_spin(self) -> None:
         row, spin = len(self._spins), QSpinBox()
-        label = _label("", spin)
+        label = label_of("", spin)
         self._axes_grid.addWidget(label, row, 0)
         self._axes_grid.addWidget(spin, row, 1)
         QWidget.setTabOrder(self._spins[-1][1] if self._spins else self.planes, spin)
@@ -487,9 +494,3 @@ class ImagePanel(QWidget):
         """Disconnect from the viewer."""
         self._listeners.clear()
         super().closeEvent(event)
-
-
-def _label(text: str, buddy: QWidget) -> QLabel:
-    label = QLabel(text)
-    label.setBuddy(buddy)
-    return label

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
@@ -162,6 +164,15 @@ class ProjectPanel(QWidget):
             self.previous_button.setEnabled(current in self._names[1:])
             self.next_button.setEnabled(current in self._names[:-1])
             self.done_button.setEnabled(current in self._names)
+
+    def ask_folder(self, title: str) -> str:
+        """Let the user choose a folder; empty if there is none."""
+        start = str(Path.home())
+        return str(QFileDialog.getExistingDirectory(self, title, start))
+
+    def ask_new(self, proposed: str = "") -> str:
+        """Let the user choose the folder of a new project; empty if there is none."""
+        return str(QFileDialog.getSaveFileName(self, ui_text.NEW_PROJECT_TITLE, proposed)[0])
 
     def _filter(self, _text: str = "") -> None:
         """Hide the images that do not match all words of the filter."""

@@ -1,9 +1,9 @@
-"""A label that wraps its text at any width."""
+"""Labels: one that wraps its text at any width, and one of a field."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QSizePolicy
+from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 
 def wrapping(text: str = "") -> QLabel:
@@ -16,4 +16,11 @@ def wrapping(text: str = "") -> QLabel:
     policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     policy.setHeightForWidth(True)  # setWordWrap set it in the old policy
     label.setSizePolicy(policy)
+    return label
+
+
+def label_of(text: str, field: QWidget) -> QLabel:
+    """Return the label of a field, which its mnemonic leads to."""
+    label = QLabel(text)
+    label.setBuddy(field)
     return label

@@ -1,0 +1,47 @@
+"""One index along an axis of an array that is read where it is indexed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class AxisSlice:
+    """One index along an axis of an array, as an array that is read where it is indexed.
+
+    Parameters
+    ----------
+    array : array
+        Of any library.
+    axis, index : int
+    keep : bool
+        Whether the axis stays, with length 1.
+    """
+
+    def __init__(self, array: Any, axis: int, index: int, *, keep: bool = True) -> None:
+        self._array, self._axis, self._index, self._keep = array, axis, index, keep
+        sides = [1 if i == axis else int(n) for i, n in enumerate(array.shape)]
+        self.shape = tuple(sides if keep else sides[:axis] + sides[axis + 1 :])
+        self.dtype = np.dtype(array.dtype)
+        self.ndim = len(self.shape)
+        self.size = math.prod(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Read a part; the index has integers and slices."""
+        given = index if isinstance(index, tuple) else () if index is ... else (index,)
+        parts = [*given, *(slice(None),) * (self.ndim - len(given))]
+        if not self._keep:
+            parts.insert(self._axis, self._index)
+        elif isinstance(parts[self._axis], slice):
+            parts[self._axis] = slice(self._index, self._index + 1)
+        else:
+            parts[self._axis] = self._index
+        return np.asarray(self._array[tuple(parts)])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all of it."""
+        every = self[...]
+        return every if dtype is None else every.astype(dtype)
