@@ -13,6 +13,9 @@ from . import ui_text
 if TYPE_CHECKING:
     from ..segmentation import TileEstimate, TileStore
 
+LONG_RUN = 60
+"""A run in tiles that takes more seconds waits for the user's consent."""
+
 CostKey = tuple[object, ...]
 """The image, plane and region, and the settings of the networks."""
 

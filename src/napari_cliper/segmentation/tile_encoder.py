@@ -86,6 +86,16 @@ class TileEstimate:
     chunk_memory: int
     read_again: int
 
+    def times(self, planes: int) -> TileEstimate:
+        """Return the costs of several planes of this size, which are run one after the other."""
+        return replace(
+            self,
+            tiles=self.tiles * planes,
+            seconds=self.seconds * planes,
+            disk=self.disk * planes,
+            read_again=self.read_again * planes,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class TileEncoder:

@@ -16,7 +16,6 @@ from napari.utils.interactions import (
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin import tile_costs
-from napari_cliper.plugin.controllers import run as run_module
 from napari_cliper.plugin.layers import image_layers
 from napari_cliper.segmentation import (
     InvalidInputError,
@@ -125,7 +124,7 @@ def test_a_long_run_waits_for_consent_and_one_without_room_is_refused(
     large, qtbot, monkeypatch, passes
 ):
     dock = large
-    monkeypatch.setattr(run_module, "LONG_RUN", 0)
+    monkeypatch.setattr(tile_costs, "LONG_RUN", 0)
     dock.run_controller.run_with_tiles()
     qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
     assert len(passes) == 2  # the tile that was timed
@@ -134,6 +133,17 @@ def test_a_long_run_waits_for_consent_and_one_without_room_is_refused(
     buttons(dock.status_panel)["Start"].click()
     qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
     assert dock.shown is not None
+    part = LARGE[:320, :320]
+    dock.viewer.add_image(np.stack([part, part[::-1]]), name="stack", rgb=True)
+    dock.image_panel.images.setCurrentText("stack")
+    dock.all_planes.run(0)
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert dock.status_panel.message.text().startswith("This takes long. 2 planes, 8 tiles: ")
+    assert not dock.result.kept.planes_of(dock.viewer.layers["stack"])
+    buttons(dock.status_panel)["Start"].click()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert dock.status_panel.message.text().startswith("2 planes run")
+    dock.image_panel.images.setCurrentText("large")
     little = SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=2_000_000))
     monkeypatch.setattr(tile_costs, "psutil", little)
     dock.tiles_panel.size.setValue(50)

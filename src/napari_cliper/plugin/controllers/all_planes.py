@@ -37,6 +37,7 @@ from ..worker import Work
 from .base import Controller
 from .kept_results import Kept, PredictedPlane
 from .label_update import LabelUpdate
+from .planes_job import start_on_planes
 from .requests import Requests
 from .result_layers import write_elsewhere
 
@@ -159,8 +160,11 @@ class AllPlanes(Controller):
             if size > 1
         ]
 
-    def run(self, axis: int) -> None:
-        """Run on all planes along an axis of the chosen image; finished ones are shown at once."""
+    def run(self, axis: int, *, agreed: bool = False) -> None:
+        """Run on all planes along an axis of the chosen image; finished ones are shown at once.
+
+        A long run in tiles first shows what it costs, unless that is `agreed`.
+        """
         main_job = self._state.main_job
         if self.closed or main_job.job is not None:
             return
@@ -174,7 +178,11 @@ class AllPlanes(Controller):
         self._axis = axis
         self._running = run = _PlanesRun(axis, rows, asked.config, self._requests.applied)
         work = partial(_run, self._state.session, planes, run)
-        main_job.start_told(work, partial(self._on_run, run), ui_text.STOPPED_PLANES)
+        again = partial(self.run, axis, agreed=True)
+        start_on_planes(
+            self._state, asked, len(planes), work, partial(self._on_run, run),
+            ui_text.STOPPED_PLANES, again, agreed=agreed,
+        )  # fmt: skip
 
     def _show_done(self, _progress: object = None) -> None:
         """Show the planes that are finished."""

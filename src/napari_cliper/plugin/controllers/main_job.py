@@ -12,6 +12,7 @@ from ...io.files import FileError
 from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..job_slot import JobSlot
+from ..panels.state_panel import StateButton
 from ..panels.status_panel import StatusPanel
 from ..worker import Job, Work
 from .base import Controller
@@ -71,13 +72,19 @@ class MainJob(Controller):
         self, work: Work, on_success: Callable[[Any], str], stopped: str = ui_text.STOPPED
     ) -> bool:
         """Start a job; `on_success` returns the message to show, or raises an error."""
-        return self.start(work, partial(self._hand_over, on_success), stopped)
+        return self.start(work, partial(self.hand_over, on_success), stopped)
 
-    def _hand_over(self, on_success: Callable[[Any], str], result: Any) -> None:
+    def hand_over(self, on_success: Callable[[Any], str], result: Any) -> None:
+        """Show the message that `on_success` returns for a result, or the error that it raises."""
         try:
             self._panel.end_quietly(on_success(result))
         except (InvalidInputError, FileError) as error:
             self.fail(str(error))
+
+    def ask_to_start(self, text: str, start: Callable[[], None]) -> None:
+        """End the job with what the next one costs, and a button that starts it."""
+        button = StateButton(ui_text.START_TILES, start, ui_text.START_TILES_TIP)
+        self._panel.end(text, tone="warning", buttons=(button,))
 
     def cancel(self) -> None:
         """Cancel the job; nothing is changed."""

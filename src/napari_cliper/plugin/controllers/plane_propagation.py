@@ -35,6 +35,7 @@ from .base import Controller
 from .correction import CorrectionController
 from .kept_results import Kept
 from .label_update import Drawn, Report, ShouldStop, read_hints
+from .planes_job import start_on_planes
 from .requests import Requests
 
 if TYPE_CHECKING:
@@ -132,8 +133,11 @@ class PlanePropagation(Controller):
             if size > 1
         ]
 
-    def run(self, axis: int) -> None:
-        """Propagate from the plane on the screen along an axis, in both directions."""
+    def run(self, axis: int, *, agreed: bool = False) -> None:
+        """Propagate from the plane on the screen along an axis, in both directions.
+
+        A long run in tiles first shows what it costs, unless that is `agreed`.
+        """
         main_job = self._state.main_job
         if self.closed or main_job.job is not None:
             return
@@ -145,7 +149,11 @@ class PlanePropagation(Controller):
         self._running = found
         work = partial(_propagate, self._state.session, found)
         stopped = ui_text.STOPPED_PROPAGATION
-        main_job.start_told(work, partial(self._on_propagated, found), stopped)
+        planes, again = sum(map(len, found.ways)), partial(self.run, axis, agreed=True)
+        start_on_planes(
+            self._state, found.request, planes, work, partial(self._on_propagated, found),
+            stopped, again, agreed=agreed,
+        )  # fmt: skip
 
     def _snapshot(self, axis: int) -> _Propagation | str:
         """The work to do, or why there is none."""

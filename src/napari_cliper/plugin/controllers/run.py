@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QShortcut
 
 from ...labels.label_class import ClassRow
 from ...segmentation import SegmentationConfig
-from .. import shortcuts, ui_text
+from .. import shortcuts, tile_costs, ui_text
 from ..engine_requests import Outcome
 from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, fits_memory
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from ...segmentation import TileEstimate
 
 RESCORE_AFTER = 700  # milliseconds after the last change of a word
-
-LONG_RUN = 60  # seconds; a run in tiles that takes longer waits for the user's consent
 
 
 class RunController(Controller):
@@ -130,7 +128,7 @@ class RunController(Controller):
         work: Work = partial(self._state.session.run, asked)
         if asked.config.tiles is not None:
             agreed = agreed or again or self._tiles.knows(cost_key(choice, asked.config))
-            limit = math.inf if agreed else LONG_RUN
+            limit = math.inf if agreed else tile_costs.LONG_RUN
             work = partial(self._state.session.run_if_short, asked, limit)
             stopped = ui_text.STOPPED_TILES
         self._main_job.start(
@@ -274,10 +272,7 @@ class RunController(Controller):
         key = cost_key(choice, config)
         costs = Costs(key, cost, self._state.session.tiles_on_disk)
         self._tiles.tell(costs)
-        start = StateButton(
-            ui_text.START_TILES, partial(self.run, agreed=True), ui_text.START_TILES_TIP
-        )
-        self._status.end(ui_text.long_run(costs.text), tone="warning", buttons=(start,))
+        self._main_job.ask_to_start(ui_text.long_run(costs.text), partial(self.run, agreed=True))
 
     def _works_on(self, layer: Any) -> bool:
         """Whether the user paints or clicks in a layer, which then stays active."""

@@ -99,6 +99,11 @@ def long_run(costs: str) -> str:
     return f"This takes long. {costs}."
 
 
+def long_planes(*, planes: int, costs: str) -> str:
+    """A run of several planes in tiles takes long, and waits for the user's consent."""
+    return f"This takes long. {count(planes, 'plane')}, {costs}."
+
+
 def tiles_exceed_disk(*, tiles: int, needed: float, free: float) -> str:
     """The features of the tiles do not fit on the disk; sizes in bytes."""
     return (
