@@ -34,6 +34,7 @@ from .controllers.plane_propagation import PlanePropagation
 from .controllers.project import ProjectController
 from .controllers.project_runs import ProjectRuns
 from .controllers.prototype_learning import PrototypeLearning
+from .controllers.provisional import ProvisionalLabels
 from .controllers.remembered_engine import RememberedEngine
 from .controllers.requests import Requests
 from .controllers.result_display import ResultDisplay
@@ -119,6 +120,7 @@ class CliperWidget(DockPanels):
         )
         self.tiles = add(TilesController(state, self.tiles_panel, engine, requests))
         self.frame.page_changed.connect(self.tiles_panel.follow)
+        self.provisional = add(ProvisionalLabels(state, self.status_panel, requests))
         self.run_controller = add(
             RunController(
                 state,
@@ -129,6 +131,7 @@ class CliperWidget(DockPanels):
                 requests,
                 clicks,
                 self.tiles,
+                self.provisional,
             )
         )
         self.all_planes = add(

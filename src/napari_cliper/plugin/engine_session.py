@@ -122,10 +122,18 @@ class Session:
         self,
         request: Request,
         seconds: float,
+        first: Callable[[Callable[[Progress], None], Callable[[], bool]], None] | None,
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> Outcome | TileEstimate:
         """Run in tiles, or return the estimate if that takes longer; called in a thread.
+
+        Parameters
+        ----------
+        request : Request
+        seconds : float
+        first : callable or None
+            Called before the run with `report` and `should_stop`.
 
         Raises
         ------
@@ -139,6 +147,8 @@ class Session:
             check_room(cost, self.tile_store)
             if cost.seconds > seconds:
                 return cost
+        if first is not None:
+            first(report, should_stop)
         return self.run(request, report, should_stop)
 
     def run(

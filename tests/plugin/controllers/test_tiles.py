@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import dask.array as da
@@ -15,7 +16,7 @@ from napari.utils.interactions import (
 )
 
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.plugin import tile_costs
+from napari_cliper.plugin import tile_costs, ui_text
 from napari_cliper.plugin.layers import image_layers
 from napari_cliper.segmentation import (
     InvalidInputError,
@@ -244,6 +245,11 @@ def test_of_a_slide_only_the_visible_part_is_read(dock, qtbot, monkeypatch):
     assert labels.shape == tuple(part.stop - part.start for part in region)
     assert labels.any()
     assert 0 < levels[0].read < 50 * labels.size
+    dock.annotation_controller.accept()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)  # it learns from what was accepted
+    (annotation,) = dock.annotation_controller.all
+    assert annotation.layer.data.shape == (4096, 4096)  # a window of it
+    np.testing.assert_array_equal(annotation.edits.labels[region] > 0, labels > 0)
     square = np.array([[5000, 5000], [5000, 7999], [7999, 7999], [7999, 5000]], float)
     viewer.add_shapes([square], shape_type="rectangle", name="square")
     dock.image_panel.choose(dock.image_panel.rectangles()[0])
@@ -254,5 +260,39 @@ def test_of_a_slide_only_the_visible_part_is_read(dock, qtbot, monkeypatch):
     qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
     assert dock.result.seen().labels.shape == (3000, 3000)
     assert levels[0].read < 3072 * 3072  # once, for corrections; the tiles need less
-    with pytest.raises(InvalidInputError, match="annotation of slide"):
-        dock.annotation_controller.begin(viewer.layers["slide"], "slide")
+    free.virtual_memory = lambda: SimpleNamespace(available=1_000)
+    viewer.add_image(np.zeros((2, 40, 50), np.uint8), name="stack")
+    with pytest.raises(InvalidInputError, match="annotation of stack"):
+        dock.annotation_controller.begin(viewer.layers["stack"], "stack")
+
+
+def test_what_is_visible_is_labelled_first_and_again_when_all_tiles_are_in(large, qtbot, passes):
+    dock, camera = large, large.viewer.scene.camera
+    config = replace(dock.engine_panel.value(), tiles=Tiles(64, overlap=16))
+    dock.engine_panel.setValue(config)
+    name, seen = ui_text.provisional_layer("large"), []
+
+    def look(_progress):
+        if name in dock.viewer.layers and not seen:
+            layer = dock.viewer.layers[name]
+            seen.append((layer.data.copy(), layer.extent.world, len(passes)))
+            dock.cancel()
+
+    dock.main_job.progressed.connect(look)
+    for zoom, most in ((8.0, 9 + 2), (0.2, 1 + 2)):
+        camera.zoom, camera.center = zoom, (0, 300, 400)
+        half = np.array(dock.viewer.canvas.viewbox_size(dock.viewer.layers)) / zoom / 2
+        passes.clear()
+        seen.clear()
+        dock.run_controller.run(agreed=True)
+        qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+        ((labels, extent, tiles),) = seen
+        assert tiles <= most
+        assert name not in dock.viewer.layers
+        assert labels.any()
+        middle = np.array([300, 400])
+        corners = np.clip([middle - half, middle + half], -0.5, 699.5)
+        np.testing.assert_allclose(extent, corners, atol=1.5)
+    dock.main_job.progressed.disconnect(look)
+    dock.image_panel.choose("visible", current_plane=True)
+    assert dock.provisional.first(dock.image_panel.value(), (), dock.requests.of_run()[2]) is None

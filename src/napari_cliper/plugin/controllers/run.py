@@ -26,6 +26,7 @@ from ..tile_costs import Costs
 from ..worker import Work
 from .base import Controller
 from .clicks import ClickController
+from .provisional import ProvisionalLabels
 from .requests import Requests, cost_key
 from .tiles import TilesController
 
@@ -49,6 +50,7 @@ class RunController(Controller):
     requests : Requests
     clicks : ClickController
     tiles : TilesController
+    provisional : ProvisionalLabels
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class RunController(Controller):
         requests: Requests,
         clicks: ClickController,
         tiles: TilesController,
+        provisional: ProvisionalLabels,
     ) -> None:
         super().__init__(status)
         self._state = state
@@ -72,6 +75,7 @@ class RunController(Controller):
         self._requests = requests
         self._clicks = clicks
         self._tiles = tiles
+        self._provisional = provisional
         self._main_job = state.main_job
         self._result = state.result
         self._told = ""  # the message of the result
@@ -129,7 +133,8 @@ class RunController(Controller):
         if asked.config.tiles is not None:
             agreed = agreed or again or self._tiles.knows(cost_key(choice, asked.config))
             limit = math.inf if agreed else tile_costs.LONG_RUN
-            work = partial(self._state.session.run_if_short, asked, limit)
+            first = None if again else self._provisional.first(choice, rows, asked)
+            work = partial(self._state.session.run_if_short, asked, limit, first)
             stopped = ui_text.STOPPED_TILES
         self._main_job.start(
             work,

@@ -39,6 +39,7 @@ LOADING_PYTORCH = "Loading PyTorch (once per session)"
 READING_IMAGE = "Reading the image"
 WAITING_FOR_CANCELLED = "Waiting for the cancelled job to end"
 MAKING_LABELS = "Making labels"
+PROVISIONAL_SHOWN = "Provisional labels of what is visible are shown. The run goes on"
 LEARNING = "Learning visual prototypes"
 
 
@@ -179,3 +180,8 @@ NOT_SAVED_TITLE = "Annotations are not saved"
 def close_question(problem: str) -> str:
     """Whether to close the window though something could not be saved."""
     return f"{problem} Close anyway and lose these changes?"
+
+
+def provisional_layer(image: str) -> str:
+    """The name of the layer with labels of what is visible, until a run in tiles ends."""
+    return f"{image} prediction, provisional"
