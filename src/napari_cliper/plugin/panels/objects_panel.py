@@ -114,6 +114,7 @@ class ObjectsPanel(Panel):
         row = QHBoxLayout()
         row.addWidget(self._origin_label)
         row.addWidget(self.origin, 1)
+        row.addWidget(self.volume)
         column.addLayout(row)
         row = QHBoxLayout()
         row.addWidget(self._smallest_label)
@@ -134,7 +135,6 @@ class ObjectsPanel(Panel):
         column.addLayout(buttons)
         row = QHBoxLayout()
         row.addWidget(self.show_switch, 1)
-        row.addWidget(self.volume)
         row.addWidget(self.link_button, 1)
         column.addLayout(row)
 
@@ -228,7 +228,7 @@ class ObjectsPanel(Panel):
         self.link_button.setVisible(bool(axes))
         self.link_button.setText(ui_text.link_button(axes))
         self.link_button.setEnabled(not why_not)
-        self.link_button.setToolTip(why_not or ui_text.LINK_TIP)
+        self.link_button.setToolTip(why_not or ui_text.link_tip(axes))
 
     def ask_objects(self) -> str:
         """Ask for a file with objects; empty if the user cancels."""

@@ -77,10 +77,6 @@ IN_3D_TIP = (
 )
 LINKED_3D = "In 3-D, an object has one number on all its planes."
 REMOVE_PER_PLANE = "Objects are removed plane by plane: untick In 3-D."
-LINK_TIP = (
-    "Give an object the same number from plane to plane, and list splits and merges in the table. "
-    "Only the numbers change."
-)
 LINKING = "Linking objects"
 LINK_BUSY = "Wait for the running job to end."
 LINK_AGAIN = "Objects were edited meanwhile. Link them again."
@@ -90,8 +86,18 @@ TOO_FEW_PLANES = (
 LINK_EVENTS = "Splits and merges"
 
 
+def link_tip(axes: Sequence[str]) -> str:
+    """The tooltip of the button that links objects."""
+    return (
+        f"Give an object the same number on all planes along {' and '.join(axes)}, and list splits "
+        "and merges in the table. Only the numbers change."
+    )
+
+
 def link_button(axes: Sequence[str]) -> str:
-    """The button that links objects."""
+    """The button that links objects; without long names of axes, for which there is no room."""
+    if sum(map(len, axes)) > 8 * len(axes):
+        return "Link planes"
     return f"Link through {' and '.join(axes)}"
 
 
