@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -170,6 +170,7 @@ _NOT_VALIDATED: Mapping[tuple[str, str], Settings] = MappingProxyType(
 """Settings without published figures, by method and model; the same for every dataset."""
 
 
+@lru_cache(maxsize=256)  # asked for each configuration
 def published_settings(method: str, model: str, preset: str = DEFAULT_PRESET) -> Settings:
     """The published settings of a method and model, or those of the most similar model.
 

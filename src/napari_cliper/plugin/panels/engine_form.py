@@ -261,13 +261,14 @@ class EngineForm(QWidget):
         """
         if not self.model.value():
             raise InvalidInputError(ui_text.NO_MODEL_NAMED)
+        outline = self.outline()
         config = SegmentationConfig(
             method=self.method.value(),
             model=self.model.value(),
             refiner=self.refiner.value(),
-            diffusion_model=self._diffusion(),
+            diffusion_model=self._diffusion(needed=outline.needs_diffusion),
             foundation_model=self.foundation.value(),
-            sam_model=self._sam(),
+            sam_model=self._sam(needed=outline.needs_sam),
             masks=self._mask_source(),
             background=self.background.value(),
             templates=self.templates.value(),
@@ -283,10 +284,9 @@ class EngineForm(QWidget):
         )
         return with_tiles_of(config, self._with_tiles)
 
-    def _diffusion(self) -> str:
+    def _diffusion(self, *, needed: bool) -> str:
         """The diffusion model; an invalid name is ignored if no diffusion model is used."""
         name: str = self.diffusion.value()
-        needed = self.outline().needs_diffusion
         if not name and needed:
             raise InvalidInputError(ui_text.NO_DIFFUSION_NAMED)
         if not needed:
@@ -296,10 +296,9 @@ class EngineForm(QWidget):
                 return _DEFAULT.diffusion_model
         return name
 
-    def _sam(self) -> str:
+    def _sam(self, *, needed: bool) -> str:
         """SAM; an invalid name is ignored if no SAM is used."""
         name: str = self.sam.value()
-        needed = self.outline().needs_sam
         if not name and needed:
             raise InvalidInputError(ui_text.NO_SAM_NAMED)
         if not needed:
