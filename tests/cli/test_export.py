@@ -6,7 +6,6 @@ import csv
 import json
 import subprocess
 import sys
-import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,16 +16,13 @@ import tifffile
 import yaml
 from PIL import Image
 from pycocotools.coco import COCO
-from typer.testing import CliRunner
 
 from napari_cliper.annotation.edit_mask import ACCEPTED, AnnotationState
 from napari_cliper.annotation.project.image_list import FILE
 from napari_cliper.annotation.project.project import Project
-from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.io.class_list import write_classes
 from napari_cliper.io.export import export_images
-from napari_cliper.io.formats import FORMATS
 from napari_cliper.io.lazy_images import summary_of
 from napari_cliper.io.writers.coco import write_coco
 from napari_cliper.io.writers.png import write_indexed_png
@@ -38,18 +34,6 @@ from napari_cliper.workflows.export_datasets import gather, one_numbering
 
 CLASSES = {number: ClassRow(kind.name) for number, kind in enumerate(KINDS, 1)}
 SHAPE = (48, 64)
-
-
-@pytest.fixture
-def export(tmp_path):
-    """Run the command; the results go into out."""
-
-    def run(*arguments):
-        given = [str(argument) for argument in arguments]
-        output = [] if "--output" in given else ["--output", str(tmp_path / "out")]
-        return CliRunner().invoke(app, ["export", *given, *output])
-
-    return run
 
 
 @pytest.fixture
@@ -328,75 +312,7 @@ def test_yolo_says_which_images_it_lacks(export, tmp_path):
     assert "no 8-bit image of one" in words(result)
 
 
-def test_the_numbers_of_tomorrow_are_those_of_today():
-    """More images behind do not change the numbers of those before; nor does the array change."""
-    rng = np.random.default_rng(0)
-    names = [f"class {index}" for index in range(12)]
-    images = []
-    for index in range(8):
-        chosen = rng.choice(names, 4, replace=False)
-        numbers = rng.choice(np.arange(1, 9), 4, replace=False)
-        classes = {int(n): ClassRow(str(name)) for n, name in zip(numbers, chosen, strict=True)}
-        labels = rng.choice([0, *numbers], (6, 7)).astype(np.uint8)
-        labels.setflags(write=False)
-        images.append(LabelledImage(str(index), labels, classes))
-    summaries = list(map(summary_of, images))
-    for count in range(1, 9):
-        some, _ = one_numbering(images[:count], summaries[:count], {})
-        every = tuple(one_numbering(images, summaries, {})[0])
-        for image, other, before in zip(some, every[:count], images[:count], strict=True):
-            np.testing.assert_array_equal(image.labels, other.labels)
-            for label, row in before.classes.items():
-                (number,) = (n for n, one in image.classes.items() if one.name == row.name)
-                np.testing.assert_array_equal(image.labels == number, before.labels == label)
-                assert image.colours[number] == before.colours[label]
-
-
-# ---------------------------------------------------------------------- many images
-
-
-def many_images(folder, count):
-    """One image under many names, with its labels in files, in a project and as COCO."""
-    picture, labels = np.zeros((250, 300, 3), np.uint8), np.zeros((250, 300), np.uint8)
-    labels[50:100, 25:150], labels[150:175, 25:150] = 1, 2
-    for kind in ("pictures", "labels"):
-        (folder / kind).mkdir(parents=True)
-    for index in range(count):
-        Image.fromarray(picture).save(folder / "pictures" / f"{index}.png")
-        write_indexed_png(
-            folder / "labels" / f"{index}.png", LabelledImage(str(index), labels, CLASSES)
-        )
-    names = [str(index) for index in range(count)]
-    project = Project.create(
-        folder / "project", [folder / "pictures" / f"{name}.png" for name in names]
-    )
-    state = AnnotationState(labels.astype(np.uint16), np.full_like(labels, ACCEPTED), CLASSES, {})
-    for name in names:
-        project.save(name, state, "done")
-    write_coco(folder / "set.json", [LabelledImage(name, labels, CLASSES) for name in names])
-    label_files = [folder / "labels" / f"{name}.png" for name in names]
-    return {"files": label_files, "project": [project.folder], "coco": [folder / "set.json"]}
-
-
-def test_memory_does_not_grow_with_the_number_of_images(export, tmp_path):
-    peaks = {}
-    for count in (1, 3, 12):  # the first time is for what is loaded once
-        for kind, sources in many_images(tmp_path / str(count), count).items():
-            out = tmp_path / str(count) / f"{kind} out"
-            formats = list(FORMATS) if kind == "project" else ("coco", "yolo")
-            options = [option for name in formats for option in ("--format", name)]
-            if kind != "project":
-                options += ["--images", tmp_path / str(count) / "pictures"]
-            tracemalloc.start()
-            try:
-                result = export(*sources, *options, "--output", out)
-                peaks[kind, count] = tracemalloc.get_traced_memory()[1]
-            finally:
-                tracemalloc.stop()
-            assert result.exit_code == 0, result.output
-            assert len(list((out / "yolo" / "images" / "train").iterdir())) == count
-    for kind in ("files", "project", "coco"):
-        assert peaks[kind, 12] < 1.2 * peaks[kind, 3], peaks
+# ---------------------------------------------------------------------- what is refused
 
 
 def test_a_project_that_changes_during_its_export_is_refused(project, tmp_path):
@@ -406,9 +322,6 @@ def test_a_project_that_changes_during_its_export_is_refused(project, tmp_path):
     with pytest.raises(InvalidInputError, match=r"field 2 changed during the export\. Export"):
         export_images(tmp_path / "out", images, ["png"])
     assert not (tmp_path / "out").exists()
-
-
-# ---------------------------------------------------------------------- what is refused
 
 
 def test_wrong_formats_and_sources_are_all_named(export, tmp_path):

@@ -11,15 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from dock_views import message
 from napari.layers import Image, Labels
-from PIL import Image as Picture
-from qtpy.QtCore import QEvent
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QApplication
+from project_actions import annotation, full_disk, loaded, on_disk, painted
 
 from napari_cliper.annotation.edit_mask import ACCEPTED, PAINTED
 from napari_cliper.annotation.project.project import Project
-from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.own_files import add_to_record
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin.controllers import project as project_controller
@@ -29,55 +26,12 @@ from napari_cliper.plugin.panels.export_panel import ExportRequest
 from napari_cliper.plugin.worker import running_jobs
 from napari_cliper.segmentation import SegmentationConfig, Thresholds
 
-SHAPE = (96, 128)
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    """Three scenes as PNG files."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for index in range(3):
-        scene = make_scene(SHAPE, 1_000_008 + index)
-        Picture.fromarray(scene.image).save(folder / f"scene {index + 1}.png")
-    return sorted(folder.iterdir())
-
-
-@pytest.fixture
-def project(dock, pictures, tmp_path, qtbot):
-    """The dock with a project of three images, at the first."""
-    dock.viewer.layers.clear()
-    dock.project_controller.create(tmp_path / "project", pictures)
-    loaded(dock, qtbot, "scene 1")
-    return dock
-
-
-def loaded(dock, qtbot, name):
-    qtbot.waitUntil(
-        lambda: dock.project_controller.current == name and dock.project_controller.idle,
-        timeout=10_000,
-    )
-    choose(dock, dock.project_controller.layer)
-
-
-def choose(dock, layer):
-    dock.image_panel.images.setCurrentText(layer.name)
-    assert dock.image_panel.value().layer is layer
-
-
-def annotation(dock):
-    return dock.annotation_controller.of(dock.project_controller.layer)
-
 
 def saved(dock, qtbot):
     qtbot.waitUntil(
         lambda: dock.project_controller.idle,
         timeout=10_000,
     )
-
-
-def message(dock):
-    return dock.status_panel.message.text()
 
 
 def texts(dock):
@@ -295,23 +249,6 @@ def test_a_killed_process_loses_a_few_seconds_at_most(pictures, tmp_path):
 # ---------------------------------------------------------------------- nothing is lost
 
 
-def full_disk(*_args, **_options):
-    raise OSError(28, "No space left on device")
-
-
-def painted(dock, qtbot, at=(30, 30)):
-    """Paint label 2 at a place of the first image, and let the dock know."""
-    mine = dock.annotation_controller.begin(dock.project_controller.layer, "scene 1")
-    mine.layer.paint(at, 2)
-    qtbot.wait(20)
-    return mine
-
-
-def on_disk(tmp_path, at=(30, 30)):
-    state = Project.open(tmp_path / "project").load("scene 1")
-    return state is not None and state.labels[at] == 2
-
-
 @pytest.mark.one_binding
 def test_what_is_painted_while_the_next_image_loads_is_saved(project, qtbot, tmp_path, monkeypatch):
     gate, load = threading.Event(), project_controller.load_image
@@ -439,7 +376,7 @@ def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, picture
 
 @pytest.mark.one_binding
 def test_a_layer_that_is_part_of_its_file_is_copied(dock, tmp_path):
-    channels = np.random.default_rng(0).integers(0, 255, (2, *SHAPE)).astype(np.uint8)
+    channels = np.random.default_rng(0).integers(0, 255, (2, 96, 128)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "two.tif", channels)
     _, second = dock.viewer.open(str(tmp_path / "two.tif"), plugin="napari", channel_axis=0)
     mine = dock.annotation_controller.begin(second, second.name)
@@ -462,56 +399,6 @@ def test_a_result_that_was_asked_with_other_words_is_dropped(dock, run, qtbot, p
     assert dock.shown is None
     run(dock)
     assert dock.threshold_panel.value().background_threshold == pytest.approx(0.77)
-
-
-# ---------------------------------------------------------------------- closing
-
-
-@pytest.fixture
-def in_window(make_napari_viewer, qtbot, pictures, tmp_path):
-    """The dock with a project in a window that is seen."""
-    viewer = make_napari_viewer(show=True)
-    dock = CliperWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="CLIPer segmentation")
-    qtbot.waitUntil(lambda: dock.weights.idle, timeout=20_000)
-    dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
-    dock.project_controller.create(tmp_path / "project", pictures)
-    loaded(dock, qtbot, "scene 1")
-    yield dock
-    dock.close_down()
-
-
-@pytest.mark.parametrize("floating", [False, True])
-def test_closing_the_viewer_saves_and_ends_the_dock(in_window, qtbot, tmp_path, floating):
-    in_window.parentWidget().setFloating(floating)
-    painted(in_window, qtbot)
-    in_window.viewer.close()
-    assert on_disk(tmp_path)
-    assert in_window.closed
-
-
-def test_taking_the_dock_out_saves_and_ends_it(in_window, qtbot, tmp_path):
-    painted(in_window, qtbot)
-    in_window.viewer.window.remove_dock_widget(in_window)
-    assert on_disk(tmp_path)
-    assert in_window.closed
-
-
-def test_the_cross_saves_and_asks_where_that_fails(in_window, qtbot, tmp_path, monkeypatch):
-    painted(in_window, qtbot)
-    window = in_window.window()
-    requested = []
-    monkeypatch.setattr(CliperWidget, "_ask_to_close", lambda dock: requested.append(message(dock)))
-    with monkeypatch.context() as patched:
-        patched.setattr("tifffile.imwrite", full_disk)
-        QApplication.sendEvent(window.windowHandle(), QCloseEvent())
-    assert "disk is full" in requested[0]
-    assert window.isVisible()
-    assert not in_window.closed
-    assert not in_window.eventFilter(window, QCloseEvent())
-    assert on_disk(tmp_path)
-    in_window.eventFilter(window, QEvent(QEvent.Type.DeferredDelete))
-    assert in_window.closed
 
 
 @pytest.mark.one_binding

@@ -7,7 +7,8 @@ import threading
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from dock_views import message
+from project_actions import loaded
 from qtpy.QtCore import Qt
 
 from napari_cliper.annotation.project.project import Project
@@ -18,7 +19,6 @@ from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.engine_session import Session
 from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
 from napari_cliper.segmentation import (
-    LiveLabels,
     Prototypes,
     SegmentationConfig,
     Segmenter,
@@ -38,10 +38,6 @@ def nonsense(dock):
     """The dock with class names that mean nothing to the model."""
     dock.classes_panel.setValue([ClassRow(name) for name in NAMES.values()])
     return dock
-
-
-def message(dock):
-    return dock.status_panel.message.text()
 
 
 def idle(dock, qtbot):
@@ -379,33 +375,17 @@ def test_accepting_everything_learns_prototypes_unless_switched_off(dock, run, q
 
 
 @pytest.fixture
-def project(nonsense, tmp_path, qtbot):
-    """The dock with a project of three scenes, at the first."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for index in range(3):
-        scene = make_scene(SHAPE, 1_000_008 + index)
-        Picture.fromarray(scene.image).save(folder / f"scene {index + 1}.png")
-    nonsense.viewer.layers.clear()
-    nonsense.project_controller.create(tmp_path / "project", sorted(folder.iterdir()))
-    at(nonsense, qtbot, "scene 1")
-    return nonsense
-
-
-def at(dock, qtbot, name):
-    """Wait until an image of the project is shown, and choose it."""
-    qtbot.waitUntil(
-        lambda: dock.project_controller.current == name and dock.project_controller.idle,
-        timeout=10_000,
-    )
-    dock.image_panel.images.setCurrentText(dock.project_controller.layer.name)
+def project(project):
+    """The dock at the first of three images, with class names that mean nothing to the model."""
+    project.classes_panel.setValue([ClassRow(name) for name in NAMES.values()])
+    return project
 
 
 def test_prototypes_of_a_done_image_are_used_for_the_next(project, run, qtbot, tmp_path):
     dock = project
     confirm_scene(dock, dock.project_controller.layer, "scene 1")
     dock.project_panel.done_button.click()
-    at(dock, qtbot, "scene 2")
+    loaded(dock, qtbot, "scene 2")
     qtbot.waitUntil(lambda: dock.learning_controller.prototypes is not None, timeout=60_000)
     assert all("scene 1" in text for text in texts(dock))
     run(dock)
@@ -428,7 +408,7 @@ def test_a_project_saves_prototypes_and_weight(project, qtbot, tmp_path, make_na
     other = CliperWidget(make_napari_viewer())
     qtbot.addWidget(other)
     other.project_controller.open(tmp_path / "project")
-    at(other, qtbot, "scene 1")
+    loaded(other, qtbot, "scene 1")
     np.testing.assert_allclose(
         vectors(other.learning_controller.prototypes), vectors(expected), atol=1e-6
     )
@@ -449,88 +429,8 @@ def test_what_is_learned_for_another_project_is_dropped(project, qtbot, tmp_path
     monkeypatch.setattr(Session, "learn", slow)
     project.learning_controller.learn()
     project.project_controller.open(tmp_path / "other")
-    at(project, qtbot, "scene 3")
+    loaded(project, qtbot, "scene 3")
     gate.set()
     idle(project, qtbot)
     assert project.learning_controller.prototypes is None
     assert "discarded" in message(project)
-
-
-# ---------------------------------------------------------------------- most uncertain first
-
-
-def rows(dock):
-    images = dock.project_panel.images
-    return [images.item(row).text() for row in range(images.count())]
-
-
-def values_by_python(dock, names, tmp_path):
-    """The mean uncertainty of whole scenes, by the engine alone."""
-    config = dock.engine_panel.value()
-    segmenter = Segmenter(config)
-    thresholds = config.settings().thresholds
-    words = [row.name for row in dock.classes_panel.value()]
-    project = Project.open(tmp_path / "project")
-    found = {}
-    for name in names:
-        scores = segmenter.score(segmenter.embed(project.read_image(name)), words)
-        found[name] = float(LiveLabels(scores, "refined").uncertainty(thresholds).mean())
-    return found
-
-
-def test_the_most_uncertain_images_come_first(project, qtbot, tmp_path):
-    dock = project
-    for name in ("bad", "scene 4", "scene 5"):
-        Picture.fromarray(make_scene(SHAPE, 1_000_020 + len(name)).image).save(
-            tmp_path / "pictures" / f"{name}.png"
-        )
-    Picture.fromarray(make_scene(SHAPE, 1_000_031).image).save(
-        tmp_path / "pictures" / "scene 5.png"
-    )
-    dock.project_controller.project.add_files(
-        [tmp_path / "pictures" / f"{name}.png" for name in ("bad", "scene 4", "scene 5")]
-    )
-    (tmp_path / "pictures" / "bad.png").write_bytes(b"no image")
-    dock.prototypes_panel.by_itself.setChecked(False)
-    dock.project_panel.done_button.click()  # scene 1
-    at(dock, qtbot, "scene 2")
-    dock.project_panel.order_button.click()
-    assert dock.job is not None, message(dock)
-    idle(dock, qtbot)
-    names = ["scene 2", "scene 3", "scene 4", "scene 5"]
-    values = values_by_python(dock, names, tmp_path)
-    best = sorted(names, key=lambda name: -values[name])
-    kept = [image.name for image in Project.open(tmp_path / "project").images]
-    assert kept == [*best, "bad", "scene 1"]
-    assert rows(dock)[0] == f"{best[0]}: not started, {values[best[0]]:.0%} uncertain"
-    assert rows(dock)[-2:] == ["bad: not started", "scene 1: done"]
-    said = re.search(r"([\d.]+)%", dock.project_panel.images.item(0).toolTip())
-    assert float(said[1]) / 100 == pytest.approx(values[best[0]], abs=1 / 255)  # as it is stored
-    assert "Sorted 4 images" in message(dock)
-    assert "bad could not be read" in message(dock)
-    assert dock.project_controller.current == "scene 2"
-
-
-def test_an_order_that_is_cancelled_changes_nothing(project, qtbot, monkeypatch):
-    gate, ask = threading.Event(), Session.predict
-
-    def slow(*args):
-        gate.wait(10)
-        return ask(*args)
-
-    monkeypatch.setattr(Session, "predict", slow)
-    before = rows(project)
-    project.project_panel.order_button.click()
-    project.status_panel.cancel_button.click()
-    gate.set()
-    idle(project, qtbot)
-    assert rows(project) == before
-    assert "Cancelled" in message(project)
-
-
-def test_the_reason_why_images_cannot_be_sorted_is_shown(project):
-    button = project.project_panel.order_button
-    assert button.isEnabled()
-    project.classes_panel.setValue([])
-    assert not button.isEnabled()
-    assert "no word" in button.toolTip()

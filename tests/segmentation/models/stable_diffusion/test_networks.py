@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +10,12 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, PNDMScheduler, UNet2DConditionModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from small_diffusion import REFERENCE, SIDE, WEIGHTS, load, write_text_encoder
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from napari_cliper.segmentation import ClassPrompt, SegmentationConfig, Segmenter
 from napari_cliper.segmentation.errors import (
-    DamagedWeightsError,
-    InvalidInputError,
     Stopped,
-    WeightsUnavailableError,
 )
 from napari_cliper.segmentation.features.preprocessing import squashed
 from napari_cliper.segmentation.models import loading, transformers_networks
@@ -28,62 +24,7 @@ from napari_cliper.segmentation.models import tensor_cache as kept
 from napari_cliper.segmentation.progress import Monitor
 from napari_cliper.segmentation.refiners.attention_maps import refine_with_attention
 
-REFERENCE = Path(__file__).parents[2] / "parity" / "reference" / "diffusion"
 WORDS = [ClassPrompt("dog"), ClassPrompt("cat")]
-SIDE = 8  # of the latents, in place of 64
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-
-
-def edit(path, **changes):
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def write_text_encoder(folder, width=32):
-    """The text tower and the tokenizer of a Stable Diffusion, by transformers itself."""
-    torch.manual_seed(0)
-    text = CLIPTextConfig(
-        vocab_size=6,
-        hidden_size=width,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=12,
-        bos_token_id=4,
-        eos_token_id=5,
-        pad_token_id=5,
-    )
-    CLIPTextModel(text).save_pretrained(folder / "text_encoder")
-    tokenizer = folder / "tokenizer"
-    tokenizer.mkdir(exist_ok=True)
-    words = ["a", "b", "a</w>", "b</w>", "<|startoftext|>", "<|endoftext|>"]
-    (tokenizer / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (tokenizer / "merges.txt").write_text("#version: 0.2\n")
-    special = {
-        "bos_token": "<|startoftext|>",
-        "eos_token": "<|endoftext|>",
-        "pad_token": "<|endoftext|>",
-        "unk_token": "<|endoftext|>",
-    }
-    (tokenizer / "special_tokens_map.json").write_text(json.dumps(special))
-    own = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 12, **special}
-    (tokenizer / "tokenizer_config.json").write_text(json.dumps(own))
-
-
-@pytest.fixture(scope="module")
-def whole_folder(tmp_path_factory):
-    """The small UNet and VAE of the reference, and the parts that it lacks."""
-    folder = tmp_path_factory.mktemp("sd") / "model"
-    for part in ("unet", "vae", "scheduler"):
-        shutil.copytree(REFERENCE / part, folder / part)
-    edit(folder / "unet" / "config.json", sample_size=SIDE)
-    write_text_encoder(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(whole_folder, tmp_path):
-    """One that a test may damage."""
-    return Path(shutil.copytree(whole_folder, tmp_path / "model"))
 
 
 @pytest.fixture
@@ -131,14 +72,6 @@ def config(tiny_clip, folder, **options):
         }
         | options
     )
-
-
-def load(folder, dtype=torch.float32, monitor=None):
-    """As a segmenter does it."""
-    chosen_config = SegmentationConfig(diffusion_model=str(folder), device="cpu", offline=True)
-    return loading.load_diffusion(
-        chosen_config, torch.device("cpu"), dtype, monitor or Monitor()
-    ).network
 
 
 # --- from an image to labels
@@ -516,89 +449,3 @@ def test_a_stop_within_the_text_encoder(folder, cached_prompts):
     with pytest.raises(Stopped):
         load(folder, monitor=Monitor(should_stop=should_stop))
     assert not cached_prompts.exists()
-
-
-# --- folders that cannot be used
-
-
-@pytest.mark.parametrize("part", ["unet", "vae", "scheduler"])
-def test_a_missing_part_is_named(folder, part):
-    shutil.rmtree(folder / part)
-    with pytest.raises(
-        InvalidInputError,
-        match=rf"not a Stable Diffusion model in diffusers format: .*lacks {part}\.",
-    ):
-        load(folder)
-
-
-@pytest.mark.parametrize("part", ["text_encoder", "tokenizer"])
-def test_what_the_empty_prompt_needs_is_named(folder, part):
-    shutil.rmtree(folder / part)
-    with pytest.raises(WeightsUnavailableError, match=r"lacks text_encoder .* or tokenizer"):
-        load(folder)
-
-
-def test_no_folder_at_all(tmp_path):
-    with pytest.raises(WeightsUnavailableError, match=str(tmp_path / "none")):
-        load(tmp_path / "none")
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        f"unet/{WEIGHTS}",
-        f"vae/{WEIGHTS}",
-        "text_encoder/model.safetensors",
-        "unet/config.json",
-        "vae/config.json",
-        "scheduler/scheduler_config.json",
-        "text_encoder/config.json",
-        "tokenizer/vocab.json",
-    ],
-)
-@pytest.mark.parametrize("share", [0.0, 0.6])
-def test_a_damaged_file_names_its_folder(folder, file, share):
-    path = folder / file
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(DamagedWeightsError, match="download it again") as error:
-        load(folder)
-    assert str(path.parent) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [
-        (f"unet/{WEIGHTS}", "conv_in.weight"),
-        (f"vae/{WEIGHTS}", "encoder.conv_in.weight"),
-        ("text_encoder/model.safetensors", "text_model.final_layer_norm.weight"),
-    ],
-)
-@pytest.mark.parametrize("change", ["missing", "another shape"])
-def test_a_tensor_that_is_missing_or_of_another_shape(folder, file, name, change):
-    """The libraries only warn of one that is missing, and go on with random numbers."""
-    path = folder / file
-    tensors = load_file(path)
-    name = next(n for n in tensors if n == name or name.endswith(n))
-    if change == "missing":
-        del tensors[name]
-    else:
-        tensors[name] = torch.ones(3)
-    save_file(tensors, path, {"format": "pt"})
-    with pytest.raises(DamagedWeightsError, match="download it again") as error:
-        load(folder)
-    assert str(path.parent) in str(error.value)
-
-
-def test_parts_of_two_models(folder):
-    write_text_encoder(folder, width=64)
-    with pytest.raises(DamagedWeightsError, match="belong to different models") as error:
-        load(folder)
-    assert "prompts of width 32, but its text encoder gives 64" in str(error.value)
-
-
-def test_pickles_are_not_read(folder):
-    path = folder / "unet" / WEIGHTS
-    torch.save(load_file(path), path.with_suffix(".bin"))
-    path.unlink()
-    with pytest.raises(DamagedWeightsError, match="cannot be read"):
-        load(folder)
