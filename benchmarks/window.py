@@ -143,8 +143,9 @@ def session(side: int, *, lazy: bool, still: bool) -> None:
     def stroke() -> None:
         corner = [part.start for part in annotation.edits.region] if lazy else [0, 0]
         start = middle - 300
-        for column in range(0, 600, 20):
-            layer.paint((start - corner[0], start + column - corner[1]), 1)
+        with layer.block_history():  # one step, as a drag with the brush is
+            for column in range(0, 600, 20):
+                layer.paint((start - corner[0], start + column - corner[1]), 1)
 
     loop.measure("Stroke", stroke)
     loop.measure("Undo", layer.undo)

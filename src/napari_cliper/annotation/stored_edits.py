@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .edit_history import REMEMBERED, Box, Index
+from .edit_history import REMEMBERED, Box, Index, union
 from .edit_mask import PAINTED, EditMask, Labels
 from .label_store import LabelStore, Region
 
@@ -180,27 +180,28 @@ class StoredEdits:
         self.edit_mask = StoredArray(store, edit_mask=True)
         self._pull(self.region)
 
-    def undo(self) -> bool:
-        """Undo the last step; return False if there is none."""
+    def undo(self) -> Region | None:
+        """Undo the last step; return the region that it changes, or None if there is no step."""
         return self._move(self._done, self._undone, undoing=True)
 
-    def redo(self) -> bool:
-        """Redo the step that was undone last; return False if there is none."""
+    def redo(self) -> Region | None:
+        """Redo the step that was undone last; return its region, or None if there is no step."""
         return self._move(self._undone, self._done, undoing=False)
 
     def _move(
         self, steps: deque[list[_Change]], others: deque[list[_Change]], *, undoing: bool
-    ) -> bool:
+    ) -> Region | None:
         self.follow()
         if not steps:
-            return False
+            return None
         step = steps.pop()
         for change in reversed(step) if undoing else step:
             labels, edit_mask = change.old if undoing else change.new
             self.store.write(change.region, labels, edit_mask, change.where)
             self._pull(change.region)
         others.append(step)
-        return True
+        rows, columns = union([change.region for change in step])
+        return rows, columns
 
     def _remember(self, step: list[_Change]) -> None:
         if not step:

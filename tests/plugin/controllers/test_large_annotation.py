@@ -96,6 +96,7 @@ def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, 
     assert not annotation.layer.data.any()
     annotation.layer.undo()  # of the stroke that is out of sight
     assert store.counts() == accepted
+    assert "out of sight, around row 700" in dock.status_panel.message.text()
     annotation.layer.redo()
     annotation.layer.redo()
     assert annotation.layer.data[60, 1500 - 1024] == 2

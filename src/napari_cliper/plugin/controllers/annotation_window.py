@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QWidget
 
 from ...annotation.label_store import OVERVIEW, Region
 from ...segmentation import Progress
+from .. import ui_text
 from ..layers.image_group import in_viewer
 from ..layers.image_view import seen_region
 from ..layers.large_annotation_layer import LargeAnnotationLayer
@@ -52,7 +53,7 @@ class AnnotationWindows(Controller):
         camera = viewer.scene.camera.events
         for emitter in (camera.center, camera.zoom, viewer.canvas.events.size):
             self._listeners.connect("viewer", emitter, self._on_view)
-        state.annotations.begun.connect(self._on_view)
+        state.annotations.begun.connect(self._on_begun)
         state.annotations.changed.connect(self._on_changed)
         state.annotations.leaving.connect(self._on_leaving)
 
@@ -63,6 +64,22 @@ class AnnotationWindows(Controller):
             one.remove()
         self._overviews.clear()
         super().close()
+
+    def _on_begun(self, annotation: object) -> None:
+        if isinstance(annotation, LargeAnnotationLayer):
+            annotation.gone_to.connect(partial(self._on_gone, annotation))
+            self._on_view()
+
+    def _on_gone(self, annotation: LargeAnnotationLayer, region: Region) -> None:
+        """Say where a step was undone that is out of sight."""
+        for one, view in self._views():
+            apart = any(
+                part.stop <= seen.start or seen.stop <= part.start
+                for part, seen in zip(region, view, strict=True)
+            )
+            if one is annotation and apart:
+                row, column = ((part.start + part.stop) // 2 for part in region)
+                self.message.emit(ui_text.changed_out_of_sight(row=row, column=column), False)
 
     def _views(self) -> Iterator[tuple[LargeAnnotationLayer, Region]]:
         """The large annotations that the viewer shows, and which region of each."""

@@ -386,7 +386,7 @@ class LiveResult(Controller):
             The annotation, above which it is moved.
         """
         seen = self.seen()
-        if seen is not None:
+        if seen is not None and not seen.layer.visible:  # napari draws it again each time
             seen.layer.visible = True
         if labels is not None:
             self.make_room(labels)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
+from qtpy.QtCore import Signal
 
 from ...annotation.edit_history import Box, smallest_part
 from ...annotation.edit_mask import AnnotationState
@@ -49,6 +50,9 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     Strokes are written to the store at once. Undo and redo work on all of the image.
     """
+
+    gone_to = Signal(object)
+    """A step was undone or redone; carries its region."""
 
     layer: WindowLabels
     edits: StoredEdits
@@ -211,12 +215,14 @@ class LargeAnnotationLayer(AnnotationLayer):
             if self.store.version != version:
                 self._step_taken()
 
-    def _go(self, step: Callable[[], bool]) -> None:
+    def _go(self, step: Callable[[], Region | None]) -> None:
         """Undo or redo a step."""
         self.follow()
         self.forget_following()
-        if step():
+        region = step()
+        if region is not None:
             self._draw()
+            self.gone_to.emit(region)
             self.changed.emit()
 
     def _box_of(self, step: Sequence[Any]) -> Box | None:

@@ -143,6 +143,11 @@ def annotation_layer(image: str) -> str:
     return f"{image} annotation"
 
 
+def changed_out_of_sight(*, row: int, column: int) -> str:
+    """A step was undone or redone where the viewer does not look."""
+    return f"This changed labels out of sight, around row {row}, column {column}."
+
+
 def overview_layer(image: str) -> str:
     """The name of the layer with the annotation of a large image, reduced."""
     return f"{image} annotation, overview"
