@@ -85,7 +85,9 @@ def check(pytest_arguments: list[str]) -> None:
     """Check style, types, the manifest and the docs, and run all tests.
 
     All tests run with PyQt6. Those of the plugin run again with PySide6, except tests marked
-    `one_binding`: they start processes of their own, use no Qt, or are about what the engine gives.
+    `one_binding`: they start processes of their own, use no Qt, are about what the engine gives, or
+    go only where other tests that run with both go too: every line of the panels, of the frame and
+    of the jobs runs with both.
 
     Every part runs, even if one before it fails. Exits with status 1 if any part failed.
     """

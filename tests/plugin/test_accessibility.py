@@ -140,6 +140,7 @@ def test_tab_reaches_every_control_of_a_page_from_top_to_bottom(full, qtbot):
     assert QApplication.focusWidget() is window  # the keys of napari work again
 
 
+@pytest.mark.one_binding
 def test_no_key_or_letter_is_used_twice_or_by_napari(full):
     bar = full.viewer.window._qt_window.menuBar()
     menus = {letter(action.text()) for action in bar.actions()} - {""}

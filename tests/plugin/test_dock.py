@@ -13,6 +13,8 @@ from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
 from napari_cliper.plugin.qt.tones import tone_colours
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
 
+pytestmark = pytest.mark.one_binding
+
 
 def test_a_run_gives_a_layer_of_outlines_that_says_what_it_is(dock, run):
     run(dock)
@@ -38,7 +40,6 @@ def test_a_run_gives_a_layer_of_outlines_that_says_what_it_is(dock, run):
     assert "pollen grain" in str(status)
 
 
-@pytest.mark.one_binding
 def test_same_labels_as_python(dock, run):
     dock.result.show_both(True)
     run(dock)
@@ -73,7 +74,6 @@ OTHER_KINDS = {
 }
 
 
-@pytest.mark.one_binding
 def test_images_of_other_kinds(dock, run, subtests):
     dock.corrections_panel.spread.setChecked(False)
     image = dock.viewer.layers["scene"].data
@@ -89,7 +89,6 @@ def test_images_of_other_kinds(dock, run, subtests):
             np.testing.assert_array_equal(labels_of(dock).data, expected)
 
 
-@pytest.mark.one_binding
 def test_a_rectangle_on_a_turned_and_scaled_image(dock, run):
     image = dock.viewer.layers["scene"].data
     dock.viewer.layers.clear()
@@ -117,7 +116,6 @@ def test_a_rectangle_on_a_turned_and_scaled_image(dock, run):
     np.testing.assert_array_equal(labels.data, expected)
 
 
-@pytest.mark.one_binding
 def test_a_stack_too_large_for_labels_is_refused_before_the_run(dock):
     stack = dask.array.zeros((2_000_000, 4096, 4096), dtype=np.uint8, chunks=(1, 4096, 4096))
     dock.viewer.layers.clear()
@@ -128,7 +126,6 @@ def test_a_stack_too_large_for_labels_is_refused_before_the_run(dock):
     assert "rectangle" in message(dock)
 
 
-@pytest.mark.one_binding
 def test_planes_of_a_stack_share_a_layer(dock, run):
     image = dock.viewer.layers["scene"].data
     dock.viewer.layers.clear()

@@ -32,6 +32,7 @@ def dino_hub(hub):
 
 
 @pytest.mark.usefixtures("dino_hub")
+@pytest.mark.one_binding
 def test_weights_are_downloaded_from_the_dock(dock, qtbot):
     dock.weights.look_up()
     request_for_dino(dock, qtbot)
@@ -47,6 +48,7 @@ def test_weights_are_downloaded_from_the_dock(dock, qtbot):
 
 
 @pytest.mark.parametrize("stalled", [True, False])
+@pytest.mark.one_binding
 def test_cancel_ends_a_download_within_a_second(dino_hub, dock, qtbot, stalled):
     dino_hub.pause = 0.2
     dino_hub.stall_after = 100_000 if stalled else None

@@ -14,6 +14,7 @@ from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
 
 
+@pytest.mark.one_binding
 def test_run_says_why_it_is_grey(make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
     dock = CliperWidget(viewer)
@@ -34,6 +35,7 @@ def test_an_image_that_cannot_be_segmented_is_told(dock, run):
     assert dock.run_panel.run_button.isEnabled()
 
 
+@pytest.mark.one_binding
 def test_an_out_of_memory_error_reaches_the_person(dock, run, monkeypatch):
     def fail(*_args, **_kwargs):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
@@ -77,6 +79,7 @@ def test_cancel_ends_every_stage_and_leaves_everything_as_it_was(dock, run):
     assert len(outputs(dock.viewer)) == 1
 
 
+@pytest.mark.one_binding
 def test_deleting_the_image_during_a_run_drops_the_result(dock, qtbot):
     dock.run()
     dock.viewer.layers.clear()
@@ -94,6 +97,7 @@ def test_deleting_the_output_during_a_run_makes_a_new_one(dock, run, qtbot):
     assert labels_of(dock) in dock.viewer.layers
 
 
+@pytest.mark.one_binding
 def test_running_twice_at_once_is_one_run(dock, qtbot):
     dock.run()
     job = dock.job
@@ -103,6 +107,7 @@ def test_running_twice_at_once_is_one_run(dock, qtbot):
     assert len(outputs(dock.viewer)) == 1
 
 
+@pytest.mark.one_binding
 def test_two_docks_run_at_the_same_time(dock, make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
     other = CliperWidget(viewer)
@@ -151,6 +156,7 @@ def test_an_error_is_a_notification_where_the_dock_is_not_seen(make_napari_viewe
         dock.close_down()
 
 
+@pytest.mark.one_binding
 def test_idle_says_when_everything_is_done_and_saved(dock, run, qtbot):
     qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
     dock.run()

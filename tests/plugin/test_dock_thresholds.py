@@ -11,6 +11,8 @@ from dock_views import labels_of
 from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
 from napari_cliper.segmentation import LiveLabels, SegmentationConfig
 
+pytestmark = pytest.mark.one_binding
+
 
 def test_thresholds_are_live_and_make_no_layer_and_no_undo_step(dock, run, qtbot):
     run(dock)
@@ -36,7 +38,6 @@ def test_thresholds_are_live_and_make_no_layer_and_no_undo_step(dock, run, qtbot
     assert (layer.features["pixels"] == np.bincount(layer.data.ravel(), minlength=5)).all()
 
 
-@pytest.mark.one_binding
 def test_a_high_class_threshold_empties_the_layer_and_the_default_brings_it_back(dock, run, qtbot):
     run(dock)
     layer = labels_of(dock)
@@ -48,7 +49,6 @@ def test_a_high_class_threshold_empties_the_layer_and_the_default_brings_it_back
     qtbot.waitUntil(lambda: np.array_equal(layer.data, before), timeout=2000)
 
 
-@pytest.mark.one_binding
 def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot):
     for method in ("sclip", "maskclip"):
         config = SegmentationConfig(model="demo", device="cpu", method=method, refiner="pamr")
@@ -115,7 +115,6 @@ def test_a_class_with_a_threshold_of_its_own(dock, run, qtbot):
     )
 
 
-@pytest.mark.one_binding
 def test_thresholds_run_no_network(dock, run, qtbot):
     run(dock)
     dock.session.unload()
@@ -124,7 +123,6 @@ def test_thresholds_run_no_network(dock, run, qtbot):
     assert dock.session.network_bytes == 0
 
 
-@pytest.mark.one_binding
 def test_thresholds_of_another_run_are_kept_for_the_same_settings(dock, run):
     run(dock)
     dock.threshold_panel.class_slider.setValue(0.5)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from dock_views import labels_of, message
+
+pytestmark = pytest.mark.one_binding
 
 
 def test_changed_words_ask_the_kept_embedding(dock, run, qtbot):

@@ -76,6 +76,7 @@ def test_a_new_panel_is_on_its_page_and_follows_the_state(dock):
     assert panel.text.text() == "closed"
 
 
+@pytest.mark.one_binding
 def test_its_controller_works_in_a_thread_has_keys_and_ends_with_the_dock(dock, qtbot):
     panel = dock.panels["longest"]
     dock.frame.go_to("export")

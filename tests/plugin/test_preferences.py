@@ -85,6 +85,7 @@ def test_without_a_registered_plugin_nothing_is_remembered(tmp_path):
 
 
 @pytest.mark.usefixtures("registered")
+@pytest.mark.one_binding
 def test_the_dock_starts_with_them_and_writes_a_persons_changes_back(make_napari_viewer, qtbot):
     preferences.write(model="demo", device="cpu", cache_gigabytes=0.5)
     dock = CliperWidget(make_napari_viewer())

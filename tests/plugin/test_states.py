@@ -50,6 +50,7 @@ def test_an_empty_viewer_offers_an_example_that_runs(empty_dock, qtbot):
     assert not dock.state_panel.isVisibleTo(dock)
 
 
+@pytest.mark.one_binding
 def test_open_asks_for_a_file(empty_dock, monkeypatch):
     asked = []
     window = empty_dock.viewer.window._qt_viewer
@@ -62,6 +63,7 @@ def test_open_asks_for_a_file(empty_dock, monkeypatch):
     assert asked == ["napari.window.file.open_files_dialog"]
 
 
+@pytest.mark.one_binding
 def test_a_model_that_is_not_on_disk_leaves_three_ways(dock, monkeypatch):
     nothing = {name: not row.repositories for name, row in REGISTRY.items()}
     dock.engine_panel.set_cached(nothing)
@@ -106,6 +108,7 @@ def test_a_model_that_is_not_on_disk_leaves_three_ways(dock, monkeypatch):
     assert not panel.isVisibleTo(dock)
 
 
+@pytest.mark.one_binding
 def test_without_words_it_asks_for_them_and_says_that_pytorch_is_loading(dock):
     dock.classes_panel.setValue(())
     assert "Type what to look for" in dock.state_panel.text.text()
@@ -117,6 +120,7 @@ def test_without_words_it_asks_for_them_and_says_that_pytorch_is_loading(dock):
     assert not dock.state_panel.isVisibleTo(dock)
 
 
+@pytest.mark.one_binding
 def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(
     dock, run, settle, qtbot
 ):
@@ -193,6 +197,7 @@ def test_a_plane_that_was_not_run_can_be_run_or_left_for_one_that_was(dock, run,
     assert dock.shown.choice.plane == (1,)
 
 
+@pytest.mark.one_binding
 def test_the_page_correct_says_what_to_do_where_there_is_nothing_to_correct(dock, run, settle):
     panel = dock.correct_state
     dock.frame.go_to("correct")
@@ -214,6 +219,7 @@ def test_the_page_correct_says_what_to_do_where_there_is_nothing_to_correct(dock
 
 
 @pytest.mark.parametrize("how", ["click", "stroke"])
+@pytest.mark.one_binding
 def test_the_first_hint_turns_to_the_page_correct_and_later_ones_do_not(dock, run, settle, how):
     run(dock)
     assert dock.frame.page == "find"
@@ -252,6 +258,7 @@ def test_nothing_found_is_amber_and_its_buttons_lead_out(dock, run, settle):
 
 
 @pytest.mark.parametrize("state", ["missing", "nothing", "more", "nothing and more"])
+@pytest.mark.one_binding
 def test_every_state_fits_a_laptop(dock, run, settle, state):
     """322 x 578 pixels, with a warning and its two buttons in the head."""
     run(dock)
@@ -282,6 +289,7 @@ def test_every_state_fits_a_laptop(dock, run, settle, state):
     )
 
 
+@pytest.mark.one_binding
 def test_a_few_classes_are_chosen_without_scrolling(dock, laptop, qtbot):
     laptop()
     dock.frame.go_to("correct")

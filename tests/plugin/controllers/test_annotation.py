@@ -11,6 +11,8 @@ from napari_cliper.annotation.cleanup import CLEANING
 from napari_cliper.annotation.edit_mask import ACCEPTED, CLEANED, OPEN, PAINTED
 from napari_cliper.plugin import ui_text
 
+pytestmark = pytest.mark.one_binding
+
 
 def rule(dock, index):
     dock.annotation_panel.rule.setCurrentIndex(index)
@@ -51,7 +53,6 @@ def test_accept_all_makes_one_annotation_that_one_undo_takes_back(result):
     assert accept(result) is mine
 
 
-@pytest.mark.one_binding
 def test_chosen_classes_alone(result):
     scope(result, "chosen")
     result.classes_panel.table.choose([2])
@@ -67,7 +68,6 @@ def test_chosen_classes_alone(result):
     assert table.loc[table["index"] == label, "class"].item() == "bacterium"
 
 
-@pytest.mark.one_binding
 def test_the_rectangle_alone(result):
     result.viewer.add_shapes([[(10, 20), (10, 59), (49, 59), (49, 20)]], shape_type="rectangle")
     scope(result, "rectangle")
@@ -86,7 +86,6 @@ class Click:
         self.position = position
 
 
-@pytest.mark.one_binding
 def test_the_region_that_is_clicked(result):
     labels = predicted(result).data
     row, column = np.argwhere(labels > 0)[len(np.argwhere(labels > 0)) // 2]
@@ -103,7 +102,6 @@ def test_the_region_that_is_clicked(result):
     assert result.annotation_controller._on_click not in result.viewer.mouse_drag_callbacks
 
 
-@pytest.mark.one_binding
 def test_a_click_on_nothing_says_so(result):
     empty = np.argwhere(predicted(result).data == 0)[0]
     scope(result, "region")
@@ -113,7 +111,6 @@ def test_a_click_on_nothing_says_so(result):
     assert annotation(result) is None
 
 
-@pytest.mark.one_binding
 def test_what_is_missing_is_told(result):
     scope(result, "rectangle")
     accept(result)
@@ -124,7 +121,6 @@ def test_what_is_missing_is_told(result):
     assert "Select rows" in message(result)
 
 
-@pytest.mark.one_binding
 def test_painting_survives_every_accept_but_the_last_which_asks(result, subtests):
     for index in range(3):
         with subtests.test(rule=index):
@@ -183,7 +179,6 @@ def test_results_never_mix_in_the_undo_history(result, run, qtbot):
 # ---------------------------------------------------------------------- edit mask in the real layer
 
 
-@pytest.mark.one_binding
 def test_edit_mask_follow_every_tool_and_its_undo(result, qtbot, subtests):
     result.annotation_panel.accepted_follow.setChecked(False)  # what is accepted stays
     result.corrections_panel.spread.setChecked(False)  # each tool begins with the same prediction
@@ -227,7 +222,6 @@ def edit_and_undo(mine, qtbot, tool):
     np.testing.assert_array_equal(mine.edits.edit_mask == PAINTED, changed)
 
 
-@pytest.mark.one_binding
 def test_planes_of_a_stack_and_rectangles_land_where_they_belong(dock, run):
     image = dock.viewer.layers["scene"].data[..., 0]
     dock.viewer.layers.clear()
@@ -255,7 +249,6 @@ def test_planes_of_a_stack_and_rectangles_land_where_they_belong(dock, run):
 # ---------------------------------------------------------------------- cleaning
 
 
-@pytest.mark.one_binding
 def test_cleaning_is_one_undo_step_that_changes_nothing_else(result, qtbot, settle, subtests):
     mine = accept(result)
     settle(result)
@@ -292,7 +285,6 @@ def test_cleaning_is_one_undo_step_that_changes_nothing_else(result, qtbot, sett
     np.testing.assert_array_equal(mine.layer.data, cleaned)
 
 
-@pytest.mark.one_binding
 def test_what_replaced_all_pixels_stays_though_strokes_are_replaced_too(result, settle):
     mine = accept(result)
     settle(result)
@@ -341,7 +333,6 @@ def test_what_is_done_is_counted(result, qtbot):
     assert "not decided" not in result.annotation_panel.done.toolTip()
 
 
-@pytest.mark.one_binding
 def test_removing_the_annotation_starts_anew(result):
     mine = accept(result)
     result.viewer.layers.remove(mine.layer)
@@ -352,7 +343,6 @@ def test_removing_the_annotation_starts_anew(result):
 # ---------------------------------------------------------------------- unusual ways
 
 
-@pytest.mark.one_binding
 def test_erasing_just_what_was_accepted_is_no_undo(result, qtbot):
     scope(result, "chosen")
     result.classes_panel.table.choose([0])
@@ -371,7 +361,6 @@ def test_erasing_just_what_was_accepted_is_no_undo(result, qtbot):
 @pytest.mark.parametrize(
     "other", [np.ones((10, 10), np.uint16), np.full((96, 128), 65537, np.int32)]
 )
-@pytest.mark.one_binding
 def test_what_is_no_annotation_is_put_back(result, qtbot, other):
     mine = accept(result)
     before = mine.layer.data.copy()
@@ -383,7 +372,6 @@ def test_what_is_no_annotation_is_put_back(result, qtbot, other):
     assert mine.state().labels[5, 5] == 3
 
 
-@pytest.mark.one_binding
 def test_an_image_that_was_replaced_is_told(result, qtbot):
     mine = accept(result)
     layer = result.viewer.layers["scene"]
@@ -410,7 +398,6 @@ def test_a_stroke_is_not_overwritten_before_it_ends(result, run, qtbot):
     assert not np.array_equal(layer.data, drawn)
 
 
-@pytest.mark.one_binding
 def test_removed_layers_are_not_swapped(result):
     result.result.show_both(True)
     result.viewer.layers.remove(result.shown.predictions["coarse"].layer)

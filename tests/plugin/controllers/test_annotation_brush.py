@@ -13,6 +13,8 @@ from napari.viewer import Viewer
 
 from napari_cliper.plugin import shortcuts
 
+pytestmark = pytest.mark.one_binding
+
 
 def press(dock, key):
     """Press a key of the viewer, whichever layer is active."""
@@ -55,7 +57,6 @@ def test_keys_clash_with_none_of_naparis_and_end_with_the_dock(result):
     assert not {str(key) for key in viewer.keymap} & ours
 
 
-@pytest.mark.one_binding
 def test_choosing_a_row_brushes_with_that_class_whatever_its_number(result):
     scope(result, "chosen")
     result.classes_panel.table.choose([2])
@@ -71,7 +72,6 @@ def test_choosing_a_row_brushes_with_that_class_whatever_its_number(result):
     assert mine.layer.selected_label == 5
 
 
-@pytest.mark.one_binding
 def test_colours_of_the_table_are_those_of_the_annotation(result):
     mine = accept(result)
     result.classes_panel.model.change(0, colour=(1, 2, 3))

@@ -113,6 +113,7 @@ def test_restoring_gives_up_no_newer_annotation(dock, run, qtbot):
 # ---------------------------------------------------------------------- sessions
 
 
+@pytest.mark.one_binding
 def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, another, user_data):
     layer = dock.viewer.layers["scene"]
     layer.scale, layer.units, layer.translate = (0.5, 0.25), "um", (3, 4)
@@ -152,6 +153,7 @@ def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, an
     assert not list((user_data / "sessions").glob("*/project.cliper.json"))
 
 
+@pytest.mark.one_binding
 def test_several_images_and_a_reopened_dock(dock, qtbot, another, tmp_path):
     scene = make_scene((96, 128), 1_000_009).image
     Picture.fromarray(scene).save(tmp_path / "field 2.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tifffile
 
 from napari_cliper.annotation.project.project import Project
@@ -46,6 +47,7 @@ def test_the_user_is_asked_once_and_the_answer_stays_with_layer_annotation_and_e
         assert panel.isHidden()
 
 
+@pytest.mark.one_binding
 def test_a_project_keeps_the_answer_on_disk_for_all_its_images(dock, qtbot, tmp_path):
     panel, controller = dock.axes_panel, dock.project_controller
     files = [tmp_path / f"{name}.tif" for name in "abcd"]

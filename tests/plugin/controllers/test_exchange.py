@@ -94,6 +94,7 @@ def test_purposes_and_a_folder_are_asked_for_and_the_files_are_right(
     assert "file manager" in message(accepted)  # there is none that could show it
 
 
+@pytest.mark.one_binding
 def test_every_format_has_a_purpose_and_stands_in_its_menu(dock):
     rows = dock.export_panel.purposes
     assert sorted(name for row in rows.values() for name in row.names) == sorted(FORMATS)
@@ -104,6 +105,7 @@ def test_every_format_has_a_purpose_and_stands_in_its_menu(dock):
             assert FORMATS[name].help in row.box.toolTip()
 
 
+@pytest.mark.one_binding
 def test_the_last_choice_comes_back_in_the_next_session(accepted, qtbot, tmp_path):
     chosen = ExportChoice(
         ("tables", "python"),
@@ -195,6 +197,7 @@ def test_a_full_disk_reaches_the_person(accepted, qtbot, tmp_path, monkeypatch):
     assert list((tmp_path / "out").glob("[!.]*")) == []
 
 
+@pytest.mark.one_binding
 def test_nothing_to_export(dock, tmp_path):
     panel = dock.export_panel
     panel.setValue(ExportChoice(("fiji",), (), str(tmp_path / "out")))
@@ -248,6 +251,7 @@ def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatc
     assert not mine.layer.data.any()
 
 
+@pytest.mark.one_binding
 def test_a_class_can_be_left_out_and_an_import_called_off(dock, qtbot, monkeypatch, from_elsewhere):
     path, labels = from_elsewhere
     answer(monkeypatch, lambda _dialog: QDialog.DialogCode.Rejected)
@@ -375,6 +379,7 @@ def test_what_was_exported_comes_back(accepted, qtbot, tmp_path, monkeypatch, su
             np.testing.assert_array_equal(annotation(accepted).layer.data, before)
 
 
+@pytest.mark.one_binding
 def test_labels_go_onto_the_image_they_were_asked_for(dock, qtbot, monkeypatch, from_elsewhere):
     path, labels = from_elsewhere
     answer(monkeypatch, lambda _dialog: QDialog.DialogCode.Accepted)

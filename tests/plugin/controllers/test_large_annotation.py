@@ -62,6 +62,7 @@ def stroke(annotation, row, column, label):
     annotation.follow()
 
 
+@pytest.mark.one_binding
 def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, qtbot):
     dock, controller = slide, slide.annotation_controller
     dock.image_panel.choose("visible", current_plane=True)
@@ -116,6 +117,7 @@ def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, 
     qtbot.waitUntil(lambda: controller.idle, timeout=10_000)
 
 
+@pytest.mark.one_binding
 def test_nothing_is_lost_by_closing_and_all_is_exported(slide, qtbot, tmp_path):
     dock, controller = slide, slide.annotation_controller
     viewer = dock.viewer

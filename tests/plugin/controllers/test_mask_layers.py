@@ -48,6 +48,7 @@ def labels(dock):
     return dock.shown.outcome.live["coarse"].labels(dock.shown.outcome.thresholds)
 
 
+@pytest.mark.one_binding
 def test_a_layer_as_masks(corrclip, run):
     dock, box = corrclip, corrclip.engine_panel.form.masks
     assert offered(dock) == ["superpixels", "SAM", "none"]
@@ -122,6 +123,7 @@ def test_each_plane_of_a_stack_has_its_own_masks(corrclip, qtbot):
     assert numbers[1] == 1
 
 
+@pytest.mark.one_binding
 def test_with_tiles_planes_that_are_not_in_memory_are_read_by_tile(dock):
     planes = np.stack([SCENE.image, SCENE.image[::-1]])
     dock.viewer.layers.clear()

@@ -167,6 +167,7 @@ def test_objects_are_merged_cut_deleted_and_survive_a_new_splitting(page, qtbot)
     assert sizes(dock)[3] == 22 * 42
 
 
+@pytest.mark.one_binding
 def test_new_objects_are_drawn_with_the_brush(page, qtbot):
     dock, panel = page, page.panels["objects"]
     choose(dock, "bacterium")
@@ -244,6 +245,7 @@ def test_edits_are_saved_with_the_annotation_and_follow_a_renamed_class(page, qt
     assert panel.smallest.value() == 5
 
 
+@pytest.mark.one_binding
 def test_edits_of_a_prediction_are_saved_too(dock, run, laptop, qtbot):
     run(dock)
     dock.frame.go_to("objects")
@@ -267,6 +269,7 @@ def test_edits_of_a_prediction_are_saved_too(dock, run, laptop, qtbot):
 
 
 @pytest.mark.usefixtures("colour_sam")
+@pytest.mark.one_binding
 def test_an_outline_of_the_model_becomes_an_object(dock, laptop, qtbot):
     image = np.zeros((96, 128, 3), np.uint8)
     red = (slice(20, 40), slice(70, 110))

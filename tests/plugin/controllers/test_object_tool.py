@@ -16,6 +16,8 @@ from napari_cliper.plugin import preferences, shortcuts, ui_text
 from napari_cliper.plugin.layers.image_layers import ImageChoice
 from napari_cliper.segmentation import REGISTRY, image_affinity
 
+pytestmark = pytest.mark.one_binding
+
 RED, GREEN = (slice(20, 44), slice(70, 110)), (slice(56, 80), slice(8, 40))
 
 
@@ -114,7 +116,6 @@ def test_a_click_outlines_an_object_and_a_key_paints_it_as_one_undo_step(objects
     assert not annotation.edits.edit_mask.any()
 
 
-@pytest.mark.one_binding
 def test_clicks_outside_and_a_box_change_the_outline(objects, qtbot):
     shift = Qt.KeyboardModifier.ShiftModifier
     click(objects, qtbot, (30, 90), shift)  # there is nothing yet that it could be outside of
@@ -182,7 +183,6 @@ def test_escape_ends_it_and_nothing_is_left(objects, qtbot):
     assert own_layers(objects) == []
 
 
-@pytest.mark.one_binding
 def test_the_outline_that_fits_the_predicted_class_comes_first(objects, run, qtbot, tmp_path):
     """The model prefers a mask that the prediction says is too large."""
     folder = save_onnx(tmp_path / "other", side=128, cells=64, limits="0.02, 0.5, 0.97")
@@ -273,7 +273,6 @@ def test_the_tool_is_taken_once_the_model_that_was_offered_is_there(dock, qtbot)
     assert not dock.object_tool.offering
 
 
-@pytest.mark.one_binding
 def test_corrections_propagate_along_the_features_of_the_model_too(dock, colour_sam, run, settle):
     assert preferences.read().sam == str(colour_sam)
     run(dock)
@@ -291,7 +290,6 @@ def test_corrections_propagate_along_the_features_of_the_model_too(dock, colour_
     assert dock.session.features_of_corrections is None
 
 
-@pytest.mark.one_binding
 def test_a_plane_of_a_stack_gets_its_own_outline(objects, qtbot):
     stack = np.stack([scene(), scene()[:, ::-1]])
     viewer = objects.viewer

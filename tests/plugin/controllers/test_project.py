@@ -115,6 +115,7 @@ def test_a_change_is_on_disk_soon_with_its_edit_mask(project, qtbot, tmp_path):
     assert not Project.open(tmp_path / "project").load("scene 1").labels.any()
 
 
+@pytest.mark.one_binding
 def test_closing_saves_and_opening_brings_everything_back(
     project, run, qtbot, tmp_path, make_napari_viewer
 ):
@@ -160,6 +161,7 @@ def test_napari_opens_a_project(project, qtbot, tmp_path, make_napari_viewer):
     dock.close_down()
 
 
+@pytest.mark.one_binding
 def test_the_image_of_the_window_becomes_a_project(dock, run, qtbot, tmp_path):
     layer = dock.viewer.layers["scene"]
     layer.scale, layer.units = (0.5, 0.25), "um"
@@ -295,12 +297,14 @@ def test_removing_the_layer_saves_what_was_painted(project, qtbot, tmp_path):
     assert on_disk(tmp_path)
 
 
+@pytest.mark.one_binding
 def test_an_image_that_was_removed_is_shown_again(project, qtbot):
     project.viewer.layers.remove(project.project_controller.layer)
     project.project_controller.go_to("scene 1")
     qtbot.waitUntil(lambda: "scene 1" in project.viewer.layers, timeout=5000)
 
 
+@pytest.mark.one_binding
 def test_of_two_clicks_the_last_counts(project, qtbot):
     shown = []
     project.viewer.layers.events.inserted.connect(lambda event: shown.append(event.value.name))
@@ -349,6 +353,7 @@ def test_what_cannot_be_saved_can_be_saved_elsewhere(project, qtbot, tmp_path):
     assert Project.open(tmp_path / "mine").load("scene 1").labels[60, 60] == 2
 
 
+@pytest.mark.one_binding
 def test_an_export_of_what_could_not_be_saved_offers_the_window_alone(project, qtbot, monkeypatch):
     painted(project, qtbot)
     assert project.project_controller.exported().count == 1

@@ -87,6 +87,7 @@ def test_a_large_image_offers_tiles_which_run_by_one_click(large, laptop, qtbot)
     assert not dock.tiles_panel.isVisible()
 
 
+@pytest.mark.one_binding
 def test_a_stopped_run_keeps_its_tiles_and_the_next_one_goes_on(large, qtbot, user_cache, passes):
     dock = large
     dock.tiles.turn_on()
@@ -121,6 +122,7 @@ def test_nothing_is_written_to_disk_on_request(large, qtbot, user_cache):
     assert "disk" not in large.tiles_panel.costs.text()
 
 
+@pytest.mark.one_binding
 def test_a_long_run_waits_for_consent_and_one_without_room_is_refused(
     large, qtbot, monkeypatch, passes
 ):
@@ -219,6 +221,7 @@ class Slide:
         return self._scene[np.ix_(rows % len(self._scene), columns % len(self._scene))]
 
 
+@pytest.mark.one_binding
 def test_of_a_slide_only_the_visible_part_is_read(dock, qtbot, monkeypatch):
     levels = [Slide(step) for step in (1, 2, 4, 8, 16, 32)]
     arrays = [da.from_array(one, chunks=(512, 512, 3), asarray=False) for one in levels]
@@ -266,6 +269,7 @@ def test_of_a_slide_only_the_visible_part_is_read(dock, qtbot, monkeypatch):
         dock.annotation_controller.begin(viewer.layers["stack"], "stack")
 
 
+@pytest.mark.one_binding
 def test_what_is_visible_is_labelled_first_and_again_when_all_tiles_are_in(large, qtbot, passes):
     dock, camera = large, large.viewer.scene.camera
     config = replace(dock.engine_panel.value(), tiles=Tiles(64, overlap=16))

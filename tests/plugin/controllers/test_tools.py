@@ -32,6 +32,7 @@ def active(dock):
     return dock.viewer.layers.selection.active
 
 
+@pytest.mark.one_binding
 def test_one_press_puts_the_right_layer_into_the_right_mode_with_the_right_label(correct, qtbot):
     palette = correct.corrections_panel.palette_
     qtbot.mouseClick(palette.buttons["bacterium"], Qt.MouseButton.LeftButton)
@@ -48,6 +49,7 @@ def test_one_press_puts_the_right_layer_into_the_right_mode_with_the_right_label
 
 
 @pytest.mark.usefixtures("colour_sam")
+@pytest.mark.one_binding
 def test_pressing_again_or_escape_ends_a_tool(correct, qtbot):
     for tool in ui_text.TOOLS:
         press(qtbot, correct, tool)
@@ -60,6 +62,7 @@ def test_pressing_again_or_escape_ends_a_tool(correct, qtbot):
         assert str(active(correct).mode) == "pan_zoom"
 
 
+@pytest.mark.one_binding
 def test_what_is_changed_in_napari_is_shown(correct, qtbot):
     press(qtbot, correct, "brush")
     active(correct).mode = "erase"
@@ -89,6 +92,7 @@ def test_regions_are_accepted_one_by_one_until_the_tool_ends(correct, qtbot):
     assert list(correct.viewer.mouse_drag_callbacks) == before
 
 
+@pytest.mark.one_binding
 def test_nothing_is_painted_without_an_image(dock):
     dock.viewer.layers.clear()
     for button in dock.corrections_panel.tools.buttons.values():

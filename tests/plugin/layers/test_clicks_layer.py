@@ -147,6 +147,7 @@ def click(dock, name, *points):
     return clicks
 
 
+@pytest.mark.one_binding
 def test_the_button_makes_one_layer_ready_to_click(dock):
     clicks = click_controller(dock)
     assert dock.viewer.layers.selection.active is clicks.layer
@@ -160,6 +161,7 @@ def test_the_button_makes_one_layer_ready_to_click(dock):
     assert dock.viewer.layers.selection.active is clicks.layer
 
 
+@pytest.mark.one_binding
 def test_rows_keys_and_the_palette_choose_the_class(dock):
     clicks = click_controller(dock)
     dock.classes_panel.selected.emit(2)
@@ -177,6 +179,7 @@ def test_rows_keys_and_the_palette_choose_the_class(dock):
     assert panel.value().chosen == BACKGROUND
 
 
+@pytest.mark.one_binding
 def test_a_click_changes_the_prediction_and_taking_it_back_too(result, settle):
     before = predicted(result).data.copy()
     rows, columns = np.nonzero(before)
@@ -202,6 +205,7 @@ def press(dock, qtbot, key, *, shift=False):
     qtbot.keyClick(dock.viewer.window._qt_viewer.canvas.native, key, modifiers)
 
 
+@pytest.mark.one_binding
 def test_ctrl_z_undoes_the_newest_hint_whichever_layer_is_active(result, qtbot, settle):
     clicks = click(result, BACKGROUND, (3, 3))
     mine = annotation(result)
@@ -278,6 +282,7 @@ def test_clicks_stay_active_while_the_image_is_asked_anew(result, qtbot):
     assert clicks.layer.mode == "add"
 
 
+@pytest.mark.one_binding
 def test_the_table_colours_the_clicks_of_the_dock(dock):
     clicks = click(dock, "fibre", (3, 3))
     rows = [row for row in dock.classes_panel.value() if row.name == "fibre"]

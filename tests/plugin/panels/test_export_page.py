@@ -33,6 +33,7 @@ def listed(dock):
     return [item.text() for item in items if not item.isHidden()]
 
 
+@pytest.mark.one_binding
 def test_every_fold_fits_a_laptop_and_one_is_open_at_a_time(project, laptop, qtbot):
     laptop()
     dock, page = project, project.export_page
@@ -55,6 +56,7 @@ def test_every_fold_fits_a_laptop_and_one_is_open_at_a_time(project, laptop, qtb
     assert page.prototypes.is_open
 
 
+@pytest.mark.one_binding
 def test_the_list_takes_the_height_that_is_left(project, laptop):
     dock = project
     dock.frame.go_to("export")
@@ -65,6 +67,7 @@ def test_the_list_takes_the_height_that_is_left(project, laptop):
     assert 195 <= heights[1] - heights[0] <= 200
 
 
+@pytest.mark.one_binding
 def test_there_is_no_list_without_a_project(dock):
     assert dock.export_page.images.isHidden()
     assert dock.export_page.files.is_open
@@ -93,6 +96,7 @@ def test_images_are_filtered_by_name_and_status(project, qtbot):
     assert len(listed(dock)) == FILES
 
 
+@pytest.mark.one_binding
 def test_annotated_images_are_counted_exported_and_found_by_class(project, qtbot, tmp_path):
     dock, panel = project, project.export_panel
     assert not panel.export_button.isEnabled()

@@ -411,6 +411,7 @@ def test_two_panels_choose_for_themselves(viewer, panel, qtbot):
 
 
 @pytest.mark.parametrize("how", ["dock removed", "window closed"])
+@pytest.mark.one_binding
 def test_in_a_real_window(make_napari_viewer, qtbot, how):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(pixels(6, 200, 300), name="deep")

@@ -79,6 +79,7 @@ BLOCKS = (
 )
 
 
+@pytest.mark.one_binding
 def test_it_counts_the_prediction_then_the_annotation_and_follows(dock, panel, objects, run, qtbot):
     wait(objects, qtbot)
     assert panel.table.isHidden()
@@ -102,6 +103,7 @@ def test_it_counts_the_prediction_then_the_annotation_and_follows(dock, panel, o
     qtbot.waitUntil(lambda: objects.idle and table(panel)[1][1] == "0", timeout=10_000)
 
 
+@pytest.mark.one_binding
 def test_nothing_is_counted_out_of_sight(dock, panel, objects, qtbot):
     dock.frame.go_to("find")
     paint(dock, *BLOCKS)
@@ -111,6 +113,7 @@ def test_nothing_is_counted_out_of_sight(dock, panel, objects, qtbot):
     qtbot.waitUntil(lambda: objects.idle and panel.table.rowCount() == 4, timeout=10_000)
 
 
+@pytest.mark.one_binding
 def test_small_objects_are_left_out_and_removed_in_one_step(dock, panel, objects, qtbot):
     mine = paint(dock, *BLOCKS)
     wait(objects, qtbot)
@@ -129,6 +132,7 @@ def test_small_objects_are_left_out_and_removed_in_one_step(dock, panel, objects
     assert (mine.layer.data == before).all()
 
 
+@pytest.mark.one_binding
 def test_areas_have_the_unit_of_the_image(dock, panel, objects, qtbot):
     layer = dock.viewer.layers["scene"]
     layer.scale, layer.units = (0.5, 0.5), ("um", "um")
@@ -164,6 +168,7 @@ def test_the_table_of_regions_is_written(dock, panel, objects, qtbot, tmp_path, 
     assert "theirs.csv" in dock.status_panel.message.text()
 
 
+@pytest.mark.one_binding
 def test_each_object_is_a_label_in_a_layer_of_its_own(dock, panel, objects, qtbot):
     mine = paint(dock, *BLOCKS)
     dock.viewer.layers.selection.active = mine.layer
@@ -225,6 +230,7 @@ def test_objects_at_the_border_are_left_out_and_diameters_are_set(dock, panel, o
     assert panel.table.item(3, 4).text().startswith("~")
 
 
+@pytest.mark.one_binding
 def test_numbers_stay_while_sliders_move_and_more_classes_are_accepted(
     dock, panel, objects, run, qtbot
 ):
@@ -283,6 +289,7 @@ def test_a_row_selects_its_class_and_a_double_click_goes_to_the_largest(
     assert "no object of fibre" in dock.status_panel.message.text()
 
 
+@pytest.mark.one_binding
 def test_planes_of_a_stack_are_counted_one_by_one(dock, panel, objects, qtbot, monkeypatch):
     dock.viewer.layers.clear()
     image = dock.viewer.add_image(np.zeros((3, 30, 40), np.uint8), name="stack")
@@ -310,6 +317,7 @@ def test_planes_of_a_stack_are_counted_one_by_one(dock, panel, objects, qtbot, m
     qtbot.waitUntil(lambda: objects.idle and panel.table.isHidden(), timeout=10_000)
 
 
+@pytest.mark.one_binding
 def test_the_page_fits_a_laptop_whatever_it_says(dock, panel, objects, run, laptop, qtbot):
     dock.viewer.layers["scene"].scale = (0.5, 0.5)
     dock.viewer.layers["scene"].units = ("um", "um")
@@ -338,6 +346,7 @@ def test_the_page_fits_a_laptop_whatever_it_says(dock, panel, objects, run, lapt
     assert "unsure ones first" in panel.hint.text()
 
 
+@pytest.mark.one_binding
 def test_the_visible_part_of_a_plane_that_takes_long_comes_first(
     dock, panel, objects, laptop, qtbot, monkeypatch
 ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from engine_panel_actions import CONFIGS, choose, on_disk, type_into
 from qtpy.QtCore import Qt
 
@@ -105,6 +106,7 @@ def test_edited_tells_of_a_persons_changes_only(panel, qtbot):
         type_into(qtbot, panel.form.shorter_side, "64")
 
 
+@pytest.mark.one_binding
 def test_any_configuration_comes_back_as_it_was(panel, subtests):
     for config in CONFIGS:
         with subtests.test(config=config):
@@ -127,6 +129,7 @@ def test_every_published_row_and_template_set_has_a_name():
     assert set(TEMPLATE_NAMES) == set(TEMPLATE_SETS)
 
 
+@pytest.mark.one_binding
 def test_what_a_person_chooses_and_types_is_in_the_configuration(panel, qtbot):
     form = panel.form
     choose(qtbot, form.method, "SCLIP")

@@ -44,6 +44,7 @@ def grey(panel):
         ({"model": "demo"}, {"Diffusion", "Seed", "DINO", "Stride", "Preset", *SAM}),
     ],
 )
+@pytest.mark.one_binding
 def test_what_does_not_apply_is_grey_and_says_why(panel, settings, expected):
     panel.setValue(SegmentationConfig(**settings))
     assert grey(panel) == expected

@@ -29,6 +29,7 @@ def whole(label):
 
 
 @pytest.mark.parametrize("config", [CONFIGS[0], *CONFIGS[-12:]])
+@pytest.mark.one_binding
 def test_fits_a_narrow_dock(panel, qtbot, config):
     panel.set_cached(on_disk())
     panel.set_vocabulary([f"word number {index}" for index in range(30)])
