@@ -85,7 +85,9 @@ def measure(seed: int, planes: int, side: int, names: Sequence[str]) -> dict[str
             [embeddings[z] for z in others],
             classes,
         )
-        for z, plane in zip(others, propagate_planes(each[start], scored, 0.0), strict=True):
+        affinity = hints[start].affinity
+        propagated = propagate_planes(each[start], affinity, scored, 0.0)
+        for z, plane in zip(others, propagated, strict=True):
             *_, found[z] = plane.labels.values()
             agreements.append(plane.agreement)
     return {

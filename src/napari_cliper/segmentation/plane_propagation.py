@@ -1,9 +1,10 @@
 """Propagate the labels of a corrected plane to the next planes of a stack.
 
 Prototypes learned from what the hints on the corrected plane confirm join the words on each next
-plane. Where their prediction agrees with the labels of the plane before, the inner part of these
-labels becomes hints on the plane (`plane_seeds`), which propagate as a user's hints do. The next
-plane then takes its hints from the labels of this one, until too few pixels agree
+plane. The inner part of the labels of the plane before becomes hints on it (`plane_seeds`), which
+propagate as a user's hints do; but only where the plane looks like these labels on the corrected
+plane (`propagation.appearance`), so that vanished objects leave no hints and errors do not build
+up. The next plane then takes its hints from the labels of this one, until too few pixels agree
 (`plane_agreement`).
 
 How planes are chained, and the limit, are this project's own rule.
@@ -25,6 +26,7 @@ from .labelling.thresholds import AGREEMENT_LIMIT, Thresholds
 from .progress import Monitor
 from .prompts import ClassPrompt
 from .propagation.affinity import OPEN, ImageAffinity
+from .propagation.appearance import learn_appearance
 from .propagation.superpixel_graph import image_affinity
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class PropagatedPlane:
 
 def propagate_planes(
     labels: NDArray[np.integer[Any]],
+    affinity: ImageAffinity,
     planes: Iterable[ScoredPlane],
     limit: float = AGREEMENT_LIMIT,
 ) -> Iterator[PropagatedPlane]:
@@ -93,6 +96,8 @@ def propagate_planes(
     ----------
     labels : (Y, X) array of int
         Of the corrected plane: 0 is background, i + 1 is class i.
+    affinity : ImageAffinity
+        Of the corrected plane.
     planes : iterable of ScoredPlane
         The next planes, the nearest first, for example from `scored_planes`; each is asked for
         only when the plane before has agreed.
@@ -111,13 +116,13 @@ def propagate_planes(
     """
     if not 0 <= limit <= 1:
         raise InvalidInputError(f"The limit of the agreement is {limit}; it must be 0 to 1.")
+    _check_size(labels, affinity)
+    appearance = learn_appearance(labels, affinity)
     for plane in planes:
-        if plane.affinity.regions.shape != labels.shape:
-            raise InvalidInputError(
-                f"The planes are {labels.shape} and {plane.affinity.regions.shape}: all planes "
-                "must be of one size."
-            )
-        *_, predicted = corrected(plane.live, None, plane.thresholds).values()
+        _check_size(labels, plane.affinity)
+        predicted: NDArray[np.integer[Any]] | None = appearance.predicted(plane.affinity)
+        if predicted is None:
+            *_, predicted = corrected(plane.live, None, plane.thresholds).values()
         seeds = plane_seeds(labels, predicted)
         hints = UserHints(plane.affinity, with_user_hints(seeds, plane.hints, plane.affinity))
         found = corrected(plane.live, hints, plane.thresholds)
@@ -127,6 +132,15 @@ def propagate_planes(
         if agrees < limit:
             return
         labels = last
+
+
+def _check_size(labels: NDArray[np.integer[Any]], affinity: ImageAffinity) -> None:
+    """Raise InvalidInputError if labels and a plane are of different sizes."""
+    if affinity.regions.shape != labels.shape:
+        raise InvalidInputError(
+            f"The planes are {labels.shape} and {affinity.regions.shape}: all planes must be of one "
+            "size."
+        )
 
 
 def scored_planes(
@@ -213,14 +227,14 @@ def confirmed_by_hints(labels: NDArray[np.integer[Any]], hints: UserHints) -> ND
 def plane_seeds(
     before: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]]
 ) -> NDArray[np.int32]:
-    """Return where the inner part of the labels of a plane agrees with the next plane's prediction.
+    """Return the inner part of the labels of a plane where the next plane agrees.
 
     Parameters
     ----------
     before : (Y, X) array of int
         Labels of the plane before.
     predicted : (Y, X) array of int
-        Labels of this plane by words and prototypes.
+        Labels of this plane by appearance, or by words and prototypes.
 
     Returns
     -------

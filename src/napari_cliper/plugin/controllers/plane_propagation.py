@@ -241,7 +241,7 @@ def _propagate(
     total, finished, stops = sum(map(len, run.ways)), 0, []
     monitor = Monitor(report, should_stop)
     for way in run.ways:
-        for found in _one_way(session, run, learned, weight, way, labels, monitor):
+        for found in _one_way(session, run, learned, weight, way, labels, affinity, monitor):
             if isinstance(found, str):
                 stops.append(found)
             else:
@@ -272,6 +272,7 @@ def _one_way(
     weight: float,
     way: list[_Plane],
     labels: NDArray[np.integer[Any]],
+    source: ImageAffinity,
     monitor: Monitor,
 ) -> Iterator[tuple[ImageChoice, Outcome] | str]:
     """Yield each plane of one direction, and last why it stopped, if not at the end."""
@@ -297,7 +298,7 @@ def _one_way(
             outcomes.append(outcome)
             yield ScoredPlane(outcome.live, outcome.thresholds, affinity, own.hint_labels)
 
-    planes = propagate_planes(labels, scored(), AGREEMENT_LIMIT)
+    planes = propagate_planes(labels, source, scored(), AGREEMENT_LIMIT)
     for steps, (choice, *_) in enumerate(way, 1):
         try:
             plane = next(planes)

@@ -45,6 +45,11 @@ class PixelFeatures:
         return sum(len(level) for level in self.levels)
 
     @property
+    def comparable(self) -> int:
+        """Number of features, the first ones, that mean the same in all images: not `with_level`."""
+        return sum(len(level) for level in self.levels[: len(SCALES)])
+
+    @property
     def nbytes(self) -> int:
         """Memory in bytes."""
         return sum(level.nbytes for level in self.levels)
