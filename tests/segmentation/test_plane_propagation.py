@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 
 from napari_cliper.demo.scenes import KINDS, make_stack
@@ -24,6 +25,8 @@ from napari_cliper.segmentation import (
     scored_planes,
     with_user_hints,
 )
+from napari_cliper.segmentation.plane_propagation import plane_seeds
+from napari_cliper.segmentation.propagation.appearance import learn_appearance
 
 SEEDS, PLANES, SIDE = (1_000_000, 1_000_001, 1_000_002), 11, 96
 KIND_NAMES = ("nucleus", "diatom", "bubble")
@@ -47,7 +50,7 @@ class Stack:
         table = np.zeros(len(KINDS) + 1, np.uint8)
         for number, name in enumerate(KIND_NAMES, 1):
             table[[kind.name for kind in KINDS].index(name) + 1] = number
-        self.truth = table[stack.labels]
+        self.images, self.truth = stack.images, table[stack.labels]
         self.segmenter = segmenter
         self.embeddings = [self.segmenter.embed(image) for image in stack.images]
         self.hints, self.each, self.words = [], [], []
@@ -139,6 +142,49 @@ def test_it_stops_below_the_limit_and_hints_of_the_user_stay(stack):
     same = regions == regions[spot]
     assert set(together[same].tolist()) == {OPEN, 0}
     np.testing.assert_array_equal(together[~same], seeds[~same])
+
+
+def test_hints_of_the_user_on_a_plane_never_change(stack):
+    for seed, plane in enumerate(stack.scored(0, [1, 4, 8])):
+        random = np.random.default_rng(seed)
+        mine = random.integers(0, len(INVENTED) + 1, (SIDE, SIDE)).astype(np.int32)
+        mine[random.random((SIDE, SIDE)) > 0.02 * (1 + 20 * seed)] = OPEN
+        before = mine.copy()
+        affinity = stack.hints[0].affinity
+        (found,) = propagate_planes(stack.each[0], affinity, [replace(plane, hints=mine)], 0.0)
+        np.testing.assert_array_equal(mine, before)
+        for labels in found.labels.values():
+            np.testing.assert_array_equal(labels[mine != OPEN], mine[mine != OPEN])
+
+
+def test_seeds_go_where_an_object_has_vanished_and_stay_when_the_light_changes(stack):
+    labels, affinity = stack.truth[0], stack.hints[0].affinity
+    appearance = learn_appearance(labels, affinity)
+    regions, count = ndimage.label(labels)
+    gone = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
+    assert count > 1
+    ground = np.median(stack.images[0][labels == 0], axis=0)
+    image = stack.images[0].copy()
+    image[ndimage.binary_dilation(gone, iterations=3)] = ground
+    darker = (0.8 * image.astype(float) + 10).astype(np.uint8)
+    embedding = stack.segmenter.embed(darker)
+    seeds = plane_seeds(labels, appearance.predicted(image_affinity(embedding)))
+    inner = plane_seeds(labels, labels)
+    assert np.mean(seeds[gone & (inner != OPEN)] != OPEN) < 0.1
+    assert np.mean((seeds == inner)[~gone & (inner != OPEN)]) > 0.8
+
+    # Features of other encoders differ between planes, and do not count; nor can grey be compared
+    more = affinity.features.with_level(torch.randn(3, 8, 8, generator=torch.manual_seed(0)))
+    means = np.concatenate([affinity.means, np.ones((len(affinity.means), 3), np.float32)], axis=1)
+    other = replace(affinity, features=more, means=means)
+    np.testing.assert_array_equal(appearance.predicted(other), appearance.predicted(affinity))
+    grey = stack.segmenter.embed(image[..., 0])
+    assert appearance.predicted(image_affinity(grey)) is None
+    planes = scored_planes(
+        stack.segmenter, stack.embeddings[0], labels, stack.hints[0], [grey], INVENTED
+    )
+    (plane,) = propagate_planes(labels, affinity, planes)
+    assert plane.labels["refined"].shape == labels.shape
 
 
 def test_planes_of_another_size_and_impossible_limits_are_refused(stack):

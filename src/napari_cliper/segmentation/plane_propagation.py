@@ -138,8 +138,8 @@ def _check_size(labels: NDArray[np.integer[Any]], affinity: ImageAffinity) -> No
     """Raise InvalidInputError if labels and a plane are of different sizes."""
     if affinity.regions.shape != labels.shape:
         raise InvalidInputError(
-            f"The planes are {labels.shape} and {affinity.regions.shape}: all planes must be of one "
-            "size."
+            f"The planes are {labels.shape} and {affinity.regions.shape}: all planes must be of "
+            "one size."
         )
 
 

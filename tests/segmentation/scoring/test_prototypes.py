@@ -116,6 +116,17 @@ def test_a_class_of_varied_appearance_has_several_prototypes(picture):
 # ---------------------------------------------------------------------- keeping
 
 
+def test_learning_ends_where_patches_are_nearly_the_same(picture):
+    """k-means on float32 vectors this near to each other goes on for ever."""
+    image, _ = picture
+    labels = np.ones(image.shape[:2], int)
+    for seed in range(6):
+        noise = torch.from_numpy(np.random.default_rng(seed).normal(size=(12, 64))).float()
+        features = 0.125 + 1e-4 * noise
+        found = learn_prototypes(features, (3, 4), image, labels, labels > 0, {1: "it"}, "s")
+        assert sum(one.patches for one in found) == 12
+
+
 def test_learning_an_image_again_replaces_its_prototypes():
     before = some(prototype("it", 1, 0), prototype("it", 0, 1, source="b"))
     found = before.union(some(prototype("it", 1, 1)))

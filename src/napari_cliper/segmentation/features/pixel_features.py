@@ -46,7 +46,7 @@ class PixelFeatures:
 
     @property
     def comparable(self) -> int:
-        """Number of features, the first ones, that mean the same in all images: not `with_level`."""
+        """Number of the first features, which mean the same in all images; not of `with_level`."""
         return sum(len(level) for level in self.levels[: len(SCALES)])
 
     @property

@@ -1,8 +1,8 @@
 """Predict the labels of a plane from those of another one by colour, edges and texture.
 
-A linear classifier learns from the superpixels of the labelled plane. It knows no place, so it tells
-whether what was at a place is still there. Pixel features have mean 0 and variance 1 on each plane,
-so a change of brightness or contrast between planes matters little.
+A linear classifier learns from the superpixels of the labelled plane. It does not use positions, so
+it tells whether what was at a position is still there. Pixel features have mean 0 and variance 1 on
+each plane, so a change of brightness or contrast between planes matters little.
 
 Pure functions. Notation: n superpixels, F features that mean the same on all planes, K labels.
 """

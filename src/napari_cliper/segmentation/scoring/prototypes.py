@@ -317,8 +317,9 @@ def _clusters(vectors: Tensor, patches: NDArray[np.intp]) -> Iterable[NDArray[np
     count = min(PER_IMAGE, 1 + len(patches) // PATCHES_EACH)
     if count == 1:
         return [patches]
-    centres, _ = kmeans(vectors.numpy(), count, rng=0)  # may return fewer
-    nearest, _ = vq(vectors.numpy(), centres)
+    points = vectors.double().numpy()  # float32 may never converge if vectors are nearly the same
+    centres, _ = kmeans(points, count, rng=0)  # may return fewer
+    nearest, _ = vq(points, centres)
     return [patches[nearest == index] for index in np.unique(nearest)]
 
 
