@@ -247,7 +247,8 @@ def plane_seeds(
         own = before == label
         depth = ndimage.distance_transform_edt(np.pad(own, 1, mode="edge"))[1:-1, 1:-1]
         regions, count = ndimage.label(own)
-        half = ndimage.maximum(depth, regions, np.arange(count + 1)) / 2
+        half = np.zeros(count + 1)
+        np.maximum.at(half, regions[own], depth[own] / 2)
         inner = own & (depth >= np.minimum(half, deepest)[regions])
         seeds[inner & (predicted == label)] = label
     return seeds
