@@ -200,6 +200,22 @@ def test_a_stack_is_split_in_3d_edited_on_all_planes_measured_and_exported(dock,
     settle(dock, qtbot)
     assert {*np.unique(layer.data).tolist()} == {0, one, other}
     assert np.array_equal(layer.data == one, expected.numbers == 1)
+
+    # a brush through several planes draws one object, of which no pixel is lost
+    qtbot.mouseClick(panel.tools.buttons["draw"], Qt.MouseButton.LeftButton)
+    drawn = layer.selected_label
+    layer.n_edit_dimensions, layer.brush_size = 3, 9
+    drag_over(dock, (8 / 2, 68 / 2), (8 / 2, 72 / 2))
+    settle(dock, qtbot)
+    painted = layer.data == drawn
+    assert painted.any(axis=(1, 2)).sum() > 2
+    dock.viewer.dims.set_point(0, 3 * 1.5)
+    settle(dock, qtbot)
+    assert np.array_equal(layer.data == drawn, painted)
+    assert drawn in objects.made.plane.edited.edited
+    objects.undo()
+    settle(dock, qtbot)
+    assert not (layer.data == drawn).any()
     panel.volume.setChecked(False)
     settle(dock, qtbot)
     assert panel.table.horizontalHeaderItem(3).text() == "Median area"

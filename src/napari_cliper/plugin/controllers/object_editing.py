@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -52,6 +52,14 @@ class ObjectsOnScreen(Protocol):
         linked: bool = False,
     ) -> None:
         """Change the objects, as one undo step."""
+
+    def redraw(
+        self,
+        drawn: Mapping[tuple[int, ...], NDArray[np.int32]],
+        change: Callable[[PlaneObjects, NDArray[np.int32]], PlaneObjects],
+        message: str,
+    ) -> None:
+        """Change the objects of planes on which the user has drawn, as one undo step."""
 
     def whole(self, numbers: Collection[int]) -> PlaneObjects | None:
         """Return what `edit` changes with these objects."""
@@ -444,21 +452,23 @@ class ObjectEditing(Controller):
         if made is None or made.seen.choice.layer is not layer.image:
             return
         before, numbers = made.plane.objects, layer.numbers(made.seen.choice)
+        drawn = layer.drawn_elsewhere(made.seen.choice)
         changed = before.numbers != numbers
-        if not changed.any():
+        if not changed.any() and not drawn:
             return
         name = self._panel.chosen_class()
         new = [one for one in np.unique(numbers[changed]).tolist() if one not in before.ids and one]
         more = self.tool == "draw" and len(new) == 1 and self._drawn in before.ids
         if more and touches(before, numbers == new[0], self._drawn):
-            numbers[numbers == new[0]] = self._drawn
+            for one in (numbers, *drawn.values()):
+                one[one == new[0]] = self._drawn
             new = [self._drawn]
         row = self._objects.row_of(name)
 
-        def change(plane: PlaneObjects) -> PlaneObjects:
+        def change(plane: PlaneObjects, numbers: NDArray[np.int32]) -> PlaneObjects:
             known = plane if row is None else plane.with_class(row)
-            drawn = redraw(known.objects, numbers, known.label_of(name))
-            return replace(known, edited=known.edited.after_edit(drawn))
+            new = redraw(known.objects, numbers, known.label_of(name))
+            return replace(known, edited=known.edited.after_edit(new))
 
         if len(new) == 1:
             self._drawn = new[0]
@@ -466,5 +476,5 @@ class ObjectEditing(Controller):
         else:
             touched = {*before.numbers[changed].tolist(), *numbers[changed].tolist()} - {0}
             message = ui_text.redrawn(len(touched))
-        self._objects.edit(change, message)
+        self._objects.redraw({**drawn, made.seen.choice.plane: numbers}, change, message)
         self._next_number()

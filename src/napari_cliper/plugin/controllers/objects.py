@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from napari.layers import Image
 
 from ...annotation.class_change import ClassChange
 from ...annotation.saved_objects import Key, SavedObjects
 from ...labels.label_class import ClassRow
 from ...objects.edited_objects import Renumbering
+from ...objects.linked_planes import Plane
+from ...objects.object_set import Numbers
 from ...objects.object_stack import stacked, unstacked
 from ...objects.plane_objects import ObjectsChoice, PlaneObjects
 from .. import shortcuts, ui_text
-from ..layers.image_layers import ImageChoice, Region, depth_of, planes_along
+from ..layers.image_layers import ImageChoice, Region, whole_sides
 from ..layers.objects_layer import ObjectsLayer
-from ..object_links import LinkedObjectsOfImage, PlaneSource
+from ..object_links import LinkedObjectsOfImage
 from ..object_work import (
     MadeObjects,
     ObjectsRequest,
@@ -28,17 +29,18 @@ from ..object_work import (
 )
 from ..panels.objects_panel import ObjectsPanel
 from ..qt.listeners import Listeners
-from ..state import DockState, SeenLabels
+from ..state import DockState
 from ..worker import Work
 from .base import Controller
 from .kept_objects import KeptObjects, PlaneStep
 from .object_editing import ObjectEditing
-from .object_linking import ObjectLinking, plane_sources
+from .object_linking import ObjectLinking
 from .object_origins import ObjectOrigins
 from .object_places import ObjectPlaces
 from .object_table import ObjectTable
 from .objects_display import ObjectsDisplay
 from .objects_page import ObjectsPage
+from .objects_requests import ObjectsRequests
 from .visible_objects import VisibleObjects
 
 AT_ONCE, REST = 10, 300  # milliseconds without a change before objects are made
@@ -70,6 +72,8 @@ class ObjectsController(Controller):
         self._making.succeeded.connect(self._on_made)
         self._making.failed.connect(self._on_failed)
         self._timer = self.timer(AT_ONCE, self._on_rest)
+        self._origins = self.own(ObjectOrigins(state, panel))
+        self._requests = ObjectsRequests(state, self._origins)
         self._visible = self.own(VisibleObjects(panel, viewer, self._request_of_part))
         self._visible.found.connect(self._on_part)
         keys = {shortcuts.UNDO: self.undo, shortcuts.REDO: self.redo}
@@ -78,7 +82,6 @@ class ObjectsController(Controller):
         self._display.drawn.connect(self._tools.on_drawn)
         self._display.released.connect(self._on_released)
         self._display.removed.connect(self._tools.end)
-        self._origins = self.own(ObjectOrigins(state, panel))
         self.table = self.own(ObjectTable(panel))
         self._linking = self.own(ObjectLinking(state, panel, self._origins, self))
         self._page = self.own(ObjectsPage(state, panel, self._tools, self._origins))
@@ -171,7 +174,7 @@ class ObjectsController(Controller):
             return None
         kept = self.of(choice.layer)
         self._panel.setValue(kept.saved.choice)
-        request = self._request(choice, kept)
+        request = self._requests.of_plane(choice, kept)
         if request is None:
             self._forget()
             return None
@@ -179,49 +182,13 @@ class ObjectsController(Controller):
         version = kept.version
         return lambda report, stop: (kept, version, make_objects(request, report, stop))
 
-    def _request(self, choice: ImageChoice, kept: KeptObjects) -> ObjectsRequest | None:
-        """What the objects of a plane are made from; None if there is nothing."""
-        origin, scores = kept.saved.origin, self._origins.scores(choice)
-        first: Callable[[], PlaneObjects] | None = None
-        earlier = kept.of(kept.key(choice.plane), _sides(choice))
-        seen = None if origin else self._state.seen_labels()
-        volume = self._volume(choice, kept)
-        fixed = seen is None and not volume
-        if seen is None:
-            seen = self._without_labels(choice)
-            if fixed and earlier is None and origin:
-                first = self._origins.objects_in(origin, choice, seen.classes)
-            if earlier is None and first is None:
-                return None
-        return ObjectsRequest(
-            seen,
-            earlier or PlaneObjects.empty(_sides(choice), seen.classes),
-            kept.saved.choice,
-            kept.highest(),
-            scores,
-            origin=origin,
-            fixed=fixed,
-            first=first,
-            learned=None if scores is None else self._origins.learned(choice, scores),
-            volume=volume,
-        )
-
-    def _volume(self, choice: ImageChoice, kept: KeptObjects) -> list[PlaneSource]:
-        """The planes along Z that are split as one volume; none if they are split one by one."""
-        depth = depth_of(choice)
-        if depth is None or kept.saved.origin or not kept.saved.choice.volume:
-            return []
-        sources = plane_sources(self._state, kept, planes_along(choice, depth))
-        there = (one for one in sources if one.seen is not None or one.known is not None)
-        return sources if any(there) else []
-
     def _request_of_part(self) -> tuple[KeptObjects, ObjectsRequest] | None:
         """The request for the visible objects of a plane that takes long."""
         choice, made = self._state.on_screen, self.made
         if choice is None or made is None or made.seen.choice.key[:2] != choice.key[:2]:
             return None
         kept = self.of(choice.layer)
-        request = self._request(choice, kept)
+        request = self._requests.of_plane(choice, kept)
         fixed = request is None or request.fixed or request.volume
         return None if request is None or fixed else (kept, request)
 
@@ -230,11 +197,6 @@ class ObjectsController(Controller):
         same = now is not None and now.key[:2] == choice.key[:2]
         if layer is not None and same and self._timer.isActive():
             layer.show_part(choice, part, numbers)
-
-    def _without_labels(self, choice: ImageChoice) -> SeenLabels:
-        """A plane without labels, whose objects were saved."""
-        classes = dict(enumerate(self._state.labelled_rows, 1))
-        return SeenLabels("annotation", choice, np.zeros(_sides(choice), np.uint16), classes)
 
     def _on_made(self, result: tuple[KeptObjects, int, MadeObjects]) -> None:
         kept, version, made = result
@@ -342,22 +304,58 @@ class ObjectsController(Controller):
         if made is None:
             return
         with self.told():
-            choice = made.seen.choice
-            kept = self.of(choice.layer)
-            here = made.origin, choice.plane  # another origin may be chosen already
             before = self._changed_with(numbers, linked=linked)
             if made.volume is not None and len(before) > 1:
                 changed = unstacked(change(stacked(list(before.values()))))
                 after = dict(zip(before, changed, strict=True))
             else:
                 after = {key: change(plane) for key, plane in before.items()}
-            kept.edit_planes({key: (plane, after[key]) for key, plane in before.items()})
-            layer = self._display.of(choice.layer)
-            if layer is not None:
-                others = {key[1]: one for key, one in after.items() if key != here}
-                layer.show_planes({at: one.objects.numbers for at, one in others.items()})
-            after_here = after[here]
-            self._use(choice, made.origin, after_here, message)
+            self._apply(made, before, after, message)
+
+    def redraw(
+        self,
+        drawn: Mapping[Plane, Numbers],
+        change: Callable[[PlaneObjects, Numbers], PlaneObjects],
+        message: str,
+    ) -> None:
+        """Change the objects of planes on which the user has drawn, as one undo step.
+
+        Parameters
+        ----------
+        drawn : mapping of tuple to int32 array
+            The numbers by plane, that on the screen included.
+        change : callable
+            Takes the objects of a plane and its drawn numbers, and returns the objects.
+        message : str
+        """
+        made = self.made
+        if made is None:
+            return
+        with self.told():
+            kept, sides = self.of(made.seen.choice.layer), whole_sides(made.seen.choice)
+            before = {(made.origin, made.seen.choice.plane): made.plane}
+            for plane in drawn.keys() - {made.seen.choice.plane}:
+                key = made.origin, plane
+                before[key] = kept.of(key, sides) or PlaneObjects.empty(sides, made.plane.classes)
+            after = {key: change(one, drawn[key[1]]) for key, one in before.items()}
+            self._apply(made, before, after, message)
+
+    def _apply(
+        self,
+        made: MadeObjects,
+        before: Mapping[Key, PlaneObjects],
+        after: Mapping[Key, PlaneObjects],
+        message: str,
+    ) -> None:
+        """Use changed objects of the plane on the screen, and of others."""
+        choice = made.seen.choice
+        here = made.origin, choice.plane  # another origin may be chosen already
+        self.of(choice.layer).edit_planes({key: (before[key], after[key]) for key in before})
+        layer = self._display.of(choice.layer)
+        if layer is not None:
+            others = {at[1]: one.objects.numbers for at, one in after.items() if at != here}
+            layer.show_planes(others)
+        self._use(choice, made.origin, after[here], message)
 
     def whole(self, numbers: Collection[int]) -> PlaneObjects | None:
         """Return what `edit` changes with these objects: the plane, or several planes in 3-D."""
@@ -379,7 +377,7 @@ class ObjectsController(Controller):
         planes = {here: made.plane}
         among = None if made.volume is None else {one.plane for one in made.volume.choices}
         if among is not None or (linked and kept.links is not None):
-            found = kept.with_numbers(numbers, _sides(choice))
+            found = kept.with_numbers(numbers, whole_sides(choice))
             planes |= {
                 key: one
                 for key, one in found.items()
@@ -417,9 +415,9 @@ class ObjectsController(Controller):
                 continue
             if isinstance(one.step, Renumbering):
                 layer.renumber(plane, one.step.inverse().numbers)
-            elif (objects := kept.of(one.key, _sides(choice))) is not None:
+            elif (objects := kept.of(one.key, whole_sides(choice))) is not None:
                 layer.show_planes({plane: objects.objects.numbers})
-        now = kept.of(kept.key(choice.plane), _sides(choice))
+        now = kept.of(kept.key(choice.plane), whole_sides(choice))
         if now is not None:
             self._use(choice, kept.saved.origin, now, done)
 
@@ -482,8 +480,3 @@ class ObjectsController(Controller):
 
     def _on_remove(self) -> None:
         self._state.annotations.remove_smaller(self._panel.value().smallest)
-
-
-def _sides(choice: ImageChoice) -> tuple[int, int]:
-    """Rows and columns of the whole plane."""
-    return replace(choice, region=None).shape

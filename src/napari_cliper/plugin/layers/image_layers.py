@@ -358,6 +358,11 @@ def geometry_of(layer: Layer) -> dict[str, Any]:
     }
 
 
+def whole_sides(choice: ImageChoice) -> tuple[int, int]:
+    """Return the rows and columns of the whole plane of a choice."""
+    return replace(choice, region=None).shape
+
+
 def depth_of(choice: ImageChoice) -> int | None:
     """Return the leading axis Z of an image if it has several planes along it, or None."""
     axes = geometry_of(choice.layer)["axes"][:-2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,8 @@ class ObjectsLayer(QObject):
         self.drawing = False
         """Whether the user is drawing a stroke, so that pixels must not be replaced."""
         self._features: dict[tuple[int, ...], pd.DataFrame] = {}
-        self._others: dict[tuple[int, ...], NDArray[np.int32]] = {}  # as `show_planes` shows them
+        # What is shown on each plane; None for a plane of which a part was shown.
+        self._planes: dict[tuple[int, ...], NDArray[np.int32] | None] = {}
         self._shown: tuple[ImageChoice, NDArray[np.int32]] | None = None
         self.layer = Labels(
             np.zeros(labels_shape(whole), np.int32),
@@ -87,6 +89,20 @@ class ObjectsLayer(QObject):
         """Return a copy of the numbers on a plane, as the user may have drawn them."""
         return np.array(self.layer.data[self._place(choice)], np.int32)
 
+    def drawn_elsewhere(self, choice: ImageChoice) -> dict[tuple[int, ...], NDArray[np.int32]]:
+        """Return copies of the numbers on other planes that the user has drawn on.
+
+        With *n edit dim* 3 or more, a stroke goes through several planes.
+        """
+        found = {}
+        if self.layer.n_edit_dimensions > 2:
+            for plane in product(*map(range, self.layer.data.shape[:-2])):
+                now, known = self.layer.data[plane], self._planes.get(plane, 0)
+                if plane == choice.plane or known is None or not (now != known).any():
+                    continue
+                found[plane] = np.array(now, np.int32)
+        return found
+
     def show(
         self, choice: ImageChoice, numbers: NDArray[np.int32], features: pd.DataFrame | None = None
     ) -> None:
@@ -102,7 +118,7 @@ class ObjectsLayer(QObject):
         """
         here = self._place(choice)
         self._shown = choice, numbers
-        self._others.pop(choice.plane, None)
+        self._planes[choice.plane] = numbers
         if not np.array_equal(self.layer.data[here], numbers):
             self.layer.data[here] = numbers
             self.layer.refresh()
@@ -115,8 +131,8 @@ class ObjectsLayer(QObject):
 
     def show_planes(self, planes: Mapping[tuple[int, ...], NDArray[np.int32]]) -> None:
         """Show objects of other planes than the one on the screen, without their features."""
-        new = {at: one for at, one in planes.items() if self._others.get(at) is not one}
-        self._others |= new
+        new = {at: one for at, one in planes.items() if self._planes.get(at) is not one}
+        self._planes |= new
         for plane, numbers in new.items():
             self.layer.data[plane] = numbers
             self._features.pop(plane, None)
@@ -136,6 +152,7 @@ class ObjectsLayer(QObject):
         """
         if self._draws:
             return
+        self._planes[choice.plane] = None
         self.layer.data[(*choice.plane, *part)] = numbers
         self.layer.refresh()
 
