@@ -105,7 +105,7 @@ class StoredEdits:
         self.window = labels
         self._seen = labels.copy()
 
-    def follow(self, *, painted: bool = False, box: Box | None = None) -> bool:
+    def follow(self, *, painted: bool = False, box: Box | None = None, more: bool = False) -> bool:
         """Take changes of the window as painting; return whether there were any.
 
         Parameters
@@ -114,6 +114,8 @@ class StoredEdits:
             Ignored: undo and redo are not done by the editor.
         box : tuple of slices, optional
             Rows and columns of the image that may have changed. Default: the whole window.
+        more : bool
+            Whether this belongs to the last step, of which a part was taken before it ended.
         """
         del painted
         if self._step is not None:
@@ -124,9 +126,9 @@ class StoredEdits:
         if changed is None:
             return False
         region, where = changed
-        self._remember(
-            [self._change(region, where, self._part(self.window, region), np.uint8(PAINTED))]
-        )
+        labels = self._part(self.window, region)
+        change = self._change(region, where, labels, np.uint8(PAINTED))
+        self._remember([*(self._done.pop() if more and self._done else ()), change])
         return True
 
     @contextmanager

@@ -101,6 +101,16 @@ def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, 
     annotation.layer.redo()
     annotation.layer.redo()
     assert annotation.layer.data[60, 1500 - 1024] == 2
+    before = store.counts()
+    with annotation.layer.block_history():  # as a drag with the brush
+        for column in range(100, 130, 10):
+            annotation.layer.paint((100, column), 3)
+            if column == 110:
+                annotation.follow()  # as an autosave in the middle of it
+    annotation.follow()
+    assert store.counts().labels[3] > before.labels.get(3, 0)
+    annotation.layer.undo()
+    assert store.counts() == before
     look_at(dock, 768, 768, qtbot, zoom=0.3)
     overview = dock.viewer.layers[ui_text.overview_layer("slide")]
     assert overview.visible

@@ -62,6 +62,7 @@ class LargeAnnotationLayer(AnnotationLayer):
         rows, columns = store.shape
         edits = StoredEdits(store, window_around((slice(0, rows), slice(0, columns)), store.shape))
         self.edits = edits
+        self._within_stroke = False  # a part of the stroke that is being drawn is stored already
         layer = WindowLabels(edits.window, **self._layer_properties())
         layer.metadata[WINDOW_KEY] = edits.region
         layer.undo_by, layer.redo_by = partial(self._go, edits.undo), partial(self._go, edits.redo)
@@ -224,6 +225,16 @@ class LargeAnnotationLayer(AnnotationLayer):
             self._draw()
             self.gone_to.emit(region)
             self.changed.emit()
+
+    def _follow(self, box: Box | None) -> None:
+        """Store what was painted; a stroke that goes on is one step in the end."""
+        more, self._within_stroke = self._within_stroke, self.drawing
+        if self.edits.follow(box=box, more=more):
+            self.changed.emit()
+
+    def _now(self, event: Any = None) -> None:
+        if not self.drawing:  # the end of a stroke is told of
+            super()._now(event)
 
     def _box_of(self, step: Sequence[Any]) -> Box | None:
         box = part_of_step(step, self.layer.data.shape)
