@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 from shapes import ball
 
+from napari_cliper.annotation.saved_objects import SavedObjects, objects_in
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.objects.edited_objects import Renumbering
 from napari_cliper.objects.editing import cut, delete, inside_box
@@ -147,3 +149,14 @@ def test_a_volume_is_split_as_one_and_its_planes_are_edited_together():
     assert np.array_equal(again.objects.numbers, halves.numbers)
     assert again.edited.edited == {1, 3}
     assert planes[6].objects.areas.sum() == volume[6].sum()
+
+
+def test_damaged_links_of_a_record_are_ignored():
+    event = LinkEvent("split", (1, 0), 3, (3, 8))
+    record = SavedObjects(links={"": (event,)}).to_record()
+    assert objects_in(json.loads(json.dumps(record))).links == {"": (event,)}
+    for wrong in ([], ["join", [1], 3, [3]], ["split", 1, 3, [3]], ["merge", [1], -1, [True]]):
+        record["links"] = {"": [wrong, ["merge", [2], 4, [4, 5]]]}
+        assert objects_in(record).links == {"": (LinkEvent("merge", (2,), 4, (4, 5)),)}
+    for wrong in (None, 3, {"": 7}):
+        assert not any(objects_in({**record, "links": wrong}).links.values())
