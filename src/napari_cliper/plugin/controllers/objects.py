@@ -221,7 +221,8 @@ class ObjectsController(Controller):
         before, self.made = self.made, made
         self._show_layer()
         self._show()
-        self.table.follow(made, kept.links or ())
+        links = kept.links if made.volume is None else None  # in 3-D, numbers are others
+        self.table.follow(made, links or ())
         if made.origin and before is not None and before.origin == made.origin:
             changed = made.plane.changed_classes(before.plane)
             if changed:
