@@ -60,7 +60,6 @@ def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
     assert dock.classes_panel.value()[0].name == "nucleus"
 
 
-@pytest.mark.one_binding
 def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):
     """A window of 1280 x 640 leaves 322 x 575 pixels beside napari's bars."""
     run(dock)

@@ -106,8 +106,8 @@ def test_the_page_keeps_its_height_whatever_is_open(panel, qtbot):
         panel.setValue(config)
         for fold in panel.form.folds.folds:
             fold.set_open(is_open=True)
-            qtbot.wait(10)
-            assert panel.minimumSizeHint().height() <= 380, fold.header.text()
+            # layouts follow in several steps
+            qtbot.waitUntil(lambda: panel.minimumSizeHint().height() <= 380, timeout=2000)
 
 
 def test_the_wheel_passes_over_boxes_without_the_focus(panel):
