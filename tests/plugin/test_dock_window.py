@@ -10,7 +10,11 @@ from PIL import Image
 from qtpy.QtCore import Qt
 
 from napari_cliper.plugin.frame import STEPS
+from napari_cliper.plugin.panels.plane_strip import Planes
+from napari_cliper.plugin.panels.state_panel import State, StateButton
 from napari_cliper.plugin.qt.accordion import Accordion
+from napari_cliper.plugin.ui_text import OTHERS_HOW, hints_used, sam_needed
+from napari_cliper.segmentation import REGISTRY, Reduction
 
 
 @pytest.mark.one_binding
@@ -94,6 +98,41 @@ def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):
     assert dock.offers_panel.isVisible()
     check_all("project and offer")
     dock.threshold_panel.class_slider.setValue(dock.threshold_panel.class_slider.maximum())
+    text = dock.status_panel.message
+    qtbot.waitUntil(lambda: text.text().startswith("Nothing was found"), timeout=10_000)
+    dock.threshold_panel.more.collapse()
     qtbot.waitUntil(lambda: not dock.state_panel.isHidden(), timeout=10_000)
     check_all("project, offer and nothing found")
+
+    # All that can be said at once is on the screen: of notices, the most important one.
+    dock.image_panel.strip.setValue(Planes("z", ("open", "predicted", "decided"), 1))
+    dock.axes_panel.ask("3 planes are:", "", "ZTC")
+    thresholds = dock.threshold_panel
+    thresholds.offer_planes(several=True)
+    thresholds.set_working(working=True)
+    dock.tiles_panel.setValue(40.0)
+    dock.tiles_panel.show_costs("12 tiles of 448 px, about 3 min and 1.2 GB on disk. " * 2)
+    hints = hints_used(clicked=3, painted=1200, left_out=["cell", "hair"], follows=False)
+    dock.corrections_panel.show_state(hints)
+    needed = State(sam_needed(REGISTRY["sam2.1-hiera-tiny"]), (StateButton("Download", list),) * 2)
+    dock.corrections_panel.show_object(needed)
+    dock.panels["objects"].object_state.show_state(needed)
+    dock.panels["objects"].show_hint(OTHERS_HOW, warning=True)
+    notices = dock.offers_panel, dock.axes_panel, dock.image_panel.offer
+    for notice in notices:
+        dock.frame.go_to("find")
+        if notice is dock.image_panel.offer:  # which offers tiles, so that there are none yet
+            dock.tiles_panel.setValue(None)
+            dock.image_panel.show_context("demo", Reduction(24))
+        assert [one for one in notices if one.isVisible()] == [notice]
+        for is_open in (True, False):
+            thresholds.more.expand() if is_open else thresholds.more.collapse()
+            check_all(("all at once", notice, is_open))
+        notice.hide()
+    dock.frame.go_to("find")
+    dock.classes_panel.field.setText("nucleus=nuclei, nucleus, yeast")
+    dock.classes_panel.add_button.click()
+    assert dock.classes_panel.message.isVisible()
+    assert not dock.state_panel.isVisible()
+    check_all("a word that is refused")
     assert dock.frame.minimumSizeHint().width() == 322

@@ -26,6 +26,7 @@ from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
 from .panels.tiles_panel import TilesPanel
 from .qt.closing_widget import ClosingWidget
+from .qt.first_of import first_of
 from .qt.wrapping_label import wrapping
 
 
@@ -70,15 +71,21 @@ class DockPanels(ClosingWidget):
         self.image_panel.add_button(frame.settings_button)
         frame.add_above(self.offers_panel)
         frame.add_above(self.axes_panel)
+        frame.add_above(self.image_panel.offer)
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
             "find": (
                 self.classes_panel,
                 self.run_panel,
                 self.tiles_panel,
-                self.state_panel,
+                first_of(self.classes_panel.message, self.state_panel, self.tiles_panel.costs),
                 self.threshold_panel,
             ),
-            "correct": (self.correct_state, self.corrections_panel, self.annotation_panel),
+            "correct": (
+                self.correct_state,
+                self.corrections_panel,
+                self.annotation_panel,
+                first_of(self.corrections_panel.state, wrapping(ui_text.LEGEND)),
+            ),
             "settings": (self.engine_panel,),
         }
         for page, panels in pages.items():

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from . import ui_text
 from .qt.accordion import Accordion
+from .qt.first_of import FirstOf
 from .qt.focus import focus_first, focus_window
 from .qt.tones import set_tone
 
@@ -71,7 +72,7 @@ class Page(QScrollArea):
         inside = _Inside(self)
         self._column = QVBoxLayout(inside)
         self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(4)
+        self._column.setSpacing(3)
         self._column.addStretch(1)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -139,9 +140,7 @@ class Frame(QWidget):
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(4)
         column.addWidget(head)
-        self._above = QWidget()
-        self._above_column = QVBoxLayout(self._above)
-        self._above_column.setContentsMargins(0, 0, 0, 0)
+        self._above = FirstOf()
         column.addWidget(self._above)
         column.addWidget(self.tabs)
         column.addWidget(self._stack, 1)
@@ -169,8 +168,11 @@ class Frame(QWidget):
         self._pages[page].add(panel, fills=fills)
 
     def add_above(self, panel: QWidget) -> None:
-        """Add a panel between the head and the tabs, visible on every page but the settings."""
-        self._above_column.addWidget(panel)
+        """Add a notice between the head and the tabs, visible on every page but the settings.
+
+        Only the first that is not hidden is shown, so that pages keep their height.
+        """
+        self._above.add(panel)
 
     @property
     def page(self) -> PageName:

@@ -18,7 +18,7 @@ from ..state import DockState
 from .base import Controller
 from .result_on_screen import plane_in_words
 
-CLASSES_NAMED = 4
+CLASSES_NAMED = 2
 
 
 class NextStep(Controller):
@@ -47,6 +47,7 @@ class NextStep(Controller):
         self._engine = engine
         self._thresholds = thresholds
         self._free: int | None = None
+        self._said_empty = False  # the foot says that nothing is found
         self._busy = self._loading = self._cramped = False
         thresholds.more.toggled.connect(self.set_cramped)
         state.inputs_changed.connect(self.update)
@@ -69,7 +70,7 @@ class NextStep(Controller):
         self.update()
 
     def set_cramped(self, cramped: bool) -> None:
-        """Use shorter texts while *More* is open."""
+        """Leave it to the foot of the dock that nothing was found, while *More* is open."""
         self._cramped = cramped
         self.update()
 
@@ -77,15 +78,22 @@ class NextStep(Controller):
         """Show the present state."""
         missing = self._engine.missing()
         find, correct = self._panels
-        find.show_state(self._find(missing))
+        state = self._find(missing)
+        find.show_state(state)
+        self._thresholds.set_brief(brief=state is not None)
         correct.show_state(self._correct(missing))
         self._thresholds.setVisible(self._state.shown is not None and not missing)
 
     def _on_prediction(self) -> None:
         self.update()
         find = self._panels[0]
+        empty = self._cramped and bool(self._state.result.why_empty())
         if find.isVisibleTo(find.parentWidget()):
             self._state.explained.emit()
+        elif empty or self._said_empty:
+            text = ui_text.NOTHING_FOUND_LOWER if empty else ui_text.THRESHOLD_MOVED
+            self.message.emit(text, False)
+        self._said_empty = empty
 
     # ------------------------------------------------------------------ what the buttons do
 
@@ -237,17 +245,15 @@ class NextStep(Controller):
         return State(text, tuple(buttons))
 
     def _nothing_found(self) -> State | None:
-        if not self._state.result.why_empty():
-            return None
-        if self._cramped:
-            return State(ui_text.NOTHING_FOUND, (), "warning")
+        if self._cramped or not self._state.result.why_empty():
+            return None  # with little room, the foot says it
         text = ui_text.classes_below(self._state.result.shortfalls(), most=CLASSES_NAMED)
         return State(text, self._ways_out(), "warning")
 
     def _nothing_to_correct(self) -> State | None:
         if not self._state.result.why_empty():
             return None
-        return State(ui_text.NOTHING_TO_CORRECT, self._ways_out(), "warning")
+        return State(ui_text.NOTHING_FOUND, self._ways_out(), "warning")
 
     def _ways_out(self) -> tuple[StateButton, ...]:
         """The buttons where nothing was found."""

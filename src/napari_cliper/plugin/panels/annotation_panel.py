@@ -17,7 +17,6 @@ from ...annotation.merge import RULES, Rule
 from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.menu_button import MenuButton
-from ..qt.wrapping_label import wrapping
 
 Scope = Literal["all", "chosen", "rectangle", "region"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -104,7 +103,6 @@ class AnnotationPanel(QWidget):
         cleaning.addWidget(self.tool, 1)
         cleaning.addWidget(self.amount)
         grid.addLayout(cleaning, 3, 1)
-        grid.addWidget(wrapping(ui_text.LEGEND), 4, 0, 1, 2)
         grid.setColumnStretch(1, 1)
 
         self.accept.clicked.connect(self.accept_wanted)

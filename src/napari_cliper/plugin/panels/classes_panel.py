@@ -85,7 +85,8 @@ class ClassesPanel(QWidget):
         self.field.setPlaceholderText(ui_text.WORDS_PLACEHOLDER)
         self.field.setToolTip(ui_text.WORDS_TIP)
         self.field.setAccessibleName(ui_text.WORDS_NAME)
-        self.message = wrapping()
+        self.message = wrapping(parent=self)
+        """Why words were refused, for a place of its own."""
         set_tone(self.message, "error")
         self.message.hide()
         self.add_button = QToolButton()
@@ -110,7 +111,6 @@ class ClassesPanel(QWidget):
         column.setSpacing(4)
         column.addLayout(words)
         column.addWidget(self.table)
-        column.addWidget(self.message)
         self._connect()
         self._update_buttons()
 

@@ -59,7 +59,8 @@ class CorrectionsPanel(QWidget):
         self.spread.setToolTip(ui_text.PROPAGATE_TIP)
         self.uncertainty = QToggleSwitch(ui_text.UNCERTAINTY)
         self.next_button = QPushButton(ui_text.NEXT_UNCERTAIN)
-        self.state = wrapping()
+        self.state = wrapping(parent=self)
+        """Which hints are used, for a place of its own."""
         self.object_state = StatePanel()
 
         grid = QGridLayout(self)
@@ -71,7 +72,6 @@ class CorrectionsPanel(QWidget):
         grid.addWidget(self.next_button, 3, 0)
         grid.addWidget(self.uncertainty, 3, 1)
         grid.addWidget(self.object_state, 4, 0, 1, 2)
-        grid.addWidget(self.state, 5, 0, 1, 2)
         grid.setColumnStretch(0, 1)
 
         self.spread.toggled.connect(self._on_changed)

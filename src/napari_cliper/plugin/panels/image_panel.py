@@ -107,6 +107,7 @@ class ImagePanel(QWidget):
         self.visible_button = QPushButton(ui_text.USE_VISIBLE)
         self.visible_button.setToolTip(ui_text.RUN_VISIBLE_TIP)
         self.offer = QWidget()
+        """The warning of lost objects, with two buttons, for a place of its own."""
         self.offer.hide()
         self._lay_out()
 
@@ -229,7 +230,6 @@ class ImagePanel(QWidget):
         offer.addLayout(buttons)
         self.tiles_button.clicked.connect(self.tiles_wanted)
         self.visible_button.clicked.connect(self.visible_wanted)
-        column.addWidget(self.offer)
         self.images.setAccessibleName(ui_text.IMAGE_NAME)
 
         grid = QGridLayout(self._where)

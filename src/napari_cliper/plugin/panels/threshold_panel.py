@@ -60,6 +60,7 @@ class ThresholdPanel(QWidget):
 
         self._defaults = Thresholds(0.0, 0.0)
         self._own: dict[str, float] = {}
+        self._brief = False
         self._has_min_max = True
         self.class_slider.valueChanged.connect(self._on_changed)
         self.background_slider.valueChanged.connect(self._on_changed)
@@ -99,8 +100,12 @@ class ThresholdPanel(QWidget):
         grid.addWidget(self.own_class, 0, 1)
         grid.addWidget(self.own_slider, 1, 0, 1, 2)
         grid.addWidget(self.min_max, 2, 0, 1, 2)
-        grid.addWidget(self.score_maps, 3, 0, 1, 2)
-        grid.addWidget(self.both_stages, 4, 0, 1, 2)
+        row = QHBoxLayout()
+        row.addWidget(QLabel(ui_text.AS_LAYERS))
+        row.addWidget(self.score_maps)
+        row.addWidget(self.both_stages)
+        row.addStretch(1)
+        grid.addLayout(row, 3, 0, 1, 2)
         content = self.more.content().layout()
         assert content is not None  # noqa: S101 - it is made with one
         content.setContentsMargins(0, 0, 0, 0)
@@ -201,10 +206,15 @@ class ThresholdPanel(QWidget):
 
     # ------------------------------------------------------------------ moved
 
+    def set_brief(self, *, brief: bool) -> None:
+        """Hide the words at the ends of the sliders, because the room is needed above."""
+        self._brief = brief
+        self._on_more(self.more.isExpanded())
+
     def _on_more(self, is_open: bool) -> None:
         """Hide the words at the ends of the sliders if the room is needed."""
         for ends in self._ends:
-            ends.setVisible(not is_open)
+            ends.setVisible(not (is_open or self._brief))
 
     def _show_values(self) -> None:
         """Show the values of the sliders and the published values in tooltips."""

@@ -36,6 +36,7 @@ class TilesPanel(Panel):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._value: float | None = None
+        self._brief = False
         self.size = QSpinBox()
         self.size.setRange(1, LARGEST_OBJECT)
         self.size.setSuffix(ui_text.TILES_UNIT)
@@ -55,7 +56,8 @@ class TilesPanel(Panel):
         self.off.setText(ui_text.TILES_OFF)
         self.off.setToolTip(ui_text.TILES_OFF_TIP)
         self.off.setAccessibleName(ui_text.TILES_OFF_NAME)
-        self.costs = wrapping()
+        self.costs = wrapping(parent=self)
+        """What a run costs, for a place of its own."""
         row = QHBoxLayout()
         row.setSpacing(4)
         row.addWidget(self.label, 1)
@@ -65,13 +67,12 @@ class TilesPanel(Panel):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addLayout(row)
-        column.addWidget(self.costs)
         self.size.valueChanged.connect(self._on_size)
         self.off.clicked.connect(self._on_off)
         self.measure.toggled.connect(self._on_measure)
         self.show_costs("")
         self._on_measure(False)
-        self.setVisible(False)
+        self._show_parts()
 
     def value(self) -> float | None:
         """The diameter of the objects in pixels of the image; None without tiles."""
@@ -86,8 +87,18 @@ class TilesPanel(Panel):
             blocked = self.size.blockSignals(True)
             self.size.setValue(round(size))
             self.size.blockSignals(blocked)
-        self.setVisible(size is not None)
+        self._show_parts()
         self.valueChanged.emit(size)
+
+    def set_brief(self, brief: bool) -> None:
+        """Hide the costs while there is little room."""
+        self._brief = brief
+        self._show_parts()
+
+    def _show_parts(self) -> None:
+        tiled = self._value is not None
+        self.setVisible(tiled)
+        self.costs.setVisible(tiled and not self._brief)
 
     def show_costs(self, text: str, tip: str = "", tone: Tone = "muted") -> None:
         """Show what a run in tiles costs, or why that is not known."""

@@ -6,9 +6,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 
-def wrapping(text: str = "") -> QLabel:
+def wrapping(text: str = "", parent: QWidget | None = None) -> QLabel:
     """Return a plain-text label that wraps and never widens its parent."""
-    label = QLabel(text)
+    label = QLabel(text, parent)
     label.setWordWrap(True)
     label.setIndent(0)  # a style sheet would add one, above too
     label.setTextFormat(Qt.TextFormat.PlainText)

@@ -60,9 +60,10 @@ PER_CLASS_TIP = "Replaces the background threshold for the pixels of one class."
 PER_CLASS_NAME = "Class with a per-class threshold"
 PER_CLASS_CHOICE_TIP = "The class. You can also select its row in the table."
 PER_CLASS_SLIDER = "Per-class threshold"
-SCORE_MAPS = "Show the score &maps as layers"
+AS_LAYERS = "As layers:"
+SCORE_MAPS = "score &maps"
 SCORE_MAPS_TIP = "Add an image layer with the score map of each class."
-UPDATING_LABELS = "Updating the labels ..."
+UPDATING_LABELS = "Updating ..."
 NO_RESULT = "There is no result yet. Press Run."
 
 
@@ -134,7 +135,7 @@ RUN_THIS_TIP = "Find the words in what the viewer shows."
 TO_2D = "Go back to the 2-D view"
 TO_2D_TIP = "Let napari show a plane instead of the volume."
 NOTHING_FOUND = "Nothing was found."
-NOTHING_TO_CORRECT = f"{NOTHING_FOUND} Click an object, or lower the threshold."
+NOTHING_FOUND_LOWER = f"{NOTHING_FOUND} Lower a threshold."
 
 
 def classes_below(short: Sequence[Shortfall], *, most: int) -> str:
@@ -204,7 +205,7 @@ def changed_by_hint(*, predicted: int, accepted: int) -> str:
     return f"{count(predicted, 'pixel')} changed{followed}."
 
 
-BOTH_STAGES = "Both stages as layers"
+BOTH_STAGES = "both stages"
 BOTH_STAGES_TIP = (
     "Show the coarse and refined maps in separate layers. Otherwise, Alt+X switches between them."
 )

@@ -1,0 +1,51 @@
+"""One place for several widgets: it shows the first of those that want to be seen."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+_SHOWN_OR_HIDDEN = (QEvent.Type.ShowToParent, QEvent.Type.HideToParent)
+
+
+class FirstOf(QWidget):
+    """Shows the first widget that is not hidden by `setVisible` or `hide`; the others wait."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._places: list[tuple[QWidget, QWidget]] = []
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
+
+    def add(self, widget: QWidget) -> None:
+        """Add a widget that comes after the others."""
+        place = QWidget()
+        inside = QVBoxLayout(place)
+        inside.setContentsMargins(0, 0, 0, 0)
+        hidden = widget.isHidden()
+        inside.addWidget(widget)
+        widget.setVisible(not hidden)
+        self._column.addWidget(place)
+        self._places.append((widget, place))
+        widget.installEventFilter(self)
+        self._update()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Show another widget if one was shown or hidden."""
+        if event is not None and event.type() in _SHOWN_OR_HIDDEN:
+            self._update()
+        return bool(super().eventFilter(watched, event))
+
+    def _update(self) -> None:
+        wanted = [place for widget, place in self._places if not widget.isHidden()]
+        for _, place in self._places:
+            place.setVisible(place in wanted[:1])
+
+
+def first_of(*widgets: QWidget) -> FirstOf:
+    """Return a place for widgets, the most important first."""
+    place = FirstOf()
+    for widget in widgets:
+        place.add(widget)
+    return place
