@@ -69,9 +69,9 @@ class DockPanels(ClosingWidget):
         column.addWidget(self.status_panel)
         self.frame = frame = Frame(self.image_panel, foot)
         self.image_panel.add_button(frame.settings_button)
-        frame.add_above(self.offers_panel)
-        frame.add_above(self.axes_panel)
-        frame.add_above(self.image_panel.offer)
+        frame.add_above(self.image_panel.strip)
+        for notice in (self.offers_panel, self.axes_panel, self.image_panel.offer):
+            frame.add_notice(notice)
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
             "find": (
                 self.classes_panel,

@@ -140,7 +140,12 @@ class Frame(QWidget):
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(4)
         column.addWidget(head)
-        self._above = FirstOf()
+        self._above = QWidget()
+        self._notices = FirstOf()
+        self._above_column = QVBoxLayout(self._above)
+        self._above_column.setContentsMargins(0, 0, 0, 0)
+        self._above_column.setSpacing(4)
+        self._above_column.addWidget(self._notices)
         column.addWidget(self._above)
         column.addWidget(self.tabs)
         column.addWidget(self._stack, 1)
@@ -168,11 +173,15 @@ class Frame(QWidget):
         self._pages[page].add(panel, fills=fills)
 
     def add_above(self, panel: QWidget) -> None:
-        """Add a notice between the head and the tabs, visible on every page but the settings.
+        """Add a panel between the head and the tabs, visible on every page but the settings."""
+        self._above_column.insertWidget(self._above_column.count() - 1, panel)
+
+    def add_notice(self, panel: QWidget) -> None:
+        """Add a notice below the panels of `add_above`.
 
         Only the first that is not hidden is shown, so that pages keep their height.
         """
-        self._above.add(panel)
+        self._notices.add(panel)
 
     @property
     def page(self) -> PageName:

@@ -98,6 +98,7 @@ class ImagePanel(QWidget):
         self.summary = QElidingLabel()
         set_tone(self.summary, "muted")
         self.strip = PlaneStrip()
+        """The planes of a stack, for a place of its own."""
         self._model = ""
         self._smallest = ""  # the smallest objects that are found, in words
         self.warning = wrapping()
@@ -218,7 +219,6 @@ class ImagePanel(QWidget):
         row.addWidget(self.region_button)
         column.addLayout(row)
         column.addWidget(self.summary)
-        column.addWidget(self.strip)
         offer = QVBoxLayout(self.offer)
         offer.setContentsMargins(0, 0, 0, 0)
         offer.setSpacing(2)

@@ -24,6 +24,7 @@ from superqt.utils import signals_blocked
 from ...objects.plane_objects import ObjectsChoice
 from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
+from ..qt.first_of import first_of
 from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 from .base import Panel
@@ -124,8 +125,7 @@ class ObjectsPanel(Panel):
         column.addWidget(self.table)
         column.addWidget(self.summary)
         column.addWidget(self.tools)
-        column.addWidget(self.hint)
-        column.addWidget(self.object_state)
+        column.addWidget(first_of(self.object_state, self.hint))
         buttons = QGridLayout()
         buttons.setSpacing(4)
         for index, button in enumerate(

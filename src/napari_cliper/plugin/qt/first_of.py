@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+_BY_HAND = Qt.WidgetAttribute.WA_WState_ExplicitShowHide
 _SHOWN_OR_HIDDEN = (QEvent.Type.ShowToParent, QEvent.Type.HideToParent)
 
 
@@ -23,7 +24,7 @@ class FirstOf(QWidget):
         place = QWidget()
         inside = QVBoxLayout(place)
         inside.setContentsMargins(0, 0, 0, 0)
-        hidden = widget.isHidden()
+        hidden = widget.isHidden() and widget.testAttribute(_BY_HAND)
         inside.addWidget(widget)
         widget.setVisible(not hidden)
         self._column.addWidget(place)
@@ -41,6 +42,8 @@ class FirstOf(QWidget):
         wanted = [place for widget, place in self._places if not widget.isHidden()]
         for _, place in self._places:
             place.setVisible(place in wanted[:1])
+        if self.parentWidget() is not None or not wanted:  # it would become a window
+            self.setVisible(bool(wanted))  # without the spacing of a layout around it
 
 
 def first_of(*widgets: QWidget) -> FirstOf:
