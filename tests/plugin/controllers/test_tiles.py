@@ -71,7 +71,7 @@ def test_a_large_image_offers_tiles_which_run_by_one_click(large, laptop, qtbot)
     config = dock.shown.config
     assert config.tiles == Tiles(264)
     assert not images.offer.isVisible()
-    assert "\u2265 9 px" in images.summary.text()
+    assert "\u2265 9 px" in images.context.words.text()
     segmenter = Segmenter(config, tile_store=TileMemory())
     expected = segmenter.score(segmenter.embed(LARGE), dock.shown.outcome.scores.classes)
     np.testing.assert_array_equal(dock.result.seen().labels, expected.to_labels())

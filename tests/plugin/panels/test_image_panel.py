@@ -58,7 +58,7 @@ def choose(combo, text):
 def test_without_an_image(panel):
     assert panel.value() is None
     assert panel.why_not().startswith("There is no image.")
-    assert panel.summary.text() == "No image"
+    assert panel.context.words.text() == "No image"
     for combo in (panel.images, panel.regions):
         assert not combo.isEnabled()
         assert combo.toolTip() == panel.why_not()
@@ -155,7 +155,7 @@ def test_the_current_plane_follows_the_slider(viewer, panel):
     for z in (4, 1):
         viewer.dims.set_current_step(0, z)
         assert panel.value().plane == (z,)
-        assert panel.summary.text() == f"20 x 30 px \N{MIDDLE DOT} plane {z}/5"
+        assert panel.context.words.text() == f"20 x 30 px \N{MIDDLE DOT} plane {z}/5"
     assert len(panel.changes) == 2
     before = panel.value()
     viewer.dims.set_current_step(0, 3)
@@ -228,7 +228,7 @@ def test_rectangles_are_offered_where_there_are_any(viewer, panel):
     shapes.name = "other"
     choose(panel.regions, "rectangle in other")
     assert panel.value().region == (slice(10, 30), slice(5, 25))
-    assert panel.summary.text() == "20 x 20 of 40 x 50 px"
+    assert panel.context.words.text() == "20 x 20 of 40 x 50 px"
     np.testing.assert_array_equal(panel.value().read(), viewer.layers[0].data[10:30, 5:25])
 
 
@@ -263,7 +263,7 @@ def test_a_rectangle_that_goes(viewer, panel):
     assert "lies outside one" in panel.why_not()
     shapes.add_rectangles(box(1, 1, 4, 30))
     assert "4 x 30 pixels; each side needs at least 8" in panel.why_not()
-    assert panel.summary.text() == panel.why_not()
+    assert panel.context.words.text() == panel.why_not()
     viewer.layers.remove("drawn")
     assert panel.regions.currentText() == "whole image"
     assert panel.value().region is None
@@ -300,7 +300,7 @@ def test_it_fits_a_narrow_dock(viewer, panel, qtbot):
     panel.resize(320, 200)
     panel.show()
     qtbot.waitExposed(panel)
-    for widget in (panel.images, panel.region_button, panel.summary):
+    for widget in (panel.images, panel.region_button, panel.context.words):
         assert widget.geometry().right() < 320
     assert panel.planes.window().minimumSizeHint().width() <= 320  # of the menu
     assert "another long name another" in panel.regions.toolTip()
@@ -444,13 +444,17 @@ def test_the_line_below_the_image_says_size_plane_pixel_size_and_model(viewer, p
     )
     viewer.dims.set_current_step(0, 9)
     panel.show_context("demo", None)
-    assert panel.summary.text().split(" \N{MIDDLE DOT} ") == [
-        "30 x 40 px", "z 9/19", "0.25 \N{MICRO SIGN}m", "demo"
+    assert panel.context.words.text().split(" \N{MIDDLE DOT} ") == [
+        "30 x 40 px", "z 9/19", "0.25 \N{MICRO SIGN}m"
     ]  # fmt: skip
+    assert panel.context.model.text() == "demo"
+    panel.resize(120, panel.height())
+    model = panel.context.model
+    assert model.width() > model.fontMetrics().horizontalAdvance(model.text())  # never elided
     viewer.layers["stack"].scale = (2, 0.25, 0.5)
-    assert "0.25 \N{MICRO SIGN}m x 0.5 \N{MICRO SIGN}m" in panel.summary.text()
+    assert "0.25 \N{MICRO SIGN}m x 0.5 \N{MICRO SIGN}m" in panel.context.words.text()
     panel.show_context("demo", Reduction(2.9))
-    assert panel.summary.text().startswith("30 x 40 px \N{MIDDLE DOT} objects \u2265 23 px")
+    assert panel.context.words.text().startswith("30 x 40 px \N{MIDDLE DOT} objects \u2265 23 px")
     assert not panel.offer.isVisibleTo(panel)
     panel.show_context("demo", Reduction(24))
     assert panel.offer.isVisibleTo(panel)

@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from ...segmentation import InvalidInputError, Reduction
@@ -45,6 +44,7 @@ from ..qt.listeners import Listeners
 from ..qt.popup import PopupButton
 from ..qt.tones import set_tone
 from ..qt.wrapping_label import label_of, wrapping
+from .context_line import ContextLine
 from .plane_strip import PlaneStrip
 
 _MOVES = ("scale", "translate", "rotate", "shear", "affine", "units")
@@ -95,9 +95,8 @@ class ImagePanel(QWidget):
             ui_text.WHERE_TIP,
             self._where,
         )
-        self.summary = QElidingLabel()
-        set_tone(self.summary, "muted")
-        self.strip = PlaneStrip()
+        self.context = ContextLine()
+        self.strip = PlaneStrip(self)
         """The planes of a stack, for a place of its own."""
         self._model = ""
         self._smallest = ""  # the smallest objects that are found, in words
@@ -107,7 +106,7 @@ class ImagePanel(QWidget):
         self.tiles_button.setToolTip(ui_text.RUN_WITH_TILES_TIP)
         self.visible_button = QPushButton(ui_text.USE_VISIBLE)
         self.visible_button.setToolTip(ui_text.RUN_VISIBLE_TIP)
-        self.offer = QWidget()
+        self.offer = QWidget(self)
         """The warning of lost objects, with two buttons, for a place of its own."""
         self.offer.hide()
         self._lay_out()
@@ -218,7 +217,7 @@ class ImagePanel(QWidget):
         row.addWidget(self.images, 1)
         row.addWidget(self.region_button)
         column.addLayout(row)
-        column.addWidget(self.summary)
+        column.addWidget(self.context)
         offer = QVBoxLayout(self.offer)
         offer.setContentsMargins(0, 0, 0, 0)
         offer.setSpacing(2)
@@ -280,10 +279,9 @@ class ImagePanel(QWidget):
         text = why_not if self._image is not None else ui_text.NO_IMAGE_SHORT
         if choice is not None:
             size, *more = in_words(choice)
-            known = [part for part in (self._smallest, *more, self._model) if part]
+            known = [part for part in (self._smallest, *more) if part]
             text = ui_text.context([size, *known])
-        self.summary.setText(text)
-        self.summary.setToolTip(text)
+        self.context.show_words(text, "" if choice is None else self._model)
 
     def _fill_images(self) -> None:
         """List the image layers of the viewer, the topmost first, and groups of them."""
