@@ -70,8 +70,9 @@ class DockPanels(ClosingWidget):
         self.frame = frame = Frame(self.image_panel, foot)
         self.image_panel.add_button(frame.settings_button)
         frame.add_above(self.image_panel.strip)
-        for notice in (self.offers_panel, self.axes_panel, self.image_panel.offer):
-            frame.add_notice(notice)
+        frame.add_notice(self.offers_panel)
+        frame.add_notice(self.axes_panel)
+        frame.add_notice(self.image_panel.offer, only="find")
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
             "find": (
                 self.classes_panel,

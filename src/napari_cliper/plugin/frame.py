@@ -176,12 +176,14 @@ class Frame(QWidget):
         """Add a panel between the head and the tabs, visible on every page but the settings."""
         self._above_column.insertWidget(self._above_column.count() - 1, panel)
 
-    def add_notice(self, panel: QWidget) -> None:
-        """Add a notice below the panels of `add_above`.
+    def add_notice(self, panel: QWidget, only: PageName | None = None) -> None:
+        """Add a notice below the panels of `add_above`, perhaps for one page only.
 
         Only the first that is not hidden is shown, so that pages keep their height.
         """
         self._notices.add(panel)
+        if only is not None:
+            self.page_changed.connect(lambda page: self._notices.set_away(panel, away=page != only))
 
     @property
     def page(self) -> PageName:
