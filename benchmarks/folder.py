@@ -1,12 +1,17 @@
 """Throughput and memory of `segment` over a folder, against a plain loop over the images.
 
-    python benchmarks/folder.py [--images 200] [--many 1000] [--rounds 3] [--output DIR]
+    python benchmarks/folder.py [--images 200] [--many 1000] [--rounds 3] [--killed 20]
+        [--side 2048] [--output DIR]
 
 The loop is that of `segment` at commit 783d1df, before steps overlapped: check all images, then
 one after the other: read, encode, score, label, draw, write, with PyTorch's own threads. Each run
 is a process of its own that has loaded its networks before the clock starts; both ways take turns,
 on an idle machine and beside one process that keeps a core busy. Images: scenes of 512 x 512, demo
-model, PAMR. Writes the numbers as JSON. Ratios count; times depend on the machine.
+model, PAMR. Ratios count; times depend on the machine.
+
+Then the command itself: killed (SIGKILL) five times at random moments and started again; with two
+workers, one of which is killed; and with two workers on one image in tiles, 2048 x 2048. The files
+must be those of a run without interruption or workers. Writes the numbers as JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +19,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +41,11 @@ LIMITS = {
     "busy": ("at least", 3.0),
     "memory": ("at most", 1.05),
 }
+
+KILLS = 5
+
+OPTIONS = ("--labels", WORDS, "--model", "demo", "--refiner", "pamr", "--device", "cpu")
+TILES = ("--tile", "256", "--class-threshold", "0.3")
 
 
 # ---------------------------------------------------------------------- in a process of its own
@@ -166,6 +178,142 @@ def draw(folder: Path, count: int) -> None:
         Image.fromarray(np.ascontiguousarray(image)).save(folder / f"{index:05d}.png")
 
 
+# ---------------------------------------------------------------------- kills and workers
+
+
+def segment(images: Path, output: Path, *options: str) -> subprocess.Popen[str]:
+    """Start `napari-cliper segment`."""
+    command = [sys.executable, "-m", "napari_cliper", "segment", str(images), *OPTIONS, *options]
+    return subprocess.Popen(
+        [*command, "--output", str(output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished(run: subprocess.Popen[str]) -> float:
+    """Wait for a run; return the seconds."""
+    start = time.perf_counter()
+    text = run.communicate()[0]
+    if run.returncode:
+        raise SystemExit(text)
+    return time.perf_counter() - start
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All files that are not hidden, with their bytes."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("[!.]*")
+        if path.is_file()
+    }
+
+
+def done(output: Path) -> dict[Path, int]:
+    """The files of the images in the journal, and when they were written (ns)."""
+    journal = output / "segmentation.jsonl"
+    lines = journal.read_text().splitlines(keepends=True) if journal.exists() else []
+    records = [json.loads(line) for line in lines if line.endswith("\n")]
+    stems = [Path(one["name"]).stem for one in records if "name" in one]
+    suffixes = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
+    paths = [output / f"{stem}{suffix}" for stem in stems for suffix in suffixes]
+    return {path: path.stat().st_mtime_ns if path.exists() else 0 for path in paths}
+
+
+def kill_the_command(images: Path, output: Path, whole: dict[str, bytes]) -> dict[str, int]:
+    """Kill a run five times at random moments; count what went wrong."""
+    moments, earlier, twice = random.Random(0), dict[Path, int](), 0
+    for _ in range(KILLS):
+        run, before = segment(images, output), len(done(output))
+        while len(done(output)) == before and run.poll() is None:
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.5))
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        now = done(output)
+        twice += sum(now[path] != written for path, written in earlier.items())
+        earlier = now
+    finished(segment(images, output))
+    now, found = done(output), files(output)
+    twice += sum(now[path] != written for path, written in earlier.items())
+    left = [path for path in output.iterdir() if path.name.startswith(".napari-cliper-")]
+    return {
+        "images before the last kill": len(earlier) // 4,
+        "lost": len(whole.keys() - found.keys()),
+        "other bytes": sum(found.get(name, content) != content for name, content in whole.items()),
+        "left over": len(found.keys() - whole.keys()) + len(left),
+        "done twice": twice,
+    }
+
+
+def kill_a_worker(images: Path, output: Path, whole: dict[str, bytes]) -> dict[str, int]:
+    """Kill one of two workers in the middle of a run; count what went wrong."""
+    import psutil  # noqa: PLC0415
+
+    run, count = segment(images, output, "--workers", "2"), len(list(images.iterdir()))
+    while len(done(output)) < 4 * count // 3 and run.poll() is None:
+        time.sleep(0.01)
+    children = psutil.Process(run.pid).children(recursive=True)
+    workers = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+    workers[0].kill()
+    at = len(done(output)) // 4
+    finished(run)
+    found = files(output)
+    return {
+        "images before the kill": at,
+        "images": count,
+        "lost": len(whole.keys() - found.keys()),
+        "other bytes": sum(found.get(name, content) != content for name, content in whole.items()),
+    }
+
+
+def tile(folder: Path, side: int) -> dict[str, float]:
+    """Segment one image in tiles, with one process and with two workers; count what differs."""
+    from PIL import Image  # noqa: PLC0415
+
+    from napari_cliper.demo.scenes import make_scene  # noqa: PLC0415
+
+    (folder / "large").mkdir()
+    scene = make_scene((side, side), 1_000_007, unit=256)
+    Image.fromarray(scene.image).save(folder / "large" / "a.png")
+    seconds = [
+        finished(segment(folder / "large", folder / name, *TILES, *options))
+        for name, options in (
+            ("one", ("--tile-cache", str(folder / "tiles of one"))),
+            ("two", ("--tile-cache", str(folder / "tiles of two"), "--workers", "2")),
+        )
+    ]
+    one, two = files(folder / "one"), files(folder / "two")
+    pixels = json.loads(one["a.json"])["pixels"]
+    return {
+        "side": side,
+        "seconds of one process": seconds[0],
+        "seconds of two workers": seconds[1],
+        "labelled": 1 - pixels[0]["share"],
+        "other files": len(one.keys() ^ two.keys()),
+        "other bytes": sum(two.get(name) != content for name, content in one.items()),
+    }
+
+
+def interrupted(folder: Path, count: int) -> dict[str, dict[str, float]]:
+    """Check the command with kills and workers, on some of the images of a folder."""
+    images = folder / "some"
+    images.mkdir()
+    for path in sorted(folder.glob("*.png"))[:count]:
+        (images / path.name).write_bytes(path.read_bytes())
+    finished(segment(images, folder / "whole"))
+    whole = files(folder / "whole")
+    return {
+        "command killed": kill_the_command(images, folder / "killed", whole),
+        "worker killed": kill_a_worker(images, folder / "workers", whole),
+    }
+
+
+WRONG = ("lost", "other bytes", "left over", "done twice", "other files")
+"""What must be 0."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -173,6 +321,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--many", type=int, default=1000, help="Images of the run for memory.")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--killed", type=int, default=20, help="Images of the runs with kills.")
+    parser.add_argument("--side", type=int, default=2048, help="Side of the image in tiles.")
     parser.add_argument("--output", type=Path, default=HERE / "results")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -201,8 +351,14 @@ def main() -> None:
             for count in (given.images, given.many)
         ]
         found["memory"] = {"peak MB": peaks, "ratio": peaks[1] / peaks[0]}
+        checks = interrupted(Path(folder), given.killed)
+        checks["tiles"] = tile(Path(folder), given.side)
+        found |= checks
     for name, (kind, limit) in LIMITS.items():
         print(f"{name}: {found[name]['ratio']:.2f} ({kind} {limit})")
+    for name, check in checks.items():
+        wrong = sum(check.get(what, 0) for what in WRONG)
+        print(f"{name}: {wrong} wrong (at most 0); {check}")
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / "folder.json").write_text(json.dumps(found, indent=2) + "\n")
 

@@ -327,14 +327,18 @@ def test_killed_five_times_nothing_is_lost_half_written_or_done_twice(many, tmp_
 def test_two_workers_one_of_which_is_killed_give_the_same(many, tmp_path):
     command, whole = many
     out, tiles = tmp_path / "out", tmp_path / "tiles"
-    killed, ended = [], threading.Event()
+    killed, reachable, ended = [], set(), threading.Event()
 
     def kill_one():
         journal = out / JOURNAL
         while not (journal.exists() and journal.read_bytes().count(b"\n") >= 2 + 2):
             if ended.wait(0.005):
                 return
-        for child in psutil.Process().children(recursive=True):
+        workers = psutil.Process().children(recursive=True)
+        for process in (psutil.Process(), *workers):
+            for one in process.net_connections():
+                reachable.update([one.laddr.ip] if one.status == psutil.CONN_LISTEN else [])
+        for child in workers:
             if "spawn_main" in " ".join(child.cmdline()):
                 child.kill()
                 killed.append(journal.read_bytes().count(b"\n"))
@@ -347,6 +351,7 @@ def test_two_workers_one_of_which_is_killed_give_the_same(many, tmp_path):
     ended.set()
     killer.join()
     assert result.exit_code == 0, result.output
+    assert reachable == {"127.0.0.1"}
     assert killed
     assert killed[0] < 2 + MANY
     assert content(out) == whole

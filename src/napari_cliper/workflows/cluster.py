@@ -25,6 +25,9 @@ IN_ADVANCE = 2
 
 SECONDS_TO_CONNECT = 30
 
+LOOPBACK = "127.0.0.1:0"
+"""A free port that only this machine can reach."""
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -98,7 +101,8 @@ class Cluster:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",  # None would take port 8787 on all interfaces
+                dashboard_address=LOOPBACK,  # None would take port 8787 on all interfaces
+                worker_dashboard_address=LOOPBACK,
                 silence_logs=logging.CRITICAL,
                 security=security,
                 memory_limit=0,
