@@ -303,7 +303,8 @@ def measure_prototypes(folder: Path, limit: int | None) -> Iterator[Row]:
         every = [(half, read_case(path, gapless=False)) for half, path in halves(paths)]
         learned, measured = every[: max(LEARNED)], every[max(LEARNED) :]
         classes = sorted({*np.concatenate([np.unique(one.truth) for _, one in every])})
-        names = {label: NAMES[label - 1] for label in classes if label not in (0, UNKNOWN)}
+        named = [label for label in classes if label not in (0, UNKNOWN)]
+        names = dict(zip(named, NAMES, strict=False))
         labels = np.array([0, *names])
         features = [skimage_features(one) for _, one in learned]
         prototypes: Prototypes | None = None
