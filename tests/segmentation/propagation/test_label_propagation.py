@@ -159,6 +159,34 @@ def test_more_hints_do_not_mean_a_larger_object(affinity, truth):
     assert abs((best(one) == 1).mean() - (best(other) == 1).mean()) < 0.05
 
 
+def test_one_hint_more_changes_little_far_from_it(truth):
+    """Where nothing tells labels apart, they share the image, however often one is hinted at."""
+    plain = affinity_of(np.random.default_rng(0).normal(0, 0.1, truth.shape))
+    hint_labels = hints_at(_1=(24, 8), _2=(24, 40))
+    before = (best(propagate(plain, hint_labels, 0 * truth, classes=2)) == 1).mean()
+    for row in (6, 29, 41):
+        hint_labels[row - 1 : row + 2, 39:42] = 2
+        after = (best(propagate(plain, hint_labels, 0 * truth, classes=2)) == 1).mean()
+        assert before - after < 0.08
+
+
+def test_the_walk_counts_less_when_there_are_many_hints(affinity, truth):
+    """A walk that sees something else is overruled by the graph."""
+    wrong = np.roll(np.arange(len(affinity.means)).reshape(CELLS, CELLS), 3, axis=1).ravel()
+    strange = replace(affinity, reach=affinity.reach[:, wrong].contiguous())
+    leads = []
+    for rows in ((24,), (6, 18, 30, 42)):
+        hint_labels = np.full(truth.shape, OPEN, np.int32)
+        for row in rows:
+            hint_labels[row : row + 2, [5, 17, 30]] = 0, 1, 2
+        found = [
+            propagate(each, hint_labels, 0 * truth, classes=2).by_region
+            for each in (affinity, strange)
+        ]
+        leads.append(np.abs(found[0] - found[1]).mean())
+    assert leads[1] < 0.6 * leads[0]
+
+
 def test_a_walk_over_features_that_do_not_fit_counts_less(affinity, truth):
     """Every second superpixel reaches the wrong stripe: a network that sees something else."""
     hint_labels = np.full(truth.shape, OPEN, np.int32)

@@ -8,7 +8,9 @@ Three estimates are multiplied, each strong where the others are weak:
 - a random walk with restart between larger superpixels, which knows what belongs together.
 
 The background is everything that is no class, and few hints on it do not show all of it. So it is
-taken to be more probable, the less often it was hinted at.
+taken to be more probable, the less often it was hinted at. A click on the largest mistake should
+correct it and change little elsewhere: so a label with more hints than others does not take what is
+far from all hints.
 
 How text scores take part is this project's own rule:
 
@@ -45,6 +47,10 @@ PRIOR = 0.005
 BACKGROUND = 1.0
 """Logarithm of how much more probable the background is than a class, by one hint on it. It falls
 with the square root of the number of hints."""
+BEFORE = 1.0
+"""Hints that every hinted label is taken to have had before its first. Far from all hints, the
+graph gives each label its share of the hints; so without this, one hint more would change much
+there."""
 LEAST = 1e-6
 """Smallest probability of the graph and the walk."""
 LEAST_PIXEL = 1e-3
@@ -146,10 +152,14 @@ def propagate(
     for label, nodes in examples.items():
         prior[nodes] = labels == label
     spread = _harmonic(affinity, seeds, prior)
+    counts = np.bincount(hint)[with_hints]
     walk = WALK * _walk_weight(affinity, spread, seeds) * walk_reliability(affinity, members, hint)
+    walk /= np.sqrt(counts.mean())  # it is coarse: with many hints, the graph knows better
     by_region = GRAPH * np.log(spread) + walk * np.log(_walked(affinity, seeds, labels, examples))
+    balance = np.log1p(BEFORE / counts)
+    by_region[:, np.isin(labels, with_hints)] += balance - balance.mean()
     if with_hints[0] == 0:
-        by_region[:, 0] += BACKGROUND / np.sqrt(np.count_nonzero(hint == 0))
+        by_region[:, 0] += BACKGROUND / np.sqrt(counts[0])
     return Propagated(
         labels,
         np.isin(labels, with_hints),
