@@ -15,7 +15,7 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
     Thresholds,
 )
-from napari_cliper.segmentation.labelling import pixel_planes
+from napari_cliper.segmentation.features import pixel_planes
 from napari_cliper.segmentation.results import ScoreMaps, StageMaps
 
 GRID, SHAPE = (5, 7), (23, 31)
