@@ -19,8 +19,13 @@ from napari_cliper.segmentation.models import weights
 
 @pytest.fixture
 def nothing_is_held():
-    """An error of another test holds what its frames hold, until Python has looked for cycles."""
+    """An error of another test holds what its frames hold, until Python has looked for cycles.
+
+    Tests of the window leave what was there before them out of that search: it is taken in again.
+    """
+    gc.unfreeze()
     gc.collect()
+    gc.freeze()
 
 
 @pytest.mark.usefixtures("nothing_is_held")
