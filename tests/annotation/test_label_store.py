@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cliper.annotation import label_store
+from napari_cliper.annotation import label_store, stored_state
 from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
-from napari_cliper.annotation.label_store import LabelStore, StoredState
+from napari_cliper.annotation.label_store import LabelStore
 from napari_cliper.annotation.stored_edits import StoredEdits
+from napari_cliper.annotation.stored_state import StoredState
 from napari_cliper.io.files import FileError
 from napari_cliper.segmentation import InvalidInputError
 
@@ -156,6 +158,17 @@ def test_a_failed_save_and_damaged_files_lose_nothing_unsaid(tmp_path, monkeypat
     monkeypatch.setattr(label_store, "CHUNK", 16)
     store.save(tmp_path / "a")
     assert set(np.unique(whole(LabelStore(SHAPE, tmp_path / "a"))[0])) == {0, 4}
+    with pytest.raises(RuntimeError), store.saved_to(tmp_path / "b"):
+        raise RuntimeError
+    shutil.rmtree(tmp_path / "b")  # what is not completed is not used
+    assert set(np.unique(whole(store)[0])) == {0, 4}
+    monkeypatch.setattr(label_store, "CACHED", 0)
+    store.read((slice(0, 16), slice(0, 16)))
+    (tmp_path / "a").rename(tmp_path / "away")
+    with pytest.raises(FileError, match="Connect their disk"):
+        whole(store)  # Zarr would give 0
+    (tmp_path / "away").rename(tmp_path / "a")
+    assert set(np.unique(whole(store)[0])) == {0, 4}
     next(iter((tmp_path / "a").rglob("c/0/*/*"))).write_bytes(b"not zarr")
     with pytest.raises(FileError, match="backup"):
         whole(LabelStore(SHAPE, tmp_path / "a"))
@@ -165,6 +178,23 @@ def test_a_failed_save_and_damaged_files_lose_nothing_unsaid(tmp_path, monkeypat
         LabelStore(SHAPE, tmp_path / "nowhere")
 
 
+def test_a_stroke_is_one_step_however_often_it_is_stored():
+    store = LabelStore(SHAPE)
+    edits = StoredEdits(store, (slice(0, 40), slice(0, 50)))
+    edits.window[0] = 1
+    assert edits.follow()
+    assert not edits.follow(drawing=True)  # a stroke that has changed nothing yet
+    edits.window[1] = 2
+    assert edits.follow(drawing=True)
+    edits.window[2] = 2
+    assert edits.follow()
+    edits.window[3] = 3
+    assert edits.follow()
+    for left in ({0, 1, 2}, {0, 1}, {0}):
+        assert edits.undo()
+        assert set(np.unique(whole(store)[0])) == left
+
+
 def test_a_whole_state_says_what_memory_it_needs(monkeypatch):
     store = LabelStore(SHAPE)
     store.write((slice(0, 9), slice(0, 9)), np.uint16(2), np.uint8(PAINTED))
@@ -172,7 +202,7 @@ def test_a_whole_state_says_what_memory_it_needs(monkeypatch):
     assert state.labels.sum() == 2 * 81
     assert (state.edit_mask == PAINTED).sum() == 81
     assert state.with_record({"b": 2}).record == {"b": 2}
-    monkeypatch.setattr(label_store, "WHOLE_BYTES", 10**15)
+    monkeypatch.setattr(stored_state, "WHOLE_BYTES", 10**15)
     with pytest.raises(InvalidInputError, match="GB of memory"):
         _ = state.labels
 

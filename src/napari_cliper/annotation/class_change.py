@@ -11,8 +11,8 @@ import numpy as np
 from ..labels.label_class import ClassRow
 from ..segmentation import Thresholds
 from .edit_mask import OPEN, AnnotationState, Labels
-from .label_store import StoredState
 from .saved_objects import OBJECTS, objects_in
+from .stored_state import StoredState
 from .user_hints import CLICKS, Clicks, clicks_in
 
 if TYPE_CHECKING:

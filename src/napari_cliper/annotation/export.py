@@ -52,12 +52,13 @@ def labelled_of(
     """
     given = dict(state.record.get("geometry", {}) if geometry is None else geometry)
     axes = str(given.get("axes", ""))
-    if (not axes or UNKNOWN in axes) and len(image_axes) == state.labels.ndim:
+    labels = state.labels  # read once: they may be on disk
+    if (not axes or UNKNOWN in axes) and len(image_axes) == labels.ndim:
         axes = image_axes
-    fits = int(state.labels.max(initial=0)) < 256
+    fits = int(labels.max(initial=0)) < 256
     labelled = LabelledImage(
         name,
-        state.labels.astype(np.uint8 if fits else np.uint16),
+        labels.astype(np.uint8 if fits else np.uint16),
         state.classes,
         image=image,
         image_file=image_file,

@@ -10,21 +10,20 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
-import psutil
 import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
 from ..io.files import FileError
-from ..labels.label_class import ClassRow
-from ..segmentation import InvalidInputError, atomic
-from .edit_mask import OPEN, AnnotationState, EditMask, Labels
+from ..segmentation import atomic
+from .edit_mask import OPEN, EditMask, Labels
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -37,9 +36,6 @@ CACHED = 256
 
 OVERVIEW = 8
 """Every how many rows and columns have a pixel in `LabelStore.overview`."""
-
-WHOLE_BYTES = 6
-"""Bytes for each pixel while all labels and the edit mask are read into memory."""
 
 Region = tuple[slice, slice]
 """Rows and columns, with start and stop."""
@@ -99,6 +95,8 @@ class LabelStore:
         self._path = path
         self._array = None if path is None else _opened(path, shape)
         self._there = set() if path is None else _chunks_in(path)  # on disk; others are empty
+        with _ALL_LOCK:
+            _ALL.add(self)
 
     @property
     def path(self) -> Path | None:
@@ -124,6 +122,7 @@ class LabelStore:
             other._path, other._array = self._path, self._array
             other._changed, other._there = dict(self._changed), set(self._there)
             other._counts, other.overview = dict(self._counts), self.overview.copy()
+            other.version = self.version
         return other
 
     # ------------------------------------------------------------------ pixels
@@ -288,12 +287,18 @@ class LabelStore:
 
     def _from_disk(self, index: Index) -> _Chunk:
         assert self._array is not None  # noqa: S101 - something is on disk
+        assert self._path is not None  # noqa: S101
         try:
             chunk = np.asarray(self._array[(slice(None), *_region_of(index, self.shape))])
         except (OSError, ValueError, RuntimeError) as error:
             raise FileError(
                 f"The labels in {self._path} are damaged ({error}). Take them from a backup."
             ) from error
+        if not chunk.any() and not is_stored(self._path):  # Zarr reads missing files as 0
+            raise FileError(
+                f"The labels in {self._path} are gone. Connect their disk again; if another "
+                "program has saved this image, open the image again."
+            )
         chunk.flags.writeable = False
         return chunk
 
@@ -322,26 +327,53 @@ class LabelStore:
         FileError
             If a chunk in the old folder is damaged.
         """
+        if path != self._path or self._array is None:
+            with self.saved_to(path):
+                return
         with self._saving:
-            same = path == self._path and self._array is not None
-            array = self._array if same and self._array is not None else _created(path, self.shape)
             with self._lock:
-                indices = [*self._changed] if same else self._indices()
-            written: dict[Index, _Chunk] = {}
-            for index in indices:
+                changed = dict(self._changed)
+            for index, chunk in changed.items():
+                self._array[(slice(None), *_region_of(index, self.shape))] = chunk
+                self._mark_written(index, chunk)
+            atomic.sync_folder(path)
+
+    @contextmanager
+    def saved_to(self, path: Path) -> Iterator[None]:
+        """Write everything into a new folder; this store uses it once the block has ended.
+
+        If the block raises, this store stays as it was.
+
+        Parameters
+        ----------
+        path : Path
+            A folder that does not exist.
+
+        Raises
+        ------
+        OSError, FileError
+            As `save`.
+        """
+        with self._saving:
+            array = _created(path, self.shape)
+            there: set[Index] = set()
+            written: dict[Index, _Chunk] = {}  # of those that are in memory only
+            for index in self._indices():
                 chunk = self._chunk(index)
                 if chunk is None:
                     continue
-                array[(slice(None), *_region_of(index, self.shape))] = chunk
-                written[index] = chunk
-                if same:
-                    self._mark_written(index, chunk)
-            atomic.sync_folder(path)
-            if not same:
+                if chunk.any():
+                    array[(slice(None), *_region_of(index, self.shape))] = chunk
+                    there.add(index)
                 with self._lock:
-                    self._path, self._array, self._there = path, array, set()
-                    for index, chunk in written.items():
-                        self._mark_written(index, chunk)
+                    if self._changed.get(index) is chunk:
+                        written[index] = chunk
+            atomic.sync_folder(path)
+            yield
+            with self._lock:
+                self._path, self._array, self._there = path, array, there
+                for index, chunk in written.items():
+                    self._mark_written(index, chunk)
 
     def _mark_written(self, index: Index, chunk: _Chunk) -> None:
         with self._lock:
@@ -353,6 +385,21 @@ class LabelStore:
                 del self._changed[index]
                 if chunk.any():
                     self._keep(index, chunk)
+
+
+_ALL: WeakSet[LabelStore] = WeakSet()
+_ALL_LOCK = threading.Lock()
+
+
+def is_stored(path: Path) -> bool:
+    """Return whether a folder has the labels of a `LabelStore`, as far as its metadata tells."""
+    return (path / "zarr.json").is_file()
+
+
+def in_use(path: Path) -> bool:
+    """Return whether a `LabelStore` of this process reads a folder."""
+    with _ALL_LOCK:
+        return any(store.path == path for store in _ALL)
 
 
 def _created(path: Path, shape: tuple[int, int]) -> zarr.Array[Any]:
@@ -419,64 +466,3 @@ def _pieces(region: Region, shape: tuple[int, int]) -> Iterator[tuple[Index, Reg
                 for part, one in zip(both, region, strict=True)
             ]
             yield (row, column), (inside[0], inside[1]), (outside[0], outside[1])
-
-
-class StoredState(AnnotationState):
-    """The annotation of a large image: its labels and edit mask are in a `LabelStore`.
-
-    `labels` and `edit_mask` read all pixels into memory, as copies.
-
-    Parameters
-    ----------
-    store : LabelStore
-        Shared: it changes with the annotation.
-    classes, record
-        As for `AnnotationState`.
-    """
-
-    def __init__(
-        self,
-        store: LabelStore,
-        classes: Mapping[int, ClassRow],
-        record: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
-        for name, value in (("store", store), ("classes", classes), ("record", record)):
-            object.__setattr__(self, name, value)
-
-    store: LabelStore
-
-    @property
-    def labels(self) -> Labels:
-        """All labels, (Y, X) uint16.
-
-        Raises
-        ------
-        InvalidInputError
-            If they do not fit in the free memory.
-        """
-        return self.store.read_labels(self._whole())
-
-    @property
-    def edit_mask(self) -> EditMask:
-        """The whole edit mask, (Y, X) uint8; raises as `labels`."""
-        return self.store.read_edit_mask(self._whole())
-
-    def _whole(self) -> Region:
-        rows, columns = self.store.shape
-        needed, free = WHOLE_BYTES * rows * columns, psutil.virtual_memory().available
-        if needed > free:
-            raise InvalidInputError(
-                f"All labels of this image of {rows} x {columns} px need {needed / 1e9:.1f} GB of "
-                f"memory at once, and {free / 1e9:.1f} GB are free. Close other programs, or "
-                "export as OME-Zarr, which is written piece by piece."
-            )
-        return slice(0, rows), slice(0, columns)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Rows and columns of the image."""
-        return self.store.shape
-
-    def with_record(self, record: Mapping[str, Any]) -> StoredState:
-        """Return the annotation with another record."""
-        return StoredState(self.store, self.classes, record)

@@ -90,6 +90,7 @@ class StoredEdits:
         self._step: list[_Change] | None = None  # changes that become one step
         self._done: deque[list[_Change]] = deque(maxlen=REMEMBERED)
         self._undone: deque[list[_Change]] = deque(maxlen=REMEMBERED)
+        self._stroke: list[_Change] | None = None  # the step of a stroke that may go on
         self.show(region, store.read_labels(region))
 
     def show(self, region: Region, labels: Labels) -> None:
@@ -105,7 +106,9 @@ class StoredEdits:
         self.window = labels
         self._seen = labels.copy()
 
-    def follow(self, *, painted: bool = False, box: Box | None = None, more: bool = False) -> bool:
+    def follow(
+        self, *, painted: bool = False, box: Box | None = None, drawing: bool = False
+    ) -> bool:
         """Take changes of the window as painting; return whether there were any.
 
         Parameters
@@ -114,8 +117,8 @@ class StoredEdits:
             Ignored: undo and redo are not done by the editor.
         box : tuple of slices, optional
             Rows and columns of the image that may have changed. Default: the whole window.
-        more : bool
-            Whether this belongs to the last step, of which a part was taken before it ended.
+        drawing : bool
+            Whether a stroke is being drawn: what is painted next is a part of the same step.
         """
         del painted
         if self._step is not None:
@@ -123,12 +126,16 @@ class StoredEdits:
         within = self.region if box is None else _common(region_of(box, self.store.shape),
                                                          self.region)  # fmt: skip
         changed = None if within is None else self._changed(within)
+        stroke, self._stroke = self._stroke, self._stroke if drawing else None
         if changed is None:
             return False
         region, where = changed
         labels = self._part(self.window, region)
         change = self._change(region, where, labels, np.uint8(PAINTED))
-        self._remember([*(self._done.pop() if more and self._done else ()), change])
+        goes_on = bool(self._done) and self._done[-1] is stroke
+        step = [*(self._done.pop() if goes_on else ()), change]
+        self._remember(step)
+        self._stroke = step if drawing else None
         return True
 
     @contextmanager
@@ -196,12 +203,12 @@ class StoredEdits:
         self.follow()
         if not steps:
             return None
-        step = steps.pop()
+        step = steps[-1]
         for change in reversed(step) if undoing else step:
             labels, edit_mask = change.old if undoing else change.new
             self.store.write(change.region, labels, edit_mask, change.where)
             self._pull(change.region)
-        others.append(step)
+        others.append(steps.pop())
         rows, columns = union([change.region for change in step])
         return rows, columns
 

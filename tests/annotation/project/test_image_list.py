@@ -13,10 +13,11 @@ import skimage.io
 from annotation_projects import RNG, all_files, assert_same, picture, state_of
 from PIL import Image
 
+from napari_cliper.annotation.project.channel_group import GroupChannel
 from napari_cliper.annotation.project.image_list import FILE
 from napari_cliper.annotation.project.project import Project
 from napari_cliper.io.files import FileError
-from napari_cliper.segmentation import InvalidInputError
+from napari_cliper.segmentation import Channel, InvalidInputError
 
 AWKWARD = [
     "cell / nucleus [1]: a?*", "核 ядро", "..", "", "CON", "con.tif", "a\\b", " . ", 300 * "x",
@@ -154,6 +155,16 @@ def test_a_copy_of_an_image_keeps_every_pixel(project, array, rgb):
     if array.dtype == np.uint8 and rgb:
         with Image.open(image.path) as shown:
             assert shown.mode == "RGB"
+
+
+def test_copies_of_channels_replace_no_other_copy(project):
+    image = project.add_image("cells 0", np.full((2, 3), 5, np.uint8))
+    red = Channel("red", ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0)), (0.0, 9.0))
+    group = project.add_channels("cells", [GroupChannel(red, pixels=np.ones((2, 3), "u1"))], "YX")
+    assert (project.read_image("cells 0") == 5).all()
+    project.remove_image("cells")
+    assert not group.path.exists()
+    assert image.path.exists()
 
 
 def test_any_characters_make_a_name(tmp_path):

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 from annotation_projects import all_files, arrays_of, picture
 
+from napari_cliper.annotation import label_store
 from napari_cliper.annotation.class_change import ClassChange
 from napari_cliper.annotation.edit_mask import PAINTED
-from napari_cliper.annotation.label_store import LabelStore, StoredState
+from napari_cliper.annotation.label_store import LabelStore
 from napari_cliper.annotation.project.annotation_store import ChangedOnDiskError
 from napari_cliper.annotation.project.project import Project
+from napari_cliper.annotation.stored_state import StoredState
+from napari_cliper.io.files import FileError
 from napari_cliper.labels.label_class import ClassRow
+from napari_cliper.segmentation import atomic
 
 SHAPE = (600, 1100)
 CLASSES = {1: ClassRow("nucleus"), 2: ClassRow("fibre")}
@@ -70,6 +74,8 @@ def test_what_another_program_saved_is_not_replaced_unasked(project):
     assert reopened(project).labels.sum() == 100 + 200
     project.save("slide", StoredState(store, CLASSES), overwrite=True)
     assert reopened(project).labels.sum() == 100 + 100
+    del other  # what this process still reads is kept
+    project.save("slide", StoredState(store, CLASSES))
     assert len([one for one in all_files(project.folder) if one.endswith(".zarr")]) == 1
 
 
@@ -92,3 +98,33 @@ def test_a_merged_class_changes_on_disk_and_a_window_saves_on(project):
     assert reopened(project).labels.sum() == 600
     project.remove_image("slide")
     assert not [one for one in all_files(project.folder / "annotations") if "zarr" in one]
+
+
+def test_labels_are_not_lost_with_a_folder_that_is_not_used(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(label_store, "CACHED", 1)  # the others are read from the disk
+    store = LabelStore(SHAPE)
+    for top in (0, 550):
+        paint(store, top, 1)
+    write = atomic.write
+
+    def full_at_the_end(path, content):
+        if path.name == "slide.json":
+            raise OSError(28, "No space left on device")
+        write(path, content)
+
+    with monkeypatch.context() as full:
+        full.setattr(atomic, "write", full_at_the_end)
+        with pytest.raises(FileError, match="disk is full"):
+            project.save("slide", StoredState(store, CLASSES))
+    assert StoredState(store, CLASSES).labels.sum() == 200
+    project.save("slide", StoredState(store, CLASSES))
+    assert reopened(project).labels.sum() == 200
+    newer = LabelStore(SHAPE)  # of a new annotation, while the removed one waits to be restored
+    paint(newer, 0, 2)
+    project.save("slide", StoredState(newer, CLASSES))
+    other = Project.create(tmp_path / "other", [tmp_path / "slide.png"])
+    other.save("slide", StoredState(store, CLASSES))
+    assert other.load("slide").labels.sum() == 200
+    paint(newer, 550, 2)
+    project.save("slide", StoredState(newer, CLASSES))
+    assert len([one for one in all_files(project.folder) if one.endswith(".zarr")]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -73,16 +74,17 @@ def test_a_save_in_between_is_noticed(project, monkeypatch, deleted, overwrite):
     """The other program saves while our arrays are written, and deletes them if it can."""
     other, theirs = Project.open(project.folder), state_of()
 
+    @contextmanager
     def slowly(*arguments):
         monkeypatch.undo()
-        names = stored.write_arrays(*arguments)
-        with monkeypatch.context() as held:
-            if not deleted:
-                held.setattr(annotation_store, "sweep", lambda *_: None)
-            other.save("a", theirs)
-        return names
+        with stored.written_arrays(*arguments) as names:
+            with monkeypatch.context() as held:
+                if not deleted:
+                    held.setattr(annotation_store, "sweep", lambda *_: None)
+                other.save("a", theirs)
+            yield names
 
-    monkeypatch.setattr("napari_cliper.annotation.project.annotation_store.write_arrays", slowly)
+    monkeypatch.setattr(annotation_store, "written_arrays", slowly)
     with pytest.raises(ChangedOnDiskError):
         project.save("a", state_of(), overwrite=overwrite)
     assert_same(project.load("a"), theirs)

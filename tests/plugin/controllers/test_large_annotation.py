@@ -82,6 +82,8 @@ def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, 
     assert annotation.layer.data.shape == (512, 512)
     shown = annotation.edits.region
     np.testing.assert_array_equal(annotation.layer.data, annotation.edits.labels[shown])
+    panel = dock.annotation_panel
+    panel.setValue(replace(panel.value(), accepted_follow=False))  # a hint would come in between
     stroke(annotation, 700, 700, 3)
     assert (annotation.edits.edit_mask[698:703, 698:703] == PAINTED).sum() > 10
     here = store.counts()
@@ -137,6 +139,12 @@ def test_nothing_is_lost_by_closing_and_all_is_exported(slide, qtbot, tmp_path):
     annotation.show_classes([row])
     look_at(dock, 100, 1400, qtbot)
     stroke(annotation, 60, 1500, 1)
+    polygon, shown = annotation.layer._overlays["polygon"], annotation.edits.region
+    polygon.points = [[9, 9], [9, 30], [30, 9]]
+    viewer.scene.camera.center = (0, 1400, 100)
+    qtbot.wait(400)
+    assert annotation.edits.region == shown  # a polygon ends where it began
+    polygon.points = []
     look_at(dock, 1400, 100, qtbot)
     stroke(annotation, 1450, 30, 1)
     expected = annotation.state().labels
@@ -158,6 +166,17 @@ def test_nothing_is_lost_by_closing_and_all_is_exported(slide, qtbot, tmp_path):
     np.testing.assert_array_equal(found.labels, expected)
     found = read_labels(tmp_path / "pieces" / "ome-tiff" / "slide.ome.tif")
     np.testing.assert_array_equal(found.labels, expected)
+    store, said = annotation.store, []
+    annotation.refused.connect(said.append)
+    away = zarr.with_name("away")
+    store._cached.clear()
+    zarr.rename(away)  # a disk is disconnected
+    stroke(annotation, 1450, 90, 1)
+    assert "Connect their disk" in said[-1]
+    away.rename(zarr)
+    annotation.follow()
+    expected = annotation.state().labels
+    assert expected[1450, 90] == expected[1450, 60] == 1
     with pytest.raises(FileError, match="only a part"):
         write_layers("tiff", str(tmp_path / "part.tif"), [annotation.layer.as_layer_data_tuple()])
     dock.project_controller.save_as(tmp_path / "project")

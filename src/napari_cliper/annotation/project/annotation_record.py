@@ -18,8 +18,8 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from secrets import token_hex
@@ -40,7 +40,8 @@ from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
 from ...segmentation import InvalidInputError, Thresholds, atomic
 from ..edit_mask import ACCEPTED, CLEANED, PAINTED, AnnotationState
-from ..label_store import LabelStore, StoredState
+from ..label_store import LabelStore, in_use
+from ..stored_state import StoredState
 from .settings import thresholds_from_record
 
 Status = Literal["open", "started", "done"]
@@ -222,10 +223,13 @@ def check_state(state: AnnotationState) -> None:
         raise InvalidInputError(f"A class has the label {wrong[0]}. Give 1 to {MOST}.")
 
 
-def write_arrays(
+@contextmanager
+def written_arrays(
     folder: Path, file: str, state: AnnotationState, *, store: str = ""
-) -> tuple[str, str]:
+) -> Iterator[tuple[str, str]]:
     """Write labels and edit mask under new names and flush them to disk.
+
+    A `LabelStore` goes on with its new folder once the block has ended; not if the block raises.
 
     Parameters
     ----------
@@ -236,8 +240,8 @@ def write_arrays(
     store : str
         Name of the folder for a large image; default: a new one.
 
-    Returns
-    -------
+    Yields
+    ------
     (str, str)
         The names of the two files.
 
@@ -249,12 +253,14 @@ def write_arrays(
     stem = f"{file}.{token_hex(4)}"
     if isinstance(state, StoredState):
         name = store or f"{stem}.zarr"
-        try:
-            state.store.save(folder / name)
-        except BaseException:
-            remove(folder, (name,))
-            raise
-        return name, name
+        with ExitStack() as saved:
+            try:
+                saved.enter_context(state.store.saved_to(folder / name))
+            except BaseException:
+                remove(folder, (name,))
+                raise
+            yield name, name
+        return
     names = f"{stem}.tif", f"{stem}_edit_mask.tif"
     shape = _saved_shape(state.labels.shape)
     geometry = state.record.get("geometry")
@@ -270,7 +276,7 @@ def write_arrays(
     except BaseException:
         remove(folder, names)
         raise
-    return names
+    yield names
 
 
 def read_arrays(folder: Path, annotation_record: AnnotationRecord) -> AnnotationState:
@@ -343,23 +349,26 @@ def remove(folder: Path, names: tuple[str, ...]) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def sweep(folder: Path, file: str, keep: AnnotationRecord) -> None:
+def sweep(folder: Path, file: str, keep: AnnotationRecord, *, in_use_too: bool = False) -> None:
     """Delete the arrays of older and interrupted saves of an image.
 
     Call right after a save: a simultaneous save of another program then fails with an error.
+    Labels that an annotation of this process still reads, such as one whose layer was removed, stay
+    unless `in_use_too`.
     """
     beside = re.compile(rf"\.{re.escape(file)}\.json\.[0-9a-f]{{8}}\.tmp")
+    stored = _stored(file)
+
+    def is_old(name: str) -> bool:
+        if name in (keep.labels, keep.edit_mask):
+            return False
+        if stored.fullmatch(name):
+            return in_use_too or not in_use(folder / name)
+        return bool(_named(file).fullmatch(name) or beside.fullmatch(name))
+
     with suppress(OSError):
-        found = [path.name for path in folder.iterdir()]
-        remove(
-            folder,
-            tuple(
-                name
-                for name in found
-                if name not in (keep.labels, keep.edit_mask)
-                and any(one.fullmatch(name) for one in (_named(file), _stored(file), beside))
-            ),
-        )
+        names = [path.name for path in folder.iterdir()]
+        remove(folder, tuple(filter(is_old, names)))
 
 
 def make_folder(folder: Path) -> None:

@@ -18,7 +18,8 @@ from ...io.json_records import content_of, encoded, understood
 from ...segmentation import InvalidInputError, atomic
 from ..class_change import ClassChange, change_state, change_thresholds, pixels_of
 from ..edit_mask import AnnotationState
-from ..label_store import StoredState
+from ..label_store import is_stored
+from ..stored_state import StoredState
 from ..user_hints import CLICKS, clicks_in
 from .annotation_record import (
     STATUSES,
@@ -31,7 +32,7 @@ from .annotation_record import (
     record_reader,
     remove,
     sweep,
-    write_arrays,
+    written_arrays,
 )
 
 
@@ -217,14 +218,14 @@ class AnnotationStore:
                 if isinstance(state, StoredState) and self._continues(file, state):
                     self._save_changes(file, annotation_record, state, overwrite=overwrite)
                     return
-                names = write_arrays(self.folder, file, state)
-                annotation_record = _completed(annotation_record, state, names)
-                try:
-                    self._switch(file, annotation_record, overwrite=overwrite)
-                except BaseException:
-                    if not self._is_named(file, names):
-                        remove(self.folder, names)
-                    raise
+                with written_arrays(self.folder, file, state) as names:
+                    annotation_record = _completed(annotation_record, state, names)
+                    try:
+                        self._switch(file, annotation_record, overwrite=overwrite)
+                    except BaseException:
+                        if not self._is_named(file, names):
+                            remove(self.folder, names)
+                        raise
             except OSError as error:
                 raise cannot("write", self.folder, error) from error
             sweep(self.folder, file, annotation_record)
@@ -233,7 +234,7 @@ class AnnotationStore:
         """Delete the annotation of an image; files open in other programs stay."""
         with self.saving, self._lock:
             remove(self.folder, (f"{file}.json",))
-            sweep(self.folder, file, AnnotationRecord(file, "open"))
+            sweep(self.folder, file, AnnotationRecord(file, "open"), in_use_too=True)
             self._known.pop(file, None)
             self._seen.see(self._path(file), None)
 
@@ -289,17 +290,17 @@ class AnnotationStore:
             return None
         # A window that shows a large image goes on reading the folder: its name stays.
         store = found.labels if isinstance(state, StoredState) else ""
-        labels, edit_mask = write_arrays(staging, file, changed, store=store)
-        record = replace(
-            found,
-            saved=_now(),
-            labels=labels,
-            edit_mask=edit_mask,
-            classes=changed.classes,
-            thresholds=thresholds,
-            record=changed.record,
-            pixels=count_pixels(changed),
-        )
+        with written_arrays(staging, file, changed, store=store) as (labels, edit_mask):
+            record = replace(
+                found,
+                saved=_now(),
+                labels=labels,
+                edit_mask=edit_mask,
+                classes=changed.classes,
+                thresholds=thresholds,
+                record=changed.record,
+                pixels=count_pixels(changed),
+            )
         (staging / path.name).write_bytes(encoded(record.to_record(), path.name))
         atomic.sync_file(staging / path.name)
         replaced = (path.name, found.labels, found.edit_mask)
@@ -334,7 +335,7 @@ class AnnotationStore:
         path, found = state.store.path, self.known(file)
         if path is None or found is None or path != self.folder / found.labels:
             return False
-        return path.exists() and self._seen.same(self._path(file), content_of(self._path(file)))
+        return is_stored(path) and self._seen.same(self._path(file), content_of(self._path(file)))
 
     def _save_changes(
         self, file: str, annotation_record: AnnotationRecord, state: StoredState, *, overwrite: bool
@@ -345,16 +346,18 @@ class AnnotationStore:
         completed = _completed(annotation_record, state, (path.name, path.name))
         self._switch(file, completed, overwrite=overwrite)
         state.store.save(path)
+        sweep(self.folder, file, completed)
 
     def _switch(self, file: str, annotation_record: AnnotationRecord, *, overwrite: bool) -> None:
         """Replace the record; this completes a save."""
         with self._lock:
             if not overwrite:  # once more: writing the arrays takes a while
                 self._seen.check(self._path(file), annotation_record.image)
-            if not all(
-                (self.folder / name).exists()
-                for name in (annotation_record.labels, annotation_record.edit_mask)
-            ):
+            written = (
+                self.folder / annotation_record.labels,
+                self.folder / annotation_record.edit_mask,
+            )
+            if not all(one.is_file() or is_stored(one) for one in written):
                 raise ChangedOnDiskError(
                     f"Another program has saved {annotation_record.image!r} at the same moment. "
                     "Load it again, or save again to replace its work."

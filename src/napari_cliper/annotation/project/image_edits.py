@@ -163,11 +163,13 @@ class ProjectImageEdits(ProjectImages):
                 self._read_list()
                 found = self._list
             own = Names(one.name for one in found.entries).first_free(name or "image")
-            file = free_files(self.folder, found).as_file(own)
+            files = free_files(self.folder, found)
+            file = files.as_file(own)
             stored = []
             try:
                 for number, one in enumerate(channels):
-                    stored.append(self._stored(one, f"{COPIES}/{file} {number}.tif"))
+                    copy = files.first_free(f"{file} {number}")
+                    stored.append(self._stored(one, f"{COPIES}/{copy}.tif"))
                 entry = Entry(own, file, stored[0].path, axes=axes, channels=tuple(stored))
                 order = [one.name for one in found.entries]
                 order.insert(order.index(after) + 1 if after in order else len(order), own)

@@ -45,6 +45,7 @@ class AnnotationWindows(Controller):
         self._moves = self.newest(self._snapshot, REST)
         self._moves.succeeded.connect(self._on_read)
         self._moves.failed.connect(self.say_error)
+        self._later = self.timer(REST, self._moves.request)
         self._overviews: dict[LargeAnnotationLayer, OverviewLayer] = {}
         self._reducing = self.newest(self._overview_snapshot, REDRAWN)
         self._reducing.succeeded.connect(self._on_reduced)
@@ -101,7 +102,9 @@ class AnnotationWindows(Controller):
         """The work that reads the labels for a window that must move; None if none must."""
         for annotation, view in self._views():
             region = annotation.wanted_window(view)
-            if region is not None:
+            if region is not None and annotation.drawing:
+                self._later.start()
+            elif region is not None:
                 return partial(_read, annotation, region)
         return None
 
@@ -109,8 +112,9 @@ class AnnotationWindows(Controller):
         annotation, region, labels, version = read
         if annotation not in self._annotations.all:
             return
-        if annotation.drawing or not annotation.move(region, labels, version):
-            self._moves.request()
+        with self.told():
+            if annotation.drawing or not annotation.move(region, labels, version):
+                self._later.start()
         self._show_overviews()
 
     # ------------------------------------------------------------------ overviews

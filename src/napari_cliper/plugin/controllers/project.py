@@ -261,7 +261,7 @@ class ProjectController(Controller):
             return
         if self.current not in self._names() and not self.save_now():
             return  # a group that is not in the list yet
-        was_done = self._status[self.current] == "done"
+        was_done = self._status.get(self.current) == "done"
         self._status[self.current] = "started" if was_done else "done"
         self._unsaved.add(self.current)
         annotation = self._annotation_controller.of(self.layer)
@@ -366,7 +366,7 @@ class ProjectController(Controller):
             self.current = name
         if name:
             self._unsaved.add(name)
-            if self._status[name] == "open":
+            if self._status.get(name, "open") == "open":  # another program may have added it
                 self._status[name] = "started"
                 self._show()
             if not self._timer.isActive():  # later changes do not restart it

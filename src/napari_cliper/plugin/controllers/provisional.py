@@ -86,6 +86,9 @@ class ProvisionalLabels(Controller):
         request : Request
             Of the run.
         """
+        self._made = (
+            SimpleQueue()
+        )  # a job that was abandoned may still put labels into the last one
         tiles, view = request.config.tiles, seen_region(self._state.viewer, choice.layer)
         if tiles is None or view is None or choice.region is not None:
             return None

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from ...annotation.edit_history import Edits
 from ...annotation.edit_mask import AnnotationState
-from ...annotation.label_store import StoredState
 from ...annotation.project.project import Project
 from ...annotation.project.sessions import FoundSession, Session, found_sessions
 from ...annotation.project.settings import ProjectSettings
 from ...annotation.stored_edits import StoredEdits
+from ...annotation.stored_state import StoredState
 from ...io.files import FileError
 from ...io.find_pixels import is_image_of
 from ...segmentation import Progress

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ...annotation.edit_mask import AnnotationState
 from ...annotation.export import labelled_of
-from ...annotation.label_store import LabelStore, StoredState
+from ...annotation.label_store import LabelStore
 from ...annotation.saved_objects import OBJECTS
+from ...annotation.stored_state import StoredState
 from ...io.formats import FORMATS
 from ...labels.labelled_image import LabelledImage
 from ...labels.pieces import Pieces

@@ -16,9 +16,11 @@ from qtpy.QtCore import Signal
 
 from ...annotation.edit_history import Box, smallest_part
 from ...annotation.edit_mask import AnnotationState
-from ...annotation.label_store import CHUNK, LabelStore, Region, StoredState
+from ...annotation.label_store import CHUNK, LabelStore, Region
 from ...annotation.merge import Rule
 from ...annotation.stored_edits import StoredEdits, region_of
+from ...annotation.stored_state import StoredState
+from ...io.files import FileError
 from ...labels.label_class import ClassRow
 from .annotation_layer import AnnotationLayer
 from .image_layers import ImageChoice, image_shape, is_on_disk, transforms
@@ -62,7 +64,6 @@ class LargeAnnotationLayer(AnnotationLayer):
         rows, columns = store.shape
         edits = StoredEdits(store, window_around((slice(0, rows), slice(0, columns)), store.shape))
         self.edits = edits
-        self._within_stroke = False  # a part of the stroke that is being drawn is stored already
         layer = WindowLabels(edits.window, **self._layer_properties())
         layer.metadata[WINDOW_KEY] = edits.region
         layer.undo_by, layer.redo_by = partial(self._go, edits.undo), partial(self._go, edits.redo)
@@ -105,8 +106,13 @@ class LargeAnnotationLayer(AnnotationLayer):
             Of the store, as they were at a version of it.
         version : int
             See `LabelStore.version`.
+
+        Raises
+        ------
+        FileError
+            If what was painted cannot be stored; the window then stays.
         """
-        self.follow()
+        self._store_painted()
         if version != self.store.version:
             return False
         self._writing = True
@@ -121,7 +127,12 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     @property
     def drawing(self) -> bool:
-        """Whether the user is in the middle of a stroke, which ends in this window."""
+        """Whether the user is in the middle of a stroke or a polygon, which ends in this window."""
+        polygon: Any = self.layer._overlays["polygon"]  # noqa: SLF001 - as `_in_stroke`
+        return self._in_stroke or bool(polygon.points)
+
+    @property
+    def _in_stroke(self) -> bool:
         return bool(self.layer._block_history)  # noqa: SLF001 - there is no public way to know
 
     def part(self, choice: ImageChoice) -> ImageChoice:
@@ -217,23 +228,32 @@ class LargeAnnotationLayer(AnnotationLayer):
                 self._step_taken()
 
     def _go(self, step: Callable[[], Region | None]) -> None:
-        """Undo or redo a step."""
-        self.follow()
+        """Undo or redo a step, if the disk is there."""
         self.forget_following()
-        region = step()
+        try:
+            self._store_painted()
+            region = step()
+        except FileError as error:
+            self.refused.emit(str(error))
+            return
         if region is not None:
             self._draw()
             self.gone_to.emit(region)
             self.changed.emit()
 
     def _follow(self, box: Box | None) -> None:
-        """Store what was painted; a stroke that goes on is one step in the end."""
-        more, self._within_stroke = self._within_stroke, self.drawing
-        if self.edits.follow(box=box, more=more):
+        """Store what was painted, if the disk is there; a stroke is one undo step."""
+        try:
+            self._store_painted(box)
+        except FileError as error:  # the stroke stays in the window, and is stored later
+            self.refused.emit(str(error))
+
+    def _store_painted(self, box: Box | None = None) -> None:
+        if self.edits.follow(box=box, drawing=self._in_stroke):
             self.changed.emit()
 
     def _now(self, event: Any = None) -> None:
-        if not self.drawing:  # the end of a stroke is told of
+        if not self._in_stroke:  # the end of a stroke is told of
             super()._now(event)
 
     def _box_of(self, step: Sequence[Any]) -> Box | None:
