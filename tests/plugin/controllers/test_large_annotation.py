@@ -65,6 +65,7 @@ def stroke(annotation, row, column, label):
 @pytest.mark.one_binding
 def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, qtbot):
     dock, controller = slide, slide.annotation_controller
+    dock.corrections_panel.spread.setChecked(False)  # so that only strokes change labels
     dock.image_panel.choose("visible", current_plane=True)
     look_at(dock, 700, 700, qtbot)
     dock.read.clear()
@@ -103,6 +104,19 @@ def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, 
     annotation.layer.redo()
     annotation.layer.redo()
     assert annotation.layer.data[60, 1500 - 1024] == 2
+    dock.tool_controller.choose(dock.classes_panel.value()[1].name)
+    dock.viewer.cursor.position = 200, 1200
+    dock.key_cursor.paint()
+    annotation.follow()
+    label = annotation.edits.labels[200, 1200]
+    assert annotation.classes[int(label)].name == dock.classes_panel.value()[1].name
+    annotation.layer.undo()
+    assert annotation.edits.labels[200, 1200] == 0
+    unchanged = store.counts()
+    dock.viewer.cursor.position = 700, 700
+    dock.key_cursor.paint()
+    assert "Zoom in" in dock.status_panel.message.text()
+    assert store.counts() == unchanged
     before = store.counts()
     with annotation.layer.block_history():  # as a drag with the brush
         for column in range(100, 130, 10):

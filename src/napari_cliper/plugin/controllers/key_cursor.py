@@ -73,8 +73,11 @@ class KeyCursor(Controller):
         """Paint a spot of the chosen class under the cursor, as large as the brush."""
         with self.told():
             choice = self._choice()
-            pixel = self._under(choice)
+            self._under(choice)
             layer = self._state.annotations.begin(choice.layer, choice.name).layer
+            pixel = pixel_under(self._viewer, layer, self._viewer.cursor.position)
+            if not _contains(layer.data.shape, pixel):
+                raise InvalidInputError(ui_text.CURSOR_OUTSIDE_WINDOW)
             row = self._brush.row_of(self._panel.value().chosen)
             layer.visible = True
             self._viewer.layers.selection.active = layer
@@ -93,10 +96,13 @@ class KeyCursor(Controller):
     def _under(self, choice: ImageChoice) -> tuple[int, ...]:
         """The pixel of the image under the cursor."""
         pixel = pixel_under(self._viewer, choice.layer, self._viewer.cursor.position)
-        sizes = image_shape(choice.layer)
-        if not all(0 <= at < size for at, size in zip(pixel, sizes, strict=True)):
+        if not _contains(image_shape(choice.layer), pixel):
             raise InvalidInputError(ui_text.cursor_outside(choice.name))
         return pixel
+
+
+def _contains(shape: tuple[int, ...], pixel: tuple[int, ...]) -> bool:
+    return all(0 <= at < size for at, size in zip(pixel, shape, strict=True))
 
 
 def _cross(choice: ImageChoice, pixel: tuple[int, ...]) -> Points:

@@ -219,6 +219,12 @@ def click_on(name: str) -> str:
     return f"Click {name} in the image. Similar regions change too."
 
 
+CURSOR_OUTSIDE_WINDOW = (
+    "The annotation of this large image can be painted only near the middle of the view. Zoom in, "
+    "and press the key again."
+)
+
+
 def cursor_outside(image: str) -> str:
     """A key was pressed while the cursor was not over the image."""
     return f"The cursor is not over {image}. Point at something in it, and press the key again."
