@@ -10,9 +10,10 @@ from shapes import ball
 
 from napari_cliper.annotation.saved_objects import SavedObjects, objects_in
 from napari_cliper.labels.label_class import ClassRow
-from napari_cliper.objects.edited_objects import Renumbering
+from napari_cliper.objects.edited_objects import EditedObjects, Renumbering
 from napari_cliper.objects.editing import cut, delete, inside_box
 from napari_cliper.objects.linked_planes import LinkEvent, link_planes
+from napari_cliper.objects.object_set import objects_of
 from napari_cliper.objects.object_stack import PlaneLabels, split_volume, stacked, unstacked
 from napari_cliper.objects.plane_objects import ObjectsChoice, PlaneObjects
 from napari_cliper.objects.splitting import split
@@ -149,6 +150,24 @@ def test_a_volume_is_split_as_one_and_its_planes_are_edited_together():
     assert np.array_equal(again.objects.numbers, halves.numbers)
     assert again.edited.edited == {1, 3}
     assert planes[6].objects.areas.sum() == volume[6].sum()
+
+
+def test_objects_that_cannot_have_the_number_of_another_one_keep_theirs():
+    numbers = np.array([[1, 0, 2, 2, 0, 3, 3, 3]], np.int32)
+    given = EditedObjects(
+        objects_of(numbers), frozenset(), np.zeros(numbers.shape, bool), numbers, 3
+    )
+    for new, expected in (
+        ({1: 3, 2: 1}, [1, 2, 3]),
+        ({1: 2, 2: 1}, [2, 1, 3]),
+        ({1: 2, 2: 3, 3: 1}, [2, 3, 1]),
+        ({1: 8, 2: 3}, [8, 2, 3]),
+    ):
+        found = given.renumbered(new).objects
+        assert found.numbers[0, [0, 2, 5]].tolist() == expected
+        assert dict(zip(expected, [1, 2, 3], strict=True)) == dict(
+            zip(found.ids, found.areas, strict=True)
+        )
 
 
 def test_damaged_links_of_a_record_are_ignored():

@@ -123,12 +123,14 @@ class EditedObjects:
         ----------
         new : mapping of int to int
             New numbers by present ones, all different. Objects that it does not name keep theirs,
-            and so do objects whose new number one of these has.
+            and so do objects whose new number belongs to one that keeps its own.
         """
         old = self.objects
-        others = {number for number in old.ids.tolist() if number not in new}
-        pairs = [(one, new.get(one, one)) for one in old.ids.tolist()]
-        moved = {one: one if other in others else other for one, other in pairs}
+        moved = {one: new.get(one, one) for one in old.ids.tolist()}
+        stay = {one for one, other in moved.items() if one == other}
+        while taken := {one for one, other in moved.items() if other in stay} - stay:
+            moved |= {one: one for one in taken}
+            stay |= taken
         ids = np.array(list(moved.values()), np.int64)
         order = np.argsort(ids)
         objects = replace(

@@ -13,6 +13,7 @@ from shapes import ball
 from napari_cliper.annotation.export import labelled_of
 from napari_cliper.annotation.saved_objects import objects_in
 from napari_cliper.objects.splitting import split
+from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.controllers.objects import ObjectsController
 from napari_cliper.plugin.object_work import measured
 
@@ -35,10 +36,10 @@ def frame(time):
 
 @pytest.fixture
 def page(dock, qtbot):
-    """The dock at the page Objects beside a painted movie of four frames."""
+    """The dock at the page Objects beside a movie of five frames, of which four are painted."""
     dock.viewer.layers.clear()
     dock.viewer.add_image(
-        np.zeros((4, *SHAPE), np.uint8), name="movie", axis_labels=("t", "y", "x")
+        np.zeros((5, *SHAPE), np.uint8), name="movie", axis_labels=("t", "y", "x")
     )
     dock.viewer.dims.set_point(0, 0)
     mine = dock.annotation_controller.begin(dock.viewer.layers["movie"], "movie")
@@ -134,7 +135,11 @@ def test_linked_objects_keep_their_numbers_and_can_be_undone_saved_and_exported(
     assert np.array_equal(undone[[0, 1, 3]], before[[0, 1, 3]])
     assert not np.intersect1d(undone[0], undone[2])[1:].size
     assert objects.of(dock.viewer.layers["movie"]).links is None
+    go_to(dock, qtbot, 4)  # where there is no object
     objects.redo()
+    assert dock.status_panel.message.text() == ui_text.EDIT_REDONE
+    assert objects_in(mine.state().record["objects"]).links[""]
+    go_to(dock, qtbot, 2)
     settle(dock, qtbot)
     assert np.array_equal(dock.viewer.layers["movie objects"].data, numbers)
 

@@ -421,6 +421,9 @@ class ObjectsController(Controller):
         now = kept.of(kept.key(choice.plane), whole_sides(choice))
         if now is not None:
             self._use(choice, kept.saved.origin, now, done)
+        else:  # on other planes only
+            self._store(choice, changed=True)
+            self.message.emit(done, False)
 
     def use_linked(self, choice: ImageChoice, linked: LinkedObjectsOfImage, message: str) -> None:
         """Show linked objects on all planes, as one undo step."""
