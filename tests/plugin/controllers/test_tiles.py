@@ -20,6 +20,7 @@ from napari_cliper.plugin import tile_costs, ui_text
 from napari_cliper.plugin.layers import image_layers
 from napari_cliper.segmentation import (
     InvalidInputError,
+    OutOfMemoryError,
     SegmentationConfig,
     Segmenter,
     TileMemory,
@@ -298,5 +299,13 @@ def test_what_is_visible_is_labelled_first_and_again_when_all_tiles_are_in(large
         corners = np.clip([middle - half, middle + half], -0.5, 699.5)
         np.testing.assert_allclose(extent, corners, atol=1.5)
     dock.main_job.progressed.disconnect(look)
+
+    def too_large(*_given):
+        raise OutOfMemoryError("too large")
+
+    choice, asked = dock.image_panel.value(), dock.requests.of_run()[2]
+    dock.session.predict = too_large
+    first = dock.provisional.first(choice, (), asked)
+    first(lambda _progress: None, lambda: False)  # the run itself goes on
     dock.image_panel.choose("visible", current_plane=True)
     assert dock.provisional.first(dock.image_panel.value(), (), dock.requests.of_run()[2]) is None

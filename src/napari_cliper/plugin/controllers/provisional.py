@@ -6,6 +6,7 @@ result of the run replaces them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 
 from ...labels.label_class import ClassRow
-from ...segmentation import InvalidInputError, Progress, Pyramid, Tiles
+from ...segmentation import InvalidInputError, OutOfMemoryError, Progress, Pyramid, Tiles
 from .. import ui_text
 from ..engine_requests import Request
 from ..engine_session import Session
@@ -39,6 +40,9 @@ PART = 4
 
 SMALLEST = 448
 """Shorter side, in pixels, of the reduced image that is labelled first."""
+
+MOST = 1 << 24
+"""Most pixels of the level of a pyramid that is read for the reduced image."""
 
 _First = tuple[ImageChoice, NDArray[Any]]
 
@@ -156,11 +160,11 @@ def _label(
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Label a part of an image; a part without contrast has no labels."""
+    """Label a part of an image; one without contrast, or too large, has no provisional labels."""
     try:
         labels = session.predict(asked, report, should_stop).labels
-    except InvalidInputError:
-        return  # the run itself says what is wrong
+    except (InvalidInputError, OutOfMemoryError):
+        return  # the run itself, whose tiles may be smaller, says what is wrong
     made.put((part, labels))
     report(Progress(ui_text.PROVISIONAL_SHOWN, 0, 0))
 
@@ -184,10 +188,10 @@ def _tiles_of(shape: tuple[int, int], tiles: Tiles) -> int:
 
 
 def _levels_of(choice: ImageChoice) -> Any:
-    """The pixels of a choice, at several levels or in memory; None if it can be read only whole."""
+    """The pixels of a choice, at several levels or in memory; None if too many would be read."""
     image: Any = choice.source if isinstance(choice.source, np.ndarray) else choice.lazily()
     if isinstance(image, Pyramid):
-        return image
+        return image if math.prod(_small_level(image).shape[:2]) <= MOST else None
     if not isinstance(image, np.ndarray):
         return None
     rows, columns = choice.region or (slice(None), slice(None))
@@ -198,7 +202,12 @@ def _levels_of(choice: ImageChoice) -> Any:
 def _reduced(image: Any) -> NDArray[Any]:
     """The coarsest level that is large enough for the networks, or every n-th pixel."""
     if isinstance(image, Pyramid):
-        fitting = [one for one in image.levels if min(one.shape[:2]) >= SMALLEST]
-        return np.asarray((fitting or image.levels[:1])[-1][...])
+        return np.asarray(_small_level(image)[...])
     step = max(min(image.shape[:2]) // SMALLEST, 1)
     return np.asarray(image[::step, ::step]).copy()
+
+
+def _small_level(image: Pyramid) -> Any:
+    """The coarsest level that is large enough for the networks."""
+    fitting = [one for one in image.levels if min(one.shape[:2]) >= SMALLEST]
+    return (fitting or image.levels[:1])[-1]
