@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QOpenGLContext
+from qtpy.QtWidgets import QDockWidget
 
 from napari_cliper.plugin.frame import STEPS
 from napari_cliper.plugin.panels.plane_strip import Planes
@@ -62,6 +65,34 @@ def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
     qtbot.keyClick(editor, Qt.Key.Key_Enter, Qt.KeyboardModifier.ControlModifier)
     assert started
     assert dock.classes_panel.value()[0].name == "nucleus"
+
+
+def test_layers_are_removed_in_the_context_of_the_canvas(dock, laptop, qtbot):
+    """napari deletes their textures at once; without a context, the next drawing may crash."""
+    laptop()
+    layers, canvas = dock.viewer.layers, dock.viewer.window._qt_viewer.canvas.native
+    qtbot.waitUntil(canvas.isValid)
+    contexts = []
+
+    def see(_event):
+        contexts.append(QOpenGLContext.currentContext())
+        canvas.doneCurrent()
+
+    for event in (layers.events.removed, layers.events.end_batch):
+        event.connect(see)  # after napari
+    parent = dock
+    while not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    for floating in (True, False):
+        parent.setFloating(floating)
+        for remove in (layers.pop, layers.remove_selected, layers.clear):
+            for _ in range(2):
+                layers.selection.active = dock.viewer.add_image(np.zeros((8, 8)))
+            canvas.doneCurrent()
+            contexts.clear()
+            remove()
+            assert contexts, remove
+            assert all(one is canvas.context() for one in contexts), (remove, floating)
 
 
 def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):

@@ -47,6 +47,7 @@ from .engine_session import Session
 from .napari_version import check_napari
 from .panel_table import PANELS
 from .panels.base import Panel
+from .qt.canvas_context import CanvasContext
 from .qt.keys import ViewerKeys
 from .qt.tones import tone_style
 from .state import DockState
@@ -71,6 +72,7 @@ class CliperWidget(DockPanels):
         self.viewer = napari_viewer
         self.session = Session()
         self.keys = ViewerKeys(napari_viewer)
+        self.canvas_context = CanvasContext(self, napari_viewer)
         self.controllers: list[Controller] = []
         add = self._add
         viewer, corrections = napari_viewer, self.corrections_panel
@@ -270,3 +272,4 @@ class CliperWidget(DockPanels):
         wait_for_stopped_jobs(CLOSE_WAITS)
         self.session.unload()
         self.session.forget()
+        self.canvas_context.close()
