@@ -246,6 +246,10 @@ def test_regions_of_one_plane_are_distinguished(stack, run):
 
 def test_results_that_take_too_much_memory_go_and_say_so(stack, run, settle):
     layer = stack.shown.predictions["refined"].layer
+    held = [
+        one.shown.nbytes + sum(a.nbytes for a in one.labels.values()) for one in stack.result.kept
+    ]
+    assert stack.result.kept.nbytes >= sum(held)  # labels are held beside the scores
     stack.result.kept.capacity = stack.result.kept.nbytes
     before = layer.data[0].copy()
     go_to(stack, 3)

@@ -87,6 +87,12 @@ class Kept:
     outlines: dict[Stage, LabelArray]
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of memory of the result, its labels and their outlines."""
+        arrays = (*self.labels.values(), *self.outlines.values())
+        return self.shown.nbytes + sum(one.nbytes for one in arrays)
+
+    @property
     def plane(self) -> PredictedPlane:
         """The plane, without the scores."""
         shown = self.shown
@@ -183,7 +189,7 @@ class KeptResults:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the results take."""
-        return sum(one.shown.nbytes for one in self._all.values())
+        return sum(one.nbytes for one in self._all.values())
 
     def add(self, kept: Kept) -> None:
         """Add a result; it replaces that of the same image, plane and region."""
