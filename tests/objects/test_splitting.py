@@ -11,6 +11,7 @@ from skimage import measure
 from napari_cliper.objects.numbering import keep_numbers, split_again, split_region
 from napari_cliper.objects.object_set import objects_of
 from napari_cliper.objects.splitting import SplitSettings, split, split_planes
+from napari_cliper.objects.summary import usual_smallest
 from napari_cliper.segmentation import InvalidInputError
 
 
@@ -90,6 +91,18 @@ def test_settings():
         SplitSettings(smallest=0)
     with pytest.raises(InvalidInputError, match="diameter of label 2"):
         SplitSettings(diameters={2: 0.0})
+
+
+def test_specks_hardly_change_the_usual_smallest_size_and_small_objects_count():
+    labels = np.zeros((100, 200), np.uint8)
+    labels[10:60, 10:110] = 1
+    labels[70:90, 10:30] = labels[70:90, 50:70] = 2  # 400 pixels
+    assert usual_smallest(split(labels)) == 20  # not a twentieth of 5,000
+    labels[::4, 120::4] = 2  # 500 specks are more than half of the pixels, ...
+    assert usual_smallest(split(labels)) == 20
+    labels[70:90, 50:70] = 0  # ... now they are
+    assert usual_smallest(split(labels)) == 1
+    assert usual_smallest(split(np.zeros((20, 20), np.uint8))) == 1
 
 
 def test_nothing_to_split():

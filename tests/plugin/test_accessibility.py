@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
+    QAbstractSlider,
     QAbstractSpinBox,
     QApplication,
     QComboBox,
@@ -30,6 +31,8 @@ from napari_cliper.segmentation import REGISTRY
 PAGES = (*STEPS, "settings")
 WHOLES = (QComboBox, QAbstractSpinBox, QLabeledSlider, QAbstractItemView)
 """Controls whose parts have the name of the whole."""
+SHOWN = (QAbstractButton, QComboBox, QAbstractSpinBox, QAbstractSlider, QAbstractItemView)
+"""Controls that look different with the focus."""
 MNEMONIC = re.compile(r"(?<!&)&(\w)")
 LETTERS = re.compile(r"[^\W_]")
 
@@ -127,7 +130,9 @@ def test_tab_reaches_every_control_of_a_page_from_top_to_bottom(full, qtbot):
         stops = []
         while (now := QApplication.focusWidget()) not in stops and page.isAncestorOf(now):
             stops.append(now)
+            with_focus = now.grab().toImage()
             qtbot.keyClick(now, Qt.Key.Key_Tab)
+            assert not isinstance(now, SHOWN) or now.grab().toImage() != with_focus, (state, now)
         wanted = {one for one in page.findChildren(QWidget) if by_tab(one)}
         missed = [(type(one).__name__, one.toolTip()) for one in wanted - {*stops}]
         assert not missed, (state, missed)

@@ -32,7 +32,7 @@ from ..objects.linked_planes import Plane
 from ..objects.object_set import Numbers, Objects, objects_of
 from ..objects.object_stack import PlaneLabels, split_volume, unstacked
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
-from ..objects.summary import ClassSummary, class_summaries
+from ..objects.summary import ClassSummary, class_summaries, usual_smallest
 from ..segmentation import Monitor, Progress
 from . import ui_text
 from .layers.image_layers import ImageChoice, Region
@@ -70,6 +70,8 @@ class ObjectsRequest:
     learned : callable, optional
         Takes objects and labels that the user gave to some of them, and returns their classes by
         prototypes that are learned from these.
+    sizing : bool
+        Whether the smallest size is set from the objects, instead of that in `choice`.
     """
 
     seen: SeenLabels
@@ -82,6 +84,7 @@ class ObjectsRequest:
     volume: Sequence[PlaneSource] = ()
     first: Callable[[], PlaneObjects] | None = None
     learned: Learned | None = None
+    sizing: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +131,8 @@ class MadeObjects:
         Where the objects come from; empty for the labels.
     volume : MadeVolume or None
         If they were split in 3-D; areas and summaries are those of the volume then.
+    smallest : int or None
+        The smallest size if it was set from the objects.
     """
 
     seen: SeenLabels
@@ -139,6 +144,7 @@ class MadeObjects:
     record: Mapping[str, Any]
     origin: str = ""
     volume: MadeVolume | None = None
+    smallest: int | None = None
 
     @property
     def every(self) -> PlaneObjects:
@@ -165,6 +171,23 @@ def make_objects(request: ObjectsRequest, report: Report, should_stop: ShouldSto
 
     Labels are split. Objects of another program get the class with the highest score.
     """
+    if request.fixed or not request.sizing:
+        return _make(request, report, should_stop)
+    made = _make(_with_smallest(request, 1), report, should_stop)
+    areas = made.every.objects.areas
+    if not areas.size:
+        return made
+    smallest = usual_smallest(made.every.objects)
+    if areas.min() < smallest:
+        made = _make(_with_smallest(request, smallest), report, should_stop)
+    return replace(made, smallest=smallest)
+
+
+def _with_smallest(request: ObjectsRequest, smallest: int) -> ObjectsRequest:
+    return replace(request, choice=replace(request.choice, smallest=smallest))
+
+
+def _make(request: ObjectsRequest, report: Report, should_stop: ShouldStop) -> MadeObjects:
     seen, given = request.seen, request.scores
     if request.volume:
         volume = _volume(request, should_stop)

@@ -42,3 +42,20 @@ def test_undo_and_redo_keep_classes_that_were_reordered_renamed_or_deleted():
     use({1: CELL})
     assert kept.undo()
     assert names() == ["cell", "object"]
+
+
+def test_the_smallest_size_is_set_once_unless_it_was_chosen_or_saved():
+    kept = KeptObjects(None)
+    assert kept.sizing
+    kept.set_smallest(40)
+    kept.choose(ObjectsChoice(40, border=False))
+    assert not kept.sizing
+    kept.choose(ObjectsChoice(40, volume=True))
+    assert kept.sizing  # voxels
+    kept.set_smallest(300)
+    kept.choose(ObjectsChoice(7, volume=True))
+    kept.choose(ObjectsChoice(7))
+    assert not kept.sizing
+    assert not KeptObjects(SavedObjects(choice=ObjectsChoice(1))).sizing
+    assert kept.saved.choice.smallest == 7
+    assert not kept.saved.touched

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 from scipy import ndimage
 
 from napari_cliper.objects.splitting import SplitSettings, split
+from napari_cliper.objects.summary import usual_smallest
 from napari_cliper.plugin.controllers.objects import ObjectsController
 
 ROWS = ("pollen grain", "red blood cell", "bacterium", "fibre")
@@ -89,6 +90,11 @@ def test_it_counts_the_prediction_then_the_annotation_and_follows(dock, panel, o
     wait(objects, qtbot)
     layer = dock.shown.predictions["refined"].layer
     assert "prediction" in panel.origin.currentText()
+    usual = panel.smallest.value()
+    assert usual == usual_smallest(split(layer.data))
+    assert table(panel) == expected(layer.data, usual)
+    panel.smallest.setValue(1)
+    wait(objects, qtbot)
     assert table(panel) == expected(layer.data)
     assert sum(int(row[1]) for row in table(panel)) > 3
     assert not panel.remove_button.isEnabled()
@@ -118,6 +124,8 @@ def test_small_objects_are_left_out_and_removed_in_one_step(dock, panel, objects
     mine = paint(dock, *BLOCKS)
     wait(objects, qtbot)
     before = mine.layer.data.copy()
+    assert panel.smallest.value() == 5  # a twentieth of 100 pixels
+    assert "1 smaller one left out" in panel.summary.text()
     panel.smallest.setValue(21)
     wait(objects, qtbot)
     assert table(panel)[0] == ("pollen grain", "1", "100 px")
@@ -137,6 +145,8 @@ def test_areas_have_the_unit_of_the_image(dock, panel, objects, qtbot):
     layer = dock.viewer.layers["scene"]
     layer.scale, layer.units = (0.5, 0.5), ("um", "um")
     paint(dock, *BLOCKS)
+    wait(objects, qtbot)
+    panel.smallest.setValue(1)
     wait(objects, qtbot)
     assert table(panel)[:2] == [("pollen grain", "3", "5 µm²"), ("red blood cell", "1", "75 µm²")]
 
@@ -170,6 +180,7 @@ def test_the_table_of_regions_is_written(dock, panel, objects, qtbot, tmp_path, 
 
 @pytest.mark.one_binding
 def test_each_object_is_a_label_in_a_layer_of_its_own(dock, panel, objects, qtbot):
+    panel.smallest.setValue(2)
     mine = paint(dock, *BLOCKS)
     dock.viewer.layers.selection.active = mine.layer
     wait(objects, qtbot)
@@ -209,6 +220,7 @@ def test_each_object_is_a_label_in_a_layer_of_its_own(dock, panel, objects, qtbo
 
 def test_objects_at_the_border_are_left_out_and_diameters_are_set(dock, panel, objects, qtbot):
     mine = paint(dock, *BLOCKS, (3, slice(0, 9), slice(100, 109)))
+    panel.smallest.setValue(2)
     rows, columns = np.indices(mine.layer.data.shape)
     bud = (np.hypot(rows - 60, columns - 30) < 12) | (np.hypot(rows - 60, columns - 45) < 5.5)
     mine.rewrite((slice(None), slice(None)), np.where(bud, 4, mine.layer.data).astype(np.uint16))

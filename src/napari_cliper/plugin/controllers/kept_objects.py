@@ -48,12 +48,15 @@ class KeptObjects:
 
     Parameters
     ----------
-    saved : SavedObjects
-        As they were saved with the annotation.
+    saved : SavedObjects or None
+        As they were saved with the annotation; None if they were not.
     """
 
-    def __init__(self, saved: SavedObjects) -> None:
-        self.saved = saved
+    def __init__(self, saved: SavedObjects | None) -> None:
+        self.saved = saved or SavedObjects()
+        self.sizing = saved is None
+        """Whether the smallest size is to be set from the next objects."""
+        self._size_chosen = saved is not None
         self.version = 0
         """Grows with each edit; what was made from an earlier version is dropped."""
         self._planes: dict[Key, PlaneObjects] = {}
@@ -125,9 +128,20 @@ class KeptObjects:
                 self._record(key, records[plane])
 
     def choose(self, choice: ObjectsChoice) -> None:
-        """Use other settings."""
+        """Use other settings of the user.
+
+        The smallest size is set anew for volumes, unless the user has chosen it.
+        """
+        before = self.saved.choice
+        self._size_chosen |= choice.smallest != before.smallest
+        self.sizing = not self._size_chosen and (self.sizing or choice.volume != before.volume)
         self.saved = replace(self.saved, choice=choice)
         self.version += 1
+
+    def set_smallest(self, smallest: int) -> None:
+        """Use the smallest size that was set from the objects."""
+        self.saved = replace(self.saved, choice=replace(self.saved.choice, smallest=smallest))
+        self.sizing = False
 
     def come_from(self, origin: str) -> None:
         """Show the objects of another origin."""

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from napari.layers import Image
 
 from ...annotation.class_change import ClassChange
-from ...annotation.saved_objects import Key, SavedObjects
+from ...annotation.saved_objects import Key
 from ...labels.label_class import ClassRow
 from ...objects.edited_objects import Renumbering
 from ...objects.linked_planes import Plane
@@ -146,7 +146,7 @@ class ObjectsController(Controller):
         if image not in self._kept:
             annotation = self._state.annotations.of(image)
             saved = None if annotation is None else annotation.objects
-            self._kept[image] = KeptObjects(saved or SavedObjects())
+            self._kept[image] = KeptObjects(saved)
         return self._kept[image]
 
     def _on_begun(self, annotation: Any) -> None:
@@ -211,6 +211,8 @@ class ObjectsController(Controller):
         if layer is not None and layer.drawing:
             self._missed = True
             return
+        if made.smallest is not None:
+            kept.set_smallest(made.smallest)
         kept.keep(kept.key(choice.plane), made.plane, made.record)
         if made.volume is not None:
             kept.keep_volume(made.volume.planes, made.volume.records)
@@ -218,6 +220,7 @@ class ObjectsController(Controller):
         now = self._state.on_screen
         if now is None or now.layer is not choice.layer or now.plane != choice.plane:
             return
+        self._panel.setValue(kept.saved.choice)
         before, self.made = self.made, made
         self._show_layer()
         self._show()

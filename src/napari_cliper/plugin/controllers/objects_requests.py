@@ -54,6 +54,7 @@ class ObjectsRequests:
             first=first,
             learned=None if scores is None else self._origins.learned(choice, scores),
             volume=volume,
+            sizing=kept.sizing,
         )
 
     def _volume(self, choice: ImageChoice, kept: KeptObjects) -> list[PlaneSource]:

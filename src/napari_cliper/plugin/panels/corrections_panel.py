@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
-from superqt import QToggleSwitch
 from superqt.utils import signals_blocked
 
 from ...annotation.user_hints import BACKGROUND
 from ...labels.label_class import ClassRow
 from .. import ui_text
 from ..layers.clicks_layer import BACKGROUND_COLOUR, class_colours_of
+from ..qt.switch import Switch
 from ..qt.wrapping_label import wrapping
 from .class_palette import ClassPalette
 from .state_panel import State, StatePanel
@@ -54,10 +54,10 @@ class CorrectionsPanel(QWidget):
         self.palette_ = ClassPalette()
         self.palette_.setAccessibleName(ui_text.PALETTE_NAME)
         self.tools = ToolsRow(ui_text.TOOLS)
-        self.spread = QToggleSwitch(ui_text.PROPAGATE)
+        self.spread = Switch(ui_text.PROPAGATE)
         self.spread.setChecked(True)
         self.spread.setToolTip(ui_text.PROPAGATE_TIP)
-        self.uncertainty = QToggleSwitch(ui_text.UNCERTAINTY)
+        self.uncertainty = Switch(ui_text.UNCERTAINTY)
         self.next_button = QPushButton(ui_text.NEXT_UNCERTAIN)
         self.state = wrapping(parent=self)
         """Which hints are used, for a place of its own."""

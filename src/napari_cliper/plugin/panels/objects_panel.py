@@ -18,13 +18,13 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QToggleSwitch
 from superqt.utils import signals_blocked
 
 from ...objects.plane_objects import ObjectsChoice
 from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.first_of import first_of
+from ..qt.switch import Switch
 from ..qt.tones import set_tone
 from ..qt.wrapping_label import wrapping
 from .base import Panel
@@ -65,6 +65,7 @@ class ObjectsPanel(Panel):
         self.smallest.setRange(1, LARGEST_SMALLEST)
         self.smallest.setStepType(QSpinBox.StepType.AdaptiveDecimalStepType)
         self.smallest.setSuffix(ui_text.PIXELS_SUFFIX)
+        self.smallest.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # five digits fit
         self.smallest.setStyleSheet("min-width: 60px;")  # its highest value would need more
         self.smallest.setToolTip(ui_text.SMALLEST_TIP)
         self._smallest_label = QLabel(ui_text.SMALLEST)
@@ -74,7 +75,7 @@ class ObjectsPanel(Panel):
         self.border.setToolTip(ui_text.AT_BORDER_TIP)
         self.volume = QCheckBox(ui_text.IN_3D)
         self.volume.setToolTip(ui_text.IN_3D_TIP)
-        self.show_switch = QToggleSwitch(ui_text.SHOW_OBJECTS)
+        self.show_switch = Switch(ui_text.SHOW_OBJECTS)
         self.show_switch.setChecked(True)
         self.show_switch.setToolTip(ui_text.SHOW_OBJECTS_TIP)
         self.table = ObjectsTable()

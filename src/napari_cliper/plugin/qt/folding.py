@@ -14,6 +14,10 @@ class _Folder(QCollapsible):
     def __init__(self, title: str) -> None:
         super().__init__(title, expandedIcon=_OPEN, collapsedIcon=_FOLDED)
         self.setDuration(0)
+        self.toggleButton().setStyleSheet(
+            "QPushButton {text-align: left; border: none; outline: none;}"
+            "QPushButton:focus {text-decoration: underline;}"
+        )
         # superqt's policy leaves no height for lines that wrap.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         layout = self.layout()

@@ -19,6 +19,19 @@ _ON_LIGHT: Mapping[Tone, str] = MappingProxyType(
     {"error": "#a3161a", "warning": "#714600", "muted": "#56585c", "good": "#1f6b36"}
 )
 
+_FRAMED = (
+    "QPushButton",
+    "QToolButton",
+    "QComboBox",
+    "QLineEdit",
+    "QAbstractSpinBox",
+    "QAbstractItemView",
+    "QSlider",
+    "QTabBar::tab:selected",
+    "QCheckBox::indicator",
+)
+"""What has a frame while it has the keyboard; `Switch` and the titles of folds are underlined."""
+
 
 def tone_colours(theme: str) -> Mapping[Tone, str]:
     """Return the colour of each tone, as ``#rrggbb``, for a theme of napari.
@@ -56,6 +69,8 @@ def tone_style(theme: str) -> str:
         f'QToolButton[tone="switch"]:checked {{background-color: {found.current.as_hex()};}}'
     )
     rules.append(f'QTabBar[tone="away"]::tab:selected {{background: {found.foreground.as_hex()};}}')
+    frame = f"{{border-width:1px;border-style:solid;border-color:{found.text.as_hex()}}}"
+    rules += [f"{kind}:focus{frame}" for kind in _FRAMED]
     return "\n".join(rules)
 
 
