@@ -9,11 +9,12 @@ accepted cannot be told from one.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,49 @@ Index = tuple[int | slice | NDArray[np.intp], ...]
 """Either a part of an array (integers and slices), or an array of indices for each axis."""
 
 Number = TypeVar("Number", np.uint8, np.uint16)
+
+
+Change = TypeVar("Change")
+
+
+class UndoSteps(ABC, Generic[Change]):
+    """The steps that can be undone or redone; each is a list of changes."""
+
+    def __init__(self) -> None:
+        self._step: list[Change] | None = None  # changes that become one step
+        self._done: deque[list[Change]] = deque(maxlen=REMEMBERED)
+        self._undone: deque[list[Change]] = deque(maxlen=REMEMBERED)
+
+    @abstractmethod
+    def follow(self) -> bool:
+        """Take what the editor has changed; return whether there was anything."""
+
+    @contextmanager
+    def as_one_step(self) -> Iterator[None]:
+        """Make one step of all changes that are taken meanwhile.
+
+        In `Edits`, no pixel may change twice.
+        """
+        self.follow()
+        step: list[Change] = []
+        self._step = step
+        try:
+            yield
+        finally:
+            self._step = None
+            self._remember(step)
+
+    def _add(self, change: Change) -> None:
+        """Remember a change, alone or in the present step."""
+        if self._step is None:
+            self._remember([change])
+        else:
+            self._step.append(change)
+
+    def _remember(self, step: list[Change]) -> None:
+        if step:
+            self._done.append(step)
+            self._undone.clear()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +116,7 @@ class _Change:
     new_edit_mask: EditMask | np.uint8
 
 
-class Edits:
+class Edits(UndoSteps[_Change]):
     """Labels and edit mask of an annotation that is being edited, with undo history.
 
     Parameters
@@ -97,9 +141,7 @@ class Edits:
         self.labels = labels
         self.edit_mask = edit_mask.copy(order="C")
         self._seen = labels.copy()
-        self._step: list[_Change] | None = None  # changes that become one step
-        self._done: deque[list[_Change]] = deque(maxlen=REMEMBERED)
-        self._undone: deque[list[_Change]] = deque(maxlen=REMEMBERED)
+        super().__init__()
 
     def follow(self, *, painted: bool = False, box: Box | None = None) -> bool:
         """Update the edit mask after the editor may have changed labels; return whether it did.
@@ -134,19 +176,6 @@ class Edits:
         pixels.write(self._seen, now)
         return True
 
-    @contextmanager
-    def as_one_step(self) -> Iterator[None]:
-        """Make one step of all changes that are taken meanwhile; no pixel may change twice."""
-        self.follow()
-        step: list[_Change] = []
-        self._step = step
-        try:
-            yield
-        finally:
-            self._step = None
-            if any((one.old != one.new).any() for one in step):
-                self._remember(step)
-
     def take(
         self,
         where: Index,
@@ -174,11 +203,7 @@ class Edits:
         if pixels.inside is None:
             shape = self.labels[pixels.box].shape
             labels, edit_mask = labels.reshape(shape), edit_mask.reshape(shape)
-        change = self._change(pixels, labels, edit_mask)
-        if self._step is not None:
-            self._step.append(change)
-        elif not np.array_equal(labels, change.old):  # else the editor has no undo step
-            self._remember([change])
+        self._add(self._change(pixels, labels, edit_mask))
         pixels.write(self._seen, labels)
 
     def replace(
@@ -242,8 +267,8 @@ class Edits:
         return _Pixels.of_mask(smallest, self.labels[smallest] != self._seen[smallest])
 
     def _remember(self, step: list[_Change]) -> None:
-        self._done.append(step)
-        self._undone.clear()
+        if any((one.old != one.new).any() for one in step):  # else the editor has no undo step
+            super()._remember(step)
 
     def _change(self, pixels: _Pixels, labels: Labels, edit_mask: EditMask | np.uint8) -> _Change:
         """Change the edit mask, and return the change."""

@@ -7,15 +7,13 @@ this module, in the coordinates of the image, so that they also work where the w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .edit_history import REMEMBERED, Box, Index, union
+from .edit_history import Box, Index, UndoSteps, union
 from .edit_mask import PAINTED, EditMask, Labels
 from .label_store import LabelStore, Region
 
@@ -47,8 +45,8 @@ class StoredArray:
     Parameters
     ----------
     store : LabelStore
-    read : callable
-        `LabelStore.read_labels` or `LabelStore.read_edit_mask`.
+    edit_mask : bool
+        Whether these are the pixels of the edit mask, not the labels.
     """
 
     def __init__(self, store: LabelStore, *, edit_mask: bool) -> None:
@@ -71,7 +69,7 @@ class StoredArray:
         return bool(counts.labels if self.dtype == np.uint16 else counts.decided)
 
 
-class StoredEdits:
+class StoredEdits(UndoSteps[_Change]):
     """Labels and edit mask in a store, the window of an editor, and the undo history.
 
     Has the methods of `edit_history.Edits`, and `undo` and `redo`.
@@ -87,9 +85,7 @@ class StoredEdits:
         self.store = store
         self.labels = StoredArray(store, edit_mask=False)
         self.edit_mask = StoredArray(store, edit_mask=True)
-        self._step: list[_Change] | None = None  # changes that become one step
-        self._done: deque[list[_Change]] = deque(maxlen=REMEMBERED)
-        self._undone: deque[list[_Change]] = deque(maxlen=REMEMBERED)
+        super().__init__()
         self._stroke: list[_Change] | None = None  # the step of a stroke that may go on
         self.show(region, store.read_labels(region))
 
@@ -138,18 +134,6 @@ class StoredEdits:
         self._stroke = step if drawing else None
         return True
 
-    @contextmanager
-    def as_one_step(self) -> Iterator[None]:
-        """Make one step of all changes that are taken meanwhile."""
-        self.follow()
-        step: list[_Change] = []
-        self._step = step
-        try:
-            yield
-        finally:
-            self._step = None
-            self._remember(step)
-
     def take(
         self,
         where: Index,
@@ -163,11 +147,7 @@ class StoredEdits:
         new_labels, new_edit_mask = self.store.read(region)
         _put(new_labels, labels, inside)
         _put(new_edit_mask, edit_mask, inside)
-        change = self._change(region, inside, new_labels, new_edit_mask)
-        if self._step is None:
-            self._remember([change])
-        else:
-            self._step.append(change)
+        self._add(self._change(region, inside, new_labels, new_edit_mask))
 
     def replace(
         self, where: Index, labels: Labels, inside: NDArray[np.bool_] | None = None
@@ -213,10 +193,7 @@ class StoredEdits:
         return rows, columns
 
     def _remember(self, step: list[_Change]) -> None:
-        if not step:
-            return
-        self._done.append(step)
-        self._undone.clear()
+        super()._remember(step)
         size = sum(change.nbytes for one in self._done for change in one)
         while size > HISTORY_BYTES and len(self._done) > 1:
             size -= sum(change.nbytes for change in self._done.popleft())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..labels.regions import connected_regions
 from ..segmentation import (
     ClassPrompt,
     Composite,
@@ -20,6 +21,7 @@ from ..segmentation import (
 )
 
 if TYPE_CHECKING:
+    from ..labels.label_class import ClassRow
     from ..labels.labelled_image import LabelArray
     from ..segmentation import (
         ImageEmbedding,
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     )
 
 Limits = tuple[float, float]
+
+COUNTED_UP_TO = 2**24
+"""Pixels of the largest image whose regions are counted by a run."""
 
 
 def _percentiles() -> Limits | None:
@@ -142,6 +147,14 @@ class Found:
     objects: int | None
     short: tuple[Shortfall, ...]
 
+    @classmethod
+    def of(cls, labels: LabelArray, short: tuple[Shortfall, ...]) -> Found:
+        """Return what labels contain; regions of a very large image are not counted."""
+        if labels.size > COUNTED_UP_TO:
+            return cls(len(set(np.unique(labels).tolist()) - {0}), None, short)
+        regions = connected_regions(labels)
+        return cls(len(regions.class_sizes()), len(regions.areas), short)
+
 
 @dataclass(frozen=True, eq=False)
 class Propagated:
@@ -217,3 +230,12 @@ def warm_up(
     for stage, found in labels.items():
         if not found.any():
             live[stage].shortfalls(thresholds)
+
+
+def classes_of(rows: Sequence[ClassRow]) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:
+    """Rows of the class table as the engine's classes and background words."""
+    classes = tuple(
+        ClassPrompt(row.name, row.synonyms, row.prompt) for row in rows if not row.background
+    )
+    words = tuple(w for row in rows if row.background for w in (row.name, *row.synonyms))
+    return classes, words

@@ -10,19 +10,15 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from ..annotation.project.prediction_store import StoredPrediction
 from ..io.prototype_file import read_prototypes
-from ..labels.regions import connected_regions
 from ..segmentation import (
-    ClassPrompt,
     DamagedWeightsError,
     InvalidInputError,
     LiveLabels,
@@ -40,20 +36,15 @@ from .pytorch_loading import load_pytorch
 from .tile_costs import check_room
 
 if TYPE_CHECKING:
-    from ..labels.labelled_image import LabelArray
     from ..segmentation import (
         ImageAffinity,
         ImageEmbedding,
         Prototypes,
         ScoreMaps,
         Segmenter,
-        Shortfall,
         TileEstimate,
         TileStore,
     )
-
-COUNTED_UP_TO = 2**24
-"""Pixels of the largest image whose objects are counted by a run."""
 
 CACHE_BYTES = 2_000_000_000
 
@@ -170,7 +161,7 @@ class Session:
         outlines = outlines_of_large(labels)
         warm_up(live, labels, thresholds)
         last = scores.stages[-1]
-        found = _found(labels[last], live[last].shortfalls(thresholds))
+        found = Found.of(labels[last], live[last].shortfalls(thresholds))
         seconds = time.perf_counter() - start
         return Outcome(
             scores, live, thresholds, seconds, encoded, embedding, found, labels, outlines, notes
@@ -476,13 +467,6 @@ class Session:
         return embedding.nbytes + (0 if affinity is None else affinity.nbytes)
 
 
-def _found(labels: LabelArray, short: tuple[Shortfall, ...]) -> Found:
-    if labels.size > COUNTED_UP_TO:
-        return Found(len(set(np.unique(labels).tolist()) - {0}), None, short)
-    regions = connected_regions(labels)
-    return Found(len(regions.class_sizes()), len(regions.areas), short)
-
-
 def _usable(
     segmenter: Segmenter, prototypes: Prototypes | None
 ) -> tuple[Prototypes | None, tuple[str, ...]]:
@@ -494,12 +478,3 @@ def _usable(
     except InvalidInputError as error:
         return None, (ui_text.prototypes_left_out(error),)
     return prototypes, ()
-
-
-def classes_of(rows: Sequence[Any]) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:
-    """Rows of the class table as the engine's classes and background words."""
-    classes = tuple(
-        ClassPrompt(row.name, row.synonyms, row.prompt) for row in rows if not row.background
-    )
-    words = tuple(w for row in rows if row.background for w in (row.name, *row.synonyms))
-    return classes, words

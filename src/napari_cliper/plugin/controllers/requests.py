@@ -12,8 +12,7 @@ from ...annotation.project.settings import ProjectSettings
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, Reduction, SegmentationConfig, reduction
 from .. import ui_text
-from ..engine_requests import Request
-from ..engine_session import classes_of
+from ..engine_requests import Request, classes_of
 from ..layers.image_layers import ImageChoice, check_memory
 from ..panels.classes_panel import ClassesPanel
 from ..panels.engine_panel import EnginePanel
