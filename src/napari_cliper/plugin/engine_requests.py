@@ -137,14 +137,14 @@ class Found:
     ----------
     classes : int
         How many classes have a pixel.
-    objects : int or None
+    regions : int or None
         Connected regions of one class; None if counting would take too much memory.
     short : tuple of Shortfall
         Classes without a pixel, below a threshold; the best first.
     """
 
     classes: int
-    objects: int | None
+    regions: int | None
     short: tuple[Shortfall, ...]
 
     @classmethod

@@ -260,7 +260,7 @@ class RunController(Controller):
             ui_text.run_done(
                 classes=found.classes,
                 total=len(rows),
-                objects=found.objects,
+                regions=found.regions,
                 short=found.short,
                 on_screen=on_screen,
                 notes=" ".join((*outcome.scores.notes, *outcome.notes)),

@@ -74,7 +74,7 @@ def run_done(
     *,
     classes: int,
     total: int,
-    objects: int | None,
+    regions: int | None,
     short: Sequence[Shortfall],
     on_screen: bool,
     notes: str,
@@ -83,8 +83,8 @@ def run_done(
     if not classes:
         counted = NOTHING_FOUND
     else:
-        regions = "" if objects is None else f", {count(objects, 'object')}"
-        counted = f"{classes} of {count_classes(total)}{regions}."
+        parts = "" if regions is None else f", {count(regions, 'region')}"
+        counted = f"{classes} of {count_classes(total)}{parts}."
     where = "" if on_screen else "The result belongs to a plane that is not on the screen."
     below = ""
     if classes and short:
