@@ -36,7 +36,9 @@ def evaluate(
     images: Annotated[Path | None, typer.Argument(help="Folder of images.")] = None,
     labels: Annotated[
         Path | None,
-        typer.Argument(help="Folder of label PNGs or TIFFs with the same names, or a COCO JSON."),
+        typer.Argument(
+            help="Folder of label PNGs, TIFFs or OME-Zarr with the same names, or a COCO JSON."
+        ),
     ] = None,
     *,
     output: Annotated[

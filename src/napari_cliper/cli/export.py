@@ -24,7 +24,10 @@ SHOWN = 30
 def export(
     sources: Annotated[
         list[Path],
-        typer.Argument(help="Annotation projects, or label files: TIFF, PNG, COCO JSON."),
+        typer.Argument(
+            help="Annotation projects, results of segment, or label files: TIFF, PNG, OME-Zarr, "
+            "COCO JSON."
+        ),
     ],
     *,
     formats: Annotated[

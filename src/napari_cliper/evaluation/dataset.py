@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io.class_list import read_classes
+from ..io.filenames import LABEL_ENDINGS
 from ..io.files import FileError, cannot
 from ..io.images import read_image_file
 from ..io.journal import digest_of
+from ..io.ome_zarr_images import files_of, is_zarr
 from ..io.readers.coco import CocoFile, open_coco
 from ..segmentation import (
     ClassPrompt,
@@ -159,7 +161,7 @@ class Dataset:
             For a file that cannot be read.
         """
         try:
-            content = pair.image.read_bytes()
+            content = b"".join(file.read_bytes() for file in files_of(pair.image))
         except OSError as error:
             raise cannot("read", pair.image, error) from error
         return digest_of(
@@ -227,7 +229,8 @@ def from_files(
     images : Path
         A folder; every image in it is used.
     labels : Path
-        A folder with a PNG or TIFF of the same name for each image, or a ``.json`` file.
+        A folder with a PNG, TIFF or OME-Zarr for each image, with the same name or one of
+        `LABEL_ENDINGS`, such as the results of `segment`; or a ``.json`` file.
     classes : Path
         A class list (see `read_classes`); label 1 is its first class that is not background.
     ignore : sequence of int, optional
@@ -284,16 +287,34 @@ def _folder_pairs(
 ) -> _Matched:
     image_files = _by_stem(images, IMAGE_SUFFIXES, "images")
     truths = _by_stem(labels, LABEL_SUFFIXES, "labels")
-    missing = [path.name for stem, path in image_files.items() if stem not in truths]
+    own = {
+        stem: [
+            truths[name]
+            for name in _names_of_labels(stem)
+            if name in truths and (name == stem or name not in image_files)
+        ]
+        for stem in image_files
+    }
+    missing = [path.name for stem, path in image_files.items() if not own[stem]]
     if missing:
         raise InvalidInputError(
-            f"Images in {images} without labels in {labels}: {some(missing)}. Add a PNG or TIFF "
-            "of the same name for each, or remove these images."
+            f"Images in {images} without labels in {labels}: {some(missing)}. Add a PNG, TIFF or "
+            "OME-Zarr of the same name for each, or remove these images."
         )
-    unused = [path.name for stem, path in truths.items() if stem not in image_files]
+    belong = {path for paths in own.values() for path in paths}
+    others = {stem + ending for stem in own for ending in ("_overlay", "_objects")}
+    unused = [
+        path.name for stem, path in truths.items() if path not in belong and stem not in others
+    ]
     notes = (f"Labels without an image were skipped: {some(unused)}.",) if unused else ()
-    pairs = tuple(Pair(stem, path, truths[stem]) for stem, path in image_files.items())
+    pairs = tuple(Pair(stem, path, own[stem][0]) for stem, path in image_files.items())
     return pairs, lambda pair: apply_table(read_numbers(pair.truth), table, pair.truth), notes
+
+
+def _names_of_labels(stem: str) -> list[str]:
+    """The names, without suffix, that labels of an image may have, the preferred ones first."""
+    plain = dict.fromkeys([stem, stem.removesuffix(".ome")])
+    return [*dict.fromkeys(one + ending for ending in ("", *LABEL_ENDINGS) for one in plain)]
 
 
 def _coco_pairs(
@@ -367,7 +388,9 @@ def _images_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:
     except OSError as error:
         raise cannot("read", folder, error) from error
     found = [
-        path for path in inside if path.suffix.lower() in suffixes and not path.name.startswith(".")
+        path
+        for path in inside
+        if not path.name.startswith(".") and (path.suffix.lower() in suffixes or is_zarr(path))
     ]
     if not found:
         raise InvalidInputError(
@@ -380,6 +403,7 @@ def _by_stem(folder: Path, suffixes: Sequence[str], what: str) -> dict[str, Path
     found: dict[str, Path] = {}
     for path in _images_in(folder, suffixes, what):
         stem = unicodedata.normalize("NFC", path.stem)
+        stem = stem.removesuffix(".ome") if path.suffix == ".zarr" else stem
         if stem in found:
             raise InvalidInputError(
                 f"{found[stem].name} and {path.name} in {folder} differ only in the suffix, "

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io.image_decoding import decode_image
+from ..io.ome_zarr_images import is_zarr
 from ..io.readers.coco import CocoFile
-from ..io.readers.label_files import check_numbers
+from ..io.readers.label_files import check_numbers, read_label_zarr
 from ..labels.imported_labels import as_labels
+from ..labels.pieces import loaded
 from ..segmentation import MAX_CLASSES, ClassPrompt, InvalidInputError
 from .metrics import IGNORED
 
@@ -93,7 +95,7 @@ def apply_table(numbers: NDArray[Any], table: LabelTable, where: Path) -> NDArra
 
 
 def read_numbers(path: Path) -> NDArray[Any]:
-    """Read the pixel values of a label image; for indexed colours, the indices.
+    """Read the pixel values of a label image or OME-Zarr; for indexed colours, the indices.
 
     Returns
     -------
@@ -106,11 +108,14 @@ def read_numbers(path: Path) -> NDArray[Any]:
     InvalidInputError
         For colours, fractions, or more than two dimensions.
     """
-    decoded = decode_image(path)
-    check_numbers(decoded, path)
-    array = as_labels(decoded.pixels, str(path))
-    array = array.reshape([n for n, axis in zip(array.shape, decoded.axes, strict=True)
-                           if n > 1 or axis in "YX"])  # fmt: skip
+    if is_zarr(path):
+        array: NDArray[Any] = loaded(read_label_zarr(path).labels)
+    else:
+        decoded = decode_image(path)
+        check_numbers(decoded, path)
+        array = as_labels(decoded.pixels, str(path))
+        array = array.reshape([n for n, axis in zip(array.shape, decoded.axes, strict=True)
+                               if n > 1 or axis in "YX"])  # fmt: skip
     if array.ndim != 2:
         raise InvalidInputError(
             f"{path} is a stack of shape {array.shape}, not a 2D label image. Give one integer "

@@ -6,17 +6,23 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+import psutil
 from PIL import Image
 
 from ..labels.axes import axis_words
 from ..labels.labelled_image import LabelledImage
+from ..labels.pieces import Pieces
 from ..segmentation import InvalidInputError
 from .filenames import file_name, unique_names
 from .files import Replace, whole_files
 from .formats import FORMATS, check_formats
 from .lazy_images import Images, LazyImages, untouched_planes
 from .validation_split import check_share, chosen_for_validation, group_of
+
+EXPORT_BYTES = 40
+"""Bytes for each pixel that formats take whose files are not written piece by piece."""
 
 
 def _names_of(image: LabelledImage) -> list[str]:
@@ -93,6 +99,33 @@ def check_split(formats: Sequence[str], validation: float) -> None:
         )
 
 
+def check_memory(shape: Sequence[int], formats: Sequence[str]) -> None:
+    """Check the memory for formats that need the whole of a large image.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        That of the labels.
+    formats : sequence of str
+        Keys of `FORMATS`. If all are written piece by piece, it is for the objects of the image.
+
+    Raises
+    ------
+    InvalidInputError
+        If they need more than is free.
+    """
+    needed, free = EXPORT_BYTES * math.prod(shape), psutil.virtual_memory().available
+    if needed <= free:
+        return
+    whole = [FORMATS[name].title for name in formats if not FORMATS[name].pieces]
+    able = [one.title for one in FORMATS.values() if one.pieces]
+    raise InvalidInputError(
+        f"{', '.join(whole) or 'Objects'} of an image of {' x '.join(map(str, shape))} px need "
+        f"about {needed / 1e9:.0f} GB of memory, but only {free / 1e9:.1f} GB are free. "
+        f"{', '.join(able)} are written piece by piece: export only these."
+    )
+
+
 def _with_unique_names(images: Images) -> LazyImages:
     names = unique_names([_names_of(image) for image in images])
     return LazyImages(lambda: map(_named, images, names))
@@ -140,13 +173,18 @@ def export_images(
     Raises
     ------
     InvalidInputError
-        For an unknown format, a share for formats that cannot be divided, and for labels that a
-        format cannot hold.
+        For an unknown format, a share for formats that cannot be divided, for labels that a format
+        cannot hold, and for images that are too large for the memory.
     FileError
         For existing files that may not be replaced, and if files cannot be written.
     """
     chosen = check_formats(formats)
     check_split(chosen, validation)
+    if not all(FORMATS[name].pieces for name in chosen):
+        for image in images:
+            labels: Any = image.labels
+            if isinstance(labels, Pieces):
+                check_memory(labels.shape, chosen)
     named = _with_unique_names(images)
     groups = chosen_for_validation(map(group_of, named), validation) if validation else ()
     replaced: Replace = "own" if overwrite else "nothing"

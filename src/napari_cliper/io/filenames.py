@@ -14,6 +14,9 @@ from pathvalidate.handler import ReservedNameHandler
 LONGEST_NAME = 180
 """Most UTF-8 bytes of a name, before suffixes and plane indices are added."""
 
+LABEL_ENDINGS = (".ome", "_labels", "_refined", "_coarse")
+"""Endings added to the image's name in the name of its label file, by OME-TIFF and our results."""
+
 _NO_CHARACTERS = re.compile("[\x7f\ufffe\uffff]")  # valid in file names, but not in a TIFF's XML
 
 

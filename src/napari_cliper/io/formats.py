@@ -111,8 +111,9 @@ class Format:
         InvalidInputError
             For two images with the same file name, and for labels that the format cannot hold.
         """
-        from .lazy_images import planes_of, with_objects_of  # noqa: PLC0415 - heavy
+        from .lazy_images import loaded, planes_of, with_objects_of  # noqa: PLC0415 - heavy
 
+        images = images if self.pieces else loaded(images)
         images = with_objects_of(images) if self.objects else images
         images = planes_of(images, every_plane=every_plane) if self.planes else images
         if self.split:

@@ -116,6 +116,11 @@ def untouched_planes(image: LabelledImage) -> int:
     return int((~touched).sum()) if touched.any() else 0
 
 
+def loaded(images: Images) -> LazyImages:
+    """Iterate over all images with their pixels in memory; see `LabelledImage.loaded`."""
+    return LazyImages(lambda: (image.loaded() for image in images))
+
+
 def with_objects_of(images: Images) -> LazyImages:
     """Iterate over all images with their separate objects; see `LabelledImage.with_separate`."""
     return LazyImages(lambda: (image.with_separate() for image in images))

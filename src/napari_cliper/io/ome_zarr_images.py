@@ -44,6 +44,8 @@ class OmeZarr:
         A letter for each axis of the image: leading axes, Y, X, and S for the samples of a colour.
     pixel_sizes : mapping of str to (float, str)
         Length and unit of a pixel by the letter of its axis, where the store gives them.
+    described : mapping
+        The metadata of OME-Zarr.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class OmeZarr:
     order: tuple[int, ...]
     axes: str
     pixel_sizes: Mapping[str, tuple[float, str]]
+    described: Mapping[str, Any]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,13 +107,15 @@ def is_zarr(path: Path) -> bool:
         return False
 
 
-def open_ome_zarr(path: Path) -> OmeZarr:
+def open_ome_zarr(path: Path, *, maybe_empty: bool = False) -> OmeZarr:
     """Open an OME-Zarr image without reading its pixels.
 
     Parameters
     ----------
     path : Path
         The folder of the image: a group with ``multiscales``.
+    maybe_empty : bool
+        Whether all pixels may be 0 and therefore without data, as those of labels.
 
     Raises
     ------
@@ -130,7 +135,7 @@ def open_ome_zarr(path: Path) -> OmeZarr:
             raise StructureError(f"its pixels, {name!r}, are missing")
         if array.dtype.kind not in "buif" or 0 in array.shape:
             raise StructureError(f"its pixels are {array.dtype} of the shape {array.shape}")
-        if not _has_chunks(path / name):
+        if not maybe_empty and not _has_chunks(path / name):
             raise StructureError(f"the folder of its pixels, {name!r}, has no data")
         axes = multiscale["axes"]
         if len(axes) != array.ndim:
@@ -138,7 +143,7 @@ def open_ome_zarr(path: Path) -> OmeZarr:
         letters = _letters(axes)
         order, shown = _arranged(letters, array, described)
         sizes = _pixel_sizes(letters, axes, multiscale, dataset)
-        return OmeZarr(path, array, order, shown, sizes)
+        return OmeZarr(path, array, order, shown, sizes, described)
 
 
 def stored_bytes(path: Path) -> int:

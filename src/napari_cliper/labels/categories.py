@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import numpy as np
-
 from ..segmentation import InvalidInputError
 from .label_class import Colour
 from .label_names import label_name
 from .labelled_image import LabelledImage
+from .pieces import labels_in
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Categories:
 def used_labels(image: LabelledImage) -> list[int]:
     """Return the labels that occur, sorted; without background and ignored pixels."""
     labels = image.labels if image.ignored is None else image.labels[~image.ignored]
-    return [int(label) for label in np.unique(labels) if label]
+    return [label for label in labels_in(labels) if label]
 
 
 def categories_of(

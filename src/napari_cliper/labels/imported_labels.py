@@ -13,6 +13,7 @@ from ..segmentation import InvalidInputError
 from .axes import Position, axes_from_names, placed
 from .label_class import ClassRow, Colour
 from .labelled_image import LabelArray
+from .pieces import labels_in
 
 HIGHEST = 65535
 """Highest 16-bit label."""
@@ -27,7 +28,7 @@ class Imported:
     source : str
         Description for messages: the file, and the image in it.
     labels : (..., Y, X) uint8 or uint16 array
-        Numbered as in the file; 0 is background.
+        Numbered as in the file; 0 is background. Those of a large OME-Zarr are `pieces.Pieces`.
     classes : mapping of int to ClassRow
         Classes by label, including those that do not occur.
     colours : mapping of int to Colour
@@ -63,7 +64,7 @@ class Imported:
 
     def present(self) -> list[int]:
         """Return the labels that occur, sorted, without 0."""
-        return [int(label) for label in np.unique(self.labels) if label]
+        return [label for label in labels_in(self.labels) if label]
 
 
 def fitted(

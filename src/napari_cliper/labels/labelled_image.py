@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..segmentation import InvalidInputError
 from .axes import Position, axes_from_names, plane_suffix
 from .label_class import ClassRow, Colour, colours_of
+from .pieces import loaded
 
 LabelArray = NDArray[np.uint8 | np.uint16]
 
@@ -126,6 +127,10 @@ class LabelledImage:
     def with_separate(self) -> LabelledImage:
         """Return the image with its separate objects; itself if it has none."""
         return self if self.separate is None else replace(self.separate(), name=self.name)
+
+    def loaded(self) -> LabelledImage:
+        """Return the image with labels and pixels in memory, instead of `pieces.Pieces`."""
+        return replace(self, labels=loaded(self.labels), image=loaded(self.image))
 
     def planes(self) -> Iterator[LabelledImage]:
         """Iterate over the (Y, X) planes; their names end with the plane's indices."""

@@ -47,9 +47,36 @@ class Pieces:
         order = tuple(self._order[axis] for axis in axes)
         return Pieces(self._read, self._shape, self.dtype, order)
 
+    def mapped(self, convert: Callable[[NDArray[Any]], NDArray[Any]], dtype: Any) -> Pieces:
+        """Return the same array with pixels that are converted after they are read."""
+        read = self._read
+        return Pieces(
+            lambda rows, columns: convert(read(rows, columns)), self._shape, dtype, self._order
+        )
+
     def piece(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Return some rows and columns, with the axes in their order."""
         return self._read(rows, columns).astype(self.dtype, copy=False).transpose(self._order)
+
+
+def loaded(array: Any) -> Any:
+    """Return an array in memory; one that is in memory as it is."""
+    if not isinstance(array, Pieces):
+        return array
+    height, width = array.shape[:2]
+    return array.piece(slice(0, height), slice(0, width))
+
+
+def labels_in(array: NDArray[Any] | Pieces) -> list[int]:
+    """Return the values that occur in uint8 or uint16 labels, sorted."""
+    seen = np.zeros(1 << 16, bool)
+    if isinstance(array, Pieces):
+        for *_, piece in pieces_of(array):
+            seen[piece] = True
+    else:
+        seen[array] = True
+    found: list[int] = np.flatnonzero(seen).tolist()
+    return found
 
 
 def pieces_of(array: NDArray[Any] | Pieces) -> Iterator[tuple[slice, slice, NDArray[Any]]]:

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,18 +21,21 @@ from PIL import Image
 from ..annotation.export import readers_of
 from ..annotation.project.project import Project, is_project
 from ..io.class_list import read_classes
+from ..io.filenames import LABEL_ENDINGS
 from ..io.files import FileError
-from ..io.images import read_image_file
+from ..io.images import open_image_with_axes, pixel_sizes_of, read_image_file
 from ..io.lazy_images import Images, LazyImages, Reader, Summary, read_in_turn, summary_of
+from ..io.ome_zarr_images import is_zarr
 from ..io.readers.coco import CocoFile, open_coco
 from ..io.readers.label_files import SUFFIXES, read_labels
+from ..io.readers.object_files import is_objects, read_objects
 from ..labels.imported_labels import HIGHEST, Imported, as_labels
 from ..labels.label_class import ClassRow, check_rows
-from ..labels.labelled_image import LabelledImage
+from ..labels.labelled_image import PIXEL, LabelArray, LabelledImage
+from ..labels.pieces import Pieces
+from ..objects.labelled import with_objects
+from ..objects.object_set import objects_of
 from ..segmentation import InvalidInputError
-
-ENDINGS = (".ome", "_refined", "_coarse", "_labels")
-"""Endings added to the image's name in the name of its label file, by OME-TIFF and our exports."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +66,16 @@ def gather(
     ----------
     sources : sequence of Path
         Annotation projects (folder or project file), of which all images with an annotation are
-        exported, and label files (`label_files.SUFFIXES`); of a COCO JSON, all images. Open
-        pixels of a project are ignored pixels of the export.
+        exported, label files (`label_files.SUFFIXES`) and OME-Zarr folders with labels; of a COCO
+        JSON, all images. Open pixels of a project are ignored pixels of the export. A label image
+        with a table of objects beside it is exported with these objects.
     classes : Path, optional
         A class list. Its first class that is not background has the number 1, and so on. It
         names the labels of files without class names; classes that occur nowhere are exported
         too.
     images_folder : Path, optional
-        A folder with an image for each label file, with the same name, apart from `ENDINGS`.
+        A folder with an image for each label file, with the same name, apart from
+        `LABEL_ENDINGS`.
 
     Raises
     ------
@@ -115,7 +121,7 @@ def _given(path: Path | None) -> Mapping[int, ClassRow]:
 
 
 def _image_files(folder: Path | None) -> Mapping[str, list[Path]] | None:
-    """List the images of a folder, by name without suffix."""
+    """List the images of a folder, OME-Zarr too, by name without suffix."""
     if folder is None:
         return None
     if not folder.is_dir():
@@ -123,7 +129,7 @@ def _image_files(folder: Path | None) -> Mapping[str, list[Path]] | None:
     known = Image.registered_extensions()
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in known and path.is_file():
+        if (path.suffix.lower() in known and path.is_file()) or is_zarr(path):
             stem = unicodedata.normalize("NFC", path.stem).removesuffix(".ome")
             found.setdefault(stem, []).append(path)
     return MappingProxyType(found)
@@ -149,7 +155,7 @@ def _image_file(
         return None
     name, file_name = (unicodedata.normalize("NFC", one) for one in (name, file_name))
     # "field.ome_refined" belongs to "field.ome.tif", whose name without suffixes is "field".
-    stems = (name, *(name.removesuffix(ending) for ending in ENDINGS))
+    stems = (name, *(name.removesuffix(ending) for ending in (*LABEL_ENDINGS, "_objects")))
     for stem in dict.fromkeys([*stems, *(one.removesuffix(".ome") for one in stems)]):
         matches = [path for path in image_files.get(stem, ()) if path.resolve() != source.resolve()]
         exact = [one for one in matches if unicodedata.normalize("NFC", one.name) == file_name]
@@ -183,6 +189,8 @@ def _readers(
         if not readers:
             raise InvalidInputError(f"No image of the project {source} has an annotation yet.")
         yield from readers
+    elif is_zarr(source):
+        yield partial(_read_file, source, given, image_files)
     elif source.is_dir():
         raise InvalidInputError(
             f"The folder {source} is not an annotation project. Give the label files in it."
@@ -191,6 +199,8 @@ def _readers(
         coco = open_coco(source)
         for name in coco.names:
             yield partial(_read_from_coco, coco, name, source, given, image_files, notes)
+    elif is_objects(source):
+        yield partial(_read_objects, source, image_files)
     elif source.suffix.lower() in SUFFIXES:
         yield partial(_read_file, source, given, image_files)
     else:
@@ -223,6 +233,29 @@ def _read_file(
     stem = source.stem.removesuffix(".ome")
     image_path = _image_file(stem, source, image_files)
     return _labelled(stem, read_labels(source), given, image_path, "")
+
+
+def _read_objects(source: Path, image_files: Mapping[str, list[Path]] | None) -> LabelledImage:
+    """Read numbered objects and the table of their classes."""
+    stem = source.stem.removesuffix(".ome")
+    image_path = _image_file(stem, source, image_files)
+    found = read_objects(source)
+    labels = dict(found.labels)
+    for name in found.classes.values():
+        labels.setdefault(name, max(labels.values(), default=0) + 1)
+    known = pixel_sizes_of(source)
+    pairs = [known.get(letter, (1.0, PIXEL)) for letter in found.axes]
+    image = LabelledImage(
+        stem,
+        np.zeros(found.numbers.shape, np.uint8),
+        {label: ClassRow(name) for name, label in labels.items()},
+        image=None if image_path is None else read_image_file(image_path),
+        image_file="" if image_path is None or found.numbers.ndim > 2 else image_path.name,
+        pixel_size=tuple(size for size, _ in pairs),
+        units=tuple(unit for _, unit in pairs),
+        axes=found.axes,
+    )
+    return with_objects(image, objects_of(found.numbers), found.label_array(labels))
 
 
 def _files(source: Path) -> list[Path]:
@@ -261,7 +294,7 @@ def _labelled(
         name,
         imported.labels,
         classes,
-        image=None if image_path is None else read_image_file(image_path),
+        image=None if image_path is None else _pixels(image_path, imported.labels),
         image_file=(image_file or ("" if image_path is None else image_path.name)) if flat else "",
         pixel_size=imported.pixel_size,
         units=imported.units,
@@ -269,6 +302,14 @@ def _labelled(
         position=imported.position,
         ignored=imported.ignored,
     )
+
+
+def _pixels(path: Path, labels: LabelArray | Pieces) -> Any:
+    """The pixels of an image; if its labels are read piece by piece, they are too."""
+    if not isinstance(labels, Pieces):
+        return read_image_file(path)
+    opened, _ = open_image_with_axes(path)
+    return Pieces(lambda *place: np.asarray(opened[place]), tuple(opened.shape), opened.dtype)
 
 
 # ---------------------------------------------------------------------- one numbering
@@ -359,4 +400,10 @@ def _moved(
     table = np.arange(HIGHEST + 1, dtype=np.uint16)
     for label, number in move.items():
         table[label] = number
-    return replace(image, labels=as_labels(table[image.labels], image.name), classes=classes)
+    labels: Any = image.labels
+    if isinstance(labels, Pieces):
+        wide = np.uint8 if max(move.values(), default=0) < 256 else np.uint16
+        labels = labels.mapped(lambda piece: table[piece], wide)
+    else:
+        labels = as_labels(table[labels], image.name)
+    return replace(image, labels=labels, classes=classes)

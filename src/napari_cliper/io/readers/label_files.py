@@ -1,7 +1,8 @@
-"""Read labels from TIFF, PNG and COCO JSON files, with the class names and colours they contain.
+"""Read labels from TIFF, PNG, OME-Zarr and COCO JSON, with their class names and colours.
 
 Names are read from where `writers.tiff` and `writers.png` store them: the lines of ImageJ's "Info",
-map annotations in OME-XML, or a text chunk of a PNG. Colours come from there or from the palette.
+map annotations in OME-XML, "image-label" in OME-Zarr, or a text chunk of a PNG. Colours come from
+there or from the palette.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from numpy.typing import NDArray
 
-from ...labels.axes import Position, position_from_record
+from ...labels.axes import Position, axes_from_names, position_from_record
 from ...labels.imported_labels import HIGHEST, Imported, as_labels
 from ...labels.label_class import ClassRow, Colour
+from ...labels.labelled_image import PIXEL
+from ...labels.pieces import Pieces, labels_in
 from ...segmentation import InvalidInputError
 from ..class_list import row_from_record
 from ..decoded_image import DecodedImage
 from ..files import FileError
-from ..image_decoding import decode_image
+from ..image_decoding import decode_image, explained
+from ..images import LAZY_PIXELS
+from ..ome_zarr_images import is_zarr, open_ome_zarr
 from ..tiff_axes import with_axes_of_tiff
+from ..writers.ome_zarr import LABELS
 from ..writers.png import CLASSES_KEY, IGNORE, IGNORE_COLOUR
 from ..writers.tiff import CLASSES_NAMESPACE, COLOURS_NAMESPACE
 from .coco import read_coco
@@ -96,6 +102,54 @@ def read_label_png(path: str | Path) -> Imported:
     return replace(imported, position=position)
 
 
+def read_label_zarr(path: str | Path) -> Imported:
+    """Read labels from OME-Zarr: those of `segment`, or ``labels/classes`` of an exported image.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder.
+
+    Returns
+    -------
+    Imported
+        Those of a plane of more than `LAZY_PIXELS` pixels are read piece by piece.
+
+    Raises
+    ------
+    FileError
+        For a folder that is missing, damaged or without labels.
+    InvalidInputError
+        For fractions, and integers outside 0 to 65535.
+    """
+    path = Path(path)
+    inside = path / "labels" / LABELS
+    found = open_ome_zarr(inside if is_zarr(inside) else path, maybe_empty=True)
+    described = found.described.get("image-label")
+    if not isinstance(described, Mapping):
+        raise FileError(
+            f"{path} is an image without labels/{LABELS}. Give an OME-Zarr folder of labels."
+        )
+    with explained(path):
+        names = {one["label-value"]: str(one["class"]) for one in described.get("properties", ())}
+        colours: dict[int, Colour] = {
+            one["label-value"]: tuple(one["rgba"][:3]) for one in described.get("colors", ())
+        }
+    labels: Any
+    if found.ndim == 2 and found.size > LAZY_PIXELS:
+        wide = np.uint8 if found.dtype in (np.uint8, np.bool_) else np.uint16
+        labels = Pieces(lambda *place: as_labels(found[place], str(path)), found.shape, wide)
+    else:
+        labels = as_labels(found[...], str(path))
+    known = [found.pixel_sizes.get(letter, (1.0, PIXEL)) for letter in found.axes]
+    return replace(
+        _imported(path, labels, _rows(names, {}), colours),
+        axes=axes_from_names(found.axes, found.ndim),
+        pixel_size=tuple(size for size, _ in known),
+        units=tuple(unit for _, unit in known),
+    )
+
+
 _READERS: Mapping[str, Callable[[Path], Imported]] = MappingProxyType(
     {
         ".tif": read_label_tiff,
@@ -109,7 +163,7 @@ SUFFIXES = tuple(_READERS)
 
 
 def read_labels(path: str | Path) -> Imported:
-    """Read labels from a file; its suffix, one of `SUFFIXES`, gives the format.
+    """Read labels from an OME-Zarr folder, or from a file with one of `SUFFIXES`.
 
     Raises
     ------
@@ -119,12 +173,14 @@ def read_labels(path: str | Path) -> Imported:
         As in the readers.
     """
     path = Path(path)
+    if is_zarr(path):
+        return read_label_zarr(path)
     try:
         read = _READERS[path.suffix.lower()]
     except KeyError:
         raise FileError(
-            f"Cannot read {path}: labels can be imported from {', '.join(SUFFIXES)} files. Convert "
-            "the file to one of these formats."
+            f"Cannot read {path}: labels can be imported from {', '.join(SUFFIXES)} files and "
+            "OME-Zarr folders. Convert the file to one of these formats."
         ) from None
     return read(path)
 
@@ -185,7 +241,7 @@ def _imported(
     }  # fmt: skip
     colours = dict(palette)
     colours |= {label: row.colour for label, row in classes.items() if row.colour is not None}
-    present = [int(label) for label in np.unique(labels) if label]
+    present = [label for label in labels_in(labels) if label]
     return Imported(
         source=str(path),
         labels=labels,

@@ -48,12 +48,15 @@ class ImportedObjects:
         The name of the class of each object, by number; objects without a class are missing.
     axes : str
         One letter per axis (see `labels.axes`).
+    labels : mapping of str to int
+        The label of each class, from a table that has it.
     """
 
     source: str
     numbers: NDArray[np.int32]
     classes: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     axes: str = ""
+    labels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         """Set unknown axes if the file does not name them."""
@@ -159,21 +162,36 @@ def _of_label_image(path: Path) -> ImportedObjects:
     if decoded.format == "TIFF":
         found = with_axes_of_tiff(decoded)
         array, axes = found.array, found.axes
+    classes, labels = _table(path) or ({}, {})
+    numbers = as_numbers(array, str(path))
     return ImportedObjects(
-        str(path), as_numbers(array, str(path)), _table(path.with_suffix(".csv")), axes
+        str(path), numbers, MappingProxyType(classes), axes, MappingProxyType(labels)
     )
 
 
-def _table(path: Path) -> Mapping[int, str]:
-    """The class of each object by number, from our table beside an image; {} if there is none."""
+def is_objects(path: Path) -> bool:
+    """Return whether a label image has objects: our table of them lies beside it.
+
+    Raises
+    ------
+    FileError
+        For a damaged table.
+    """
+    return path.suffix.lower() in (".tif", ".tiff", ".png") and _table(path) is not None
+
+
+def _table(image: Path) -> tuple[dict[int, str], dict[str, int]] | None:
+    """The class of each object, and the label of each class; None without a table of ours."""
+    path = image.with_suffix(".csv")
     if not path.is_file():
-        return MappingProxyType({})
+        return None
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
-        if rows and not {"object", "class"} <= rows[0].keys():
-            return MappingProxyType({})  # another table
+        if not rows or not {"object", "class"} <= rows[0].keys():
+            return None  # another table
         found = {int(row["object"]): row["class"].removeprefix("'") for row in rows}
+        labels = {found[int(row["object"])]: int(row.get("label") or 0) for row in rows}
     except OSError as error:
         raise cannot("read", path, error) from error
     except (ValueError, TypeError, AttributeError, csv.Error) as error:
@@ -181,7 +199,8 @@ def _table(path: Path) -> Mapping[int, str]:
             f"The table of objects {path} cannot be read: {error}. Correct it, or move it away to "
             "read the objects without classes."
         ) from error
-    return MappingProxyType({number: name for number, name in found.items() if name})
+    classes = {number: name for number, name in found.items() if name}
+    return classes, {name: label for name, label in labels.items() if name and label > 0}
 
 
 def _of_zarr(path: Path) -> ImportedObjects:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from math import prod
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from ...annotation.edit_mask import AnnotationState
@@ -17,15 +15,11 @@ from ...annotation.export import labelled_of
 from ...annotation.label_store import LabelStore
 from ...annotation.saved_objects import OBJECTS
 from ...annotation.stored_state import StoredState
+from ...io.export import check_memory
 from ...io.formats import FORMATS
 from ...labels.labelled_image import LabelledImage
 from ...labels.pieces import Pieces
-from ...segmentation import InvalidInputError
-from .. import ui_text
 from .image_layers import ImageChoice
-
-EXPORT_BYTES = 40
-"""Bytes for each pixel that formats take whose files are not written piece by piece."""
 
 
 def labelled_with(
@@ -50,7 +44,7 @@ def labelled_with(
         found = _piecewise(state, choice)
     else:
         if isinstance(state, StoredState):
-            _check_memory(state, formats)
+            check_memory(state.shape, formats)
         found = labelled_of(state, choice.name, choice.source)
     return replace(found, contrast=choice.contrast(), gamma=choice.gamma)
 
@@ -77,18 +71,3 @@ def _pixels(source: Any, rows: slice, columns: slice) -> NDArray[Any]:
 
 def _labels(store: LabelStore, rows: slice, columns: slice) -> NDArray[np.uint16]:
     return store.read_labels((rows, columns))
-
-
-def _check_memory(state: StoredState, formats: Sequence[str]) -> None:
-    needed, free = EXPORT_BYTES * prod(state.shape), psutil.virtual_memory().available
-    if needed > free:
-        whole = [FORMATS[name].title for name in formats if not FORMATS[name].pieces]
-        raise InvalidInputError(
-            ui_text.export_too_large(
-                sides=" x ".join(map(str, state.shape)),
-                formats=whole,
-                able=[one.title for one in FORMATS.values() if one.pieces],
-                needed=needed,
-                free=free,
-            )
-        )

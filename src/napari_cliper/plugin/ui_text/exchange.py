@@ -83,18 +83,6 @@ def exported(*, folder: str, files: Sequence[str], notes: Sequence[str], most: i
     return " ".join([f"Exported to {folder}: {listed(files, most)}.", *notes])
 
 
-def export_too_large(
-    *, sides: str, formats: Sequence[str], able: Sequence[str], needed: float, free: float
-) -> str:
-    """Formats need the whole of a large annotation in memory; sizes in bytes."""
-    what = listed(formats, len(formats)) or "Objects"
-    return (
-        f"{what} of an image of {sides} px need about {needed / 1e9:.0f} GB of memory, but only "
-        f"{free / 1e9:.1f} GB are free. {listed(able, len(able))} are written piece by piece: "
-        "export only these."
-    )
-
-
 def only_a_part(layer: str) -> str:
     """The layer of a large annotation shows a part of it."""
     return (
