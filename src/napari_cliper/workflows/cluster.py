@@ -192,10 +192,17 @@ class Workplace:
                     try:
                         yield item, future.result()
                     except KilledWorker as error:
-                        yield item, WorkerLostError(f"Its workers died: {error}")
+                        yield item, _lost(error.allowed_failures + 1)
         finally:
             if waiting:
                 self._client.cancel(list(waiting))
+
+
+def _lost(died: int) -> WorkerLostError:
+    return WorkerLostError(
+        f"{died} workers died while they worked on it, perhaps because the memory was too small. "
+        "Use fewer workers."
+    )
 
 
 def _setup_plugin(setup: Callable[[], Any], shares_gpus: bool) -> Any:

@@ -6,13 +6,15 @@ A task is an image, or some tiles or chunks of a large image.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..segmentation import Monitor, Segmenter
+from ..io.files import FileError
+from ..segmentation import Monitor, Segmenter, WorkerLostError
 from .cluster import Cluster, Workplace
 from .image_sources import Source
-from .segment_files import SegmentJob, encode, finish, read_checked
+from .segment_files import SegmentJob, encode, finish, image_digest, read_checked
 from .segment_large import Each, LargeImage, Place, Work, is_large, segment_large
 from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, Way, failed, look
 
@@ -31,29 +33,23 @@ def on_cluster(cluster: Cluster) -> Way:
         monitor.tell("Starting the workers", 0, 0)
         with cluster.workplace(partial(Segmenting, run.job)) as place:
             run.start(place.call(Segmenting.engine_record, monitor))
-            large: list[tuple[Source, str]] = []
-            yield from _images(run, place, _small(run, large), monitor)
-            for source, digest in large:
-                yield _large(run, place, source, digest, monitor)
+            large: list[_Large] = []
+            yield from _images(run, place, large, monitor)
+            for one in large:
+                yield _large(run, place, one, monitor)
 
     return way
 
 
-def _small(run: SegmentRun, large: list[tuple[Source, str]]) -> Iterator[Task]:
-    """Yield the images that are one task each; the others are added to `large`, with their hash."""
-    for source in run.sources:
-        task = source, run.known(source)
-        if run.job.config.tiles is not None:
-            found = look(run.segmenter, run.job, *task, retry=run.retry)
-            if isinstance(found, Ready) and is_large(run, found.image):
-                large.append((source, found.digest))
-                continue
-        yield task
+@dataclass(frozen=True)
+class _Large:
+    """An image that all workers share, with its hash."""
+
+    source: Source
+    digest: str
 
 
-def _large(
-    run: SegmentRun, place: Workplace, source: Source, digest: str, monitor: Monitor
-) -> Outcome:
+def _large(run: SegmentRun, place: Workplace, large: _Large, monitor: Monitor) -> Outcome:
     """Segment a large image; a task is some tiles or a chunk of it."""
 
     def start(here: Place) -> Each:
@@ -65,6 +61,7 @@ def _large(
 
         return each
 
+    source, digest = large.source, large.digest
     try:
         ready = Ready(source, digest, read_checked(run.segmenter, run.job, source))
     except OF_ONE_IMAGE as error:
@@ -76,14 +73,28 @@ def _large(
 
 
 def _images(
-    run: SegmentRun, place: Workplace, tasks: Iterable[Task], monitor: Monitor
+    run: SegmentRun, place: Workplace, large: list[_Large], monitor: Monitor
 ) -> Iterator[Outcome]:
-    """Segment images, one task each."""
+    """Segment the images that are one task each; the others are added to `large`."""
     work = partial(_segment, retry=run.retry)
+    tasks: Iterator[Task] = ((source, run.known(source)) for source in run.sources)
     for (source, _), found in place.each(work, tasks, monitor):
-        outcome = found if isinstance(found, Outcome) else failed(source, "", found)
+        if isinstance(found, _Large):
+            large.append(found)
+            continue
+        outcome = found if isinstance(found, Outcome) else _lost(run, source, found)
         run.commit(outcome)
         yield outcome
+
+
+def _lost(run: SegmentRun, source: Source, error: WorkerLostError) -> Outcome:
+    """Return the outcome of an image whose workers died."""
+    try:
+        digest = image_digest(run.job, source)
+    except FileError as problem:
+        return failed(source, "", problem)
+    named = WorkerLostError(f"{source.path}: {error}")
+    return failed(source, digest, named, unfit=False)
 
 
 class Segmenting:
@@ -116,13 +127,15 @@ def _part(own: Segmenting, item: Any, *, here: Place, work: Work) -> Any:
         return error
 
 
-def _segment(own: Segmenting, task: Task, *, retry: bool) -> Outcome:
-    """Segment an image in a worker."""
+def _segment(own: Segmenting, task: Task, *, retry: bool) -> Outcome | _Large:
+    """Segment an image in a worker, unless it is for all workers."""
     source, known = task
     segmenter, job, monitor = own.segmenter, own.job, Monitor()
     found = look(segmenter, job, source, known, retry=retry)
     if isinstance(found, Outcome):
         return found
+    if is_large(segmenter, job, found.image):
+        return _Large(source, found.digest)
     try:
         (encoded,) = encode(segmenter, job, [(source, found.image)], monitor)
         # Another worker may have written the files and died before it said so.

@@ -38,7 +38,7 @@ from .image_sources import Source
 from .result_files import ZARR, labels_of
 from .segment_files import ReadImage, SegmentJob, naming_memory, write_found
 from .segment_planes import SegmentedPlanes
-from .segment_run import OF_ONE_IMAGE, Outcome, Ready, SegmentRun, failed
+from .segment_run import OF_ONE_IMAGE, Outcome, Ready, SegmentRun
 
 TILES_APART = 64
 """An image with as many tiles or more is labelled chunk by chunk, by all workers together."""
@@ -57,16 +57,16 @@ Start = Callable[["Place"], Each]
 """Returns how the parts of an image are done, in this temporary folder."""
 
 
-def is_large(run: SegmentRun, image: ReadImage) -> bool:
+def is_large(segmenter: Segmenter, job: SegmentJob, image: ReadImage) -> bool:
     """Return whether an image is labelled chunk by chunk.
 
     What needs all of an image at once is excluded: given objects and masks, and a threshold for the
     area of classes.
     """
-    if not image.single or not isinstance(image.first, TiledImage) or run.job.files_of_image:
+    if not image.single or not isinstance(image.first, TiledImage) or job.files_of_image:
         return False
-    layout = run.segmenter.layout(image.first.shape)
-    whole = run.segmenter.settings.area_threshold > 0
+    layout = segmenter.layout(image.first.shape)
+    whole = segmenter.settings.area_threshold > 0
     return layout is not None and len(layout) >= TILES_APART and not whole
 
 
@@ -188,7 +188,7 @@ def segment_large(run: SegmentRun, ready: Ready, start: Start, monitor: Monitor)
             segmented, problem = write_found(folder, job, source, found)
             shutil.rmtree(place.parts)
     except WorkerLostError as error:
-        return failed(source, "", error)
+        return ready.failed(WorkerLostError(f"{source.path}: {error}"))
     except OF_ONE_IMAGE as error:
         return ready.failed(error)
     return ready.done(segmented) if problem is None else ready.failed(problem)

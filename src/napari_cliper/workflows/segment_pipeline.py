@@ -156,7 +156,7 @@ class _Pipeline:
             yield from self._failed(batch, pixels, error)
             return
         self._start()
-        if is_large(run, batch[0].image):
+        if is_large(run.segmenter, run.job, batch[0].image):
             yield from self._large(batch[0])
             return
         try:
@@ -215,7 +215,8 @@ class _Pipeline:
         if image.shape not in self.noted and len(self.noted) < NOTES:
             self.noted.add(image.shape)
             path = ready.source.path
-            segmenter, by_chunks = self.run.segmenter, is_large(self.run, ready.image)
+            segmenter = self.run.segmenter
+            by_chunks = is_large(segmenter, self.run.job, ready.image)
             note = cost_note(segmenter, path, image, self.monitor, by_chunks=by_chunks)
             self.notify(note)
 
