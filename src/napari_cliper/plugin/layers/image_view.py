@@ -7,6 +7,7 @@ whose centres are in it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -315,7 +316,13 @@ def _in_units(values: Any, old: Any, new: Any) -> Any:
     if old is None or new is None:
         return values
     pairs = list(zip(reversed(values), reversed(old), reversed(new), strict=False))
-    return [float((value * one).to(other).magnitude) for value, one, other in reversed(pairs)]
+    return [float(value) * _ratio(one, other) for value, one, other in reversed(pairs)]
+
+
+@cache
+def _ratio(old: Any, new: Any) -> float:
+    """How many of the new unit are one of the old; kept, since the view asks at each move."""
+    return float((1.0 * old).to(new).magnitude)
 
 
 def _clipped(layer: Image, points: NDArray[np.float64], what: str) -> Region:
