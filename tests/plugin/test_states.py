@@ -49,6 +49,10 @@ def test_an_empty_viewer_offers_an_example_that_runs(empty_dock, qtbot):
     assert dock.threshold_panel.isVisibleTo(dock)
     assert not dock.state_panel.isVisibleTo(dock)
 
+    dock.viewer.add_image(SCENE.image, name="another")  # to which the message does not belong
+    assert not dock.status_panel.message.text()
+    assert not dock.status_panel.buttons
+
 
 @pytest.mark.one_binding
 def test_open_asks_for_a_file(empty_dock, monkeypatch):
@@ -129,8 +133,7 @@ def test_a_result_names_the_best_class_below_the_threshold_and_can_be_accepted(
     (short, *_) = dock.shown.outcome.found.short
     text = dock.status_panel.message.text()
     assert f"{short.name} ({short.value:.2f})" in text
-    assert "below the" in text
-    assert "click an object" in text
+    assert "threshold, or a click." in text
     assert dock.status_panel.lines.verticalScrollBar().maximum() == 0
     slider = dock.threshold_panel.background_slider
     slider.setValue(slider.value() + 0.01)

@@ -77,7 +77,7 @@ class CliperWidget(DockPanels):
         add = self._add
         viewer, corrections = napari_viewer, self.corrections_panel
         images, classes, engine = self.image_panel, self.classes_panel, self.engine_panel
-        self.main_job = add(MainJob(self.status_panel))
+        self.main_job = add(MainJob(self.status_panel, images))
         self.result = add(LiveResult(viewer, images, self.threshold_panel))
         self.annotation_controller = add(
             AnnotationController(viewer, self.annotation_panel, self.result, images, classes)

@@ -12,6 +12,7 @@ from ...io.files import FileError
 from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..job_slot import JobSlot
+from ..panels.image_panel import ImagePanel
 from ..panels.state_panel import StateButton
 from ..panels.status_panel import StatusPanel
 from ..worker import Job, Work
@@ -24,6 +25,8 @@ class MainJob(Controller):
     Parameters
     ----------
     panel : StatusPanel
+    images : ImagePanel
+        Gives the image that a message belongs to.
     """
 
     busy_changed = Signal(bool)
@@ -33,9 +36,11 @@ class MainJob(Controller):
     finished = Signal()
     """A job has ended, and the next one may begin."""
 
-    def __init__(self, panel: StatusPanel) -> None:
+    def __init__(self, panel: StatusPanel, images: ImagePanel) -> None:
         super().__init__(panel)
         self._panel = panel
+        self._images = images
+        self._image = images.image
         self._stopped = ui_text.STOPPED  # the message if the job is cancelled
         self._slot = slot = self.own(JobSlot(self))
         slot.started.connect(self._on_started)
@@ -45,6 +50,7 @@ class MainJob(Controller):
         slot.stopped.connect(self._on_stopped)
         slot.finished.connect(self._on_finished)
         panel.cancel.connect(self.cancel)
+        images.valueChanged.connect(self._on_image)
 
     @property
     def job(self) -> Job | None:
@@ -96,6 +102,14 @@ class MainJob(Controller):
         """Show the error of a failed job."""
         self._panel.end(message, tone="error")
         self.say_error(message)
+
+    def _on_image(self) -> None:
+        """Remove the message, which belongs to another image now."""
+        image = self._images.image
+        if image is not self._image:
+            self._image = image
+            if self.idle:
+                self._panel.show_message("")
 
     def _on_started(self) -> None:
         self._panel.begin()

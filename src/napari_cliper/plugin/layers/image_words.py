@@ -17,7 +17,7 @@ def title_of(image: Image) -> str:
 
 
 def in_words(choice: ImageChoice) -> list[str]:
-    """Return size, colours, plane and pixel size of a choice."""
+    """Return size, plane, pixel size and colours of a choice, the most important first."""
     layer = choice.layer
     shape = image_shape(layer)
     region = None if choice.region is None else choice.shape
@@ -35,7 +35,7 @@ def in_words(choice: ImageChoice) -> list[str]:
     ]
     return [
         ui_text.image_size(rows=shape[-2], columns=shape[-1], region=region),
-        *([] if not layer.rgb or isinstance(layer, ImageGroup) else [ui_text.RGB]),
         *planes,
         *([ui_text.pixel_size(sizes)] if len(sizes) == 2 else []),
+        *([] if not layer.rgb or isinstance(layer, ImageGroup) else [ui_text.RGB]),
     ]

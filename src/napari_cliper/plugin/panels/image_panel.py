@@ -122,6 +122,11 @@ class ImagePanel(QWidget):
     # ------------------------------------------------------------------ values
 
     @property
+    def image(self) -> Image | None:
+        """The chosen image layer, or None."""
+        return self._image
+
+    @property
     def has_images(self) -> bool:
         """Whether there is an image layer to choose."""
         return bool(self._images)
@@ -276,12 +281,10 @@ class ImagePanel(QWidget):
             button.setEnabled(not running)
 
     def _show_summary(self, choice: ImageChoice | None, why_not: str) -> None:
-        text = why_not if self._image is not None else ui_text.NO_IMAGE_SHORT
+        parts = [why_not if self._image is not None else ui_text.NO_IMAGE_SHORT]
         if choice is not None:
-            size, *more = in_words(choice)
-            known = [part for part in (self._smallest, *more) if part]
-            text = ui_text.context([size, *known])
-        self.context.show_words(text, "" if choice is None else self._model)
+            parts = [part for part in (*in_words(choice), self._smallest) if part]
+        self.context.show_parts(parts, "" if choice is None else self._model)
 
     def _fill_images(self) -> None:
         """List the image layers of the viewer, the topmost first, and groups of them."""

@@ -81,6 +81,7 @@ class ProjectPanel(QWidget):
         for at, button in enumerate((self.new_button, self.open_button, self.save_button)):
             grid.addWidget(button, 1, at)
         self.name = QElidingLabel()
+        self.name.setElideMode(Qt.TextElideMode.ElideMiddle)  # the numbers at the end stay
         self.name.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.line = QWidget()
         """Previous, next and *Done*, for the foot of the dock."""

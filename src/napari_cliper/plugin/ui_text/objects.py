@@ -14,7 +14,7 @@ OBJECTS_FROM_TIP = (
     "score."
 )
 OF_ANNOTATION = "annotation"
-OF_PREDICTION = "prediction (not accepted yet)"
+OF_PREDICTION = "prediction, not accepted"
 OF_LABELS = "labels of the image"
 FROM_FILE = "Open a file ..."
 OBJECTS_FILE_TITLE = "Open objects of another program"

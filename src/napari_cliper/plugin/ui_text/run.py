@@ -91,8 +91,8 @@ def run_done(
         first, more = short[0], len(short) - 1
         which = "class" if first.kind == "class" else "background"
         named = f"{first.name} ({first.value:.2f})" + (f" and {more} more" if more else "")
-        verb = "are" if more else "is"
-        below = f"{named} {verb} below the {which} threshold: lower it, or click an object."
+        verb = "need" if more else "needs"
+        below = f"{named} {verb} a lower {which} threshold, or a click."
     return " ".join(part for part in (counted, where, below, notes) if part)
 
 
