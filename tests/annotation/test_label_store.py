@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cliper.annotation import label_store, stored_state
+from napari_cliper.annotation import chunks, label_store, stored_state
 from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
 from napari_cliper.annotation.label_store import LabelStore
 from napari_cliper.annotation.stored_edits import StoredEdits
@@ -23,8 +23,8 @@ SHAPE = (70, 90)
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    monkeypatch.setattr(label_store, "CHUNK", 16)
-    monkeypatch.setattr(label_store, "CACHED", 3)
+    monkeypatch.setattr(chunks, "CHUNK", 16)
+    monkeypatch.setattr(chunks, "UNPACKED", 3)
 
 
 def whole(store):
@@ -155,15 +155,14 @@ def test_a_failed_save_and_damaged_files_lose_nothing_unsaid(tmp_path, monkeypat
     assert set(np.unique(labels)) == {0, 2, 4}
     np.testing.assert_array_equal(edit_mask == PAINTED, labels > 0)
     monkeypatch.undo()
-    monkeypatch.setattr(label_store, "CHUNK", 16)
+    monkeypatch.setattr(chunks, "CHUNK", 16)
     store.save(tmp_path / "a")
     assert set(np.unique(whole(LabelStore(SHAPE, tmp_path / "a"))[0])) == {0, 4}
     with pytest.raises(RuntimeError), store.saved_to(tmp_path / "b"):
         raise RuntimeError
     shutil.rmtree(tmp_path / "b")  # what is not completed is not used
     assert set(np.unique(whole(store)[0])) == {0, 4}
-    monkeypatch.setattr(label_store, "CACHED", 0)
-    store.read((slice(0, 16), slice(0, 16)))
+    store = LabelStore(SHAPE, tmp_path / "a")
     (tmp_path / "a").rename(tmp_path / "away")
     with pytest.raises(FileError, match="Connect their disk"):
         whole(store)  # Zarr would give 0
@@ -229,7 +228,7 @@ while True:
     except subprocess.TimeoutExpired:
         process.kill()
     process.communicate()
-    label_store.CHUNK = 512
+    chunks.CHUNK = 512
     store = LabelStore((1100, 1100), tmp_path / "a")
     seen = set()
     for region in store.blocks():

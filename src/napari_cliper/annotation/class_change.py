@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..labels.label_class import ClassRow
-from ..segmentation import Thresholds
+from ..segmentation import Monitor, Thresholds
 from .edit_mask import OPEN, AnnotationState, Labels
+from .label_store import ChunkChange, LabelStore
 from .saved_objects import OBJECTS, objects_in
 from .stored_state import StoredState
 from .user_hints import CLICKS, Clicks, clicks_in
@@ -80,13 +81,13 @@ def change_state(state: AnnotationState, change: ClassChange) -> AnnotationState
     changed_objects = None if objects is None else objects.renamed(_new_name(change))
     if not own and changed_clicks == clicks and changed_objects == objects:
         return state
-    other = next((n for n, row in state.classes.items() if change.becomes(row.name)), None)
     classes, changed = dict(state.classes), state
-    if change.new is not None and other is None:
-        classes |= {label: _renamed(classes[label], change.new) for label in own}
-    else:
-        changed = _relabelled(state, own, other or 0, opened=change.new is None)
+    relabelling = relabelling_of(state.classes, change)
+    if relabelling is not None:
+        changed = _relabelled(state, relabelling)
         classes = {label: row for label, row in classes.items() if label not in own}
+    elif change.new is not None:
+        classes |= {label: _renamed(classes[label], change.new) for label in own}
     record = {key: value for key, value in state.record.items() if key != CLICKS}
     if changed_clicks:
         record[CLICKS] = changed_clicks
@@ -97,14 +98,56 @@ def change_state(state: AnnotationState, change: ClassChange) -> AnnotationState
     return AnnotationState(changed.labels, changed.edit_mask, classes, record)
 
 
-def _relabelled(
-    state: AnnotationState, own: Sequence[int], new: int, *, opened: bool
-) -> AnnotationState:
+@dataclass(frozen=True)
+class Relabelling:
+    """Labels whose pixels get another label, and whether they become undecided."""
+
+    old: tuple[int, ...]
+    new: int
+    opened: bool
+
+
+def relabelling_of(classes: Mapping[int, ClassRow], change: ClassChange) -> Relabelling | None:
+    """Return what a change does to the pixels of an annotation with these classes; None: nothing.
+
+    Parameters
+    ----------
+    classes : mapping of int to ClassRow
+        The class of each label.
+    change : ClassChange
+    """
+    own = tuple(label for label, row in classes.items() if change.is_of(row.name))
+    other = next((label for label, row in classes.items() if change.becomes(row.name)), None)
+    if not own or (change.new is not None and other is None):
+        return None
+    return Relabelling(own, other or 0, change.new is None)
+
+
+@dataclass(frozen=True, eq=False)
+class Relabelled:
+    """A `LabelStore` whose pixels got other labels in a fork."""
+
+    relabelling: Relabelling
+    fork: LabelStore
+    changes: list[ChunkChange]
+
+
+def relabelled_store(
+    store: LabelStore, relabelling: Relabelling, monitor: Monitor | None = None
+) -> Relabelled:
+    """Give pixels other labels in a fork of a store; for `StoredEdits.relabel`."""
+    fork = store.fork()
+    own, new, opened = relabelling.old, relabelling.new, relabelling.opened
+    changes = fork.relabel(own, new, opened=opened, monitor=monitor)
+    return Relabelled(relabelling, fork, changes)
+
+
+def _relabelled(state: AnnotationState, relabelling: Relabelling) -> AnnotationState:
     """Return an annotation whose pixels of some labels have another label."""
     if isinstance(state, StoredState):
-        store = state.store.fork()
-        store.relabel(own, new, opened=opened)
+        store = relabelled_store(state.store, relabelling).fork
         return StoredState(store, state.classes, state.record)
+    own, new, opened = relabelling.old, relabelling.new, relabelling.opened
     here, edit_mask = _pixels(state.labels, own), state.edit_mask
     labels = np.where(here, np.uint16(new), state.labels)
     if opened:

@@ -2,65 +2,63 @@
 
 Both are one Zarr array, ``(2, Y, X)`` uint16: the labels and the edit mask of a chunk are one file,
 which is replaced atomically, so that a crash cannot separate them. Chunks that have changed stay in
-memory until `LabelStore.save` writes them; of the others, the most recently used are in memory.
+memory, compressed, until `LabelStore.save` writes them; of the others, those that were used last
+are in memory.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.storage import LocalStore
 
-from ..io.files import FileError
-from ..segmentation import atomic
+from ..segmentation import Monitor, atomic
+from .chunk_files import chunks_in, create_array, open_array, read_chunk
+from .chunks import (
+    OVERVIEW,
+    Chunk,
+    ChunkCounts,
+    Index,
+    Region,
+    pieces_by_chunk,
+    region_of_chunk,
+)
 from .edit_mask import OPEN, EditMask, Labels
 
-if TYPE_CHECKING:
-    from zarr.core.buffer import Buffer
 
-CHUNK = 512
-"""Rows and columns of a chunk."""
+@dataclass(frozen=True, eq=False)
+class ChunkChange:
+    """A change of a chunk.
 
-CACHED = 256
-"""Chunks as on disk that stay in memory: 256 MB."""
+    Parameters
+    ----------
+    index : (int, int)
+    old, new : Chunk or None
+        Before and after; None if it is empty.
+    region : (slice, slice)
+        The rows and columns of the image within which pixels have changed.
+    """
 
-OVERVIEW = 8
-"""Every how many rows and columns have a pixel in `LabelStore.overview`."""
+    index: Index
+    old: Chunk | None
+    new: Chunk | None
+    region: Region
 
-Region = tuple[slice, slice]
-"""Rows and columns, with start and stop."""
+    @property
+    def reverse(self) -> ChunkChange:
+        """The change that undoes this one."""
+        return ChunkChange(self.index, self.new, self.old, self.region)
 
-Index = tuple[int, int]
-
-_Chunk = NDArray[np.uint16]  # (2, y, x): labels and edit mask; never changed once it is made
-
-
-@dataclass(frozen=True)
-class ChunkCounts:
-    """Number of pixels of each label but 0, and of decided pixels, in a chunk or in all."""
-
-    labels: Mapping[int, int]
-    decided: int
-
-
-class _SyncedStore(LocalStore):
-    """Files of a Zarr array that are on the disk, whole, when a write returns."""
-
-    async def set(self, key: str, value: Buffer) -> None:
-        """Write one file atomically."""
-        path = self.root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(path, value.to_bytes())
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both in memory; compresses them."""
+        return sum(one.nbytes for one in (self.old, self.new) if one is not None)
 
 
 class LabelStore:
@@ -89,12 +87,15 @@ class LabelStore:
         """How many chunks were changed so far."""
         self._lock = threading.RLock()
         self._saving = threading.Lock()
-        self._changed: dict[Index, _Chunk] = {}  # not on disk yet
-        self._cached: OrderedDict[Index, _Chunk] = OrderedDict()  # as on disk
+        self._changed: dict[Index, Chunk | None] = {}  # not on disk yet; None: empty
+        # What is there now, as long as it was used lately, or an undo step keeps it.
+        self._alive: WeakValueDictionary[Index, Chunk] = WeakValueDictionary()
+        self._set_at: dict[Index, int] = {}  # the version in which a chunk changed last
+        self._forked_at: int | None = None
         self._counts: dict[Index, ChunkCounts] = {}
         self._path = path
-        self._array = None if path is None else _opened(path, shape)
-        self._there = set() if path is None else _chunks_in(path)  # on disk; others are empty
+        self._array = None if path is None else open_array(path, shape)
+        self._there = set() if path is None else chunks_in(path)  # on disk; others are empty
         with _ALL_LOCK:
             _ALL.add(self)
 
@@ -113,16 +114,19 @@ class LabelStore:
         """Whether no pixel has a label or is decided."""
         with self._lock:
             unchanged = self._there - self._changed.keys()
-            return not unchanged and not any(chunk.any() for chunk in self._changed.values())
+            return not unchanged and all(chunk is None for chunk in self._changed.values())
 
     def fork(self) -> LabelStore:
-        """Return a store with the same content, whose changes do not change this one."""
+        """Return a store with the same content, whose changes do not change this one.
+
+        It has no `overview`.
+        """
         with self._lock:
             other = LabelStore(self.shape)
             other._path, other._array = self._path, self._array
             other._changed, other._there = dict(self._changed), set(self._there)
-            other._counts, other.overview = dict(self._counts), self.overview.copy()
-            other.version = self.version
+            other._counts = dict(self._counts)
+            other._forked_at = other.version = self.version
         return other
 
     # ------------------------------------------------------------------ pixels
@@ -151,19 +155,19 @@ class LabelStore:
     def _read(self, region: Region, which: slice) -> NDArray[np.uint16]:
         sides = [max(part.stop - part.start, 0) for part in region]
         found = np.zeros((len(range(2)[which]), *sides), np.uint16)
-        for index, inside, outside in _pieces(region, self.shape):
+        for index, inside, outside in pieces_by_chunk(region, self.shape):
             chunk = self._chunk(index)
             if chunk is not None:
-                found[(slice(None), *outside)] = chunk[(which, *inside)]
+                found[(slice(None), *outside)] = chunk.pixels[(which, *inside)]
         return found
 
     def decided_in(self, region: Region) -> tuple[bool, bool]:
         """Return whether a region has decided pixels, and whether some of them have a label."""
         decided = False
-        for index, inside, _ in _pieces(region, self.shape):
+        for index, inside, _ in pieces_by_chunk(region, self.shape):
             chunk = self._chunk(index)
             if chunk is not None:
-                labels, edit_mask = chunk[(slice(None), *inside)]
+                labels, edit_mask = chunk.pixels[(slice(None), *inside)]
                 if edit_mask.any():
                     decided = True
                     if labels[edit_mask != OPEN].any():
@@ -176,7 +180,7 @@ class LabelStore:
         labels: Labels | np.uint16,
         edit_mask: EditMask | np.uint8 | None = None,
         where: NDArray[np.bool_] | None = None,
-    ) -> None:
+    ) -> list[ChunkChange]:
         """Write labels and edit mask into a region.
 
         Parameters
@@ -188,34 +192,113 @@ class LabelStore:
             Likewise; by default, the edit mask stays.
         where : bool array of the shape of the region, optional
             Which pixels change; default: all.
+
+        Returns
+        -------
+        list of ChunkChange
+            For `swap`, which undoes it.
         """
-        for index, inside, outside in _pieces(region, self.shape):
+        changes = []
+        for index, inside, outside in pieces_by_chunk(region, self.shape):
             chosen = None if where is None else where[outside]
             if chosen is not None and not chosen.any():
                 continue
             with self._lock:
                 old = self._chunk(index)
-                new = self._empty(index) if old is None else old.copy()
+                new = self._pixels_for(index, old)
                 for layer, values in enumerate((labels, edit_mask)):
                     if values is not None:
                         given = values[outside] if isinstance(values, np.ndarray) else values
                         target = new[(layer, *inside)]
                         np.copyto(target, given, where=True if chosen is None else chosen)
-                self._set(index, new)
+                rows, columns = (
+                    slice(whole.start + part.start, whole.start + part.stop)
+                    for whole, part in zip(region, outside, strict=True)
+                )
+                changes.append(ChunkChange(index, old, self._set(index, new), (rows, columns)))
+        return changes
 
-    def relabel(self, old: Collection[int], new: int, *, opened: bool = False) -> None:
-        """Give all pixels of some labels another one; `opened` makes them undecided too."""
-        for index in self._indices():
-            if not self._counts_of(index).labels.keys() & set(old):
-                continue
+    def swap(self, changes: Sequence[ChunkChange]) -> None:
+        """Undo changes: give the pixels that they have changed their values of before.
+
+        Takes next to no time where nothing else has changed a chunk since.
+        """
+        for change in reversed(changes):
             with self._lock:
-                chunk = self._chunk(index)
-                if chunk is not None:
-                    here, chunk = np.isin(chunk[0], list(old)), chunk.copy()
-                    chunk[0][here] = new
-                    if opened:
-                        chunk[1][here] = OPEN
-                    self._set(index, chunk)
+                now = self._chunk(change.index)
+                if now is change.new:
+                    self._put(change.index, change.old)
+                else:
+                    old, new = (
+                        self._pixels_for(change.index, one) for one in (change.old, change.new)
+                    )
+                    pixels = self._pixels_for(change.index, now)
+                    np.copyto(pixels, old, where=(old != new).any(0))
+                    self._set(change.index, pixels)
+
+    def merge(self, fork: LabelStore, changes: Sequence[ChunkChange]) -> set[Index]:
+        """Take changes that were made in a fork; return which chunks have changed here since.
+
+        Changes of the latter are not taken.
+        """
+        with self._lock:
+            stale = self.changed_since(fork)
+            for one in changes:
+                if one.index not in stale:
+                    self._put(one.index, one.new)
+        return stale
+
+    def changed_since(self, fork: LabelStore) -> set[Index]:
+        """Return which chunks have changed here since a fork was made."""
+        with self._lock:
+            since = fork._forked_at or 0
+            return {index for index, version in self._set_at.items() if version > since}
+
+    def relabel(
+        self,
+        old: Collection[int],
+        new: int,
+        *,
+        opened: bool = False,
+        monitor: Monitor | None = None,
+    ) -> list[ChunkChange]:
+        """Give all pixels of some labels another one.
+
+        Parameters
+        ----------
+        old : collection of int
+        new : int
+        opened : bool
+            Whether they become undecided too.
+        monitor : Monitor, optional
+            Told of each chunk; can stop in between.
+
+        Returns
+        -------
+        list of ChunkChange
+        """
+        changes, indices = [], self._indices()
+        for done, index in enumerate(indices):
+            if monitor is not None:
+                monitor.tell("Changing labels", done, len(indices))
+            changes += self.relabel_chunk(index, old, new, opened=opened)
+        return changes
+
+    def relabel_chunk(
+        self, index: Index, old: Collection[int], new: int, *, opened: bool = False
+    ) -> list[ChunkChange]:
+        """Do `relabel` in one chunk."""
+        if not self._counts_of(index).labels.keys() & set(old):
+            return []
+        with self._lock:
+            chunk = self._chunk(index)
+            pixels = self._pixels_for(index, chunk)
+            here = np.isin(pixels[0], list(old))
+            pixels[0][here] = new
+            if opened:
+                pixels[1][here] = OPEN
+            new_chunk = self._set(index, pixels)
+        return [ChunkChange(index, chunk, new_chunk, region_of_chunk(index, self.shape))]
 
     def counts(self) -> ChunkCounts:
         """Count the pixels of each label but 0, and the decided ones; only changed chunks are read.
@@ -234,7 +317,7 @@ class LabelStore:
     def blocks(self) -> Iterator[Region]:
         """Yield the regions of the chunks that are not empty, row by row."""
         for index in sorted(self._indices()):
-            yield _region_of(index, self.shape)
+            yield region_of_chunk(index, self.shape)
 
     def _indices(self) -> list[Index]:
         with self._lock:
@@ -249,63 +332,57 @@ class LabelStore:
             return found
         if chunk is None:
             return ChunkCounts({}, 0)
-        numbers = np.bincount(chunk[0].ravel())
-        labels = {label: int(numbers[label]) for label in np.flatnonzero(numbers).tolist() if label}
-        counted = ChunkCounts(labels, int(np.count_nonzero(chunk[1] != OPEN)))
+        counted = chunk.counts
         with self._lock:
             if self._chunk(index) is chunk:
                 self._counts[index] = counted
                 self._look_at(index, chunk)
         return counted
 
-    def _look_at(self, index: Index, chunk: _Chunk) -> None:
-        small = chunk[0, ::OVERVIEW, ::OVERVIEW]
-        top, left = (position * CHUNK // OVERVIEW for position in index)
-        self.overview[top : top + small.shape[0], left : left + small.shape[1]] = small
+    def _look_at(self, index: Index, chunk: Chunk | None) -> None:
+        if self._forked_at is None:
+            part = tuple(
+                slice(one.start // OVERVIEW, -(-one.stop // OVERVIEW))
+                for one in region_of_chunk(index, self.shape)
+            )
+            self.overview[part] = 0 if chunk is None else chunk.small
 
-    def _set(self, index: Index, chunk: _Chunk) -> None:
-        chunk.flags.writeable = False
+    def _set(self, index: Index, pixels: NDArray[np.uint16]) -> Chunk | None:
+        chunk = Chunk(pixels) if pixels.any() else None
+        self._put(index, chunk)
+        return chunk
+
+    def _put(self, index: Index, chunk: Chunk | None) -> None:
         self.version += 1
+        self._set_at[index] = self.version
         self._changed[index] = chunk
-        self._cached.pop(index, None)
+        self._alive.pop(index, None)
+        if chunk is not None:
+            self._alive[index] = chunk
         self._counts.pop(index, None)
         self._look_at(index, chunk)
 
-    def _empty(self, index: Index) -> _Chunk:
-        sides = (part.stop - part.start for part in _region_of(index, self.shape))
+    def _pixels_for(self, index: Index, chunk: Chunk | None) -> NDArray[np.uint16]:
+        """The pixels of a chunk that may be empty, to be changed."""
+        if chunk is not None:
+            return chunk.pixels.copy()
+        sides = (part.stop - part.start for part in region_of_chunk(index, self.shape))
         return np.zeros((2, *sides), np.uint16)
 
-    def _chunk(self, index: Index) -> _Chunk | None:
-        """Return a chunk that must not be changed; None if it is empty."""
+    def _chunk(self, index: Index) -> Chunk | None:
+        """Return a chunk; None if it is empty."""
         with self._lock:
-            found = self._changed.get(index)
-            if found is None and index in self._there:
-                found = self._cached.pop(index, None)
-                found = self._from_disk(index) if found is None else found
-                self._keep(index, found)
+            if index in self._changed:
+                return self._changed[index]
+            if index not in self._there:
+                return None
+            found = self._alive.get(index)
+            if found is None:
+                assert self._array is not None  # noqa: S101 - something is on disk
+                assert self._path is not None  # noqa: S101
+                found = Chunk(read_chunk(self._array, self._path, index, self.shape))
+                self._alive[index] = found
             return found
-
-    def _from_disk(self, index: Index) -> _Chunk:
-        assert self._array is not None  # noqa: S101 - something is on disk
-        assert self._path is not None  # noqa: S101
-        try:
-            chunk = np.asarray(self._array[(slice(None), *_region_of(index, self.shape))])
-        except (OSError, ValueError, RuntimeError) as error:
-            raise FileError(
-                f"The labels in {self._path} are damaged ({error}). Take them from a backup."
-            ) from error
-        if not chunk.any() and not is_stored(self._path):  # Zarr reads missing files as 0
-            raise FileError(
-                f"The labels in {self._path} are gone. Connect their disk again; if another "
-                "program has saved this image, open the image again."
-            )
-        chunk.flags.writeable = False
-        return chunk
-
-    def _keep(self, index: Index, chunk: _Chunk) -> None:
-        self._cached[index] = chunk
-        while len(self._cached) > CACHED:
-            self._cached.popitem(last=False)
 
     # ------------------------------------------------------------------ disk
 
@@ -334,7 +411,8 @@ class LabelStore:
             with self._lock:
                 changed = dict(self._changed)
             for index, chunk in changed.items():
-                self._array[(slice(None), *_region_of(index, self.shape))] = chunk
+                part = slice(None), *region_of_chunk(index, self.shape)
+                self._array[part] = 0 if chunk is None else chunk.pixels
                 self._mark_written(index, chunk)
             atomic.sync_folder(path)
 
@@ -355,18 +433,16 @@ class LabelStore:
             As `save`.
         """
         with self._saving:
-            array = _created(path, self.shape)
+            array = create_array(path, self.shape)
             there: set[Index] = set()
-            written: dict[Index, _Chunk] = {}  # of those that are in memory only
+            written: dict[Index, Chunk | None] = {}  # of those that are in memory only
             for index in self._indices():
                 chunk = self._chunk(index)
-                if chunk is None:
-                    continue
-                if chunk.any():
-                    array[(slice(None), *_region_of(index, self.shape))] = chunk
+                if chunk is not None:
+                    array[(slice(None), *region_of_chunk(index, self.shape))] = chunk.pixels
                     there.add(index)
                 with self._lock:
-                    if self._changed.get(index) is chunk:
+                    if index in self._changed and self._changed[index] is chunk:
                         written[index] = chunk
             atomic.sync_folder(path)
             yield
@@ -375,94 +451,21 @@ class LabelStore:
                 for index, chunk in written.items():
                     self._mark_written(index, chunk)
 
-    def _mark_written(self, index: Index, chunk: _Chunk) -> None:
+    def _mark_written(self, index: Index, chunk: Chunk | None) -> None:
         with self._lock:
-            if chunk.any():
+            if chunk is not None:
                 self._there.add(index)
             else:
                 self._there.discard(index)
-            if self._changed.get(index) is chunk:
+            if index in self._changed and self._changed[index] is chunk:
                 del self._changed[index]
-                if chunk.any():
-                    self._keep(index, chunk)
 
 
 _ALL: WeakSet[LabelStore] = WeakSet()
 _ALL_LOCK = threading.Lock()
 
 
-def is_stored(path: Path) -> bool:
-    """Return whether a folder has the labels of a `LabelStore`, as far as its metadata tells."""
-    return (path / "zarr.json").is_file()
-
-
 def in_use(path: Path) -> bool:
     """Return whether a `LabelStore` of this process reads a folder."""
     with _ALL_LOCK:
         return any(store.path == path for store in _ALL)
-
-
-def _created(path: Path, shape: tuple[int, int]) -> zarr.Array[Any]:
-    return zarr.create_array(
-        _SyncedStore(path),
-        shape=(2, *shape),
-        chunks=(2, min(CHUNK, shape[0]), min(CHUNK, shape[1])),
-        dtype=np.uint16,
-        fill_value=0,
-        dimension_names=("labels_and_edit_mask", "y", "x"),
-        config={"write_empty_chunks": False},
-    )
-
-
-def _opened(path: Path, shape: tuple[int, int]) -> zarr.Array[Any]:
-    try:
-        array = zarr.open_array(_SyncedStore(path), mode="r+", config={"write_empty_chunks": False})
-    except (OSError, ValueError, KeyError) as error:
-        raise FileError(
-            f"{path} is missing or damaged, with the annotation. Take it from a backup."
-        ) from error
-    chunks = (2, min(CHUNK, shape[0]), min(CHUNK, shape[1]))
-    if array.shape != (2, *shape) or array.dtype != np.uint16 or array.chunks != chunks:
-        raise FileError(
-            f"{path} is {array.dtype} {array.shape} in chunks of {array.chunks}, and was uint16 "
-            f"{(2, *shape)}. Another program has changed it: take it from a backup."
-        )
-    return array
-
-
-def _chunks_in(path: Path) -> set[Index]:
-    """The chunks of an array that have a file."""
-    found = (one for one in (path / "c" / "0").glob("*/*") if one.name.isdecimal())
-    return {(int(one.parent.name), int(one.name)) for one in found}
-
-
-def _region_of(index: Index, shape: tuple[int, int]) -> Region:
-    rows, columns = (
-        slice(position * CHUNK, min((position + 1) * CHUNK, side))
-        for position, side in zip(index, shape, strict=True)
-    )
-    return rows, columns
-
-
-def _pieces(region: Region, shape: tuple[int, int]) -> Iterator[tuple[Index, Region, Region]]:
-    """Yield each chunk of a region: its index, the part of the chunk, the part of the region."""
-    rows, columns = (
-        range(part.start // CHUNK, -(-min(part.stop, side) // CHUNK))
-        for part, side in zip(region, shape, strict=True)
-    )
-    for row in rows:
-        for column in columns:
-            whole = _region_of((row, column), shape)
-            both = [
-                slice(max(part.start, one.start), min(part.stop, one.stop))
-                for part, one in zip(region, whole, strict=True)
-            ]
-            inside = [
-                slice(part.start - one.start, part.stop - one.start)
-                for part, one in zip(both, whole, strict=True)
-            ]
-            outside = [
-                slice(part.start - one.start, part.stop - one.start)
-                for part, one in zip(both, region, strict=True)
-            ]
-            yield (row, column), (inside[0], inside[1]), (outside[0], outside[1])

@@ -154,3 +154,45 @@ def region_at(labels: NDArray[np.integer], row: int, column: int) -> NDArray[np.
         raise InvalidInputError("The prediction has no class there. Choose a coloured region.")
     region: NDArray[np.bool_] = segmentation.flood(labels, (row, column), connectivity=2)
     return region
+
+
+def region_around(
+    labels: NDArray[np.integer], row: int, column: int, side: int = 512
+) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+    """Return `region_at` of a large array, of which only the surroundings of the region are read.
+
+    Parameters
+    ----------
+    labels : (Y, X) array of int
+    row, column : int
+    side : int
+        Rows and columns that are read first; doubled until the region lies within.
+
+    Returns
+    -------
+    part : (slice, slice)
+        Rows and columns that were read.
+    region : bool array of the shape of this part
+
+    Raises
+    ------
+    InvalidInputError
+        As `region_at`.
+    """
+    while True:
+        rows, columns = (
+            slice(max(at - side // 2, 0), min(at + side // 2, length))
+            for at, length in zip((row, column), labels.shape, strict=True)
+        )
+        found = region_at(
+            np.asarray(labels[rows, columns]), row - rows.start, column - columns.start
+        )
+        beyond = (
+            (rows.start > 0 and found[0].any())
+            or (rows.stop < labels.shape[0] and found[-1].any())
+            or (columns.start > 0 and found[:, 0].any())
+            or (columns.stop < labels.shape[1] and found[:, -1].any())
+        )
+        if not beyond:
+            return (rows, columns), found
+        side *= 2

@@ -7,36 +7,23 @@ this module, in the coordinates of the image, so that they also work where the w
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .chunks import Index as ChunkIndex
+from .chunks import Region
+from .class_change import Relabelled
 from .edit_history import Box, Index, UndoSteps, union
 from .edit_mask import PAINTED, EditMask, Labels
-from .label_store import LabelStore, Region
+from .label_store import ChunkChange, LabelStore
 
 HISTORY_BYTES = 512_000_000
 """Memory of the undo steps; the oldest are dropped beyond it."""
 
 COMPARED_ROWS = 256
 """Rows of the window that are compared at once."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Change:
-    """Labels and edit mask of a region before and after a change; `where` says which pixels."""
-
-    region: Region
-    where: NDArray[np.bool_] | None
-    old: tuple[Labels, EditMask]
-    new: tuple[Labels, EditMask]
-
-    @property
-    def nbytes(self) -> int:
-        arrays = (*self.old, *self.new, *(() if self.where is None else (self.where,)))
-        return sum(array.nbytes for array in arrays)
 
 
 class StoredArray:
@@ -69,7 +56,7 @@ class StoredArray:
         return bool(counts.labels if self.dtype == np.uint16 else counts.decided)
 
 
-class StoredEdits(UndoSteps[_Change]):
+class StoredEdits(UndoSteps[ChunkChange]):
     """Labels and edit mask in a store, the window of an editor, and the undo history.
 
     Has the methods of `edit_history.Edits`, and `undo` and `redo`.
@@ -86,7 +73,7 @@ class StoredEdits(UndoSteps[_Change]):
         self.labels = StoredArray(store, edit_mask=False)
         self.edit_mask = StoredArray(store, edit_mask=True)
         super().__init__()
-        self._stroke: list[_Change] | None = None  # the step of a stroke that may go on
+        self._stroke: list[ChunkChange] | None = None  # the step of a stroke that may go on
         self.show(region, store.read_labels(region))
 
     def show(self, region: Region, labels: Labels) -> None:
@@ -127,9 +114,10 @@ class StoredEdits(UndoSteps[_Change]):
             return False
         region, where = changed
         labels = self._part(self.window, region)
-        change = self._change(region, where, labels, np.uint8(PAINTED))
+        changes = self.store.write(region, labels, np.uint8(PAINTED), where)
+        self._pull(region)
         goes_on = bool(self._done) and self._done[-1] is stroke
-        step = [*(self._done.pop() if goes_on else ()), change]
+        step = [*(self._done.pop() if goes_on else ()), *changes]
         self._remember(step)
         self._stroke = step if drawing else None
         return True
@@ -147,7 +135,7 @@ class StoredEdits(UndoSteps[_Change]):
         new_labels, new_edit_mask = self.store.read(region)
         _put(new_labels, labels, inside)
         _put(new_edit_mask, edit_mask, inside)
-        self._add(self._change(region, inside, new_labels, new_edit_mask))
+        self.take_changes(self.store.write(region, new_labels, new_edit_mask, inside))
 
     def replace(
         self, where: Index, labels: Labels, inside: NDArray[np.bool_] | None = None
@@ -160,14 +148,37 @@ class StoredEdits(UndoSteps[_Change]):
         self.store.write(region, new, where=inside)
         self._pull(region)
 
-    def relabel(self, store: LabelStore) -> None:
-        """Go on with another store of the same image; ends the undo history."""
+    def merge(self, fork: LabelStore, changes: list[ChunkChange]) -> set[ChunkIndex]:
+        """Take changes that were made in a fork of the store, as one step or in the present one.
+
+        Returns which chunks have changed here since: their changes are not taken.
+        """
+        stale = self.store.merge(fork, changes)
+        self.take_changes([one for one in changes if one.index not in stale])
+        return stale
+
+    def take_changes(self, changes: list[ChunkChange]) -> None:
+        """Show changes of the store, and make them a step or a part of the present one."""
+        for change in changes:
+            self._pull(change.region)
+        if self._step is None:
+            self._remember(changes)
+        else:
+            self._step += changes
+
+    def relabel(self, relabelled: Relabelled) -> None:
+        """Take other labels of the pixels of some classes; ends the undo history."""
+        self.follow()
+        what, changes = relabelled.relabelling, relabelled.changes
+        for index in self.store.merge(relabelled.fork, changes):
+            changes = [
+                *changes,
+                *self.store.relabel_chunk(index, what.old, what.new, opened=what.opened),
+            ]
+        for change in changes:
+            self._pull(change.region)
         self._done.clear()
         self._undone.clear()
-        self.store = store
-        self.labels = StoredArray(store, edit_mask=False)
-        self.edit_mask = StoredArray(store, edit_mask=True)
-        self._pull(self.region)
 
     def undo(self) -> Region | None:
         """Undo the last step; return the region that it changes, or None if there is no step."""
@@ -178,40 +189,28 @@ class StoredEdits(UndoSteps[_Change]):
         return self._move(self._undone, self._done, undoing=False)
 
     def _move(
-        self, steps: deque[list[_Change]], others: deque[list[_Change]], *, undoing: bool
+        self,
+        steps: deque[list[ChunkChange]],
+        others: deque[list[ChunkChange]],
+        *,
+        undoing: bool,
     ) -> Region | None:
         self.follow()
         if not steps:
             return None
         step = steps[-1]
-        for change in reversed(step) if undoing else step:
-            labels, edit_mask = change.old if undoing else change.new
-            self.store.write(change.region, labels, edit_mask, change.where)
-            self._pull(change.region)
+        self.store.swap(step if undoing else [change.reverse for change in reversed(step)])
         others.append(steps.pop())
+        for change in step:
+            self._pull(change.region)
         rows, columns = union([change.region for change in step])
         return rows, columns
 
-    def _remember(self, step: list[_Change]) -> None:
+    def _remember(self, step: list[ChunkChange]) -> None:
         super()._remember(step)
         size = sum(change.nbytes for one in self._done for change in one)
         while size > HISTORY_BYTES and len(self._done) > 1:
             size -= sum(change.nbytes for change in self._done.popleft())
-
-    def _change(
-        self,
-        region: Region,
-        where: NDArray[np.bool_] | None,
-        labels: Labels,
-        edit_mask: EditMask | np.uint8,
-    ) -> _Change:
-        """Write a change into store and window, and return it."""
-        old = self.store.read(region)
-        if not isinstance(edit_mask, np.ndarray):
-            edit_mask = np.full(labels.shape, edit_mask, np.uint8)
-        self.store.write(region, labels, edit_mask, where)
-        self._pull(region)
-        return _Change(region, where, old, (labels.copy(), edit_mask))
 
     def _changed(self, region: Region) -> tuple[Region, NDArray[np.bool_]] | None:
         """The smallest part of a region where the window has changed, and the pixels in it."""

@@ -10,8 +10,9 @@ import psutil
 
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError
+from .chunks import Region
 from .edit_mask import AnnotationState, EditMask, Labels
-from .label_store import LabelStore, Region
+from .label_store import LabelStore
 
 WHOLE_BYTES = 6
 """Bytes for each pixel while all labels and the edit mask are read into memory."""

@@ -80,7 +80,9 @@ class CliperWidget(DockPanels):
         self.main_job = add(MainJob(self.status_panel, images))
         self.result = add(LiveResult(viewer, images, self.threshold_panel))
         self.annotation_controller = add(
-            AnnotationController(viewer, self.annotation_panel, self.result, images, classes)
+            AnnotationController(
+                viewer, self.annotation_panel, self.result, images, classes, self.main_job
+            )
         )
         self.state = state = DockState(
             viewer,

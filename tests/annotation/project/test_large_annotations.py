@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from annotation_projects import all_files, arrays_of, picture
 
-from napari_cliper.annotation import label_store
+from napari_cliper.annotation import chunks
 from napari_cliper.annotation.class_change import ClassChange
 from napari_cliper.annotation.edit_mask import PAINTED
 from napari_cliper.annotation.label_store import LabelStore
@@ -101,7 +101,7 @@ def test_a_merged_class_changes_on_disk_and_a_window_saves_on(project):
 
 
 def test_labels_are_not_lost_with_a_folder_that_is_not_used(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(label_store, "CACHED", 1)  # the others are read from the disk
+    monkeypatch.setattr(chunks, "UNPACKED", 1)  # the others are read from the disk
     store = LabelStore(SHAPE)
     for top in (0, 550):
         paint(store, top, 1)

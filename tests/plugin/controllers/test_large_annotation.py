@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import dask.array as da
@@ -18,6 +19,7 @@ from napari_cliper.io.readers.label_files import read_labels
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.contributions.writers import write_layers
+from napari_cliper.plugin.controllers import accept_job
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.layers import image_layers, large_annotation_layer
 
@@ -62,8 +64,13 @@ def stroke(annotation, row, column, label):
     annotation.follow()
 
 
+def wait_until(should_stop):
+    while not should_stop():
+        time.sleep(0.01)
+
+
 @pytest.mark.one_binding
-def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, qtbot):
+def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, qtbot, monkeypatch):
     dock, controller = slide, slide.annotation_controller
     dock.corrections_panel.spread.setChecked(False)  # so that only strokes change labels
     dock.image_panel.choose("visible", current_plane=True)
@@ -139,6 +146,32 @@ def test_painting_undo_accept_and_saves_work_wherever_the_window_is(slide, run, 
     dock.annotation_panel.setValue(replace(dock.annotation_panel.value(), tool="remove specks"))
     controller.clean()
     qtbot.waitUntil(lambda: controller.idle, timeout=10_000)
+    monkeypatch.setattr(accept_job, "AT_ONCE", 0)  # all of it in a thread
+    dock.annotation_panel.setValue(replace(dock.annotation_panel.value(), rule="all"))
+    stroke(annotation, 700, 700, 3)
+    before = annotation.state()
+    labels, edit_mask = before.labels, before.edit_mask
+    painted = int((edit_mask[region] >= PAINTED).sum())
+    for answer in (False, True):
+        asked = []
+        controller.confirm = lambda text, answer=answer, asked=asked: asked.append(text) or answer
+        controller.accept()
+        assert store.read_labels((slice(0, SIDE), slice(0, SIDE)))[700, 700] == 3  # not yet
+        qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
+        assert f"{painted:,}" in asked[0]
+        if not answer:
+            np.testing.assert_array_equal(annotation.state().edit_mask, edit_mask)
+    np.testing.assert_array_equal(
+        annotation.edits.labels[region] > 0, dock.result.seen().labels > 0
+    )
+    annotation.layer.undo()
+    np.testing.assert_array_equal(annotation.state().labels, labels)
+    np.testing.assert_array_equal(annotation.state().edit_mask, edit_mask)
+    dock.main_job.start(lambda _report, should_stop: wait_until(should_stop), lambda _: None)
+    controller.accept()
+    assert "Wait for it" in dock.status_panel.message.text()
+    dock.main_job.cancel()
+    qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
 
 
 @pytest.mark.one_binding
@@ -181,7 +214,7 @@ def test_nothing_is_lost_by_closing_and_all_is_exported(slide, qtbot, tmp_path):
     store, said = annotation.store, []
     annotation.refused.connect(said.append)
     away = zarr.with_name("away")
-    store._cached.clear()
+    store._alive.clear()  # what was used lately is still in memory
     zarr.rename(away)  # a disk is disconnected
     stroke(annotation, 1450, 90, 1)
     assert "Connect their disk" in said[-1]
@@ -205,7 +238,11 @@ def test_nothing_is_lost_by_closing_and_all_is_exported(slide, qtbot, tmp_path):
         np.testing.assert_array_equal(back.state().labels, expected)
         assert (back.state().edit_mask[1300, 0:9] == PAINTED).all()
         assert back.classes[1].name == "bubble"
-        again.annotation_controller.change_class(ClassChange("bubble"))
-        assert back.store.blank
+        store, version = back.store, back.store.version
+        again.class_changes.confirm = lambda text: "deleted" in text or "Delete" in text
+        again.classes_panel.change_wanted.emit(ClassChange("bubble"))
+        assert store.version == version  # until a thread has counted, and changed a fork
+        qtbot.waitUntil(lambda: again.idle and store.blank, timeout=20_000)
+        assert not back.layer.data.any()
     finally:
         again.close_down()

@@ -16,9 +16,9 @@ from pathlib import Path
 from ...io.files import FileError, cannot
 from ...io.json_records import content_of, encoded, understood
 from ...segmentation import InvalidInputError, atomic
+from ..chunk_files import is_stored
 from ..class_change import ClassChange, change_state, change_thresholds, pixels_of
 from ..edit_mask import AnnotationState
-from ..label_store import is_stored
 from ..stored_state import StoredState
 from ..user_hints import CLICKS, clicks_in
 from .annotation_record import (

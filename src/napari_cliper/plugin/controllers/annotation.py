@@ -22,7 +22,7 @@ from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, Region, check_annotation_memory
-from ..layers.image_view import pixel_under, rectangle_mask
+from ..layers.image_view import pixel_under, rectangle_mask, rectangle_of
 from ..layers.labels_history import Place
 from ..layers.large_annotation_layer import LargeAnnotationLayer, annotation_of
 from ..layers.passing_layers import PassingLayer
@@ -31,9 +31,11 @@ from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
 from ..worker import Work
-from .annotation_work import cleaned, counted, counted_on_disk
+from .accept_job import AcceptJob, accepting, is_long
+from .annotation_work import cleaned, cleaning, counting
 from .base import Controller
 from .live_result import LiveResult
+from .main_job import MainJob
 
 FLASH = 500  # milliseconds for which the changes of a hint are shown
 COUNT_AFTER = 300  # milliseconds without a change before counting starts
@@ -50,6 +52,7 @@ class AnnotationController(Controller):
         Where predictions come from.
     images : ImagePanel
     classes : ClassesPanel
+    main_job : MainJob
     """
 
     changed = Signal(object)
@@ -76,6 +79,7 @@ class AnnotationController(Controller):
         result: LiveResult,
         images: ImagePanel,
         classes: ClassesPanel,
+        main_job: MainJob,
     ) -> None:
         super().__init__(panel)
         self._viewer = viewer
@@ -95,6 +99,10 @@ class AnnotationController(Controller):
         self._cleaning.started.connect(self.update_available)
         self._cleaning.finished.connect(self.update_available)
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.REPLACE_PAINTED_TITLE)
+        self._accept_job = self.own(
+            AcceptJob(panel, main_job, self._confirmed, self._all.__contains__)
+        )
+        self._accept_job.message.connect(self.message)
         self._counting = self.newest(self._count, COUNT_AFTER)
         self._counting.failed.connect(self.say_error)
         self._counting.succeeded.connect(panel.show_done)
@@ -223,10 +231,14 @@ class AnnotationController(Controller):
             return
         with self.told():
             prediction = self._prediction()
-            choice = prediction.choice
-            where = rectangle_mask(self._viewer, choice) if scope == "rectangle" else None
+            choice, rectangle = prediction.choice, scope == "rectangle"
             chosen = self._chosen_names() if scope == "chosen" else None
-            self._accept(prediction, chosen=chosen, where=where)
+            if is_long(prediction):
+                drawn = rectangle_of(self._viewer, choice.layer) if rectangle else None
+                self._accept_long(prediction, chosen=chosen, rectangle=drawn)
+            else:
+                where = rectangle_mask(self._viewer, choice) if rectangle else None
+                self._accept(prediction, chosen=chosen, where=where)
 
     def accept_under_cursor(self) -> None:
         """Accept the region of the prediction under the cursor."""
@@ -235,11 +247,33 @@ class AnnotationController(Controller):
     def _accept_at(self, world: Any) -> None:
         with self.told():
             prediction = self._prediction()
-            labels = prediction.labels.copy()
             *plane, row, column = pixel_under(self._viewer, prediction.layer, world)
             if tuple(plane) != prediction.choice.plane:
                 raise InvalidInputError(ui_text.OTHER_PLANE)
-            self._accept(prediction, where=region_at(labels, row, column))
+            if is_long(prediction):
+                self._accept_long(prediction, point=(row, column))
+            else:
+                where = region_at(prediction.labels.copy(), row, column)
+                self._accept(prediction, where=where)
+
+    def _accept_long(
+        self,
+        prediction: Prediction,
+        *,
+        chosen: set[str] | None = None,
+        rectangle: Region | None = None,
+        point: tuple[int, int] | None = None,
+    ) -> None:
+        """Accept in a thread."""
+        annotation = self.begin(prediction.choice.layer, prediction.choice.name)
+        assert isinstance(annotation, LargeAnnotationLayer)  # noqa: S101 - as `is_long`
+        whole = chosen is None and rectangle is None and point is None
+        done = partial(self._on_accepted, annotation, prediction, whole)
+        rows, rule = self._result.seen_rows, self._panel.value().rule
+        work = accepting(
+            annotation, prediction, rows, rule, chosen=chosen, rectangle=rectangle, point=point
+        )
+        self._accept_job.start(annotation, work, done)
 
     def _accept(
         self,
@@ -254,22 +288,34 @@ class AnnotationController(Controller):
         painted = protected(annotation.edits.edit_mask[place])
         if where is not None:
             painted = painted & where
-        if rule == "all" and painted.any() and not self.confirm(
-            ui_text.replace_painted_question(painted=int(np.count_nonzero(painted)))
-        ):  # fmt: skip
+        if rule == "all" and painted.any() and not self._confirmed(int(painted.sum())):
             return
         rows = self._result.seen_rows
         changed = annotation.accept(
             choice, prediction.labels.copy(), rows, rule, chosen=chosen, where=where
         )
+        whole = chosen is None and where is None
+        self.message.emit(self._on_accepted(annotation, prediction, whole, changed), False)
+
+    def _on_accepted(
+        self,
+        annotation: AnnotationLayer,
+        prediction: Prediction,
+        whole: bool,
+        changed: int,
+    ) -> str:
+        """Show what was accepted; returns the message, which is shown while it is learned from."""
         annotation.record = dict(prediction.layer.metadata.get("napari_cliper", {}))
-        if chosen is None and where is None:
+        if whole:
             self._result.make_room(annotation.layer)
             self._viewer.layers.selection.active = annotation.layer
         self.update_available()
-        if chosen is None and where is None:
+        if whole:
             self.accepted_all.emit(annotation)
-        self.message.emit(ui_text.accepted(changed=changed), False)  # also while it is learned from
+        return ui_text.accepted(changed=changed)
+
+    def _confirmed(self, painted: int) -> bool:
+        return self.confirm(ui_text.replace_painted_question(painted=painted))
 
     def _prediction(self) -> Prediction:
         """The prediction of the current plane."""
@@ -365,18 +411,8 @@ class AnnotationController(Controller):
             return
         annotation, choice, labels = found
         request = self._panel.value()
-        wanted, where = None, None
-        if request.scope == "chosen":
-            names = {name.casefold() for name in self._chosen_names()}
-            wanted = {n for n, row in annotation.classes.items() if row.name.casefold() in names}
-        elif request.scope == "rectangle":
-            where = rectangle_mask(self._viewer, choice)
-        elif world is not None:
-            *_, row, column = pixel_under(self._viewer, annotation.layer, world)
-            region = region_at(labels, row, column)
-            wanted = {int(labels[row, column])}
-            where = None if request.tool in ("grow", "fill holes", "smooth") else region
-        clean = partial(cleaned, request.tool, amount=request.amount, wanted=wanted, where=where)
+        chosen = self._chosen_names() if request.scope == "chosen" else None
+        clean = cleaning(self._viewer, annotation, choice, labels, request, chosen, world)
         self._start_cleaning(annotation, choice, labels, clean)
 
     def _to_clean(self) -> tuple[AnnotationLayer, ImageChoice, NDArray[np.uint16]] | None:
@@ -449,14 +485,7 @@ class AnnotationController(Controller):
         of_this = seen is not None and seen.choice.layer is choice.layer
         if seen is not None and of_this and seen.choice.plane == choice.plane:
             predicted = seen.labels, annotation.region_of(seen.choice)
-        if isinstance(annotation, LargeAnnotationLayer):
-            return partial(counted_on_disk, annotation.store, predicted)
-        place: Place = (*choice.plane, slice(None), slice(None))
-        labels, edit_mask = (
-            annotation.edits.labels[place].copy(),
-            annotation.edits.edit_mask[place].copy(),
-        )
-        return partial(counted, labels, edit_mask, predicted)
+        return counting(annotation, choice, predicted)
 
     def _plane_on_screen(self) -> ImageChoice | None:
         try:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 
-from ...annotation.label_store import OVERVIEW, Region
+from ...annotation.chunks import OVERVIEW, Region
 from ...segmentation import Progress
 from .. import ui_text
 from ..layers.image_group import in_viewer

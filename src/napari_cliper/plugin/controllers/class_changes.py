@@ -6,7 +6,7 @@ Until then, the table of classes and the project are locked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
-from ...annotation.class_change import ClassChange, pixels_of
+from ...annotation.class_change import ClassChange, Relabelled, pixels_of
+from ...annotation.edit_mask import AnnotationState
 from ...annotation.project.class_edits import ClassChanged, ClassPixels
 from ...annotation.project.project import Project
 from ...annotation.user_hints import CLICKS, clicks_in
 from ...segmentation import Monitor, Progress
 from .. import ui_text
+from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..panels.classes_panel import ClassesPanel
 from ..state import DockState
 from ..worker import Work
@@ -29,6 +31,9 @@ from .brush import Brush
 from .clicks import ClickController
 from .project import ProjectController
 from .prototype_learning import PrototypeLearning
+
+Relabellings = Mapping[LargeAnnotationLayer, Callable[[Monitor], Relabelled]]
+"""What a thread does for annotations of the window."""
 
 
 @dataclass(eq=False)
@@ -95,9 +100,9 @@ class ClassChanges(Controller):
         if not self._may_begin():
             self._panel.take_back_renamed()
         elif project is None:
-            self._follow(change)
+            self._follow(change, {})
         else:
-            work = partial(_changed, (project,), change)
+            work = partial(_changed, (project,), change, self._relabellings(change))
             self._begin(work, partial(self._on_changed, change), self._panel.take_back_renamed)
 
     # ------------------------------------------------------------------ merge and delete
@@ -107,7 +112,8 @@ class ClassChanges(Controller):
         if not (self._may_begin() and self._projects.save_now() and self._autosave.save_now()):
             return
         project = self._projects.project
-        work = partial(_counted, () if project is None else (project,), change.old)
+        states = [one.state() for one in self._annotations.all if not self._projects.holds(one)]
+        work = partial(_counted, () if project is None else (project,), states, change)
         self._begin(work, partial(self._on_counted, change), _nothing)
 
     def _on_counted(self, change: ClassChange, found: ClassPixels) -> str:
@@ -117,15 +123,6 @@ class ClassChanges(Controller):
 
     def _confirm(self, change: ClassChange, found: ClassPixels) -> None:
         pixels, clicks, images = found.pixels, found.clicks, len(found.images)
-        for one in self._annotations.all:
-            if not self._projects.holds(one):
-                state = one.state()
-                points = clicks_in(state.record.get(CLICKS))
-                here = pixels_of(state, change.old)
-                clicked = sum(len(some) for name, some in points.items() if change.is_of(name))
-                pixels, clicks, images = (
-                    pixels + here, clicks + clicked, images + bool(here or clicked),
-                )  # fmt: skip
         projects = self._all_projects()
         question = ui_text.class_change_question(
             old=change.old,
@@ -136,7 +133,7 @@ class ClassChanges(Controller):
             backed_up=bool(projects),
         )
         if self.confirm(question) and self._may_begin():
-            work = partial(_changed, projects, change)
+            work = partial(_changed, projects, change, self._relabellings(change))
             self._begin(work, partial(self._on_changed, change), _nothing)
 
     def _all_projects(self) -> tuple[Project, ...]:
@@ -186,8 +183,20 @@ class ClassChanges(Controller):
         self._panel.setEnabled(not holding)
         self._projects.holding = holding
 
-    def _on_changed(self, change: ClassChange, found: ClassChanged) -> str:
-        self._follow(change)
+    def _relabellings(self, change: ClassChange) -> Relabellings:
+        """What a thread does before the annotations of the window are changed."""
+        every = (*self._annotations.all, *self._autosave.lost)
+        large = [one for one in every if isinstance(one, LargeAnnotationLayer)]
+        works = {one: one.relabelling(change) for one in large}
+        return {one: work for one, work in works.items() if work is not None}
+
+    def _on_changed(
+        self,
+        change: ClassChange,
+        done: tuple[ClassChanged, Mapping[LargeAnnotationLayer, Relabelled]],
+    ) -> str:
+        found, relabelled = done
+        self._follow(change, relabelled)
         project, backup = self._projects.project, found.backup
         if project is not None and backup is not None and backup.is_relative_to(project.folder):
             backup = backup.relative_to(project.folder)
@@ -199,8 +208,12 @@ class ClassChanges(Controller):
             backup=backup,
         )
 
-    def _follow(self, change: ClassChange) -> None:
+    def _follow(
+        self, change: ClassChange, relabelled: Mapping[LargeAnnotationLayer, Relabelled]
+    ) -> None:
         """Change the class in the window."""
+        for one, done in relabelled.items():
+            one.relabelled = done
         if change.merge or change.new is None:
             self._panel.drop(change)
         self._result.change_class(change)
@@ -219,12 +232,19 @@ def _nothing() -> None:
 
 def _counted(
     projects: tuple[Project, ...],
-    name: str,
+    states: Sequence[AnnotationState],
+    change: ClassChange,
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> ClassPixels:
+    """Count the pixels of a class in projects, and in annotations that are in none."""
     monitor = Monitor(report, should_stop)
-    found = [project.pixels_of_class(name, monitor) for project in projects]
+    found = [project.pixels_of_class(change.old, monitor) for project in projects]
+    for state in states:
+        points = clicks_in(state.record.get(CLICKS))
+        clicks = sum(len(some) for name, some in points.items() if change.is_of(name))
+        pixels = pixels_of(state, change.old)
+        found.append(ClassPixels(pixels, clicks, ("",) if pixels or clicks else ()))
     return ClassPixels(
         sum(one.pixels for one in found),
         sum(one.clicks for one in found),
@@ -235,13 +255,17 @@ def _counted(
 def _changed(
     projects: tuple[Project, ...],
     change: ClassChange,
+    relabellings: Relabellings,
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
-) -> ClassChanged:
-    """Change a class in all projects; the last one is the open project."""
+) -> tuple[ClassChanged, Mapping[LargeAnnotationLayer, Relabelled]]:
+    """Change a class in all projects; the last one is the open project.
+
+    First, the labels of large annotations of the window are changed, as forks.
+    """
     monitor = Monitor(report, should_stop)
+    relabelled = {one: work(monitor) for one, work in relabellings.items()}
     done = [project.change_class(change, monitor) for project in projects]
     backups = [one.backup for one in done if one.backup is not None]
-    return ClassChanged(
-        tuple(name for one in done for name in one.images), backups[-1] if backups else None
-    )
+    names = tuple(name for one in done for name in one.images)
+    return ClassChanged(names, backups[-1] if backups else None), relabelled

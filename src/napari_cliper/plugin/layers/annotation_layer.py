@@ -242,20 +242,23 @@ class AnnotationLayer(QObject):
         self.forget_following()
         numbers = self._numbers(rows, prediction)
         place = self.place_of(choice)
-        wanted = None
-        if chosen is not None:
-            named = {name.casefold() for name in chosen}
-            wanted = {n for n, row in self.classes.items() if row.name.casefold() in named}
         new, edit_mask = accept(
             self.edits.labels[place],
             self.edits.edit_mask[place],
             numbers[prediction],
             rule,
-            chosen=wanted,
+            chosen=self.labels_named(chosen),
             where=where,
         )
         self.show_classes(rows)
         return self._write(place, new, edit_mask)
+
+    def labels_named(self, names: Collection[str] | None) -> set[int] | None:
+        """Return the labels of classes with some names; None for None."""
+        if names is None:
+            return None
+        wanted = {name.casefold() for name in names}
+        return {label for label, row in self.classes.items() if row.name.casefold() in wanted}
 
     def _numbers(
         self, rows: Sequence[ClassRow], prediction: NDArray[np.integer]

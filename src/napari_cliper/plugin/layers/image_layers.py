@@ -182,6 +182,20 @@ def _arrays(layer: Image) -> tuple[Any, ...]:
     return tuple(full_resolution(one) for one in members_of(layer))
 
 
+def part_of_choice(choice: ImageChoice, rectangle: Region) -> tuple[ImageChoice, Region]:
+    """Return the part of a choice that lies in a rectangle of the image, and where it is in it."""
+    whole = choice.region or tuple(slice(0, side) for side in choice.shape)
+    rows, columns = (
+        slice(min(max(one.start, two.start), two.stop), max(min(one.stop, two.stop), two.start))
+        for one, two in zip(rectangle, whole, strict=True)
+    )
+    inner = tuple(
+        slice(part.start - one.start, part.stop - one.start)
+        for part, one in zip((rows, columns), whole, strict=True)
+    )
+    return replace(choice, region=(rows, columns)), (inner[0], inner[1])
+
+
 def image_shape(layer: Image) -> tuple[int, ...]:
     """Return the shape in pixels at full resolution, without the channel axis of RGB."""
     shape = tuple(full_resolution(layer).shape)

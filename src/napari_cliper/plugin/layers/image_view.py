@@ -116,13 +116,8 @@ def rectangle_mask(viewer: Viewer, choice: ImageChoice) -> NDArray[np.bool_]:
     InvalidInputError
         If there is no rectangle, or it lies outside of the image.
     """
-    shapes = [layer for layer in viewer.layers if isinstance(layer, Shapes)]
-    if not shapes:
-        raise InvalidInputError(ui_text.NO_RECTANGLE_DRAWN)
-    active = viewer.layers.selection.active
-    layer = active if active in shapes else shapes[-1]
     corner = (0, 0) if choice.region is None else tuple(part.start for part in choice.region)
-    found = rectangle_region(viewer, choice.layer, layer)
+    found = rectangle_of(viewer, choice.layer)
     inside = np.zeros(choice.shape, bool)
     rows, columns = (
         slice(max(part.start - start, 0), max(part.stop - start, 0))
@@ -130,6 +125,16 @@ def rectangle_mask(viewer: Viewer, choice: ImageChoice) -> NDArray[np.bool_]:
     )
     inside[rows, columns] = True
     return inside
+
+
+def rectangle_of(viewer: Viewer, image: Image) -> Region:
+    """Return the rectangle of `rectangle_mask` as rows and columns of an image; raises likewise."""
+    shapes = [layer for layer in viewer.layers if isinstance(layer, Shapes)]
+    if not shapes:
+        raise InvalidInputError(ui_text.NO_RECTANGLE_DRAWN)
+    active = viewer.layers.selection.active
+    layer = active if active in shapes else shapes[-1]
+    return rectangle_region(viewer, image, layer)
 
 
 def visible_region(viewer: Viewer, layer: Image) -> Region:

@@ -14,14 +14,23 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
+from ...annotation.chunks import CHUNK, Index, Region
+from ...annotation.class_change import (
+    ClassChange,
+    Relabelled,
+    relabelled_store,
+    relabelling_of,
+)
 from ...annotation.edit_history import Box, smallest_part
 from ...annotation.edit_mask import AnnotationState
-from ...annotation.label_store import CHUNK, LabelStore, Region
+from ...annotation.label_store import LabelStore
 from ...annotation.merge import Rule
+from ...annotation.stored_accept import FEW, Accepted, StoredAccept
 from ...annotation.stored_edits import StoredEdits, region_of
 from ...annotation.stored_state import StoredState
 from ...io.files import FileError
 from ...labels.label_class import ClassRow
+from ...segmentation import Monitor
 from .annotation_layer import AnnotationLayer
 from .image_layers import ImageChoice, image_shape, is_on_disk, transforms
 from .labels_history import Place, part_of_step
@@ -58,6 +67,8 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     layer: WindowLabels
     edits: StoredEdits
+    relabelled: Relabelled | None = None
+    """The result of `relabelling`, for `change_class`."""
 
     def _opened(self, state: AnnotationState | None) -> tuple[Labels, StoredEdits]:
         store = _store_of(state, image_shape(self.image))
@@ -163,15 +174,66 @@ class LargeAnnotationLayer(AnnotationLayer):
         chosen: Collection[str] | None = None,
         where: NDArray[np.bool_] | None = None,
     ) -> int:
-        """Accept a prediction part by part, as one undo step; see `AnnotationLayer.accept`."""
-        changed = 0
-        accept = super().accept
+        """Accept a prediction as one undo step; see `AnnotationLayer.accept`."""
+        work = self.accepting(choice, prediction, rows, rule, chosen=chosen)
+        return self._accept_in(replace(work, where=where), work.chunks(self.store))
+
+    def accepting(
+        self,
+        choice: ImageChoice,
+        prediction: Any,
+        rows: Sequence[ClassRow],
+        rule: Rule,
+        *,
+        chosen: Collection[str] | None = None,
+        point: tuple[int, int] | None = None,
+    ) -> StoredAccept:
+        """Return the work of accepting a prediction, for a thread; then call `take_accepted`.
+
+        Parameters
+        ----------
+        choice, prediction, rows, rule, chosen
+            As for `accept`.
+        point : (int, int), optional
+            See `StoredAccept`.
+        """
+        self.follow()
+        self.forget_following()
+        numbers = np.zeros(1 << 16, np.uint16)
+        numbers[: len(rows) + 1] = 0, *map(self.number_of, rows)
+        region = region_of(self.place_of(choice), self.store.shape)
+        self.show_classes(rows)
+        wanted = self.labels_named(chosen)
+        return StoredAccept(region, prediction, numbers, rule, wanted, point=point)
+
+    def take_accepted(self, accepted: Accepted) -> int | None:
+        """Take what a thread has accepted, as one undo step.
+
+        Returns
+        -------
+        int or None
+            Number of pixels whose label changed. None if so much else has changed meanwhile that
+            it must be accepted again.
+        """
+        self.follow()
+        work, found = accepted.work, accepted.changes
+        stale = self.store.changed_since(accepted.fork) & found.keys()
+        if len(stale) > FEW:
+            return None
         with self.as_one_step():
-            for part, inner in _parts_of(choice):
-                changed += accept(
-                    part, prediction[inner], rows, rule,
-                    chosen=chosen, where=None if where is None else where[inner],
-                )  # fmt: skip
+            self.edits.merge(
+                accepted.fork, [one for changes, _ in found.values() for one in changes]
+            )
+            again = self._accept_in(work, sorted(stale))
+        return again + sum(changed for index, (_, changed) in found.items() if index not in stale)
+
+    def _accept_in(self, work: StoredAccept, chunks: Sequence[Index]) -> int:
+        changed = 0
+        with self.as_one_step():
+            for index in chunks:
+                changes, here = work.accept_chunk(self.store, index)
+                self.edits.take_changes(changes)
+                changed += here
         return changed
 
     def add_labels(self, place: Place, labels: NDArray[np.uint16]) -> int:
@@ -216,6 +278,9 @@ class LargeAnnotationLayer(AnnotationLayer):
     @contextmanager
     def as_one_step(self) -> Iterator[None]:
         """Make one undo step of what is accepted meanwhile."""
+        if self._writing:  # a part of a step
+            yield
+            return
         self.follow()
         version = self.store.version
         self._writing = True
@@ -275,14 +340,28 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     # ------------------------------------------------------------------ the whole
 
+    def relabelling(self, change: ClassChange) -> Callable[[Monitor], Relabelled] | None:
+        """Return what a thread does before `change_class`; None: nothing."""
+        what = relabelling_of(self.classes, change)
+        return None if what is None else partial(relabelled_store, self.store, what)
+
+    def change_class(self, change: ClassChange) -> None:
+        """Rename, merge or delete a class; see `AnnotationLayer.change_class`."""
+        self.follow()
+        what, relabelled = relabelling_of(self.classes, change), self.relabelled
+        self.relabelled = None
+        if what is not None:
+            if relabelled is None or relabelled.relabelling != what:
+                relabelled = relabelled_store(self.store, what)
+            self.edits.relabel(relabelled)
+            self._draw()
+        super().change_class(change)
+
     def _shared_state(self, record: dict[str, Any]) -> AnnotationState:
-        return StoredState(self.store, self.classes, record)
+        return StoredState(LabelStore((1, 1)), self.classes, record)  # labels change separately
 
     def _take_relabelled(self, after: AnnotationState) -> None:
-        assert isinstance(after, StoredState)  # noqa: S101 - as is `_shared_state`
-        if after.store is not self.store:
-            self.edits.relabel(after.store)
-            self._draw()
+        pass
 
     @property
     def blank(self) -> bool:

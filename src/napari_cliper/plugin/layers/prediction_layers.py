@@ -89,6 +89,12 @@ class Prediction:
         """The labels of the choice, a (Y, X) view."""
         return self.labels_of(self.choice)
 
+    def snapshot(self) -> NDArray[Any]:
+        """Return the labels of the choice as an array that nothing changes any more."""
+        if self._whole is not None and self.live and self._written is not None:
+            return self._written
+        return self.labels.copy()
+
     def labels_of(self, choice: ImageChoice) -> NDArray[Any]:
         """Return the labels of a plane, a (Y, X) view."""
         every = self.layer.data if self._whole is None else self._whole

@@ -1,0 +1,172 @@
+"""Accepts large predictions into annotations on disk, in the job that the user waits for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QWidget
+
+from ...annotation.label_store import LabelStore
+from ...annotation.merge import Rule
+from ...annotation.stored_accept import Accepted, StoredAccept
+from ...labels.label_class import ClassRow
+from ...segmentation import InvalidInputError, Monitor, Progress
+from .. import ui_text
+from ..layers.image_layers import Region, is_on_disk, part_of_choice
+from ..layers.large_annotation_layer import LargeAnnotationLayer
+from ..layers.prediction_layers import Prediction
+from .base import Controller
+
+if TYPE_CHECKING:
+    from .main_job import MainJob
+
+AT_ONCE = 1 << 21
+"""Pixels that are accepted in the window's thread, in at most a tenth of a second."""
+
+
+def is_long(prediction: Prediction) -> bool:
+    """Return whether accepting a prediction takes too long for the window's thread."""
+    choice = prediction.choice
+    return is_on_disk(choice.layer) and math.prod(choice.shape) > AT_ONCE
+
+
+def accepting(
+    annotation: LargeAnnotationLayer,
+    prediction: Prediction,
+    rows: Sequence[ClassRow],
+    rule: Rule,
+    *,
+    chosen: set[str] | None,
+    rectangle: Region | None,
+    point: tuple[int, int] | None,
+) -> StoredAccept:
+    """Return the work of accepting a prediction.
+
+    Parameters
+    ----------
+    annotation, rows, rule, chosen, point
+        See `LargeAnnotationLayer.accepting`.
+    prediction : Prediction
+    rectangle : (slice, slice), optional
+        Rows and columns of the image; default: all of the prediction.
+    """
+    choice, labels = prediction.choice, prediction.snapshot()
+    if rectangle is not None:
+        choice, part = part_of_choice(choice, rectangle)
+        labels = labels[part]
+    return annotation.accepting(choice, labels, rows, rule, chosen=chosen, point=point)
+
+
+class AcceptJob(Controller):
+    """Accepts a prediction in a thread; cancelled, it has changed nothing.
+
+    Parameters
+    ----------
+    panel : QWidget
+        Parent of this object.
+    main_job : MainJob
+    confirm : callable
+        Asks whether this many hand-painted pixels may be replaced.
+    is_there : callable
+        Returns whether an annotation is in the window.
+    """
+
+    def __init__(
+        self,
+        panel: QWidget,
+        main_job: MainJob,
+        confirm: Callable[[int], bool],
+        is_there: Callable[[LargeAnnotationLayer], bool],
+    ) -> None:
+        super().__init__(panel)
+        self._main_job = main_job
+        self._confirm = confirm
+        self._is_there = is_there
+        self._next: Callable[[], None] | None = None
+        self._later = self.timer(0, self._go_on)
+
+    def start(
+        self,
+        annotation: LargeAnnotationLayer,
+        work: StoredAccept,
+        on_accepted: Callable[[int], str],
+        *,
+        agreed: bool = False,
+    ) -> None:
+        """Start accepting.
+
+        Parameters
+        ----------
+        annotation : LargeAnnotationLayer
+        work : StoredAccept
+        on_accepted : callable
+            Takes the number of pixels whose label changed; returns the message to show.
+        agreed : bool
+            Whether the user knows that hand-painted pixels are replaced.
+
+        Raises
+        ------
+        InvalidInputError
+            If a job is running.
+        """
+        started = self._main_job.start_told(
+            partial(_accepted, work, annotation.store, agreed),
+            partial(self._on_worked, annotation, work, on_accepted, agreed),
+        )
+        if not started:
+            raise InvalidInputError(ui_text.WAIT_FOR_JOB)
+
+    def _on_worked(
+        self,
+        annotation: LargeAnnotationLayer,
+        work: StoredAccept,
+        on_accepted: Callable[[int], str],
+        agreed: bool,
+        found: Accepted | int,
+    ) -> str:
+        again = partial(self.start, annotation, work, on_accepted)
+        if not self._is_there(annotation):
+            return ui_text.STOPPED
+        if isinstance(found, int):
+            self._soon(partial(self._ask, found, again))
+            return ""
+        changed = annotation.take_accepted(found)
+        if changed is None:
+            self._soon(partial(again, agreed=agreed))
+            return ""
+        return on_accepted(changed)
+
+    def _ask(self, painted: int, again: Callable[..., None]) -> None:
+        if self._confirm(painted):
+            again(agreed=True)
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        """Do something when the job has ended."""
+        self._next = call
+        self._later.start()
+
+    def _go_on(self) -> None:
+        call, self._next = self._next, None
+        if call is not None:
+            with self.told():
+                call()
+
+
+def _accepted(
+    work: StoredAccept,
+    store: LabelStore,
+    agreed: bool,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> Accepted | int:
+    """Accept into a fork; or return how many painted pixels would be replaced, to ask first."""
+    monitor = Monitor(report, should_stop)
+    work = work.found()
+    if work.rule == "all" and not agreed:
+        painted = work.painted(store, monitor)
+        if painted:
+            return painted
+    return work.run(store, monitor)
