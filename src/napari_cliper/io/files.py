@@ -94,9 +94,9 @@ def whole_files(
     staging: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-{_HOST}-", dir=folder))
+        staging = Path(tempfile.mkdtemp(prefix=owned_name(_STAGING), dir=folder))
         yield staging
-        moves = dict(_moves(staging, folder))
+        moves = dict(moves_of(staging, folder))
         if replace != "any":
             check_places(moves.values(), replace=replace, inputs=inputs)
             with _recorded(folder, moves):
@@ -114,12 +114,21 @@ def remove_abandoned(folder: Path) -> None:
     """Delete the temporary folders of `whole_files` that killed programs have left in a folder."""
     with suppress(OSError):
         for path in folder.iterdir():
-            if path.name.startswith(_STAGING) and path.is_dir() and _is_abandoned(path):
+            if path.name.startswith(_STAGING) and path.is_dir() and is_abandoned(path, _STAGING):
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_abandoned(staging: Path) -> bool:
-    pid, host, *_ = (*staging.name.removeprefix(_STAGING).split("-"), "", "")
+def owned_name(prefix: str) -> str:
+    """Return the beginning of the name of a temporary folder of this process."""
+    return f"{prefix}{os.getpid()}-{_HOST}-"
+
+
+def is_abandoned(staging: Path, prefix: str) -> bool:
+    """Return whether the program that has made a temporary folder is gone.
+
+    Of another computer, it is taken for gone after a day.
+    """
+    pid, host, *_ = (*staging.name.removeprefix(prefix).split("-"), "", "")
     if pid.isdecimal() and host == _HOST:
         return not psutil.pid_exists(int(pid))
     return time.time() - staging.stat().st_mtime > _ABANDONED
@@ -179,12 +188,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _moves(staging: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
+def moves_of(staging: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
     """Yield each new file or folder and its destination."""
     for path in sorted(staging.iterdir()):
         target = folder / path.name
         if path.is_dir() and target.is_dir() and path.suffix != ".zarr":
-            yield from _moves(path, target)
+            yield from moves_of(path, target)
         else:
             yield path, target
 

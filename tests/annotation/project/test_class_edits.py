@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +15,11 @@ import torch
 
 from napari_cliper.annotation.class_change import ClassChange, change_state
 from napari_cliper.annotation.edit_mask import PAINTED, AnnotationState
+from napari_cliper.annotation.label_store import LabelStore
 from napari_cliper.annotation.project.annotation_store import ChangedOnDiskError
 from napari_cliper.annotation.project.class_edits import BACKUPS, BACKUPS_KEPT
 from napari_cliper.annotation.project.project import Project
+from napari_cliper.annotation.stored_state import StoredState
 from napari_cliper.io.files import FileError
 from napari_cliper.io.writers.tiff import CLASSES_NAMESPACE
 from napari_cliper.labels.label_class import ClassRow
@@ -236,3 +239,64 @@ def test_pixels_are_counted_in_records_of_older_versions(project):
         record.pop("pixels", None)
         path.write_text(json.dumps(record))
     assert Project.open(project.folder).pixels_of_class("cell") == expected
+
+
+def content_of(folder):
+    """Class names and labels of all images, the words, and the files of annotations."""
+    project = Project.open(folder)
+    states = [(one.name, project.peek(one.name)) for one in project.images]
+    found = [
+        (name, state.classes, state.labels.tobytes(), state.edit_mask.tobytes())
+        for name, state in states
+        if state is not None
+    ]
+    return found, project.settings().classes, project.thresholds("both")
+
+
+def test_a_program_that_is_killed_leaves_all_or_nothing_changed(project, tmp_path, monkeypatch):
+    """Copy the folder before each step of a change: so a kill there would leave it."""
+    folder, store = project.folder, LabelStore((12, 15))
+    project.add_image("slide", np.zeros((12, 15), np.uint8))
+    store.write((slice(2, 9), slice(3, 8)), np.uint16(1), np.uint8(PAINTED))
+    project.save("slide", StoredState(store, {1: CELL, 2: NUCLEUS}))
+    before, left = content_of(folder), []
+
+    def keep_a_copy():
+        left.append(tmp_path / "left" / f"{len(left)}")
+        shutil.copytree(folder, left[-1])
+
+    replace, moving = Path.replace, []
+
+    def replace_and_copy(path, target):
+        if "cliper-change" in str(path) + str(target):
+            keep_a_copy()
+            moving.append(target)
+        return replace(path, target)
+
+    with monkeypatch.context() as watched:
+        watched.setattr(Path, "replace", replace_and_copy)
+        project.change_class(ClassChange("cell", NUCLEUS, merge=True))
+    after = content_of(folder)
+    assert before != after
+    monkeypatch.setattr("psutil.pid_exists", lambda _: False)  # it was killed
+    found = []
+    for copy in left:
+        begun = bool(list(copy.glob(".cliper*/.moves.json")))
+        assert Project.open(copy).completed_change == begun
+        content = content_of(copy)
+        assert content == (after if begun else before)
+        found.append(begun)
+        assert not list(copy.glob(".cliper*"))
+        again = Project.open(copy)
+        assert not again.completed_change
+        again.save("slide", again.load("slide"))  # deletes what was replaced
+        assert len(list((copy / "annotations").glob("slide.*"))) == 2
+    assert found == sorted(found)
+    assert 5 < sum(found) < len(found)
+    shutil.copytree(left[-1], tmp_path / "odd")
+    odd = tmp_path / "odd" / ".cliper-change-1-x-y"
+    odd.mkdir()
+    (odd / ".moves.json").write_text('{"moves": [["a", "../../a"]]}')
+    os.utime(odd, (0, 0))
+    with pytest.raises(FileError, match="outside of its folder"):
+        Project.open(tmp_path / "odd")

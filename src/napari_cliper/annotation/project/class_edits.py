@@ -1,5 +1,8 @@
 """Change a class in all images of a project: either in all of its files, or in none.
 
+If the program is killed meanwhile, the next one that opens the project completes the change, or
+there was none.
+
 What is replaced is copied to a folder first:
 
     backups/2026-11-26 14-05-09/    annotations and settings as they were before the change
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...io.files import whole_files
+from ...io.resumed_files import resumed_files
 from ...labels.label_class import check_rows
 from ...segmentation import Monitor, atomic
 from ..class_change import ClassChange
@@ -87,7 +91,7 @@ def change_class(
     with ExitStack() as held:
         held.enter_context(store.saving)
         try:
-            with whole_files(folder, replace="any") as staging:
+            with resumed_files(folder) as staging:
                 (staging / ANNOTATIONS).mkdir()
                 for index, entry in enumerate(images.entries):
                     monitor.tell("Changing the class", index, len(images.entries))

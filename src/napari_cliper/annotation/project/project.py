@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from ...io.files import FileError, cannot
 from ...io.json_records import encoded
+from ...io.resumed_files import finish_moves
 from ...labels.label_class import ClassRow
 from ...segmentation import Monitor, SegmentationConfig, Thresholds, atomic
 from ..class_change import ClassChange, pixels_of
@@ -69,6 +70,8 @@ class Project(ProjectImageEdits):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._settings = SettingsFiles(folder)
+        self.completed_change = False
+        """Whether `open` has completed a change of a class that was interrupted."""
 
     @classmethod
     def create(cls, folder: str | Path, images: Sequence[str | Path] = ()) -> Project:
@@ -106,7 +109,7 @@ class Project(ProjectImageEdits):
 
     @classmethod
     def open(cls, path: str | Path) -> Project:
-        """Open a project.
+        """Open a project; complete a change of a class that was interrupted.
 
         Missing image files are not an error (see `missing`).
 
@@ -119,7 +122,8 @@ class Project(ProjectImageEdits):
         ------
         FileError
             For a path without a project, and for a project file that cannot be read, is
-            invalid, or was written by a newer version.
+            invalid, or was written by a newer version. If an interrupted change cannot be
+            completed.
         """
         path = Path(path)
         folder = path.parent if path.name == FILE else path
@@ -133,7 +137,11 @@ class Project(ProjectImageEdits):
                 f"There is no annotation project in {folder}: {FILE} is missing. Choose the folder "
                 "that contains it."
             )
-        return cls(folder.resolve())
+        folder = folder.resolve()
+        finished = finish_moves(folder)
+        project = cls(folder)
+        project.completed_change = finished
+        return project
 
     # ------------------------------------------------------------------ annotations
 
@@ -347,8 +355,9 @@ class Project(ProjectImageEdits):
     def change_class(self, change: ClassChange, monitor: Monitor | None = None) -> ClassChanged:
         """Rename, merge or delete a class: in all annotations, the class list and the settings.
 
-        All files are replaced, or none. Those with annotations or prototypes of the class are
-        copied to a folder in ``backups/`` first; see `class_edits`. Saves wait meanwhile.
+        All files are replaced, or none; if the program is killed meanwhile, `open` completes it.
+        Those with annotations or prototypes of the class are copied to a folder in ``backups/``
+        first; see `class_edits`. Saves wait meanwhile.
 
         Parameters
         ----------

@@ -343,7 +343,9 @@ class Autosave(Controller):
             self.found.insert(0, replace(found, images=tuple(left)))
             self.message.emit(" ".join(problems), True)
         else:
-            self.message.emit(ui_text.ANNOTATIONS_BACK, False)
+            completed = session.project.completed_change
+            told = ui_text.COMPLETED_CHANGE if completed else ui_text.ANNOTATIONS_BACK
+            self.message.emit(told, False)
         self._show()
 
     def _bring_back(self, session: Session, one: FoundAnnotation) -> None:

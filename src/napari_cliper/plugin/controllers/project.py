@@ -183,12 +183,13 @@ class ProjectController(Controller):
         project, settings = opened
         self._apply_settings(settings)
         self._begin(project)
+        if project.completed_change:
+            self.message.emit(ui_text.COMPLETED_CHANGE, False)
 
     def _begin(self, project: Project) -> None:
         """Show the image of the project that was shown last, or the first that is not done."""
         self._leave()
-        self.project, self.current = project, ""
-        self._opening, self._uncertain = None, {}
+        self.project, self.current, self._opening, self._uncertain = project, "", None, {}
         self._saved_settings = self._settings_shown()
         self._status = {image.name: image.status for image in project.images}
         open_ones = [image for image in project.images if image.status != "done"]
@@ -215,8 +216,7 @@ class ProjectController(Controller):
         self._shown.clear()
         self.project, self.current = project, name
         self._shown.show(name, annotation.image)
-        self._opening, self._uncertain = None, {}
-        self._status = {name: "started"}
+        self._opening, self._uncertain, self._status = None, {}, {name: "started"}
         self._wanted, self._unsaved = name, {name}
         if self.save_now():
             self.saved_as.emit(annotation)

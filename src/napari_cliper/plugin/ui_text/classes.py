@@ -61,6 +61,10 @@ CHANGE_CLASS_TITLE = "Change a class"
 CLASS_IS_CHANGED = (
     "A class is being changed in all images. Wait for it to end, or cancel it, and try again."
 )
+COMPLETED_CHANGE = (
+    "The program was closed while a class was being changed in all images. The change is now "
+    "complete."
+)
 MOVE_UP = "Move &up"
 MOVE_UP_TIP = "Move the selected classes up (Alt+Up)."
 MOVE_UP_WHY_NOT = "The selected classes are at the top."
