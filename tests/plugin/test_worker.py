@@ -164,6 +164,19 @@ def test_napari_shows_a_long_job_until_it_ends(qtbot, capsys, ending):
 
 
 @pytest.mark.usefixtures("viewer")
+def test_a_napari_that_does_not_ask_before_closing_still_shows_a_long_job(qtbot, monkeypatch):
+    for name in ("_register_task_status", "_update_task_status"):  # napari has no public way
+        monkeypatch.delattr(type(napari.current_viewer().window), name)
+    release = threading.Event()
+    job = Job(lambda _report, _should_stop: release.wait(10), "Finding words")
+    job.start()
+    qtbot.waitUntil(lambda: bool(napari_shows()[0]), timeout=5000)
+    with qtbot.waitSignal(job.succeeded, timeout=5000):
+        release.set()
+    assert napari_shows() == ([], [])
+
+
+@pytest.mark.usefixtures("viewer")
 def test_napari_keeps_no_finished_job_in_memory(qtbot):
     large = type("Large", (), {})()
     gone = weakref.ref(large)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 import napari
 from napari.utils import progress
-from napari.utils.task_status import Status
+
+Ending = Literal["succeeded", "failed", "stopped"]
+_STATUS: Mapping[Ending, str] = MappingProxyType(
+    {"succeeded": "COMPLETED", "failed": "FAILED", "stopped": "CANCELLED"}
+)
+"""The names that napari has for how a job ends."""
 
 PROVIDER = "napari-cliper"
 _STEPS = 1000  # of a bar: Qt's count in 32 bits, bytes of a download do not fit
@@ -32,17 +38,7 @@ class Activity:
         self._bar: progress | None = None
         self._over = False
         self._showing = False
-        # napari 0.9.2 has no public way for jobs that are not its own: `thread_worker` registers
-        # only workers of napari, by this method too.
-        viewer = napari.current_viewer()
-        self._window: Any = None if viewer is None else viewer.window
-        self._task = (
-            None
-            if self._window is None
-            else self._window._register_task_status(  # noqa: SLF001
-                PROVIDER, Status.BUSY, title, cancel_callback=cancel
-            )
-        )
+        self._tell_end = _register(title, cancel)
 
     def begin(self) -> None:
         """Make the bar."""
@@ -65,10 +61,31 @@ class Activity:
                 bar.update(round(share * _STEPS) - bar.n)
         self._showing = False
 
-    def end(self, status: Status) -> None:
-        """Remove the bar, and set how the job has ended."""
+    def end(self, how: Ending) -> None:
+        """Remove the bar, and tell napari how the job has ended."""
         self._over = True
         if self._bar is not None:
             self._bar.close()
-        if self._window is not None:
-            self._window._update_task_status(self._task, status, self._title)  # noqa: SLF001
+        self._tell_end(how)
+
+
+def _register(title: str, cancel: Callable[[], None]) -> Callable[[Ending], None]:
+    """Add a job to those that napari asks about before it closes; return what ends it there.
+
+    napari 0.9 has no public way for jobs that are not its own: `thread_worker` registers only
+    workers of napari, by this method too. Without the method, napari closes without the question.
+    """
+    viewer = napari.current_viewer()
+    window: Any = None if viewer is None else viewer.window
+    try:
+        from napari.utils.task_status import Status  # noqa: PLC0415 - another napari may lack it
+
+        register, update = window._register_task_status, window._update_task_status  # noqa: SLF001
+    except (ImportError, AttributeError):
+        return lambda _how: None
+    task = register(PROVIDER, Status.BUSY, title, cancel_callback=cancel)
+
+    def end(how: Ending) -> None:
+        update(task, Status[_STATUS[how]], title)
+
+    return end

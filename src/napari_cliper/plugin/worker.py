@@ -10,18 +10,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 from weakref import ref
 
-from napari.utils.task_status import Status
 from qtpy.QtCore import QCoreApplication, QObject, Qt, Signal
 
 from ..io.files import FileError
 from ..segmentation import Progress, SegmentationError, Stopped, give_back_memory
 from . import ui_text
-from .activity import Activity
+from .activity import Activity, Ending
 from .pytorch_loading import load_triton_apart
 from .qt.timers import once
 
@@ -31,15 +29,6 @@ Work = Callable[[Callable[[Progress], None], Callable[[], bool]], Any]
 REPORT_EVERY = 0.05  # seconds; reporting more often would only keep the window busy
 ANNOUNCED_AFTER = 300  # milliseconds; napari's progress bars would flicker for shorter work
 STOP_WAITS = 250  # milliseconds until a job that does not stop is abandoned
-
-_Ending = Literal["succeeded", "failed", "stopped"]
-_STATUS: Mapping[_Ending, Status] = MappingProxyType(
-    {
-        "succeeded": Status.COMPLETED,
-        "failed": Status.FAILED,
-        "stopped": Status.CANCELLED,
-    }
-)
 
 logger = logging.getLogger(__name__)
 
@@ -175,12 +164,12 @@ class Job(QObject):
         if self.running:
             self._finish("stopped")
 
-    def _finish(self, how: _Ending, *values: Any) -> None:
+    def _finish(self, how: Ending, *values: Any) -> None:
         self.running = False
         self._patience.stop()
         self._announcement.stop()
         if self._activity is not None:
-            self._activity.end(_STATUS[how])
+            self._activity.end(how)
             self._activity = None
         getattr(self, how).emit(*values)
         self.finished.emit()
