@@ -1,11 +1,11 @@
 """How many objects get the right class from words and from a few named objects.
 
-    python benchmarks/naming.py --images DIR --output OUT [--limit N] [--model NAME]
+    python benchmarks/naming.py --images DIR --output OUT [--limit N] [--model NAME] [--part all]
 
 The objects are the connected regions of the true labels of DIR/KIND/labels, for the kinds in
 `CLASSES`, and the objects of synthetic scenes. Of each class 0, 1, 3 and 8 objects are named, drawn
-at random from all images of the kind; the others are classified by words and visual prototypes
-(`ours`), or by a random forest on properties of the regions, trained on the same objects. Writes
+at random from all images of the kind; the others are classified by words, network and properties of
+the objects (`ours`), or by a random forest on such properties, trained on the same objects. Writes
 OUT/naming.json with one row for each kind, method and number of examples: `right` is the share of
 the other objects with the right class, averaged over the draws.
 """
@@ -27,19 +27,17 @@ from sklearn.ensemble import RandomForestClassifier
 from napari_cliper.demo.run import HELD_OUT_SEED, MEASURED_SHAPE
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.labels.regions import connected_regions
-from napari_cliper.objects.classifying import classify, confirmed_labels
+from napari_cliper.objects.classifying import classify, object_evidence
+from napari_cliper.objects.named_examples import probabilities
 from napari_cliper.objects.object_set import Objects, objects_of
-from napari_cliper.segmentation import (
-    ImageEmbedding,
-    Prototypes,
-    SegmentationConfig,
-    Segmenter,
-)
+from napari_cliper.segmentation import SegmentationConfig, Segmenter
 
 EXAMPLES = (0, 1, 3, 8)
 DRAWS = 3
 SMALLEST = 50  # pixels of a region
 NOT_LABELLED = 255
+PARTS = {"all": slice(None), "even": slice(None, None, 2), "odd": slice(1, None, 2)}
+"""Which images are used, counted from 0; the settings were chosen on the even ones."""
 SCENES = 20
 
 CLASSES: Mapping[str, Mapping[int, str]] = {
@@ -70,8 +68,11 @@ class Picture:
     Parameters
     ----------
     name : str
-    embedding : ImageEmbedding
     objects : Objects
+    winners : (N,) int array
+        The index of the class of each object by words.
+    evidence : pair of arrays
+        See `object_evidence`.
     truth : (N,) int array
         The index of the class of each object.
     features : (N, F) float array
@@ -79,8 +80,9 @@ class Picture:
     """
 
     name: str
-    embedding: ImageEmbedding
     objects: Objects
+    winners: NDArray[np.intp]
+    evidence: tuple[NDArray[np.float64], NDArray[np.float64]]
     truth: NDArray[np.intp]
     features: NDArray[np.float64]
 
@@ -120,16 +122,23 @@ def _large(numbers: Labels) -> Labels:
 
 
 def pictures(
-    segmenter: Segmenter, found: Iterator[tuple[str, Any, Labels, Labels]], known: Sequence[int]
+    segmenter: Segmenter,
+    found: Iterator[tuple[str, Any, Labels, Labels]],
+    names: Mapping[int, str],
 ) -> Iterator[Picture]:
-    """Images with at least one object, encoded."""
+    """Images with at least one object, encoded and classified by words."""
+    known = list(names)
     for name, image, numbers, labels in found:
         objects = objects_of(numbers, (labels + 1).astype(np.uint16))
         if not len(objects.ids):
             continue
         truth = np.array([known.index(label - 1) for label in objects.labels.tolist()])
         features = properties(image, objects.numbers)
-        yield Picture(name, segmenter.embed(image), objects, truth, features)
+        embedding = segmenter.embed(image)
+        by_words = classify(segmenter.score(embedding, list(names.values())), objects)
+        winners = by_words.objects.labels.astype(np.intp) - 1
+        evidence = object_evidence(embedding, objects)
+        yield Picture(name, objects, winners, evidence, truth, features)
 
 
 def drawn(every: Sequence[Picture], count: int, rng: np.random.Generator) -> list[dict[int, int]]:
@@ -146,25 +155,25 @@ def drawn(every: Sequence[Picture], count: int, rng: np.random.Generator) -> lis
 
 
 def ours(
-    segmenter: Segmenter,
-    every: Sequence[Picture],
-    names: Sequence[str],
-    named: Sequence[Mapping[int, int]],
+    every: Sequence[Picture], names: Sequence[str], named: Sequence[Mapping[int, int]]
 ) -> list[NDArray[np.intp]]:
-    """The class of each object of each image by words and prototypes."""
-    by_label = dict(enumerate(names, 1))
-    prototypes: Prototypes | None = None
-    for one, examples in zip(every, named, strict=True):
-        if examples:
-            labels, confirmed = confirmed_labels(one.objects, examples)
-            prototypes = segmenter.learn(
-                one.embedding, labels, confirmed, by_label, one.name, prototypes
-            )
-    found = []
-    for one in every:
-        scores = segmenter.score(one.embedding, names, prototypes=prototypes)
-        found.append(classify(scores, one.objects).objects.labels.astype(np.intp) - 1)
-    return found
+    """The class of each object of each image by words, network and properties."""
+    winners = [one.winners for one in every]
+    if not any(named):
+        return winners
+    given = [
+        np.array([examples.get(number, 0) - 1 for number in one.objects.ids.tolist()])
+        for one, examples in zip(every, named, strict=True)
+    ]
+    probable = probabilities(
+        np.concatenate(winners),
+        np.concatenate([one.evidence[0] for one in every]),
+        np.concatenate([one.evidence[1] for one in every]),
+        np.concatenate(given),
+        len(names),
+    )
+    ends = np.cumsum([len(one) for one in winners])[:-1]
+    return np.split(probable.argmax(axis=1), ends)
 
 
 def forest(every: Sequence[Picture], named: Sequence[Mapping[int, int]]) -> list[NDArray[np.intp]]:
@@ -191,7 +200,7 @@ def right(
     return float(np.concatenate(hits).mean())
 
 
-def rows(folder: Path, limit: int | None, model: str) -> Iterator[dict[str, Any]]:
+def rows(folder: Path, limit: int | None, model: str, part: str) -> Iterator[dict[str, Any]]:
     """The rows of naming.json."""
     segmenter = Segmenter(SegmentationConfig(model=model, refiner="none"))
     kinds: dict[str, Mapping[int, str]] = {
@@ -200,14 +209,14 @@ def rows(folder: Path, limit: int | None, model: str) -> Iterator[dict[str, Any]
     kinds["scenes"] = {index: kind.name for index, kind in enumerate(KINDS)}
     for kind, names in kinds.items():
         images = scenes(limit) if kind == "scenes" else regions(folder, kind, limit)
-        every = list(pictures(segmenter, images, list(names)))
+        every = list(pictures(segmenter, images, names))[PARTS[part]]
         for count in EXAMPLES:
             shares: dict[str, list[float]] = {"ours": [], "random forest": []}
             for draw in range(DRAWS if count else 1):
                 named = drawn(every, count, np.random.default_rng(draw))
                 if count and not any(named):  # no class has two objects
                     continue
-                found = ours(segmenter, every, list(names.values()), named)
+                found = ours(every, list(names.values()), named)
                 shares["ours"].append(right(every, named, found))
                 if count:
                     shares["random forest"].append(right(every, named, forest(every, named)))
@@ -236,8 +245,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--limit", type=int, help="images of each kind")
     parser.add_argument("--model", default="demo")
+    parser.add_argument("--part", choices=PARTS, default="all", help="which of these images")
     options = parser.parse_args()
-    found = list(rows(options.images, options.limit, options.model))
+    found = list(rows(options.images, options.limit, options.model, options.part))
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "naming.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     print("share named rightly: ours / random forest")

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ..labels.numbers import mapped
-from ..segmentation import ClassPrompt, InvalidInputError
+from ..segmentation import InvalidInputError, patch_features
+from .named_examples import object_properties, probabilities
 from .object_set import Objects, objects_of
 
 if TYPE_CHECKING:
     from ..segmentation import (
         ImageEmbedding,
-        Prototypes,
         ScoreMaps,
-        Segmenter,
         Stage,
         Thresholds,
     )
@@ -112,6 +112,8 @@ class ScoresOfPlane:
         The region of the plane that was run; None for the whole plane.
     names : tuple of str
         The classes, in the order of the scores.
+    embedding : ImageEmbedding
+        Of the region that was run.
     """
 
     scores: ScoreMaps
@@ -119,6 +121,7 @@ class ScoresOfPlane:
     stage: Stage
     region: tuple[slice, slice] | None
     names: tuple[str, ...]
+    embedding: ImageEmbedding
 
     def labels_of(
         self, objects: Objects, names: Mapping[int, str], chosen: Collection[int] | None = None
@@ -211,13 +214,19 @@ def classify(
         objects.class_of(number)
         labels[number] = label
     found = objects.with_labels(labels)
-    rows = np.arange(len(means))
-    best = means[rows, found.labels.astype(np.intp) - 1]
+    return _classified(found, tuple(one.name for one in scores.classes), means)
+
+
+def _classified(
+    objects: Objects, names: tuple[str, ...], means: NDArray[np.float32]
+) -> ClassifiedObjects:
+    rows, own = np.arange(len(means)), objects.labels.astype(np.intp) - 1
+    best = means[rows, own]
     others = means.copy()
-    others[rows, found.labels.astype(np.intp) - 1] = 0
+    others[rows, own] = 0
     return ClassifiedObjects(
-        objects=found,
-        names=tuple(one.name for one in scores.classes),
+        objects=objects,
+        names=names,
         means=means,
         scores=best,
         margins=best - others.max(axis=1, initial=0),
@@ -261,73 +270,84 @@ def within(objects: Objects, region: tuple[slice, slice] | None) -> Objects:
     return replace(found, labels=objects.labels[np.searchsorted(objects.ids, found.ids)])
 
 
-def confirmed_labels(
-    objects: Objects, named: Mapping[int, int]
-) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
-    """Return the labels of the pixels of named objects, and which pixels these are.
-
-    Parameters
-    ----------
-    objects : Objects
-    named : mapping of int to int
-        Labels that a person gave to objects, by number.
-
-    Returns
-    -------
-    labels : uint16 array
-        In the shape of `Objects.numbers`; 0 outside of the named objects.
-    confirmed : bool array
-        As `Segmenter.learn` takes them.
-    """
-    of_object = np.array([named.get(number, 0) for number in objects.ids.tolist()], np.uint16)
-    labels: NDArray[np.uint16] = mapped(objects.numbers, objects.ids, of_object)
-    return labels, labels > 0
-
-
 def reclassify(
-    segmenter: Segmenter,
+    scores: ScoreMaps,
     embedding: ImageEmbedding,
     objects: Objects,
-    classes: Sequence[ClassPrompt | str],
     named: Mapping[int, int],
-    source: str,
+    thresholds: Thresholds | None = None,
     *,
-    prototypes: Prototypes | None = None,
-) -> tuple[ClassifiedObjects, Prototypes]:
-    """Classify objects with prototypes that are learned from those that a person has named.
+    stage: Stage | None = None,
+) -> ClassifiedObjects:
+    """Classify objects by the scores and by what those that a person has named have in common.
 
-    Prototypes need named objects of at least two classes; of one class alone, the words decide.
+    Learning needs named objects of at least two classes; of one class alone, the scores decide. See
+    `named_examples` for how scores, network and properties of the objects are weighted.
 
     Parameters
     ----------
-    segmenter, embedding, classes
-        As for `Segmenter.score`.
-    objects : Objects
+    scores, objects, thresholds, stage
+        As for `classify`.
+    embedding : ImageEmbedding
+        Of the same image.
     named : mapping of int to int
-        Labels that a person gave to objects, by number; these are kept. Label i + 1 is
-        ``classes[i]``.
-    source : str
-        Name of the image. Calling this again with it replaces what was learned from it.
-    prototypes : Prototypes, optional
-        Of other images, used too.
+        Labels that a person gave to objects, by number; these are kept.
 
     Returns
     -------
     ClassifiedObjects
-    Prototypes
-        With those of this image.
+        With learning, `means`, `scores` and `margins` are those of the probabilities of the
+        classes, 0 to 1.
 
     Raises
     ------
     InvalidInputError
-        As for `classify`, `Segmenter.score` and `Segmenter.learn`.
+        As for `classify`.
     """
-    prompts = [ClassPrompt(one) if isinstance(one, str) else one for one in classes]
-    names = {label: one.name for label, one in enumerate(prompts, 1)}
-    labels, confirmed = confirmed_labels(objects, named)
-    learned = segmenter.learn(embedding, labels, confirmed, names, source, prototypes)
-    scores = segmenter.score(embedding, prompts, prototypes=learned)
-    return classify(scores, objects, named=named), learned
+    found = classify(scores, objects, thresholds, stage=stage, named=named)
+    if len(set(named.values())) < 2:
+        return found
+    by_scores = classify(scores, objects, thresholds, stage=stage).objects.labels
+    given = np.array([named.get(number, 0) for number in objects.ids.tolist()])
+    properties, features = object_evidence(embedding, objects)
+    classes = len(scores.classes)
+    probable = probabilities(
+        by_scores.astype(np.intp) - 1, properties, features, given - 1, classes
+    )
+    labels = np.where(given > 0, given, probable.argmax(axis=1) + 1)
+    pairs = zip(objects.ids.tolist(), labels.tolist(), strict=True)
+    return _classified(objects.with_labels(dict(pairs)), found.names, probable.astype(np.float32))
+
+
+def object_evidence(
+    embedding: ImageEmbedding, objects: Objects
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the properties and the mean patch features of objects, for `probabilities`.
+
+    Parameters
+    ----------
+    embedding : ImageEmbedding
+    objects : Objects
+        Of the size of the image.
+
+    Returns
+    -------
+    properties : (N, 12) float64 array
+    features : (N, D) float64 array
+    """
+    count = len(objects.ids)
+    y, x = np.nonzero(objects.numbers)
+    order = np.arange(count, dtype=np.int32)
+    index = mapped(objects.numbers[y, x], objects.ids, order)
+    properties = object_properties(objects.numbers, index, count, embedding.image.pixels)
+    planes = patch_features(embedding)
+    rows, columns = planes.shape[1:]
+    height, width = objects.numbers.shape
+    cells = (y * rows // height) * columns + x * columns // width
+    shares = sparse.csr_array(
+        (1 / objects.areas[index], (index, cells)), shape=(count, rows * columns)
+    )
+    return properties, shares @ planes.flatten(1).T.double().cpu().numpy()
 
 
 def _size(shape: Sequence[int]) -> str:

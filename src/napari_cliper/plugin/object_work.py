@@ -21,15 +21,14 @@ from ..labels.labelled_image import PIXEL, LabelledImage
 from ..labels.regions import pixel_area, voxel_volume
 from ..labels.units import in_one_unit
 from ..objects.classifying import (
-    ClassifiedObjects,
     ScoresOfPlane,
-    classify,
+    reclassify,
     scores_of,
     within,
 )
 from ..objects.labelled import with_objects
 from ..objects.linked_planes import Plane
-from ..objects.object_set import Numbers, Objects, objects_of
+from ..objects.object_set import Numbers, objects_of
 from ..objects.object_stack import PlaneLabels, split_volume, unstacked
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..objects.summary import ClassSummary, class_summaries, usual_smallest
@@ -41,7 +40,6 @@ from .state import SeenLabels
 
 Report = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
-Learned = Callable[[Objects, Mapping[int, int], Report, ShouldStop], ClassifiedObjects]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +65,6 @@ class ObjectsRequest:
         The planes along Z, which are split as one volume; empty to split the plane alone.
     first : callable, optional
         Reads objects of another program that were never shown; they replace `earlier`.
-    learned : callable, optional
-        Takes objects and labels that the user gave to some of them, and returns their classes by
-        prototypes that are learned from these.
     sizing : bool
         Whether the smallest size is set from the objects, instead of that in `choice`.
     """
@@ -83,7 +78,6 @@ class ObjectsRequest:
     fixed: bool = False
     volume: Sequence[PlaneSource] = ()
     first: Callable[[], PlaneObjects] | None = None
-    learned: Learned | None = None
     sizing: bool = False
 
 
@@ -166,20 +160,20 @@ class MadeObjects:
         return voxel_volume(self.seen.volume(self.volume.whole.objects.label_array()))
 
 
-def make_objects(request: ObjectsRequest, report: Report, should_stop: ShouldStop) -> MadeObjects:
+def make_objects(request: ObjectsRequest, _report: Report, should_stop: ShouldStop) -> MadeObjects:
     """Make the objects of a plane; unchanged ones keep their numbers, edited ones stay.
 
     Labels are split. Objects of another program get the class with the highest score.
     """
     if request.fixed or not request.sizing:
-        return _make(request, report, should_stop)
-    made = _make(_with_smallest(request, 1), report, should_stop)
+        return _make(request, should_stop)
+    made = _make(_with_smallest(request, 1), should_stop)
     areas = made.every.objects.areas
     if not areas.size:
         return made
     smallest = usual_smallest(made.every.objects)
     if areas.min() < smallest:
-        made = _make(_with_smallest(request, smallest), report, should_stop)
+        made = _make(_with_smallest(request, smallest), should_stop)
     return replace(made, smallest=smallest)
 
 
@@ -187,7 +181,7 @@ def _with_smallest(request: ObjectsRequest, smallest: int) -> ObjectsRequest:
     return replace(request, choice=replace(request.choice, smallest=smallest))
 
 
-def _make(request: ObjectsRequest, report: Report, should_stop: ShouldStop) -> MadeObjects:
+def _make(request: ObjectsRequest, should_stop: ShouldStop) -> MadeObjects:
     seen, given = request.seen, request.scores
     if request.volume:
         volume = _volume(request, should_stop)
@@ -208,11 +202,9 @@ def _make(request: ObjectsRequest, report: Report, should_stop: ShouldStop) -> M
         return _made(request, plane, scores_of(plane.objects, plane.names, given))
     inside = within(plane.objects, given.region)
     named = given.labels_of(inside, plane.names, plane.edited.edited)
-    if request.learned is not None and len(set(named.values())) > 1:
-        learned = request.learned
-        found = learned(inside, named, report, should_stop)
-    else:
-        found = classify(given.scores, inside, given.thresholds, stage=given.stage, named=named)
+    found = reclassify(
+        given.scores, given.embedding, inside, named, given.thresholds, stage=given.stage
+    )
     plane = plane.classified(found)
     return _made(request, plane, found.scores_for(plane.objects))
 

@@ -27,6 +27,7 @@ from .features.composite import Channel as Channel
 from .features.composite import Composite as Composite
 from .features.contrast import PERCENTILES as PERCENTILES
 from .features.contrast import to_8bit as to_8bit
+from .features.patch_features import patch_features as patch_features
 from .features.preprocessing import RGBImage as RGBImage
 from .features.pyramid import Pyramid as Pyramid
 from .features.sampling import percentile_limits as percentile_limits

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Labels
@@ -15,21 +15,18 @@ from qtpy.QtCore import Signal
 
 from ...io.readers.object_files import ImportedObjects
 from ...labels.label_class import ClassRow
-from ...objects.classifying import ClassifiedObjects, ScoresOfPlane, reclassify
+from ...objects.classifying import ScoresOfPlane
 from ...objects.edited_objects import EditedObjects
-from ...objects.object_set import Objects, objects_of
+from ...objects.object_set import objects_of
 from ...objects.plane_objects import Classes, PlaneObjects
 from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.image_layers import ImageChoice, labels_shape, place, transforms
 from ..layers.object_layers import object_layers, reader_of
-from ..object_work import Learned, Report, ShouldStop, read_object_file
+from ..object_work import read_object_file
 from ..panels.objects_panel import ObjectsPanel
 from ..state import DockState
 from .base import Controller
-
-if TYPE_CHECKING:
-    from ...segmentation import Segmenter
 
 LABELS = ""
 """The origin of objects that labels are split into."""
@@ -122,26 +119,8 @@ class ObjectOrigins(Controller):
             scores.stages[-1] if seen is None else seen.stage,
             shown.choice.region,
             tuple(row.name for row in shown.rows),
+            shown.outcome.embedding,
         )
-
-    def learned(self, choice: ImageChoice, scores: ScoresOfPlane) -> Learned | None:
-        """Return what classifies objects by those that were named; None without a result."""
-        kept = self._state.result.current
-        if kept is None:
-            return None
-        shown, session = kept.shown, self._state.session
-        embedding, classes = shown.outcome.embedding, scores.scores.classes
-        source = ui_text.source_name(image=choice.name, plane=choice.plane)
-
-        def classified(
-            objects: Objects, named: Mapping[int, int], report: Report, should_stop: ShouldStop
-        ) -> ClassifiedObjects:
-            def use(segmenter: Segmenter) -> ClassifiedObjects:
-                return reclassify(segmenter, embedding, objects, classes, named, source)[0]
-
-            return session.use(shown.config, use, report, should_stop)
-
-        return classified
 
     # ------------------------------------------------------------------ files
 

@@ -52,7 +52,6 @@ class ObjectsRequests:
             origin=origin,
             fixed=fixed,
             first=first,
-            learned=None if scores is None else self._origins.learned(choice, scores),
             volume=volume,
             sizing=kept.sizing,
         )

@@ -1,0 +1,180 @@
+"""Learn the classes of objects from those that a person has named.
+
+Three sources are compared on the named objects:
+
+- the scores of the run (words, and prototypes of other images): how many named objects they get
+  right;
+- the network's patch features: how many get the class of the most similar other named object;
+- properties of the objects (size, shape, colour): the same.
+
+Randomised trees of the properties always count. The class with the highest score counts by the log
+odds that it is right, so that words without meaning count nothing and words that agree with the
+named objects outweigh the trees. The most similar features count in the same way, but only where
+they are better than the scores and the properties by more than chance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+from scipy.special import log_softmax
+
+from .object_set import Numbers
+
+TREES = 100
+SEED = 0
+FLOOR = 0.03
+"""Probability that is added to each class of the trees, so that none is ruled out."""
+BEYOND_CHANCE = 1.5
+"""Standard deviations by which features must be better to be used."""
+
+Rows = NDArray[np.float64]
+
+
+def object_properties(
+    numbers: Numbers, index: NDArray[np.integer], count: int, pixels: NDArray[np.uint8]
+) -> Rows:
+    """Measure size, shape and colour of objects.
+
+    Parameters
+    ----------
+    numbers : (Y, X) int32 array
+    index : (P,) array of int
+        The row, 0 to count - 1, of each pixel with a number, in the order of the pixels.
+    count : int
+    pixels : (Y, X, 3) uint8 array
+
+    Returns
+    -------
+    (count, 12) float64 array
+        Logarithms of the area, boundary and axes in pixels, eccentricity, extent (0 to 1), and mean
+        and standard deviation of each colour (0 to 255).
+    """
+
+    def total(values: NDArray[np.generic] | None = None) -> Rows:
+        return np.bincount(index, values, minlength=count).astype(np.float64)
+
+    y, x = (axis.astype(np.float64) for axis in np.nonzero(numbers))
+    area = total()
+    first, stop = np.full((2, count), np.inf), np.full((2, count), -np.inf)
+    centred = []
+    for at, axis in enumerate((y, x)):
+        np.minimum.at(first[at], index, axis)
+        np.maximum.at(stop[at], index, axis)
+        centred.append(axis - (total(axis) / area)[index])
+    yy, xx, xy = (
+        total(one * other) / area
+        for one, other in ((centred[0],) * 2, (centred[1],) * 2, (centred[0], centred[1]))
+    )
+    middle, spread = (yy + xx) / 2 + 1 / 12, np.sqrt(((yy - xx) / 2) ** 2 + xy**2)
+    major, minor = middle + spread, np.maximum(middle - spread, 0)
+    boxes = np.prod(stop - first + 1, axis=0)
+    columns = [
+        *(np.log1p(one) for one in (area, total(_sides(numbers)))),
+        *(np.log1p(4 * np.sqrt(one)) for one in (major, minor)),
+        np.sqrt(1 - minor / major),
+        area / boxes,
+    ]
+    of_objects = pixels[numbers > 0]
+    for channel in range(of_objects.shape[1]):
+        values = of_objects[:, channel].astype(np.float64)
+        mean = total(values) / area
+        columns += [mean, np.sqrt(total((values - mean[index]) ** 2) / area)]
+    return np.stack(columns, axis=1)
+
+
+def _sides(numbers: Numbers) -> NDArray[np.uint8]:
+    """How many of its four sides each pixel of an object has to another object or none, (P,)."""
+    sides = np.zeros(numbers.shape, np.uint8)
+    for axis in (0, 1):
+        one, other = (np.moveaxis(array, axis, 0) for array in (numbers, sides))
+        differ = one[1:] != one[:-1]
+        other[1:] += differ
+        other[:-1] += differ
+    return sides[numbers > 0]
+
+
+def probabilities(
+    winners: NDArray[np.integer],
+    properties: Rows,
+    features: NDArray[np.floating],
+    named: NDArray[np.integer],
+    classes: int,
+) -> Rows:
+    """Return how probable each class of each object is.
+
+    Parameters
+    ----------
+    winners : (N,) array of int
+        The class with the highest score, from 0.
+    properties : (N, F) array
+        See `object_properties`.
+    features : (N, D) array
+        Mean patch features.
+    named : (N,) array of int
+        The class that a person gave, from 0; -1 for the others. At least one is given.
+    classes : int
+
+    Returns
+    -------
+    (N, classes) float64 array
+        Rows sum to 1.
+    """
+    # Importing it takes a second, and most runs name no object.
+    from sklearn.ensemble import ExtraTreesClassifier  # noqa: PLC0415
+
+    known = np.flatnonzero(named >= 0)
+    truth = named[known]
+    rows = np.arange(len(named))
+    trees = ExtraTreesClassifier(TREES, random_state=SEED).fit(properties[known], truth)
+    found = np.zeros((len(named), classes))
+    found[:, trees.classes_] = trees.predict_proba(properties)
+    logits = np.log(found + FLOOR)
+    right = winners[known] == truth
+    logits[rows, winners] += _log_odds(right, classes)
+    # One object of a class says nothing of how well others of the class are found.
+    judged = np.bincount(truth, minlength=classes)[truth] > 1
+    if judged.any():
+        patches = _unit(
+            features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
+        )
+        alike = _nearest_right(patches, known, truth)[judged]
+        plain = max(
+            right[judged], _nearest_right(_unit(properties), known, truth)[judged], key=np.sum
+        )
+        gain = alike.astype(int) - plain
+        if gain.sum() > BEYOND_CHANCE * np.sqrt(np.abs(gain).sum()):
+            logits[rows, _nearest(patches, patches[known], truth)] += _log_odds(alike, classes)
+    probable: Rows = np.exp(log_softmax(logits, axis=1))
+    return probable
+
+
+def _log_odds(right: NDArray[np.bool_], classes: int) -> float:
+    """Return the weight of a vote that was right or wrong for objects of known class; 0 or more."""
+    hits, misses = np.count_nonzero(right) + 0.5, np.count_nonzero(~right) + 0.5
+    return max(float(np.log(hits / misses * max(classes - 1, 1))), 0.0)
+
+
+def _unit(columns: NDArray[np.floating]) -> Rows:
+    """Columns with mean 0 and standard deviation 1."""
+    spread: Rows = (columns - columns.mean(axis=0)) / (columns.std(axis=0) + 1e-6)
+    return spread
+
+
+def _nearest(points: Rows, examples: Rows, truth: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The class of the nearest example of each point."""
+    found: NDArray[np.integer] = truth[cKDTree(examples).query(points)[1]]
+    return found
+
+
+def _nearest_right(
+    points: Rows, known: NDArray[np.integer], truth: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Whether each named object has the class of the nearest other one."""
+    examples = points[known]
+    away = cdist(examples, examples)
+    np.fill_diagonal(away, np.inf)
+    found: NDArray[np.bool_] = truth[away.argmin(axis=1)] == truth
+    return found
