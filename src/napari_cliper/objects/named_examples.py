@@ -3,7 +3,8 @@
 Three sources are compared on the named objects:
 
 - the scores of the run (words, and prototypes of other images): how many named objects they get
-  right;
+  right, or how many of the objects that are most similar to them get the same class. The second
+  counts where a person names only objects with a wrong class: all others may be right;
 - the network's patch features: how many get the class of the most similar other named object;
 - properties of the objects (size, shape, colour): the same.
 
@@ -25,8 +26,12 @@ from .object_set import Numbers
 
 TREES = 100
 SEED = 0
-FLOOR = 0.03
+FLOOR = 0.1
 """Probability that is added to each class of the trees, so that none is ruled out."""
+WITHOUT_EXAMPLE = 0.04
+"""Probability of a class without a named object, which the trees do not know."""
+SIMILAR = 3
+"""How many objects that are similar to a named one are compared with it."""
 BEYOND_CHANCE = 1.5
 """Standard deviations by which features must be better to be used."""
 
@@ -99,7 +104,7 @@ def _sides(numbers: Numbers) -> NDArray[np.uint8]:
 def probabilities(
     winners: NDArray[np.integer],
     properties: Rows,
-    features: NDArray[np.floating],
+    features: Rows,
     named: NDArray[np.integer],
     classes: int,
 ) -> Rows:
@@ -129,32 +134,31 @@ def probabilities(
     truth = named[known]
     rows = np.arange(len(named))
     trees = ExtraTreesClassifier(TREES, random_state=SEED).fit(properties[known], truth)
-    found = np.zeros((len(named), classes))
+    found = np.full((len(named), classes), WITHOUT_EXAMPLE)
     found[:, trees.classes_] = trees.predict_proba(properties)
     logits = np.log(found + FLOOR)
-    right = winners[known] == truth
-    logits[rows, winners] += _log_odds(right, classes)
+    right = (winners[known] == truth).astype(np.float64)
+    sizes, patches = _unit(properties), _unit(_normalised(features))
+    similar = (_similar_right(one, winners, named) for one in (sizes, patches))
+    agreed = max((right, *similar), key=np.sum)
+    logits[rows, winners] += _log_odds(agreed, classes)
     # One object of a class says nothing of how well others of the class are found.
     judged = np.bincount(truth, minlength=classes)[truth] > 1
     if judged.any():
-        patches = _unit(
-            features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
-        )
         alike = _nearest_right(patches, known, truth)[judged]
-        plain = max(
-            right[judged], _nearest_right(_unit(properties), known, truth)[judged], key=np.sum
-        )
-        gain = alike.astype(int) - plain
+        plain = max(agreed[judged], _nearest_right(sizes, known, truth)[judged], key=np.sum)
+        gain = alike - plain
         if gain.sum() > BEYOND_CHANCE * np.sqrt(np.abs(gain).sum()):
             logits[rows, _nearest(patches, patches[known], truth)] += _log_odds(alike, classes)
     probable: Rows = np.exp(log_softmax(logits, axis=1))
     return probable
 
 
-def _log_odds(right: NDArray[np.bool_], classes: int) -> float:
-    """Return the weight of a vote that was right or wrong for objects of known class; 0 or more."""
-    hits, misses = np.count_nonzero(right) + 0.5, np.count_nonzero(~right) + 0.5
-    return max(float(np.log(hits / misses * max(classes - 1, 1))), 0.0)
+def _log_odds(right: Rows, classes: int) -> float:
+    """Return the weight of a vote by how far it was right for objects of known class; 0 or more."""
+    hits = float(right.sum())
+    odds = (hits + 0.5) / (len(right) - hits + 0.5)
+    return max(float(np.log(odds * max(classes - 1, 1))), 0.0)
 
 
 def _unit(columns: NDArray[np.floating]) -> Rows:
@@ -163,18 +167,32 @@ def _unit(columns: NDArray[np.floating]) -> Rows:
     return spread
 
 
+def _normalised(rows: Rows) -> Rows:
+    """Rows of length 1."""
+    lengths: Rows = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+    return rows / lengths
+
+
+def _similar_right(points: Rows, winners: NDArray[np.integer], named: NDArray[np.integer]) -> Rows:
+    """Share of the objects similar to each named one whose highest score is that of its class."""
+    known, others = np.flatnonzero(named >= 0), np.flatnonzero(named < 0)
+    if len(others) < SIMILAR:
+        return np.zeros(len(known))
+    similar = cKDTree(points[others]).query(points[known], SIMILAR)[1]
+    share: Rows = (winners[others[similar]] == named[known, None]).mean(axis=1)
+    return share
+
+
 def _nearest(points: Rows, examples: Rows, truth: NDArray[np.integer]) -> NDArray[np.integer]:
     """The class of the nearest example of each point."""
     found: NDArray[np.integer] = truth[cKDTree(examples).query(points)[1]]
     return found
 
 
-def _nearest_right(
-    points: Rows, known: NDArray[np.integer], truth: NDArray[np.integer]
-) -> NDArray[np.bool_]:
-    """Whether each named object has the class of the nearest other one."""
+def _nearest_right(points: Rows, known: NDArray[np.integer], truth: NDArray[np.integer]) -> Rows:
+    """Whether each named object has the class of the nearest other one, 0 or 1."""
     examples = points[known]
     away = cdist(examples, examples)
     np.fill_diagonal(away, np.inf)
-    found: NDArray[np.bool_] = truth[away.argmin(axis=1)] == truth
+    found: Rows = (truth[away.argmin(axis=1)] == truth).astype(np.float64)
     return found
