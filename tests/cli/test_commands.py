@@ -213,6 +213,13 @@ def test_tiles_that_do_not_fit_on_the_disk_are_refused_before_the_run(
     assert result.exit_code == 1
     assert "--tile-cache" in result.stderr
     assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    given = (path, "--tile", "64", "--tile-cache", str(tmp_path / "tiles"), "--overwrite")
+    assert segment(*given).exit_code == 0
+    monkeypatch.setattr(segment_files, "free_space", lambda folder: 0)
+    again = segment(*given)  # everything is in the cache
+    assert again.exit_code == 0, again.stderr
+    assert "0 of them new" in again.output
 
 
 def test_thresholds_reach_the_labels(segment, image_file, tmp_path):

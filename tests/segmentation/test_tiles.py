@@ -343,6 +343,17 @@ def test_an_estimate_is_of_all_tiles(scene):
     assert estimate.seconds > 0
     assert estimate.read_again == 0
     assert one.estimate(scene.image[:200, :200]) is None
+    assert (estimate.new_tiles, estimate.new_disk) == (9, stored)
+    for key in list(one.tile_store.entries)[:4]:
+        del one.tile_store.entries[key]
+    passes = Passes(one)
+    left = one.estimate(scene.image, each=estimate.each)
+    assert passes.count == 0
+    assert (left.tiles, left.disk, left.new_tiles) == (9, stored, 4)
+    assert left.new_disk == pytest.approx(stored * 4 / 9)
+    assert left.new_seconds == pytest.approx(left.seconds * 4 / 9)
+    planes = left.times(3)
+    assert (planes.tiles, planes.new_tiles) == (27, 22)
 
 
 def test_the_cache_is_bounded_and_memory_writes_nothing(tmp_path, scene):

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Prototypes,
         ScoreMaps,
         Segmenter,
+        TileCosts,
         TileEstimate,
         TileStore,
     )
@@ -74,7 +75,7 @@ class Session:
         self.tiles_on_disk = True
         """Whether features of tiles are kept on disk; set it before the first job."""
         self._tile_store: TileStore | None = None
-        self._cost: tuple[tuple[Any, ...], TileEstimate] | None = None
+        self._cost: tuple[tuple[Any, ...], TileCosts] | None = None  # of a tile of an image
         self._lock = threading.RLock()  # for the cache, used by the window and by threads
         self._in_use = threading.Lock()  # held by the job that uses the segmenter
         self._computing_affinity = threading.Lock()  # so that two jobs do not compute the same
@@ -87,7 +88,7 @@ class Session:
     ) -> TileEstimate | None:
         """What encoding the image in tiles costs; None if it is encoded as a whole.
 
-        Encodes one tile, once; called in a thread.
+        Encodes one tile, once, and looks up which tiles are cached; called in a thread.
 
         Raises
         ------
@@ -96,18 +97,18 @@ class Session:
         """
         with self._segmenter_for(request.config, report, should_stop) as segmenter:
             image, contrast, key = self._image(segmenter, request, report)
-            if self._cost is None or self._cost[0] != key:
-                cost = segmenter.estimate(
-                    image,
-                    contrast=contrast,
-                    gamma=request.gamma,
-                    report=report,
-                    should_stop=should_stop,
-                )
-                if cost is None:
-                    return None
-                self._cost = key, cost
-            return self._cost[1]
+            known = self._cost is not None and self._cost[0] == key
+            cost = segmenter.estimate(
+                image,
+                contrast=contrast,
+                gamma=request.gamma,
+                each=self._cost[1] if self._cost is not None and known else None,
+                report=report,
+                should_stop=should_stop,
+            )
+            if cost is not None:
+                self._cost = key, cost.each
+            return cost
 
     def run_if_short(
         self,
@@ -136,7 +137,7 @@ class Session:
         cost = self.estimate(request, report, should_stop)
         if cost is not None:
             check_room(cost, self.tile_store)
-            if cost.seconds > seconds:
+            if cost.new_seconds > seconds:
                 return cost
         if first is not None:
             first(report, should_stop)

@@ -48,8 +48,8 @@ class Costs:
             return ""
         return ui_text.tile_costs(
             tiles=self.cost.tiles,
-            seconds=self.cost.seconds,
-            disk=self.cost.disk,
+            seconds=self.cost.new_seconds,
+            disk=self.cost.new_disk,
             memory=self.cost.memory,
             on_disk=self.on_disk,
         )
@@ -57,6 +57,8 @@ class Costs:
 
 def check_room(cost: TileEstimate, store: TileStore) -> None:
     """Check that a run in tiles has enough memory and disk; called in a thread.
+
+    Tiles that are cached take no more of either.
 
     Raises
     ------
@@ -68,12 +70,12 @@ def check_room(cost: TileEstimate, store: TileStore) -> None:
     memory, free = cost.memory, psutil.virtual_memory().available
     if isinstance(store, TileCache):
         disk = free_space(store.folder)
-        if cost.disk > disk:
+        if cost.new_disk > disk:
             raise InvalidInputError(
-                ui_text.tiles_exceed_disk(tiles=cost.tiles, needed=cost.disk, free=disk)
+                ui_text.tiles_exceed_disk(tiles=cost.new_tiles, needed=cost.new_disk, free=disk)
             )
     else:
-        memory += min(cost.disk, store.limit)
+        memory += min(cost.new_disk, store.limit)
     if memory > free:
         raise InvalidInputError(
             ui_text.tiles_exceed_memory(tiles=cost.tiles, needed=memory, free=free)

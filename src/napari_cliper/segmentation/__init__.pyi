@@ -95,7 +95,8 @@ from .scoring.prototypes import BACKGROUND as BACKGROUND
 from .scoring.prototypes import Prototype as Prototype
 from .scoring.prototypes import Prototypes as Prototypes
 from .segmenter import Segmenter as Segmenter
-from .tile_encoder import TileEstimate as TileEstimate
+from .tile_estimate import TileCosts as TileCosts
+from .tile_estimate import TileEstimate as TileEstimate
 from .tiles import Tiles as Tiles
 from .tiles import Window as Window
 from .tiles import squares as squares

@@ -40,8 +40,9 @@ from .refiners.table import REFINERS
 from .region_masks import given_masks
 from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .scoring.prototypes import Prototypes, learn_prototypes
-from .tile_encoder import TileEncoder, TileEstimate
-from .tiled_embedding import embed_tiled
+from .tile_encoder import TileEncoder
+from .tile_estimate import TileCosts, TileEstimate, estimate_of
+from .tiled_embedding import embed_tiled, identity_of
 from .tiles import TileLayout, tile_layout
 from .whole_encoder import embed_whole, timed
 from .words import question_of
@@ -279,23 +280,28 @@ class Segmenter:
         *,
         contrast: Limits | None = None,
         gamma: float = 1.0,
+        each: TileCosts | None = None,
         report: Report | None = None,
         should_stop: ShouldStop | None = None,
     ) -> TileEstimate | None:
         """Estimate what encoding an image costs; None for one that is encoded as a whole.
 
-        The parameters and errors are those of `embed`.
+        `each` is what one tile costs, from an earlier estimate; by default, one tile is encoded.
+        The other parameters and the errors are those of `embed`.
         """
-        found = self.check(image, contrast, gamma)
-        monitor = Monitor.of(report, should_stop)
-        return self.estimate_tiles(found, monitor) if isinstance(found, TiledImage) else None
+        found, monitor = self.check(image, contrast, gamma), Monitor.of(report, should_stop)
+        return self.estimate_tiles(found, monitor, each) if isinstance(found, TiledImage) else None
 
-    def estimate_tiles(self, image: TiledImage, monitor: Monitor) -> TileEstimate:
-        """Estimate what encoding an image from `check` costs, by encoding one of its tiles."""
+    def estimate_tiles(
+        self, image: TiledImage, monitor: Monitor, each: TileCosts | None = None
+    ) -> TileEstimate:
+        """Estimate what encoding an image from `check` costs; see `estimate`."""
         layout = self._tiles_of(image)
         with self.networks.guard("encoding a tile"), torch.inference_mode():
             self.networks.load(monitor)
-            return TileEncoder(self.reader, self.tile_store).estimate(image, layout, monitor)
+            encoder = TileEncoder(self.reader, self.tile_store)
+            identity = identity_of(self.networks)
+            return estimate_of(encoder, image, layout, identity, each, monitor)
 
     # ------------------------------------------------------------------ score
 

@@ -6,8 +6,6 @@ image (contrast, maxima, thresholds relative to a maximum) is taken over all til
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -50,51 +48,6 @@ FORMAT = 1
 
 ATTENTION_SHARE = 0.5
 """Share of the cache that the refiner's attention of one image may take."""
-
-BYTES_A_PIXEL, BYTES_A_PATCH, REFINING_BYTES = 4, 400, 700_000_000
-"""Memory of a run: labels and the image, maps of about ten classes, and one part with PAMR."""
-
-CHUNK_BYTES = 300_000_000
-"""Memory for labels chunk by chunk: parts of the image and of the maps."""
-
-
-@dataclass(frozen=True)
-class TileEstimate:
-    """What encoding an image in tiles costs.
-
-    Parameters
-    ----------
-    tiles : int
-        Number of tiles.
-    seconds : float
-        Time in the networks, if no tile is cached.
-    disk : int
-        Bytes of the features on disk.
-    memory : int
-        Bytes of memory, without the networks.
-    chunk_memory : int
-        The same if it is labelled chunk by chunk (`ChunkedLabels`).
-    read_again : int
-        Number of tiles whose attention does not fit into the cache: the refiner's network reads
-        them again for every question.
-    """
-
-    tiles: int
-    seconds: float
-    disk: int
-    memory: int
-    chunk_memory: int
-    read_again: int
-
-    def times(self, planes: int) -> TileEstimate:
-        """Return the costs of several planes of this size, which are run one after the other."""
-        return replace(
-            self,
-            tiles=self.tiles * planes,
-            seconds=self.seconds * planes,
-            disk=self.disk * planes,
-            read_again=self.read_again * planes,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,8 +115,25 @@ class TileEncoder:
         monitor: Monitor,
     ) -> tuple[dict[TilePart, str], int]:
         """The keys of a tile, and how many bytes of attention are new in the store."""
+        own = self.keys_of(image, layout, identity, place, pixels)
+        if own and own["clip"] not in self.store:
+            self._read_features(own["clip"], self._source(image, layout, place, pixels), monitor)
+        if "refiner" not in own or allowed <= 0 or own["refiner"] in self.store:
+            return own, 0
+        crop = image.region(tile_window(layout, place))
+        return own, self._read_attention(own["refiner"], crop, monitor).nbytes
+
+    def keys_of(
+        self,
+        image: TiledImage,
+        layout: TileLayout,
+        identity: str,
+        place: Window,
+        pixels: RGBPixels,
+    ) -> dict[TilePart, str]:
+        """The keys of a tile in the store; none for a tile without contrast."""
         if (pixels == pixels[0, 0]).all():
-            return {}, 0
+            return {}
         source = self._source(image, layout, place, pixels)
         depends_on = [identity, pixels]
         if source.original is not pixels:
@@ -171,18 +141,13 @@ class TileEncoder:
         if source.masks is not None:
             depends_on.append(source.masks)
         own: dict[TilePart, str] = {"clip": key_of("clip", FORMAT, *depends_on)}
-        if own["clip"] not in self.store:
-            self._read_features(own["clip"], source, monitor)
-        if not self._reads_attention:
-            return own, 0
-        crop = image.region(tile_window(layout, place))
-        own["refiner"] = key_of("refiner", FORMAT, self.reader.config.embedding_key, crop)
-        if allowed <= 0 or own["refiner"] in self.store:
-            return own, 0
-        return own, self._read_attention(own["refiner"], crop, monitor).nbytes
+        if self.reads_attention:
+            crop = image.region(tile_window(layout, place))
+            own["refiner"] = key_of("refiner", FORMAT, self.reader.config.embedding_key, crop)
+        return own
 
     @property
-    def _reads_attention(self) -> bool:
+    def reads_attention(self) -> bool:
         """Whether the refiner computes attention from each tile."""
         return bool(REFINERS[self.reader.config.chosen_refiner].reads)
 
@@ -221,35 +186,13 @@ class TileEncoder:
         self.store.put(key, packed_attention(found))
         return found
 
-    # ------------------------------------------------------------------ estimate
-
-    def estimate(self, image: TiledImage, layout: TileLayout, monitor: Monitor) -> TileEstimate:
-        """Encode the tile in the middle, and estimate what all tiles cost."""
-        place = layout.cells[len(layout) // 2]
+    def encode_alone(
+        self, image: TiledImage, layout: TileLayout, place: Window, monitor: Monitor
+    ) -> int:
+        """Encode a tile without storing it; return the bytes of its features."""
         tile = self._source(image, layout, place, self.pixels_of(image, layout, place))
-        clip_seconds = 0.0
-        for _ in range(2):  # the first time includes what is done once
-            start = time.perf_counter()
-            features = self._features(tile, monitor)
-            clip_seconds = time.perf_counter() - start
-        disk = sum(one.nbytes for one in packed_features(features).values()) * len(layout)
-        again = 0
-        seconds = clip_seconds * len(layout)
-        if self._reads_attention:
-            start = time.perf_counter()
-            found = self.reader.attention(image.region(tile_window(layout, place)), monitor)
-            each = time.perf_counter() - start
-            size = 0 if found is None else found.nbytes
-            kept = min(self.attention_bytes() // max(size, 1), len(layout))
-            again = len(layout) - kept
-            disk += kept * size
-            seconds += each * len(layout)
-        pixels, patches = math.prod(layout.shape), math.prod(layout.grid)
-        memory = pixels * BYTES_A_PIXEL + patches * BYTES_A_PATCH
-        refining = REFINING_BYTES if self.by_pixels else 0
-        return TileEstimate(
-            len(layout), seconds, disk, memory + refining, CHUNK_BYTES + refining, again
-        )
+        found = packed_features(self._features(tile, monitor))
+        return sum(one.nbytes for one in found.values())
 
     # ------------------------------------------------------------------ score
 
@@ -400,7 +343,7 @@ class TileEncoder:
         """The maps of a tile after the refiner, (C, h', w')."""
         assert self.reader.refiner is not None  # noqa: S101 - called only with one
         attention = None
-        if self._reads_attention:
+        if self.reads_attention:
             arrays = self.store.get(keys["refiner"])
             if arrays is None:
                 crop = image.region(tile_window(layout, place))

@@ -427,7 +427,7 @@ def cost_note(
             )
         return f"{size} can be found.{hint}"
     store = segmenter.tile_store
-    disk = min(cost.disk, store.limit) if by_chunks else cost.disk
+    disk = min(cost.new_disk, store.limit) if by_chunks else cost.new_disk
     memory = cost.chunk_memory if by_chunks else cost.memory
     where = "in memory"
     if isinstance(store, TileCache):
@@ -435,13 +435,15 @@ def cost_note(
         free = free_space(store.folder)
         if disk > free:
             raise FileError(
-                f"{path}: the features of {cost.tiles} tiles need {disk / 1e9:.1f} GB in "
+                f"{path}: the features of {cost.new_tiles} new tiles need {disk / 1e9:.1f} GB in "
                 f"{store.folder}, where {free / 1e9:.1f} GB are free. Choose another folder with "
                 "--tile-cache, or larger tiles."
             )
+    new = f", {cost.new_tiles} of them new" if cost.new_tiles < cost.tiles else ""
     text = (
-        f"{size} can be found in {cost.tiles} tiles. Estimate: {_duration(cost.seconds)} in the "
-        f"networks, {disk / 1e6:,.0f} MB {where}, {memory / 1e9:.1f} GB of memory."
+        f"{size} can be found in {cost.tiles} tiles{new}. Estimate: "
+        f"{_duration(cost.new_seconds)} in the networks, {disk / 1e6:,.0f} MB {where}, "
+        f"{memory / 1e9:.1f} GB of memory."
     )
     if cost.read_again:
         text += (

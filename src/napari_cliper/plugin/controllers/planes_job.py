@@ -73,6 +73,6 @@ def _unless_long(
     if one is not None:
         cost = one.times(planes)
         tile_costs.check_room(cost, session.tile_store)
-        if cost.seconds > limit:
+        if cost.new_seconds > limit:
             return tile_costs.Costs((), cost, session.tiles_on_disk)
     return work(report, should_stop)

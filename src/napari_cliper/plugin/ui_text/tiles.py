@@ -83,8 +83,8 @@ def tile_costs(*, tiles: int, seconds: float, disk: int, memory: int, on_disk: b
 def tile_costs_tip(*, again: int) -> str:
     """What the numbers of `tile_costs` are; and how many tiles a later question reads again."""
     text = (
-        "An estimate from one tile: time in the image networks, features of tiles in the cache, "
-        "memory of the run. Tiles that are in the cache take no time."
+        "An estimate from one tile: time in the image networks and features on disk of the tiles "
+        "that are not in the cache yet, memory of the run."
     )
     if again:
         text += (
@@ -107,9 +107,9 @@ def long_planes(*, planes: int, costs: str) -> str:
 def tiles_exceed_disk(*, tiles: int, needed: float, free: float) -> str:
     """The features of the tiles do not fit on the disk; sizes in bytes."""
     return (
-        f"The features of {count(tiles, 'tile')} need {needed / 1e9:.1f} GB in the cache folder, "
-        f"but only {free / 1e9:.1f} GB are free. Free some space, run a part of the image, or "
-        "enter a larger object size."
+        f"The features of {count(tiles, 'new tile')} need {needed / 1e9:.1f} GB in the cache "
+        f"folder, but only {free / 1e9:.1f} GB are free. Free some space, run a part of the image, "
+        "or enter a larger object size."
     )
 
 
