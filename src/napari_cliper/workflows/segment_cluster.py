@@ -15,7 +15,7 @@ from ..segmentation import Monitor, Segmenter, WorkerLostError
 from .cluster import Cluster, Workplace
 from .image_sources import Source
 from .segment_files import SegmentJob, encode, finish, image_digest, read_checked
-from .segment_large import Each, LargeImage, Place, Work, is_large, segment_large
+from .segment_large import Each, LargeImage, Place, Work, is_large, segment_large, tiles_apart
 from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, Way, failed, look
 
 Task = tuple[Source, Mapping[str, Any] | None]
@@ -76,7 +76,7 @@ def _images(
     run: SegmentRun, place: Workplace, large: list[_Large], monitor: Monitor
 ) -> Iterator[Outcome]:
     """Segment the images that are one task each; the others are added to `large`."""
-    work = partial(_segment, retry=run.retry)
+    work = partial(_segment, retry=run.retry, least=tiles_apart())
     tasks: Iterator[Task] = ((source, run.known(source)) for source in run.sources)
     for (source, _), found in place.each(work, tasks, monitor):
         if isinstance(found, _Large):
@@ -127,14 +127,14 @@ def _part(own: Segmenting, item: Any, *, here: Place, work: Work) -> Any:
         return error
 
 
-def _segment(own: Segmenting, task: Task, *, retry: bool) -> Outcome | _Large:
+def _segment(own: Segmenting, task: Task, *, retry: bool, least: int) -> Outcome | _Large:
     """Segment an image in a worker, unless it is for all workers."""
     source, known = task
     segmenter, job, monitor = own.segmenter, own.job, Monitor()
     found = look(segmenter, job, source, known, retry=retry)
     if isinstance(found, Outcome):
         return found
-    if is_large(segmenter, job, found.image):
+    if is_large(segmenter, job, found.image, least):
         return _Large(source, found.digest)
     try:
         (encoded,) = encode(segmenter, job, [(source, found.image)], monitor)

@@ -57,8 +57,13 @@ Start = Callable[["Place"], Each]
 """Returns how the parts of an image are done, in this temporary folder."""
 
 
-def is_large(segmenter: Segmenter, job: SegmentJob, image: ReadImage) -> bool:
-    """Return whether an image is labelled chunk by chunk.
+def tiles_apart() -> int:
+    """Return how many tiles an image must have to be labelled chunk by chunk."""
+    return TILES_APART
+
+
+def is_large(segmenter: Segmenter, job: SegmentJob, image: ReadImage, least: int) -> bool:
+    """Return whether an image is labelled chunk by chunk; `least` is `tiles_apart`.
 
     What needs all of an image at once is excluded: given objects and masks, and a threshold for the
     area of classes.
@@ -67,7 +72,7 @@ def is_large(segmenter: Segmenter, job: SegmentJob, image: ReadImage) -> bool:
         return False
     layout = segmenter.layout(image.first.shape)
     whole = segmenter.settings.area_threshold > 0
-    return layout is not None and len(layout) >= TILES_APART and not whole
+    return layout is not None and len(layout) >= least and not whole
 
 
 @dataclass(frozen=True)

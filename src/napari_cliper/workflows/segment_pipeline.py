@@ -26,7 +26,7 @@ from ..segmentation import (
 )
 from .image_sources import Source
 from .segment_files import cost_note, encode, finish
-from .segment_large import in_this_process, is_large, segment_large
+from .segment_large import in_this_process, is_large, segment_large, tiles_apart
 from .segment_planes import SegmentedPlanes
 from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, look
 
@@ -156,7 +156,7 @@ class _Pipeline:
             yield from self._failed(batch, pixels, error)
             return
         self._start()
-        if is_large(run.segmenter, run.job, batch[0].image):
+        if is_large(run.segmenter, run.job, batch[0].image, tiles_apart()):
             yield from self._large(batch[0])
             return
         try:
@@ -216,7 +216,7 @@ class _Pipeline:
             self.noted.add(image.shape)
             path = ready.source.path
             segmenter = self.run.segmenter
-            by_chunks = is_large(segmenter, self.run.job, ready.image)
+            by_chunks = is_large(segmenter, self.run.job, ready.image, tiles_apart())
             note = cost_note(segmenter, path, image, self.monitor, by_chunks=by_chunks)
             self.notify(note)
 
