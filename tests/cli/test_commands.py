@@ -23,7 +23,12 @@ from napari_cliper.io import images
 from napari_cliper.io.image_decoding import open_image
 from napari_cliper.labels.palette import class_colours
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
-from napari_cliper.workflows import image_planes, result_files, segment_files, segment_planes
+from napari_cliper.workflows import (
+    image_planes,
+    result_files,
+    segment_costs,
+    segment_planes,
+)
 
 RESULTS = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
 
@@ -208,7 +213,7 @@ def test_tiles_that_do_not_fit_on_the_disk_are_refused_before_the_run(
 ):
     path = tmp_path / "large.png"
     Image.fromarray(make_scene((160, 200), 5).image).save(path)
-    monkeypatch.setattr(segment_files, "free_space", lambda folder: 1000)
+    monkeypatch.setattr(segment_costs, "free_space", lambda folder: 1000)
     result = segment(path, "--tile", "64", "--tile-cache", str(tmp_path / "tiles"))
     assert result.exit_code == 1
     assert "--tile-cache" in result.stderr
@@ -216,7 +221,7 @@ def test_tiles_that_do_not_fit_on_the_disk_are_refused_before_the_run(
     monkeypatch.undo()
     given = (path, "--tile", "64", "--tile-cache", str(tmp_path / "tiles"), "--overwrite")
     assert segment(*given).exit_code == 0
-    monkeypatch.setattr(segment_files, "free_space", lambda folder: 0)
+    monkeypatch.setattr(segment_costs, "free_space", lambda folder: 0)
     again = segment(*given)  # everything is in the cache
     assert again.exit_code == 0, again.stderr
     assert "0 of them new" in again.output

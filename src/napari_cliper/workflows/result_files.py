@@ -69,7 +69,7 @@ def write_results(
     path : Path
         The image, which the files are named after.
     found : SegmentedPlanes
-        Labels and image; labels that are no NumPy arrays are in the folder as OME-Zarr.
+        Labels and image; labels that are no NumPy arrays are in the folder already.
     record : mapping
         Settings and results, for the JSON file.
     objects : ClassifiedObjects or None
@@ -91,7 +91,7 @@ def write_results(
     pixels, plane = found.shown
     if objects is not None:
         write_objects(folder, image, objects)
-    seen = np.asarray(array[plane]) if plane else array
+    seen: Any = np.asarray(array[plane]) if plane else array
     complete = not draws or _drawn(folder / f"{path.stem}_overlay.png", seen, classes, pixels)
     write_json(folder / f"{path.stem}.json", record)
     return complete

@@ -14,7 +14,7 @@ from ..io.files import FileError
 from ..segmentation import Monitor, Segmenter, WorkerLostError
 from .cluster import Cluster, Workplace
 from .image_sources import Source
-from .segment_files import SegmentJob, encode, finish, image_digest, read_checked
+from .segment_files import SegmentJob, encode, finish, image_digest, read_checked, segment_stack
 from .segment_large import Each, LargeImage, Place, Work, is_large, segment_large, tiles_apart
 from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, Way, failed, look
 
@@ -137,9 +137,12 @@ def _segment(own: Segmenting, task: Task, *, retry: bool, least: int) -> Outcome
     if is_large(segmenter, job, found.image, least):
         return _Large(source, found.digest)
     try:
-        (encoded,) = encode(segmenter, job, [(source, found.image)], monitor)
-        # Another worker may have written the files and died before it said so.
-        done = finish(segmenter, job, source, found.image, encoded, monitor, replace="own")
+        # Another worker may have written the files and died before it said so: replace="own".
+        if found.image.single:
+            (embedding,) = encode(segmenter, [(source, found.image)], monitor)
+            done = finish(segmenter, job, source, found.image, embedding, monitor, replace="own")
+        else:
+            done = segment_stack(segmenter, job, source, found.image, monitor, replace="own")
     except OF_ONE_IMAGE as error:
         return found.failed(error)
     return found.done(done)

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..io.files import FileError, Replace, cannot, whole_files
 from ..io.images import pixel_size_of
 from ..io.journal import digest_of
 from ..io.ome_zarr_images import files_of
 from ..io.own_files import sha256
 from ..io.prototype_file import prototypes_record
+from ..io.writers.tiff import LabelPlanes, create_label_tiff
 from ..objects.classifying import ClassifiedObjects, classify
 from ..segmentation import (
     ClassPrompt,
@@ -25,16 +28,14 @@ from ..segmentation import (
     RGBImage,
     SegmentationConfig,
     Segmenter,
+    Stage,
     Thresholds,
-    TileCache,
     TiledImage,
     TileStore,
-    free_space,
-    reduction,
 )
 from .image_planes import AS_STORED, ImagePlanes, Reading
 from .image_sources import Source
-from .result_files import result_suffixes, write_results
+from .result_files import TIFF, labels_of, result_suffixes, write_results
 from .segment_objects import open_objects
 from .segment_planes import SegmentedPlanes, segment_planes
 
@@ -219,35 +220,79 @@ def read_checked(segmenter: Segmenter, job: SegmentJob, source: Source) -> ReadI
 
 def encode(
     segmenter: Segmenter,
-    job: SegmentJob,
     images: Sequence[tuple[Source, ReadImage]],
     monitor: Monitor,
-) -> list[ImageEmbedding | SegmentedPlanes]:
-    """Run the image networks on images of one size.
+) -> list[ImageEmbedding]:
+    """Run the image networks on images of one size that are no stacks."""
+    with naming_memory(images[0][0].path, "segmenting it"), reading_errors():
+        return [*segmenter.embed_each([one.first for _, one in images], monitor)]
 
-    Returns
-    -------
-    list of ImageEmbedding or SegmentedPlanes
-        Of a stack, the labels of all planes, because their features would not fit into memory.
+
+def segment_stack(
+    segmenter: Segmenter,
+    job: SegmentJob,
+    source: Source,
+    image: ReadImage,
+    monitor: Monitor,
+    *,
+    replace: Replace,
+) -> Segmented:
+    """Segment a stack plane by plane and write its result files, either all of them or none.
+
+    Labels of a plane are written when it is segmented, so that memory does not grow with the
+    number of planes.
+
+    Parameters
+    ----------
+    segmenter, job, source, image, monitor, replace
+        As for `finish`.
+
+    Raises
+    ------
+    FileError, SegmentationError
+        As `finish`.
     """
-    source, image = images[0]
-    with naming_memory(source.path, "segmenting it"):
-        if image.single:
-            return [*segmenter.embed_each([one.first for _, one in images], monitor)]
+    path, axes = source.path, image.planes.axes + "YX"
+    with (
+        naming_memory(path, "segmenting it"),
+        whole_files(job.output / source.folder, replace=replace, inputs=[path]) as folder,
+    ):
+
+        def create(
+            stage: Stage, classes: Sequence[ClassPrompt], shape: tuple[int, ...], dtype: Any
+        ) -> LabelPlanes:
+            empty = np.broadcast_to(np.zeros((), dtype), shape)
+            place = folder / f"{path.stem}_{stage}{TIFF}"
+            return create_label_tiff(place, labels_of(path, empty, classes, axes))
+
         try:
-            found = segment_planes(
-                segmenter,
-                image.planes,
-                job.classes,
-                job.thresholds,
-                monitor,
-                prototypes=job.prototypes,
-                prototype_weight=job.prototype_weight,
-                pixel_size=image.pixel_size,
-            )
+            with reading_errors():
+                found = segment_planes(
+                    segmenter,
+                    image.planes,
+                    job.classes,
+                    job.thresholds,
+                    monitor,
+                    prototypes=job.prototypes,
+                    prototype_weight=job.prototype_weight,
+                    pixel_size=image.pixel_size,
+                    create=create,
+                )
         except InvalidInputError as error:
-            raise InvalidInputError(f"{source.path}: {error}") from error
-        return [found]
+            raise InvalidInputError(f"{path}: {error}") from error
+        segmented, problem = write_found(folder, job, source, found)
+    if problem is not None:
+        raise problem
+    return segmented
+
+
+@contextmanager
+def reading_errors() -> Iterator[None]:
+    """Turn the error of an image that is read part by part into one that concerns the image."""
+    try:
+        yield
+    except FileError as error:
+        raise InvalidInputError(str(error)) from error
 
 
 def finish(
@@ -255,7 +300,7 @@ def finish(
     job: SegmentJob,
     source: Source,
     image: ReadImage,
-    encoded: ImageEmbedding | SegmentedPlanes,
+    embedding: ImageEmbedding,
     monitor: Monitor,
     *,
     replace: Replace,
@@ -267,7 +312,7 @@ def finish(
     Parameters
     ----------
     segmenter, job, source, image
-    encoded : ImageEmbedding or SegmentedPlanes
+    embedding : ImageEmbedding
         From `encode`.
     monitor : Monitor
     replace : str
@@ -283,11 +328,7 @@ def finish(
     """
     path, inputs = source.path, [source.path, *job.files_of_image.values()]
     with naming_memory(path, "segmenting it"):
-        found = (
-            encoded
-            if isinstance(encoded, SegmentedPlanes)
-            else _labelled(segmenter, job, image, encoded, monitor)
-        )
+        found = _labelled(segmenter, job, image, embedding, monitor)
         monitor.tell("Writing the files", 0, 1)
         with whole_files(job.output / source.folder, replace=replace, inputs=inputs) as folder:
             segmented, problem = write_found(folder, job, source, found)
@@ -383,80 +424,6 @@ def _record(source: Source, found: SegmentedPlanes, job: SegmentJob) -> dict[str
         record["axes"] = found.planes.axes + "YX"
         record["planes"] = found.results
     return record
-
-
-def cost_note(
-    segmenter: Segmenter,
-    path: Path,
-    image: RGBImage | TiledImage,
-    monitor: Monitor,
-    *,
-    by_chunks: bool,
-) -> str:
-    """Describe before a run which objects are found, and what it costs.
-
-    Parameters
-    ----------
-    segmenter : Segmenter
-    path : Path
-        The image.
-    image : RGBImage or TiledImage
-        From `read_checked`.
-    monitor : Monitor
-        With tiles, one is encoded to estimate the time.
-    by_chunks : bool
-        Whether the image is labelled chunk by chunk.
-
-    Raises
-    ------
-    FileError
-        If the features of all tiles do not fit on the disk.
-    """
-    shape = image.shape
-    reduced = reduction(shape, segmenter.config)
-    size = f"{path.name}: {shape[0]} x {shape[1]} px, objects of at least {reduced.smallest:.0f} px"
-    cost = None
-    if isinstance(image, TiledImage):
-        cost = segmenter.estimate_tiles(image, monitor)
-    if cost is None:
-        hint = ""
-        if reduced.notable:
-            hint = (
-                " Smaller ones are lost. To find them, give their size with --object-size, or "
-                "encode tiles with --tile 256."
-            )
-        return f"{size} can be found.{hint}"
-    store = segmenter.tile_store
-    disk = min(cost.new_disk, store.limit) if by_chunks else cost.new_disk
-    memory = cost.chunk_memory if by_chunks else cost.memory
-    where = "in memory"
-    if isinstance(store, TileCache):
-        where = "on disk"
-        free = free_space(store.folder)
-        if disk > free:
-            raise FileError(
-                f"{path}: the features of {cost.new_tiles} new tiles need {disk / 1e9:.1f} GB in "
-                f"{store.folder}, where {free / 1e9:.1f} GB are free. Choose another folder with "
-                "--tile-cache, or larger tiles."
-            )
-    new = f", {cost.new_tiles} of them new" if cost.new_tiles < cost.tiles else ""
-    text = (
-        f"{size} can be found in {cost.tiles} tiles{new}. Estimate: "
-        f"{_duration(cost.new_seconds)} in the networks, {disk / 1e6:,.0f} MB {where}, "
-        f"{memory / 1e9:.1f} GB of memory."
-    )
-    if cost.read_again:
-        text += (
-            f" Each question about other words reads {cost.read_again} tiles with the refiner's "
-            "network again, because their attention exceeds the cache."
-        )
-    return text
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from ..segmentation import (
 )
 from .image_sources import Source
 from .result_files import ZARR, labels_of
-from .segment_files import ReadImage, SegmentJob, naming_memory, write_found
+from .segment_files import ReadImage, SegmentJob, naming_memory, reading_errors, write_found
 from .segment_planes import SegmentedPlanes
 from .segment_run import OF_ONE_IMAGE, Outcome, Ready, SegmentRun
 
@@ -189,7 +189,8 @@ def segment_large(run: SegmentRun, ready: Ready, start: Start, monitor: Monitor)
         ):
             place = Place(folder, source, as_zarr=height * width > ZARR_PIXELS)
             place.parts.mkdir()
-            found = _labelled(run, ready.image, place, start(place), monitor)
+            with reading_errors():
+                found = _labelled(run, ready.image, place, start(place), monitor)
             segmented, problem = write_found(folder, job, source, found)
             shutil.rmtree(place.parts)
     except WorkerLostError as error:

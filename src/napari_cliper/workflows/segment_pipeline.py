@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TypeVar
@@ -25,9 +25,9 @@ from ..segmentation import (
     use_cpu_threads,
 )
 from .image_sources import Source
-from .segment_files import cost_note, encode, finish
+from .segment_costs import cost_note
+from .segment_files import encode, finish, segment_stack
 from .segment_large import in_this_process, is_large, segment_large, tiles_apart
-from .segment_planes import SegmentedPlanes
 from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, look
 
 READERS = 2
@@ -90,7 +90,7 @@ class _Pipeline:
         self.loaded = False
         self.started = False
         self.noted: set[tuple[int, int]] = set()
-        self.ahead = AHEAD
+        self.ahead = 1 if run.job.reading.axes else AHEAD  # a stack may be in memory as a whole
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield the outcome of each image, in order."""
@@ -114,7 +114,8 @@ class _Pipeline:
             return first
         shape, batch = first.image.first.shape, [first]
         at_once = self.run.segmenter.at_once(shape) if first.image.single else 1
-        self.ahead = 1 if shape[0] * shape[1] > PIXELS_AT_ONCE else max(AHEAD, 2 * at_once)
+        alone = shape[0] * shape[1] > PIXELS_AT_ONCE or not first.image.single
+        self.ahead = 1 if alone else max(AHEAD, 2 * at_once)
         while len(batch) < at_once:
             more = self._next(shape)
             if not isinstance(more, Ready):
@@ -157,12 +158,13 @@ class _Pipeline:
             return
         self._start()
         if is_large(run.segmenter, run.job, batch[0].image, tiles_apart()):
-            yield from self._large(batch[0])
+            yield from self._alone(batch[0], self._large)
+            return
+        if not batch[0].image.single:
+            yield from self._alone(batch[0], self._stack)
             return
         try:
-            encoded = encode(
-                run.segmenter, run.job, [(one.source, one.image) for one in batch], monitor
-            )
+            encoded = encode(run.segmenter, [(one.source, one.image) for one in batch], monitor)
         except OF_ONE_IMAGE as error:
             yield from self._failed(batch, pixels, error)
             return
@@ -170,14 +172,27 @@ class _Pipeline:
             work = partial(self._finish, one, found, monitor)
             self.finishing.append((pixels, self.finishers.submit(work)))
 
-    def _large(self, ready: Ready) -> Iterator[Outcome]:
-        """Segment a large image, on all cores."""
+    def _alone(self, ready: Ready, way: Callable[[Ready], Outcome]) -> Iterator[Outcome]:
+        """Segment a large image or a stack on all cores, after the images before it."""
         yield from self._finished(len(self.finishing))
         use_cpu_threads(self.threads)
-        start = partial(in_this_process, self.run, ready.image, self.monitor)
-        outcome = segment_large(self.run, ready, start, self.monitor)
+        outcome = way(ready)
         self.run.commit(outcome)
         yield outcome
+
+    def _large(self, ready: Ready) -> Outcome:
+        start = partial(in_this_process, self.run, ready.image, self.monitor)
+        return segment_large(self.run, ready, start, self.monitor)
+
+    def _stack(self, ready: Ready) -> Outcome:
+        run = self.run
+        try:
+            found = segment_stack(
+                run.segmenter, run.job, ready.source, ready.image, self.monitor, replace=run.replace
+            )
+        except OF_ONE_IMAGE as error:
+            return ready.failed(error)
+        return ready.done(found)
 
     def _failed(self, batch: list[Ready], pixels: int, error: Exception) -> Iterator[Outcome]:
         """Try the images of a batch one by one; the error of a single one is its outcome."""
@@ -222,13 +237,11 @@ class _Pipeline:
 
     # ------------------------------------------------------------------ finish
 
-    def _finish(
-        self, ready: Ready, encoded: ImageEmbedding | SegmentedPlanes, monitor: Monitor
-    ) -> Outcome:
+    def _finish(self, ready: Ready, embedding: ImageEmbedding, monitor: Monitor) -> Outcome:
         run = self.run
         try:
             found = finish(
-                run.segmenter, run.job, ready.source, ready.image, encoded, monitor,
+                run.segmenter, run.job, ready.source, ready.image, embedding, monitor,
                 replace=run.replace,
             )  # fmt: skip
             outcome = ready.done(found)

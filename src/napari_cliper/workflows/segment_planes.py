@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from ..io.writers.tiff import LabelPlanes
 from ..labels.regions import label_counts
 from ..segmentation import (
     ClassPrompt,
@@ -26,6 +27,17 @@ from ..segmentation import (
 )
 from .image_planes import ImagePlanes, Plane
 
+Create = Callable[
+    [Stage, Sequence[ClassPrompt], tuple[int, ...], np.dtype[Any]], NDArray[Any] | LabelPlanes
+]
+
+
+def in_memory(
+    _stage: Stage, _classes: Sequence[ClassPrompt], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return an array for labels in memory; see `SegmentedPlanes.create`."""
+    return np.zeros(shape, dtype)
+
 
 @dataclass(eq=False)
 class SegmentedPlanes:
@@ -34,8 +46,12 @@ class SegmentedPlanes:
     Parameters
     ----------
     planes : ImagePlanes
+    create : callable
+        Returns a (..., Y, X) array for the labels of a stage, such as a file: takes the stage, the
+        classes, the shape and the dtype. Default: in memory.
     labels : dict of str to (..., Y, X) array
-        By stage, the final one last. Those of a large image are in an OME-Zarr.
+        By stage, the final one last. Those of a large image are in an OME-Zarr, those of a stack in
+        a TIFF.
     counts : list of int
         Number of pixels of each label, background first.
     results : list of dict
@@ -47,7 +63,8 @@ class SegmentedPlanes:
     """
 
     planes: ImagePlanes
-    labels: dict[Stage, NDArray[Any] | zarr.Array[Any]] = field(default_factory=dict)
+    create: Create = in_memory
+    labels: dict[Stage, NDArray[Any] | zarr.Array[Any] | LabelPlanes] = field(default_factory=dict)
     counts: list[int] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     scores: ScoreMaps | None = None
@@ -72,7 +89,8 @@ class SegmentedPlanes:
         for stage in scores.stages:
             labels = scores.to_labels(thresholds, stage=stage)
             if stage not in self.labels:
-                self.labels[stage] = np.zeros((*leading, *labels.shape), labels.dtype)
+                shape = (*leading, *labels.shape)
+                self.labels[stage] = self.create(stage, scores.classes, shape, labels.dtype)
             self.labels[stage][plane] = labels
         counts = label_counts(labels, len(scores.classes) + 1).tolist()
         live = LiveLabels(scores.on_grid(), "coarse")
@@ -100,6 +118,7 @@ def segment_planes(
     prototypes: Prototypes | None = None,
     prototype_weight: float | None = None,
     pixel_size: float | None = None,
+    create: Create = in_memory,
 ) -> SegmentedPlanes:
     """Segment all planes of an image, one by one; only their labels are kept.
 
@@ -112,6 +131,8 @@ def segment_planes(
         As in `Segmenter.score`.
     monitor : Monitor
         For a stack, told of each plane and of downloads.
+    create : callable
+        Where the labels are kept; see `SegmentedPlanes`.
 
     Raises
     ------
@@ -120,7 +141,7 @@ def segment_planes(
     SegmentationError
         As raised by the engine.
     """
-    found, contrast = SegmentedPlanes(planes), planes.contrast()
+    found, contrast = SegmentedPlanes(planes, create), planes.contrast()
     report = monitor.report if len(planes) == 1 else _passing_downloads(monitor)
     for number, plane in enumerate(planes):
         if len(planes) > 1:

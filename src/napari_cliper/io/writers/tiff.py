@@ -7,6 +7,7 @@ pixels: these pixels keep their label.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,90 @@ def write_label_tiff(path: Path, image: LabelledImage) -> None:
         For more than three leading axes.
     """
     stack = five_dimensional(ordered(image, "TZC"))
+    with full_when_short(path):
+        tifffile.imwrite(path, stack.array[..., None], **_imagej_options(image, stack))
+
+
+class LabelPlanes:
+    """The planes of a label TIFF, which are written and read one by one.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int
+        (..., Y, X), in the order of the labels.
+    dtype : numpy.dtype
+        As in the file.
+    offset : int
+        Of the pixels in the file.
+    order : tuple of int
+        For each axis in the file, the axis of the labels.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        offset: int,
+        order: tuple[int, ...],
+    ) -> None:
+        self.path = path
+        self.shape = shape
+        self.dtype = dtype
+        self._offset = offset
+        self._order = order
+
+    def __setitem__(self, plane: tuple[int, ...], labels: NDArray[Any]) -> None:
+        """Write the (Y, X) labels of a plane."""
+        with self.path.open("r+b") as file:
+            file.seek(self._place(plane))
+            file.write(labels.astype(self.dtype, copy=False).tobytes())
+
+    def __getitem__(self, plane: tuple[int, ...]) -> NDArray[Any]:
+        """Read the (Y, X) labels of a plane."""
+        count = math.prod(self.shape[-2:])
+        found = np.fromfile(self.path, self.dtype, count, offset=self._place(plane))
+        return found.reshape(self.shape[-2:])
+
+    def _place(self, plane: tuple[int, ...]) -> int:
+        number = 0
+        for axis in self._order[:-2]:
+            number = number * self.shape[axis] + plane[axis]
+        return self._offset + number * math.prod(self.shape[-2:]) * self.dtype.itemsize
+
+
+def create_label_tiff(path: Path, image: LabelledImage) -> LabelPlanes:
+    """Create the TIFF of `write_label_tiff`, whose planes are written later.
+
+    Parameters
+    ----------
+    path : Path
+    image : LabelledImage
+        Its labels are not read.
+
+    Raises
+    ------
+    InvalidInputError
+        For more than three leading axes.
+    """
+    stack = five_dimensional(ordered(image, "TZC"), copy=False)
+    place = tifffile.imwrite(
+        path,
+        shape=(*stack.array.shape, 1),
+        dtype=stack.array.dtype,
+        returnoffset=True,
+        **_imagej_options(image, stack),
+    )
+    assert place is not None  # noqa: S101 - not compressed
+    with path.open("rb") as file:
+        is_big = file.read(2) == b"MM"
+    dtype = image.labels.dtype.newbyteorder(">" if is_big else "<")
+    return LabelPlanes(path, image.labels.shape, dtype, place[0], stack.order)
+
+
+def _imagej_options(image: LabelledImage, stack: Stack) -> dict[str, Any]:
+    """The arguments of tifffile for labels that ImageJ opens."""
     metadata = {
         "axes": f"{stack.axes}S",  # without S, an X of length 1 would be read as samples
         "Info": "\n".join(f"{label} = {name}" for label, name in label_names(image).items()),
@@ -66,18 +151,15 @@ def write_label_tiff(path: Path, image: LabelledImage) -> None:
         AXES_KEY: f"{image.axes} as {stack.letters}",
         **_imagej_calibration(stack),
     }
-    with full_when_short(path):
-        tifffile.imwrite(
-            path,
-            stack.array[..., None],
-            imagej=True,
-            photometric="palette" if stack.array.dtype == np.uint8 else "minisblack",
-            colormap=_imagej_table(image),
-            compression=None,
-            resolution=(1 / stack.sizes["X"], 1 / stack.sizes["Y"]),
-            resolutionunit="NONE",  # ImageJ reads the unit from its own metadata
-            metadata=metadata,
-        )
+    return {
+        "imagej": True,
+        "photometric": "palette" if stack.array.dtype == np.uint8 else "minisblack",
+        "colormap": _imagej_table(image),
+        "compression": None,
+        "resolution": (1 / stack.sizes["X"], 1 / stack.sizes["Y"]),
+        "resolutionunit": "NONE",  # ImageJ reads the unit from its own metadata
+        "metadata": metadata,
+    }
 
 
 def _imagej_table(image: LabelledImage) -> NDArray[np.uint16]:

@@ -1,0 +1,90 @@
+"""What a run finds in an image, and what it costs; said before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..io.files import FileError
+from ..segmentation import (
+    Monitor,
+    RGBImage,
+    Segmenter,
+    TileCache,
+    TiledImage,
+    free_space,
+    reduction,
+)
+
+
+def cost_note(
+    segmenter: Segmenter,
+    path: Path,
+    image: RGBImage | TiledImage,
+    monitor: Monitor,
+    *,
+    by_chunks: bool,
+) -> str:
+    """Describe before a run which objects are found, and what it costs.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+    path : Path
+        The image.
+    image : RGBImage or TiledImage
+        From `read_checked`.
+    monitor : Monitor
+        With tiles, one is encoded to estimate the time.
+    by_chunks : bool
+        Whether the image is labelled chunk by chunk.
+
+    Raises
+    ------
+    FileError
+        If the features of all tiles do not fit on the disk.
+    """
+    shape = image.shape
+    reduced = reduction(shape, segmenter.config)
+    size = f"{path.name}: {shape[0]} x {shape[1]} px, objects of at least {reduced.smallest:.0f} px"
+    cost = None
+    if isinstance(image, TiledImage):
+        cost = segmenter.estimate_tiles(image, monitor)
+    if cost is None:
+        hint = ""
+        if reduced.notable:
+            hint = (
+                " Smaller ones are lost. To find them, give their size with --object-size, or "
+                "encode tiles with --tile 256."
+            )
+        return f"{size} can be found.{hint}"
+    store = segmenter.tile_store
+    disk = min(cost.new_disk, store.limit) if by_chunks else cost.new_disk
+    memory = cost.chunk_memory if by_chunks else cost.memory
+    where = "in memory"
+    if isinstance(store, TileCache):
+        where = "on disk"
+        free = free_space(store.folder)
+        if disk > free:
+            raise FileError(
+                f"{path}: the features of {cost.new_tiles} new tiles need {disk / 1e9:.1f} GB in "
+                f"{store.folder}, where {free / 1e9:.1f} GB are free. Choose another folder with "
+                "--tile-cache, or larger tiles."
+            )
+    new = f", {cost.new_tiles} of them new" if cost.new_tiles < cost.tiles else ""
+    text = (
+        f"{size} can be found in {cost.tiles} tiles{new}. Estimate: "
+        f"{_duration(cost.new_seconds)} in the networks, {disk / 1e6:,.0f} MB {where}, "
+        f"{memory / 1e9:.1f} GB of memory."
+    )
+    if cost.read_again:
+        text += (
+            f" Each question about other words reads {cost.read_again} tiles with the refiner's "
+            "network again, because their attention exceeds the cache."
+        )
+    return text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
