@@ -416,8 +416,14 @@ class LabelStore:
                 self._mark_written(index, chunk)
             atomic.sync_folder(path)
 
+    def go_on_from(self, fork: LabelStore) -> None:
+        """Use the folder that a fork was saved to; what has changed since is not on disk yet."""
+        with self._saving, self._lock:
+            self._changed = {index: self._chunk(index) for index in self.changed_since(fork)}
+            self._path, self._array, self._there = fork._path, fork._array, set(fork._there)
+
     @contextmanager
-    def saved_to(self, path: Path) -> Iterator[None]:
+    def saved_to(self, path: Path, monitor: Monitor | None = None) -> Iterator[None]:
         """Write everything into a new folder; this store uses it once the block has ended.
 
         If the block raises, this store stays as it was.
@@ -426,6 +432,8 @@ class LabelStore:
         ----------
         path : Path
             A folder that does not exist.
+        monitor : Monitor, optional
+            Told of each chunk; can stop in between.
 
         Raises
         ------
@@ -436,7 +444,10 @@ class LabelStore:
             array = create_array(path, self.shape)
             there: set[Index] = set()
             written: dict[Index, Chunk | None] = {}  # of those that are in memory only
-            for index in self._indices():
+            indices = self._indices()
+            for done, index in enumerate(indices):
+                if monitor is not None:
+                    monitor.tell("Writing labels", done, len(indices))
                 chunk = self._chunk(index)
                 if chunk is not None:
                     array[(slice(None), *region_of_chunk(index, self.shape))] = chunk.pixels

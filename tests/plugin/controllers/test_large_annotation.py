@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import pytest
 
 from napari_cliper.annotation.class_change import ClassChange
 from napari_cliper.annotation.edit_mask import ACCEPTED, PAINTED
+from napari_cliper.annotation.project.project import Project
 from napari_cliper.annotation.project.sessions import sessions_folder
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.export import export_images
@@ -19,7 +21,7 @@ from napari_cliper.io.readers.label_files import read_labels
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.contributions.writers import write_layers
-from napari_cliper.plugin.controllers import accept_job
+from napari_cliper.plugin.controllers import accept_job, new_project
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.layers import image_layers, large_annotation_layer
 
@@ -225,7 +227,9 @@ def test_nothing_is_lost_by_closing_and_all_is_exported(slide, qtbot, tmp_path):
     with pytest.raises(FileError, match="only a part"):
         write_layers("tiff", str(tmp_path / "part.tif"), [annotation.layer.as_layer_data_tuple()])
     dock.project_controller.save_as(tmp_path / "project")
+    qtbot.waitUntil(lambda: dock.idle, timeout=20_000)  # in the thread
     assert "no file" in dock.status_panel.message.text()
+    assert not (tmp_path / "project").exists()
     dock.close_down()
     region = annotation.edits.region
     annotation.layer.data[1300 - region[0].start, 0:9] = 1  # while the dock is closed
@@ -246,3 +250,54 @@ def test_nothing_is_lost_by_closing_and_all_is_exported(slide, qtbot, tmp_path):
         assert not back.layer.data.any()
     finally:
         again.close_down()
+
+
+@pytest.mark.one_binding
+def test_saving_as_a_project_is_a_job_that_painting_goes_on_beside(
+    slide, qtbot, tmp_path, monkeypatch
+):
+    dock, controller, viewer = slide, slide.annotation_controller, slide.viewer
+    viewer.layers.clear()
+    pixels = np.tile(SCENE, (SIDE // PART, SIDE // PART, 1))
+    layer = viewer.add_image(pixels, name="slide", rgb=True)
+    annotation = controller.begin(layer, "slide")
+    annotation.show_classes([ClassRow("bubble")])
+    annotation.number_of(ClassRow("bubble"))
+    stroke(annotation, 700, 700, 1)
+    qtbot.waitUntil(lambda: dock.autosave.idle and annotation.store.saved, timeout=10_000)
+    monkeypatch.setattr(new_project, "LONG", 0)
+    projects, folder = dock.project_controller, tmp_path / "project"
+    write = Project.save
+
+    def paint_meanwhile(self, *given, **more):
+        if self.folder == folder:
+            painted.set()
+            assert saved.wait(20)
+        write(self, *given, **more)
+
+    painted, saved = threading.Event(), threading.Event()
+    monkeypatch.setattr(Project, "save", paint_meanwhile)
+    projects.save_as(folder)
+    qtbot.waitUntil(painted.is_set, timeout=20_000)
+    dock.main_job.cancel()  # nothing of it is left
+    saved.set()
+    qtbot.waitUntil(lambda: dock.idle and not folder.exists(), timeout=20_000)
+    assert projects.project is None
+    painted.clear()
+    saved.clear()
+    projects.save_as(folder)
+    qtbot.waitUntil(painted.is_set, timeout=20_000)
+    stroke(annotation, 650, 650, 1)
+    qtbot.waitUntil(lambda: annotation.store.saved, timeout=20_000)  # in the session, once more
+    stroke(annotation, 600, 900, 1)
+    expected = annotation.state().labels
+    saved.set()
+    qtbot.waitUntil(lambda: dock.idle and projects.project is not None, timeout=20_000)
+    assert str(folder) in dock.status_panel.message.text()
+    assert not list(sessions_folder().rglob("*.zarr"))
+    assert projects.save_now()
+    annotation.edits.undo()
+    np.testing.assert_array_equal(Project.open(folder).load("slide").labels, expected)
+    assert len(list(folder.rglob("*.zarr"))) == 1
+    annotation.edits.redo()
+    np.testing.assert_array_equal(annotation.state().labels, expected)

@@ -38,7 +38,7 @@ from ...io.tiff_decoding import LazyTiff
 from ...io.writers.tiff import write_ome_tiff
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
-from ...segmentation import InvalidInputError, Thresholds, atomic
+from ...segmentation import InvalidInputError, Monitor, Thresholds, atomic
 from ..edit_mask import ACCEPTED, CLEANED, PAINTED, AnnotationState
 from ..label_store import LabelStore, in_use
 from ..stored_state import StoredState
@@ -225,7 +225,12 @@ def check_state(state: AnnotationState) -> None:
 
 @contextmanager
 def written_arrays(
-    folder: Path, file: str, state: AnnotationState, *, store: str = ""
+    folder: Path,
+    file: str,
+    state: AnnotationState,
+    *,
+    store: str = "",
+    monitor: Monitor | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Write labels and edit mask under new names and flush them to disk.
 
@@ -239,6 +244,8 @@ def written_arrays(
     state : AnnotationState
     store : str
         Name of the folder for a large image; default: a new one.
+    monitor : Monitor, optional
+        Told of each chunk of a large image.
 
     Yields
     ------
@@ -255,7 +262,7 @@ def written_arrays(
         name = store or f"{stem}.zarr"
         with ExitStack() as saved:
             try:
-                saved.enter_context(state.store.saved_to(folder / name))
+                saved.enter_context(state.store.saved_to(folder / name, monitor))
             except BaseException:
                 remove(folder, (name,))
                 raise

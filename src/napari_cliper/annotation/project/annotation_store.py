@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...io.files import FileError, cannot
 from ...io.json_records import content_of, encoded, understood
-from ...segmentation import InvalidInputError, atomic
+from ...segmentation import InvalidInputError, Monitor, atomic
 from ..chunk_files import is_stored
 from ..class_change import ClassChange, change_state, change_thresholds, pixels_of
 from ..edit_mask import AnnotationState
@@ -188,6 +188,7 @@ class AnnotationStore:
         state: AnnotationState,
         *,
         overwrite: bool,
+        monitor: Monitor | None = None,
     ) -> None:
         """Save an annotation; it is on disk when this returns.
 
@@ -199,6 +200,8 @@ class AnnotationStore:
         state : AnnotationState
         overwrite : bool
             Whether to replace changes of another program.
+        monitor : Monitor, optional
+            Told of each chunk of a large image that is saved for the first time.
 
         Raises
         ------
@@ -218,7 +221,7 @@ class AnnotationStore:
                 if isinstance(state, StoredState) and self._continues(file, state):
                     self._save_changes(file, annotation_record, state, overwrite=overwrite)
                     return
-                with written_arrays(self.folder, file, state) as names:
+                with written_arrays(self.folder, file, state, monitor=monitor) as names:
                     annotation_record = _completed(annotation_record, state, names)
                     try:
                         self._switch(file, annotation_record, overwrite=overwrite)

@@ -202,6 +202,7 @@ class Project(ProjectImageEdits):
         *,
         thresholds: Thresholds | None = None,
         overwrite: bool = False,
+        monitor: Monitor | None = None,
     ) -> None:
         """Save the annotation of an image; it is on disk (fsync) when this returns.
 
@@ -215,6 +216,8 @@ class Project(ProjectImageEdits):
             Thresholds of the prediction.
         overwrite : bool
             Whether to replace changes that another program has saved.
+        monitor : Monitor, optional
+            Told of each chunk of a large image that is saved for the first time.
 
         Raises
         ------
@@ -228,7 +231,8 @@ class Project(ProjectImageEdits):
         annotation_record = AnnotationRecord(
             name, status, classes=state.classes, thresholds=thresholds, record=state.record
         )
-        self._store.save(self._list.get(name).file, annotation_record, state, overwrite=overwrite)
+        file = self._list.get(name).file
+        self._store.save(file, annotation_record, state, overwrite=overwrite, monitor=monitor)
 
     def set_status(self, name: str, status: Status) -> None:
         """Set the status of an image without changing its annotation.

@@ -92,6 +92,7 @@ class Autosave(Controller):
         annotation_controller.lost.connect(self._on_lost)
         annotation_controller.begun.connect(self._on_begun)
         state.leaving.connect(self._on_project_leaving)
+        project_controller.going_to_project.connect(self._wait)
         project_controller.saved_as.connect(self.forget)
         panel.accepted.connect(self._on_accepted)
         panel.discarded.connect(self._on_discarded)

@@ -16,17 +16,20 @@ from qtpy.QtCore import QTimer, Signal
 
 from ...annotation.project.annotation_record import Status
 from ...annotation.project.annotation_store import ChangedOnDiskError
-from ...annotation.project.image_files import images_in
 from ...annotation.project.project import Project
 from ...annotation.project.settings import ProjectSettings
+from ...annotation.stored_state import StoredState
 from ...io.files import FileError
 from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import ImageGroup, in_viewer, members_of
+from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..panels.project_panel import ProjectPanel
 from ..state import DockState
 from .base import Controller
+from .new_project import NewProject
+from .project_dialogs import ProjectDialogs
 from .project_files import (
     LoadedImage,
     ProjectImages,
@@ -35,7 +38,6 @@ from .project_files import (
     image_layer_of,
     images_with,
     load_image,
-    new_project_of,
     open_project,
     save_in_thread,
     save_settings,
@@ -66,6 +68,8 @@ class ProjectController(Controller):
         Learns from images that are done.
     """
 
+    going_to_project = Signal()
+    """An annotation is about to be saved in a new project, and nowhere else."""
     saved_as = Signal(object)
     """Carries the `AnnotationLayer` that was saved to a new project."""
     annotated_changed = Signal(int)
@@ -111,9 +115,8 @@ class ProjectController(Controller):
         state.image_changed.connect(self._on_image)
         self.marked_done.connect(learning.learn_by_itself)
         learning.changed.connect(self.request_changed)
-        panel.new_wanted.connect(self._on_new)
-        panel.open_wanted.connect(self._on_open)
-        panel.save_wanted.connect(self._on_save_as)
+        dialogs = self.own(ProjectDialogs(panel, self.create, self.open, self.save_as))
+        dialogs.message.connect(self.message)
         panel.step_wanted.connect(self.step)
         panel.done_wanted.connect(self.toggle_done)
         panel.chosen.connect(self.go_to)
@@ -203,47 +206,45 @@ class ProjectController(Controller):
         """Create a project from the image that is annotated in the window."""
         annotation = self._annotation_controller.current()
         if annotation is None:
-            self.message.emit(ui_text.NO_ANNOTATION_TO_SAVE, True)
+            self.say_error(ui_text.NO_ANNOTATION_TO_SAVE)
             return
         # An annotation that cannot be saved in its project goes to the new one.
         if not self.save_now(ask=False) and not self.holds(annotation):
             return
-        try:
-            project, name = new_project_of(folder, annotation)
-        except (FileError, InvalidInputError) as error:
-            self.say_error(str(error))
+        new = NewProject.of(folder, annotation)
+        if new.is_long:
+            done = partial(self._on_written, annotation, new)
+            if not self._state.main_job.start_told(new.write, done, ui_text.NO_PROJECT_WRITTEN):
+                self.say_error(ui_text.WAIT_FOR_JOB)
             return
+        with self.told():
+            self._go_on_with(*new.create(), annotation)
+            if self.save_now():
+                self.saved_as.emit(annotation)
+            self._show()
+
+    def _on_written(
+        self, annotation: AnnotationLayer, new: NewProject, written: tuple[Project, str]
+    ) -> str:
+        """Go on with a project that a thread has written; returns the message."""
+        there = annotation in self._annotation_controller.all
+        if there and (self.save_now(ask=False) or self.holds(annotation)):
+            self.going_to_project.emit()
+            if isinstance(annotation, LargeAnnotationLayer) and isinstance(new.state, StoredState):
+                annotation.store.go_on_from(new.state.store)
+            self._go_on_with(*written, annotation)
+            self.saved_as.emit(annotation)
+            self.save_soon()
+            self._show()
+        return ui_text.project_written(new.folder)
+
+    def _go_on_with(self, project: Project, name: str, annotation: AnnotationLayer) -> None:
+        """Take a project with the image that is annotated in the window."""
         self._shown.clear()
         self.project, self.current = project, name
         self._shown.show(name, annotation.image)
         self._opening, self._uncertain, self._status = None, {}, {name: "started"}
         self._wanted, self._unsaved = name, {name}
-        if self.save_now():
-            self.saved_as.emit(annotation)
-        self._show()
-
-    def _on_new(self) -> None:
-        images = self._panel.ask_folder(ui_text.IMAGES_TITLE)
-        if not images:
-            return
-        with self.told():
-            found = images_in(Path(images))
-            if not found:
-                raise FileError(ui_text.no_image_in(images))
-            name = ui_text.annotations_folder(Path(images).name)
-            folder = self._panel.ask_new(str(Path(images).with_name(name)))
-            if folder:
-                self.create(Path(folder), found)
-
-    def _on_open(self) -> None:
-        folder = self._panel.ask_folder(ui_text.OPEN_PROJECT_TITLE)
-        if folder:
-            self.open(Path(folder))
-
-    def _on_save_as(self) -> None:
-        folder = self._panel.ask_new()
-        if folder:
-            self.save_as(Path(folder))
 
     # ------------------------------------------------------------------ from image to image
 

@@ -8,31 +8,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image
 
 from ...annotation.export import readers_of
 from ...annotation.project.annotation_record import Status
 from ...annotation.project.channel_group import StoredChannel
-from ...annotation.project.image_files import is_there
 from ...annotation.project.project import Project
 from ...annotation.project.project_images import ProjectImage
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
-from ...io.find_pixels import is_image_of
-from ...io.images import Pixels, open_image_with_axes
+from ...io.images import Pixels
 from ...io.lazy_images import Images, read_in_turn
 from ...io.ome_zarr_images import OmeZarr
 from ...io.tiff_decoding import LazyTiff
-from ...labels.axes import UNKNOWN, axes_from_names, napari_names
+from ...labels.axes import UNKNOWN, napari_names
 from ...labels.labelled_image import PIXEL
-from ...segmentation import Composite, InvalidInputError, Progress
-from .. import ui_text
+from ...segmentation import Composite, Progress
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_group import ImageGroup, value_range
-from ..layers.image_layers import ImageChoice
-from ..layers.large_annotation_layer import LargeAnnotationLayer
-from .project_groups import GroupTask, group_of, task_of
+from ..layers.image_group import value_range
+from .project_groups import GroupTask, group_of
 
 if TYPE_CHECKING:
     from ...annotation.edit_mask import AnnotationState
@@ -220,45 +214,3 @@ def image_layer_of(name: str, image: LoadedImage, state: AnnotationState | None)
     if isinstance(pixels, Composite):
         return group_of(name, pixels.planes, image.channels, kept)
     return Image(pixels, name=name, rgb=rgb, **kept)
-
-
-def _file_of(path: str | None, source: Any, name: str) -> Path:
-    """Return the file of a lazy image, which is not read.
-
-    Raises
-    ------
-    InvalidInputError
-        If it has none that a project can read.
-    """
-    if path is not None and is_there(Path(path)):
-        with suppress(FileError, InvalidInputError):
-            if tuple(open_image_with_axes(Path(path))[0].shape) == tuple(source.shape):
-                return Path(path)
-    raise InvalidInputError(ui_text.no_file_for_project(name))
-
-
-def new_project_of(folder: Path, annotation: AnnotationLayer) -> tuple[Project, str]:
-    """Create a project of one annotated image; return it and the name of the image in it.
-
-    Raises
-    ------
-    FileError, InvalidInputError
-        If it cannot be written.
-    """
-    image, name = annotation.image, annotation.name
-    if isinstance(image, ImageGroup):
-        project = Project.create(folder, [])
-        task_of(image, name, {}).write(project)
-        return project, name
-    path, pixels = image.source.path, ImageChoice(image, name).source
-    if isinstance(annotation, LargeAnnotationLayer) and not isinstance(pixels, np.ndarray):
-        project = Project.create(folder, [_file_of(path, pixels, name)])
-        return project, project.images[0].name
-    if path is not None and is_image_of(Path(path), pixels):
-        project = Project.create(folder, [Path(path)])
-        name = project.images[0].name
-    else:
-        project = Project.create(folder, [])
-        axes = axes_from_names(image.axis_labels, image.ndim)
-        name = project.add_image(name, np.asarray(pixels), rgb=bool(image.rgb), axes=axes).name
-    return project, name

@@ -139,6 +139,7 @@ def ordered(*, number: int, problems: Mapping[str, str], most: int) -> str:
 RESTORE = "Restore"
 CONTINUE = "Continue"
 DISCARD_TITLE = "Discard annotations?"
+NO_PROJECT_WRITTEN = "Cancelled. No project was written."
 ANNOTATIONS_BACK = "The annotations are back. They are saved automatically."
 SAVING = "Annotations are being saved. Try again in a moment."
 
@@ -201,3 +202,8 @@ def no_file_for_project(image: str) -> str:
         "read. Save it as OME-Zarr or TIFF, and open that file. Until then, the annotation is "
         "saved automatically outside of projects."
     )
+
+
+def project_written(folder: Path) -> str:
+    """A project of the annotated image was written."""
+    return f"The project is saved in {folder}."
